@@ -1,0 +1,122 @@
+"""Every exception that lightsweep raises on purpose.
+
+LightsweepError                     exit code 1: the work failed
+├── InputError                      exit code 2: the input was wrong; correct it
+│   ├── ConfigError                 a sweep config, with all of its faults
+│   ├── NotFoundError               no such sweep, run or file
+│   ├── CommandError                a command line that cannot be built from the config
+│   ├── StorageError                a storage URL that cannot be opened, or holds another schema
+│   └── UsageError                  a call of the Python API that cannot mean anything
+├── StorageUnavailableError         the database went away: try again later
+├── AgentLostError                  the agent that serves this run is gone: end the run
+└── RunPruned                       the verdict on this run is to stop: leave the training loop
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "AgentLostError",
+    "CommandError",
+    "ConfigError",
+    "Fault",
+    "InputError",
+    "LightsweepError",
+    "NotFoundError",
+    "RunPruned",
+    "StorageError",
+    "StorageUnavailableError",
+    "UsageError",
+    "closest",
+]
+
+
+class LightsweepError(Exception):
+    """The root of all errors of lightsweep; ``exit_code`` is what a command exits with."""
+
+    exit_code = 1
+
+
+class InputError(LightsweepError):
+    """The user's input was wrong; the message names the rule, the value received and the remedy."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One mistake in a sweep config.
+
+    Attributes:
+        message: The rule, the value received and the remedy, in one sentence or two.
+        where: Path of the key inside the config, such as ``parameters.lr.min``; empty for the whole config.
+        file: Name of the file; ``None`` for a config given as a dict.
+        line: 1-based line in ``file``; ``None`` where unknown.
+        column: 1-based column in ``file``; ``None`` where unknown.
+    """
+
+    message: str
+    where: str = ""
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        return ": ".join(part for part in (place, self.where, self.message) if part)
+
+
+class ConfigError(InputError):
+    """A sweep config with one or more mistakes; ``faults`` holds every one of them, in the order of the file."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+class NotFoundError(InputError):
+    """No such sweep, run or file; the message says where it was looked for."""
+
+
+class CommandError(InputError):
+    """A command line that cannot be built or started: an unset environment variable, no such program."""
+
+
+class StorageError(InputError):
+    """A storage URL that cannot be opened: no driver, no permission, another schema. Never shows a password."""
+
+
+class UsageError(InputError):
+    """A call of the Python API that cannot mean anything, such as writing to a config that is read-only."""
+
+
+class StorageUnavailableError(LightsweepError):
+    """The database does not answer now, though it did before: try again later."""
+
+
+class AgentLostError(LightsweepError):
+    """The agent that serves this run is gone, so nothing that the run does would be recorded: end the run."""
+
+
+class RunPruned(LightsweepError):  # noqa: N818 - a verdict, not an error; the name that users of Optuna know
+    """Raised inside the training loop when early termination stops the run.
+
+    Attributes:
+        reason: The verdict in words and numbers: band, value, threshold, how many runs were compared.
+    """
+
+    exit_code = 0
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"`` for the known word that is most like ``word``, or an empty string."""
+    lowered = {name.lower(): name for name in known}
+    match = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    return f"; did you mean {lowered[match[0]]!r}?" if match else ""
