@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # xdist workers; the suite is sized for two cores
 WORKERS ?= 2
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test lint check bench format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -23,11 +23,12 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-check: $(STAMP)
+lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n $(WORKERS)
+
+check: lint test
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -1,0 +1,1 @@
+"""Callbacks and helpers for trainers; each module needs only its own library."""
