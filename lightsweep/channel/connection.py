@@ -1,0 +1,162 @@
+"""The client's end of the channel: one request at a time, safe in forked children."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from lightsweep.channel.frames import (
+    CHANNEL_VARIABLE,
+    HANDSHAKE_LIMIT,
+    HANDSHAKE_SECONDS,
+    RUN_VARIABLE,
+    TOKEN_VARIABLE,
+    ChannelError,
+    FrameStream,
+    is_proof,
+    proof,
+)
+from lightsweep.errors import AgentLostError, LightsweepError
+
+__all__ = ["Connection", "Lifeline"]
+
+_GONE = "the agent that serves run {run!r} is gone ({why}); end this run, it will be retried"
+
+
+class Connection:
+    """Requests from one run to its agent; opened at the first request, and anew after a failure or a fork.
+
+    Args:
+        path: Path of the agent's socket.
+        run_id: The run's id.
+        token: The run's secret.
+    """
+
+    def __init__(self, path: str, run_id: str, token: str) -> None:
+        self._path = path
+        self._run_id = run_id
+        self._token = token
+        self._link = _Link()
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Connection | None:
+        """The connection that the environment names, or ``None`` in a process that no agent has started."""
+        path, run_id, token = (environ.get(name) for name in (CHANNEL_VARIABLE, RUN_VARIABLE, TOKEN_VARIABLE))
+        return cls(path, run_id, token) if path and run_id and token else None
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run that this process belongs to."""
+        return self._run_id
+
+    def request(self, op: str, **message: Any) -> dict[str, Any]:
+        """Send one message and wait for its answer; threads take turns.
+
+        Raises:
+            AgentLostError: The agent is gone, or serves this run no longer.
+            LightsweepError: The agent answered with an error; the connection stays usable.
+            TypeError, ValueError: The message is not representable in JSON.
+        """
+        link = self._link
+        if link.pid != os.getpid():
+            link = self._link = _Link()
+        with link.lock:
+            try:
+                if link.stream is None:
+                    link.stream = self._open("requests")
+                link.stream.send({"op": op, **message})
+                answer = link.stream.receive()
+            except (OSError, ChannelError) as error:
+                link.drop()
+                raise self._lost(error) from None
+            except BaseException:
+                link.drop()  # an interrupted wait leaves an answer behind that the next request would take for its own
+                raise
+            if answer is None:
+                link.drop()
+                raise self._lost("it closed the connection")
+        if "error" in answer:
+            raise LightsweepError(str(answer["error"]))
+        return answer
+
+    def lifeline(self) -> Lifeline:
+        """A second connection, on which the end of the agent can be awaited. Raises ``AgentLostError``."""
+        try:
+            return Lifeline(self._open("lifeline"))
+        except (OSError, ChannelError) as error:
+            raise self._lost(error) from None
+
+    def close(self) -> None:
+        """Close this process's connection; a later request opens it again."""
+        link = self._link
+        if link.pid == os.getpid():
+            with link.lock:
+                link.drop()
+
+    def _lost(self, why: object) -> AgentLostError:
+        return AgentLostError(_GONE.format(run=self._run_id, why=why))
+
+    def _open(self, role: str) -> FrameStream:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.connect(self._path)
+            stream = FrameStream(sock)
+            self._shake_hands(stream, role)
+        except BaseException:
+            sock.close()
+            raise
+        return stream
+
+    def _shake_hands(self, stream: FrameStream, role: str) -> None:
+        deadline = time.monotonic() + HANDSHAKE_SECONDS
+        hello = stream.receive(HANDSHAKE_LIMIT, deadline)
+        if hello is None or not isinstance(hello.get("nonce"), str):
+            raise ChannelError("no agent of lightsweep answers there")
+        nonce = secrets.token_hex(16)
+        sides = (self._run_id, hello["nonce"], nonce)
+        stream.send({"run": self._run_id, "role": role, "nonce": nonce, "proof": proof(self._token, "client", *sides)})
+        welcome = stream.receive(HANDSHAKE_LIMIT, deadline)
+        if welcome is None or "error" in welcome:
+            raise ChannelError("it closed the connection" if welcome is None else str(welcome["error"]))
+        if not is_proof(welcome.get("proof"), proof(self._token, "server", *sides)):
+            raise ChannelError("what answers there does not know this run's secret")
+
+
+class Lifeline:
+    """A connection on which nothing is said until the agent releases the run or dies."""
+
+    def __init__(self, stream: FrameStream) -> None:
+        self._stream = stream
+
+    def wait(self) -> bool:
+        """Block until the agent releases the run (True), or is gone (False); also False after ``close``."""
+        try:
+            message = self._stream.receive()
+        except (OSError, ChannelError):
+            return False
+        finally:
+            self._stream.close()
+        return message is not None and bool(message.get("bye"))
+
+    def close(self) -> None:
+        """Wake the thread that waits."""
+        self._stream.end()
+
+
+class _Link:
+    """The connection of one process: a forked child must never use its parent's socket, nor its parent's lock."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.lock = threading.Lock()
+        self.stream: FrameStream | None = None
+
+    def drop(self) -> None:
+        if self.stream is not None:
+            self.stream.close()
+            self.stream = None

@@ -1,0 +1,48 @@
+"""From a message to the handler's answer; the same for a socket and for a function in the agent's own process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from lightsweep.errors import LightsweepError
+
+__all__ = ["OPERATIONS", "Handler", "answer"]
+
+OPERATIONS = ("start", "log", "finish")
+
+_logger = logging.getLogger("lightsweep")
+
+
+class Handler(Protocol):
+    """What the agent does for one run.
+
+    Methods are called from the server's threads, one thread per connection: several at once where a run has several
+    processes. Messages and answers are JSON objects, as listed in ``docs/architecture.md``. A ``LightsweepError``
+    reaches the run with its message.
+    """
+
+    def start(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """A process of the run begins: its defaults in, the config out."""
+
+    def log(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Metrics in, the verdict out."""
+
+    def finish(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """The run has ended by itself."""
+
+
+def answer(handler: Handler, message: Mapping[str, Any]) -> dict[str, Any]:
+    """The handler's answer to ``message``, or ``{"error": text}``; never raises an ``Exception``."""
+    operation = message.get("op")
+    if operation not in OPERATIONS:
+        return {"error": f"the operations of a run are {', '.join(OPERATIONS)}, got {operation!r}"}
+    method = {"start": handler.start, "log": handler.log, "finish": handler.finish}[operation]
+    try:
+        return method({name: value for name, value in message.items() if name != "op"})
+    except LightsweepError as error:
+        return {"error": str(error)}
+    except Exception as error:  # a fault in a handler must end neither the connection nor the agent
+        _logger.exception("the agent failed on %r of a run", operation)
+        return {"error": f"the agent failed on {operation!r}: {type(error).__name__}: {error}"}

@@ -1,0 +1,161 @@
+"""Frames: a length of four bytes, big-endian, and a JSON object; and the proof that both ends know a run's secret."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import socket
+import struct
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from lightsweep.errors import LightsweepError
+
+__all__ = [
+    "CHANNEL_VARIABLE",
+    "ENVIRONMENT",
+    "HANDSHAKE_LIMIT",
+    "HANDSHAKE_SECONDS",
+    "MESSAGE_LIMIT",
+    "RUN_VARIABLE",
+    "TOKEN_VARIABLE",
+    "ChannelError",
+    "FrameStream",
+    "is_proof",
+    "proof",
+]
+
+CHANNEL_VARIABLE = "LIGHTSWEEP_CHANNEL"
+RUN_VARIABLE = "LIGHTSWEEP_RUN"
+TOKEN_VARIABLE = "LIGHTSWEEP_TOKEN"
+ENVIRONMENT = (CHANNEL_VARIABLE, RUN_VARIABLE, TOKEN_VARIABLE)
+
+MESSAGE_LIMIT = 16 * 2**20
+HANDSHAKE_LIMIT = 4 * 2**10
+HANDSHAKE_SECONDS = 10.0
+
+_LENGTH = struct.Struct("!I")
+_CHUNK = 64 * 2**10
+
+
+class ChannelError(LightsweepError):
+    """The other end broke the protocol: no JSON object, too large, too slow, or no proof of the secret."""
+
+
+class FrameStream:
+    """JSON objects over a connected socket. Not thread-safe: one thread, or one lock, per stream.
+
+    Args:
+        sock: A connected stream socket, in blocking mode; the stream closes it.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._buffer = bytearray(_CHUNK)
+        self._view = memoryview(self._buffer)
+        self._filled = 0
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send one object in one system call; NaN and infinities pass.
+
+        Raises:
+            ChannelError: Larger than 16 MiB.
+            TypeError, ValueError: Not representable in JSON.
+            OSError: The other end is gone.
+        """
+        body = json.dumps(message, separators=(",", ":")).encode()
+        if len(body) > MESSAGE_LIMIT:
+            raise ChannelError(f"a message may have {MESSAGE_LIMIT} bytes, this one has {len(body)}")
+        self._sock.sendall(_LENGTH.pack(len(body)) + body)
+
+    def receive(self, limit: int = MESSAGE_LIMIT, deadline: float | None = None) -> dict[str, Any] | None:
+        """The next object, or ``None`` when the other end has closed between two frames.
+
+        Args:
+            limit: Largest length that is accepted, in bytes.
+            deadline: A value of ``time.monotonic()`` at which waiting ends; ``None`` waits for ever.
+
+        Raises:
+            ChannelError: Not a JSON object, longer than ``limit``, cut off, or the deadline has passed.
+            OSError: The connection broke.
+        """
+        if not self._fill(_LENGTH.size, deadline):
+            return None
+        (length,) = _LENGTH.unpack_from(self._buffer)
+        if length > limit:
+            raise ChannelError(f"a frame may have {limit} bytes here, this one announces {length}")
+        end = _LENGTH.size + length
+        if end > len(self._buffer):
+            self._resize(end)
+        if not self._fill(end, deadline):
+            raise ChannelError("the connection ended inside a frame")
+        body = bytes(self._view[_LENGTH.size : end])
+        self._view[: self._filled - end] = self._view[end : self._filled]
+        self._filled -= end
+        if len(self._buffer) > _CHUNK and self._filled <= _CHUNK:
+            self._resize(_CHUNK)
+        try:
+            message = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise ChannelError(f"a frame must hold a JSON object: {error}") from None
+        if not isinstance(message, dict):
+            raise ChannelError(f"a frame must hold a JSON object, this one holds a {type(message).__name__}")
+        return message
+
+    def end_reading(self) -> None:
+        """Make the reader, in whatever thread it waits, see the end; an answer under way can still be sent."""
+        self._shutdown(socket.SHUT_RD)
+
+    def end(self) -> None:
+        """Make reader and writer, in whatever thread they wait, see the end."""
+        self._shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close this process's end only; a forked copy of the socket stays as it is."""
+        self._sock.close()
+
+    def _shutdown(self, how: int) -> None:
+        try:
+            self._sock.shutdown(how)
+        except OSError:
+            return  # the other end was faster
+
+    def _fill(self, size: int, deadline: float | None) -> bool:
+        """Read until the buffer holds ``size`` bytes; False at the end of the stream with nothing read."""
+        while self._filled < size:
+            if deadline is not None:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    raise ChannelError("the other end took too long to identify itself")
+                self._sock.settimeout(remaining)
+            try:
+                count = self._sock.recv_into(self._view[self._filled :])
+            except TimeoutError:
+                continue
+            finally:
+                if deadline is not None:
+                    self._sock.settimeout(None)
+            if not count:
+                if self._filled:
+                    raise ChannelError("the connection ended inside a frame")
+                return False
+            self._filled += count
+        return True
+
+    def _resize(self, size: int) -> None:
+        buffer = bytearray(size)
+        buffer[: self._filled] = self._view[: self._filled]
+        self._view.release()
+        self._buffer, self._view = buffer, memoryview(buffer)
+
+
+def proof(token: str, side: str, run_id: str, server_nonce: str, client_nonce: str) -> str:
+    """HMAC-SHA256 over who proves (``side``), the run and both nonces, so that no proof can be used twice."""
+    text = "\n".join((side, run_id, server_nonce, client_nonce))
+    return hmac.digest(token.encode(), text.encode(errors="replace"), "sha256").hex()
+
+
+def is_proof(given: object, expected: str) -> bool:
+    """Whether ``given`` is the expected proof, compared in constant time; False for anything but text."""
+    return isinstance(given, str) and hmac.compare_digest(given.encode(errors="replace"), expected.encode())

@@ -1,0 +1,229 @@
+"""The agent's end of the channel: a socket in a private directory and one thread per connection."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+
+from lightsweep.channel.dispatch import Handler, answer
+from lightsweep.channel.frames import (
+    CHANNEL_VARIABLE,
+    HANDSHAKE_LIMIT,
+    HANDSHAKE_SECONDS,
+    RUN_VARIABLE,
+    TOKEN_VARIABLE,
+    ChannelError,
+    FrameStream,
+    is_proof,
+    proof,
+)
+from lightsweep.errors import UsageError
+
+__all__ = ["ChannelServer"]
+
+_logger = logging.getLogger("lightsweep")
+_LONGEST_PATH = 100  # bytes; macOS allows 103, Linux 107
+_CLOSE_SECONDS = 10.0
+
+
+class ChannelServer:
+    """Serves the processes of any number of runs; usable as a context manager. All methods are thread-safe.
+
+    Whatever arrives at the socket ends at most the connection that it came from.
+
+    Args:
+        handshake_seconds: How long a connection may take to prove that it knows a run's secret.
+    """
+
+    def __init__(self, *, handshake_seconds: float = HANDSHAKE_SECONDS) -> None:
+        self._handshake_seconds = handshake_seconds
+        self._lock = threading.Lock()
+        self._runs: dict[str, _Served] = {}
+        self._peers: dict[threading.Thread, FrameStream] = {}
+        self._closed = False
+        self._directory = _private_directory()
+        self._path = str(self._directory / "s")
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._listener.bind(self._path)
+            self._listener.listen(128)
+        except OSError:
+            self._listener.close()
+            shutil.rmtree(self._directory, ignore_errors=True)
+            raise
+        self._acceptor = threading.Thread(target=self._accept, name="lightsweep-channel", daemon=True)
+        self._acceptor.start()
+
+    @property
+    def path(self) -> str:
+        """Path of the socket."""
+        return self._path
+
+    def register(self, run_id: str, handler: Handler) -> dict[str, str]:
+        """Serve ``run_id`` from now on; the environment variables that its process needs.
+
+        Raises:
+            UsageError: The id is registered already, or the server is closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise UsageError("the channel is closed")
+            if run_id in self._runs:
+                raise UsageError(f"run {run_id!r} is registered already; unregister it first")
+            served = self._runs[run_id] = _Served(handler, secrets.token_hex(32))
+        return {CHANNEL_VARIABLE: self._path, RUN_VARIABLE: run_id, TOKEN_VARIABLE: served.token}
+
+    def unregister(self, run_id: str) -> None:
+        """Release the run: its processes may live on, but their requests fail. Unknown ids are ignored.
+
+        An answer under way is still sent.
+        """
+        with self._lock:
+            served = self._runs.pop(run_id, None)
+            streams, lifelines = (list(served.streams), list(served.lifelines)) if served else ([], [])
+        for lifeline in lifelines:
+            _send(lifeline, {"bye": True})
+        for stream in streams + lifelines:
+            stream.end_reading()
+
+    def close(self) -> None:
+        """End all connections and threads; remove the socket and its directory. Idempotent.
+
+        Processes of runs that are still registered take this as the end of their agent, and end themselves.
+        """
+        with self._lock:
+            first, self._closed = not self._closed, True
+        if first:
+            self._wake_acceptor()
+            self._acceptor.join()
+            self._listener.close()
+            shutil.rmtree(self._directory, ignore_errors=True)
+        with self._lock:
+            self._runs.clear()
+            peers = dict(self._peers)
+        for stream in peers.values():
+            stream.end()
+        deadline = time.monotonic() + _CLOSE_SECONDS
+        for thread in peers:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+    def __enter__(self) -> ChannelServer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _wake_acceptor(self) -> None:
+        """Closing a socket does not wake a thread that waits in ``accept``; a connection does."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:
+            try:
+                knock.connect(self._path)
+            except OSError:
+                self._listener.shutdown(socket.SHUT_RDWR)  # the directory was removed under us
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError as error:
+                if self._closed:
+                    return
+                _logger.warning("the channel cannot accept a connection: %s", error)
+                time.sleep(0.1)  # out of file descriptors: connections that end make room
+                continue
+            stream = FrameStream(sock)
+            thread = threading.Thread(target=self._serve, args=(stream,), name="lightsweep-peer", daemon=True)
+            with self._lock:
+                if self._closed:
+                    stream.close()
+                    return
+                self._peers[thread] = stream
+            thread.start()
+
+    def _serve(self, stream: FrameStream) -> None:
+        try:
+            self._converse(stream)
+        except (OSError, ChannelError) as error:
+            _logger.debug("a connection of the channel ended: %s", error)
+        finally:
+            with self._lock:
+                self._peers.pop(threading.current_thread(), None)
+                stream.close()
+
+    def _converse(self, stream: FrameStream) -> None:
+        """Handshake, then one answer per message until the other end closes."""
+        served, welcome, lifeline = self._shake_hands(stream)
+        streams = served.lifelines if lifeline else served.streams
+        with self._lock:
+            if served not in self._runs.values():
+                raise ChannelError("the run was released meanwhile")
+            streams.add(stream)
+        try:
+            stream.send(welcome)
+            while (message := stream.receive()) is not None:
+                reply = answer(served.handler, message)
+                try:
+                    stream.send(reply)
+                except (TypeError, ValueError, ChannelError) as error:
+                    _logger.error("the agent's answer to %r cannot be sent: %s", message.get("op"), error)
+                    stream.send({"error": f"the agent's answer cannot be sent: {error}"})
+        finally:
+            with self._lock:
+                streams.discard(stream)
+
+    def _shake_hands(self, stream: FrameStream) -> tuple[_Served, dict[str, str], bool]:
+        deadline = time.monotonic() + self._handshake_seconds
+        nonce = secrets.token_hex(16)
+        stream.send({"nonce": nonce})
+        hello = stream.receive(HANDSHAKE_LIMIT, deadline)
+        if hello is None:
+            raise ChannelError("it closed before it said who it is")
+        run_id, theirs = hello.get("run"), hello.get("nonce")
+        with self._lock:
+            served = self._runs.get(run_id) if isinstance(run_id, str) else None
+        if served is None or not isinstance(run_id, str) or not isinstance(theirs, str):
+            _send(stream, {"error": "it does not serve this run, or serves it no longer"})
+            raise ChannelError(f"no run {run_id!r} is served here")
+        if not is_proof(hello.get("proof"), proof(served.token, "client", run_id, nonce, theirs)):
+            _send(stream, {"error": "the secret of this run is wrong"})
+            raise ChannelError(f"a wrong secret for run {run_id!r}")
+        welcome = {"proof": proof(served.token, "server", run_id, nonce, theirs)}
+        return served, welcome, hello.get("role") == "lifeline"
+
+
+class _Served:
+    """A registered run: its handler, its secret and the connections of its processes."""
+
+    def __init__(self, handler: Handler, token: str) -> None:
+        self.handler = handler
+        self.token = token
+        self.streams: set[FrameStream] = set()
+        self.lifelines: set[FrameStream] = set()
+
+
+def _send(stream: FrameStream, message: dict[str, object]) -> None:
+    """Send what the other end may or may not still be there to read."""
+    try:
+        stream.send(message)
+    except OSError as error:
+        _logger.debug("a last word could not be sent: %s", error)
+
+
+def _private_directory() -> Path:
+    """A new directory of mode 0700 whose path leaves room for a socket's name."""
+    directory = tempfile.mkdtemp(prefix="lightsweep-")
+    if len(os.fsencode(directory)) + len("/s") > _LONGEST_PATH:
+        Path(directory).rmdir()
+        directory = tempfile.mkdtemp(prefix="lightsweep-", dir="/tmp")  # the one short place that Unix promises
+    return Path(directory)
