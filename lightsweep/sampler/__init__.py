@@ -1,0 +1,9 @@
+"""Proposals: grid, random and Sobol from tickets; any Optuna sampler driven through the unit cube."""
+
+from __future__ import annotations
+
+from lightsweep.sampler.make import make_proposer
+from lightsweep.sampler.natural import native_value, natural_distribution, natural_value
+from lightsweep.sampler.observation import Observation, Proposer
+
+__all__ = ["Observation", "Proposer", "make_proposer", "native_value", "natural_distribution", "natural_value"]
