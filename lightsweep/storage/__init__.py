@@ -1,0 +1,9 @@
+"""The Optuna storage behind a sweep: opening it, and reading it fast."""
+
+from __future__ import annotations
+
+from lightsweep.storage.ledger import Ledger, Record
+from lightsweep.storage.opening import Storage, open_storage
+from lightsweep.storage.url import DEFAULT_URL, default_url, mask
+
+__all__ = ["DEFAULT_URL", "Ledger", "Record", "Storage", "default_url", "mask", "open_storage"]

@@ -1,0 +1,140 @@
+"""Open an Optuna storage so that many agents can write to it at once."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.storages import RDBStorage
+from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
+
+from lightsweep.errors import NotFoundError, StorageError
+from lightsweep.storage.url import mask, parse
+
+__all__ = ["READ", "Storage", "open_storage"]
+
+READ = "lightsweep_read"
+"""Execution option of a connection that only reads: on SQLite its transactions take no write lock."""
+
+_LOCK_TIMEOUT_SECONDS = 60.0
+
+
+class Storage:
+    """An open storage: Optuna's own object for every write, its engine for the ledger's reads.
+
+    Attributes:
+        optuna: Optuna's storage; ``optuna.load_study(storage=...)`` takes it as it is.
+        url: The URL as it was given, with its password; show ``str(storage)`` instead.
+    """
+
+    def __init__(self, url: str, storage: RDBStorage) -> None:
+        self.url = url
+        self.optuna = storage
+
+    def __str__(self) -> str:
+        return mask(self.url)
+
+    @property
+    def engine(self) -> sqlalchemy.Engine:
+        """SQLAlchemy's engine of the storage."""
+        return self.optuna.engine
+
+    def reading(self) -> sqlalchemy.Connection:
+        """A connection for reading: one consistent snapshot on SQLite, without a write lock."""
+        return self.engine.connect().execution_options(**{READ: True})
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.optuna.remove_session()
+        self.engine.dispose()
+
+
+def open_storage(url: str, *, create: bool = True) -> Storage:
+    """Open the storage at ``url``, and make its tables where they are missing.
+
+    SQLite is opened in WAL mode with ``synchronous=NORMAL``: a commit costs a fraction of a millisecond, and what a
+    power cut can take back are the last commits, never the consistency of the file. Each of its writing transactions
+    begins with the write lock, since Optuna reads before it writes and a lock taken late cannot wait for others.
+
+    Args:
+        url: A database URL, or the path of an SQLite file.
+        create: False where an SQLite file that does not exist is an error, for commands that only look.
+
+    Raises:
+        StorageError: No such driver, no permission, no database there, or tables of another Optuna version.
+        NotFoundError: ``create`` is false and the file does not exist.
+    """
+    parsed = parse(url)
+    options: dict[str, Any] = {}
+    if parsed.drivername.startswith("sqlite"):
+        path = Path(str(parsed.database))
+        if not create and not path.exists():
+            raise NotFoundError(
+                f"there is no storage {path} here, so no sweep either; create one by `lightsweep sweep CONFIG.yaml`, "
+                "or name another storage with --storage or LIGHTSWEEP_STORAGE"
+            )
+        options = {"creator": lambda: _connect_sqlite(path)}
+    else:
+        options = {"pool_pre_ping": True}
+    shown = mask(url)
+    optuna_level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(optuna_level, optuna.logging.WARNING))
+    try:
+        storage = RDBStorage(parsed.render_as_string(hide_password=False), engine_kwargs=options)
+    except ImportError:
+        extra = "postgres" if parsed.drivername.startswith("postgres") else "mysql"
+        hint = "pip install 'lightsweep[postgres]'" if extra == "postgres" else "pip install pymysql"
+        raise StorageError(f"storage {shown}: its database driver is not installed; {hint}") from None
+    except RuntimeError as error:
+        raise StorageError(
+            f"storage {shown}: its tables are of another Optuna version. {mask(str(error)).strip()}"
+        ) from None
+    except (OperationalError, DatabaseError) as error:
+        raise StorageError(f"storage {shown}: {_explain(error)}") from None
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        raise StorageError(f"storage {shown}: {_explain(error)}") from None
+    finally:
+        optuna.logging.set_verbosity(optuna_level)
+    if storage.engine.dialect.name == "sqlite":
+        # The tables were made through connections that began without the listener.
+        storage.engine.dispose()
+        sqlalchemy.event.listen(storage.engine, "begin", _begin_sqlite)
+    return Storage(url, storage)
+
+
+def _connect_sqlite(path: Path) -> sqlite3.Connection:
+    # isolation_level=None: Python's own implicit BEGIN would come after the first read.
+    connection = sqlite3.connect(path, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _begin_sqlite(connection: sqlalchemy.Connection) -> None:
+    reading = connection.get_execution_options().get(READ)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _explain(error: Exception) -> str:
+    cause: BaseException = error
+    while isinstance(cause, (SQLAlchemyError, optuna.exceptions.StorageInternalError)):
+        inner = getattr(cause, "orig", None) or cause.__cause__
+        if inner is None:
+            break
+        cause = inner
+    text = mask(" ".join(str(cause).split()))
+    remedies = {
+        "unable to open database file": "check that its directory exists and may be written to",
+        "readonly database": "check the permissions of the file and its directory",
+        "file is not a database": "it is another kind of file; name an SQLite file, or a new one",
+        "database is locked": "another program holds it; try again when it is done",
+    }
+    remedy = next((words for part, words in remedies.items() if part in text), "check the URL and the server")
+    return f"cannot be opened ({text}); {remedy}"

@@ -1,0 +1,70 @@
+"""Storage URLs: the default one, the drivers behind them, and how they are shown without their password."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from pathlib import Path
+
+import sqlalchemy
+from sqlalchemy.exc import ArgumentError
+
+from lightsweep.errors import StorageError
+
+__all__ = ["DEFAULT_URL", "default_url", "mask", "parse"]
+
+DEFAULT_URL = "sqlite:///lightsweep.db"
+"""A file in the working directory."""
+
+_EXAMPLES = "sqlite:///sweeps.db or postgresql://user@host/database"
+
+# The drivers that a bare scheme may mean, the first installed one wins.
+_DRIVERS = {
+    "postgresql": ("psycopg", "psycopg2"),
+    "mysql": ("pymysql", "MySQLdb"),
+    "mariadb": ("pymysql", "MySQLdb"),
+}
+_DIALECT_OF = {"MySQLdb": "mysqldb"}
+
+
+def default_url() -> str:
+    """``LIGHTSWEEP_STORAGE``, or the SQLite file ``lightsweep.db`` in the working directory."""
+    return os.environ.get("LIGHTSWEEP_STORAGE") or DEFAULT_URL
+
+
+def mask(text: str) -> str:
+    """``text`` with the password of every URL in it replaced by ``***``."""
+    return re.sub(r"(\w[\w+.-]*://[^\s:/@]*):[^\s/]*@", r"\1:***@", text)
+
+
+def parse(url: str) -> sqlalchemy.URL:
+    """The URL with an installed driver filled in.
+
+    A path that ends in ``.db`` or ``.sqlite`` means the SQLite file there.
+
+    Raises:
+        StorageError: Not a URL, or one of a kind of database that Optuna's storage does not know.
+    """
+    if "://" not in url and Path(url).suffix in {".db", ".sqlite", ".sqlite3"}:
+        url = f"sqlite:///{url}"
+    if url.startswith("postgres://"):
+        url = "postgresql" + url.removeprefix("postgres")
+    try:
+        parsed = sqlalchemy.make_url(url)
+    except (ArgumentError, ValueError):
+        raise StorageError(f"storage: {mask(url)!r} is no database URL; write one such as {_EXAMPLES}") from None
+    backend = parsed.drivername.partition("+")[0]
+    if backend == "sqlite":
+        if parsed.database in (None, "", ":memory:"):
+            raise StorageError(
+                f"storage: {url!r} lives in the memory of one process, where no agent could find the sweep; "
+                "name a file, such as sqlite:///lightsweep.db"
+            )
+    elif backend not in _DRIVERS:
+        raise StorageError(f"storage: {backend!r} is not supported; write a URL such as {_EXAMPLES}")
+    elif parsed.drivername == backend:
+        driver = next((name for name in _DRIVERS[backend] if importlib.util.find_spec(name)), None)
+        if driver is not None:
+            parsed = parsed.set(drivername=f"{backend}+{_DIALECT_OF.get(driver, driver)}")
+    return parsed
