@@ -1,0 +1,242 @@
+"""Distributions over real numbers.
+
+U stands for a number that is uniform on [0, 1). ``scipy.special`` is imported when first needed: most sweeps have
+neither a normal nor a beta distribution.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lightsweep.space.base import Distribution, Value, describe, finite, unit_interval
+
+__all__ = ["Beta", "Continuous", "LogNormal", "Normal", "Uniform"]
+
+# Half the distance from 1 to the next float below it is lost by 1 - u, so both ends stop where the upper one must:
+# 8.2 standard deviations from the mean of a normal distribution.
+_INSIDE = 2.0**-53
+
+# exp() of it and of its negative are still floats of full precision, with room to multiply.
+_LARGEST_EXPONENT = 700.0
+
+
+class Continuous(Distribution):
+    """A distribution over an interval of the real numbers; one of zero width is a single value."""
+
+    @property
+    @abstractmethod
+    def support(self) -> tuple[float, float]:
+        """The smallest and the largest value; infinite where there is none."""
+
+    @abstractmethod
+    def _value(self, u: float) -> float:
+        """The quantile for ``u`` in [0, 1], before it is clipped to the support."""
+
+    @abstractmethod
+    def _share(self, value: float) -> float:
+        """The cumulative distribution function, for a value inside the support."""
+
+    @property
+    def size(self) -> int | None:
+        low, high = self.support
+        return 1 if low == high else None
+
+    def quantile(self, u: float) -> float:
+        low, high = self.support
+        return min(max(float(self._value(unit_interval(u))), low), high)
+
+    def inverse(self, value: Value) -> float:
+        low, high = self.support
+        number = finite(f"a value of {self.name}", value)
+        if not low <= number <= high:
+            raise ValueError(f"{self.name} between {low} and {high} does not contain {describe(value)}")
+        return 0.5 if low == high else self.cumulative(number)
+
+    def cumulative(self, value: float) -> float:
+        """The probability of a value that is not above ``value``, which may lie outside the support.
+
+        For a single value, 1 from that value on.
+        """
+        low, high = self.support
+        if value >= high:
+            return 1.0
+        if value <= low:
+            return 0.0
+        return min(max(float(self._share(float(value))), 0.0), 1.0)
+
+    def value_at(self, index: int) -> float:
+        if self.size is None:
+            return float(super().value_at(index))
+        self.check_index(index)
+        return self.quantile(0.5)
+
+    def index_of(self, value: Value) -> int:
+        if self.size is None:
+            return super().index_of(value)
+        self.inverse(value)
+        return 0
+
+    def weights(self) -> Sequence[float] | None:
+        return None if self.size is None else [1.0]
+
+
+@dataclass(frozen=True)
+class Uniform(Continuous):
+    """``uniform``: low + U (high - low).
+
+    Raises:
+        ValueError: A bound is not finite, ``low >= high``, or the range is too wide for a float.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        low, high = finite("min", self.low), finite("max", self.high)
+        if low >= high:
+            raise ValueError(f"min must be below max, but min is {self.low} and max is {self.high}")
+        if math.isinf(high - low):
+            raise ValueError(f"the range from {low} to {high} is wider than a number can be")
+        object.__setattr__(self, "low", low)
+        object.__setattr__(self, "high", high)
+
+    @property
+    def name(self) -> str:
+        return "uniform"
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return self.low, self.high
+
+    def _value(self, u: float) -> float:
+        return self.high if u == 1 else self.low + u * (self.high - self.low)
+
+    def _share(self, value: float) -> float:
+        return (value - self.low) / (self.high - self.low)
+
+
+@dataclass(frozen=True)
+class Normal(Continuous):
+    """``normal``: mean ``mu``, standard deviation ``sigma``; with sigma 0 the single value ``mu``.
+
+    Values end 8.2 standard deviations from the mean, at u = 2**-53 and 1 - 2**-53.
+
+    Raises:
+        ValueError: A parameter is not finite, or sigma is negative.
+    """
+
+    mu: float = 0.0
+    sigma: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_normal(self)
+
+    @property
+    def name(self) -> str:
+        return "normal"
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return (-math.inf, math.inf) if self.sigma else (self.mu, self.mu)
+
+    def _value(self, u: float) -> float:
+        return self.mu + self.sigma * _normal_quantile(u)
+
+    def _share(self, value: float) -> float:
+        return _normal_share((value - self.mu) / self.sigma)
+
+
+@dataclass(frozen=True)
+class LogNormal(Continuous):
+    """``log_normal``: exp of a normal distribution, so the median is exp(mu); with sigma 0 the single value exp(mu).
+
+    Values end at 8.2 standard deviations as those of ``Normal``, and at exp(-700) and exp(700).
+
+    Raises:
+        ValueError: A parameter is not finite, sigma is negative, or mu is not between -700 and 700.
+    """
+
+    mu: float = 0.0
+    sigma: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_normal(self)
+        if abs(self.mu) > _LARGEST_EXPONENT:
+            raise ValueError(f"mu is the natural logarithm of the median, between -700 and 700, not {self.mu}")
+
+    @property
+    def name(self) -> str:
+        return "log_normal"
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return (0.0, math.inf) if self.sigma else (math.exp(self.mu), math.exp(self.mu))
+
+    def _value(self, u: float) -> float:
+        exponent = self.mu + self.sigma * _normal_quantile(u)
+        return math.exp(min(max(exponent, -_LARGEST_EXPONENT), _LARGEST_EXPONENT))
+
+    def _share(self, value: float) -> float:
+        return _normal_share((math.log(value) - self.mu) / self.sigma)
+
+
+@dataclass(frozen=True)
+class Beta(Continuous):
+    """``beta``: the beta distribution on [0, 1] with density proportional to x^(a-1) (1-x)^(b-1).
+
+    Raises:
+        ValueError: ``a`` or ``b`` is not a finite number above 0.
+    """
+
+    a: float = 1.0
+    b: float = 1.0
+
+    def __post_init__(self) -> None:
+        for what in ("a", "b"):
+            number = finite(what, getattr(self, what))
+            if number <= 0:
+                raise ValueError(f"{what} must be above 0, not {number}")
+            object.__setattr__(self, what, number)
+
+    @property
+    def name(self) -> str:
+        return "beta"
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return 0.0, 1.0
+
+    def _value(self, u: float) -> float:
+        from scipy.special import betaincinv
+
+        return float(betaincinv(self.a, self.b, u))
+
+    def _share(self, value: float) -> float:
+        from scipy.special import betainc
+
+        return float(betainc(self.a, self.b, value))
+
+
+def _check_normal(distribution: Normal | LogNormal) -> None:
+    mu, sigma = finite("mu", distribution.mu), finite("sigma", distribution.sigma)
+    if sigma < 0:
+        raise ValueError(f"sigma must not be negative, but is {sigma}")
+    if math.isinf(mu + 10 * sigma) or math.isinf(mu - 10 * sigma):
+        raise ValueError(f"mu {mu} with sigma {sigma} gives values that are larger than a number can be")
+    object.__setattr__(distribution, "mu", mu)
+    object.__setattr__(distribution, "sigma", sigma)
+
+
+def _normal_quantile(u: float) -> float:
+    from scipy.special import ndtri
+
+    return float(ndtri(min(max(u, _INSIDE), 1 - _INSIDE)))
+
+
+def _normal_share(z: float) -> float:
+    from scipy.special import ndtr
+
+    return float(ndtr(z))

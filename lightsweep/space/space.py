@@ -1,0 +1,163 @@
+"""All parameters of a sweep together: the grid, the unit cube and the identity of a point."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from lightsweep.errors import closest
+from lightsweep.space.base import Distribution, Value
+from lightsweep.space.identity import identity
+from lightsweep.space.nesting import Path, check_paths, flatten, nest
+
+__all__ = ["Parameter", "Space"]
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a sweep.
+
+    Attributes:
+        name: Dotted, as on the command line and in the storage: ``"model.hidden"``.
+        path: Where it stands in the nested config: ``("model", "hidden")``, or ``("model.hidden",)`` for a flat name
+            with a dot. Joined by dots it is ``name``.
+        distribution: Its values.
+
+    Raises:
+        ValueError: ``name`` is not the dotted ``path``.
+    """
+
+    name: str
+    path: Path
+    distribution: Distribution
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", tuple(self.path))
+        if self.name != ".".join(self.path):
+            raise ValueError(f"the name of a parameter is its path with dots, but {self.name!r} is not {self.path}")
+
+
+class Space:
+    """The parameters of a sweep, sorted by name.
+
+    A space without parameters has one point, ``{}``. Spaces with equal parameters are equal.
+
+    Raises:
+        ValueError: Two parameters collide (see ``check_paths``); the message names both.
+    """
+
+    def __init__(self, parameters: Iterable[Parameter] = ()) -> None:
+        self.parameters: tuple[Parameter, ...] = tuple(sorted(parameters, key=lambda parameter: parameter.name))
+        check_paths(parameter.path for parameter in self.parameters)
+        self.searched: tuple[Parameter, ...] = tuple(
+            parameter for parameter in self.parameters if parameter.distribution.size != 1
+        )
+        self._paths = {parameter.name: parameter.path for parameter in self.parameters}
+
+    @cached_property
+    def size(self) -> int | None:
+        """The number of distinct points; ``None`` where that is not finite."""
+        sizes = [parameter.distribution.size for parameter in self.parameters]
+        finite = [size for size in sizes if size is not None]
+        return math.prod(finite) if len(finite) == len(sizes) else None
+
+    def point(self, index: int) -> dict[str, Value]:
+        """The ``index``-th point of the grid: parameters sorted by name, the last varying fastest.
+
+        Raises:
+            IndexError: Not in ``range(size)``.
+            ValueError: The space is not finite.
+        """
+        size = self._countable()
+        if not 0 <= index < size:
+            raise IndexError(f"the space has {size} points, so none at index {index}")
+        values = []
+        for parameter in reversed(self.parameters):
+            index, place = divmod(index, parameter.distribution.size or 1)
+            values.append(parameter.distribution.value_at(place))
+        return dict(zip(self._paths, reversed(values), strict=True))
+
+    def index(self, values: Mapping[str, Value]) -> int:
+        """The inverse of ``point``.
+
+        Raises:
+            ValueError: The space is not finite, or ``values`` is none of its points.
+        """
+        self._countable()
+        index = 0
+        for parameter in self.parameters:
+            place = _within(parameter, parameter.distribution.index_of, values)
+            index = index * (parameter.distribution.size or 1) + place
+        return index
+
+    def nest(self, values: Mapping[str, Value]) -> dict[str, Any]:
+        """Flat values by dotted name -> the nested config, in the order given; a part of the parameters will do.
+
+        Raises:
+            ValueError: A name is no parameter.
+        """
+        return nest(values, self._paths)
+
+    def flatten(self, nested: Mapping[str, Any]) -> dict[str, Value]:
+        """The inverse of ``nest``.
+
+        Raises:
+            ValueError: ``nested`` holds something that belongs to no parameter.
+        """
+        return flatten(nested, self._paths)
+
+    def at(self, unit: Sequence[float]) -> dict[str, Value]:
+        """The point at ``unit``, which has one number in [0, 1] for each of ``searched``; constants are added.
+
+        Raises:
+            ValueError: ``unit`` has another length, or holds NaN.
+        """
+        if len(unit) != len(self.searched):
+            raise ValueError(f"{len(self.searched)} parameters are searched, but {len(unit)} numbers were given")
+        coordinates = {parameter.name: u for parameter, u in zip(self.searched, unit, strict=True)}
+        return {
+            parameter.name: parameter.distribution.quantile(coordinates.get(parameter.name, 0.5))
+            for parameter in self.parameters
+        }
+
+    def unit(self, values: Mapping[str, Value]) -> list[float]:
+        """The inverse of ``at``; values of constants are not looked at.
+
+        Raises:
+            ValueError: The value of a searched parameter is missing or none of its own.
+        """
+        return [_within(parameter, parameter.distribution.inverse, values) for parameter in self.searched]
+
+    def key(self, values: Mapping[str, Value]) -> Hashable:
+        """Equal for equal points, whatever the order of their names: 1 and 1.0 are the same, 1 and True are not."""
+        return tuple((name, identity(values[name])) for name in sorted(values))
+
+    def _countable(self) -> int:
+        if self.size is None:
+            endless = next(parameter for parameter in self.parameters if parameter.distribution.size is None)
+            raise ValueError(f"{endless.name} has {endless.distribution.name}, so the space has no countable points")
+        return self.size
+
+    def __eq__(self, other: object) -> bool:
+        return self.parameters == other.parameters if isinstance(other, Space) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.parameters)
+
+    def __repr__(self) -> str:
+        return f"Space({list(self.parameters)!r})"
+
+
+def _within(parameter: Parameter, method: Callable[[Value], _T], values: Mapping[str, Value]) -> _T:
+    """``method`` of the parameter's value; its errors name the parameter."""
+    if parameter.name not in values:
+        raise ValueError(f"no value for the parameter {parameter.name!r}{closest(parameter.name, values)}")
+    try:
+        return method(values[parameter.name])
+    except ValueError as error:
+        raise ValueError(f"{parameter.name}: {error}") from None
