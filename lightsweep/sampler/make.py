@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lightsweep.sampler.tickets import GridProposer, RandomProposer
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from lightsweep.errors import InputError
+from lightsweep.sampler.bayes import STARTUP, BayesProposer
+from lightsweep.sampler.tickets import GridProposer, RandomProposer, SobolProposer
+from lightsweep.sampler.wrapped import make_sampler, usable_name
 
 if TYPE_CHECKING:
     from lightsweep.sampler.observation import Proposer
@@ -12,13 +19,37 @@ if TYPE_CHECKING:
 
 __all__ = ["make_proposer"]
 
+# A Gaussian process of this many runs or parameters takes about half a second for a proposal on two cores.
+GP_RUNS = 300
+GP_PARAMETERS = 40
+
 
 def make_proposer(config: SweepConfig, seed: int) -> Proposer:
     """The proposer for ``config.method`` and ``config.options.sampler``.
 
     Raises:
-        InputError: The sampler needs a package that is not installed, or the scheduler's file cannot be used.
+        InputError: The sampler needs a package that is not installed or knows one metric only, or the scheduler's
+            file cannot be used.
     """
+    space, name = config.space, config.options.sampler
     if config.method == "grid":
-        return GridProposer(config.space)
-    return RandomProposer(config.space, seed)
+        return GridProposer(space)
+    if config.method == "random":
+        return SobolProposer(space, seed) if name == "qmc" else RandomProposer(space, seed)
+    if name == "random":
+        return BayesProposer(space, config.metrics, seed, RandomProposer(space, seed), None)
+    sobol = SobolProposer(space, seed)
+    if name == "qmc":
+        return BayesProposer(space, config.metrics, seed, sobol, None)
+    if name == "cmaes" and len(config.metrics) > 1:
+        raise InputError(f"sampler cmaes improves one metric, but metrics has {len(config.metrics)}; use gp or tpe")
+    usable = usable_name(name)
+
+    def choose(seed: int, trials: Sequence[FrozenTrial]) -> BaseSampler:
+        if usable == "cmaes":
+            return make_sampler("cmaes", seed, STARTUP)
+        completed = sum(trial.state == TrialState.COMPLETE for trial in trials)
+        small = completed <= GP_RUNS and len(space.searched) <= GP_PARAMETERS
+        return make_sampler("gp" if usable == "gp" or (usable == "auto" and small) else "tpe", seed, STARTUP)
+
+    return BayesProposer(space, config.metrics, seed, sobol, choose, unordered=usable != "cmaes")

@@ -31,8 +31,8 @@ def natural_distribution(distribution: Distribution) -> BaseDistribution:
     Categorical values and constants become choices: as they are where all of them are ``None``, ``bool``, ``int``,
     finite ``float`` or ``str`` and no two are equal under ``==`` (``1 == True``), else each as a JSON string.
     Numbers become a range from the lowest to the highest value that the distribution gives, also where it is unbounded
-    in theory, on a logarithmic axis for logarithmic distributions and with a step where that is exact. A narrow range of integers beyond
-    2**53 is stored as the distance from its lowest value.
+    in theory, on a logarithmic axis for logarithmic distributions and with a step where that is exact. A narrow range
+    of integers beyond 2**53 is stored as the distance from its lowest value.
     """
     if isinstance(distribution, (Constant, Categorical)):
         return CategoricalDistribution(_choices(distribution))
@@ -46,9 +46,9 @@ def natural_distribution(distribution: Distribution) -> BaseDistribution:
             return IntDistribution(low, high, step=step)
         return IntDistribution(low, high, log=log and offset == 0)
     low, high = float(low), float(high)
-    if log or distribution.size is None:
+    if log or distribution.size is None or not isinstance(distribution, Quantized):
         return FloatDistribution(low, high, log=log)
-    return _stepped(low, high, _step(distribution), distribution.size)
+    return _stepped(low, high, distribution.q, distribution.size)
 
 
 def natural_value(distribution: Distribution, value: Value) -> Any:

@@ -20,7 +20,7 @@ __all__ = ["GridProposer", "RandomProposer", "SobolProposer", "seed_for"]
 Array = npt.NDArray[np.float64]
 
 # Finite spaces up to this size are put in order at once; larger ones are drawn from as tickets come.
-ORDERED = 2**20
+ORDERED = 2**16
 
 
 def seed_for(seed: int, *parts: int) -> int:

@@ -1,0 +1,94 @@
+"""Bayes: any Optuna sampler driven through the unit cube over the shadow study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import optuna
+from optuna.samplers import BaseSampler, CmaEsSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from lightsweep.sampler.free import FreePoints
+from lightsweep.sampler.observation import Observation, Proposer
+from lightsweep.sampler.replay import with_generations
+from lightsweep.sampler.shadow import Axes, Shadow, ShadowStorage
+from lightsweep.sampler.tickets import seed_for
+from lightsweep.sampler.wrapped import quiet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lightsweep.schema import Metric
+    from lightsweep.space import Space, Value
+
+__all__ = ["BayesProposer", "STARTUP", "directions"]
+
+# The first tickets get draws of their own, so that agents that start together differ.
+STARTUP = 10
+# A model of fewer runs than this says nothing.
+LEAST = 4
+
+
+class BayesProposer:
+    """The first tickets by ``draws``, the later ones by an Optuna sampler that has seen all runs.
+
+    Args:
+        space: The space of the sweep.
+        metrics: What the runs are compared by; several make a multi-objective study, none leaves all to ``draws``.
+        seed: Of all random numbers.
+        draws: Proposes for the first tickets, and while too few runs count.
+        choose: Gives the sampler for a seed and the trials that it will see; ``None`` leaves all to ``draws``.
+        unordered: Whether the sampler knows categories, see ``Axes``.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        metrics: Sequence[Metric],
+        seed: int,
+        draws: Proposer,
+        choose: Callable[[int, Sequence[FrozenTrial]], BaseSampler] | None,
+        *,
+        unordered: bool = True,
+    ) -> None:
+        self._space = space
+        self._seed = seed
+        self._draws = draws
+        self._choose = choose if metrics and space.searched else None
+        self._axes = Axes(space, unordered=unordered)
+        self._directions = directions(metrics)
+        self._shadow = Shadow(self._axes, metrics)
+        self._free = FreePoints(space)
+
+    def propose(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
+        taken = self._free.taken(known)
+        if self._space.size is not None and len(taken) >= self._space.size:
+            return None
+        point = self._modelled(ticket, known)
+        if point is None:
+            point = self._draws.propose(ticket, known)
+        if point is None:
+            # All draws of a finite space are given, but a ticket was used for something else: take what is left.
+            point = self._space.at([0.5] * len(self._space.searched))
+        return self._free.nearest(point, taken, seed_for(self._seed, ticket, 1))
+
+    def _modelled(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
+        """What the sampler proposes; ``None`` as long as it has too little to go by."""
+        outside = sum(observation.ticket is None for observation in known)
+        if self._choose is None or ticket < STARTUP - outside:
+            return None
+        trials = self._shadow.trials(known)
+        if sum(trial.state == TrialState.COMPLETE for trial in trials) < LEAST:
+            return None
+        sampler = self._choose(seed_for(self._seed, ticket), trials)
+        if isinstance(sampler, CmaEsSampler):
+            trials = with_generations(trials, self._axes.distributions, self._directions, self._choose)
+        with quiet():
+            study = optuna.create_study(storage=ShadowStorage(trials), sampler=sampler, directions=self._directions)
+            return self._axes.values(study.ask(self._axes.distributions).params)
+
+
+def directions(metrics: Sequence[Metric]) -> list[str]:
+    """The directions of a study for these metrics; one that is minimized where there are none."""
+    return [metric.goal for metric in metrics] or ["minimize"]
