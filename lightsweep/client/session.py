@@ -1,0 +1,219 @@
+"""The run, as a training script holds it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from lightsweep.client.links import Link
+from lightsweep.client.metrics import numbers, whole_step
+from lightsweep.client.settings import Reads, RunConfig
+from lightsweep.errors import AgentLostError, LightsweepError, RunPruned, UsageError
+
+__all__ = ["Decision", "Run"]
+
+_LONGEST_ERROR = 2000
+
+
+class Decision(NamedTuple):
+    """The verdict on a run: whether to stop, and why in words and numbers (empty while it goes on)."""
+
+    stop: bool
+    reason: str
+
+
+class Run:
+    """One training run; made by ``init()``. Leaving its ``with`` block, ``finish()`` or the end of the script ends it.
+
+    Attributes:
+        id: The run's id; a retry of a failed run has the id of the run.
+        name: What the run is called; may be set freely.
+        sweep_id: The sweep's id; ``None`` for a plain run.
+        config: The sweep's values over the defaults given to ``init``.
+        summary: The last value of every number that was logged; may be written to.
+        metric: Name of the sweep's metric; ``None`` where it has none.
+        goal: ``"minimize"``, ``"maximize"``, or ``None`` where there is no metric.
+        swept: Dotted names of the parameters that the sweep searches.
+        resumed: Whether this is another attempt at a run that was cut off.
+        checkpoint: What an attempt before this one has left to resume from.
+        early_terminate: Whether the sweep may stop the run.
+        smoke: Whether this is a trial of the script rather than a run that counts.
+        iterations: How often the sweep's metric was logged with a finite number, as the agent counts; 0 in a plain run.
+        rank: The process's rank; from any but rank 0 nothing is recorded.
+    """
+
+    def __init__(
+        self,
+        link: Link | None,
+        answer: Mapping[str, Any],
+        config: Mapping[str, Any],
+        *,
+        rank: int = 0,
+        arguments_matter: bool = False,
+    ) -> None:
+        stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+        self._link = link
+        self._pid = os.getpid()
+        self._arguments_matter = arguments_matter
+        self._directory = Path(answer["dir"] if link else Path("lightsweep_runs", "local", stamp)).absolute()
+        self._reads = Reads()
+        self._stopped: Decision | None = None
+        self._ended = False
+        self._at_end: list[Callable[[], None]] = []
+        self.rank = rank
+        self.id: str = str(answer.get("id") or stamp)
+        self.name: str = str(answer.get("name") or self.id)
+        self.sweep_id: str | None = answer.get("sweep")
+        self.swept: tuple[str, ...] = tuple(answer.get("swept") or ())
+        self.config = RunConfig(config, self.swept, self._reads)
+        self.summary: dict[str, Any] = {}
+        self.metric: str | None = answer.get("metric")
+        self.goal: str | None = answer.get("goal")
+        self.resumed = bool(answer.get("resumed"))
+        self.early_terminate = bool(answer.get("early_terminate"))
+        self.smoke = bool(answer.get("smoke"))
+        self.iterations = int(answer.get("iterations") or 0)
+        self.checkpoint = Path(answer["checkpoint"]) if answer.get("checkpoint") else None
+
+    @property
+    def active(self) -> bool:
+        """Whether an agent serves the run; False for a plain run."""
+        return self._link is not None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run is over."""
+        return self._ended
+
+    @property
+    def dir(self) -> Path:
+        """The run's own directory, absolute; it exists."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        return self._directory
+
+    def log(self, metrics: Mapping[str, Any], step: int | None = None, commit: Any = None, sync: Any = None) -> None:
+        """Report numbers by name; the sweep's metric among them is what the run is judged by.
+
+        Args:
+            metrics: Names and numbers; nested dicts are joined with a dot, what is no number is left out.
+            step: The step that the numbers belong to, kept for reading; iterations are counted by the agent.
+            commit: Accepted and ignored, as is ``sync``.
+            sync: See ``commit``.
+
+        Raises:
+            RunPruned: The run should stop now. Every later call raises it again.
+            AgentLostError: The agent is gone.
+            UsageError: The run is over, ``metrics`` is no mapping, or ``step`` no number.
+        """
+        del commit, sync
+        decision = self.report(metrics, step)
+        if decision.stop:
+            raise RunPruned(decision.reason)
+
+    def report(self, metrics: Mapping[str, Any], step: int | None = None) -> Decision:
+        """The same as ``log``, but the verdict is returned: for callbacks that must act alike on several ranks."""
+        if self._ended:
+            raise UsageError(f"run {self.id} is over; log before finish(), inside of the with block")
+        found, step = numbers(metrics), whole_step(step)
+        self.summary.update(found)
+        if self._stopped is not None:
+            return self._stopped
+        if not found or self._link is None or self.rank:
+            return Decision(False, "")
+        answer = self._link.request("log", metrics=found, step=step)
+        self.iterations = int(answer.get("iterations", self.iterations))
+        decision = Decision(bool(answer.get("stop")), str(answer.get("reason") or ""))
+        if decision.stop:
+            self._stopped = decision
+        return decision
+
+    def finish(self, exit_code: int | None = 0) -> None:
+        """End the run: finished, stopped early if the verdict was so, or failed with another exit code than 0.
+
+        A second call does nothing, and so does a call in a forked child.
+
+        Raises:
+            AgentLostError: The agent is gone.
+        """
+        if exit_code:
+            self._end("failed", f"exit code {exit_code}")
+        else:
+            self._end("pruned" if self._stopped else "finished")
+
+    def close(self, error: BaseException | None) -> None:
+        """End the run as what ``error`` makes of it; what is then raised by the agent's absence is only printed.
+
+        ``RunPruned`` is a run that was stopped early, ``SystemExit`` counts by its code. Nothing is sent for
+        ``KeyboardInterrupt`` (the agent knows who was interrupted) and ``AgentLostError``.
+        """
+        if isinstance(error, (KeyboardInterrupt, AgentLostError)):
+            self._end(None)
+            return
+        try:
+            if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+                self.finish()
+            elif isinstance(error, RunPruned):
+                self._end("pruned")
+            else:
+                self._end("failed", _described(error))
+        except LightsweepError as problem:
+            print(f"lightsweep: {problem}", file=sys.stderr)
+
+    def on_end(self, action: Callable[[], None]) -> None:
+        """Call ``action`` once the run is over."""
+        self._at_end.append(action)
+
+    def watch(self, *_: Any, **__: Any) -> None:
+        """Accepted for scripts written for W&B; does nothing."""
+
+    unwatch = define_metric = save = alert = log_code = log_artifact = watch
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is None:
+            self.finish()
+        else:
+            self.close(error)
+        return isinstance(error, RunPruned)
+
+    def __repr__(self) -> str:
+        return f"<lightsweep run {self.id}{f' of sweep {self.sweep_id}' if self.sweep_id else ''}>"
+
+    def _unread(self) -> list[str] | None:
+        """Swept names that were never read; ``None`` where the script may have taken them from its arguments."""
+        if self._arguments_matter and not self._reads.touched:
+            return None
+        return self._reads.unread(self.swept)
+
+    def _end(self, state: str | None, error: str | None = None) -> None:
+        if self._ended or self._pid != os.getpid():
+            return
+        self._ended = True
+        try:
+            if state and self._link and (self.rank == 0 or state == "failed"):
+                where = f"rank {self.rank}: " if self.rank and error else ""
+                unread = self._unread()
+                self._link.request("finish", state=state, error=error and where + error, unread=unread)
+        finally:
+            for action in self._at_end:
+                action()
+
+
+def _described(error: BaseException) -> str:
+    """Class, message and the innermost line of an exception: ``ValueError: no data (train.py:12)``."""
+    text = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
+    trace = error.__traceback__
+    if trace is None:
+        return text
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{text} ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})"

@@ -1,0 +1,48 @@
+"""The end of a run whose agent has died: nothing that it does would be recorded, so it leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+
+from lightsweep.channel import Connection, Lifeline
+
+__all__ = ["AgentWatch"]
+
+GRACE_SECONDS = 2.0
+TERM_SECONDS = 5.0
+_TERMINATED = 128 + signal.SIGTERM
+
+
+class AgentWatch:
+    """A daemon thread that waits for the agent's end, and then ends this process.
+
+    The script has ``GRACE_SECONDS`` to end by itself (its next ``log`` raises ``AgentLostError``), then gets SIGTERM,
+    and is gone ``TERM_SECONDS`` later. An agent that releases the run in good order ends only the watch.
+
+    Args:
+        connection: Where the lifeline is opened; raises ``AgentLostError``.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._lifeline: Lifeline = connection.lifeline()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="lightsweep-lifeline", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the watch."""
+        self._over.set()
+        self._lifeline.close()
+        self._thread.join(GRACE_SECONDS)
+
+    def _watch(self) -> None:
+        if self._lifeline.wait() or self._over.wait(GRACE_SECONDS):
+            return
+        print("lightsweep: the agent is gone; ending this run, it will be retried", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(TERM_SECONDS)
+        os._exit(_TERMINATED)
