@@ -1,0 +1,8 @@
+"""What a sweep file says: read it, validate it, explain it."""
+
+from lightsweep.schema.config import SweepConfig
+from lightsweep.schema.metric import Metric
+from lightsweep.schema.options import Options
+from lightsweep.schema.scheduler import Scheduler
+
+__all__ = ["Metric", "Options", "Scheduler", "SweepConfig"]

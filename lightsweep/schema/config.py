@@ -1,0 +1,170 @@
+"""``SweepConfig``: what a sweep file says, read and validated."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from lightsweep.errors import ConfigError, Fault
+from lightsweep.hyperband import Hyperband
+from lightsweep.schema.command import read_command
+from lightsweep.schema.early_terminate import read_early_terminate
+from lightsweep.schema.ends import ends
+from lightsweep.schema.faults import Faults
+from lightsweep.schema.metric import Metric, read_metrics
+from lightsweep.schema.options import Options, read_options
+from lightsweep.schema.parameters import Parameters, read_parameters
+from lightsweep.schema.plain import plain, shown
+from lightsweep.schema.scheduler import Scheduler, read_scheduler
+from lightsweep.schema.source import read_file
+from lightsweep.schema.toplevel import check_top_keys, read_top_level
+from lightsweep.space import Space
+
+__all__ = ["SweepConfig"]
+
+
+@dataclass(frozen=True, eq=False)
+class SweepConfig:
+    """A valid sweep config. Two are equal if they say the same, whatever file they come from.
+
+    Attributes:
+        method: How points are chosen.
+        space: The parameters.
+        metrics: None, one, or several (multi-objective).
+        early_terminate: The hyperband, if runs are stopped early.
+        run_cap: No more runs than this; ``None`` for no limit.
+        program, command: How a run is started; ``command`` is ``None`` for the default one.
+        name, description, project, entity: Labels.
+        scheduler: An Optuna study or space that a Python file defines.
+        options: The ``lightsweep:`` block, with its defaults.
+        warnings: What was accepted but deserves a word, in the order of the file.
+        raw: The config as written, in the form of JSON with numbers read; loading it gives an equal config.
+        source: The file; ``None`` for a dict.
+    """
+
+    method: Literal["grid", "random", "bayes", "custom"]
+    space: Space
+    metrics: tuple[Metric, ...]
+    early_terminate: Hyperband | None
+    run_cap: int | None
+    program: str | None
+    command: tuple[str, ...] | None
+    name: str | None
+    description: str | None
+    project: str | None
+    entity: str | None
+    scheduler: Scheduler | None
+    options: Options
+    warnings: tuple[Fault, ...] = field(repr=False)
+    raw: dict[str, Any] = field(repr=False)
+    source: str | None
+
+    @classmethod
+    def load(cls, source: str | os.PathLike[str] | Mapping[str, Any]) -> SweepConfig:
+        """The config in a YAML file, or in a mapping of the same form.
+
+        Args:
+            source: The path of a YAML file, or a mapping; tuples, NumPy scalars and paths in it are converted.
+
+        Raises:
+            ConfigError: The file cannot be read, or the config has mistakes; the error holds all of them.
+        """
+        if isinstance(source, Mapping):
+            return _validate(source, Faults(), None)
+        if not isinstance(source, (str, os.PathLike)):
+            raise ConfigError([Fault(f"a sweep config is a path or a dict, got {shown(source)}")])
+        path = os.fspath(source)
+        if not isinstance(path, str) or "\n" in path:
+            raise ConfigError([Fault(f"give the path of a YAML file, or a dict, not {shown(path)}")])
+        value, faults = read_file(Path(path))
+        return _validate(value, faults, path)
+
+    @property
+    def metric(self) -> Metric | None:
+        """The first of ``metrics``; ``None`` where there is none."""
+        return self.metrics[0] if self.metrics else None
+
+    @property
+    def ends(self) -> str | None:
+        """What ends the sweep by itself, such as ``"run_cap 20"`` or ``"grid of 12"``; ``None``: nothing does."""
+        return ends(self.method, self.space, self.run_cap, self.metrics, self.scheduler)
+
+    def __eq__(self, other: object) -> bool:
+        return self._content() == other._content() if isinstance(other, SweepConfig) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._content())
+
+    def _content(self) -> str:
+        return json.dumps(self.raw, sort_keys=True)
+
+
+def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> SweepConfig:
+    raw = plain(source, (), faults)
+    if not isinstance(raw, dict):
+        faults.raise_if_any()
+        raw = {}
+    meant = check_top_keys(raw, faults)
+    top = read_top_level(raw, meant, faults)
+    method = raw.get("method")
+    scheduler = read_scheduler(raw.get("scheduler"), method, faults)
+    found = _parameters(raw, meant, scheduler, faults)
+    space = _space(found, faults)
+    metrics = read_metrics(raw, faults)
+    early_terminate = read_early_terminate(raw.get("early_terminate"), faults)
+    _check_metric(raw, meant, metrics, faults)
+    command = read_command(raw.get("command"), found.places, faults)
+    options = read_options(raw.get("lightsweep"), faults)
+    faults.raise_if_any()
+    if top is None or space is None:
+        raise ConfigError([Fault("the config is not valid", file=file)])
+    return SweepConfig(
+        **dict(top),
+        space=space,
+        metrics=metrics,
+        early_terminate=early_terminate,
+        command=command,
+        scheduler=scheduler,
+        options=options,
+        warnings=faults.warnings,
+        raw=raw,
+        source=file,
+    )
+
+
+def _parameters(raw: Mapping[str, Any], meant: set[str], scheduler: Scheduler | None, faults: Faults) -> Parameters:
+    value = raw.get("parameters")
+    if value is not None:
+        return read_parameters(value, raw.get("method"), faults)
+    by_run = scheduler is not None and scheduler.search_space is not None
+    if not by_run and "parameters" not in meant:
+        faults.error(("parameters",), "a sweep config needs the key 'parameters': what to search", key=True)
+    return Parameters()
+
+
+def _space(found: Parameters, faults: Faults) -> Space | None:
+    if faults:
+        return None
+    try:
+        return Space(found.good)
+    except ValueError as error:
+        faults.error(("parameters",), str(error), key=True)
+        return None
+
+
+def _check_metric(raw: Mapping[str, Any], meant: set[str], metrics: tuple[Metric, ...], faults: Faults) -> None:
+    if raw.get("metric") is None and raw.get("metrics") is None and not meant & {"metric", "metrics"}:
+        needed = ["method bayes"] if raw.get("method") == "bayes" else []
+        needed += ["early_terminate"] if raw.get("early_terminate") is not None else []
+        if needed:
+            verb = "needs" if len(needed) == 1 else "need"
+            at = "method" if raw.get("method") == "bayes" else "early_terminate"
+            message = f"{' and '.join(needed)} {verb} the key 'metric' with the name that the training script logs"
+            faults.error(("metric",), message, key=True, at=(at,))
+    elif len(metrics) > 1 and raw.get("early_terminate") is not None:
+        message = f"runs are stopped early by the first metric only, which is {metrics[0].name!r}"
+        faults.warn(("early_terminate",), message, key=True)

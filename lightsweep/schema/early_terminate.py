@@ -1,0 +1,86 @@
+"""Hyperband early termination: the keys of ``early_terminate``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+from lightsweep.hyperband import Hyperband
+from lightsweep.schema.blocks import Block, Natural, Number, Truth, check, given
+from lightsweep.schema.faults import Faults
+from lightsweep.schema.plain import shown
+from lightsweep.schema.words import hint
+
+__all__ = ["EarlyTerminate", "read_early_terminate"]
+
+PATH = ("early_terminate",)
+
+
+def _eta(value: object) -> object:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and not value > 1:
+        raise ValueError(f"must be greater than 1, got {shown(value)}")
+    return value
+
+
+class EarlyTerminate(Block):
+    """Stops runs that fall behind. Needs ``min_iter``, or ``max_iter`` and ``s``."""
+
+    type: Literal["hyperband"]
+    """How runs are judged; hyperband is the only way."""
+    min_iter: Natural | None = None
+    """The first band; the following ones are eta times as far, without end."""
+    max_iter: Natural | None = None
+    """The bands are max_iter / eta, max_iter / eta^2, ...; max_iter itself is none. Wins over min_iter."""
+    s: Natural | None = None
+    """How many bands max_iter is divided into."""
+    eta: Annotated[Number, BeforeValidator(_eta), WithJsonSchema({"type": "number", "exclusiveMinimum": 1})] = 3
+    """At each band about one run in eta goes on. Greater than 1."""
+    strict: Truth = True
+    """true: a run is judged by its value at the band; false: by its best value so far."""
+
+
+def read_early_terminate(value: Any, faults: Faults) -> Hyperband | None:
+    """The hyperband of a config; ``None`` where there is none or where it is wrong, which ``faults`` then knows."""
+    if value is None:
+        return None
+    before = faults.count
+    if isinstance(value, dict):
+        _check_keys(given(value), faults)
+    block = check(EarlyTerminate, value, PATH, faults, "early_terminate")
+    if block is None or faults.count > before:
+        return None
+    min_iter, max_iter = block.min_iter, block.max_iter
+    if max_iter is not None and block.s is None:
+        faults.warn((*PATH, "max_iter"), "max_iter does nothing without s: the bands follow from min_iter", key=True)
+        max_iter = None
+    elif max_iter is not None and min_iter is not None:
+        faults.warn(
+            (*PATH, "min_iter"), "min_iter does nothing beside max_iter and s: the bands follow from those", key=True
+        )
+        min_iter = None
+    s = block.s
+    if max_iter is None and s is not None:
+        faults.warn((*PATH, "s"), "s does nothing without max_iter: with min_iter the bands have no end", key=True)
+        s = None
+    return Hyperband(min_iter=min_iter, max_iter=max_iter, s=s, eta=block.eta, strict=block.strict)
+
+
+def _check_keys(keys: dict[str, Any], faults: Faults) -> None:
+    kind = keys.get("type", "hyperband")
+    if kind != "hyperband":
+        return
+    if "min_iter" in keys or ("max_iter" in keys and "s" in keys):
+        return
+    near = next(
+        (
+            guess
+            for key in keys
+            if key not in EarlyTerminate.model_fields
+            for guess in [hint(key, ["min_iter"])]
+            if guess
+        ),
+        "",
+    )
+    lack = "s is missing" if "max_iter" in keys else "max_iter is missing" if "s" in keys else "neither is given"
+    faults.error(PATH, f"hyperband needs min_iter, or max_iter and s; {lack}{near}", key=True)

@@ -1,0 +1,193 @@
+"""From the ``parameters`` of a sweep file to the parameters of a space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lightsweep.schema.blocks import check, given
+from lightsweep.schema.distributions import DISTRIBUTIONS, Bounded, DistributionKeys
+from lightsweep.schema.faults import Faults, Path, dotted
+from lightsweep.schema.infer import GROUP, KEYS, distribution_of
+from lightsweep.schema.plain import shown
+from lightsweep.schema.words import hint, one_edit_away
+from lightsweep.space import Distribution, Parameter
+
+__all__ = ["Parameters", "read_parameters"]
+
+GRID = ("categorical", "constant", "int_uniform", "q_uniform")
+EXPONENTS = {name: f"{name}_values" for name in ("log_uniform", "q_log_uniform", "inv_log_uniform")}
+MAX_EXPONENT = 709  # exp of more is no float
+
+
+@dataclass
+class Parameters:
+    """What was read.
+
+    Attributes:
+        good: The parameters without a fault.
+        places: Every dotted name, the faulty ones included, and where it stands in the file.
+    """
+
+    good: list[Parameter] = field(default_factory=list)
+    places: dict[str, Path] = field(default_factory=dict)
+
+
+def read_parameters(value: Any, method: object, faults: Faults) -> Parameters:
+    """The parameters below ``parameters``, nested groups included.
+
+    Args:
+        value: What stands there, as ``plain`` made it.
+        method: The method of the sweep: ``grid`` allows only what can be listed.
+        faults: Takes the mistakes.
+    """
+    found = Parameters()
+    _read_group(value, (GROUP,), (), method, found, faults)
+    return found
+
+
+def _read_group(
+    value: Any, path: Path, names: tuple[str, ...], method: object, found: Parameters, faults: Faults
+) -> None:
+    if not isinstance(value, Mapping):
+        faults.error(path, f"parameters must be a mapping of names to parameters, got {shown(value)}")
+        return
+    if not value:
+        faults.error(path, "parameters holds no parameter", key=True)
+    for name, item in value.items():
+        place = (*path, name)
+        if not name:
+            faults.error(place, "the name of a parameter must not be empty", key=True)
+            continue
+        if isinstance(item, Mapping) and item.get(GROUP) is not None:
+            _check_group_keys(item, place, faults)
+            _read_group(item[GROUP], (*place, GROUP), (*names, name), method, found, faults)
+            continue
+        full = (*names, name)
+        whole = ".".join(full)
+        if whole in found.places:
+            faults.error(
+                place, f"{whole!r} is the same parameter as {dotted(found.places[whole])}; keep one of them", key=True
+            )
+        found.places.setdefault(whole, place)
+        distribution = _read_parameter(name, item, place, method, faults)
+        if distribution is not None:
+            found.good.append(Parameter(whole, full, distribution))
+
+
+def _check_group_keys(item: Mapping[str, Any], path: Path, faults: Faults) -> None:
+    for key in given(item):
+        if key != GROUP:
+            faults.error(
+                (*path, key), f"a nested group has the key parameters only; {key!r} does not go with it", key=True
+            )
+
+
+def _read_parameter(name: str, item: Any, path: Path, method: object, faults: Faults) -> Distribution | None:
+    if not isinstance(item, Mapping):
+        form = f"values: {shown(item)}" if isinstance(item, list) else f"value: {shown(item)}"
+        form = "value: ..., values: [...], or min: and max:" if item is None else form
+        faults.error(path, f"the parameter {name!r} must be a mapping; write {form} below it", key=item is None)
+        return None
+    keys = given(item)
+    if "value" in item and keys in ({}, {"distribution": "constant"}):
+        keys["value"] = None  # a constant null; beside other keys null means not given
+    unknown = [key for key in keys if key not in KEYS]
+    for key in unknown:
+        _note_unknown(key, keys[key], path, faults)
+    known = {key: value for key, value in keys.items() if key in KEYS}
+    if unknown and not known:
+        return None
+    kind = distribution_of(known, path, faults)
+    if kind is None:
+        return None
+    model = DISTRIBUTIONS[kind]
+    before = faults.count
+    strange = [key for key in known if key not in model.model_fields and key != "distribution"]
+    for key in strange:
+        _note_strange(key, known[key], kind, "distribution" in known, path, faults)
+    if kind == "constant" and known.get("value", 0) is None:
+        return None if unknown or strange else _build(model.model_construct(value=None), path, faults)
+    absent = set(model.model_fields) if strange or unknown else set()
+    rest = {key: value for key, value in known.items() if key in model.model_fields}
+    block = check(model, rest, path, faults, f"distribution {kind}", absent=absent)
+    if block is None or unknown or faults.count > before:
+        return None
+    if isinstance(block, Bounded) and not _check_bounds(block, kind, path, faults):
+        return None
+    distribution = _build(block, path, faults)
+    if method == "grid" and distribution is not None and kind not in GRID:
+        _note_not_listable(name, kind, path, faults)
+    return distribution
+
+
+def _build(block: DistributionKeys, path: Path, faults: Faults) -> Distribution | None:
+    try:
+        return block.build()
+    except ValueError as error:
+        faults.error(path, str(error), key=True)
+        return None
+
+
+def _note_unknown(key: str, value: Any, path: Path, faults: Faults) -> None:
+    meant = one_edit_away(key, KEYS)
+    if isinstance(value, Mapping) and meant is None:
+        message = (
+            f"{key!r} is not a key of a parameter; for a nested group write parameters: around its parameters,"
+            " and for a parameter of its own indent it less"
+        )
+    else:
+        message = f"{key!r} is not a key of a parameter{hint(key, KEYS) or '.'} Known keys: {', '.join(KEYS)}"
+    faults.error((*path, key), message, key=True)
+
+
+def _note_strange(key: str, value: Any, kind: str, named: bool, path: Path, faults: Faults) -> None:
+    keys = [name for name in DISTRIBUTIONS[kind].model_fields if name != "distribution"]
+    other = f"distribution {kind}" if named else " and ".join(keys)
+    remedy = f"; its keys are {', '.join(keys)}" if named else f"; without {key} this is the distribution {kind}"
+    if key == "value" and "values" in keys:
+        remedy = f"; write values: {shown(value if isinstance(value, list) else [value])}, or drop distribution"
+        remedy = remedy if named else "; give value for a constant, or values to choose from"
+    elif key == "values" and kind == "constant":
+        remedy = "; write distribution: categorical"
+    elif key == "probabilities":
+        remedy = "; write distribution: categorical_w_probabilities"
+    elif key == "q" and f"q_{kind}" in DISTRIBUTIONS:
+        remedy = f"; write distribution: q_{kind}"
+    faults.error((*path, key), f"{key} does not go with {other}{remedy}", key=True)
+
+
+def _check_bounds(block: Bounded, kind: str, path: Path, faults: Faults) -> bool:
+    low, high = block.min, block.max
+    values = EXPONENTS.get(kind)
+    if values and (high > MAX_EXPONENT or low < -MAX_EXPONENT):
+        key = "max" if high > MAX_EXPONENT else "min"
+        faults.error(
+            (*path, key),
+            f"the bounds of {kind} are exponents (natural log), and exp({shown(high if key == 'max' else low)}) is no"
+            f" number that a computer holds; for bounds that are values write distribution: {values}",
+        )
+        return False
+    if low >= high:
+        remedy = f"; for one value write value: {shown(low)}" if low == high else ""
+        faults.error((*path, "min"), f"min must be below max, got min {shown(low)} and max {shown(high)}{remedy}")
+        return False
+    if values and 0 < low < 1 and high <= 1:
+        faults.warn(
+            (*path, "min"),
+            f"the bounds of {kind} are exponents (natural log), so this searches between exp({shown(low)}) and"
+            f" exp({shown(high)}); for bounds that are values write distribution: {values}",
+        )
+    return True
+
+
+def _note_not_listable(name: str, kind: str, path: Path, faults: Faults) -> None:
+    remedy = (
+        "drop probabilities"
+        if kind == "categorical_w_probabilities"
+        else ("write values: [...], or distribution: q_uniform with min, max and q, or use method random or bayes")
+    )
+    faults.error(
+        path, f"method grid cannot list the values of {name!r}, which has the distribution {kind}; {remedy}", key=True
+    )
