@@ -22,6 +22,8 @@ _INSIDE = 2.0**-53
 # exp() of it and of its negative are still floats of full precision, with room to multiply.
 _LARGEST_EXPONENT = 700.0
 
+_LARGEST_SHAPE = 1e8
+
 
 class Continuous(Distribution):
     """A distribution over an interval of the real numbers; one of zero width is a single value."""
@@ -188,7 +190,7 @@ class Beta(Continuous):
     """``beta``: the beta distribution on [0, 1] with density proportional to x^(a-1) (1-x)^(b-1).
 
     Raises:
-        ValueError: ``a`` or ``b`` is not a finite number above 0.
+        ValueError: ``a`` or ``b`` is not a number above 0 and up to 1e8, beyond which the quantile cannot be computed.
     """
 
     a: float = 1.0
@@ -197,8 +199,8 @@ class Beta(Continuous):
     def __post_init__(self) -> None:
         for what in ("a", "b"):
             number = finite(what, getattr(self, what))
-            if number <= 0:
-                raise ValueError(f"{what} must be above 0, not {number}")
+            if not 0 < number <= _LARGEST_SHAPE:
+                raise ValueError(f"{what} must be above 0 and at most {_LARGEST_SHAPE:g}, not {number}")
             object.__setattr__(self, what, number)
 
     @property
@@ -212,7 +214,8 @@ class Beta(Continuous):
     def _value(self, u: float) -> float:
         from scipy.special import betaincinv
 
-        return float(betaincinv(self.a, self.b, u))
+        # betaincinv is NaN for some u that are far smaller.
+        return u if u in (0, 1) else float(betaincinv(self.a, self.b, _inside(u)))
 
     def _share(self, value: float) -> float:
         from scipy.special import betainc
@@ -230,10 +233,14 @@ def _check_normal(distribution: Normal | LogNormal) -> None:
     object.__setattr__(distribution, "sigma", sigma)
 
 
+def _inside(u: float) -> float:
+    return min(max(u, _INSIDE), 1 - _INSIDE)
+
+
 def _normal_quantile(u: float) -> float:
     from scipy.special import ndtri
 
-    return float(ndtri(min(max(u, _INSIDE), 1 - _INSIDE)))
+    return float(ndtri(_inside(u)))
 
 
 def _normal_share(z: float) -> float:
