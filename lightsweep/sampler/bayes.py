@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import optuna
-from optuna.samplers import BaseSampler, CmaEsSampler
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from lightsweep.sampler.free import FreePoints
+from lightsweep.sampler.gaussian import prepared
 from lightsweep.sampler.observation import Observation, Proposer
 from lightsweep.sampler.replay import with_generations
 from lightsweep.sampler.shadow import Axes, Shadow, ShadowStorage
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from lightsweep.schema import Metric
     from lightsweep.space import Space, Value
 
-__all__ = ["BayesProposer", "STARTUP", "directions"]
+Goal = Literal["minimize", "maximize"]
+
+__all__ = ["STARTUP", "BayesProposer", "directions"]
 
 # The first tickets get draws of their own, so that agents that start together differ.
 STARTUP = 10
@@ -53,7 +56,7 @@ class BayesProposer:
         unordered: bool = True,
     ) -> None:
         self._space = space
-        self._seed = seed
+        self._seed = seed_for(seed)
         self._draws = draws
         self._choose = choose if metrics and space.searched else None
         self._axes = Axes(space, unordered=unordered)
@@ -83,12 +86,15 @@ class BayesProposer:
             return None
         sampler = self._choose(seed_for(self._seed, ticket), trials)
         if isinstance(sampler, CmaEsSampler):
-            trials = with_generations(trials, self._axes.distributions, self._directions, self._choose)
+            replayed = self._choose(self._seed, trials)
+            trials = with_generations(trials, self._axes.distributions, replayed, self._directions[0])
+        elif isinstance(sampler, GPSampler):
+            trials = prepared(trials, self._directions)
         with quiet():
             study = optuna.create_study(storage=ShadowStorage(trials), sampler=sampler, directions=self._directions)
             return self._axes.values(study.ask(self._axes.distributions).params)
 
 
-def directions(metrics: Sequence[Metric]) -> list[str]:
+def directions(metrics: Sequence[Metric]) -> list[Goal]:
     """The directions of a study for these metrics; one that is minimized where there are none."""
     return [metric.goal for metric in metrics] or ["minimize"]

@@ -83,7 +83,7 @@ class FreePoints:
             distances = ((rows - centre) ** 2).sum(axis=1)
             free = [place for place, index in enumerate(indices) if index not in taken]
             if free:
-                return indices[min(free, key=lambda place: float(distances[place]))]  # noqa: B023 - used at once
+                return indices[min(free, key=lambda place: float(distances[place]))]
         return next(index for index in range(len(taken) + 1) if index not in taken)
 
 

@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lightsweep.errors import InputError
 from lightsweep.sampler.bayes import STARTUP, BayesProposer
+from lightsweep.sampler.gaussian import GP_RUNS
 from lightsweep.sampler.tickets import GridProposer, RandomProposer, SobolProposer
 from lightsweep.sampler.wrapped import make_sampler, usable_name
 
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["make_proposer"]
 
-# A Gaussian process of this many runs or parameters takes about half a second for a proposal on two cores.
-GP_RUNS = 300
-GP_PARAMETERS = 40
+# With more parameters than this, and as many runs as a Gaussian process is given, a proposal takes a second.
+GP_PARAMETERS = 20
 
 
 def make_proposer(config: SweepConfig, seed: int) -> Proposer:

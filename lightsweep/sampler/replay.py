@@ -7,7 +7,8 @@ the trial really had. So the proposal follows from the runs alone, whichever age
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -23,14 +24,13 @@ __all__ = ["with_generations"]
 def with_generations(
     trials: Sequence[FrozenTrial],
     distributions: Mapping[str, BaseDistribution],
-    directions: Sequence[str],
-    choose: Callable[[int, Sequence[FrozenTrial]], BaseSampler],
+    sampler: BaseSampler,
+    direction: Literal["minimize", "maximize"],
 ) -> list[FrozenTrial]:
     """The completed ones of ``trials``, with the attributes that CMA-ES would have given them."""
     storage = InMemoryStorage()
     with quiet():
-        sampler = choose(0, trials)
-        study = optuna.create_study(storage=storage, sampler=sampler, directions=list(directions))
+        study = optuna.create_study(storage=storage, sampler=sampler, direction=direction)
         study_id = storage.get_study_id_from_name(study.study_name)
         for trial in trials:
             if trial.state != TrialState.COMPLETE:

@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Literal
@@ -16,12 +16,11 @@ from optuna.samplers import BaseSampler
 
 from lightsweep.errors import InputError
 
-__all__ = ["MakeSampler", "SamplerName", "has_torch", "make_sampler", "quiet", "usable_name"]
+__all__ = ["SamplerName", "has_torch", "make_sampler", "quiet", "usable_name"]
 
 logger = logging.getLogger("lightsweep")
 
 SamplerName = Literal["gp", "tpe", "cmaes"]
-MakeSampler = Callable[[int], BaseSampler]
 
 
 @contextmanager
