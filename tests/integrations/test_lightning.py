@@ -1,0 +1,511 @@
+"""Real Trainers on a tiny model, with an agent whose answers are scripted."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch
+import pytest
+import pytorch_lightning
+import torch
+from lightning.pytorch.demos.boring_classes import BoringModel
+from lightsweep.integrations.lightning import MetricMissingError, SweepCallback, _say_inactive
+from torch.utils.data import DataLoader, TensorDataset
+
+import lightsweep
+from lightsweep import client
+from lightsweep.errors import AgentLostError, InputError, LightsweepError, RunPruned, UsageError
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec.. is deprecated:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:The number of training batches.*is smaller than the logging interval"),
+    pytest.mark.filterwarnings("ignore:.*tensorboardX. has been removed as a dependency"),
+    pytest.mark.filterwarnings("ignore:You defined a .validation_step. but have no .val_dataloader"),
+    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
+]
+
+PACKAGES = {"lightning.pytorch": lightning.pytorch, "pytorch_lightning": pytorch_lightning}
+
+
+class ScriptedAgent:
+    """Answers stop at the n-th report of the metric; keeps everything that it was told."""
+
+    def __init__(self, directory: Path, *, stop_at: int | None = None, metric: str | None = "val_loss") -> None:
+        self.directory = directory
+        self.stop_at = stop_at
+        self.metric = metric
+        self.starts: list[Mapping[str, Any]] = []
+        self.logs: list[Mapping[str, Any]] = []
+        self.finishes: list[Mapping[str, Any]] = []
+
+    def start(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        self.starts.append(message)
+        return {
+            "id": "run1",
+            "sweep": "sweep1",
+            "name": "run 1",
+            "config": {"lr": 0.1, "model": {"hidden": 4}},
+            "swept": ["lr", "model.hidden"],
+            "dir": str(self.directory),
+            "resumed": False,
+            "iterations": 0,
+            "metric": self.metric,
+            "goal": "minimize",
+            "early_terminate": True,
+            "checkpoint": None,
+            "smoke": False,
+        }
+
+    def log(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        self.logs.append(message)
+        stop = self.stop_at is not None and len(self.logs) >= self.stop_at
+        return {"stop": stop, "reason": "worse at band 3" if stop else "", "iterations": len(self.logs)}
+
+    def finish(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        self.finishes.append(message)
+        return {"ok": True}
+
+    @property
+    def reported(self) -> list[float]:
+        return [log["metrics"][self.metric] for log in self.logs]
+
+
+class LostAgent(ScriptedAgent):
+    def log(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        raise AgentLostError("the agent is gone")
+
+
+def make_model(
+    package: Any, *, validation: bool = True, late: bool = False, value: Callable[[int], float] = float
+) -> Any:
+    """A module whose n-th validation (or training epoch, without validation) logs ``value(n)``."""
+
+    class Model(package.LightningModule):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(2, 1)
+            self.rounds = 0
+            self.batches = 0
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=0.01)
+
+        def training_step(self, batch: Any, *_: Any) -> Any:
+            self.batches += 1
+            loss = self.layer(batch[0]).square().mean()
+            self.log("train_loss", loss)
+            if not validation and not late:
+                self.log("epoch_loss", value(self.current_epoch), on_step=False, on_epoch=True)
+            return loss
+
+    if validation:
+
+        def validation_step(self: Any, *_: Any) -> None:
+            self.log("val_acc", 0.5)
+
+        def on_validation_epoch_end(self: Any) -> None:
+            if not self.trainer.sanity_checking:
+                self.log("val_loss", value(self.rounds))
+                self.rounds += 1
+
+        Model.validation_step = validation_step
+        Model.on_validation_epoch_end = on_validation_epoch_end
+    if late:
+
+        def on_train_epoch_end(self: Any) -> None:
+            self.log("epoch_loss", value(self.current_epoch))
+
+        Model.on_train_epoch_end = on_train_epoch_end
+    return Model()
+
+
+def data(samples: int = 8) -> Any:
+    return DataLoader(TensorDataset(torch.ones(samples, 2)), batch_size=2)
+
+
+def make_trainer(callback: Any, package: Any = lightning.pytorch, **options: Any) -> Any:
+    defaults = {
+        "accelerator": "cpu",
+        "callbacks": [callback],
+        "enable_checkpointing": False,
+        "enable_model_summary": False,
+        "enable_progress_bar": False,
+        "logger": False,
+        "max_epochs": 5,
+    }
+    return package.Trainer(**{**defaults, **options})
+
+
+@pytest.fixture
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Begin a run served by a scripted agent, in a fresh working directory."""
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    contexts = []
+
+    def begin(agent_class: type[ScriptedAgent] = ScriptedAgent, **options: Any) -> ScriptedAgent:
+        agent = agent_class(tmp_path / "run", **options)
+        agent.directory.mkdir()
+        context = client.serving(agent)
+        context.__enter__()
+        contexts.append(context)
+        return agent
+
+    yield begin
+    for context in reversed(contexts):
+        lightsweep.finish()
+        context.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("package", PACKAGES.values(), ids=PACKAGES.keys())
+def test_each_validation_is_one_report_and_the_sanity_check_none(serve: Any, package: Any) -> None:
+    agent = serve()
+    make_trainer(SweepCallback(), package, max_epochs=3).fit(make_model(package), data(), data())
+    assert agent.reported == [0.0, 1.0, 2.0]
+    assert len(agent.starts) == 1
+
+
+@pytest.mark.parametrize("package", PACKAGES.values(), ids=PACKAGES.keys())
+def test_a_stop_raises_inside_the_training_loop(serve: Any, package: Any) -> None:
+    agent = serve(stop_at=2)
+    model = make_model(package)
+    with pytest.raises(RunPruned, match="worse at band 3"):
+        make_trainer(SweepCallback(), package).fit(model, data(), data())
+    assert agent.reported == [0.0, 1.0]
+    assert model.batches == 8
+
+
+def test_the_callback_is_one_of_either_package() -> None:
+    assert isinstance(SweepCallback(), lightning.pytorch.Callback)
+    assert isinstance(SweepCallback(), pytorch_lightning.Callback)
+
+
+def test_a_single_callback_needs_no_list(serve: Any) -> None:
+    agent = serve()
+    make_trainer(None, callbacks=SweepCallback(), max_epochs=1).fit(make_model(lightning.pytorch), data(), data())
+    assert agent.reported == [0.0]
+
+
+def test_several_validations_in_an_epoch_each_count(serve: Any) -> None:
+    agent = serve(stop_at=3)
+    model = make_model(lightning.pytorch)
+    with pytest.raises(RunPruned):
+        make_trainer(SweepCallback(), val_check_interval=2).fit(model, data(), data())
+    assert agent.reported == [0.0, 1.0, 2.0]
+    assert model.batches == 6
+    assert [log["step"] for log in agent.logs] == [2, 4, 6]
+
+
+def test_epochs_without_a_validation_do_not_count(serve: Any) -> None:
+    agent = serve()
+    trainer = make_trainer(SweepCallback(), check_val_every_n_epoch=2, max_epochs=4)
+    trainer.fit(make_model(lightning.pytorch), data(), data())
+    assert agent.reported == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_without_validation_each_training_epoch_is_one_report(serve: Any, late: bool) -> None:
+    agent = serve(metric="epoch_loss")
+    make_trainer(SweepCallback(), max_epochs=3).fit(make_model(lightning.pytorch, validation=False, late=late), data())
+    assert agent.reported == [0.0, 1.0, 2.0]
+
+
+def test_validation_switched_off_is_no_validation(serve: Any) -> None:
+    agent = serve(metric="train_loss")
+    trainer = make_trainer(SweepCallback(), limit_val_batches=0, max_epochs=2)
+    trainer.fit(make_model(lightning.pytorch), data(), data())
+    assert len(agent.reported) == 2
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_without_validation_a_stop_ends_the_loop(serve: Any, late: bool) -> None:
+    agent = serve(metric="epoch_loss", stop_at=2)
+    model = make_model(lightning.pytorch, validation=False, late=late)
+    with pytest.raises(RunPruned):
+        make_trainer(SweepCallback()).fit(model, data())
+    assert agent.reported == [0.0, 1.0]
+    assert model.batches == 8
+
+
+@pytest.mark.parametrize(("validation", "late", "batches"), [(True, False, 8), (False, False, 8), (False, True, 9)])
+def test_on_prune_stop_lets_fit_return(serve: Any, validation: bool, late: bool, batches: int) -> None:
+    agent = serve(stop_at=2, metric="val_loss" if validation else "epoch_loss")
+    model = make_model(lightning.pytorch, validation=validation, late=late)
+    trainer = make_trainer(SweepCallback(on_prune="stop"))
+    trainer.fit(model, data(), data() if validation else None)
+    assert agent.reported == [0.0, 1.0]
+    assert model.batches == batches
+    lightsweep.finish()
+    assert [finish["state"] for finish in agent.finishes] == ["pruned"]
+
+
+def test_on_prune_stop_keeps_the_last_checkpoint(serve: Any, tmp_path: Path) -> None:
+    serve(stop_at=2)
+    trainer = make_trainer(SweepCallback(on_prune="stop"), enable_checkpointing=True)
+    trainer.fit(make_model(lightning.pytorch), data(), data())
+    assert [path.name for path in tmp_path.rglob("*.ckpt")] == ["epoch=1-step=8.ckpt"]
+
+
+def test_on_prune_stop_honours_min_epochs_and_reports_no_more(serve: Any) -> None:
+    agent = serve(stop_at=1)
+    model = make_model(lightning.pytorch)
+    make_trainer(SweepCallback(on_prune="stop"), min_epochs=3).fit(model, data(), data())
+    assert agent.reported == [0.0]
+    assert model.batches == 12
+
+
+def test_a_missing_metric_is_an_error_at_the_first_validation_with_what_exists(serve: Any) -> None:
+    agent = serve(metric="val_los")
+    model = make_model(lightning.pytorch)
+    with pytest.raises(MetricMissingError) as caught:
+        make_trainer(SweepCallback()).fit(model, data(), data())
+    message = str(caught.value)
+    assert "'val_los'; did you mean 'val_loss'?" in message
+    assert "'train_loss', 'val_acc', 'val_loss'" in message
+    assert isinstance(caught.value, InputError)
+    assert model.batches == 4
+    assert agent.logs == []
+
+
+def test_a_missing_metric_where_nothing_is_logged(serve: Any) -> None:
+    serve(metric="val_loss")
+
+    class Silent(BoringModel):
+        val_dataloader = None
+
+    with pytest.raises(MetricMissingError, match="no metric at all"):
+        make_trainer(SweepCallback(), limit_val_batches=0, limit_train_batches=1).fit(Silent())
+
+
+def test_the_metric_may_have_another_name_in_the_trainer(serve: Any) -> None:
+    agent = serve(metric="eval/loss")
+    trainer = make_trainer(SweepCallback(metric="val_loss"), max_epochs=2)
+    trainer.fit(make_model(lightning.pytorch), data(), data())
+    assert agent.reported == [0.0, 1.0]
+
+
+def test_all_numbers_are_logged_along(serve: Any) -> None:
+    agent = serve()
+    make_trainer(SweepCallback(), max_epochs=1).fit(make_model(lightning.pytorch), data(), data())
+    assert set(agent.logs[0]["metrics"]) == {"val_loss", "val_acc", "train_loss"}
+    assert agent.logs[0]["metrics"]["val_acc"] == 0.5
+
+
+def test_a_sweep_without_a_metric_logs_what_there_is(serve: Any) -> None:
+    agent = serve(metric=None)
+    make_trainer(SweepCallback(), max_epochs=1).fit(make_model(lightning.pytorch), data(), data())
+    assert set(agent.logs[0]["metrics"]) == {"val_loss", "val_acc", "train_loss"}
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_values_that_are_not_finite_are_reported_as_they_are(serve: Any, bad: float) -> None:
+    agent = serve()
+    trainer = make_trainer(SweepCallback(), max_epochs=1)
+    trainer.fit(make_model(lightning.pytorch, value=lambda _: bad), data(), data())
+    assert repr(float(agent.reported[0])) == repr(bad)
+
+
+def test_validate_and_test_alone_report_nothing(serve: Any) -> None:
+    agent = serve(stop_at=1)
+    model = make_model(lightning.pytorch)
+    trainer = make_trainer(SweepCallback())
+    trainer.validate(model, data(), verbose=False)
+    assert agent.logs == []
+    with pytest.raises(RunPruned):
+        trainer.fit(model, data(), data())
+    trainer.validate(model, data(), verbose=False)
+    assert len(agent.logs) == 1
+
+
+def test_a_test_after_a_pruned_fit(serve: Any) -> None:
+    agent = serve(stop_at=1)
+
+    class Model(BoringModel):
+        def on_validation_epoch_end(self) -> None:
+            self.log("val_loss", 1.0)
+
+    model = Model()
+    trainer = make_trainer(SweepCallback(), limit_train_batches=1, limit_val_batches=1, limit_test_batches=1)
+    with pytest.raises(RunPruned):
+        trainer.fit(model)
+    trainer.test(model, verbose=False)
+    assert len(agent.logs) == 1
+
+
+def test_a_trainer_may_fit_twice(serve: Any) -> None:
+    agent = serve()
+    trainer = make_trainer(SweepCallback(), max_epochs=2)
+    model = make_model(lightning.pytorch)
+    trainer.fit(model, data(), data())
+    trainer.fit_loop.max_epochs = 3
+    trainer.fit(model, data(), data())
+    assert agent.reported == [0.0, 1.0, 2.0]
+    assert len(agent.starts) == 1
+
+
+def test_two_callbacks_are_an_error(serve: Any) -> None:
+    serve()
+    trainer = make_trainer(None, callbacks=[SweepCallback(), SweepCallback()])
+    with pytest.raises(UsageError, match="two SweepCallbacks"):
+        trainer.fit(make_model(lightning.pytorch), data(), data())
+
+
+def test_on_prune_is_raise_or_stop() -> None:
+    with pytest.raises(UsageError, match=r"not 'stopp'; did you mean 'stop'\?"):
+        SweepCallback(on_prune="stopp")  # type: ignore[arg-type]
+
+
+def test_a_lost_agent_ends_the_fit(serve: Any) -> None:
+    serve(LostAgent)
+    with pytest.raises(LightsweepError, match="the agent is gone"):
+        make_trainer(SweepCallback()).fit(make_model(lightning.pytorch), data(), data())
+
+
+def test_without_an_agent_it_trains_and_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _say_inactive.cache_clear()
+    for _ in range(2):
+        model = make_model(lightning.pytorch)
+        make_trainer(SweepCallback(), max_epochs=2).fit(model, data(), data())
+        assert model.batches == 8
+    assert capsys.readouterr().err.count("no agent") == 1
+    assert list(tmp_path.iterdir()) == []
+    assert lightsweep.run is None
+
+
+def test_the_run_of_the_script_is_used_where_it_has_one(serve: Any) -> None:
+    agent = serve()
+    with lightsweep.init(config={"epochs": 2}) as run:
+        make_trainer(SweepCallback(), max_epochs=2).fit(make_model(lightning.pytorch), data(), data())
+        assert run.iterations == 2
+    assert len(agent.starts) == 1
+    assert [finish["state"] for finish in agent.finishes] == ["finished"]
+
+
+def test_a_run_may_be_passed(serve: Any) -> None:
+    agent = serve()
+    run = lightsweep.init()
+    make_trainer(SweepCallback(run=run), max_epochs=1).fit(make_model(lightning.pytorch), data(), data())
+    assert agent.reported == [0.0]
+
+
+def test_the_config_is_logged_as_hyperparameters(serve: Any, tmp_path: Path) -> None:
+    serve()
+    logger = lightning.pytorch.loggers.CSVLogger(str(tmp_path / "logs"))
+    make_trainer(SweepCallback(), max_epochs=1, logger=logger).fit(make_model(lightning.pytorch), data(), data())
+    (file,) = (tmp_path / "logs").rglob("hparams.yaml")
+    assert "lr: 0.1" in file.read_text()
+    assert "hidden: 4" in file.read_text()
+
+
+def test_logging_the_config_is_not_reading_it(serve: Any, tmp_path: Path) -> None:
+    agent = serve()
+    logger = lightning.pytorch.loggers.CSVLogger(str(tmp_path / "logs"))
+    make_trainer(SweepCallback(), max_epochs=1, logger=logger).fit(make_model(lightning.pytorch), data(), data())
+    lightsweep.finish()
+    assert agent.finishes[0]["unread"] == ["lr", "model.hidden"]
+
+
+def test_checkpoints_go_below_the_directory_of_the_run(serve: Any, tmp_path: Path) -> None:
+    serve()
+    trainer = make_trainer(SweepCallback(), max_epochs=1, enable_checkpointing=True)
+    trainer.fit(make_model(lightning.pytorch), data(), data())
+    assert [path.parent for path in tmp_path.rglob("*.ckpt")] == [tmp_path / "run" / "checkpoints"]
+
+
+def test_the_default_logger_goes_below_the_directory_of_the_run(serve: Any, tmp_path: Path) -> None:
+    serve()
+    trainer = make_trainer(SweepCallback(), max_epochs=1, enable_checkpointing=True, logger=None)
+    trainer.fit(make_model(lightning.pytorch), data(), data())
+    assert Path(trainer.logger.log_dir).parent == tmp_path / "run" / "lightning_logs"
+    assert all((tmp_path / "run") in path.parents for path in tmp_path.rglob("*.ckpt"))
+    assert list(tmp_path.rglob("*.ckpt"))
+
+
+def test_a_root_directory_that_the_user_gave_is_kept(serve: Any, tmp_path: Path) -> None:
+    serve()
+    mine = tmp_path / "mine"
+    trainer = make_trainer(SweepCallback(), max_epochs=1, enable_checkpointing=True, default_root_dir=mine)
+    trainer.fit(make_model(lightning.pytorch), data(), data())
+    assert [path.parent for path in tmp_path.rglob("*.ckpt")] == [mine / "checkpoints"]
+
+
+def test_the_callback_travels_to_another_process_without_its_run(serve: Any) -> None:
+    serve()
+    callback = SweepCallback(run=lightsweep.init(), metric="val_loss", on_prune="stop")
+    rank = Rank(callback, [], zero=True)
+    assert rank.validate(times=1) is None
+    copy = pickle.loads(pickle.dumps(callback))
+    assert copy.__dict__ == {**callback.__dict__, "_given": None, "_run": None}
+
+
+class Rank:
+    """What a rank sees of a Trainer; ``wire`` holds what rank 0 has broadcast."""
+
+    def __init__(self, callback: SweepCallback, wire: list[bytes], *, zero: bool) -> None:
+        self.callbacks = [callback]
+        self.wire = wire
+        self.is_global_zero = zero
+        self.strategy = self
+        self.sanity_checking = False
+        self.should_stop = False
+        self.global_step = 1
+        self.broadcasts = 0
+        self.callback_metrics = {"val_loss": torch.tensor(1.0 if zero else 2.0)}
+        self.default_root_dir = "elsewhere"
+
+    def broadcast(self, message: Any) -> Any:
+        if self.is_global_zero:
+            self.wire.append(pickle.dumps(message))
+        self.broadcasts += 1
+        return pickle.loads(self.wire[self.broadcasts - 1])
+
+    def validate(self, times: int) -> BaseException | None:
+        """What a fit with so many validations raises."""
+        (callback,) = self.callbacks
+        callback.setup(self, None, "fit")
+        try:
+            for _ in range(times):
+                callback.on_validation_end(self, None)
+        except LightsweepError as error:
+            return error
+        return None
+
+
+@pytest.mark.parametrize("on_prune", ["raise", "stop"])
+def test_every_rank_acts_on_the_verdict_of_rank_zero(serve: Any, on_prune: Any) -> None:
+    agent = serve(stop_at=2)
+    wire: list[bytes] = []
+    ends = []
+    for zero in (True, False):
+        rank = Rank(SweepCallback(on_prune=on_prune), wire, zero=zero)
+        error = rank.validate(times=2)
+        ends.append((rank.should_stop, getattr(error, "reason", None), rank.broadcasts))
+    assert agent.reported == [1.0, 1.0]
+    assert ends[0] == ends[1] == ((False, "worse at band 3", 2) if on_prune == "raise" else (True, None, 2))
+
+
+@pytest.mark.parametrize("agent_class", [ScriptedAgent, LostAgent])
+def test_every_rank_raises_the_error_of_rank_zero(serve: Any, agent_class: Any) -> None:
+    serve(agent_class, metric="val_acc")
+    wire: list[bytes] = []
+    errors = [Rank(SweepCallback(), wire, zero=zero).validate(times=1) for zero in (True, False)]
+    assert type(errors[0]) is type(errors[1])
+    assert isinstance(errors[0], LightsweepError)
+    assert str(errors[0]) == str(errors[1])
+
+
+def test_without_an_agent_the_ranks_agree_once_and_then_leave_each_other_alone() -> None:
+    wire: list[bytes] = []
+    for zero in (True, False):
+        rank = Rank(SweepCallback(), wire, zero=zero)
+        assert rank.validate(times=3) is None
+        assert rank.broadcasts == 1
