@@ -1,8 +1,10 @@
 """What a sweep file says: read it, validate it, explain it."""
 
 from lightsweep.schema.config import SweepConfig
+from lightsweep.schema.explain import explain
+from lightsweep.schema.jsonschema import json_schema
 from lightsweep.schema.metric import Metric
 from lightsweep.schema.options import Options
 from lightsweep.schema.scheduler import Scheduler
 
-__all__ = ["Metric", "Options", "Scheduler", "SweepConfig"]
+__all__ = ["Metric", "Options", "Scheduler", "SweepConfig", "explain", "json_schema"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -92,6 +92,12 @@ class SweepConfig:
     def ends(self) -> str | None:
         """What ends the sweep by itself, such as ``"run_cap 20"`` or ``"grid of 12"``; ``None``: nothing does."""
         return ends(self.method, self.space, self.run_cap, self.metrics, self.scheduler)
+
+    def labelled(self, *, entity: str | None = None, project: str | None = None) -> SweepConfig:
+        """This config with the labels given, where it has none of its own."""
+        entity, project = self.entity or entity, self.project or project
+        labels = {key: text for key, text in (("entity", entity), ("project", project)) if text is not None}
+        return replace(self, entity=entity, project=project, raw={**self.raw, **labels})
 
     def __eq__(self, other: object) -> bool:
         return self._content() == other._content() if isinstance(other, SweepConfig) else NotImplemented

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema.blocks import Block, Natural, Number, Truth, check, given
@@ -17,10 +17,27 @@ __all__ = ["EarlyTerminate", "read_early_terminate"]
 PATH = ("early_terminate",)
 
 
+MAX_ITERATIONS = 10**15
+MAX_ETA = 10**6
+MAX_BANDS = 1000
+
+
 def _eta(value: object) -> object:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and not value > 1:
-        raise ValueError(f"must be greater than 1, got {shown(value)}")
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and not 1 < value <= MAX_ETA:
+        raise ValueError(f"must be greater than 1 and at most {MAX_ETA}, got {shown(value)}")
     return value
+
+
+def _at_most(limit: int) -> AfterValidator:
+    def bounded(value: int) -> int:
+        if value > limit:
+            raise ValueError(f"must be at most {limit}, got {shown(value)}")
+        return value
+
+    return AfterValidator(bounded)
+
+
+Iterations = Annotated[Natural, _at_most(MAX_ITERATIONS)]
 
 
 class EarlyTerminate(Block):
@@ -28,11 +45,11 @@ class EarlyTerminate(Block):
 
     type: Literal["hyperband"]
     """How runs are judged; hyperband is the only way."""
-    min_iter: Natural | None = None
+    min_iter: Iterations | None = None
     """The first band; the following ones are eta times as far, without end."""
-    max_iter: Natural | None = None
+    max_iter: Iterations | None = None
     """The bands are max_iter / eta, max_iter / eta^2, ...; max_iter itself is none. Wins over min_iter."""
-    s: Natural | None = None
+    s: Annotated[Natural, _at_most(MAX_BANDS)] | None = None
     """How many bands max_iter is divided into."""
     eta: Annotated[Number, BeforeValidator(_eta), WithJsonSchema({"type": "number", "exclusiveMinimum": 1})] = 3
     """At each band about one run in eta goes on. Greater than 1."""

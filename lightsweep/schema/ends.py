@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lightsweep.schema.describe import count
 from lightsweep.schema.metric import Metric
 from lightsweep.schema.scheduler import Scheduler
 from lightsweep.space import Space
@@ -18,7 +19,7 @@ def ends(
     size = None if scheduler is not None and scheduler.search_space else space.size
     parts = []
     if size is not None and (run_cap is None or size <= run_cap):
-        parts.append(f"{'grid' if method == 'grid' else 'space'} of {size:,}")
+        parts.append(f"{'grid' if method == 'grid' else 'space'} of {count(size)}")
     elif run_cap is not None:
         parts.append(f"run_cap {run_cap}")
     for metric in metrics:

@@ -1,0 +1,130 @@
+"""What a sweep would do, in words: the text of ``lightsweep check``."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from lightsweep.hyperband import Hyperband
+from lightsweep.schema.config import SweepConfig
+from lightsweep.schema.describe import count, kind, reach
+from lightsweep.schema.metric import Metric
+from lightsweep.space import Space
+
+__all__ = ["explain"]
+
+WIDTH = 80
+LABEL = 10  # columns of the words at the left
+BANDS = 5  # how many are shown where there are more
+
+
+def explain(config: SweepConfig) -> str:
+    """The sweep in plain text of 80 columns, without a line end at the end.
+
+    Name, method, metric, the parameters as a table, the number of points, the bands of early termination, what ends
+    the sweep, and the warnings.
+    """
+    lines = _entry("sweep", config.name or "without a name")
+    if config.description:
+        lines += _entry("", config.description)
+    lines += _entry("method", _method(config))
+    for metric in config.metrics:
+        lines += _entry("metric", _metric(metric))
+    lines += _entry("space", _space(config))
+    lines += ["", *_table(config.space), ""] if config.space.parameters else []
+    if config.early_terminate is not None:
+        lines += _entry("stopping", _hyperband(config.early_terminate))
+    lines += _entry("ends", _end(config))
+    for warning in config.warnings:
+        place = f"line {warning.line}: " if warning.line else ""
+        lines += _entry("warning", f"{place}{warning.where}: {warning.message}")
+    return "\n".join(lines)
+
+
+def _entry(label: str, text: str) -> list[str]:
+    indent = " " * LABEL
+    return textwrap.wrap(
+        _printable(text), WIDTH, initial_indent=label.ljust(LABEL), subsequent_indent=indent, break_on_hyphens=False
+    ) or [label]
+
+
+def _method(config: SweepConfig) -> str:
+    if config.method == "bayes":
+        return f"bayes, sampler {config.options.sampler}{_seed(config)}"
+    if config.method == "custom" and config.scheduler is not None:
+        return f"custom: {config.scheduler.engine}, {config.scheduler.source or 'its default sampler'}"
+    return config.method + (_seed(config) if config.method == "random" else "")
+
+
+def _seed(config: SweepConfig) -> str:
+    return "" if config.options.seed is None else f", seed {config.options.seed}"
+
+
+def _metric(metric: Metric) -> str:
+    target = "" if metric.target is None else f"; the target is {metric.target:g}"
+    return f"{metric.goal} {metric.name}{target}"
+
+
+def _space(config: SweepConfig) -> str:
+    space = config.space
+    if config.scheduler is not None and config.scheduler.search_space:
+        return f"defined by {config.scheduler.search_space} in {config.scheduler.source}"
+    searched, fixed = len(space.searched), len(space.parameters) - len(space.searched)
+    parts = [f"{searched} searched parameter{'' if searched == 1 else 's'}"] + ([f"{fixed} fixed"] if fixed else [])
+    if space.size is None:
+        size = "endless points"
+    else:
+        size = f"{count(space.size)} {'grid ' if config.method == 'grid' else ''}point{'' if space.size == 1 else 's'}"
+    return f"{' and '.join(parts)}: {size}"
+
+
+def _table(space: Space) -> Iterator[str]:
+    rows = [("parameter", "distribution", "range", "values")]
+    for parameter in space.parameters:
+        size = parameter.distribution.size
+        rows.append((parameter.name, kind(parameter.distribution), reach(parameter.distribution), count(size)))
+    names = min(max(len(row[0]) for row in rows), 26)
+    kinds = min(max(len(row[1]) for row in rows), 24)
+    sizes = max(len(row[3]) for row in rows)
+    ranges = min(max(len(row[2]) for row in rows), WIDTH - names - kinds - sizes - 8)
+    return (_row(row, (names, kinds, ranges, sizes)) for row in rows)
+
+
+def _row(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = [_cut(cell, width).ljust(width) for cell, width in zip(row[:3], widths[:3], strict=True)]
+    return "  ".join(["", *cells, row[3].rjust(widths[3])])
+
+
+def _printable(text: str) -> str:
+    """Text that cannot disturb a terminal."""
+    return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)
+
+
+def _cut(text: str, width: int) -> str:
+    text = _printable(text).replace("\n", " ")
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def _hyperband(hyperband: Hyperband) -> str:
+    value = "its value at the band" if hyperband.strict else "its best value so far"
+    if hyperband.max_iter is not None:
+        bands = hyperband.bands()
+        shown = ", ".join(map(str, bands[:BANDS])) + (", ..." if len(bands) > BANDS else "")
+        note = f"max_iter {hyperband.max_iter} itself is no band"
+        which = (
+            f"after {shown} reports of the metric; {note}"
+            if bands
+            else f"at no band: max_iter {hyperband.max_iter} is too small"
+        )
+    else:
+        first = hyperband.min_iter or 1
+        bands = hyperband.bands(upto=int(first * max(hyperband.eta, 2) ** (BANDS - 1)))[:BANDS]
+        which = f"after {', '.join(map(str, bands))} reports of the metric, and so on without end"
+    return f"hyperband {which}. Beyond a band goes about one run in {hyperband.eta:g}, judged by {value}"
+
+
+def _end(config: SweepConfig) -> str:
+    if config.ends is None:
+        return "never by itself; set run_cap, or give the agent --count"
+    target_only = config.run_cap is None and config.space.size is None
+    return config.ends + ("; if that is never reached, it never ends by itself" if target_only else "")
