@@ -15,7 +15,7 @@ __all__ = ["GP_RUNS", "prepared"]
 # A proposal from this many runs takes about half a second on two cores; the time grows with the third power.
 GP_RUNS = 300
 # Values this many times as far from the best as the median is are as bad as any.
-REACH = 5.0
+REACH = 3.0
 
 
 def prepared(trials: Sequence[FrozenTrial], goals: Sequence[str]) -> list[FrozenTrial]:
@@ -23,7 +23,7 @@ def prepared(trials: Sequence[FrozenTrial], goals: Sequence[str]) -> list[Frozen
 
     Of more, the better half of ``GP_RUNS`` stays, and as many of the others, evenly over their order. A process
     standardizes the values, so a single diverged run (a loss of 1e9) would make all others look the same: values
-    further than 5 times the median's distance from the best, on the bad side, are set to that distance.
+    further than 3 times the median's distance from the best, on the bad side, are set to that distance.
 
     Args:
         trials: COMPLETE ones with finite values, and RUNNING ones, which all stay.

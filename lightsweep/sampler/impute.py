@@ -41,17 +41,16 @@ def _objectives(
 ) -> Objectives | None:
     if not metrics or is_pending(observation, metrics):
         return None
-    imputes = observation.state not in ("finished", "pruned")
     values: list[float] = []
     for axis, (metric, span) in enumerate(zip(metrics, spans, strict=True)):
         own = _finite(observation, axis)
         if span is None:
             return None
         best, worst = span
-        if own is not None and (not imputes or metric.impute == "latest"):
+        if own is not None and (metric.impute == "latest" or observation.state in ("finished", "pruned")):
             values.append(own)
         else:
-            values.append(best if imputes and metric.impute == "best" else worst)
+            values.append(best if metric.impute == "best" else worst)
     return tuple(values)
 
 

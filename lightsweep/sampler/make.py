@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from lightsweep.errors import InputError
 from lightsweep.sampler.bayes import STARTUP, BayesProposer
 from lightsweep.sampler.gaussian import GP_RUNS
+from lightsweep.sampler.scheduler import scheduled_proposer
 from lightsweep.sampler.tickets import GridProposer, RandomProposer, SobolProposer
 from lightsweep.sampler.wrapped import make_sampler, usable_name
 
@@ -31,6 +32,9 @@ def make_proposer(config: SweepConfig, seed: int) -> Proposer:
         InputError: The sampler needs a package that is not installed or knows one metric only, or the scheduler's
             file cannot be used.
     """
+    scheduled = scheduled_proposer(config, seed)
+    if scheduled is not None:
+        return scheduled
     space, name = config.space, config.options.sampler
     if config.method == "grid":
         return GridProposer(space)
