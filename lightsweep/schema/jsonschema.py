@@ -107,12 +107,13 @@ def _object(model: type[Block]) -> Schema:
     for key, given in schema["properties"].items():
         plain = {name: value for name, value in given.items() if name != "title"}
         properties[key] = plain if key in required else _or_null(plain)
-    return {**schema, "properties": properties, "additionalProperties": NULL}
+    about = schema.get("description", "").replace("``", "")
+    return {**schema, "description": about, "properties": properties, "additionalProperties": NULL}
 
 
 def _or_null(schema: Schema) -> Schema:
-    about = {name: schema[name] for name in ("description", "default") if name in schema}
-    rest = {name: value for name, value in schema.items() if name not in about}
+    about: Schema = {name: schema[name] for name in ("description", "default") if schema.get(name) is not None}
+    rest: Schema = {name: value for name, value in schema.items() if name not in ("description", "default")}
     choices = rest["anyOf"] if set(rest) == {"anyOf"} else [rest]
     return {**about, "anyOf": choices if NULL in choices else [*choices, NULL]}
 

@@ -14,7 +14,7 @@ from lightsweep.schema.faults import Faults, Path
 __all__ = ["plain", "shown"]
 
 MAX_DEPTH = 100
-MAX_BITS = 4096  # Python refuses to print integers of more than 4300 digits
+MAX_BITS = 1000  # what a float can hold
 
 
 def shown(value: object) -> str:
@@ -39,9 +39,7 @@ def plain(value: Any, path: Path, faults: Faults) -> Any:
         return _text(str.__str__(value), path, faults)
     if isinstance(value, int):
         if int(value).bit_length() > MAX_BITS:
-            faults.error(
-                path, f"this integer has about {int(value).bit_length() * 0.30103:.0f} digits; that is too many"
-            )
+            faults.error(path, "this integer has more than 300 digits, which is more than a number can have")
             return None
         return int(value)
     if isinstance(value, float):
@@ -59,25 +57,36 @@ def plain(value: Any, path: Path, faults: Faults) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item, (*path, index), faults) for index, item in enumerate(value)]
     remedy = "; write it as a list" if isinstance(value, (np.ndarray, set, frozenset, range)) else ""
-    faults.error(path, f"a value of type {type(value).__name__} cannot be kept as JSON{remedy}: {shown(value)}")
+    faults.error(path, f"a value of type {type(value).__name__} cannot be kept as JSON{remedy}")
     return None
 
 
 def _text(text: str, path: Path, faults: Faults) -> str | None:
     if text.isascii() or text.encode("utf-8", "replace").decode("utf-8") == text:
         return text
-    faults.error(path, f"this text cannot be written as UTF-8: {text!a}"[:200])
+    faults.error(path, f"this text cannot be written as UTF-8: {ascii(text)[:100]}")
     return None
 
 
 def _mapping(value: Mapping[Any, Any], path: Path, faults: Faults) -> dict[str, Any]:
     result = {}
     for key, item in value.items():
-        name = str.__str__(key) if isinstance(key, str) else str(key)
-        if not isinstance(key, str) and path[:1] == ("parameters",):
-            message = f"the key {shown(key)} is not text; put it in quotes: {str(key)!r}"
-            faults.error(path, message, key=True, at=(*path, name))
-        if _text(name, path, faults) is None:
-            continue
-        result[name] = plain(item, (*path, name), faults)
+        name = _key(key, path, faults)
+        if name is not None:
+            result[name] = plain(item, (*path, name), faults)
     return result
+
+
+def _key(key: object, path: Path, faults: Faults) -> str | None:
+    if isinstance(key, str):
+        return _text(str.__str__(key), path, faults)
+    if key is not None and not isinstance(key, (int, float)):
+        faults.error(path, f"a key of type {type(key).__name__} cannot be kept as JSON; write it as text")
+        return None
+    if isinstance(key, int) and key.bit_length() > MAX_BITS:
+        faults.error(path, "a key is an integer with too many digits; write it as text")
+        return None
+    name = str(key)
+    if path[:1] == ("parameters",):
+        faults.error(path, f"the key {name} is not text; put it in quotes: {name!r}", key=True, at=(*path, name))
+    return name
