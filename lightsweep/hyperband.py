@@ -132,8 +132,9 @@ def threshold(values: Sequence[float], eta: float, goal: str) -> float:
     if not values:
         raise ValueError("a threshold needs the value of at least one run")
     sign = _sign(goal)
-    ascending = sorted(sign * value if math.isfinite(value) else math.inf for value in values)
-    return sign * ascending[_place(len(values), eta)]
+    finite = sorted(filter(math.isfinite, values), reverse=goal == "maximize")
+    place = _place(len(values), eta)
+    return finite[place] if place < len(finite) else sign * math.inf
 
 
 def judge(hyperband: Hyperband, goal: str, history: Sequence[float], values_at: Sequence[float]) -> Verdict:
@@ -178,8 +179,8 @@ def _sign(goal: str) -> int:
 
 
 def _place(count: int, eta: float) -> int:
-    """Index of the threshold among ``count`` sorted values; rounding of the quotient must not lead past the last."""
-    return min(int(count / eta), count - 1)
+    """Index of the threshold among ``count`` sorted values: below ``count``, since eta is above 1 by an ulp at least."""
+    return int(count / eta)
 
 
 def _distinct(value: float, other: float) -> tuple[str, str]:

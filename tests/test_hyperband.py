@@ -113,7 +113,8 @@ def test_thresholds(values: list[float], goal: str, expected: float) -> None:
 
 
 def test_a_threshold_exists_for_any_eta_above_one() -> None:
-    assert threshold([1, 2, 3], math.nextafter(1, 2), "minimize") == 3
+    for count in (*range(1, 100), 2**16 - 1, 2**16, 2**16 + 1):
+        assert threshold(range(count), math.nextafter(1, 2), "minimize") == count - 1
     assert threshold([1, 2, 3], 1e300, "minimize") == 1
 
 

@@ -36,8 +36,8 @@ class _LogAxis(Continuous):
             smallest = largest = math.inf
         if smallest <= 0 or math.isinf(largest):
             raise ValueError(
-                f"min {self.low} and max {self.high} are exponents (natural log) and must lie between -745 and 709; "
-                f"for bounds that are values write {self.name}_values"
+                f"min {self.low} and max {self.high} are exponents (natural log) of values that no number can hold; "
+                f"for bounds that are values themselves write {self.name}_values"
             )
 
     def _exponents(self) -> tuple[float, float]:

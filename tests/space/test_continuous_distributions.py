@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ CLOSED_FORMS = {
 CONTINUOUS = [distribution for distribution, _ in CLOSED_FORMS.values()]
 each = pytest.mark.parametrize("distribution", CONTINUOUS, ids=lambda distribution: distribution.name)
 units = st.floats(0, 1)
+WORD: Any = "0"
 
 
 @pytest.mark.parametrize("name", CLOSED_FORMS)
@@ -66,7 +68,8 @@ def test_quantiles_ascend_inside_the_support(distribution: Continuous, u: float,
 
 @each
 def test_values_are_native_and_finite_for_any_u(distribution: Continuous) -> None:
-    for u in (-0.5, 0, 5e-324, np.float64(0.3), np.float32(0.5), 1, 1.5):
+    units_: list[Any] = [-0.5, 0, 5e-324, np.float64(0.3), np.float32(0.5), 1, 1.5]
+    for u in units_:
         value = distribution.quantile(u)
         assert type(value) is float
         assert math.isfinite(value)
@@ -99,7 +102,7 @@ def test_the_inverse_refuses_what_is_no_value(distribution: Continuous, value: o
 @settings(max_examples=200, deadline=None)
 @given(bounds=st.tuples(st.floats(1e-300, 1e300), st.floats(1e-300, 1e300)).filter(lambda b: b[0] != b[1]), u=units)
 @pytest.mark.parametrize("kind", [LogUniform, InvLogUniform])
-def test_bounds_given_as_values_come_out_exactly(kind: type, bounds: tuple[float, float], u: float) -> None:
+def test_bounds_given_as_values_come_out_exactly(kind: type[LogUniform], bounds: tuple[float, float], u: float) -> None:
     low, high = sorted(bounds)
     distribution = kind.from_values(low, high)
     assert (distribution.quantile(0), distribution.quantile(1)) == (low, high)
@@ -144,7 +147,7 @@ def test_log_normal_values_stay_positive_and_finite(mu: float, sigma: float, u: 
         (lambda: Uniform(2, 1), "min is 2 and max is 1"),
         (lambda: Uniform(0, math.nan), "max must be a finite number, not nan"),
         (lambda: Uniform(True, 2), "min must be a finite number, not True"),
-        (lambda: Uniform("0", 2), "min must be a finite number, not '0'"),
+        (lambda: Uniform(WORD, 2), "min must be a finite number, not '0'"),
         (lambda: Uniform(0, 10**400), "max must be a finite number"),
         (lambda: Uniform(-1e308, 1e308), "wider than a number"),
         (lambda: LogUniform(1, 0), "min must be below max"),
@@ -169,5 +172,6 @@ def test_parameters_that_mean_nothing_are_refused(build: Callable[[], object], w
 def test_equal_distributions_are_equal() -> None:
     assert Uniform(0, 1) == Uniform(0.0, 1.0)
     assert hash(Uniform(0, 1)) == hash(Uniform(0.0, 1.0))
-    assert LogUniform(0, 1) != InvLogUniform(0, 1)
     assert LogUniform(math.log(1), math.log(2)) != LogUniform.from_values(1, 2)
+    exponents: list[Continuous] = [LogUniform(0, 1), InvLogUniform(0, 1), Uniform(0, 1)]
+    assert len(set(exponents)) == 3
