@@ -179,7 +179,7 @@ def _sign(goal: str) -> int:
 
 
 def _place(count: int, eta: float) -> int:
-    """Index of the threshold among ``count`` sorted values: below ``count``, since eta is above 1 by an ulp at least."""
+    """Index of the threshold among ``count`` sorted values; below ``count`` even where eta is just above 1."""
     return int(count / eta)
 
 
