@@ -9,8 +9,13 @@ from fractions import Fraction
 
 from lightsweep.space.base import Computed, Distribution, Value, describe, finite
 from lightsweep.space.continuous import Continuous
+from lightsweep.space.logarithmic import LogUniform
 
 __all__ = ["Quantized"]
+
+# Bounds written as exponents are often logarithms of the multiples that are meant, and exp(log(128)) is below 128 by
+# up to |log(128)| roundings; so a multiple that is this close to such a bound, relatively, is inside.
+_EXPONENT_SLACK = Fraction(1, 10**12)
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,7 @@ class Quantized(Distribution):
 
     A whole-number ``q`` gives ints, any other one floats that are the closest to the decimal number (3 steps of 0.1
     are 0.3). Numbers are taken as they are written, so 0.7 is 7 steps of 0.1 although the floats' quotient is below.
+    Bounds that are exponents hold for multiples up to rounding: from log(8) to log(128) includes 8 and 128.
 
     Attributes:
         base: What is rounded.
@@ -57,8 +63,9 @@ class Quantized(Distribution):
         smallest, largest = self.base.support
         low = max([bound for bound in (self.low, smallest) if bound is not None])
         high = min([bound for bound in (self.high, largest) if bound is not None])
-        first = None if math.isinf(low) else math.ceil(_exact(low) / self._step)
-        last = None if math.isinf(high) else math.floor(_exact(high) / self._step)
+        slack = _EXPONENT_SLACK if isinstance(self.base, LogUniform) and self.base.bounds is None else Fraction(0)
+        first = None if math.isinf(low) else math.ceil(_exact(low) * (1 - slack) / self._step)
+        last = None if math.isinf(high) else math.floor(_exact(high) * (1 + slack) / self._step)
         if first is not None and last is not None and first > last:
             raise ValueError(f"no multiple of q {self.q} lies between min {low} and max {high}")
         return first, last

@@ -132,6 +132,14 @@ def test_the_bounds_are_kept_where_rounding_would_leave_them() -> None:
     assert Quantized(Uniform(0.7, 2.1), 0.7, 0.7, 2.1).size == 3
 
 
+@pytest.mark.parametrize(("low", "high", "q"), [(8, 128, 8), (10, 1000, 10), (0.1, 0.7, 0.1), (1, 5, 1)])
+def test_bounds_that_are_logarithms_of_multiples_include_them(low: float, high: float, q: float) -> None:
+    distribution = Quantized(LogUniform(math.log(low), math.log(high)), q)
+    assert (distribution.quantile(0), distribution.quantile(1)) == (low, high)
+    for value in (low, high):
+        assert distribution.quantile(distribution.inverse(value)) == value
+
+
 def test_bounds_default_to_those_of_the_base_and_never_exceed_them() -> None:
     assert Quantized(Uniform(0, 3)).size == 4
     assert Quantized(Uniform(0, 3), 1, -10, 10).size == 4
