@@ -223,6 +223,13 @@ def test_validation_switched_off_is_no_validation(serve: Any) -> None:
     assert len(agent.reported) == 2
 
 
+@pytest.mark.filterwarnings("ignore:Total length of .DataLoader. across ranks is zero")
+def test_a_validation_set_with_nothing_in_it_is_no_validation(serve: Any) -> None:
+    agent = serve(metric="train_loss")
+    make_trainer(SweepCallback(), max_epochs=2).fit(make_model(lightning.pytorch), data(), data(0))
+    assert len(agent.reported) == 2
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_without_validation_a_stop_ends_the_loop(serve: Any, late: bool) -> None:
     agent = serve(metric="epoch_loss", stop_at=2)
@@ -491,6 +498,13 @@ def test_every_rank_acts_on_the_verdict_of_rank_zero(serve: Any, on_prune: Any) 
         ends.append((rank.should_stop, getattr(error, "reason", None), rank.broadcasts))
     assert agent.reported == [1.0, 1.0]
     assert ends[0] == ends[1] == ((False, "worse at band 3", 2) if on_prune == "raise" else (True, None, 2))
+
+
+def test_after_the_verdict_nothing_more_is_broadcast(serve: Any) -> None:
+    serve(stop_at=1)
+    rank = Rank(SweepCallback(on_prune="stop"), [], zero=True)
+    assert rank.validate(times=3) is None
+    assert rank.broadcasts == 1
 
 
 @pytest.mark.parametrize("agent_class", [ScriptedAgent, LostAgent])
