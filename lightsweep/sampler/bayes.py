@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import optuna
@@ -12,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from lightsweep.sampler.free import FreePoints
 from lightsweep.sampler.gaussian import prepared
 from lightsweep.sampler.observation import Observation, Proposer
-from lightsweep.sampler.replay import with_generations
+from lightsweep.sampler.replay import Generations
 from lightsweep.sampler.shadow import Axes, Shadow, ShadowStorage
 from lightsweep.sampler.tickets import seed_for
 from lightsweep.sampler.wrapped import quiet
@@ -63,6 +64,7 @@ class BayesProposer:
         self._directions = directions(metrics)
         self._shadow = Shadow(self._axes, metrics)
         self._free = FreePoints(space)
+        self._generations: Generations | None = None
 
     def propose(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
         taken = self._free.taken(known)
@@ -86,13 +88,17 @@ class BayesProposer:
             return None
         sampler = self._choose(seed_for(self._seed, ticket), trials)
         if isinstance(sampler, CmaEsSampler):
-            replayed = self._choose(self._seed, trials)
-            trials = with_generations(trials, self._axes.distributions, replayed, self._directions[0])
+            trials = self._replayed(trials, partial(self._choose, self._seed, trials))
         elif isinstance(sampler, GPSampler):
             trials = prepared(trials, self._directions)
         with quiet():
             study = optuna.create_study(storage=ShadowStorage(trials), sampler=sampler, directions=self._directions)
             return self._axes.values(study.ask(self._axes.distributions).params)
+
+    def _replayed(self, trials: Sequence[FrozenTrial], make: Callable[[], BaseSampler]) -> list[FrozenTrial]:
+        if self._generations is None:
+            self._generations = Generations(self._axes.distributions, self._directions[0], make)
+        return self._generations.trials(trials)
 
 
 def directions(metrics: Sequence[Metric]) -> list[Goal]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lightsweep.sampler.observation import Proposer
     from lightsweep.schema import SweepConfig
 
-__all__ = ["make_proposer"]
+__all__ = ["make_proposer", "sampler_for"]
 
 # With more parameters than this, and as many runs as a Gaussian process is given, a proposal takes a second.
 GP_PARAMETERS = 20
@@ -50,10 +50,22 @@ def make_proposer(config: SweepConfig, seed: int) -> Proposer:
     usable = usable_name(name)
 
     def choose(seed: int, trials: Sequence[FrozenTrial]) -> BaseSampler:
-        if usable == "cmaes":
-            return make_sampler("cmaes", seed, STARTUP)
         completed = sum(trial.state == TrialState.COMPLETE for trial in trials)
-        small = completed <= GP_RUNS and len(space.searched) <= GP_PARAMETERS
-        return make_sampler("gp" if usable == "gp" or (usable == "auto" and small) else "tpe", seed, STARTUP)
+        return sampler_for(usable, seed, completed, len(space.searched))
 
     return BayesProposer(space, config.metrics, seed, sobol, choose, unordered=usable != "cmaes")
+
+
+def sampler_for(name: str, seed: int, completed: int, parameters: int) -> BaseSampler:
+    """The Optuna sampler called ``name``; for ``auto`` a Gaussian process where that is quick, else TPE.
+
+    Args:
+        name: ``auto``, ``gp``, ``tpe`` or ``cmaes``.
+        seed: Of all its random numbers.
+        completed: How many runs it learns from.
+        parameters: How many of them are searched.
+    """
+    if name == "cmaes":
+        return make_sampler("cmaes", seed, STARTUP)
+    quick = completed <= GP_RUNS and parameters <= GP_PARAMETERS
+    return make_sampler("gp" if name == "gp" or (name == "auto" and quick) else "tpe", seed, STARTUP)

@@ -7,7 +7,7 @@ the trial really had. So the proposal follows from the runs alone, whichever age
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import optuna
@@ -18,28 +18,58 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lightsweep.sampler.wrapped import quiet
 
-__all__ = ["with_generations"]
+__all__ = ["Generations"]
 
 
-def with_generations(
-    trials: Sequence[FrozenTrial],
-    distributions: Mapping[str, BaseDistribution],
-    sampler: BaseSampler,
-    direction: Literal["minimize", "maximize"],
-) -> list[FrozenTrial]:
-    """The completed ones of ``trials``, with the attributes that CMA-ES would have given them."""
-    storage = InMemoryStorage()
-    with quiet():
-        study = optuna.create_study(storage=storage, sampler=sampler, direction=direction)
-        study_id = storage.get_study_id_from_name(study.study_name)
-        for trial in trials:
-            if trial.state != TrialState.COMPLETE:
-                continue
-            asked = study.ask()
-            frozen = storage.get_all_trials(study_id, deepcopy=False)[-1]
-            sampler.sample_relative(study, frozen, sampler.infer_relative_search_space(study, frozen))
-            trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, asked.number)
-            for name, distribution in distributions.items():
-                storage.set_trial_param(trial_id, name, distribution.to_internal_repr(trial.params[name]), distribution)
-            study.tell(asked, trial.values)
-    return storage.get_all_trials(study_id, deepcopy=False)
+class Generations:
+    """Trials with the attributes that CMA-ES would have given them.
+
+    Args:
+        distributions: Of the trials' parameters.
+        direction: Of the study.
+        make: Gives a fresh CMA-ES sampler, always with the same seed.
+    """
+
+    def __init__(
+        self,
+        distributions: Mapping[str, BaseDistribution],
+        direction: Literal["minimize", "maximize"],
+        make: Callable[[], BaseSampler],
+    ) -> None:
+        self._distributions = distributions
+        self._direction: Literal["minimize", "maximize"] = direction
+        self._make = make
+        self._told: list[FrozenTrial] = []
+        self._begin()
+
+    def trials(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """The completed ones of ``trials`` with attributes; goes on from the last call where those only grew."""
+        completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+        if len(completed) < len(self._told) or any(
+            told is not trial for told, trial in zip(self._told, completed, strict=False)
+        ):
+            self._begin()
+        with quiet():
+            for trial in completed[len(self._told) :]:
+                self._tell(trial)
+        return self._storage.get_all_trials(self._study_id, deepcopy=False)
+
+    def _begin(self) -> None:
+        self._told = []
+        self._storage = InMemoryStorage()
+        with quiet():
+            self._sampler = self._make()
+            self._study = optuna.create_study(storage=self._storage, sampler=self._sampler, direction=self._direction)
+        self._study_id = self._storage.get_study_id_from_name(self._study.study_name)
+
+    def _tell(self, trial: FrozenTrial) -> None:
+        asked = self._study.ask()
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, asked.number)
+        frozen = self._storage.get_trial(trial_id)
+        space = self._sampler.infer_relative_search_space(self._study, frozen)
+        self._sampler.sample_relative(self._study, frozen, space)
+        for name, distribution in self._distributions.items():
+            value = distribution.to_internal_repr(trial.params[name])
+            self._storage.set_trial_param(trial_id, name, value, distribution)
+        self._study.tell(asked, trial.values)
+        self._told.append(trial)

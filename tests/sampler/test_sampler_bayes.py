@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -82,7 +83,7 @@ def test_running_points_are_kept_away_from(sampler: str) -> None:
         assert values is not None
         known.append(run(15 + agent, values, state="running"))
     xs = sorted(one.values["x"] for one in known[15:])
-    assert min(right - left for left, right in zip(xs, xs[1:], strict=False)) > 1e-4
+    assert min(right - left for left, right in pairwise(xs)) > 1e-4
 
 
 def test_several_metrics_are_weighed_against_each_other() -> None:
@@ -128,3 +129,14 @@ def test_the_sampler_sees_what_the_runs_count_for() -> None:
         (6, complete, [6.0]),
         (7, TrialState.RUNNING, None),
     ]
+
+
+def test_cma_es_tells_its_generations_alike_in_every_agent() -> None:
+    config = sweep(QUADRATIC, sampler="cmaes")
+    asked = make_proposer(config, 1)
+    known = play(asked, 30, quadratic)
+    assert make_proposer(config, 1).propose(30, known) == asked.propose(30, known)
+    # A run that ends late stands before others that were told already.
+    late = [run(place, one.values, quadratic(one.values)) for place, one in enumerate(known) if place != 15]
+    asked.propose(30, late)
+    assert asked.propose(30, known) == make_proposer(config, 1).propose(30, known)

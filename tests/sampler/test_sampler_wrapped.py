@@ -1,0 +1,95 @@
+"""Optional packages: what happens without them, said once."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import optuna
+import pytest
+from optuna.samplers import CmaEsSampler, GPSampler, TPESampler
+from sampler_helpers import MIXED, QUADRATIC, play, quadratic, sweep
+
+from lightsweep.errors import InputError
+from lightsweep.sampler import make_proposer
+from lightsweep.sampler.gaussian import GP_RUNS
+from lightsweep.sampler.make import GP_PARAMETERS, sampler_for
+from lightsweep.sampler.wrapped import has_torch, make_sampler, quiet
+
+
+@pytest.fixture
+def no_torch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    real = importlib.import_module
+
+    def without(name: str, package: str | None = None) -> Any:
+        if name == "torch":
+            raise ImportError("No module named 'torch'")
+        return real(name, package)
+
+    has_torch.cache_clear()
+    monkeypatch.setattr(importlib, "import_module", without)
+    yield
+    has_torch.cache_clear()
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_without_torch_tpe_takes_over_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="lightsweep"):
+        proposals = [
+            make_proposer(sweep(QUADRATIC, sampler=sampler), 1).propose(14, play_random()) for sampler in ("auto", "gp")
+        ]
+    tpe = make_proposer(sweep(QUADRATIC, sampler="tpe"), 1).propose(14, play_random())
+    assert proposals == [tpe, tpe]
+    assert [record.name for record in caplog.records] == ["lightsweep"]
+    assert "torch" in caplog.text
+    assert "TPE" in caplog.text
+
+
+def play_random() -> list[Any]:
+    return play(make_proposer(sweep(QUADRATIC, sampler="random"), 1), 14, quadratic)
+
+
+def test_without_its_package_cma_es_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match="pip install cmaes"):
+        make_proposer(sweep(QUADRATIC, sampler="cmaes"), 1)
+
+
+def test_cma_es_with_several_metrics_is_an_input_error() -> None:
+    with pytest.raises(InputError, match="one metric"):
+        make_proposer(sweep(QUADRATIC, sampler="cmaes", metrics=[{"name": "a"}, {"name": "b"}]), 1)
+
+
+def test_auto_leaves_the_gaussian_process_where_it_gets_slow() -> None:
+    assert isinstance(sampler_for("auto", 1, GP_RUNS, GP_PARAMETERS), GPSampler)
+    assert isinstance(sampler_for("auto", 1, GP_RUNS + 1, 2), TPESampler)
+    assert isinstance(sampler_for("auto", 1, 20, GP_PARAMETERS + 1), TPESampler)
+    assert isinstance(sampler_for("gp", 1, 10 * GP_RUNS, 2), GPSampler)
+    assert isinstance(sampler_for("tpe", 1, 20, 2), TPESampler)
+    assert isinstance(sampler_for("cmaes", 1, 20, 2), CmaEsSampler)
+
+
+def test_optuna_says_nothing_and_is_left_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:
+    before = optuna.logging.get_verbosity()
+    play(make_proposer(sweep(MIXED, sampler="tpe"), 1), 12, lambda values: values["dropout"])
+    assert optuna.logging.get_verbosity() == before
+    assert capfd.readouterr() == ("", "")
+
+
+def test_quiet_ends_with_its_block() -> None:
+    before = optuna.logging.get_verbosity()
+    with pytest.raises(RuntimeError, match="inside"), quiet():
+        raise RuntimeError("inside")
+    assert optuna.logging.get_verbosity() == before
+
+
+def test_samplers_follow_their_seed() -> None:
+    draws = []
+    for seed in (1, 1, 2):
+        with quiet():
+            study = optuna.create_study(sampler=make_sampler("tpe", seed, 10))
+            draws.append(study.ask().suggest_float("x", 0, 1))
+    assert draws[0] == draws[1] != draws[2]
