@@ -155,7 +155,7 @@ def _note(detail: ErrorDetails, model: type[Block], path: Path, faults: Faults, 
         guess = hint(name, known) or "."
         faults.error(place, f"{name!r} is not a key of {what}{guess} Known keys: {', '.join(known)}", key=True)
     elif kind == "missing":
-        faults.error(path, f"{what} needs the key {name!r}", key=True)
+        faults.error(path or place, f"{what} needs the key {name!r}", key=True)
     elif kind == "literal_error":
         choices = get_args(model.model_fields[name].annotation)
         guess = hint(value, choices) if isinstance(value, str) else ""

@@ -10,7 +10,6 @@ from lightsweep.hyperband import Hyperband
 from lightsweep.schema.blocks import Block, Natural, Number, Truth, check, given
 from lightsweep.schema.faults import Faults
 from lightsweep.schema.plain import shown
-from lightsweep.schema.words import hint
 
 __all__ = ["EarlyTerminate", "read_early_terminate"]
 
@@ -84,20 +83,7 @@ def read_early_terminate(value: Any, faults: Faults) -> Hyperband | None:
 
 
 def _check_keys(keys: dict[str, Any], faults: Faults) -> None:
-    kind = keys.get("type", "hyperband")
-    if kind != "hyperband":
+    if keys.get("type", "hyperband") != "hyperband" or "min_iter" in keys or {"max_iter", "s"} <= keys.keys():
         return
-    if "min_iter" in keys or ("max_iter" in keys and "s" in keys):
-        return
-    near = next(
-        (
-            guess
-            for key in keys
-            if key not in EarlyTerminate.model_fields
-            for guess in [hint(key, ["min_iter"])]
-            if guess
-        ),
-        "",
-    )
     lack = "s is missing" if "max_iter" in keys else "max_iter is missing" if "s" in keys else "neither is given"
-    faults.error(PATH, f"hyperband needs min_iter, or max_iter and s; {lack}{near}", key=True)
+    faults.error(PATH, f"hyperband needs min_iter, or max_iter and s; {lack}", key=True)

@@ -48,7 +48,7 @@ def distribution_of(keys: Mapping[str, Any], path: Path, faults: Faults) -> str 
     for some, names in ((("mu", "sigma"), "normal or distribution: log_normal"), (("a", "b"), "beta")):
         found = [key for key in some if key in keys]
         if found:
-            faults.error(path, f"{' and '.join(found)} need a distribution: write distribution: {names}", key=True)
+            faults.error(path, f"{' and '.join(found)} without a distribution; write distribution: {names}", key=True)
             return None
     faults.error(path, "a parameter needs value, values, or min and max; it has none of them", key=True)
     return None

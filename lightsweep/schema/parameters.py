@@ -12,7 +12,7 @@ from lightsweep.schema.faults import Faults, Path, dotted
 from lightsweep.schema.infer import GROUP, KEYS, distribution_of
 from lightsweep.schema.plain import shown
 from lightsweep.schema.words import hint, one_edit_away
-from lightsweep.space import Distribution, Parameter
+from lightsweep.space import Constant, Distribution, Parameter
 
 __all__ = ["Parameters", "read_parameters"]
 
@@ -92,13 +92,13 @@ def _read_parameter(name: str, item: Any, path: Path, method: object, faults: Fa
         return None
     keys = given(item)
     if "value" in item and keys in ({}, {"distribution": "constant"}):
-        keys["value"] = None  # a constant null; beside other keys null means not given
-    unknown = [key for key in keys if key not in KEYS]
+        return Constant(None)  # beside other keys null means not given
+    unknown = [key for key, value in keys.items() if key not in KEYS or _is_group(key, value)]
     for key in unknown:
         _note_unknown(key, keys[key], path, faults)
-    known = {key: value for key, value in keys.items() if key in KEYS}
-    if unknown and not known:
-        return None
+    known = {key: value for key, value in keys.items() if key not in unknown}
+    if unknown and not known.keys() & {"distribution", "value", "values", "min", "max"}:
+        return None  # what was meant by the unknown ones is missing; that is no second mistake
     kind = distribution_of(known, path, faults)
     if kind is None:
         return None
@@ -107,11 +107,10 @@ def _read_parameter(name: str, item: Any, path: Path, method: object, faults: Fa
     strange = [key for key in known if key not in model.model_fields and key != "distribution"]
     for key in strange:
         _note_strange(key, known[key], kind, "distribution" in known, path, faults)
-    if kind == "constant" and known.get("value", 0) is None:
-        return None if unknown or strange else _build(model.model_construct(value=None), path, faults)
     absent = set(model.model_fields) if strange or unknown else set()
     rest = {key: value for key, value in known.items() if key in model.model_fields}
-    block = check(model, rest, path, faults, f"distribution {kind}", absent=absent)
+    what = f"distribution {kind}" if "distribution" in known else f"a parameter with {' and '.join(rest)}"
+    block = check(model, rest, path, faults, what, absent=absent)
     if block is None or unknown or faults.count > before:
         return None
     if isinstance(block, Bounded) and not _check_bounds(block, kind, path, faults):
@@ -130,11 +129,16 @@ def _build(block: DistributionKeys, path: Path, faults: Faults) -> Distribution 
         return None
 
 
+def _is_group(key: str, value: Any) -> bool:
+    """Whether ``key`` is the name of a parameter, such as ``a``, where that of a distribution's key was expected."""
+    return isinstance(value, Mapping) and key not in ("value", "distribution")
+
+
 def _note_unknown(key: str, value: Any, path: Path, faults: Faults) -> None:
-    meant = one_edit_away(key, KEYS)
-    if isinstance(value, Mapping) and meant is None:
+    if isinstance(value, Mapping) and (key in KEYS or one_edit_away(key, KEYS) is None):
+        problem = "cannot hold a mapping" if key in KEYS else "is not a key of a parameter"
         message = (
-            f"{key!r} is not a key of a parameter; for a nested group write parameters: around its parameters,"
+            f"{key!r} {problem}; for a nested group write parameters: around its parameters,"
             " and for a parameter of its own indent it less"
         )
     else:

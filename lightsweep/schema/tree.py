@@ -97,7 +97,7 @@ class Tree:
     def _mapping(self, node: yaml.MappingNode, path: Path, faults: Faults) -> tuple[dict[Any, Any], int]:
         known: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         self._keys[id(node)] = known
-        self._duplicates(node, path, faults)
+        duplicates = _duplicates(node)
         try:
             self._loader.flatten_mapping(node)
         except yaml.MarkedYAMLError as error:
@@ -118,6 +118,8 @@ class Tree:
             key = self._scalar(key_node, path, faults)
             known[str(key)] = (key_node, value_node)
             pairs.append((key, value_node))
+        for name, message in duplicates:
+            faults.warn((*path, name), message, key=True)
         for key, value_node in pairs:
             value, size = self._value(value_node, (*path, str(key)), faults)
             result.pop(key, None)  # the one that counts stands where it was written
@@ -125,21 +127,21 @@ class Tree:
             total += size
         return result, total
 
-    def _duplicates(self, node: yaml.MappingNode, path: Path, faults: Faults) -> None:
-        seen: dict[tuple[str, str], int] = {}
-        for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == MERGE:
-                continue
-            line = _position(key_node)[0]
-            name = (key_node.tag, key_node.value)
-            if name in seen:
-                faults.warn(
-                    (*path, key_node.value),
-                    f"duplicate key {key_node.value!r}: it stands at line {seen[name]} and at line {line};"
-                    f" the one at line {line} counts",
-                    key=True,
-                )
-            seen[name] = line
+
+def _duplicates(node: yaml.MappingNode) -> list[tuple[str, str]]:
+    """Keys that stand twice, each with a message; to be asked before merge keys are filled in."""
+    found = []
+    seen: dict[tuple[str, str], int] = {}
+    for key_node, _ in node.value:
+        if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == MERGE:
+            continue
+        line = _position(key_node)[0]
+        name = (key_node.tag, key_node.value)
+        if name in seen:
+            lines = f"it stands at line {seen[name]} and at line {line}"
+            found.append((key_node.value, f"duplicate key {key_node.value!r}: {lines}; the one at line {line} counts"))
+        seen[name] = line
+    return found
 
 
 def _position(node: yaml.Node) -> tuple[int, int]:

@@ -16,8 +16,9 @@ def one_edit_away(word: str, known: Iterable[str]) -> str | None:
     a blank are the same.
     """
     given = _folded(word)
-    names = sorted(known, key=lambda name: _folded(name) != given)  # the same word comes before a similar one
-    return next((name for name in names if _within_one(given, _folded(name))), None)
+    # The same word comes before one of the same length (a swap: "valuse" is "values"), and that before others.
+    ranked = sorted(known, key=lambda name: (_folded(name) != given, len(_folded(name)) != len(given)))
+    return next((name for name in ranked if _within_one(given, _folded(name))), None)
 
 
 def hint(word: str, known: Iterable[str]) -> str:
