@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lightsweep.storage.ledger import Ledger, Record
-from lightsweep.storage.opening import Storage, open_storage
+from lightsweep.storage.opening import Storage, open_storage, quiet
 from lightsweep.storage.url import DEFAULT_URL, default_url, mask
 
-__all__ = ["DEFAULT_URL", "Ledger", "Record", "Storage", "default_url", "mask", "open_storage"]
+__all__ = ["DEFAULT_URL", "Ledger", "Record", "Storage", "default_url", "mask", "open_storage", "quiet"]

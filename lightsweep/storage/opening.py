@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 from lightsweep.errors import NotFoundError, StorageError
 from lightsweep.storage.url import mask, parse
 
-__all__ = ["READ", "Storage", "open_storage"]
+__all__ = ["READ", "Storage", "open_storage", "quiet"]
 
 READ = "lightsweep_read"
 """Execution option of a connection that only reads: on SQLite its transactions take no write lock."""
@@ -80,10 +82,9 @@ def open_storage(url: str, *, create: bool = True) -> Storage:
     else:
         options = {"pool_pre_ping": True}
     shown = mask(url)
-    optuna_level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(max(optuna_level, optuna.logging.WARNING))
     try:
-        storage = RDBStorage(parsed.render_as_string(hide_password=False), engine_kwargs=options)
+        with quiet():
+            storage = RDBStorage(parsed.render_as_string(hide_password=False), engine_kwargs=options)
     except ImportError:
         extra = "postgres" if parsed.drivername.startswith("postgres") else "mysql"
         hint = "pip install 'lightsweep[postgres]'" if extra == "postgres" else "pip install pymysql"
@@ -96,13 +97,22 @@ def open_storage(url: str, *, create: bool = True) -> Storage:
         raise StorageError(f"storage {shown}: {_explain(error)}") from None
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         raise StorageError(f"storage {shown}: {_explain(error)}") from None
-    finally:
-        optuna.logging.set_verbosity(optuna_level)
     if storage.engine.dialect.name == "sqlite":
         # The tables were made through connections that began without the listener.
         storage.engine.dispose()
         sqlalchemy.event.listen(storage.engine, "begin", _begin_sqlite)
     return Storage(url, storage)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Optuna's notes, such as "A new study created", off the user's terminal; warnings pass."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(level, optuna.logging.WARNING))
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(level)
 
 
 def _connect_sqlite(path: Path) -> sqlite3.Connection:

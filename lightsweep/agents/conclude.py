@@ -1,0 +1,73 @@
+"""From how a process ended, and what it said, to how its run ended."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+from lightsweep.controller import LiveRun, Outcome
+from lightsweep.errors import closest
+from lightsweep.schema import SweepConfig
+
+__all__ = ["conclude"]
+
+
+def conclude(
+    config: SweepConfig,
+    run: LiveRun,
+    *,
+    exit_code: int,
+    connected: bool,
+    said: Mapping[str, Any],
+    killed: str = "",
+    last_line: str = "",
+) -> Outcome:
+    """The outcome of a run.
+
+    Args:
+        config: The sweep's config.
+        run: The run, with what it reported.
+        exit_code: Of its process; negative for a signal.
+        connected: Whether it ever called ``init``.
+        said: Its ``finish`` message: ``state``, ``error``, ``unread``; empty where there was none.
+        killed: Why the agent ended it; empty where it did not.
+        last_line: The last line that it printed, for a run that crashed before it could say why.
+    """
+    unread = list(said.get("unread") or ())
+    if run.pruned:
+        return Outcome("pruned", run.stop_reason, unread)
+    if killed:
+        return Outcome("killed", killed, unread)
+    if exit_code or said.get("state") == "failed":
+        return Outcome("failed", _crash(exit_code, str(said.get("error") or ""), last_line), unread)
+    missing = [metric.name for metric in config.metrics if metric.name not in run.metrics]
+    if not missing:
+        return Outcome("finished", "", unread)
+    if not connected:
+        return Outcome(
+            "failed",
+            f"it ended without a call of lightsweep.init(), so it never logged the metric {missing[0]!r}",
+            unread,
+        )
+    return Outcome("failed", _missing(missing[0], list(run.metrics)), unread)
+
+
+def _crash(exit_code: int, error: str, last_line: str) -> str:
+    if exit_code < 0:
+        try:
+            name = signal.Signals(-exit_code).name
+        except ValueError:
+            name = f"signal {-exit_code}"
+        how = f"ended by {name}"
+    else:
+        how = f"exit code {exit_code}"
+    detail = error or last_line
+    return f"{how}: {detail}" if detail else how
+
+
+def _missing(metric: str, logged: list[str]) -> str:
+    if not logged:
+        return f"it ended without logging the metric {metric!r}; it logged nothing: call run.log({{{metric!r}: value}})"
+    names = ", ".join(repr(name) for name in sorted(logged)[:20])
+    return f"it ended without logging the metric {metric!r}; it logged {names}{closest(metric, logged)}"

@@ -1,0 +1,79 @@
+"""What an agent answers to one run: its config, the verdicts, and what it says at its end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightsweep.controller import LiveRun, Reporter, Sweep
+
+__all__ = ["RunHandler"]
+
+
+class RunHandler:
+    """Serves one attempt of a run, over the channel or in the process itself.
+
+    Attributes:
+        run: The run.
+        connected: Whether the script ever called ``init``.
+        said: The script's last word: ``state``, ``error`` and ``unread`` of its ``finish`` message; empty before.
+    """
+
+    def __init__(self, sweep: Sweep, run: LiveRun, reporter: Reporter, directory: Path) -> None:
+        self._sweep = sweep
+        self._reporter = reporter
+        self._directory = directory
+        self._lock = threading.Lock()
+        self.run = run
+        self.connected = False
+        self.said: dict[str, Any] = {}
+
+    def start(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """The run's config: the script's defaults with the sweep's values over them."""
+        config, metric = self._sweep.config, self._sweep.config.metric
+        self.connected = True
+        return {
+            "id": self.run.id,
+            "sweep": self._sweep.id,
+            "name": f"{config.name or self._sweep.id}-{self.run.id}",
+            "config": _overlay(message.get("defaults") or {}, self.run.config),
+            "swept": [parameter.name for parameter in config.space.searched],
+            "dir": str(self._directory),
+            "resumed": self.run.attempt > 1,
+            "iterations": len(self.run.history),
+            "metric": metric.name if metric else None,
+            "goal": metric.goal if metric else None,
+            "early_terminate": config.early_terminate is not None,
+            "checkpoint": None,
+            "smoke": False,
+        }
+
+    def log(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Report the numbers; the verdict."""
+        verdict = self._reporter.report(self.run, message["metrics"])
+        return {
+            "stop": verdict.stop,
+            "reason": verdict.reason if verdict.stop else "",
+            "iterations": len(self.run.history),
+        }
+
+    def finish(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep the script's last word; the first one that failed stays."""
+        with self._lock:
+            if self.said.get("state") != "failed":
+                self.said = {key: message.get(key) for key in ("state", "error", "unread")}
+        return {"ok": True}
+
+
+def _overlay(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` over ``defaults``, group by group."""
+    merged = dict(defaults)
+    for key, value in values.items():
+        below = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            merged[key] = _overlay(below, value)
+        else:
+            merged[key] = value
+    return merged

@@ -1,0 +1,89 @@
+"""What an agent says on a pipe, in a notebook, or into a log: one line per event."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from lightsweep.agents.events import Display
+from lightsweep.controller import LiveRun, Outcome, Sweep
+from lightsweep.controller.runs import best_of
+
+__all__ = ["LineDisplay", "number", "parameters", "plain"]
+
+_WIDTH = 160
+
+
+class LineDisplay(Display):
+    """One line per event; what runs print goes through as it is.
+
+    Args:
+        stream: Where the lines go.
+        sweep: The sweep.
+    """
+
+    def __init__(self, stream: TextIO, sweep: Sweep) -> None:
+        self._stream = stream
+        self._sweep = sweep
+        self._lock = threading.Lock()
+        self._searched = [parameter.name for parameter in sweep.config.space.searched]
+
+    def started(self, run: LiveRun) -> None:
+        again = f" (attempt {run.attempt})" if run.attempt > 1 else ""
+        self.say(f"run {run.id} started{again}: {parameters(run.values, self._searched)}")
+
+    def output(self, run: LiveRun, text: bytes) -> None:
+        del run
+        with self._lock:
+            self._stream.write(text.decode(errors="replace"))
+            self._stream.flush()
+
+    def ended(self, run: LiveRun, outcome: Outcome) -> None:
+        self.say(describe_end(self._sweep, run, outcome))
+
+    def note(self, text: str) -> None:
+        self.say(f"lightsweep: {text}")
+
+    def say(self, text: str) -> None:
+        """Print one line."""
+        with self._lock:
+            print(plain(text), file=self._stream, flush=True)
+
+
+def describe_end(sweep: Sweep, run: LiveRun, outcome: Outcome) -> str:
+    """How a run ended, in one line."""
+    parts = [f"run {run.id} {outcome.state}"]
+    metric = sweep.config.metric
+    best = best_of(run.history, metric.goal) if metric else None
+    if metric and best is not None:
+        parts.append(f"best {metric.name} {number(best)} in {len(run.history)} iterations")
+    if outcome.reason:
+        parts.append(outcome.reason)
+    text = ": ".join([parts[0], "; ".join(parts[1:])]) if len(parts) > 1 else parts[0]
+    if outcome.unread:
+        text += f"; never read: {', '.join(outcome.unread)}"
+    return text
+
+
+def parameters(values: Mapping[str, Any], names: list[str]) -> str:
+    """The searched parameters of a run in one line."""
+    text = ", ".join(f"{name}={_value(values[name])}" for name in names if name in values)
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
+
+
+def number(value: float) -> str:
+    """A metric's value, with as many digits as a reader compares."""
+    return f"{value:.5g}"
+
+
+def plain(text: str) -> str:
+    """One line without control characters, so that no name or message can steer a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool) or value is None or isinstance(value, (int, str)):
+        return str(value)
+    return number(value) if isinstance(value, float) else json.dumps(value, default=str)

@@ -1,0 +1,86 @@
+"""The process of one run, with everything that it starts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from lightsweep.errors import CommandError
+
+__all__ = ["RunProcess"]
+
+_LEFTOVER_SECONDS = 2.0
+_POLL_SECONDS = 0.02
+
+
+class RunProcess:
+    """A started command in a process group of its own; its output goes to a file.
+
+    The output goes to the file directly, not through the agent, so that a run does not depend on the agent to print.
+
+    Args:
+        command: Program and arguments; no shell sees them.
+        environment: The whole environment of the process.
+        output: The file; what is there is kept, so that the attempts of one run stand one after the other.
+
+    Raises:
+        CommandError: The program cannot be started: not found, no permission.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], output: Path) -> None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with output.open("ab") as sink:
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    env=dict(environment),
+                    stdin=subprocess.DEVNULL,
+                    stdout=sink,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise CommandError(f"cannot start {command[0]!r}: {error.strerror or error}") from None
+        self.pid = self._process.pid
+
+    def wait(self) -> int:
+        """Wait for the end; the exit code, negative for a signal. Then nothing of its group is left."""
+        code = self._process.wait()
+        self._sweep_up()
+        return code
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the whole group; nothing happens once it is gone."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask the group to end."""
+        self.signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)  # a stopped process takes no SIGTERM
+
+    def kill(self) -> None:
+        """End the group."""
+        self.signal(signal.SIGKILL)
+
+    def _sweep_up(self) -> None:
+        """End what the run's main process left behind, such as data loader workers."""
+        if not self._group_lives():
+            return
+        self.terminate()
+        deadline = time.monotonic() + _LEFTOVER_SECONDS
+        while self._group_lives() and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        self.kill()
+
+    def _group_lives(self) -> bool:
+        try:
+            os.killpg(self.pid, 0)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True

@@ -1,0 +1,89 @@
+"""Ctrl-C in three steps, SIGTERM, and the signals that are passed on to runs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from lightsweep.agents.pool import Agent
+
+__all__ = ["Interrupts"]
+
+_POLL_SECONDS = 0.1
+_FORWARDED = ("SIGUSR1", "SIGUSR2", "SIGHUP")
+
+
+class Interrupts:
+    """Counts signals in the handler, acts on them in the main thread's loop, where any lock may be taken.
+
+    The first Ctrl-C waits for the running runs, the second terminates them, the third kills them. SIGTERM, by which a
+    scheduler takes the machine away, terminates them and leaves them for another agent to start again.
+
+    Args:
+        agent: The agent.
+        forward: Pass SIGUSR1, SIGUSR2 and SIGHUP on to the runs.
+    """
+
+    def __init__(self, agent: Agent, *, forward: bool = False) -> None:
+        self._agent = agent
+        self._forward = forward
+        self._pressed = 0
+        self._acted = 0
+        self._terminated = False
+        self._to_forward: list[int] = []
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Handle the signals inside of the block; the handlers before are put back after it."""
+        names = ("SIGINT", "SIGTERM", *(_FORWARDED if self._forward else ()))
+        before = {}
+        try:
+            for name in names:
+                number = getattr(signal, name)
+                before[number] = signal.signal(number, self._note)
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def wait(self, thread: threading.Thread) -> None:
+        """Wait for a thread to end, acting on signals meanwhile."""
+        while thread.is_alive():
+            thread.join(_POLL_SECONDS)
+            self._act()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if number == signal.SIGINT:
+            self._pressed += 1
+        elif number == signal.SIGTERM:
+            self._terminated = True
+        else:
+            self._to_forward.append(number)
+
+    def _act(self) -> None:
+        while self._to_forward:
+            self._agent.signal(self._to_forward.pop(0))
+        if self._terminated:
+            self._terminated = False
+            self._agent.terminate("the agent was told to end (SIGTERM)", outcome="lost")
+        while self._acted < self._pressed:
+            self._acted += 1
+            self._step(self._acted)
+
+    def _step(self, times: int) -> None:
+        agent = self._agent
+        if times == 1:
+            running = len(agent.hands())
+            agent.leave("interrupted by Ctrl-C")
+            if running:
+                runs = "the running run" if running == 1 else f"{running} running runs"
+                agent.display.note(f"waiting for {runs} to end; press Ctrl-C again to end it now")
+        elif times == 2:
+            agent.display.note("ending the running runs; press Ctrl-C again to kill them")
+            agent.terminate("ended by Ctrl-C")
+        else:
+            agent.kill()

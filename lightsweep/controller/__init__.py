@@ -1,0 +1,29 @@
+"""The controller: a sweep in its storage, the runs it hands out, their reports and ends."""
+
+from __future__ import annotations
+
+from lightsweep.controller.claims import Dealer, NothingToDo
+from lightsweep.controller.live import LiveRun
+from lightsweep.controller.outcome import Outcome
+from lightsweep.controller.progress import SweepState
+from lightsweep.controller.reporting import Reporter
+from lightsweep.controller.runs import SweepRun
+from lightsweep.controller.savings import Savings, savings
+from lightsweep.controller.sweep import Sweep, best_run, sweep
+from lightsweep.controller.writer import Writer
+
+__all__ = [
+    "Dealer",
+    "LiveRun",
+    "NothingToDo",
+    "Outcome",
+    "Reporter",
+    "Savings",
+    "Sweep",
+    "SweepRun",
+    "SweepState",
+    "Writer",
+    "best_run",
+    "savings",
+    "sweep",
+]

@@ -1,0 +1,20 @@
+"""The attributes under which a sweep keeps its own data beside Optuna's."""
+
+from __future__ import annotations
+
+__all__ = ["ATTEMPT", "FORMAT", "STATE", "SUMMARY", "SWEEP"]
+
+SWEEP = "lightsweep:sweep"
+"""Study attribute: format, config as written, seed, source, time of creation."""
+
+STATE = "lightsweep:state"
+"""Study attribute: what the user asked for, ``running``, ``paused``, ``stopped`` or ``cancelled``."""
+
+ATTEMPT = "lightsweep:attempt"
+"""Trial attribute, from the trial's first moment: kind (``fresh`` or ``retry``), agent, and of a retry its run."""
+
+SUMMARY = "lightsweep:summary"
+"""Trial attribute, written just before the trial ends: state, reason, metrics, unread parameters."""
+
+FORMAT = 1
+"""Version of what the attributes hold."""

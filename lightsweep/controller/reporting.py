@@ -1,0 +1,95 @@
+"""Take what a run reports, give the verdict, and record how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+
+from optuna.exceptions import UpdateFinishedTrialError
+
+from lightsweep.controller.access import translated
+from lightsweep.controller.keys import SUMMARY
+from lightsweep.controller.live import LiveRun
+from lightsweep.controller.outcome import Outcome, summary, trial_end
+from lightsweep.controller.sweep import Sweep
+from lightsweep.controller.writer import Writer
+from lightsweep.errors import StorageUnavailableError
+from lightsweep.hyperband import Verdict
+
+__all__ = ["Reporter"]
+
+_GO_ON = Verdict(stop=False)
+
+
+class Reporter:
+    """The reports and ends of the runs that one agent has in hand; safe from several threads.
+
+    Args:
+        sweep: The sweep.
+        writer: Delivers the reports.
+    """
+
+    def __init__(self, sweep: Sweep, writer: Writer) -> None:
+        self._sweep = sweep
+        self._writer = writer
+
+    def report(self, run: LiveRun, numbers: Mapping[str, float]) -> Verdict:
+        """Take in what the run logged.
+
+        Below a band the verdict comes from memory and the report is committed afterwards. At a band the storage is
+        read first, so that the run is compared with all runs of all agents; while the database is away it is compared
+        with those that are known.
+        """
+        with run.lock:
+            if run.stop_reason:
+                return Verdict(stop=True, reason=run.stop_reason)
+            run.note(numbers)
+            metric = self._sweep.config.metric
+            if metric is None or metric.name not in numbers:
+                return _GO_ON
+            value = numbers[metric.name]
+            iterations = len(run.history)
+            step = run.report(value)
+            self._writer.put(run, step, value)
+            verdict = self._judge(run, new=len(run.history) > iterations)
+            if verdict.stop:
+                run.stop_reason = verdict.reason
+                run.pruned = True
+            return verdict
+
+    def _judge(self, run: LiveRun, *, new: bool) -> Verdict:
+        bands = self._sweep.bands
+        if bands is None or not run.history:
+            return _GO_ON
+        if new and bands.is_band(len(run.history)):
+            with suppress(StorageUnavailableError):
+                self._sweep.refresh()
+        with self._sweep.lock:
+            bands.note(run.id, run.history)
+            return bands.judge(run.history)
+
+    def stop(self, run: LiveRun, reason: str) -> None:
+        """Let the run's next report, and each later one, answer with stop."""
+        with run.lock:
+            run.stop_reason = run.stop_reason or reason
+
+    def finish(self, run: LiveRun, outcome: Outcome) -> bool:
+        """Record how the run ended, after its last report; False where another agent holds it now.
+
+        Raises:
+            StorageUnavailableError: The database does not answer; try again, nothing was lost.
+        """
+        if not self._writer.flush(timeout=60):
+            raise StorageUnavailableError("the storage does not answer: reports wait to be delivered")
+        if run.taken:
+            return False
+        state, values = trial_end(self._sweep.config.metrics, run, outcome)
+        storage = self._sweep.storage.optuna
+        try:
+            with translated():
+                storage.set_trial_user_attr(run.trial_id, SUMMARY, summary(run, outcome))
+                storage.set_trial_state_values(run.trial_id, state, values)
+        except UpdateFinishedTrialError:
+            run.taken = True
+            return False
+        return True

@@ -1,0 +1,175 @@
+"""The runs of a sweep, as users see them: one entry for each, whatever the number of attempts."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from lightsweep.controller.keys import ATTEMPT, SUMMARY
+from lightsweep.sampler.observation import RunState
+from lightsweep.storage import Record
+
+_STATES: dict[str, RunState] = {
+    "RUNNING": "running",
+    "WAITING": "running",
+    "COMPLETE": "finished",
+    "PRUNED": "pruned",
+}
+
+__all__ = ["RunBook", "RunEntry", "SweepRun", "best_of"]
+
+
+@dataclass(frozen=True)
+class SweepRun:
+    """One run of a sweep, as it is now.
+
+    Attributes:
+        id: Unique within the sweep: ``"0001"`` is the first.
+        state: ``running``, ``finished``, ``pruned``, ``failed`` or ``killed``.
+        config: The parameters as the script sees them, nested.
+        values: The parameters under their dotted names.
+        best: The best finite value of the sweep's metric; ``None`` where there is none.
+        last: The value that was reported last, NaN and infinities included; ``None`` before the first.
+        iterations: How many finite values of the metric were reported.
+        history: Those values, in order.
+        started, ended: Times in UTC; ``None`` where not yet.
+        reason: Why it ended as it did, in words; empty while it runs.
+        metrics: For each number that the run logged ``{"min", "max", "last"}``.
+        unread: Swept parameters that the run never read.
+        attempt: 1, and one more for each time that it was retried.
+        agent: Who runs it or ran it: host and process.
+    """
+
+    id: str
+    state: str
+    config: dict[str, Any]
+    values: dict[str, Any]
+    best: float | None = None
+    last: float | None = None
+    iterations: int = 0
+    history: tuple[float, ...] = ()
+    started: datetime | None = None
+    ended: datetime | None = None
+    reason: str = ""
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+    attempt: int = 1
+    agent: str = ""
+
+
+@dataclass(slots=True)
+class RunEntry:
+    """What the storage says of one run: its latest attempt, and how it got there.
+
+    Attributes:
+        id: Run id.
+        ticket: Position among the fresh runs, from 0; ``None`` for one that was not drawn from a ticket.
+        attempt: Number of the latest attempt, from 1.
+        record: The latest attempt's trial.
+        version: Changes whenever the record did.
+    """
+
+    id: str
+    ticket: int | None
+    attempt: int
+    record: Record
+    version: int = 0
+
+    @property
+    def history(self) -> list[float]:
+        """The finite values of the metric, in order: the iterations."""
+        return finite(self.record.reports)
+
+    def within(self, limit: int | None) -> bool:
+        """False for a ticket beyond the sweep's limit, drawn in a race and given up: no run for anyone to see."""
+        return limit is None or self.ticket is None or self.ticket < limit
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """What was written when the attempt ended; empty while it runs."""
+        found = self.record.attributes.get(SUMMARY)
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def running(self) -> bool:
+        """Whether an agent has it in hand, as far as the storage knows."""
+        return self.record.state == "RUNNING"
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it was lost or preempted and no agent has taken it up again."""
+        return self.record.state == "FAIL" and self.summary.get("state", "lost") == "lost"
+
+    @property
+    def state(self) -> RunState:
+        """One of the states of :class:`SweepRun`; a run that waits to be retried counts as ``killed``."""
+        if self.record.state == "FAIL":
+            return "failed" if self.summary.get("state") == "failed" else "killed"
+        return _STATES[self.record.state]
+
+
+class RunBook:
+    """The runs of a sweep, from the records of its ledger.
+
+    A fresh run's ticket is its trial number less the trials numbered before it that are no fresh runs (retries, prior
+    runs, and whatever another program added to the study), so every reader finds the same tickets.
+    """
+
+    def __init__(self) -> None:
+        self.entries: dict[str, RunEntry] = {}
+        self.next_ticket = 0
+        self._by_trial: dict[int, RunEntry] = {}
+
+    def take(self, records: Iterable[Record]) -> list[RunEntry]:
+        """Note changed records, in the order of their numbers; the runs concerned."""
+        changed: dict[str, RunEntry] = {}
+        for record in records:
+            entry = self._by_trial.get(record.trial_id)
+            if entry is None:
+                entry = self._add(record)
+            if entry is not None and entry.record is record:
+                entry.version += 1
+                changed[entry.id] = entry
+        return list(changed.values())
+
+    def _add(self, record: Record) -> RunEntry | None:
+        attempt = record.attributes.get(ATTEMPT)
+        if not isinstance(attempt, dict):
+            return None
+        if attempt["kind"] == "fresh":
+            entry = RunEntry(run_id(self.next_ticket), self.next_ticket, 1, record)
+            self.next_ticket += 1
+            self.entries[entry.id] = entry
+        else:
+            known = self.entries.get(attempt["run"])
+            if known is None:
+                known = self.entries[attempt["run"]] = RunEntry(attempt["run"], attempt.get("ticket"), 0, record)
+            # Of two retries of one attempt the earlier counts; the later one's agent sees that and lets go.
+            if attempt["attempt"] <= known.attempt:
+                return None
+            known.attempt, known.record = attempt["attempt"], record
+            entry = known
+        self._by_trial[record.trial_id] = entry
+        return entry
+
+
+def run_id(ticket: int) -> str:
+    """The id of the run that a ticket stands for: counted from 1, with four digits or more."""
+    return f"{ticket + 1:04d}"
+
+
+def finite(reports: array[float] | Iterable[float]) -> list[float]:
+    """The reports that count as iterations."""
+    return [value for value in reports if math.isfinite(value)]
+
+
+def best_of(values: Iterable[float], goal: str) -> float | None:
+    """The best finite value; ``None`` where there is none."""
+    counted = finite(values)
+    if not counted:
+        return None
+    return min(counted) if goal == "minimize" else max(counted)

@@ -1,0 +1,299 @@
+"""The sweep: created from a config, found again by its id, asked for its runs, told to pause or stop."""
+
+from __future__ import annotations
+
+import secrets
+import string
+import threading
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from optuna.exceptions import DuplicatedStudyError
+from optuna.study import StudyDirection
+
+from lightsweep.controller.access import translated
+from lightsweep.controller.bands import BandBook
+from lightsweep.controller.keys import FORMAT, STATE, SWEEP
+from lightsweep.controller.progress import SweepState, state_of, ticket_limit
+from lightsweep.controller.runs import RunBook, RunEntry, SweepRun, best_of
+from lightsweep.controller.views import view
+from lightsweep.errors import NotFoundError, StorageError, UsageError, closest
+from lightsweep.schema import SweepConfig
+from lightsweep.storage import Ledger, Storage, default_url, open_storage, quiet
+
+__all__ = ["Sweep", "sweep"]
+
+_ALPHABET = string.ascii_lowercase + string.digits
+_ASKED = {"running": "resume", "paused": "pause", "stopped": "stop", "cancelled": "cancel"}
+
+
+class Sweep:
+    """A sweep in a storage.
+
+    Made by :meth:`create` and :meth:`load`. What it tells is as of the last :meth:`refresh`, which the properties
+    ``state``, ``runs`` and ``best_run`` do themselves.
+
+    Attributes:
+        id: Eight letters and digits; the name of the Optuna study.
+        config: The config that it was created from.
+        seed: What its proposals follow from, together with the config and the tickets.
+        storage: Where it lives.
+        created: When, in UTC.
+    """
+
+    def __init__(self, storage: Storage, study_id: int, sweep_id: str, attributes: Mapping[str, Any]) -> None:
+        self.storage = storage
+        self.id = sweep_id
+        self.study_id = study_id
+        self.lock = threading.RLock()
+        self._adopt(attributes)
+        self.ledger = Ledger(storage, study_id)
+        self.book = RunBook()
+
+    def _adopt(self, attributes: Mapping[str, Any]) -> None:
+        kept = attributes[SWEEP]
+        if kept["format"] > FORMAT:
+            raise StorageError(
+                f"sweep {self.id} was made by a newer lightsweep (format {kept['format']}, this one knows {FORMAT}); "
+                "update with `pip install -U lightsweep`"
+            )
+        self.config: SweepConfig = SweepConfig.load(kept["config"])
+        self.seed: int = kept["seed"]
+        self.created = datetime.fromisoformat(kept["created"])
+        self.directory: str | None = kept.get("directory")
+        self.asked: str = attributes.get(STATE, "running")
+        metric, hyperband = self.config.metric, self.config.early_terminate
+        self.bands = BandBook(hyperband, metric.goal) if hyperband and metric else None
+
+    @classmethod
+    def create(
+        cls,
+        config: SweepConfig | str | Path | Mapping[str, Any],
+        *,
+        labels: Mapping[str, str] | None = None,
+        storage: Storage | str | None = None,
+    ) -> Sweep:
+        """Put a new sweep into a storage.
+
+        Args:
+            config: A loaded config, the path of a YAML file, or a dict.
+            labels: ``project`` and ``entity`` where the config does not give them.
+            storage: A storage or its URL; ``LIGHTSWEEP_STORAGE``, or ``lightsweep.db`` here, by default.
+
+        Raises:
+            ConfigError: The config is wrong; nothing was written.
+            StorageError: The storage cannot be opened.
+        """
+        if not isinstance(config, SweepConfig):
+            config = SweepConfig.load(config)
+        opened = _opened(storage)
+        goals = [metric.goal for metric in config.metrics] or ["minimize"]
+        directions = [StudyDirection.MINIMIZE if goal == "minimize" else StudyDirection.MAXIMIZE for goal in goals]
+        seed = config.options.seed
+        kept = {
+            "format": FORMAT,
+            "config": {**(labels or {}), **config.raw},
+            "seed": secrets.randbelow(2**31) if seed is None else seed,
+            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "directory": str(Path(config.source).resolve().parent) if config.source else None,
+        }
+        with translated(), quiet():
+            while True:
+                sweep_id = "".join(secrets.choice(_ALPHABET) for _ in range(8))
+                try:
+                    study_id = opened.optuna.create_new_study(directions, sweep_id)
+                    break
+                except DuplicatedStudyError:
+                    continue
+            opened.optuna.set_study_user_attr(study_id, SWEEP, kept)
+            opened.optuna.set_study_user_attr(study_id, STATE, "running")
+        return cls(opened, study_id, sweep_id, {SWEEP: kept, STATE: "running"})
+
+    @classmethod
+    def load(cls, sweep_id: str, *, storage: Storage | str | None = None) -> Sweep:
+        """Find a sweep by its id.
+
+        Raises:
+            NotFoundError: No such sweep in this storage; the message names the closest id.
+            StorageError: The storage cannot be opened.
+        """
+        opened = _opened(storage, create=False)
+        try:
+            with translated():
+                study_id = opened.optuna.get_study_id_from_name(sweep_id)
+                attributes = opened.optuna.get_study_user_attrs(study_id)
+        except KeyError:
+            attributes = {}
+        if SWEEP not in attributes:
+            known = [found.id for found in cls.all(storage=opened)]
+            hint = closest(sweep_id, known) or (
+                "; `lightsweep ls` lists the sweeps" if known else "; there is no sweep in it yet"
+            )
+            raise NotFoundError(f"no sweep {sweep_id!r} in {opened}{hint}")
+        return cls(opened, study_id, sweep_id, attributes)
+
+    @classmethod
+    def all(cls, *, storage: Storage | str | None = None) -> list[Sweep]:
+        """Every sweep of a storage, the oldest first; other Optuna studies in it are left out."""
+        opened = _opened(storage, create=False)
+        with translated():
+            studies = opened.optuna.get_all_studies()
+            ours = [study for study in studies if SWEEP in study.user_attrs]
+            ids = [opened.optuna.get_study_id_from_name(study.study_name) for study in ours]
+        return [
+            cls(opened, study_id, study.study_name, study.user_attrs) for study_id, study in zip(ids, ours, strict=True)
+        ]
+
+    # --- looking
+
+    def refresh(self) -> list[RunEntry]:
+        """Read what changed in the storage; the runs concerned.
+
+        Raises:
+            StorageUnavailableError: The database does not answer.
+        """
+        with self.lock:
+            with translated():
+                changed = self.book.take(self.ledger.refresh())
+            if self.bands is not None:
+                for entry in changed:
+                    self.bands.note(entry.id, entry.history)
+            return changed
+
+    @property
+    def state(self) -> SweepState:
+        """Where the sweep stands now."""
+        with self.lock:
+            with translated():
+                self.asked = self.storage.optuna.get_study_user_attrs(self.study_id).get(STATE, "running")
+            self.refresh()
+            return self.known_state()
+
+    def known_state(self) -> SweepState:
+        """Where the sweep stood at the last look."""
+        with self.lock:
+            return state_of(
+                self.asked, self.config, self.book.entries.values(), self.book.next_ticket, self._target_value()
+            )
+
+    @property
+    def runs(self) -> list[SweepRun]:
+        """Every run, by id."""
+        with self.lock:
+            self.refresh()
+            return self.known_runs()
+
+    def known_runs(self) -> list[SweepRun]:
+        """Every run as of the last look, by id."""
+        with self.lock:
+            limit, _ = ticket_limit(self.config)
+            entries = sorted(self.book.entries.values(), key=lambda entry: (len(entry.id), entry.id))
+            return [view(entry, self.config) for entry in entries if entry.within(limit)]
+
+    @property
+    def best_run(self) -> SweepRun | None:
+        """The run with the best value of the metric; ``None`` where no run has one.
+
+        Runs that went to their end or were stopped early come first; others count only where there is none of those.
+        Of equals the earliest.
+        """
+        return best_run(self.runs, self.config)
+
+    def known_best(self) -> tuple[str, float] | None:
+        """Id and value of the run with the best value of the metric as of the last look, whatever its state."""
+        metric = self.config.metric
+        if metric is None:
+            return None
+        with self.lock:
+            valued = ((entry.id, best_of(entry.history, metric.goal)) for entry in self.book.entries.values())
+            found = [(run, best) for run, best in valued if best is not None]
+        sign = 1 if metric.goal == "minimize" else -1
+        return min(found, key=lambda pair: sign * pair[1], default=None)
+
+    def _target_value(self) -> float | None:
+        best = self.known_best() if self.config.metric and self.config.metric.target is not None else None
+        return best[1] if best else None
+
+    # --- for agents
+
+    def beat(self, trial_id: int) -> None:
+        """Give a sign of life for a run in hand."""
+        with translated():
+            self.storage.optuna.record_heartbeat(trial_id)
+
+    def lost(self, run: str, trial_id: int) -> bool:
+        """Whether, at the last look, the run was no longer with the attempt of this trial."""
+        with self.lock:
+            entry = self.book.entries.get(run)
+            return entry is not None and (entry.record.trial_id != trial_id or entry.record.state != "RUNNING")
+
+    # --- controlling
+
+    def pause(self) -> None:
+        """No new runs until :meth:`resume`; running ones go on."""
+        self._ask("paused")
+
+    def resume(self) -> None:
+        """Go on after :meth:`pause` or :meth:`stop`."""
+        self._ask("running")
+
+    def stop(self) -> None:
+        """No new runs; running ones finish, then the agents leave."""
+        self._ask("stopped")
+
+    def cancel(self) -> None:
+        """No new runs, and running ones are killed. Final."""
+        self._ask("cancelled")
+
+    def _ask(self, wanted: str) -> None:
+        state = self.state
+        if state.name == "cancelled" and wanted != "cancelled":
+            raise UsageError(f"sweep {self.id} was cancelled, which is final; create a new one to go on")
+        if state.name == "finished" and wanted in {"running", "paused"}:
+            raise UsageError(f"sweep {self.id} cannot {_ASKED[wanted]}: it is finished, {state.reason}")
+        with translated():
+            self.storage.optuna.set_study_user_attr(self.study_id, STATE, wanted)
+        self.asked = wanted
+
+    def __repr__(self) -> str:
+        return f"Sweep({self.id!r}, storage={str(self.storage)!r})"
+
+
+def best_run(runs: Iterable[SweepRun], config: SweepConfig) -> SweepRun | None:
+    """See :attr:`Sweep.best_run`."""
+    metric = config.metric
+    if metric is None:
+        return None
+    sign = 1 if metric.goal == "minimize" else -1
+    valued = [run for run in runs if run.best is not None]
+    ended = [run for run in valued if run.state in {"finished", "pruned"}]
+    return min(ended or valued, key=lambda run: sign * (run.best or 0.0), default=None)
+
+
+def sweep(
+    sweep: SweepConfig | str | Path | Mapping[str, Any],
+    entity: str | None = None,
+    project: str | None = None,
+    *,
+    storage: Storage | str | None = None,
+) -> str:
+    """Create a sweep and return its id.
+
+    Args:
+        sweep: The path of a YAML file, a dict, or a loaded config.
+        entity: A label, as in W&B; kept where the config has none.
+        project: A label, as in W&B; kept where the config has none.
+        storage: A storage URL; ``LIGHTSWEEP_STORAGE``, or ``lightsweep.db`` here, by default.
+
+    Raises:
+        ConfigError: The config is wrong.
+        StorageError: The storage cannot be opened.
+    """
+    labels = {key: value for key, value in (("entity", entity), ("project", project)) if value is not None}
+    return Sweep.create(sweep, labels=labels, storage=storage).id
+
+
+def _opened(storage: Storage | str | None, *, create: bool = True) -> Storage:
+    return storage if isinstance(storage, Storage) else open_storage(storage or default_url(), create=create)
