@@ -26,10 +26,9 @@ QUADRATIC = {name: {"min": 0.0, "max": 1.0} for name in ("x", "y")}
 
 def sweep(parameters: Mapping[str, Any], method: str = "bayes", sampler: str = "auto", **keys: Any) -> SweepConfig:
     """A config over ``parameters`` whose metric is the loss, unless ``keys`` say otherwise."""
+    given = {"parameters": dict(parameters)} if parameters else {}
     metric = {} if "metrics" in keys else {"metric": {"name": "loss"}}
-    return SweepConfig.load(
-        {"method": method, "parameters": dict(parameters), "lightsweep": {"sampler": sampler}, **metric, **keys}
-    )
+    return SweepConfig.load({"method": method, "lightsweep": {"sampler": sampler}, **given, **metric, **keys})
 
 
 def run(ticket: int, values: Mapping[str, Any], *objectives: float, state: Any = "finished") -> Observation:

@@ -1,0 +1,155 @@
+"""The scheduler block: a file of the user's brings the sampler or the space."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sampler_helpers import FINITE, QUADRATIC, best, play, quadratic, run, sweep
+
+from lightsweep.errors import InputError, NotFoundError
+from lightsweep.sampler import Proposer, make_proposer
+from lightsweep.schema import SweepConfig
+
+SOURCE = """
+import optuna
+
+
+def study():
+    return optuna.create_study(sampler=optuna.samplers.TPESampler(seed=1))
+
+
+def cmaes():
+    return optuna.samplers.CmaEsSampler(seed=1)
+
+
+def qmc():
+    return optuna.samplers.QMCSampler(seed=1)
+
+
+def space(trial):
+    if trial.suggest_categorical("kind", ["deep", "wide"]) == "deep":
+        trial.suggest_int("model.layers", 2, 8)
+    trial.suggest_float("x", 0.0, 1.0)
+    trial.suggest_float("y", 0.0, 1.0)
+
+
+def nothing():
+    return 3
+
+
+def broken():
+    return 1 / 0
+"""
+
+Propose = Callable[..., Proposer]
+
+
+@pytest.fixture
+def proposer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Propose:
+    """Makes the proposer for a scheduler block whose source is a file in the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(parameters: Mapping[str, Any], text: str = SOURCE, method: str = "custom", **scheduler: Any) -> Proposer:
+        (tmp_path / "space.py").write_text(textwrap.dedent(text))
+        block = {"engine": "optuna", "source": "space.py", **scheduler}
+        return make_proposer(sweep(parameters, method, scheduler=block), 1)
+
+    return make
+
+
+@pytest.mark.parametrize("optimizer", ["study", "cmaes", "qmc"])
+def test_an_optimizer_searches_the_parameters_of_the_config(proposer: Propose, optimizer: str) -> None:
+    parameters = {**QUADRATIC, "kind": {"values": ["a", "b"]}, "epochs": {"value": 3}}
+    runs = play(proposer(parameters, optimizer=optimizer), 25, quadratic)
+    assert all(set(one.values) == set(parameters) and one.values["epochs"] == 3 for one in runs)
+    assert best(runs) < 0.1
+
+
+def test_an_optimizer_does_not_repeat_points_of_a_finite_space(proposer: Propose) -> None:
+    made = proposer(FINITE, optimizer="study", method="bayes")
+    runs = play(made, 12, lambda values: float(values["b"]))
+    assert len({repr(one.values) for one in runs}) == 12
+    assert made.propose(12, runs) is None
+
+
+def test_agents_with_the_same_seed_in_the_file_differ(proposer: Propose) -> None:
+    known = play(proposer(QUADRATIC, optimizer="study"), 12, quadratic)
+    proposals = [proposer(QUADRATIC, optimizer="study").propose(12, known) for _ in range(3)]
+    assert len({repr(proposal) for proposal in proposals}) == 3
+
+
+@pytest.mark.parametrize("optimizer", [{}, {"optimizer": "study"}])
+def test_a_space_by_run_has_the_parameters_of_each_run(proposer: Propose, optimizer: dict[str, str]) -> None:
+    made = proposer({"epochs": {"value": 3}}, search_space="space", **optimizer)
+    runs = play(made, 40, quadratic)
+    for one in runs:
+        layers = {"model.layers"} if one.values["kind"] == "deep" else set()
+        assert set(one.values) == {"epochs", "kind", "x", "y"} | layers
+    assert {one.values["kind"] for one in runs} == {"deep", "wide"}
+    late, early = runs[20:], runs[:10]
+    assert sum(quadratic(one.values) for one in late) / 20 < sum(quadratic(one.values) for one in early) / 10
+
+
+def test_a_space_by_run_passes_over_runs_that_do_not_fit(proposer: Propose) -> None:
+    made = proposer({}, search_space="space")
+    known = [run(ticket, {"x": 0.5}, 0.0) for ticket in range(12)]
+    assert made.propose(12, known) == proposer({}, search_space="space").propose(12, [])
+
+
+def test_the_first_tickets_of_a_space_by_run_are_the_same_for_every_agent(proposer: Propose) -> None:
+    one, two = (proposer({}, search_space="space", optimizer="study") for _ in range(2))
+    assert [one.propose(ticket, []) for ticket in range(5)] == [two.propose(ticket, []) for ticket in range(5)]
+
+
+@pytest.mark.parametrize("block", [{"engine": "wandb"}, {}])
+def test_without_functions_the_method_decides(proposer: Propose, block: dict[str, str]) -> None:
+    points = [proposer(FINITE, method="grid", **block).propose(ticket, []) for ticket in range(3)]
+    assert points == [make_proposer(sweep(FINITE, "grid"), 1).propose(ticket, []) for ticket in range(3)]
+
+
+def test_the_file_is_looked_for_beside_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "space.py").write_text(SOURCE)
+    config = tmp_path / "sweeps" / "sweep.yaml"
+    config.write_text(
+        "method: custom\nmetric: {name: loss}\nprogram: train.py\n"
+        "scheduler: {engine: optuna, source: space.py, search_space: space}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert make_proposer(SweepConfig.load(config), 1).propose(0, []) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "scheduler", "kind", "message"),
+    [
+        (SOURCE, {"source": "gone.py", "optimizer": "study"}, NotFoundError, r"no file .*gone\.py"),
+        (SOURCE, {"optimizer": "stduy"}, NotFoundError, r"no function 'stduy'; did you mean 'study'\?"),
+        (SOURCE, {"search_space": "spce"}, NotFoundError, r"scheduler\.search_space.* did you mean 'space'\?"),
+        ("X = 1", {"optimizer": "study"}, NotFoundError, "no functions"),
+        (SOURCE, {"optimizer": "nothing"}, InputError, r"nothing\(\) must return an Optuna study or sampler, not int"),
+        (SOURCE, {"optimizer": "broken"}, InputError, r"broken\(\) failed at .*space\.py:29: ZeroDivisionError"),
+        ("import gone_module", {"optimizer": "study"}, InputError, r"space\.py:1: ModuleNotFoundError"),
+        ("x = (\n", {"optimizer": "study"}, InputError, r"space\.py:1: SyntaxError"),
+    ],
+)
+def test_mistakes_are_named_with_their_place(
+    proposer: Propose, text: str, scheduler: dict[str, str], kind: type[InputError], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        proposer(QUADRATIC, text, **scheduler)
+
+
+def test_a_space_that_raises_is_named_with_its_line(proposer: Propose) -> None:
+    made = proposer({}, "def space(trial):\n    trial.suggest_int('x', 5, 1)\n", search_space="space")
+    with pytest.raises(InputError, match=r"space\(\) failed at .*space\.py:2: ValueError"):
+        made.propose(0, [])
+
+
+def test_a_source_that_is_no_python_file(proposer: Propose, tmp_path: Path) -> None:
+    (tmp_path / "space.txt").write_text("x = 1")
+    with pytest.raises(InputError, match=r"must end in \.py"):
+        proposer(QUADRATIC, source="space.txt", optimizer="study")
