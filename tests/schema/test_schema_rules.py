@@ -1,0 +1,303 @@
+"""Every rule of a sweep config on a small case: the place, the line and the words of the refusal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightsweep.errors import ConfigError
+from lightsweep.schema import SweepConfig
+
+RANDOM = "method: random\n"
+ONE = "parameters: {x: {value: 1}}\n"
+LOSS = "metric: {name: loss}\n"
+
+
+def load(tmp_path: Path, text: str) -> SweepConfig:
+    """The config in ``text``, read from a file."""
+    path = tmp_path / "sweep.yaml"
+    path.write_text(text, encoding="utf-8")
+    return SweepConfig.load(path)
+
+
+def refused(tmp_path: Path, text: str, where: str, line: int, *words: str) -> None:
+    """Asserts that ``text`` has exactly one mistake, at that place, with these words."""
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    (fault,) = caught.value.faults
+    assert fault.where == where
+    assert fault.line == line
+    assert fault.column
+    for word in words:
+        assert word in fault.message
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "line", "words"),
+    [
+        (ONE, "method", 1, ["method"]),
+        (f"{ONE}method: bayesian\n", "method", 2, ["bayesian", "did you mean 'bayes'?"]),
+        (f"{ONE}method: [grid]\n", "method", 2, ["grid, random, bayes, custom"]),
+        (RANDOM, "parameters", 1, ["parameters"]),
+        (f"{RANDOM}parameters: {{}}\n", "parameters", 2, ["no parameter"]),
+        (f"{RANDOM}parameters: [a]\n", "parameters", 2, ["mapping", "['a']"]),
+        (f"{RANDOM}parameters:\n  42: {{value: 1}}\n", "parameters", 3, ["42", "quotes"]),
+        (f"{RANDOM}parameters:\n  '': {{value: 1}}\n", "parameters.", 3, ["empty"]),
+        (f"{RANDOM}{ONE}metirc: {{name: x}}\n", "metirc", 3, ["did you mean 'metric'?"]),
+        (f"{RANDOM}paramters: {{x: {{value: 1}}}}\n", "paramters", 2, ["did you mean 'parameters'?"]),
+        (f"{RANDOM}{ONE}early-terminate: {{}}\n", "early-terminate", 3, ["did you mean 'early_terminate'?"]),
+        (f"{RANDOM}{ONE}Program: x.py\n", "Program", 3, ["did you mean 'program'?"]),
+        (f"{RANDOM}{ONE}run_cap: 0\n", "run_cap", 3, ["at least 1", "0"]),
+        (f"{RANDOM}{ONE}run_cap: '10'\n", "run_cap", 3, ["without quotes"]),
+        (f"{RANDOM}{ONE}run_cap: true\n", "run_cap", 3, ["must be a number", "True"]),
+        (f"{RANDOM}{ONE}program: [train.py]\n", "program", 3, ["text"]),
+        (f"method: bayes\n{ONE}", "metric", 1, ["bayes"]),
+        (f"{RANDOM}{ONE}early_terminate: {{type: hyperband, min_iter: 3}}\n", "metric", 3, ["early_terminate"]),
+        (f"{ONE}method: custom\n", "method", 2, ["scheduler"]),
+    ],
+)
+def test_top_level(tmp_path: Path, text: str, where: str, line: int, words: list[str]) -> None:
+    refused(tmp_path, text, where, line, *words)
+
+
+@pytest.mark.parametrize(
+    ("metric", "where", "line", "words"),
+    [
+        ("metric: loss", "metric", 3, ["mapping", "name"]),
+        ("metric: {goal: minimize}", "metric", 3, ["'name'"]),
+        ("metric:\n  name: ''", "metric.name", 4, ["not empty"]),
+        ("metric:\n  name: x\n  goal: minimise", "metric.goal", 5, ["minimise", "did you mean 'minimize'?"]),
+        ("metric:\n  name: x\n  goal: up", "metric.goal", 5, ["minimize, maximize"]),
+        ("metric:\n  name: x\n  target: low", "metric.target", 5, ["number", "low"]),
+        ("metric:\n  name: x\n  target: .inf", "metric.target", 5, ["finite"]),
+        ("metric:\n  name: x\n  impute: wurst", "metric.impute", 5, ["did you mean 'worst'?"]),
+        ("metric:\n  name: x\n  impute_while_running: 1", "metric.impute_while_running", 5, ["true or false"]),
+        ("metric:\n  name: x\n  gaol: minimize", "metric.gaol", 5, ["did you mean 'goal'?"]),
+        ("metrics: [{name: x}]", "metrics", 3, ["two"]),
+        ("metrics:\n- name: x\n- name: y\n  goal: no way", "metrics[1].goal", 6, ["goal"]),
+        ("metrics:\n- name: x\n- name: x", "metrics[1].name", 5, ["twice"]),
+        ("metrics: [{name: x}, {name: y}]\nmetric: {name: x}", "metrics", 3, ["not both"]),
+    ],
+)
+def test_metric(tmp_path: Path, metric: str, where: str, line: int, words: list[str]) -> None:
+    refused(tmp_path, f"{RANDOM}{ONE}{metric}\n", where, line, *words)
+
+
+@pytest.mark.parametrize(
+    ("keys", "where", "line", "words"),
+    [
+        ("type: hyperband", "", 4, ["min_iter", "max_iter and s"]),
+        ("type: hyperband\n  max_iter: 27", "", 4, ["s is missing"]),
+        ("type: hyperband\n  s: 2", "", 4, ["max_iter is missing"]),
+        ("min_iter: 3", "", 4, ["'type'"]),
+        ("type: envelope", ".type", 5, ["hyperband", "envelope"]),
+        ("type: hyperband\n  min_iter: 0", ".min_iter", 6, ["at least 1"]),
+        ("type: hyperband\n  min_iter: 2.5", ".min_iter", 6, ["whole number"]),
+        ("type: hyperband\n  min_iter: 3\n  eta: 1", ".eta", 7, ["greater than 1"]),
+        ("type: hyperband\n  min_iter: 3\n  eta: '3'", ".eta", 7, ["without quotes"]),
+        ("type: hyperband\n  min_iter: 3\n  strict: maybe", ".strict", 7, ["true or false"]),
+        ("type: hyperband\n  min_iter: 3\n  etta: 3", ".etta", 7, ["did you mean 'eta'?"]),
+        ("type: hyperband\n  max_iter: 27\n  s: 100000", ".s", 7, ["at most 1000"]),
+    ],
+)
+def test_early_terminate(tmp_path: Path, keys: str, where: str, line: int, words: list[str]) -> None:
+    text = f"{RANDOM}{ONE}{LOSS}early_terminate:\n  {keys}\n"
+    refused(tmp_path, text, f"early_terminate{where}", line, *words)
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "words"),
+    [
+        ("lightsweep: fast", "lightsweep", ["mapping"]),
+        ("lightsweep: {sampler: tpee}", "lightsweep.sampler", ["did you mean 'tpe'?"]),
+        ("lightsweep: {seed: -1}", "lightsweep.seed", ["at least 0"]),
+        ("lightsweep: {max_retries: 1.5}", "lightsweep.max_retries", ["whole number"]),
+        ("lightsweep: {lease: 0}", "lightsweep.lease", ["greater than 0"]),
+        ("lightsweep: {samplr: tpe}", "lightsweep.samplr", ["did you mean 'sampler'?"]),
+        ("scheduler: {engine: ax}", "scheduler.engine", ["ax", "optuna"]),
+        ("scheduler: {engine: optunna}", "scheduler.engine", ["did you mean 'optuna'?"]),
+        ("scheduler: {search_space: f}", "scheduler.search_space", ["source"]),
+        ("scheduler: {sources: f.py}", "scheduler.sources", ["did you mean 'source'?"]),
+        ("command: python train.py", "command", ['command: ["python", "train.py"]']),
+        ("command: []", "command", ["list"]),
+        ("command: [python, null]", "command[1]", ["None"]),
+        ("command: [python, {--a: 1}]", "command[1]", ["'--a: 1'"]),
+        ("command: ['${progam}']", "command[0]", ["did you mean '${program}'?"]),
+        ("command: ['--a=${arg}']", "command[0]", ["did you mean '${args}'?"]),
+    ],
+)
+def test_other_blocks(tmp_path: Path, text: str, where: str, words: list[str]) -> None:
+    refused(tmp_path, f"{RANDOM}{ONE}{text}\n", where, 3, *words)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "where", "words"),
+    [
+        ("", "", ["value: ..."]),
+        ("0.1", "", ["value: 0.1"]),
+        ("[1, 2]", "", ["values: [1, 2]"]),
+        ("{}", "", ["value, values, or min and max"]),
+        ("{distributon: uniform, min: 0, max: 1}", ".distributon", ["did you mean 'distribution'?"]),
+        ("{distributon: normal, mu: 0}", ".distributon", ["did you mean 'distribution'?"]),
+        ("{distribution: unifrom, min: 0, max: 1}", ".distribution", ["did you mean 'uniform'?"]),
+        ("{distribution: 3}", ".distribution", ["int_uniform"]),
+        ("{valuse: [1]}", ".valuse", ["did you mean 'values'?"]),
+        ("{'values:': [1]}", ".values:", ["did you mean 'values'?"]),
+        ("{Values: [1]}", ".Values", ["did you mean 'values'?"]),
+        ("{values: 1.0}", ".values", ["list", "value: 1.0"]),
+        ("{values: []}", ".values", ["at least one"]),
+        ("{value: 1, values: [1]}", ".value", ["values"]),
+        ("{value: 1, min: 0}", ".min", ["constant"]),
+        ("{distribution: categorical, value: a}", ".value", ["values: ['a']"]),
+        ("{distribution: constant, values: [a]}", ".values", ["categorical"]),
+        (
+            "{distribution: categorical, values: [1, 2], probabilities: [0.5, 0.5]}",
+            ".probabilities",
+            ["categorical_w_probabilities"],
+        ),
+        ("{values: [1, 2], probabilities: [0.5]}", "", ["2 values"]),
+        ("{values: [1, 2], probabilities: [0.5, 0.6]}", "", ["1.1"]),
+        ("{values: [1, 2], probabilities: [1.5, -0.5]}", "", ["negative"]),
+        ("{values: [1], probabilities: 1}", ".probabilities", ["list"]),
+        ("{probabilities: [1]}", "", ["'values'"]),
+        ("{min: 1}", "", ["'max'"]),
+        ("{max: 1.5}", "", ["'min'"]),
+        ("{min: 1, max: 0}", ".min", ["min 1", "max 0"]),
+        ("{min: 1, max: 1}", ".min", ["value: 1"]),
+        ("{min: '0.1', max: 1}", ".min", ["'0.1'", "quotes"]),
+        ("{min: low, max: 1}", ".min", ["'low'"]),
+        ("{min: true, max: 2}", ".min", ["True"]),
+        ("{min: 0.0, max: .inf}", ".max", ["finite"]),
+        ("{min: 0, max: 1, q: 0.1}", ".q", ["q_uniform"]),
+        ("{mu: 0, sigma: 1}", "", ["normal"]),
+        ("{a: 1, b: 2}", "", ["beta"]),
+        ("{distribution: uniform, min: 0, max: 1, q: 0.1}", ".q", ["q_uniform"]),
+        ("{distribution: int_uniform, min: 0.5, max: 2}", ".min", ["whole"]),
+        ("{distribution: normal, min: 0}", ".min", ["mu, sigma"]),
+        ("{distribution: normal, sigma: -1}", ".sigma", ["negative"]),
+        ("{distribution: q_normal, q: 0}", ".q", ["greater than 0"]),
+        ("{distribution: beta, a: 0}", ".a", ["greater than 0"]),
+        ("{distribution: q_uniform, min: 0.1, max: 0.2, q: 1}", "", ["no multiple"]),
+        ("{distribution: log_uniform_values, min: 0, max: 1}", ".min", ["greater than 0"]),
+        ("{distribution: log_uniform, min: 1, max: 1000}", ".max", ["log_uniform_values"]),
+        ("{distribution: q_log_uniform, min: 1, max: 1000}", ".max", ["q_log_uniform_values"]),
+        ("{distribution: log_uniform, min: -800, max: 0}", ".min", ["log_uniform_values"]),
+        ("{distribution: log_normal, mu: 5000}", "", ["mu"]),
+        ("{hidden: {value: 3}}", ".hidden", ["parameters:"]),
+        ("{a: {value: 3}}", ".a", ["parameters:"]),
+        ("{values: {hidden: {value: 3}}}", ".values", ["parameters:"]),
+        ("{parameters: {}}", ".parameters", ["no parameter"]),
+        ("{parameters: [a]}", ".parameters", ["mapping"]),
+        ("{parameters: {a: {value: 1}}, distribution: uniform}", ".distribution", ["nested group"]),
+        ("{parameters: {a: {min: 2, max: 1}}}", ".parameters.a.min", ["min 2"]),
+    ],
+)
+def test_parameter(tmp_path: Path, parameter: str, where: str, words: list[str]) -> None:
+    refused(tmp_path, f"{RANDOM}parameters:\n  x: {parameter}\n", f"parameters.x{where}", 3, *words)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "words"),
+    [
+        ("{min: 0.0, max: 1.0}", ["uniform", "values: [...]", "q_uniform"]),
+        ("{values: [1, 2], probabilities: [0.5, 0.5]}", ["drop probabilities"]),
+        ("{distribution: q_normal}", ["q_normal"]),
+        ("{distribution: log_uniform_values, min: 1, max: 2}", ["log_uniform_values"]),
+    ],
+)
+def test_a_grid_needs_values_that_can_be_listed(tmp_path: Path, parameter: str, words: list[str]) -> None:
+    refused(tmp_path, f"method: grid\nparameters:\n  x: {parameter}\n", "parameters.x", 3, "'x'", *words)
+
+
+def test_a_flat_name_that_is_also_a_nested_one(tmp_path: Path) -> None:
+    text = f"{RANDOM}parameters:\n  a.b: {{value: 1}}\n  a:\n    parameters:\n      b: {{value: 2}}\n"
+    refused(tmp_path, text, "parameters.a.parameters.b", 6, "a.b")
+
+
+def test_all_faults_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = "method: randm\nmetric: {goal: up}\nparameters:\n  a: {valuse: [1]}\n  b: {min: 2, max: 1}\nrun_cap: x\n"
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert [(fault.line, fault.where) for fault in caught.value.faults] == [
+        (1, "method"),
+        (2, "metric"),
+        (2, "metric.goal"),
+        (4, "parameters.a.valuse"),
+        (5, "parameters.b.min"),
+        (6, "run_cap"),
+    ]
+
+
+def test_the_same_faults_in_a_dict_have_no_lines() -> None:
+    with pytest.raises(ConfigError) as caught:
+        SweepConfig.load({"method": "randm", "parameters": {"b": {"min": 2, "max": 1}}})
+    assert [str(fault).split(":")[0] for fault in caught.value.faults] == ["method", "parameters.b.min"]
+    assert {fault.line for fault in caught.value.faults} == {None}
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "line", "words"),
+    [
+        ("notes: hi\n", "notes", 3, ["'notes'", "ignored"]),
+        ("job: x\ncontroller: {type: local}\n", "job", 3, ["job, controller", "ignored"]),
+        (
+            f"{LOSS}early_terminate:\n  type: hyperband\n  min_iter: 3\n  max_iter: 27\n",
+            "early_terminate.max_iter",
+            7,
+            ["without s"],
+        ),
+        (
+            f"{LOSS}early_terminate:\n  type: hyperband\n  min_iter: 3\n  s: 2\n",
+            "early_terminate.s",
+            7,
+            ["without max_iter"],
+        ),
+        (
+            f"{LOSS}early_terminate: {{type: hyperband, min_iter: 3, max_iter: 9, s: 1}}\n",
+            "early_terminate.min_iter",
+            4,
+            ["max_iter and s"],
+        ),
+        (
+            "metrics: [{name: x}, {name: y}]\nearly_terminate: {type: hyperband, min_iter: 3}\n",
+            "early_terminate",
+            4,
+            ["'x'"],
+        ),
+    ],
+)
+def test_what_is_accepted_with_a_warning(tmp_path: Path, text: str, where: str, line: int, words: list[str]) -> None:
+    (warning,) = load(tmp_path, f"{RANDOM}{ONE}{text}").warnings
+    assert (warning.where, warning.line) == (where, line)
+    for word in words:
+        assert word in warning.message
+
+
+def test_exponents_that_look_like_values_warn(tmp_path: Path) -> None:
+    text = f"{RANDOM}parameters:\n  x: {{distribution: log_uniform, min: 0.0001, max: 0.1}}\n"
+    (warning,) = load(tmp_path, text).warnings
+    assert (warning.where, warning.line) == ("parameters.x.min", 3)
+    assert "log_uniform_values" in warning.message
+    assert load(tmp_path, text.replace("0.0001", "-9.2").replace("0.1}", "-2.3}")).warnings == ()
+
+
+@pytest.mark.parametrize("text", ["entity:\nnotes:\nlightsweep:\nmetric:\nearly_terminate:\nrun_cap: ~\nmetirc:\n"])
+def test_null_counts_as_not_given(tmp_path: Path, text: str) -> None:
+    config = load(tmp_path, f"{RANDOM}{ONE}{text}")
+    assert config.warnings == ()
+    assert (config.entity, config.metric, config.run_cap) == (None, None, None)
+
+
+@pytest.mark.parametrize("name", ["train/lr", "++model.lr", "a-b", "ü", "with blank", "1", "model.x"])
+def test_any_name_that_is_not_empty(name: str) -> None:
+    config = SweepConfig.load({"method": "random", "parameters": {name: {"value": 1}}})
+    assert config.space.at([]) == {name: 1}
+
+
+def test_errors_do_not_depend_on_each_other() -> None:
+    bad: dict[str, Any] = {"method": "bayes", "metirc": {"name": "x"}, "parameters": {"x": {"value": 1}}}
+    with pytest.raises(ConfigError) as caught:
+        SweepConfig.load(bad)
+    assert [fault.where for fault in caught.value.faults] == ["metirc"]
