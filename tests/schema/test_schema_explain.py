@@ -1,0 +1,119 @@
+"""The text of ``lightsweep check``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lightsweep.schema import SweepConfig, explain
+from lightsweep.schema.describe import count, kind, reach
+from lightsweep.space import Beta, Categorical, Constant, IntUniform, LogNormal, LogUniform, Normal, Quantized, Uniform
+
+CONFIG: dict[str, Any] = {
+    "name": "digits",
+    "method": "bayes",
+    "metric": {"name": "val_loss", "target": 0.1},
+    "early_terminate": {"type": "hyperband", "min_iter": 3},
+    "run_cap": 20,
+    "notes": "x",
+    "parameters": {
+        "lr": {"distribution": "log_uniform_values", "min": 1e-5, "max": 0.1},
+        "model": {"parameters": {"hidden": {"values": [64, 128]}}},
+        "epochs": {"value": 27},
+    },
+}
+
+
+def test_the_whole_text() -> None:
+    assert explain(SweepConfig.load(CONFIG)).split("\n") == [
+        "sweep     digits",
+        "method    bayes, sampler auto",
+        "metric    minimize val_loss; the target is 0.1",
+        "space     2 searched parameters and 1 fixed: endless points",
+        "",
+        "  parameter     distribution  range          values",
+        "  epochs        fixed         27                  1",
+        "  lr            log-uniform   1e-05 to 0.1  endless",
+        "  model.hidden  one of        64, 128             2",
+        "",
+        "stopping  hyperband after 3, 9, 27, 81, 243 reports of the metric, and so on",
+        "          without end. Beyond a band goes about one run in 3, judged by its",
+        "          value at the band",
+        "ends      run_cap 20 or val_loss <= 0.1",
+        "warning   notes: there is no key 'notes', so it is ignored",
+    ]
+
+
+def text(**keys: Any) -> str:
+    """The explanation of ``CONFIG`` with other keys, on one line."""
+    return " ".join(explain(SweepConfig.load({**CONFIG, **keys})).split())
+
+
+def test_a_grid_says_its_number_of_points() -> None:
+    found = text(method="grid", parameters={"a": {"min": 1, "max": 1000}, "b": {"values": [1, 2]}}, run_cap=None)
+    assert "2,000 grid points" in found
+    assert "ends grid of 2,000" in found
+
+
+def test_max_iter_is_no_band() -> None:
+    found = text(early_terminate={"type": "hyperband", "max_iter": 27, "s": 2, "strict": False})
+    assert "after 3, 9 reports of the metric; max_iter 27 itself is no band" in found
+    assert "its best value so far" in found
+    assert "at no band" in text(early_terminate={"type": "hyperband", "max_iter": 2, "s": 2})
+
+
+def test_a_sweep_that_never_ends_says_so() -> None:
+    assert "never by itself; set run_cap" in text(run_cap=None, metric={"name": "val_loss"})
+    assert "if that is never reached, it never ends" in text(run_cap=None)
+
+
+def test_options_and_schedulers_are_shown() -> None:
+    assert "bayes, sampler tpe, seed 3" in text(lightsweep={"sampler": "tpe", "seed": 3})
+    scheduler = {"engine": "optuna", "source": "space.py", "search_space": "define"}
+    assert "space defined by define in space.py" in text(method="custom", scheduler=scheduler)
+
+
+@pytest.mark.parametrize("eta", [1.0001, 2, 10**6])
+def test_bands_for_every_eta(eta: float) -> None:
+    assert "reports of the metric" in text(early_terminate={"type": "hyperband", "min_iter": 10**15, "eta": eta})
+
+
+def test_long_and_strange_names_keep_to_80_columns() -> None:
+    names = {
+        "x" * 200: {"values": ["y" * 300, "\x1b[31m", "ü"]},
+        "a\nb": {"distribution": "q_log_uniform_values", "min": 1, "max": 9},
+    }
+    shown = explain(
+        SweepConfig.load({**CONFIG, "parameters": names, "description": "long words " * 30, "name": "z" * 200})
+    )
+    assert max(map(len, shown.split("\n"))) <= 80
+    assert "\x1b" not in shown
+
+
+def test_numbers_in_words() -> None:
+    assert (count(None), count(1234), count(3 * 10**20), count(10**5000)) == (
+        "endless",
+        "1,234",
+        "about 10^20",
+        "about 10^5000",
+    )
+
+
+@pytest.mark.parametrize(
+    ("distribution", "words"),
+    [
+        (Constant({"a": [True, None]}), ("fixed", '{"a": [true, null]}')),
+        (Categorical(["a", 1, 0.1, None]), ("one of", "a, 1, 0.1, null")),
+        (Categorical(["a", "b"], [0.25, 0.75]), ("one of, weighted", "a (25%), b (75%)")),
+        (IntUniform(1, 5), ("integer", "1 to 5")),
+        (Uniform(0, 1 / 3), ("uniform", "0 to 0.3333")),
+        (Quantized(LogUniform.from_values(10, 100), 8), ("log-uniform, steps of 8", "16 to 96")),
+        (LogNormal(0, 2), ("log-normal", "median 1, sigma 2")),
+        (Quantized(Normal(3, 1), 0.5), ("normal, steps of 0.5", "mean 3, sigma 1")),
+        (Normal(3, 0), ("fixed", "3")),
+        (Beta(2, 5), ("beta", "0 to 1, a 2, b 5")),
+    ],
+)  # fmt: skip
+def test_distributions_in_words(distribution: Any, words: tuple[str, str]) -> None:
+    assert (kind(distribution), reach(distribution)) == words

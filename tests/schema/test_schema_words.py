@@ -1,0 +1,43 @@
+"""Which word was meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from lightsweep.schema.words import hint, one_edit_away
+
+KNOWN = ["metric", "metrics", "parameters", "early_terminate", "value", "values", "s"]
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("metric", "metric"),
+        ("metirc", "metric"),
+        ("emtric", "metric"),
+        ("metic", "metric"),
+        ("meetric", "metric"),
+        ("metrix", "metric"),
+        ("METRIC", "metric"),
+        ("paramters", "parameters"),
+        ("parameter", "parameters"),
+        ("early-terminate", "early_terminate"),
+        ("Early Terminate", "early_terminate"),
+        ("early_terminate:", "early_terminate"),
+        ("valuse", "values"),
+        ("valeus", "values"),
+        ("values:", "values"),
+        ("mertci", None),
+        ("group", None),
+        ("parms", None),
+        ("earlyterminates", None),
+        ("", "s"),
+    ],
+)
+def test_one_edit(word: str, meant: str | None) -> None:
+    assert one_edit_away(word, KNOWN) == meant
+
+
+def test_a_hint_reaches_further_than_one_edit() -> None:
+    assert hint("bayesian", ["grid", "random", "bayes"]) == "; did you mean 'bayes'?"
+    assert hint("zzz", ["grid", "random", "bayes"]) == ""
