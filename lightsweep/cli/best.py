@@ -1,0 +1,57 @@
+"""``lightsweep best``: the best run's parameters, ready to use."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lightsweep.cli.options import Storage, SweepId
+
+__all__ = ["Format", "best"]
+
+
+class Format(str, Enum):
+    """How parameters are written."""
+
+    yaml = "yaml"
+    json = "json"
+    args = "args"
+
+
+def best(
+    sweep_id: SweepId,
+    format_: Annotated[Format, typer.Option("--format", help="yaml, json, or command line arguments.")] = Format.yaml,
+    storage: Storage = None,
+) -> None:
+    """Print the parameters of the best run on stdout, and which run that is on stderr."""
+    import yaml
+
+    from lightsweep.agents.lines import number
+    from lightsweep.command import build_command
+    from lightsweep.controller import Sweep
+    from lightsweep.errors import LightsweepError
+
+    sweep = Sweep.load(sweep_id, storage=storage)
+    metric = sweep.config.metric
+    if metric is None:
+        raise LightsweepError(f"sweep {sweep.id} has no metric, so no run of it is the best")
+    run = sweep.best_run
+    if run is None or run.best is None:
+        raise LightsweepError(
+            f"sweep {sweep.id}: no run has logged a finite {metric.name!r} yet, so there is no best one"
+        )
+    print(f"run {run.id} ({run.state}): {metric.name} {number(run.best)}", file=sys.stderr)
+    if format_ is Format.yaml:
+        print(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True), end="")
+    elif format_ is Format.json:
+        print(json.dumps(run.config, indent=2))
+    else:
+        arguments = build_command(None, ["lightsweep", "${args}"], run.values, run.config, json_path=Path(os.devnull))
+        print(shlex.join(arguments[1:]))

@@ -1,0 +1,58 @@
+"""``lightsweep check``: validate a sweep file and show what it would do."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from lightsweep.cli.options import Config
+
+__all__ = ["check"]
+
+_SAMPLES = 3
+
+
+def check(config: Config) -> None:
+    """Validate a sweep file: its space, grid, bands, three sample commands, and whether it ever ends."""
+    from lightsweep.schema import SweepConfig, explain
+
+    loaded = SweepConfig.load(config)
+    print(explain(loaded))
+    print(_samples(loaded))
+    sys.stdout.flush()
+
+
+def _samples(config: object) -> str:
+    from lightsweep.command import build_command
+    from lightsweep.errors import CommandError
+    from lightsweep.sampler import make_proposer
+    from lightsweep.schema import SweepConfig
+
+    assert isinstance(config, SweepConfig)
+    proposer = make_proposer(config, config.options.seed or 0)
+    lines = []
+    for ticket in range(_SAMPLES):
+        values = proposer.propose(ticket, [])
+        if values is None:
+            break
+        if config.program is None and config.command is None:
+            shown = ", ".join(f"{name}={value!r}" for name, value in values.items())
+        else:
+            try:
+                command = build_command(
+                    config.program,
+                    config.command,
+                    values,
+                    config.space.nest(values),
+                    json_path=Path(os.devnull),
+                )
+            except CommandError as error:
+                return f"\nsample commands: {error}"
+            shown = shlex.join(command)
+        lines.append(f"  {shown}")
+    what = (
+        "sample parameters (for a function)" if config.program is None and config.command is None else "sample commands"
+    )
+    return "\n".join([f"\n{what}:", *lines])

@@ -1,0 +1,57 @@
+"""``lightsweep export``: every run of a sweep as a table or as JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from enum import Enum
+from typing import Annotated, Any
+
+import typer
+
+from lightsweep.cli.options import Storage, SweepId
+
+__all__ = ["Format", "export"]
+
+
+class Format(str, Enum):
+    """The kinds of file."""
+
+    csv = "csv"
+    json = "json"
+
+
+def export(
+    sweep_id: SweepId,
+    format_: Annotated[
+        Format, typer.Option("--format", help="csv: one row a run; json: as `status --json`.")
+    ] = Format.csv,
+    storage: Storage = None,
+) -> None:
+    """Print every run of a sweep on stdout."""
+    from lightsweep.cli.status import document
+    from lightsweep.controller import Sweep
+
+    sweep = Sweep.load(sweep_id, storage=storage)
+    if format_ is Format.json:
+        print(json.dumps(document(sweep), indent=2, allow_nan=False))
+        return
+    runs = sweep.runs
+    parameters = [parameter.name for parameter in sweep.config.space.parameters]
+    metrics = sorted({name for run in runs for name in run.metrics})
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    fields = ("id", "state", "best", "last", "iterations", "started", "ended", "reason")
+    writer.writerow([*fields, *(f"config.{name}" for name in parameters), *(f"last.{name}" for name in metrics)])
+    for run in runs:
+        writer.writerow(
+            [_cell(getattr(run, field)) for field in fields]
+            + [_cell(run.values.get(name)) for name in parameters]
+            + [_cell(run.metrics.get(name, {}).get("last")) for name in metrics]
+        )
+
+
+def _cell(value: Any) -> Any:
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return json.dumps(value) if isinstance(value, (list, dict)) else value

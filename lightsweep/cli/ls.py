@@ -1,0 +1,38 @@
+"""``lightsweep ls``: the sweeps of a storage."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from lightsweep.cli.options import Storage
+
+__all__ = ["ls"]
+
+
+def ls(storage: Storage = None) -> None:
+    """List the sweeps of a storage: id, state, method, runs, best value, name."""
+    from lightsweep.agents.lines import number, plain
+    from lightsweep.cli.tables import aligned
+    from lightsweep.controller import Sweep
+
+    rows = []
+    for sweep in Sweep.all(storage=storage):
+        state = sweep.state
+        counts = Counter(run.state for run in sweep.known_runs())
+        best = sweep.known_best()
+        metric = sweep.config.metric
+        rows.append(
+            [
+                sweep.id,
+                state.name,
+                sweep.config.method,
+                f"{sum(counts.values())} runs" if sum(counts.values()) != 1 else "1 run",
+                f"{metric.name} {number(best[1])}" if best and metric else "–",
+                sweep.created.astimezone().strftime("%Y-%m-%d %H:%M"),
+                plain(sweep.config.name or ""),
+            ]
+        )
+    if rows:
+        print(aligned(["id", "state", "method", "runs", "best", "created", "name"], rows))
+    else:
+        print("no sweeps yet; create one with: lightsweep sweep CONFIG.yaml")

@@ -1,0 +1,26 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["Config", "Count", "ForwardSignals", "Jobs", "MaxFailed", "Storage", "SweepId", "TermTimeout"]
+
+Config = Annotated[str, typer.Argument(metavar="CONFIG", help="A sweep file (YAML).")]
+SweepId = Annotated[str, typer.Argument(metavar="ID", help="The sweep's id.")]
+Storage = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Database URL or SQLite file; LIGHTSWEEP_STORAGE or lightsweep.db by default."),
+]
+Count = Annotated[int | None, typer.Option(min=1, metavar="N", help="Leave after N runs.")]
+Jobs = Annotated[int, typer.Option(min=1, metavar="N", help="Number of runs at once.")]
+MaxFailed = Annotated[
+    int | None,
+    typer.Option("--max-consecutive-failed-runs", min=1, metavar="N", help="Leave after N failed runs in a row."),
+]
+ForwardSignals = Annotated[bool, typer.Option(help="Pass SIGUSR1, SIGUSR2 and SIGHUP on to the runs.")]
+TermTimeout = Annotated[
+    float, typer.Option(min=0.0, metavar="SECONDS", help="From SIGTERM to SIGKILL when a run is ended.")
+]

@@ -1,0 +1,111 @@
+"""``lightsweep status``: where a sweep stands."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lightsweep.cli.options import Storage, SweepId
+
+if TYPE_CHECKING:
+    from lightsweep.controller import Sweep, SweepRun
+
+__all__ = ["document", "status"]
+
+_SHOWN = 20
+
+
+def status(
+    sweep_id: SweepId,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    storage: Storage = None,
+) -> None:
+    """Show a sweep: its state, its runs by state, the best so far, what stopping early saved."""
+    from lightsweep.controller import Sweep
+
+    sweep = Sweep.load(sweep_id, storage=storage)
+    print(json.dumps(document(sweep), indent=2, allow_nan=False) if as_json else _text(sweep))
+
+
+def document(sweep: Sweep) -> dict[str, Any]:
+    """The JSON document of a sweep; numbers that are not finite become null."""
+    state = sweep.state
+    metric = sweep.config.metric
+    return {
+        "id": sweep.id,
+        "name": sweep.config.name,
+        "state": state.name,
+        "reason": state.reason,
+        "method": sweep.config.method,
+        "metric": {"name": metric.name, "goal": metric.goal} if metric else None,
+        "storage": str(sweep.storage),
+        "runs": [run_document(run) for run in sweep.known_runs()],
+    }
+
+
+def run_document(run: SweepRun) -> dict[str, Any]:
+    """The JSON document of a run."""
+    from lightsweep.controller.views import json_number
+
+    return {
+        "id": run.id,
+        "state": run.state,
+        "config": run.config,
+        "best": json_number(run.best),
+        "last": json_number(run.last),
+        "iterations": run.iterations,
+        "started": run.started.isoformat() if run.started else None,
+        "ended": run.ended.isoformat() if run.ended else None,
+        "reason": run.reason,
+    }
+
+
+def _text(sweep: Sweep) -> str:
+    from lightsweep.agents.lines import number, parameters, plain
+    from lightsweep.cli.tables import aligned
+    from lightsweep.controller import best_run, savings
+
+    state = sweep.state
+    runs = sweep.known_runs()
+    metric = sweep.config.metric
+    searched = [parameter.name for parameter in sweep.config.space.searched]
+    counts = Counter(run.state for run in runs)
+    title = f"sweep {sweep.id}" + (f" ({plain(sweep.config.name)})" if sweep.config.name else "")
+    lines = [
+        f"{title}: {state}",
+        f"{sweep.config.method} over {len(searched)} parameters"
+        + (f", {metric.goal} {plain(metric.name)}" if metric else ""),
+        ", ".join(
+            f"{counts[name]} {name}" for name in ("running", "finished", "pruned", "failed", "killed") if counts[name]
+        )
+        or "no runs yet",
+    ]
+    if sweep.config.early_terminate:
+        lines.append(str(savings(((run.state, run.iterations) for run in runs), sweep.config.early_terminate)))
+    best = best_run(runs, sweep.config)
+    if best is not None and best.best is not None and metric is not None:
+        lines.append(
+            f"best: run {best.id}, {plain(metric.name)} {number(best.best)}: {plain(parameters(best.values, searched))}"
+        )
+    unread = sorted({name for run in runs for name in run.unread})
+    if unread:
+        lines.append(f"never read by a run, though the sweep varies it: {plain(', '.join(unread))}")
+    if runs:
+        rows = [
+            [
+                run.id,
+                run.state,
+                str(run.iterations),
+                number(run.best) if run.best is not None else "–",
+                plain(run.reason or parameters(run.values, searched))[:80],
+            ]
+            for run in runs[-_SHOWN:]
+        ]
+        lines.append("")
+        if len(runs) > _SHOWN:
+            lines.append(f"the last {_SHOWN} of {len(runs)} runs (all with --json or `lightsweep export`):")
+        lines.append(aligned(["run", "state", "iterations", "best", "reason or parameters"], rows))
+    return "\n".join(lines)
