@@ -5,5 +5,15 @@ from __future__ import annotations
 from lightsweep.sampler.make import make_proposer
 from lightsweep.sampler.natural import native_value, natural_distribution, natural_value
 from lightsweep.sampler.observation import Observation, Proposer
+from lightsweep.sampler.stored import native_params, natural_params
 
-__all__ = ["Observation", "Proposer", "make_proposer", "native_value", "natural_distribution", "natural_value"]
+__all__ = [
+    "Observation",
+    "Proposer",
+    "make_proposer",
+    "native_params",
+    "native_value",
+    "natural_distribution",
+    "natural_params",
+    "natural_value",
+]

@@ -51,7 +51,7 @@ def make_proposer(config: SweepConfig, seed: int) -> Proposer:
 
     def choose(seed: int, trials: Sequence[FrozenTrial]) -> BaseSampler:
         completed = sum(trial.state == TrialState.COMPLETE for trial in trials)
-        return sampler_for(usable, seed, completed, len(space.searched))
+        return sampler_for(usable, seed, completed * len(config.metrics), len(space.searched))
 
     return BayesProposer(space, config.metrics, seed, sobol, choose, unordered=usable != "cmaes")
 
@@ -62,7 +62,7 @@ def sampler_for(name: str, seed: int, completed: int, parameters: int) -> BaseSa
     Args:
         name: ``auto``, ``gp``, ``tpe`` or ``cmaes``.
         seed: Of all its random numbers.
-        completed: How many runs it learns from.
+        completed: How many runs it learns from, times the number of metrics.
         parameters: How many of them are searched.
     """
     if name == "cmaes":

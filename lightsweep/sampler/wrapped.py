@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,17 +24,21 @@ logger = logging.getLogger("lightsweep")
 SamplerName = Literal["gp", "tpe", "cmaes"]
 
 
+# Verbosity and warning filters belong to the process: two threads must not restore each other's.
+_quiet = threading.RLock()
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keeps Optuna's own log lines and its warnings about experimental arguments to itself, here only."""
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    with _quiet, warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        verbosity = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        try:
             yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)
+        finally:
+            optuna.logging.set_verbosity(verbosity)
 
 
 @cache
@@ -74,7 +79,7 @@ def make_sampler(name: SamplerName, seed: int, startup: int) -> BaseSampler:
     """
     with quiet():
         if name == "gp":
-            return optuna.samplers.GPSampler(seed=seed, n_startup_trials=1, warn_independent_sampling=False)
+            return optuna.samplers.GPSampler(seed=seed, n_startup_trials=1)
         if name == "tpe":
             return optuna.samplers.TPESampler(seed=seed, n_startup_trials=1, constant_liar=True)
         return optuna.samplers.CmaEsSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
