@@ -1,0 +1,36 @@
+"""docs/configuration.md names every key, and its examples load."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lightsweep.schema import Metric, Options, Scheduler, SweepConfig
+from lightsweep.schema.command import MACROS
+from lightsweep.schema.distributions import DISTRIBUTIONS
+from lightsweep.schema.early_terminate import EarlyTerminate
+from lightsweep.schema.infer import KEYS
+from lightsweep.schema.toplevel import BLOCKS, SERVICE_KEYS, TopLevel
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+NEEDED = {"method": "random", "parameters": "{batch_size: {value: 1}}", "metric": "{name: loss}"}
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_loads_without_a_warning(tmp_path: Path, example: str) -> None:
+    given = set(re.findall(r"^(\w+):", example, re.MULTILINE)) | ({"metric"} if "metrics:" in example else set())
+    path = tmp_path / "sweep.yaml"
+    rest = [f"{key}: {value}\n" for key, value in NEEDED.items() if key not in given]
+    path.write_text(example + "".join(rest), encoding="utf-8")
+    assert SweepConfig.load(path).warnings == ()
+
+
+def test_every_key_is_described() -> None:
+    models = (TopLevel, Metric, EarlyTerminate, Scheduler, Options)
+    keys = {key for model in models for key in model.model_fields} | {*BLOCKS, *SERVICE_KEYS, *KEYS, *DISTRIBUTIONS}
+    keys |= {f"${{{macro}}}" for macro in MACROS}
+    assert [key for key in sorted(keys) if f"`{key}`" not in TEXT] == []
