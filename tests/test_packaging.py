@@ -1,0 +1,51 @@
+"""What pyproject.toml says of the package is true of the tree."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def project() -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+
+        return tomllib.loads((ROOT / "pyproject.toml").read_text())
+    pytest.fail("run the tests with Python 3.11 or later")
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "lightsweep").rglob("__init__.py")}
+    assert set(project()["tool"]["setuptools"]["packages"]) == found | {"lightsweep.integrations"}
+
+
+def test_every_requirement_is_pinned_for_development() -> None:
+    described = project()["project"]
+    wanted = list(described["dependencies"])
+    for extra in described["optional-dependencies"].values():
+        wanted += extra
+    pinned = {normal(line.split("==")[0]) for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    for requirement in wanted:
+        match = re.match(r"[\w.-]+", requirement)
+        assert match is not None
+        name = normal(match.group())
+        assert name == "lightsweep" or name in pinned, f"{name} is not in constraints.txt"
+
+
+def test_links_in_the_docs_lead_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").rglob("*.md")]
+    assert len(pages) > 5
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
