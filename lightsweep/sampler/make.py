@@ -13,7 +13,7 @@ from lightsweep.sampler.bayes import STARTUP, BayesProposer
 from lightsweep.sampler.gaussian import GP_RUNS
 from lightsweep.sampler.scheduler import scheduled_proposer
 from lightsweep.sampler.tickets import GridProposer, RandomProposer, SobolProposer
-from lightsweep.sampler.wrapped import make_sampler, usable_name
+from lightsweep.sampler.wrapped import check_packages, has_torch, make_sampler
 
 if TYPE_CHECKING:
     from lightsweep.sampler.observation import Proposer
@@ -47,17 +47,19 @@ def make_proposer(config: SweepConfig, seed: int) -> Proposer:
         return BayesProposer(space, config.metrics, seed, sobol, None)
     if name == "cmaes" and len(config.metrics) > 1:
         raise InputError(f"sampler cmaes improves one metric, but metrics has {len(config.metrics)}; use gp or tpe")
-    usable = usable_name(name)
+    check_packages(name)
 
     def choose(seed: int, trials: Sequence[FrozenTrial]) -> BaseSampler:
         completed = sum(trial.state == TrialState.COMPLETE for trial in trials)
-        return sampler_for(usable, seed, completed * len(config.metrics), len(space.searched))
+        return sampler_for(name, seed, completed * len(config.metrics), len(space.searched))
 
-    return BayesProposer(space, config.metrics, seed, sobol, choose, unordered=usable != "cmaes")
+    return BayesProposer(space, config.metrics, seed, sobol, choose, unordered=name != "cmaes")
 
 
 def sampler_for(name: str, seed: int, completed: int, parameters: int) -> BaseSampler:
     """The Optuna sampler called ``name``; for ``auto`` a Gaussian process where that is quick, else TPE.
+
+    Without torch it is TPE instead of a Gaussian process.
 
     Args:
         name: ``auto``, ``gp``, ``tpe`` or ``cmaes``.
@@ -68,4 +70,5 @@ def sampler_for(name: str, seed: int, completed: int, parameters: int) -> BaseSa
     if name == "cmaes":
         return make_sampler("cmaes", seed, STARTUP)
     quick = completed <= GP_RUNS and parameters <= GP_PARAMETERS
-    return make_sampler("gp" if name == "gp" or (name == "auto" and quick) else "tpe", seed, STARTUP)
+    gaussian = (name == "gp" or (name == "auto" and quick)) and has_torch()
+    return make_sampler("gp" if gaussian else "tpe", seed, STARTUP)

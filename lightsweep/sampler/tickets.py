@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import qmc
 
 from lightsweep.sampler.finite import BLOCK, DistinctPoints, is_tabulated, weighted_order
 from lightsweep.sampler.observation import Observation
 
 if TYPE_CHECKING:
+    from scipy.stats.qmc import Sobol
+
     from lightsweep.space import Space, Value
 
 __all__ = ["GridProposer", "RandomProposer", "SobolProposer", "seed_for"]
@@ -78,7 +79,7 @@ class SobolProposer:
         self._space = space
         self._seed = seed_for(seed)
         self._blocks: list[Array] = []
-        self._engine: qmc.Sobol | None = None
+        self._engine: Sobol | None = None
         self._stream = DistinctPoints(space, self._block) if space.size is not None and space.searched else None
 
     def propose(self, ticket: int, known: Sequence[Observation] = ()) -> dict[str, Value] | None:  # noqa: ARG002 - Proposer
@@ -95,7 +96,10 @@ class SobolProposer:
 
     def _block(self, number: int) -> Array:
         if self._engine is None:
-            self._engine = qmc.Sobol(len(self._space.searched), scramble=True, seed=self._seed)
+            # Loading scipy.stats takes a second, which grid and random agents are spared.
+            from scipy.stats.qmc import Sobol
+
+            self._engine = Sobol(len(self._space.searched), scramble=True, seed=self._seed)
         while len(self._blocks) <= number:
             self._blocks.append(self._engine.random(BLOCK))
         return self._blocks[number]

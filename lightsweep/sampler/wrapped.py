@@ -17,7 +17,7 @@ from optuna.samplers import BaseSampler
 
 from lightsweep.errors import InputError
 
-__all__ = ["SamplerName", "has_torch", "make_sampler", "quiet", "usable_name"]
+__all__ = ["SamplerName", "check_packages", "has_torch", "make_sampler", "quiet"]
 
 logger = logging.getLogger("lightsweep")
 
@@ -56,17 +56,16 @@ def has_torch() -> bool:
     return True
 
 
-def usable_name(name: str) -> str:
-    """``name`` itself, or ``"tpe"`` for a Gaussian process without torch.
+def check_packages(name: str) -> None:
+    """Says what is missing for the sampler ``name`` without importing anything large.
 
     Raises:
         InputError: ``cmaes`` without the package of that name.
     """
     if name == "cmaes" and importlib.util.find_spec("cmaes") is None:
         raise InputError("sampler cmaes needs the package cmaes, which is not installed; pip install cmaes")
-    if name in ("auto", "gp") and not has_torch():
-        return "tpe"
-    return name
+    if name in ("auto", "gp") and importlib.util.find_spec("torch") is None:
+        has_torch()
 
 
 def make_sampler(name: SamplerName, seed: int, startup: int) -> BaseSampler:

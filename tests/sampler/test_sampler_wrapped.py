@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -93,3 +95,17 @@ def test_samplers_follow_their_seed() -> None:
             study = optuna.create_study(sampler=make_sampler("tpe", seed, 10))
             draws.append(study.ask().suggest_float("x", 0, 1))
     assert draws[0] == draws[1] != draws[2]
+
+
+def test_torch_is_not_imported_before_a_gaussian_process_is_asked() -> None:
+    code = (
+        "import sys\n"
+        "from lightsweep.sampler import make_proposer\n"
+        "from lightsweep.schema import SweepConfig\n"
+        "config = {'method': 'bayes', 'metric': {'name': 'loss'}, 'parameters': {'x': {'min': 0.0, 'max': 1.0}}}\n"
+        "print(make_proposer(SweepConfig.load(config), 1).propose(0, []), 'torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("{'x': ")
+    assert done.stdout.endswith("} False\n")
+    assert done.stderr == ""
