@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -30,6 +31,7 @@ class Tree:
         self._done: dict[int, tuple[Any, int]] = {}  # node -> its value and how many values that holds
         self._open: set[int] = set()
         self._keys: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]] = {}  # mapping node -> key -> key and value node
+        self._duplicates = dict(_duplicates(root))  # found before merge keys are filled in, which repeats keys
 
     def place(self, path: Path, *, key: bool) -> tuple[int, int] | None:
         """See ``Locator``. A block is named by its key, since that is the line that people look for."""
@@ -89,7 +91,7 @@ class Tree:
             return None
         try:
             return self._loader.construct_object(node)
-        except (ValueError, yaml.YAMLError):
+        except (ValueError, LookupError, ArithmeticError, yaml.YAMLError):  # what PyYAML raises for !!int '' and others
             tag = node.tag.replace("tag:yaml.org,2002:", "!!")
             faults.error(path, f"{_short(node.value)} at line {line}, column {column} cannot be read as {tag}")
             return None
@@ -97,7 +99,6 @@ class Tree:
     def _mapping(self, node: yaml.MappingNode, path: Path, faults: Faults) -> tuple[dict[Any, Any], int]:
         known: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         self._keys[id(node)] = known
-        duplicates = _duplicates(node)
         try:
             self._loader.flatten_mapping(node)
         except yaml.MarkedYAMLError as error:
@@ -105,42 +106,50 @@ class Tree:
             at = f" at line {mark.line + 1}" if mark else ""
             faults.error(path, f"the merge key << does not work{at}: {error.problem}")
             return {}, 1
-        result: dict[Any, Any] = {}
-        total = 1
-        pairs: list[tuple[Any, yaml.Node]] = []
+        nodes: dict[Any, tuple[yaml.Node, yaml.Node]] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 line, column = _position(key_node)
-                faults.error(
-                    path, f"the key at line {line}, column {column} is a list or a mapping; a key must be text"
-                )
+                what = f"the key at line {line}, column {column}"
+                faults.error(path, f"{what} is a list or a mapping; a key must be text")
                 continue
             key = self._scalar(key_node, path, faults)
-            known[str(key)] = (key_node, value_node)
-            pairs.append((key, value_node))
-        for name, message in duplicates:
+            nodes.pop(key, None)  # the one that counts stands where it was written
+            nodes[key] = known[str(key)] = (key_node, value_node)
+        node.value = list(nodes.values())  # so that merging merged mappings does not grow exponentially
+        for name, message in self._duplicates.get(id(node), ()):
             faults.warn((*path, name), message, key=True)
-        for key, value_node in pairs:
-            value, size = self._value(value_node, (*path, str(key)), faults)
-            result.pop(key, None)  # the one that counts stands where it was written
-            result[key] = value
-            total += size
-        return result, total
+        found = {key: self._value(item, (*path, str(key)), faults) for key, (_, item) in nodes.items()}
+        return {key: value for key, (value, _) in found.items()}, 1 + sum(size for _, size in found.values())
 
 
-def _duplicates(node: yaml.MappingNode) -> list[tuple[str, str]]:
-    """Keys that stand twice, each with a message; to be asked before merge keys are filled in."""
+def _duplicates(root: yaml.Node) -> Iterator[tuple[int, list[tuple[str, str]]]]:
+    """For every mapping node below ``root`` its id and the keys that stand twice in it, each with a message."""
+    waiting, seen = [root], {id(root)}
+    while waiting:
+        node = waiting.pop()
+        inner: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            yield id(node), _repeated(node)
+            inner = [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            inner = node.value
+        waiting += [part for part in inner if id(part) not in seen]
+        seen.update(id(part) for part in inner)
+
+
+def _repeated(node: yaml.MappingNode) -> list[tuple[str, str]]:
     found = []
-    seen: dict[tuple[str, str], int] = {}
+    lines: dict[tuple[str, str], int] = {}
     for key_node, _ in node.value:
         if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == MERGE:
             continue
         line = _position(key_node)[0]
         name = (key_node.tag, key_node.value)
-        if name in seen:
-            lines = f"it stands at line {seen[name]} and at line {line}"
-            found.append((key_node.value, f"duplicate key {key_node.value!r}: {lines}; the one at line {line} counts"))
-        seen[name] = line
+        if name in lines:
+            both = f"it stands at line {lines[name]} and at line {line}"
+            found.append((key_node.value, f"duplicate key {key_node.value!r}: {both}; the one at line {line} counts"))
+        lines[name] = line
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,26 @@ def test_a_duplicate_key_counts_last_and_warns_with_both_lines(written: Any) -> 
     assert "line 5" in warning.message
 
 
+def test_a_key_that_overrides_a_merged_one_is_no_duplicate(written: Any) -> None:
+    path = written(
+        f"{HEAD}    <<: &base {{<<: &first {{min: 1, max: 3}}, max: 5}}\n    max: 9\n  n: *base\n  m: *first\n"
+    )
+    config = SweepConfig.load(path)
+    assert config.warnings == ()
+    found = config.raw["parameters"]
+    assert (found["lr"], found["n"], found["m"]) == ({"min": 1, "max": 9}, {"min": 1, "max": 5}, {"min": 1, "max": 3})
+
+
+def test_merges_of_merges_do_not_grow(written: Any) -> None:
+    names = [f"n{number}" for number in range(30)]
+    rows = [
+        f"{name}: &{name} {{<<: [{', '.join([f'*{above}'] * 10)}]}}"
+        for above, name in pairwise(names)
+    ]
+    text = "\n".join(["n0: &n0 {value: 1}", *rows, "method: random", "parameters: {x: *n29}"])
+    assert SweepConfig.load(written(text)).space.at([]) == {"x": 1}
+
+
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
@@ -147,6 +168,9 @@ def test_missing_file_directory_and_text_instead_of_a_path(tmp_path: Path) -> No
         ("!!set {a, b}", "!!set"),
         ("!mine 3", "!mine"),
         ("!!float abc", "cannot be read as !!float"),
+        ("!!int ''", "cannot be read as !!int"),
+        ("!!float ''", "cannot be read as !!float"),
+        ("!!bool maybe", "cannot be read as !!bool"),
         ("&a [*a]", "holds itself"),
         ("[" * 120 + "]" * 120, "deeper than 100 levels"),
         ("{[1, 2]: 3}", "must be text"),
