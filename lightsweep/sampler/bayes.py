@@ -67,16 +67,13 @@ class BayesProposer:
         self._generations: Generations | None = None
 
     def propose(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
-        taken = self._free.taken(known)
-        if self._space.size is not None and len(taken) >= self._space.size:
-            return None
         point = self._modelled(ticket, known)
         if point is None:
             point = self._draws.propose(ticket, known)
         if point is None:
             # All draws of a finite space are given, but a ticket was used for something else: take what is left.
             point = self._space.at([0.5] * len(self._space.searched))
-        return self._free.nearest(point, taken, seed_for(self._seed, ticket, 1))
+        return self._free.nearest(point, self._free.taken(known), seed_for(self._seed, ticket, 1))
 
     def _modelled(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
         """What the sampler proposes; ``None`` as long as it has too little to go by."""
