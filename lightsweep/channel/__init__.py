@@ -5,9 +5,21 @@ Standard library only, since every training process imports it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from lightsweep.channel.connection import Connection, Lifeline
 from lightsweep.channel.dispatch import OPERATIONS, Handler, answer
 from lightsweep.channel.frames import ENVIRONMENT, ChannelError
-from lightsweep.channel.server import ChannelServer
+
+if TYPE_CHECKING:
+    from lightsweep.channel.server import ChannelServer
 
 __all__ = ["ENVIRONMENT", "OPERATIONS", "ChannelError", "ChannelServer", "Connection", "Handler", "Lifeline", "answer"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ChannelServer":  # only agents pay for what a server imports
+        from lightsweep.channel.server import ChannelServer
+
+        return ChannelServer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

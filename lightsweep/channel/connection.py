@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import threading
 import time
@@ -117,7 +116,7 @@ class Connection:
         hello = stream.receive(HANDSHAKE_LIMIT, deadline)
         if hello is None or not isinstance(hello.get("nonce"), str):
             raise ChannelError("no agent of lightsweep answers there")
-        nonce = secrets.token_hex(16)
+        nonce = os.urandom(16).hex()
         sides = (self._run_id, hello["nonce"], nonce)
         stream.send({"run": self._run_id, "role": role, "nonce": nonce, "proof": proof(self._token, "client", *sides)})
         welcome = stream.receive(HANDSHAKE_LIMIT, deadline)

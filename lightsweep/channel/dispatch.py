@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -11,8 +10,6 @@ from lightsweep.errors import LightsweepError
 __all__ = ["OPERATIONS", "Handler", "answer"]
 
 OPERATIONS = ("start", "log", "finish")
-
-_logger = logging.getLogger("lightsweep")
 
 
 class Handler(Protocol):
@@ -44,5 +41,7 @@ def answer(handler: Handler, message: Mapping[str, Any]) -> dict[str, Any]:
     except LightsweepError as error:
         return {"error": str(error)}
     except Exception as error:  # a fault in a handler must end neither the connection nor the agent
-        _logger.exception("the agent failed on %r of a run", operation)
+        import logging  # here, since a training process has no use for it
+
+        logging.getLogger("lightsweep").exception("the agent failed on %r of a run", operation)
         return {"error": f"the agent failed on {operation!r}: {type(error).__name__}: {error}"}

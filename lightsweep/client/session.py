@@ -139,6 +139,7 @@ class Run:
 
         Raises:
             AgentLostError: The agent is gone.
+            LightsweepError: The agent refuses.
         """
         if exit_code:
             self._end("failed", f"exit code {exit_code}")

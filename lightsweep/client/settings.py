@@ -232,7 +232,7 @@ class RunConfig(dict[str, Any]):
         here = f"config.{self._prefix[:-1]}" if self._prefix else "the config"
         known = self._names()
         shown = ", ".join(known[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
-        return f"{here} has no {name!r}{closest(str(name), known)}; it has: {shown or 'nothing'}"
+        return f"{here} has no {name!r}{closest(str(name), known) or '.'} It has: {shown or 'nothing'}"
 
 
 def _mapping(values: Any) -> dict[str, Any]:

@@ -1,0 +1,168 @@
+"""The agent dies, in a process of its own: what becomes of the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from scripted import ScriptedHandler
+
+from lightsweep.channel import ChannelServer
+
+AGENT = """
+import json, sys, time
+sys.path.insert(0, sys.argv[1])
+from scripted import ScriptedHandler
+from lightsweep.channel import ChannelServer
+server = ChannelServer()
+print(json.dumps(server.register("0007", ScriptedHandler())), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def agent() -> Iterator[subprocess.Popen[str]]:
+    """An agent process that can be killed; its first line is the environment of the run."""
+    with subprocess.Popen(
+        [sys.executable, "-c", AGENT, str(Path(__file__).parents[1])], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.variables = json.loads(process.stdout.readline())
+        yield process
+        process.kill()
+        shutil.rmtree(Path(process.variables["LIGHTSWEEP_CHANNEL"]).parent, ignore_errors=True)
+
+
+def start(source: str, variables: dict[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(source)],
+        env={**os.environ, **variables},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_script_that_does_not_log_is_ended_with_one_line(agent):
+    with start(
+        """
+        import time, lightsweep
+        lightsweep.init()
+        print("ready", flush=True)
+        time.sleep(60)
+        """,
+        agent.variables,
+    ) as run:
+        assert run.stdout.readline() == "ready\n"
+        agent.kill()
+        _, errors = run.communicate(timeout=30)
+    assert errors == "lightsweep: the agent is gone; ending this run, it will be retried\n"
+    assert run.returncode == -signal.SIGTERM
+
+
+def test_a_script_that_ignores_sigterm_is_ended_too(agent):
+    with start(
+        """
+        import signal, time, lightsweep
+        from lightsweep.client import watch
+        watch.GRACE_SECONDS = watch.TERM_SECONDS = 0.1
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        lightsweep.init()
+        print("ready", flush=True)
+        time.sleep(60)
+        """,
+        agent.variables,
+    ) as run:
+        assert run.stdout.readline() == "ready\n"
+        agent.kill()
+        run.communicate(timeout=30)
+    assert run.returncode == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("block", ["with lightsweep.init() as run:", "run = lightsweep.init()\nif True:"])
+def test_a_script_that_logs_ends_by_the_error_with_one_line(agent, block):
+    with start(
+        f"import time, lightsweep\n{block}\n"
+        "    print('ready', flush=True)\n"
+        "    while True:\n"
+        "        run.log({'val_loss': 1})\n"
+        "        time.sleep(0.01)\n",
+        agent.variables,
+    ) as run:
+        assert run.stdout.readline() == "ready\n"
+        agent.kill()
+        _, errors = run.communicate(timeout=30)
+    assert run.returncode == 1
+    assert errors.startswith("lightsweep: the agent that serves run '0007' is gone")
+    assert errors.count("\n") == 1
+
+
+def test_a_script_that_ends_after_its_agent_does_not_hang(agent):
+    with start(
+        """
+        import lightsweep
+        lightsweep.init()
+        print("ready", flush=True)
+        input()
+        """,
+        agent.variables,
+    ) as run:
+        run.stdout.readline()
+        agent.kill()
+        agent.wait()
+        _, errors = run.communicate("\n", timeout=30)
+    assert errors.startswith("lightsweep: the agent that serves run '0007' is gone")
+    assert errors.count("\n") == 1
+    assert run.returncode == 0
+
+
+def test_a_run_that_is_released_in_good_order_lives_on(server):
+    variables = server.register("0007", ScriptedHandler())
+    with subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import lightsweep\nfrom lightsweep.client import watch\nwatch.GRACE_SECONDS = 0.1\n"
+            "run = lightsweep.init()\nprint('ready', flush=True)\ninput()\n"
+            "import threading, time\nfor _ in range(50):\n    time.sleep(0.02)\n"
+            "print([t.name for t in threading.enumerate()])\n",
+        ],
+        env={**os.environ, **variables},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stdout.readline() == "ready\n"
+        server.unregister("0007")
+        output, _ = run.communicate("\n", timeout=30)
+    assert output == "['MainThread']\n"
+    assert run.returncode == 0
+
+
+def test_a_server_that_closes_without_releasing_the_run_ends_it():
+    server = ChannelServer()
+    with start(
+        """
+        import time, lightsweep
+        from lightsweep.client import watch
+        watch.GRACE_SECONDS = 0.1
+        lightsweep.init()
+        print("ready", flush=True)
+        time.sleep(60)
+        """,
+        server.register("0007", ScriptedHandler()),
+    ) as run:
+        assert run.stdout.readline() == "ready\n"
+        server.close()
+        run.communicate(timeout=30)
+    assert run.returncode == -signal.SIGTERM

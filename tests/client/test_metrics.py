@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+
+from lightsweep.client.metrics import numbers, whole_step
+from lightsweep.errors import UsageError
+
+
+def test_numbers_of_every_kind_become_floats():
+    numpy, torch = pytest.importorskip("numpy"), pytest.importorskip("torch")
+    found = numbers(
+        {
+            "int": 3,
+            "bool": True,
+            "float": 0.5,
+            "numpy": numpy.float32(0.25),
+            "numpy_bool": numpy.bool_(True),
+            "array": numpy.array(2),
+            "tensor": torch.tensor(1.5, requires_grad=True),
+            "half": torch.tensor([1.5], dtype=torch.bfloat16),
+            "fraction": Fraction(1, 4),
+            "decimal": Decimal("0.25"),
+        }
+    )
+    assert found == {
+        "int": 3.0,
+        "bool": 1.0,
+        "float": 0.5,
+        "numpy": 0.25,
+        "numpy_bool": 1.0,
+        "array": 2.0,
+        "tensor": 1.5,
+        "half": 1.5,
+        "fraction": 0.25,
+        "decimal": 0.25,
+    }
+    assert {type(value) for value in found.values()} == {float}
+
+
+def test_nan_and_infinities_stay():
+    found = numbers({"nan": math.nan, "up": math.inf, "down": -math.inf})
+    assert math.isnan(found.pop("nan"))
+    assert found == {"up": math.inf, "down": -math.inf}
+
+
+def test_what_is_no_number_is_left_out():
+    torch = pytest.importorskip("torch")
+    junk = ["0.3", b"1", None, [1.0], (1,), object(), 1j, torch.zeros(3), torch.empty((), device="meta"), 10**400]
+    assert numbers({"loss": 1, **{f"junk{i}": item for i, item in enumerate(junk)}}) == {"loss": 1.0}
+    assert numbers({}) == {}
+
+
+def test_nested_metrics_are_joined_with_a_dot():
+    assert numbers({"val": {"loss": 1, "by": {"class": 2}}, "val/f1": 3}) == {
+        "val.loss": 1.0,
+        "val.by.class": 2.0,
+        "val/f1": 3.0,
+    }
+
+
+@pytest.mark.parametrize("metrics", [3, "val_loss", [("a", 1)], None])
+def test_anything_but_a_mapping_is_refused(metrics):
+    with pytest.raises(UsageError, match=r"log takes a dict of names and numbers .* got "):
+        numbers(metrics)
+
+
+def test_a_name_that_is_no_text_is_refused():
+    with pytest.raises(UsageError, match=r"must be text, got 3 \(int\)"):
+        numbers({"val": {3: 1}})
+
+
+def test_steps():
+    assert [whole_step(step) for step in (None, 3, 3.0, True)] == [None, 3, 3, 1]
+    for bad in ("three", math.nan, math.inf, []):
+        with pytest.raises(UsageError, match="step must be"):
+            whole_step(bad)

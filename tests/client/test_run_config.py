@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lightsweep.client.settings import Reads, RunConfig
+from lightsweep.errors import UsageError
+
+VALUES = {"lr": 0.1, "model": {"hidden": 8, "act": {"name": "relu"}}, "data.root": "/x", "layers": [1, {"a": 2}]}
+
+
+@pytest.fixture
+def reads() -> Reads:
+    return Reads()
+
+
+@pytest.fixture
+def config(reads: Reads) -> RunConfig:
+    return RunConfig(VALUES, ["lr", "model.hidden"], reads)
+
+
+def test_values_are_reached_by_item_and_attribute_at_any_depth(config):
+    assert config.lr == config["lr"] == 0.1
+    assert config.model.act.name == config["model"]["act"]["name"] == "relu"
+    assert config["data.root"] == "/x"
+    assert config.layers[1] == {"a": 2}
+    assert config.get("lr") == 0.1
+    assert config.get("nothing", 3) == 3
+    assert "lr" in config
+    assert "nothing" not in config
+    assert len(config) == 4
+
+
+def test_it_is_a_dict_to_everyone_who_asks(config):
+    assert isinstance(config, dict)
+    assert config == VALUES
+    assert json.loads(json.dumps(config)) == VALUES
+    assert repr(config) == repr(VALUES)
+    assert (lambda **values: values)(**config) == VALUES
+    assert dict(config) == VALUES
+    assert vars(config) == VALUES
+    assert config | {"new": 1} == {**VALUES, "new": 1}
+    assert {"new": 1} | config == {"new": 1, **VALUES}
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))])
+def test_copies_are_configs_with_a_record_of_their_own(config, duplicate):
+    other = duplicate(config)
+    assert type(other) is RunConfig
+    assert other == VALUES
+    assert other.model.hidden == 8
+    other.fresh = 1
+    assert "fresh" not in config
+    with pytest.raises(UsageError, match="the sweep sets it"):
+        other.lr = 3
+
+
+@pytest.mark.parametrize("plain", [RunConfig.as_dict, RunConfig.copy, vars])
+def test_plain_copies_are_free_to_change(config, plain):
+    free = plain(config)
+    free["model"]["hidden"] = 9
+    free["lr"] = 1
+    assert type(free) is type(free["model"]) is dict
+    assert config == VALUES
+
+
+def test_missing_names_are_answered_with_the_closest_and_with_what_there_is(config):
+    with pytest.raises(
+        AttributeError, match=r"config\.model has no 'hiden'; did you mean 'hidden'\? It has: hidden, act"
+    ):
+        _ = config.model.hiden
+    with pytest.raises(KeyError, match=r"the config has no 'zzz'\. It has: lr, model, data.root, layers"):
+        config["zzz"]
+    assert not hasattr(config, "zzz")
+    assert getattr(config, "zzz", 1) == 1
+
+
+def test_new_keys_may_be_added_and_equal_ones_repeated(config):
+    config.epochs = 5
+    config["optimizer"] = {"name": "adam"}
+    config.update({"lr": 0.1, "seed": 3}, extra=None, allow_val_change=True)
+    config.update({"model": {"hidden": 8, "width": 2}})
+    config |= {"last": 1}
+    config.setdefaults({"lr": 99, "first": 0})
+    assert config.setdefault("lr", 99) == 0.1
+    assert (config.epochs, config.optimizer.name, config.seed, config.last, config.first) == (5, "adam", 3, 1, 0)
+    assert config.model == {"hidden": 8, "act": {"name": "relu"}, "width": 2}
+    assert "allow_val_change" not in config
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda c: setattr(c, "lr", 1),
+            r"config key 'lr' is 0\.1 and cannot become 1: the sweep sets it; give defaults to",
+        ),
+        (lambda c: c.update({"new": 1, "lr": 1}), "'lr' is 0.1"),
+        (lambda c: c.update({"new": 1}, allow_val_change=True, lr=1), "'lr' is 0.1"),
+        (lambda c: c["model"].__setitem__("hidden", 9), "'model.hidden' is 8 and cannot become 9: the sweep sets it"),
+        (lambda c: c.update(model={"new": 1, "act": {"name": "gelu"}}), "'model.act.name' is 'relu'.*was started with"),
+        (lambda c: c.update(model=3), "'model' is"),
+        (lambda c: c.__ior__({"lr": 1}), "'lr' is"),
+        (lambda c: c.pop("lr"), "'lr' cannot be removed"),
+        (lambda c: c.popitem(), "'lr' cannot be removed"),
+        (lambda c: c.clear(), "cannot be removed"),
+        (lambda c: c.__delitem__("lr"), "'lr' cannot be removed"),
+        (lambda c: delattr(c.model, "hidden"), "'model.hidden' cannot be removed"),
+    ],
+)
+def test_a_refused_change_names_key_value_and_remedy_and_changes_nothing(config, change, message):
+    with pytest.raises(UsageError, match=message):
+        change(config)
+    assert config == VALUES
+
+
+def test_values_that_have_no_single_truth_are_different(config):
+    numpy = pytest.importorskip("numpy")
+    config.array = numpy.zeros(3)
+    config.array = config.array
+    with pytest.raises(UsageError):
+        config.array = numpy.zeros(3)
+
+
+@pytest.mark.parametrize(
+    ("read", "names"),
+    [
+        (lambda c: c.lr, {"lr"}),
+        (lambda c: c.get("lr"), {"lr"}),
+        (lambda c: c.model, {"model"}),
+        (lambda c: c["model"]["hidden"], {"model", "model.hidden"}),
+        (lambda c: dict(c.model), {"model", "model.hidden", "model.act", "model.act.name"}),
+        (lambda c: (lambda **_: None)(**c.model.act), {"model", "model.act", "model.act.name"}),
+        (lambda c: list(c.model.act), {"model", "model.act", "model.act.name"}),
+        (lambda c: json.dumps(c.model.act), {"model", "model.act", "model.act.name"}),
+        (lambda c: c["data.root"], {"data.root"}),
+    ],
+)
+def test_what_is_read_is_remembered_by_its_dotted_name(config, reads, read, names):
+    read(config)
+    assert reads.names == names
+    assert reads.touched
+
+
+@pytest.mark.parametrize("read", [dict, list, vars, RunConfig.as_dict, RunConfig.items, RunConfig.values, json.dumps])
+def test_reading_everything_leaves_nothing_unread(config, reads, read):
+    read(config)
+    assert reads.unread(["lr", "model.hidden", "model.act.name", "data.root"]) == []
+
+
+@pytest.mark.parametrize("look", [repr, str, len, lambda c: "lr" in c, lambda c: c == VALUES])
+def test_looking_is_not_reading(config, reads, look):
+    look(config)
+    assert not reads.touched
+    assert reads.unread(["model.hidden", "lr"]) == ["model.hidden", "lr"]
+
+
+def test_a_missing_name_counts_as_a_look_at_the_config(config, reads):
+    assert not hasattr(config, "zzz")
+    assert reads.touched
+    assert reads.names == set()
+
+
+def test_completion_offers_the_names(config):
+    assert {"lr", "model", "as_dict"} <= set(dir(config))
+
+
+trees = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=8), below, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(st.text(max_size=8), trees, max_size=5))
+def test_any_nested_dict_comes_back_as_it_was(values):
+    config = RunConfig(values)
+    assert repr(config.as_dict()) == repr(values)
+    assert json.dumps(config) == json.dumps(values)
+    assert repr(pickle.loads(pickle.dumps(config))) == repr(values)
+    for name in values:
+        assert repr(config[name]) == repr(values[name])

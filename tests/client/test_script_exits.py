@@ -1,0 +1,210 @@
+"""How a training script ends, in real processes: what the agent is told, what is printed, the exit code."""
+
+from __future__ import annotations
+
+import pytest
+from scripted import ScriptedHandler
+
+
+def the_finish(handler: ScriptedHandler) -> dict[str, object]:
+    (finish,) = handler.finishes
+    return finish
+
+
+def test_a_with_block_that_is_pruned_is_left_and_the_script_goes_on(script):
+    handler = ScriptedHandler(stop_at=3)
+    result = script(
+        handler,
+        """
+        import lightsweep
+        with lightsweep.init() as run:
+            for epoch in range(100):
+                run.log({"val_loss": 1.0})
+        print("after the block")
+        """,
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "after the block\n", "")
+    assert len(handler.logs) == 3
+    assert the_finish(handler)["state"] == "pruned"
+
+
+def test_without_a_with_block_a_pruned_script_ends_with_one_line_and_exit_code_0(script):
+    handler = ScriptedHandler(stop_at=2)
+    result = script(
+        handler,
+        """
+        import atexit, lightsweep
+        atexit.register(print, "other exit handlers run")
+        lightsweep.init()
+        while True:
+            lightsweep.log({"val_loss": 1.0})
+        """,
+    )
+    assert result.stderr == "lightsweep: run 0007 stopped early: 0.9 is worse than 0.5 at band 3\n"
+    assert result.stdout == "other exit handlers run\n"
+    assert result.returncode == 0
+    assert the_finish(handler)["state"] == "pruned"
+
+
+def test_a_script_that_ends_without_a_word_has_finished(script, handler):
+    result = script(handler, "import lightsweep\nlightsweep.init()\nlightsweep.log({'val_loss': 1})\n")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert the_finish(handler) == {"state": "finished", "error": None, "unread": []}
+
+
+@pytest.mark.parametrize("block", ["with lightsweep.init():\n    ", "lightsweep.init()\n"])
+def test_an_exception_is_a_failure_with_its_message_and_line(script, handler, block):
+    result = script(handler, f"import lightsweep\n{block}raise ValueError('no data')\n")
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+    assert the_finish(handler)["state"] == "failed"
+    assert the_finish(handler)["error"] == "ValueError: no data (train.py:3)"
+
+
+def test_an_exception_counts_where_another_library_took_the_hook(script, handler):
+    script(
+        handler,
+        """
+        import sys, lightsweep
+        lightsweep.init()
+        sys.excepthook = lambda *_: None
+        raise ValueError("no data")
+        """,
+    )
+    assert the_finish(handler)["state"] == "failed"
+
+
+def test_a_hook_that_was_there_before_is_called(script, handler):
+    result = script(
+        handler,
+        """
+        import sys, lightsweep
+        sys.excepthook = lambda kind, *_: print("hook:", kind.__name__)
+        lightsweep.init()
+        raise ValueError("no data")
+        """,
+    )
+    assert result.stdout == "hook: ValueError\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "error"), [(0, "finished", None), (3, "failed", "SystemExit: 3 (train.py:3)")]
+)
+def test_sys_exit_in_a_with_block_counts_by_its_code(script, handler, code, state, error):
+    result = script(handler, f"import lightsweep, sys\nwith lightsweep.init():\n    sys.exit({code})\n")
+    assert result.returncode == code
+    assert the_finish(handler)["state"] == state
+    assert the_finish(handler)["error"] == error
+
+
+@pytest.mark.parametrize("block", ["with lightsweep.init():\n    ", "lightsweep.init()\n"])
+def test_nothing_is_said_about_a_keyboard_interrupt(script, handler, block):
+    result = script(handler, f"import lightsweep\n{block}raise KeyboardInterrupt\n")
+    assert result.returncode != 0
+    assert len(handler.starts) == 1
+    assert handler.finishes == []
+
+
+def test_a_verdict_that_was_only_reported_still_counts(script):
+    handler = ScriptedHandler(stop_at=1)
+    result = script(
+        handler,
+        """
+        import lightsweep
+        with lightsweep.init() as run:
+            print(run.report({"val_loss": 1}))
+        """,
+    )
+    assert result.stdout == "Decision(stop=True, reason='0.9 is worse than 0.5 at band 3')\n"
+    assert the_finish(handler)["state"] == "pruned"
+
+
+def test_finish_with_an_exit_code_is_a_failure_and_the_first_word_counts(script, handler):
+    script(handler, "import lightsweep\nlightsweep.init()\nlightsweep.finish(exit_code=2)\nlightsweep.finish()\n")
+    assert the_finish(handler)["state"] == "failed"
+    assert the_finish(handler)["error"] == "exit code 2"
+
+
+def test_a_fork_leaves_the_run_to_its_parent(script, handler):
+    result = script(
+        handler,
+        """
+        import multiprocessing, os, lightsweep
+
+        def work(worker):
+            for _ in range(200):
+                lightsweep.log({"worker": worker})
+
+        run = lightsweep.init()
+        run.log({"parent": 0})
+        children = [multiprocessing.get_context("fork").Process(target=work, args=(i,)) for i in range(3)]
+        for child in children:
+            child.start()
+        for _ in range(200):
+            run.log({"parent": 1})
+        for child in children:
+            child.join()
+        pid = os.fork()
+        if pid == 0:
+            raise SystemExit(0)  # runs the exit handlers, in the child
+        os.waitpid(pid, 0)
+        run.log({"parent": 2})
+        print([child.exitcode for child in children])
+        """,
+    )
+    assert (result.stdout, result.stderr) == ("[0, 0, 0]\n", "")
+    assert len(handler.logs) == 802
+    assert handler.logs[-1]["metrics"] == {"parent": 2}
+    assert the_finish(handler)["state"] == "finished"
+
+
+def test_a_script_that_catches_sigterm_by_itself_is_left_alone(script, handler):
+    result = script(
+        handler,
+        """
+        import signal, lightsweep
+        lightsweep.init()
+        print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
+        """,
+    )
+    assert result.stdout == "True\n"
+
+
+def test_swept_parameters_that_are_never_read_are_named(script):
+    handler = ScriptedHandler(
+        {"lr": 0.1, "model": {"hidden": 8, "depth": 2}}, swept=("lr", "model.depth", "model.hidden")
+    )
+    script(handler, "import lightsweep\nwith lightsweep.init() as run:\n    run.config.model.hidden\n")
+    assert the_finish(handler)["unread"] == ["lr", "model.depth"]
+
+
+def test_a_script_with_arguments_that_never_looks_at_its_config_may_have_read_them_there(script):
+    handler = ScriptedHandler({"lr": 0.1}, swept=("lr",))
+    source = "import lightsweep\nwith lightsweep.init() as run:\n    pass\n"
+    script(handler, source, "--lr=0.1")
+    assert the_finish(handler)["unread"] is None
+    handler.finishes.clear()
+    script(handler, source)
+    assert the_finish(handler)["unread"] == ["lr"]
+    handler.finishes.clear()
+    script(handler, "import lightsweep\nwith lightsweep.init() as run:\n    run.config.get('epochs')\n", "--lr=0.1")
+    assert the_finish(handler)["unread"] == ["lr"]
+
+
+def test_other_ranks_get_the_config_and_only_tell_of_their_failures(script):
+    handler = ScriptedHandler({"lr": 0.1}, stop_at=1)
+    result = script(
+        handler,
+        """
+        import lightsweep
+        with lightsweep.init() as run:
+            run.log({"val_loss": 1})
+            print(run.rank, run.config.lr, run.report({"val_loss": 1}).stop)
+        """,
+        RANK="2",
+    )
+    assert result.stdout == "2 0.1 False\n"
+    assert handler.starts[0]["rank"] == 2
+    assert (handler.logs, handler.finishes) == ([], [])
+    script(handler, "import lightsweep\nwith lightsweep.init():\n    raise ValueError('nan')\n", RANK="2")
+    assert the_finish(handler)["error"] == "rank 2: ValueError: nan (train.py:3)"

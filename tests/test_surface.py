@@ -1,0 +1,106 @@
+"""What ``import lightsweep`` shows, and what it costs."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+import lightsweep
+
+HEAVY = (
+    "asyncio",
+    "multiprocessing",
+    "numpy",
+    "optuna",
+    "pandas",
+    "pydantic",
+    "rich",
+    "sqlalchemy",
+    "torch",
+    "typer",
+    "yaml",
+)
+
+
+def modules_after(code: str) -> set[str]:
+    """The modules that a fresh interpreter holds after ``code``."""
+    result = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}\nprint('\\n'.join(sys.modules))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(result.stdout.split())
+
+
+def test_all_is_what_is_visible_and_sorted():
+    assert dir(lightsweep) == sorted(lightsweep.__all__)
+    assert list(lightsweep.__all__) == sorted(set(lightsweep.__all__))
+
+
+def test_every_name_has_one_home_that_exports_it():
+    computed = {"__version__", "config", "run"}
+    assert set(lightsweep._HOME_OF) | computed == set(lightsweep.__all__)
+    assert not set(lightsweep._HOME_OF) & computed
+    for name, home in lightsweep._HOME_OF.items():
+        module = importlib.import_module(home)
+        assert name in module.__all__
+        assert getattr(lightsweep, name) is getattr(module, name)
+
+
+@pytest.mark.parametrize("name", ["sweep", "agent", "config", "run", "log", "init"])
+def test_no_module_bears_the_name_of_a_function(name):
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module(f"lightsweep.{name}")
+
+
+def test_importing_costs_next_to_nothing():
+    bare = modules_after("")
+    added = modules_after("import lightsweep") - bare
+    assert {name for name in added if name.startswith("lightsweep")} == {"lightsweep"}
+    assert len(added) < 15
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import lightsweep",
+        "import lightsweep.client",
+        "import lightsweep; lightsweep.init(config={'lr': 1}).log({'loss': 1}); lightsweep.finish()",
+        "import lightsweep; lightsweep.RunPruned, lightsweep.run, lightsweep.config, dir(lightsweep)",
+    ],
+)
+def test_a_training_script_loads_nothing_heavy(code):
+    loaded = modules_after(code)
+    assert "lightsweep" in loaded
+    assert [name for name in HEAVY if name in loaded] == []
+
+
+def test_an_unknown_name_is_answered_with_the_closest_and_with_what_there_is():
+    with pytest.raises(
+        AttributeError, match=r"lightsweep has no 'swep'; did you mean 'sweep'\? .* for sweeps only, and has: .*init"
+    ):
+        _ = lightsweep.swep
+    with pytest.raises(AttributeError, match=r"lightsweep has no 'Artifact'\. It is for sweeps only"):
+        _ = lightsweep.Artifact
+    assert not hasattr(lightsweep, "_private")
+
+
+def test_the_version_is_that_of_the_distribution():
+    from importlib.metadata import version
+
+    assert lightsweep.__version__ == version("lightsweep")
+
+
+def test_the_run_and_its_config_are_those_of_the_moment(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert lightsweep.run is None
+    for lr in (1, 2):
+        with lightsweep.init(config={"lr": lr}) as run:
+            assert lightsweep.run is run
+            assert lightsweep.config is run.config
+            assert lightsweep.config.lr == lr
+    assert lightsweep.run is None
