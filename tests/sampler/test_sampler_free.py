@@ -27,11 +27,13 @@ def test_the_nearest_neighbour_takes_the_place_of_a_taken_point() -> None:
 
 
 def test_unordered_values_are_all_equally_far() -> None:
-    space = sweep({"kind": {"values": ["a", "b", "c", "d"]}, "x": {"values": [0, 1, 2]}}).space
-    taken = {space.index({"kind": kind, "x": x}) for kind in "abc" for x in (0, 1, 2)} - {0}
-    # From (a, 2) the free (a, 0) is 2/3 away and (d, 2) is 1 away, though d is three names from a.
-    assert FreePoints(space).nearest({"kind": "a", "x": 2}, taken, 0) == {"kind": "a", "x": 0}
-    assert FreePoints(space).nearest({"kind": "a", "x": 2}, taken | {0}, 0) == {"kind": "d", "x": 2}
+    space = sweep({"kind": {"values": ["a", "b", "c", "d", "e"]}, "x": {"values": [0, 1]}}).space
+    free = FreePoints(space)
+    taken = {space.index({"kind": "a", "x": 0})}
+    # The other x is 1/2 away; b is 1 away, though it is written next to a.
+    assert free.nearest({"kind": "a", "x": 0}, taken, 0) == {"kind": "a", "x": 1}
+    taken |= {space.index({"kind": kind, "x": x}) for kind in "abcd" for x in (0, 1)}
+    assert free.nearest({"kind": "a", "x": 1}, taken, 0) == {"kind": "e", "x": 1}
 
 
 def test_nothing_is_left_when_all_are_taken() -> None:
