@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+
 import yaml
 
-from lightsweep.agents.lines import number
+from lightsweep.agents.lines import number, plain
 from lightsweep.controller import Sweep, best_run, savings
+from lightsweep.storage import default_url
 
-__all__ = ["closing"]
+__all__ = ["closing", "storage_option"]
 
 
 def closing(sweep: Sweep, left: str) -> str:
@@ -22,9 +25,14 @@ def closing(sweep: Sweep, left: str) -> str:
         lines.append(str(savings(((run.state, run.iterations) for run in runs), sweep.config.early_terminate)))
     best = best_run(runs, sweep.config)
     if best is None or best.best is None or metric is None:
-        return "\n".join(lines)
+        return "\n".join(map(plain, lines))
     lines.append(f"best run {best.id}: {metric.name} {number(best.best)}")
     shown = yaml.safe_dump(best.config, sort_keys=False, allow_unicode=True, default_flow_style=False)
     lines += [f"  {line}" for line in shown.splitlines()]
-    lines.append(f"use it: lightsweep best {sweep.id} --format args   (or yaml, json)")
-    return "\n".join(lines)
+    lines.append(f"use it: lightsweep best {sweep.id} --format args{storage_option(sweep)}   (or yaml, json)")
+    return "\n".join(map(plain, lines))
+
+
+def storage_option(sweep: Sweep) -> str:
+    """`` --storage URL`` where a command would not find the sweep without it; never a password."""
+    return "" if sweep.storage.url == default_url() else f" --storage {shlex.quote(str(sweep.storage))}"

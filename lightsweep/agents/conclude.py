@@ -54,16 +54,20 @@ def conclude(
 
 
 def _crash(exit_code: int, error: str, last_line: str) -> str:
-    if exit_code < 0:
-        try:
-            name = signal.Signals(-exit_code).name
-        except ValueError:
-            name = f"signal {-exit_code}"
-        how = f"ended by {name}"
-    else:
-        how = f"exit code {exit_code}"
     detail = error or last_line
+    if not exit_code:
+        return detail or "it said that it failed, though its exit code was 0"
+    how = f"ended by {_signal_name(-exit_code)}" if exit_code < 0 else f"exit code {exit_code}"
     return f"{how}: {detail}" if detail else how
+
+
+def _signal_name(number: int) -> str:
+    if number == signal.SIGKILL:
+        return "SIGKILL, which is what the system sends when memory runs out"
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _missing(metric: str, logged: list[str]) -> str:

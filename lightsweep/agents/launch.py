@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -14,11 +13,12 @@ from typing import Any, Protocol
 from lightsweep.agents.follow import Follower, last_line
 from lightsweep.agents.handler import RunHandler
 from lightsweep.agents.process import RunProcess
+from lightsweep.agents.program import check_command, find_program
 from lightsweep.channel import ChannelServer
 from lightsweep.client import serving
 from lightsweep.command import build_command
 from lightsweep.controller import Sweep
-from lightsweep.errors import CommandError, NotFoundError, RunPruned
+from lightsweep.errors import CommandError, RunPruned, UsageError
 
 __all__ = ["Ended", "FunctionLauncher", "Launcher", "ProcessLauncher", "Started"]
 
@@ -38,8 +38,8 @@ class Started(Protocol):
     def wait(self) -> Ended:
         """Wait for its end."""
 
-    def terminate(self) -> None:
-        """Ask it to end."""
+    def terminate(self, grace: float) -> None:
+        """Ask it to end, and end it ``grace`` seconds later."""
 
     def kill(self) -> None:
         """End it."""
@@ -52,7 +52,7 @@ class Launcher(Protocol):
     """Starts runs."""
 
     def check(self) -> None:
-        """Whether runs can be started at all; CommandError or NotFoundError where not."""
+        """Whether runs can be started at all; raises an ``InputError`` where not."""
 
     def start(self, handler: RunHandler, directory: Path, emit: Callable[[bytes], None] | None) -> Started:
         """Start one run in its directory; ``emit`` gets what it prints."""
@@ -76,22 +76,11 @@ class ProcessLauncher:
         self._environment = {key: value for key, value in inherited.items() if key != "LIGHTSWEEP_STORAGE"}
         # A run's output would otherwise arrive in blocks of 8 kB, and the last one not at all when it is killed.
         self._environment.setdefault("PYTHONUNBUFFERED", "1")
-        self._program = self._find_program()
+        self._program = find_program(sweep.config, sweep.directory)
         self._server = ChannelServer()
 
     def check(self) -> None:
-        config = self._sweep.config
-        values = {parameter.name: parameter.distribution.quantile(0.5) for parameter in config.space.parameters}
-        command = self.command(values, Path(os.devnull))
-        program = self._program
-        used = program is not None and (config.command is None or any("${program}" in item for item in config.command))
-        if used and not Path(str(program)).exists() and shutil.which(str(program)) is None:
-            raise NotFoundError(
-                f"program {program!r} is neither in {Path.cwd()} nor beside the sweep file; "
-                "start the agent in the directory that `program` is relative to"
-            )
-        if shutil.which(command[0]) is None:
-            raise CommandError(f"cannot start {command[0]!r}: no such program; correct `command` in the sweep file")
+        check_command(self._sweep.config, self._sweep.directory)
 
     def command(self, values: Mapping[str, Any], json_path: Path) -> list[str]:
         """The argument list of a run with these parameters."""
@@ -115,13 +104,6 @@ class ProcessLauncher:
     def close(self) -> None:
         self._server.close()
 
-    def _find_program(self) -> str | None:
-        """``program`` as it is where it exists, else the file of that name beside the sweep file."""
-        program, beside = self._sweep.config.program, self._sweep.directory
-        if program and beside and not Path(program).exists() and (Path(beside) / program).exists():
-            return str(Path(beside) / program)
-        return program
-
 
 @dataclass(frozen=True)
 class _StartedProcess:
@@ -137,8 +119,8 @@ class _StartedProcess:
             self.follower.close()
         return Ended(code, last_line(self.output) if code else "")
 
-    def terminate(self) -> None:
-        self.process.terminate()
+    def terminate(self, grace: float) -> None:
+        self.process.terminate(grace)
 
     def kill(self) -> None:
         self.process.kill()
@@ -158,7 +140,10 @@ class FunctionLauncher:
         self._function = function
 
     def check(self) -> None:
-        return
+        if not callable(self._function):
+            raise UsageError(
+                f"function must be callable, got {self._function!r}; pass the function itself: function=train"
+            )
 
     def start(self, handler: RunHandler, directory: Path, emit: Callable[[bytes], None] | None) -> Started:
         del directory, emit
@@ -181,15 +166,18 @@ class _StartedCall:
             return Ended(0)
         except KeyboardInterrupt:
             return Ended(130, interrupted=True)
-        except SystemExit as error:
-            return Ended(error.code if isinstance(error.code, int) else int(error.code is not None))
+        except SystemExit as error:  # as Python ends a script: a text is printed, and the exit code is then 1
+            if error.code is None or isinstance(error.code, int):
+                return Ended(error.code or 0)
+            print(error.code, file=sys.stderr)
+            return Ended(1, str(error.code))
         except Exception as error:  # a run that fails must not end the sweep, whatever it raised
             traceback.print_exc(file=sys.stderr)
             return Ended(1, f"{type(error).__name__}: {error}")
         return Ended(0)
 
-    def terminate(self) -> None:
-        return  # the next report raises
+    def terminate(self, grace: float) -> None:
+        del grace  # the next report raises
 
     def kill(self) -> None:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import threading
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ _WIDTH = 160
 
 
 class LineDisplay(Display):
-    """One line per event; what runs print goes through as it is.
+    """One line per event; what runs print goes through as it is, except bytes that are no UTF-8.
 
     Args:
         stream: Where the lines go.
@@ -28,6 +29,8 @@ class LineDisplay(Display):
         self._stream = stream
         self._sweep = sweep
         self._lock = threading.Lock()
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._within_line = False
         self._searched = [parameter.name for parameter in sweep.config.space.searched]
 
     def started(self, run: LiveRun) -> None:
@@ -37,8 +40,11 @@ class LineDisplay(Display):
     def output(self, run: LiveRun, text: bytes) -> None:
         del run
         with self._lock:
-            self._stream.write(text.decode(errors="replace"))
-            self._stream.flush()
+            decoded = self._decoder.decode(text)
+            if decoded:
+                self._stream.write(decoded)
+                self._stream.flush()
+                self._within_line = not decoded.endswith("\n")
 
     def ended(self, run: LiveRun, outcome: Outcome) -> None:
         self.say(describe_end(self._sweep, run, outcome))
@@ -49,7 +55,9 @@ class LineDisplay(Display):
     def say(self, text: str) -> None:
         """Print one line."""
         with self._lock:
-            print(plain(text), file=self._stream, flush=True)
+            begin = "\n" if self._within_line else ""
+            self._within_line = False
+            print(f"{begin}{plain(text)}", file=self._stream, flush=True)
 
 
 def describe_end(sweep: Sweep, run: LiveRun, outcome: Outcome) -> str:
@@ -58,7 +66,8 @@ def describe_end(sweep: Sweep, run: LiveRun, outcome: Outcome) -> str:
     metric = sweep.config.metric
     best = best_of(run.history, metric.goal) if metric else None
     if metric and best is not None:
-        parts.append(f"best {metric.name} {number(best)} in {len(run.history)} iterations")
+        iterations = "1 iteration" if len(run.history) == 1 else f"{len(run.history)} iterations"
+        parts.append(f"best {metric.name} {number(best)} in {iterations}")
     if outcome.reason:
         parts.append(outcome.reason)
     text = ": ".join([parts[0], "; ".join(parts[1:])]) if len(parts) > 1 else parts[0]

@@ -8,45 +8,23 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from lightsweep.agents.conclude import conclude
 from lightsweep.agents.events import Display
+from lightsweep.agents.guarded import GuardedDisplay
+from lightsweep.agents.hand import Hand
 from lightsweep.agents.handler import RunHandler
-from lightsweep.agents.launch import Ended, Launcher, Started
+from lightsweep.agents.keeper import Keeper
+from lightsweep.agents.launch import Ended, Launcher
 from lightsweep.agents.limits import FailureLimits
 from lightsweep.controller import Dealer, LiveRun, NothingToDo, Outcome, Reporter, Sweep, Writer
-from lightsweep.errors import CommandError, LightsweepError, StorageUnavailableError
+from lightsweep.errors import CommandError, InputError, LightsweepError, StorageUnavailableError
 
-__all__ = ["Agent", "Hand"]
+__all__ = ["Agent"]
 
-_POLL_SECONDS = 1.0
 _PAUSE_SECONDS = 1.0
 _LAST_RUNS_SECONDS = 0.2
-_HEARTBEATS_PER_LEASE = 4
-
-
-@dataclass(eq=False)
-class Hand:
-    """A run that the agent has in hand, with its process.
-
-    Attributes:
-        run: The run.
-        started: Its process, or the call of its function; ``None`` before it began.
-        killed: Why the agent ended it; empty while it did not.
-        outcome: ``killed``, or ``lost`` where another agent shall start it again.
-        kill_at: When to kill it, in seconds of the monotonic clock; ``None`` unless it was told to end.
-        ending: Whether its process ended, so that only the storage has to hear of it.
-    """
-
-    run: LiveRun
-    started: Started | None = None
-    killed: str = ""
-    outcome: str = "killed"
-    kill_at: float | None = None
-    ending: bool = False
 
 
 class Agent:
@@ -62,6 +40,14 @@ class Agent:
         max_consecutive_failed: See :class:`FailureLimits`.
         term_timeout: Seconds between SIGTERM and SIGKILL.
         show_output: Whether the display gets what runs print; only with one job.
+
+    Attributes:
+        name: Host, process and a random part: unique among the agents.
+        left: Why it left, in words; empty while it works.
+        gave_up: Whether it left because too many runs failed.
+        ended: Number of runs that ended by themselves, were stopped early or failed.
+        failed: Number of those that failed.
+        signalled: The signal that made it leave; 0 where none did.
     """
 
     def __init__(
@@ -78,26 +64,39 @@ class Agent:
         show_output: bool = False,
     ) -> None:
         self.sweep = sweep
-        self.display = display or Display()
+        self.display: Display = GuardedDisplay(display or Display())
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
         self.left = ""
         self.gave_up = False
+        self.ended = 0
         self.failed = 0
+        self.signalled = 0
         self._launcher = launcher
         self._directory = (directory or Path("lightsweep_runs")).absolute() / sweep.id
         self._count, self._jobs = count, jobs
         self._term_timeout = term_timeout
         self._show_output = show_output and jobs == 1
         self._limits = FailureLimits(max_consecutive_failed, time.monotonic())
-        self._writer = Writer(sweep.storage, self._outage)
-        self._dealer = Dealer(sweep, self.name)
-        self._reporter = Reporter(sweep, self._writer)
         self._lock = threading.Lock()
         self._begun = 0
         self._hands: list[Hand] = []
         self._leaving = threading.Event()
-        self._over = threading.Event()
+        self._abandon = threading.Event()
+        self._away = False
         self._error: BaseException | None = None
+        self._writer = Writer(sweep.storage, self._outage)
+        self._dealer = Dealer(sweep, self.name)
+        self._reporter = Reporter(sweep, self._writer)
+        self._keeper = Keeper(
+            sweep, self.display, hands=self.hands, leave=self.leave, end=self._end, failed=self._give_back
+        )
+
+    @property
+    def exit_code(self) -> int:
+        """0 where it did what it was asked to, 1 where it gave up or all of its runs failed, 128 + N after signal N."""
+        if self.signalled:
+            return 128 + self.signalled
+        return int(self.gave_up or 0 < self.ended == self.failed)
 
     # --- working
 
@@ -107,7 +106,7 @@ class Agent:
         Raises:
             LightsweepError: What made it impossible to go on.
         """
-        self._with_keeper(self._slot)
+        self._work(self._slot)
 
     def run_slots(self, wait: Callable[[threading.Thread], None]) -> None:
         """Work in ``jobs`` threads, while the calling thread, which gets the signals, waits for each by ``wait``."""
@@ -119,23 +118,34 @@ class Agent:
             for slot in slots:
                 wait(slot)
 
-        self._with_keeper(work)
+        self._work(work)
 
-    def _with_keeper(self, work: Callable[[], None]) -> None:
-        keeper = threading.Thread(target=self._keep, name="lightsweep-keeper", daemon=True)
+    def _work(self, work: Callable[[], None]) -> None:
         try:
             self._launcher.check()
-            keeper.start()
+            self._make_directory()
+            self._keeper.start()
             work()
         finally:
-            self._over.set()
-            if keeper.is_alive():
-                keeper.join()
+            self._keeper.close()
             self._launcher.close()
             self._writer.close()
             self.display.close()
         if self._error is not None:
             raise self._error
+        self.left = self.left or f"--count {self._count} reached"
+
+    def _make_directory(self) -> None:
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            problem = None if os.access(self._directory, os.W_OK | os.X_OK) else "no permission to write"
+        except OSError as error:
+            problem = error.strerror or str(error)
+        if problem:
+            raise InputError(
+                f"the directory of the runs, {self._directory}, cannot be used ({problem}); "
+                "start the agent in a directory that may be written to"
+            )
 
     def _slot(self) -> None:
         try:
@@ -147,14 +157,14 @@ class Agent:
                     self._serve(found)
         except KeyboardInterrupt:
             self.leave("interrupted")
-        except BaseException as error:  # kept, so that the main thread raises it
-            self._error = self._error or error
-            self.leave("an error")
+        except OSError as error:
+            self._fail(LightsweepError(f"the agent cannot go on: {error}"))
+        except BaseException as error:  # kept, so that the thread that called the agent raises it
+            self._fail(error)
 
     def _reserve(self) -> bool:
         with self._lock:
             if self._count is not None and self._begun >= self._count:
-                self.left = self.left or f"--count {self._count} reached"
                 return False
             self._begun += 1
             return True
@@ -167,9 +177,14 @@ class Agent:
         try:
             found = self._dealer.next_run()
         except StorageUnavailableError as error:
-            self.display.note(f"{error}; trying again")
+            if not self._away:
+                self._away = True
+                self.display.note(f"{error}; trying again every {_PAUSE_SECONDS:g} s")
             self._leaving.wait(_PAUSE_SECONDS)
             return None
+        if self._away:
+            self._away = False
+            self.display.note("the storage is back")
         if isinstance(found, LiveRun):
             return found
         self._idle(found)
@@ -186,39 +201,36 @@ class Agent:
         hand = Hand(run)
         with self._lock:
             self._hands.append(hand)
-        directory = self._directory / run.id
-        handler = RunHandler(self.sweep, run, self._reporter, directory)
         try:
-            outcome = self._outcome(hand, handler, directory)
+            outcome = self._outcome(hand)
             hand.ending = True
             self._finish(hand, outcome)
         except BaseException as error:
-            hand.ending = True
-            self._finish(hand, Outcome("lost", f"the agent failed: {error}"))
+            if not hand.ending:
+                hand.ending = True
+                self._finish(hand, Outcome("lost", f"the agent failed: {error}"))
             raise
         finally:
             with self._lock:
                 self._hands.remove(hand)
 
-    def _outcome(self, hand: Hand, handler: RunHandler, directory: Path) -> Outcome:
+    def _outcome(self, hand: Hand) -> Outcome:
         run = hand.run
+        directory = self._directory / run.id
         directory.mkdir(parents=True, exist_ok=True)
+        handler = RunHandler(self.sweep, run, self._reporter, directory)
         emit = (lambda text: self.display.output(run, text)) if self._show_output else None
         self.display.started(run)
         try:
             started = self._launcher.start(handler, directory, emit)
         except CommandError as error:
             return Outcome("failed", str(error))
-        with self._lock:
-            hand.started = started
-        if hand.killed:  # told to end before it began
-            started.terminate()
-        ended = started.wait()
-        return self._conclude(hand, handler, ended)
+        hand.begin(started)
+        return self._conclude(hand, handler, started.wait())
 
     def _conclude(self, hand: Hand, handler: RunHandler, ended: Ended) -> Outcome:
         if ended.interrupted:
-            self._mark(hand, "interrupted", "killed")
+            self._end(hand, "interrupted", "killed")
             self.leave("interrupted")
         outcome = conclude(
             self.sweep.config,
@@ -232,30 +244,39 @@ class Agent:
         return Outcome(hand.outcome, outcome.reason, outcome.unread) if outcome.state == "killed" else outcome
 
     def _finish(self, hand: Hand, outcome: Outcome) -> None:
-        told = False
-        while True:
-            try:
-                kept = self._reporter.finish(hand.run, outcome)
-                break
-            except StorageUnavailableError as error:
-                if not told:
-                    told = True
-                    self.display.note(f"{error}; the end of run {hand.run.id} waits to be recorded")
-                if self._over.wait(_PAUSE_SECONDS):
-                    return
+        kept = self._record(hand, outcome)
+        if kept is None:
+            self.display.note(f"the end of run {hand.run.id} was not recorded; an agent will start it again")
+            return
         if not kept:
             self.display.note(f"run {hand.run.id} was taken over by another agent")
             return
         self.display.ended(hand.run, outcome)
+        if outcome.state in {"killed", "lost"}:
+            return
         failed = outcome.state == "failed"
         with self._lock:
+            self.ended += 1
             self.failed += failed
-            if outcome.state in {"killed", "lost"}:
-                return
             why = self._limits.note(failed, time.monotonic())
         if why:
             self.gave_up = True
             self.leave(f"giving up: {why}; last: {outcome.reason}")
+
+    def _record(self, hand: Hand, outcome: Outcome) -> bool | None:
+        """Write the end of a run, however long the storage is away; ``None`` where the agent has to leave before."""
+        told = False
+        while True:
+            try:
+                if self._writer.flush(_PAUSE_SECONDS):
+                    return self._reporter.finish(hand.run, outcome)
+            except StorageUnavailableError as error:
+                if not told:
+                    told = True
+                    self.display.note(f"{error}; the end of run {hand.run.id} waits to be recorded")
+                self._abandon.wait(_PAUSE_SECONDS)
+            if self._abandon.is_set() or (hand.outcome == "lost" and hand.overdue()):
+                return None
 
     # --- leaving
 
@@ -269,13 +290,13 @@ class Agent:
         """Ask every run to end, and kill it ``term_timeout`` seconds later; start no more."""
         self.leave(reason)
         for hand in self.hands():
-            self._mark(hand, reason, outcome)
+            self._end(hand, reason, outcome)
 
     def kill(self) -> None:
-        """End every run now."""
+        """End every run now, and wait no longer for a storage that does not answer."""
+        self._abandon.set()
         for hand in self.hands():
-            if hand.started:
-                hand.started.kill()
+            hand.kill()
 
     def signal(self, number: int) -> None:
         """Pass a signal on to every run."""
@@ -288,56 +309,19 @@ class Agent:
         with self._lock:
             return list(self._hands)
 
-    def _mark(self, hand: Hand, reason: str, outcome: str) -> None:
-        if hand.killed:
-            return
-        hand.outcome, hand.killed = outcome, reason
-        hand.kill_at = time.monotonic() + self._term_timeout
-        self._reporter.stop(hand.run, reason)
-        if hand.started:
-            hand.started.terminate()
+    def _end(self, hand: Hand, reason: str, outcome: str) -> None:
+        if hand.end(reason, outcome, self._term_timeout):
+            self._reporter.stop(hand.run, reason)
 
-    # --- keeping
+    def _fail(self, error: BaseException) -> None:
+        self._error = self._error or error
+        self.leave("an error")
 
-    def _keep(self) -> None:
-        """Send signs of life, hear what the user asks of the sweep, kill what does not end, show the state."""
-        lease = self.sweep.config.options.lease
-        next_beat = time.monotonic() + lease / _HEARTBEATS_PER_LEASE
-        while not self._over.wait(min(_POLL_SECONDS, lease / _HEARTBEATS_PER_LEASE)):
-            now = time.monotonic()
-            try:
-                if now >= next_beat:
-                    self._beat()
-                    next_beat = now + lease / _HEARTBEATS_PER_LEASE
-                self._listen()
-            except StorageUnavailableError:
-                pass  # the writer says so; the next round tries again
-            except LightsweepError as error:
-                self.display.note(str(error))
-            for hand in self.hands():
-                if hand.started and hand.kill_at is not None and now >= hand.kill_at:
-                    hand.started.kill()
-            self.display.tick([hand.run for hand in self.hands()], self.sweep)
-
-    def _beat(self) -> None:
-        for hand in self.hands():
-            self.sweep.beat(hand.run.trial_id)
-
-    def _listen(self) -> None:
-        state = self.sweep.state
-        if state.name == "cancelled":
-            self.terminate("the sweep was cancelled")
-        elif state.name in {"stopped", "finished"}:
-            self.leave(f"the sweep is {state}")
-        for hand in self.hands():
-            if hand.ending:
-                continue
-            if hand.run.taken or self.sweep.lost(hand.run.id, hand.run.trial_id):
-                hand.run.taken = True
-                self._mark(hand, "another agent took the run over", "lost")
+    def _give_back(self, error: BaseException) -> None:
+        self._fail(error)
+        self.terminate("the agent failed", outcome="lost")
 
     def _outage(self, away: bool) -> None:
-        with suppress(LightsweepError):
-            self.display.note(
-                "the storage does not answer: training goes on, reports wait here" if away else "the storage is back"
-            )
+        self.display.note(
+            "the storage does not answer: training goes on, reports wait here" if away else "the storage is back"
+        )

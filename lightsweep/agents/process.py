@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -47,33 +48,59 @@ class RunProcess:
             except OSError as error:
                 raise CommandError(f"cannot start {command[0]!r}: {error.strerror or error}") from None
         self.pid = self._process.pid
+        self._lock = threading.Lock()
+        self._gone = False
+        self._deadline: float | None = None
+        self._killer: threading.Timer | None = None
 
     def wait(self) -> int:
         """Wait for the end; the exit code, negative for a signal. Then nothing of its group is left."""
         code = self._process.wait()
         self._sweep_up()
+        with self._lock:
+            # From here on the number may belong to another group.
+            self._gone = True
+            if self._killer is not None:
+                self._killer.cancel()
+        if self._killer is not None:
+            self._killer.join()
         return code
 
     def signal(self, number: int) -> None:
         """Send a signal to the whole group; nothing happens once it is gone."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
+        with self._lock:
+            if not self._gone:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, number)
 
-    def terminate(self) -> None:
-        """Ask the group to end."""
-        self.signal(signal.SIGTERM)
-        self.signal(signal.SIGCONT)  # a stopped process takes no SIGTERM
+    def terminate(self, grace: float) -> None:
+        """Ask the group to end, and kill it ``grace`` seconds later if it did not; only the first call counts."""
+        with self._lock:
+            if self._gone or self._killer is not None:
+                return
+            self._deadline = time.monotonic() + grace
+            self._killer = threading.Timer(grace, self.kill)
+            self._killer.name = "lightsweep-killer"
+            self._killer.daemon = True
+            self._killer.start()
+        self._ask()
 
     def kill(self) -> None:
         """End the group."""
         self.signal(signal.SIGKILL)
 
+    def _ask(self) -> None:
+        self.signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)  # a stopped process takes no SIGTERM
+
     def _sweep_up(self) -> None:
         """End what the run's main process left behind, such as data loader workers."""
         if not self._group_lives():
             return
-        self.terminate()
-        deadline = time.monotonic() + _LEFTOVER_SECONDS
+        deadline = self._deadline
+        if deadline is None:
+            self._ask()
+            deadline = time.monotonic() + _LEFTOVER_SECONDS
         while self._group_lives() and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
         self.kill()

@@ -13,14 +13,15 @@ from lightsweep.agents.pool import Agent
 __all__ = ["Interrupts"]
 
 _POLL_SECONDS = 0.1
-_FORWARDED = ("SIGUSR1", "SIGUSR2", "SIGHUP")
+_FORWARDED = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
 
 class Interrupts:
     """Counts signals in the handler, acts on them in the main thread's loop, where any lock may be taken.
 
     The first Ctrl-C waits for the running runs, the second terminates them, the third kills them. SIGTERM, by which a
-    scheduler takes the machine away, terminates them and leaves them for another agent to start again.
+    scheduler takes the machine away, terminates them and leaves them for another agent to start again; so does SIGHUP,
+    a terminal that closes, unless it is passed on or was ignored before (``nohup``).
 
     Args:
         agent: The agent.
@@ -32,17 +33,20 @@ class Interrupts:
         self._forward = forward
         self._pressed = 0
         self._acted = 0
-        self._terminated = False
+        self._told: int = 0
         self._to_forward: list[int] = []
 
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Handle the signals inside of the block; the handlers before are put back after it."""
-        names = ("SIGINT", "SIGTERM", *(_FORWARDED if self._forward else ()))
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if self._forward:
+            numbers += _FORWARDED
+        elif signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
         before = {}
         try:
-            for name in names:
-                number = getattr(signal, name)
+            for number in numbers:
                 before[number] = signal.signal(number, self._note)
             yield
         finally:
@@ -59,23 +63,25 @@ class Interrupts:
         del frame
         if number == signal.SIGINT:
             self._pressed += 1
-        elif number == signal.SIGTERM:
-            self._terminated = True
-        else:
+        elif self._forward and number in _FORWARDED:
             self._to_forward.append(number)
+        else:
+            self._told = number
 
     def _act(self) -> None:
         while self._to_forward:
             self._agent.signal(self._to_forward.pop(0))
-        if self._terminated:
-            self._terminated = False
-            self._agent.terminate("the agent was told to end (SIGTERM)", outcome="lost")
+        if self._told:
+            number, self._told = self._told, 0
+            self._agent.signalled = self._agent.signalled or number
+            self._agent.terminate(f"the agent was told to end ({signal.Signals(number).name})", outcome="lost")
         while self._acted < self._pressed:
             self._acted += 1
             self._step(self._acted)
 
     def _step(self, times: int) -> None:
         agent = self._agent
+        agent.signalled = agent.signalled or signal.SIGINT
         if times == 1:
             running = len(agent.hands())
             agent.leave("interrupted by Ctrl-C")

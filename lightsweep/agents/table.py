@@ -14,10 +14,13 @@ from rich.text import Text
 from lightsweep.agents.events import Display
 from lightsweep.agents.lines import describe_end, number, parameters, plain
 from lightsweep.controller import LiveRun, Outcome, Sweep, savings
+from lightsweep.controller.progress import ticket_limit
 from lightsweep.controller.runs import best_of
 
 __all__ = ["TableDisplay"]
 
+_STATES = ("running", "finished", "pruned", "failed", "killed")
+_LINES_BELOW = 6
 _STYLE = {"finished": "green", "pruned": "yellow", "failed": "red", "killed": "red", "lost": "red"}
 
 
@@ -35,8 +38,14 @@ class TableDisplay(Display):
         self._searched = [parameter.name for parameter in sweep.config.space.searched]
         self._lock = threading.Lock()
         self._partial = b""
+        self._shown: list[LiveRun] = []
         self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
         self._live.start()
+
+    def started(self, run: LiveRun) -> None:
+        with self._lock:
+            self._shown.append(run)
+        self._update()
 
     def output(self, run: LiveRun, text: bytes) -> None:
         del run
@@ -50,49 +59,74 @@ class TableDisplay(Display):
     def ended(self, run: LiveRun, outcome: Outcome) -> None:
         text = Text(plain(describe_end(self._sweep, run, outcome)), style=_STYLE.get(outcome.state, ""))
         with self._lock:
+            self._shown = [shown for shown in self._shown if shown is not run]
             self._live.console.print(text, soft_wrap=True)
+        self._update()
 
     def note(self, text: str) -> None:
         with self._lock:
             self._live.console.print(Text(plain(f"lightsweep: {text}"), style="bold"), soft_wrap=True)
 
     def tick(self, live: Sequence[LiveRun], sweep: Sweep) -> None:
-        shown = self.render(live, sweep)
+        del sweep
         with self._lock:
-            self._live.update(shown, refresh=True)
+            self._shown = list(live)
+        self._update()
 
     def close(self) -> None:
         with self._lock:
             self._live.stop()
 
+    def _update(self) -> None:
+        shown = self.render(self._shown, self._sweep)
+        with self._lock:
+            self._live.update(shown, refresh=True)
+
     def render(self, live: Sequence[LiveRun], sweep: Sweep) -> RenderableType:
-        """The table and the line below it."""
+        """The running runs, and below them where the sweep stands."""
         metric = sweep.config.metric
-        table = Table(box=None, pad_edge=False, expand=False)
-        for heading in ("run", "iterations", "last", "best"):
+        table = Table(box=None, pad_edge=False, expand=True, header_style="dim")
+        table.add_column("run", no_wrap=True)
+        table.add_column("state", no_wrap=True)
+        for heading in ("iterations", "last", "best"):
             table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("parameters", overflow="ellipsis", no_wrap=True, ratio=1)
-        for run in live:
+        room = max(1, self._console.height - _LINES_BELOW)
+        for run in live[:room]:
             best = best_of(run.history, metric.goal) if metric else None
             table.add_row(
                 run.id,
+                _state(run),
                 str(len(run.history)),
                 number(run.reports[-1]) if run.reports else "–",
                 number(best) if best is not None else "–",
                 Text(plain(parameters(run.values, self._searched))),
             )
-        return Group(table, Text(plain(self._footer(sweep))))
+        below = [Text(plain(line), style="bold", overflow="ellipsis", no_wrap=True) for line in self._footer(sweep)]
+        if len(live) > room:
+            below.insert(0, Text(f"and {len(live) - room} more running", style="dim"))
+        return Group(table, *below) if live else Group(*below)
 
-    def _footer(self, sweep: Sweep) -> str:
+    def _footer(self, sweep: Sweep) -> list[str]:
+        metric = sweep.config.metric
         with sweep.lock:
-            entries = list(sweep.book.entries.values())
-            states = Counter(entry.state for entry in entries)
-            counted = [(entry.state, len(entry.history)) for entry in entries]
+            runs = sweep.known_runs()
+            state = sweep.known_state()
             best = sweep.known_best()
-        parts = [
-            f"{states[name]} {name}" for name in ("running", "finished", "pruned", "failed", "killed") if states[name]
-        ]
-        text = f"sweep {sweep.id}: {', '.join(parts) or 'no runs yet'}"
-        if best is not None and sweep.config.metric is not None:
-            text += f"; best {sweep.config.metric.name} {number(best[1])} (run {best[0]})"
-        return f"{text}; {savings(counted, sweep.config.early_terminate)}"
+        limit, _ = ticket_limit(sweep.config)
+        counts = Counter(run.state for run in runs)
+        parts = ", ".join(f"{counts[name]} {name}" for name in _STATES if counts[name]) or "no runs yet"
+        lines = [f"sweep {sweep.id} {state}: {parts}{f' of {limit}' if limit is not None else ''}"]
+        if best is not None and metric is not None:
+            values = next((run.values for run in runs if run.id == best[0]), {})
+            lines.append(f"best {metric.name} {number(best[1])} (run {best[0]}): {parameters(values, self._searched)}")
+        if sweep.config.early_terminate is not None:
+            saved = savings(((run.state, run.iterations) for run in runs), sweep.config.early_terminate)
+            lines.append(str(saved))
+        return lines
+
+
+def _state(run: LiveRun) -> Text:
+    if run.stop_reason:
+        return Text("stopping", style="yellow")
+    return Text(f"attempt {run.attempt}" if run.attempt > 1 else "running", style="cyan")

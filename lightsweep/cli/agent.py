@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import typer
 
 from lightsweep.cli.options import Count, ForwardSignals, Jobs, MaxFailed, Storage, SweepId, TermTimeout
+
+if TYPE_CHECKING:
+    from lightsweep.controller import Sweep
 
 __all__ = ["agent", "work_on"]
 
@@ -21,10 +25,11 @@ def agent(
     storage: Storage = None,
 ) -> None:
     """Run a sweep's program with its parameters, again and again, until there is nothing left to do."""
+    from lightsweep.controller import Sweep
+
     raise typer.Exit(
         work_on(
-            sweep_id,
-            storage,
+            Sweep.load(sweep_id, storage=storage),
             count=count,
             jobs=jobs,
             max_consecutive_failed=max_failed,
@@ -35,8 +40,7 @@ def agent(
 
 
 def work_on(
-    sweep_id: str,
-    storage: str | None,
+    sweep: Sweep,
     *,
     count: int | None,
     jobs: int,
@@ -44,17 +48,12 @@ def work_on(
     forward_signals: bool,
     term_timeout: float,
 ) -> int:
-    """Run an agent with a display that fits the terminal; its exit code.
-
-    0 where the agent did what it was asked to, 1 where it gave up or every run of it failed.
-    """
+    """Run an agent with a display that fits the terminal; see :attr:`lightsweep.agents.Agent.exit_code`."""
     from rich.console import Console
 
     from lightsweep.agents import Display, LineDisplay, closing, work
     from lightsweep.agents.table import TableDisplay
-    from lightsweep.controller import Sweep
 
-    sweep = Sweep.load(sweep_id, storage=storage)
     console = Console()
     display: Display = TableDisplay(console, sweep) if console.is_terminal else LineDisplay(sys.stdout, sweep)
     worker = work(
@@ -67,4 +66,4 @@ def work_on(
         term_timeout=term_timeout,
     )
     print(closing(sweep, worker.left))
-    return 1 if worker.gave_up else 0
+    return worker.exit_code

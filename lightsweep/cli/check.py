@@ -6,8 +6,12 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lightsweep.cli.options import Config
+
+if TYPE_CHECKING:
+    from lightsweep.schema import SweepConfig
 
 __all__ = ["check"]
 
@@ -24,13 +28,11 @@ def check(config: Config) -> None:
     sys.stdout.flush()
 
 
-def _samples(config: object) -> str:
+def _samples(config: SweepConfig) -> str:
     from lightsweep.command import build_command
     from lightsweep.errors import CommandError
     from lightsweep.sampler import make_proposer
-    from lightsweep.schema import SweepConfig
 
-    assert isinstance(config, SweepConfig)
     proposer = make_proposer(config, config.options.seed or 0)
     lines = []
     for ticket in range(_SAMPLES):

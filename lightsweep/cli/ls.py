@@ -27,7 +27,7 @@ def ls(storage: Storage = None) -> None:
                 state.name,
                 sweep.config.method,
                 f"{sum(counts.values())} runs" if sum(counts.values()) != 1 else "1 run",
-                f"{metric.name} {number(best[1])}" if best and metric else "–",
+                plain(f"{metric.name} {number(best[1])}") if best and metric else "–",
                 sweep.created.astimezone().strftime("%Y-%m-%d %H:%M"),
                 plain(sweep.config.name or ""),
             ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
 
-import click
 import typer
 
 from lightsweep.cli.agent import agent
@@ -21,7 +22,10 @@ from lightsweep.cli.status import status
 from lightsweep.cli.sweep import sweep
 from lightsweep.errors import LightsweepError
 
-__all__ = ["app", "main"]
+__all__ = ["app", "describe", "main"]
+
+# What typer raises for a wrong command line is click's own class or a copy of it, depending on its version.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     name="lightsweep",
@@ -35,42 +39,71 @@ for command in (sweep, agent, run, check, schema, ls, status, best, export):
     app.command()(command)
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"lightsweep {version('lightsweep')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
-    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and exit.", is_eager=True, callback=_show_version
+    ),
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
 ) -> None:
-    if version:
-        from importlib.metadata import version as installed
-
-        print(f"lightsweep {installed('lightsweep')}")
-        raise typer.Exit
-    del debug  # main() looks for it
+    del version, debug  # main() takes it out of the arguments
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; its exit code: 0 done, 1 the work failed, 2 the input was wrong, 130 interrupted."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    """Run a command; its exit code: 0 done, 1 the work failed, 2 the input was wrong, 128 + N ended by signal N."""
     if sys.platform == "win32":
         print("lightsweep runs on Linux and macOS only", file=sys.stderr)
         return 2
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # Taken out here, so that it may stand behind the command too.
+    debug, given = "--debug" in given, [argument for argument in given if argument != "--debug"]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
     try:
-        code = app(arguments, prog_name="lightsweep", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)
-        return 130
-    except LightsweepError as error:
-        if "--debug" in arguments:
-            traceback.print_exc()
-        print("\n".join(f"error: {line}" for line in str(error).splitlines()), file=sys.stderr)
-        return error.exit_code
+        return _run(given)
     except BrokenPipeError:
         # The reader of a pipe, such as head, has left; what Python flushes at its end has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except Exception as error:  # the last place where a traceback can be kept from the user
+        if debug:
+            traceback.print_exc()
+        print("\n".join(f"error: {line}" for line in describe(error).splitlines()), file=sys.stderr)
+        return error.exit_code if isinstance(error, LightsweepError) else 1
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        code = app(arguments, prog_name="lightsweep", standalone_mode=False)
+    except _UsageError as error:
+        error.show()  # type: ignore[attr-defined]  # a method of typer's class, which has no public name
+        return 2
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    sys.stdout.flush()
     return code if isinstance(code, int) else 0
+
+
+def describe(error: Exception) -> str:
+    """An exception as one message, without control characters."""
+    text = str(error)
+    if isinstance(error, OSError):
+        text = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else text
+    elif not isinstance(error, LightsweepError):
+        text = (
+            f"{type(error).__name__}: {text}\nthis is a fault of lightsweep; run the command with --debug to see where"
+        )
+    lines = text.splitlines() or [type(error).__name__]
+    return "\n".join("".join(char if char.isprintable() else " " for char in line) for line in lines)

@@ -23,8 +23,7 @@ def run(
     """Create a sweep and work on it: `sweep` and `agent` in one."""
     raise typer.Exit(
         work_on(
-            create(config, storage),
-            storage,
+            create(config, storage, runnable=True),
             count=count,
             jobs=jobs,
             max_consecutive_failed=max_failed,

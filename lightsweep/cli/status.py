@@ -60,6 +60,7 @@ def run_document(run: SweepRun) -> dict[str, Any]:
         "started": run.started.isoformat() if run.started else None,
         "ended": run.ended.isoformat() if run.ended else None,
         "reason": run.reason,
+        "unread": list(run.unread),
     }
 
 

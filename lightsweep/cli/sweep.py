@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lightsweep.cli.options import Storage
+
+if TYPE_CHECKING:
+    from lightsweep.controller import Sweep
+    from lightsweep.schema import SweepConfig
 
 __all__ = ["create", "sweep"]
 
@@ -40,27 +44,33 @@ def sweep(
 _ACTIONS = ("stop", "pause", "resume", "cancel")
 
 
-def create(config: str, storage: str | None) -> str:
-    """Create the sweep, say what it will do, and return its id."""
+def create(config: str, storage: str | None, *, runnable: bool = False) -> Sweep:
+    """Create the sweep and say what it will do.
+
+    Args:
+        config: The sweep file.
+        storage: URL of the storage.
+        runnable: Whether a program that cannot be started is an error, before anything is written.
+    """
+    from lightsweep.agents.closing import storage_option
+    from lightsweep.agents.program import check_command
     from lightsweep.controller import Sweep
     from lightsweep.schema import SweepConfig
 
     loaded = SweepConfig.load(config)
     for warning in loaded.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    if runnable:
+        check_command(loaded, str(Path(config).resolve().parent))
     made = Sweep.create(loaded, storage=storage)
     print(made.id)
     sys.stdout.flush()
-    option = f" --storage {shlex.quote(str(made.storage))}" if storage else ""
-    print(f"{describe(loaded)}\nstart agents with: lightsweep agent {made.id}{option}", file=sys.stderr)
-    return made.id
+    print(f"{_describe(loaded)}\nstart agents with: lightsweep agent {made.id}{storage_option(made)}", file=sys.stderr)
+    return made
 
 
-def describe(config: object) -> str:
+def _describe(config: SweepConfig) -> str:
     """What is worth a line at creation: the grid's size, the bands, what ends the sweep."""
-    from lightsweep.schema import SweepConfig
-
-    assert isinstance(config, SweepConfig)
     size = config.space.size
     lines = [f"created a {config.method} sweep over {len(config.space.searched)} parameters"]
     if config.method == "grid":

@@ -1,0 +1,47 @@
+"""A display that can fail without harm: the terminal may close, the reader of a pipe may leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from lightsweep.agents.events import Display
+from lightsweep.controller import LiveRun, Outcome, Sweep
+
+__all__ = ["GuardedDisplay"]
+
+
+class GuardedDisplay(Display):
+    """Passes everything on to a display until that cannot write any more; from then on nothing is shown.
+
+    Training does not depend on somebody who watches it.
+
+    Args:
+        display: The display.
+    """
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+
+    def started(self, run: LiveRun) -> None:
+        self._tell(lambda: self._display.started(run))
+
+    def output(self, run: LiveRun, text: bytes) -> None:
+        self._tell(lambda: self._display.output(run, text))
+
+    def ended(self, run: LiveRun, outcome: Outcome) -> None:
+        self._tell(lambda: self._display.ended(run, outcome))
+
+    def note(self, text: str) -> None:
+        self._tell(lambda: self._display.note(text))
+
+    def tick(self, live: Sequence[LiveRun], sweep: Sweep) -> None:
+        self._tell(lambda: self._display.tick(live, sweep))
+
+    def close(self) -> None:
+        self._tell(self._display.close)
+
+    def _tell(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except (OSError, ValueError):  # ValueError: the stream was closed in this process
+            self._display = Display()

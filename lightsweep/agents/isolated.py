@@ -1,0 +1,103 @@
+"""A Python function for each run, in a fresh process."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+from lightsweep.agents.handler import RunHandler
+from lightsweep.agents.launch import Ended, Started
+from lightsweep.channel import ChannelServer
+from lightsweep.errors import RunPruned, UsageError
+
+__all__ = ["IsolatedLauncher"]
+
+
+class IsolatedLauncher:
+    """Calls a function for each run in a process of its own, so that memory does not pile up from run to run.
+
+    The process is spawned, not forked: it shares no CUDA context and no lock with this one.
+
+    Args:
+        function: Called without arguments; it must be possible to pickle it.
+
+    Raises:
+        UsageError: ``function`` cannot be pickled.
+    """
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        try:
+            pickle.dumps(function)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise UsageError(
+                f"{function!r} cannot be passed to another process ({error}); define it at the top of a module, "
+                "or leave out isolate"
+            ) from None
+        self._function = function
+        self._server = ChannelServer()
+
+    def check(self) -> None:
+        """Nothing can be wrong before the first run."""
+
+    def start(self, handler: RunHandler, directory: Path, emit: Callable[[bytes], None] | None) -> Started:
+        """Spawn the process."""
+        del directory, emit
+        run = handler.run
+        address = self._server.register(run.id, handler)
+        process = multiprocessing.get_context("spawn").Process(target=_work, args=(self._function, address))
+        process.start()
+        return _StartedProcess(process, lambda: self._server.unregister(run.id))
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._server.close()
+
+
+def _work(function: Callable[[], Any], address: Mapping[str, str]) -> None:
+    """What the process does: leave the group of the agent, find its channel, and call the function."""
+    os.setsid()
+    os.environ.update(address)
+    with suppress(RunPruned):
+        function()
+
+
+@dataclass(frozen=True)
+class _StartedProcess:
+    process: SpawnProcess
+    release: Callable[[], None]
+
+    def wait(self) -> Ended:
+        interrupted = False
+        try:
+            self.process.join()
+        except KeyboardInterrupt:
+            interrupted = True
+            self.terminate()
+            self.process.join()
+        self.release()
+        return Ended(self.process.exitcode or 0, interrupted=interrupted)
+
+    def terminate(self) -> None:
+        self.signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process and what it started; to it alone while it has no group of its own yet."""
+        pid = self.process.pid
+        if pid is None:
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            if os.getpgid(pid) == pid:
+                os.killpg(pid, number)
+            else:
+                os.kill(pid, number)
