@@ -71,8 +71,8 @@ class SweepCallback(_Callback):
     logged along with the metric of the sweep; NaN is reported as it is and ranks worst. ``trainer.validate`` and
     ``trainer.test`` report nothing.
 
-    With several processes only rank 0 speaks to the agent. Its verdict is broadcast, one broadcast for each report, so
-    that all ranks leave at the same point.
+    With several processes only rank 0 reports. The verdict is broadcast, one broadcast for each report, so that all
+    ranks leave at the same point.
 
     The config of the run is logged to the trainer's loggers as hyperparameters. Where neither ``default_root_dir`` nor
     a directory of their own is given, checkpoints and the default logger write below ``run.dir``.
@@ -130,13 +130,13 @@ class SweepCallback(_Callback):
             return
         if sum(isinstance(callback, SweepCallback) for callback in trainer.callbacks) > 1:
             raise UsageError("the trainer has two SweepCallbacks, so each validation would count twice: remove one")
-        self._begin(self._active_run() if trainer.is_global_zero else None)
+        self._begin(self._active_run(trainer))
         self._reporting = True
         if self._run is not None:
             _write_below(self._run.dir, trainer)
 
     def on_fit_start(self, trainer: Any, *_: Any) -> None:
-        if self._run is not None:
+        if self._run is not None and trainer.is_global_zero:
             for logger in trainer.loggers:
                 logger.log_hyperparams(_plain(self._run.config))
 
@@ -224,15 +224,19 @@ class SweepCallback(_Callback):
             return self._metric
         return self._run.metric
 
-    def _active_run(self) -> Run | None:
-        """The run to report to; ``None`` where no agent serves it."""
+    def _active_run(self, trainer: Any) -> Run | None:
+        """The run to report to; ``None`` where no agent serves it.
+
+        Every rank has it, so that each ends with one line when the run is stopped or the agent is gone.
+        """
         known = self._given if self._given is not None else lightsweep.run
         run = lightsweep.init() if known is None else known
         if run.active:
             return run
         if known is None:
             run.finish()
-        _say_inactive()
+        if trainer.is_global_zero:
+            _say_inactive()
         return None
 
 
