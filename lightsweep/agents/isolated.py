@@ -6,9 +6,10 @@ import multiprocessing
 import os
 import pickle
 import signal
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from lightsweep.channel import ChannelServer
 from lightsweep.errors import RunPruned, UsageError
 
 __all__ = ["IsolatedLauncher"]
+
+_INTERRUPTED_SECONDS = 30.0
 
 
 class IsolatedLauncher:
@@ -73,6 +76,7 @@ def _work(function: Callable[[], Any], address: Mapping[str, str]) -> None:
 class _StartedProcess:
     process: SpawnProcess
     release: Callable[[], None]
+    over: threading.Event = field(default_factory=threading.Event)
 
     def wait(self) -> Ended:
         interrupted = False
@@ -80,21 +84,28 @@ class _StartedProcess:
             self.process.join()
         except KeyboardInterrupt:
             interrupted = True
-            self.terminate()
+            self.terminate(_INTERRUPTED_SECONDS)
             self.process.join()
+        finally:
+            self.over.set()
         self.release()
         return Ended(self.process.exitcode or 0, interrupted=interrupted)
 
-    def terminate(self) -> None:
+    def terminate(self, grace: float) -> None:
         self.signal(signal.SIGTERM)
+        threading.Thread(target=self._kill_after, args=(grace,), name="lightsweep-killer", daemon=True).start()
 
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
 
+    def _kill_after(self, grace: float) -> None:
+        if not self.over.wait(grace):
+            self.kill()
+
     def signal(self, number: int) -> None:
         """Send a signal to the process and what it started; to it alone while it has no group of its own yet."""
         pid = self.process.pid
-        if pid is None:
+        if pid is None or self.over.is_set():
             return
         with suppress(ProcessLookupError, PermissionError):
             if os.getpgid(pid) == pid:
