@@ -48,7 +48,8 @@ def rooms_imported(path: Path) -> set[str]:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         for name in names:
             parts = name.split(".")
-            if parts[0] == "lightsweep" and len(parts) > 1:
+            # Names of the surface, such as lightsweep.Sweep, are no rooms: whoever uses them is a user.
+            if parts[0] == "lightsweep" and len(parts) > 1 and parts[1] in FLOORS | SIDES:
                 found.add(parts[1])
     return found
 

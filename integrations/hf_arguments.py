@@ -1,0 +1,198 @@
+"""``TrainingArguments`` from the config of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import sys
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lightsweep.integrations.hf_metrics import check_strategies, is_evaluated
+from transformers import TrainingArguments
+
+from lightsweep.errors import UsageError
+
+if TYPE_CHECKING:
+    from lightsweep.client import Run
+
+__all__ = ["ALIASES", "training_arguments"]
+
+ALIASES: Mapping[str, str] = {
+    "accumulate_grad_batches": "gradient_accumulation_steps",
+    "batch_size": "per_device_train_batch_size",
+    "beta1": "adam_beta1",
+    "beta2": "adam_beta2",
+    "clip_grad_norm": "max_grad_norm",
+    "epochs": "num_train_epochs",
+    "eval_batch_size": "per_device_eval_batch_size",
+    "evaluation_strategy": "eval_strategy",
+    "grad_accumulation_steps": "gradient_accumulation_steps",
+    "gradient_clip_val": "max_grad_norm",
+    "label_smoothing": "label_smoothing_factor",
+    "lr": "learning_rate",
+    "lr_scheduler": "lr_scheduler_type",
+    "max_epochs": "num_train_epochs",
+    "num_epochs": "num_train_epochs",
+    "scheduler": "lr_scheduler_type",
+    "steps": "max_steps",
+    "train_batch_size": "per_device_train_batch_size",
+    "val_batch_size": "per_device_eval_batch_size",
+    "wd": "weight_decay",
+}
+"""Names that sweeps use for fields of ``TrainingArguments``, where these have longer ones."""
+
+# How alike a name and a field must be for the one to be a misspelling of the other: "learnin_rate" is 0.96 like
+# "learning_rate", while "hidden_size" and other names of models stay below 0.8 for every field.
+_MISSPELT = 0.87
+
+_Arguments = TypeVar("_Arguments", bound=TrainingArguments)
+
+
+@typing.overload
+def training_arguments(run: Run, base: type[_Arguments] | _Arguments, **overrides: Any) -> _Arguments: ...
+
+
+@typing.overload
+def training_arguments(run: Run, base: Mapping[str, Any] | None = None, **overrides: Any) -> TrainingArguments: ...
+
+
+def training_arguments(run: Run, base: Any = None, **overrides: Any) -> Any:
+    """``TrainingArguments`` with the values of the run's config in their fields.
+
+    A parameter, nested ones by their last name, goes into the field of its name or the one that :data:`ALIASES` gives,
+    converted to the field's type. Parameters that are no field (dropout, hidden size) stay in ``run.config``; one line
+    on stderr lists them. ``output_dir`` is ``run.dir`` unless given. Where the metric of the sweep comes from an
+    evaluation and nothing says when to evaluate, that is after each epoch.
+
+    Args:
+        run: The run, from ``lightsweep.init()``.
+        base: What the config is laid over: arguments, a dict of fields, or a subclass of ``TrainingArguments`` such as
+            ``Seq2SeqTrainingArguments`` or ``trl.SFTConfig``.
+        overrides: Fields, laid over the config.
+
+    Raises:
+        UsageError: A parameter that looks like a misspelt field, two for one field, one that ``overrides`` gives as
+            well, or a value that the field's type does not take.
+        InputError: The arguments would never produce the metric of the sweep.
+    """
+    kind, fields = _base(base)
+    known = {field.name for field in dataclasses.fields(kind) if field.init}
+    hints = typing.get_type_hints(kind)
+    found: dict[str, str] = {}
+    others: list[str] = []
+    for name, value in _leaves(run.config):
+        field = _field(name, known)
+        if field is None:
+            others.append(name)
+            continue
+        if field in found:
+            raise UsageError(f"parameters {found[field]!r} and {name!r} both mean the field {field!r}; remove one")
+        if field in overrides:
+            raise UsageError(
+                f"training_arguments({field}={overrides[field]!r}) would hide the parameter {name!r} of the sweep; "
+                "remove one of them"
+            )
+        found[field] = name
+        fields[field] = _convert(name, field, value, hints[field])
+    if others and run.rank == 0:
+        print(f"lightsweep: not in {kind.__name__}, left in run.config: {', '.join(others)}", file=sys.stderr)
+    fields.update(overrides)
+    if not fields.get("output_dir") or (isinstance(base, TrainingArguments) and "output_dir" not in overrides):
+        fields["output_dir"] = str(run.dir)
+    if run.metric is not None and is_evaluated(run.metric, {}) and "eval_strategy" not in fields:
+        fields["eval_strategy"] = "epoch"
+    arguments = kind(**fields)
+    if run.metric is not None:
+        check_strategies(arguments, run.metric)
+    return arguments
+
+
+def _base(base: Any) -> tuple[type[TrainingArguments], dict[str, Any]]:
+    """The class of the arguments, and the fields to begin with."""
+    if base is None:
+        return TrainingArguments, {}
+    if isinstance(base, type) and issubclass(base, TrainingArguments):
+        return base, {}
+    if isinstance(base, TrainingArguments):
+        fields = (field for field in dataclasses.fields(base) if field.init)
+        # What is at its default is left out: some defaults are not accepted when given.
+        return type(base), {
+            field.name: value for field in fields if (value := getattr(base, field.name)) != _default(field)
+        }
+    if isinstance(base, Mapping):
+        return TrainingArguments, dict(base)
+    raise UsageError(f"training_arguments(base=...) is TrainingArguments, a subclass or a dict, not {base!r}")
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+
+
+def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name in config:
+        value = config[name]
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _field(name: str, known: set[str]) -> str | None:
+    """The field that a parameter goes into; ``None`` for a parameter that is none."""
+    last = name.rpartition(".")[2]
+    if last in known:
+        return last
+    alias = ALIASES.get(last)
+    if alias in known:
+        return alias
+    likely = difflib.get_close_matches(last, [*known, *ALIASES], n=1, cutoff=_MISSPELT)
+    if likely:
+        raise UsageError(
+            f"parameter {name!r} is no field of the training arguments, but resembles {likely[0]!r}: correct the "
+            "sweep file, or rename the parameter if it means something else"
+        )
+    return None
+
+
+def _convert(name: str, field: str, value: Any, hint: Any) -> Any:
+    """``value`` in the type of the field; fields of several types take it as it is, unless it is a number in text."""
+    choices = [choice for choice in _choices(hint) if choice is not type(None)]
+    if value is None or not choices:
+        return value
+    kind = choices[0] if len(choices) == 1 else None
+    try:
+        if kind is bool:
+            return _as_bool(value)
+        if kind is int and not isinstance(value, bool):
+            number = float(value)
+            if number != int(number):
+                raise ValueError(value)
+            return int(number)
+        if kind is float and not isinstance(value, bool):
+            return float(value)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    else:
+        if kind not in (int, float):
+            return value
+    assert kind is not None
+    raise UsageError(f"parameter {name!r}: the field {field!r} takes {kind.__name__}, not {value!r}")
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return typing.get_args(hint)
+    return (hint,)
+
+
+def _as_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in {"true", "false"}:
+        return value.lower() == "true"
+    if value in (0, 1):
+        return bool(value)
+    raise ValueError(value)

@@ -1,0 +1,203 @@
+"""The callback that makes a Hugging Face Trainer part of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from lightsweep.integrations.current import active_run
+from lightsweep.integrations.distributed import Reply, ask, broadcast
+from lightsweep.integrations.hf_metrics import candidates, check_strategies, is_evaluated
+from transformers import TrainerCallback
+
+from lightsweep.errors import InputError, RunPruned, UsageError, closest
+
+if TYPE_CHECKING:
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+
+    from lightsweep.client import Run
+
+__all__ = ["MetricMissingError", "SweepCallback"]
+
+
+class MetricMissingError(InputError):
+    """The trainer does not log the metric of the sweep; the message lists what it does log."""
+
+
+class SweepCallback(TrainerCallback):
+    """Reports each evaluation to the sweep and leaves the training loop when the run falls behind.
+
+    Every evaluation of ``train()`` after its first step is a report and counts as one iteration; a metric of the
+    training loop, such as ``train/loss``, is reported each time it is logged. Names in the way of W&B mean Hugging
+    Face's: ``eval/loss`` its ``eval_loss``, ``train/loss`` its ``loss``. ``trainer.evaluate()`` outside of ``train()``
+    reports nothing.
+
+    With several processes only rank 0 speaks to the agent. Its verdict is broadcast, one broadcast for each report, so
+    that all ranks leave at the same point.
+
+    Without an agent the trainer trains as if the callback were not there, and one line on stderr says so.
+
+    Args:
+        run: The run to report to; by default the current one, which is begun here if the script has not done so.
+        metric: The name under which the trainer logs the metric of the sweep, where that is not the sweep's own name
+            for it.
+        on_prune: ``"raise"``: ``train()`` raises `RunPruned`. ``"stop"``: the trainer is asked to stop training, saves
+            and evaluates as at any end, and ``train()`` returns.
+
+    Raises:
+        UsageError: ``on_prune`` is something else.
+
+    ``train()`` raises:
+        RunPruned: The verdict, on every rank.
+        InputError: The arguments never evaluate or log the metric (before the first step), or an evaluation came
+            without it (`MetricMissingError`).
+        UsageError: The trainer has two of these callbacks.
+        AgentLostError: The agent is gone.
+    """
+
+    # The trainer state that is in training -> the callback that reports for it, to find a second one.
+    _reporting_for: dict[int, SweepCallback] = {}  # noqa: RUF012 - shared on purpose
+
+    def __init__(
+        self,
+        run: Run | None = None,
+        metric: str | None = None,
+        on_prune: Literal["raise", "stop"] = "raise",
+    ) -> None:
+        if on_prune not in ("raise", "stop"):
+            hint = closest(str(on_prune), ["raise", "stop"])
+            raise UsageError(f"SweepCallback(on_prune=...) is 'raise' or 'stop', not {on_prune!r}{hint}")
+        self._given = run
+        self._given_metric = metric
+        self._on_prune = on_prune
+        self._end()
+
+    def _end(self) -> None:
+        self._run: Run | None = None
+        self._metric: str | None = None
+        self._state: TrainerState | None = None
+        self._training = False
+        self._pruned = False
+        self._seen: set[str] = set()
+        self._reported_at: int | None = None
+        self._missed = False
+
+    # The hooks, in the order in which train() calls them.
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Begin to report, if an agent serves the run."""
+        del control, kwargs
+        other = self._reporting_for.get(id(state))
+        if other is not None and other is not self and other._state is state:
+            raise UsageError("the trainer has two SweepCallbacks, so each evaluation would count twice: remove one")
+        self._end()
+        run = active_run(self._given)
+        if run is None:
+            return
+        self._run, self._state, self._training = run, state, True
+        self._reporting_for[id(state)] = self
+        self._metric = self._given_metric or run.metric
+        if self._metric is not None:
+            check_strategies(args, self._metric)
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Miss the metric, now that every dataset of the evaluation before had its turn."""
+        del args, state, control, kwargs
+        if self._missed:
+            self._miss()
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Report a metric of the training loop."""
+        del args, kwargs
+        self._seen |= set(logs or ())
+        # An evaluation is logged too, before on_evaluate.
+        if logs and self._metric is not None and not is_evaluated(self._metric, logs) and self._in(logs):
+            self._report(logs, state, control)
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Report an evaluation; the one before the first step is a sanity check and no report."""
+        del args, kwargs
+        if not self._training or state.global_step == 0 or not metrics:
+            return
+        self._seen |= set(metrics)
+        if self._metric is None or self._in(metrics):
+            self._missed = False
+            self._report(metrics, state, control)
+        elif self._reported_at != state.global_step:
+            # One of several datasets may still bring it; compute_metrics may have named it without eval_.
+            self._missed |= is_evaluated(self._metric, {}) or f"eval_{self._metric}" in metrics
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """End to report; miss a metric that never came."""
+        del args, control, kwargs
+        if self._missed or (self._training and self._metric is not None and self._reported_at is None):
+            self._miss()
+        self._stop_reporting(state)
+
+    # Deciding and acting.
+
+    def _in(self, metrics: Mapping[str, Any]) -> bool:
+        return self._metric is not None and any(name in metrics for name in candidates(self._metric))
+
+    def _miss(self) -> None:
+        name, seen = self._metric or "", sorted(self._seen)
+        self._stop_reporting(self._state)
+        raise MetricMissingError(
+            f"the trainer has not logged the metric {name!r}{closest(name.replace('/', '_'), seen)}; it has logged "
+            f"{', '.join(map(repr, seen)) or 'nothing'}. Return it from compute_metrics, or name another one in "
+            "SweepCallback(metric=...)"
+        )
+
+    def _stop_reporting(self, state: TrainerState | None) -> None:
+        self._training = self._missed = False
+        self._reporting_for.pop(id(state), None)
+
+    def _report(self, metrics: Mapping[str, Any], state: TrainerState, control: TrainerControl) -> None:
+        """One report, and one broadcast of what came of it; every rank calls this at the same point."""
+        if not self._training or self._pruned:
+            return
+        self._reported_at = state.global_step
+        reply = Reply()
+        if state.is_world_process_zero:
+            reply = ask(lambda: self._ask(metrics, state.global_step))
+        reply = broadcast(reply)
+        if reply.error is not None:
+            self._stop_reporting(state)
+            raise reply.error
+        if not reply.stop:
+            return
+        self._pruned = True
+        if self._on_prune == "raise":
+            self._stop_reporting(state)
+            raise RunPruned(reply.reason)
+        control.should_training_stop = True
+
+    def _ask(self, metrics: Mapping[str, Any], step: int) -> Reply:
+        assert self._run is not None
+        numbers = {name: float(value) for name, value in metrics.items() if isinstance(value, (int, float))}
+        if self._metric is not None and self._run.metric is not None:
+            found = next((name for name in candidates(self._metric) if name in numbers), None)
+            if found is not None:
+                numbers[self._run.metric] = numbers[found]
+        decision = self._run.report(numbers, step=step)
+        return Reply(stop=decision.stop, reason=decision.reason)
