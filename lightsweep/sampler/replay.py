@@ -45,9 +45,7 @@ class Generations:
     def trials(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """The completed ones of ``trials`` with attributes; goes on from the last call where those only grew."""
         completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-        if len(completed) < len(self._told) or any(
-            told is not trial for told, trial in zip(self._told, completed, strict=False)
-        ):
+        if completed[: len(self._told)] != self._told:
             self._begin()
         with quiet():
             for trial in completed[len(self._told) :]:

@@ -41,8 +41,21 @@ def nothing():
     return 3
 
 
+def divided(number):
+    return number / 0
+
+
 def broken():
-    return 1 / 0
+    return divided(1)
+
+
+class Quarter(optuna.samplers.RandomSampler):
+    def sample_independent(self, study, trial, name, distribution):
+        return 0.25
+
+
+def line(trial):
+    trial.suggest_float("x", 0.0, 1.0)
 """
 
 Propose = Callable[..., Proposer]
@@ -92,6 +105,11 @@ def test_a_space_by_run_has_the_parameters_of_each_run(proposer: Propose, optimi
     assert {one.values["kind"] for one in runs} == {"deep", "wide"}
     late, early = runs[20:], runs[:10]
     assert sum(quadratic(one.values) for one in late) / 20 < sum(quadratic(one.values) for one in early) / 10
+
+
+def test_a_space_by_run_asks_the_optimizer_after_the_first_tickets(proposer: Propose) -> None:
+    runs = play(proposer({}, search_space="line", optimizer="Quarter"), 13, lambda values: float(values["x"]))
+    assert [one.values["x"] == 0.25 for one in runs] == [False] * 10 + [True] * 3
 
 
 def test_a_space_by_run_passes_over_runs_that_do_not_fit(proposer: Propose) -> None:
