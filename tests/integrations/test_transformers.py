@@ -1,0 +1,252 @@
+"""Real Hugging Face Trainers on a tiny model, with an agent whose answers are scripted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from scripted import ScriptedHandler
+from torch import nn
+from torch.utils.data import Dataset
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+import lightsweep
+from lightsweep import client
+from lightsweep.errors import InputError, LightsweepError, RunPruned, UsageError
+from lightsweep.integrations.transformers import MetricMissingError, SweepCallback
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*pin_memory.*")
+
+
+class Line(Dataset[dict[str, torch.Tensor]]):
+    """Eight points of a line."""
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        x = torch.tensor([float(index)])
+        return {"x": x, "labels": 2 * x}
+
+
+class Model(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(1, 1)
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        predicted = self.layer(x)
+        return {"loss": nn.functional.mse_loss(predicted, labels), "logits": predicted}
+
+
+MakeTrainer = Callable[..., Trainer]
+
+
+@pytest.fixture
+def make_trainer(tmp_path: Path) -> MakeTrainer:
+    def make(
+        *callbacks: TrainerCallback, datasets: Any = None, compute_metrics: Any = None, **arguments: Any
+    ) -> Trainer:
+        fields: dict[str, Any] = {
+            "output_dir": str(tmp_path / "out"),
+            "num_train_epochs": 5,
+            "per_device_train_batch_size": 4,
+            "eval_strategy": "epoch",
+            "logging_strategy": "epoch",
+            "save_strategy": "no",
+            "report_to": "none",
+            "disable_tqdm": True,
+            "use_cpu": True,
+            "learning_rate": 1e-3,
+        }
+        return Trainer(
+            model=Model(),
+            args=TrainingArguments(**{**fields, **arguments}),
+            train_dataset=Line(),
+            eval_dataset=datasets or Line(),
+            compute_metrics=compute_metrics,
+            callbacks=list(callbacks),
+        )
+
+    return make
+
+
+def reported(handler: ScriptedHandler, metric: str) -> list[float]:
+    return [log["metrics"][metric] for log in handler.logs if metric in log["metrics"]]
+
+
+@pytest.mark.parametrize("metric", ["eval_loss", "eval/loss"])
+def test_each_evaluation_is_reported_under_the_name_of_the_sweep(make_trainer: MakeTrainer, metric: str) -> None:
+    handler = ScriptedHandler(metric=metric)
+    with client.serving(handler), lightsweep.init():
+        trainer = make_trainer(SweepCallback())
+        trainer.train()
+    losses = [log["eval_loss"] for log in trainer.state.log_history if "eval_loss" in log]
+    assert len(losses) == 5
+    assert reported(handler, metric) == losses
+    assert [log["step"] for log in handler.logs] == [2, 4, 6, 8, 10]
+    assert handler.finishes[0]["state"] == "finished"
+
+
+@pytest.mark.parametrize("metric", ["loss", "train/loss"])
+def test_a_metric_of_the_training_loop_is_reported_when_it_is_logged(make_trainer: MakeTrainer, metric: str) -> None:
+    handler = ScriptedHandler(metric=metric)
+    with client.serving(handler), lightsweep.init():
+        trainer = make_trainer(SweepCallback(), eval_strategy="no")
+        trainer.train()
+    losses = [log["loss"] for log in trainer.state.log_history if "loss" in log]
+    assert len(losses) == 5
+    assert reported(handler, metric) == losses
+
+
+def test_the_verdict_is_raised_inside_of_train(make_trainer: MakeTrainer) -> None:
+    handler = ScriptedHandler(metric="eval_loss", stop_at=2)
+    with client.serving(handler), lightsweep.init():
+        trainer = make_trainer(SweepCallback())
+        with pytest.raises(RunPruned, match="band 3"):
+            trainer.train()
+        assert trainer.state.global_step == 4
+        trainer.evaluate()  # reports nothing, and does not raise again
+    assert len(handler.logs) == 2
+
+
+def test_stop_ends_through_the_trainers_own_flag(make_trainer: MakeTrainer) -> None:
+    handler = ScriptedHandler(metric="eval_loss", stop_at=2)
+    with client.serving(handler), lightsweep.init():
+        trainer = make_trainer(SweepCallback(on_prune="stop"))
+        trainer.train()
+        assert trainer.state.global_step == 4
+    assert len(handler.logs) == 2
+    assert handler.finishes[0]["state"] == "pruned"
+
+
+def test_an_evaluation_outside_of_training_reports_nothing(make_trainer: MakeTrainer) -> None:
+    handler = ScriptedHandler(metric="eval_loss")
+    with client.serving(handler), lightsweep.init():
+        trainer = make_trainer(SweepCallback(), eval_on_start=True)
+        trainer.evaluate()
+        assert not handler.logs
+        trainer.train()
+        assert len(handler.logs) == 5
+        trainer.evaluate()
+        assert len(handler.logs) == 5
+
+
+def test_a_trainer_may_be_used_for_two_trainings(make_trainer: MakeTrainer) -> None:
+    handler = ScriptedHandler(metric="eval_loss")
+    with client.serving(handler), lightsweep.init():
+        trainer = make_trainer(SweepCallback())
+        trainer.train()
+        trainer.train()
+    assert len(handler.logs) == 10
+
+
+def test_a_missing_metric_is_an_error_at_the_first_evaluation(make_trainer: MakeTrainer) -> None:
+    handler = ScriptedHandler(metric="eval/accuracy")
+    with client.serving(handler), pytest.raises(MetricMissingError, match=r"'eval/accuracy'.*'eval_loss'"):
+        with lightsweep.init():
+            trainer = make_trainer(SweepCallback())
+            trainer.train()
+    assert trainer.state.global_step == 2
+    assert "eval_loss" in handler.finishes[0]["error"]
+
+
+def test_a_metric_without_its_prefix_is_an_error_that_names_it(make_trainer: MakeTrainer) -> None:
+    handler = ScriptedHandler(metric="accuracy")
+    with client.serving(handler), pytest.raises(MetricMissingError, match="did you mean 'eval_accuracy'"):
+        with lightsweep.init():
+            make_trainer(SweepCallback(), compute_metrics=lambda _: {"accuracy": 0.5}).train()
+
+
+def test_a_metric_that_never_comes_is_an_error_at_the_end(make_trainer: MakeTrainer) -> None:
+    handler = ScriptedHandler(metric="perplexity")
+    with client.serving(handler), pytest.raises(MetricMissingError, match=r"'perplexity'.*'loss'"):
+        with lightsweep.init():
+            make_trainer(SweepCallback(), eval_strategy="no").train()
+
+
+def test_with_several_datasets_the_one_with_the_metric_counts(make_trainer: MakeTrainer) -> None:
+    handler = ScriptedHandler(metric="eval_b_loss")
+    with client.serving(handler), lightsweep.init():
+        make_trainer(SweepCallback(), datasets={"a": Line(), "b": Line(), "c": Line()}).train()
+    assert len(reported(handler, "eval_b_loss")) == 5
+
+
+def test_another_name_of_the_metric(make_trainer: MakeTrainer) -> None:
+    handler = ScriptedHandler(metric="score")
+    with client.serving(handler), lightsweep.init():
+        make_trainer(SweepCallback(metric="eval_loss")).train()
+    assert len(reported(handler, "score")) == 5
+
+
+@pytest.mark.parametrize(
+    ("metric", "arguments", "words"),
+    [
+        ("eval/loss", {"eval_strategy": "no"}, "eval_strategy='epoch'"),
+        ("train/loss", {"logging_strategy": "no", "eval_strategy": "no"}, "logging_strategy='epoch'"),
+        ("eval_loss", {"eval_strategy": "steps", "eval_steps": 50, "max_steps": 9}, "eval_steps to 9 or less"),
+    ],
+)
+def test_arguments_that_never_give_the_metric_are_an_error_before_training(
+    make_trainer: MakeTrainer, metric: str, arguments: dict[str, Any], words: str
+) -> None:
+    handler = ScriptedHandler(metric=metric)
+    with client.serving(handler), pytest.raises(InputError, match=words), lightsweep.init():
+        trainer = make_trainer(SweepCallback(), **arguments)
+        trainer.train()
+    assert trainer.state.global_step == 0
+
+
+def test_two_callbacks_are_an_error(make_trainer: MakeTrainer) -> None:
+    handler = ScriptedHandler(metric="eval_loss")
+    with client.serving(handler), pytest.raises(UsageError, match="two SweepCallbacks"), lightsweep.init():
+        make_trainer(SweepCallback(), SweepCallback()).train()
+    assert not handler.logs
+
+
+def test_nan_is_reported_as_it_is(make_trainer: MakeTrainer) -> None:
+    handler = ScriptedHandler(metric="eval_score")
+    with client.serving(handler), lightsweep.init():
+        make_trainer(SweepCallback(), compute_metrics=lambda _: {"score": math.nan}).train()
+    assert len(handler.logs) == 5
+    assert all(math.isnan(value) for value in reported(handler, "eval_score"))
+
+
+def test_an_error_of_a_user_callback_fails_the_run(make_trainer: MakeTrainer) -> None:
+    class Broken(TrainerCallback):  # type: ignore[misc, unused-ignore]
+        def on_epoch_end(self, *_: Any, **__: Any) -> None:
+            raise ValueError("broken")
+
+    handler = ScriptedHandler(metric="eval_loss")
+    with client.serving(handler), pytest.raises(ValueError, match="broken"), lightsweep.init():
+        make_trainer(SweepCallback(), Broken()).train()
+    assert handler.finishes[0]["state"] == "failed"
+
+
+def test_without_an_agent_it_trains_as_if_it_were_not_there(
+    make_trainer: MakeTrainer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    trainer = make_trainer(SweepCallback(), eval_strategy="no")
+    trainer.train()
+    assert trainer.state.global_step == 10
+    assert lightsweep.run is None or not lightsweep.run.active
+    del capsys
+
+
+def test_a_wrong_on_prune_is_an_error() -> None:
+    with pytest.raises(UsageError, match="did you mean 'stop'"):
+        SweepCallback(on_prune="stopp")  # type: ignore[arg-type]
+
+
+def test_an_agent_that_is_gone_ends_training(make_trainer: MakeTrainer) -> None:
+    class Gone(ScriptedHandler):
+        def log(self, message: Any) -> dict[str, Any]:
+            raise LightsweepError("gone")
+
+    with client.serving(Gone(metric="eval_loss")), pytest.raises(LightsweepError, match="gone"), lightsweep.init():
+        make_trainer(SweepCallback()).train()
