@@ -137,6 +137,6 @@ def test_cma_es_tells_its_generations_alike_in_every_agent() -> None:
     known = play(asked, 30, quadratic)
     assert make_proposer(config, 1).propose(30, known) == asked.propose(30, known)
     # A run that ends late stands before others that were told already.
-    late = [run(place, one.values, quadratic(one.values)) for place, one in enumerate(known) if place != 15]
-    asked.propose(30, late)
-    assert asked.propose(30, known) == make_proposer(config, 1).propose(30, known)
+    late = make_proposer(config, 1)
+    late.propose(30, [one for one in known if one.ticket != 15])
+    assert late.propose(30, known) == asked.propose(30, known)
