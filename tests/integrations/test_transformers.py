@@ -147,26 +147,31 @@ def test_a_trainer_may_be_used_for_two_trainings(make_trainer: MakeTrainer) -> N
 
 def test_a_missing_metric_is_an_error_at_the_first_evaluation(make_trainer: MakeTrainer) -> None:
     handler = ScriptedHandler(metric="eval/accuracy")
-    with client.serving(handler), pytest.raises(MetricMissingError, match=r"'eval/accuracy'.*'eval_loss'"):
-        with lightsweep.init():
-            trainer = make_trainer(SweepCallback())
-            trainer.train()
+    with (
+        client.serving(handler),
+        pytest.raises(MetricMissingError, match=r"'eval/accuracy'.*'eval_loss'"),
+        lightsweep.init(),
+    ):
+        trainer = make_trainer(SweepCallback())
+        trainer.train()
     assert trainer.state.global_step == 2
     assert "eval_loss" in handler.finishes[0]["error"]
 
 
 def test_a_metric_without_its_prefix_is_an_error_that_names_it(make_trainer: MakeTrainer) -> None:
     handler = ScriptedHandler(metric="accuracy")
-    with client.serving(handler), pytest.raises(MetricMissingError, match="did you mean 'eval_accuracy'"):
-        with lightsweep.init():
-            make_trainer(SweepCallback(), compute_metrics=lambda _: {"accuracy": 0.5}).train()
+    with (
+        client.serving(handler),
+        pytest.raises(MetricMissingError, match="did you mean 'eval_accuracy'"),
+        lightsweep.init(),
+    ):
+        make_trainer(SweepCallback(), compute_metrics=lambda _: {"accuracy": 0.5}).train()
 
 
 def test_a_metric_that_never_comes_is_an_error_at_the_end(make_trainer: MakeTrainer) -> None:
     handler = ScriptedHandler(metric="perplexity")
-    with client.serving(handler), pytest.raises(MetricMissingError, match=r"'perplexity'.*'loss'"):
-        with lightsweep.init():
-            make_trainer(SweepCallback(), eval_strategy="no").train()
+    with client.serving(handler), pytest.raises(MetricMissingError, match=r"'perplexity'.*'loss'"), lightsweep.init():
+        make_trainer(SweepCallback(), eval_strategy="no").train()
 
 
 def test_with_several_datasets_the_one_with_the_metric_counts(make_trainer: MakeTrainer) -> None:
