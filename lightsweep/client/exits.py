@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 import sys
 from types import TracebackType
 
@@ -20,17 +19,15 @@ def guard(run: Run) -> None:
     else goes to the hook that was there before.
     """
     before = sys.excepthook
-    pid = os.getpid()
 
     def at_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if os.getpid() == pid:
-            run.close(error)
-            if isinstance(error, RunPruned):
-                print(f"lightsweep: run {run.id} stopped early: {error.reason}", file=sys.stderr)
-                raise SystemExit(0)
-            if isinstance(error, AgentLostError):
-                print(f"lightsweep: {error}", file=sys.stderr)
-                return
+        run.close(error)
+        if isinstance(error, RunPruned):
+            print(f"lightsweep: run {run.id} stopped early: {error.reason}", file=sys.stderr)
+            raise SystemExit(0)
+        if isinstance(error, AgentLostError):
+            print(f"lightsweep: {error}", file=sys.stderr)
+            return
         before(kind, error, trace)
 
     def at_exit() -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from lightsweep.client.links import Link
 from lightsweep.client.metrics import numbers, whole_step
+from lightsweep.client.ranks import rank as current_rank
 from lightsweep.client.settings import Reads, RunConfig
 from lightsweep.errors import AgentLostError, LightsweepError, RunPruned, UsageError
 
@@ -44,7 +45,6 @@ class Run:
         early_terminate: Whether the sweep may stop the run.
         smoke: Whether this is a trial of the script rather than a run that counts.
         iterations: How often the sweep's metric was logged with a finite number, as the agent counts; 0 in a plain run.
-        rank: The process's rank; from any but rank 0 nothing is recorded.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Run:
         self._stopped: Decision | None = None
         self._ended = False
         self._at_end: list[Callable[[], None]] = []
-        self.rank = rank
+        self._rank = rank
         self.id: str = str(answer.get("id") or stamp)
         self.name: str = str(answer.get("name") or self.id)
         self.sweep_id: str | None = answer.get("sweep")
@@ -89,6 +89,14 @@ class Run:
     def ended(self) -> bool:
         """Whether the run is over."""
         return self._ended
+
+    @property
+    def rank(self) -> int:
+        """The process's rank, also where it became one of several only after ``init()``.
+
+        Of any but rank 0 nothing is recorded, except that it failed.
+        """
+        return self._rank or current_rank()
 
     @property
     def dir(self) -> Path:

@@ -11,9 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # where scripted.py lies, which other suites use too
 
-from scripted import ScriptedHandler
-
 from lightsweep.channel import ChannelServer, Handler
+from scripted import ScriptedHandler
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scripted import ScriptedHandler
 
 from lightsweep.channel import ChannelServer
+from scripted import ScriptedHandler
 
 AGENT = """
 import json, sys, time

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import overlay
 
 from lightsweep.client.defaults import as_json, as_mapping, merged
 from lightsweep.errors import UsageError
+from scripted import overlay
 
 
 @dataclass

@@ -10,13 +10,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from scripted import ScriptedHandler
 
 import lightsweep
 from lightsweep.client import rank, serving
 from lightsweep.client.current import ConfigProxy, current_run
 from lightsweep.client.initialise import WANDB_KEYWORDS
 from lightsweep.errors import LightsweepError, RunPruned, UsageError
+from scripted import ScriptedHandler
 
 
 @pytest.fixture(autouse=True)

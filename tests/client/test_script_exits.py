@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from scripted import ScriptedHandler
 
 
@@ -189,6 +190,24 @@ def test_a_script_with_arguments_that_never_looks_at_its_config_may_have_read_th
     handler.finishes.clear()
     script(handler, "import lightsweep\nwith lightsweep.init() as run:\n    run.config.get('epochs')\n", "--lr=0.1")
     assert the_finish(handler)["unread"] == ["lr"]
+
+
+def test_a_fork_that_becomes_another_rank_is_not_recorded(script, handler):
+    script(
+        handler,
+        """
+        import os, lightsweep
+        run = lightsweep.init()
+        run.log({"val_loss": 1})
+        child = os.fork()
+        os.environ["RANK"] = "1" if child == 0 else "0"
+        run.log({"val_loss": 1})
+        if child:
+            os.waitpid(child, 0)
+        """,
+    )
+    assert len(handler.logs) == 2
+    assert the_finish(handler)["state"] == "finished"
 
 
 def test_other_ranks_get_the_config_and_only_tell_of_their_failures(script):
