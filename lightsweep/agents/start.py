@@ -9,6 +9,7 @@ from typing import Any
 
 from lightsweep.agents.closing import closing
 from lightsweep.agents.events import Display
+from lightsweep.agents.isolated import IsolatedLauncher
 from lightsweep.agents.launch import FunctionLauncher, ProcessLauncher
 from lightsweep.agents.lines import LineDisplay
 from lightsweep.agents.pool import Agent
@@ -27,6 +28,7 @@ def agent(
     count: int | None = None,
     *,
     jobs: int = 1,
+    isolate: bool = False,
     max_consecutive_failed_runs: int | None = None,
     storage: str | None = None,
 ) -> None:
@@ -40,13 +42,16 @@ def agent(
         project: See ``entity``.
         count: Leave after this number of runs.
         jobs: Number of processes at once; one with ``function``.
+        isolate: Call ``function`` in a fresh process for each run, so that memory does not pile up. It must then be
+            the function of a module, and a script must guard its work by ``if __name__ == "__main__"``.
         max_consecutive_failed_runs: Leave after this number of failed runs in a row.
         storage: A storage URL; ``LIGHTSWEEP_STORAGE``, or ``lightsweep.db`` here, by default.
 
     Raises:
         NotFoundError: No such sweep, or its program does not exist.
         StorageError: The storage cannot be opened.
-        UsageError: ``jobs`` with ``function``, or a number below 1.
+        UsageError: ``jobs`` with ``function``, a number below 1, or ``isolate`` with a function that cannot be passed
+            to another process.
     """
     del entity, project
     for name, value in (("count", count), ("jobs", jobs), ("max_consecutive_failed_runs", max_consecutive_failed_runs)):
@@ -62,6 +67,7 @@ def agent(
     worker = work(
         sweep,
         function,
+        isolate=isolate,
         display=display,
         count=count,
         jobs=jobs,
@@ -74,6 +80,7 @@ def work(
     sweep: Sweep,
     function: Callable[[], Any] | None = None,
     *,
+    isolate: bool = False,
     display: Display,
     forward_signals: bool = False,
     **options: Any,
@@ -83,12 +90,14 @@ def work(
     Args:
         sweep: The sweep.
         function: See :func:`agent`.
+        isolate: See :func:`agent`.
         display: Hears what happens.
         forward_signals: Pass SIGUSR1, SIGUSR2 and SIGHUP on to the runs.
         **options: Of :class:`~lightsweep.agents.pool.Agent`.
     """
     if function is not None:
-        worker = Agent(sweep, FunctionLauncher(function), display=display, **options)
+        launcher = IsolatedLauncher(function) if isolate else FunctionLauncher(function)
+        worker = Agent(sweep, launcher, display=display, **options)
         worker.run()
         return worker
     worker = Agent(sweep, ProcessLauncher(sweep), display=display, show_output=True, **options)

@@ -52,16 +52,18 @@ class TableDisplay(Display):
         with self._lock:
             *lines, self._partial = (self._partial + text).split(b"\n")
             for line in lines:
-                # Of a progress bar, which overwrites itself, the last state.
-                shown = line.rstrip(b"\r").rsplit(b"\r", 1)[-1].decode(errors="replace")
-                self._live.console.print(Text.from_ansi(shown), soft_wrap=True)
+                self._print(line)
 
     def ended(self, run: LiveRun, outcome: Outcome) -> None:
         text = Text(plain(describe_end(self._sweep, run, outcome)), style=_STYLE.get(outcome.state, ""))
         with self._lock:
+            if self._partial:
+                self._print(self._partial)
+                self._partial = b""
             self._shown = [shown for shown in self._shown if shown is not run]
+        self._update(refresh=False)  # printing draws the table anew
+        with self._lock:
             self._live.console.print(text, soft_wrap=True)
-        self._update()
 
     def note(self, text: str) -> None:
         with self._lock:
@@ -77,10 +79,17 @@ class TableDisplay(Display):
         with self._lock:
             self._live.stop()
 
-    def _update(self) -> None:
+    def _print(self, line: bytes) -> None:
+        """One line of a run's output: its colours, but nothing else that steers a terminal."""
+        # Of a progress bar, which overwrites itself, the last state.
+        shown = Text.from_ansi(line.rstrip(b"\r").rsplit(b"\r", 1)[-1].decode(errors="replace"))
+        shown.plain = plain(shown.plain)
+        self._live.console.print(shown, soft_wrap=True)
+
+    def _update(self, *, refresh: bool = True) -> None:
         shown = self.render(self._shown, self._sweep)
         with self._lock:
-            self._live.update(shown, refresh=True)
+            self._live.update(shown, refresh=refresh)
 
     def render(self, live: Sequence[LiveRun], sweep: Sweep) -> RenderableType:
         """The running runs, and below them where the sweep stands."""

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lightsweep.agents.conclude import conclude
+from lightsweep.agents.handler import _overlay
+from lightsweep.controller import LiveRun, Outcome
+from lightsweep.schema import SweepConfig
+
+PARAMETERS = {"x": {"values": [1, 2]}}
+
+
+def config(**keys: Any) -> SweepConfig:
+    return SweepConfig.load(
+        {"method": "grid", "metric": {"name": "val_loss"}, "program": "t.py", "parameters": PARAMETERS, **keys}
+    )
+
+
+def live(**metrics: float) -> LiveRun:
+    run = LiveRun(id="0001", ticket=0, attempt=1, trial_id=1, values={"x": 1}, config={"x": 1})
+    run.note(metrics)
+    return run
+
+
+def end(run: LiveRun, **given: Any) -> Outcome:
+    return conclude(given.pop("config", config()), run, **{"exit_code": 0, "connected": True, "said": {}, **given})
+
+
+def test_finished() -> None:
+    outcome = end(live(val_loss=1.0), said={"state": "finished", "error": None, "unread": ["x"]})
+    assert outcome == Outcome("finished", "", ["x"])
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, -15, -9])
+def test_a_stopped_run_is_pruned_whatever_its_exit_code(code: int) -> None:
+    run = live(val_loss=1.0)
+    run.pruned, run.stop_reason = True, "band 3: worse"
+    assert end(run, exit_code=code) == Outcome("pruned", "band 3: worse", [])
+
+
+def test_a_run_that_the_agent_ended_is_killed() -> None:
+    outcome = end(live(val_loss=1.0), exit_code=-15, killed="the sweep was cancelled", said={"state": "failed"})
+    assert outcome == Outcome("killed", "the sweep was cancelled", [])
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "last_line", "reason"),
+    [
+        (1, {}, "ValueError: no data", "exit code 1: ValueError: no data"),
+        (1, {"state": "failed", "error": "ValueError: bad (t.py:3)"}, "x", "exit code 1: ValueError: bad (t.py:3)"),
+        (7, {}, "", "exit code 7"),
+        (-11, {}, "", "ended by SIGSEGV"),
+        (-9, {}, "", "ended by SIGKILL, which is what the system sends when memory runs out"),
+        (-250, {}, "", "ended by signal 250"),
+        (0, {"state": "failed", "error": "exit code 3"}, "", "exit code 3"),
+        (0, {"state": "failed"}, "", "it said that it failed, though its exit code was 0"),
+    ],
+)
+def test_failed(code: int, said: dict[str, Any], last_line: str, reason: str) -> None:
+    outcome = end(live(val_loss=1.0), exit_code=code, said=said, last_line=last_line)
+    assert outcome == Outcome("failed", reason, [])
+
+
+def test_a_metric_that_was_never_logged_names_those_that_were() -> None:
+    outcome = end(live(val_los=1.0, epoch=3))
+    assert outcome.state == "failed"
+    assert outcome.reason == (
+        "it ended without logging the metric 'val_loss'; it logged 'epoch', 'val_los'; did you mean 'val_los'?"
+    )
+
+
+def test_a_run_that_logged_nothing() -> None:
+    assert "it logged nothing: call run.log({'val_loss': value})" in end(live()).reason
+
+
+def test_a_script_that_never_called_init() -> None:
+    outcome = end(live(), connected=False)
+    assert outcome.state == "failed"
+    assert "without a call of lightsweep.init()" in outcome.reason
+    assert "'val_loss'" in outcome.reason
+
+
+def test_each_of_several_metrics_has_to_be_logged() -> None:
+    several = config(method="random", metrics=[{"name": "a"}, {"name": "b"}], metric=None)
+    assert "'b'" in end(live(a=1.0), config=several).reason
+    assert end(live(a=1.0, b=2.0), config=several).state == "finished"
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_without_a_metric_the_exit_code_decides(connected: bool) -> None:
+    none = config(metric=None)
+    assert end(live(), config=none, connected=connected).state == "finished"
+    assert end(live(), config=none, connected=connected, exit_code=2).state == "failed"
+
+
+def test_the_values_of_the_sweep_lie_over_the_defaults_at_every_depth() -> None:
+    defaults = {"a": 1, "model": {"width": 8, "depth": 2}, "opt": "adam", "flat": {"k": 1}}
+    values = {"model": {"width": 64}, "opt": {"name": "sgd"}, "flat": 3, "new": None}
+    merged = {"a": 1, "model": {"width": 64, "depth": 2}, "opt": {"name": "sgd"}, "flat": 3, "new": None}
+    assert _overlay(defaults, values) == merged
+    assert defaults["model"] == {"width": 8, "depth": 2}

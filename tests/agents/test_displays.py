@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from lightsweep import Sweep
+from lightsweep.agents.closing import closing
+from lightsweep.agents.events import Display
+from lightsweep.agents.guarded import GuardedDisplay
+from lightsweep.agents.lines import LineDisplay, describe_end, parameters, plain
+from lightsweep.agents.table import TableDisplay
+from lightsweep.controller import LiveRun, Outcome
+
+EVIL = "\x1b[31mred\x1b]0;title\x07 [bold]x[/bold]\r\n\u202e"
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    return made(tmp_path)
+
+
+def made(tmp_path: Path, **keys: Any) -> Sweep:
+    config = {
+        "method": "random",
+        "metric": {"name": "loss"},
+        "run_cap": 7,
+        "early_terminate": {"type": "hyperband", "min_iter": 3},
+        "parameters": {"lr": {"min": 0.0, "max": 1.0}, "opt": {"values": ["adam", EVIL]}, "fixed": {"value": 3}},
+        **keys,
+    }
+    return Sweep.create(config, storage=f"sqlite:///{tmp_path}/display.db")
+
+
+def live(number: int = 1, history: tuple[float, ...] = (), **values: Any) -> LiveRun:
+    run = LiveRun(
+        id=f"{number:04d}",
+        ticket=number - 1,
+        attempt=1,
+        trial_id=number,
+        values={"lr": 0.123456789, "opt": "adam", "fixed": 3, **values},
+        config={},
+    )
+    for value in history:
+        run.report(value)
+    return run
+
+
+def table(sweep: Sweep) -> tuple[TableDisplay, io.StringIO]:
+    stream = io.StringIO()
+    console = Console(file=stream, width=80, height=24, force_terminal=True, color_system=None, legacy_windows=False)
+    return TableDisplay(console, sweep), stream
+
+
+# --- lines
+
+
+def test_one_line_per_event(sweep: Sweep) -> None:
+    stream = io.StringIO()
+    display = LineDisplay(stream, sweep)
+    run = live(history=(3.0, 1.23456789, float("nan"), 2.0))
+    display.started(run)
+    display.ended(run, Outcome("pruned", "band 3: worse", ["opt"]))
+    display.ended(live(), Outcome("failed", "exit code 1: no data"))
+    display.note("the storage is back")
+    assert stream.getvalue().splitlines() == [
+        "run 0001 started: lr=0.12346, opt=adam",
+        "run 0001 pruned: best loss 1.2346 in 3 iterations; band 3: worse; never read: opt",
+        "run 0001 failed: exit code 1: no data",
+        "lightsweep: the storage is back",
+    ]
+
+
+def test_a_second_attempt_says_so(sweep: Sweep) -> None:
+    stream = io.StringIO()
+    run = live()
+    run.attempt = 2
+    LineDisplay(stream, sweep).started(run)
+    assert stream.getvalue().startswith("run 0001 started (attempt 2): ")
+
+
+def test_output_goes_through_as_it_is_and_events_begin_their_own_line(sweep: Sweep) -> None:
+    stream = io.StringIO()
+    display = LineDisplay(stream, sweep)
+    for piece in ("größe ".encode()[:3], "größe ".encode()[3:], b"\xff 100 %\r"):
+        display.output(live(), piece)
+    display.note("x")
+    display.output(live(), b"done\n")
+    display.note("y")
+    assert stream.getvalue() == "größe \ufffd 100 %\r\nlightsweep: x\ndone\nlightsweep: y\n"
+
+
+@pytest.mark.parametrize("outcome", [Outcome("finished"), Outcome("failed", EVIL, [EVIL])])
+def test_nothing_that_a_user_wrote_steers_the_terminal(sweep: Sweep, outcome: Outcome) -> None:
+    stream = io.StringIO()
+    display = LineDisplay(stream, sweep)
+    display.started(live(opt=EVIL))
+    display.ended(live(), outcome)
+    display.note(EVIL)
+    lines = stream.getvalue().split("\n")
+    assert len(lines) == 4
+    assert all(line.isprintable() for line in lines)
+
+
+def test_describe_end_counts_in_english(sweep: Sweep) -> None:
+    assert describe_end(sweep, live(history=(0.5,)), Outcome("finished")) == (
+        "run 0001 finished: best loss 0.5 in 1 iteration"
+    )
+    assert describe_end(sweep, live(), Outcome("killed")) == "run 0001 killed"
+
+
+def test_many_parameters_are_cut_to_one_line() -> None:
+    values = {f"p{number}": [1, {"a": None}] for number in range(200)}
+    text = parameters(values, list(values))
+    assert text.startswith('p0=[1, {"a": null}], p1=')
+    assert len(text) == 160
+    assert text.endswith("…")
+
+
+def test_plain_keeps_letters_of_every_script() -> None:
+    assert plain("größe 学习率 …") == "größe 学习率 …"
+    assert plain("a\tb\x9b\u2028c") == "a b  c"
+
+
+# --- the table
+
+
+def test_the_table_shows_state_metric_best_and_what_was_saved(tmp_path: Path) -> None:
+    sweep = made(tmp_path)
+    display, stream = table(sweep)
+    try:
+        stopping = live(2, (0.9,))
+        stopping.stop_reason = "band 1"
+        retried = live(3)
+        retried.attempt = 2
+        display.tick([live(1, (0.5, 0.25, 0.75)), stopping, retried], sweep)
+    finally:
+        display.close()
+    text = stream.getvalue()
+    rows = [" ".join(line.split()) for line in text.splitlines()]
+    assert "0001 running 3 0.75 0.25 lr=0.12346, opt=adam" in rows
+    assert "0002 stopping 1 0.9 0.9 lr=0.12346, opt=adam" in rows
+    assert "0003 attempt 2 0 – – lr=0.12346, opt=adam" in rows
+    assert f"sweep {sweep.id} running: no runs yet of 7" in text
+    assert "nothing stopped early" in text
+
+
+def test_no_more_rows_than_the_terminal_has(sweep: Sweep) -> None:
+    display, stream = table(sweep)
+    display.tick([live(number) for number in range(1, 41)], sweep)
+    display.close()
+    assert "0018" in stream.getvalue()
+    assert "0019" not in stream.getvalue()
+    assert "and 22 more running" in stream.getvalue()
+
+
+def test_a_run_is_in_the_table_from_its_start_to_its_end(sweep: Sweep) -> None:
+    display, stream = table(sweep)
+    run = live(history=(1.0,))
+    display.started(run)
+    assert "0001  running" in stream.getvalue()
+    before = len(stream.getvalue())
+    display.ended(run, Outcome("finished"))
+    display.close()
+    assert "run 0001 finished: best loss 1 in 1 iteration" in stream.getvalue()[before:]
+    assert "0001  running" not in stream.getvalue()[before:]
+
+
+def test_user_text_in_the_table_is_neither_markup_nor_control(sweep: Sweep) -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=300, height=24, force_terminal=True, color_system=None)
+    display = TableDisplay(console, sweep)
+    display.started(live(opt=EVIL))
+    display.ended(live(2), Outcome("failed", EVIL, [EVIL]))
+    display.note(EVIL)
+    display.output(live(), b"\x1b[31mred\x1b[0m [bold]x[/bold] \x1b]0;title\x07\x1b[2J\x9b\n50 %\r100 %\n")
+    display.close()
+    text = stream.getvalue()
+    assert text.count("[bold]x[/bold]") >= 4
+    assert "\x1b[31m" not in text
+    assert "\x1b]0;" not in text
+    assert "\x1b[2J" not in text
+    assert "\x07" not in text
+    assert "100 %" in text
+    assert "50 %" not in text.replace("\r100", "")
+
+
+def test_output_without_a_line_end_is_shown_at_the_end(sweep: Sweep) -> None:
+    display, stream = table(sweep)
+    display.output(live(), b"the last words")
+    display.ended(live(), Outcome("finished"))
+    display.close()
+    assert "the last words" in stream.getvalue()
+
+
+# --- guarded
+
+
+class Broken(Display):
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.calls = 0
+
+    def note(self, text: str) -> None:
+        del text
+        self.calls += 1
+        raise self.error
+
+    started = output = ended = tick = note  # type: ignore[assignment]  # each of them fails
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "pipe"), ValueError("I/O operation on closed file")])
+def test_a_display_that_fails_is_silent_from_then_on(sweep: Sweep, error: Exception) -> None:
+    broken = Broken(error)
+    display = GuardedDisplay(broken)
+    display.note("a")
+    display.started(live())
+    display.output(live(), b"x")
+    display.ended(live(), Outcome("finished"))
+    display.tick([], sweep)
+    display.close()
+    assert broken.calls == 1
+
+
+def test_a_fault_of_the_display_itself_is_not_hidden() -> None:
+    with pytest.raises(KeyError):
+        GuardedDisplay(Broken(KeyError("x"))).note("a")
+
+
+# --- the last words
+
+
+def test_closing_without_runs_and_with_a_storage_of_its_own(sweep: Sweep) -> None:
+    assert closing(sweep, f"--count 1 reached{EVIL}").splitlines() == [
+        plain(f"left sweep {sweep.id}: --count 1 reached{EVIL}")
+    ]

@@ -1,0 +1,105 @@
+"""A sweep file, a training script and the command line of lightsweep in a directory of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Sandbox", "wait_until"]
+
+
+def wait_until(true: Callable[[], object], what: str, seconds: float = 10.0, *, strict: bool = True) -> None:
+    """Wait for something that happens in another thread or process."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            assert not strict, f"waited {seconds} s in vain for {what}"
+            return
+        time.sleep(0.02)
+
+
+class Sandbox:
+    """A directory with a sweep file and a script, and the command line of lightsweep in it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("LIGHTSWEEP")},
+            "OMP_NUM_THREADS": "1",
+            "COLUMNS": "100",
+        }
+        self._started: list[subprocess.Popen[str]] = []
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.directory / name
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    def sweep(self, script: str | None = None, **config: Any) -> str:
+        """Write ``train.py`` and create a sweep on it; its id. Without a config three points of a grid."""
+        from lightsweep import Sweep
+
+        if script is not None:
+            self.write("train.py", script)
+        raw = {
+            "program": "train.py",
+            "method": "grid",
+            "metric": {"name": "loss"},
+            "parameters": {"x": {"values": [1, 2, 3]}},
+            **config,
+        }
+        return Sweep.create(raw, storage=self.storage).id
+
+    @property
+    def storage(self) -> str:
+        return f"sqlite:///{self.directory}/lightsweep.db"
+
+    def runs(self, sweep_id: str) -> list[Any]:
+        from lightsweep import Sweep
+
+        return Sweep.load(sweep_id, storage=self.storage).runs
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Start a command in a process of its own."""
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lightsweep", *arguments],
+            cwd=self.directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            **options,
+        )
+        self._started.append(process)
+        return process
+
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in a process of its own to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "lightsweep", *arguments],
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def status(self, sweep_id: str) -> dict[str, Any]:
+        done = self.call("status", sweep_id, "--json")
+        assert done.returncode == 0, done.stderr
+        document: dict[str, Any] = json.loads(done.stdout)
+        return document
+
+    def close(self) -> None:
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
