@@ -229,6 +229,8 @@ def test_threads_take_turns_on_one_connection(connect, handler):
     assert len(handler.logs) == 400
 
 
+# from Python 3.12 on, forking beside the server's threads is warned about; it is what DataLoader workers do
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_forked_child_talks_over_a_connection_of_its_own(connect, handler):
     connection = connect()
     connection.request("log", metrics={"who": "parent"})

@@ -245,6 +245,7 @@ def test_a_thread_that_a_function_starts_belongs_to_its_run():
     assert handler.logs == [{"metrics": {"a": 1.0}, "step": None}]
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # from Python 3.12 on
 def test_a_forked_child_does_not_touch_the_handler_of_its_parent():
     handler = ScriptedHandler()
     with serving(handler):
