@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from bisect import insort
 from collections.abc import Sequence
 
@@ -14,12 +15,14 @@ class BandBook:
     """The values at the bands, of all runs.
 
     A run's value at a band never changes once it is there, so each is noted once, from whichever source is ahead: the
-    agent's memory for its own runs, the storage for those of others.
+    agent's memory for its own runs, the storage for those of others. Safe from several threads; its lock is held for
+    work in memory only, so a report never waits for the storage because of it.
     """
 
     def __init__(self, hyperband: Hyperband, goal: str) -> None:
         self.hyperband = hyperband
         self.goal = goal
+        self._lock = threading.Lock()
         self._noted: dict[str, int] = {}
         self._values: dict[int, list[float]] = {}
         self._bands: frozenset[int] = frozenset()
@@ -27,20 +30,35 @@ class BandBook:
 
     def is_band(self, iteration: int) -> bool:
         """Whether runs are judged afresh at this iteration."""
+        with self._lock:
+            return self._is_band(iteration)
+
+    def note(self, run: str, history: Sequence[float]) -> None:
+        """Take in the finite values of a run, in order; what was noted before is skipped."""
+        with self._lock:
+            self._note(run, history)
+
+    def judge(self, run: str, history: Sequence[float]) -> Verdict:
+        """Take in the finite values of a run, in order, and judge it."""
+        band = self.hyperband.reached(len(history))
+        with self._lock:
+            self._note(run, history)
+            values = self._values.get(band, []) if band else []
+            return judge(self.hyperband, self.goal, history, values)
+
+    def behind(self, run: str, iterations: int) -> bool:
+        """Whether a run that has this number of iterations has some that were not noted."""
+        return self._noted.get(run, 0) < iterations
+
+    def _is_band(self, iteration: int) -> bool:
         if iteration > self._known_upto:
             self._known_upto = max(64, 2 * iteration)
             self._bands = frozenset(self.hyperband.bands(upto=self._known_upto))
         return iteration in self._bands
 
-    def note(self, run: str, history: Sequence[float]) -> None:
-        """Take in the finite values of a run, in order; what was noted before is skipped."""
+    def _note(self, run: str, history: Sequence[float]) -> None:
         start = self._noted.get(run, 0)
         for iteration in range(start + 1, len(history) + 1):
-            if self.is_band(iteration):
+            if self._is_band(iteration):
                 insort(self._values.setdefault(iteration, []), history[iteration - 1])
         self._noted[run] = max(start, len(history))
-
-    def judge(self, history: Sequence[float]) -> Verdict:
-        """The verdict on a run whose values were noted."""
-        band = self.hyperband.reached(len(history))
-        return judge(self.hyperband, self.goal, history, self._values.get(band, []) if band else [])

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import threading
 from array import array
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lightsweep.controller.access import translated
-from lightsweep.controller.keys import ATTEMPT, SUMMARY
+from lightsweep.controller.keys import ATTEMPT, SUMMARY, VALUES
 from lightsweep.controller.live import LiveRun
-from lightsweep.controller.observations import Observations
-from lightsweep.controller.progress import SweepState, ticket_limit, wants_retry
+from lightsweep.controller.points import Points
+from lightsweep.controller.progress import SweepState, ticket_limit
 from lightsweep.controller.runs import RunEntry, finite
 from lightsweep.controller.sweep import Sweep
-from lightsweep.controller.views import values_of
-from lightsweep.sampler import Observation, Proposer, make_proposer, natural_distribution, natural_value
+from lightsweep.controller.views import by_run, values_of
+from lightsweep.errors import NotFoundError, StorageUnavailableError
 
 __all__ = ["Dealer", "NothingToDo"]
-
-_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -54,9 +51,9 @@ class Dealer:
     def __init__(self, sweep: Sweep, agent: str) -> None:
         self._sweep = sweep
         self._agent = agent
-        self._proposer: Proposer | None = None
-        self._observations = Observations(sweep.config)
-        # Held while proposing, which may take a second; reports go on under the sweep's own lock.
+        self._points: Points | None = None
+        self._handed: set[int] = set()
+        # Held while proposing, which may take a second; reports go on meanwhile.
         self._turn = threading.Lock()
 
     def next_run(self) -> LiveRun | NothingToDo:
@@ -64,144 +61,134 @@ class Dealer:
 
         Raises:
             StorageUnavailableError: The database does not answer; try again.
+            NotFoundError: The sweep was deleted.
             InputError: The sampler cannot be made.
         """
         with self._turn:
-            state = self._sweep.state
-            if state.name == "paused":
-                return NothingToDo(state, False, "the sweep is paused")
-            if state.name != "running":
-                return NothingToDo(state, True, f"the sweep is {state}")
-            self._fail_stale()
-            for entry in self._waiting():
-                run = self._retry(entry)
-                if run is not None:
-                    return run
-            return self._fresh(state)
+            while True:
+                state = self._sweep.state
+                if state.name == "paused":
+                    return NothingToDo(state, False, "the sweep is paused")
+                if state.name != "running":
+                    return NothingToDo(state, True, f"the sweep is {state}")
+                self._points = self._points or Points(self._sweep)
+                try:
+                    found = self._claim(state, self._points)
+                except UpdateFinishedTrialError:
+                    continue  # proposing took longer than the lease, so another agent took the run
+                if found is not None:
+                    return found
+
+    def _claim(self, state: SweepState, points: Points) -> LiveRun | NothingToDo | None:
+        self._fail_stale()
+        for entry in self._sweep.waiting():
+            run = self._retry(entry, points)
+            if run is not None:
+                return run
+        return self._fresh(state, points)
 
     # --- fresh runs
 
-    def _fresh(self, state: SweepState) -> LiveRun | NothingToDo:
+    def _fresh(self, state: SweepState, points: Points) -> LiveRun | NothingToDo | None:
         sweep = self._sweep
         limit, why = ticket_limit(sweep.config)
         exhausted = NothingToDo(state, True, f"{why}: every run was handed out; some are still running", exhausted=True)
         if limit is not None and sweep.book.next_ticket >= limit:
             return exhausted
-        self._proposer = self._proposer or make_proposer(sweep.config, sweep.seed)
         attributes = {ATTEMPT: {"kind": "fresh", "agent": self._agent}}
-        with translated():
-            trial_id = sweep.storage.optuna.create_new_trial(
-                sweep.study_id, create_trial(state=TrialState.RUNNING, user_attrs=attributes)
-            )
-            sweep.storage.optuna.record_heartbeat(trial_id)
-        sweep.refresh()
+        trial_id = self._create(create_trial(state=TrialState.RUNNING, user_attrs=attributes))
         entry = self._entry_of(trial_id)
+        if entry is None:
+            return None
         assert entry.ticket is not None
-        values = None if limit is not None and entry.ticket >= limit else self._propose(entry)
-        if values is None:
+        if limit is not None and entry.ticket >= limit:
             # Drawn in a race for the last tickets. Should the limit be raised, the run waits there to be started.
             self._end(trial_id, {"state": "lost", "reason": "beyond the limit of the sweep"})
             return exhausted
-        return self._live(entry, values)
+        values = self._give(entry, points)
+        return self._live(entry, values) if values is not None else self._without_point(trial_id, state)
 
-    def _propose(self, entry: RunEntry) -> dict[str, Any] | None:
-        """Parameters for the run, written to its trial; ``None`` where the space is exhausted."""
-        assert self._proposer is not None
-        assert entry.ticket is not None
-        known = self._known(entry)
-        values: dict[str, Any] | None = None
-        for _ in range(_TRIES):
-            values = self._proposer.propose(entry.ticket, known)
-            if values is None:
-                return None
-            # Proposing may take a second, in which another agent may have taken the same point.
-            self._sweep.refresh()
-            before, known = {observation.key for observation in known}, self._known(entry)
-            point = self._sweep.config.space.key(values)
-            news = (observation for observation in known if observation.key not in before)
-            if all(self._sweep.config.space.key(observation.values) != point for observation in news):
-                break
-        assert values is not None
-        self._write(entry.record.trial_id, values)
-        return values
-
-    def _known(self, entry: RunEntry) -> list[Observation]:
-        return self._observations.of(found for found in self._sweep.book.entries.values() if found is not entry)
-
-    def _write(self, trial_id: int, values: Mapping[str, Any]) -> None:
-        with translated():
-            for parameter in self._sweep.config.space.parameters:
-                natural = natural_distribution(parameter.distribution)
-                stored = natural_value(parameter.distribution, values[parameter.name])
-                self._sweep.storage.optuna.set_trial_param(
-                    trial_id, parameter.name, natural.to_internal_repr(stored), natural
-                )
+    def _without_point(self, trial_id: int, state: SweepState) -> NothingToDo:
+        self._end(trial_id, {"state": "failed", "reason": "every point of the space was taken"})
+        return NothingToDo(state, True, "every point of the space was taken", exhausted=True)
 
     # --- runs that were lost
 
     def _fail_stale(self) -> None:
-        """Declare runs lost whose agent gave no sign of life for a lease; of several agents one succeeds."""
+        """Declare runs lost whose agent gave no sign of life for a lease; of several agents one succeeds.
+
+        Not those that this agent has in hand: it is alive, and only the database was away.
+        """
         with translated():
             stale = self._sweep.ledger.stale(self._sweep.config.options.lease)
-        for trial_id in stale:
+        lost = [found.trial_id for found in stale if ATTEMPT in found.attributes and found.trial_id not in self._handed]
+        for trial_id in lost:
             self._end(trial_id, {"state": "lost", "reason": "its agent gave no sign of life"})
-        if stale:
+        if lost:
             self._sweep.refresh()
 
-    def _waiting(self) -> list[RunEntry]:
-        return [entry for entry in self._sweep.book.entries.values() if wants_retry(entry, self._sweep.config)]
-
-    def _retry(self, entry: RunEntry) -> LiveRun | None:
+    def _retry(self, entry: RunEntry, points: Points) -> LiveRun | None:
         """Start a run again; ``None`` where another agent was faster.
 
         The new trial carries the run's id, parameters and reports. Of two agents that do this at the same moment the
         one with the lower trial number keeps the run.
         """
-        sweep = self._sweep
-        values = values_of(entry, sweep.config)
-        attempt = {
-            "kind": "retry",
-            "agent": self._agent,
-            "run": entry.id,
-            "ticket": entry.ticket,
-            "attempt": entry.attempt + 1,
+        values = values_of(entry, self._sweep.config)
+        stored = {} if values is None else points.stored(values)
+        attributes: dict[str, Any] = {
+            ATTEMPT: {
+                "kind": "retry",
+                "agent": self._agent,
+                "run": entry.id,
+                "ticket": entry.ticket,
+                "attempt": entry.attempt + 1,
+            }
         }
-        distributions = {
-            parameter.name: natural_distribution(parameter.distribution) for parameter in sweep.config.space.parameters
-        }
-        stored = {
-            parameter.name: natural_value(parameter.distribution, values[parameter.name])
-            for parameter in sweep.config.space.parameters
-            if values
-        }
-        template = create_trial(
-            state=TrialState.RUNNING,
-            params=stored,
-            distributions={name: distributions[name] for name in stored},
-            user_attrs={ATTEMPT: attempt},
-            intermediate_values=dict(enumerate(entry.record.reports, start=1)),
+        if values is not None and by_run(self._sweep.config):
+            attributes[VALUES] = values
+        trial_id = self._create(
+            create_trial(
+                state=TrialState.RUNNING,
+                params={name: value for name, (_, value) in stored.items()},
+                distributions={name: distribution for name, (distribution, _) in stored.items()},
+                user_attrs=attributes,
+                intermediate_values=dict(enumerate(entry.record.reports, start=1)),
+            )
         )
-        with translated():
-            trial_id = sweep.storage.optuna.create_new_trial(sweep.study_id, template)
-            sweep.storage.optuna.record_heartbeat(trial_id)
-        sweep.refresh()
         if entry.record.trial_id != trial_id:
             self._end(trial_id, {"state": "lost", "reason": "another agent took the run"})
             return None
-        if not values and sweep.config.space.parameters:
+        if values is None:
             # Lost before its parameters were written: they follow from the ticket once more.
-            self._proposer = self._proposer or make_proposer(sweep.config, sweep.seed)
-            proposed = self._propose(entry)
-            if proposed is None:
-                self._end(trial_id, {"state": "lost", "reason": "beyond the limit of the sweep"})
-                return None
-            values = proposed
+            values = self._give(entry, points)
+        if values is None:
+            self._end(trial_id, {"state": "failed", "reason": "every point of the space was taken"})
+            return None
         return self._live(entry, values)
 
     # --- both
 
-    def _entry_of(self, trial_id: int) -> RunEntry:
-        return next(entry for entry in reversed(self._sweep.book.entries.values()) if entry.record.trial_id == trial_id)
+    def _create(self, trial: FrozenTrial) -> int:
+        optuna = self._sweep.storage.optuna
+        with translated():
+            trial_id = optuna.create_new_trial(self._sweep.study_id, trial)
+            optuna.record_heartbeat(trial_id)
+        self._sweep.refresh()
+        return trial_id
+
+    def _give(self, entry: RunEntry, points: Points) -> dict[str, Any] | None:
+        """Parameters for a run that was just claimed; where that fails the run is given back at once."""
+        try:
+            return points.give(entry)
+        except (UpdateFinishedTrialError, StorageUnavailableError, NotFoundError):
+            raise
+        except BaseException as error:
+            self._end(entry.record.trial_id, {"state": "lost", "reason": f"no parameters: {error}"})
+            raise
+
+    def _entry_of(self, trial_id: int) -> RunEntry | None:
+        with self._sweep.lock:
+            return self._sweep.book.of_trial(trial_id)
 
     def _end(self, trial_id: int, summary: dict[str, Any]) -> None:
         try:
@@ -212,6 +199,7 @@ class Dealer:
             return  # another agent was faster
 
     def _live(self, entry: RunEntry, values: dict[str, Any]) -> LiveRun:
+        self._handed.add(entry.record.trial_id)
         reports = array("d", entry.record.reports)
         return LiveRun(
             id=entry.id,
@@ -219,7 +207,7 @@ class Dealer:
             attempt=entry.attempt,
             trial_id=entry.record.trial_id,
             values=values,
-            config=self._sweep.config.space.nest(values),
+            config=self._sweep.nest(values),
             reports=reports,
             history=finite(reports),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ATTEMPT", "FORMAT", "STATE", "SUMMARY", "SWEEP"]
+__all__ = ["ATTEMPT", "FORMAT", "STATE", "SUMMARY", "SWEEP", "VALUES"]
 
 SWEEP = "lightsweep:sweep"
 """Study attribute: format, config as written, seed, source, time of creation."""
@@ -15,6 +15,9 @@ ATTEMPT = "lightsweep:attempt"
 
 SUMMARY = "lightsweep:summary"
 """Trial attribute, written just before the trial ends: state, reason, metrics, unread parameters."""
+
+VALUES = "lightsweep:values"
+"""Trial attribute, flat values in JSON: claims the point while others propose, and keeps what no config declares."""
 
 FORMAT = 1
 """Version of what the attributes hold."""

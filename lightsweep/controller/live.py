@@ -26,9 +26,9 @@ class LiveRun:
         reports: Every value of the metric so far, in order.
         history: Those of them that are finite: the iterations.
         metrics: For each number logged ``{"min", "max", "last"}``.
-        objectives: The last value of each metric of a multi-objective sweep, by name.
         stop_reason: Why the run was told to stop; empty while it goes on.
-        taken: Whether another agent holds the run now, so that nothing of it is to be written.
+        pruned: Whether that was the verdict of early termination.
+        taken: Whether another agent holds the run now, or it was deleted, so that nothing of it is to be written.
     """
 
     id: str

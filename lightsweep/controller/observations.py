@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from lightsweep.controller.outcome import objectives
 from lightsweep.controller.runs import RunEntry
-from lightsweep.controller.views import values_of
+from lightsweep.controller.views import by_run, values_of
 from lightsweep.sampler import Observation
 from lightsweep.schema import SweepConfig
 
@@ -17,16 +17,21 @@ class Observations:
     """Observations made from runs, each kept until its run changes.
 
     Args:
-        config: The sweep's config; only ``bayes`` and ``custom`` look at other runs, so for the others nothing is made.
+        config: The sweep's config.
+
+    Attributes:
+        needed: Whether proposals depend on other runs; where they follow from the ticket alone nothing is made.
     """
 
     def __init__(self, config: SweepConfig) -> None:
         self._config = config
+        scheduled = config.scheduler is not None and config.scheduler.optimizer is not None
+        self.needed = scheduled or by_run(config) or config.method not in {"grid", "random"}
         self._made: dict[str, tuple[int, Observation]] = {}
 
     def of(self, entries: Iterable[RunEntry]) -> list[Observation]:
         """One observation for each run whose parameters are known, in the order of ``entries``."""
-        if self._config.method in {"grid", "random"}:
+        if not self.needed:
             return []
         found = []
         for entry in entries:
@@ -41,7 +46,7 @@ class Observations:
 
     def _make(self, entry: RunEntry) -> Observation | None:
         values = values_of(entry, self._config)
-        if not values and self._config.space.parameters:
+        if values is None:
             return None
         scores = objectives(self._config.metrics, entry.history, entry.summary.get("metrics", {}))
         return Observation(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lightsweep.controller.runs import RunEntry
+from lightsweep.controller.views import by_run
 from lightsweep.schema import SweepConfig
 
 __all__ = ["LOST_ATTEMPTS", "SweepState", "state_of", "ticket_limit", "wants_retry"]
@@ -32,7 +33,7 @@ class SweepState:
 
 def ticket_limit(config: SweepConfig) -> tuple[int | None, str]:
     """How many fresh runs the sweep can have, and what limits it; ``(None, "")`` where nothing does."""
-    size = None if config.scheduler and config.scheduler.search_space else config.space.size
+    size = None if by_run(config) else config.space.size
     if config.run_cap is not None and (size is None or config.run_cap <= size):
         return config.run_cap, f"run_cap {config.run_cap}"
     if size is not None:
@@ -59,7 +60,7 @@ def state_of(
     Args:
         asked: What the user asked for last: ``running``, ``paused``, ``stopped`` or ``cancelled``.
         config: The sweep's config.
-        entries: Its runs.
+        entries: Its runs, or those of them that are running or wait to be started again.
         tickets: How many tickets were given out.
         best: The best value that any run reported.
     """

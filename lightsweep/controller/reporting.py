@@ -8,12 +8,13 @@ from contextlib import suppress
 from optuna.exceptions import UpdateFinishedTrialError
 
 from lightsweep.controller.access import translated
+from lightsweep.controller.bands import BandBook
 from lightsweep.controller.keys import SUMMARY
 from lightsweep.controller.live import LiveRun
 from lightsweep.controller.outcome import Outcome, summary, trial_end
 from lightsweep.controller.sweep import Sweep
 from lightsweep.controller.writer import Writer
-from lightsweep.errors import StorageUnavailableError
+from lightsweep.errors import NotFoundError, StorageUnavailableError
 from lightsweep.hyperband import Verdict
 
 __all__ = ["Reporter"]
@@ -48,25 +49,28 @@ class Reporter:
             if metric is None or metric.name not in numbers:
                 return _GO_ON
             value = numbers[metric.name]
-            iterations = len(run.history)
+            known = len(run.history)
             step = run.report(value)
             self._writer.put(run, step, value)
-            verdict = self._judge(run, new=len(run.history) > iterations)
+            iterations = len(run.history)
+        bands = self._sweep.bands
+        if bands is None or not iterations:
+            return _GO_ON
+        if iterations > known and bands.is_band(iterations):
+            # Not under the run's lock: whoever tells the run to stop must not wait for the storage.
+            with suppress(StorageUnavailableError):
+                self._sweep.refresh()
+        return self._judge(bands, run)
+
+    def _judge(self, bands: BandBook, run: LiveRun) -> Verdict:
+        with run.lock:
+            if run.stop_reason:
+                return Verdict(stop=True, reason=run.stop_reason)
+            verdict = bands.judge(run.id, run.history)
             if verdict.stop:
                 run.stop_reason = verdict.reason
                 run.pruned = True
             return verdict
-
-    def _judge(self, run: LiveRun, *, new: bool) -> Verdict:
-        bands = self._sweep.bands
-        if bands is None or not run.history:
-            return _GO_ON
-        if new and bands.is_band(len(run.history)):
-            with suppress(StorageUnavailableError):
-                self._sweep.refresh()
-        with self._sweep.lock:
-            bands.note(run.id, run.history)
-            return bands.judge(run.history)
 
     def stop(self, run: LiveRun, reason: str) -> None:
         """Let the run's next report, and each later one, answer with stop."""
@@ -74,7 +78,7 @@ class Reporter:
             run.stop_reason = run.stop_reason or reason
 
     def finish(self, run: LiveRun, outcome: Outcome) -> bool:
-        """Record how the run ended, after its last report; False where another agent holds it now.
+        """Record how the run ended, after its last report; False where another agent holds it now, or it was deleted.
 
         Raises:
             StorageUnavailableError: The database does not answer; try again, nothing was lost.
@@ -89,7 +93,7 @@ class Reporter:
             with translated():
                 storage.set_trial_user_attr(run.trial_id, SUMMARY, summary(run, outcome))
                 storage.set_trial_state_values(run.trial_id, state, values)
-        except UpdateFinishedTrialError:
+        except (UpdateFinishedTrialError, NotFoundError):
             run.taken = True
             return False
         return True

@@ -71,6 +71,9 @@ class RunEntry:
         attempt: Number of the latest attempt, from 1.
         record: The latest attempt's trial.
         version: Changes whenever the record did.
+        iterations: How many finite values of the metric there are.
+        least: The least of them; ``None`` where there is none.
+        greatest: The greatest of them; ``None`` where there is none.
     """
 
     id: str
@@ -78,11 +81,35 @@ class RunEntry:
     attempt: int
     record: Record
     version: int = 0
+    iterations: int = 0
+    least: float | None = None
+    greatest: float | None = None
+    _measured: int = 0
 
     @property
     def history(self) -> list[float]:
         """The finite values of the metric, in order: the iterations."""
         return finite(self.record.reports)
+
+    def best(self, goal: str) -> float | None:
+        """The best finite value of the metric; ``None`` where there is none."""
+        return self.least if goal == "minimize" else self.greatest
+
+    def adopt(self, attempt: int, record: Record) -> None:
+        """Go on with the next attempt, whose record carries the reports of those before."""
+        self.attempt, self.record = attempt, record
+        self.iterations, self.least, self.greatest, self._measured = 0, None, None, 0
+
+    def measure(self) -> None:
+        """Take the reports that are new into ``version``, ``iterations``, ``least`` and ``greatest``."""
+        self.version += 1
+        reports = self.record.reports
+        new = finite(reports[self._measured :])
+        self._measured = len(reports)
+        if new:
+            self.iterations += len(new)
+            self.least = min(new) if self.least is None else min(self.least, *new)
+            self.greatest = max(new) if self.greatest is None else max(self.greatest, *new)
 
     def within(self, limit: int | None) -> bool:
         """False for a ticket beyond the sweep's limit, drawn in a race and given up: no run for anyone to see."""
@@ -123,6 +150,15 @@ class RunBook:
         self.entries: dict[str, RunEntry] = {}
         self.next_ticket = 0
         self._by_trial: dict[int, RunEntry] = {}
+        self._best: dict[str, tuple[str, float]] = {}
+
+    def best(self, goal: str) -> tuple[str, float] | None:
+        """Id and value of the run with the best value that any run reported; of equals the first to be noted."""
+        return self._best.get(goal)
+
+    def of_trial(self, trial_id: int) -> RunEntry | None:
+        """The run of which this trial is or was an attempt that counts."""
+        return self._by_trial.get(trial_id)
 
     def take(self, records: Iterable[Record]) -> list[RunEntry]:
         """Note changed records, in the order of their numbers; the runs concerned."""
@@ -132,9 +168,16 @@ class RunBook:
             if entry is None:
                 entry = self._add(record)
             if entry is not None and entry.record is record:
-                entry.version += 1
+                entry.measure()
+                self._compare(entry)
                 changed[entry.id] = entry
         return list(changed.values())
+
+    def _compare(self, entry: RunEntry) -> None:
+        for goal, sign in (("minimize", 1), ("maximize", -1)):
+            value, known = entry.best(goal), self._best.get(goal)
+            if value is not None and (known is None or sign * value < sign * known[1]):
+                self._best[goal] = (entry.id, value)
 
     def _add(self, record: Record) -> RunEntry | None:
         attempt = record.attributes.get(ATTEMPT)
@@ -151,7 +194,7 @@ class RunBook:
             # Of two retries of one attempt the earlier counts; the later one's agent sees that and lets go.
             if attempt["attempt"] <= known.attempt:
                 return None
-            known.attempt, known.record = attempt["attempt"], record
+            known.adopt(attempt["attempt"], record)
             entry = known
         self._by_trial[record.trial_id] = entry
         return entry

@@ -6,6 +6,7 @@ import secrets
 import string
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,14 @@ from optuna.study import StudyDirection
 from lightsweep.controller.access import translated
 from lightsweep.controller.bands import BandBook
 from lightsweep.controller.keys import FORMAT, STATE, SWEEP
-from lightsweep.controller.progress import SweepState, state_of, ticket_limit
-from lightsweep.controller.runs import RunBook, RunEntry, SweepRun, best_of
-from lightsweep.controller.views import view
+from lightsweep.controller.progress import SweepState, state_of, ticket_limit, wants_retry
+from lightsweep.controller.runs import RunBook, RunEntry, SweepRun
+from lightsweep.controller.views import nested, view
 from lightsweep.errors import NotFoundError, StorageError, UsageError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Ledger, Storage, default_url, open_storage, quiet
 
-__all__ = ["Sweep", "sweep"]
+__all__ = ["Sweep", "best_run", "sweep"]
 
 _ALPHABET = string.ascii_lowercase + string.digits
 _ASKED = {"running": "resume", "paused": "pause", "stopped": "stop", "cancelled": "cancel"}
@@ -33,7 +34,7 @@ class Sweep:
     """A sweep in a storage.
 
     Made by :meth:`create` and :meth:`load`. What it tells is as of the last :meth:`refresh`, which the properties
-    ``state``, ``runs`` and ``best_run`` do themselves.
+    ``state``, ``runs`` and ``best_run`` do themselves. Safe from several threads.
 
     Attributes:
         id: Eight letters and digits; the name of the Optuna study.
@@ -41,6 +42,9 @@ class Sweep:
         seed: What its proposals follow from, together with the config and the tickets.
         storage: Where it lives.
         created: When, in UTC.
+        directory: Where the sweep file was; ``None`` for a config given as a dict.
+        lock: Held while the runs in memory are looked at or changed; never while the storage is asked, so call no
+            method that asks it, such as ``refresh``, while holding it.
     """
 
     def __init__(self, storage: Storage, study_id: int, sweep_id: str, attributes: Mapping[str, Any]) -> None:
@@ -48,6 +52,8 @@ class Sweep:
         self.id = sweep_id
         self.study_id = study_id
         self.lock = threading.RLock()
+        self._reading = threading.Lock()
+        self._unsettled: dict[str, RunEntry] = {}
         self._adopt(attributes)
         self.ledger = Ledger(storage, study_id)
         self.book = RunBook()
@@ -59,10 +65,11 @@ class Sweep:
                 f"sweep {self.id} was made by a newer lightsweep (format {kept['format']}, this one knows {FORMAT}); "
                 "update with `pip install -U lightsweep`"
             )
-        self.config: SweepConfig = SweepConfig.load(kept["config"])
+        source: str | None = kept.get("source")
+        self.config: SweepConfig = replace(SweepConfig.load(kept["config"]), source=source)
         self.seed: int = kept["seed"]
         self.created = datetime.fromisoformat(kept["created"])
-        self.directory: str | None = kept.get("directory")
+        self.directory: str | None = str(Path(source).parent) if source else None
         self.asked: str = attributes.get(STATE, "running")
         metric, hyperband = self.config.metric, self.config.early_terminate
         self.bands = BandBook(hyperband, metric.goal) if hyperband and metric else None
@@ -97,7 +104,7 @@ class Sweep:
             "config": {**(labels or {}), **config.raw},
             "seed": secrets.randbelow(2**31) if seed is None else seed,
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "directory": str(Path(config.source).resolve().parent) if config.source else None,
+            "source": str(Path(config.source).resolve()) if config.source else None,
         }
         with translated(), quiet():
             while True:
@@ -107,8 +114,8 @@ class Sweep:
                     break
                 except DuplicatedStudyError:
                     continue
-            opened.optuna.set_study_user_attr(study_id, SWEEP, kept)
             opened.optuna.set_study_user_attr(study_id, STATE, "running")
+            opened.optuna.set_study_user_attr(study_id, SWEEP, kept)  # last: it is what makes the study a sweep
         return cls(opened, study_id, sweep_id, {SWEEP: kept, STATE: "running"})
 
     @classmethod
@@ -120,14 +127,12 @@ class Sweep:
             StorageError: The storage cannot be opened.
         """
         opened = _opened(storage, create=False)
-        try:
-            with translated():
-                study_id = opened.optuna.get_study_id_from_name(sweep_id)
-                attributes = opened.optuna.get_study_user_attrs(study_id)
-        except KeyError:
-            attributes = {}
+        with translated():
+            found = {study.study_name: study.user_attrs for study in opened.optuna.get_all_studies()}
+            attributes = found.get(sweep_id, {})
+            study_id = opened.optuna.get_study_id_from_name(sweep_id) if SWEEP in attributes else -1
         if SWEEP not in attributes:
-            known = [found.id for found in cls.all(storage=opened)]
+            known = [name for name, kept in found.items() if SWEEP in kept]
             hint = closest(sweep_id, known) or (
                 "; `lightsweep ls` lists the sweeps" if known else "; there is no sweep in it yet"
             )
@@ -154,36 +159,63 @@ class Sweep:
         Raises:
             StorageUnavailableError: The database does not answer.
         """
-        with self.lock:
+        with self._reading:
             with translated():
-                changed = self.book.take(self.ledger.refresh())
-            if self.bands is not None:
+                found = self.ledger.read()
+            with self.lock:
+                changed = self.book.take(self.ledger.take(found))
                 for entry in changed:
-                    self.bands.note(entry.id, entry.history)
+                    if entry.running or wants_retry(entry, self.config):
+                        self._unsettled[entry.id] = entry
+                    else:
+                        self._unsettled.pop(entry.id, None)
+                histories = [(entry.id, entry.history) for entry in changed if self._behind(entry)]
+            if self.bands is not None:
+                for run, history in histories:
+                    self.bands.note(run, history)
             return changed
+
+    def _behind(self, entry: RunEntry) -> bool:
+        return self.bands is not None and self.bands.behind(entry.id, entry.iterations)
 
     @property
     def state(self) -> SweepState:
-        """Where the sweep stands now."""
+        """Where the sweep stands now.
+
+        Raises:
+            StorageUnavailableError: The database does not answer.
+            NotFoundError: The sweep was deleted.
+        """
+        with translated():
+            asked = self.ledger.attribute(STATE)
+        self.refresh()
         with self.lock:
-            with translated():
-                self.asked = self.storage.optuna.get_study_user_attrs(self.study_id).get(STATE, "running")
-            self.refresh()
+            self.asked = asked
             return self.known_state()
 
     def known_state(self) -> SweepState:
         """Where the sweep stood at the last look."""
         with self.lock:
+            best = self.known_best()
             return state_of(
-                self.asked, self.config, self.book.entries.values(), self.book.next_ticket, self._target_value()
+                self.asked,
+                self.config,
+                self._unsettled.values(),
+                self.book.next_ticket,
+                best[1] if best else None,
             )
+
+    def waiting(self) -> list[RunEntry]:
+        """The runs that, at the last look, waited to be started again, by ticket."""
+        with self.lock:
+            found = [entry for entry in self._unsettled.values() if not entry.running]
+        return sorted(found, key=lambda entry: (len(entry.id), entry.id))
 
     @property
     def runs(self) -> list[SweepRun]:
         """Every run, by id."""
-        with self.lock:
-            self.refresh()
-            return self.known_runs()
+        self.refresh()
+        return self.known_runs()
 
     def known_runs(self) -> list[SweepRun]:
         """Every run as of the last look, by id."""
@@ -207,14 +239,15 @@ class Sweep:
         if metric is None:
             return None
         with self.lock:
-            valued = ((entry.id, best_of(entry.history, metric.goal)) for entry in self.book.entries.values())
-            found = [(run, best) for run, best in valued if best is not None]
-        sign = 1 if metric.goal == "minimize" else -1
-        return min(found, key=lambda pair: sign * pair[1], default=None)
+            return self.book.best(metric.goal)
 
-    def _target_value(self) -> float | None:
-        best = self.known_best() if self.config.metric and self.config.metric.target is not None else None
-        return best[1] if best else None
+    def nest(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters of a run, flat, as the script sees them; those defined by run nest by the dots in their names.
+
+        Raises:
+            InputError: A name defined by run is a parameter and also the group that holds another.
+        """
+        return nested(values, self.config)
 
     # --- for agents
 

@@ -3,30 +3,68 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from lightsweep.controller.keys import ATTEMPT
-from lightsweep.controller.runs import RunEntry, SweepRun, best_of
+from lightsweep.controller.keys import ATTEMPT, VALUES
+from lightsweep.controller.runs import RunEntry, SweepRun
+from lightsweep.errors import InputError
 from lightsweep.sampler import native_value
 from lightsweep.schema import SweepConfig
+from lightsweep.space import Constant, Parameter, Space
 
-__all__ = ["values_of", "view"]
+__all__ = ["by_run", "json_number", "nested", "values_of", "view"]
 
 
-def values_of(entry: RunEntry, config: SweepConfig) -> dict[str, Any]:
-    """The parameters of a run under their dotted names; empty while they are being written."""
-    stored = entry.record.parameters
-    values = {
-        parameter.name: native_value(parameter.distribution, stored[parameter.name])
-        for parameter in config.space.parameters
-        if parameter.name in stored
-    }
-    return values if len(values) == len(config.space.parameters) else {}
+def by_run(config: SweepConfig) -> bool:
+    """Whether a function of the user's defines the parameters of each run, beside those of the config."""
+    scheduler = config.scheduler
+    return bool(scheduler and scheduler.engine == "optuna" and scheduler.source and scheduler.search_space)
+
+
+def values_of(entry: RunEntry, config: SweepConfig) -> dict[str, Any] | None:
+    """The parameters of a run under their dotted names; ``None`` while they are not written yet.
+
+    Read from the trial's parameters; from ``VALUES`` where the config does not know all of them, or some are missing
+    since the agent died while it wrote.
+    """
+    kept = entry.record.attributes.get(VALUES)
+    if not by_run(config):
+        stored = entry.record.parameters
+        values = {
+            parameter.name: native_value(parameter.distribution, stored[parameter.name])
+            for parameter in config.space.parameters
+            if parameter.name in stored
+        }
+        if len(values) == len(config.space.parameters):
+            return values
+    return dict(kept) if isinstance(kept, dict) else None
+
+
+def nested(values: Mapping[str, Any], config: SweepConfig) -> dict[str, Any]:
+    """The parameters of a run as the script sees them; those that the config does not know nest by their dots.
+
+    Raises:
+        InputError: One of those is a parameter and also the group that holds another.
+    """
+    known = {parameter.name for parameter in config.space.parameters}
+    if known.issuperset(values):
+        return config.space.nest(values)
+    others = [Parameter(name, _path(name), Constant(value)) for name, value in values.items() if name not in known]
+    try:
+        return Space([*config.space.parameters, *others]).nest(values)
+    except ValueError as error:
+        raise InputError(f"scheduler.search_space: {error}") from None
+
+
+def _path(name: str) -> tuple[str, ...]:
+    parts = tuple(name.split("."))
+    return parts if all(parts) else (name,)
 
 
 def view(entry: RunEntry, config: SweepConfig) -> SweepRun:
     """The run for users."""
-    values = values_of(entry, config)
+    values = values_of(entry, config) or {}
     history = entry.history
     reports = entry.record.reports
     summary = entry.summary
@@ -37,11 +75,11 @@ def view(entry: RunEntry, config: SweepConfig) -> SweepRun:
     return SweepRun(
         id=entry.id,
         state=state,
-        config=config.space.nest(values),
+        config=nested(values, config),
         values=values,
-        best=best_of(history, config.metric.goal) if config.metric else None,
+        best=entry.best(config.metric.goal) if config.metric else None,
         last=reports[-1] if reports else None,
-        iterations=len(history),
+        iterations=entry.iterations,
         history=tuple(history),
         started=entry.record.started,
         ended=None if state == "running" else entry.record.ended,

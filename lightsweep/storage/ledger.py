@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
@@ -47,6 +48,7 @@ _REPORTS = text(
     "SELECT trial_id, step, intermediate_value, intermediate_value_type FROM trial_intermediate_values "
     "WHERE trial_id IN :ids AND step > :step ORDER BY trial_id, step"
 ).bindparams(bindparam("ids", expanding=True))
+_STUDY_ATTRIBUTE = text("SELECT value_json FROM study_user_attributes WHERE study_id = :study AND key = :key")
 _HEARTBEATS = text(
     "SELECT h.trial_id, h.heartbeat FROM trial_heartbeats h JOIN trials t ON h.trial_id = t.trial_id "
     "WHERE t.study_id = :study AND t.state = 'RUNNING'"
@@ -82,15 +84,23 @@ class Record:
 class Ledger:
     """All trials of one study, brought up to date by :meth:`refresh`.
 
-    Not safe for use from several threads at once: the controller holds its lock around it.
+    ``refresh`` is ``take(read())``. They are apart so that a program with several threads can hold one lock around both
+    and, during :meth:`take` alone, which touches memory only, the lock under which it looks at the records.
+
+    Args:
+        storage: The storage.
+        study_id: Optuna's key of the study.
+        clock: Seconds that only go forward.
     """
 
-    def __init__(self, storage: Storage, study_id: int) -> None:
+    def __init__(self, storage: Storage, study_id: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._storage = storage
         self._study_id = study_id
+        self._clock = clock
         self._last_trial_id = -1
         self.records: list[Record] = []  # by number
         self._open: dict[int, Record] = {}
+        self._first_seen: dict[int, float] = {}
 
     def refresh(self) -> list[Record]:
         """Read what is new; the records that are new, or were open at the last look, by number.
@@ -98,51 +108,97 @@ class Ledger:
         Raises:
             sqlalchemy.exc.SQLAlchemyError: The database does not answer; the ledger is as it was, and can try again.
         """
+        return self.take(self.read())
+
+    def read(self) -> list[Record]:
+        """What is new, for :meth:`take`; a trial that was open at the last look comes with its new reports only."""
         with self._storage.reading() as connection:
             rows = connection.execute(
                 _TRIALS, {"study": self._study_id, "last": self._last_trial_id, "open": list(self._open) or [-1]}
             ).all()
-            changed = [self._open.get(row.trial_id) or Record(row.trial_id, row.number, row.state) for row in rows]
-            for start in range(0, len(changed), _CHUNK):
-                self._read_details(connection, changed[start : start + _CHUNK])
-        for record, row in zip(changed, rows, strict=True):
-            self._close(record, row.state, _as_utc(row.datetime_start), _as_utc(row.datetime_complete))
-        return changed
+            found = []
+            for row in rows:
+                record = Record(row.trial_id, row.number, row.state)
+                record.started, record.ended = _from_local(row.datetime_start), _from_local(row.datetime_complete)
+                if row.trial_id in self._open:
+                    record.last_step = self._open[row.trial_id].last_step
+                found.append(record)
+            for start in range(0, len(found), _CHUNK):
+                _read_details(connection, found[start : start + _CHUNK])
+        return found
 
-    def stale(self, lease: float) -> list[int]:
-        """Ids of running trials whose last heartbeat is more than ``lease`` seconds old, by the database's clock."""
+    def take(self, found: Iterable[Record]) -> list[Record]:
+        """Take in what :meth:`read` found; the records that are new, or were open at the last look, by number."""
+        return [self._take(record) for record in found]
+
+    def stale(self, lease: float) -> list[Record]:
+        """The running trials that gave no sign of life for more than ``lease`` seconds.
+
+        Heartbeats are compared with the database's clock. A trial without any, whose agent died between two commits,
+        is stale when this ledger has known it for as long.
+        """
         with self._storage.reading() as connection:
             now = _as_datetime(connection.execute(sqlalchemy.select(sqlalchemy.func.now())).scalar_one())
-            beats = connection.execute(_HEARTBEATS, {"study": self._study_id}).all()
-        limit = timedelta(seconds=lease)
-        return [trial_id for trial_id, beat in beats if now - _as_datetime(beat) > limit]
+            beats = {
+                trial_id: _as_datetime(beat)
+                for trial_id, beat in connection.execute(_HEARTBEATS, {"study": self._study_id})
+            }
+        limit, known_before = timedelta(seconds=lease), self._clock() - lease
+        return [
+            record
+            for trial_id, record in list(self._open.items())
+            if record.state == "RUNNING"
+            and (now - beats[trial_id] > limit if trial_id in beats else self._first_seen[trial_id] < known_before)
+        ]
 
-    def _read_details(self, connection: sqlalchemy.Connection, records: Sequence[Record]) -> None:
-        by_id = {record.trial_id: record for record in records}
-        ids = list(by_id)
-        for trial_id, key, value in connection.execute(_ATTRIBUTES, {"ids": ids}):
-            by_id[trial_id].attributes[key] = json.loads(value)
-        for trial_id, name, value, distribution in connection.execute(_PARAMETERS, {"ids": ids}):
-            by_id[trial_id].parameters[name] = _distribution(distribution).to_external_repr(value)
-        # One statement for all of which the same reports are known: all the new ones share one.
-        by_step: dict[int, list[int]] = {}
-        for record in records:
-            by_step.setdefault(record.last_step, []).append(record.trial_id)
-        for step, same in by_step.items():
-            for trial_id, at, value, kind in connection.execute(_REPORTS, {"ids": same, "step": step}):
-                record = by_id[trial_id]
-                record.reports.append(_NON_FINITE.get(kind, value))
-                record.last_step = at
+    def attribute(self, key: str) -> Any:
+        """The study's user attribute of this name as it is now.
 
-    def _close(self, record: Record, state: str, started: datetime | None, ended: datetime | None) -> None:
-        record.state, record.started, record.ended = state, started, ended
-        if record.trial_id > self._last_trial_id:
-            self._last_trial_id = record.trial_id
-            self.records.append(record)
-        if state in _OPEN:
-            self._open[record.trial_id] = record
+        Raises:
+            KeyError: There is none.
+            sqlalchemy.exc.SQLAlchemyError: The database does not answer.
+        """
+        with self._storage.reading() as connection:
+            value = connection.execute(_STUDY_ATTRIBUTE, {"study": self._study_id, "key": key}).scalar_one_or_none()
+        if value is None:
+            raise KeyError(key)
+        return json.loads(value)
+
+    def _take(self, found: Record) -> Record:
+        record = self._open.pop(found.trial_id, None)
+        if record is None:
+            record = found
+            self._last_trial_id = max(self._last_trial_id, found.trial_id)
+            self.records.append(found)
         else:
-            self._open.pop(record.trial_id, None)
+            record.state, record.started, record.ended = found.state, found.started, found.ended
+            record.parameters, record.attributes = found.parameters, found.attributes
+            record.reports.extend(found.reports)
+            record.last_step = found.last_step
+        if record.state in _OPEN:
+            self._open[record.trial_id] = record
+            self._first_seen.setdefault(record.trial_id, self._clock())
+        else:
+            self._first_seen.pop(record.trial_id, None)
+        return record
+
+
+def _read_details(connection: sqlalchemy.Connection, records: Sequence[Record]) -> None:
+    by_id = {record.trial_id: record for record in records}
+    ids = list(by_id)
+    for trial_id, key, value in connection.execute(_ATTRIBUTES, {"ids": ids}):
+        by_id[trial_id].attributes[key] = json.loads(value)
+    for trial_id, name, value, distribution in connection.execute(_PARAMETERS, {"ids": ids}):
+        by_id[trial_id].parameters[name] = _distribution(distribution).to_external_repr(value)
+    # One statement for all of which the same reports are known: all the new ones share one.
+    by_step: dict[int, list[int]] = {}
+    for record in records:
+        by_step.setdefault(record.last_step, []).append(record.trial_id)
+    for step, same in by_step.items():
+        for trial_id, at, value, kind in connection.execute(_REPORTS, {"ids": same, "step": step}):
+            record = by_id[trial_id]
+            record.reports.append(_NON_FINITE.get(kind, value))
+            record.last_step = at
 
 
 @lru_cache(maxsize=4096)
@@ -157,5 +213,6 @@ def _as_datetime(value: Any) -> datetime:
     return moment.replace(tzinfo=None)
 
 
-def _as_utc(value: Any) -> datetime | None:
-    return None if value is None else _as_datetime(value).replace(tzinfo=timezone.utc)
+def _from_local(value: Any) -> datetime | None:
+    # Optuna writes the local time of whoever wrote, without its zone.
+    return None if value is None else _as_datetime(value).astimezone(timezone.utc)

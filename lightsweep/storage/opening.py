@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 
 import optuna
 import sqlalchemy
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from lightsweep.errors import NotFoundError, StorageError
 from lightsweep.storage.url import mask, parse
@@ -22,6 +24,9 @@ READ = "lightsweep_read"
 """Execution option of a connection that only reads: on SQLite its transactions take no write lock."""
 
 _LOCK_TIMEOUT_SECONDS = 60.0
+# Programs that make the tables at the same moment get in each other's way for milliseconds.
+_CREATION_TRIES = 6
+_CREATION_PAUSE_SECONDS = 0.05
 
 
 class Storage:
@@ -45,8 +50,11 @@ class Storage:
         return self.optuna.engine
 
     def reading(self) -> sqlalchemy.Connection:
-        """A connection for reading: one consistent snapshot on SQLite, without a write lock."""
-        return self.engine.connect().execution_options(**{READ: True})
+        """A connection for reading: one consistent snapshot for all of its statements, without a write lock."""
+        options: dict[str, Any] = {READ: True}
+        if self.engine.dialect.name == "postgresql":
+            options["isolation_level"] = "REPEATABLE READ"  # what SQLite and MySQL give by themselves
+        return self.engine.connect().execution_options(**options)
 
     def close(self) -> None:
         """Give every connection back."""
@@ -83,8 +91,7 @@ def open_storage(url: str, *, create: bool = True) -> Storage:
         options = {"pool_pre_ping": True}
     shown = mask(url)
     try:
-        with quiet():
-            storage = RDBStorage(parsed.render_as_string(hide_password=False), engine_kwargs=options)
+        storage = _make(parsed.render_as_string(hide_password=False), options)
     except ImportError:
         extra = "postgres" if parsed.drivername.startswith("postgres") else "mysql"
         hint = "pip install 'lightsweep[postgres]'" if extra == "postgres" else "pip install pymysql"
@@ -93,9 +100,7 @@ def open_storage(url: str, *, create: bool = True) -> Storage:
         raise StorageError(
             f"storage {shown}: its tables are of another Optuna version. {mask(str(error)).strip()}"
         ) from None
-    except (OperationalError, DatabaseError) as error:
-        raise StorageError(f"storage {shown}: {_explain(error)}") from None
-    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+    except (SQLAlchemyError, StorageInternalError) as error:
         raise StorageError(f"storage {shown}: {_explain(error)}") from None
     if storage.engine.dialect.name == "sqlite":
         # The tables were made through connections that began without the listener.
@@ -115,6 +120,22 @@ def quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(level)
 
 
+def _make(url: str, options: dict[str, Any]) -> RDBStorage:
+    for left in reversed(range(_CREATION_TRIES)):
+        try:
+            with quiet():
+                return RDBStorage(url, engine_kwargs=dict(options))
+        except (DatabaseError, StorageInternalError) as error:
+            # Another program makes the same tables now; what it has made is found the next time.
+            if not left or not any(words in str(_cause(error)) for words in ("already exists", "UNIQUE", "unique")):
+                raise
+        except AssertionError:  # Optuna's, where it finds the table of its version before the version
+            if not left:
+                raise
+        time.sleep(_CREATION_PAUSE_SECONDS)
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
 def _connect_sqlite(path: Path) -> sqlite3.Connection:
     # isolation_level=None: Python's own implicit BEGIN would come after the first read.
     connection = sqlite3.connect(path, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
@@ -132,14 +153,18 @@ def _begin_sqlite(connection: sqlalchemy.Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
-def _explain(error: Exception) -> str:
-    cause: BaseException = error
-    while isinstance(cause, (SQLAlchemyError, optuna.exceptions.StorageInternalError)):
-        inner = getattr(cause, "orig", None) or cause.__cause__
+def _cause(error: BaseException) -> BaseException:
+    """The driver's own error below those of Optuna and SQLAlchemy."""
+    while isinstance(error, (SQLAlchemyError, StorageInternalError)):
+        inner = getattr(error, "orig", None) or error.__cause__
         if inner is None:
             break
-        cause = inner
-    text = mask(" ".join(str(cause).split()))
+        error = inner
+    return error
+
+
+def _explain(error: Exception) -> str:
+    text = mask(" ".join(str(_cause(error)).split()))
     remedies = {
         "unable to open database file": "check that its directory exists and may be written to",
         "readonly database": "check the permissions of the file and its directory",

@@ -34,8 +34,10 @@ def default_url() -> str:
 
 
 def mask(text: str) -> str:
-    """``text`` with the password of every URL in it replaced by ``***``."""
-    return re.sub(r"(\w[\w+.-]*://[^\s:/@]*):[^\s/]*@", r"\1:***@", text)
+    """``text`` with the password of every URL and of every ``password=`` in it replaced by ``***``."""
+    # A password may hold any character but "@", also those that should have been escaped: mask up to the last one.
+    text = re.sub(r"(\w[\w+.-]*://[^\s:/@]*):[^\s]*@", r"\1:***@", text)
+    return re.sub(r"(?i)\b(password|passwd|pwd)(\s*=\s*)('[^']*'|[^\s&'\"]+)", r"\1\2***", text)
 
 
 def parse(url: str) -> sqlalchemy.URL:
@@ -52,13 +54,13 @@ def parse(url: str) -> sqlalchemy.URL:
         url = "postgresql" + url.removeprefix("postgres")
     try:
         parsed = sqlalchemy.make_url(url)
-    except (ArgumentError, ValueError):
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
         raise StorageError(f"storage: {mask(url)!r} is no database URL; write one such as {_EXAMPLES}") from None
     backend = parsed.drivername.partition("+")[0]
     if backend == "sqlite":
         if parsed.database in (None, "", ":memory:"):
             raise StorageError(
-                f"storage: {url!r} lives in the memory of one process, where no agent could find the sweep; "
+                f"storage: {mask(url)!r} lives in the memory of one process, where no agent could find the sweep; "
                 "name a file, such as sqlite:///lightsweep.db"
             )
     elif backend not in _DRIVERS:

@@ -1,0 +1,118 @@
+"""Give a run its parameters: propose them, claim the point against other agents, write them to the trial."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from lightsweep.controller.access import translated
+from lightsweep.controller.keys import VALUES
+from lightsweep.controller.observations import Observations
+from lightsweep.controller.runs import RunEntry
+from lightsweep.controller.sweep import Sweep
+from lightsweep.controller.views import by_run
+from lightsweep.errors import InputError
+from lightsweep.sampler import Observation, Proposer, make_proposer, natural_params
+
+__all__ = ["Points"]
+
+_TRIES = 10
+_LOOK_SECONDS = 0.05
+_PATIENCE_SECONDS = 2.0
+
+
+class Points:
+    """The parameters of the runs that one agent starts; used by one thread at a time.
+
+    Args:
+        sweep: The sweep.
+
+    Raises:
+        InputError: The sampler cannot be made.
+    """
+
+    def __init__(self, sweep: Sweep) -> None:
+        self._sweep = sweep
+        self._observations = Observations(sweep.config)
+        self._proposer: Proposer = make_proposer(sweep.config, sweep.seed)
+
+    def give(self, entry: RunEntry) -> dict[str, Any] | None:
+        """Parameters for a run that has none, written to its trial; ``None`` where the space is exhausted.
+
+        Raises:
+            StorageUnavailableError: The database does not answer.
+            InputError: What the user's own function proposes cannot be used.
+            optuna.exceptions.UpdateFinishedTrialError: Another agent took the run, as the lease was over before.
+        """
+        values = self._claimed(entry) if self._observations.needed else self._propose(entry, ())
+        if values is None:
+            return None
+        self._sweep.nest(values)
+        self._write(entry.record.trial_id, values)
+        return values
+
+    def stored(self, values: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """For each parameter its Optuna distribution and what is stored under it."""
+        return natural_params(self._sweep.config.space, values, self._proposer)
+
+    def _propose(self, entry: RunEntry, known: Sequence[Observation]) -> dict[str, Any] | None:
+        assert entry.ticket is not None
+        return self._proposer.propose(entry.ticket, known)
+
+    def _others(self, entry: RunEntry) -> list[Observation]:
+        with self._sweep.lock:
+            return self._observations.of(found for found in self._sweep.book.entries.values() if found is not entry)
+
+    def _claimed(self, entry: RunEntry) -> dict[str, Any] | None:
+        """A point that no other agent takes: noted in the trial first, then compared with what others noted."""
+        values = None
+        for _ in range(_TRIES):
+            known = self._others(entry)
+            values = self._propose(entry, known)
+            if values is None:
+                return None
+            self._note(entry, values)
+            if by_run(self._sweep.config) or self._is_mine(entry, values, known):
+                break
+        return values
+
+    def _note(self, entry: RunEntry, values: Mapping[str, Any]) -> None:
+        try:
+            with translated():
+                self._sweep.storage.optuna.set_trial_user_attr(entry.record.trial_id, VALUES, values)
+        except TypeError as error:
+            raise InputError(f"the parameters {dict(values)!r} cannot be kept as JSON: {error}") from None
+
+    def _is_mine(self, entry: RunEntry, values: Mapping[str, Any], known: Sequence[Observation]) -> bool:
+        """Whether the run can keep a point that it noted, and that was none of the ``known`` runs'.
+
+        Of two that noted the same the later one sees the other, perhaps both do. Then the lower ticket keeps the
+        point, unless the other has begun with it already: it looks again until the other has moved.
+        """
+        space, end = self._sweep.config.space, time.monotonic() + _PATIENCE_SECONDS
+        point, before = space.key(values), {id(observation) for observation in known}
+        while True:
+            self._sweep.refresh()
+            news = [found for found in self._others(entry) if id(found) not in before]
+            same = [found.key for found in news if space.key(found.values) == point]
+            if not same:
+                return True
+            with self._sweep.lock:
+                others = [self._sweep.book.entries[key] for key in same]
+                undecided = all(found.running and not found.record.parameters for found in others)
+            first = all(
+                entry.ticket is not None and found.ticket > entry.ticket for found in others if found.ticket is not None
+            )
+            if not (undecided and first) or time.monotonic() > end:
+                return False
+            time.sleep(_LOOK_SECONDS)
+
+    def _write(self, trial_id: int, values: Mapping[str, Any]) -> None:
+        for name, (distribution, stored) in self.stored(values).items():
+            # A space by run may change a parameter's distribution in a way that Optuna refuses: VALUES still has it.
+            with translated(), suppress(*[ValueError] if by_run(self._sweep.config) else []):
+                self._sweep.storage.optuna.set_trial_param(
+                    trial_id, name, distribution.to_internal_repr(stored), distribution
+                )
