@@ -5,7 +5,6 @@ from __future__ import annotations
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightsweep.integrations.lightning import SweepCallback
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812 - the name that everybody use
 from torch.utils.data import DataLoader, TensorDataset
 
 import lightsweep
+from lightsweep.integrations.lightning import SweepCallback
 
 DEFAULTS = {
     "learning_rate": 1e-3,

@@ -13,12 +13,12 @@ import pytest
 import pytorch_lightning
 import torch
 from lightning.pytorch.demos.boring_classes import BoringModel
-from lightsweep.integrations.lightning import MetricMissingError, SweepCallback, _say_inactive
 from torch.utils.data import DataLoader, TensorDataset
 
 import lightsweep
 from lightsweep import client
 from lightsweep.errors import AgentLostError, InputError, LightsweepError, RunPruned, UsageError
+from lightsweep.integrations.lightning import MetricMissingError, SweepCallback, _say_inactive
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
