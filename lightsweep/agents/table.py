@@ -61,7 +61,7 @@ class TableDisplay(Display):
                 self._print(self._partial)
                 self._partial = b""
             self._shown = [shown for shown in self._shown if shown is not run]
-        self._update(refresh=False)  # printing draws the table anew
+        self._update()
         with self._lock:
             self._live.console.print(text, soft_wrap=True)
 
@@ -86,10 +86,10 @@ class TableDisplay(Display):
         shown.plain = plain(shown.plain)
         self._live.console.print(shown, soft_wrap=True)
 
-    def _update(self, *, refresh: bool = True) -> None:
+    def _update(self) -> None:
         shown = self.render(self._shown, self._sweep)
         with self._lock:
-            self._live.update(shown, refresh=refresh)
+            self._live.update(shown, refresh=True)
 
     def render(self, live: Sequence[LiveRun], sweep: Sweep) -> RenderableType:
         """The running runs, and below them where the sweep stands."""
