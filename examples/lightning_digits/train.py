@@ -61,7 +61,8 @@ class Classifier(pl.LightningModule):
         self.layers = nn.Sequential(*layers, nn.Linear(width, 10))
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.layers(images)
+        logits: Tensor = self.layers(images)
+        return logits
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:  # noqa: ARG002 - Lightning's
         images, labels = batch
