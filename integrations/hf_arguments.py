@@ -8,12 +8,13 @@ import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lightsweep.integrations.hf_metrics import check_strategies, is_evaluated
 from transformers import TrainingArguments
 
 from lightsweep.errors import UsageError
+from lightsweep.integrations.hf_metrics import check_strategies, is_evaluated
 
 if TYPE_CHECKING:
     from lightsweep.client import Run
@@ -98,7 +99,7 @@ def training_arguments(run: Run, base: Any = None, **overrides: Any) -> Any:
         found[field] = name
         fields[field] = _convert(name, field, value, hints[field])
     if others and run.rank == 0:
-        print(f"lightsweep: not in {kind.__name__}, left in run.config: {', '.join(others)}", file=sys.stderr)
+        _say_left(kind.__name__, ", ".join(others))
     fields.update(overrides)
     if not fields.get("output_dir") or (isinstance(base, TrainingArguments) and "output_dir" not in overrides):
         fields["output_dir"] = str(run.dir)
@@ -125,6 +126,11 @@ def _base(base: Any) -> tuple[type[TrainingArguments], dict[str, Any]]:
     if isinstance(base, Mapping):
         return TrainingArguments, dict(base)
     raise UsageError(f"training_arguments(base=...) is TrainingArguments, a subclass or a dict, not {base!r}")
+
+
+@cache
+def _say_left(kind: str, names: str) -> None:
+    print(f"lightsweep: not in {kind}, left in run.config: {names}", file=sys.stderr)
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from lightsweep.integrations.current import active_run
-from lightsweep.integrations.distributed import Reply, ask, broadcast
-from lightsweep.integrations.hf_metrics import candidates, check_strategies, is_evaluated
 from transformers import TrainerCallback
 
 from lightsweep.errors import InputError, RunPruned, UsageError, closest
+from lightsweep.integrations.current import active_run
+from lightsweep.integrations.distributed import Reply, ask, broadcast
+from lightsweep.integrations.hf_metrics import candidates, check_strategies, is_evaluated
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments

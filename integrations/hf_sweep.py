@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightsweep.integrations.hf_callback import SweepCallback
-
 import lightsweep
+from lightsweep.integrations.hf_callback import SweepCallback
 
 if TYPE_CHECKING:
     from transformers import Trainer

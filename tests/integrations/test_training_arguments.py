@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import ScriptedHandler
 from transformers import Seq2SeqTrainingArguments, TrainingArguments
 
 import lightsweep
 from lightsweep import client
 from lightsweep.errors import InputError, UsageError
 from lightsweep.integrations.transformers import ALIASES, training_arguments
+from scripted import ScriptedHandler
 
 CPU = {"use_cpu": True, "report_to": "none"}
 

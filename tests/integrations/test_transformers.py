@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from scripted import ScriptedHandler
 from torch import nn
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
@@ -18,6 +17,7 @@ import lightsweep
 from lightsweep import client
 from lightsweep.errors import InputError, LightsweepError, RunPruned, UsageError
 from lightsweep.integrations.transformers import MetricMissingError, SweepCallback
+from scripted import ScriptedHandler
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*pin_memory.*")
 
