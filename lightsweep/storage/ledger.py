@@ -33,10 +33,10 @@ _CHUNK = 500  # bound variables per statement; SQLite allows 999 in old builds
 _NON_FINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 _OPEN = {"RUNNING", "WAITING"}
 
-_TRIALS = text(
-    "SELECT trial_id, number, state, datetime_start, datetime_complete FROM trials "
-    "WHERE study_id = :study AND (trial_id > :last OR trial_id IN :open) ORDER BY number"
-).bindparams(bindparam("open", expanding=True))
+# Apart, since databases search the whole study for "new OR one of these".
+_COLUMNS = "SELECT trial_id, number, state, datetime_start, datetime_complete FROM trials "
+_NEW_TRIALS = text(_COLUMNS + "WHERE study_id = :study AND trial_id > :last")
+_OPEN_TRIALS = text(_COLUMNS + "WHERE trial_id IN :ids").bindparams(bindparam("ids", expanding=True))
 _ATTRIBUTES = text("SELECT trial_id, key, value_json FROM trial_user_attributes WHERE trial_id IN :ids").bindparams(
     bindparam("ids", expanding=True)
 )
@@ -113,9 +113,11 @@ class Ledger:
     def read(self) -> list[Record]:
         """What is new, for :meth:`take`; a trial that was open at the last look comes with its new reports only."""
         with self._storage.reading() as connection:
-            rows = connection.execute(
-                _TRIALS, {"study": self._study_id, "last": self._last_trial_id, "open": list(self._open) or [-1]}
-            ).all()
+            rows = list(connection.execute(_NEW_TRIALS, {"study": self._study_id, "last": self._last_trial_id}))
+            known = list(self._open)
+            for start in range(0, len(known), _CHUNK):
+                rows += connection.execute(_OPEN_TRIALS, {"ids": known[start : start + _CHUNK]})
+            rows.sort(key=lambda row: row.number)
             found = []
             for row in rows:
                 record = Record(row.trial_id, row.number, row.state)
