@@ -85,7 +85,9 @@ def test_long_and_strange_names_keep_to_80_columns() -> None:
         "a\nb": {"distribution": "q_log_uniform_values", "min": 1, "max": 9},
     }
     shown = explain(
-        SweepConfig.load({**CONFIG, "parameters": names, "description": "long words " * 30, "name": "z" * 200})
+        SweepConfig.load(
+            {**CONFIG, "parameters": names, "description": "long words " * 30, "name": "z" * 200 + "\x1b[2J"}
+        )
     )
     assert max(map(len, shown.split("\n"))) <= 80
     assert "\x1b" not in shown

@@ -116,7 +116,7 @@ def test_early_terminate(tmp_path: Path, keys: str, where: str, line: int, words
         ("lightsweep: {max_retries: 1.5}", "lightsweep.max_retries", ["whole number"]),
         ("lightsweep: {lease: 0}", "lightsweep.lease", ["greater than 0"]),
         ("lightsweep: {samplr: tpe}", "lightsweep.samplr", ["did you mean 'sampler'?"]),
-        ("scheduler: {engine: ax}", "scheduler.engine", ["ax", "optuna"]),
+        ("scheduler: {engine: ax}", "scheduler.engine", ["ax is not supported", "use engine optuna"]),
         ("scheduler: {engine: optunna}", "scheduler.engine", ["did you mean 'optuna'?"]),
         ("scheduler: {search_space: f}", "scheduler.search_space", ["source"]),
         ("scheduler: {sources: f.py}", "scheduler.sources", ["did you mean 'source'?"]),

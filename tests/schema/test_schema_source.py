@@ -112,10 +112,7 @@ def test_a_key_that_overrides_a_merged_one_is_no_duplicate(written: Any) -> None
 
 def test_merges_of_merges_do_not_grow(written: Any) -> None:
     names = [f"n{number}" for number in range(30)]
-    rows = [
-        f"{name}: &{name} {{<<: [{', '.join([f'*{above}'] * 10)}]}}"
-        for above, name in pairwise(names)
-    ]
+    rows = [f"{name}: &{name} {{<<: [{', '.join([f'*{above}'] * 10)}]}}" for above, name in pairwise(names)]
     text = "\n".join(["n0: &n0 {value: 1}", *rows, "method: random", "parameters: {x: *n29}"])
     assert SweepConfig.load(written(text)).space.at([]) == {"x": 1}
 

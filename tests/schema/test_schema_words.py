@@ -22,6 +22,7 @@ KNOWN = ["metric", "metrics", "parameters", "early_terminate", "value", "values"
         ("paramters", "parameters"),
         ("parameter", "parameters"),
         ("early-terminate", "early_terminate"),
+        ("early-treminate", "early_terminate"),
         ("Early Terminate", "early_terminate"),
         ("early_terminate:", "early_terminate"),
         ("valuse", "values"),
