@@ -55,7 +55,8 @@ def work_on(
     from lightsweep.agents.table import TableDisplay
 
     console = Console()
-    display: Display = TableDisplay(console, sweep) if console.is_terminal else LineDisplay(sys.stdout, sweep)
+    on_terminal = sys.stdout.isatty() and not console.is_dumb_terminal
+    display: Display = TableDisplay(console, sweep) if on_terminal else LineDisplay(sys.stdout, sweep)
     worker = work(
         sweep,
         display=display,

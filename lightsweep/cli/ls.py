@@ -12,7 +12,7 @@ __all__ = ["ls"]
 def ls(storage: Storage = None) -> None:
     """List the sweeps of a storage: id, state, method, runs, best value, name."""
     from lightsweep.agents.lines import number, plain
-    from lightsweep.cli.tables import aligned
+    from lightsweep.cli.tables import aligned, counted
     from lightsweep.controller import Sweep
 
     rows = []
@@ -26,7 +26,7 @@ def ls(storage: Storage = None) -> None:
                 sweep.id,
                 state.name,
                 sweep.config.method,
-                f"{sum(counts.values())} runs" if sum(counts.values()) != 1 else "1 run",
+                counted(sum(counts.values()), "run"),
                 plain(f"{metric.name} {number(best[1])}") if best and metric else "–",
                 sweep.created.astimezone().strftime("%Y-%m-%d %H:%M"),
                 plain(sweep.config.name or ""),

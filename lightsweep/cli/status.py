@@ -66,7 +66,7 @@ def run_document(run: SweepRun) -> dict[str, Any]:
 
 def _text(sweep: Sweep) -> str:
     from lightsweep.agents.lines import number, parameters, plain
-    from lightsweep.cli.tables import aligned
+    from lightsweep.cli.tables import aligned, counted
     from lightsweep.controller import best_run, savings
 
     state = sweep.state
@@ -77,7 +77,7 @@ def _text(sweep: Sweep) -> str:
     title = f"sweep {sweep.id}" + (f" ({plain(sweep.config.name)})" if sweep.config.name else "")
     lines = [
         f"{title}: {state}",
-        f"{sweep.config.method} over {len(searched)} parameters"
+        f"{sweep.config.method} over {counted(len(searched), 'parameter')}"
         + (f", {metric.goal} {plain(metric.name)}" if metric else ""),
         ", ".join(
             f"{counts[name]} {name}" for name in ("running", "finished", "pruned", "failed", "killed") if counts[name]

@@ -71,10 +71,12 @@ def create(config: str, storage: str | None, *, runnable: bool = False) -> Sweep
 
 def _describe(config: SweepConfig) -> str:
     """What is worth a line at creation: the grid's size, the bands, what ends the sweep."""
+    from lightsweep.cli.tables import counted
+
     size = config.space.size
-    lines = [f"created a {config.method} sweep over {len(config.space.searched)} parameters"]
+    lines = [f"created a {config.method} sweep over {counted(len(config.space.searched), 'parameter')}"]
     if config.method == "grid":
-        lines[0] += f", {size} points"
+        lines[0] += f", {counted(size or 0, 'point')}"
     if config.early_terminate is not None:
         hyperband = config.early_terminate
         endless = hyperband.max_iter is None

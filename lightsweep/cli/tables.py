@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["aligned"]
+__all__ = ["aligned", "counted"]
 
 
 def aligned(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -14,3 +14,8 @@ def aligned(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
     )
+
+
+def counted(number: int, thing: str) -> str:
+    """``1 run``, ``2,000 runs``."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"

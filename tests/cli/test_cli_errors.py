@@ -1,0 +1,232 @@
+"""Bad input: one clear message, exit code 2, no traceback, nothing half written."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+import yaml
+from sandboxes import Sandbox
+
+from lightsweep import Sweep
+from lightsweep.cli import main
+
+GOOD_FILE = "{program: train.py, method: grid, metric: {name: loss}, parameters: {x: {values: [1, 2]}}}"
+Capture = pytest.CaptureFixture[str]
+
+
+def refused(capsys: Capture, *arguments: str, code: int = 2) -> str:
+    assert main(list(arguments)) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    return err
+
+
+@pytest.mark.parametrize("command", ["sweep", "run", "check"])
+def test_a_missing_file(sandbox: Sandbox, capsys: Capture, command: str) -> None:
+    sandbox.write("sweep.yaml", GOOD_FILE)
+    err = refused(capsys, command, "swep.yaml")
+    assert err.count("\n") == 1
+    assert err.startswith("error: swep.yaml: ")
+    assert not (sandbox.directory / "lightsweep.db").exists()
+
+
+@pytest.mark.parametrize("command", ["sweep", "run", "check"])
+@pytest.mark.parametrize("text", ["method: [grid", "method: gird\nparameters: {x: {valuse: [1]}}\n", "", "\0", "- 1"])
+def test_a_file_that_is_no_sweep(sandbox: Sandbox, capsys: Capture, command: str, text: str) -> None:
+    sandbox.write("sweep.yaml", text)
+    err = refused(capsys, command, "sweep.yaml")
+    assert all(line.startswith("error: sweep.yaml") for line in err.splitlines())
+    assert not (sandbox.directory / "lightsweep.db").exists()
+
+
+def test_all_faults_each_on_its_line(sandbox: Sandbox, capsys: Capture) -> None:
+    sandbox.write("sweep.yaml", "method: gird\nparameters: {x: {valuse: [1]}}\n")
+    lines = refused(capsys, "sweep", "sweep.yaml").splitlines()
+    assert len(lines) >= 2
+    assert "'grid'" in lines[0]
+
+
+@pytest.mark.parametrize(
+    "command", [["agent"], ["status"], ["status", "--json"], ["best"], ["export"], ["sweep", "--stop"]]
+)
+def test_an_unknown_id_names_the_closest(sandbox: Sandbox, capsys: Capture, command: list[str]) -> None:
+    sweep_id = sandbox.sweep("")
+    near = ("x" if sweep_id[0] != "x" else "y") + sweep_id[1:]
+    err = refused(capsys, *command, near)
+    assert err.count("\n") == 1
+    assert f"no sweep {near!r}" in err
+    assert f"did you mean {sweep_id!r}?" in err
+
+
+@pytest.mark.parametrize("command", [["agent", "abc"], ["status", "abc"], ["ls"], ["sweep", "--stop", "abc"]])
+def test_looking_makes_no_storage(sandbox: Sandbox, capsys: Capture, command: list[str]) -> None:
+    assert "there is no storage" in refused(capsys, *command)
+    assert list(sandbox.directory.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"program": "trian.py"}, "program 'trian.py' is neither in"),
+        ({"command": ["no-such-program", "${args}"]}, "cannot start 'no-such-program'"),
+        ({"command": ["${interpreter}", "${envvar:NO_SUCH}"]}, "'NO_SUCH' is not set"),
+        ({"program": None}, "does not say what to run"),
+    ],
+)
+def test_what_cannot_be_started_claims_no_run(
+    sandbox: Sandbox, capsys: Capture, keys: dict[str, object], words: str
+) -> None:
+    sweep_id = sandbox.sweep("", **keys)
+    assert words in refused(capsys, "agent", sweep_id)
+    assert sandbox.runs(sweep_id) == []
+    config = {"program": "train.py", "method": "grid", "parameters": {"x": {"values": [1]}}, **keys}
+    sandbox.write("sweep.yaml", yaml.safe_dump(config))
+    assert words in refused(capsys, "run", "sweep.yaml")
+    assert [found.id for found in Sweep.all(storage=sandbox.storage)] == [sweep_id]
+    assert not (sandbox.directory / "lightsweep_runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("sqlite:////no/such/directory/x.db", "check that its directory exists"),
+        ("nonsense", "is no database URL"),
+        ("oracle://host/x", "'oracle' is not supported"),
+        ("sqlite://", "memory of one process"),
+        ("other.db", "another kind of file"),
+        ("postgresql+psycopg://me:secret@127.0.0.1:1/x", "cannot be opened"),
+    ],
+)
+@pytest.mark.parametrize("command", [["sweep", "sweep.yaml"], ["run", "sweep.yaml"], ["ls"], ["agent", "abc"]])
+def test_a_storage_that_cannot_be_opened(
+    sandbox: Sandbox, capsys: Capture, url: str, words: str, command: list[str]
+) -> None:
+    sandbox.write("sweep.yaml", GOOD_FILE)
+    sandbox.write("train.py", "")
+    sandbox.write("other.db", "this is text and no database" * 100)
+    err = refused(capsys, *command, "--storage", url)
+    assert err.startswith("error: storage") or "there is no storage" in err
+    assert words in err or "there is no storage" in err
+    assert "secret" not in err
+    assert err.count("\n") == 1
+
+
+def test_tables_of_another_program(sandbox: Sandbox, capsys: Capture) -> None:
+    with sqlite3.connect(sandbox.directory / "lightsweep.db") as connection:
+        connection.execute("create table version_info (a int)")
+    connection.close()
+    sandbox.write("sweep.yaml", GOOD_FILE)
+    refused(capsys, "sweep", "sweep.yaml")
+
+
+def test_a_directory_that_cannot_be_written_to(sandbox: Sandbox, capsys: Capture) -> None:
+    sweep_id = sandbox.sweep("")
+    sandbox.write("lightsweep_runs", "in the way")
+    err = refused(capsys, "agent", sweep_id)
+    assert "start the agent in a directory that may be written to" in err
+    assert err.count("\n") == 1
+    assert sandbox.runs(sweep_id) == []
+
+
+def test_a_directory_that_vanishes_gives_the_run_back(sandbox: Sandbox, capsys: Capture) -> None:
+    sweep_id = sandbox.sweep(
+        """
+        import lightsweep, pathlib, shutil
+        with lightsweep.init() as run:
+            run.log({"loss": 1})
+        runs = pathlib.Path(f"lightsweep_runs/{run.sweep_id}")
+        shutil.rmtree(runs)
+        runs.write_text("in the way")
+        """
+    )
+    assert main(["agent", sweep_id]) == 1
+    assert "error: the agent cannot go on: " in capsys.readouterr().err
+    first, second = sandbox.runs(sweep_id)
+    assert first.state == "finished"
+    assert second.state == "killed"
+    assert second.reason.startswith("the agent failed: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["statsu", "x"], "status"),
+        (["status", "x", "--jsn"], "--json"),
+        (["agent", "x", "--jobs", "0"], "--jobs"),
+        (["agent", "x", "--count", "two"], "--count"),
+        (["best", "x", "--format", "xml"], "yaml"),
+        (["sweep", "x", "--stop", "--pause"], "exclude each other"),
+        (["sweep"], "CONFIG|ID"),
+        ([], "Usage: lightsweep"),
+    ],
+)
+def test_misspelt_command_lines(sandbox: Sandbox, capsys: Capture, arguments: list[str], words: str) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert words in out + err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("arguments", [["--debug", "status", "x"], ["status", "x", "--debug"]])
+def test_debug_shows_the_traceback(sandbox: Sandbox, capsys: Capture, arguments: list[str]) -> None:
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("Traceback (most recent call last)")
+    assert err.splitlines()[-1].startswith("error: there is no storage")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (KeyError("x"), 1, "error: KeyError: 'x'\nerror: this is a fault of lightsweep; run the command with --debug"),
+        (OSError(28, "No space left on device", "a.db"), 1, "error: a.db: No space left on device\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (RuntimeError("\x1b[31mred"), 1, "error: RuntimeError:  [31mred\n"),
+    ],
+)
+def test_whatever_is_raised_is_one_message(
+    sandbox: Sandbox,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    code: int,
+    words: str,
+) -> None:
+    sandbox.sweep("")
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Sweep, "all", fail)
+    assert words in refused(capsys, "ls", code=code)
+
+
+def test_the_reader_of_a_pipe_may_leave(sandbox: Sandbox) -> None:
+    command = f"{sys.executable} -m lightsweep schema | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=True, env=sandbox.environment, timeout=60
+    )
+    assert done.stdout.splitlines()[0] == "{"
+    assert done.stderr == ""
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, lightsweep.cli\n"
+        "code = lightsweep.cli.main(['--help'])\n"
+        "heavy = {'optuna', 'numpy', 'scipy', 'sqlalchemy', 'yaml', 'pydantic', 'rich', 'torch'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in ("sweep", "agent", "run", "check", "schema", "ls", "status", "best", "export"):
+        assert f"\n  {name} " in done.stdout
+
+
+def test_the_version(capsys: Capture) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("lightsweep ")

@@ -1,0 +1,253 @@
+"""What is shown of a sweep: status, best, export, ls, check, schema."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from sandboxes import Sandbox
+
+import lightsweep
+from lightsweep import Sweep
+from lightsweep.cli import main
+
+EVIL = "\x1b[31m[bold]x\r\n"
+Capture = pytest.CaptureFixture[str]
+Show = Callable[..., str]
+
+
+@pytest.fixture
+def show(capsys: Capture) -> Show:
+    def run(*arguments: str) -> str:
+        capsys.readouterr()
+        assert main(list(arguments)) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def done(sandbox: Sandbox) -> Sweep:
+    """A sweep with a run of each kind: finished, pruned, failed, killed."""
+    sweep = Sweep.create(
+        {
+            "method": "grid",
+            "name": "four ways",
+            "metric": {"name": "loss"},
+            "early_terminate": {"type": "hyperband", "min_iter": 2},
+            "parameters": {
+                "x": {"values": [1, 2, 3, 4]},
+                "model": {"parameters": {"width": {"value": 8}, "text": {"values": [EVIL]}}},
+            },
+        },
+        storage=sandbox.storage,
+    )
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            x = run.config.x
+            run.log({"loss": float(x), "note": float("inf")})
+            if x == 3:
+                raise ValueError(f"three {EVIL}")
+            if x == 4:
+                raise KeyboardInterrupt
+            run.log({"loss": float("nan") if x == 1 else 2.5})
+            run.log({"loss": x / 2})
+
+    lightsweep.agent(sweep, function=train)
+    return sweep
+
+
+def test_the_json_document(sandbox: Sandbox, done: Sweep, show: Show) -> None:
+    document = json.loads(show("status", done.id, "--json"))
+    assert list(document) == ["id", "name", "state", "reason", "method", "metric", "storage", "runs"]
+    runs = document.pop("runs")
+    assert document == {
+        "id": done.id,
+        "name": "four ways",
+        "state": "finished",
+        "reason": "all 4 points of the grid",
+        "method": "grid",
+        "metric": {"name": "loss", "goal": "minimize"},
+        "storage": "sqlite:///lightsweep.db",
+    }
+    assert {tuple(run) for run in runs} == {
+        ("id", "state", "config", "best", "last", "iterations", "started", "ended", "reason", "unread")
+    }
+    assert [(run["id"], run["state"]) for run in runs] == [
+        ("0001", "finished"),
+        ("0002", "pruned"),
+        ("0003", "failed"),
+        ("0004", "killed"),
+    ]
+    assert runs[0]["config"] == {"model": {"text": EVIL, "width": 8}, "x": 1}
+    assert [run["best"] for run in runs] == [0.5, 2.0, 3.0, 4.0]
+    assert [run["iterations"] for run in runs] == [2, 2, 1, 1]
+    assert all(run["started"] <= run["ended"] for run in runs)
+    assert runs[0]["started"].endswith("+00:00")
+    assert runs[3]["reason"] == "interrupted"
+
+
+def test_a_sweep_that_has_not_begun(sandbox: Sandbox, show: Show) -> None:
+    sweep_id = sandbox.sweep("", metric=None)
+    document = json.loads(show("status", sweep_id, "--json"))
+    assert (document["state"], document["metric"], document["runs"]) == ("running", None, [])
+    assert "no runs yet" in show("status", sweep_id)
+
+
+def test_numbers_that_json_lacks_are_null(sandbox: Sandbox, show: Show) -> None:
+    sweep = Sweep.create(
+        {"method": "grid", "metric": {"name": "loss"}, "parameters": {"x": {"values": [1]}}}, storage=sandbox.storage
+    )
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            run.log({"loss": float("nan"), "x": run.config.x})
+
+    lightsweep.agent(sweep, function=train)
+    (run,) = json.loads(show("status", sweep.id, "--json"))["runs"]
+    assert (run["state"], run["best"], run["last"], run["iterations"]) == ("finished", None, None, 0)
+    assert show("export", sweep.id).splitlines()[1].startswith("0001,finished,,nan,0,")
+
+
+def test_the_text(done: Sweep, show: Show) -> None:
+    text = show("status", done.id)
+    assert text.startswith(f"sweep {done.id} (four ways): finished (all 4 points of the grid)\n")
+    assert "best: run 0001, loss 0.5: x=1" in text
+    assert "never read by a run, though the sweep varies it: model.text" not in text  # one value: nothing is varied
+    assert all(line.isprintable() for line in text.splitlines())
+    assert [line.split()[:2] for line in text.splitlines()[-4:]] == [
+        ["0001", "finished"],
+        ["0002", "pruned"],
+        ["0003", "failed"],
+        ["0004", "killed"],
+    ]
+
+
+def test_unread_parameters_are_in_status(sandbox: Sandbox, show: Show) -> None:
+    sweep = Sweep.create(
+        {"method": "grid", "parameters": {"x": {"values": [1, 2]}, "y": {"values": [1, 2]}}}, storage=sandbox.storage
+    )
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            run.log({"loss": run.config.x})
+
+    lightsweep.agent(sweep, function=train, count=1)
+    assert "never read by a run, though the sweep varies it: y\n" in show("status", sweep.id)
+    assert json.loads(show("status", sweep.id, "--json"))["runs"][0]["unread"] == ["y"]
+
+
+def test_best_in_each_format(done: Sweep, show: Show) -> None:
+    config = {"model": {"text": EVIL, "width": 8}, "x": 1}
+    assert yaml.safe_load(show("best", done.id)) == config
+    assert json.loads(show("best", done.id, "--format", "json")) == config
+    assert show("best", done.id, "--format", "args").startswith("'--model.text=")
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"), [({"metric": None}, "has no metric"), ({}, "no run has logged a finite 'loss' yet")]
+)
+def test_no_best_run(sandbox: Sandbox, capsys: Capture, keys: dict[str, Any], words: str) -> None:
+    assert main(["best", sandbox.sweep("", **keys)]) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_export_as_a_table(done: Sweep, show: Show) -> None:
+    rows = list(csv.DictReader(io.StringIO(show("export", done.id), newline="")))
+    assert [row["config.x"] for row in rows] == ["1", "2", "3", "4"]
+    assert {row["config.model.text"] for row in rows} == {EVIL}
+    assert [float(row["best"]) for row in rows] == [0.5, 2.0, 3.0, 4.0]
+    assert rows[0]["last.note"] == "inf"
+
+
+def test_export_as_json_is_the_status(done: Sweep, show: Show) -> None:
+    assert json.loads(show("export", done.id, "--format", "json")) == json.loads(show("status", done.id, "--json"))
+
+
+def test_ls(sandbox: Sandbox, done: Sweep, show: Show) -> None:
+    other = sandbox.sweep("", name=f"evil {EVIL}", metric={"name": f"m{EVIL}"})
+    lines = show("ls").splitlines()
+    assert lines[0].split() == ["id", "state", "method", "runs", "best", "created", "name"]
+    assert lines[1].startswith(f"{done.id}  finished  grid    4 runs  loss 0.5  ")
+    assert lines[1].endswith("four ways")
+    assert lines[2].startswith(f"{other}  running   grid    0 runs  –")
+    assert all(line.isprintable() for line in lines)
+
+
+def test_the_password_is_shown_nowhere(sandbox: Sandbox, capsys: Capture) -> None:
+    main(["ls", "--storage", "postgresql+psycopg://me:secret@127.0.0.1:1/x?password=secret"])
+    out, err = capsys.readouterr()
+    assert "127.0.0.1" in err
+    assert "secret" not in out + err
+
+
+@pytest.mark.parametrize("word", ["pause", "resume", "stop", "cancel"])
+def test_the_state_of_a_sweep(sandbox: Sandbox, capsys: Capture, word: str) -> None:
+    sweep_id = sandbox.sweep("")
+    assert main(["sweep", f"--{word}", sweep_id]) == 0
+    expected = {"pause": "paused", "resume": "running", "stop": "stopped", "cancel": "cancelled"}[word]
+    assert capsys.readouterr().err == f"sweep {sweep_id}: {expected}\n"
+    assert Sweep.load(sweep_id, storage=sandbox.storage).state.name == expected
+    if word == "cancel":
+        assert main(["sweep", "--resume", sweep_id]) == 2
+        assert "final" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("word", "code"), [("stop", 0), ("cancel", 0)])
+def test_an_agent_of_a_sweep_that_is_over_leaves(sandbox: Sandbox, capsys: Capture, word: str, code: int) -> None:
+    sweep_id = sandbox.sweep("")
+    main(["sweep", f"--{word}", sweep_id])
+    assert main(["agent", sweep_id]) == code
+    assert f"left sweep {sweep_id}: the sweep is" in capsys.readouterr().out
+
+
+def test_sweep_prints_the_id_and_how_to_go_on(sandbox: Sandbox, capsys: Capture) -> None:
+    sandbox.write(
+        "sweep.yaml",
+        """
+        method: bayes
+        metric: {name: loss}
+        early_terminate: {type: hyperband, min_iter: 3}
+        parameters: {lr: {min: 0.1, max: 1.0}}
+        nonsense: 3
+        """,
+    )
+    assert main(["sweep", "sweep.yaml", "--storage", "mine.db"]) == 0
+    out, err = capsys.readouterr()
+    sweep_id = out.strip()
+    assert Sweep.load(sweep_id, storage="mine.db").config.method == "bayes"
+    lines = err.splitlines()
+    assert lines[0].startswith("warning: sweep.yaml:6:")
+    assert lines[1:] == [
+        "created a bayes sweep over 1 parameter",
+        "bands (iterations of the metric): 3, 9, 27, 81, 243, ...",
+        "it never ends by itself: set run_cap, give agents --count, or use `lightsweep sweep --stop`",
+        f"start agents with: lightsweep agent {sweep_id} --storage mine.db",
+    ]
+
+
+def test_check_shows_what_would_happen(sandbox: Sandbox, show: Show) -> None:
+    sandbox.write(
+        "sweep.yaml",
+        """
+        program: train.py
+        method: grid
+        metric: {name: loss}
+        parameters: {x: {values: [1, 2, 3, 4]}, name: {value: "a b"}}
+        """,
+    )
+    text = show("check", "sweep.yaml")
+    lines = text[text.index("sample commands:") :].splitlines()
+    assert len(lines) == 4
+    assert lines[1].endswith(" train.py '--name=a b' --x=1")
+    assert not (sandbox.directory / "lightsweep.db").exists()
+
+
+def test_the_schema_is_json(show: Show) -> None:
+    assert "method" in json.loads(show("schema"))["properties"]
