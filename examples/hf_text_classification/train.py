@@ -1,4 +1,4 @@
-"""A tiny BERT that reads the sentiment of made sentences; nothing is downloaded. On its own it trains with the defaults."""
+"""A tiny BERT tells praise from blame; nothing is downloaded. On its own it trains with the defaults below."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WORDS_PER_SENTENCE = 12
 
 
 def sentences(count: int, seed: int) -> tuple[list[str], list[int]]:
-    """Sentences such as "our trip was clever but never dull", with 1 for praise; "never", "not", "hardly" turn a word."""
+    """Sentences such as "our trip was clever but never dull", with 1 for praise; "never" and its like turn a word."""
     chosen = random.Random(seed)
     texts, labels = [], []
     for _ in range(count):
