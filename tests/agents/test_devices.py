@@ -1,0 +1,42 @@
+"""Which GPUs each slot gets."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from lightsweep.agents.devices import gpu_slots
+from lightsweep.errors import InputError
+
+
+def test_one_slot_for_each_gpu_in_the_order_given() -> None:
+    assert gpu_slots("2,0,1", environ={}) == ["2", "0", "1"]
+    assert gpu_slots(" 3 , GPU-8f6a ", environ={}) == ["3", "GPU-8f6a"]
+
+
+def test_several_gpus_for_a_run() -> None:
+    assert gpu_slots("0,1,2,3", 2, environ={}) == ["0,1", "2,3"]
+    with pytest.raises(InputError, match="--gpus-per-run 2 does not divide the 3 GPUs"):
+        gpu_slots("0,1,2", 2, environ={})
+
+
+def test_all_means_those_that_the_scheduler_gave() -> None:
+    assert gpu_slots("all", environ={"CUDA_VISIBLE_DEVICES": "4,6"}) == ["4", "6"]
+    with pytest.raises(InputError, match="5 is not among CUDA_VISIBLE_DEVICES=4,6"):
+        gpu_slots("4,5", environ={"CUDA_VISIBLE_DEVICES": "4,6"})
+
+
+def test_all_asks_the_driver_otherwise() -> None:
+    listing = (sys.executable, "-c", r"print('0\n1')")
+    assert gpu_slots("all", environ={}, listing=listing) == ["0", "1"]
+    with pytest.raises(InputError, match="this machine has no GPU"):
+        gpu_slots("all", environ={}, listing=(sys.executable, "-c", ""))
+    with pytest.raises(InputError, match="cannot be listed by no-such-program"):
+        gpu_slots("all", environ={}, listing=("no-such-program",))
+
+
+@pytest.mark.parametrize(("gpus", "words"), [("0,,1", "separated by commas"), ("", "separated"), ("0,1,0", "twice")])
+def test_a_list_that_means_nothing_is_an_error(gpus: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        gpu_slots(gpus, environ={})
