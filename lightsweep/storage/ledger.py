@@ -121,7 +121,7 @@ class Ledger:
             found = []
             for row in rows:
                 record = Record(row.trial_id, row.number, row.state)
-                record.started, record.ended = _from_local(row.datetime_start), _from_local(row.datetime_complete)
+                record.started, record.ended = _as_utc(row.datetime_start), _as_utc(row.datetime_complete)
                 if row.trial_id in self._open:
                     record.last_step = self._open[row.trial_id].last_step
                 found.append(record)
@@ -215,6 +215,6 @@ def _as_datetime(value: Any) -> datetime:
     return moment.replace(tzinfo=None)
 
 
-def _from_local(value: Any) -> datetime | None:
-    # Optuna writes the local time of whoever wrote, without its zone.
-    return None if value is None else _as_datetime(value).astimezone(timezone.utc)
+def _as_utc(value: Any) -> datetime | None:
+    # Optuna converts local times to UTC on their way into these columns.
+    return None if value is None else _as_datetime(value).replace(tzinfo=timezone.utc)

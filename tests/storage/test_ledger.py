@@ -1,0 +1,281 @@
+"""The ledger reads what Optuna reads, each finished trial once."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import optuna
+import pytest
+import sqlalchemy
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from lightsweep.storage import Ledger, Record, Storage, open_storage
+
+DISTRIBUTIONS: dict[str, BaseDistribution] = {
+    "float": FloatDistribution(-1.0, 1.0),
+    "log": FloatDistribution(1e-5, 1.0, log=True),
+    "step": FloatDistribution(0.0, 1.0, step=0.25),
+    "int": IntDistribution(1, 9),
+    "int log": IntDistribution(1, 9, log=True),
+    "int step": IntDistribution(1, 9, step=2),
+    "choice": CategoricalDistribution([None, True, 3, 2.5, "a.b 'ü'"]),
+}
+PARAMS = [
+    {"float": -0.125, "log": 1e-5, "step": 0.75, "int": 9, "int log": 3, "int step": 5, "choice": choice}
+    for choice in (None, True, 3, 2.5, "a.b 'ü'")
+]
+REPORTS = {1: 0.5, 2: math.nan, 3: math.inf, 7: -math.inf, 8: -1e-300}
+
+
+@pytest.fixture
+def study(storage: Storage) -> optuna.Study:
+    return optuna.create_study(storage=storage.optuna, study_name="s")
+
+
+def ledger_of(storage: Storage, study: optuna.Study, **options: Any) -> Ledger:
+    return Ledger(storage, storage.optuna.get_study_id_from_name(study.study_name), **options)
+
+
+def number_of(study: optuna.Study, storage: Storage, number: int) -> int:
+    study_id = storage.optuna.get_study_id_from_name(study.study_name)
+    return storage.optuna.get_trial_id_from_study_id_trial_number(study_id, number)
+
+
+def assert_same(records: list[Record], trials: list[FrozenTrial]) -> None:
+    assert [record.number for record in records] == [trial.number for trial in trials]
+    for record, trial in zip(records, trials, strict=True):
+        assert record.state == trial.state.name
+        assert record.parameters == trial.params
+        assert {name: type(value) for name, value in record.parameters.items()} == {
+            name: type(value) for name, value in trial.params.items()
+        }
+        assert record.attributes == trial.user_attrs
+        expected = [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
+        assert [repr(value) for value in record.reports] == [repr(float(value)) for value in expected]
+        assert record.last_step == max(trial.intermediate_values, default=-(2**31))
+        for mine, theirs in ((record.started, trial.datetime_start), (record.ended, trial.datetime_complete)):
+            assert mine == (None if theirs is None else theirs.astimezone(timezone.utc))
+
+
+def test_every_field_is_what_optuna_reads(storage: Storage, study: optuna.Study) -> None:
+    for state in TrialState:
+        for params in PARAMS:
+            study.add_trial(
+                create_trial(
+                    state=state,
+                    params=params,
+                    distributions=DISTRIBUTIONS,
+                    user_attrs={"note": {"deep": [1, None, "ü"]}, "other": 2.5},
+                    intermediate_values=REPORTS,
+                    value=math.inf if state == TrialState.COMPLETE else None,
+                )
+            )
+        study.add_trial(create_trial(state=state, value=1.0 if state == TrialState.COMPLETE else None))
+    ledger = ledger_of(storage, study)
+    assert ledger.refresh() == ledger.records
+    assert_same(ledger.records, optuna.load_study(storage=storage.optuna, study_name="s").trials)
+
+
+def test_times_are_utc_whatever_the_time_zone(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as zone:
+        zone.setenv("TZ", "Asia/Kathmandu")
+        time.tzset()
+        try:
+            study = optuna.create_study(storage=storage.optuna)
+            study.add_trial(create_trial(value=1.0))
+            study.ask()
+            ledger = ledger_of(storage, study)
+            ledger.refresh()
+        finally:
+            zone.undo()
+            time.tzset()
+    started = [record.started for record in ledger.records]
+    assert all(moment and abs(datetime.now(timezone.utc) - moment) < timedelta(minutes=2) for moment in started)
+
+
+def test_it_follows_what_another_storage_object_writes(url: str, storage: Storage, study: optuna.Study) -> None:
+    ledger = ledger_of(storage, study)
+    other = open_storage(url)
+    writing = optuna.load_study(storage=other.optuna, study_name="s")
+    assert ledger.refresh() == []
+    one, two = writing.ask({"x": FloatDistribution(0.0, 1.0)}), writing.ask()
+    one.report(3.0, 1)
+    assert [record.number for record in ledger.refresh()] == [0, 1]
+    kept = ledger.records[0]
+    one.report(2.0, 2)
+    two.report(math.nan, 1)
+    one.report(1.0, 3)
+    two.set_user_attr("k", "v")
+    ledger.refresh()
+    assert_same(ledger.records, study.trials)
+    two.suggest_int("late", 1, 3)
+    writing.tell(one, state=TrialState.PRUNED)
+    three = writing.ask()
+    assert [record.number for record in ledger.refresh()] == [0, 1, 2]
+    assert_same(ledger.records, study.trials)
+    writing.tell(two, 1.0)
+    writing.tell(three, state=TrialState.FAIL)
+    assert [record.number for record in ledger.refresh()] == [1, 2]
+    assert ledger.refresh() == []
+    assert_same(ledger.records, study.trials)
+    assert ledger.records[0] is kept
+    other.close()
+
+
+def test_other_studies_are_left_out(storage: Storage, study: optuna.Study) -> None:
+    elsewhere = optuna.create_study(storage=storage.optuna, study_name="other")
+    elsewhere.add_trial(create_trial(value=1.0))
+    study.add_trial(create_trial(value=2.0))
+    elsewhere.ask()
+    ledger = ledger_of(storage, study)
+    assert [record.number for record in ledger.refresh()] == [0]
+    assert ledger.refresh() == []
+
+
+def test_finished_trials_are_read_once(storage: Storage, study: optuna.Study) -> None:
+    for value in range(3):
+        study.add_trial(create_trial(value=float(value), intermediate_values={1: 1.0}, user_attrs={"k": 1}))
+    running = study.ask()
+    running.report(1.0, 1)
+    ledger = ledger_of(storage, study)
+    ledger.refresh()
+    finished = f"trial_id != {number_of(study, storage, 3)}"
+    with storage.engine.begin() as connection:
+        # What would be read again would be read wrong, and of the running one only what is new.
+        connection.execute(sqlalchemy.text("UPDATE trial_intermediate_values SET intermediate_value = 99"))
+        connection.execute(sqlalchemy.text(f"UPDATE trial_user_attributes SET value_json = '2' WHERE {finished}"))
+    running.report(2.0, 2)
+    assert [record.number for record in ledger.refresh()] == [3]
+    assert [list(record.reports) for record in ledger.records] == [[1.0], [1.0], [1.0], [1.0, 2.0]]
+    assert [record.attributes for record in ledger.records] == [{"k": 1}] * 3 + [{}]
+
+
+def test_many_open_trials_need_few_statements(storage: Storage, study: optuna.Study) -> None:
+    for _ in range(30):
+        study.ask().report(1.0, 1)
+    ledger = ledger_of(storage, study)
+    ledger.refresh()
+    statements: list[str] = []
+
+    def count(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        statements.append(statement)
+
+    sqlalchemy.event.listen(storage.engine, "before_cursor_execute", count)
+    assert len(ledger.refresh()) == 30
+    sqlalchemy.event.remove(storage.engine, "before_cursor_execute", count)
+    assert len([statement for statement in statements if "SELECT" in statement]) == 5
+
+
+class Outage:
+    """Makes the nth statement from now on fail, as where the database goes away."""
+
+    def __init__(self, engine: sqlalchemy.Engine) -> None:
+        self.left: int | None = None
+        self._engine = engine
+        sqlalchemy.event.listen(engine, "before_cursor_execute", self._count)
+
+    def _count(self, _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if self.left is not None and "SELECT" in statement:
+            if self.left == 0:
+                raise sqlalchemy.exc.OperationalError(statement, {}, Exception("gone"))
+            self.left -= 1
+
+    def end(self) -> None:
+        sqlalchemy.event.remove(self._engine, "before_cursor_execute", self._count)
+
+
+@pytest.fixture
+def outage(storage: Storage) -> Iterator[Outage]:
+    made = Outage(storage.engine)
+    yield made
+    made.end()
+
+
+@pytest.mark.parametrize("statement", range(5))
+def test_a_refresh_that_fails_half_way_changes_nothing(
+    storage: Storage, study: optuna.Study, outage: Outage, statement: int
+) -> None:
+    ledger = ledger_of(storage, study)
+    running = study.ask()
+    running.report(1.0, 1)
+    ledger.refresh()
+    running.report(2.0, 2)
+    study.tell(running, 2.0)
+    study.ask({"x": FloatDistribution(0.0, 1.0)}).report(5.0, 1)
+    outage.left = statement
+    with pytest.raises(sqlalchemy.exc.OperationalError, match="gone"):
+        ledger.refresh()
+    assert [(record.state, list(record.reports)) for record in ledger.records] == [("RUNNING", [1.0])]
+    outage.left = None
+    assert len(ledger.refresh()) == 2
+    assert_same(ledger.records, study.trials)
+
+
+def test_a_trial_is_stale_when_its_heartbeat_is_older_than_the_lease(storage: Storage, study: optuna.Study) -> None:
+    ledger = ledger_of(storage, study)
+    for _ in range(2):
+        study.ask()
+    for number in range(2):
+        storage.optuna.record_heartbeat(number_of(study, storage, number))
+    ledger.refresh()
+    assert ledger.stale(60.0) == []
+    age(storage, number_of(study, storage, 1), 50)
+    assert ledger.stale(60.0) == []
+    age(storage, number_of(study, storage, 1), 20)
+    assert [record.number for record in ledger.stale(60.0)] == [1]
+    study.tell(1, state=TrialState.FAIL)
+    ledger.refresh()
+    assert ledger.stale(60.0) == []
+
+
+def test_a_trial_without_heartbeats_is_stale_a_lease_after_it_was_seen(storage: Storage, study: optuna.Study) -> None:
+    now = 1000.0
+    ledger = ledger_of(storage, study, clock=lambda: now)
+    study.ask()
+    ledger.refresh()
+    now += 59
+    ledger.refresh()
+    assert ledger.stale(60.0) == []
+    now += 2
+    assert [record.number for record in ledger.stale(60.0)] == [0]
+    storage.optuna.record_heartbeat(number_of(study, storage, 0))
+    assert ledger.stale(60.0) == []
+
+
+def test_attributes_of_the_study(storage: Storage, study: optuna.Study) -> None:
+    ledger = ledger_of(storage, study)
+    with pytest.raises(KeyError):
+        ledger.attribute("state")
+    study.set_user_attr("state", {"deep": [1, "ü"]})
+    assert ledger.attribute("state") == {"deep": [1, "ü"]}
+
+
+def test_optuna_has_the_tables_that_the_ledger_reads(storage: Storage) -> None:
+    inspector = sqlalchemy.inspect(storage.engine)
+    needed = {
+        "trials": {"trial_id", "number", "study_id", "state", "datetime_start", "datetime_complete"},
+        "trial_user_attributes": {"trial_id", "key", "value_json"},
+        "trial_params": {"param_id", "trial_id", "param_name", "param_value", "distribution_json"},
+        "trial_intermediate_values": {"trial_id", "step", "intermediate_value", "intermediate_value_type"},
+        "trial_heartbeats": {"trial_id", "heartbeat"},
+        "study_user_attributes": {"study_id", "key", "value_json"},
+    }
+    for table, columns in needed.items():
+        assert columns <= {column["name"] for column in inspector.get_columns(table)}
+
+
+def age(storage: Storage, trial_id: int, seconds: int) -> None:
+    """Make the last heartbeat of a trial older."""
+    with storage.engine.begin() as connection:
+        query = sqlalchemy.text("SELECT heartbeat FROM trial_heartbeats WHERE trial_id = :trial")
+        beat = connection.execute(query, {"trial": trial_id}).scalar_one()
+        moment = datetime.fromisoformat(beat) if isinstance(beat, str) else beat
+        older = moment - timedelta(seconds=seconds)
+        shown = older.strftime("%Y-%m-%d %H:%M:%S") if isinstance(beat, str) else older
+        update = sqlalchemy.text("UPDATE trial_heartbeats SET heartbeat = :beat WHERE trial_id = :trial")
+        connection.execute(update, {"beat": shown, "trial": trial_id})
