@@ -10,7 +10,13 @@ from lightsweep.controller import LiveRun, Outcome
 from lightsweep.errors import closest
 from lightsweep.schema import SweepConfig
 
-__all__ = ["conclude"]
+__all__ = ["PREEMPTED", "conclude"]
+
+PREEMPTED = 75
+"""Exit code by which a run says that it was interrupted and should be started again (``EX_TEMPFAIL`` of sysexits.h)."""
+
+# What schedulers, the system and administrators end processes with; a crash of the program's own is none of these.
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
 def conclude(
@@ -24,6 +30,9 @@ def conclude(
     last_line: str = "",
 ) -> Outcome:
     """The outcome of a run.
+
+    One that was ended from outside (killed, or told to end by a scheduler), or that exits with :data:`PREEMPTED`, is
+    lost: it goes back and is started again.
 
     Args:
         config: The sweep's config.
@@ -39,6 +48,8 @@ def conclude(
         return Outcome("pruned", run.stop_reason, unread)
     if killed:
         return Outcome("killed", killed, unread)
+    if preempted := _preempted(exit_code):
+        return Outcome("lost", preempted, unread)
     if exit_code or said.get("state") == "failed":
         return Outcome("failed", _crash(exit_code, str(said.get("error") or ""), last_line), unread)
     missing = [metric.name for metric in config.metrics if metric.name not in run.metrics]
@@ -51,6 +62,15 @@ def conclude(
             unread,
         )
     return Outcome("failed", _missing(missing[0], list(run.metrics)), unread)
+
+
+def _preempted(exit_code: int) -> str:
+    """Why a run that ended with this code is to be started again; empty where it is not."""
+    if exit_code == PREEMPTED:
+        return f"preempted (exit code {PREEMPTED})"
+    # A shell between the agent and the run turns signal N into exit code 128 + N.
+    number = -exit_code if exit_code < 0 else exit_code - 128
+    return f"ended from outside by {_signal_name(number)}" if number in _FROM_OUTSIDE else ""
 
 
 def _crash(exit_code: int, error: str, last_line: str) -> str:

@@ -35,7 +35,8 @@ class LineDisplay(Display):
 
     def started(self, run: LiveRun) -> None:
         again = f" (attempt {run.attempt})" if run.attempt > 1 else ""
-        self.say(f"run {run.id} started{again}: {parameters(run.values, self._searched)}")
+        shown = parameters(run.values, self._searched)
+        self.say(f"run {run.id} started{again}{': ' if shown else ''}{shown}")
 
     def output(self, run: LiveRun, text: bytes) -> None:
         del run

@@ -1,0 +1,275 @@
+"""Agents as processes of their own: told to end, killed, many at once."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sandboxes import Sandbox, wait_until
+
+from lightsweep import Sweep
+
+SLOW = """
+    import os, time
+    from pathlib import Path
+    import lightsweep
+    with lightsweep.init() as run:
+        Path(f"pid-{run.id}-{int(run.resumed)}").write_text(str(os.getpid()))
+        run.log({"loss": run.config.x})
+        for _ in range(1000):
+            if Path("go").exists():
+                break
+            time.sleep(0.02)
+        run.log({"loss": run.config.x / 2})
+"""
+QUICK = """
+    import lightsweep
+    with lightsweep.init() as run:
+        run.log({"loss": run.config.x})
+"""
+STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + textwrap.dedent(SLOW)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process does anything; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def pid_of(sandbox: Sandbox, run: str, resumed: int = 0) -> int:
+    """The process of a run, once it has begun."""
+    path = sandbox.directory / f"pid-{run}-{resumed}"
+    wait_until(lambda: path.exists() and path.read_text(), f"run {run} to begin", 30)
+    return int(path.read_text())
+
+
+def states(sandbox: Sandbox, sweep_id: str) -> list[tuple[str, str]]:
+    return [(run.state, run.reason) for run in sandbox.runs(sweep_id)]
+
+
+def end(agent: subprocess.Popen[str]) -> tuple[int, str]:
+    out, _ = agent.communicate(timeout=30)
+    return agent.returncode, out
+
+
+def test_the_first_ctrl_c_waits(sandbox: Sandbox) -> None:
+    sweep_id = sandbox.sweep(SLOW)
+    agent = sandbox.start("agent", sweep_id)
+    pid_of(sandbox, "0001")
+    agent.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    sandbox.write("go", "")
+    code, out = end(agent)
+    assert code == 130
+    assert "waiting for the running run to end; press Ctrl-C again to end it now" in out
+    assert f"left sweep {sweep_id}: interrupted by Ctrl-C" in out
+    assert states(sandbox, sweep_id) == [("finished", "")]
+
+
+def test_the_second_ctrl_c_ends_the_runs(sandbox: Sandbox) -> None:
+    sweep_id = sandbox.sweep(SLOW)
+    agent = sandbox.start("agent", sweep_id, "--jobs", "2")
+    pids = [pid_of(sandbox, run) for run in ("0001", "0002")]
+    agent.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    agent.send_signal(signal.SIGINT)
+    code, out = end(agent)
+    assert code == 130
+    assert "waiting for 2 running runs to end" in out
+    assert states(sandbox, sweep_id) == [("killed", "ended by Ctrl-C")] * 2
+    assert not any(map(alive, pids))
+
+
+def test_the_third_ctrl_c_kills(sandbox: Sandbox) -> None:
+    sweep_id = sandbox.sweep(STUBBORN)
+    agent = sandbox.start("agent", sweep_id)
+    pid = pid_of(sandbox, "0001")
+    for _ in range(3):
+        agent.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    code, _ = end(agent)
+    assert code == 130
+    assert states(sandbox, sweep_id) == [("killed", "ended by Ctrl-C")]
+    assert not alive(pid)
+
+
+def test_one_that_ignores_sigterm_is_killed_after_term_timeout(sandbox: Sandbox) -> None:
+    sweep_id = sandbox.sweep(STUBBORN)
+    agent = sandbox.start("agent", sweep_id, "--term-timeout", "0.5")
+    pid = pid_of(sandbox, "0001")
+    agent.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    agent.send_signal(signal.SIGINT)
+    code, _ = end(agent)
+    assert code == 130
+    assert states(sandbox, sweep_id) == [("killed", "ended by Ctrl-C")]
+    assert not alive(pid)
+
+
+def test_sigterm_gives_the_runs_back_and_another_agent_starts_them_again(sandbox: Sandbox) -> None:
+    sweep_id = sandbox.sweep(SLOW, parameters={"x": {"values": [1]}})
+    agent = sandbox.start("agent", sweep_id)
+    pid = pid_of(sandbox, "0001")
+    agent.terminate()
+    code, out = end(agent)
+    assert code == 143
+    assert "run 0001 lost: best loss 1 in 1 iteration; the agent was told to end (SIGTERM)" in out
+    assert not alive(pid)
+    sandbox.write("go", "")
+    code, _ = end(sandbox.start("agent", sweep_id))
+    assert code == 0
+    (run,) = sandbox.runs(sweep_id)
+    assert (run.id, run.state, run.attempt, run.iterations) == ("0001", "finished", 2, 3)
+
+
+def test_a_killed_agent_takes_its_runs_with_it_and_another_starts_them_again(sandbox: Sandbox) -> None:
+    sweep_id = sandbox.sweep(SLOW, parameters={"x": {"values": [1]}}, lightsweep={"lease": 2})
+    agent = sandbox.start("agent", sweep_id)
+    pid = pid_of(sandbox, "0001")
+    agent.kill()
+    end(agent)
+    wait_until(lambda: not alive(pid), "the training process to end by itself", 15)
+    other = sandbox.start("agent", sweep_id)
+    pid_of(sandbox, "0001", resumed=1)
+    sandbox.write("go", "")
+    code, out = end(other)
+    assert code == 0
+    assert "run 0001 started (attempt 2)\n" in out
+    (run,) = sandbox.runs(sweep_id)
+    assert (run.id, run.state, run.attempt) == ("0001", "finished", 2)
+
+
+def test_cancel_ends_what_runs(sandbox: Sandbox) -> None:
+    sweep_id = sandbox.sweep(SLOW)
+    agent = sandbox.start("agent", sweep_id, "--jobs", "2")
+    pids = [pid_of(sandbox, run) for run in ("0001", "0002")]
+    assert sandbox.call("sweep", "--cancel", sweep_id).returncode == 0
+    wait_until(lambda: not any(map(alive, pids)), "the runs to end", 5)
+    code, out = end(agent)
+    assert code == 0
+    assert f"left sweep {sweep_id}: the sweep was cancelled" in out
+    assert states(sandbox, sweep_id) == [("killed", "the sweep was cancelled")] * 2
+
+
+def test_stop_lets_running_runs_finish(sandbox: Sandbox) -> None:
+    sweep_id = sandbox.sweep(SLOW)
+    agent = sandbox.start("agent", sweep_id)
+    pid_of(sandbox, "0001")
+    Sweep.load(sweep_id, storage=sandbox.storage).stop()
+    time.sleep(1.5)
+    sandbox.write("go", "")
+    code, out = end(agent)
+    assert code == 0
+    assert f"left sweep {sweep_id}: the sweep is stopped" in out
+    assert states(sandbox, sweep_id) == [("finished", "")]
+
+
+def test_pause_and_resume(sandbox: Sandbox) -> None:
+    sweep_id = sandbox.sweep(SLOW, parameters={"x": {"values": [1, 2]}})
+    agent = sandbox.start("agent", sweep_id)
+    pid_of(sandbox, "0001")
+    sweep = Sweep.load(sweep_id, storage=sandbox.storage)
+    sweep.pause()
+    sandbox.write("go", "")
+    wait_until(lambda: sweep.runs[0].state == "finished", "the run to finish")
+    time.sleep(1.2)
+    assert len(sweep.runs) == 1
+    assert agent.poll() is None
+    sweep.resume()
+    assert end(agent)[0] == 0
+    assert states(sandbox, sweep_id) == [("finished", "")] * 2
+
+
+def test_ctrl_c_on_a_terminal_reaches_the_agent_only(sandbox: Sandbox) -> None:
+    sweep_id = sandbox.sweep(SLOW, parameters={"x": {"values": [1]}})
+    ours, theirs = pty.openpty()
+    sandbox.environment |= {"TERM": "xterm-256color", "LINES": "24"}
+    agent = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import fcntl, sys, termios\n"
+            "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+            "from lightsweep.cli import main\n"
+            f"sys.exit(main(['agent', {sweep_id!r}]))",
+        ],
+        cwd=sandbox.directory,
+        env=sandbox.environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    pid_of(sandbox, "0001")
+    time.sleep(1.2)
+    os.write(ours, b"\x03")
+    time.sleep(0.5)
+    sandbox.write("go", "")
+    seen = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            seen += chunk
+    except OSError:
+        pass  # the other end has closed
+    os.close(ours)
+    assert agent.wait(30) == 130
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen.decode())
+    assert re.search(r"0001 +running +1 +1 +1 ", text)
+    assert f"sweep {sweep_id} running: 1 running of 1" in text
+    assert "waiting for the running run to end" in text
+    assert "run 0001 finished: best loss 0.5 in 2 iterations" in text
+    assert "best run 0001: loss 0.5" in text
+
+
+def test_the_reader_of_the_agents_lines_may_leave(sandbox: Sandbox) -> None:
+    sweep_id = sandbox.sweep(QUICK)
+    command = f"{sys.executable} -m lightsweep agent {sweep_id} | head -1"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=sandbox.directory,
+        env=sandbox.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "run 0001 started: x=1\n"
+    assert done.stderr == ""
+    assert states(sandbox, sweep_id) == [("finished", "")] * 3
+
+
+def work_together(sandbox: Sandbox, agents: int, **config: Any) -> list[Any]:
+    sweep_id = sandbox.sweep(QUICK, **config)
+    started = [sandbox.start("agent", sweep_id) for _ in range(agents)]
+    for agent in started:
+        out, _ = agent.communicate(timeout=200)
+        assert agent.returncode == 0, out
+    assert Sweep.load(sweep_id, storage=sandbox.storage).state.name == "finished"
+    return sandbox.runs(sweep_id)
+
+
+@pytest.mark.slow
+def test_eight_agents_on_a_grid(sandbox: Sandbox) -> None:
+    runs = work_together(sandbox, 8, parameters={"x": {"values": list(range(12))}, "y": {"values": list(range(5))}})
+    assert [run.state for run in runs] == ["finished"] * 60
+    assert len({(run.config["x"], run.config["y"]) for run in runs}) == 60
+    assert len({run.agent for run in runs}) == 8
+
+
+@pytest.mark.slow
+def test_eight_agents_and_a_cap(sandbox: Sandbox) -> None:
+    runs = work_together(sandbox, 8, method="random", run_cap=25, parameters={"x": {"min": 0.0, "max": 1.0}})
+    assert [run.state for run in runs] == ["finished"] * 25
+    assert [run.id for run in runs] == [f"{number:04d}" for number in range(1, 26)]
