@@ -115,7 +115,7 @@ class Verdict:
     compared: int = 0
 
 
-def threshold(values: Sequence[float], eta: float, goal: str) -> float:
+def threshold(values: Sequence[float], eta: float, goal: str, *, ascending: bool = False) -> float:
     """The element at index ``int(n / eta)``, from 0, of the ``n`` values sorted best first.
 
     NaN and both infinities rank worst; where one of them is the threshold, it is inf for ``minimize`` and -inf for
@@ -125,6 +125,7 @@ def threshold(values: Sequence[float], eta: float, goal: str) -> float:
         values: The values at one band of all runs that have reached it, in any order.
         eta: Above 1.
         goal: ``"minimize"`` or ``"maximize"``.
+        ascending: Whether the values are known to be finite and in ascending order, so that none is looked at but one.
 
     Raises:
         ValueError: No values, or another goal.
@@ -132,12 +133,17 @@ def threshold(values: Sequence[float], eta: float, goal: str) -> float:
     if not values:
         raise ValueError("a threshold needs the value of at least one run")
     sign = _sign(goal)
+    if ascending:
+        place = _place(len(values), eta)
+        return values[place if goal == "minimize" else -1 - place]
     finite = sorted(filter(math.isfinite, values), reverse=goal == "maximize")
     place = _place(len(values), eta)
     return finite[place] if place < len(finite) else sign * math.inf
 
 
-def judge(hyperband: Hyperband, goal: str, history: Sequence[float], values_at: Sequence[float]) -> Verdict:
+def judge(
+    hyperband: Hyperband, goal: str, history: Sequence[float], values_at: Sequence[float], *, ascending: bool = False
+) -> Verdict:
     """Whether a run stops: it does if its value is strictly worse than the threshold at the highest band it reached.
 
     So the first run to reach a band goes on there, and so do ties. To be called at every report, since thresholds move
@@ -149,6 +155,7 @@ def judge(hyperband: Hyperband, goal: str, history: Sequence[float], values_at: 
         history: The finite values of the run itself, in order; others are left out, as they are no iterations.
         values_at: The value at ``hyperband.reached(len(history))`` of every run of the sweep that has reached it, the
             run itself included; not looked at below the first band.
+        ascending: Whether ``values_at`` is known to be finite and in ascending order.
 
     Raises:
         ValueError: ``values_at`` is empty though a band is reached, or another goal.
@@ -159,7 +166,7 @@ def judge(hyperband: Hyperband, goal: str, history: Sequence[float], values_at: 
     if band is None:
         return Verdict(False, f"no band reached after {_count(len(finite), 'iteration')}")
     value = finite[band - 1] if hyperband.strict else sign * min(sign * value for value in finite)
-    limit = threshold(values_at, hyperband.eta, goal)
+    limit = threshold(values_at, hyperband.eta, goal, ascending=ascending)
     stop = sign * value > sign * limit
     shown, shown_limit = _distinct(value, limit)
     subject = shown if hyperband.strict else f"the best so far, {shown},"

@@ -257,3 +257,16 @@ def test_random_histories_against_a_naive_reference(
         assert verdict.stop is _naive_stops(bands, eta, strict, goal, index, sweep)
         assert verdict.compared == len(values_at)
         assert verdict.reason
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    values=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20),
+    eta=st.floats(1.01, 5),
+    goal=st.sampled_from(["minimize", "maximize"]),
+)
+def test_values_known_to_ascend_give_the_same_threshold(values: list[float], eta: float, goal: str) -> None:
+    ordered = sorted(values)
+    assert threshold(ordered, eta, goal, ascending=True) == threshold(values, eta, goal)
+    hyperband = Hyperband(min_iter=1, eta=eta)
+    assert judge(hyperband, goal, values[:1], ordered, ascending=True) == judge(hyperband, goal, values[:1], values)

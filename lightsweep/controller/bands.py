@@ -44,7 +44,7 @@ class BandBook:
         with self._lock:
             self._note(run, history)
             values = self._values.get(band, []) if band else []
-            return judge(self.hyperband, self.goal, history, values)
+            return judge(self.hyperband, self.goal, history, values, ascending=True)
 
     def behind(self, run: str, iterations: int) -> bool:
         """Whether a run that has this number of iterations has some that were not noted."""
