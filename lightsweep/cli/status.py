@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,7 +32,7 @@ def status(
 
 
 def document(sweep: Sweep) -> dict[str, Any]:
-    """The JSON document of a sweep; numbers that are not finite become null."""
+    """The JSON document of a sweep; metrics that are not finite become null, such parameters text (``"inf"``)."""
     state = sweep.state
     metric = sweep.config.metric
     return {
@@ -53,7 +54,7 @@ def run_document(run: SweepRun) -> dict[str, Any]:
     return {
         "id": run.id,
         "state": run.state,
-        "config": run.config,
+        "config": _without_infinities(run.config),
         "best": json_number(run.best),
         "last": json_number(run.last),
         "iterations": run.iterations,
@@ -62,6 +63,14 @@ def run_document(run: SweepRun) -> dict[str, Any]:
         "reason": run.reason,
         "unread": list(run.unread),
     }
+
+
+def _without_infinities(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_infinities(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [_without_infinities(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _text(sweep: Sweep) -> str:

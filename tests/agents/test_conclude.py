@@ -52,7 +52,7 @@ def test_a_run_that_the_agent_ended_is_killed() -> None:
         (1, {"state": "failed", "error": "ValueError: bad (t.py:3)"}, "x", "exit code 1: ValueError: bad (t.py:3)"),
         (7, {}, "", "exit code 7"),
         (-11, {}, "", "ended by SIGSEGV"),
-        (-9, {}, "", "ended by SIGKILL, which is what the system sends when memory runs out"),
+        (-6, {}, "", "ended by SIGABRT"),
         (-250, {}, "", "ended by signal 250"),
         (0, {"state": "failed", "error": "exit code 3"}, "", "exit code 3"),
         (0, {"state": "failed"}, "", "it said that it failed, though its exit code was 0"),
@@ -61,6 +61,20 @@ def test_a_run_that_the_agent_ended_is_killed() -> None:
 def test_failed(code: int, said: dict[str, Any], last_line: str, reason: str) -> None:
     outcome = end(live(val_loss=1.0), exit_code=code, said=said, last_line=last_line)
     assert outcome == Outcome("failed", reason, [])
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (75, "preempted (exit code 75)"),
+        (-9, "ended from outside by SIGKILL, which is what the system sends when memory runs out"),
+        (-15, "ended from outside by SIGTERM"),
+        (-10, "ended from outside by SIGUSR1"),
+        (143, "ended from outside by SIGTERM"),
+    ],
+)
+def test_a_run_that_was_ended_from_outside_is_started_again(code: int, reason: str) -> None:
+    assert end(live(val_loss=1.0), exit_code=code) == Outcome("lost", reason, [])
 
 
 def test_a_metric_that_was_never_logged_names_those_that_were() -> None:

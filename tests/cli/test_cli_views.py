@@ -100,6 +100,14 @@ def test_a_sweep_that_has_not_begun(sandbox: Sandbox, show: Show) -> None:
     assert "no runs yet" in show("status", sweep_id)
 
 
+def test_parameters_that_json_lacks_are_text(sandbox: Sandbox, show: Show) -> None:
+    parameters = {"x": {"values": [float("inf")]}, "y": {"value": [1.5, {"z": -float("inf")}]}}
+    sweep_id = sandbox.sweep("", parameters=parameters, metric=None)
+    show("agent", sweep_id)
+    (run,) = json.loads(show("status", sweep_id, "--json"))["runs"]
+    assert run["config"] == {"x": "inf", "y": [1.5, {"z": "-inf"}]}
+
+
 def test_numbers_that_json_lacks_are_null(sandbox: Sandbox, show: Show) -> None:
     sweep = Sweep.create(
         {"method": "grid", "metric": {"name": "loss"}, "parameters": {"x": {"values": [1]}}}, storage=sandbox.storage
