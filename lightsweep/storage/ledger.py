@@ -4,9 +4,9 @@ Optuna reads a whole study at once, about a second for each thousand trials, and
 several kilobytes. An agent needs less: what has changed since it last looked. So this reads Optuna's tables directly,
 each finished trial once and of a running one only the new reports. Writing stays with Optuna's API.
 
-The tables and their columns are Optuna's storage schema, versioned by its own migrations (``version_info``) and the
-same since Optuna 3; ``tests/storage/test_ledger.py`` compares every field with what Optuna itself reads, so a change of
-the schema is noticed there.
+The tables and their columns are Optuna's storage schema, which has a version of its own (``open_storage`` refuses any
+other) and holds times in UTC since Optuna 5; ``tests/storage/test_ledger.py`` compares every field with what Optuna
+itself reads, so a change of the schema is noticed there.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -120,10 +121,31 @@ def quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(level)
 
 
+@contextmanager
+def _closing_where_it_fails() -> Iterator[None]:
+    """Close the connections that this thread makes within; an Optuna storage that fails leaves nobody who could."""
+    made: list[Any] = []
+    thread = threading.get_ident()
+
+    def note(connection: Any, _record: Any) -> None:
+        if threading.get_ident() == thread:
+            made.append(connection)
+
+    sqlalchemy.event.listen(sqlalchemy.Pool, "connect", note)
+    try:
+        yield
+    except BaseException:
+        for connection in made:
+            connection.close()
+        raise
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.Pool, "connect", note)
+
+
 def _make(url: str, options: dict[str, Any]) -> RDBStorage:
     for left in reversed(range(_CREATION_TRIES)):
         try:
-            with quiet():
+            with quiet(), _closing_where_it_fails():
                 return RDBStorage(url, engine_kwargs=dict(options))
         except (DatabaseError, StorageInternalError) as error:
             # Another program makes the same tables now; what it has made is found the next time.
