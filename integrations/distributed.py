@@ -1,72 +1,26 @@
-"""One verdict for all ranks of a distributed training.
-
-Only rank 0 speaks to the agent; what it learns is broadcast, so that every rank leaves its loop at the same point. For
-plain ``torch.distributed`` and accelerate loops::
+"""One verdict for all ranks of a plain distributed loop, with ``torch.distributed`` or accelerate::
 
     run = on_every_rank(lightsweep.init())
     ...
     run.log({"val_loss": loss})     # on every rank, at the same point
+
+Only rank 0 speaks to the agent; what it learns is broadcast, so that every rank leaves its loop at the same point.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from lightsweep.errors import LightsweepError, RunPruned
+from lightsweep.errors import RunPruned
+from lightsweep.integrations.replies import Reply, agreed, broadcast
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lightsweep.client import Run, RunConfig
 
-__all__ = ["DistributedRun", "Reply", "ask", "broadcast", "on_every_rank"]
-
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What rank 0 learnt from a report, for all ranks to act on.
-
-    Attributes:
-        active: Whether an agent serves the run.
-        stop: Whether to leave the training loop.
-        reason: Why, in words and numbers.
-        error: What went wrong on rank 0, for every rank to raise.
-    """
-
-    active: bool = True
-    stop: bool = False
-    reason: str = ""
-    error: LightsweepError | None = None
-
-
-def ask(report: Callable[[], Reply]) -> Reply:
-    """``report()``, with an error of lightsweep's as a part of the reply instead of raised on one rank only."""
-    try:
-        return report()
-    except LightsweepError as error:
-        return Reply(error=error)
-
-
-def broadcast(value: _T) -> _T:
-    """Rank 0's ``value`` on every rank; ``value`` itself where torch.distributed is not in use.
-
-    A collective: every rank calls it at the same point.
-    """
-    # Looked up, not imported: a script that has not loaded torch is not distributed.
-    distributed = getattr(sys.modules.get("torch"), "distributed", None)
-    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
-        return value
-    if distributed.get_world_size() == 1:
-        return value
-    box: list[Any] = [value]
-    distributed.broadcast_object_list(box, src=0)
-    received: _T = box[0]
-    return received
+__all__ = ["DistributedRun", "broadcast", "on_every_rank"]
 
 
 class DistributedRun:
@@ -107,20 +61,14 @@ class DistributedRun:
 
     def report(self, metrics: Mapping[str, Any], step: int | None = None) -> Reply:
         """The same as :meth:`log`, but the verdict is returned."""
-        reply = Reply()
-        if self._run.rank == 0:
-            reply = ask(lambda: _reply(self._run, metrics, step))
-        reply = broadcast(reply)
-        if reply.error is not None:
-            raise reply.error
-        return reply
+
+        def ask() -> Reply:
+            decision = self._run.report(metrics, step)
+            return Reply(active=self._run.active, stop=decision.stop, reason=decision.reason)
+
+        return agreed(ask, first=self._run.rank == 0)
 
 
 def on_every_rank(run: Run) -> DistributedRun:
     """Make ``log`` safe to call on every rank, see :class:`DistributedRun`."""
     return DistributedRun(run)
-
-
-def _reply(run: Run, metrics: Mapping[str, Any], step: int | None) -> Reply:
-    decision = run.report(metrics, step)
-    return Reply(active=run.active, stop=decision.stop, reason=decision.reason)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
-from lightsweep.errors import InputError, RunPruned, UsageError, closest
+from lightsweep.errors import LightsweepError, RunPruned
+from lightsweep.integrations.callback import (
+    MetricMissingError,
+    OnPrune,
+    check_on_prune,
+    missing_metric,
+    two_callbacks,
+)
 from lightsweep.integrations.current import active_run
-from lightsweep.integrations.distributed import Reply, ask, broadcast
 from lightsweep.integrations.hf_metrics import candidates, check_strategies, is_evaluated
+from lightsweep.integrations.replies import Reply, agreed
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -18,10 +25,6 @@ if TYPE_CHECKING:
     from lightsweep.client import Run
 
 __all__ = ["MetricMissingError", "SweepCallback"]
-
-
-class MetricMissingError(InputError):
-    """The trainer does not log the metric of the sweep; the message lists what it does log."""
 
 
 class SweepCallback(TrainerCallback):
@@ -62,11 +65,9 @@ class SweepCallback(TrainerCallback):
         self,
         run: Run | None = None,
         metric: str | None = None,
-        on_prune: Literal["raise", "stop"] = "raise",
+        on_prune: OnPrune = "raise",
     ) -> None:
-        if on_prune not in ("raise", "stop"):
-            hint = closest(str(on_prune), ["raise", "stop"])
-            raise UsageError(f"SweepCallback(on_prune=...) is 'raise' or 'stop', not {on_prune!r}{hint}")
+        check_on_prune(on_prune)
         self._given = run
         self._given_metric = metric
         self._on_prune = on_prune
@@ -91,9 +92,9 @@ class SweepCallback(TrainerCallback):
         del control, kwargs
         other = self._reporting_for.get(id(state))
         if other is not None and other is not self and other._state is state:
-            raise UsageError("the trainer has two SweepCallbacks, so each evaluation would count twice: remove one")
+            raise two_callbacks("evaluation")
         self._end()
-        run = active_run(self._given)
+        run = active_run(self._given, speak=state.is_world_process_zero)
         if run is None:
             return
         self._run, self._state, self._training = run, state, True
@@ -160,13 +161,9 @@ class SweepCallback(TrainerCallback):
         return self._metric is not None and any(name in metrics for name in candidates(self._metric))
 
     def _miss(self) -> None:
-        name, seen = self._metric or "", sorted(self._seen)
+        name, seen = self._metric or "", self._seen
         self._stop_reporting(self._state)
-        raise MetricMissingError(
-            f"the trainer has not logged the metric {name!r}{closest(name.replace('/', '_'), seen)}; it has logged "
-            f"{', '.join(map(repr, seen)) or 'nothing'}. Return it from compute_metrics, or name another one in "
-            "SweepCallback(metric=...)"
-        )
+        raise missing_metric(name, seen, "Return it from compute_metrics", like=name.replace("/", "_"))
 
     def _stop_reporting(self, state: TrainerState | None) -> None:
         self._training = self._missed = False
@@ -177,13 +174,11 @@ class SweepCallback(TrainerCallback):
         if not self._training or self._pruned:
             return
         self._reported_at = state.global_step
-        reply = Reply()
-        if state.is_world_process_zero:
-            reply = ask(lambda: self._ask(metrics, state.global_step))
-        reply = broadcast(reply)
-        if reply.error is not None:
+        try:
+            reply = agreed(lambda: self._ask(metrics, state.global_step), first=state.is_world_process_zero)
+        except LightsweepError:
             self._stop_reporting(state)
-            raise reply.error
+            raise
         if not reply.stop:
             return
         self._pruned = True

@@ -5,65 +5,28 @@ Works with ``lightning.pytorch`` and with ``pytorch_lightning``, from version 2.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import lightsweep
-from lightsweep.errors import InputError, LightsweepError, RunPruned, UsageError, closest
+from lightsweep.errors import RunPruned
+from lightsweep.integrations.callback import (
+    MetricMissingError,
+    OnPrune,
+    check_on_prune,
+    missing_metric,
+    two_callbacks,
+)
+from lightsweep.integrations.current import active_run
+from lightsweep.integrations.lightning_base import LightningCallback, write_below
+from lightsweep.integrations.replies import Reply, agreed
 
 if TYPE_CHECKING:
-    import lightning.pytorch
-    import pytorch_lightning
-
     from lightsweep.client import Run
-
-    # The two packages declare the same hooks, each with its own Trainer.
-    class _Callback(lightning.pytorch.Callback, pytorch_lightning.Callback):  # type: ignore[misc]
-        ...
-
-else:
-
-    def _callback_bases() -> tuple[type, ...]:
-        """The Callback class of each package that is installed, so that either's Trainer knows ours as its own."""
-        bases = []
-        if find_spec("lightning") is not None:
-            from lightning.pytorch import Callback
-
-            bases.append(Callback)
-        if find_spec("pytorch_lightning") is not None:
-            from pytorch_lightning import Callback
-
-            bases.append(Callback)
-        if not bases:
-            raise ModuleNotFoundError("lightsweep.integrations.lightning needs Lightning: pip install lightning")
-        return tuple(bases)
-
-    _Callback = type("_Callback", _callback_bases(), {})
 
 __all__ = ["MetricMissingError", "SweepCallback"]
 
 
-class MetricMissingError(InputError):
-    """The trainer does not log the metric of the sweep; the message lists what it does log."""
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What rank 0 learnt from a report, for all ranks to act on."""
-
-    active: bool = True
-    stop: bool = False
-    reason: str = ""
-    error: LightsweepError | None = None
-
-
-class SweepCallback(_Callback):
+class SweepCallback(LightningCallback):
     """Reports each validation to the sweep and leaves the training loop when the run falls behind.
 
     Every validation of ``fit`` outside the sanity check is a report and counts as one iteration, also where an epoch
@@ -100,12 +63,10 @@ class SweepCallback(_Callback):
         self,
         run: Run | None = None,
         metric: str | None = None,
-        on_prune: Literal["raise", "stop"] = "raise",
+        on_prune: OnPrune = "raise",
     ) -> None:
         super().__init__()
-        if on_prune not in ("raise", "stop"):
-            hint = closest(str(on_prune), ["raise", "stop"])
-            raise UsageError(f"SweepCallback(on_prune=...) is 'raise' or 'stop', not {on_prune!r}{hint}")
+        check_on_prune(on_prune)
         self._given = run
         self._metric = metric
         self._on_prune = on_prune
@@ -129,11 +90,11 @@ class SweepCallback(_Callback):
             self._reporting = False
             return
         if sum(isinstance(callback, SweepCallback) for callback in trainer.callbacks) > 1:
-            raise UsageError("the trainer has two SweepCallbacks, so each validation would count twice: remove one")
-        self._begin(self._active_run(trainer))
+            raise two_callbacks("validation")
+        self._begin(active_run(self._given, speak=trainer.is_global_zero))
         self._reporting = True
         if self._run is not None:
-            _write_below(self._run.dir, trainer)
+            write_below(self._run.dir, trainer)
 
     def on_fit_start(self, trainer: Any, *_: Any) -> None:
         if self._run is not None and trainer.is_global_zero:
@@ -182,25 +143,22 @@ class SweepCallback(_Callback):
             return
         # On every rank, since reading a metric may reduce it over the ranks.
         metrics = dict(trainer.callback_metrics)
-        outcome = self._ask(metrics, trainer.global_step) if trainer.is_global_zero else None
-        outcome = trainer.strategy.broadcast(outcome)
-        if outcome.error is not None:
-            raise outcome.error
-        self._reporting = outcome.active
-        if outcome.stop:
+        reply = agreed(
+            lambda: self._ask(metrics, trainer.global_step),
+            first=trainer.is_global_zero,
+            send=trainer.strategy.broadcast,
+        )
+        self._reporting = reply.active
+        if reply.stop:
             self._pruned = True
             if self._on_prune == "raise":
-                raise RunPruned(outcome.reason)
+                raise RunPruned(reply.reason)
 
-    def _ask(self, metrics: Mapping[str, Any], step: int) -> _Outcome:
-        """What the agent says to the metrics; an error is returned, for every rank to raise."""
+    def _ask(self, metrics: Mapping[str, Any], step: int) -> Reply:
         if self._run is None:
-            return _Outcome(active=False)
-        try:
-            verdict = self._run.report(self._numbers(metrics), step=step)
-        except LightsweepError as error:
-            return _Outcome(error=error)
-        return _Outcome(stop=verdict.stop, reason=verdict.reason)
+            return Reply(active=False)
+        decision = self._run.report(self._numbers(metrics), step=step)
+        return Reply(stop=decision.stop, reason=decision.reason)
 
     def _numbers(self, metrics: Mapping[str, Any]) -> dict[str, float]:
         """All scalars of the trainer, and the metric of the sweep under the sweep's name."""
@@ -209,11 +167,7 @@ class SweepCallback(_Callback):
         if name is None:
             return numbers
         if name not in numbers:
-            raise MetricMissingError(
-                f"the trainer has not logged the metric {name!r}{closest(name, numbers)}; "
-                f"it has logged {', '.join(map(repr, sorted(numbers))) or 'no metric at all'}. Log it with "
-                f"self.log({name!r}, ...) before validation ends, or name another one in SweepCallback(metric=...)"
-            )
+            raise missing_metric(name, numbers, f"Log it with self.log({name!r}, ...) before validation ends")
         if self._run is not None and self._run.metric is not None:
             numbers[self._run.metric] = numbers[name]
         return numbers
@@ -223,26 +177,6 @@ class SweepCallback(_Callback):
         if self._metric is not None or self._run is None:
             return self._metric
         return self._run.metric
-
-    def _active_run(self, trainer: Any) -> Run | None:
-        """The run to report to; ``None`` where no agent serves it.
-
-        Every rank has it, so that each ends with one line when the run is stopped or the agent is gone.
-        """
-        known = self._given if self._given is not None else lightsweep.run
-        run = lightsweep.init() if known is None else known
-        if run.active:
-            return run
-        if known is None:
-            run.finish()
-        if trainer.is_global_zero:
-            _say_inactive()
-        return None
-
-
-@cache
-def _say_inactive() -> None:
-    print("lightsweep: no agent serves this process, so SweepCallback reports to nobody", file=sys.stderr)
 
 
 def _is_scalar(value: Any) -> bool:
@@ -265,25 +199,3 @@ def _validates(trainer: Any) -> bool:
 def _has_own_epoch_end(pl_module: Any) -> bool:
     defined_in: str = type(pl_module).on_train_epoch_end.__module__
     return defined_in.partition(".")[0] not in ("lightning", "pytorch_lightning")
-
-
-def _write_below(directory: Path, trainer: Any) -> None:
-    """Send to ``directory`` what would go to the working directory only because nobody named another one."""
-    here = os.path.normpath(Path.cwd())
-    if trainer.default_root_dir != here:
-        return
-    trainer.loggers = [_moved(logger, here, directory) for logger in trainer.loggers]
-    if not trainer.loggers:
-        for callback in trainer.checkpoint_callbacks:
-            if getattr(callback, "dirpath", directory) is None:
-                callback.dirpath = str(directory / "checkpoints")
-
-
-def _moved(logger: Any, here: str, directory: Path) -> Any:
-    """A logger like the one that a Trainer makes unasked, below ``directory``; any other logger as it is."""
-    if type(logger).__name__ not in ("TensorBoardLogger", "CSVLogger"):
-        return logger
-    if logger.save_dir != here or logger.name != "lightning_logs":
-        return logger
-    logger.finalize("success")
-    return type(logger)(save_dir=str(directory))

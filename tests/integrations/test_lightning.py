@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader, TensorDataset
 import lightsweep
 from lightsweep import client
 from lightsweep.errors import AgentLostError, InputError, LightsweepError, RunPruned, UsageError
-from lightsweep.integrations.lightning import MetricMissingError, SweepCallback, _say_inactive
+from lightsweep.integrations import current
+from lightsweep.integrations.lightning import MetricMissingError, SweepCallback
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -378,7 +379,7 @@ def test_without_an_agent_it_trains_and_says_so_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    _say_inactive.cache_clear()
+    current._say_inactive.cache_clear()
     for _ in range(2):
         model = make_model(lightning.pytorch)
         make_trainer(SweepCallback(), max_epochs=2).fit(model, data(), data())

@@ -1,0 +1,71 @@
+"""One reply for all ranks: rank 0 asks the agent, and what it learns is broadcast."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from lightsweep.errors import LightsweepError
+
+__all__ = ["Reply", "agreed", "broadcast"]
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What rank 0 learnt from a report, for all ranks to act on.
+
+    Attributes:
+        active: Whether an agent serves the run.
+        stop: Whether to leave the training loop.
+        reason: Why, in words and numbers.
+        error: What went wrong on rank 0, for every rank to raise.
+    """
+
+    active: bool = True
+    stop: bool = False
+    reason: str = ""
+    error: LightsweepError | None = None
+
+
+def broadcast(value: _T) -> _T:
+    """Rank 0's ``value`` on every rank; ``value`` itself where torch.distributed is not in use.
+
+    A collective: every rank calls it at the same point.
+    """
+    # Looked up, not imported: a script that has not loaded torch is not distributed.
+    distributed = getattr(sys.modules.get("torch"), "distributed", None)
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return value
+    if distributed.get_world_size() == 1:
+        return value
+    box: list[Any] = [value]
+    distributed.broadcast_object_list(box, src=0)
+    received: _T = box[0]
+    return received
+
+
+def agreed(ask: Callable[[], Reply], *, first: bool, send: Callable[[Reply], Reply] = broadcast) -> Reply:
+    """Rank 0's reply on every rank; one broadcast, which every rank comes to at the same point.
+
+    Args:
+        ask: Asks the agent; called on rank 0 only.
+        first: Whether this is rank 0.
+        send: The broadcast.
+
+    Raises:
+        LightsweepError: What ``ask`` raised on rank 0; on every rank, so that none waits for another.
+    """
+    reply = Reply()
+    if first:
+        try:
+            reply = ask()
+        except LightsweepError as error:
+            reply = Reply(error=error)
+    reply = send(reply)
+    if reply.error is not None:
+        raise reply.error
+    return reply
