@@ -201,7 +201,7 @@ class Dealer:
     def _live(self, entry: RunEntry, values: dict[str, Any]) -> LiveRun:
         self._handed.add(entry.record.trial_id)
         reports = array("d", entry.record.reports)
-        return LiveRun(
+        run = LiveRun(
             id=entry.id,
             ticket=entry.ticket,
             attempt=entry.attempt,
@@ -211,3 +211,7 @@ class Dealer:
             reports=reports,
             history=finite(reports),
         )
+        if (metric := self._sweep.config.metric) is not None:
+            for value in reports:
+                run.note({metric.name: value})
+        return run
