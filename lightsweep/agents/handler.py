@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lightsweep.agents.checkpoint import kept_checkpoint
 from lightsweep.controller import LiveRun, Reporter, Sweep
 
 __all__ = ["RunHandler"]
@@ -26,6 +27,7 @@ class RunHandler:
         self._reporter = reporter
         self._directory = directory
         self._lock = threading.Lock()
+        self._counted = len(run.history)
         self.run = run
         self.connected = False
         self.said: dict[str, Any] = {}
@@ -46,7 +48,9 @@ class RunHandler:
             "metric": metric.name if metric else None,
             "goal": metric.goal if metric else None,
             "early_terminate": config.early_terminate is not None,
-            "checkpoint": None,
+            "checkpoint": kept_checkpoint(self._directory),
+            "keep_checkpoint": self.run.attempt > 1 or config.options.max_retries > 0,
+            "counted": self._counted,
             "smoke": False,
         }
 

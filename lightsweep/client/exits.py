@@ -20,7 +20,8 @@ def guard(run: Run) -> None:
     """
     before = sys.excepthook
 
-    def at_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    def at_exception(kind: type[BaseException], raised: BaseException, trace: TracebackType | None) -> None:
+        error = run.cause(raised)
         run.close(error)
         if isinstance(error, RunPruned):
             print(f"lightsweep: run {run.id} stopped early: {error.reason}", file=sys.stderr)
@@ -28,7 +29,7 @@ def guard(run: Run) -> None:
         if isinstance(error, AgentLostError):
             print(f"lightsweep: {error}", file=sys.stderr)
             return
-        before(kind, error, trace)
+        before(kind, raised, trace)
 
     def at_exit() -> None:
         # where another library has replaced the hook, the interpreter still remembers what was not caught

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from lightsweep.client.children import cause
 from lightsweep.client.links import Link
 from lightsweep.client.metrics import numbers, whole_step
 from lightsweep.client.ranks import rank as current_rank
@@ -42,6 +43,8 @@ class Run:
         swept: Dotted names of the parameters that the sweep searches.
         resumed: Whether this is another attempt at a run that was cut off.
         checkpoint: What an attempt before this one has left to resume from.
+        keep_checkpoint: Whether the run may be started again, so that a checkpoint is worth keeping.
+        counted: Iterations that attempts before this one have reported.
         early_terminate: Whether the sweep may stop the run.
         smoke: Whether this is a trial of the script rather than a run that counts.
         iterations: How often the sweep's metric was logged with a finite number, as the agent counts; 0 in a plain run.
@@ -79,6 +82,8 @@ class Run:
         self.smoke = bool(answer.get("smoke"))
         self.iterations = int(answer.get("iterations") or 0)
         self.checkpoint = Path(answer["checkpoint"]) if answer.get("checkpoint") else None
+        self.keep_checkpoint = bool(answer.get("keep_checkpoint"))
+        self.counted = int(answer.get("counted") or 0)
 
     @property
     def active(self) -> bool:
@@ -140,6 +145,22 @@ class Run:
             self._stopped = decision
         return decision
 
+    def verdict(self) -> Decision:
+        """Whether the run should stop by now, asked without a report: another process of it may have made the last.
+
+        Raises:
+            AgentLostError: The agent is gone.
+        """
+        if self._stopped is None and self._link is not None:
+            answer = self._link.request("log", metrics={}, step=None)
+            if answer.get("stop"):
+                self._stopped = Decision(True, str(answer.get("reason") or ""))
+        return self._stopped or Decision(False, "")
+
+    def cause(self, error: BaseException) -> BaseException:
+        """``error``, or the ``RunPruned`` or ``AgentLostError`` by which processes that torch started have ended."""
+        return cause(error, lambda: self.verdict().reason)
+
     def finish(self, exit_code: int | None = 0) -> None:
         """End the run: finished, stopped early if the verdict was so, or failed with another exit code than 0.
 
@@ -190,9 +211,12 @@ class Run:
     ) -> bool:
         if error is None:
             self.finish()
-        else:
-            self.close(error)
-        return isinstance(error, RunPruned)
+            return False
+        ended_by = self.cause(error)
+        self.close(ended_by)
+        if ended_by is not error and not isinstance(ended_by, RunPruned):
+            raise ended_by from None
+        return isinstance(ended_by, RunPruned)
 
     def __repr__(self) -> str:
         return f"<lightsweep run {self.id}{f' of sweep {self.sweep_id}' if self.sweep_id else ''}>"
