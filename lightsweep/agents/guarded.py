@@ -43,5 +43,9 @@ class GuardedDisplay(Display):
     def _tell(self, action: Callable[[], None]) -> None:
         try:
             action()
-        except (OSError, ValueError):  # ValueError: the stream was closed in this process
+        except OSError:
+            self._display = Display()
+        except ValueError as error:
+            if "closed file" not in str(error):  # what a stream says that was closed in this process
+                raise
             self._display = Display()

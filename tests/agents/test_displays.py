@@ -225,9 +225,10 @@ def test_a_display_that_fails_is_silent_from_then_on(sweep: Sweep, error: Except
     assert broken.calls == 1
 
 
-def test_a_fault_of_the_display_itself_is_not_hidden() -> None:
-    with pytest.raises(KeyError):
-        GuardedDisplay(Broken(KeyError("x"))).note("a")
+@pytest.mark.parametrize("error", [KeyError("x"), ValueError("x")])
+def test_a_fault_of_the_display_itself_is_not_hidden(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        GuardedDisplay(Broken(error)).note("a")
 
 
 # --- the last words

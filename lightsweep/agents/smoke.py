@@ -1,0 +1,193 @@
+"""One run of a sweep's program outside of any sweep and storage, to see whether it would work as one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lightsweep.agents.overlay import overlay
+from lightsweep.agents.process import RunProcess
+from lightsweep.agents.program import check_command, find_program
+from lightsweep.channel import ChannelServer
+from lightsweep.client.smoke import BATCH_LOSS
+from lightsweep.command import build_command
+from lightsweep.errors import closest
+from lightsweep.schema import SweepConfig
+
+__all__ = ["ENOUGH_REPORTS", "Observed", "SmokeHandler", "smoke_run"]
+
+ENOUGH_REPORTS = 5
+"""Reports of the metric after which a script without a callback is asked to stop."""
+
+_RUN = "smoke"
+_GRACE_SECONDS = 5.0
+_LAST_BYTES = 64 * 2**10
+_LAST_LINES = 20
+
+
+@dataclass
+class Observed:
+    """What was seen of a smoke run.
+
+    Attributes:
+        connected: Whether the script called ``init``.
+        logged: Every name that it logged, with its values in order.
+        said: Its last word: ``state``, ``error`` and ``unread`` of its ``finish`` message; empty where there was none.
+        stopped: Whether it was asked to stop, having reported enough.
+        exit_code: Of its process; negative for a signal.
+        timed_out: Whether it was ended because its time was up.
+        seconds: How long it took.
+        output: The last lines that it printed.
+    """
+
+    connected: bool = False
+    logged: dict[str, list[float]] = field(default_factory=dict)
+    said: dict[str, Any] = field(default_factory=dict)
+    stopped: bool = False
+    exit_code: int = 0
+    timed_out: bool = False
+    seconds: float = 0.0
+    output: list[str] = field(default_factory=list)
+
+
+class SmokeHandler:
+    """Plays the agent for a run that counts nowhere.
+
+    A script with a callback is limited by the callback, see ``Run.smoke``. Any other is asked to stop once it has
+    reported the metric, or what looks like a misspelling of it, `ENOUGH_REPORTS` times.
+
+    Args:
+        config: The sweep's config.
+        values: The sampled parameters, by dotted name.
+        directory: The run's directory.
+    """
+
+    def __init__(self, config: SweepConfig, values: Mapping[str, Any], directory: Path) -> None:
+        self._config = config
+        self._nested = config.space.nest(values)
+        self._directory = directory
+        self._lock = threading.Lock()
+        self.observed = Observed()
+
+    def start(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """The sampled config over the script's defaults."""
+        metric = self._config.metric
+        self.observed.connected = True
+        return {
+            "id": _RUN,
+            "sweep": _RUN,
+            "name": f"{self._config.name or 'sweep'}-{_RUN}",
+            "config": overlay(message.get("defaults") or {}, self._nested),
+            "swept": [parameter.name for parameter in self._config.space.searched],
+            "dir": str(self._directory),
+            "resumed": False,
+            "iterations": 0,
+            "metric": metric.name if metric else None,
+            "goal": metric.goal if metric else None,
+            "early_terminate": False,
+            "checkpoint": None,
+            "smoke": True,
+        }
+
+    def log(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep the numbers; the answer is to stop once they are enough."""
+        with self._lock:
+            seen = self.observed
+            for name, value in message["metrics"].items():
+                seen.logged.setdefault(name, []).append(float(value))
+            count = self._reports()
+            seen.stopped |= BATCH_LOSS not in seen.logged and count >= ENOUGH_REPORTS
+            reason = f"a smoke run ends after {ENOUGH_REPORTS} reports" if seen.stopped else ""
+            return {"stop": seen.stopped, "reason": reason, "iterations": count}
+
+    def finish(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep the script's last word; the first one that failed stays."""
+        with self._lock:
+            if self.observed.said.get("state") != "failed":
+                self.observed.said = {key: message.get(key) for key in ("state", "error", "unread")}
+        return {"ok": True}
+
+    def _reports(self) -> int:
+        """How often the metric was reported, or what must be meant for it; every name counts where there is none."""
+        logged = self.observed.logged
+        names = [metric.name for metric in self._config.metrics]
+        if not names:
+            return max(map(len, logged.values()), default=0)
+        return min(len(logged.get(name, ())) or max(map(len, _meant(name, logged)), default=0) for name in names)
+
+
+def _meant(name: str, logged: Mapping[str, list[float]]) -> list[list[float]]:
+    return [values for other, values in logged.items() if other != BATCH_LOSS and closest(name, [other])]
+
+
+def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float) -> Observed:
+    """Run the program once with ``values``; nothing of it is left, neither files nor processes.
+
+    Args:
+        config: The sweep's config.
+        values: Parameters by dotted name.
+        timeout: Seconds after which its process group is ended.
+
+    Raises:
+        CommandError: There is nothing to run, or it cannot be started.
+        NotFoundError: The program does not exist.
+    """
+    directory = str(Path(config.source).absolute().parent) if config.source else None
+    check_command(config, directory)
+    environment = {key: value for key, value in os.environ.items() if key != "LIGHTSWEEP_STORAGE"}
+    environment.setdefault("PYTHONUNBUFFERED", "1")
+    with (
+        tempfile.TemporaryDirectory(prefix="lightsweep-smoke-", ignore_cleanup_errors=True) as name,
+        ChannelServer() as server,
+    ):
+        home = Path(name)
+        handler = SmokeHandler(config, values, home)
+        address = server.register(_RUN, handler)
+        command = build_command(
+            find_program(config, directory),
+            config.command,
+            values,
+            config.space.nest(values),
+            json_path=home / "parameters.json",
+        )
+        began = time.monotonic()
+        process = RunProcess(command, {**environment, **address}, home / "output.log")
+        seen = handler.observed
+        _wait(process, seen, timeout)
+        seen.seconds = time.monotonic() - began
+        seen.output = _last_lines(home / "output.log")
+    return seen
+
+
+def _wait(process: RunProcess, seen: Observed, timeout: float) -> None:
+    """Wait for the process, or end it with its whole group when its time is up."""
+
+    def expire() -> None:
+        seen.timed_out = True
+        process.terminate(_GRACE_SECONDS)
+
+    timer = threading.Timer(timeout, expire)
+    timer.name = "lightsweep-smoke-timeout"
+    timer.daemon = True
+    timer.start()
+    try:
+        seen.exit_code = process.wait()
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def _last_lines(path: Path) -> list[str]:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _LAST_BYTES))
+        return file.read().decode(errors="replace").splitlines()[-_LAST_LINES:]

@@ -1,0 +1,88 @@
+"""Signs of life: a run in hand stays in hand, and one that was taken over is let go."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from sandboxes import Sandbox
+
+import lightsweep
+from lightsweep import RunPruned, Sweep
+from lightsweep.agents import Agent, Display
+from lightsweep.agents.launch import FunctionLauncher
+from lightsweep.controller import Dealer, LiveRun, NothingToDo
+
+
+class Notes(Display):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.fixture
+def sweep(sandbox: Sandbox) -> Sweep:
+    return Sweep.create(
+        {
+            "method": "grid",
+            "metric": {"name": "loss"},
+            "parameters": {"x": {"values": [1]}},
+            "lightsweep": {"lease": 1.0},
+        },
+        storage=sandbox.storage,
+    )
+
+
+def test_a_run_that_takes_longer_than_the_lease_stays_in_hand(sandbox: Sandbox, sweep: Sweep) -> None:
+    other = Dealer(Sweep.load(sweep.id, storage=sandbox.storage), "other")
+    answers = []
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            for _ in range(15):
+                time.sleep(0.2)
+                answers.append(other.next_run())
+            run.log({"loss": 1})
+
+    display = Notes()
+    Agent(sweep, FunctionLauncher(train), display=display).run()
+    assert {type(answer) for answer in answers} == {NothingToDo}
+    assert [(run.state, run.attempt) for run in sweep.runs] == [("finished", 1)]
+    assert display.notes == []
+
+
+def test_a_run_that_was_taken_over_is_ended_and_not_recorded(
+    sandbox: Sandbox, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Dealer(Sweep.load(sweep.id, storage=sandbox.storage), "other")
+    monkeypatch.setattr(Sweep, "beat", lambda *_: None)
+    taken: list[LiveRun] = []
+    reasons = []
+
+    def train() -> None:
+        run = lightsweep.init()
+        run.log({"loss": 3})
+        deadline = time.monotonic() + 20
+        while not taken and time.monotonic() < deadline:
+            time.sleep(0.1)
+            found = other.next_run()
+            if isinstance(found, LiveRun):
+                taken.append(found)
+        try:
+            while time.monotonic() < deadline:
+                time.sleep(0.02)
+                run.log({"loss": 2})
+        except RunPruned as verdict:
+            reasons.append(verdict.reason)
+            raise
+
+    display = Notes()
+    agent = Agent(sweep, FunctionLauncher(train), display=display, count=1)
+    agent.run()
+    assert [(run.id, run.attempt) for run in taken] == [("0001", 2)]
+    assert reasons == ["another agent took the run over"]
+    assert display.notes == ["run 0001 was taken over by another agent"]
+    assert agent.exit_code == 0
+    assert [(run.state, run.attempt) for run in sweep.runs] == [("running", 2)]
