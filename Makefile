@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # xdist workers; the suite is sized for two cores
 WORKERS ?= 2
 
-.PHONY: demo test lint check bench format clean
+.PHONY: demo test lint check bench chaos format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +36,10 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+chaos: $(STAMP)
+	$(BIN)/python tests/chaos/storm.py --database postgresql
+	$(BIN)/python tests/chaos/storm.py --database sqlite
 
 clean:
 	rm -rf $(VENV) build dist .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

