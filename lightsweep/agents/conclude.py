@@ -52,7 +52,9 @@ def conclude(
         return Outcome("lost", preempted, unread)
     if exit_code or said.get("state") == "failed":
         return Outcome("failed", _crash(exit_code, str(said.get("error") or ""), last_line), unread)
-    missing = [metric.name for metric in config.metrics if metric.name not in run.metrics]
+    # What attempts before this one reported is known by the reports alone.
+    known = {*run.metrics, *(metric.name for metric in config.metrics[:1] if run.reports)}
+    missing = [metric.name for metric in config.metrics if metric.name not in known]
     if not missing:
         return Outcome("finished", "", unread)
     if not connected:
