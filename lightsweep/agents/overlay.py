@@ -13,6 +13,8 @@ def overlay(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str,
     merged = dict(defaults)
     for key, value in values.items():
         below = merged.get(key)
-        both = isinstance(value, Mapping) and isinstance(below, Mapping)
-        merged[key] = overlay(below, value) if both else value
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            merged[key] = overlay(below, value)
+        else:
+            merged[key] = value
     return merged

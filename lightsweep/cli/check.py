@@ -6,7 +6,9 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from lightsweep.cli.options import Config
 
@@ -18,7 +20,15 @@ __all__ = ["check"]
 _SAMPLES = 3
 
 
-def check(config: Config) -> None:
+def check(
+    config: Config,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Run the program once, on one batch, outside of any sweep.")
+    ] = False,
+    smoke_timeout: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="End the smoke run after this time.")
+    ] = 300.0,
+) -> None:
     """Validate a sweep file: its space, grid, bands, three sample commands, and whether it ever ends."""
     from lightsweep.schema import SweepConfig, explain
 
@@ -26,6 +36,10 @@ def check(config: Config) -> None:
     print(explain(loaded))
     print(_samples(loaded))
     sys.stdout.flush()
+    if smoke:
+        from lightsweep.cli.smoke import smoke as run_once
+
+        raise typer.Exit(run_once(loaded, smoke_timeout))
 
 
 def _samples(config: SweepConfig) -> str:

@@ -1,0 +1,63 @@
+"""``lightsweep check --smoke``: run the program once, and say what is right and wrong with it."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightsweep.schema import SweepConfig
+
+__all__ = ["smoke"]
+
+_MARKS = {True: "ok", False: "WRONG", None: "-"}
+
+
+def smoke(config: SweepConfig, timeout: float) -> int:
+    """Run the program once with sampled parameters and print the report; the exit code.
+
+    Args:
+        config: The sweep's config.
+        timeout: Seconds after which the program is ended.
+
+    Raises:
+        InputError: There is no program to run, or none of that name.
+    """
+    from lightsweep.agents.findings import findings
+    from lightsweep.agents.lines import parameters, plain
+    from lightsweep.agents.smoke import smoke_run
+    from lightsweep.errors import CommandError
+
+    values = _sample(config)
+    if values is None:
+        raise CommandError("the sweep has no point to try")
+    shown = parameters(values, list(values))
+    print(f"\nsmoke run outside of any sweep, with {plain(shown)}", flush=True)
+    seen = smoke_run(config, values, timeout=timeout)
+    found = findings(config, seen, timeout)
+    for finding in found:
+        print(_entry(f"  {_MARKS[finding.right]:<6}", plain(finding.text)))
+    wrong = sum(finding.right is False for finding in found)
+    if not wrong:
+        print("the script is ready for the sweep")
+        return 0
+    if seen.output:
+        print("the last that it printed:")
+        print("\n".join(f"  | {plain(line)}" for line in seen.output))
+    print(f"{wrong} thing{'s' if wrong > 1 else ''} to correct before a sweep")
+    return 1
+
+
+def _entry(mark: str, text: str) -> str:
+    width = min(shutil.get_terminal_size().columns, 120)
+    wrapped = textwrap.wrap(text, width - len(mark), break_on_hyphens=False, break_long_words=False)
+    return mark + f"\n{' ' * len(mark)}".join(wrapped)
+
+
+def _sample(config: SweepConfig) -> Mapping[str, Any] | None:
+    """The first of the sample commands."""
+    from lightsweep.sampler import make_proposer
+
+    return make_proposer(config, config.options.seed or 0).propose(0, [])

@@ -1,0 +1,118 @@
+"""``lightsweep check --smoke`` on tiny scripts with the mistakes that scripts have."""
+
+from __future__ import annotations
+
+import pytest
+from sandboxes import Sandbox
+
+from lightsweep.cli import main
+
+SWEEP = """
+    program: train.py
+    method: random
+    run_cap: 5
+    metric: {name: val_loss, goal: minimize}
+    parameters:
+      lr: {min: 0.1, max: 1.0}
+      width: {values: [8, 16]}
+"""
+Capture = pytest.CaptureFixture[str]
+
+
+def smoke(sandbox: Sandbox, capsys: Capture, script: str, *options: str) -> tuple[int, str]:
+    """Exit code, and the report of the smoke run."""
+    sandbox.write("sweep.yaml", SWEEP)
+    sandbox.write("train.py", script)
+    code = main(["check", "sweep.yaml", "--smoke", *options])
+    out = capsys.readouterr().out
+    assert "sample commands:" in out
+    assert sorted(path.name for path in sandbox.directory.iterdir()) == ["sweep.yaml", "train.py"]
+    return code, " ".join(out.split("smoke run outside of any sweep, with ")[1].split())
+
+
+def test_a_script_that_is_ready(sandbox: Sandbox, capsys: Capture) -> None:
+    code, report = smoke(
+        sandbox,
+        capsys,
+        """
+        import lightsweep
+        with lightsweep.init() as run:
+            for epoch in range(1000):
+                run.log({"val_loss": run.config.lr * run.config.width / (1 + epoch)})
+        """,
+    )
+    assert code == 0
+    assert "ok it connected" in report
+    assert "ok it read every parameter that is searched: 'lr', 'width'" in report
+    assert "ok it logged the metric 'val_loss', 5 times" in report
+    assert "ok 'val_loss' fell from" in report
+    assert report.endswith("the script is ready for the sweep")
+    assert "WRONG" not in report
+
+
+def test_a_wrong_name_and_an_unread_parameter(sandbox: Sandbox, capsys: Capture) -> None:
+    code, report = smoke(
+        sandbox,
+        capsys,
+        """
+        import lightsweep
+        with lightsweep.init() as run:
+            for epoch in range(1000):
+                run.log({"valid_loss": run.config.lr / (1 + epoch)})
+        """,
+    )
+    assert code == 1
+    assert "WRONG it never read 'width', so searching that would be in vain; it read 'lr'" in report
+    assert "WRONG it never logged the metric 'val_loss'; it logged 'valid_loss'; did you mean 'valid_loss'?" in report
+    assert report.endswith("2 things to correct before a sweep")
+
+
+def test_a_script_that_never_connects(sandbox: Sandbox, capsys: Capture) -> None:
+    code, report = smoke(sandbox, capsys, "print('trained all the same')")
+    assert code == 1
+    assert "WRONG it never connected: call lightsweep.init()" in report
+    assert "| trained all the same" in report
+    assert report.endswith("1 thing to correct before a sweep")
+
+
+def test_a_script_that_crashes(sandbox: Sandbox, capsys: Capture) -> None:
+    code, report = smoke(
+        sandbox,
+        capsys,
+        """
+        import lightsweep
+        with lightsweep.init() as run:
+            run.log({"val_loss": 1.0})
+            raise ValueError("no such file: data.csv\\x1b[2J")
+        """,
+    )
+    assert code == 1
+    assert "WRONG it failed (exit code 1): ValueError: no such file: data.csv [2J (train.py:5)" in report
+    assert "| Traceback (most recent call last):" in report
+    assert "\x1b" not in report
+
+
+def test_a_script_that_hangs(sandbox: Sandbox, capsys: Capture) -> None:
+    code, report = smoke(
+        sandbox,
+        capsys,
+        """
+        import time
+        import lightsweep
+        run = lightsweep.init()
+        run.log({"loss": 1.0})
+        time.sleep(600)
+        """,
+        "--smoke-timeout",
+        "2",
+    )
+    assert code == 1
+    assert "WRONG it did not end within 2 s and was ended; give it longer by --smoke-timeout" in report
+    assert "ok it connected" in report
+    assert "WRONG it never logged the metric 'val_loss'; it logged 'loss'" in report
+
+
+def test_a_program_that_does_not_exist(sandbox: Sandbox, capsys: Capture) -> None:
+    sandbox.write("sweep.yaml", SWEEP)
+    assert main(["check", "sweep.yaml", "--smoke"]) == 2
+    assert "error: program 'train.py' is neither in" in capsys.readouterr().err
