@@ -49,7 +49,6 @@ class Points:
         values = self._claimed(entry) if self._observations.needed else self._propose(entry, ())
         if values is None:
             return None
-        self._sweep.nest(values)
         self._write(entry.record.trial_id, values)
         return values
 
@@ -59,7 +58,10 @@ class Points:
 
     def _propose(self, entry: RunEntry, known: Sequence[Observation]) -> dict[str, Any] | None:
         assert entry.ticket is not None
-        return self._proposer.propose(entry.ticket, known)
+        values = self._proposer.propose(entry.ticket, known)
+        if values is not None:
+            self._sweep.nest(values)  # before anything is written: names of the user's may collide
+        return values
 
     def _others(self, entry: RunEntry) -> list[Observation]:
         with self._sweep.lock:
