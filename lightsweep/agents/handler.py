@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lightsweep.agents.checkpoint import kept_checkpoint
+from lightsweep.agents.overlay import overlay
 from lightsweep.controller import LiveRun, Reporter, Sweep
 
 __all__ = ["RunHandler"]
@@ -40,7 +41,7 @@ class RunHandler:
             "id": self.run.id,
             "sweep": self._sweep.id,
             "name": f"{config.name or self._sweep.id}-{self.run.id}",
-            "config": _overlay(message.get("defaults") or {}, self.run.config),
+            "config": overlay(message.get("defaults") or {}, self.run.config),
             "swept": [parameter.name for parameter in config.space.searched],
             "dir": str(self._directory),
             "resumed": self.run.attempt > 1,
@@ -69,15 +70,3 @@ class RunHandler:
             if self.said.get("state") != "failed":
                 self.said = {key: message.get(key) for key in ("state", "error", "unread")}
         return {"ok": True}
-
-
-def _overlay(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """``values`` over ``defaults``, group by group."""
-    merged = dict(defaults)
-    for key, value in values.items():
-        below = merged.get(key)
-        if isinstance(value, Mapping) and isinstance(below, Mapping):
-            merged[key] = _overlay(below, value)
-        else:
-            merged[key] = value
-    return merged

@@ -51,7 +51,7 @@ def smoke(config: SweepConfig, timeout: float) -> int:
 
 
 def _entry(mark: str, text: str) -> str:
-    width = min(shutil.get_terminal_size().columns, 120)
+    width = max(40, min(shutil.get_terminal_size().columns, 120))
     wrapped = textwrap.wrap(text, width - len(mark), break_on_hyphens=False, break_long_words=False)
     return mark + f"\n{' ' * len(mark)}".join(wrapped)
 
