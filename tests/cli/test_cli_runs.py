@@ -267,17 +267,21 @@ def test_runs_do_not_see_the_storage(sandbox: Sandbox, monkeypatch: pytest.Monke
     assert sandbox.runs(sweep_id)[0].best == 0.0
 
 
-def test_a_failed_run_is_tried_again_under_its_id(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_failed_run_is_tried_again_under_its_id(sandbox: Sandbox, jobs: str) -> None:
     code, sweep = agent(
         sandbox,
         """
-        import lightsweep
+        import time, lightsweep
         with lightsweep.init() as run:
             run.log({"loss": 1})
+            time.sleep(0.5)  # meanwhile another slot finds that there is nothing more to start
             print("attempt", run.resumed, run.iterations)
             if not run.resumed:
                 raise ValueError
         """,
+        "--jobs",
+        jobs,
         parameters={"x": {"value": 1}},
         lightsweep={"max_retries": 1},
     )
