@@ -9,10 +9,7 @@ from lightsweep.controller.runs import RunEntry
 from lightsweep.controller.views import by_run
 from lightsweep.schema import SweepConfig
 
-__all__ = ["LOST_ATTEMPTS", "SweepState", "state_of", "ticket_limit", "wants_retry"]
-
-LOST_ATTEMPTS = 5
-"""A run that was lost with its machine is started this number of times before it is given up."""
+__all__ = ["SweepState", "state_of", "ticket_limit", "wants_retry"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ def wants_retry(entry: RunEntry, config: SweepConfig) -> bool:
     if entry.running or not entry.within(limit):
         return False
     if entry.waiting:
-        return entry.attempt < LOST_ATTEMPTS
+        return entry.attempt <= config.options.max_preemptions
     return entry.state == "failed" and entry.attempt <= config.options.max_retries
 
 

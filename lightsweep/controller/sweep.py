@@ -54,6 +54,7 @@ class Sweep:
         self.lock = threading.RLock()
         self._reading = threading.Lock()
         self._unsettled: dict[str, RunEntry] = {}
+        self._views: dict[str, tuple[int, SweepRun]] = {}
         self._adopt(attributes)
         self.ledger = Ledger(storage, study_id)
         self.book = RunBook()
@@ -215,14 +216,25 @@ class Sweep:
     def runs(self) -> list[SweepRun]:
         """Every run, by id."""
         self.refresh()
-        return self.known_runs()
+        with self.lock:
+            return [view(entry, self.config) for entry in self._entries()]
 
     def known_runs(self) -> list[SweepRun]:
-        """Every run as of the last look, by id."""
+        """Every run as of the last look, by id, for those who look often: to be read only, since they are kept."""
         with self.lock:
-            limit, _ = ticket_limit(self.config)
-            entries = sorted(self.book.entries.values(), key=lambda entry: (len(entry.id), entry.id))
-            return [view(entry, self.config) for entry in entries if entry.within(limit)]
+            return [self._view(entry) for entry in self._entries()]
+
+    def _entries(self) -> list[RunEntry]:
+        limit, _ = ticket_limit(self.config)
+        entries = sorted(self.book.entries.values(), key=lambda entry: (len(entry.id), entry.id))
+        return [entry for entry in entries if entry.within(limit)]
+
+    def _view(self, entry: RunEntry) -> SweepRun:
+        version, seen = self._views.get(entry.id, (None, None))
+        if seen is None or version != entry.version:
+            seen = view(entry, self.config)
+            self._views[entry.id] = (entry.version, seen)
+        return seen
 
     @property
     def best_run(self) -> SweepRun | None:

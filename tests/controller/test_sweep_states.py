@@ -155,3 +155,20 @@ def test_the_best_run(storage: Storage) -> None:
     assert made.known_best() == ("0002", 0.0)
     failed = [run for run in made.runs if run.state == "failed"]
     assert best_run(failed, made.config) == failed[0]
+
+
+def test_known_runs_are_made_again_only_where_the_run_changed(storage: Storage) -> None:
+    made = Sweep.create(config(run_cap=2), storage=storage)
+    work(made, finished, count=1)
+    with working(made) as (dealer, reporter, writer):
+        run = claim(dealer)
+        made.refresh()
+        before = made.known_runs()
+        reporter.report(run, {"loss": 3.0})
+        assert writer.flush(30)
+        made.refresh()
+        after = made.known_runs()
+    assert after[0] is before[0]
+    assert (before[1].last, after[1].last) == (None, 3.0)
+    assert made.runs[0] == after[0]
+    assert made.runs[0] is not after[0]  # users may change what they get
