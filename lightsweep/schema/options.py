@@ -18,7 +18,9 @@ class Options(Block):
     seed: Count | None = None
     """Makes the proposals repeatable; without it each sweep draws a seed of its own."""
     max_retries: Count = 0
-    """How often a run that failed or was lost is started again."""
+    """How often a run that failed is started again."""
+    max_preemptions: Count = 5
+    """How often a run that was lost with its agent or machine, or preempted, is started again."""
     lease: Positive = 60.0
     """Seconds without a sign of life after which a run counts as lost."""
 

@@ -113,7 +113,7 @@ class Storm:
             "metric": {"name": "loss"},
             "early_terminate": {"type": "hyperband", "min_iter": BANDS[0], "eta": 2},
             "parameters": {"x": {"min": 1, "max": self.points}},
-            "lightsweep": {"lease": LEASE_SECONDS},
+            "lightsweep": {"lease": LEASE_SECONDS, "max_preemptions": 50},
         }
 
     def processes(self) -> list[int]:

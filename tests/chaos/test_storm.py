@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from chaos.storm import Storm, database, verify
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def seed() -> int:
-    return random.SystemRandom().randrange(10**6)
+STORM = Path(__file__).parent / "storm.py"
 
 
-def test_nothing_is_lost_on_sqlite(tmp_path: Path, seed: int) -> None:
-    storm = Storm(f"sqlite:///{tmp_path}/sweeps.db", tmp_path, agents=4, points=40, seed=seed)
-    verify(storm, storm.rage(150))
-    assert storm.blows
-
-
-def test_nothing_is_lost_on_postgresql(tmp_path: Path, seed: int) -> None:
-    with database() as (url, restart):
-        storm = Storm(url, tmp_path, agents=6, points=60, seed=seed, restart_database=restart)
-        verify(storm, storm.rage(150))
-        assert storm.blows
+@pytest.mark.slow
+@pytest.mark.parametrize(("database", "points"), [("sqlite", 40), ("postgresql", 60)])
+def test_nothing_is_lost(database: str, points: int) -> None:
+    command = [sys.executable, str(STORM), "--database", database, "--points", str(points), "--limit", "200"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{points} points in" in done.stdout
+    print(done.stdout)
