@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from lightsweep.errors import LightsweepError, RunPruned
 from lightsweep.integrations.callback import (
@@ -17,6 +19,8 @@ from lightsweep.integrations.callback import (
 )
 from lightsweep.integrations.current import active_run
 from lightsweep.integrations.hf_metrics import candidates, check_strategies, is_evaluated
+from lightsweep.integrations.keeping import is_kept, keep
+from lightsweep.integrations.positions import position_of
 from lightsweep.integrations.replies import Reply, agreed
 
 if TYPE_CHECKING:
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from lightsweep.client import Run
 
 __all__ = ["MetricMissingError", "SweepCallback"]
+
+_STATE = "lightsweep"
 
 
 class SweepCallback(TrainerCallback):
@@ -38,6 +44,11 @@ class SweepCallback(TrainerCallback):
     With several processes only rank 0 speaks to the agent. Its verdict is broadcast, one broadcast for each report, so
     that all ranks leave at the same point.
 
+    A run that may be started again keeps a checkpoint in the trainer's ``output_dir``: the trainer's own latest where
+    it saves any, else one made after each evaluation in place of the one before. The next attempt goes on from it with
+    ``train(resume_from_checkpoint=run.checkpoint)``. What was reported before is not reported again, also where
+    training begins anew.
+
     Without an agent the trainer trains as if the callback were not there, and one line on stderr says so.
 
     Args:
@@ -46,6 +57,8 @@ class SweepCallback(TrainerCallback):
             for it.
         on_prune: ``"raise"``: ``train()`` raises `RunPruned`. ``"stop"``: the trainer is asked to stop training, saves
             and evaluates as at any end, and ``train()`` returns.
+        checkpoint: Whether to keep a checkpoint to resume from. By default where the run may be started again: the
+            sweep has ``max_retries``, or this is not the run's first attempt.
 
     Raises:
         UsageError: ``on_prune`` is something else.
@@ -66,11 +79,13 @@ class SweepCallback(TrainerCallback):
         run: Run | None = None,
         metric: str | None = None,
         on_prune: OnPrune = "raise",
+        checkpoint: bool | None = None,
     ) -> None:
         check_on_prune(on_prune)
         self._given = run
         self._given_metric = metric
         self._on_prune = on_prune
+        self._checkpoint = checkpoint
         self._end()
 
     def _end(self) -> None:
@@ -82,6 +97,7 @@ class SweepCallback(TrainerCallback):
         self._seen: set[str] = set()
         self._reported_at: int | None = None
         self._missed = False
+        self._makes_checkpoints = False
 
     # The hooks, in the order in which train() calls them.
 
@@ -99,6 +115,8 @@ class SweepCallback(TrainerCallback):
             return
         self._run, self._state, self._training = run, state, True
         self._reporting_for[id(state)] = self
+        position_of(run).restore(run, _states(state).get(_STATE) or {})
+        self._makes_checkpoints = is_kept(self._checkpoint, run.keep_checkpoint) and args.save_strategy == "no"
         self._metric = self._given_metric or run.metric
         if self._metric is not None:
             check_strategies(args, self._metric)
@@ -146,6 +164,14 @@ class SweepCallback(TrainerCallback):
             # One of several datasets may still bring it; compute_metrics may have named it without eval_.
             self._missed |= is_evaluated(self._metric, {}) or f"eval_{self._metric}" in metrics
 
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Let the next attempt find the checkpoint that is now complete."""
+        del control, kwargs
+        run = self._run
+        if run is not None and state.is_world_process_zero and is_kept(self._checkpoint, run.keep_checkpoint):
+            made = Path(args.output_dir or "", f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
+            keep(run.dir, made, own=self._makes_checkpoints)
+
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
@@ -180,6 +206,8 @@ class SweepCallback(TrainerCallback):
             self._stop_reporting(state)
             raise
         if not reply.stop:
+            if self._makes_checkpoints:
+                control.should_save = True
             return
         self._pruned = True
         if self._on_prune == "raise":
@@ -194,5 +222,13 @@ class SweepCallback(TrainerCallback):
             found = next((name for name in candidates(self._metric) if name in numbers), None)
             if found is not None:
                 numbers[self._run.metric] = numbers[found]
-        decision = self._run.report(numbers, step=step)
+        position = position_of(self._run)
+        decision = position.report(self._run, numbers, step)
+        _states(self._state)[_STATE] = position.state(self._run)
         return Reply(stop=decision.stop, reason=decision.reason)
+
+
+def _states(state: TrainerState | None) -> dict[str, Any]:
+    """What goes into checkpoints for each callback; declared as a list, which it is only while it is made."""
+    found: Any = None if state is None else state.stateful_callbacks
+    return found if isinstance(found, dict) else {}

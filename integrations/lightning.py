@@ -5,10 +5,12 @@ Works with ``lightning.pytorch`` and with ``pytorch_lightning``, from version 2.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from lightsweep.errors import RunPruned
+from lightsweep.errors import LightsweepError, RunPruned
 from lightsweep.integrations.callback import (
     MetricMissingError,
     OnPrune,
@@ -17,13 +19,18 @@ from lightsweep.integrations.callback import (
     two_callbacks,
 )
 from lightsweep.integrations.current import active_run
+from lightsweep.integrations.keeping import PREFIX, is_kept, keep
 from lightsweep.integrations.lightning_base import LightningCallback, write_below
+from lightsweep.integrations.positions import position_of
 from lightsweep.integrations.replies import Reply, agreed
 
 if TYPE_CHECKING:
     from lightsweep.client import Run
 
 __all__ = ["MetricMissingError", "SweepCallback"]
+
+_STATE = "lightsweep"
+_TERMINATED = 128 + signal.SIGTERM
 
 
 class SweepCallback(LightningCallback):
@@ -40,6 +47,10 @@ class SweepCallback(LightningCallback):
     The config of the run is logged to the trainer's loggers as hyperparameters. Where neither ``default_root_dir`` nor
     a directory of their own is given, checkpoints and the default logger write below ``run.dir``.
 
+    A run that may be started again keeps a checkpoint in ``run.dir``, replaced after each validation, from which the
+    next attempt goes on with ``fit(..., ckpt_path=run.checkpoint)``. What was reported before is not reported again,
+    also where training begins anew.
+
     Without an agent the trainer trains as if the callback were not there, and one line on stderr says so.
 
     Args:
@@ -48,6 +59,8 @@ class SweepCallback(LightningCallback):
             for it.
         on_prune: ``"raise"``: ``fit`` raises `RunPruned`. ``"stop"``: the trainer's own stop flag is set and ``fit``
             returns as after early stopping; ``min_epochs`` and ``min_steps`` are then honoured.
+        checkpoint: Whether to keep a checkpoint to resume from. By default where the run may be started again: the
+            sweep has ``max_retries``, or this is not the run's first attempt.
 
     Raises:
         UsageError: ``on_prune`` is something else.
@@ -64,12 +77,14 @@ class SweepCallback(LightningCallback):
         run: Run | None = None,
         metric: str | None = None,
         on_prune: OnPrune = "raise",
+        checkpoint: bool | None = None,
     ) -> None:
         super().__init__()
         check_on_prune(on_prune)
         self._given = run
         self._metric = metric
         self._on_prune = on_prune
+        self._checkpoint = checkpoint
         self._begin(None)
 
     def _begin(self, run: Run | None) -> None:
@@ -78,6 +93,7 @@ class SweepCallback(LightningCallback):
         self._reporting = False
         self._pruned = False
         self._epoch_ended = False
+        self._unsaved = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the run, whose connection belongs to one process: another one finds its own current run."""
@@ -112,19 +128,45 @@ class SweepCallback(LightningCallback):
         if not trainer.sanity_checking:
             self._report(trainer)
             trainer.should_stop |= self._pruned
+            if not trainer.is_last_batch:
+                self._keep(trainer)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        if _validates(trainer):
-            return
-        if _has_own_epoch_end(pl_module):
-            # It runs after the callbacks and may log the metric.
-            self._epoch_ended = True
-            return
-        self._report(trainer)
-        trainer.should_stop |= self._pruned
+        if not _validates(trainer):
+            # The module's own hook runs after the callbacks and may log the metric.
+            self._epoch_ended = _has_own_epoch_end(pl_module)
+            self._unsaved |= self._epoch_ended
+            if not self._epoch_ended:
+                self._report(trainer)
+                trainer.should_stop |= self._pruned
+        self._keep(trainer)
+
+    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
+        """Put the position in the sweep into every checkpoint."""
+        if self._run is not None:
+            state = position_of(self._run).state(self._run)
+            state["iterations"] += self._epoch_ended  # reported as soon as the hooks of this epoch are over
+            checkpoint[_STATE] = state
+
+    def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
+        """Go on at the position of a checkpoint."""
+        if self._run is not None and self._reporting:
+            position_of(self._run).restore(self._run, checkpoint.get(_STATE) or {})
 
     def on_train_end(self, trainer: Any, *_: Any) -> None:
         self._report_late_epoch(trainer)
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:  # noqa: ARG002
+        """Say how the run ended where the exception does not."""
+        if self._run is None:
+            return
+        if isinstance(exception, SystemExit) and trainer.received_sigterm:
+            # Lightning ends by exit code 0, though the training is not over.
+            with suppress(LightsweepError):
+                self._run.finish(_TERMINATED)
+        ended_by = self._run.cause(exception)
+        if ended_by is not exception:
+            raise ended_by from None
 
     # Deciding and acting.
 
@@ -148,16 +190,27 @@ class SweepCallback(LightningCallback):
             first=trainer.is_global_zero,
             send=trainer.strategy.broadcast,
         )
-        self._reporting = reply.active
+        self._reporting = self._unsaved = reply.active
         if reply.stop:
             self._pruned = True
             if self._on_prune == "raise":
                 raise RunPruned(reply.reason)
 
+    def _keep(self, trainer: Any) -> None:
+        """Save what the next attempt goes on from; every rank comes here at the same point."""
+        run, due = self._run, self._unsaved and not self._pruned
+        self._unsaved = False
+        if run is None or not due or not is_kept(self._checkpoint, run.keep_checkpoint):
+            return
+        path = run.dir / f"{PREFIX}{trainer.global_step}.ckpt"
+        trainer.save_checkpoint(path)
+        if trainer.is_global_zero:
+            keep(run.dir, path, own=True)
+
     def _ask(self, metrics: Mapping[str, Any], step: int) -> Reply:
         if self._run is None:
             return Reply(active=False)
-        decision = self._run.report(self._numbers(metrics), step=step)
+        decision = position_of(self._run).report(self._run, self._numbers(metrics), step)
         return Reply(stop=decision.stop, reason=decision.reason)
 
     def _numbers(self, metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -465,6 +465,7 @@ class Rank:
         self.strategy = self
         self.sanity_checking = False
         self.should_stop = False
+        self.is_last_batch = True
         self.global_step = 1
         self.broadcasts = 0
         self.callback_metrics = {"val_loss": torch.tensor(1.0 if zero else 2.0)}
