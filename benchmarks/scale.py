@@ -28,5 +28,5 @@ class Scale:
     budget: int
 
 
-FULL = Scale(runs=(100, 1_000, 10_000), observations=1_000, live_runs=8, repeats=20, seeds=4, budget=40)
+FULL = Scale(runs=(100, 1_000, 10_000), observations=1_000, live_runs=8, repeats=20, seeds=10, budget=40)
 SMALL = Scale(runs=(20, 50), observations=30, live_runs=2, repeats=3, seeds=1, budget=12)
