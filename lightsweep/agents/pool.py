@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lightsweep.agents.conclude import conclude
+from lightsweep.agents.directory import RUNS, make_directory
 from lightsweep.agents.events import Display
 from lightsweep.agents.guarded import GuardedDisplay
 from lightsweep.agents.hand import Hand
@@ -19,7 +20,7 @@ from lightsweep.agents.keeper import Keeper
 from lightsweep.agents.launch import Ended, Launcher
 from lightsweep.agents.limits import FailureLimits
 from lightsweep.controller import Dealer, LiveRun, NothingToDo, Outcome, Reporter, Sweep, Writer
-from lightsweep.errors import CommandError, InputError, LightsweepError, StorageUnavailableError
+from lightsweep.errors import CommandError, LightsweepError, StorageUnavailableError
 
 __all__ = ["Agent"]
 
@@ -72,7 +73,7 @@ class Agent:
         self.failed = 0
         self.signalled = 0
         self._launcher = launcher
-        self._directory = (directory or Path("lightsweep_runs")).absolute() / sweep.id
+        self._directory = (directory or RUNS).absolute() / sweep.id
         self._count, self._jobs = count, jobs
         self._term_timeout = term_timeout
         self._show_output = show_output and jobs == 1
@@ -123,7 +124,7 @@ class Agent:
     def _work(self, work: Callable[[], None]) -> None:
         try:
             self._launcher.check()
-            self._make_directory()
+            make_directory(self._directory)
             self._keeper.start()
             work()
         finally:
@@ -134,18 +135,6 @@ class Agent:
         if self._error is not None:
             raise self._error
         self.left = self.left or f"--count {self._count} reached"
-
-    def _make_directory(self) -> None:
-        try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            problem = None if os.access(self._directory, os.W_OK | os.X_OK) else "no permission to write"
-        except OSError as error:
-            problem = error.strerror or str(error)
-        if problem:
-            raise InputError(
-                f"the directory of the runs, {self._directory}, cannot be used ({problem}); "
-                "start the agent in a directory that may be written to"
-            )
 
     def _slot(self) -> None:
         try:

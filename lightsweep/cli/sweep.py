@@ -50,9 +50,10 @@ def create(config: str, storage: str | None, *, runnable: bool = False) -> Sweep
     Args:
         config: The sweep file.
         storage: URL of the storage.
-        runnable: Whether a program that cannot be started is an error, before anything is written.
+        runnable: Whether runs must be possible here; what stands in their way is an error before anything is stored.
     """
     from lightsweep.agents.closing import storage_option
+    from lightsweep.agents.directory import RUNS, make_directory
     from lightsweep.agents.program import check_command
     from lightsweep.controller import Sweep
     from lightsweep.schema import SweepConfig
@@ -62,6 +63,7 @@ def create(config: str, storage: str | None, *, runnable: bool = False) -> Sweep
         print(f"warning: {warning}", file=sys.stderr)
     if runnable:
         check_command(loaded, str(Path(config).resolve().parent))
+        make_directory(RUNS)
     made = Sweep.create(loaded, storage=storage)
     print(made.id)
     sys.stdout.flush()

@@ -130,6 +130,9 @@ def test_a_directory_that_cannot_be_written_to(sandbox: Sandbox, capsys: Capture
     assert "start the agent in a directory that may be written to" in err
     assert err.count("\n") == 1
     assert sandbox.runs(sweep_id) == []
+    sandbox.write("sweep.yaml", GOOD_FILE)
+    assert "in a directory that may be written to" in refused(capsys, "run", "sweep.yaml")
+    assert [found.id for found in Sweep.all(storage=sandbox.storage)] == [sweep_id]
 
 
 def test_a_directory_that_vanishes_gives_the_run_back(sandbox: Sandbox, capsys: Capture) -> None:
