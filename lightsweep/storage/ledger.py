@@ -146,11 +146,14 @@ class Ledger:
                 for trial_id, beat in connection.execute(_HEARTBEATS, {"study": self._study_id})
             }
         limit, known_before = timedelta(seconds=lease), self._clock() - lease
+        seen = dict(self._first_seen)  # another thread may take in a refresh meanwhile
         return [
             record
             for trial_id, record in list(self._open.items())
             if record.state == "RUNNING"
-            and (now - beats[trial_id] > limit if trial_id in beats else self._first_seen[trial_id] < known_before)
+            and (
+                now - beats[trial_id] > limit if trial_id in beats else seen.get(trial_id, known_before) < known_before
+            )
         ]
 
     def attribute(self, key: str) -> Any:
