@@ -153,7 +153,7 @@ def train(run: Any, epochs: int, losses: list[float]) -> None:
         loss = (model(inputs) - targets).pow(2).mean()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
         run.log({"val_loss": loss, "epoch": epoch}, step=epoch)  # a tensor, as loops have it
 
 
@@ -211,13 +211,12 @@ def test_what_rank_0_meets_is_raised_on_every_rank(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stop_at", [3, None])
-def test_an_accelerate_loop_in_one_process(tmp_path: Path, stop_at: int | None) -> None:
-    handler = ScriptedHandler(stop_at=stop_at, dir=str(tmp_path))
+def test_an_accelerate_loop_in_one_process(tmp_path: Path) -> None:
+    handler = ScriptedHandler(stop_at=3, dir=str(tmp_path))
     (only,) = launch(tmp_path, handler, ACCELERATE, [])
-    assert (only["ranks"], only["done"]) == (1, stop_at - 1 if stop_at else 6)
+    assert (only["ranks"], only["done"]) == (1, 2)
     assert [log["metrics"]["val_loss"] for log in handler.logs] == only["losses"]
-    assert [finish["state"] for finish in handler.finishes] == ["pruned" if stop_at else "finished"]
+    assert [finish["state"] for finish in handler.finishes] == ["pruned"]
 
 
 @pytest.mark.slow
