@@ -46,6 +46,14 @@ def test_cancelled_is_final(storage: Storage) -> None:
     assert isinstance(Dealer(made, "a").next_run(), NothingToDo)
 
 
+def test_cancelled_counts_more_than_finished(storage: Storage) -> None:
+    made = Sweep.create(config(run_cap=1), storage=storage)
+    work(made, finished)
+    assert made.state.name == "finished"
+    made.cancel()
+    assert made.state.name == "cancelled"
+
+
 @pytest.mark.parametrize(
     ("keys", "reason"),
     [
