@@ -22,6 +22,7 @@ from lightsweep.integrations.hf_metrics import candidates, check_strategies, is_
 from lightsweep.integrations.keeping import is_kept, keep
 from lightsweep.integrations.positions import position_of
 from lightsweep.integrations.replies import Reply, agreed
+from lightsweep.integrations.smoke import one_more_step, report_loss
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -129,6 +130,12 @@ class SweepCallback(TrainerCallback):
         if self._missed:
             self._miss()
 
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Keep a smoke run short."""
+        del kwargs
+        if self._run is not None and self._run.smoke and self._training:
+            one_more_step(args, state, control)
+
     def on_log(
         self,
         args: TrainingArguments,
@@ -138,8 +145,10 @@ class SweepCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Report a metric of the training loop."""
-        del args, kwargs
+        del args
         self._seen |= set(logs or ())
+        if logs and self._run is not None and self._run.smoke and self._training:
+            report_loss(self._run, logs, one_batch=_one_batch(kwargs.get("train_dataloader")))
         # An evaluation is logged too, before on_evaluate.
         if logs and self._metric is not None and not is_evaluated(self._metric, logs) and self._in(logs):
             self._report(logs, state, control)
@@ -232,3 +241,11 @@ def _states(state: TrainerState | None) -> dict[str, Any]:
     """What goes into checkpoints for each callback; declared as a list, which it is only while it is made."""
     found: Any = None if state is None else state.stateful_callbacks
     return found if isinstance(found, dict) else {}
+
+
+def _one_batch(loader: Any) -> bool:
+    """Whether an epoch has a single batch; False where its length is not known."""
+    try:
+        return len(loader) == 1
+    except TypeError:
+        return False

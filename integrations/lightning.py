@@ -23,6 +23,7 @@ from lightsweep.integrations.keeping import PREFIX, is_kept, keep
 from lightsweep.integrations.lightning_base import LightningCallback, write_below
 from lightsweep.integrations.positions import position_of
 from lightsweep.integrations.replies import Reply, agreed
+from lightsweep.integrations.smoke import limit_to_one_batch, report_loss
 
 if TYPE_CHECKING:
     from lightsweep.client import Run
@@ -111,6 +112,8 @@ class SweepCallback(LightningCallback):
         self._reporting = True
         if self._run is not None:
             write_below(self._run.dir, trainer)
+            if self._run.smoke:
+                limit_to_one_batch(trainer)
 
     def on_fit_start(self, trainer: Any, *_: Any) -> None:
         if self._run is not None and trainer.is_global_zero:
@@ -120,7 +123,9 @@ class SweepCallback(LightningCallback):
     def on_train_epoch_start(self, trainer: Any, *_: Any) -> None:
         self._report_late_epoch(trainer)
 
-    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, *_: Any) -> None:  # noqa: ARG002
+        if self._run is not None and self._run.smoke:
+            report_loss(self._run, outputs, one_batch=True)
         if self._pruned:
             trainer.should_stop = True
 

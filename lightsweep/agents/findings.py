@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lightsweep.agents.smoke import Observed
-from lightsweep.client.smoke import BATCH_LOSS
+from lightsweep.client.smoke import BATCH_LOSS, STEP_LOSS
 from lightsweep.errors import closest
 from lightsweep.schema import SweepConfig
 
 __all__ = ["Finding", "findings"]
 
 _SHOWN = 20
+_LOSSES = {BATCH_LOSS: "the loss on one batch", STEP_LOSS: "the training loss"}
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def _parameters(config: SweepConfig, seen: Observed) -> Finding:
 
 
 def _metrics(config: SweepConfig, seen: Observed) -> list[Finding]:
-    logged = {name: values for name, values in seen.logged.items() if name != BATCH_LOSS}
+    logged = {name: values for name, values in seen.logged.items() if name not in _LOSSES}
     if not config.metrics:
         return [Finding(None, f"the sweep has no metric; it logged {_names(logged) or 'nothing'}")]
     return [_metric(metric.name, logged) for metric in config.metrics]
@@ -99,13 +100,15 @@ def _metric(name: str, logged: Mapping[str, Sequence[float]]) -> Finding:
 
 def _learning(config: SweepConfig, seen: Observed) -> Finding:
     """Whether the loss on one batch fell; without a callback a training loss, or else the metric in its direction."""
-    name, maximize, where = _series(config, seen)
+    name, maximize = _series(config, seen)
     values = seen.logged.get(name, [])
     if len(values) < 2:
         return Finding(None, "whether it learns cannot be said: it logged no loss, and no metric, twice")
-    first, last = values[0], values[-1]
-    shown = "the loss on one batch" if name == BATCH_LOSS else repr(name)
-    numbers = f"from {first:.5g} to {last:.5g} in {len(values)} {where}"
+    # Where each step is on another batch, single losses say little.
+    span = max(1, len(values) // 4) if name == STEP_LOSS else 1
+    first, last = sum(values[:span]) / span, sum(values[-span:]) / span
+    shown = _LOSSES.get(name, repr(name))
+    numbers = f"from {first:.5g} to {last:.5g} in {len(values)} {'steps' if name in _LOSSES else 'reports'}"
     if not math.isfinite(last):
         return Finding(False, f"{shown} went {numbers}: it diverges with these parameters")
     if (last > first) if maximize else (last < first):
@@ -113,16 +116,14 @@ def _learning(config: SweepConfig, seen: Observed) -> Finding:
     return Finding(False, f"{shown} did not {'rise' if maximize else 'fall'}: {numbers}")
 
 
-def _series(config: SweepConfig, seen: Observed) -> tuple[str, bool, str]:
-    """The name to judge by, whether more is better, and what one of its values stands for."""
-    if BATCH_LOSS in seen.logged:
-        return BATCH_LOSS, False, "steps"
+def _series(config: SweepConfig, seen: Observed) -> tuple[str, bool]:
+    """The name to judge by, and whether more of it is better."""
     metric = config.metric
     for name, values in seen.logged.items():
         lower = name.lower()
-        if len(values) > 1 and "loss" in lower and ("train" in lower or lower == "loss"):
-            return name, metric is not None and metric.name == name and metric.goal == "maximize", "reports"
-    return ("", False, "") if metric is None else (metric.name, metric.goal == "maximize", "reports")
+        if name in _LOSSES or (len(values) > 1 and "loss" in lower and ("train" in lower or lower == "loss")):
+            return name, metric is not None and metric.name == name and metric.goal == "maximize"
+    return ("", False) if metric is None else (metric.name, metric.goal == "maximize")
 
 
 def _names(names: Sequence[str] | Mapping[str, object]) -> str:

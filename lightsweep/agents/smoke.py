@@ -15,7 +15,7 @@ from lightsweep.agents.overlay import overlay
 from lightsweep.agents.process import RunProcess
 from lightsweep.agents.program import check_command, find_program
 from lightsweep.channel import ChannelServer
-from lightsweep.client.smoke import BATCH_LOSS
+from lightsweep.client.smoke import BATCH_LOSS, STEP_LOSS
 from lightsweep.command import build_command
 from lightsweep.errors import closest
 from lightsweep.schema import SweepConfig
@@ -102,7 +102,8 @@ class SmokeHandler:
             for name, value in message["metrics"].items():
                 seen.logged.setdefault(name, []).append(float(value))
             count = self._reports()
-            seen.stopped |= BATCH_LOSS not in seen.logged and count >= ENOUGH_REPORTS
+            limited = BATCH_LOSS in seen.logged or STEP_LOSS in seen.logged
+            seen.stopped |= not limited and count >= ENOUGH_REPORTS
             reason = f"a smoke run ends after {ENOUGH_REPORTS} reports" if seen.stopped else ""
             return {"stop": seen.stopped, "reason": reason, "iterations": count}
 
@@ -123,7 +124,7 @@ class SmokeHandler:
 
 
 def _meant(name: str, logged: Mapping[str, list[float]]) -> list[list[float]]:
-    return [values for other, values in logged.items() if other != BATCH_LOSS and closest(name, [other])]
+    return [values for other, values in logged.items() if closest(name, [other])]
 
 
 def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float) -> Observed:

@@ -1,0 +1,51 @@
+"""A smoke run, see ``Run.smoke``: trainers take a few steps, on one batch where they allow it, and tell their loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lightsweep.client.smoke import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
+
+if TYPE_CHECKING:
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+
+    from lightsweep.client import Run
+
+__all__ = ["limit_to_one_batch", "one_more_step", "report_loss"]
+
+_EVALUATIONS = 2
+
+
+def limit_to_one_batch(trainer: Any) -> None:
+    """Let a Lightning trainer train on its first batch, an epoch for each step, with a validation after each."""
+    trainer.overfit_batches = trainer.limit_train_batches = 1
+    trainer.limit_val_batches = min(1, trainer.limit_val_batches)  # 0 is a trainer without validation
+    trainer.num_sanity_val_steps = 0
+    trainer.check_val_every_n_epoch = 1
+    trainer.val_check_interval = 1.0
+    trainer.accumulate_grad_batches = trainer.log_every_n_steps = 1
+    trainer.fit_loop.max_epochs = SMOKE_STEPS
+
+
+def one_more_step(args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
+    """Let a Hugging Face trainer log each step, evaluate twice and then end; its data is out of a callback's reach."""
+    control.should_log = True
+    evaluates = str(getattr(args.eval_strategy, "value", args.eval_strategy)) != "no"
+    if evaluates and state.global_step % (SMOKE_STEPS // _EVALUATIONS) == 0:
+        control.should_evaluate = True
+    if state.global_step >= SMOKE_STEPS:
+        control.should_training_stop = True
+
+
+def report_loss(run: Run, outputs: Any, *, one_batch: bool) -> None:
+    """Report the training loss of one step, if there is one.
+
+    Args:
+        run: The run.
+        outputs: The loss, or a mapping with it under ``"loss"``.
+        one_batch: Whether every step is on the same batch.
+    """
+    loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+    if loss is not None:
+        run.report({BATCH_LOSS if one_batch else STEP_LOSS: loss})
