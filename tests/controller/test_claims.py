@@ -145,9 +145,9 @@ def test_an_agent_that_died_before_its_first_sign_of_life(storage: Storage) -> N
     assert (again.id, again.attempt) == ("0001", 2)
 
 
-def test_a_run_is_given_up_after_five_lost_attempts(storage: Storage) -> None:
-    sweep = Sweep.create(config(run_cap=1), storage=storage)
-    for attempt in range(1, 6):
+def test_a_run_that_is_lost_too_often_is_given_up(storage: Storage) -> None:
+    sweep = Sweep.create(config(run_cap=1, lightsweep={"max_preemptions": 2}), storage=storage)
+    for attempt in range(1, 4):
         run = claim(Dealer(sweep, f"agent {attempt}"))
         assert run.attempt == attempt
         lose(sweep, run.trial_id)
