@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lightsweep.agents.conclude import conclude
-from lightsweep.agents.handler import _overlay
+from lightsweep.agents.overlay import overlay
 from lightsweep.controller import LiveRun, Outcome
 from lightsweep.schema import SweepConfig
 
@@ -113,5 +113,5 @@ def test_the_values_of_the_sweep_lie_over_the_defaults_at_every_depth() -> None:
     defaults = {"a": 1, "model": {"width": 8, "depth": 2}, "opt": "adam", "flat": {"k": 1}}
     values = {"model": {"width": 64}, "opt": {"name": "sgd"}, "flat": 3, "new": None}
     merged = {"a": 1, "model": {"width": 64, "depth": 2}, "opt": {"name": "sgd"}, "flat": 3, "new": None}
-    assert _overlay(defaults, values) == merged
+    assert overlay(defaults, values) == merged
     assert defaults["model"] == {"width": 8, "depth": 2}

@@ -184,6 +184,7 @@ def test_user_text_in_the_table_is_neither_markup_nor_control(sweep: Sweep) -> N
     assert "\x1b]0;" not in text
     assert "\x1b[2J" not in text
     assert "\x07" not in text
+    assert "\x9b" not in text
     assert "100 %" in text
     assert "50 %" not in text.replace("\r100", "")
 
