@@ -20,7 +20,7 @@ _EVALUATIONS = 2
 def limit_to_one_batch(trainer: Any) -> None:
     """Let a Lightning trainer train on its first batch, an epoch for each step, with a validation after each."""
     trainer.overfit_batches = trainer.limit_train_batches = 1
-    trainer.limit_val_batches = min(1, trainer.limit_val_batches)  # 0 is a trainer without validation
+    trainer.limit_val_batches = 1 if trainer.limit_val_batches else 0
     trainer.num_sanity_val_steps = 0
     trainer.check_val_every_n_epoch = 1
     trainer.val_check_interval = 1.0

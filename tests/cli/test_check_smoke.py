@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from sandboxes import Sandbox
 
@@ -116,3 +120,31 @@ def test_a_program_that_does_not_exist(sandbox: Sandbox, capsys: Capture) -> Non
     sandbox.write("sweep.yaml", SWEEP)
     assert main(["check", "sweep.yaml", "--smoke"]) == 2
     assert "error: program 'train.py' is neither in" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("example", "metric", "loss"),
+    [
+        ("lightning_digits", "'val_acc', 20 times", "the loss on one batch fell from"),
+        ("hf_text_classification", "'eval/loss', ", "the training loss fell from"),
+    ],
+)
+def test_an_example_with_a_trainer(sandbox: Sandbox, example: str, metric: str, loss: str) -> None:
+    home = Path(__file__).parent.parent.parent / "examples" / example
+    for name in ("train.py", "sweep.yaml"):
+        sandbox.write(name, (home / name).read_text())
+    sandbox.environment["COLUMNS"] = "400"
+    done = subprocess.run(
+        [sys.executable, "-m", "lightsweep", "check", "sweep.yaml", "--smoke"],
+        cwd=sandbox.directory,
+        env=sandbox.environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok    it read every parameter that is searched" in done.stdout
+    assert f"ok    it logged the metric {metric}" in done.stdout
+    assert f"ok    {loss}" in done.stdout
+    assert sorted(path.name for path in sandbox.directory.iterdir()) == ["sweep.yaml", "train.py"]

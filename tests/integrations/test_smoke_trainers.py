@@ -1,0 +1,185 @@
+"""What a callback makes of a real Trainer in a smoke run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch
+import pytest
+import pytorch_lightning
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+from transformers import Trainer, TrainingArguments
+
+import lightsweep
+from lightsweep.agents.findings import findings
+from lightsweep.agents.smoke import Observed, SmokeHandler
+from lightsweep.client import serving
+from lightsweep.client.smoke import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
+from lightsweep.integrations import lightning as for_lightning
+from lightsweep.integrations import transformers as for_transformers
+from lightsweep.schema import SweepConfig
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:.*pin_memory.*"),
+    pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec.. is deprecated:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:You requested to overfit but enabled train dataloader shuffling"),
+]
+
+
+def sweep(metric: str) -> SweepConfig:
+    return SweepConfig.load(
+        {
+            "program": "train.py",
+            "method": "random",
+            "metric": metric_of(metric),
+            "parameters": {"lr": {"values": [0.1, 0.2]}},
+        }
+    )
+
+
+def metric_of(name: str) -> dict[str, str]:
+    return {"name": name, "goal": "minimize"}
+
+
+def wrong(config: SweepConfig, seen: Observed) -> list[str]:
+    return [finding.text for finding in findings(config, seen, 1) if finding.right is False]
+
+
+def module_of(package: Any, batches: list[int], *, validates: bool) -> Any:
+    class Module(package.LightningModule):  # type: ignore[misc]  # the package is chosen at run time
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(1, 1)
+
+        def training_step(self, batch: Any, _: int) -> torch.Tensor:
+            batches.append(int(batch[0].sum()))
+            loss = (self.layer(batch[0] / 64) - batch[1]).pow(2).mean()
+            self.log("train_error", loss.detach(), on_step=False, on_epoch=True)
+            return loss
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(self.parameters(), lr=lightsweep.config.lr)
+
+    if validates:
+
+        def validation_step(self: Any, batch: Any, _: int) -> None:
+            self.log("val_loss", (self.layer(batch[0] / 64) - batch[1]).pow(2).mean())
+
+        Module.validation_step = validation_step
+    return Module()
+
+
+@pytest.mark.parametrize("package", [lightning.pytorch, pytorch_lightning], ids=lambda package: package.__name__)
+@pytest.mark.parametrize("validates", [True, False])
+def test_lightning_overfits_one_batch(tmp_path: Path, package: Any, validates: bool) -> None:
+    metric = "val_loss" if validates else "train_error"
+    config = sweep(metric)
+    handler = SmokeHandler(config, {"lr": 0.1}, tmp_path)
+    batches: list[int] = []
+    points = torch.arange(64.0)[:, None]
+    data = TensorDataset(points, 2 * points / 64)
+    loaders = [DataLoader(data, batch_size=4, shuffle=True)] + [DataLoader(data, batch_size=4)] * validates
+    with serving(handler), lightsweep.init() as run:
+        assert run.smoke
+        trainer = package.Trainer(
+            max_epochs=1000,
+            accelerator="cpu",
+            val_check_interval=4 if validates else 1.0,
+            accumulate_grad_batches=2,
+            callbacks=[for_lightning.SweepCallback()],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(module_of(package, batches, validates=validates), *loaders)
+    seen = handler.observed
+    assert batches == [batches[0]] * SMOKE_STEPS
+    assert trainer.global_step == SMOKE_STEPS
+    assert len(seen.logged[metric]) == len(seen.logged[BATCH_LOSS]) == SMOKE_STEPS
+    assert wrong(config, seen) == []
+    assert seen.logged[BATCH_LOSS][-1] < seen.logged[BATCH_LOSS][0]
+
+
+def test_lightning_with_a_metric_of_another_name(tmp_path: Path) -> None:
+    config = sweep("val_acc")
+    handler = SmokeHandler(config, {"lr": 0.1}, tmp_path)
+    points = torch.arange(64.0)[:, None]
+    data = DataLoader(TensorDataset(points, 2 * points / 64), batch_size=4)
+    with pytest.raises(for_lightning.MetricMissingError), serving(handler), lightsweep.init():
+        trainer = lightning.pytorch.Trainer(
+            max_epochs=1000,
+            accelerator="cpu",
+            callbacks=[for_lightning.SweepCallback()],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(module_of(lightning.pytorch, [], validates=True), data, data)
+    end, metric = wrong(config, handler.observed)
+    assert "has not logged the metric 'val_acc'" in end
+    assert "'val_loss'" in end
+    assert "never logged the metric 'val_acc'" in metric
+
+
+class Line(Dataset[dict[str, torch.Tensor]]):
+    """Points of a line."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        x = torch.tensor([index / self.size])
+        return {"x": x, "labels": 2 * x}
+
+
+class Model(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(1, 1)
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        predicted = self.layer(x)
+        return {"loss": nn.functional.mse_loss(predicted, labels), "logits": predicted}
+
+
+@pytest.mark.parametrize(("size", "name"), [(400, STEP_LOSS), (4, BATCH_LOSS)])
+@pytest.mark.parametrize("metric", ["eval/loss", "train/loss"])
+def test_hugging_face_takes_a_few_steps(tmp_path: Path, size: int, name: str, metric: str) -> None:
+    config = sweep(metric)
+    handler = SmokeHandler(config, {"lr": 0.1}, tmp_path)
+    torch.manual_seed(1)
+    with serving(handler), lightsweep.init() as run:
+        arguments = TrainingArguments(
+            output_dir=str(tmp_path / "out"),
+            num_train_epochs=1000,
+            learning_rate=run.config.lr,
+            per_device_train_batch_size=4,
+            eval_strategy="epoch" if metric == "eval/loss" else "no",
+            logging_strategy="epoch",
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            use_cpu=True,
+        )
+        trainer = Trainer(
+            model=Model(),
+            args=arguments,
+            train_dataset=Line(size),
+            eval_dataset=Line(8),
+            callbacks=[for_transformers.SweepCallback()],
+        )
+        trainer.train()
+    seen = handler.observed
+    assert trainer.state.global_step == SMOKE_STEPS
+    assert len(seen.logged[name]) == SMOKE_STEPS
+    assert len(seen.logged[metric]) >= 2
+    assert wrong(config, seen) == []
