@@ -92,6 +92,8 @@ class SmokeHandler:
             "goal": metric.goal if metric else None,
             "early_terminate": False,
             "checkpoint": None,
+            "keep_checkpoint": False,
+            "counted": 0,
             "smoke": True,
         }
 
