@@ -14,7 +14,6 @@ from rich.text import Text
 from lightsweep.agents.events import Display
 from lightsweep.agents.lines import describe_end, number, parameters, plain
 from lightsweep.controller import LiveRun, Outcome, Sweep, savings
-from lightsweep.controller.progress import ticket_limit
 from lightsweep.controller.runs import best_of
 
 __all__ = ["TableDisplay"]
@@ -122,7 +121,7 @@ class TableDisplay(Display):
             runs = sweep.known_runs()
             state = sweep.known_state()
             best = sweep.known_best()
-        limit, _ = ticket_limit(sweep.config)
+        limit, _ = sweep.plan.limit()
         counts = Counter(run.state for run in runs)
         parts = ", ".join(f"{counts[name]} {name}" for name in _STATES if counts[name]) or "no runs yet"
         lines = [f"sweep {sweep.id} {state}: {parts}{f' of {limit}' if limit is not None else ''}"]

@@ -14,10 +14,10 @@ from lightsweep.controller.access import translated
 from lightsweep.controller.keys import ATTEMPT, SUMMARY, VALUES
 from lightsweep.controller.live import LiveRun
 from lightsweep.controller.points import Points
-from lightsweep.controller.progress import SweepState, ticket_limit
+from lightsweep.controller.progress import SweepState
 from lightsweep.controller.runs import RunEntry, finite
 from lightsweep.controller.sweep import Sweep
-from lightsweep.controller.views import by_run, values_of
+from lightsweep.controller.views import values_of
 from lightsweep.errors import NotFoundError, StorageUnavailableError
 
 __all__ = ["Dealer", "NothingToDo"]
@@ -71,7 +71,8 @@ class Dealer:
                     return NothingToDo(state, False, "the sweep is paused")
                 if state.name != "running":
                     return NothingToDo(state, True, f"the sweep is {state}")
-                self._points = self._points or Points(self._sweep)
+                if self._points is None or self._points.revision != self._sweep.plan.revision:
+                    self._points = Points(self._sweep)
                 try:
                     found = self._claim(state, self._points)
                 except UpdateFinishedTrialError:
@@ -91,7 +92,7 @@ class Dealer:
 
     def _fresh(self, state: SweepState, points: Points) -> LiveRun | NothingToDo | None:
         sweep = self._sweep
-        limit, why = ticket_limit(sweep.config)
+        limit, why = sweep.plan.limit()
         exhausted = NothingToDo(state, True, f"{why}: every run was handed out; some are still running", exhausted=True)
         if limit is not None and sweep.book.next_ticket >= limit:
             return exhausted
@@ -134,7 +135,7 @@ class Dealer:
         one with the lower trial number keeps the run.
         """
         values = values_of(entry, self._sweep.config)
-        stored = {} if values is None else points.stored(values)
+        stored = {} if values is None or points.changeable else points.stored(values)
         attributes: dict[str, Any] = {
             ATTEMPT: {
                 "kind": "retry",
@@ -144,7 +145,7 @@ class Dealer:
                 "attempt": entry.attempt + 1,
             }
         }
-        if values is not None and by_run(self._sweep.config):
+        if values is not None and points.changeable:
             attributes[VALUES] = values
         trial_id = self._create(
             create_trial(
@@ -158,6 +159,8 @@ class Dealer:
         if entry.record.trial_id != trial_id:
             self._end(trial_id, {"state": "lost", "reason": "another agent took the run"})
             return None
+        if values is not None and points.changeable:
+            points.write(trial_id, values)
         if values is None:
             # Lost before its parameters were written: they follow from the ticket once more.
             values = self._give(entry, points)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ATTEMPT", "FORMAT", "STATE", "SUMMARY", "SWEEP", "VALUES"]
+__all__ = ["ATTEMPT", "CONFIG", "FORMAT", "STATE", "SUMMARY", "SWEEP", "VALUES"]
 
 SWEEP = "lightsweep:sweep"
 """Study attribute: format, config as written, seed, source, time of creation."""
@@ -11,7 +11,14 @@ STATE = "lightsweep:state"
 """Study attribute: what the user asked for, ``running``, ``paused``, ``stopped`` or ``cancelled``."""
 
 ATTEMPT = "lightsweep:attempt"
-"""Trial attribute, from the trial's first moment: kind (``fresh`` or ``retry``), agent, and of a retry its run."""
+"""Trial attribute, from the trial's first moment: kind, agent, and of a retry its run.
+
+Kinds: ``fresh``, ``retry``; ``update``, which is no run but the point from which another config holds; ``prior``, a run
+of another sweep.
+"""
+
+CONFIG = "lightsweep:config"
+"""Trial attribute of an ``update``: the config as written."""
 
 SUMMARY = "lightsweep:summary"
 """Trial attribute, written just before the trial ends: state, reason, metrics, unread parameters."""

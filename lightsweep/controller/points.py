@@ -14,7 +14,7 @@ from lightsweep.controller.runs import RunEntry
 from lightsweep.controller.sweep import Sweep
 from lightsweep.controller.views import by_run
 from lightsweep.errors import InputError
-from lightsweep.sampler import Observation, Proposer, make_proposer, natural_params
+from lightsweep.sampler import Observation, Proposer, natural_params
 
 __all__ = ["Points"]
 
@@ -36,7 +36,8 @@ class Points:
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
         self._observations = Observations(sweep.config)
-        self._proposer: Proposer = make_proposer(sweep.config, sweep.seed)
+        self._proposer: Proposer = sweep.plan.proposer()
+        self.revision = sweep.plan.revision
 
     def give(self, entry: RunEntry) -> dict[str, Any] | None:
         """Parameters for a run that has none, written to its trial; ``None`` where the space is exhausted.
@@ -49,7 +50,9 @@ class Points:
         values = self._claimed(entry) if self._observations.needed else self._propose(entry, ())
         if values is None:
             return None
-        self._write(entry.record.trial_id, values)
+        if self.revision:
+            self._note(entry, values)
+        self.write(entry.record.trial_id, values)
         return values
 
     def stored(self, values: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -111,10 +114,15 @@ class Points:
                 return False
             time.sleep(_LOOK_SECONDS)
 
-    def _write(self, trial_id: int, values: Mapping[str, Any]) -> None:
+    @property
+    def changeable(self) -> bool:
+        """Whether a parameter's distribution may have changed in a way that Optuna refuses: VALUES then has it."""
+        return self.revision > 0 or by_run(self._sweep.config)
+
+    def write(self, trial_id: int, values: Mapping[str, Any]) -> None:
+        """Write parameters to their trial, in natural units."""
         for name, (distribution, stored) in self.stored(values).items():
-            # A space by run may change a parameter's distribution in a way that Optuna refuses: VALUES still has it.
-            with translated(), suppress(*[ValueError] if by_run(self._sweep.config) else []):
+            with translated(), suppress(*[ValueError] if self.changeable else []):
                 self._sweep.storage.optuna.set_trial_param(
                     trial_id, name, distribution.to_internal_repr(stored), distribution
                 )

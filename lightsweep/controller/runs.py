@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from lightsweep.controller.keys import ATTEMPT, SUMMARY
+from lightsweep.controller.keys import ATTEMPT, CONFIG, SUMMARY
 from lightsweep.sampler.observation import RunState
 from lightsweep.storage import Record
 
@@ -70,6 +70,7 @@ class RunEntry:
         ticket: Position among the fresh runs, from 0; ``None`` for one that was not drawn from a ticket.
         attempt: Number of the latest attempt, from 1.
         record: The latest attempt's trial.
+        prior: Whether it was run in another sweep, so that it counts for no band.
         version: Changes whenever the record did.
         iterations: How many finite values of the metric there are.
         least: The least of them; ``None`` where there is none.
@@ -80,6 +81,7 @@ class RunEntry:
     ticket: int | None
     attempt: int
     record: Record
+    prior: bool = False
     version: int = 0
     iterations: int = 0
     least: float | None = None
@@ -127,6 +129,11 @@ class RunEntry:
         return self.record.state == "RUNNING"
 
     @property
+    def asked(self) -> bool:
+        """Whether the user asked to start it again, and no agent has done so yet."""
+        return self.waiting and bool(self.record.attributes.get(ATTEMPT, {}).get("asked"))
+
+    @property
     def waiting(self) -> bool:
         """Whether it was lost or preempted and no agent has taken it up again."""
         return self.record.state == "FAIL" and self.summary.get("state", "lost") == "lost"
@@ -143,13 +150,21 @@ class RunBook:
     """The runs of a sweep, from the records of its ledger.
 
     A fresh run's ticket is its trial number less the trials numbered before it that are no fresh runs (retries, prior
-    runs, and whatever another program added to the study), so every reader finds the same tickets.
+    runs, updates, and whatever another program added to the study), so every reader finds the same tickets.
+
+    Attributes:
+        entries: By id.
+        next_ticket: The ticket of the next fresh run.
+        updates: For each update of the config the number of tickets given out before it, and the config as written.
     """
 
     def __init__(self) -> None:
         self.entries: dict[str, RunEntry] = {}
         self.next_ticket = 0
+        self.updates: list[tuple[int, dict[str, Any]]] = []
         self._by_trial: dict[int, RunEntry] = {}
+        self._updated: set[int] = set()
+        self._priors = 0
         self._best: dict[str, tuple[str, float]] = {}
 
     def best(self, goal: str) -> tuple[str, float] | None:
@@ -183,7 +198,16 @@ class RunBook:
         attempt = record.attributes.get(ATTEMPT)
         if not isinstance(attempt, dict):
             return None
-        if attempt["kind"] == "fresh":
+        if attempt["kind"] == "update":
+            if record.trial_id not in self._updated:
+                self._updated.add(record.trial_id)
+                self.updates.append((self.next_ticket, record.attributes[CONFIG]))
+            return None
+        if attempt["kind"] == "prior":
+            self._priors += 1
+            entry = RunEntry(f"p{self._priors:04d}", None, 1, record, prior=True)
+            self.entries[entry.id] = entry
+        elif attempt["kind"] == "fresh":
             entry = RunEntry(run_id(self.next_ticket), self.next_ticket, 1, record)
             self.next_ticket += 1
             self.entries[entry.id] = entry

@@ -16,8 +16,10 @@ from optuna.study import StudyDirection
 
 from lightsweep.controller.access import translated
 from lightsweep.controller.bands import BandBook
+from lightsweep.controller.changes import add_prior_runs, retry, update
 from lightsweep.controller.keys import FORMAT, STATE, SWEEP
-from lightsweep.controller.progress import SweepState, state_of, ticket_limit, wants_retry
+from lightsweep.controller.plan import Plan
+from lightsweep.controller.progress import SweepState, state_of, wants_retry
 from lightsweep.controller.runs import RunBook, RunEntry, SweepRun
 from lightsweep.controller.views import nested, view
 from lightsweep.errors import NotFoundError, StorageError, UsageError, closest
@@ -38,7 +40,7 @@ class Sweep:
 
     Attributes:
         id: Eight letters and digits; the name of the Optuna study.
-        config: The config that it was created from.
+        plan: What it is to do: its config, its limit, where parameters come from.
         seed: What its proposals follow from, together with the config and the tickets.
         storage: Where it lives.
         created: When, in UTC.
@@ -67,13 +69,25 @@ class Sweep:
                 "update with `pip install -U lightsweep`"
             )
         source: str | None = kept.get("source")
-        self.config: SweepConfig = replace(SweepConfig.load(kept["config"]), source=source)
+        self.source = source
         self.seed: int = kept["seed"]
+        self.plan = Plan(self._load(kept["config"]), self.seed)
         self.created = datetime.fromisoformat(kept["created"])
         self.directory: str | None = str(Path(source).parent) if source else None
         self.asked: str = attributes.get(STATE, "running")
+        self.bands = self._new_bands()
+
+    def _load(self, raw: Mapping[str, Any]) -> SweepConfig:
+        return replace(SweepConfig.load(raw), source=self.source)
+
+    def _new_bands(self) -> BandBook | None:
         metric, hyperband = self.config.metric, self.config.early_terminate
-        self.bands = BandBook(hyperband, metric.goal) if hyperband and metric else None
+        return BandBook(hyperband, metric.goal) if hyperband and metric else None
+
+    @property
+    def config(self) -> SweepConfig:
+        """The config that the sweep was created from, or the last one that it was updated to."""
+        return self.plan.config
 
     @classmethod
     def create(
@@ -165,19 +179,32 @@ class Sweep:
                 found = self.ledger.read()
             with self.lock:
                 changed = self.book.take(self.ledger.take(found))
-                for entry in changed:
-                    if entry.running or wants_retry(entry, self.config):
+                updated = self._take_updates()
+                entries = list(self.book.entries.values()) if updated else changed
+                limit, _ = self.plan.limit()
+                for entry in entries:
+                    if entry.running or wants_retry(entry, self.config, limit):
                         self._unsettled[entry.id] = entry
                     else:
                         self._unsettled.pop(entry.id, None)
-                histories = [(entry.id, entry.history) for entry in changed if self._behind(entry)]
+                histories = [(entry.id, entry.history) for entry in entries if self._behind(entry)]
             if self.bands is not None:
                 for run, history in histories:
                     self.bands.note(run, history)
             return changed
 
+    def _take_updates(self) -> bool:
+        """Go on with the newest config; whether there was a new one."""
+        new = self.book.updates[self.plan.revision :]
+        for tickets, raw in new:
+            self.plan.update(self._load(raw), tickets)
+        if new:
+            self.bands = self._new_bands()
+            self._views.clear()
+        return bool(new)
+
     def _behind(self, entry: RunEntry) -> bool:
-        return self.bands is not None and self.bands.behind(entry.id, entry.iterations)
+        return not entry.prior and self.bands is not None and self.bands.behind(entry.id, entry.iterations)
 
     @property
     def state(self) -> SweepState:
@@ -204,6 +231,7 @@ class Sweep:
                 self._unsettled.values(),
                 self.book.next_ticket,
                 best[1] if best else None,
+                self.plan.limit(),
             )
 
     def waiting(self) -> list[RunEntry]:
@@ -225,7 +253,7 @@ class Sweep:
             return [self._view(entry) for entry in self._entries()]
 
     def _entries(self) -> list[RunEntry]:
-        limit, _ = ticket_limit(self.config)
+        limit, _ = self.plan.limit()
         entries = sorted(self.book.entries.values(), key=lambda entry: (len(entry.id), entry.id))
         return [entry for entry in entries if entry.within(limit)]
 
@@ -291,6 +319,31 @@ class Sweep:
     def cancel(self) -> None:
         """No new runs, and running ones are killed. Final."""
         self._ask("cancelled")
+
+    def retry(self, *runs: str, failed: bool = False) -> list[str]:
+        """Let agents start runs again, see :func:`~lightsweep.controller.changes.retry`."""
+        return retry(self, runs, failed=failed)
+
+    def update(self, config: SweepConfig | str | Path | Mapping[str, Any]) -> None:
+        """Go on with another config, see :func:`~lightsweep.controller.changes.update`."""
+        update(self, config if isinstance(config, SweepConfig) else SweepConfig.load(config))
+
+    def add_prior_runs(self, *names: str) -> tuple[int, int]:
+        """Begin with the runs of other sweeps in the same storage, each named ``SWEEP`` or ``SWEEP/RUN``.
+
+        See :func:`~lightsweep.controller.changes.add_prior_runs`.
+
+        Raises:
+            NotFoundError: No such sweep or run.
+        """
+        found: list[tuple[str, SweepRun]] = []
+        for name in names:
+            other, _, run = name.partition("/")
+            runs = {each.id: each for each in Sweep.load(other, storage=self.storage).runs}
+            if run and run not in runs:
+                raise NotFoundError(f"sweep {other} has no run {run!r}{closest(run, runs)}")
+            found += [(other, each) for each in ([runs[run]] if run else runs.values())]
+        return add_prior_runs(self, found)
 
     def _ask(self, wanted: str) -> None:
         state = self.state

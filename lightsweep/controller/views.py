@@ -32,13 +32,20 @@ def values_of(entry: RunEntry, config: SweepConfig) -> dict[str, Any] | None:
     if not by_run(config):
         stored = entry.record.parameters
         values = {
-            parameter.name: native_value(parameter.distribution, stored[parameter.name])
+            parameter.name: _native(parameter, stored[parameter.name])
             for parameter in config.space.parameters
             if parameter.name in stored
         }
         if len(values) == len(config.space.parameters):
             return values
     return dict(kept) if isinstance(kept, dict) else None
+
+
+def _native(parameter: Parameter, stored: Any) -> Any:
+    try:
+        return native_value(parameter.distribution, stored)
+    except ValueError:
+        return stored  # of a run from before an update that took the value away
 
 
 def nested(values: Mapping[str, Any], config: SweepConfig) -> dict[str, Any]:

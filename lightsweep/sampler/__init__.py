@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from lightsweep.sampler.extended import ExtendedGrid
 from lightsweep.sampler.make import make_proposer
 from lightsweep.sampler.natural import native_value, natural_distribution, natural_value
 from lightsweep.sampler.observation import Observation, Proposer
 from lightsweep.sampler.stored import native_params, natural_params
 
 __all__ = [
+    "ExtendedGrid",
     "Observation",
     "Proposer",
     "make_proposer",

@@ -65,7 +65,7 @@ def test_the_lower_ticket_waits_until_the_other_has_moved(sweep: Sweep, monkeypa
 def test_the_lower_ticket_gives_way_to_a_run_that_has_begun(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     note(sweep, "0002", SAME)
     begun = sweep.book.entries["0002"].record.trial_id
-    monkeypatch.setattr(points.time, "sleep", lambda _: Points(sweep)._write(begun, SAME))
+    monkeypatch.setattr(points.time, "sleep", lambda _: Points(sweep).write(begun, SAME))
     assert not keeps(sweep, "0001")
 
 

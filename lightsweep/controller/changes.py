@@ -1,0 +1,168 @@
+"""What users change of a sweep that exists: start runs again, go on with another config, begin from earlier runs.
+
+Each is a trial that is no fresh run, so that the storage numbers it among the others and every agent sees it at the
+same point of their sequence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from lightsweep.controller.access import translated
+from lightsweep.controller.keys import ATTEMPT, CONFIG, SUMMARY, VALUES
+from lightsweep.controller.runs import RunEntry, SweepRun
+from lightsweep.controller.views import values_of
+from lightsweep.errors import NotFoundError, UsageError, closest
+from lightsweep.sampler import natural_params
+from lightsweep.schema import SweepConfig
+
+if TYPE_CHECKING:
+    from lightsweep.controller.sweep import Sweep
+
+__all__ = ["add_prior_runs", "retry", "update"]
+
+# What an update may change; of a grid the parameters' values too.
+_CHANGEABLE = {"run_cap", "early_terminate", "name", "description", "lightsweep", "metric"}
+
+
+def retry(sweep: Sweep, runs: Iterable[str] = (), *, failed: bool = False) -> list[str]:
+    """Let agents start runs again that failed, were killed or were lost too often; their ids.
+
+    Args:
+        sweep: The sweep.
+        runs: Ids.
+        failed: Every run that failed, besides.
+
+    Raises:
+        NotFoundError: No such run.
+        UsageError: A run that did not fail, or a sweep that was cancelled.
+    """
+    if sweep.state.name == "cancelled":
+        raise UsageError(f"sweep {sweep.id} was cancelled, which is final; create a new one to go on")
+    with sweep.lock:
+        entries = dict(sweep.book.entries)
+    chosen: dict[str, RunEntry] = {}
+    for run in runs:
+        entry = entries.get(run)
+        if entry is None:
+            raise NotFoundError(f"sweep {sweep.id} has no run {run!r}{closest(run, entries)}")
+        if entry.state not in {"failed", "killed"}:
+            raise UsageError(f"run {run} is {entry.state}; only failed and killed runs can be started again")
+        chosen[run] = entry
+    if failed:
+        chosen.update({run: entry for run, entry in entries.items() if entry.state == "failed"})
+    for entry in chosen.values():
+        _create(sweep, _asked_again(sweep, entry))
+    sweep.refresh()
+    return sorted(chosen)
+
+
+def _asked_again(sweep: Sweep, entry: RunEntry) -> FrozenTrial:
+    """An attempt that was over before it began: from there on the run is one that was lost."""
+    attempt = {"kind": "retry", "run": entry.id, "ticket": entry.ticket, "attempt": entry.attempt + 1, "asked": True}
+    attributes: dict[str, Any] = {
+        ATTEMPT: attempt,
+        SUMMARY: {"state": "lost", "reason": "the user asked to start it again"},
+    }
+    if (values := values_of(entry, sweep.config)) is not None:
+        attributes[VALUES] = values
+    return create_trial(
+        state=TrialState.FAIL,
+        user_attrs=attributes,
+        intermediate_values=dict(enumerate(entry.record.reports, start=1)),
+    )
+
+
+def update(sweep: Sweep, config: SweepConfig) -> None:
+    """Go on with another config: another cap, other bands, a target, more points of a grid.
+
+    Runs that were handed out before keep their parameters. A changed grid goes on with the points that none of them
+    had.
+
+    Raises:
+        UsageError: What cannot change while the sweep runs; the message names each such key.
+    """
+    if sweep.state.name == "cancelled":
+        raise UsageError(f"sweep {sweep.id} was cancelled, which is final; create a new one to go on")
+    before = sweep.config
+    allowed = _CHANGEABLE | ({"parameters"} if before.method == config.method == "grid" else set())
+    keys = sorted({*before.raw, *config.raw})
+    changed = [key for key in keys if before.raw.get(key) != config.raw.get(key) and key not in allowed]
+    if [metric.name for metric in before.metrics] != [metric.name for metric in config.metrics]:
+        changed.append("metric.name")
+    if [metric.goal for metric in before.metrics] != [metric.goal for metric in config.metrics]:
+        changed.append("metric.goal")
+    if (before.options.seed, before.options.sampler) != (config.options.seed, config.options.sampler):
+        changed.append("lightsweep.seed or lightsweep.sampler")
+    names = [[parameter.name for parameter in space.parameters] for space in (before.space, config.space)]
+    if names[0] != names[1]:
+        changed.append("the names of the parameters")
+    if changed:
+        raise UsageError(
+            f"sweep {sweep.id} cannot change {', '.join(changed)} while it runs; change run_cap, early_terminate, "
+            "metric.target or the values of a grid, or create a new sweep with --prior-run"
+        )
+    attributes = {ATTEMPT: {"kind": "update"}, CONFIG: config.raw}
+    _create(sweep, create_trial(state=TrialState.FAIL, user_attrs=attributes))
+    sweep.refresh()
+
+
+def add_prior_runs(sweep: Sweep, runs: Sequence[tuple[str, SweepRun]]) -> tuple[int, int]:
+    """Let bayes begin with what runs of other sweeps found; how many were taken, and how many could not be.
+
+    A run is taken if it has a value of the metric and its values of the parameters that both sweeps search are among
+    those of this sweep. A parameter that it did not have counts with the middle of its distribution. Prior runs count
+    for no cap, no ticket and no band.
+
+    Args:
+        sweep: The sweep.
+        runs: Pairs of the other sweep's id and a run of it.
+
+    Raises:
+        UsageError: The sweep has several metrics or none, or no run has a parameter in common with it.
+    """
+    if len(sweep.config.metrics) != 1 or sweep.config.metric is None:
+        raise UsageError("prior runs need a sweep with one metric, as their best value of it is what counts")
+    space = sweep.config.space
+    names = {parameter.name for parameter in space.searched}
+    if not any(names & set(run.values) for _, run in runs):
+        raise UsageError(f"the prior runs have no parameter in common with sweep {sweep.id}")
+    taken = 0
+    for source, run in runs:
+        values = {parameter.name: parameter.distribution.quantile(0.5) for parameter in space.parameters}
+        values.update({name: value for name, value in run.values.items() if name in names})
+        if run.best is None or not math.isfinite(run.best) or not _inside(sweep, values):
+            continue
+        taken += 1
+        stored = natural_params(space, values)
+        trial = create_trial(
+            state=TrialState.COMPLETE,
+            value=run.best,
+            params={name: value for name, (_, value) in stored.items()},
+            distributions={name: distribution for name, (distribution, _) in stored.items()},
+            user_attrs={
+                ATTEMPT: {"kind": "prior", "from": f"{source}/{run.id}"},
+                SUMMARY: {"state": "finished", "reason": f"from {source}/{run.id}"},
+            },
+            intermediate_values={1: run.best},
+        )
+        _create(sweep, trial)
+    sweep.refresh()
+    return taken, len(runs) - taken
+
+
+def _inside(sweep: Sweep, values: dict[str, Any]) -> bool:
+    try:
+        sweep.config.space.unit(values)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _create(sweep: Sweep, trial: FrozenTrial) -> None:
+    with translated():
+        sweep.storage.optuna.create_new_trial(sweep.study_id, trial)

@@ -1,0 +1,217 @@
+"""Runs started again, configs changed under way, sweeps that begin from others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from lightsweep.controller import Dealer, LiveRun, NothingToDo, Outcome, Reporter, Sweep, Writer
+from lightsweep.errors import NotFoundError, UsageError
+from lightsweep.storage import Storage, open_storage
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[Storage]:
+    opened = open_storage(f"sqlite:///{tmp_path}/sweeps.db")
+    yield opened
+    opened.close()
+
+
+def grid(*values: Any, **keys: Any) -> dict[str, Any]:
+    return {
+        "method": "grid",
+        "metric": {"name": "loss"},
+        "parameters": {"x": {"values": list(values)}, "y": {"values": ["a", "b"]}},
+        **keys,
+    }
+
+
+class Worker:
+    """An agent without processes: each run logs ``loss`` and ends as it is told."""
+
+    def __init__(self, sweep_id: str, storage: Storage) -> None:
+        self.sweep = Sweep.load(sweep_id, storage=storage)
+        self.dealer = Dealer(self.sweep, "worker")
+        self.writer = Writer(storage)
+        self.reporter = Reporter(self.sweep, self.writer)
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.writer.close()
+
+    def claim(self) -> LiveRun | None:
+        found = self.dealer.next_run()
+        return None if isinstance(found, NothingToDo) else found
+
+    def work(self, count: int | None = None, *, state: str = "finished", loss: float = 1.0) -> list[LiveRun]:
+        done: list[LiveRun] = []
+        while (count is None or len(done) < count) and (run := self.claim()) is not None:
+            self.reporter.report(run, {"loss": loss})
+            assert self.reporter.finish(run, Outcome(state, "as told"))
+            done.append(run)
+        return done
+
+
+def test_failed_runs_are_started_again_when_the_user_asks(storage: Storage) -> None:
+    sweep = Sweep.create(grid(1, 2), storage=storage)
+    with Worker(sweep.id, storage) as worker:
+        worker.work(2, state="failed")
+        worker.work(2)
+        assert sweep.state.name == "finished"
+        assert sweep.retry("0001") == ["0001"]
+        assert sweep.state.name == "running"
+        (again,) = worker.work()
+        assert (again.id, again.values) == ("0001", {"x": 1, "y": "a"})
+        assert list(again.history) == [1.0, 1.0]
+        assert sweep.retry(failed=True) == ["0002"]
+        assert [run.id for run in worker.work()] == ["0002"]
+    assert sweep.state.name == "finished"
+    assert [run.state for run in sweep.runs] == ["finished"] * 4
+    assert sweep.retry(failed=True) == []
+
+
+def test_what_cannot_be_started_again_is_an_error(storage: Storage) -> None:
+    sweep = Sweep.create(grid(1), storage=storage)
+    with Worker(sweep.id, storage) as worker:
+        worker.work()
+    with pytest.raises(UsageError, match="run 0001 is finished; only failed and killed"):
+        sweep.retry("0001")
+    with pytest.raises(NotFoundError, match="no run '0009'"):
+        sweep.retry("0009")
+    sweep.cancel()
+    with pytest.raises(UsageError, match="cancelled"):
+        sweep.retry(failed=True)
+
+
+def test_a_run_is_asked_for_again_however_often_it_was_lost(storage: Storage) -> None:
+    sweep = Sweep.create(grid(1, lightsweep={"max_preemptions": 0}), storage=storage)
+    with Worker(sweep.id, storage) as worker:
+        worker.work(1, state="lost")
+        assert [run.id for run in worker.work()] == ["0002"]
+        sweep.retry("0001")
+        assert [run.id for run in worker.work()] == ["0001"]
+
+
+def test_a_grid_is_extended_under_way(storage: Storage) -> None:
+    sweep = Sweep.create(grid(1, 2, 3), storage=storage)
+    with Worker(sweep.id, storage) as worker:
+        worker.work(3)
+        held = worker.claim()
+        assert held is not None
+        sweep.update(grid(0, 1, 2, 3, 4))
+        worker.work(2)
+        worker.reporter.report(held, {"loss": 1.0})
+        worker.reporter.finish(held, Outcome("finished"))
+        worker.work()
+    runs = sweep.runs
+    points = [(run.values["x"], run.values["y"]) for run in runs]
+    assert len(runs) == 10
+    assert sorted(points) == [(x, y) for x in range(5) for y in "ab"]
+    assert points[:4] == [(1, "a"), (1, "b"), (2, "a"), (2, "b")]
+    assert sweep.state.reason == "all 10 points of the grid"
+    again = Sweep.load(sweep.id, storage=storage)
+    assert [run.values for run in again.runs] == [run.values for run in runs]
+    assert again.state.name == "finished"
+    assert len(optuna.load_study(study_name=sweep.id, storage=storage.optuna).trials) == 11
+
+
+def test_a_finished_grid_goes_on_after_it_was_extended(storage: Storage) -> None:
+    sweep = Sweep.create(grid(1), storage=storage)
+    with Worker(sweep.id, storage) as worker:
+        worker.work()
+        assert sweep.state.name == "finished"
+        sweep.update(grid(1, [2, 3]))
+        assert sweep.state.name == "running"
+        assert [run.values["x"] for run in worker.work()] == [[2, 3], [2, 3]]
+        sweep.update(grid([2, 3]))
+        assert worker.work() == []
+    assert [run.values["x"] for run in sweep.runs] == [1, 1, [2, 3], [2, 3]]
+
+
+def test_an_extended_grid_is_shared_by_agents_that_saw_it_at_different_times(storage: Storage) -> None:
+    sweep = Sweep.create(grid(*range(6)), storage=storage)
+    with Worker(sweep.id, storage) as one, Worker(sweep.id, storage) as two:
+        one.work(2)
+        two.work(1)
+        sweep.update(grid(*range(9)))
+        for _ in range(20):
+            one.work(1)
+            two.work(1)
+    points = [(run.values["x"], run.values["y"]) for run in sweep.runs]
+    assert sorted(points) == [(x, y) for x in range(9) for y in "ab"]
+
+
+def test_the_cap_and_the_bands_change_under_way(storage: Storage) -> None:
+    random = {"method": "random", "metric": {"name": "loss"}, "parameters": {"x": {"min": 0.0, "max": 1.0}}}
+    bands = {"early_terminate": {"type": "hyperband", "min_iter": 1}}
+    sweep = Sweep.create({**random, "run_cap": 2}, storage=storage)
+    with Worker(sweep.id, storage) as worker:
+        worker.work()
+        assert sweep.state.name == "finished"
+        sweep.update({**random, **bands, "run_cap": 4})
+        run = worker.claim()
+        assert run is not None
+        verdict = worker.reporter.report(run, {"loss": 2.0})
+        assert verdict.stop
+        assert verdict.compared == 3
+        worker.reporter.finish(run, Outcome("pruned", verdict.reason))
+        assert len(worker.work()) == 1
+    assert len(sweep.runs) == 4
+    assert sweep.state.reason == "run_cap 4"
+
+
+def test_what_cannot_change_is_named(storage: Storage) -> None:
+    sweep = Sweep.create(grid(1), storage=storage)
+    other = grid(1, method="random", metric={"name": "accuracy", "goal": "maximize"}, lightsweep={"seed": 3})
+    with pytest.raises(UsageError, match=r"cannot change method, metric.name, metric.goal, lightsweep.seed"):
+        sweep.update(other)
+    renamed = grid(1)
+    renamed["parameters"]["z"] = {"value": 1}
+    with pytest.raises(UsageError, match="the names of the parameters"):
+        sweep.update(renamed)
+
+
+def bayes(**keys: Any) -> dict[str, Any]:
+    return {
+        "method": "bayes",
+        "metric": {"name": "loss"},
+        "parameters": {"x": {"min": 0.0, "max": 1.0}},
+        "lightsweep": {"seed": 1, "sampler": "tpe"},
+        **keys,
+    }
+
+
+def test_bayes_begins_from_prior_runs(storage: Storage) -> None:
+    first = Sweep.create(bayes(), storage=storage)
+    with Worker(first.id, storage) as worker:
+        worker.work(3)
+    wider = {"x": {"min": 0.0, "max": 1.0}, "width": {"values": [1, 2, 3]}}
+    second = Sweep.create(bayes(parameters=wider, run_cap=2), storage=storage)
+    assert second.add_prior_runs(first.id) == (3, 0)
+    assert second.add_prior_runs(f"{first.id}/0002") == (1, 0)
+    with Worker(second.id, storage) as worker:
+        assert [run.id for run in worker.work()] == ["0001", "0002"]
+    runs = {run.id: run for run in second.runs}
+    assert runs["p0001"].values == {"x": first.runs[0].values["x"], "width": 2}
+    assert runs["p0001"].best == 1.0
+    assert runs["p0001"].reason == f"from {first.id}/0001"
+    assert second.state.reason == "run_cap 2"
+
+
+def test_prior_runs_outside_of_the_space_are_left_out(storage: Storage) -> None:
+    first = Sweep.create(bayes(), storage=storage)
+    with Worker(first.id, storage) as worker:
+        worker.work(4)
+    second = Sweep.create(bayes(parameters={"x": {"min": 5.0, "max": 6.0}}), storage=storage)
+    assert second.add_prior_runs(first.id) == (0, 4)
+    third = Sweep.create(bayes(parameters={"other": {"min": 5.0, "max": 6.0}}), storage=storage)
+    with pytest.raises(UsageError, match="no parameter in common"):
+        third.add_prior_runs(first.id)
+    with pytest.raises(NotFoundError, match="no run '0009'"):
+        second.add_prior_runs(f"{first.id}/0009")
