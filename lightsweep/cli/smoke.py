@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,7 +38,8 @@ def smoke(config: SweepConfig, timeout: float) -> int:
         raise CommandError("the sweep has no point to try")
     shown = parameters(values, list(values))
     print(f"\nsmoke run outside of any sweep, with {plain(shown)}", flush=True)
-    seen = smoke_run(config, values, timeout=timeout)
+    with _ending_by_sigterm():
+        seen = smoke_run(config, values, timeout=timeout)
     found = findings(config, seen, timeout)
     for finding in found:
         print(_entry(f"  {_MARKS[finding.right]:<6}", plain(finding.text)))
@@ -48,6 +52,16 @@ def smoke(config: SweepConfig, timeout: float) -> int:
         print("\n".join(f"  | {plain(line)}" for line in seen.output))
     print(f"{wrong} thing{'s' if wrong > 1 else ''} to correct before a sweep")
     return 1
+
+
+@contextmanager
+def _ending_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that the program is ended with this process."""
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _entry(mark: str, text: str) -> str:

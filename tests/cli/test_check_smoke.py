@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from sandboxes import Sandbox
+from sandboxes import Sandbox, wait_until
 
 from lightsweep.cli import main
 
@@ -120,6 +122,31 @@ def test_a_program_that_does_not_exist(sandbox: Sandbox, capsys: Capture) -> Non
     sandbox.write("sweep.yaml", SWEEP)
     assert main(["check", "sweep.yaml", "--smoke"]) == 2
     assert "error: program 'train.py' is neither in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_end_from_outside_leaves_nothing(sandbox: Sandbox, number: int, code: int) -> None:
+    sandbox.write("sweep.yaml", SWEEP)
+    sandbox.write(
+        "train.py",
+        """
+        import os, signal, time
+        from pathlib import Path
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        Path("pid.new").write_text(str(os.getpid()))
+        os.replace("pid.new", "pid")
+        time.sleep(600)
+        """,
+    )
+    process = sandbox.start("check", "sweep.yaml", "--smoke")
+    wait_until((sandbox.directory / "pid").exists, "the script to begin")
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == code, out
+    assert "Traceback" not in out
+    pid = int((sandbox.directory / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 @pytest.mark.slow
