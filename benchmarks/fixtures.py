@@ -13,9 +13,10 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, distribution_to_json
 
-from lightsweep import Sweep, SweepConfig
+from lightsweep.controller import Sweep
 from lightsweep.controller.keys import ATTEMPT, SUMMARY
 from lightsweep.sampler import make_proposer, natural_distribution, natural_value
+from lightsweep.schema import SweepConfig
 
 __all__ = [
     "CONTINUOUS",

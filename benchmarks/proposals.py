@@ -18,8 +18,7 @@ from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, 
 from benchmarks.fixtures import CONTINUOUS, FINITE, OptunaStudy, config, optuna_study, sweep_with_runs
 from benchmarks.scale import Scale
 from benchmarks.tables import Figure, Row, Table, comparison, interleaved, timed
-from lightsweep import Sweep
-from lightsweep.controller import Dealer, LiveRun, Outcome, Reporter, Writer
+from lightsweep.controller import Dealer, LiveRun, Outcome, Reporter, Sweep, Writer
 from lightsweep.sampler import Observation, make_proposer
 
 __all__ = ["tables"]

@@ -27,8 +27,8 @@ from sklearn.neural_network import MLPClassifier
 from benchmarks.fixtures import distributions
 from benchmarks.scale import Scale
 from benchmarks.tables import Table
-from lightsweep import SweepConfig
 from lightsweep.sampler import Observation, make_proposer
+from lightsweep.schema import SweepConfig
 
 __all__ = ["tables"]
 
