@@ -9,46 +9,60 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lightsweep.channel import ChannelServer
 from scripted import ScriptedHandler
 
-__all__ = ["LAUNCHERS", "Launch", "processes_of"]
+__all__ = ["LAUNCHERS", "SCRIPTS", "Launch", "processes_of", "torchrun"]
 
 SCRIPTS = Path(__file__).parent / "scripts"
 BIN = Path(sys.executable).parent
-_TORCHRUN = [str(BIN / "torchrun"), "--nproc-per-node=2", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
-# On CPUs alone accelerate would want mpirun; the launcher for GPUs is the one that users have, and the script keeps to CPUs.
+# On CPUs alone accelerate would want mpirun; with its launcher for GPUs the script keeps to CPUs by itself.
 _ACCELERATE = [
     *(str(BIN / "accelerate"), "launch", "--multi_gpu", "--num_processes=2", "--num_machines=1"),
     *("--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0"),
 ]
 
+
+def torchrun(script: str, *arguments: str) -> list[str]:
+    """The command that starts a script of this directory on two processes."""
+    begin = [str(BIN / "torchrun"), "--nproc-per-node=2", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
+    return [*begin, str(SCRIPTS / script), *arguments]
+
+
+def _python(*arguments: str) -> list[str]:
+    return [sys.executable, str(SCRIPTS / arguments[0]), *arguments[1:]]
+
+
 LAUNCHERS: Mapping[str, list[str]] = {
-    "lightning-ddp": [sys.executable, str(SCRIPTS / "lightning_ranks.py"), "ddp"],
-    "lightning-spawn": [sys.executable, str(SCRIPTS / "lightning_ranks.py"), "ddp_spawn"],
-    "lightning-fork": [sys.executable, str(SCRIPTS / "lightning_ranks.py"), "ddp_fork"],
-    "lightning-torchrun": [*_TORCHRUN, str(SCRIPTS / "lightning_ranks.py"), "ddp"],
-    "transformers-torchrun": [*_TORCHRUN, str(SCRIPTS / "transformers_ranks.py")],
+    "lightning-ddp": _python("lightning_ranks.py", "ddp"),
+    "lightning-spawn": _python("lightning_ranks.py", "ddp_spawn"),
+    "lightning-fork": _python("lightning_ranks.py", "ddp_fork"),
+    "lightning-torchrun": torchrun("lightning_ranks.py", "ddp"),
+    "transformers-torchrun": torchrun("transformers_ranks.py"),
     "transformers-accelerate": [*_ACCELERATE, str(SCRIPTS / "transformers_ranks.py")],
-    "plain-torchrun": [*_TORCHRUN, str(SCRIPTS / "plain_ranks.py")],
+    "plain-torchrun": torchrun("plain_ranks.py"),
 }
 """How each kind of training is started on two processes."""
+
+_SINGLE = {
+    "lightning-single": _python("lightning_ranks.py", "auto", "1"),
+    "transformers-single": _python("transformers_ranks.py"),
+}
 
 
 def processes_of(run_id: str) -> dict[int, str]:
     """The living processes that an agent, or a process of the run, has started for it, in whatever session."""
+    mark = f"LIGHTSWEEP_RUN={run_id}".encode()
     found = {}
     for path in Path("/proc").glob("[0-9]*"):
-        try:
-            mine = f"LIGHTSWEEP_RUN={run_id}".encode() in (path / "environ").read_bytes().split(b"\0")
+        with suppress(OSError):  # it may end meanwhile
             zombie = (path / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
-            if mine and not zombie:
+            if mark in (path / "environ").read_bytes().split(b"\0") and not zombie:
                 found[int(path.name)] = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
     return found
 
 
@@ -81,7 +95,7 @@ class Launch:
         self.output = directory / "output.log"
         with self.output.open("wb") as sink:
             self.process = subprocess.Popen(
-                LAUNCHERS[launcher],
+                {**LAUNCHERS, **_SINGLE}[launcher],
                 cwd=directory,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -119,7 +133,8 @@ class Launch:
         """Wait for a number of reports."""
         deadline = time.monotonic() + seconds
         while len(self.handler.logs) < logs:
-            assert time.monotonic() < deadline and self.process.poll() is None, self.text
+            assert self.process.poll() is None, self.text
+            assert time.monotonic() < deadline, self.text
             time.sleep(0.02)
 
     @property

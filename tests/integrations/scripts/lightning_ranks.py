@@ -1,8 +1,8 @@
 """A tiny Lightning training in which every rank sees another value: ``lightning_ranks.py STRATEGY [DEVICES]``.
 
-The n-th validation logs n + rank + x of the config, averaged over the ranks. Each rank notes in ``run.dir`` where it has come to.
-What the environment may ask for: PACKAGE, EPOCHS, SLEEP (seconds a step), BREAK (rank:epoch:exception), LONG_VALIDATION
-(batches), ON_PRUNE, AFTER=test, RESUME, CHECKPOINT, and NO_WITH, a script without a ``with`` block.
+The n-th validation logs n + rank + x of the config, averaged over the ranks. Each rank notes in ``run.dir`` where it
+has come to. What the environment may ask for: PACKAGE, EPOCHS, SLEEP (seconds a step), BREAK (rank:epoch:exception),
+LONG_VALIDATION (batches), ON_PRUNE, AFTER=test, RESUME, CHECKPOINT, and NO_WITH, a script without a ``with`` block.
 """
 
 from __future__ import annotations

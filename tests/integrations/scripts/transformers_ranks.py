@@ -1,7 +1,7 @@
 """A tiny Hugging Face training in which every rank sees another value: to be launched by torchrun or accelerate.
 
-The n-th evaluation has the score n + rank + x of the config. Each rank notes in ``run.dir`` where it has come to. What the environment may
-ask for: EPOCHS, SLEEP (seconds a step), BREAK (rank:epoch:exception), RESUME, CHECKPOINT.
+The n-th evaluation has the score n + rank + x of the config. Each rank notes in ``run.dir`` where it has come to. What
+the environment may ask for: EPOCHS, SLEEP (seconds a step), BREAK (rank:epoch:exception), RESUME, CHECKPOINT.
 """
 
 from __future__ import annotations

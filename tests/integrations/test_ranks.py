@@ -1,0 +1,156 @@
+"""Every rank agrees: real gloo processes, launched as users launch them, whose ranks see different values.
+
+``LIGHTSWEEP_REPETITIONS`` says how often each launch is repeated, and ``LIGHTSWEEP_FITS`` how many trainings follow
+each other in the same processes.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from launches import LAUNCHERS, SCRIPTS, Launch, torchrun
+from sandboxes import Sandbox
+
+import lightsweep
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="/proc shows what is left behind")]
+
+REPETITIONS = int(os.environ.get("LIGHTSWEEP_REPETITIONS", "1"))
+FITS = int(os.environ.get("LIGHTSWEEP_FITS", "5"))
+FOR_LONG = {"EPOCHS": "400", "SLEEP": "0.05"}
+MANAGED = ["lightning-ddp", "lightning-spawn", "lightning-fork"]
+
+
+@pytest.mark.parametrize("repetition", range(REPETITIONS))
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_every_rank_leaves_at_the_same_step_and_nothing_stays(tmp_path: Path, launcher: str, repetition: int) -> None:
+    stop_at = random.Random(repetition).randint(1, 5)
+    with Launch(tmp_path / "run", launcher, stop_at=stop_at) as launch:
+        assert launch.wait() == 0, launch.text
+        launch.all_gone(10)
+    first, second = launch.notes()
+    assert first == second
+    assert first[-1].startswith("validation")
+    assert len(launch.reported) == stop_at
+    assert {finish["state"] for finish in launch.handler.finishes} == {"pruned"}
+    assert "RunPruned" not in launch.text
+    assert "end of the script" in launch.text
+
+
+def test_spawned_ranks_without_a_with_block_end_with_one_line(tmp_path: Path) -> None:
+    with Launch(tmp_path / "run", "lightning-fork", stop_at=2, NO_WITH="1") as launch:
+        assert launch.wait() == 0, launch.text
+    assert launch.text.count("stopped early") == 1
+    assert "Traceback" not in launch.text
+    assert {finish["state"] for finish in launch.handler.finishes} == {"pruned"}
+
+
+@pytest.mark.parametrize("kind", ["lightning", "transformers", "plain"])
+def test_one_training_after_the_other_in_the_same_ranks(tmp_path: Path, kind: str) -> None:
+    done = subprocess.run(
+        torchrun("many_fits.py", kind, str(FITS)),
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=60 + 10 * FITS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count(f": {FITS} trainings") == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(torchrun("plain_ranks.py"), id="plain"),
+        pytest.param([sys.executable, str(SCRIPTS / "lightning_ranks.py"), "ddp"], id="lightning"),
+    ],
+)
+def test_two_ranks_get_the_verdict_that_one_process_gets_on_the_same_values(
+    sandbox: Sandbox, command: list[str]
+) -> None:
+    """Under a real agent: run 0 logs 0.5, 1.5, ...; run 1 logs 2 more and is stopped at the band."""
+    config = {
+        "method": "grid",
+        "metric": {"name": "val_loss"},
+        "early_terminate": {"type": "hyperband", "min_iter": 3},
+        "parameters": {"x": {"values": [0, 2]}},
+    }
+    (sandbox.directory / "lightsweep_runs").mkdir()
+    several = lightsweep.Sweep.create({**config, "command": command}, storage=sandbox.storage)
+    done = sandbox.call("agent", several.id, "--storage", sandbox.storage)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    def one_process() -> None:
+        with lightsweep.init() as run:
+            for epoch in range(6):
+                run.log({"val_loss": epoch + 0.5 + run.config.x})
+
+    single = lightsweep.Sweep.create(config, storage=sandbox.storage)
+    lightsweep.agent(single.id, function=one_process, storage=sandbox.storage)
+    found = [[(run.state, run.history, run.reason) for run in sandbox.runs(sweep)] for sweep in (several.id, single.id)]
+    assert found[0] == found[1]
+    assert [run[0] for run in found[0]] == ["finished", "pruned"]
+    (directory,) = (sandbox.directory / "lightsweep_runs" / several.id).glob("0002")
+    notes = [path.read_text() for path in sorted(directory.glob("rank*.txt"))]
+    assert len(notes) == 2
+    assert notes[0] == notes[1]
+
+
+@pytest.mark.parametrize("launcher", [*MANAGED, "lightning-torchrun", "transformers-torchrun", "plain-torchrun"])
+def test_without_their_agent_all_ranks_end_within_seconds(tmp_path: Path, launcher: str) -> None:
+    with Launch(tmp_path / "run", launcher, **FOR_LONG) as launch:
+        launch.until(logs=2)
+        launch.server.close()
+        launch.all_gone(20)
+    said = [line for line in launch.text.splitlines() if "lightsweep:" in line]
+    assert 1 <= len(said) <= 3, launch.text
+    assert all("agent" in line and "gone" in line for line in said)
+    assert "AgentLostError" not in launch.text
+
+
+@pytest.mark.parametrize("launcher", ["lightning-ddp", "lightning-fork", "transformers-torchrun", "plain-torchrun"])
+def test_an_exception_on_one_rank_ends_the_others(tmp_path: Path, launcher: str) -> None:
+    with Launch(tmp_path / "run", launcher, **FOR_LONG, BREAK="1:2:ValueError") as launch:
+        assert launch.wait() == 1, launch.text
+        launch.all_gone(20)
+    first = launch.handler.finishes[0]
+    assert first["state"] == "failed"
+    assert "ValueError: broken on one rank" in first["error"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_training_of_one_process(tmp_path: Path, number: int) -> None:
+    with Launch(tmp_path / "run", "lightning-single", **FOR_LONG) as launch:
+        launch.until(logs=2)
+        os.killpg(launch.process.pid, number)
+        launch.all_gone(20)
+    assert [finish["state"] for finish in launch.handler.finishes] == ["failed"]
+
+
+def test_a_validation_may_take_longer_than_the_epoch(tmp_path: Path) -> None:
+    with Launch(tmp_path / "run", "lightning-fork", stop_at=2, LONG_VALIDATION="30") as launch:
+        assert launch.wait() == 0, launch.text
+    assert len(launch.reported) == 2
+    assert launch.notes()[0] == launch.notes()[1]
+
+
+def test_a_test_after_a_fit_that_was_stopped(tmp_path: Path) -> None:
+    with Launch(tmp_path / "run", "lightning-fork", stop_at=2, AFTER="test") as launch:
+        assert launch.wait() == 0, launch.text
+    assert launch.text.count("tested") == 1
+    assert len(launch.reported) == 2
+
+
+def test_the_trainers_own_flag_ends_every_rank(tmp_path: Path) -> None:
+    with Launch(tmp_path / "run", "lightning-fork", stop_at=2, ON_PRUNE="stop") as launch:
+        assert launch.wait() == 0, launch.text
+    assert len(launch.reported) == 2
+    assert launch.notes()[0] == launch.notes()[1]
