@@ -14,7 +14,7 @@ from sandboxes import Sandbox
 from lightsweep.agents.findings import Finding, findings
 from lightsweep.agents.overlay import overlay
 from lightsweep.agents.smoke import ENOUGH_REPORTS, Observed, SmokeHandler, smoke_run
-from lightsweep.client.smoke import BATCH_LOSS
+from lightsweep.client.smoke import BATCH_LOSS, STEP_LOSS
 from lightsweep.errors import CommandError, NotFoundError
 from lightsweep.schema import SweepConfig
 
@@ -242,6 +242,12 @@ def test_several_metrics_and_none() -> None:
             "minimize",
             True,
             "the loss on one batch fell from 3 to 1 in 3 steps",
+        ),
+        (
+            {STEP_LOSS: [1, 5, 5, 5, 1, 1, 1, 2]},  # by single values it would rise
+            "minimize",
+            True,
+            "the training loss fell from 3 to 1.5 in 8 steps",
         ),
         ({BATCH_LOSS: [3, 4, 3]}, "minimize", False, "the loss on one batch did not fall: from 3 to 3 in 3 steps"),
         (
