@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lightsweep.agents import agent
     from lightsweep.client import Run, RunConfig, finish, init, log
     from lightsweep.client.compat import alert, define_metric, login, save, unwatch, watch
-    from lightsweep.controller import Sweep, sweep
+    from lightsweep.controller import sweep
     from lightsweep.errors import (
         AgentLostError,
         CommandError,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         StorageUnavailableError,
         UsageError,
     )
+    from lightsweep.results import Sweep
     from lightsweep.schema import SweepConfig
 
     __version__: str
@@ -68,7 +69,7 @@ _HOMES = {
     "lightsweep.agents": ("agent",),
     "lightsweep.client": ("Run", "RunConfig", "finish", "init", "log"),
     "lightsweep.client.compat": ("alert", "define_metric", "login", "save", "unwatch", "watch"),
-    "lightsweep.controller": ("Sweep", "sweep"),
+    "lightsweep.controller": ("sweep",),
     "lightsweep.errors": (
         "AgentLostError",
         "CommandError",
@@ -82,6 +83,7 @@ _HOMES = {
         "StorageUnavailableError",
         "UsageError",
     ),
+    "lightsweep.results": ("Sweep",),
     "lightsweep.schema": ("SweepConfig",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

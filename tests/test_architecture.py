@@ -20,7 +20,10 @@ FLOORS = {
     "storage": 3,
     "controller": 4,
     "agents": 5,
-    "cli": 6,
+    "analysis": 5,
+    "report": 6,
+    "results": 7,
+    "cli": 8,
 }
 # The side rooms that training scripts load, and all that they may know.
 SIDES = {"client": {"channel", "errors"}, "integrations": {"client", "errors"}}

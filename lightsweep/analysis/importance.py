@@ -1,0 +1,167 @@
+"""Which parameters mattered for a metric: random-forest importance, and correlation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from lightsweep.analysis.axes import Scale, axes
+from lightsweep.analysis.correlation import linear, rank
+from lightsweep.analysis.forest import matrix, permuted
+from lightsweep.analysis.scores import Goal, Scores, scores
+from lightsweep.controller import SweepRun
+from lightsweep.schema import SweepConfig
+
+__all__ = ["LEAST_RUNS", "Importance", "ParameterImportance", "enough", "importance"]
+
+LEAST_RUNS = 4
+"""With fewer runs nothing is computed."""
+
+_ENOUGH_RUNS = 20
+_RUNS_PER_PARAMETER = 4
+_POOR_FIT = 0.2
+
+
+@dataclass(frozen=True)
+class ParameterImportance:
+    """What one parameter had to do with the metric.
+
+    Attributes:
+        name: Its dotted name.
+        scale: The axis on which it is looked at: ``linear``, ``log``, ``rank`` (numbers from a list, by their place in
+            order) or ``category``.
+        importance: By how much the R² of a random forest falls when the parameter's values change places among the
+            runs; the mean of ten times. Near 0, and as often below, for one that does not matter. ``None`` where
+            nothing was computed.
+        spread: The standard deviation of those ten.
+        share: Its part of the importance of all parameters, from 0 to 1.
+        correlation: Pearson's r with the metric on that axis, from -1 to 1; for a category the multiple correlation
+            with indicators of its values, from 0 to 1. ``None`` where it does not exist.
+        rank_correlation: The same of the ranks: Spearman's rho.
+    """
+
+    name: str
+    scale: Scale
+    importance: float | None = None
+    spread: float | None = None
+    share: float | None = None
+    correlation: float | None = None
+    rank_correlation: float | None = None
+
+
+@dataclass(frozen=True)
+class Importance:
+    """What mattered for a metric.
+
+    Attributes:
+        metric: Its name.
+        goal: ``minimize``, ``maximize``, or ``None`` for a metric that the sweep does not improve.
+        runs: How many runs count.
+        fit: R² of the forest on runs that it has not seen (out of bag), at most 1; ``None`` where none was made.
+        parameters: The searched parameters, the most important first.
+        notes: What was left out and how runs count.
+        warnings: Why little can be said, where that is so.
+    """
+
+    metric: str
+    goal: Goal | None
+    runs: int
+    fit: float | None
+    parameters: tuple[ParameterImportance, ...]
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> ParameterImportance:
+        """The parameter of that name; ``KeyError`` where there is none."""
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter
+        raise KeyError(name)
+
+    def document(self) -> dict[str, Any]:
+        """The same as plain values, for JSON; there is no NaN in it."""
+        return asdict(self)
+
+
+def enough(runs: int, parameters: int) -> bool:
+    """Whether so many runs say something about so many parameters: 20, and four for each parameter."""
+    return runs >= max(_ENOUGH_RUNS, _RUNS_PER_PARAMETER * parameters)
+
+
+def importance(
+    runs: Sequence[SweepRun], config: SweepConfig, metric: str | None = None, at: int | None = None
+) -> Importance:
+    """Which of the searched parameters mattered for a metric.
+
+    Finished runs count, and those that were stopped early; see :func:`lightsweep.analysis.scores` for what they count
+    with. Parameters are looked at on their natural axis: those with a logarithmic distribution by their logarithm,
+    numbers from a list by their place in order, other values as categories. With fewer than four runs, or where all
+    have the same value, nothing is computed and a warning says so. The result is always the same for the same runs.
+
+    Args:
+        runs: The runs of one sweep.
+        config: Its config.
+        metric: The sweep's own by default; any other that was logged.
+        at: Compare the runs after this number of iterations, see :func:`lightsweep.analysis.scores`.
+
+    Raises:
+        UsageError: No such metric, or ``at`` cannot be; scikit-learn is not installed.
+    """
+    scored = scores(runs, config, metric, at)
+    found = axes([run.values for run in scored.runs], config)
+    warnings = _too_little(scored, len(found))
+    bare = [ParameterImportance(axis.name, axis.scale) for axis in found]
+    if not found or len(scored.runs) < LEAST_RUNS or _constant(scored):
+        return Importance(
+            scored.metric, scored.goal, len(scored.runs), None, tuple(bare), scored.notes, tuple(warnings)
+        )
+    data = matrix(found, scored.values)
+    drops, fit = permuted(data)
+    if fit < _POOR_FIT:
+        warnings.append(
+            f"the parameters explain little of {scored.metric} (R² {fit:.2f}), so their order may be chance"
+        )
+    notes = list(scored.notes)
+    if data.drawn_in:
+        runs_are = "1 run is" if data.drawn_in == 1 else f"{data.drawn_in} runs are"
+        notes.append(f"{runs_are} far from all others and count less far")
+    means, spreads = drops.mean(axis=1), drops.std(axis=1)
+    total = float(np.clip(means, 0.0, None).sum())
+    parameters = [
+        ParameterImportance(
+            axis.name,
+            axis.scale,
+            importance=float(mean),
+            spread=float(spread),
+            share=max(float(mean), 0.0) / total if total > 0 else 0.0,
+            correlation=linear(axis, data.y),
+            rank_correlation=rank(axis, data.y),
+        )
+        for axis, mean, spread in zip(found, means, spreads, strict=True)
+    ]
+    parameters.sort(key=lambda each: -(each.importance or 0.0))
+    return Importance(
+        scored.metric, scored.goal, len(scored.runs), fit, tuple(parameters), tuple(notes), tuple(warnings)
+    )
+
+
+def _constant(scored: Scores) -> bool:
+    return math.isclose(min(scored.values), max(scored.values), rel_tol=1e-12, abs_tol=0.0)
+
+
+def _too_little(scored: Scores, parameters: int) -> list[str]:
+    count = len(scored.runs)
+    if not parameters:
+        return ["the sweep searches no parameter"]
+    if count < LEAST_RUNS:
+        return [f"{count} {'run counts' if count == 1 else 'runs count'}, too few to say anything"]
+    if _constant(scored):
+        return [f"{scored.metric} is {scored.values[0]:g} in every run, so nothing made a difference"]
+    if not enough(count, parameters):
+        plenty = max(_ENOUGH_RUNS, _RUNS_PER_PARAMETER * parameters)
+        return [f"{count} runs are few for {parameters} parameters: take this as a hint, and look again at {plenty}"]
+    return []

@@ -1,0 +1,28 @@
+"""Words and numbers for comments and messages."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+__all__ = ["counted", "one_line", "shown"]
+
+_LONGEST = 60
+
+
+def counted(number: int, thing: str) -> str:
+    """``1 run``, ``2,000 runs``."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def one_line(text: str) -> str:
+    """Text without control characters and line ends, so that it stays inside a comment."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def shown(value: Any) -> str:
+    """A value in a sentence: numbers with six digits, text in quotes, long ones cut."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = one_line(json.dumps(value, ensure_ascii=False, default=str))
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
