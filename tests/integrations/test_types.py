@@ -1,0 +1,42 @@
+"""Users' code against the integrations passes strict mypy, and their mistakes do not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from mypy import api
+
+pytestmark = pytest.mark.slow
+
+SNIPPETS = Path(__file__).parent / "snippets"
+ROOT = Path(__file__).parent.parent.parent
+
+
+def mypy(monkeypatch: pytest.MonkeyPatch, *files: Path) -> str:
+    """What strict mypy says, with the package as its source tree has it."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("MYPYPATH", str(ROOT))
+    options = [
+        "--strict",
+        "--config-file=",
+        "--no-error-summary",
+        "--cache-dir",
+        str(ROOT / ".mypy_cache" / "snippets"),
+    ]
+    found, problems, _ = api.run([*options, "--follow-imports=silent", *map(str, files)])
+    assert problems == ""
+    return found
+
+
+def test_what_users_write_passes_strict_mypy(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [SNIPPETS / f"{name}.py" for name in ("with_lightning", "with_transformers", "plain_loops")]
+    assert mypy(monkeypatch, *files) == ""
+
+
+def test_mistakes_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = SNIPPETS / "mistakes.py"
+    marked = {number for number, line in enumerate(file.read_text().splitlines(), 1) if line.endswith("# mistake")}
+    found = {int(number) for number in re.findall(r"mistakes\.py:(\d+): error", mypy(monkeypatch, file))}
+    assert found == marked
