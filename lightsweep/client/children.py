@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from lightsweep.errors import AgentLostError, LightsweepError, RunPruned
 
-__all__ = ["cause"]
+__all__ = ["cause", "words"]
 
 _ENDS = tuple(f"{kind.__module__}.{kind.__qualname__}: " for kind in (RunPruned, AgentLostError))
 
@@ -33,11 +33,22 @@ def cause(error: BaseException, stopped: Callable[[], str]) -> BaseException:
     return RunPruned(reason) if reason else error
 
 
+def words(error: BaseException) -> str:
+    """Class and message of an exception; of one that wraps a process's traceback, those at its end."""
+    torch = sys.modules.get("torch.multiprocessing")
+    if torch is not None and isinstance(error, torch.ProcessRaisedException):
+        return f"{_last_line(error)} (in a process that torch started)"
+    return f"{type(error).__name__}: {error}"
+
+
+def _last_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [""])[-1]
+
+
 def _from_child(error: BaseException) -> bool:
     """Whether a process that torch started may have ended by one of ours; one that was killed leaves no text."""
     torch = sys.modules.get("torch.multiprocessing")
     if torch is None:
         return False
-    last = (str(error).strip().splitlines() or [""])[-1]
-    raised = isinstance(error, torch.ProcessRaisedException) and last.startswith(_ENDS)
+    raised = isinstance(error, torch.ProcessRaisedException) and _last_line(error).startswith(_ENDS)
     return raised or isinstance(error, torch.ProcessExitedException)
