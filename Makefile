@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # xdist workers; the suite is sized for two cores
 WORKERS ?= 2
 
-.PHONY: demo test lint check bench chaos format clean
+.PHONY: demo test lint check bench chaos ranks format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +40,11 @@ bench: $(STAMP)
 chaos: $(STAMP)
 	$(BIN)/python tests/chaos/storm.py --database postgresql
 	$(BIN)/python tests/chaos/storm.py --database sqlite
+
+# Every way to train on two ranks, fifty times each: takes most of an hour.
+ranks: $(STAMP)
+	LIGHTSWEEP_REPETITIONS=50 LIGHTSWEEP_FITS=50 $(BIN)/python -m pytest tests/integrations/test_ranks.py \
+		-k "leaves_at or one_training"
 
 clean:
 	rm -rf $(VENV) build dist .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
