@@ -64,4 +64,6 @@ _positions: WeakKeyDictionary[Run, Position] = WeakKeyDictionary()
 
 def position_of(run: Run) -> Position:
     """The run's one position in this process, whatever the number of trainings and callbacks."""
+    if run not in _positions:
+        run.go_on()
     return _positions.setdefault(run, Position())

@@ -7,7 +7,7 @@ import shlex
 import yaml
 
 from lightsweep.agents.lines import number, plain
-from lightsweep.controller import Sweep, best_run, savings
+from lightsweep.controller import Sweep, glance
 from lightsweep.storage import default_url
 
 __all__ = ["closing", "storage_option"]
@@ -15,15 +15,14 @@ __all__ = ["closing", "storage_option"]
 
 def closing(sweep: Sweep, left: str) -> str:
     """Why the agent left, the best run of the sweep with its parameters, what stopping saved, and what to do next."""
-    runs = sweep.runs
-    metric = sweep.config.metric
+    sweep.refresh()
+    seen = glance(sweep)
+    metric, best = sweep.config.metric, seen.best
     lines = [f"left sweep {sweep.id}: {left}"]
-    unread = sorted({name for run in runs for name in run.unread})
-    if unread:
-        lines.append(f"never read by a run, though the sweep varies it: {', '.join(unread)}")
-    if runs:
-        lines.append(str(savings(((run.state, run.iterations) for run in runs), sweep.config.early_terminate)))
-    best = best_run(runs, sweep.config)
+    if seen.unread:
+        lines.append(f"never read by a run, though the sweep varies it: {', '.join(seen.unread)}")
+    if seen.total:
+        lines.append(str(seen.savings))
     if best is None or best.best is None or metric is None:
         return "\n".join(map(plain, lines))
     lines.append(f"best run {best.id}: {metric.name} {number(best.best)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lightsweep.agents.launch import Started
@@ -18,6 +19,7 @@ class Hand:
 
     Attributes:
         run: The run.
+        environment: Variables of its slot, such as the GPUs that it may see.
         started: Its process, or the call of its function; ``None`` before it began.
         killed: Why the agent ended it; empty while it did not.
         outcome: What it ends as where the agent ended it: ``killed``, or ``lost`` where an agent shall start it again.
@@ -26,6 +28,7 @@ class Hand:
     """
 
     run: LiveRun
+    environment: Mapping[str, str] = field(default_factory=dict)
     started: Started | None = None
     killed: str = ""
     outcome: str = "killed"

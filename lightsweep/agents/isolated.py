@@ -50,11 +50,17 @@ class IsolatedLauncher:
     def check(self) -> None:
         """Nothing can be wrong before the first run."""
 
-    def start(self, handler: RunHandler, directory: Path, emit: Callable[[bytes], None] | None) -> Started:
+    def start(
+        self,
+        handler: RunHandler,
+        directory: Path,
+        emit: Callable[[bytes], None] | None,
+        environment: Mapping[str, str],
+    ) -> Started:
         """Spawn the process."""
         del directory, emit
         run = handler.run
-        address = self._server.register(run.id, handler)
+        address = {**environment, **self._server.register(run.id, handler)}
         process = multiprocessing.get_context("spawn").Process(target=_work, args=(self._function, address))
         process.start()
         return _StartedProcess(process, lambda: self._server.unregister(run.id))

@@ -54,8 +54,14 @@ class Launcher(Protocol):
     def check(self) -> None:
         """Whether runs can be started at all; raises an ``InputError`` where not."""
 
-    def start(self, handler: RunHandler, directory: Path, emit: Callable[[bytes], None] | None) -> Started:
-        """Start one run in its directory; ``emit`` gets what it prints."""
+    def start(
+        self,
+        handler: RunHandler,
+        directory: Path,
+        emit: Callable[[bytes], None] | None,
+        environment: Mapping[str, str],
+    ) -> Started:
+        """Start one run in its directory; ``emit`` gets what it prints, ``environment`` is added to its variables."""
 
     def close(self) -> None:
         """Give up what was held for all runs."""
@@ -84,17 +90,23 @@ class ProcessLauncher:
 
     def command(self, values: Mapping[str, Any], json_path: Path) -> list[str]:
         """The argument list of a run with these parameters."""
-        config = self._sweep.config
-        return build_command(self._program, config.command, values, config.space.nest(values), json_path=json_path)
+        nested = self._sweep.nest(values)
+        return build_command(self._program, self._sweep.config.command, values, nested, json_path=json_path)
 
-    def start(self, handler: RunHandler, directory: Path, emit: Callable[[bytes], None] | None) -> Started:
+    def start(
+        self,
+        handler: RunHandler,
+        directory: Path,
+        emit: Callable[[bytes], None] | None,
+        environment: Mapping[str, str],
+    ) -> Started:
         run = handler.run
         command = self.command(run.values, directory / "parameters.json")
         output = directory / "output.log"
         start = output.stat().st_size if output.exists() else 0
         address = self._server.register(run.id, handler)
         try:
-            process = RunProcess(command, {**self._environment, **address}, output)
+            process = RunProcess(command, {**self._environment, **environment, **address}, output)
         except CommandError:
             self._server.unregister(run.id)
             raise
@@ -145,8 +157,14 @@ class FunctionLauncher:
                 f"function must be callable, got {self._function!r}; pass the function itself: function=train"
             )
 
-    def start(self, handler: RunHandler, directory: Path, emit: Callable[[bytes], None] | None) -> Started:
-        del directory, emit
+    def start(
+        self,
+        handler: RunHandler,
+        directory: Path,
+        emit: Callable[[bytes], None] | None,
+        environment: Mapping[str, str],
+    ) -> Started:
+        del directory, emit, environment
         return _StartedCall(self._function, handler)
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lightsweep.agents.conclude import conclude
@@ -38,6 +38,7 @@ class Agent:
         directory: Where the directories of runs are, ``lightsweep_runs`` here by default.
         count: Leave after this number of runs; ``None`` for no limit.
         jobs: Number of runs at once.
+        slots: For each run at once the variables that its process gets besides; ``jobs`` empty ones by default.
         max_consecutive_failed: See :class:`FailureLimits`.
         term_timeout: Seconds between SIGTERM and SIGKILL.
         show_output: Whether the display gets what runs print; only with one job.
@@ -60,6 +61,7 @@ class Agent:
         directory: Path | None = None,
         count: int | None = None,
         jobs: int = 1,
+        slots: Sequence[Mapping[str, str]] | None = None,
         max_consecutive_failed: int | None = None,
         term_timeout: float = 30.0,
         show_output: bool = False,
@@ -74,9 +76,10 @@ class Agent:
         self.signalled = 0
         self._launcher = launcher
         self._directory = (directory or RUNS).absolute() / sweep.id
-        self._count, self._jobs = count, jobs
+        self._count = count
+        self._slots: Sequence[Mapping[str, str]] = [{}] * jobs if slots is None else slots
         self._term_timeout = term_timeout
-        self._show_output = show_output and jobs == 1
+        self._show_output = show_output and len(self._slots) == 1
         self._limits = FailureLimits(max_consecutive_failed, time.monotonic())
         self._lock = threading.Lock()
         self._begun = 0
@@ -107,17 +110,20 @@ class Agent:
         Raises:
             LightsweepError: What made it impossible to go on.
         """
-        self._work(self._slot)
+        self._work(lambda: self._slot(self._slots[0]))
 
     def run_slots(self, wait: Callable[[threading.Thread], None]) -> None:
-        """Work in ``jobs`` threads, while the calling thread, which gets the signals, waits for each by ``wait``."""
+        """Work in a thread for each slot; the calling thread, which gets the signals, waits for each by ``wait``."""
 
         def work() -> None:
-            slots = [threading.Thread(target=self._slot, name=f"lightsweep-slot-{n}") for n in range(self._jobs)]
-            for slot in slots:
-                slot.start()
-            for slot in slots:
-                wait(slot)
+            threads = [
+                threading.Thread(target=self._slot, args=(slot,), name=f"lightsweep-slot-{number}")
+                for number, slot in enumerate(self._slots)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                wait(thread)
 
         self._work(work)
 
@@ -136,14 +142,14 @@ class Agent:
             raise self._error
         self.left = self.left or f"--count {self._count} reached"
 
-    def _slot(self) -> None:
+    def _slot(self, environment: Mapping[str, str]) -> None:
         try:
             while not self._leaving.is_set() and self._reserve():
                 found = self._claim()
                 if found is None:
                     self._release()
                 else:
-                    self._serve(found)
+                    self._serve(found, environment)
         except KeyboardInterrupt:
             self.leave("interrupted")
         except OSError as error:
@@ -186,8 +192,8 @@ class Agent:
         else:
             self._leaving.wait(_PAUSE_SECONDS if not why.for_good else _LAST_RUNS_SECONDS)
 
-    def _serve(self, run: LiveRun) -> None:
-        hand = Hand(run)
+    def _serve(self, run: LiveRun, environment: Mapping[str, str]) -> None:
+        hand = Hand(run, environment)
         with self._lock:
             self._hands.append(hand)
         try:
@@ -211,7 +217,7 @@ class Agent:
         emit = (lambda text: self.display.output(run, text)) if self._show_output else None
         self.display.started(run)
         try:
-            started = self._launcher.start(handler, directory, emit)
+            started = self._launcher.start(handler, directory, emit, hand.environment)
         except CommandError as error:
             return Outcome("failed", str(error))
         hand.begin(started)

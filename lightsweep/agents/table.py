@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
@@ -13,7 +12,7 @@ from rich.text import Text
 
 from lightsweep.agents.events import Display
 from lightsweep.agents.lines import describe_end, number, parameters, plain
-from lightsweep.controller import LiveRun, Outcome, Sweep, savings
+from lightsweep.controller import LiveRun, Outcome, Sweep, glance
 from lightsweep.controller.runs import best_of
 
 __all__ = ["TableDisplay"]
@@ -117,20 +116,15 @@ class TableDisplay(Display):
 
     def _footer(self, sweep: Sweep) -> list[str]:
         metric = sweep.config.metric
-        with sweep.lock:
-            runs = sweep.known_runs()
-            state = sweep.known_state()
-            best = sweep.known_best()
+        seen, state = glance(sweep), sweep.known_state()
         limit, _ = sweep.plan.limit()
-        counts = Counter(run.state for run in runs)
-        parts = ", ".join(f"{counts[name]} {name}" for name in _STATES if counts[name]) or "no runs yet"
+        parts = ", ".join(f"{seen.states[name]} {name}" for name in _STATES if seen.states[name]) or "no runs yet"
         lines = [f"sweep {sweep.id} {state}: {parts}{f' of {limit}' if limit is not None else ''}"]
-        if best is not None and metric is not None:
-            values = next((run.values for run in runs if run.id == best[0]), {})
-            lines.append(f"best {metric.name} {number(best[1])} (run {best[0]}): {parameters(values, self._searched)}")
+        if (best := seen.best) is not None and best.best is not None and metric is not None:
+            shown = parameters(best.values, self._searched)
+            lines.append(f"best {metric.name} {number(best.best)} (run {best.id}): {shown}")
         if sweep.config.early_terminate is not None:
-            saved = savings(((run.state, run.iterations) for run in runs), sweep.config.early_terminate)
-            lines.append(str(saved))
+            lines.append(str(seen.savings))
         return lines
 
 

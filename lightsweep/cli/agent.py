@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from lightsweep.cli.options import Count, ForwardSignals, Jobs, MaxFailed, Storage, SweepId, TermTimeout
+from lightsweep.cli.options import (
+    Count,
+    ForwardSignals,
+    Gpus,
+    GpusPerRun,
+    Jobs,
+    MaxFailed,
+    Storage,
+    SweepId,
+    TermTimeout,
+)
 
 if TYPE_CHECKING:
     from lightsweep.controller import Sweep
 
-__all__ = ["agent", "work_on"]
+__all__ = ["agent", "options", "work_on"]
 
 
 def agent(
     sweep_id: SweepId,
     count: Count = None,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
+    gpus: Gpus = None,
+    gpus_per_run: GpusPerRun = 1,
     max_failed: MaxFailed = None,
     forward_signals: ForwardSignals = False,
     term_timeout: TermTimeout = 30.0,
@@ -27,27 +39,43 @@ def agent(
     """Run a sweep's program with its parameters, again and again, until there is nothing left to do."""
     from lightsweep.controller import Sweep
 
-    raise typer.Exit(
-        work_on(
-            Sweep.load(sweep_id, storage=storage),
-            count=count,
-            jobs=jobs,
-            max_consecutive_failed=max_failed,
-            forward_signals=forward_signals,
-            term_timeout=term_timeout,
-        )
-    )
+    chosen = options(count, jobs, gpus, gpus_per_run, max_failed, forward_signals, term_timeout)
+    raise typer.Exit(work_on(Sweep.load(sweep_id, storage=storage), chosen))
 
 
-def work_on(
-    sweep: Sweep,
-    *,
+def options(
     count: int | None,
-    jobs: int,
-    max_consecutive_failed: int | None,
+    jobs: int | None,
+    gpus: str | None,
+    gpus_per_run: int,
+    max_failed: int | None,
     forward_signals: bool,
     term_timeout: float,
-) -> int:
+) -> dict[str, Any]:
+    """The options of a command line as :func:`lightsweep.agents.work` takes them.
+
+    Raises:
+        InputError: GPUs that cannot be given to runs.
+        typer.BadParameter: ``--jobs`` with ``--gpus``.
+    """
+    from lightsweep.agents.devices import VARIABLE, gpu_slots
+
+    if gpus is None and gpus_per_run != 1:
+        raise typer.BadParameter("--gpus-per-run needs --gpus, which says which GPUs there are")
+    if gpus is not None and jobs is not None:
+        raise typer.BadParameter("--gpus says how many runs there are at once, one for each; leave out --jobs")
+    slots = None if gpus is None else [{VARIABLE: visible} for visible in gpu_slots(gpus, gpus_per_run)]
+    return {
+        "count": count,
+        "jobs": jobs or 1,
+        "slots": slots,
+        "max_consecutive_failed": max_failed,
+        "forward_signals": forward_signals,
+        "term_timeout": term_timeout,
+    }
+
+
+def work_on(sweep: Sweep, chosen: dict[str, Any]) -> int:
     """Run an agent with a display that fits the terminal; see :attr:`lightsweep.agents.Agent.exit_code`."""
     from rich.console import Console
 
@@ -57,14 +85,6 @@ def work_on(
     console = Console()
     on_terminal = sys.stdout.isatty() and not console.is_dumb_terminal
     display: Display = TableDisplay(console, sweep) if on_terminal else LineDisplay(sys.stdout, sweep)
-    worker = work(
-        sweep,
-        display=display,
-        count=count,
-        jobs=jobs,
-        max_consecutive_failed=max_consecutive_failed,
-        forward_signals=forward_signals,
-        term_timeout=term_timeout,
-    )
+    worker = work(sweep, display=display, **chosen)
     print(closing(sweep, worker.left))
     return worker.exit_code

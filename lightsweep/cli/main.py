@@ -12,10 +12,16 @@ from collections.abc import Sequence
 import typer
 
 from lightsweep.cli.agent import agent
+from lightsweep.cli.apply import apply
 from lightsweep.cli.best import best
 from lightsweep.cli.check import check
+from lightsweep.cli.dashboard import dashboard
 from lightsweep.cli.export import export
+from lightsweep.cli.importance import importance
 from lightsweep.cli.ls import ls
+from lightsweep.cli.refine import refine
+from lightsweep.cli.report import report
+from lightsweep.cli.retry import retry
 from lightsweep.cli.run import run
 from lightsweep.cli.schema import schema
 from lightsweep.cli.status import status
@@ -35,7 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (sweep, agent, run, check, schema, ls, status, best, export):
+for command in (sweep, agent, run, check, schema, ls, status, best, export, retry, importance, refine, apply):
     app.command()(command)
 
 
@@ -63,8 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("lightsweep runs on Linux and macOS only", file=sys.stderr)
         return 2
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # Taken out here, so that it may stand behind the command too.
-    debug, given = "--debug" in given, [argument for argument in given if argument != "--debug"]
+    # Taken out here, so that it may stand behind the command too; behind "--" it belongs to a program of the user's.
+    end = given.index("--") if "--" in given else len(given)
+    ours, theirs = given[:end], given[end:]
+    debug, given = "--debug" in ours, [argument for argument in ours if argument != "--debug"] + theirs
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail

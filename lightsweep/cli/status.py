@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,17 +16,30 @@ if TYPE_CHECKING:
 __all__ = ["document", "status"]
 
 _SHOWN = 20
+_STATES = ("running", "finished", "pruned", "failed", "killed")
 
 
 def status(
     sweep_id: SweepId,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow the sweep until it is over, or until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How often to look, with --watch.")] = 2.0,
     storage: Storage = None,
 ) -> None:
     """Show a sweep: its state, its runs by state, the best so far, what stopping early saved."""
     from lightsweep.controller import Sweep
+    from lightsweep.errors import UsageError
 
+    if watch and as_json:
+        raise UsageError("--watch is for reading along and --json is for programs: give one of them")
     sweep = Sweep.load(sweep_id, storage=storage)
+    if watch:
+        from rich.console import Console
+
+        from lightsweep.cli.watch import watch as follow
+
+        follow(sweep, Console(highlight=False), every)
+        return
     print(json.dumps(document(sweep), indent=2, allow_nan=False) if as_json else _text(sweep))
 
 
@@ -76,34 +88,28 @@ def _without_infinities(value: Any) -> Any:
 def _text(sweep: Sweep) -> str:
     from lightsweep.agents.lines import number, parameters, plain
     from lightsweep.cli.tables import aligned, counted
-    from lightsweep.controller import best_run, savings
+    from lightsweep.controller import glance
 
     state = sweep.state
-    runs = sweep.known_runs()
+    seen = glance(sweep, _SHOWN)
     metric = sweep.config.metric
     searched = [parameter.name for parameter in sweep.config.space.searched]
-    counts = Counter(run.state for run in runs)
     title = f"sweep {sweep.id}" + (f" ({plain(sweep.config.name)})" if sweep.config.name else "")
     lines = [
         f"{title}: {state}",
         f"{sweep.config.method} over {counted(len(searched), 'parameter')}"
         + (f", {metric.goal} {plain(metric.name)}" if metric else ""),
-        ", ".join(
-            f"{counts[name]} {name}" for name in ("running", "finished", "pruned", "failed", "killed") if counts[name]
-        )
-        or "no runs yet",
+        ", ".join(f"{seen.states[name]} {name}" for name in _STATES if seen.states[name]) or "no runs yet",
     ]
     if sweep.config.early_terminate:
-        lines.append(str(savings(((run.state, run.iterations) for run in runs), sweep.config.early_terminate)))
-    best = best_run(runs, sweep.config)
-    if best is not None and best.best is not None and metric is not None:
+        lines.append(str(seen.savings))
+    if (best := seen.best) is not None and best.best is not None and metric is not None:
         lines.append(
             f"best: run {best.id}, {plain(metric.name)} {number(best.best)}: {plain(parameters(best.values, searched))}"
         )
-    unread = sorted({name for run in runs for name in run.unread})
-    if unread:
-        lines.append(f"never read by a run, though the sweep varies it: {plain(', '.join(unread))}")
-    if runs:
+    if seen.unread:
+        lines.append(f"never read by a run, though the sweep varies it: {plain(', '.join(seen.unread))}")
+    if seen.last:
         rows = [
             [
                 run.id,
@@ -112,10 +118,10 @@ def _text(sweep: Sweep) -> str:
                 number(run.best) if run.best is not None else "–",
                 plain(run.reason or parameters(run.values, searched))[:80],
             ]
-            for run in runs[-_SHOWN:]
+            for run in seen.last
         ]
         lines.append("")
-        if len(runs) > _SHOWN:
-            lines.append(f"the last {_SHOWN} of {len(runs)} runs (all with --json or `lightsweep export`):")
+        if seen.total > _SHOWN:
+            lines.append(f"the last {_SHOWN} of {seen.total} runs (all with --json or `lightsweep export`):")
         lines.append(aligned(["run", "state", "iterations", "best", "reason or parameters"], rows))
     return "\n".join(lines)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lightsweep.cli.options import Storage
+from lightsweep.cli.options import PriorRuns, Storage
 
 if TYPE_CHECKING:
     from lightsweep.controller import Sweep
@@ -25,17 +26,29 @@ def sweep(
     pause: Annotated[bool, typer.Option("--pause", help="No new runs until --resume.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after --pause or --stop.")] = False,
     cancel: Annotated[bool, typer.Option("--cancel", help="No new runs; running ones are killed. Final.")] = False,
+    update: Annotated[
+        str | None,
+        typer.Option(metavar="CONFIG", help="Go on with another cap, other bands, or more points of a grid."),
+    ] = None,
+    prior_run: PriorRuns = None,
     storage: Storage = None,
 ) -> None:
-    """Create a sweep: its id on stdout, the agent command on stderr. Or stop, pause, resume or cancel one."""
+    """Create a sweep: its id on stdout, the agent command on stderr. Or stop, pause, resume, cancel or update one."""
     asked = [name for name, given in zip(_ACTIONS, (stop, pause, resume, cancel), strict=True) if given]
     if len(asked) > 1:
         raise typer.BadParameter(f"--{asked[0]} and --{asked[1]} exclude each other; give one of them")
-    if not asked:
-        create(target, storage)
+    if asked and update is not None:
+        raise typer.BadParameter(f"--{asked[0]} and --update exclude each other; give one of them")
+    if prior_run and (asked or update is not None):
+        raise typer.BadParameter("--prior-run is for a sweep that is created; it cannot join one that exists")
+    if not asked and update is None:
+        create(target, storage, prior_runs=prior_run or ())
         return
     from lightsweep.controller import Sweep
 
+    if update is not None:
+        _update(Sweep.load(target, storage=storage), update)
+        return
     found = Sweep.load(target, storage=storage)
     getattr(found, asked[0])()
     print(f"sweep {found.id}: {found.state}", file=sys.stderr)
@@ -44,29 +57,46 @@ def sweep(
 _ACTIONS = ("stop", "pause", "resume", "cancel")
 
 
-def create(config: str, storage: str | None, *, runnable: bool = False) -> Sweep:
+def _update(sweep: Sweep, path: str) -> None:
+    from lightsweep.schema import SweepConfig
+
+    loaded = SweepConfig.load(path)
+    _warn(loaded)
+    sweep.update(loaded)
+    print(f"sweep {sweep.id} goes on with {path}: {sweep.state}", file=sys.stderr)
+
+
+def _warn(config: SweepConfig) -> None:
+    for warning in config.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def create(config: str, storage: str | None, *, prior_runs: Sequence[str] = (), runnable: bool = False) -> Sweep:
     """Create the sweep and say what it will do.
 
     Args:
         config: The sweep file.
         storage: URL of the storage.
+        prior_runs: Sweeps, or runs of them as ``SWEEP/RUN``, that bayes begins with.
         runnable: Whether runs must be possible here; what stands in their way is an error before anything is stored.
     """
     from lightsweep.agents.closing import storage_option
     from lightsweep.agents.directory import RUNS, make_directory
     from lightsweep.agents.program import check_command
+    from lightsweep.cli.tables import counted
     from lightsweep.controller import Sweep
     from lightsweep.schema import SweepConfig
 
     loaded = SweepConfig.load(config)
-    for warning in loaded.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    _warn(loaded)
     if runnable:
         check_command(loaded, str(Path(config).resolve().parent))
         make_directory(RUNS)
-    made = Sweep.create(loaded, storage=storage)
+    made = Sweep.create(loaded, prior_runs=prior_runs, storage=storage)
     print(made.id)
     sys.stdout.flush()
+    if prior_runs:
+        print(f"begins with {counted(len(made.runs), 'prior run')}", file=sys.stderr)
     print(f"{_describe(loaded)}\nstart agents with: lightsweep agent {made.id}{storage_option(made)}", file=sys.stderr)
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from lightsweep.client.children import cause
+from lightsweep.client.children import cause, words
 from lightsweep.client.links import Link
 from lightsweep.client.metrics import numbers, whole_step
 from lightsweep.client.ranks import rank as current_rank
@@ -42,12 +43,10 @@ class Run:
         goal: ``"minimize"``, ``"maximize"``, or ``None`` where there is no metric.
         swept: Dotted names of the parameters that the sweep searches.
         resumed: Whether this is another attempt at a run that was cut off.
-        checkpoint: What an attempt before this one has left to resume from.
         keep_checkpoint: Whether the run may be started again, so that a checkpoint is worth keeping.
         counted: Iterations that attempts before this one have reported.
         early_terminate: Whether the sweep may stop the run.
         smoke: Whether this is a trial of the script rather than a run that counts.
-        iterations: How often the sweep's metric was logged with a finite number, as the agent counts; 0 in a plain run.
     """
 
     def __init__(
@@ -80,8 +79,10 @@ class Run:
         self.resumed = bool(answer.get("resumed"))
         self.early_terminate = bool(answer.get("early_terminate"))
         self.smoke = bool(answer.get("smoke"))
-        self.iterations = int(answer.get("iterations") or 0)
-        self.checkpoint = Path(answer["checkpoint"]) if answer.get("checkpoint") else None
+        self._iterations = int(answer.get("iterations") or 0)
+        self._checkpoint: str | None = answer.get("checkpoint")
+        self._goes_on = False
+        self._repeated = 0
         self.keep_checkpoint = bool(answer.get("keep_checkpoint"))
         self.counted = int(answer.get("counted") or 0)
 
@@ -89,6 +90,25 @@ class Run:
     def active(self) -> bool:
         """Whether an agent serves the run; False for a plain run."""
         return self._link is not None
+
+    @property
+    def iterations(self) -> int:
+        """How often the sweep's metric was logged with a finite number, over all attempts; 0 in a plain run.
+
+        A script that asks is taken to go on from there.
+        """
+        self._goes_on = True
+        return self._iterations
+
+    @property
+    def checkpoint(self) -> str | None:
+        """Path of what an attempt before has left to resume from; a script that gets one is taken to go on from it."""
+        self._goes_on = self._goes_on or self._checkpoint is not None
+        return self._checkpoint
+
+    def go_on(self) -> None:
+        """Take every report as new: the caller keeps its own count of what earlier attempts have reported."""
+        self._goes_on = True
 
     @property
     def ended(self) -> bool:
@@ -129,7 +149,11 @@ class Run:
             raise RunPruned(decision.reason)
 
     def report(self, metrics: Mapping[str, Any], step: int | None = None) -> Decision:
-        """The same as ``log``, but the verdict is returned: for callbacks that must act alike on several ranks."""
+        """The same as ``log``, but the verdict is returned: for callbacks that must act alike on several ranks.
+
+        Where an attempt before this one has reported iterations, and the script never asked for ``iterations`` or a
+        ``checkpoint``, it has begun from the start: it repeats those iterations, and they are not counted again.
+        """
         if self._ended:
             raise UsageError(f"run {self.id} is over; log before finish(), inside of the with block")
         found, step = numbers(metrics), whole_step(step)
@@ -138,12 +162,21 @@ class Run:
             return self._stopped
         if not found or self._link is None or self.rank:
             return Decision(False, "")
+        if self._repeats(found):
+            del found[str(self.metric)]
         answer = self._link.request("log", metrics=found, step=step)
-        self.iterations = int(answer.get("iterations", self.iterations))
+        self._iterations = int(answer.get("iterations", self._iterations))
         decision = Decision(bool(answer.get("stop")), str(answer.get("reason") or ""))
         if decision.stop:
             self._stopped = decision
         return decision
+
+    def _repeats(self, found: Mapping[str, float]) -> bool:
+        """Whether the metric is among the numbers, and repeats an iteration that was counted in an earlier attempt."""
+        if self._goes_on or self._repeated >= self.counted or self.metric is None or self.metric not in found:
+            return False
+        self._repeated += math.isfinite(found[self.metric])
+        return True
 
     def verdict(self) -> Decision:
         """Whether the run should stop by now, asked without a report: another process of it may have made the last.
@@ -243,7 +276,7 @@ class Run:
 
 def _described(error: BaseException) -> str:
     """Class, message and the innermost line of an exception: ``ValueError: no data (train.py:12)``."""
-    text = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
+    text = words(error)[:_LONGEST_ERROR]
     trace = error.__traceback__
     if trace is None:
         return text

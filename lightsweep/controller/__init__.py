@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from lightsweep.controller.best import best_run
 from lightsweep.controller.claims import Dealer, NothingToDo
+from lightsweep.controller.create import sweep
+from lightsweep.controller.glance import Glance, glance
 from lightsweep.controller.live import LiveRun
 from lightsweep.controller.outcome import Outcome
 from lightsweep.controller.progress import SweepState
 from lightsweep.controller.reporting import Reporter
 from lightsweep.controller.runs import SweepRun
 from lightsweep.controller.savings import Savings, savings
-from lightsweep.controller.sweep import Sweep, best_run, sweep
+from lightsweep.controller.sweep import Sweep
 from lightsweep.controller.writer import Writer
 
 __all__ = [
     "Dealer",
+    "Glance",
     "LiveRun",
     "NothingToDo",
     "Outcome",
@@ -24,6 +28,7 @@ __all__ = [
     "SweepState",
     "Writer",
     "best_run",
+    "glance",
     "savings",
     "sweep",
 ]

@@ -23,7 +23,7 @@ from lightsweep.schema import SweepConfig
 if TYPE_CHECKING:
     from lightsweep.controller.sweep import Sweep
 
-__all__ = ["add_prior_runs", "retry", "update"]
+__all__ = ["add_prior_runs", "check_prior_runs", "retry", "update"]
 
 # What an update may change; of a grid the parameters' values too.
 _CHANGEABLE = {"run_cap", "early_terminate", "name", "description", "lightsweep", "metric"}
@@ -121,16 +121,9 @@ def add_prior_runs(sweep: Sweep, runs: Sequence[tuple[str, SweepRun]]) -> tuple[
     Args:
         sweep: The sweep.
         runs: Pairs of the other sweep's id and a run of it.
-
-    Raises:
-        UsageError: The sweep has several metrics or none, or no run has a parameter in common with it.
     """
-    if len(sweep.config.metrics) != 1 or sweep.config.metric is None:
-        raise UsageError("prior runs need a sweep with one metric, as their best value of it is what counts")
     space = sweep.config.space
     names = {parameter.name for parameter in space.searched}
-    if not any(names & set(run.values) for _, run in runs):
-        raise UsageError(f"the prior runs have no parameter in common with sweep {sweep.id}")
     taken = 0
     for source, run in runs:
         values = {parameter.name: parameter.distribution.quantile(0.5) for parameter in space.parameters}
@@ -153,6 +146,23 @@ def add_prior_runs(sweep: Sweep, runs: Sequence[tuple[str, SweepRun]]) -> tuple[
         _create(sweep, trial)
     sweep.refresh()
     return taken, len(runs) - taken
+
+
+def check_prior_runs(config: SweepConfig, runs: Sequence[tuple[str, SweepRun]]) -> None:
+    """See that prior runs can mean something to a sweep.
+
+    Raises:
+        UsageError: It has several metrics or none, or no run has a parameter in common with it.
+    """
+    if not runs:
+        return
+    if len(config.metrics) != 1:
+        raise UsageError("prior runs need a sweep with one metric, as their best value of it is what counts")
+    names = {parameter.name for parameter in config.space.searched}
+    if not any(names & set(run.values) for _, run in runs):
+        raise UsageError(
+            f"the prior runs have no parameter in common with the sweep, which searches {', '.join(sorted(names))}"
+        )
 
 
 def _inside(sweep: Sweep, values: dict[str, Any]) -> bool:

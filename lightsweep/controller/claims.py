@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from array import array
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from lightsweep.controller.views import values_of
 from lightsweep.errors import NotFoundError, StorageUnavailableError
 
 __all__ = ["Dealer", "NothingToDo"]
+
+_LOOKS_PER_LEASE = 8
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Dealer:
         self._agent = agent
         self._points: Points | None = None
         self._handed: set[int] = set()
+        self._next_look = -math.inf
         # Held while proposing, which may take a second; reports go on meanwhile.
         self._turn = threading.Lock()
 
@@ -118,10 +122,15 @@ class Dealer:
     def _fail_stale(self) -> None:
         """Declare runs lost whose agent gave no sign of life for a lease; of several agents one succeeds.
 
-        Not those that this agent has in hand: it is alive, and only the database was away.
+        Not those that this agent has in hand: it is alive, and only the database was away. Looked at a few times per
+        lease rather than at each claim.
         """
+        lease, now = self._sweep.config.options.lease, self._sweep.ledger.clock()
+        if now < self._next_look:
+            return
+        self._next_look = now + lease / _LOOKS_PER_LEASE
         with translated():
-            stale = self._sweep.ledger.stale(self._sweep.config.options.lease)
+            stale = self._sweep.ledger.stale(lease)
         lost = [found.trial_id for found in stale if ATTEMPT in found.attributes and found.trial_id not in self._handed]
         for trial_id in lost:
             self._end(trial_id, {"state": "lost", "reason": "its agent gave no sign of life"})

@@ -5,18 +5,19 @@ from __future__ import annotations
 import secrets
 import string
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 
 from lightsweep.controller.access import translated
 from lightsweep.controller.bands import BandBook
-from lightsweep.controller.changes import add_prior_runs, retry, update
+from lightsweep.controller.best import best_run
+from lightsweep.controller.changes import add_prior_runs, check_prior_runs, retry, update
 from lightsweep.controller.keys import FORMAT, STATE, SWEEP
 from lightsweep.controller.plan import Plan
 from lightsweep.controller.progress import SweepState, state_of, wants_retry
@@ -26,9 +27,10 @@ from lightsweep.errors import NotFoundError, StorageError, UsageError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Ledger, Storage, default_url, open_storage, quiet
 
-__all__ = ["Sweep", "best_run", "sweep"]
+__all__ = ["Sweep"]
 
 _ALPHABET = string.ascii_lowercase + string.digits
+_S = TypeVar("_S", bound="Sweep")
 _ASKED = {"running": "resume", "paused": "pause", "stopped": "stop", "cancelled": "cancel"}
 
 
@@ -91,32 +93,36 @@ class Sweep:
 
     @classmethod
     def create(
-        cls,
+        cls: type[_S],
         config: SweepConfig | str | Path | Mapping[str, Any],
         *,
-        labels: Mapping[str, str] | None = None,
+        prior_runs: Sequence[str] = (),
         storage: Storage | str | None = None,
-    ) -> Sweep:
+    ) -> _S:
         """Put a new sweep into a storage.
 
         Args:
             config: A loaded config, the path of a YAML file, or a dict.
-            labels: ``project`` and ``entity`` where the config does not give them.
+            prior_runs: Sweeps in the same storage, or runs of them as ``SWEEP/RUN``, that bayes begins with.
             storage: A storage or its URL; ``LIGHTSWEEP_STORAGE``, or ``lightsweep.db`` here, by default.
 
         Raises:
             ConfigError: The config is wrong; nothing was written.
+            NotFoundError: No such prior run; nothing was written.
+            UsageError: The prior runs cannot mean anything to this sweep; nothing was written.
             StorageError: The storage cannot be opened.
         """
         if not isinstance(config, SweepConfig):
             config = SweepConfig.load(config)
         opened = _opened(storage)
+        prior = cls._runs_named(prior_runs, opened)
+        check_prior_runs(config, prior)
         goals = [metric.goal for metric in config.metrics] or ["minimize"]
         directions = [StudyDirection.MINIMIZE if goal == "minimize" else StudyDirection.MAXIMIZE for goal in goals]
         seed = config.options.seed
         kept = {
             "format": FORMAT,
-            "config": {**(labels or {}), **config.raw},
+            "config": config.raw,
             "seed": secrets.randbelow(2**31) if seed is None else seed,
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "source": str(Path(config.source).resolve()) if config.source else None,
@@ -131,10 +137,13 @@ class Sweep:
                     continue
             opened.optuna.set_study_user_attr(study_id, STATE, "running")
             opened.optuna.set_study_user_attr(study_id, SWEEP, kept)  # last: it is what makes the study a sweep
-        return cls(opened, study_id, sweep_id, {SWEEP: kept, STATE: "running"})
+        made = cls(opened, study_id, sweep_id, {SWEEP: kept, STATE: "running"})
+        if prior:
+            add_prior_runs(made, prior)
+        return made
 
     @classmethod
-    def load(cls, sweep_id: str, *, storage: Storage | str | None = None) -> Sweep:
+    def load(cls: type[_S], sweep_id: str, *, storage: Storage | str | None = None) -> _S:
         """Find a sweep by its id.
 
         Raises:
@@ -155,7 +164,7 @@ class Sweep:
         return cls(opened, study_id, sweep_id, attributes)
 
     @classmethod
-    def all(cls, *, storage: Storage | str | None = None) -> list[Sweep]:
+    def all(cls: type[_S], *, storage: Storage | str | None = None) -> list[_S]:
         """Every sweep of a storage, the oldest first; other Optuna studies in it are left out."""
         opened = _opened(storage, create=False)
         with translated():
@@ -245,19 +254,21 @@ class Sweep:
         """Every run, by id."""
         self.refresh()
         with self.lock:
-            return [view(entry, self.config) for entry in self._entries()]
+            return [view(entry, self.config) for entry in self.known_entries()]
 
     def known_runs(self) -> list[SweepRun]:
         """Every run as of the last look, by id, for those who look often: to be read only, since they are kept."""
         with self.lock:
-            return [self._view(entry) for entry in self._entries()]
+            return [self.view(entry) for entry in self.known_entries()]
 
-    def _entries(self) -> list[RunEntry]:
+    def known_entries(self) -> list[RunEntry]:
+        """What the storage said of every run at the last look, by id; to be called while holding ``lock``."""
         limit, _ = self.plan.limit()
         entries = sorted(self.book.entries.values(), key=lambda entry: (len(entry.id), entry.id))
         return [entry for entry in entries if entry.within(limit)]
 
-    def _view(self, entry: RunEntry) -> SweepRun:
+    def view(self, entry: RunEntry) -> SweepRun:
+        """The run for users, made again only where it changed."""
         version, seen = self._views.get(entry.id, (None, None))
         if seen is None or version != entry.version:
             seen = view(entry, self.config)
@@ -336,14 +347,20 @@ class Sweep:
         Raises:
             NotFoundError: No such sweep or run.
         """
+        found = self._runs_named(names, self.storage)
+        check_prior_runs(self.config, found)
+        return add_prior_runs(self, found)
+
+    @classmethod
+    def _runs_named(cls, names: Sequence[str], storage: Storage) -> list[tuple[str, SweepRun]]:
         found: list[tuple[str, SweepRun]] = []
         for name in names:
             other, _, run = name.partition("/")
-            runs = {each.id: each for each in Sweep.load(other, storage=self.storage).runs}
+            runs = {each.id: each for each in cls.load(other, storage=storage).runs}
             if run and run not in runs:
                 raise NotFoundError(f"sweep {other} has no run {run!r}{closest(run, runs)}")
             found += [(other, each) for each in ([runs[run]] if run else runs.values())]
-        return add_prior_runs(self, found)
+        return found
 
     def _ask(self, wanted: str) -> None:
         state = self.state
@@ -357,40 +374,6 @@ class Sweep:
 
     def __repr__(self) -> str:
         return f"Sweep({self.id!r}, storage={str(self.storage)!r})"
-
-
-def best_run(runs: Iterable[SweepRun], config: SweepConfig) -> SweepRun | None:
-    """See :attr:`Sweep.best_run`."""
-    metric = config.metric
-    if metric is None:
-        return None
-    sign = 1 if metric.goal == "minimize" else -1
-    valued = [run for run in runs if run.best is not None]
-    ended = [run for run in valued if run.state in {"finished", "pruned"}]
-    return min(ended or valued, key=lambda run: sign * (run.best or 0.0), default=None)
-
-
-def sweep(
-    sweep: SweepConfig | str | Path | Mapping[str, Any],
-    entity: str | None = None,
-    project: str | None = None,
-    *,
-    storage: Storage | str | None = None,
-) -> str:
-    """Create a sweep and return its id.
-
-    Args:
-        sweep: The path of a YAML file, a dict, or a loaded config.
-        entity: A label, as in W&B; kept where the config has none.
-        project: A label, as in W&B; kept where the config has none.
-        storage: A storage URL; ``LIGHTSWEEP_STORAGE``, or ``lightsweep.db`` here, by default.
-
-    Raises:
-        ConfigError: The config is wrong.
-        StorageError: The storage cannot be opened.
-    """
-    labels = {key: value for key, value in (("entity", entity), ("project", project)) if value is not None}
-    return Sweep.create(sweep, labels=labels, storage=storage).id
 
 
 def _opened(storage: Storage | str | None, *, create: bool = True) -> Storage:

@@ -91,12 +91,16 @@ class Ledger:
         storage: The storage.
         study_id: Optuna's key of the study.
         clock: Seconds that only go forward.
+
+    Attributes:
+        records: Every trial, by number.
+        clock: The clock; tests move it.
     """
 
     def __init__(self, storage: Storage, study_id: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._storage = storage
         self._study_id = study_id
-        self._clock = clock
+        self.clock = clock
         self._last_trial_id = -1
         self.records: list[Record] = []  # by number
         self._open: dict[int, Record] = {}
@@ -145,7 +149,7 @@ class Ledger:
                 trial_id: _as_datetime(beat)
                 for trial_id, beat in connection.execute(_HEARTBEATS, {"study": self._study_id})
             }
-        limit, known_before = timedelta(seconds=lease), self._clock() - lease
+        limit, known_before = timedelta(seconds=lease), self.clock() - lease
         seen = dict(self._first_seen)  # another thread may take in a refresh meanwhile
         return [
             record
@@ -182,7 +186,7 @@ class Ledger:
             record.last_step = found.last_step
         if record.state in _OPEN:
             self._open[record.trial_id] = record
-            self._first_seen.setdefault(record.trial_id, self._clock())
+            self._first_seen.setdefault(record.trial_id, self.clock())
         else:
             self._first_seen.pop(record.trial_id, None)
         return record

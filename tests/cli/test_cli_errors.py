@@ -10,8 +10,8 @@ import pytest
 import yaml
 from sandboxes import Sandbox
 
-from lightsweep import Sweep
 from lightsweep.cli import main
+from lightsweep.controller import Sweep
 
 GOOD_FILE = "{program: train.py, method: grid, metric: {name: loss}, parameters: {x: {values: [1, 2]}}}"
 Capture = pytest.CaptureFixture[str]

@@ -130,7 +130,7 @@ def test_sigterm_gives_the_runs_back_and_another_agent_starts_them_again(sandbox
     code, _ = end(sandbox.start("agent", sweep_id))
     assert code == 0
     (run,) = sandbox.runs(sweep_id)
-    assert (run.id, run.state, run.attempt, run.iterations) == ("0001", "finished", 2, 3)
+    assert (run.id, run.state, run.attempt, run.iterations) == ("0001", "finished", 2, 2)
 
 
 def test_a_killed_agent_takes_its_runs_with_it_and_another_starts_them_again(sandbox: Sandbox) -> None:

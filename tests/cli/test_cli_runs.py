@@ -287,9 +287,9 @@ def test_a_failed_run_is_tried_again_under_its_id(sandbox: Sandbox, jobs: str) -
     )
     assert code == 0
     (run,) = sweep.runs
-    assert (run.id, run.state, run.attempt, run.iterations) == ("0001", "finished", 2, 2)
+    assert (run.id, run.state, run.attempt, run.iterations) == ("0001", "finished", 2, 1)
     assert log_of(sandbox, sweep).startswith(b"attempt False 1\n")
-    assert log_of(sandbox, sweep).endswith(b"attempt True 2\n")
+    assert log_of(sandbox, sweep).endswith(b"attempt True 1\n")
 
 
 def test_a_daemon_is_gone_with_its_run(sandbox: Sandbox) -> None:

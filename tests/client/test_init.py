@@ -116,7 +116,7 @@ def test_in_function_mode_the_handler_answers():
         assert run.config == {"lr": 0.5, "epochs": 3, "model": {"hidden": 16, "depth": 2}}
         assert (run.id, run.name, run.sweep_id) == ("0007", "digits-ab12/0007", "digits-ab12")
         assert (run.metric, run.goal, run.early_terminate, run.active) == ("val_loss", "minimize", True, True)
-        assert (run.resumed, run.checkpoint) == (True, Path("/c/last.ckpt"))
+        assert (run.resumed, run.checkpoint) == (True, "/c/last.ckpt")
         assert run.dir == Path("run-0007").absolute()
         assert run.dir.is_dir()
         assert run.config.lr

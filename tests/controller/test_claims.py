@@ -137,7 +137,7 @@ def test_an_agent_that_died_before_its_first_sign_of_life(storage: Storage) -> N
     attributes = {ATTEMPT: {"kind": "fresh", "agent": "dead"}}
     storage.optuna.create_new_trial(sweep.study_id, create_trial(state=TrialState.RUNNING, user_attrs=attributes))
     now = 0.0
-    sweep.ledger._clock = lambda: now
+    sweep.ledger.clock = lambda: now
     dealer = Dealer(sweep, "next")
     assert claim(dealer).id == "0002"
     now = 100.0

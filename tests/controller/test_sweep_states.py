@@ -107,10 +107,9 @@ def test_a_running_run_reaches_the_target(storage: Storage) -> None:
 
 def test_a_sweep_is_found_by_its_id(storage: Storage, tmp_path: Path) -> None:
     (tmp_path / "sweep.yaml").write_text("method: random\nprogram: t.py\nparameters: {x: {min: 0.0, max: 1.0}}\n")
-    made = Sweep.create(tmp_path / "sweep.yaml", labels={"project": "p"}, storage=storage)
+    made = Sweep.create(tmp_path / "sweep.yaml", storage=storage)
     found = Sweep.load(made.id, storage=storage)
     assert (found.config, found.seed, found.created) == (made.config, made.seed, made.created)
-    assert found.config.project == "p"
     assert found.config.source == str(tmp_path / "sweep.yaml")
     assert found.directory == str(tmp_path)
     optuna.create_study(storage=storage.optuna, study_name="not ours")

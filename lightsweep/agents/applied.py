@@ -1,0 +1,159 @@
+"""A command with the best run's parameters in place: in its arguments, and in what ``lightsweep.init()`` gives."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lightsweep.agents.overlay import overlay
+from lightsweep.agents.program import find_program
+from lightsweep.channel import ChannelServer
+from lightsweep.command import DEFAULT_COMMAND, build_command
+from lightsweep.controller import Sweep, SweepRun
+from lightsweep.errors import CommandError
+
+__all__ = ["AppliedHandler", "apply"]
+
+_PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_MACRO = re.compile(r"\$\{[^}]*\}")
+_SEVERAL = re.compile(r"\$\{args(_\w+)?\}")
+
+
+class AppliedHandler:
+    """Answers a training script that is run with the parameters of a run, outside of the sweep.
+
+    Nothing that it reports is kept, and it is never asked to stop.
+
+    Args:
+        sweep: The sweep.
+        run: The run whose parameters it gets.
+        directory: The script's ``run.dir``.
+    """
+
+    def __init__(self, sweep: Sweep, run: SweepRun, directory: Path) -> None:
+        self._sweep = sweep
+        self._run = run
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._iterations = 0
+
+    def start(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """The run's parameters over the script's defaults."""
+        config, metric = self._sweep.config, self._sweep.config.metric
+        return {
+            "id": f"{self._run.id}-applied",
+            "sweep": self._sweep.id,
+            "name": f"{config.name or self._sweep.id}-{self._run.id}-applied",
+            "config": overlay(message.get("defaults") or {}, self._run.config),
+            "swept": [parameter.name for parameter in config.space.searched],
+            "dir": str(self._directory),
+            "resumed": False,
+            "iterations": 0,
+            "metric": metric.name if metric else None,
+            "goal": metric.goal if metric else None,
+            "early_terminate": False,
+            "checkpoint": None,
+            "keep_checkpoint": False,
+            "counted": 0,
+            "smoke": False,
+        }
+
+    def log(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """To go on; the iterations are counted as in a sweep."""
+        metric = self._sweep.config.metric
+        with self._lock:
+            value = message["metrics"].get(metric.name) if metric else None
+            self._iterations += value is not None and math.isfinite(value)
+            return {"stop": False, "reason": "", "iterations": self._iterations}
+
+    def finish(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Taken note of by the exit code only."""
+        del message
+        return {"ok": True}
+
+
+def apply(sweep: Sweep, run: SweepRun, command: Sequence[str] = ()) -> int:
+    """Run a command with a run's parameters, and wait for its end.
+
+    Macros in the command are replaced as in a sweep file. Without any, the parameters stand behind it in the form
+    that the sweep's own command has them, if it has them at all: its script takes them from ``lightsweep.init()``
+    otherwise. ``init()`` gives them in either case. Signals are passed on; Ctrl-C reaches the command by itself.
+
+    Args:
+        sweep: The sweep.
+        run: The run.
+        command: The command; the sweep's own where empty.
+
+    Returns:
+        Its exit code; 128 + N where it was ended by signal N.
+
+    Raises:
+        CommandError: There is nothing to run, a macro is wrong, or it cannot be started.
+    """
+    directory = Path("lightsweep_runs", sweep.id, f"{run.id}-applied-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LIGHTSWEEP_")}
+    with tempfile.TemporaryDirectory(prefix="lightsweep-applied-") as scratch, ChannelServer() as server:
+        argv = build_command(
+            find_program(sweep.config, sweep.directory),
+            _template(sweep, command),
+            run.values,
+            run.config,
+            json_path=Path(scratch) / "parameters.json",
+        )
+        address = server.register(run.id, AppliedHandler(sweep, run, directory))
+        with _signals_passed_on() as started:
+            try:
+                process = subprocess.Popen(argv, env={**environment, **address})
+            except OSError as error:
+                raise CommandError(f"cannot start {argv[0]!r}: {error.strerror or error}") from None
+            started.append(process)
+            code = process.wait()
+    return code if code >= 0 else 128 - code
+
+
+def _template(sweep: Sweep, command: Sequence[str]) -> list[str] | None:
+    own = DEFAULT_COMMAND if sweep.config.command is None else sweep.config.command
+    if not command:
+        return None if sweep.config.command is None else list(own)
+    if any(_MACRO.search(item) for item in command):
+        return list(command)
+    return [*command, *(item for item in own if _SEVERAL.fullmatch(item))]
+
+
+@contextmanager
+def _signals_passed_on() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """While open, signals go to the processes in the list, and Ctrl-C is left to them; in the main thread only."""
+    started: list[subprocess.Popen[bytes]] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield started
+        return
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        del frame
+        if not started:
+            raise SystemExit(128 + number)
+        for process in started:
+            process.send_signal(number)
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        """Nothing: the terminal sends Ctrl-C to the command too. As a function, since the command inherits SIG_IGN."""
+        del number, frame
+
+    before = {number: signal.signal(number, pass_on) for number in _PASSED_ON}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, leave)
+    try:
+        yield started
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,21 @@
+"""Which run of a sweep is the best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lightsweep.controller.runs import SweepRun
+from lightsweep.schema import SweepConfig
+
+__all__ = ["best_run"]
+
+
+def best_run(runs: Iterable[SweepRun], config: SweepConfig) -> SweepRun | None:
+    """See :attr:`~lightsweep.controller.sweep.Sweep.best_run`."""
+    metric = config.metric
+    if metric is None:
+        return None
+    sign = 1 if metric.goal == "minimize" else -1
+    valued = [run for run in runs if run.best is not None]
+    ended = [run for run in valued if run.state in {"finished", "pruned"}]
+    return min(ended or valued, key=lambda run: sign * (run.best or 0.0), default=None)

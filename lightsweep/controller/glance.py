@@ -1,0 +1,60 @@
+"""A sweep at a glance: what its runs come to, without making a view of each of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lightsweep.controller.runs import SweepRun
+from lightsweep.controller.savings import Savings, savings
+
+if TYPE_CHECKING:
+    from lightsweep.controller.sweep import Sweep
+
+__all__ = ["Glance", "glance"]
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What the runs of a sweep come to.
+
+    Attributes:
+        states: How many runs there are in each state.
+        savings: What stopping early saved.
+        best: See :attr:`~lightsweep.controller.sweep.Sweep.best_run`.
+        unread: Swept parameters that a run never read, sorted.
+        last: The runs with the highest ids.
+    """
+
+    states: Counter[str]
+    savings: Savings
+    best: SweepRun | None
+    unread: list[str]
+    last: list[SweepRun]
+
+    @property
+    def total(self) -> int:
+        """Number of runs."""
+        return self.states.total()
+
+
+def glance(sweep: Sweep, last: int = 0) -> Glance:
+    """The sweep as of the last look at it, with its ``last`` runs."""
+    metric, hyperband = sweep.config.metric, sweep.config.early_terminate
+    with sweep.lock:
+        entries = sweep.known_entries()
+        states = [(entry.state, entry.iterations) for entry in entries]
+        best = None
+        if metric is not None:
+            sign = 1 if metric.goal == "minimize" else -1
+            valued = [entry for entry in entries if entry.best(metric.goal) is not None]
+            ended = [entry for entry in valued if entry.record.state in {"COMPLETE", "PRUNED"}]
+            best = min(ended or valued, key=lambda entry: sign * (entry.best(metric.goal) or 0.0), default=None)
+        return Glance(
+            states=Counter(state for state, _ in states),
+            savings=savings(states, hyperband),
+            best=sweep.view(best) if best else None,
+            unread=sorted({name for entry in entries for name in entry.summary.get("unread", ())}),
+            last=[sweep.view(entry) for entry in entries[-last:]] if last else [],
+        )

@@ -1,0 +1,136 @@
+"""Retry, update, prior runs and GPUs on the command line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from sandboxes import Sandbox
+
+from lightsweep import Sweep
+from lightsweep.cli import main
+
+LOG = """
+import sys
+import lightsweep
+with lightsweep.init() as run:
+    run.log({"loss": run.config.x})
+    if (run.dir / "ok").exists() or run.config.x != 2:
+        pass
+    else:
+        (run.dir / "ok").touch()
+        sys.exit(3)
+"""
+
+VISIBLE = """
+import os
+import time
+import lightsweep
+with lightsweep.init() as run:
+    (run.dir / "gpu").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+    run.log({"loss": run.config.x})
+    time.sleep(0.5)
+"""
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_a_failed_run_is_started_again(sandbox: Sandbox, capsys: Capture) -> None:
+    sweep_id = sandbox.sweep(LOG)
+    assert main(["agent", sweep_id]) == 0
+    assert [run.state for run in sandbox.runs(sweep_id)] == ["finished", "failed", "finished"]
+    assert main(["retry", sweep_id]) == 2
+    assert main(["retry", sweep_id, "0001"]) == 2
+    assert "run 0001 is finished; only failed and killed runs can be started again" in capsys.readouterr().err
+    assert main(["retry", sweep_id, "--failed"]) == 0
+    assert "to be started again: 0002" in capsys.readouterr().out
+    assert main(["agent", sweep_id]) == 0
+    runs = sandbox.runs(sweep_id)
+    assert [(run.state, run.iterations) for run in runs] == [("finished", 1)] * 3
+    assert main(["retry", sweep_id, "--failed"]) == 0
+    assert "no run has failed" in capsys.readouterr().out
+
+
+def test_a_grid_is_extended(sandbox: Sandbox, capsys: Capture) -> None:
+    sweep_id = sandbox.sweep("import lightsweep\nwith lightsweep.init() as run: run.log({'loss': run.config.x})")
+    assert main(["agent", sweep_id]) == 0
+    sandbox.write(
+        "more.yaml",
+        """
+        program: train.py
+        method: grid
+        metric: {name: loss}
+        parameters: {x: {values: [1, 2, 3, 7]}}
+        """,
+    )
+    assert main(["sweep", "--update", "more.yaml", sweep_id]) == 0
+    assert f"sweep {sweep_id} goes on with more.yaml: running" in capsys.readouterr().err
+    assert main(["agent", sweep_id]) == 0
+    assert [run.values["x"] for run in sandbox.runs(sweep_id)] == [1, 2, 3, 7]
+    assert main(["sweep", "--update", "more.yaml", "--stop", sweep_id]) == 2
+
+
+def test_a_sweep_begins_from_another(sandbox: Sandbox, capsys: Capture) -> None:
+    sweep_id = sandbox.sweep("import lightsweep\nwith lightsweep.init() as run: run.log({'loss': run.config.x})")
+    assert main(["agent", sweep_id]) == 0
+    sandbox.write(
+        "next.yaml",
+        """
+        program: train.py
+        method: bayes
+        run_cap: 1
+        metric: {name: loss}
+        parameters: {x: {min: 0, max: 9}}
+        """,
+    )
+    capsys.readouterr()
+    assert main(["sweep", "next.yaml", "--prior-run", sweep_id, "--prior-run", f"{sweep_id}/0002"]) == 0
+    said = capsys.readouterr()
+    made = Sweep.load(said.out.strip())
+    assert "4 prior runs" in said.err
+    assert [run.id for run in made.runs] == ["p0001", "p0002", "p0003", "p0004"]
+    count = len(Sweep.all())
+    assert main(["sweep", "next.yaml", "--prior-run", "nosuch01"]) == 2
+    assert len(Sweep.all()) == count
+
+
+@pytest.mark.slow
+def test_each_slot_has_its_own_gpus(sandbox: Sandbox) -> None:
+    sweep_id = sandbox.sweep(VISIBLE, parameters={"x": {"values": [1, 2, 3, 4]}})
+    done = sandbox.call("agent", sweep_id, "--gpus", "4,5,6,7", "--gpus-per-run", "2")
+    assert done.returncode == 0, done.stderr
+    seen = [path.read_text() for path in sorted(sandbox.directory.glob(f"lightsweep_runs/{sweep_id}/*/gpu"))]
+    assert sorted(set(seen)) == ["4,5", "6,7"]
+    assert len(seen) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--gpus", "0,0"], "named twice"),
+        (["--gpus", "0,1", "--jobs", "2"], "leave out --jobs"),
+        (["--gpus-per-run", "2"], "--gpus-per-run needs --gpus"),
+    ],
+)
+def test_gpus_that_cannot_be_given(sandbox: Sandbox, capsys: Capture, options: list[str], words: str) -> None:
+    sweep_id = sandbox.sweep("")
+    assert main(["agent", sweep_id, *options]) == 2
+    assert words in capsys.readouterr().err
+    assert sandbox.runs(sweep_id) == []
+
+
+def test_the_status_of_prior_runs_is_json(sandbox: Sandbox, capsys: Capture) -> None:
+    sweep_id = sandbox.sweep("import lightsweep\nwith lightsweep.init() as run: run.log({'loss': run.config.x})")
+    assert main(["agent", sweep_id]) == 0
+    made = Sweep.create(
+        {"method": "bayes", "metric": {"name": "loss"}, "parameters": {"x": {"min": 0, "max": 9}}},
+        prior_runs=[sweep_id],
+    )
+    capsys.readouterr()
+    assert main(["status", made.id, "--json"]) == 0
+    runs = json.loads(capsys.readouterr().out)["runs"]
+    assert [(run["id"], run["state"], run["config"]) for run in runs] == [
+        ("p0001", "finished", {"x": 1}),
+        ("p0002", "finished", {"x": 2}),
+        ("p0003", "finished", {"x": 3}),
+    ]
