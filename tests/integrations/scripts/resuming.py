@@ -108,7 +108,7 @@ def with_transformers(run: Any, every: float) -> int:
     trainer = Trainer(
         model=model, args=arguments, train_dataset=Points(), eval_dataset=Points(), callbacks=[SweepCallback()]
     )
-    trainer.train(resume_from_checkpoint=run.checkpoint and str(run.checkpoint))
+    trainer.train(resume_from_checkpoint=run.checkpoint)
     return model.steps
 
 

@@ -86,7 +86,7 @@ def main() -> None:
             eval_dataset=Line(),
             callbacks=[Note(run), SweepCallback(checkpoint=checkpoint)],
         )
-        trainer.train(resume_from_checkpoint=run.checkpoint and str(run.checkpoint))
+        trainer.train(resume_from_checkpoint=run.checkpoint)
     print("end of the script", flush=True)
 
 

@@ -27,8 +27,7 @@ def make_trainer(run: Run) -> Trainer:
 
 def main() -> None:
     with lightsweep.init() as run:
-        checkpoint = str(run.checkpoint) if run.checkpoint else None
-        make_trainer(run).train(resume_from_checkpoint=checkpoint)
+        make_trainer(run).train(resume_from_checkpoint=run.checkpoint)
     sweep = run_sweep(make_trainer, "sweep.yaml", count=3, isolate=True)
     best = sweep.best_run
     if best is not None:
