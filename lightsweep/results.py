@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING
 
 from lightsweep import controller
-from lightsweep.analysis import Importance, dataframe, importance
+from lightsweep.analysis import Importance, dataframe, importance, required
 
 if TYPE_CHECKING:
     import pandas as pd
+    import plotly.graph_objects as go
+
+    from lightsweep.report import Digest
 
 __all__ = ["Sweep"]
 
@@ -37,3 +41,59 @@ class Sweep(controller.Sweep):
             StorageUnavailableError: The database does not answer.
         """
         return importance(self.runs, self.config, metric, at)
+
+    def plot_parallel(self) -> go.Figure:
+        """Parallel coordinates: each run a line over the parameters, coloured by the metric.
+
+        Like every plot: the runs as of now, as a plotly figure; where there is nothing to see, it says why.
+
+        Raises:
+            UsageError: plotly is not installed.
+            StorageUnavailableError: The database does not answer.
+        """
+        view = self._digest()
+        from lightsweep.report import parallel_figure
+
+        return parallel_figure(view)
+
+    def plot_importance(self) -> go.Figure:
+        """What mattered for the metric: importance and correlation of each parameter."""
+        view = self._digest()
+        from lightsweep.report import importance_figure, weigh
+
+        return importance_figure(weigh(view))
+
+    def plot_history(self) -> go.Figure:
+        """The value of every run in the order in which they began, and the best so far."""
+        view = self._digest()
+        from lightsweep.report import history_figure
+
+        return history_figure(view)
+
+    def plot_curves(self) -> go.Figure:
+        """The learning curve of each run, with the bands and where runs were stopped early."""
+        view = self._digest()
+        from lightsweep.report import curves_figure
+
+        return curves_figure(view)
+
+    def _digest(self) -> Digest:
+        required("plotly")
+        from lightsweep.report import digest
+
+        return digest(self.config, self.runs)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of the sweep: where it stands, its runs by state, its best run."""
+        state, seen = self.state, controller.glance(self)
+        counts = ", ".join(f"{count} {name}" for name, count in sorted(seen.states.items())) or "no runs yet"
+        rows = [("state", str(state)), ("method", self.config.method), ("runs", counts)]
+        if self.config.early_terminate is not None:
+            rows.append(("stopping early", str(seen.savings)))
+        if seen.best is not None and seen.best.best is not None and self.config.metric is not None:
+            rows.append((f"best {self.config.metric.name}", f"{seen.best.best:.5g} (run {seen.best.id})"))
+            searched = {parameter.name for parameter in self.config.space.searched}
+            rows += [(name, repr(value)) for name, value in seen.best.values.items() if name in searched]
+        title = f"sweep {self.id}" + (f" ({self.config.name})" if self.config.name else "")
+        cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in rows)
+        return f"<table><caption>{html.escape(title)}</caption>{cells}</table>"

@@ -1,0 +1,81 @@
+"""``lightsweep report``: what a sweep found, as one page or as figures."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from datetime import datetime, timezone
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lightsweep.cli.options import Storage, SweepId
+
+__all__ = ["Format", "report"]
+
+
+class Format(str, Enum):
+    """What is written."""
+
+    html = "html"
+    png = "png"
+    svg = "svg"
+
+
+def report(
+    sweep_id: SweepId,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="PATH", help="The page, or the folder of the figures; named after the sweep here."
+        ),
+    ] = None,
+    format_: Annotated[
+        Format, typer.Option("--format", help="html: one page, for any browser; png, svg: a file for each figure.")
+    ] = Format.html,
+    storage: Storage = None,
+) -> None:
+    """Write what a sweep found: one page that needs no network, or its figures. What was there is replaced."""
+    from lightsweep.analysis import required
+    from lightsweep.controller import Sweep
+    from lightsweep.errors import NotFoundError, UsageError
+
+    required("plotly")
+    from lightsweep.report import digest, figures, page, write_images
+
+    sweep = Sweep.load(sweep_id, storage=storage)
+    state = sweep.state
+    view = digest(sweep.config, sweep.known_runs())
+    now = datetime.now(timezone.utc)
+    path = output or Path(f"report-{sweep.id}{'.html' if format_ is Format.html else ''}")
+    if not path.parent.is_dir():
+        raise NotFoundError(f"there is no folder {str(path.parent)!r} to write {path.name!r} into; make it first")
+    if format_ is not Format.html:
+        if path.exists() and not path.is_dir():
+            raise UsageError(
+                f"--output is the folder of the figures with --format {format_.value}, but {path} is a file"
+            )
+        for written in write_images(figures(view, now), path, format_.value):
+            print(written)
+        return
+    if path.is_dir():
+        raise UsageError(f"--output is the file of the page, but {path} is a folder; write to {path / 'report.html'}")
+    _replace(path, page(sweep.id, state, view, now))
+    print(path)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file at once: whoever looks sees the old page or the new one, never half of one."""
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with open(handle, "w", encoding="utf-8", newline="\n") as stream:  # noqa: PTH123 - a descriptor, not a path
+            stream.write(text)
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(draft).chmod(0o666 & ~mask)  # as any new file; mkstemp makes it private
+        Path(draft).replace(path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise

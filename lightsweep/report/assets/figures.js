@@ -1,0 +1,132 @@
+"use strict";
+
+// Draws the figures, each when it comes near the window, and lets the brushes of the parallel coordinates choose runs
+// for all of them and for the table.
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const AXIS_WIDTH = 96; // pixels that an axis of the parallel coordinates needs at least
+const CONFIG = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false };
+
+const drawn = new Map(); // element -> figure
+let chosen = null; // the set of row indices that the brushes leave; null: all of them
+
+// The points of a trace that belong to chosen runs; traces without meta.runs stay as they are.
+function narrowed(trace) {
+  const runs = trace.meta && trace.meta.runs;
+  if (chosen === null || !runs || trace.type === "parcoords") return trace;
+  const keep = runs.map((run) => chosen.has(run));
+  const copy = { ...trace };
+  for (const key of ["x", "y", "base", "customdata"]) {
+    if (Array.isArray(trace[key]) && trace[key].length === runs.length) copy[key] = trace[key].filter((_, place) => keep[place]);
+  }
+  return copy;
+}
+
+function layoutOf(figure) {
+  return { ...figure.layout, template: data.templates[dark.matches ? "dark" : "light"], autosize: true };
+}
+
+function draw(element, figure) {
+  drawn.set(element, figure);
+  Plotly.newPlot(element, figure.data.map(narrowed), layoutOf(figure), CONFIG);
+  if (figure.name === "parallel") element.on("plotly_restyle", () => brushed(element));
+  element.on("plotly_click", (event) => find(event.points[0].customdata));
+}
+
+function find(run) {
+  const id = Array.isArray(run) ? run[0] : run;
+  if (typeof id !== "string") return;
+  document.querySelector("#filter").value = id;
+  table.filter(id);
+}
+
+// Which lines pass every brush; a brush is one range or several on an axis.
+function passing(trace) {
+  const brushes = trace.dimensions.filter((dimension) => dimension.constraintrange && dimension.constraintrange.length);
+  if (!brushes.length) return null;
+  const found = new Set();
+  trace.meta.runs.forEach((run, place) => {
+    const inside = ({ values, constraintrange }) =>
+      (Array.isArray(constraintrange[0]) ? constraintrange : [constraintrange]).some(
+        ([low, high]) => low <= values[place] && values[place] <= high,
+      );
+    if (brushes.every(inside)) found.add(run);
+  });
+  return found;
+}
+
+function brushed(element) {
+  chosen = passing(element.data[0]);
+  table.choose(chosen);
+  document.querySelector("#chosen").hidden = chosen === null;
+  if (chosen) document.querySelector("#chosen span").textContent = `${chosen.size.toLocaleString("en")} of ${data.rows.length.toLocaleString("en")} runs`;
+  redraw((figure) => figure.name !== "parallel");
+}
+
+function redraw(which) {
+  for (const [element, figure] of drawn) {
+    // The parallel coordinates go on with their own data, which hold the brushes.
+    const traces = figure.name === "parallel" ? element.data : figure.data;
+    if (which(figure)) Plotly.react(element, traces.map(narrowed), layoutOf(figure), CONFIG);
+  }
+}
+
+function unbrush() {
+  for (const [element, figure] of drawn) {
+    if (figure.name !== "parallel") continue;
+    const clear = Object.fromEntries(figure.data[0].dimensions.map((_, place) => [`dimensions[${place}].constraintrange`, null]));
+    Plotly.restyle(element, clear, [0]);
+  }
+}
+
+const waiting = new Map(); // element -> figure, of those that are not drawn yet
+const watcher = new IntersectionObserver(
+  (entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => bring(entry.target)),
+  { rootMargin: "400px" },
+);
+
+function bring(element) {
+  const figure = waiting.get(element);
+  if (!figure) return;
+  waiting.delete(element);
+  watcher.unobserve(element);
+  draw(element, figure);
+}
+
+function figures() {
+  const cards = new Map();
+  for (const figure of data.figures) {
+    let card = cards.get(figure.heading);
+    if (!card) {
+      card = make("section", "card");
+      card.append(make("h2", "", figure.heading));
+      if (figure.name === "parallel") card.append(make("p", "note", "Drag along an axis to choose runs, here and everywhere on the page; click an axis to let go."));
+      document.querySelector("#figures").append(card);
+      cards.set(figure.heading, card);
+    }
+    const meta = figure.layout.meta || {};
+    const slices = figure.name.startsWith("slice-");
+    let home = card;
+    if (slices) {
+      home = card.querySelector(".slices") || card.appendChild(make("div", "slices"));
+    }
+    if (meta.note && (!slices || !card.querySelector(".note"))) card.querySelector("h2").after(make("p", "note", meta.note));
+    if (meta.empty) {
+      home.append(make("p", "note", meta.empty));
+      continue;
+    }
+    const frame = make("div", "figure");
+    const element = make("div");
+    element.id = `figure-${figure.name}`;
+    element.style.height = `${figure.layout.height}px`;
+    if (figure.name === "parallel") element.style.minWidth = `${AXIS_WIDTH * figure.data[0].dimensions.length}px`;
+    frame.append(element);
+    home.append(frame);
+    waiting.set(element, figure);
+    watcher.observe(element);
+  }
+}
+
+figures();
+document.querySelector("#chosen button").addEventListener("click", unbrush);
+dark.addEventListener("change", () => redraw(() => true));
+window.addEventListener("beforeprint", () => [...waiting.keys()].forEach(bring));

@@ -1,0 +1,125 @@
+"use strict";
+
+// The table of runs: sorted by any column, filtered by words and by the runs that are chosen in the figures.
+class RunTable {
+  constructor(columns, rows, sort, states, bestId) {
+    this.columns = columns;
+    this.rows = rows;
+    this.states = states;
+    this.bestId = bestId;
+    this.sort = sort;
+    this.chosen = null; // a set of row indices; null: all of them
+    this.words = [];
+    this.shown = RunTable.PAGE;
+    this.texts = rows.map((row) => row.map((cell) => (cell === null ? "" : String(cell))).join("\n").toLowerCase());
+    this.head = document.querySelector("#runs thead");
+    this.body = document.querySelector("#runs tbody");
+    this.makeHead();
+    document.querySelector("#more").addEventListener("click", () => {
+      this.shown += 5 * RunTable.PAGE;
+      this.draw();
+    });
+    document.querySelector("#filter").addEventListener("input", (event) => this.filter(event.target.value));
+    this.draw();
+  }
+
+  makeHead() {
+    const row = this.head.insertRow();
+    this.columns.forEach((column, place) => {
+      const cell = document.createElement("th");
+      cell.scope = "col";
+      cell.classList.toggle("right", RunTable.RIGHT.has(column.kind));
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = column.name;
+      button.title = column.name;
+      button.addEventListener("click", () => {
+        const again = this.sort.column === place;
+        this.sort = { column: place, descending: again && !this.sort.descending };
+        this.draw();
+      });
+      cell.append(button);
+      row.append(cell);
+    });
+  }
+
+  filter(text) {
+    this.words = text.toLowerCase().split(/\s+/).filter(Boolean);
+    this.shown = RunTable.PAGE;
+    this.draw();
+  }
+
+  choose(chosen) {
+    this.chosen = chosen;
+    this.shown = RunTable.PAGE;
+    this.draw();
+  }
+
+  order() {
+    const { column, descending } = this.sort;
+    const found = this.rows.map((_, index) => index).filter(
+      (index) =>
+        (this.chosen === null || this.chosen.has(index)) && this.words.every((word) => this.texts[index].includes(word)),
+    );
+    const sign = descending ? -1 : 1;
+    return found.sort((one, other) => RunTable.compare(this.rows[one][column], this.rows[other][column], sign) || one - other);
+  }
+
+  // Numbers before texts; what is missing comes last in either direction.
+  static compare(one, other, sign) {
+    if (one === null || other === null) return (one === null) - (other === null);
+    if (typeof one !== typeof other) return typeof one === "number" ? -1 : 1;
+    return sign * (typeof one === "number" ? one - other : RunTable.COLLATOR.compare(one, other));
+  }
+
+  draw() {
+    const order = this.order();
+    [...this.head.rows[0].cells].forEach((cell, place) => {
+      if (place !== this.sort.column) cell.removeAttribute("aria-sort");
+      else cell.setAttribute("aria-sort", this.sort.descending ? "descending" : "ascending");
+    });
+    this.body.replaceChildren(...order.slice(0, this.shown).map((index) => this.line(this.rows[index])));
+    const all = this.rows.length;
+    const shown = Math.min(order.length, this.shown);
+    const few = order.length < all ? `${order.length.toLocaleString("en")} of ${all.toLocaleString("en")} runs` : `${all.toLocaleString("en")} ${all === 1 ? "run" : "runs"}`;
+    document.querySelector("#count").textContent = shown < order.length ? `${few}, the first ${shown.toLocaleString("en")} shown` : few;
+    document.querySelector("#more").hidden = shown === order.length;
+  }
+
+  line(row) {
+    const line = document.createElement("tr");
+    line.classList.toggle("best", row[0] === this.bestId);
+    row.forEach((value, place) => {
+      const kind = this.columns[place].kind;
+      const cell = document.createElement(place === 0 ? "th" : "td");
+      cell.textContent = RunTable.text(value, kind);
+      if (place === 1) {
+        cell.className = "state";
+        cell.style.setProperty("--dot", this.states[value] || "gray");
+      }
+      if (typeof value === "string" && value.length > 30) cell.title = value;
+      cell.classList.toggle("right", typeof value === "number" && place > 0);
+      line.append(cell);
+    });
+    return line;
+  }
+
+  static text(value, kind) {
+    if (value === null) return "–";
+    if (typeof value !== "number") return value;
+    if (kind === "duration") return duration(value);
+    if (Number.isInteger(value)) return String(value);
+    const size = Math.abs(value);
+    return size < 1e-4 || size >= 1e6 ? value.toExponential(3).replace(/\.?0+e/, "e") : String(Number(value.toPrecision(5)));
+  }
+}
+RunTable.PAGE = 100;
+RunTable.RIGHT = new Set(["number", "duration"]);
+RunTable.COLLATOR = new Intl.Collator("en", { numeric: true });
+
+function duration(seconds) {
+  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${Math.round(seconds % 60)} s`;
+  return minutes < 2880 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${(minutes / 1440).toFixed(1)} days`;
+}

@@ -1,0 +1,165 @@
+"""Where a parameter's values stand on an axis: in their scale, and with text at its ticks."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lightsweep.analysis.axes import scale_of
+from lightsweep.report.text import number, shown
+from lightsweep.space import Distribution
+
+__all__ = ["Axis", "make_axis"]
+
+_TICK_WIDTH = 18
+_MOST_TICKS = 12
+_MOST_CHOICES = 50
+_FEW = 10
+# A range without a distribution is taken to be in log scale where its ends differ by this factor.
+_WIDE = 1000.0
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One parameter's axis.
+
+    Attributes:
+        name: The parameter's dotted name.
+        kind: ``linear``; ``log``, whose positions are decimal logarithms; ``ordinal``, one position for each value.
+        low, high: The ends, as positions; ``low < high``.
+        ticks: Position and plain text of each tick, ascending.
+    """
+
+    name: str
+    kind: Literal["linear", "log", "ordinal"]
+    low: float
+    high: float
+    ticks: tuple[tuple[float, str], ...]
+    _places: Mapping[Hashable, int] = field(default_factory=dict, repr=False)
+
+    def position(self, value: Any) -> float | None:
+        """Where ``value`` stands; ``None`` for one that this axis does not have, such as text among numbers."""
+        if self.kind == "ordinal":
+            place = self._places.get(_key(value))
+            return None if place is None else float(place)
+        found = _real(value)
+        if found is None or self.kind == "linear":
+            return found
+        return math.log10(found) if found > 0 else None
+
+
+def make_axis(name: str, values: Sequence[Any], distribution: Distribution | None = None) -> Axis:
+    """The axis of a parameter.
+
+    Args:
+        name: Its dotted name.
+        values: Those that runs have, of any type; may be empty.
+        distribution: What the sweep file says of it; ``None`` for one that was defined by run, whose scale is guessed.
+    """
+    numbers = [_real(value) for value in values]
+    real = [found for found in numbers if found is not None]
+    if len(real) == len(values) and _continuous(distribution, real):
+        positive = bool(real) and min(real) > 0
+        named_log = distribution is not None and scale_of(distribution) == "log"
+        guessed_log = distribution is None and positive and max(real) / min(real) >= _WIDE
+        if not real:
+            return Axis(name, "linear", 0.0, 1.0, ((0.0, "0"), (1.0, "1")))
+        if positive and (named_log or guessed_log):
+            low, high = _apart(math.log10(min(real)), math.log10(max(real)))
+            return Axis(name, "log", low, high, _log_ticks(low, high))
+        low, high = _apart(min(real), max(real))
+        return Axis(name, "linear", low, high, _linear_ticks(low, high))
+    return _ordinal(name, values, distribution)
+
+
+def _continuous(distribution: Distribution | None, real: Sequence[float]) -> bool:
+    if distribution is None:
+        return len(set(real)) > _FEW
+    return scale_of(distribution) in ("linear", "log")
+
+
+def _ordinal(name: str, values: Iterable[Any], distribution: Distribution | None) -> Axis:
+    declared: list[Any] = []
+    if distribution is not None and distribution.size is not None and distribution.size <= _MOST_CHOICES:
+        declared = [distribution.value_at(index) for index in range(distribution.size)]
+    choices: dict[Hashable, Any] = {}
+    for value in [*declared, *values]:
+        choices.setdefault(_key(value), value)
+    if not declared or (distribution is not None and distribution.ordered):
+        choices = dict(sorted(choices.items(), key=lambda item: _order(item[1])))
+    places = {key: place for place, key in enumerate(choices)}
+    texts = [shown(value, _TICK_WIDTH) for value in choices.values()]
+    step = max(1, math.ceil(len(texts) / _MOST_TICKS))
+    ticks = tuple((float(place), texts[place]) for place in range(0, len(texts), step))
+    low, high = _apart(0.0, float(max(0, len(texts) - 1)))
+    return Axis(name, "ordinal", low, high, ticks, places)
+
+
+def _real(value: Any) -> float | None:
+    """A finite number as a float, else ``None``."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def _key(value: Any) -> Hashable:
+    """Equal for equal values: 1 and 1.0 are one, 1 and True are two."""
+    found = _real(value)
+    if found is not None:
+        return found
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _order(value: Any) -> tuple[bool, float, str]:
+    """Numbers by size, then the rest by its text."""
+    found = _real(value)
+    return (found is None, found or 0.0, "" if found is not None else shown(value, 200))
+
+
+def _apart(low: float, high: float) -> tuple[float, float]:
+    if high > low:
+        return low, high
+    margin = max(0.5, abs(low) * 0.05)
+    return low - margin, high + margin
+
+
+def _linear_ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
+    step = _round_step((high - low) / 5)
+    first = math.ceil(low / step)
+    ticks = [place * step for place in range(first, math.floor(high / step) + 1)]
+    digits = max(0, -math.floor(math.log10(step))) if step < 1 else 0
+    largest = max(abs(low), abs(high))
+    if largest >= 1e5 or digits > 5:
+        return tuple((tick, f"{tick:.3g}") for tick in ticks)
+    return tuple((tick, f"{tick:.{digits}f}") for tick in ticks)
+
+
+def _round_step(rough: float) -> float:
+    """The next of 1, 2 and 5 times a power of ten."""
+    power: float = 10.0 ** math.floor(math.log10(rough))
+    return next((factor * power for factor in (1, 2, 5) if factor * power >= rough), 10 * power)
+
+
+def _log_ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
+    decades = range(math.ceil(low), math.floor(high) + 1)
+    step = max(1, math.ceil(len(decades) / 8))
+    ticks = [float(decade) for decade in decades if decade % step == 0]
+    if len(ticks) < 3:
+        ticks = sorted(
+            {
+                decade + math.log10(factor)
+                for decade in range(math.floor(low), math.ceil(high) + 1)
+                for factor in (1, 2, 5)
+                if low <= decade + math.log10(factor) <= high
+            }
+        )
+    if len(ticks) < 2:
+        ticks = [low, high]
+    return tuple((tick, number(10.0**tick)) for tick in ticks)
