@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from lightsweep.errors import LightsweepError, RunPruned
+from lightsweep.errors import RunPruned
 from lightsweep.integrations.callback import (
     MetricMissingError,
     OnPrune,
@@ -165,10 +164,9 @@ class SweepCallback(LightningCallback):
         """Say how the run ended where the exception does not."""
         if self._run is None:
             return
-        if isinstance(exception, SystemExit) and trainer.received_sigterm:
-            # Lightning ends by exit code 0, though the training is not over.
-            with suppress(LightsweepError):
-                self._run.finish(_TERMINATED)
+        if isinstance(exception, SystemExit) and exception.code is None and trainer.received_sigterm:
+            # Lightning would end by exit code 0, as if training were over.
+            exception.code = _TERMINATED
         ended_by = self._run.cause(exception)
         if ended_by is not exception:
             raise ended_by from None

@@ -126,11 +126,12 @@ def test_an_exception_on_one_rank_ends_the_others(tmp_path: Path, launcher: str)
     assert "ValueError: broken on one rank" in first["error"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_a_training_of_one_process(tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, 1)])
+def test_a_signal_ends_a_training_of_one_process(tmp_path: Path, number: int, exit_code: int) -> None:
     with Launch(tmp_path / "run", "lightning-single", **FOR_LONG) as launch:
         launch.until(logs=2)
         os.killpg(launch.process.pid, number)
+        assert launch.wait() == exit_code, launch.text
         launch.all_gone(20)
     assert [finish["state"] for finish in launch.handler.finishes] == ["failed"]
 
