@@ -19,7 +19,7 @@ from lightsweep.agents.handler import RunHandler
 from lightsweep.agents.keeper import Keeper
 from lightsweep.agents.launch import Ended, Launcher
 from lightsweep.agents.limits import FailureLimits
-from lightsweep.controller import Dealer, LiveRun, NothingToDo, Outcome, Reporter, Sweep, Writer
+from lightsweep.controller import Dealer, LiveRun, Outcome, Reporter, Sweep, Writer
 from lightsweep.errors import CommandError, LightsweepError, StorageUnavailableError
 
 __all__ = ["Agent"]
@@ -169,6 +169,8 @@ class Agent:
             self._begun -= 1
 
     def _claim(self) -> LiveRun | None:
+        # Asked before the storage is: what this agent has in hand itself may yet have to be started again.
+        busy = bool(self.hands())
         try:
             found = self._dealer.next_run()
         except StorageUnavailableError as error:
@@ -182,15 +184,11 @@ class Agent:
             self.display.note("the storage is back")
         if isinstance(found, LiveRun):
             return found
-        self._idle(found)
-        return None
-
-    def _idle(self, why: NothingToDo) -> None:
-        # What this agent has in hand itself may yet have to be started again.
-        if why.for_good and not (why.exhausted and self.hands()):
-            self.leave(why.reason)
+        if found.for_good and not (found.exhausted and busy):
+            self.leave(found.reason)
         else:
-            self._leaving.wait(_PAUSE_SECONDS if not why.for_good else _LAST_RUNS_SECONDS)
+            self._leaving.wait(_LAST_RUNS_SECONDS if found.for_good else _PAUSE_SECONDS)
+        return None
 
     def _serve(self, run: LiveRun, environment: Mapping[str, str]) -> None:
         hand = Hand(run, environment)
