@@ -74,7 +74,9 @@ def _axis(name: str, scale: Scale, runs: Sequence[Mapping[str, Any]], distributi
         return Axis(name, scale, np.array(numbers))
     place_of: dict[Hashable, int] = {}
     if isinstance(distribution, Categorical):
-        ranked = sorted(distribution.value_at(index) for index in range(distribution.size))
+        known = [distribution.value_at(index) for index in range(distribution.size)]
+        known += [run[name] for run in runs if name in run]  # of an earlier version of the sweep file, perhaps
+        ranked = sorted({identity(value): value for value in known}.values())
         place_of = {identity(value): order for order, value in enumerate(ranked)}
     floor = distribution.q / 2 if isinstance(distribution, Quantized) else math.ulp(0.0)
 

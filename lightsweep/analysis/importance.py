@@ -127,8 +127,7 @@ def importance(
         )
     notes = list(scored.notes)
     if data.drawn_in:
-        runs_are = "1 run is" if data.drawn_in == 1 else f"{data.drawn_in} runs are"
-        notes.append(f"{runs_are} far from all others and count less far")
+        notes.append(f"far outside of the others, and counted as nearer: {data.drawn_in} of {len(data.y):,} runs")
     means, spreads = drops.mean(axis=1), drops.std(axis=1)
     total = float(np.clip(means, 0.0, None).sum())
     parameters = [

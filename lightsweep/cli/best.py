@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,11 +25,12 @@ class Format(str, Enum):
     yaml = "yaml"
     json = "json"
     args = "args"
+    python = "python"
 
 
 def best(
     sweep_id: SweepId,
-    format_: Annotated[Format, typer.Option("--format", help="yaml, json, or command line arguments.")] = Format.yaml,
+    format_: Annotated[Format, typer.Option("--format", help="yaml, json, arguments, or a Python dict.")] = Format.yaml,
     storage: Storage = None,
 ) -> None:
     """Print the parameters of the best run on stdout, and which run that is on stderr."""
@@ -52,6 +55,23 @@ def best(
         print(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True), end="")
     elif format_ is Format.json:
         print(json.dumps(run.config, indent=2))
+    elif format_ is Format.python:
+        print(_literal(run.config))
     else:
         arguments = build_command(None, ["lightsweep", "${args}"], run.values, run.config, json_path=Path(os.devnull))
         print(shlex.join(arguments[1:]))
+
+
+def _literal(config: Mapping[str, Any]) -> str:
+    """A dict that Python reads back as it was, one entry a line where it does not fit into one."""
+    import pprint
+
+    class Printer(pprint.PrettyPrinter):
+        def format(
+            self, value: object, context: dict[int, int], maxlevels: int, level: int, /
+        ) -> tuple[str, bool, bool]:
+            if isinstance(value, float) and math.isinf(value):  # which has no literal of its own
+                return ("1e999" if value > 0 else "-1e999"), True, False
+            return super().format(value, context, maxlevels, level)
+
+    return Printer(width=100, sort_dicts=False).pformat(config)

@@ -41,7 +41,11 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (sweep, agent, run, check, schema, ls, status, best, export, retry, importance, refine, apply):
+_COMMANDS = (
+    *(sweep, agent, run, check, schema, ls, status, best, export, retry),
+    *(importance, refine, apply, report, dashboard),
+)
+for command in _COMMANDS:
     app.command()(command)
 
 

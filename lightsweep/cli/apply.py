@@ -1,0 +1,45 @@
+"""``lightsweep apply``: run a command with the best run's parameters."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from lightsweep.cli.options import Storage, SweepId
+
+__all__ = ["apply"]
+
+
+def apply(
+    sweep_id: SweepId,
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="-- COMMAND ...", help="Macros as in a sweep file; the sweep's own by default."),
+    ] = None,
+    run: Annotated[str | None, typer.Option(metavar="RUN", help="Another run than the best one, by its id.")] = None,
+    storage: Storage = None,
+) -> None:
+    """Run a command with the parameters of the best run in place, in its arguments and in `lightsweep.init()`."""
+    from lightsweep.agents.applied import apply
+    from lightsweep.agents.lines import number
+    from lightsweep.controller import Sweep
+    from lightsweep.errors import LightsweepError, NotFoundError, closest
+
+    sweep = Sweep.load(sweep_id, storage=storage)
+    if run is None:
+        chosen = sweep.best_run
+        if chosen is None:
+            raise LightsweepError(
+                f"sweep {sweep.id}: no run has a value of a metric, so there is no best one; choose one with --run"
+            )
+    else:
+        runs = {each.id: each for each in sweep.runs}
+        if run not in runs:
+            raise NotFoundError(f"sweep {sweep.id} has no run {run!r}{closest(run, runs)}")
+        chosen = runs[run]
+    metric = sweep.config.metric
+    value = f": {metric.name} {number(chosen.best)}" if metric and chosen.best is not None else ""
+    print(f"run {chosen.id} ({chosen.state}){value}", file=sys.stderr)
+    raise typer.Exit(apply(sweep, chosen, command or ()))

@@ -1,0 +1,84 @@
+"""``lightsweep refine``: write the sweep file of the next sweep."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lightsweep.cli.options import Storage, SweepId
+
+if TYPE_CHECKING:
+    from lightsweep.controller import Sweep
+
+__all__ = ["refine"]
+
+
+def refine(
+    sweep_id: SweepId,
+    top: Annotated[
+        float, typer.Option(metavar="SHARE", help="The share of the runs that the ranges are drawn around.")
+    ] = 0.2,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it; stdout by default.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that exists.")] = False,
+    storage: Storage = None,
+) -> None:
+    """Write a sweep file that searches around the best runs of a sweep."""
+    from lightsweep.agents.lines import plain
+    from lightsweep.analysis import refine
+    from lightsweep.controller import Sweep
+    from lightsweep.errors import InputError
+
+    if output is not None and output.exists() and not force:
+        raise InputError(f"{output} exists; give another name, or --force to write over it")
+    sweep = Sweep.load(sweep_id, storage=storage)
+    made = refine(
+        sweep.runs,
+        sweep.config,
+        top,
+        sweep_id=sweep.id,
+        program=_program(sweep, output.parent if output else Path()),
+        file=output.name if output else "FILE",
+    )
+    if output is None:
+        print(made.text, end="")
+    else:
+        _write(output, made.text)
+        print(f"wrote {output}; look at it, then: lightsweep sweep --prior-run {sweep.id} {output}", file=sys.stderr)
+    for note in made.notes:
+        print(f"note: {plain(note)}", file=sys.stderr)
+
+
+def _program(sweep: Sweep, directory: Path) -> str | None:
+    """The program as it is found from a sweep file in ``directory``."""
+    program, before = sweep.config.program, sweep.directory
+    if program is None or before is None or Path(program).is_absolute():
+        return program
+    beside = Path(before) / program
+    if not beside.exists() or (directory / program).resolve() == beside.resolve():
+        return program
+    return os.path.relpath(beside, directory.resolve())
+
+
+def _write(path: Path, text: str) -> None:
+    """Write the whole file or nothing, once it was read back as a sweep file."""
+    from lightsweep.schema import SweepConfig
+
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".yaml")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        SweepConfig.load(name)
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(name).chmod(0o666 & ~mask)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
