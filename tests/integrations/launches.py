@@ -73,15 +73,27 @@ class Launch:
         directory: The run's directory.
         launcher: A key of `LAUNCHERS`.
         stop_at: The report that is answered with stop.
+        run_id: The run's id, where that matters.
+        answer: Further keys of the agent's answer to ``start``.
         asks: What the environment asks the script for.
     """
 
-    def __init__(self, directory: Path, launcher: str, *, stop_at: int | None = None, **asks: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        launcher: str,
+        *,
+        stop_at: int | None = None,
+        run_id: str = "",
+        answer: Mapping[str, Any] | None = None,
+        **asks: str,
+    ) -> None:
         self.directory = directory
-        self.run_id = f"test-{secrets.token_hex(4)}"
+        self.run_id = run_id or f"test-{secrets.token_hex(4)}"
         metric = "eval_score" if launcher.startswith("transformers") else "val_loss"
         self.metric = metric
-        self.handler = ScriptedHandler(stop_at=stop_at, metric=metric, dir=str(directory), id=self.run_id)
+        answer = {"metric": metric, "dir": str(directory), "id": self.run_id, **(answer or {})}
+        self.handler = ScriptedHandler(stop_at=stop_at, **answer)
         self.server = ChannelServer()
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("LIGHTSWEEP")},

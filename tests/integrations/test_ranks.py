@@ -155,3 +155,20 @@ def test_the_trainers_own_flag_ends_every_rank(tmp_path: Path) -> None:
         assert launch.wait() == 0, launch.text
     assert len(launch.reported) == 2
     assert launch.notes()[0] == launch.notes()[1]
+
+
+@pytest.mark.parametrize(
+    ("launcher", "values"), [("lightning-fork", [3.5, 4.5]), ("transformers-torchrun", [3.0, 4.0])]
+)
+def test_ranks_keep_one_checkpoint_and_go_on_from_it(tmp_path: Path, launcher: str, values: list[float]) -> None:
+    with Launch(tmp_path / "run", launcher, EPOCHS="3", CHECKPOINT="1") as first:
+        assert first.wait() == 0, first.text
+    link = tmp_path / "run" / "resume"
+    assert link.is_symlink()
+    kept = [path for pattern in ("resume-*", "checkpoint-*") for path in (tmp_path / "run").glob(pattern)]
+    assert kept == [link.resolve()]
+    before = {"resumed": True, "counted": 3, "iterations": 3, "checkpoint": str(link.resolve())}
+    with Launch(tmp_path / "run", launcher, run_id=first.run_id, answer=before, EPOCHS="5", RESUME="1") as second:
+        assert second.wait() == 0, second.text
+    assert second.reported == values
+    assert second.handler.finishes[-1]["state"] == "finished"
