@@ -169,8 +169,6 @@ class Agent:
             self._begun -= 1
 
     def _claim(self) -> LiveRun | None:
-        # Asked before the storage is: what this agent has in hand itself may yet have to be started again.
-        busy = bool(self.hands())
         try:
             found = self._dealer.next_run()
         except StorageUnavailableError as error:
@@ -184,10 +182,10 @@ class Agent:
             self.display.note("the storage is back")
         if isinstance(found, LiveRun):
             return found
-        if found.for_good and not (found.exhausted and busy):
+        if found.for_good:
             self.leave(found.reason)
         else:
-            self._leaving.wait(_LAST_RUNS_SECONDS if found.for_good else _PAUSE_SECONDS)
+            self._leaving.wait(_LAST_RUNS_SECONDS if found.exhausted else _PAUSE_SECONDS)
         return None
 
     def _serve(self, run: LiveRun, environment: Mapping[str, str]) -> None:

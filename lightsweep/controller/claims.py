@@ -32,7 +32,8 @@ class NothingToDo:
 
     Attributes:
         state: Where the sweep stands.
-        for_good: Whether to leave (True) or to ask again later (False: the sweep is paused).
+        for_good: Whether to leave (True) or to ask again later (False: the sweep is paused, or a run that this agent
+            has in hand may yet have to be started again).
         reason: Why, for people.
         exhausted: Whether every run was handed out and some are not over yet.
     """
@@ -97,9 +98,8 @@ class Dealer:
     def _fresh(self, state: SweepState, points: Points) -> LiveRun | NothingToDo | None:
         sweep = self._sweep
         limit, why = sweep.plan.limit()
-        exhausted = NothingToDo(state, True, f"{why}: every run was handed out; some are still running", exhausted=True)
         if limit is not None and sweep.book.next_ticket >= limit:
-            return exhausted
+            return self._exhausted(state, f"{why}: every run was handed out; some are still running")
         attributes = {ATTEMPT: {"kind": "fresh", "agent": self._agent}}
         trial_id = self._create(create_trial(state=TrialState.RUNNING, user_attrs=attributes))
         entry = self._entry_of(trial_id)
@@ -109,13 +109,17 @@ class Dealer:
         if limit is not None and entry.ticket >= limit:
             # Drawn in a race for the last tickets. Should the limit be raised, the run waits there to be started.
             self._end(trial_id, {"state": "lost", "reason": "beyond the limit of the sweep"})
-            return exhausted
+            return self._exhausted(state, f"{why}: every run was handed out; some are still running")
         values = self._give(entry, points)
         return self._live(entry, values) if values is not None else self._without_point(trial_id, state)
 
     def _without_point(self, trial_id: int, state: SweepState) -> NothingToDo:
         self._end(trial_id, {"state": "failed", "reason": "every point of the space was taken"})
-        return NothingToDo(state, True, "every point of the space was taken", exhausted=True)
+        return self._exhausted(state, "every point of the space was taken")
+
+    def _exhausted(self, state: SweepState, reason: str) -> NothingToDo:
+        mine = any(entry.record.trial_id in self._handed for entry in self._sweep.running())
+        return NothingToDo(state, not mine, reason, exhausted=True)
 
     # --- runs that were lost
 

@@ -249,6 +249,11 @@ class Sweep:
             found = [entry for entry in self._unsettled.values() if not entry.running]
         return sorted(found, key=lambda entry: (len(entry.id), entry.id))
 
+    def running(self) -> list[RunEntry]:
+        """The runs that, at the last look, agents had in hand."""
+        with self.lock:
+            return [entry for entry in self._unsettled.values() if entry.running]
+
     @property
     def runs(self) -> list[SweepRun]:
         """Every run, by id."""

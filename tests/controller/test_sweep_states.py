@@ -81,7 +81,7 @@ def test_a_sweep_is_not_finished_while_runs_are_going_on(storage: Storage) -> No
         run = claim(dealer)
         found = dealer.next_run()
         assert isinstance(found, NothingToDo)
-        assert (found.exhausted, found.for_good) == (True, True)
+        assert (found.exhausted, found.for_good) == (True, False)  # the run in hand may come back
         assert made.state.name == "running"
         reporter.finish(run, Outcome("lost", "preempted"))
         assert made.state.name == "running"
