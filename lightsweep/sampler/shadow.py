@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from lightsweep.sampler.impute import counted_objectives, is_pending
@@ -16,9 +16,12 @@ from lightsweep.sampler.observation import Observation
 
 if TYPE_CHECKING:
     from lightsweep.schema import Metric
-    from lightsweep.space import Parameter, Space, Value
+    from lightsweep.space import Distribution, Parameter, Space, Value
 
 __all__ = ["Axes", "Shadow", "ShadowStorage", "frozen_trial"]
+
+# With more values than this the bins are too narrow to matter.
+_MOST_RANKS = 256
 
 # No sampler reads the times of a trial, so all of them share one.
 MOMENT = datetime(2000, 1, 1, tzinfo=timezone.utc)
@@ -46,10 +49,12 @@ class ShadowStorage(optuna.storages.InMemoryStorage):
 class Axes:
     """How points of a space stand in the shadow study: one parameter of a trial for each searched parameter.
 
+    A number in [0, 1], or the rank among few ordered values of equal probability, or the index of a category.
+
     Args:
         space: The space of the sweep.
         unordered: Show unordered categorical parameters as categories. ``False``, for samplers that know numbers
-            only, shows them as numbers in [0, 1] as all other parameters are.
+            only, shows them as numbers in [0, 1].
     """
 
     def __init__(self, space: Space, *, unordered: bool = True) -> None:
@@ -59,6 +64,8 @@ class Axes:
             size = parameter.distribution.size
             if unordered and size is not None and not parameter.distribution.ordered:
                 self.distributions[parameter.name] = CategoricalDistribution(range(size))
+            elif size is not None and _is_even(parameter.distribution, size):
+                self.distributions[parameter.name] = IntDistribution(0, size - 1)
             else:
                 self.distributions[parameter.name] = FloatDistribution(0.0, 1.0)
 
@@ -71,21 +78,37 @@ class Axes:
 
     def _coordinate(self, parameter: Parameter, values: Mapping[str, Value]) -> float:
         value = values[parameter.name]
-        if isinstance(self.distributions[parameter.name], CategoricalDistribution):
+        shown = self.distributions[parameter.name]
+        if isinstance(shown, CategoricalDistribution):
             return parameter.distribution.index_of(value)
-        return parameter.distribution.inverse(value)
+        unit = parameter.distribution.inverse(value)
+        return int(unit * (shown.high + 1)) if isinstance(shown, IntDistribution) else unit
 
     def values(self, params: Mapping[str, Any]) -> dict[str, Value]:
         """The point for a trial's parameters, constants included."""
         chosen: dict[str, Value] = {}
         unit: list[float] = []
         for parameter in self._space.searched:
-            if isinstance(self.distributions[parameter.name], CategoricalDistribution):
+            shown = self.distributions[parameter.name]
+            if isinstance(shown, CategoricalDistribution):
                 chosen[parameter.name] = parameter.distribution.value_at(int(params[parameter.name]))
                 unit.append(0.5)
+            elif isinstance(shown, IntDistribution):
+                unit.append((int(params[parameter.name]) + 0.5) / (shown.high + 1))
             else:
                 unit.append(float(params[parameter.name]))
         return {**self._space.at(unit), **chosen}
+
+
+def _is_even(distribution: Distribution, size: int) -> bool:
+    """Whether an ordered parameter is few values of equal probability: their ranks are then a whole-number axis.
+
+    A sampler that knows that it is one does not search inside of the bins, where nothing changes.
+    """
+    if size > _MOST_RANKS or not distribution.ordered:
+        return False
+    weights = distribution.weights()
+    return weights is not None and max(weights) - min(weights) < 1e-9
 
 
 class Shadow:

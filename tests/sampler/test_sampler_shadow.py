@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import optuna
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 from sampler_helpers import MIXED, QUADRATIC, run, sweep
 
@@ -17,25 +17,31 @@ def test_numbers_are_axes_and_names_are_categories() -> None:
     axes = Axes(sweep(MIXED).space)
     assert axes.distributions == {
         "dropout": FloatDistribution(0, 1),
-        "layers": FloatDistribution(0, 1),
+        "layers": IntDistribution(0, 3),
         "lr": FloatDistribution(0, 1),
         "optimizer": CategoricalDistribution([0, 1, 2]),
-        "width": FloatDistribution(0, 1),
+        "width": IntDistribution(0, 2),
     }
     values = {"dropout": 0.125, "epochs": 27, "layers": 3, "lr": 1e-3, "optimizer": "lion", "width": 32}
     params = axes.params(values)
     assert params is not None
-    assert params["width"] == 0.5
-    assert params["layers"] == 0.625
+    assert params["width"] == 1
+    assert params["layers"] == 2
     assert params["optimizer"] == 2
     back = axes.values(params)
     assert abs(back.pop("lr") - 1e-3) < 1e-12
     assert back == {name: value for name, value in values.items() if name != "lr"}
 
 
+def test_values_of_unequal_probability_keep_their_place_in_the_unit_interval() -> None:
+    parameters = {"x": {"distribution": "q_log_uniform_values", "min": 1, "max": 64, "q": 8}}
+    axes = Axes(sweep(parameters).space)
+    assert axes.distributions == {"x": FloatDistribution(0, 1)}
+
+
 def test_samplers_that_know_numbers_only_see_numbers_only() -> None:
     axes = Axes(sweep(MIXED).space, unordered=False)
-    assert all(isinstance(one, FloatDistribution) for one in axes.distributions.values())
+    assert not any(isinstance(one, CategoricalDistribution) for one in axes.distributions.values())
     params = axes.params({"dropout": 0.125, "layers": 3, "lr": 1e-3, "optimizer": "lion", "width": 32})
     assert params is not None
     assert axes.values(params)["optimizer"] == "lion"
