@@ -17,6 +17,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from lightsweep.errors import NotFoundError, StorageError
+from lightsweep.storage.network import warn_of_network
 from lightsweep.storage.url import mask, parse
 
 __all__ = ["READ", "Storage", "open_storage", "quiet"]
@@ -87,6 +88,7 @@ def open_storage(url: str, *, create: bool = True) -> Storage:
                 f"there is no storage {path} here, so no sweep either; create one by `lightsweep sweep CONFIG.yaml`, "
                 "or name another storage with --storage or LIGHTSWEEP_STORAGE"
             )
+        warn_of_network(path.absolute())
         options = {"creator": lambda: _connect_sqlite(path)}
     else:
         options = {"pool_pre_ping": True}
