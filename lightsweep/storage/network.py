@@ -41,8 +41,8 @@ def warn_of_network(path: Path) -> None:
     kind = network_file_system(path)
     if kind is not None:
         _logger.warning(
-            "%s lies on a network file system (%s), where SQLite's locks do not work reliably: keep it on a local disk, "
-            "and for several machines use PostgreSQL: --storage postgresql://user@host/database",
+            "%s lies on a network file system (%s), where SQLite's locks do not work reliably: "
+            "keep it on a local disk, and for several machines use PostgreSQL: --storage postgresql://user@host/database",
             path,
             kind,
         )
