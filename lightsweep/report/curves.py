@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from lightsweep.hyperband import threshold
-from lightsweep.report.digest import Digest, spread
 from lightsweep.report.scale import metric_axis
 from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, nothing
+from lightsweep.report.view import Digest, spread
 
 __all__ = ["curves_figure", "thinned"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from lightsweep.report.digest import Digest
 from lightsweep.report.scale import metric_axis
 from lightsweep.report.text import label
 from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, nothing
+from lightsweep.report.view import Digest
 
 __all__ = ["history_figure"]
 

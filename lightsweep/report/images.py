@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from lightsweep.errors import InputError, LightsweepError
-from lightsweep.report.figures import Named
+from lightsweep.report.gallery import Named
 
 __all__ = ["write_images"]
 

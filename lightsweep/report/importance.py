@@ -9,9 +9,9 @@ from plotly.subplots import make_subplots
 
 from lightsweep.analysis import Importance, importance
 from lightsweep.errors import UsageError
-from lightsweep.report.digest import Digest
 from lightsweep.report.text import label
 from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, nothing
+from lightsweep.report.view import Digest
 
 __all__ = ["importance_figure", "weigh"]
 

@@ -7,16 +7,17 @@ import math
 import plotly.graph_objects as go
 
 from lightsweep.report.axes import Axis, make_axis
-from lightsweep.report.digest import Digest
 from lightsweep.report.scale import quantile
-from lightsweep.report.text import label, number
+from lightsweep.report.text import label
 from lightsweep.report.theme import GOOD_TO_BAD, finish, nothing
+from lightsweep.report.view import Digest
 
 __all__ = ["parallel_figure"]
 
 # Of the scale's length, how far below an axis the runs stand that lack its parameter.
 _BELOW = 0.1
 _ABSENT = "–"
+_FINE = 100
 
 
 def parallel_figure(view: Digest) -> go.Figure:
@@ -38,7 +39,14 @@ def parallel_figure(view: Digest) -> go.Figure:
         line = _colours(view, values)
     figure = go.Figure(go.Parcoords(line=line, dimensions=dimensions, meta={"runs": shown}))
     longest = max(len(text) for axis in view.axes[:1] for _, text in axis.ticks)
-    figure.update_layout(margin={"l": max(48, 16 + 6 * longest), "r": 64, "t": 56, "b": 24})
+    figure.update_layout(
+        margin={
+            "l": max(48, 16 + 6 * longest),
+            "r": max(48, 12 + 4 * min(22, len(view.metric or ""))),
+            "t": 56,
+            "b": 24,
+        }
+    )
     missing = len(view.runs) - len(shown)
     what = "1 run" if missing == 1 else f"{missing:,} runs"
     return finish(figure, 400, f"{what} without a finite value of the metric left out." if missing else "")
@@ -51,27 +59,40 @@ def _dimension(axis: Axis, view: Digest, shown: list[int]) -> dict[str, object]:
         axis.position(run.values[axis.name]) if axis.name in run.values else None
         for run in (view.runs[index] for index in shown)
     ]
-    ticks = list(axis.ticks)
-    low = axis.low
-    if None in places:
-        ticks.insert(0, (absent, _ABSENT))
-        low = absent
+    some_absent = None in places
     return {
         "label": label(axis.name, 22),
         "values": [absent if place is None else _short(place) for place in places],
-        "range": [low - 0.01 * width, axis.high + 0.01 * width],
-        "tickvals": [place for place, _ in ticks],
-        "ticktext": [text for _, text in ticks],
+        "range": [(absent if some_absent else axis.low) - 0.01 * width, axis.high + 0.01 * width],
+        **_ticks(axis, [(absent, _ABSENT)] if some_absent else []),
     }
+
+
+def _ticks(axis: Axis, more: list[tuple[float, str]]) -> dict[str, object]:
+    """Ticks of an axis and some below it.
+
+    plotly lets brushes snap to ticks that it is given. So a linear axis gets none, unless it needs some below it, and
+    every axis but an ordinal one has many, of which few bear a text.
+    """
+    if axis.kind == "linear" and not more:
+        return {}
+    named = [*more, *axis.ticks]
+    if axis.kind != "ordinal":
+        known = {place for place, _ in named}
+        fine = [axis.low + part * (axis.high - axis.low) / _FINE for part in range(_FINE + 1)]
+        if axis.kind == "log":
+            decades = range(math.floor(axis.low), math.ceil(axis.high) + 1)
+            fine = [decade + math.log10(step / 2) for decade in decades for step in range(2, 20)]
+        named += [(place, "") for place in fine if axis.low <= place <= axis.high and place not in known]
+    named.sort()
+    return {"tickvals": [place for place, _ in named], "ticktext": [text for _, text in named]}
 
 
 def _metric_dimension(view: Digest, values: list[float]) -> dict[str, object]:
     axis = make_axis("", values)
     places = [axis.position(value) for value in values]
     if axis.kind == "ordinal":  # few distinct values: an axis of numbers all the same
-        axis = Axis(
-            "", "linear", min(values), max(values), tuple((value, number(value)) for value in sorted({*values}))
-        )
+        axis = Axis("", "linear", min(values), max(values), ())
         places = list(values)
     low, high = axis.low, axis.high
     if not low < high:
@@ -81,8 +102,7 @@ def _metric_dimension(view: Digest, values: list[float]) -> dict[str, object]:
         "label": f"<b>{label(view.metric or '', 22)}</b>",
         "values": [_short(place) for place in places if place is not None],
         "range": [low - margin, high + margin],
-        "tickvals": [place for place, _ in axis.ticks],
-        "ticktext": [text for _, text in axis.ticks],
+        **_ticks(axis, []),
     }
 
 

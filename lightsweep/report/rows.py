@@ -7,8 +7,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from lightsweep.controller import SweepRun
-from lightsweep.report.digest import Digest
 from lightsweep.report.text import shorten, shown
+from lightsweep.report.view import Digest
 
 __all__ = ["columns", "rows"]
 

@@ -49,4 +49,9 @@ def metric_axis(values: Sequence[float], sign: int, title: str) -> tuple[dict[st
         return axis, ""
     margin = 0.04 * (last - first)
     axis["range"] = [first - margin, last + margin]
-    return axis, f"The scale leaves out {left_out:,} far-off values; a double click shows them."
+    what = (
+        "1 far-off value; a double click shows it"
+        if left_out == 1
+        else f"{left_out:,} far-off values; a double click shows them"
+    )
+    return axis, f"The scale leaves out {what}."

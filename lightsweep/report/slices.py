@@ -5,10 +5,10 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from lightsweep.report.axes import Axis
-from lightsweep.report.digest import Digest, spread
 from lightsweep.report.scale import metric_axis
 from lightsweep.report.text import label
 from lightsweep.report.theme import STATES, finish, nothing
+from lightsweep.report.view import Digest, spread
 
 __all__ = ["slice_figure", "slice_figures"]
 
@@ -59,7 +59,7 @@ def slice_figure(view: Digest, axis: Axis) -> go.Figure:
             "title": {"text": label(axis.name, 36)},
             "range": [axis.low - margin, axis.high + margin],
             "tickvals": [place for place, _ in axis.ticks],
-            "ticktext": [label(text, 18) for _, text in axis.ticks],
+            "ticktext": [label(text, 12) for _, text in axis.ticks],
             "zeroline": False,
         },
         showlegend=False,

@@ -56,6 +56,7 @@ def _template(paper: str, ink: str, soft: str, grid: str, unselected: str) -> go
                 {
                     "labelfont": {"size": 12, "color": ink},
                     "tickfont": {"size": 11, "color": ink},
+                    "rangefont": {"size": 11, "color": "rgba(0,0,0,0)"},  # the ends, beside the ticks
                     "unselected": {"line": {"color": unselected, "opacity": 0.15}},
                 }
             ]

@@ -7,9 +7,9 @@ from datetime import datetime
 
 import plotly.graph_objects as go
 
-from lightsweep.report.digest import Digest
 from lightsweep.report.text import label
 from lightsweep.report.theme import STATES, finish, nothing
+from lightsweep.report.view import Digest
 
 __all__ = ["lanes", "timeline_figure"]
 
@@ -51,7 +51,7 @@ def timeline_figure(view: Digest, now: datetime) -> go.Figure:
         )
     figure.update_layout(
         barmode="overlay",
-        xaxis={"type": "date", "title": {"text": "UTC"}},
+        xaxis={"type": "date", "title": {"text": "UTC"}, "nticks": 5, "tickangle": 0},
         yaxis={"type": "category", "categoryarray": [_lane(lane) for lane in reversed(names)]},
         hovermode="closest",
     )

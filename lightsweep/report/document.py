@@ -21,11 +21,11 @@ import yaml
 from plotly.offline import get_plotlyjs
 
 from lightsweep.controller import Savings, SweepState, savings
-from lightsweep.report.digest import Digest
-from lightsweep.report.figures import figures
+from lightsweep.report.gallery import figures
 from lightsweep.report.rows import columns, rows
 from lightsweep.report.text import number, shorten
 from lightsweep.report.theme import DARK, LIGHT, STATES
+from lightsweep.report.view import Digest
 
 __all__ = ["page", "page_data"]
 
