@@ -378,6 +378,7 @@ def test_a_lost_agent_ends_the_fit(serve: Any) -> None:
 def test_without_an_agent_it_trains_and_says_so_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    lightsweep.finish()  # a plain run that another test has left open
     monkeypatch.chdir(tmp_path)
     current._say_inactive.cache_clear()
     for _ in range(2):
