@@ -12,7 +12,7 @@ import time
 from benchmarks.machine import described, workplace
 from benchmarks.scale import FULL, SMALL
 
-NAMES = ("startup", "proposals", "reports", "turnaround", "footprint", "quality")
+NAMES = ("startup", "proposals", "reports", "turnaround", "footprint", "quality", "refine")
 """Modules of this package with a function ``tables(scale, directory)`` that yields tables, in the order they run."""
 
 

@@ -117,7 +117,10 @@ def _lower(old: Bounds, wanted: float) -> float:
         if old.step is not None:
             return max(wanted, old.step if old.low > 0 else 0.0)
         wanted = max(wanted, old.low / 2)
-    return _down(wanted, _quantum(old, wanted)) if old.step is None else wanted
+    if old.step is not None:
+        return wanted
+    found = _down(wanted, _quantum(old, wanted))
+    return found if found > 0 or old.low <= 0 else _down(wanted, _digits(wanted))
 
 
 def _higher(old: Bounds, wanted: float) -> float:
@@ -140,16 +143,25 @@ def _rounded(old: Bounds, low: float, high: float) -> tuple[float, float]:
 
 def _quantum(old: Bounds, value: float) -> Decimal:
     """The unit of the third digit: of the value on a logarithmic axis, of the range on a linear one."""
-    size = abs(value) if old.log else old.high - old.low
+    return _digits(value if old.log else old.high - old.low)
+
+
+def _digits(size: float) -> Decimal:
+    size = abs(size)
     return Decimal(1).scaleb(math.floor(math.log10(size)) - 2) if 0 < size < math.inf else Decimal(1)
 
 
 def _down(value: float, quantum: Decimal) -> float:
-    return float((Decimal(repr(value)) / quantum).to_integral_value(ROUND_FLOOR) * quantum)
+    return float((_decimal(value) / quantum).to_integral_value(ROUND_FLOOR) * quantum)
 
 
 def _up(value: float, quantum: Decimal) -> float:
-    return float((Decimal(repr(value)) / quantum).to_integral_value(ROUND_CEILING) * quantum)
+    return float((_decimal(value) / quantum).to_integral_value(ROUND_CEILING) * quantum)
+
+
+def _decimal(value: float) -> Decimal:
+    """Without the last digits, which rounding has left there: 100000.00000000001 is 100000."""
+    return Decimal(f"{value:.13g}")
 
 
 def _typed(old: Bounds, low: float, high: float) -> tuple[float, float]:

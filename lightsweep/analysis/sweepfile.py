@@ -12,6 +12,7 @@ from lightsweep.analysis.words import one_line
 __all__ = ["commented"]
 
 _STEP = "  "
+_LINE_ENDS = frozenset("\x85\u2028\u2029")
 
 
 def commented(raw: Mapping[str, Any], heading: Iterable[str], comments: Mapping[tuple[str, ...], str]) -> str:
@@ -59,10 +60,14 @@ def _opened(name: str, indent: str) -> list[str]:
 
 def _dumped(value: Mapping[str, Any], indent: str) -> list[str]:
     # No line is folded, so that each can be indented.
-    text = yaml.safe_dump(
-        dict(value), sort_keys=False, allow_unicode=True, width=2**31, default_flow_style=False, indent=2
-    )
-    return [indent + line if line else line for line in text.splitlines()]
+    def text(allow_unicode: bool) -> str:
+        return yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=allow_unicode, width=2**31)
+
+    # Unicode's other line ends do not come back as they were unless they are escaped.
+    written = text(True)
+    if not _LINE_ENDS.isdisjoint(written):
+        written = text(False)
+    return [indent + line if line else line for line in written.removesuffix("\n").split("\n")]
 
 
 def _comment(text: str) -> str:

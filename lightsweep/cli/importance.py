@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["importance"]
 
 _WIDTH = 80
-_NAME = 26
-_BAR = 16
+_NAME = 24
+_BAR = 13
 
 
 def importance(
