@@ -45,10 +45,12 @@ function passing(trace) {
   if (!brushes.length) return null;
   const found = new Set();
   trace.meta.runs.forEach((run, place) => {
-    const inside = ({ values, constraintrange }) =>
-      (Array.isArray(constraintrange[0]) ? constraintrange : [constraintrange]).some(
-        ([low, high]) => low <= values[place] && values[place] <= high,
+    const inside = ({ values, constraintrange, range }) => {
+      const slack = 1e-6 * (range[1] - range[0]); // the ends of a brush are rounded
+      return (Array.isArray(constraintrange[0]) ? constraintrange : [constraintrange]).some(
+        ([low, high]) => low - slack <= values[place] && values[place] <= high + slack,
       );
+    };
     if (brushes.every(inside)) found.add(run);
   });
   return found;
