@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from lightsweep.analysis.axes import Axis
 
@@ -35,6 +34,8 @@ def linear(axis: Axis, target: NDArray[np.float64]) -> float | None:
 
 def rank(axis: Axis, target: NDArray[np.float64]) -> float | None:
     """The same with ranks in place of numbers, those of equal numbers averaged: Spearman's rho."""
+    from scipy.stats import rankdata  # takes half a second, which who only loads a sweep need not wait
+
     present = ~np.isnan(axis.values)
     x, y = axis.values[present], rankdata(target[present])
     return linear(Axis(axis.name, axis.scale, x if axis.scale == "category" else rankdata(x)), y)

@@ -65,10 +65,10 @@ def matrix(axes: Sequence[Axis], values: Sequence[float]) -> Matrix:
     return Matrix(x, y, tuple(i for i, axis in enumerate(axes) if axis.scale == "category"), drawn_in)
 
 
-def model(categories: Sequence[int]) -> Any:
+def model(categories: Sequence[int], rows: int) -> Any:
     """A scikit-learn pipeline that has not learned yet: indicators for the categories, then a forest of 100 trees.
 
-    Always the same for the same matrix; it uses one processor.
+    Always the same for the same matrix; it uses one processor. Each tree learns from 1,000 runs at most.
 
     Raises:
         UsageError: scikit-learn is not installed.
@@ -78,7 +78,11 @@ def model(categories: Sequence[int]) -> Any:
         [("categories", encoder, list(categories))], remainder="passthrough"
     )
     forest = required("sklearn.ensemble").RandomForestRegressor(
-        n_estimators=_TREES, oob_score=True, random_state=_SEED, n_jobs=1
+        n_estimators=_TREES,
+        oob_score=True,
+        random_state=_SEED,
+        n_jobs=1,
+        max_samples=None if rows <= _MOST_ROWS else _MOST_ROWS,
     )
     return required("sklearn.pipeline").Pipeline([("columns", columns), ("forest", forest)])
 
@@ -99,8 +103,8 @@ def permuted(data: Matrix) -> tuple[NDArray[np.float64], float]:
     Raises:
         UsageError: scikit-learn is not installed.
     """
-    fitted = model(data.categories).fit(data.x, data.y)
     rows = len(data.y)
+    fitted = model(data.categories, rows).fit(data.x, data.y)
     result = required("sklearn.inspection").permutation_importance(
         fitted,
         data.x,

@@ -52,7 +52,7 @@ def test_the_numbers_are_those_of_scikit_learn() -> None:
     found = importance(runs, config(KNOWN))
     data = matrix(axes([run.values for run in runs], config(KNOWN)), [run.best or 0.0 for run in runs])
     assert data.x.shape == (60, 5)  # one column for each parameter, so a category is permuted as a whole
-    fitted = model(data.categories).fit(data.x, data.y)
+    fitted = model(data.categories, 60).fit(data.x, data.y)
     theirs = permutation_importance(fitted, data.x, data.y, n_repeats=REPEATS, random_state=0)
     names = [parameter.name for parameter in config(KNOWN).space.searched]
     for place, name in enumerate(names):
