@@ -37,13 +37,15 @@ def importance_figure(found: Importance | str) -> go.Figure:
     if not ordered:
         return nothing(sentence or "There are too few runs to say what mattered.")
     names = [label(one.name, 26) for one in ordered]
+    places = list(range(len(names)))
     figure = make_subplots(
         rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.06, subplot_titles=("importance", "correlation")
     )
     figure.add_trace(
         go.Bar(
             orientation="h",
-            y=names,
+            y=places,
+            customdata=names,
             x=[_finite(one.importance) for one in ordered],
             error_x={
                 "type": "data",
@@ -53,7 +55,7 @@ def importance_figure(found: Importance | str) -> go.Figure:
                 "width": 3,
             },
             marker={"color": ACCENT},
-            hovertemplate="%{y}: %{x:.3f}<extra></extra>",
+            hovertemplate="%{customdata}: %{x:.3f}<extra></extra>",
             showlegend=False,
         ),
         row=1,
@@ -63,10 +65,11 @@ def importance_figure(found: Importance | str) -> go.Figure:
         go.Bar(
             name="linear",
             orientation="h",
-            y=names,
+            y=places,
+            customdata=names,
             x=[_finite(one.correlation) for one in ordered],
             marker={"color": STATES["finished"]},
-            hovertemplate="%{y}: linear %{x:.2f}<extra></extra>",
+            hovertemplate="%{customdata}: linear %{x:.2f}<extra></extra>",
         ),
         row=1,
         col=2,
@@ -75,10 +78,11 @@ def importance_figure(found: Importance | str) -> go.Figure:
         go.Scatter(
             name="rank",
             mode="markers",
-            y=names,
+            y=places,
+            customdata=names,
             x=[_finite(one.rank_correlation) for one in ordered],
             marker={"color": STATES["pruned"], "symbol": "diamond", "size": 8},
-            hovertemplate="%{y}: rank %{x:.2f}<extra></extra>",
+            hovertemplate="%{customdata}: rank %{x:.2f}<extra></extra>",
         ),
         row=1,
         col=2,
@@ -86,7 +90,10 @@ def importance_figure(found: Importance | str) -> go.Figure:
     figure.update_annotations(font={"size": 12})
     figure.update_xaxes(rangemode="tozero", row=1, col=1)
     figure.update_xaxes(range=[-1.05, 1.05], tickvals=[-1, 0, 1], row=1, col=2)
-    figure.update_yaxes(type="category")
+    # By number, since names that were cut short may be alike.
+    figure.update_yaxes(
+        tickvals=places, ticktext=names, range=[-0.6, len(places) - 0.4], showgrid=False, zeroline=False
+    )
     figure.update_layout(
         margin={"t": 30, "b": 52},
         legend={"x": 1, "xanchor": "right", "y": 0, "yanchor": "bottom", "yref": "container"},

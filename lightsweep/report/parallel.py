@@ -18,6 +18,7 @@ __all__ = ["parallel_figure"]
 _BELOW = 0.1
 _ABSENT = "–"
 _FINE = 100
+_UNSEEN = "\u200b\u200c"
 
 
 def parallel_figure(view: Digest) -> go.Figure:
@@ -85,7 +86,18 @@ def _ticks(axis: Axis, more: list[tuple[float, str]]) -> dict[str, object]:
             fine = [decade + math.log10(step / 2) for decade in decades for step in range(2, 20)]
         named += [(place, "") for place in fine if axis.low <= place <= axis.high and place not in known]
     named.sort()
-    return {"tickvals": [place for place, _ in named], "ticktext": [text for _, text in named]}
+    return {"tickvals": [place for place, _ in named], "ticktext": _distinct([text for _, text in named])}
+
+
+def _distinct(texts: list[str]) -> list[str]:
+    """The same to look at, but each another: plotly puts ticks of equal text at one place."""
+    seen: set[str] = set()
+    found = []
+    for place, text in enumerate(texts):
+        mark = "".join(_UNSEEN[int(bit)] for bit in f"{place:b}")  # characters without width
+        found.append(text if text and text not in seen else text + mark)
+        seen.add(text)
+    return found
 
 
 def _metric_dimension(view: Digest, values: list[float]) -> dict[str, object]:

@@ -10,9 +10,12 @@ __all__ = ["label", "number", "shorten", "shown"]
 
 
 def shorten(text: str, width: int) -> str:
-    """One line without control characters, of at most ``width`` characters."""
+    """One line without control characters, of at most ``width``: the beginning and the end of a longer one."""
     line = "".join(character if character.isprintable() else " " for character in text)
-    return line if len(line) <= width else line[: width - 1] + "…"
+    if len(line) <= width:
+        return line
+    end = (width - 1) // 3
+    return f"{line[: width - 1 - end]}…{line[len(line) - end :]}"
 
 
 def label(text: str, width: int = 40) -> str:

@@ -27,6 +27,7 @@ def timeline_figure(view: Digest, now: datetime) -> go.Figure:
     if not placed:
         return nothing("No run has started yet.")
     names = sorted(placed)[:_MOST_LANES]
+    height = {lane: len(names) - 1 - place for place, lane in enumerate(names)}
     figure = go.Figure()
     for state, colour in STATES.items():
         bars = [(index, lane) for lane in names for index in placed[lane] if view.runs[index].state == state]
@@ -41,7 +42,7 @@ def timeline_figure(view: Digest, now: datetime) -> go.Figure:
                 orientation="h",
                 base=[start.isoformat(timespec="milliseconds").removesuffix("+00:00") for start in starts],
                 x=[max(0, round(1000 * length)) for length in lengths],
-                y=[_lane(lane) for _, lane in bars],
+                y=[height[lane] for _, lane in bars],
                 customdata=[[run.id, _duration(length)] for run, length in zip(runs, lengths, strict=True)],
                 hovertemplate="run %{customdata[0]}: %{customdata[1]}",
                 marker={"color": colour, "line": {"width": 0}},
@@ -52,7 +53,13 @@ def timeline_figure(view: Digest, now: datetime) -> go.Figure:
     figure.update_layout(
         barmode="overlay",
         xaxis={"type": "date", "title": {"text": "UTC"}, "nticks": 5, "tickangle": 0},
-        yaxis={"type": "category", "categoryarray": [_lane(lane) for lane in reversed(names)]},
+        yaxis={
+            "tickvals": list(height.values()),
+            "ticktext": [_lane(lane) for lane in names],
+            "range": [-0.6, len(names) - 0.4],
+            "showgrid": False,
+            "zeroline": False,
+        },
         hovermode="closest",
     )
     left_out = len(placed) - len(names)

@@ -108,4 +108,4 @@ def test_labels_hold_nothing_that_plotly_reads() -> None:
     assert label("a&b") == "a&#38;b"
     assert shorten("a\nb\x1b[31m", 20) == "a b [31m"
     assert shown([1, "ä"]) == '[1, "ä"]'
-    assert shown("x" * 100, 10) == "x" * 9 + "…"
+    assert shown("x" * 100, 10) == "xxxxxx…xxx"

@@ -132,6 +132,17 @@ def test_a_run_without_a_parameter_passes_below_its_axis() -> None:
     assert axis["values"][1] > axis["values"][0]
 
 
+def test_ticks_of_one_axis_differ_even_where_they_look_alike() -> None:
+    config = sweep_config(
+        {"x": {"values": ["a" * 20 + "1" + "b" * 20, "a" * 20 + "2" + "b" * 20]}, "lr": PARAMETERS["learning_rate"]}
+    )
+    (trace,) = parallel_figure(digest(config, many_runs(config, 20))).data
+    for dimension in trace.dimensions[:2]:
+        assert len(set(dimension.ticktext)) == len(dimension.tickvals) == len(dimension.ticktext)
+    assert {text.rstrip("\u200b\u200c") for text in trace.dimensions[1].ticktext} == {"a" * 12 + "…" + "b" * 5}
+    assert [text for text in trace.dimensions[0].ticktext if text.isprintable()] == ["0.0001", "0.001", "0.01"]
+
+
 def test_runs_without_a_value_are_left_out_of_the_lines_and_counted() -> None:
     config = sweep_config()
     runs = many_runs(config, 10)
@@ -201,8 +212,11 @@ def test_runs_of_one_agent_at_once_have_lanes_of_their_own() -> None:
     runs = [run(0, "a", 0, 10), run(1, "a", 5, 15), run(2, "a", 10, None), run(3, "b", 0, 1)]
     view = digest(config, runs)
     assert lanes(view, NOW) == {("a", 0): [0, 2], ("a", 1): [1], ("b", 0): [3]}
-    (bars,) = timeline_figure(view, NOW).data
-    assert list(bars.y) == ["a", "a", "a · 2", "b"]
+    figure = timeline_figure(view, NOW)
+    (bars,) = figure.data
+    assert list(bars.y) == [2, 2, 1, 0]
+    assert figure.layout.yaxis.ticktext == ("a", "a · 2", "b")
+    assert figure.layout.yaxis.tickvals == (2, 1, 0)
     assert bars.base[1] == "2026-03-02T09:10:00.000"
     assert bars.x[1] == (NOW - START - timedelta(minutes=10)).total_seconds() * 1000
 
@@ -212,7 +226,7 @@ def test_importance_has_bars_with_their_spread_and_both_correlations() -> None:
     view = digest(config, many_runs(config, 60))
     figure = importance_figure(weigh(view))
     importance, linear, rank = figure.data
-    assert importance.y[-1] == "learning_rate"
+    assert figure.layout.yaxis.ticktext[importance.y[-1]] == "learning_rate"
     assert importance.x[-1] == max(importance.x)
     assert len(importance.error_x.array) == len(PARAMETERS) + 1
     assert linear.name == "linear"

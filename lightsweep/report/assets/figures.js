@@ -29,12 +29,13 @@ function draw(element, figure) {
   drawn.set(element, figure);
   Plotly.newPlot(element, figure.data.map(narrowed), layoutOf(figure), CONFIG);
   if (figure.name === "parallel") element.on("plotly_restyle", () => brushed(element));
-  element.on("plotly_click", (event) => find(event.points[0].customdata));
+  element.on("plotly_click", (event) => find(event.points[0]));
 }
 
-function find(run) {
-  const id = Array.isArray(run) ? run[0] : run;
-  if (typeof id !== "string") return;
+// A click on a run's point finds it in the table.
+function find(point) {
+  if (!point || !point.data.meta || !point.customdata) return;
+  const id = Array.isArray(point.customdata) ? point.customdata[0] : point.customdata;
   document.querySelector("#filter").value = id;
   table.filter(id);
 }
