@@ -59,7 +59,7 @@ class SweepCallback(TrainerCallback):
         on_prune: ``"raise"``: ``train()`` raises `RunPruned`. ``"stop"``: the trainer is asked to stop training, saves
             and evaluates as at any end, and ``train()`` returns.
         checkpoint: Whether to keep a checkpoint to resume from. By default where the run may be started again: the
-            sweep has ``max_retries``, or this is not the run's first attempt.
+            sweep has ``max_retries``, a scheduler may take the job away, or this is not the run's first attempt.
 
     Raises:
         UsageError: ``on_prune`` is something else.

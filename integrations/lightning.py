@@ -60,7 +60,7 @@ class SweepCallback(LightningCallback):
         on_prune: ``"raise"``: ``fit`` raises `RunPruned`. ``"stop"``: the trainer's own stop flag is set and ``fit``
             returns as after early stopping; ``min_epochs`` and ``min_steps`` are then honoured.
         checkpoint: Whether to keep a checkpoint to resume from. By default where the run may be started again: the
-            sweep has ``max_retries``, or this is not the run's first attempt.
+            sweep has ``max_retries``, a scheduler may take the job away, or this is not the run's first attempt.
 
     Raises:
         UsageError: ``on_prune`` is something else.

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["kept_checkpoint"]
+__all__ = ["kept_checkpoint", "may_be_preempted"]
+
+# What Slurm, PBS, LSF, Grid Engine, HTCondor and Kubernetes set for the jobs that they may take away at any moment.
+_SCHEDULERS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID", "_CONDOR_JOB_AD", "KUBERNETES_SERVICE_HOST")
+
+
+def may_be_preempted(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether a scheduler started this process, so that a checkpoint is worth its time even in a first attempt."""
+    return any(name in environ for name in _SCHEDULERS)
 
 
 def kept_checkpoint(directory: Path) -> str | None:

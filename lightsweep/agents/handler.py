@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lightsweep.agents.checkpoint import kept_checkpoint
+from lightsweep.agents.checkpoint import kept_checkpoint, may_be_preempted
 from lightsweep.agents.overlay import overlay
 from lightsweep.controller import LiveRun, Reporter, Sweep
 
@@ -50,7 +50,7 @@ class RunHandler:
             "goal": metric.goal if metric else None,
             "early_terminate": config.early_terminate is not None,
             "checkpoint": kept_checkpoint(self._directory),
-            "keep_checkpoint": self.run.attempt > 1 or config.options.max_retries > 0,
+            "keep_checkpoint": self.run.attempt > 1 or config.options.max_retries > 0 or may_be_preempted(),
             "counted": self._counted,
             "smoke": False,
         }
