@@ -53,6 +53,7 @@ def test_the_numbers_are_those_of_scikit_learn() -> None:
     data = matrix(axes([run.values for run in runs], config(KNOWN)), [run.best or 0.0 for run in runs])
     assert data.x.shape == (60, 5)  # one column for each parameter, so a category is permuted as a whole
     fitted = model(data.categories, 60).fit(data.x, data.y)
+    assert fitted.named_steps["columns"].transform(data.x).shape == (60, 4 + 3)  # but has no order for the forest
     theirs = permutation_importance(fitted, data.x, data.y, n_repeats=REPEATS, random_state=0)
     names = [parameter.name for parameter in config(KNOWN).space.searched]
     for place, name in enumerate(names):

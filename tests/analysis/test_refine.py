@@ -139,6 +139,13 @@ def test_names_of_users_stay_inside_their_place() -> None:
     found = refine(sampled(space, lambda values, _: values[EVIL_NAME], 30), space, sweep_id="x")
     assert yaml.safe_load(found.text) == found.config
     assert set(found.config["parameters"]) == {EVIL_NAME, "a" * 300}
+    metric = {"name": f"loss{EVIL_NAME}"}
+    space = config({"x\x85\u2028": {"values": ["a\x85method: grid", "b", "c"]}}, metric=metric)
+    # The last value was tried, and is dropped, so that the comment names it.
+    values = ["b", "c", "b", "c", *["a\x85method: grid"] * 8]
+    found = refine([made({"x\x85\u2028": value}, [float(place)], place) for place, value in enumerate(values)], space)
+    assert "without" in found.text
+    assert yaml.safe_load(found.text) == found.config
     nested = config({EVIL_NAME: {"parameters": {"b: c": {"min": 0.0, "max": 1.0}}}, "g" * 200: SPACE["model"]})
     found = refine(sampled(nested, lambda values, _: values[f"{EVIL_NAME}.b: c"], 30), nested)
     assert yaml.safe_load(found.text) == found.config
