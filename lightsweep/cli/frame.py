@@ -161,7 +161,7 @@ def sparkline(values: Sequence[float], width: int, marks: str = BARS) -> str:
     # Halves, since the whole span of two large numbers may be too large for a float.
     low, span = min(chosen), max(chosen) / 2 - min(chosen) / 2
     top = len(marks) - 1
-    return "".join(marks[round(top * (value / 2 - low / 2) / span) if span > 0 else top // 2] for value in chosen)
+    return "".join(marks[round(top * ((value / 2 - low / 2) / span)) if span > 0 else top // 2] for value in chosen)
 
 
 def _span(length: timedelta) -> str:
