@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # xdist workers; the suite is sized for two cores
 WORKERS ?= 2
 
-.PHONY: demo test lint check bench chaos ranks format clean
+.PHONY: demo test browser lint check bench chaos ranks format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -20,8 +20,12 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/python examples/lightning_digits/demo.py
 
-test: $(STAMP)
+test: $(STAMP) browser
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+# The report is tested in a real browser.
+browser:
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
