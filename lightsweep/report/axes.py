@@ -12,12 +12,16 @@ from lightsweep.analysis.axes import scale_of
 from lightsweep.report.text import number, shown
 from lightsweep.space import Distribution
 
-__all__ = ["Axis", "make_axis"]
+__all__ = ["MOST", "Axis", "make_axis"]
 
 _TICK_WIDTH = 18
 _MOST_TICKS = 12
 _MOST_CHOICES = 50
 _FEW = 10
+MOST = 1e300
+"""No number on an axis is greater, so that the width of an axis, and a few times that, are finite too."""
+
+_LEAST_WIDTH = 1e-300
 # A range without a distribution is taken to be in log scale where its ends differ by this factor.
 _WIDE = 1000.0
 
@@ -99,14 +103,14 @@ def _ordinal(name: str, values: Iterable[Any], distribution: Distribution | None
 
 
 def _real(value: Any) -> float | None:
-    """A finite number as a float, else ``None``."""
+    """A finite number as a float, drawn in to ``MOST``; else ``None``."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
         found = float(value)
     except OverflowError:
         return None
-    return found if math.isfinite(found) else None
+    return max(-MOST, min(MOST, found)) if math.isfinite(found) else None
 
 
 def _key(value: Any) -> Hashable:
@@ -124,7 +128,7 @@ def _order(value: Any) -> tuple[bool, float, str]:
 
 
 def _apart(low: float, high: float) -> tuple[float, float]:
-    if high > low:
+    if high - low > _LEAST_WIDTH:
         return low, high
     margin = max(0.5, abs(low) * 0.05)
     return low - margin, high + margin

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lightsweep.controller import SweepRun, best_run
-from lightsweep.report.axes import Axis, make_axis
+from lightsweep.report.axes import MOST, Axis, make_axis
 from lightsweep.report.text import label, shown
 from lightsweep.schema import SweepConfig
 
@@ -61,7 +61,11 @@ class Digest:
 
 
 def digest(config: SweepConfig, runs: Sequence[SweepRun]) -> Digest:
-    """Look at a sweep; ``runs`` in the order of their ids, as ``Sweep.runs`` gives them."""
+    """Look at a sweep; ``runs`` in the order of their ids, as ``Sweep.runs`` gives them.
+
+    Values of the metric beyond 1e300 in size are drawn in to that.
+    """
+    runs = [_drawn_in(run) for run in runs]
     declared = {parameter.name: parameter.distribution for parameter in config.space.parameters}
     searched = {parameter.name for parameter in config.space.searched}
     names = sorted(searched | {name for run in runs for name in run.values} - (declared.keys() - searched))
@@ -80,6 +84,15 @@ def spread(items: Sequence[int], most: int) -> list[int]:
     if most < 2:
         return list(items[:most])
     return [items[round(place * (len(items) - 1) / (most - 1))] for place in range(most)]
+
+
+def _drawn_in(run: SweepRun) -> SweepRun:
+    sizes = [abs(value) for value in (run.best, *run.history) if value is not None]
+    if max(sizes, default=0.0) <= MOST:
+        return run
+    history = tuple(max(-MOST, min(MOST, value)) for value in run.history)
+    best = run.best if run.best is None else max(-MOST, min(MOST, run.best))
+    return replace(run, best=best, history=history)
 
 
 def _same(value: Any) -> Hashable:

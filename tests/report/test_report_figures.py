@@ -59,7 +59,18 @@ def odd_sweeps() -> dict[str, tuple[SweepConfig, list[SweepRun]]]:
         "all pruned": (config, [replace(run, state="pruned") for run in runs]),
         "constant": (config, [replace(run, best=0.5, history=(0.5, 0.5)) for run in runs]),
         "nan": (config, [replace(run, best=None, last=math.nan, history=()) for run in runs]),
-        "huge": (config, [replace(run, best=(run.best or 0) * 1e300, history=(1e308, -1e308)) for run in runs]),
+        "huge": (
+            config,
+            [
+                replace(
+                    run,
+                    best=[1.7e308, -1.7e308, 0.0, 5e-324][place % 4],
+                    history=(1.7e308, -1.7e308),
+                    values={**run.values, "z": (place - 15) * 1e307, "tiny": 5e-324 * place},
+                )
+                for place, run in enumerate(runs)
+            ],
+        ),
         "mixed": (mixed, many_runs(mixed, 40)),
         "forty parameters": (forty, many_runs(forty, 60)),
         "one parameter": (one, many_runs(one, 20)),
