@@ -10,8 +10,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,6 +25,7 @@ from lightsweep.errors import CommandError
 __all__ = ["AppliedHandler", "apply"]
 
 _PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_LOOK_SECONDS = 0.5
 _MACRO = re.compile(r"\$\{[^}]*\}")
 _SEVERAL = re.compile(r"\$\{args(_\w+)?\}")
 
@@ -57,6 +57,7 @@ class AppliedHandler:
             "name": f"{config.name or self._sweep.id}-{self._run.id}-applied",
             "config": overlay(message.get("defaults") or {}, self._run.config),
             "swept": [parameter.name for parameter in config.space.searched],
+            "set": [parameter.name for parameter in config.space.parameters],
             "dir": str(self._directory),
             "resumed": False,
             "iterations": 0,
@@ -112,13 +113,13 @@ def apply(sweep: Sweep, run: SweepRun, command: Sequence[str] = ()) -> int:
             json_path=Path(scratch) / "parameters.json",
         )
         address = server.register(run.id, AppliedHandler(sweep, run, directory))
-        with _signals_passed_on() as started:
+        with _SignalsPassedOn() as signals:
             try:
                 process = subprocess.Popen(argv, env={**environment, **address})
             except OSError as error:
                 raise CommandError(f"cannot start {argv[0]!r}: {error.strerror or error}") from None
-            started.append(process)
-            code = process.wait()
+            signals.go_to(process)
+            code = _ended(process)
     return code if code >= 0 else 128 - code
 
 
@@ -131,29 +132,45 @@ def _template(sweep: Sweep, command: Sequence[str]) -> list[str] | None:
     return [*command, *(item for item in own if _SEVERAL.fullmatch(item))]
 
 
-@contextmanager
-def _signals_passed_on() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """While open, signals go to the processes in the list, and Ctrl-C is left to them; in the main thread only."""
-    started: list[subprocess.Popen[bytes]] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield started
-        return
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    # One of the channel's threads may take a signal, and this one would not run its handler while it blocks.
+    while True:
+        try:
+            return process.wait(_LOOK_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        del frame
-        if not started:
-            raise SystemExit(128 + number)
-        for process in started:
+
+class _SignalsPassedOn:
+    """While open, signals go to a process, and Ctrl-C is left to it; in the main thread only."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._early: list[int] = []
+        self._before: dict[int, Any] = {}
+
+    def go_to(self, process: subprocess.Popen[bytes]) -> None:
+        """From now on, those included that came before."""
+        self._process = process
+        for number in self._early:
             process.send_signal(number)
 
-    def leave(number: int, frame: FrameType | None) -> None:
-        """Nothing: the terminal sends Ctrl-C to the command too. As a function, since the command inherits SIG_IGN."""
-        del number, frame
+    def __enter__(self) -> _SignalsPassedOn:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._pass_on) for number in _PASSED_ON}
+            self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._leave)
+        return self
 
-    before = {number: signal.signal(number, pass_on) for number in _PASSED_ON}
-    before[signal.SIGINT] = signal.signal(signal.SIGINT, leave)
-    try:
-        yield started
-    finally:
-        for number, handler in before.items():
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self._process is None:
+            self._early.append(number)
+        else:
+            self._process.send_signal(number)
+
+    def _leave(self, number: int, frame: FrameType | None) -> None:
+        """Nothing: the terminal sends Ctrl-C to the command too. As a function, since the command inherits SIG_IGN."""

@@ -43,6 +43,7 @@ class RunHandler:
             "name": f"{config.name or self._sweep.id}-{self.run.id}",
             "config": overlay(message.get("defaults") or {}, self.run.config),
             "swept": [parameter.name for parameter in config.space.searched],
+            "set": [parameter.name for parameter in config.space.parameters],
             "dir": str(self._directory),
             "resumed": self.run.attempt > 1,
             "iterations": len(self.run.history),

@@ -85,6 +85,7 @@ class SmokeHandler:
             "name": f"{self._config.name or 'sweep'}-{_RUN}",
             "config": overlay(message.get("defaults") or {}, self._nested),
             "swept": [parameter.name for parameter in self._config.space.searched],
+            "set": [parameter.name for parameter in self._config.space.parameters],
             "dir": str(self._directory),
             "resumed": False,
             "iterations": 0,

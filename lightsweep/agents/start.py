@@ -14,6 +14,7 @@ from lightsweep.agents.launch import FunctionLauncher, ProcessLauncher
 from lightsweep.agents.lines import LineDisplay
 from lightsweep.agents.pool import Agent
 from lightsweep.agents.signals import Interrupts
+from lightsweep.client.ranks import rank
 from lightsweep.controller import Sweep
 from lightsweep.errors import UsageError
 
@@ -50,8 +51,8 @@ def agent(
     Raises:
         NotFoundError: No such sweep, or its program does not exist.
         StorageError: The storage cannot be opened.
-        UsageError: ``jobs`` with ``function``, a number below 1, or ``isolate`` with a function that cannot be passed
-            to another process.
+        UsageError: ``jobs`` with ``function``, a number below 1, ``isolate`` with a function that cannot be passed
+            to another process, or ``function`` in a process whose rank is above 0: it would claim runs of its own.
     """
     del entity, project
     for name, value in (("count", count), ("jobs", jobs), ("max_consecutive_failed_runs", max_consecutive_failed_runs)):
@@ -61,6 +62,12 @@ def agent(
         raise UsageError(
             f"a function runs in this process, one run at a time, so jobs={jobs} is not possible; "
             "give the sweep a `program` and leave out `function` to run several at once"
+        )
+    if function is not None and (me := rank()):
+        raise UsageError(
+            f"this process is rank {me} of a distributed training (by RANK or LOCAL_RANK), and an agent in it would take "
+            "runs of its own; give the sweep a `program`, whose process launches the ranks of its run; or call "
+            "agent(..., function=..., isolate=True) in one process alone, and let the function fork or spawn its ranks"
         )
     sweep = sweep_id if isinstance(sweep_id, Sweep) else Sweep.load(sweep_id, storage=storage)
     display = LineDisplay(sys.stdout, sweep)

@@ -72,7 +72,7 @@ class Run:
         self.name: str = str(answer.get("name") or self.id)
         self.sweep_id: str | None = answer.get("sweep")
         self.swept: tuple[str, ...] = tuple(answer.get("swept") or ())
-        self.config = RunConfig(config, self.swept, self._reads)
+        self.config = RunConfig(config, answer.get("set") or self.swept, self._reads)
         self.summary: dict[str, Any] = {}
         self.metric: str | None = answer.get("metric")
         self.goal: str | None = answer.get("goal")

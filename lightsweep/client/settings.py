@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
+from lightsweep.client.ranks import rank
 from lightsweep.errors import UsageError, closest
 
 __all__ = ["Reads", "RunConfig"]
@@ -38,24 +40,30 @@ class RunConfig(dict[str, Any]):
     """A config that is read by item or by attribute, at any depth: ``config["model"]["lr"]``, ``config.model.lr``.
 
     It is a dict, so that ``json``, ``**config`` and ``isinstance`` treat it as one. A new key may be added; changing
-    or removing one raises ``UsageError``, since what the run was recorded with would be wrong. A key that is also
-    the name of a method (``items``, ``update``) is reached as an item only.
+    or removing one raises ``UsageError``, since what the run was recorded with would be wrong. ``update`` alone lets
+    pass what the sweep overrides. A key that is also the name of a method (``items``, ``update``) is reached as an item
+    only.
 
     Reading one value marks its dotted name as read; iterating, unpacking and ``as_dict`` mark all that is below.
     ``repr``, ``len``, ``in`` and comparing mark nothing.
 
     Args:
         values: The nested values; dicts inside become configs too, dicts inside of lists stay as they are.
-        swept: Dotted names that the sweep sets; used in messages.
+        parameters: Dotted names that the sweep sets, searched or constant; a dict that it sets is its own as a whole.
         reads: Where reading is noted; a fresh record by default.
     """
 
-    __slots__ = ("_prefix", "_reads", "_swept")
+    __slots__ = ("_parameters", "_prefix", "_reads")
 
     def __init__(
-        self, values: Mapping[str, Any], swept: Iterable[str] = (), reads: Reads | None = None, *, _prefix: str = ""
+        self,
+        values: Mapping[str, Any],
+        parameters: Iterable[str] = (),
+        reads: Reads | None = None,
+        *,
+        _prefix: str = "",
     ) -> None:
-        object.__setattr__(self, "_swept", frozenset(swept))
+        object.__setattr__(self, "_parameters", frozenset(parameters))
         object.__setattr__(self, "_reads", Reads() if reads is None else reads)
         object.__setattr__(self, "_prefix", _prefix)
         super().__init__()
@@ -66,18 +74,27 @@ class RunConfig(dict[str, Any]):
         """A plain nested copy, free to change."""
         return {name: value.as_dict() if isinstance(value, RunConfig) else value for name, value in self.items()}
 
-    def update(self, *others: Any, **values: Any) -> None:
-        """Add the keys that are new; ``allow_val_change`` is accepted and ignored.
+    def update(self, *others: Any, allow_val_change: bool | None = None, **values: Any) -> None:
+        """Add the keys that are new; nested dicts are merged, level by level.
+
+        What the sweep sets keeps the sweep's value, so that ``config.update(args)`` may follow ``init()``: one line on
+        stderr, of rank 0, names the keys that were to get another. A group stays if the sweep sets anything in it.
+
+        Args:
+            others: Mappings, pairs, or objects with attributes such as an ``argparse.Namespace``.
+            allow_val_change: Whether other keys may get another value.
+            values: Further keys.
 
         Raises:
-            UsageError: A key exists with another value; nothing is changed then.
+            UsageError: A key that the sweep does not set exists with another value; nothing is changed then.
         """
-        values.pop("allow_val_change", None)
-        additions = dict(*(_mapping(other) for other in others), **values)
-        for name, value in additions.items():
-            self._check(name, value)
-        for name, value in additions.items():
-            self._add(name, value)
+        changes = dict(*(_mapping(other) for other in others), **values)
+        allowed = bool(allow_val_change)
+        kept = [key for name, value in changes.items() for key in self._kept(name, value, allowed)]
+        for name, value in changes.items():
+            self._add(name, value, allowed)
+        if kept and rank() == 0:
+            print(f"lightsweep: config.update(): the sweep's values stay: {', '.join(kept)}", file=sys.stderr)
 
     def setdefaults(self, values: Any) -> None:
         """Add the keys that are new, ignore the others."""
@@ -174,7 +191,7 @@ class RunConfig(dict[str, Any]):
         return sorted({*super().__dir__(), *self._names()})
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return RunConfig, (self.as_dict(), self._swept)
+        return RunConfig, (self.as_dict(), self._parameters)
 
     @property
     def __dict__(self) -> dict[str, Any]:  # type: ignore[override]  # so that vars(config) works as with argparse
@@ -183,34 +200,63 @@ class RunConfig(dict[str, Any]):
     def _put(self, name: str, value: Any) -> None:
         """Store without a check; dicts become configs that share the record of reads."""
         if isinstance(value, Mapping):
-            value = RunConfig(value, self._swept, self._reads, _prefix=f"{self._prefix}{name}.")
+            value = RunConfig(value, self._parameters, self._reads, _prefix=f"{self._prefix}{name}.")
         super().__setitem__(name, value)
 
-    def _add(self, name: str, value: Any) -> None:
-        """Store what ``_check`` has let pass: a new key, or new keys below an existing one."""
+    def _add(self, name: str, value: Any, allowed: bool = False) -> None:
+        """Store what a check has let pass: a new key, new keys below an existing one, changes where allowed."""
         if name not in self:
             self._put(name, value)
             return
         present = super().__getitem__(name)
-        if isinstance(present, RunConfig):
+        if isinstance(present, RunConfig) and isinstance(value, Mapping):
             for key, below in value.items():
-                present._add(key, below)
+                present._add(key, below, allowed)
+        elif allowed and not self._of_the_sweep(name) and not _same(present, value):
+            self._put(name, value)
 
     def _check(self, name: str, value: Any) -> None:
         """Raise ``UsageError`` if storing ``value`` would change an existing key."""
+        for key, present, new in self._changed(name, value):
+            self._refuse_change(key, present, new)
+
+    def _kept(self, name: str, value: Any, allowed: bool) -> list[str]:
+        """The keys that stay as the sweep sets them; ``UsageError`` for others that may not change."""
+        kept = []
+        for key, present, new in self._changed(name, value):
+            if self._of_the_sweep(key[len(self._prefix) :]):
+                kept.append(key)
+            elif not allowed:
+                self._refuse_change(key, present, new)
+        return kept
+
+    def _changed(self, name: str, value: Any) -> Iterator[tuple[str, Any, Any]]:
+        """Dotted name, value and new value of each existing key that storing ``value`` would change."""
         if name not in self:
             return
         present = super().__getitem__(name)
         if isinstance(present, RunConfig) and isinstance(value, Mapping):
             for key, below in value.items():
-                present._check(key, below)
+                yield from present._changed(key, below)
         elif not _same(present, value):
-            full = f"{self._prefix}{name}"
-            why = "the sweep sets it" if full in self._swept else "the run was started with that value"
-            raise UsageError(
-                f"config key {full!r} is {present!r} and cannot become {value!r}: {why}; "
-                "give defaults to init(config=...), or use another key"
+            yield f"{self._prefix}{name}", present, value
+
+    def _of_the_sweep(self, name: str) -> bool:
+        """Whether the sweep sets ``name``, something in it, or the dict that it stands in."""
+        full = f"{self._prefix}{name}"
+        return any(
+            full == known or known.startswith(f"{full}.") or full.startswith(f"{known}.") for known in self._parameters
+        )
+
+    def _refuse_change(self, key: str, present: Any, value: Any) -> NoReturn:
+        if key in self._parameters:
+            why = "the sweep sets it; give defaults to init(config=...), or use another key"
+        else:
+            why = (
+                "the run was started with that value; give defaults to init(config=...), use another key, "
+                "or config.update(..., allow_val_change=True)"
             )
+        raise UsageError(f"config key {key!r} is {present!r} and cannot become {value!r}: {why}")
 
     def _refuse(self, name: str) -> NoReturn:
         raise UsageError(

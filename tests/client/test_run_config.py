@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import copy
 import json
 import pickle
@@ -83,7 +84,7 @@ def test_missing_names_are_answered_with_the_closest_and_with_what_there_is(conf
 def test_new_keys_may_be_added_and_equal_ones_repeated(config):
     config.epochs = 5
     config["optimizer"] = {"name": "adam"}
-    config.update({"lr": 0.1, "seed": 3}, extra=None, allow_val_change=True)
+    config.update({"lr": 0.1, "seed": 3}, extra=None)
     config.update({"model": {"hidden": 8, "width": 2}})
     config |= {"last": 1}
     config.setdefaults({"lr": 99, "first": 0})
@@ -100,12 +101,12 @@ def test_new_keys_may_be_added_and_equal_ones_repeated(config):
             lambda c: setattr(c, "lr", 1),
             r"config key 'lr' is 0\.1 and cannot become 1: the sweep sets it; give defaults to",
         ),
-        (lambda c: c.update({"new": 1, "lr": 1}), "'lr' is 0.1"),
-        (lambda c: c.update({"new": 1}, allow_val_change=True, lr=1), "'lr' is 0.1"),
+        (lambda c: c.update({"new": 1, "lr": 1, "data.root": "/y"}), "'data.root' is '/x'.*allow_val_change=True"),
+        (lambda c: c.update(layers=[2]), "'layers' is"),
         (lambda c: c["model"].__setitem__("hidden", 9), "'model.hidden' is 8 and cannot become 9: the sweep sets it"),
         (lambda c: c.update(model={"new": 1, "act": {"name": "gelu"}}), "'model.act.name' is 'relu'.*was started with"),
-        (lambda c: c.update(model=3), "'model' is"),
-        (lambda c: c.__ior__({"lr": 1}), "'lr' is"),
+        (lambda c: c.update(model={"act": 3}), "'model.act' is"),
+        (lambda c: c.__ior__({"data.root": 1}), "'data.root' is"),
         (lambda c: c.pop("lr"), "'lr' cannot be removed"),
         (lambda c: c.popitem(), "'lr' cannot be removed"),
         (lambda c: c.clear(), "cannot be removed"),
@@ -117,6 +118,45 @@ def test_a_refused_change_names_key_value_and_remedy_and_changes_nothing(config,
     with pytest.raises(UsageError, match=message):
         change(config)
     assert config == VALUES
+
+
+@pytest.mark.parametrize(
+    ("update", "named"),
+    [
+        (lambda c: c.update(argparse.Namespace(lr=1, new=2)), "lr"),
+        (lambda c: c.update({"new": 2}, lr=1, model={"hidden": 9}), "lr, model.hidden"),
+        (lambda c: c.update({"lr": 1, "new": 2}, allow_val_change=True), "lr"),
+        (lambda c: c.__ior__({"lr": 1, "new": 2}), "lr"),
+        (lambda c: c.update(model=3, new=2), "model"),
+        (lambda c: c.update(model=3, new=2, allow_val_change=True), "model"),
+    ],
+)
+def test_an_update_leaves_what_the_sweep_sets_and_says_so_once(config, reads, capsys, update, named):
+    update(config)
+    assert capsys.readouterr().err == f"lightsweep: config.update(): the sweep's values stay: {named}\n"
+    assert not reads.touched
+    assert config == {**VALUES, "new": 2}
+
+
+def test_an_update_may_change_what_the_sweep_does_not_set(config, capsys):
+    config.update({"data.root": "/y", "layers": {"deep": 1}, "model": {"act": "gelu"}}, allow_val_change=True)
+    assert config == {"lr": 0.1, "model": {"hidden": 8, "act": "gelu"}, "data.root": "/y", "layers": {"deep": 1}}
+    assert config.layers.deep == 1
+    assert capsys.readouterr().err == ""
+
+
+def test_a_dict_that_the_sweep_sets_stays_as_a_whole(capsys):
+    config = RunConfig({"optim": {"name": "adam", "lr": 1}, "optimum": 1}, ["optim"])
+    config.update(optim={"lr": 2}, optimum=2, allow_val_change=True)
+    assert config == {"optim": {"name": "adam", "lr": 1}, "optimum": 2}
+    assert "stay: optim.lr\n" in capsys.readouterr().err
+
+
+def test_an_update_in_another_rank_says_nothing(config, capsys, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    config.update(lr=1)
+    assert config.lr == 0.1
+    assert capsys.readouterr().err == ""
 
 
 def test_values_that_have_no_single_truth_are_different(config):
