@@ -1,0 +1,136 @@
+"""Agents of one sweep as threads of this process, on our side or on Optuna's; what each run took goes into a file.
+
+Arguments: a directory for the files ``ready``, ``go`` and ``result.json``, ``ours`` or ``optuna``, the storage's URL,
+the name of the sweep or study, how many agents, how many runs (Optuna's side: the share of this process).
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from benchmarks.fixtures import CONTINUOUS, METRIC, config, distributions
+from lightsweep.controller import Dealer, NothingToDo, Outcome, Reporter, Sweep, Writer
+from lightsweep.schema import SweepConfig
+
+BAND = 3
+"""Each run reports so often: the last report is at the first band of the sweep."""
+
+Sample = tuple[int, float, float, float, float, float]
+"""Number of the run, when its claim began, and seconds: the claim, a report below the band, the one at it, the end."""
+
+
+def ours(url: str, name: str, _runs: int, _agents: int) -> Callable[[str, list[Sample]], None]:
+    """An agent without processes: what :class:`~lightsweep.agents.pool.Agent` asks of the controller for each run."""
+
+    def work(agent: str, samples: list[Sample]) -> None:
+        sweep = Sweep.load(name, storage=url)
+        writer = Writer(sweep.storage)
+        dealer, reporter = Dealer(sweep, agent), Reporter(sweep, writer)
+        while True:
+            began = time.monotonic()
+            run = dealer.next_run()
+            if isinstance(run, NothingToDo):
+                break
+            claimed = time.monotonic()
+            for step in range(1, BAND):
+                reporter.report(run, {METRIC: 1.0 / step})
+            below = time.monotonic()
+            reporter.report(run, {METRIC: 1.0 / BAND})
+            at_band = time.monotonic()
+            assert reporter.finish(run, Outcome("finished"))
+            assert run.ticket is not None
+            over = time.monotonic()
+            spent = (claimed - began, (below - claimed) / (BAND - 1), at_band - below, over - at_band)
+            samples.append((run.ticket, began, *spent))
+        writer.close()
+        sweep.storage.close()
+
+    return work
+
+
+def plain(url: str, name: str, runs: int, agents: int) -> Callable[[str, list[Sample]], None]:
+    """A worker of Optuna with its defaults and a random sampler; it never asks its pruner."""
+    spaces = distributions(SweepConfig.load(config("random", CONTINUOUS)))
+    left = iter(range(runs - agents))
+
+    def work(_agent: str, samples: list[Sample]) -> None:
+        study = optuna.load_study(study_name=name, storage=url, sampler=optuna.samplers.RandomSampler())
+        before = time.monotonic()
+
+        def objective(trial: optuna.Trial) -> float:
+            nonlocal before
+            if next(left, None) is None:
+                study.stop()  # after this one
+            for parameter, distribution in spaces.items():
+                suggest(trial, parameter, distribution)
+            claimed = time.monotonic()
+            for step in range(1, BAND + 1):
+                trial.report(1.0 / step, step)
+            over = time.monotonic()
+            each = (over - claimed) / BAND
+            # The end of the trial before is a part of the claim: optimize() does not tell them apart.
+            samples.append((trial.number, before, claimed - before, each, each, 0.0))
+            before = over
+            return 1.0 / BAND
+
+        study.optimize(objective)
+
+    return work
+
+
+def suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> None:
+    """As a script of Optuna's would write it."""
+    if isinstance(distribution, FloatDistribution):
+        trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
+    elif isinstance(distribution, IntDistribution):
+        trial.suggest_int(name, distribution.low, distribution.high, log=distribution.log)
+    elif isinstance(distribution, CategoricalDistribution):
+        trial.suggest_categorical(name, distribution.choices)
+
+
+def memory(key: str) -> float:
+    """``VmRSS`` or ``VmHWM`` of this process in MB; 0 where there is no /proc."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(key)), 0.0)
+
+
+def main() -> None:
+    directory, side, url, name, agents, runs = Path(sys.argv[1]), *sys.argv[2:]
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    work = {"ours": ours, "optuna": plain}[side](url, name, int(runs), int(agents))
+    gc.collect()
+    bare = memory("VmRSS")
+    samples: list[list[Sample]] = [[] for _ in range(int(agents))]
+    threads = [
+        threading.Thread(target=work, args=(f"{directory.name}:{number}", kept)) for number, kept in enumerate(samples)
+    ]
+    (directory / "ready").touch()
+    while not (directory / "go").exists():
+        time.sleep(0.01)
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = {
+        "began": began,
+        "ended": time.monotonic(),
+        "samples": list(itertools.chain.from_iterable(samples)),
+        "bare": bare,
+        "peak": memory("VmHWM"),
+    }
+    (directory / "result.json").write_text(json.dumps(found))
+
+
+main()
