@@ -37,6 +37,7 @@ def tables(scale: Scale, directory: Path) -> Iterator[Table]:
             "method": _METHOD,
             "metric": {"name": "loss", "goal": "minimize"},
             "parameters": SPACE,
+            "lightsweep": {"sampler": "gp"},
         }
     )
     rows, found = [], []

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -135,10 +136,8 @@ def _template(sweep: Sweep, command: Sequence[str]) -> list[str] | None:
 def _ended(process: subprocess.Popen[bytes]) -> int:
     # One of the channel's threads may take a signal, and this one would not run its handler while it blocks.
     while True:
-        try:
+        with suppress(subprocess.TimeoutExpired):
             return process.wait(_LOOK_SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
 
 
 class _SignalsPassedOn:
