@@ -8,8 +8,10 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from lightsweep.cli.agent import agent
 from lightsweep.cli.apply import apply
@@ -33,8 +35,22 @@ __all__ = ["app", "describe", "main"]
 # What typer raises for a wrong command line is click's own class or a copy of it, depending on its version.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
+
+class _InterruptedError(Exception):
+    """Ctrl-C, under a name that typer does not turn into an exit code without a word."""
+
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise _InterruptedError from None
+
+
 app = typer.Typer(
     name="lightsweep",
+    cls=_Commands,
     help="Hyperparameter sweeps that you own.",
     no_args_is_help=True,
     add_completion=False,
@@ -102,7 +118,7 @@ def _run(arguments: list[str]) -> int:
     except _UsageError as error:
         error.show()  # type: ignore[attr-defined]  # a method of typer's class, which has no public name
         return 2
-    except typer.Abort:
+    except (typer.Abort, _InterruptedError):
         raise KeyboardInterrupt from None
     sys.stdout.flush()
     return code if isinstance(code, int) else 0

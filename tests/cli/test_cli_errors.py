@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from importlib.metadata import entry_points
 
 import pytest
 import yaml
@@ -187,7 +188,7 @@ def test_debug_shows_the_traceback(sandbox: Sandbox, capsys: Capture, arguments:
     [
         (KeyError("x"), 1, "error: KeyError: 'x'\nerror: this is a fault of lightsweep; run the command with --debug"),
         (OSError(28, "No space left on device", "a.db"), 1, "error: a.db: No space left on device\n"),
-        (KeyboardInterrupt(), 130, ""),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
         (RuntimeError("\x1b[31mred"), 1, "error: RuntimeError:  [31mred\n"),
     ],
 )
@@ -206,6 +207,34 @@ def test_whatever_is_raised_is_one_message(
 
     monkeypatch.setattr(Sweep, "all", fail)
     assert words in refused(capsys, "ls", code=code)
+
+
+@pytest.mark.parametrize("module", ["typer", "lightsweep.cli.main"])
+def test_ctrl_c_while_the_command_is_loaded(sandbox: Sandbox, module: str) -> None:
+    sandbox.write(
+        "interrupted.py",
+        f"""
+        import sys
+        from lightsweep.__main__ import main
+
+        class Interrupt:
+            def find_spec(self, name, path, target=None):
+                if name == {module!r}:
+                    raise KeyboardInterrupt
+
+        sys.meta_path.insert(0, Interrupt())
+        sys.exit(main())
+        """,
+    )
+    done = subprocess.run(
+        [sys.executable, "interrupted.py", "ls"], cwd=sandbox.directory, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+def test_the_command_begins_where_ctrl_c_is_caught() -> None:
+    (command,) = [each for each in entry_points(group="console_scripts") if each.name == "lightsweep"]
+    assert command.value == "lightsweep.__main__:main"
 
 
 def test_the_reader_of_a_pipe_may_leave(sandbox: Sandbox) -> None:
