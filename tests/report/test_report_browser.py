@@ -41,7 +41,7 @@ class Visit:
         self.troubles: list[str] = []
         self.requests: list[str] = []
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **settings})
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(60_000)  # a machine may be busy
         self.page: Page = self.context.new_page()
         self.page.on("console", lambda message: self.troubles.append(f"{message.type}: {message.text}"))
         self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
@@ -194,9 +194,7 @@ def test_the_page_follows_the_system_from_light_to_dark_and_keeps_its_brush(brow
     visit.page.locator("#chosen").wait_for(state="visible")
     before = visit.column(0)
     visit.page.emulate_media(color_scheme="dark")
-    visit.page.wait_for_function(
-        "document.querySelector('#figure-parallel')._fullLayout.paper_bgcolor === '#1d2026'", timeout=10_000
-    )
+    visit.page.wait_for_function("document.querySelector('#figure-parallel')._fullLayout.paper_bgcolor === '#1d2026'")
     brush = "document.querySelector('#figure-parallel').data[0].dimensions[0].constraintrange"
     assert visit.page.evaluate(brush) is not None
     assert visit.column(0) == before
