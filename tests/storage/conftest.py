@@ -1,8 +1,13 @@
-"""Real databases: an SQLite file, and a PostgreSQL server that comes as a wheel."""
+"""Real databases: an SQLite file, a PostgreSQL server that comes as a wheel, and the MySQL server that is given.
+
+``LIGHTSWEEP_TEST_MYSQL`` is the URL of a MySQL or MariaDB server whose user may create and drop databases, such as
+``mysql://root:password@127.0.0.1``. Where it is not set no test asks for one.
+"""
 
 from __future__ import annotations
 
 import itertools
+import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -10,8 +15,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 
 from lightsweep.storage import Storage, open_storage
+from lightsweep.storage.url import parse
+
+MYSQL = os.environ.get("LIGHTSWEEP_TEST_MYSQL", "")
 
 
 @pytest.fixture(scope="session")
@@ -36,12 +45,32 @@ def postgresql() -> Iterator[Callable[[], str]]:
         server.cleanup()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session")
+def mysql() -> Iterator[Callable[[], str]]:
+    """Gives the URL of a new, empty database at each call; drops them all at the end."""
+    server = parse(MYSQL)
+    engine = sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT")
+    made: list[str] = []
+
+    def create() -> str:
+        made.append(f"lightsweep_test_{os.getpid()}_{len(made)}")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {made[-1]}")
+        return server.set(database=made[-1]).render_as_string(hide_password=False)
+
+    yield create
+    with engine.connect() as connection:
+        for name in made:
+            connection.exec_driver_sql(f"DROP DATABASE {name}")
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql", *(["mysql"] if MYSQL else [])])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Of an empty database: the contract holds for each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/sweeps.db"
-    create: Callable[[], str] = request.getfixturevalue("postgresql")
+    create: Callable[[], str] = request.getfixturevalue(request.param)
     return create()
 
 
