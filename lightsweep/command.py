@@ -26,12 +26,15 @@ _SEVERAL: dict[str, Callable[[str, Any], list[str]]] = {
     "args_no_hyphens": lambda name, value: [f"{name}={_text(name, value)}"],
     "args_no_equals": lambda name, value: [f"--{name}", _text(name, value)],
     "args_no_boolean_flags": lambda name, value: _flag(name, value),
-    "args_append_hydra": lambda name, value: [f"+{name}={_text(name, value)}"],
-    "args_override_hydra": lambda name, value: [f"++{name}={_text(name, value)}"],
+    "args_append_hydra": lambda name, value: [f"+{name}={_hydra_text(name, value)}"],
+    "args_override_hydra": lambda name, value: [f"++{name}={_hydra_text(name, value)}"],
 }
 
 MACROS = ("env", "interpreter", "program", *_SEVERAL, "args_json", "args_json_file", "envvar:NAME")
 """The names that a ``command`` may use inside ``${...}``, besides those of the parameters."""
+
+_HYDRA_WORD = re.compile(r"[A-Za-z0-9_/+.%*@?|-]*", re.ASCII)
+"""What Hydra's grammar takes as one value without quotes."""
 
 _MACRO = re.compile(r"\$\{([^{}]*)\}")
 
@@ -51,6 +54,9 @@ def build_command(
     the order of ``values``. All other macros, and ``${name}`` of a parameter or of a group of parameters, are replaced
     inside an item as well. A ``${...}`` that is none of these is left to the program (``${hydra:runtime.cwd}``), unless
     it is so close to one that it must be a typing error.
+
+    ``${args_append_hydra}`` and ``${args_override_hydra}`` write values in Hydra's own grammar: ``null``, quotes around
+    strings that are no plain word, lists and dicts without JSON's escapes.
 
     Args:
         program: The ``program`` key; ``None`` where the sweep has none.
@@ -104,6 +110,32 @@ def _check(text: str, what: str) -> None:
         os.fsencode(text)
     except UnicodeEncodeError as error:
         raise CommandError(f"{what} cannot be written as {error.encoding}: {text!r}; use ${{args_json}}") from error
+
+
+def _hydra_text(name: str, value: Any) -> str:
+    """``value`` in the grammar of Hydra's overrides; a plain word stays as it is, and one like ``1e3`` is a number."""
+    plain = isinstance(value, str) and _HYDRA_WORD.fullmatch(value)
+    text = value if plain else _hydra(value)
+    _check(text, f"the value of parameter {name!r}")
+    return text
+
+
+def _hydra(value: Any) -> str:
+    """Strings in quotes: a backslash escapes a quote, and a backslash only where a quote follows."""
+    if value is None:
+        return "null"
+    if isinstance(value, str):
+        return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", r"\'"), value) + "'"
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(map(_hydra, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{_hydra_key(key)}:{_hydra(below)}' for key, below in value.items())}}}"
+    return repr(value)
+
+
+def _hydra_key(key: Any) -> str:
+    """The key of a dict, which cannot stand in quotes."""
+    return re.sub(r"[\\()\[\]{}:=, \t]", lambda found: f"\\{found[0]}", key if isinstance(key, str) else repr(key))
 
 
 def _flag(name: str, value: Any) -> list[str]:

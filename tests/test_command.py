@@ -57,8 +57,8 @@ def test_the_default_command_is_env_interpreter_program_args_in_the_order_of_the
         ("${args_no_hyphens}", ["lr=0.001", "amp=True", "off=False", "drop=None"]),
         ("${args_no_equals}", ["--lr", "0.001", "--amp", "True", "--off", "False", "--drop", "None"]),
         ("${args_no_boolean_flags}", ["--lr=0.001", "--amp", "--drop=None"]),
-        ("${args_append_hydra}", ["+lr=0.001", "+amp=True", "+off=False", "+drop=None"]),
-        ("${args_override_hydra}", ["++lr=0.001", "++amp=True", "++off=False", "++drop=None"]),
+        ("${args_append_hydra}", ["+lr=0.001", "+amp=True", "+off=False", "+drop=null"]),
+        ("${args_override_hydra}", ["++lr=0.001", "++amp=True", "++off=False", "++drop=null"]),
     ],
 )
 def test_a_macro_of_several_arguments_replaces_its_item(macro: str, expected: list[str]) -> None:

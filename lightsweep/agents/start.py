@@ -65,8 +65,8 @@ def agent(
         )
     if function is not None and (me := rank()):
         raise UsageError(
-            f"this process is rank {me} of a distributed training (by RANK or LOCAL_RANK), and an agent in it would take "
-            "runs of its own; give the sweep a `program`, whose process launches the ranks of its run; or call "
+            f"this process is rank {me} of a distributed training (by RANK or LOCAL_RANK), and an agent in it would "
+            "take runs of its own; give the sweep a `program`, whose process launches the ranks of its run; or call "
             "agent(..., function=..., isolate=True) in one process alone, and let the function fork or spawn its ranks"
         )
     sweep = sweep_id if isinstance(sweep_id, Sweep) else Sweep.load(sweep_id, storage=storage)

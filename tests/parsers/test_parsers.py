@@ -15,10 +15,6 @@ NESTED = {**FLAT, "optim": {"momentum": 0.9}, "model": {"hidden": 64, "dropout":
 ENV = ["${env}", "${interpreter}", "${program}"]
 
 
-def with_null_as(word: str) -> dict[str, Any]:
-    return {**VALUES, "clip": word}
-
-
 def without(*names: str) -> dict[str, Any]:
     return {name: value for name, value in VALUES.items() if name not in names}
 
@@ -108,24 +104,31 @@ def test_jsonargparse_from_arguments(tmp_path: Path) -> None:
 
 def test_hydra(tmp_path: Path) -> None:
     command, script = blocks("Hydra")
-    assert receive(tmp_path, script, command, with_null_as("null")) == NESTED
+    assert receive(tmp_path, script, command) == NESTED
 
 
-def test_hydra_takes_none_for_text(tmp_path: Path) -> None:
+def test_hydra_with_values_that_its_grammar_would_read_otherwise(tmp_path: Path) -> None:
     command, script = blocks("Hydra")
-    assert receive(tmp_path, script, command)["clip"] == "None"
+    values = {"title": "one, two=(3)", "path": 'C:\\it\'s "here"\\', "word": "null", "on": "true"}
+    lists = {"names": ["a, b", None, True, "1e3", {"k": "x: y"}], "empty": []}
+    assert receive(tmp_path, script, command, {**values, **lists}) == {**values, **lists, "word": None, "on": True}
 
 
-def test_hydra_with_its_own_quotes(tmp_path: Path) -> None:
-    command, script = blocks("Hydra")
-    assert receive(tmp_path, script, command, {"title": "'one, two=(3)'"}) == {"title": "one, two=(3)"}
+def test_hydra_without_its_macros_takes_none_for_text(tmp_path: Path) -> None:
+    _, script = blocks("Hydra")
+    received = receive(tmp_path, script, [*ENV, "+seed=1", "+clip=${clip}"], {"clip": None})
+    assert received == {"seed": 1, "clip": "None"}
 
 
 @pytest.mark.parametrize(
-    ("macro", "prefilled"),
-    [("${args_no_hyphens}", True), ("${args_override_hydra}", True), ("${args_override_hydra}", False)],
+    ("macro", "null", "prefilled"),
+    [
+        ("${args_no_hyphens}", "null", True),
+        ("${args_override_hydra}", None, True),
+        ("${args_override_hydra}", None, False),
+    ],
 )
-def test_hydra_over_a_config_of_its_own(tmp_path: Path, macro: str, prefilled: bool) -> None:
+def test_hydra_over_a_config_of_its_own(tmp_path: Path, macro: str, null: str | None, prefilled: bool) -> None:
     own = {"lr": 1, "amp": True, "clip": 3, "layers": [], "title": "", "optim": {"momentum": 0}, "model": {}}
     model = {"hidden": 1, "dropout": 0.0}
     (tmp_path / "own.yaml").write_text(json.dumps({**own, "model": model} if prefilled else {"seed": 1}))
@@ -138,7 +141,7 @@ def main(config):
 
 main()
 """
-    received = receive(tmp_path, script, [*ENV, macro], with_null_as("null"))
+    received = receive(tmp_path, script, [*ENV, macro], {**VALUES, "clip": null})
     assert received == (NESTED if prefilled else {**NESTED, "seed": 1})
 
 
