@@ -39,7 +39,7 @@ def page(sweep_id: str, state: SweepState, view: Digest, now: datetime) -> str:
         view: Its config and runs.
         now: The time of the report, with a time zone.
     """
-    assets = files("lightsweep.report") / "assets"
+    assets = files("lightsweep.report")
     data = json.dumps(page_data(sweep_id, state, view, now), allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         data = data.replace(character, f"\\u{ord(character):04x}")
