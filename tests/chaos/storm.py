@@ -23,6 +23,7 @@ from pathlib import Path
 import optuna
 
 from lightsweep import Sweep
+from lightsweep.controller import SweepRun
 from lightsweep.controller.keys import ATTEMPT
 from lightsweep.errors import LightsweepError
 
@@ -30,15 +31,15 @@ LEASE_SECONDS = 3.0
 ITERATIONS = 6
 BANDS = 2, 4
 
-SCRIPT = f"""
+SCRIPT = """
 import time
 import lightsweep
 
 with lightsweep.init() as run:
     # Every run reports the same, so no verdict is to stop: each point has to finish.
-    for iteration in range(run.iterations, {ITERATIONS}):
+    for iteration in range(run.iterations, {iterations}):
         run.log({{"loss": float(iteration)}})
-        time.sleep(0.03)
+        time.sleep({pause})
 """
 
 
@@ -54,6 +55,7 @@ class Storm:
         seed: Of everything that happens.
         restart_database: Restarts it, where that is possible.
         calm: Seconds between two blows, on average.
+        pause: Seconds between two reports of a run.
     """
 
     url: str
@@ -63,6 +65,7 @@ class Storm:
     seed: int
     restart_database: Callable[[], None] | None = None
     calm: float = 1.0
+    pause: float = 0.03
     blows: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     _working: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -75,7 +78,7 @@ class Storm:
             TimeoutError: It is not finished after ``limit`` seconds.
         """
         chosen = random.Random(self.seed)
-        (self.directory / "train.py").write_text(SCRIPT)
+        (self.directory / "train.py").write_text(SCRIPT.format(iterations=ITERATIONS, pause=self.pause))
         sweep = Sweep.create(self.config(), storage=self.url)
         began = time.monotonic()
         next_blow = began + 2.0
@@ -116,6 +119,10 @@ class Storm:
             "lightsweep": {"lease": LEASE_SECONDS, "max_preemptions": 50},
         }
 
+    def check(self, runs: list[SweepRun]) -> None:
+        """That the runs are those of the config: every point of the grid, once."""
+        assert sorted(run.values["x"] for run in runs) == list(range(1, self.points + 1))
+
     def processes(self) -> list[int]:
         """Training processes of this storm that are alive."""
         return [pid for pid in _pids() if f"{self.directory}" in _environment(pid, "PWD") and b"train.py" in _line(pid)]
@@ -131,6 +138,9 @@ class Storm:
                 )
 
     def _strike(self, chosen: random.Random, sweep: Sweep) -> None:
+        self.blows[chosen.choice(self._possible(chosen, sweep))()] += 1
+
+    def _possible(self, chosen: random.Random, sweep: Sweep) -> list[Callable[[], str]]:
         blows: list[Callable[[], str]] = [
             lambda: self._kill_agent(chosen),
             lambda: self._kill_run(chosen),
@@ -141,7 +151,7 @@ class Storm:
         ]
         if self.restart_database is not None:
             blows.append(self._restart)
-        self.blows[chosen.choice(blows)()] += 1
+        return blows
 
     def _kill_agent(self, chosen: random.Random) -> str:
         chosen.choice(self._working).kill()
@@ -201,7 +211,7 @@ def verify(storm: Storm, sweep: Sweep) -> None:
     runs = sweep.runs
     assert len(runs) == storm.points
     assert {run.state for run in runs} == {"finished"}
-    assert sorted(run.values["x"] for run in runs) == list(range(1, storm.points + 1))
+    storm.check(runs)
     for run in runs:
         assert run.iterations == ITERATIONS, f"run {run.id}: {run.history}"
         assert list(run.history) == [float(iteration) for iteration in range(ITERATIONS)], f"run {run.id}"
