@@ -85,12 +85,14 @@ def create(config: str, storage: str | None, *, prior_runs: Sequence[str] = (), 
     from lightsweep.agents.program import check_command
     from lightsweep.cli.tables import counted
     from lightsweep.controller import Sweep
+    from lightsweep.sampler import make_proposer
     from lightsweep.schema import SweepConfig
 
     loaded = SweepConfig.load(config)
     _warn(loaded)
     if runnable:
         check_command(loaded, str(Path(config).resolve().parent))
+        make_proposer(loaded, loaded.options.seed or 0)
         make_directory(RUNS)
     made = Sweep.create(loaded, prior_runs=prior_runs, storage=storage)
     print(made.id)

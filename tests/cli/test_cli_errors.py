@@ -92,6 +92,30 @@ def test_what_cannot_be_started_claims_no_run(
 
 
 @pytest.mark.parametrize(
+    "keys",
+    [
+        {
+            "method": "bayes",
+            "metrics": [{"name": "loss"}, {"name": "time"}],
+            "lightsweep": {"sampler": "cmaes"},
+            "parameters": {"x": {"min": 0.0, "max": 1.0}},
+        },
+        {"method": "custom", "scheduler": {"source": "missing.py", "optimizer": "sampler"}},
+    ],
+)
+def test_a_sampler_that_cannot_be_made_stores_no_sweep(
+    sandbox: Sandbox, capsys: Capture, keys: dict[str, object]
+) -> None:
+    sandbox.write("train.py", "")
+    config = {"program": "train.py", "metric": {"name": "loss"}, "parameters": {"x": {"values": [1, 2]}}, **keys}
+    if "metrics" in keys:
+        del config["metric"]
+    sandbox.write("sweep.yaml", yaml.safe_dump(config))
+    refused(capsys, "run", "sweep.yaml")
+    assert not (sandbox.directory / "lightsweep.db").exists()
+
+
+@pytest.mark.parametrize(
     ("url", "words"),
     [
         ("sqlite:////no/such/directory/x.db", "check that its directory exists"),
