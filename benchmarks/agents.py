@@ -4,10 +4,10 @@ The agents are simulated: threads, each with a connection, a sweep, a dealer and
 processes (``crowd.py``). Each claims a run of the demo's space, reports three times, the last time at a band, and
 finishes it, without training between and without a process for the run. The peer is as many threads in as many
 processes, each with a study of its own that ``study.optimize`` works on: RandomSampler, the storage with Optuna's
-defaults, three reports, its pruner never asked. An agent's first claim, which reads the whole sweep, has a column of
+defaults, three reports, its pruner never asked. An agent's first claim, which reads the whole sweep, has a line of
 its own. Memory is what a process takes more than it did before its agents began, for each of its agents.
 
-100 and 1,000 runs by default; 10,000 with ``--whole``, which takes some minutes more.
+1,000 runs by default; 10,000 more with ``--whole``. Both take minutes.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ def tables(scale: Scale, directory: Path) -> Iterator[Table]:
                 Row("a report below a band", ours.column(3), peer.column(3)),
                 Row("a report at a band", ours.column(4), peer.column(4)),
                 Row("memory of an agent", Figure.of(ours.memory, "MB"), Figure.of(peer.memory, "MB")),
+                Row("and of the process before", Figure.of([ours.bare], "MB"), Figure.of([peer.bare], "MB")),
             ],
             "study.optimize",
         )
