@@ -21,7 +21,8 @@ class AgentWatch:
     """A daemon thread that waits for the agent's end, and then ends this process.
 
     The script has ``GRACE_SECONDS`` to end by itself (its next ``log`` raises ``AgentLostError``), then gets SIGTERM,
-    and is gone ``TERM_SECONDS`` later. An agent that releases the run in good order ends only the watch.
+    and is gone ``TERM_SECONDS`` later; so is whatever it started and left in its process group. An agent that releases
+    the run in good order ends only the watch.
 
     Args:
         connection: Where the lifeline is opened; raises ``AgentLostError``.
@@ -40,9 +41,26 @@ class AgentWatch:
         self._thread.join(GRACE_SECONDS)
 
     def _watch(self) -> None:
-        if self._lifeline.wait() or self._over.wait(GRACE_SECONDS):
+        if self._lifeline.wait():
+            return
+        _end_group_later()
+        if self._over.wait(GRACE_SECONDS):
             return
         print("lightsweep: the agent is gone; ending this run, it will be retried", file=sys.stderr, flush=True)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(TERM_SECONDS)
         os._exit(_TERMINATED)
+
+
+def _end_group_later() -> None:
+    """Let a process outside of the run's group end all of it, also where this one is gone by then.
+
+    Only where the group leads a session, as it does when an agent has started it: no group of a user's shell.
+    """
+    group = os.getpgrp()
+    if group != os.getsid(0):
+        return
+    steps = f"sleep {GRACE_SECONDS + 0.5}; kill -TERM -{group}; sleep {TERM_SECONDS}; kill -KILL -{group}"
+    quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)]
+    # Not subprocess, which would want to wait for it.
+    os.posix_spawn("/bin/sh", ["sh", "-c", steps], os.environ, file_actions=quiet, setsid=True)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sandboxes import wait_until
 
 from lightsweep.channel import ChannelServer
 from scripted import ScriptedHandler
@@ -41,7 +42,7 @@ def agent() -> Iterator[subprocess.Popen[str]]:
         shutil.rmtree(Path(process.variables["LIGHTSWEEP_CHANNEL"]).parent, ignore_errors=True)
 
 
-def start(source: str, variables: dict[str, str]) -> subprocess.Popen[str]:
+def start(source: str, variables: dict[str, str], *, session: bool = False) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(source)],
         env={**os.environ, **variables},
@@ -49,7 +50,39 @@ def start(source: str, variables: dict[str, str]) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=session,
     )
+
+
+def lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("logs", [False, True])
+def test_what_the_script_has_started_is_ended_with_it(agent, logs):
+    with start(
+        f"""
+        import subprocess, time, lightsweep
+        from lightsweep.client import watch
+        watch.GRACE_SECONDS = watch.TERM_SECONDS = 0.2
+        run = lightsweep.init()
+        print(subprocess.Popen(["sleep", "300"]).pid, flush=True)
+        while True:
+            time.sleep(0.05)
+            if {logs}:
+                run.log({{"val_loss": 1.0}})
+        """,
+        agent.variables,
+        session=True,
+    ) as run:
+        child = int(run.stdout.readline())
+        assert lives(child)
+        agent.kill()
+        run.wait(timeout=30)
+        wait_until(lambda: not lives(child), "the child to end", 10)
 
 
 def test_a_script_that_does_not_log_is_ended_with_one_line(agent):
