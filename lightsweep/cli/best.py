@@ -37,6 +37,7 @@ def best(
     import yaml
 
     from lightsweep.agents.lines import number
+    from lightsweep.cli.status import without_infinities
     from lightsweep.command import build_command
     from lightsweep.controller import Sweep
     from lightsweep.errors import LightsweepError
@@ -54,7 +55,7 @@ def best(
     if format_ is Format.yaml:
         print(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True), end="")
     elif format_ is Format.json:
-        print(json.dumps(run.config, indent=2))
+        print(json.dumps(without_infinities(run.config), indent=2, allow_nan=False))
     elif format_ is Format.python:
         print(_literal(run.config))
     else:

@@ -13,7 +13,7 @@ from lightsweep.cli.options import Storage, SweepId
 if TYPE_CHECKING:
     from lightsweep.controller import Sweep, SweepRun
 
-__all__ = ["document", "status"]
+__all__ = ["document", "status", "without_infinities"]
 
 _SHOWN = 20
 _STATES = ("running", "finished", "pruned", "failed", "killed")
@@ -66,7 +66,7 @@ def run_document(run: SweepRun) -> dict[str, Any]:
     return {
         "id": run.id,
         "state": run.state,
-        "config": _without_infinities(run.config),
+        "config": without_infinities(run.config),
         "best": json_number(run.best),
         "last": json_number(run.last),
         "iterations": run.iterations,
@@ -77,11 +77,12 @@ def run_document(run: SweepRun) -> dict[str, Any]:
     }
 
 
-def _without_infinities(value: Any) -> Any:
+def without_infinities(value: Any) -> Any:
+    """``value`` for a JSON document, which has no infinities: they become text, ``"inf"``."""
     if isinstance(value, dict):
-        return {key: _without_infinities(below) for key, below in value.items()}
+        return {key: without_infinities(below) for key, below in value.items()}
     if isinstance(value, list):
-        return [_without_infinities(item) for item in value]
+        return [without_infinities(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -75,6 +75,7 @@ class Dealer:
                 if state.name == "paused":
                     return NothingToDo(state, False, "the sweep is paused")
                 if state.name != "running":
+                    self._fail_stale()  # nobody starts them again, but they are not running either
                     return NothingToDo(state, True, f"the sweep is {state}")
                 if self._points is None or self._points.revision != self._sweep.plan.revision:
                     self._points = Points(self._sweep)

@@ -49,9 +49,8 @@ def test_run_creates_and_works(sandbox: Sandbox, capsys: Capture) -> None:
     out, err = capsys.readouterr()
     sweep_id, *lines = out.splitlines()
     assert lines[:2] == ["run 0001 started: x=3", "run 0001 finished: best loss 3 in 1 iteration"]
-    assert lines[-5:] == [
+    assert lines[-4:] == [
         f"left sweep {sweep_id}: the sweep is finished (all 3 points of the grid)",
-        "nothing stopped early",
         "best run 0002: loss 1",
         "  x: 1",
         f"use it: lightsweep best {sweep_id} --format args   (or yaml, json)",

@@ -204,6 +204,30 @@ def test_bayes_begins_from_prior_runs(storage: Storage) -> None:
     assert second.state.reason == "run_cap 2"
 
 
+def test_a_prior_run_does_not_reach_the_target_of_the_new_sweep(storage: Storage) -> None:
+    first = Sweep.create(bayes(), storage=storage)
+    with Worker(first.id, storage) as worker:
+        worker.work(1, loss=0.1)
+    second = Sweep.create(bayes(metric={"name": "loss", "target": 0.5}), prior_runs=[first.id], storage=storage)
+    assert second.state.name == "running"
+    with Worker(second.id, storage) as worker:
+        worker.work(1, loss=0.2)
+    assert second.state.name == "finished"
+
+
+def test_a_run_of_a_dead_agent_is_no_longer_running_in_a_sweep_that_was_stopped(storage: Storage) -> None:
+    sweep = Sweep.create(bayes(), storage=storage)
+    with Worker(sweep.id, storage) as worker:
+        run = worker.claim()
+        assert run is not None
+        sweep.stop()
+        later = Worker(sweep.id, storage)
+        with later:
+            later.sweep.ledger.stale = lambda _: list(later.sweep.ledger.records)
+            assert later.claim() is None
+    assert [found.state for found in sweep.runs] == ["killed"]
+
+
 def test_prior_runs_outside_of_the_space_are_left_out(storage: Storage) -> None:
     first = Sweep.create(bayes(), storage=storage)
     with Worker(first.id, storage) as worker:
