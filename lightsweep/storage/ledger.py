@@ -33,13 +33,14 @@ _CHUNK = 500  # bound variables per statement; SQLite allows 999 in old builds
 _NON_FINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 _OPEN = {"RUNNING", "WAITING"}
 
+# `key` is a reserved word of MySQL, unless the name of its table stands before it.
 # Apart, since databases search the whole study for "new OR one of these".
 _COLUMNS = "SELECT trial_id, number, state, datetime_start, datetime_complete FROM trials "
 _NEW_TRIALS = text(_COLUMNS + "WHERE study_id = :study AND trial_id > :last")
 _OPEN_TRIALS = text(_COLUMNS + "WHERE trial_id IN :ids").bindparams(bindparam("ids", expanding=True))
-_ATTRIBUTES = text("SELECT trial_id, key, value_json FROM trial_user_attributes WHERE trial_id IN :ids").bindparams(
-    bindparam("ids", expanding=True)
-)
+_ATTRIBUTES = text(
+    "SELECT trial_id, trial_user_attributes.key, value_json FROM trial_user_attributes WHERE trial_id IN :ids"
+).bindparams(bindparam("ids", expanding=True))
 _PARAMETERS = text(
     "SELECT trial_id, param_name, param_value, distribution_json FROM trial_params "
     "WHERE trial_id IN :ids ORDER BY param_id"
@@ -48,7 +49,9 @@ _REPORTS = text(
     "SELECT trial_id, step, intermediate_value, intermediate_value_type FROM trial_intermediate_values "
     "WHERE trial_id IN :ids AND step > :step ORDER BY trial_id, step"
 ).bindparams(bindparam("ids", expanding=True))
-_STUDY_ATTRIBUTE = text("SELECT value_json FROM study_user_attributes WHERE study_id = :study AND key = :key")
+_STUDY_ATTRIBUTE = text(
+    "SELECT value_json FROM study_user_attributes WHERE study_id = :study AND study_user_attributes.key = :key"
+)
 _HEARTBEATS = text(
     "SELECT h.trial_id, h.heartbeat FROM trial_heartbeats h JOIN trials t ON h.trial_id = t.trial_id "
     "WHERE t.study_id = :study AND t.state = 'RUNNING'"

@@ -29,6 +29,7 @@ _LOCK_TIMEOUT_SECONDS = 60.0
 # Programs that make the tables at the same moment get in each other's way for milliseconds.
 _CREATION_TRIES = 6
 _CREATION_PAUSE_SECONDS = 0.05
+_MADE_BY_ANOTHER = ("already exists", "UNIQUE", "unique", "Duplicate entry")  # of PostgreSQL, SQLite, MySQL
 
 
 class Storage:
@@ -151,7 +152,7 @@ def _make(url: str, options: dict[str, Any]) -> RDBStorage:
                 return RDBStorage(url, engine_kwargs=dict(options))
         except (DatabaseError, StorageInternalError) as error:
             # Another program makes the same tables now; what it has made is found the next time.
-            if not left or not any(words in str(_cause(error)) for words in ("already exists", "UNIQUE", "unique")):
+            if not left or not any(words in str(_cause(error)) for words in _MADE_BY_ANOTHER):
                 raise
         except AssertionError:  # Optuna's, where it finds the table of its version before the version
             if not left:

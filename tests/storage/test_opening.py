@@ -127,7 +127,7 @@ def test_programs_that_make_the_tables_at_the_same_moment(url: str) -> None:
         ("sqlite:///:memory:", "memory of one process"),
         ("oracle://u@h/d", "'oracle' is not supported"),
         ("mysql+gone://u@h/d", "cannot be opened|driver is not installed"),
-        ("mysql://u@h/d", "driver is not installed; pip install pymysql"),
+        ("mysql+mysqlconnector://u@h/d", "driver is not installed; pip install pymysql"),
         ("postgresql+pg8000://u@h/d", r"driver is not installed; pip install 'lightsweep\[postgres\]'"),
     ],
 )
