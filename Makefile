@@ -21,7 +21,7 @@ demo: $(STAMP)
 	$(BIN)/python examples/lightning_digits/demo.py
 
 test: $(STAMP) browser
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=15
 
 # The report is tested in a real browser.
 browser:

@@ -94,6 +94,7 @@ def _start(here: Scope, defaults: dict[Any, Any]) -> Run:
     run = Run(link, answer, config, rank=me, arguments_matter=connection is not None and len(sys.argv) > 1)
     if connection is not None:
         guard(run)
-        run.on_end(AgentWatch(connection).close)
+        watch = AgentWatch(connection)
+        run.on_end(lambda: watch.close(lost=run.lost))
         run.on_end(connection.close)
     return run

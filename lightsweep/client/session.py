@@ -41,6 +41,7 @@ class Run:
         summary: The last value of every number that was logged; may be written to.
         metric: Name of the sweep's metric; ``None`` where it has none.
         goal: ``"minimize"``, ``"maximize"``, or ``None`` where there is no metric.
+        lost: Whether the run has ended because its agent was gone.
         swept: Dotted names of the parameters that the sweep searches.
         resumed: Whether this is another attempt at a run that was cut off.
         keep_checkpoint: Whether the run may be started again, so that a checkpoint is worth keeping.
@@ -66,6 +67,7 @@ class Run:
         self._reads = Reads()
         self._stopped: Decision | None = None
         self._ended = False
+        self.lost = False
         self._at_end: list[Callable[[], None]] = []
         self._rank = rank
         self.id: str = str(answer.get("id") or stamp)
@@ -215,6 +217,7 @@ class Run:
         ``KeyboardInterrupt`` (the agent knows who was interrupted) and ``AgentLostError``.
         """
         if isinstance(error, (KeyboardInterrupt, AgentLostError)):
+            self.lost = isinstance(error, AgentLostError)
             self._end(None)
             return
         try:

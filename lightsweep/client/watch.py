@@ -31,25 +31,39 @@ class AgentWatch:
     def __init__(self, connection: Connection) -> None:
         self._lifeline: Lifeline = connection.lifeline()
         self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._told = False
         self._thread = threading.Thread(target=self._watch, name="lightsweep-lifeline", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """End the watch."""
+    def close(self, *, lost: bool = False) -> None:
+        """End the watch.
+
+        Args:
+            lost: Whether the run has met the agent's end itself, perhaps before this watch did.
+        """
+        if lost:
+            self._end_group()
         self._over.set()
         self._lifeline.close()
         self._thread.join(GRACE_SECONDS)
 
     def _watch(self) -> None:
-        if self._lifeline.wait():
+        if self._lifeline.wait() or self._over.is_set():
             return
-        _end_group_later()
+        self._end_group()
         if self._over.wait(GRACE_SECONDS):
             return
         print("lightsweep: the agent is gone; ending this run, it will be retried", file=sys.stderr, flush=True)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(TERM_SECONDS)
         os._exit(_TERMINATED)
+
+    def _end_group(self) -> None:
+        with self._lock:
+            told, self._told = self._told, True
+        if not told:
+            _end_group_later()
 
 
 def _end_group_later() -> None:

@@ -29,7 +29,7 @@ from lightsweep.storage.opening import Storage
 
 __all__ = ["Ledger", "Record"]
 
-_CHUNK = 500  # bound variables per statement; SQLite allows 999 in old builds
+_CHUNK = 450  # trials per statement, each with up to two bound variables; SQLite allows 999 in old builds
 _NON_FINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 _OPEN = {"RUNNING", "WAITING"}
 
@@ -45,10 +45,7 @@ _PARAMETERS = text(
     "SELECT trial_id, param_name, param_value, distribution_json FROM trial_params "
     "WHERE trial_id IN :ids ORDER BY param_id"
 ).bindparams(bindparam("ids", expanding=True))
-_REPORTS = text(
-    "SELECT trial_id, step, intermediate_value, intermediate_value_type FROM trial_intermediate_values "
-    "WHERE trial_id IN :ids AND step > :step ORDER BY trial_id, step"
-).bindparams(bindparam("ids", expanding=True))
+_REPORTS = "SELECT trial_id, step, intermediate_value, intermediate_value_type FROM trial_intermediate_values WHERE "
 _STUDY_ATTRIBUTE = text(
     "SELECT value_json FROM study_user_attributes WHERE study_id = :study AND study_user_attributes.key = :key"
 )
@@ -70,6 +67,7 @@ class Record:
         attributes: User attributes.
         reports: Every value reported, in order, NaN and infinities included.
         last_step: Step of the last of ``reports``.
+        settled: Whether two looks in a row found the same parameters, so that all of them are there.
         started, ended: Times in UTC; ``None`` where there is none.
     """
 
@@ -80,6 +78,7 @@ class Record:
     attributes: dict[str, Any] = field(default_factory=dict)
     reports: array[float] = field(default_factory=lambda: array("d"))
     last_step: int = -(2**31)
+    settled: bool = False
     started: datetime | None = None
     ended: datetime | None = None
 
@@ -129,8 +128,10 @@ class Ledger:
             for row in rows:
                 record = Record(row.trial_id, row.number, row.state)
                 record.started, record.ended = _as_utc(row.datetime_start), _as_utc(row.datetime_complete)
-                if row.trial_id in self._open:
-                    record.last_step = self._open[row.trial_id].last_step
+                if (before := self._open.get(row.trial_id)) is not None:
+                    record.last_step, record.settled = before.last_step, before.settled
+                    if record.settled:
+                        record.parameters, record.attributes = before.parameters, dict(before.attributes)
                 found.append(record)
             for start in range(0, len(found), _CHUNK):
                 _read_details(connection, found[start : start + _CHUNK])
@@ -183,6 +184,7 @@ class Ledger:
             self._last_trial_id = max(self._last_trial_id, found.trial_id)
             self.records.append(found)
         else:
+            record.settled = found.settled or 0 < len(record.parameters) == len(found.parameters)
             record.state, record.started, record.ended = found.state, found.started, found.ended
             record.parameters, record.attributes = found.parameters, found.attributes
             record.reports.extend(found.reports)
@@ -197,20 +199,35 @@ class Ledger:
 
 def _read_details(connection: sqlalchemy.Connection, records: Sequence[Record]) -> None:
     by_id = {record.trial_id: record for record in records}
-    ids = list(by_id)
-    for trial_id, key, value in connection.execute(_ATTRIBUTES, {"ids": ids}):
-        by_id[trial_id].attributes[key] = json.loads(value)
-    for trial_id, name, value, distribution in connection.execute(_PARAMETERS, {"ids": ids}):
-        by_id[trial_id].parameters[name] = _distribution(distribution).to_external_repr(value)
-    # One statement for all of which the same reports are known: all the new ones share one.
+    # Of a run that goes on only the reports change; how it ended is an attribute.
+    told = [record.trial_id for record in records if not (record.settled and record.state in _OPEN)]
+    if told:
+        for trial_id, key, value in connection.execute(_ATTRIBUTES, {"ids": told}):
+            by_id[trial_id].attributes[key] = json.loads(value)
+    unsettled = [record.trial_id for record in records if not record.settled]
+    if unsettled:
+        for trial_id, name, value, distribution in connection.execute(_PARAMETERS, {"ids": unsettled}):
+            by_id[trial_id].parameters[name] = _distribution(distribution).to_external_repr(value)
+    for trial_id, at, value, kind in connection.execute(*_new_reports(records)):
+        record = by_id[trial_id]
+        record.reports.append(_NON_FINITE.get(kind, value))
+        record.last_step = at
+
+
+def _new_reports(records: Sequence[Record]) -> tuple[sqlalchemy.TextClause, dict[str, Any]]:
+    """One statement for the reports behind each record's last one, and its values."""
     by_step: dict[int, list[int]] = {}
     for record in records:
         by_step.setdefault(record.last_step, []).append(record.trial_id)
-    for step, same in by_step.items():
-        for trial_id, at, value, kind in connection.execute(_REPORTS, {"ids": same, "step": step}):
-            record = by_id[trial_id]
-            record.reports.append(_NON_FINITE.get(kind, value))
-            record.last_step = at
+    parts: list[str] = []
+    values: dict[str, Any] = {}
+    for number, (step, ids) in enumerate(by_step.items()):
+        parts.append(f"(trial_id IN :ids{number} AND step > :step{number})")
+        values |= {f"ids{number}": ids, f"step{number}": step}
+    statement = text(_REPORTS + " OR ".join(parts) + " ORDER BY trial_id, step")
+    for number in range(len(parts)):
+        statement = statement.bindparams(bindparam(f"ids{number}", expanding=True))
+    return statement, values
 
 
 @lru_cache(maxsize=4096)

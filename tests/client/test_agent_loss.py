@@ -85,6 +85,28 @@ def test_what_the_script_has_started_is_ended_with_it(agent, logs):
         wait_until(lambda: not lives(child), "the child to end", 10)
 
 
+def test_a_run_that_ends_in_good_order_leaves_its_group_alone(tmp_path):
+    with ChannelServer() as server:
+        variables = server.register("0007", ScriptedHandler())
+        with start(
+            """
+            import os, subprocess, time, lightsweep
+            from lightsweep.client import watch
+            watch.GRACE_SECONDS = watch.TERM_SECONDS = 0.1
+            with lightsweep.init() as run:
+                run.log({"val_loss": 1.0})
+            print("over", flush=True)
+            time.sleep(2)
+            print("still here", flush=True)
+            """,
+            variables,
+            session=True,
+        ) as run:
+            out, errors = run.communicate(timeout=30)
+    assert out.splitlines() == ["over", "still here"]
+    assert run.returncode == 0, errors
+
+
 def test_a_script_that_does_not_log_is_ended_with_one_line(agent):
     with start(
         """

@@ -145,7 +145,7 @@ def test_an_empty_file(written: Any, text: str) -> None:
 
 
 def test_a_file_nested_too_deeply(written: Any) -> None:
-    assert "nested too deeply" in refusal(written("[" * 3000)).message
+    assert "nested too deeply" in refusal(written("[" * 20_000)).message
 
 
 def test_missing_file_directory_and_text_instead_of_a_path(tmp_path: Path) -> None:
