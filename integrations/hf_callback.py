@@ -22,7 +22,7 @@ from lightsweep.integrations.hf_metrics import candidates, check_strategies, is_
 from lightsweep.integrations.keeping import is_kept, keep
 from lightsweep.integrations.positions import position_of
 from lightsweep.integrations.replies import Reply, agreed
-from lightsweep.integrations.smoke import one_more_step, report_loss
+from lightsweep.integrations.smoke import one_more_step, repeat_first_batch, report_loss
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -99,6 +99,7 @@ class SweepCallback(TrainerCallback):
         self._reported_at: int | None = None
         self._missed = False
         self._makes_checkpoints = False
+        self._one_batch = False
 
     # The hooks, in the order in which train() calls them.
 
@@ -106,7 +107,7 @@ class SweepCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Begin to report, if an agent serves the run."""
-        del control, kwargs
+        del control
         other = self._reporting_for.get(id(state))
         if other is not None and other is not self and other._state is state:
             raise two_callbacks("evaluation")
@@ -115,6 +116,7 @@ class SweepCallback(TrainerCallback):
         if run is None:
             return
         self._run, self._state, self._training = run, state, True
+        self._one_batch = run.smoke and repeat_first_batch(kwargs.get("train_dataloader"))
         self._reporting_for[id(state)] = self
         position_of(run).restore(run, _states(state).get(_STATE) or {})
         self._makes_checkpoints = is_kept(self._checkpoint, run.keep_checkpoint) and args.save_strategy == "no"
@@ -145,10 +147,10 @@ class SweepCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Report a metric of the training loop."""
-        del args
+        del args, kwargs
         self._seen |= set(logs or ())
         if logs and self._run is not None and self._run.smoke and self._training:
-            report_loss(self._run, logs, one_batch=_one_batch(kwargs.get("train_dataloader")))
+            report_loss(self._run, logs, one_batch=self._one_batch)
         # An evaluation is logged too, before on_evaluate.
         if logs and self._metric is not None and not is_evaluated(self._metric, logs) and self._in(logs):
             self._report(logs, state, control)
@@ -241,11 +243,3 @@ def _states(state: TrainerState | None) -> dict[str, Any]:
     """What goes into checkpoints for each callback; declared as a list, which it is only while it is made."""
     found: Any = None if state is None else state.stateful_callbacks
     return found if isinstance(found, dict) else {}
-
-
-def _one_batch(loader: Any) -> bool:
-    """Whether an epoch has a single batch; False where its length is not known."""
-    try:
-        return len(loader) == 1
-    except TypeError:
-        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from lightsweep.client import Run
 
-__all__ = ["limit_to_one_batch", "one_more_step", "report_loss"]
+__all__ = ["limit_to_one_batch", "one_more_step", "repeat_first_batch", "report_loss"]
 
 _EVALUATIONS = 2
 
@@ -28,8 +29,34 @@ def limit_to_one_batch(trainer: Any) -> None:
     trainer.fit_loop.max_epochs = SMOKE_STEPS
 
 
+def repeat_first_batch(loader: Any) -> bool:
+    """Let a data loader that has not begun give its first batch again and again; False where it cannot be told so.
+
+    Each worker process of a loader that has some repeats a first batch of its own.
+    """
+    # accelerate, which Hugging Face's Trainer uses, wraps the loader that collates.
+    parts: list[Any] = [getattr(loader, "base_dataloader", None), loader]
+    told = [part for part in parts if hasattr(part, "collate_fn")]
+    for part in told:
+        part.collate_fn = _FirstBatch(part.collate_fn)
+    return bool(told)
+
+
+class _FirstBatch:
+    """Collates once, and gives that again whatever the samples are; a class, so that worker processes can have it."""
+
+    def __init__(self, collate: Any) -> None:
+        self._collate = collate
+        self._batch: Any = None
+
+    def __call__(self, samples: Any) -> Any:
+        if self._batch is None:
+            self._batch = self._collate(samples)
+        return copy.copy(self._batch)
+
+
 def one_more_step(args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
-    """Let a Hugging Face trainer log each step, evaluate twice and then end; its data is out of a callback's reach."""
+    """Let a Hugging Face trainer log each step, evaluate twice and then end."""
     control.should_log = True
     evaluates = str(getattr(args.eval_strategy, "value", args.eval_strategy)) != "no"
     if evaluates and state.global_step % (SMOKE_STEPS // _EVALUATIONS) == 0:

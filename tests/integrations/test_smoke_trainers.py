@@ -17,7 +17,7 @@ import lightsweep
 from lightsweep.agents.findings import findings
 from lightsweep.agents.smoke import Observed, SmokeHandler
 from lightsweep.client import serving
-from lightsweep.client.smoke import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
+from lightsweep.client.smoke import BATCH_LOSS, SMOKE_STEPS
 from lightsweep.integrations import lightning as for_lightning
 from lightsweep.integrations import transformers as for_transformers
 from lightsweep.schema import SweepConfig
@@ -145,15 +145,20 @@ class Model(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(1, 1)
+        self.batches: set[tuple[float, ...]] = set()
 
     def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        if self.training:
+            self.batches.add(tuple(sorted(x.flatten().tolist())))
         predicted = self.layer(x)
         return {"loss": nn.functional.mse_loss(predicted, labels), "logits": predicted}
 
 
-@pytest.mark.parametrize(("size", "name"), [(400, STEP_LOSS), (4, BATCH_LOSS)])
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("size", [400, 4])
 @pytest.mark.parametrize("metric", ["eval/loss", "train/loss"])
-def test_hugging_face_takes_a_few_steps(tmp_path: Path, size: int, name: str, metric: str) -> None:
+def test_hugging_face_overfits_one_batch(tmp_path: Path, size: int, metric: str, workers: int) -> None:
+    model = Model()
     config = sweep(metric)
     handler = SmokeHandler(config, {"lr": 0.1}, tmp_path)
     torch.manual_seed(1)
@@ -169,9 +174,10 @@ def test_hugging_face_takes_a_few_steps(tmp_path: Path, size: int, name: str, me
             report_to="none",
             disable_tqdm=True,
             use_cpu=True,
+            dataloader_num_workers=workers,
         )
         trainer = Trainer(
-            model=Model(),
+            model=model,
             args=arguments,
             train_dataset=Line(size),
             eval_dataset=Line(8),
@@ -180,6 +186,7 @@ def test_hugging_face_takes_a_few_steps(tmp_path: Path, size: int, name: str, me
         trainer.train()
     seen = handler.observed
     assert trainer.state.global_step == SMOKE_STEPS
-    assert len(seen.logged[name]) == SMOKE_STEPS
+    assert len(seen.logged[BATCH_LOSS]) == SMOKE_STEPS
+    assert len(model.batches) == 1
     assert len(seen.logged[metric]) >= 2
     assert wrong(config, seen) == []
