@@ -151,13 +151,9 @@ def test_an_end_from_outside_leaves_nothing(sandbox: Sandbox, number: int, code:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("example", "metric", "loss"),
-    [
-        ("lightning_digits", "'val_acc', 20 times", "the loss on one batch fell from"),
-        ("hf_text_classification", "'eval/loss', ", "the training loss fell from"),
-    ],
+    ("example", "metric"), [("lightning_digits", "'val_acc', 20 times"), ("hf_text_classification", "'eval/loss', ")]
 )
-def test_an_example_with_a_trainer(sandbox: Sandbox, example: str, metric: str, loss: str) -> None:
+def test_an_example_with_a_trainer(sandbox: Sandbox, example: str, metric: str) -> None:
     home = Path(__file__).parent.parent.parent / "examples" / example
     for name in ("train.py", "sweep.yaml"):
         sandbox.write(name, (home / name).read_text())
@@ -173,5 +169,5 @@ def test_an_example_with_a_trainer(sandbox: Sandbox, example: str, metric: str, 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ok    it read every parameter that is searched" in done.stdout
     assert f"ok    it logged the metric {metric}" in done.stdout
-    assert f"ok    {loss}" in done.stdout
+    assert "ok    the loss on one batch fell from" in done.stdout
     assert sorted(path.name for path in sandbox.directory.iterdir()) == ["sweep.yaml", "train.py"]
