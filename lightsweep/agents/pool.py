@@ -42,6 +42,7 @@ class Agent:
         max_consecutive_failed: See :class:`FailureLimits`.
         term_timeout: Seconds between SIGTERM and SIGKILL.
         show_output: Whether the display gets what runs print; only with one job.
+        stay: See :class:`Dealer`.
 
     Attributes:
         name: Host, process and a random part: unique among the agents.
@@ -65,6 +66,7 @@ class Agent:
         max_consecutive_failed: int | None = None,
         term_timeout: float = 30.0,
         show_output: bool = False,
+        stay: bool = False,
     ) -> None:
         self.sweep = sweep
         self.display: Display = GuardedDisplay(display or Display())
@@ -89,7 +91,7 @@ class Agent:
         self._away = False
         self._error: BaseException | None = None
         self._writer = Writer(sweep.storage, self._outage)
-        self._dealer = Dealer(sweep, self.name)
+        self._dealer = Dealer(sweep, self.name, stay=stay)
         self._reporter = Reporter(sweep, self._writer)
         self._keeper = Keeper(
             sweep, self.display, hands=self.hands, leave=self.leave, end=self._end, failed=self._give_back

@@ -14,6 +14,7 @@ from lightsweep.cli.options import (
     GpusPerRun,
     Jobs,
     MaxFailed,
+    Stay,
     Storage,
     SweepId,
     TermTimeout,
@@ -34,13 +35,14 @@ def agent(
     max_failed: MaxFailed = None,
     forward_signals: ForwardSignals = False,
     term_timeout: TermTimeout = 30.0,
+    stay: Stay = False,
     storage: Storage = None,
 ) -> None:
     """Run a sweep's program with its parameters, again and again, until there is nothing left to do."""
     from lightsweep.controller import Sweep
 
     chosen = options(count, jobs, gpus, gpus_per_run, max_failed, forward_signals, term_timeout)
-    raise typer.Exit(work_on(Sweep.load(sweep_id, storage=storage), chosen))
+    raise typer.Exit(work_on(Sweep.load(sweep_id, storage=storage), {**chosen, "stay": stay}))
 
 
 def options(

@@ -15,6 +15,7 @@ __all__ = [
     "Jobs",
     "MaxFailed",
     "PriorRuns",
+    "Stay",
     "Storage",
     "SweepId",
     "TermTimeout",
@@ -42,6 +43,9 @@ PriorRuns = Annotated[
 MaxFailed = Annotated[
     int | None,
     typer.Option("--max-consecutive-failed-runs", min=1, metavar="N", help="Leave after N failed runs in a row."),
+]
+Stay = Annotated[
+    bool, typer.Option("--stay", help="Leave only when every run is over, to start again what other agents lose.")
 ]
 ForwardSignals = Annotated[bool, typer.Option(help="Pass SIGUSR1, SIGUSR2 and SIGHUP on to the runs.")]
 TermTimeout = Annotated[

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from array import array
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lightsweep.controller.access import translated
 from lightsweep.controller.keys import ATTEMPT, SUMMARY, VALUES
+from lightsweep.controller.leases import Leases
 from lightsweep.controller.live import LiveRun
 from lightsweep.controller.points import Points
 from lightsweep.controller.progress import SweepState
@@ -23,8 +23,6 @@ from lightsweep.errors import NotFoundError, StorageUnavailableError
 
 __all__ = ["Dealer", "NothingToDo"]
 
-_LOOKS_PER_LEASE = 8
-
 
 @dataclass(frozen=True)
 class NothingToDo:
@@ -32,8 +30,8 @@ class NothingToDo:
 
     Attributes:
         state: Where the sweep stands.
-        for_good: Whether to leave (True) or to ask again later (False: the sweep is paused, or a run that this agent
-            has in hand may yet have to be started again).
+        for_good: Whether to leave (True) or to ask again later (False: the sweep is paused, or a run that is not over
+            may yet have to be started again by this agent).
         reason: Why, for people.
         exhausted: Whether every run was handed out and some are not over yet.
     """
@@ -50,14 +48,17 @@ class Dealer:
     Args:
         sweep: The sweep.
         agent: Who claims the runs: shown beside them, and unique among the agents.
+        stay: Whether, once every run was handed out, to wait until all are over; else only until the agents of the
+            others have given a sign of life.
     """
 
-    def __init__(self, sweep: Sweep, agent: str) -> None:
+    def __init__(self, sweep: Sweep, agent: str, *, stay: bool = False) -> None:
         self._sweep = sweep
         self._agent = agent
+        self._stay = stay
+        self._leases = Leases(sweep)
         self._points: Points | None = None
         self._handed: set[int] = set()
-        self._next_look = -math.inf
         # Held while proposing, which may take a second; reports go on meanwhile.
         self._turn = threading.Lock()
 
@@ -119,24 +120,19 @@ class Dealer:
         return self._exhausted(state, "every point of the space was taken")
 
     def _exhausted(self, state: SweepState, reason: str) -> NothingToDo:
-        mine = any(entry.record.trial_id in self._handed for entry in self._sweep.running())
-        return NothingToDo(state, not mine, reason, exhausted=True)
+        """Nothing is left to begin, but a run that is not over may be lost, and then somebody has to be there."""
+        running = self._sweep.running()
+        others = [entry for entry in running if entry.record.trial_id not in self._handed]
+        if self._stay or len(others) < len(running):
+            return NothingToDo(state, False, reason, exhausted=True)
+        alive = self._leases.all_alive(others)
+        return NothingToDo(state, alive, reason, exhausted=True)
 
     # --- runs that were lost
 
     def _fail_stale(self) -> None:
-        """Declare runs lost whose agent gave no sign of life for a lease; of several agents one succeeds.
-
-        Not those that this agent has in hand: it is alive, and only the database was away. Looked at a few times per
-        lease rather than at each claim.
-        """
-        lease, now = self._sweep.config.options.lease, self._sweep.ledger.clock()
-        if now < self._next_look:
-            return
-        self._next_look = now + lease / _LOOKS_PER_LEASE
-        with translated():
-            stale = self._sweep.ledger.stale(lease)
-        lost = [found.trial_id for found in stale if ATTEMPT in found.attributes and found.trial_id not in self._handed]
+        """Declare runs lost whose agent gave no sign of life for a lease; of several agents one succeeds."""
+        lost = self._leases.expired(self._handed)
         for trial_id in lost:
             self._end(trial_id, {"state": "lost", "reason": "its agent gave no sign of life"})
         if lost:
@@ -217,6 +213,7 @@ class Dealer:
 
     def _live(self, entry: RunEntry, values: dict[str, Any]) -> LiveRun:
         self._handed.add(entry.record.trial_id)
+        self._leases.forget()
         reports = array("d", entry.record.reports)
         run = LiveRun(
             id=entry.id,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import string
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,7 +25,7 @@ from lightsweep.controller.plan import Plan
 from lightsweep.controller.progress import SweepState, state_of, wants_retry
 from lightsweep.controller.runs import RunBook, RunEntry, SweepRun
 from lightsweep.controller.views import nested, view
-from lightsweep.errors import NotFoundError, StorageError, UsageError, closest
+from lightsweep.errors import NotFoundError, StorageError, StorageUnavailableError, UsageError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Ledger, Storage, default_url, open_storage, quiet
 
@@ -47,6 +49,8 @@ class Sweep:
         storage: Where it lives.
         created: When, in UTC.
         directory: Where the sweep file was; ``None`` for a config given as a dict.
+        returned: When the storage last answered after it had not, by the ledger's clock; minus infinity where it always
+            did.
         lock: Held while the runs in memory are looked at or changed; never while the storage is asked, so call no
             method that asks it, such as ``refresh``, while holding it.
     """
@@ -57,6 +61,8 @@ class Sweep:
         self.study_id = study_id
         self.lock = threading.RLock()
         self._reading = threading.Lock()
+        self.returned = -math.inf
+        self._away = False
         self._unsettled: dict[str, RunEntry] = {}
         self._views: dict[str, tuple[int, SweepRun]] = {}
         self._adopt(attributes)
@@ -184,7 +190,7 @@ class Sweep:
             StorageUnavailableError: The database does not answer.
         """
         with self._reading:
-            with translated():
+            with self._asking():
                 found = self.ledger.read()
             with self.lock:
                 changed = self.book.take(self.ledger.take(found))
@@ -201,6 +207,19 @@ class Sweep:
                 for run, history in histories:
                     self.bands.note(run, history)
             return changed
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Note when the storage comes back after an outage."""
+        try:
+            with translated():
+                yield
+        except StorageUnavailableError:
+            self._away = True
+            raise
+        if self._away:
+            self._away = False
+            self.returned = self.ledger.clock()
 
     def _take_updates(self) -> bool:
         """Go on with the newest config; whether there was a new one."""
@@ -223,7 +242,7 @@ class Sweep:
             StorageUnavailableError: The database does not answer.
             NotFoundError: The sweep was deleted.
         """
-        with translated():
+        with self._asking():
             asked = self.ledger.attribute(STATE)
         self.refresh()
         with self.lock:

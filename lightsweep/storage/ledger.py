@@ -97,6 +97,7 @@ class Ledger:
     Attributes:
         records: Every trial, by number.
         clock: The clock; tests move it.
+        beats: The last heartbeat of each running trial, by the database's clock, as of the last :meth:`stale`.
     """
 
     def __init__(self, storage: Storage, study_id: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -105,6 +106,7 @@ class Ledger:
         self.clock = clock
         self._last_trial_id = -1
         self.records: list[Record] = []  # by number
+        self.beats: dict[int, datetime] = {}
         self._open: dict[int, Record] = {}
         self._first_seen: dict[int, float] = {}
 
@@ -149,7 +151,7 @@ class Ledger:
         """
         with self._storage.reading() as connection:
             now = _as_datetime(connection.execute(sqlalchemy.select(sqlalchemy.func.now())).scalar_one())
-            beats = {
+            beats = self.beats = {
                 trial_id: _as_datetime(beat)
                 for trial_id, beat in connection.execute(_HEARTBEATS, {"study": self._study_id})
             }

@@ -150,6 +150,36 @@ def test_a_killed_agent_takes_its_runs_with_it_and_another_starts_them_again(san
     assert (run.id, run.state, run.attempt) == ("0001", "finished", 2)
 
 
+def test_one_that_has_nothing_to_do_waits_for_a_dead_agents_run(sandbox: Sandbox) -> None:
+    sweep_id = sandbox.sweep(SLOW, parameters={"x": {"values": [1]}}, lightsweep={"lease": 4})
+    agent = sandbox.start("agent", sweep_id)
+    pid = pid_of(sandbox, "0001")
+    agent.kill()
+    end(agent)
+    other = sandbox.start("agent", sweep_id)  # at once: the dead one's last sign of life is fresh
+    pid_of(sandbox, "0001", resumed=1)
+    assert not alive(pid)
+    sandbox.write("go", "")
+    code, out = end(other)
+    assert code == 0
+    assert "run 0001 started (attempt 2)\n" in out
+
+
+def test_one_that_has_nothing_to_do_leaves_when_the_other_is_alive(sandbox: Sandbox) -> None:
+    sweep_id = sandbox.sweep(SLOW, parameters={"x": {"values": [1]}}, lightsweep={"lease": 4})
+    agent = sandbox.start("agent", sweep_id)
+    pid_of(sandbox, "0001")
+    staying = sandbox.start("agent", sweep_id, "--stay")
+    code, out = end(sandbox.start("agent", sweep_id))
+    assert code == 0
+    assert "every run was handed out; some are still running" in out
+    assert staying.poll() is None
+    sandbox.write("go", "")
+    for left in (agent, staying):
+        code, out = end(left)
+        assert (code, "the sweep is finished" in out) == (0, True)
+
+
 def test_cancel_ends_what_runs(sandbox: Sandbox) -> None:
     sweep_id = sandbox.sweep(SLOW)
     agent = sandbox.start("agent", sweep_id, "--jobs", "2")
