@@ -1,8 +1,9 @@
-"""One name for every way in which a database can fail to answer."""
+"""One name for every way in which a database can fail to answer, and when it did."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from optuna.exceptions import StorageInternalError
@@ -11,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from lightsweep.errors import NotFoundError, StorageUnavailableError
 from lightsweep.storage import mask
 
-__all__ = ["translated"]
+__all__ = ["Contact", "translated"]
 
 
 @contextmanager
@@ -30,3 +31,32 @@ def translated() -> Iterator[None]:
         raise StorageUnavailableError(f"the storage does not answer: {mask(text)}") from error
     except KeyError as error:
         raise NotFoundError("the sweep is not in the storage; it may have been deleted") from error
+
+
+class Contact:
+    """When a storage answered and when it did not.
+
+    Args:
+        clock: Seconds that only go forward.
+
+    Attributes:
+        returned: When it last answered after it had not; minus infinity where it always did.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._away = False
+        self.returned = -math.inf
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """See whether it answers; raises as :func:`translated`."""
+        try:
+            with translated():
+                yield
+        except StorageUnavailableError:
+            self._away = True
+            raise
+        if self._away:
+            self._away = False
+            self.returned = self._clock()

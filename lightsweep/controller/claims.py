@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState
 
 from lightsweep.controller.access import translated
 from lightsweep.controller.keys import ATTEMPT, SUMMARY, VALUES
@@ -16,12 +17,16 @@ from lightsweep.controller.leases import Leases
 from lightsweep.controller.live import LiveRun
 from lightsweep.controller.points import Points
 from lightsweep.controller.progress import SweepState
-from lightsweep.controller.runs import RunEntry, finite
+from lightsweep.controller.runs import RunEntry, finite, run_id
 from lightsweep.controller.sweep import Sweep
+from lightsweep.controller.turn import turn
 from lightsweep.controller.views import values_of
 from lightsweep.errors import NotFoundError, StorageUnavailableError
+from lightsweep.storage import Trials
 
 __all__ = ["Dealer", "NothingToDo"]
+
+_SPACE_TAKEN = "every point of the space was taken"
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class Dealer:
         self._agent = agent
         self._stay = stay
         self._leases = Leases(sweep)
+        self._trials = Trials(sweep.storage)
         self._points: Points | None = None
         self._handed: set[int] = set()
         # Held while proposing, which may take a second; reports go on meanwhile.
@@ -72,7 +78,7 @@ class Dealer:
         """
         with self._turn:
             while True:
-                state = self._sweep.state
+                state = self._sweep.look(details=self._points is None or not self._points.by_ticket)
                 if state.name == "paused":
                     return NothingToDo(state, False, "the sweep is paused")
                 if state.name != "running":
@@ -88,7 +94,10 @@ class Dealer:
                     return found
 
     def _claim(self, state: SweepState, points: Points) -> LiveRun | NothingToDo | None:
+        """The next run; ``None`` where something has changed meanwhile, so that one has to look again."""
         self._fail_stale()
+        if self._sweep.waiting():
+            self._sweep.refresh()  # with their parameters
         for entry in self._sweep.waiting():
             run = self._retry(entry, points)
             if run is not None:
@@ -98,26 +107,36 @@ class Dealer:
     # --- fresh runs
 
     def _fresh(self, state: SweepState, points: Points) -> LiveRun | NothingToDo | None:
-        sweep = self._sweep
-        limit, why = sweep.plan.limit()
-        if limit is not None and sweep.book.next_ticket >= limit:
+        limit, why = self._sweep.plan.limit()
+        ticket = self._sweep.book.next_ticket
+        if limit is not None and ticket >= limit:
             return self._exhausted(state, f"{why}: every run was handed out; some are still running")
-        attributes = {ATTEMPT: {"kind": "fresh", "agent": self._agent}}
-        trial_id = self._create(create_trial(state=TrialState.RUNNING, user_attrs=attributes))
+        values = points.at(ticket) if points.by_ticket else None  # what takes long is done before the lock is held
+        if points.by_ticket and values is None:
+            return self._exhausted(state, _SPACE_TAKEN)
+        attributes: dict[str, Any] = {ATTEMPT: {"kind": "fresh", "agent": self._agent}}
+        with turn(self._sweep) as mine:
+            if mine.updated or (limit is not None and mine.ticket >= limit):
+                return None
+            if mine.ticket != ticket and points.by_ticket:
+                values = points.at(mine.ticket)
+                if values is None:
+                    return None
+            if values is None or points.changeable:
+                trial_id = mine.add(attributes)
+            else:
+                trial_id = mine.add(attributes, points.stored(values))
+        if values is not None and not points.changeable:
+            return self._live(run_id(mine.ticket), mine.ticket, 1, trial_id, values)
+        self._sweep.refresh()
         entry = self._entry_of(trial_id)
         if entry is None:
             return None
-        assert entry.ticket is not None
-        if limit is not None and entry.ticket >= limit:
-            # Drawn in a race for the last tickets. Should the limit be raised, the run waits there to be started.
-            self._end(trial_id, {"state": "lost", "reason": "beyond the limit of the sweep"})
-            return self._exhausted(state, f"{why}: every run was handed out; some are still running")
         values = self._give(entry, points)
-        return self._live(entry, values) if values is not None else self._without_point(trial_id, state)
-
-    def _without_point(self, trial_id: int, state: SweepState) -> NothingToDo:
-        self._end(trial_id, {"state": "failed", "reason": "every point of the space was taken"})
-        return self._exhausted(state, "every point of the space was taken")
+        if values is None:
+            self._end(trial_id, {"state": "failed", "reason": _SPACE_TAKEN})
+            return self._exhausted(state, _SPACE_TAKEN)
+        return self._live(entry.id, entry.ticket, 1, trial_id, values)
 
     def _exhausted(self, state: SweepState, reason: str) -> NothingToDo:
         """Nothing is left to begin, but a run that is not over may be lost, and then somebody has to be there."""
@@ -139,55 +158,29 @@ class Dealer:
             self._sweep.refresh()
 
     def _retry(self, entry: RunEntry, points: Points) -> LiveRun | None:
-        """Start a run again; ``None`` where another agent was faster.
-
-        The new trial carries the run's id, parameters and reports. Of two agents that do this at the same moment the
-        one with the lower trial number keeps the run.
-        """
-        values = values_of(entry, self._sweep.config)
-        stored = {} if values is None or points.changeable else points.stored(values)
-        attributes: dict[str, Any] = {
-            ATTEMPT: {
-                "kind": "retry",
-                "agent": self._agent,
-                "run": entry.id,
-                "ticket": entry.ticket,
-                "attempt": entry.attempt + 1,
-            }
-        }
+        """Start a run again, with its id, parameters and reports; ``None`` where another agent was faster."""
+        values, attempt, reports = values_of(entry, self._sweep.config), entry.attempt + 1, entry.record.reports
+        kept = {"kind": "retry", "agent": self._agent, "run": entry.id, "ticket": entry.ticket, "attempt": attempt}
+        attributes: dict[str, Any] = {ATTEMPT: kept}
         if values is not None and points.changeable:
             attributes[VALUES] = values
-        trial_id = self._create(
-            create_trial(
-                state=TrialState.RUNNING,
-                params={name: value for name, (_, value) in stored.items()},
-                distributions={name: distribution for name, (distribution, _) in stored.items()},
-                user_attrs=attributes,
-                intermediate_values=dict(enumerate(entry.record.reports, start=1)),
-            )
-        )
-        if entry.record.trial_id != trial_id:
-            self._end(trial_id, {"state": "lost", "reason": "another agent took the run"})
-            return None
+        stored = {} if values is None or points.changeable else points.stored(values)
+        with turn(self._sweep) as mine:
+            if mine.taken(entry.id):
+                return None
+            trial_id = mine.add(attributes, stored, reports)
+        self._sweep.refresh()  # before anyone asks whether the run is still with this attempt
         if values is not None and points.changeable:
             points.write(trial_id, values)
         if values is None:
             # Lost before its parameters were written: they follow from the ticket once more.
             values = self._give(entry, points)
         if values is None:
-            self._end(trial_id, {"state": "failed", "reason": "every point of the space was taken"})
+            self._end(trial_id, {"state": "failed", "reason": _SPACE_TAKEN})
             return None
-        return self._live(entry, values)
+        return self._live(entry.id, entry.ticket, attempt, trial_id, values, reports)
 
     # --- both
-
-    def _create(self, trial: FrozenTrial) -> int:
-        optuna = self._sweep.storage.optuna
-        with translated():
-            trial_id = optuna.create_new_trial(self._sweep.study_id, trial)
-            optuna.record_heartbeat(trial_id)
-        self._sweep.refresh()
-        return trial_id
 
     def _give(self, entry: RunEntry, points: Points) -> dict[str, Any] | None:
         """Parameters for a run that was just claimed; where that fails the run is given back at once."""
@@ -204,28 +197,31 @@ class Dealer:
             return self._sweep.book.of_trial(trial_id)
 
     def _end(self, trial_id: int, summary: dict[str, Any]) -> None:
-        try:
-            with translated():
-                self._sweep.storage.optuna.set_trial_user_attr(trial_id, SUMMARY, summary)
-                self._sweep.storage.optuna.set_trial_state_values(trial_id, TrialState.FAIL)
-        except UpdateFinishedTrialError:
-            return  # another agent was faster
+        with translated():  # False where another agent was faster
+            self._trials.end(trial_id, TrialState.FAIL, {SUMMARY: summary})
 
-    def _live(self, entry: RunEntry, values: dict[str, Any]) -> LiveRun:
-        self._handed.add(entry.record.trial_id)
+    def _live(
+        self,
+        run: str,
+        ticket: int | None,
+        attempt: int,
+        trial_id: int,
+        values: dict[str, Any],
+        reports: Sequence[float] = (),
+    ) -> LiveRun:
+        self._handed.add(trial_id)
         self._leases.forget()
-        reports = array("d", entry.record.reports)
-        run = LiveRun(
-            id=entry.id,
-            ticket=entry.ticket,
-            attempt=entry.attempt,
-            trial_id=entry.record.trial_id,
+        live = LiveRun(
+            id=run,
+            ticket=ticket,
+            attempt=attempt,
+            trial_id=trial_id,
             values=values,
             config=self._sweep.nest(values),
-            reports=reports,
+            reports=array("d", reports),
             history=finite(reports),
         )
         if (metric := self._sweep.config.metric) is not None:
             for value in reports:
-                run.note({metric.name: value})
-        return run
+                live.note({metric.name: value})
+        return live

@@ -21,7 +21,7 @@ CONFIG = "lightsweep:config"
 """Trial attribute of an ``update``: the config as written."""
 
 SUMMARY = "lightsweep:summary"
-"""Trial attribute, written just before the trial ends: state, reason, metrics, unread parameters."""
+"""Trial attribute, written when the trial ends: state, reason, metrics, unread parameters."""
 
 VALUES = "lightsweep:values"
 """Trial attribute, flat values in JSON: claims the point while others propose, and keeps what no config declares."""

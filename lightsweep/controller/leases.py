@@ -44,7 +44,7 @@ class Leases:
         with translated():
             stale = sweep.ledger.stale(lease)
         self._looked = now
-        if now - sweep.returned < _GRACE_IN_LEASES * lease:
+        if now - sweep.contact.returned < _GRACE_IN_LEASES * lease:
             return []
         return [found.trial_id for found in stale if ATTEMPT in found.attributes and found.trial_id not in mine]
 

@@ -15,6 +15,7 @@ from lightsweep.controller.sweep import Sweep
 from lightsweep.controller.views import by_run
 from lightsweep.errors import InputError
 from lightsweep.sampler import Observation, Proposer, natural_params
+from lightsweep.storage import Trials
 
 __all__ = ["Points"]
 
@@ -35,6 +36,7 @@ class Points:
 
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
+        self._trials = Trials(sweep.storage)
         self._observations = Observations(sweep.config)
         self._proposer: Proposer = sweep.plan.proposer()
         self.revision = sweep.plan.revision
@@ -47,13 +49,31 @@ class Points:
             InputError: What the user's own function proposes cannot be used.
             optuna.exceptions.UpdateFinishedTrialError: Another agent took the run, as the lease was over before.
         """
-        values = self._claimed(entry) if self._observations.needed else self._propose(entry, ())
+        assert entry.ticket is not None
+        values = self.at(entry.ticket) if self.by_ticket else self._claimed(entry)
         if values is None:
             return None
         if self.revision:
             self._note(entry, values)
         self.write(entry.record.trial_id, values)
         return values
+
+    def at(self, ticket: int) -> dict[str, Any] | None:
+        """Parameters that follow from the ticket alone; ``None`` where the space is exhausted.
+
+        Raises:
+            InputError: What the user's own function proposes cannot be used.
+        """
+        assert self.by_ticket
+        values = self._proposer.propose(ticket, ())
+        if values is not None:
+            self._sweep.nest(values)  # before anything is written: names of the user's may collide
+        return values
+
+    @property
+    def by_ticket(self) -> bool:
+        """Whether parameters follow from the ticket alone, so that no other run has to be known for them."""
+        return not self._observations.needed
 
     def stored(self, values: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
         """For each parameter its Optuna distribution and what is stored under it."""
@@ -121,8 +141,13 @@ class Points:
 
     def write(self, trial_id: int, values: Mapping[str, Any]) -> None:
         """Write parameters to their trial, in natural units."""
-        for name, (distribution, stored) in self.stored(values).items():
-            with translated(), suppress(*[ValueError] if self.changeable else []):
+        stored = self.stored(values)
+        if not self.changeable:
+            with translated():
+                self._trials.set_parameters(trial_id, stored)
+            return
+        for name, (distribution, value) in stored.items():
+            with translated(), suppress(ValueError):  # Optuna's, of a distribution that has changed
                 self._sweep.storage.optuna.set_trial_param(
-                    trial_id, name, distribution.to_internal_repr(stored), distribution
+                    trial_id, name, distribution.to_internal_repr(value), distribution
                 )

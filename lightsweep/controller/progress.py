@@ -27,9 +27,9 @@ class SweepState:
         return f"{self.name} ({self.reason})" if self.reason else self.name
 
 
-def wants_retry(entry: RunEntry, config: SweepConfig, limit: int | None) -> bool:
-    """Whether the run waits for an agent to start it again; ``limit`` is the number of tickets that count."""
-    if entry.running or not entry.within(limit):
+def wants_retry(entry: RunEntry, config: SweepConfig) -> bool:
+    """Whether the run waits for an agent to start it again."""
+    if entry.running:
         return False
     if entry.waiting:
         return entry.asked or entry.attempt <= config.options.max_preemptions
@@ -64,5 +64,5 @@ def state_of(
     most, why = limit
     if most is None or tickets < most:
         return SweepState(asked)
-    pending = any(entry.running or wants_retry(entry, config, most) for entry in entries if entry.within(most))
+    pending = any(entry.running or wants_retry(entry, config) for entry in entries)
     return SweepState(asked) if pending else SweepState("finished", why)

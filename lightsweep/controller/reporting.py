@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 
-from optuna.exceptions import UpdateFinishedTrialError
-
 from lightsweep.controller.access import translated
 from lightsweep.controller.bands import BandBook
 from lightsweep.controller.keys import SUMMARY
@@ -14,8 +12,9 @@ from lightsweep.controller.live import LiveRun
 from lightsweep.controller.outcome import Outcome, summary, trial_end
 from lightsweep.controller.sweep import Sweep
 from lightsweep.controller.writer import Writer
-from lightsweep.errors import NotFoundError, StorageUnavailableError
+from lightsweep.errors import StorageUnavailableError
 from lightsweep.hyperband import Verdict
+from lightsweep.storage import Trials
 
 __all__ = ["Reporter"]
 
@@ -33,6 +32,7 @@ class Reporter:
     def __init__(self, sweep: Sweep, writer: Writer) -> None:
         self._sweep = sweep
         self._writer = writer
+        self._trials = Trials(sweep.storage)
 
     def report(self, run: LiveRun, numbers: Mapping[str, float]) -> Verdict:
         """Take in what the run logged.
@@ -59,7 +59,7 @@ class Reporter:
         if iterations > known and bands.is_band(iterations):
             # Not under the run's lock: whoever tells the run to stop must not wait for the storage.
             with suppress(StorageUnavailableError):
-                self._sweep.refresh()
+                self._sweep.refresh(details=False)
         return self._judge(bands, run)
 
     def _judge(self, bands: BandBook, run: LiveRun) -> Verdict:
@@ -88,12 +88,7 @@ class Reporter:
         if run.taken:
             return False
         state, values = trial_end(self._sweep.config.metrics, run, outcome)
-        storage = self._sweep.storage.optuna
-        try:
-            with translated():
-                storage.set_trial_user_attr(run.trial_id, SUMMARY, summary(run, outcome))
-                storage.set_trial_state_values(run.trial_id, state, values)
-        except (UpdateFinishedTrialError, NotFoundError):
-            run.taken = True
-            return False
-        return True
+        with translated():
+            kept = self._trials.end(run.trial_id, state, {SUMMARY: summary(run, outcome)}, values)
+        run.taken = not kept
+        return kept

@@ -113,10 +113,6 @@ class RunEntry:
             self.least = min(new) if self.least is None else min(self.least, *new)
             self.greatest = max(new) if self.greatest is None else max(self.greatest, *new)
 
-    def within(self, limit: int | None) -> bool:
-        """False for a ticket beyond the sweep's limit, drawn in a race and given up: no run for anyone to see."""
-        return limit is None or self.ticket is None or self.ticket < limit
-
     @property
     def summary(self) -> Mapping[str, Any]:
         """What was written when the attempt ended; empty while it runs."""

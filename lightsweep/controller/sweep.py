@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 import string
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import Any, TypeVar
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 
-from lightsweep.controller.access import translated
+from lightsweep.controller.access import Contact, translated
 from lightsweep.controller.bands import BandBook
 from lightsweep.controller.best import best_run
 from lightsweep.controller.changes import add_prior_runs, check_prior_runs, retry, update
@@ -25,7 +23,7 @@ from lightsweep.controller.plan import Plan
 from lightsweep.controller.progress import SweepState, state_of, wants_retry
 from lightsweep.controller.runs import RunBook, RunEntry, SweepRun
 from lightsweep.controller.views import nested, view
-from lightsweep.errors import NotFoundError, StorageError, StorageUnavailableError, UsageError, closest
+from lightsweep.errors import NotFoundError, StorageError, UsageError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Ledger, Storage, default_url, open_storage, quiet
 
@@ -49,8 +47,7 @@ class Sweep:
         storage: Where it lives.
         created: When, in UTC.
         directory: Where the sweep file was; ``None`` for a config given as a dict.
-        returned: When the storage last answered after it had not, by the ledger's clock; minus infinity where it always
-            did.
+        contact: When the storage answered and when it did not, by the ledger's clock.
         lock: Held while the runs in memory are looked at or changed; never while the storage is asked, so call no
             method that asks it, such as ``refresh``, while holding it.
     """
@@ -61,12 +58,11 @@ class Sweep:
         self.study_id = study_id
         self.lock = threading.RLock()
         self._reading = threading.Lock()
-        self.returned = -math.inf
-        self._away = False
         self._unsettled: dict[str, RunEntry] = {}
         self._views: dict[str, tuple[int, SweepRun]] = {}
         self._adopt(attributes)
         self.ledger = Ledger(storage, study_id)
+        self.contact = Contact(lambda: self.ledger.clock())
         self.book = RunBook()
 
     def _adopt(self, attributes: Mapping[str, Any]) -> None:
@@ -183,22 +179,25 @@ class Sweep:
 
     # --- looking
 
-    def refresh(self) -> list[RunEntry]:
+    def refresh(self, *, details: bool = True) -> list[RunEntry]:
         """Read what changed in the storage; the runs concerned.
+
+        Args:
+            details: False where only the states of the runs and their reports are needed, which is faster: an agent's
+                view. Parameters and summaries then come with the next refresh that asks for them.
 
         Raises:
             StorageUnavailableError: The database does not answer.
         """
         with self._reading:
-            with self._asking():
-                found = self.ledger.read()
+            with self.contact.asking():
+                found = self.ledger.read(details=details)
             with self.lock:
                 changed = self.book.take(self.ledger.take(found))
                 updated = self._take_updates()
                 entries = list(self.book.entries.values()) if updated else changed
-                limit, _ = self.plan.limit()
                 for entry in entries:
-                    if entry.running or wants_retry(entry, self.config, limit):
+                    if entry.running or wants_retry(entry, self.config):
                         self._unsettled[entry.id] = entry
                     else:
                         self._unsettled.pop(entry.id, None)
@@ -207,19 +206,6 @@ class Sweep:
                 for run, history in histories:
                     self.bands.note(run, history)
             return changed
-
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
-        """Note when the storage comes back after an outage."""
-        try:
-            with translated():
-                yield
-        except StorageUnavailableError:
-            self._away = True
-            raise
-        if self._away:
-            self._away = False
-            self.returned = self.ledger.clock()
 
     def _take_updates(self) -> bool:
         """Go on with the newest config; whether there was a new one."""
@@ -242,9 +228,18 @@ class Sweep:
             StorageUnavailableError: The database does not answer.
             NotFoundError: The sweep was deleted.
         """
-        with self._asking():
+        return self.look()
+
+    def look(self, *, details: bool = True) -> SweepState:
+        """Where the sweep stands now, after a :meth:`refresh`.
+
+        Raises:
+            StorageUnavailableError: The database does not answer.
+            NotFoundError: The sweep was deleted.
+        """
+        with self.contact.asking():
             asked = self.ledger.attribute(STATE)
-        self.refresh()
+        self.refresh(details=details)
         with self.lock:
             self.asked = asked
             return self.known_state()
@@ -287,9 +282,7 @@ class Sweep:
 
     def known_entries(self) -> list[RunEntry]:
         """What the storage said of every run at the last look, by id; to be called while holding ``lock``."""
-        limit, _ = self.plan.limit()
-        entries = sorted(self.book.entries.values(), key=lambda entry: (len(entry.id), entry.id))
-        return [entry for entry in entries if entry.within(limit)]
+        return sorted(self.book.entries.values(), key=lambda entry: (len(entry.id), entry.id))
 
     def view(self, entry: RunEntry) -> SweepRun:
         """The run for users, made again only where it changed."""

@@ -5,33 +5,35 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-
-from optuna.exceptions import UpdateFinishedTrialError
 
 from lightsweep.controller.access import translated
 from lightsweep.controller.live import LiveRun
-from lightsweep.errors import NotFoundError, StorageUnavailableError
-from lightsweep.storage import Storage
+from lightsweep.errors import StorageUnavailableError
+from lightsweep.storage import Storage, Trials
 
 __all__ = ["Writer"]
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 _LOOK_SECONDS = 0.5
+_BATCH = 500
+
+_Report = tuple[LiveRun, int, float]
 
 
 @dataclass(eq=False)
-class _Flush:
-    """A mark in the queue: when the writer reaches it, all that was handed over before is settled."""
+class _Mark:
+    """A place in the queue: when the writer reaches it, all that was handed over before is settled."""
 
+    last: bool = False
     reached: threading.Event = field(default_factory=threading.Event)
     complete: bool = False
 
 
 class Writer:
-    """Delivers reports to the storage in order, from a thread of its own.
+    """Delivers reports to the storage in order, from a thread of its own; those that have gathered in one transaction.
 
     While the database is away the reports wait here and are tried again, in order.
 
@@ -41,9 +43,9 @@ class Writer:
     """
 
     def __init__(self, storage: Storage, on_outage: Callable[[bool], None] = lambda _: None) -> None:
-        self._storage = storage
+        self._trials = Trials(storage)
         self._on_outage = on_outage
-        self._queue: queue.SimpleQueue[tuple[LiveRun, int, float] | _Flush | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Report | _Mark] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._dropped = False
         self._thread = threading.Thread(target=self._work, name="lightsweep-writer", daemon=True)
@@ -58,7 +60,7 @@ class Writer:
 
         False after ``timeout`` seconds, and where :meth:`close` dropped something.
         """
-        mark = _Flush()
+        mark = _Mark()
         self._queue.put(mark)
         end = None if timeout is None else time.monotonic() + timeout
         while not mark.reached.wait(
@@ -71,26 +73,37 @@ class Writer:
     def close(self) -> None:
         """End the thread; after the first report that the database does not take at once the rest is dropped."""
         self._closing.set()
-        self._queue.put(None)
+        self._queue.put(_Mark(last=True))
         self._thread.join()
 
     def _work(self) -> None:
-        while (item := self._queue.get()) is not None:
-            if isinstance(item, _Flush):
-                item.complete = not self._dropped
-                item.reached.set()
-            elif not self._dropped:
-                self._deliver(*item)
+        mark = None
+        while mark is None or not mark.last:
+            batch, mark = self._gathered()
+            if batch and not self._dropped:
+                self._deliver(batch)
+            if mark is not None:
+                mark.complete = not self._dropped
+                mark.reached.set()
 
-    def _deliver(self, run: LiveRun, step: int, value: float) -> None:
+    def _gathered(self) -> tuple[list[_Report], _Mark | None]:
+        """Wait for what comes next: the reports that are there, up to a batch, and the mark behind them if any."""
+        batch: list[_Report] = []
+        item = self._queue.get()
+        while not isinstance(item, _Mark):
+            batch.append(item)
+            if len(batch) == _BATCH or self._queue.empty():
+                return batch, None
+            item = self._queue.get()
+        return batch, item
+
+    def _deliver(self, batch: Sequence[_Report]) -> None:
         pause = _FIRST_PAUSE
         away = False
-        while not run.taken:
+        while reports := [(run.trial_id, step, value) for run, step, value in batch if not run.taken]:
             try:
                 with translated():
-                    self._storage.optuna.set_trial_intermediate_value(run.trial_id, step, value)
-            except (UpdateFinishedTrialError, NotFoundError):
-                run.taken = True
+                    over = self._trials.report(reports)
             except StorageUnavailableError:
                 if not away:
                     away = True
@@ -100,6 +113,8 @@ class Writer:
                     return
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 continue
+            for run, _, _ in batch:
+                run.taken = run.taken or run.trial_id in over
             break
         if away:
             self._on_outage(False)

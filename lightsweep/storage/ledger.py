@@ -2,7 +2,7 @@
 
 Optuna reads a whole study at once, about a second for each thousand trials, and keeps every trial as an object of
 several kilobytes. An agent needs less: what has changed since it last looked. So this reads Optuna's tables directly,
-each finished trial once and of a running one only the new reports. Writing stays with Optuna's API.
+each finished trial once and of a running one only the new reports.
 
 The tables and their columns are Optuna's storage schema, which has a version of its own (``open_storage`` refuses any
 other) and holds times in UTC since Optuna 5; ``tests/storage/test_ledger.py`` compares every field with what Optuna
@@ -68,6 +68,7 @@ class Record:
         reports: Every value reported, in order, NaN and infinities included.
         last_step: Step of the last of ``reports``.
         settled: Whether two looks in a row found the same parameters, so that all of them are there.
+        partial: Whether it was read without its parameters, or without the attributes that came after its first look.
         started, ended: Times in UTC; ``None`` where there is none.
     """
 
@@ -79,6 +80,7 @@ class Record:
     reports: array[float] = field(default_factory=lambda: array("d"))
     last_step: int = -(2**31)
     settled: bool = False
+    partial: bool = False
     started: datetime | None = None
     ended: datetime | None = None
 
@@ -96,6 +98,7 @@ class Ledger:
 
     Attributes:
         records: Every trial, by number.
+        last_trial_id: Optuna's key of the last of them; -1 where there is none.
         clock: The clock; tests move it.
         beats: The last heartbeat of each running trial, by the database's clock, as of the last :meth:`stale`.
     """
@@ -104,10 +107,11 @@ class Ledger:
         self._storage = storage
         self._study_id = study_id
         self.clock = clock
-        self._last_trial_id = -1
+        self.last_trial_id = -1
         self.records: list[Record] = []  # by number
         self.beats: dict[int, datetime] = {}
         self._open: dict[int, Record] = {}
+        self._partial: dict[int, Record] = {}  # of those that are over
         self._first_seen: dict[int, float] = {}
 
     def refresh(self) -> list[Record]:
@@ -118,10 +122,16 @@ class Ledger:
         """
         return self.take(self.read())
 
-    def read(self) -> list[Record]:
-        """What is new, for :meth:`take`; a trial that was open at the last look comes with its new reports only."""
+    def read(self, *, details: bool = True) -> list[Record]:
+        """What is new, for :meth:`take`; a trial that was open at the last look comes with its new reports only.
+
+        Args:
+            details: False for the states, the reports, the attributes from each trial's first moment, and how failed
+                ones ended; the rest is then read by the next look with details. With many agents at work that is most
+                of what there is to read.
+        """
         with self._storage.reading() as connection:
-            rows = list(connection.execute(_NEW_TRIALS, {"study": self._study_id, "last": self._last_trial_id}))
+            rows = list(connection.execute(_NEW_TRIALS, {"study": self._study_id, "last": self.last_trial_id}))
             known = list(self._open)
             for start in range(0, len(known), _CHUNK):
                 rows += connection.execute(_OPEN_TRIALS, {"ids": known[start : start + _CHUNK]})
@@ -132,11 +142,34 @@ class Ledger:
                 record.started, record.ended = _as_utc(row.datetime_start), _as_utc(row.datetime_complete)
                 if (before := self._open.get(row.trial_id)) is not None:
                     record.last_step, record.settled = before.last_step, before.settled
-                    if record.settled:
+                    if record.settled or not details:
                         record.parameters, record.attributes = before.parameters, dict(before.attributes)
+                record.partial = not details and (record.state not in _OPEN or not record.settled)
                 found.append(record)
             for start in range(0, len(found), _CHUNK):
-                _read_details(connection, found[start : start + _CHUNK])
+                chunk = found[start : start + _CHUNK]
+                _read_attributes(connection, self._with_new_attributes(chunk, details=details))
+                if details:
+                    _read_parameters(connection, [record for record in chunk if not record.settled])
+                _read_reports(connection, chunk)
+            if details:
+                found += self._completed(connection)
+        return found
+
+    def _with_new_attributes(self, records: Sequence[Record], *, details: bool) -> list[Record]:
+        if details:  # of a run that goes on only the reports change; how it ended is an attribute
+            return [record for record in records if not (record.settled and record.state in _OPEN)]
+        return [record for record in records if record.trial_id not in self._open or record.state == "FAIL"]
+
+    def _completed(self, connection: sqlalchemy.Connection) -> list[Record]:
+        """What is missing of the trials that ended between looks without details."""
+        found = [
+            Record(old.trial_id, old.number, old.state, last_step=old.last_step, started=old.started, ended=old.ended)
+            for old in list(self._partial.values())
+        ]
+        for start in range(0, len(found), _CHUNK):
+            _read_attributes(connection, found[start : start + _CHUNK])
+            _read_parameters(connection, found[start : start + _CHUNK])
         return found
 
     def take(self, found: Iterable[Record]) -> list[Record]:
@@ -180,13 +213,16 @@ class Ledger:
         return json.loads(value)
 
     def _take(self, found: Record) -> Record:
-        record = self._open.pop(found.trial_id, None)
+        record = self._open.pop(found.trial_id, None) or self._partial.pop(found.trial_id, None)
         if record is None:
             record = found
-            self._last_trial_id = max(self._last_trial_id, found.trial_id)
+            self.last_trial_id = max(self.last_trial_id, found.trial_id)
             self.records.append(found)
         else:
-            record.settled = found.settled or 0 < len(record.parameters) == len(found.parameters)
+            record.settled = found.settled or (
+                not found.partial and 0 < len(record.parameters) == len(found.parameters)
+            )
+            record.partial = found.partial
             record.state, record.started, record.ended = found.state, found.started, found.ended
             record.parameters, record.attributes = found.parameters, found.attributes
             record.reports.extend(found.reports)
@@ -196,20 +232,27 @@ class Ledger:
             self._first_seen.setdefault(record.trial_id, self.clock())
         else:
             self._first_seen.pop(record.trial_id, None)
+            if record.partial:
+                self._partial[record.trial_id] = record
         return record
 
 
-def _read_details(connection: sqlalchemy.Connection, records: Sequence[Record]) -> None:
+def _read_attributes(connection: sqlalchemy.Connection, records: Sequence[Record]) -> None:
     by_id = {record.trial_id: record for record in records}
-    # Of a run that goes on only the reports change; how it ended is an attribute.
-    told = [record.trial_id for record in records if not (record.settled and record.state in _OPEN)]
-    if told:
-        for trial_id, key, value in connection.execute(_ATTRIBUTES, {"ids": told}):
+    if by_id:
+        for trial_id, key, value in connection.execute(_ATTRIBUTES, {"ids": list(by_id)}):
             by_id[trial_id].attributes[key] = json.loads(value)
-    unsettled = [record.trial_id for record in records if not record.settled]
-    if unsettled:
-        for trial_id, name, value, distribution in connection.execute(_PARAMETERS, {"ids": unsettled}):
+
+
+def _read_parameters(connection: sqlalchemy.Connection, records: Sequence[Record]) -> None:
+    by_id = {record.trial_id: record for record in records}
+    if by_id:
+        for trial_id, name, value, distribution in connection.execute(_PARAMETERS, {"ids": list(by_id)}):
             by_id[trial_id].parameters[name] = _distribution(distribution).to_external_repr(value)
+
+
+def _read_reports(connection: sqlalchemy.Connection, records: Sequence[Record]) -> None:
+    by_id = {record.trial_id: record for record in records}
     for trial_id, at, value, kind in connection.execute(*_new_reports(records)):
         record = by_id[trial_id]
         record.reports.append(_NON_FINITE.get(kind, value))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from optuna.exceptions import StorageInternalError
+import sqlalchemy
 from sandboxes import Sandbox, wait_until
 
 import lightsweep
@@ -16,28 +16,20 @@ from lightsweep.agents import Agent, Display
 from lightsweep.agents.launch import FunctionLauncher, ProcessLauncher
 from lightsweep.controller import LiveRun, Outcome
 
-WRITES = ("create_new_trial", "set_trial_intermediate_value", "set_trial_state_values", "record_heartbeat")
-
 
 class Switch:
-    """A storage that fails on demand: each method named, and every read, raises while it is off."""
+    """A storage that fails on demand: while it is off, statements with the words raise; all of them by default."""
 
-    def __init__(self, sweep: Sweep, names: tuple[str, ...], patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, sweep: Sweep, words: str = "") -> None:
         self.off = threading.Event()
         self.refused = threading.Event()
-        if names == WRITES:
-            patch.setattr(sweep.storage, "reading", self._guard(sweep.storage.reading))
-        for name in names:
-            patch.setattr(sweep.storage.optuna, name, self._guard(getattr(sweep.storage.optuna, name)))
+        self._words = words
+        sqlalchemy.event.listen(sweep.storage.engine, "before_cursor_execute", self._guard)
 
-    def _guard(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            if self.off.is_set():
-                self.refused.set()
-                raise StorageInternalError("the server closed the connection")
-            return method(*arguments, **options)
-
-        return call
+    def _guard(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if self.off.is_set() and self._words in statement:
+            self.refused.set()
+            raise sqlalchemy.exc.OperationalError(statement, {}, Exception("the server closed the connection"))
 
 
 class Notes(Display):
@@ -74,8 +66,8 @@ def back_after(switch: Switch, seconds: float) -> threading.Timer:
     return timer
 
 
-def test_reports_and_the_end_of_a_run_wait_for_the_storage(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
-    switch = Switch(sweep, WRITES, monkeypatch)
+def test_reports_and_the_end_of_a_run_wait_for_the_storage(sweep: Sweep) -> None:
+    switch = Switch(sweep)
     timers = []
 
     def train() -> None:
@@ -99,8 +91,8 @@ def test_reports_and_the_end_of_a_run_wait_for_the_storage(sweep: Sweep, monkeyp
     assert len(display.notes) <= 6  # told once an outage, not once a second
 
 
-def test_a_claim_waits_for_the_storage(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
-    switch = Switch(sweep, WRITES, monkeypatch)
+def test_a_claim_waits_for_the_storage(sweep: Sweep) -> None:
+    switch = Switch(sweep)
     switch.off.set()
     timer = back_after(switch, 1.5)
 
@@ -118,13 +110,11 @@ def test_a_claim_waits_for_the_storage(sweep: Sweep, monkeypatch: pytest.MonkeyP
     ]
 
 
-def test_the_third_ctrl_c_does_not_wait_for_the_storage(
-    sandbox: Sandbox, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_third_ctrl_c_does_not_wait_for_the_storage(sandbox: Sandbox, sweep: Sweep) -> None:
     sandbox.write(
         "train.py", 'import lightsweep\nwith lightsweep.init() as run:\n    run.log({"loss": run.config.x})\n'
     )
-    switch = Switch(sweep, ("set_trial_state_values",), monkeypatch)
+    switch = Switch(sweep, "UPDATE trials SET state")
     switch.off.set()
     display = Notes()
     agent = Agent(sweep, ProcessLauncher(sweep), display=display)
@@ -145,14 +135,14 @@ def test_a_sweep_that_is_deleted_ends_the_agent(
 ) -> None:
     sandbox.write("train.py", "import lightsweep, time\nwith lightsweep.init() as run:\n    time.sleep(60)\n")
     fail = threading.Event()
-    found = type(sweep).state.fget  # type: ignore[attr-defined]
+    look = Sweep.look
 
-    def state(self: Sweep) -> Any:
+    def looking(self: Sweep, *, details: bool = True) -> Any:
         if fail.is_set():
             raise KeyError("No such study")
-        return found(self)
+        return look(self, details=details)
 
-    monkeypatch.setattr(Sweep, "state", property(state))
+    monkeypatch.setattr(Sweep, "look", looking)
     agent = Agent(sweep, ProcessLauncher(sweep), display=Notes())
     errors: list[BaseException] = []
 

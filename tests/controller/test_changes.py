@@ -8,6 +8,7 @@ from typing import Any
 
 import optuna
 import pytest
+from controller_helpers import claim, config, working
 
 from lightsweep.controller import Dealer, LiveRun, NothingToDo, Outcome, Reporter, Sweep, Writer
 from lightsweep.errors import NotFoundError, UsageError
@@ -145,6 +146,22 @@ def test_an_extended_grid_is_shared_by_agents_that_saw_it_at_different_times(sto
             two.work(1)
     points = [(run.values["x"], run.values["y"]) for run in sweep.runs]
     assert sorted(points) == [(x, y) for x in range(9) for y in "ab"]
+
+
+def test_a_cap_below_what_was_handed_out_hides_nothing(storage: Storage) -> None:
+    sweep = Sweep.create(config(run_cap=4), storage=storage)
+    with working(sweep) as (dealer, reporter, _):
+        runs = [claim(dealer) for _ in range(3)]
+        sweep.update({**sweep.config.raw, "run_cap": 1})
+        for run in runs[:2]:
+            assert reporter.finish(run, Outcome("finished"))
+        assert reporter.finish(runs[2], Outcome("lost", "preempted"))
+        assert sweep.state.name == "running"
+        again = claim(dealer)
+        assert (again.id, again.attempt) == ("0003", 2)
+        assert reporter.finish(again, Outcome("finished"))
+    assert [run.state for run in sweep.runs] == ["finished"] * 3
+    assert str(sweep.state) == "finished (run_cap 1)"
 
 
 def test_the_cap_and_the_bands_change_under_way(storage: Storage) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import sqlalchemy
-from controller_helpers import GRID, claim, config, finished, work, working
+from controller_helpers import GRID, claim, config, work, working
 from optuna.trial import TrialState, create_trial
 
-from lightsweep.controller import Dealer, LiveRun, NothingToDo, Outcome, Sweep
-from lightsweep.controller.keys import ATTEMPT, SUMMARY
+from lightsweep.controller import Dealer, LiveRun, NothingToDo, Outcome, Sweep, claims
+from lightsweep.controller.keys import ATTEMPT, SUMMARY, VALUES
 from lightsweep.controller.points import Points
+from lightsweep.controller.turn import Turn, turn
 from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError
-from lightsweep.storage import Storage, open_storage
+from lightsweep.storage import Storage, Trials, open_storage
 
 
 @pytest.fixture
@@ -82,6 +84,19 @@ def test_an_agent_does_not_take_its_own_run_for_lost(storage: Storage) -> None:
     assert isinstance(claim(Dealer(sweep, "b")), LiveRun)
 
 
+def just_before_the_turn(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Let something happen when an agent has looked, and waits for its turn."""
+
+    @contextmanager
+    def late(sweep: Sweep) -> Iterator[Turn]:
+        monkeypatch.undo()
+        happens()
+        with turn(sweep) as mine:
+            yield mine
+
+    monkeypatch.setattr(claims, "turn", late)
+
+
 def test_two_agents_that_retry_at_the_same_moment(
     storage: Storage, other: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,28 +104,96 @@ def test_two_agents_that_retry_at_the_same_moment(
     lose(sweep, claim(Dealer(sweep, "dead")).trial_id)
     one, two = Sweep.load(sweep.id, storage=storage), Sweep.load(sweep.id, storage=other)
     winners: list[LiveRun | NothingToDo] = []
-    create = other.optuna.create_new_trial
-
-    def late(study_id: int, template: Any = None) -> int:
-        monkeypatch.undo()
-        winners.append(Dealer(one, "one").next_run())
-        return create(study_id, template)
-
-    monkeypatch.setattr(other.optuna, "create_new_trial", late)
+    just_before_the_turn(monkeypatch, lambda: winners.append(Dealer(one, "one").next_run()))
     found = Dealer(two, "two").next_run()
     assert isinstance(winners[0], LiveRun)
     assert winners[0].attempt == 2
     assert isinstance(found, NothingToDo)
     states = [trial.state for trial in storage.optuna.get_all_trials(sweep.study_id)]
-    assert states == [TrialState.FAIL, TrialState.RUNNING, TrialState.FAIL]
+    assert states == [TrialState.FAIL, TrialState.RUNNING]
     assert [run.attempt for run in sweep.runs] == [2]
 
 
-@pytest.mark.parametrize("written", [0, 1])
+def test_two_agents_that_want_the_last_ticket(
+    storage: Storage, other: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = Sweep.create(config(run_cap=2), storage=storage)
+    one, two = Dealer(sweep, "one"), Dealer(Sweep.load(sweep.id, storage=other), "two")
+    claim(one)
+    winners: list[LiveRun | NothingToDo] = []
+    just_before_the_turn(monkeypatch, lambda: winners.append(one.next_run()))
+    found = two.next_run()
+    assert isinstance(winners[0], LiveRun)
+    assert isinstance(found, NothingToDo)
+    assert (found.exhausted, found.for_good) == (True, False)
+    assert len(storage.optuna.get_all_trials(sweep.study_id)) == 2
+
+
+@pytest.mark.parametrize("method", ["random", "grid", "bayes"])
+def test_a_ticket_that_another_agent_took_just_before(
+    storage: Storage, other: Storage, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    sweep = Sweep.create(config(GRID, method=method, lightsweep={"seed": 1}), storage=storage)
+    one, two = Dealer(sweep, "one"), Dealer(Sweep.load(sweep.id, storage=other), "two")
+    taken: list[LiveRun] = []
+    just_before_the_turn(monkeypatch, lambda: taken.append(claim(one)))
+    run = claim(two)
+    assert [(found.id, found.ticket) for found in (*taken, run)] == [("0001", 0), ("0002", 1)]
+    assert run.values != taken[0].values
+    assert [found.values for found in sweep.runs] == [taken[0].values, run.values]
+
+
+def test_a_config_that_was_updated_just_before(
+    storage: Storage, other: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = Sweep.create(config({"a": {"values": [1, 2]}}, method="grid"), storage=storage)
+    more = config({"a": {"values": [3, 4]}}, method="grid")
+    just_before_the_turn(monkeypatch, lambda: sweep.update(more))
+    assert claim(Dealer(Sweep.load(sweep.id, storage=other), "a")).values == {"a": 3}
+
+
+def test_an_agent_that_died_in_its_turn_leaves_nothing(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = Sweep.create(config(GRID, method="grid"), storage=storage)
+
+    def die(*arguments: Any) -> None:
+        raise SystemError("power cut")
+
+    monkeypatch.setattr("lightsweep.storage.trials._insert_parameters", die)
+    with pytest.raises(SystemError):
+        Dealer(sweep, "dead").next_run()
+    assert storage.optuna.get_all_trials(sweep.study_id) == []
+    monkeypatch.undo()
+    assert claim(Dealer(sweep, "next")).id == "0001"
+
+
 def test_an_agent_that_died_before_the_parameters_were_written(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = Sweep.create(config(GRID, method="bayes", lightsweep={"seed": 1}), storage=storage)
+
+    def die(*_: Any) -> None:
+        raise SystemError("power cut")
+
+    monkeypatch.setattr(Trials, "set_parameters", die)
+    monkeypatch.setattr(Dealer, "_end", lambda *_: None)
+    with pytest.raises(SystemError):
+        Dealer(sweep, "dead").next_run()
+    monkeypatch.undo()
+    trial = storage.optuna.get_all_trials(sweep.study_id)[0]
+    assert trial.params == {}
+    lose(sweep, trial._trial_id)
+    run = claim(Dealer(Sweep.load(sweep.id, storage=storage), "next"))
+    assert (run.id, run.attempt, run.values) == ("0001", 2, trial.user_attrs[VALUES])
+    sweep.refresh()
+    assert sweep.known_runs()[0].values == run.values
+
+
+@pytest.mark.parametrize("written", [0, 1])
+def test_an_agent_that_died_while_it_wrote_parameters_of_an_updated_grid(
     storage: Storage, monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:
     sweep = Sweep.create(config(GRID, method="grid"), storage=storage)
+    sweep.update({**sweep.config.raw, "run_cap": 50})
     write, calls = storage.optuna.set_trial_param, iter(range(9))
 
     def die(*arguments: Any) -> None:
@@ -123,7 +206,7 @@ def test_an_agent_that_died_before_the_parameters_were_written(
     with pytest.raises(SystemError):
         Dealer(sweep, "dead").next_run()
     monkeypatch.undo()
-    trial = storage.optuna.get_all_trials(sweep.study_id)[0]
+    trial = storage.optuna.get_all_trials(sweep.study_id)[-1]
     assert len(trial.params) == written
     lose(sweep, trial._trial_id)
     run = claim(Dealer(Sweep.load(sweep.id, storage=storage), "next"))
@@ -166,21 +249,6 @@ def test_failed_runs_are_retried_as_often_as_asked(storage: Storage, retries: in
     assert sweep.state.name == "finished"
 
 
-def test_tickets_beyond_the_limit_are_no_runs(storage: Storage) -> None:
-    sweep = Sweep.create(config(run_cap=1), storage=storage)
-    late = Sweep.load(sweep.id, storage=storage)
-    dealer = Dealer(late, "late")
-    state = late.state
-    work(sweep, finished)
-    assert dealer._points is None
-    found = dealer._claim(state, Points(late))  # as if it had looked just before the other's claim
-    assert isinstance(found, NothingToDo)
-    assert found.exhausted
-    assert [run.id for run in late.runs] == ["0001"]
-    assert late.book.next_ticket == 2
-    assert str(late.state) == "finished (run_cap 1)"
-
-
 def test_trials_of_others_count_for_nothing(storage: Storage) -> None:
     sweep = Sweep.create(config(GRID, method="grid"), storage=storage)
     storage.optuna.create_new_trial(sweep.study_id)
@@ -193,7 +261,7 @@ def test_trials_of_others_count_for_nothing(storage: Storage) -> None:
 
 
 def test_a_claim_that_fails_gives_the_run_back(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    sweep = Sweep.create(config(), storage=storage)
+    sweep = Sweep.create(config(method="bayes"), storage=storage)
     dealer = Dealer(sweep, "a")
 
     def broken(*_: Any) -> None:
@@ -210,7 +278,7 @@ def test_a_claim_that_fails_gives_the_run_back(storage: Storage, monkeypatch: py
 
 
 def test_a_proposal_that_takes_longer_than_the_lease(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    sweep = Sweep.create(config(), storage=storage)
+    sweep = Sweep.create(config(method="bayes"), storage=storage)
     slow, give = Dealer(sweep, "slow"), Points.give
 
     def late(points: Points, entry: Any) -> Any:

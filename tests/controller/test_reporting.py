@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
+import sqlalchemy
 from controller_helpers import claim, config, working
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -126,7 +127,7 @@ def test_at_a_band_without_the_database_the_known_runs_count(storage: Storage, m
     with working(sweep) as (dealer, reporter, _):
         good, bad = claim(dealer), claim(dealer)
 
-        def gone() -> None:
+        def gone(**_: Any) -> None:
             raise StorageUnavailableError("gone")
 
         monkeypatch.setattr(sweep, "refresh", gone)
@@ -141,13 +142,14 @@ def test_reports_do_not_wait_for_a_read_of_the_storage(storage: Storage, monkeyp
     sweep = Sweep.create(config(early_terminate={"type": "hyperband", "min_iter": 2}), storage=storage)
     with working(sweep) as (dealer, reporter, _):
         run, at_band = claim(dealer), claim(dealer)
+        sweep.refresh()
         reading, go_on = threading.Event(), threading.Event()
         read = sweep.ledger.read
 
-        def slow() -> Any:
+        def slow(**options: Any) -> Any:
             reading.set()
             assert go_on.wait(30)
-            return read()
+            return read(**options)
 
         monkeypatch.setattr(sweep.ledger, "read", slow)
         reporter.report(at_band, {"loss": 1.0})
@@ -164,24 +166,32 @@ def test_reports_do_not_wait_for_a_read_of_the_storage(storage: Storage, monkeyp
         assert not thread.is_alive()
 
 
-class FakeStorage:
+class FakeTrials:
     """Stands for a database: fails as often as told, and keeps what it was given."""
 
-    def __init__(self, failures: int = 0, error: Exception | None = None) -> None:
-        from optuna.exceptions import StorageInternalError
-
-        self.optuna = self
+    def __init__(self, failures: int = 0) -> None:
         self.failures = failures
-        self.error = error or StorageInternalError("gone")
-        self.kept: list[tuple[int, int, float]] = []
+        self.over: set[int] = set()
+        self.batches: list[list[tuple[int, int, float]]] = []
         self.tried = threading.Event()
+        self.go_on = threading.Event()
+        self.go_on.set()
 
-    def set_trial_intermediate_value(self, trial_id: int, step: int, value: float) -> None:
+    def report(self, reports: Iterable[tuple[int, int, float]]) -> set[int]:
         self.tried.set()
+        assert self.go_on.wait(30)
         if self.failures > 0:
             self.failures -= 1
-            raise self.error
-        self.kept.append((trial_id, step, value))
+            raise sqlalchemy.exc.OperationalError("INSERT", {}, Exception("gone"))
+        self.batches.append(list(reports))
+        return self.over
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTrials:
+    found = FakeTrials()
+    monkeypatch.setattr("lightsweep.controller.writer.Trials", lambda _: found)
+    return found
 
 
 @pytest.fixture
@@ -189,23 +199,54 @@ def run() -> LiveRun:
     return LiveRun("0001", 0, 1, 7, {}, {})
 
 
-def test_reports_are_delivered_in_order_after_an_outage(run: LiveRun, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_are_delivered_in_order_after_an_outage(
+    storage: Storage, run: LiveRun, fake: FakeTrials, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("lightsweep.controller.writer._FIRST_PAUSE", 0.001)
     outages: list[bool] = []
-    fake = FakeStorage(failures=5)
-    writer = Writer(fake, outages.append)  # type: ignore[arg-type]  # a fake
+    fake.failures = 5
+    writer = Writer(storage, outages.append)
     for step in range(1, 11):
         writer.put(run, step, step / 2)
     assert writer.flush(30)
-    assert fake.kept == [(7, step, step / 2) for step in range(1, 11)]
+    assert [report for batch in fake.batches for report in batch] == [(7, step, step / 2) for step in range(1, 11)]
     assert outages == [True, False]
     writer.close()
     assert not writer.flush(1)
 
 
-def test_closing_drops_what_the_database_does_not_take(run: LiveRun) -> None:
-    fake = FakeStorage(failures=10**9)
-    writer = Writer(fake)  # type: ignore[arg-type]  # a fake
+def test_what_has_gathered_is_delivered_at_once(storage: Storage, run: LiveRun, fake: FakeTrials) -> None:
+    fake.go_on.clear()
+    writer = Writer(storage)
+    writer.put(run, 1, 0.5)
+    assert fake.tried.wait(30)
+    for step in range(2, 1003):
+        writer.put(run, step, 0.5)
+    fake.go_on.set()
+    assert writer.flush(30)
+    assert [len(batch) for batch in fake.batches] == [1, 500, 500, 1]
+    writer.close()
+
+
+def test_nothing_more_is_delivered_of_a_run_that_is_over(storage: Storage, run: LiveRun, fake: FakeTrials) -> None:
+    other = LiveRun("0002", 1, 1, 8, {}, {})
+    fake.over = {7}
+    fake.go_on.clear()
+    writer = Writer(storage)
+    writer.put(run, 1, 0.5)
+    assert fake.tried.wait(30)
+    writer.put(run, 2, 0.5)
+    writer.put(other, 1, 0.5)
+    fake.go_on.set()
+    assert writer.flush(30)
+    assert (run.taken, other.taken) == (True, False)
+    assert fake.batches == [[(7, 1, 0.5)], [(8, 1, 0.5)]]
+    writer.close()
+
+
+def test_closing_drops_what_the_database_does_not_take(storage: Storage, run: LiveRun, fake: FakeTrials) -> None:
+    fake.failures = 10**9
+    writer = Writer(storage)
     for step in range(100):
         writer.put(run, step, 0.0)
     assert fake.tried.wait(30)

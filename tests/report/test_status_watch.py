@@ -161,10 +161,10 @@ def test_ctrl_c_ends_the_watch_quietly(sweep: Sweep) -> None:
 def test_a_database_that_is_away_is_waited_for(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     refresh, away = sweep.refresh, [True, False]
 
-    def refreshing() -> Any:
+    def refreshing(**options: Any) -> Any:
         if away.pop(0) if away else False:
             raise StorageUnavailableError("the storage does not answer: gone")
-        return refresh()
+        return refresh(**options)
 
     monkeypatch.setattr(sweep, "refresh", refreshing)
     lines = follow(sweep, lambda looks: sweep.stop() if looks == 2 else None).splitlines()

@@ -6,11 +6,14 @@ import math
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from random import Random
 from typing import Any
 
 import optuna
 import pytest
 import sqlalchemy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -125,6 +128,58 @@ def test_it_follows_what_another_storage_object_writes(url: str, storage: Storag
     assert_same(ledger.records, study.trials)
     assert ledger.records[0] is kept
     other.close()
+
+
+STEPS = st.lists(st.sampled_from(["ask", "report", "complete", "prune", "fail", "look", "glance"]), max_size=30)
+
+
+@given(STEPS, st.randoms(use_true_random=False))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_looks_without_details_are_made_up_for(storage: Storage, steps: list[str], random: Random) -> None:
+    study = optuna.create_study(storage=storage.optuna)
+    ledger = ledger_of(storage, study)
+    running: list[optuna.Trial] = []
+    for step in steps:
+        if step == "ask":
+            running.append(study.ask({"x": FloatDistribution(0.0, 1.0), "y": IntDistribution(1, 3)}))
+            running[-1].set_user_attr("from the start", random.random())
+        elif step in {"look", "glance"}:
+            ledger.take(ledger.read(details=step == "look"))
+        elif running:
+            trial = running[random.randrange(len(running))]
+            if step == "report":
+                done = study.trials[trial.number].intermediate_values
+                trial.report(random.random(), len(done) + 1)
+            else:
+                running.remove(trial)
+                trial.set_user_attr("at the end", step)
+                state = {"complete": TrialState.COMPLETE, "prune": TrialState.PRUNED, "fail": TrialState.FAIL}[step]
+                study.tell(trial, 1.0 if step == "complete" else None, state=state)
+    ledger.take(ledger.read(details=False))
+    trials = study.trials
+    for record, trial in zip(ledger.records, trials, strict=True):
+        assert record.state == trial.state.name
+        assert list(record.reports) == list(trial.intermediate_values.values())
+        assert "from the start" in record.attributes
+        assert record.state != "FAIL" or record.attributes == trial.user_attrs
+    ledger.refresh()
+    assert_same(ledger.records, trials)
+    assert not any(record.partial for record in ledger.records)
+    assert ledger.refresh() == [record for record in ledger.records if record.state == "RUNNING"]
+
+
+def test_a_look_without_details_reads_no_parameters(storage: Storage, study: optuna.Study) -> None:
+    ledger = ledger_of(storage, study)
+    study.ask({"x": FloatDistribution(0.0, 1.0)})
+    study.add_trial(create_trial(value=1.0, user_attrs={"k": 1}))
+    statements: list[str] = []
+    sqlalchemy.event.listen(
+        storage.engine, "before_cursor_execute", lambda _a, _b, statement, *_rest: statements.append(statement)
+    )
+    ledger.take(ledger.read(details=False))
+    assert statements
+    assert not any("trial_params" in statement for statement in statements)
+    assert [record.parameters for record in ledger.records] == [{}, {}]
 
 
 def test_other_studies_are_left_out(storage: Storage, study: optuna.Study) -> None:
