@@ -52,6 +52,7 @@ def ours(url: str, name: str, _runs: int, _agents: int) -> Callable[[str, list[S
             over = time.monotonic()
             spent = (claimed - began, (below - claimed) / (BAND - 1), at_band - below, over - at_band)
             samples.append((run.ticket, began, *spent))
+        reporter.close()
         writer.close()
         sweep.storage.close()
 

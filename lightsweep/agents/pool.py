@@ -139,6 +139,7 @@ class Agent:
             self._keeper.close()
             self._launcher.close()
             self._writer.close()
+            self._reporter.close()
             self.display.close()
         if self._error is not None:
             raise self._error

@@ -14,7 +14,7 @@ from lightsweep.controller.runs import RunEntry
 from lightsweep.controller.sweep import Sweep
 from lightsweep.controller.views import by_run
 from lightsweep.errors import InputError
-from lightsweep.sampler import Observation, Proposer, natural_params
+from lightsweep.sampler import Observation, Proposer, natural_distributions, natural_params
 from lightsweep.storage import Trials
 
 __all__ = ["Points"]
@@ -39,6 +39,7 @@ class Points:
         self._trials = Trials(sweep.storage)
         self._observations = Observations(sweep.config)
         self._proposer: Proposer = sweep.plan.proposer()
+        self._distributions = natural_distributions(sweep.config.space)
         self.revision = sweep.plan.revision
 
     def give(self, entry: RunEntry) -> dict[str, Any] | None:
@@ -77,7 +78,7 @@ class Points:
 
     def stored(self, values: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
         """For each parameter its Optuna distribution and what is stored under it."""
-        return natural_params(self._sweep.config.space, values, self._proposer)
+        return natural_params(self._sweep.config.space, values, self._proposer, self._distributions)
 
     def _propose(self, entry: RunEntry, known: Sequence[Observation]) -> dict[str, Any] | None:
         assert entry.ticket is not None

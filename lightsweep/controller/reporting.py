@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 
 from lightsweep.controller.access import translated
 from lightsweep.controller.bands import BandBook
 from lightsweep.controller.keys import SUMMARY
 from lightsweep.controller.live import LiveRun
 from lightsweep.controller.outcome import Outcome, summary, trial_end
+from lightsweep.controller.refresher import Refresher
 from lightsweep.controller.sweep import Sweep
 from lightsweep.controller.writer import Writer
 from lightsweep.errors import StorageUnavailableError
@@ -33,6 +33,7 @@ class Reporter:
         self._sweep = sweep
         self._writer = writer
         self._trials = Trials(sweep.storage)
+        self._refresher = Refresher(sweep)
 
     def report(self, run: LiveRun, numbers: Mapping[str, float]) -> Verdict:
         """Take in what the run logged.
@@ -58,9 +59,12 @@ class Reporter:
             return _GO_ON
         if iterations > known and bands.is_band(iterations):
             # Not under the run's lock: whoever tells the run to stop must not wait for the storage.
-            with suppress(StorageUnavailableError):
-                self._sweep.refresh(details=False)
+            self._refresher.refresh()
         return self._judge(bands, run)
+
+    def close(self) -> None:
+        """Ask the storage no more."""
+        self._refresher.close()
 
     def _judge(self, bands: BandBook, run: LiveRun) -> Verdict:
         with run.lock:

@@ -188,11 +188,14 @@ class Sweep:
 
         Raises:
             StorageUnavailableError: The database does not answer.
+            NotFoundError: The sweep was deleted.
         """
         with self._reading:
-            with self.contact.asking():
-                found = self.ledger.read(details=details)
+            with self.contact.asking(), self.storage.reading() as connection:
+                asked = self.ledger.attribute(connection, STATE)
+                found = self.ledger.read(connection, details=details)
             with self.lock:
+                self.asked = asked
                 changed = self.book.take(self.ledger.take(found))
                 updated = self._take_updates()
                 entries = list(self.book.entries.values()) if updated else changed
@@ -237,12 +240,8 @@ class Sweep:
             StorageUnavailableError: The database does not answer.
             NotFoundError: The sweep was deleted.
         """
-        with self.contact.asking():
-            asked = self.ledger.attribute(STATE)
         self.refresh(details=details)
-        with self.lock:
-            self.asked = asked
-            return self.known_state()
+        return self.known_state()
 
     def known_state(self) -> SweepState:
         """Where the sweep stood at the last look."""

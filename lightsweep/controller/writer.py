@@ -18,6 +18,7 @@ __all__ = ["Writer"]
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 _LOOK_SECONDS = 0.5
+_GATHER_SECONDS = 0.02
 _BATCH = 500
 
 _Report = tuple[LiveRun, int, float]
@@ -87,14 +88,18 @@ class Writer:
                 mark.reached.set()
 
     def _gathered(self) -> tuple[list[_Report], _Mark | None]:
-        """Wait for what comes next: the reports that are there, up to a batch, and the mark behind them if any."""
+        """Wait for what comes next: the reports that come in quick succession, and the mark behind them if any."""
         batch: list[_Report] = []
         item = self._queue.get()
+        end = time.monotonic() + _GATHER_SECONDS
         while not isinstance(item, _Mark):
             batch.append(item)
-            if len(batch) == _BATCH or self._queue.empty():
+            if len(batch) == _BATCH:
                 return batch, None
-            item = self._queue.get()
+            try:
+                item = self._queue.get(timeout=max(0.0, end - time.monotonic()))
+            except queue.Empty:
+                return batch, None
         return batch, item
 
     def _deliver(self, batch: Sequence[_Report]) -> None:

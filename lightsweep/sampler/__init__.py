@@ -6,7 +6,7 @@ from lightsweep.sampler.extended import ExtendedGrid
 from lightsweep.sampler.make import make_proposer
 from lightsweep.sampler.natural import native_value, natural_distribution, natural_value
 from lightsweep.sampler.observation import Observation, Proposer
-from lightsweep.sampler.stored import native_params, natural_params
+from lightsweep.sampler.stored import native_params, natural_distributions, natural_params
 
 __all__ = [
     "ExtendedGrid",
@@ -16,6 +16,7 @@ __all__ = [
     "native_params",
     "native_value",
     "natural_distribution",
+    "natural_distributions",
     "natural_params",
     "natural_value",
 ]

@@ -14,11 +14,19 @@ if TYPE_CHECKING:
     from lightsweep.sampler.observation import Proposer
     from lightsweep.space import Space, Value
 
-__all__ = ["native_params", "natural_params"]
+__all__ = ["native_params", "natural_distributions", "natural_params"]
+
+
+def natural_distributions(space: Space) -> dict[str, BaseDistribution]:
+    """For each parameter of a space its distribution in the storage; for those who store many runs."""
+    return {parameter.name: natural_distribution(parameter.distribution) for parameter in space.parameters}
 
 
 def natural_params(
-    space: Space, values: Mapping[str, Value], proposer: Proposer | None = None
+    space: Space,
+    values: Mapping[str, Value],
+    proposer: Proposer | None = None,
+    distributions: Mapping[str, BaseDistribution] | None = None,
 ) -> dict[str, tuple[BaseDistribution, Any]]:
     """For each parameter of a run its distribution in the storage and what is stored under it.
 
@@ -27,15 +35,14 @@ def natural_params(
         values: Of the run, flat.
         proposer: The one that proposed ``values``; it knows the distributions of parameters that a function of the
             user's defined by run, which are in no config.
+        distributions: The space's :func:`natural_distributions`, where they are at hand.
 
     Raises:
         ValueError: A value is none of its parameter's.
     """
+    stored = natural_distributions(space) if distributions is None else distributions
     found = {
-        parameter.name: (
-            natural_distribution(parameter.distribution),
-            natural_value(parameter.distribution, values[parameter.name]),
-        )
+        parameter.name: (stored[parameter.name], natural_value(parameter.distribution, values[parameter.name]))
         for parameter in space.parameters
         if parameter.name in values
     }

@@ -3,10 +3,6 @@
 Optuna reads a whole study at once, about a second for each thousand trials, and keeps every trial as an object of
 several kilobytes. An agent needs less: what has changed since it last looked. So this reads Optuna's tables directly,
 each finished trial once and of a running one only the new reports.
-
-The tables and their columns are Optuna's storage schema, which has a version of its own (``open_storage`` refuses any
-other) and holds times in UTC since Optuna 5; ``tests/storage/test_ledger.py`` compares every field with what Optuna
-itself reads, so a change of the schema is noticed there.
 """
 
 from __future__ import annotations
@@ -23,36 +19,14 @@ from typing import Any
 
 import sqlalchemy
 from optuna.distributions import BaseDistribution, json_to_distribution
-from sqlalchemy import bindparam, text
 
 from lightsweep.storage.opening import Storage
+from lightsweep.storage.rows import Rows
 
 __all__ = ["Ledger", "Record"]
 
-_CHUNK = 450  # trials per statement, each with up to two bound variables; SQLite allows 999 in old builds
 _NON_FINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 _OPEN = {"RUNNING", "WAITING"}
-
-# `key` is a reserved word of MySQL, unless the name of its table stands before it.
-# Apart, since databases search the whole study for "new OR one of these".
-_COLUMNS = "SELECT trial_id, number, state, datetime_start, datetime_complete FROM trials "
-_NEW_TRIALS = text(_COLUMNS + "WHERE study_id = :study AND trial_id > :last")
-_OPEN_TRIALS = text(_COLUMNS + "WHERE trial_id IN :ids").bindparams(bindparam("ids", expanding=True))
-_ATTRIBUTES = text(
-    "SELECT trial_id, trial_user_attributes.key, value_json FROM trial_user_attributes WHERE trial_id IN :ids"
-).bindparams(bindparam("ids", expanding=True))
-_PARAMETERS = text(
-    "SELECT trial_id, param_name, param_value, distribution_json FROM trial_params "
-    "WHERE trial_id IN :ids ORDER BY param_id"
-).bindparams(bindparam("ids", expanding=True))
-_REPORTS = "SELECT trial_id, step, intermediate_value, intermediate_value_type FROM trial_intermediate_values WHERE "
-_STUDY_ATTRIBUTE = text(
-    "SELECT value_json FROM study_user_attributes WHERE study_id = :study AND study_user_attributes.key = :key"
-)
-_HEARTBEATS = text(
-    "SELECT h.trial_id, h.heartbeat FROM trial_heartbeats h JOIN trials t ON h.trial_id = t.trial_id "
-    "WHERE t.study_id = :study AND t.state = 'RUNNING'"
-)
 
 
 @dataclass(slots=True)
@@ -88,8 +62,8 @@ class Record:
 class Ledger:
     """All trials of one study, brought up to date by :meth:`refresh`.
 
-    ``refresh`` is ``take(read())``. They are apart so that a program with several threads can hold one lock around both
-    and, during :meth:`take` alone, which touches memory only, the lock under which it looks at the records.
+    ``refresh`` is ``read`` and then ``take``. They are apart so that a program with several threads can hold one lock
+    around both and, during :meth:`take` alone, which touches memory only, the lock under which it looks at the records.
 
     Args:
         storage: The storage.
@@ -105,7 +79,7 @@ class Ledger:
 
     def __init__(self, storage: Storage, study_id: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._storage = storage
-        self._study_id = study_id
+        self._rows = Rows(study_id)
         self.clock = clock
         self.last_trial_id = -1
         self.records: list[Record] = []  # by number
@@ -114,46 +88,41 @@ class Ledger:
         self._partial: dict[int, Record] = {}  # of those that are over
         self._first_seen: dict[int, float] = {}
 
-    def refresh(self) -> list[Record]:
+    def refresh(self, *, details: bool = True) -> list[Record]:
         """Read what is new; the records that are new, or were open at the last look, by number.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: The database does not answer; the ledger is as it was, and can try again.
         """
-        return self.take(self.read())
+        with self._storage.reading() as connection:
+            found = self.read(connection, details=details)
+        return self.take(found)
 
-    def read(self, *, details: bool = True) -> list[Record]:
+    def read(self, connection: sqlalchemy.Connection, *, details: bool = True) -> list[Record]:
         """What is new, for :meth:`take`; a trial that was open at the last look comes with its new reports only.
 
         Args:
+            connection: Of ``storage.reading()``.
             details: False for the states, the reports, the attributes from each trial's first moment, and how failed
                 ones ended; the rest is then read by the next look with details. With many agents at work that is most
                 of what there is to read.
         """
-        with self._storage.reading() as connection:
-            rows = list(connection.execute(_NEW_TRIALS, {"study": self._study_id, "last": self.last_trial_id}))
-            known = list(self._open)
-            for start in range(0, len(known), _CHUNK):
-                rows += connection.execute(_OPEN_TRIALS, {"ids": known[start : start + _CHUNK]})
-            rows.sort(key=lambda row: row.number)
-            found = []
-            for row in rows:
-                record = Record(row.trial_id, row.number, row.state)
-                record.started, record.ended = _as_utc(row.datetime_start), _as_utc(row.datetime_complete)
-                if (before := self._open.get(row.trial_id)) is not None:
-                    record.last_step, record.settled = before.last_step, before.settled
-                    if record.settled or not details:
-                        record.parameters, record.attributes = before.parameters, dict(before.attributes)
-                record.partial = not details and (record.state not in _OPEN or not record.settled)
-                found.append(record)
-            for start in range(0, len(found), _CHUNK):
-                chunk = found[start : start + _CHUNK]
-                _read_attributes(connection, self._with_new_attributes(chunk, details=details))
-                if details:
-                    _read_parameters(connection, [record for record in chunk if not record.settled])
-                _read_reports(connection, chunk)
-            if details:
-                found += self._completed(connection)
+        found = []
+        for row in self._rows.trials(connection, self.last_trial_id, list(self._open)):
+            record = Record(row.trial_id, row.number, row.state)
+            record.started, record.ended = _as_utc(row.datetime_start), _as_utc(row.datetime_complete)
+            if (before := self._open.get(row.trial_id)) is not None:
+                record.last_step, record.settled = before.last_step, before.settled
+                if record.settled or not details:
+                    record.parameters, record.attributes = before.parameters, dict(before.attributes)
+            record.partial = not details and (record.state not in _OPEN or not record.settled)
+            found.append(record)
+        self._read_attributes(connection, self._with_new_attributes(found, details=details))
+        if details:
+            self._read_parameters(connection, [record for record in found if not record.settled])
+        self._read_reports(connection, found)
+        if details:
+            found += self._completed(connection)
         return found
 
     def _with_new_attributes(self, records: Sequence[Record], *, details: bool) -> list[Record]:
@@ -167,10 +136,27 @@ class Ledger:
             Record(old.trial_id, old.number, old.state, last_step=old.last_step, started=old.started, ended=old.ended)
             for old in list(self._partial.values())
         ]
-        for start in range(0, len(found), _CHUNK):
-            _read_attributes(connection, found[start : start + _CHUNK])
-            _read_parameters(connection, found[start : start + _CHUNK])
+        self._read_attributes(connection, found)
+        self._read_parameters(connection, found)
         return found
+
+    def _read_attributes(self, connection: sqlalchemy.Connection, records: Sequence[Record]) -> None:
+        by_id = {record.trial_id: record for record in records}
+        for trial_id, key, value in self._rows.attributes(connection, list(by_id)):
+            by_id[trial_id].attributes[key] = json.loads(value)
+
+    def _read_parameters(self, connection: sqlalchemy.Connection, records: Sequence[Record]) -> None:
+        by_id = {record.trial_id: record for record in records}
+        for trial_id, name, value, distribution in self._rows.parameters(connection, list(by_id)):
+            by_id[trial_id].parameters[name] = _distribution(distribution).to_external_repr(value)
+
+    def _read_reports(self, connection: sqlalchemy.Connection, records: Sequence[Record]) -> None:
+        by_id = {record.trial_id: record for record in records}
+        after = {trial_id: record.last_step for trial_id, record in by_id.items()}
+        for trial_id, at, value, kind in self._rows.reports(connection, after):
+            record = by_id[trial_id]
+            record.reports.append(_NON_FINITE.get(kind, value))
+            record.last_step = at
 
     def take(self, found: Iterable[Record]) -> list[Record]:
         """Take in what :meth:`read` found; the records that are new, or were open at the last look, by number."""
@@ -184,10 +170,7 @@ class Ledger:
         """
         with self._storage.reading() as connection:
             now = _as_datetime(connection.execute(sqlalchemy.select(sqlalchemy.func.now())).scalar_one())
-            beats = self.beats = {
-                trial_id: _as_datetime(beat)
-                for trial_id, beat in connection.execute(_HEARTBEATS, {"study": self._study_id})
-            }
+            beats = self.beats = {trial_id: _as_datetime(beat) for trial_id, beat in self._rows.heartbeats(connection)}
         limit, known_before = timedelta(seconds=lease), self.clock() - lease
         seen = dict(self._first_seen)  # another thread may take in a refresh meanwhile
         return [
@@ -199,15 +182,14 @@ class Ledger:
             )
         ]
 
-    def attribute(self, key: str) -> Any:
-        """The study's user attribute of this name as it is now.
+    def attribute(self, connection: sqlalchemy.Connection, key: str) -> Any:
+        """The study's user attribute of this name.
 
         Raises:
             KeyError: There is none.
             sqlalchemy.exc.SQLAlchemyError: The database does not answer.
         """
-        with self._storage.reading() as connection:
-            value = connection.execute(_STUDY_ATTRIBUTE, {"study": self._study_id, "key": key}).scalar_one_or_none()
+        value = self._rows.attribute(connection, key)
         if value is None:
             raise KeyError(key)
         return json.loads(value)
@@ -235,44 +217,6 @@ class Ledger:
             if record.partial:
                 self._partial[record.trial_id] = record
         return record
-
-
-def _read_attributes(connection: sqlalchemy.Connection, records: Sequence[Record]) -> None:
-    by_id = {record.trial_id: record for record in records}
-    if by_id:
-        for trial_id, key, value in connection.execute(_ATTRIBUTES, {"ids": list(by_id)}):
-            by_id[trial_id].attributes[key] = json.loads(value)
-
-
-def _read_parameters(connection: sqlalchemy.Connection, records: Sequence[Record]) -> None:
-    by_id = {record.trial_id: record for record in records}
-    if by_id:
-        for trial_id, name, value, distribution in connection.execute(_PARAMETERS, {"ids": list(by_id)}):
-            by_id[trial_id].parameters[name] = _distribution(distribution).to_external_repr(value)
-
-
-def _read_reports(connection: sqlalchemy.Connection, records: Sequence[Record]) -> None:
-    by_id = {record.trial_id: record for record in records}
-    for trial_id, at, value, kind in connection.execute(*_new_reports(records)):
-        record = by_id[trial_id]
-        record.reports.append(_NON_FINITE.get(kind, value))
-        record.last_step = at
-
-
-def _new_reports(records: Sequence[Record]) -> tuple[sqlalchemy.TextClause, dict[str, Any]]:
-    """One statement for the reports behind each record's last one, and its values."""
-    by_step: dict[int, list[int]] = {}
-    for record in records:
-        by_step.setdefault(record.last_step, []).append(record.trial_id)
-    parts: list[str] = []
-    values: dict[str, Any] = {}
-    for number, (step, ids) in enumerate(by_step.items()):
-        parts.append(f"(trial_id IN :ids{number} AND step > :step{number})")
-        values |= {f"ids{number}": ids, f"step{number}": step}
-    statement = text(_REPORTS + " OR ".join(parts) + " ORDER BY trial_id, step")
-    for number in range(len(parts)):
-        statement = statement.bindparams(bindparam(f"ids{number}", expanding=True))
-    return statement, values
 
 
 @lru_cache(maxsize=4096)

@@ -17,6 +17,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from lightsweep.errors import NotFoundError, StorageError
+from lightsweep.storage import servers
 from lightsweep.storage.network import warn_of_network
 from lightsweep.storage.url import mask, parse
 
@@ -92,7 +93,7 @@ def open_storage(url: str, *, create: bool = True) -> Storage:
         warn_of_network(path.absolute())
         options = {"creator": lambda: _connect_sqlite(path)}
     else:
-        options = {"pool_pre_ping": True}
+        options = servers.options(parsed)
     shown = mask(url)
     try:
         storage = _make(parsed.render_as_string(hide_password=False), options)
@@ -110,6 +111,8 @@ def open_storage(url: str, *, create: bool = True) -> Storage:
         # The tables were made through connections that began without the listener.
         storage.engine.dispose()
         sqlalchemy.event.listen(storage.engine, "begin", _begin_sqlite)
+    else:
+        servers.prepare(storage.engine)
     return Storage(url, storage)
 
 

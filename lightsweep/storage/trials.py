@@ -5,7 +5,7 @@ fifty statements for a short run. When many agents share one server that is what
 every run is written here, in one transaction for its claim, one for a batch of reports and one for its end. Whatever
 is rare goes through Optuna's API.
 
-The tables are Optuna's storage schema, as for :mod:`lightsweep.storage.ledger`; ``tests/storage/test_trials.py``
+The tables are Optuna's storage schema, as for :mod:`lightsweep.storage.rows`; ``tests/storage/test_trials.py``
 compares every row with what Optuna itself writes, on each database, so a change of the schema is noticed there.
 """
 

@@ -31,10 +31,12 @@ def config(parameters: Mapping[str, Any] | None = None, **keys: Any) -> dict[str
 def working(sweep: Sweep, agent: str = "a") -> Iterator[tuple[Dealer, Reporter, Writer]]:
     """What an agent works with; what was reported is in the storage at the end."""
     writer = Writer(sweep.storage)
+    reporter = Reporter(sweep, writer)
     try:
-        yield Dealer(sweep, agent), Reporter(sweep, writer), writer
+        yield Dealer(sweep, agent), reporter, writer
         assert writer.flush(30)
     finally:
+        reporter.close()
         writer.close()
 
 

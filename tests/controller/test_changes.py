@@ -44,6 +44,7 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.reporter.close()
         self.writer.close()
 
     def claim(self) -> LiveRun | None:

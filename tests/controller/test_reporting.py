@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -146,10 +147,10 @@ def test_reports_do_not_wait_for_a_read_of_the_storage(storage: Storage, monkeyp
         reading, go_on = threading.Event(), threading.Event()
         read = sweep.ledger.read
 
-        def slow(**options: Any) -> Any:
+        def slow(*arguments: Any, **options: Any) -> Any:
             reading.set()
             assert go_on.wait(30)
-            return read(**options)
+            return read(*arguments, **options)
 
         monkeypatch.setattr(sweep.ledger, "read", slow)
         reporter.report(at_band, {"loss": 1.0})
@@ -225,6 +226,11 @@ def test_what_has_gathered_is_delivered_at_once(storage: Storage, run: LiveRun, 
     fake.go_on.set()
     assert writer.flush(30)
     assert [len(batch) for batch in fake.batches] == [1, 500, 500, 1]
+    began = time.monotonic()
+    writer.put(run, 1003, 0.5)
+    writer.put(run, 1004, 0.5)
+    assert writer.flush(30)  # which does not wait for more
+    assert (len(fake.batches[-1]), time.monotonic() - began < 10) == (2, True)
     writer.close()
 
 

@@ -144,7 +144,7 @@ def test_looks_without_details_are_made_up_for(storage: Storage, steps: list[str
             running.append(study.ask({"x": FloatDistribution(0.0, 1.0), "y": IntDistribution(1, 3)}))
             running[-1].set_user_attr("from the start", random.random())
         elif step in {"look", "glance"}:
-            ledger.take(ledger.read(details=step == "look"))
+            ledger.refresh(details=step == "look")
         elif running:
             trial = running[random.randrange(len(running))]
             if step == "report":
@@ -155,7 +155,7 @@ def test_looks_without_details_are_made_up_for(storage: Storage, steps: list[str
                 trial.set_user_attr("at the end", step)
                 state = {"complete": TrialState.COMPLETE, "prune": TrialState.PRUNED, "fail": TrialState.FAIL}[step]
                 study.tell(trial, 1.0 if step == "complete" else None, state=state)
-    ledger.take(ledger.read(details=False))
+    ledger.refresh(details=False)
     trials = study.trials
     for record, trial in zip(ledger.records, trials, strict=True):
         assert record.state == trial.state.name
@@ -176,7 +176,7 @@ def test_a_look_without_details_reads_no_parameters(storage: Storage, study: opt
     sqlalchemy.event.listen(
         storage.engine, "before_cursor_execute", lambda _a, _b, statement, *_rest: statements.append(statement)
     )
-    ledger.take(ledger.read(details=False))
+    ledger.refresh(details=False)
     assert statements
     assert not any("trial_params" in statement for statement in statements)
     assert [record.parameters for record in ledger.records] == [{}, {}]
@@ -223,7 +223,8 @@ def test_many_open_trials_need_few_statements(storage: Storage, study: optuna.St
     sqlalchemy.event.listen(storage.engine, "before_cursor_execute", count)
     assert len(ledger.refresh()) == 30
     sqlalchemy.event.remove(storage.engine, "before_cursor_execute", count)
-    assert len([statement for statement in statements if "SELECT" in statement]) == 5
+    found = [statement for statement in statements if "SELECT" in statement]
+    assert len(found) == (4 if storage.engine.dialect.name == "postgresql" else 5)
 
 
 class Outage:
@@ -251,7 +252,7 @@ def outage(storage: Storage) -> Iterator[Outage]:
     made.end()
 
 
-@pytest.mark.parametrize("statement", range(5))
+@pytest.mark.parametrize("statement", range(4))
 def test_a_refresh_that_fails_half_way_changes_nothing(
     storage: Storage, study: optuna.Study, outage: Outage, statement: int
 ) -> None:
@@ -304,10 +305,11 @@ def test_a_trial_without_heartbeats_is_stale_a_lease_after_it_was_seen(storage: 
 
 def test_attributes_of_the_study(storage: Storage, study: optuna.Study) -> None:
     ledger = ledger_of(storage, study)
-    with pytest.raises(KeyError):
-        ledger.attribute("state")
+    with storage.reading() as connection, pytest.raises(KeyError):
+        ledger.attribute(connection, "state")
     study.set_user_attr("state", {"deep": [1, "ü"]})
-    assert ledger.attribute("state") == {"deep": [1, "ü"]}
+    with storage.reading() as connection:
+        assert ledger.attribute(connection, "state") == {"deep": [1, "ü"]}
 
 
 def test_optuna_has_the_tables_that_the_ledger_reads(storage: Storage) -> None:

@@ -64,7 +64,7 @@ def rows(storage: Storage, trial_id: int) -> dict[str, list[dict[str, Any]]]:
 
 
 def near(moment: Any) -> bool:
-    """Whether it is now, in UTC; PostgreSQL's heartbeats are in the zone of the session, as Optuna's are."""
+    """Whether it is now, in UTC."""
     parsed = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     now = datetime.now(timezone.utc).replace(tzinfo=None)
     return abs(parsed - now) < timedelta(minutes=5)

@@ -1,0 +1,68 @@
+"""Read the storage for those who cannot wait: a training step goes on where the database does not answer in time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+
+from lightsweep.controller.sweep import Sweep
+from lightsweep.errors import LightsweepError
+
+__all__ = ["Refresher"]
+
+PATIENCE_SECONDS = 2.0
+
+
+class Refresher:
+    """Refreshes a sweep in a thread of its own; several who ask at once share one read.
+
+    A database that refuses connections answers at once. One that hangs, or whose host has vanished, does not, and then
+    nobody waits longer than ``PATIENCE_SECONDS`` from the moment at which it stopped to answer.
+
+    Args:
+        sweep: The sweep.
+    """
+
+    def __init__(self, sweep: Sweep) -> None:
+        self._sweep = sweep
+        self._changed = threading.Condition()
+        self._asked = 0
+        self._read = 0
+        self._began = 0.0
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def refresh(self) -> bool:
+        """Read what changed until now, states and reports; False where the database did not answer in time."""
+        with self._changed:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="lightsweep-refresher", daemon=True)
+                self._thread.start()
+            if self._asked == self._read:
+                self._began = time.monotonic()
+            self._asked += 1
+            mine = self._asked
+            self._changed.notify_all()
+            left = self._began + PATIENCE_SECONDS - time.monotonic()
+            return self._changed.wait_for(lambda: self._read >= mine, max(0.0, left))
+
+    def close(self) -> None:
+        """End the thread, which may yet wait for the database."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._asked > self._read)
+                if self._closed:
+                    return
+                upto = self._asked
+            with suppress(LightsweepError):  # the database is away, which others tell; what is known has to do
+                self._sweep.refresh(details=False)
+            with self._changed:
+                self._read = upto
+                self._began = time.monotonic()
+                self._changed.notify_all()
