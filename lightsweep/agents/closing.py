@@ -7,7 +7,7 @@ import shlex
 import yaml
 
 from lightsweep.agents.lines import number, plain
-from lightsweep.controller import Sweep, glance
+from lightsweep.controller import Refresher, Sweep, glance
 from lightsweep.storage import default_url
 
 __all__ = ["closing", "storage_option"]
@@ -15,7 +15,10 @@ __all__ = ["closing", "storage_option"]
 
 def closing(sweep: Sweep, left: str) -> str:
     """Why the agent left, the best run of the sweep with its parameters, what stopping saved, and what to do next."""
-    sweep.refresh()
+    refresher = Refresher(sweep, details=True)
+    if not refresher.refresh():
+        left = f"{left}; the storage does not answer, so this is what was known before"
+    refresher.close()
     seen = glance(sweep)
     metric, best = sweep.config.metric, seen.best
     lines = [f"left sweep {sweep.id}: {left}"]

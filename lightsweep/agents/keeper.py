@@ -8,13 +8,15 @@ from collections.abc import Callable
 
 from lightsweep.agents.events import Display
 from lightsweep.agents.hand import Hand
-from lightsweep.controller import Sweep
+from lightsweep.agents.outage import OutageNotes
+from lightsweep.controller import Refresher, Sweep
 from lightsweep.errors import StorageUnavailableError
 
 __all__ = ["Keeper"]
 
 _POLL_SECONDS = 1.0
 _BEATS_PER_LEASE = 4
+_CLOSE_SECONDS = 5.0
 
 
 class Keeper:
@@ -27,6 +29,7 @@ class Keeper:
         leave: Called with the reason when no more runs are to be started.
         end: Called for a run that is to end, with the reason and ``killed`` or ``lost``.
         failed: Called with an exception that makes it impossible to go on.
+        outage: Hears whether the storage answers.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class Keeper:
         leave: Callable[[str], None],
         end: Callable[[Hand, str, str], None],
         failed: Callable[[BaseException], None],
+        outage: OutageNotes,
     ) -> None:
         self._sweep = sweep
         self._display = display
@@ -45,6 +49,8 @@ class Keeper:
         self._leave = leave
         self._end = end
         self._failed = failed
+        self._outage = outage
+        self._refresher = Refresher(sweep, details=True)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="lightsweep-keeper", daemon=True)
 
@@ -53,10 +59,11 @@ class Keeper:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread; does nothing where it never began."""
+        """End the thread, unless it hangs in the database; does nothing where it never began."""
         self._over.set()
+        self._refresher.close()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_CLOSE_SECONDS)
 
     def _work(self) -> None:
         try:
@@ -68,22 +75,26 @@ class Keeper:
         between = self._sweep.config.options.lease / _BEATS_PER_LEASE
         next_beat = time.monotonic() + between
         while not self._over.wait(min(_POLL_SECONDS, between)):
-            now = time.monotonic()
-            try:
-                if now >= next_beat:
-                    self._beat()
+            if self._refresher.refresh():
+                self._outage.back()
+                now = time.monotonic()
+                if now >= next_beat and self._beat():
                     next_beat = now + between
                 self._listen()
-            except StorageUnavailableError:
-                pass  # the agent says so once; the next round tries again
+            else:
+                self._outage.away()
             self._display.tick([hand.run for hand in self._hands()], self._sweep)
 
-    def _beat(self) -> None:
-        for hand in self._hands():
-            self._sweep.beat(hand.run.trial_id)
+    def _beat(self) -> bool:
+        try:
+            for hand in self._hands():
+                self._sweep.beat(hand.run.trial_id)
+        except StorageUnavailableError:
+            return False  # the next round tries again
+        return True
 
     def _listen(self) -> None:
-        state = self._sweep.state
+        state = self._sweep.known_state()
         if state.name == "cancelled":
             self._leave("the sweep was cancelled")
             for hand in self._hands():

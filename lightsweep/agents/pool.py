@@ -19,6 +19,7 @@ from lightsweep.agents.handler import RunHandler
 from lightsweep.agents.keeper import Keeper
 from lightsweep.agents.launch import Ended, Launcher
 from lightsweep.agents.limits import FailureLimits
+from lightsweep.agents.outage import OutageNotes
 from lightsweep.controller import Dealer, LiveRun, Outcome, Reporter, Sweep, Writer
 from lightsweep.errors import CommandError, LightsweepError, StorageUnavailableError
 
@@ -88,13 +89,19 @@ class Agent:
         self._hands: list[Hand] = []
         self._leaving = threading.Event()
         self._abandon = threading.Event()
-        self._away = False
         self._error: BaseException | None = None
-        self._writer = Writer(sweep.storage, self._outage)
+        self._outage = OutageNotes(self.display)
+        self._writer = Writer(sweep.storage, lambda away: self._outage.away() if away else self._outage.back())
         self._dealer = Dealer(sweep, self.name, stay=stay)
         self._reporter = Reporter(sweep, self._writer)
         self._keeper = Keeper(
-            sweep, self.display, hands=self.hands, leave=self.leave, end=self._end, failed=self._give_back
+            sweep,
+            self.display,
+            hands=self.hands,
+            leave=self.leave,
+            end=self._end,
+            failed=self._give_back,
+            outage=self._outage,
         )
 
     @property
@@ -119,7 +126,8 @@ class Agent:
 
         def work() -> None:
             threads = [
-                threading.Thread(target=self._slot, args=(slot,), name=f"lightsweep-slot-{number}")
+                # Daemons, since a database that hangs must not keep the process from ending.
+                threading.Thread(target=self._slot, args=(slot,), name=f"lightsweep-slot-{number}", daemon=True)
                 for number, slot in enumerate(self._slots)
             ]
             for thread in threads:
@@ -175,14 +183,10 @@ class Agent:
         try:
             found = self._dealer.next_run()
         except StorageUnavailableError as error:
-            if not self._away:
-                self._away = True
-                self.display.note(f"{error}; trying again every {_PAUSE_SECONDS:g} s")
+            self._outage.away(str(error))
             self._leaving.wait(_PAUSE_SECONDS)
             return None
-        if self._away:
-            self._away = False
-            self.display.note("the storage is back")
+        self._outage.back()
         if isinstance(found, LiveRun):
             return found
         if found.for_good:
@@ -314,8 +318,3 @@ class Agent:
     def _give_back(self, error: BaseException) -> None:
         self._fail(error)
         self.terminate("the agent failed", outcome="lost")
-
-    def _outage(self, away: bool) -> None:
-        self.display.note(
-            "the storage does not answer: training goes on, reports wait here" if away else "the storage is back"
-        )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -13,6 +15,7 @@ from lightsweep.agents.pool import Agent
 __all__ = ["Interrupts"]
 
 _POLL_SECONDS = 0.1
+_KILLED_SECONDS = 10.0
 _FORWARDED = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
 
@@ -34,6 +37,7 @@ class Interrupts:
         self._pressed = 0
         self._acted = 0
         self._told: int = 0
+        self._patient_until = math.inf
         self._to_forward: list[int] = []
 
     @contextmanager
@@ -54,8 +58,8 @@ class Interrupts:
                 signal.signal(number, handler)
 
     def wait(self, thread: threading.Thread) -> None:
-        """Wait for a thread to end, acting on signals meanwhile."""
-        while thread.is_alive():
+        """Wait for a thread to end, acting on signals meanwhile; not for ever once the runs were killed."""
+        while thread.is_alive() and time.monotonic() < self._patient_until:
             thread.join(_POLL_SECONDS)
             self._act()
 
@@ -93,3 +97,4 @@ class Interrupts:
             agent.terminate("ended by Ctrl-C")
         else:
             agent.kill()
+            self._patient_until = min(self._patient_until, time.monotonic() + _KILLED_SECONDS)

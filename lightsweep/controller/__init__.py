@@ -9,6 +9,7 @@ from lightsweep.controller.glance import Glance, glance
 from lightsweep.controller.live import LiveRun
 from lightsweep.controller.outcome import Outcome
 from lightsweep.controller.progress import SweepState
+from lightsweep.controller.refresher import Refresher
 from lightsweep.controller.reporting import Reporter
 from lightsweep.controller.runs import SweepRun
 from lightsweep.controller.savings import Savings, savings
@@ -21,6 +22,7 @@ __all__ = [
     "LiveRun",
     "NothingToDo",
     "Outcome",
+    "Refresher",
     "Reporter",
     "Savings",
     "Sweep",

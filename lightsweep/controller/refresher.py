@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
 
 from lightsweep.controller.sweep import Sweep
-from lightsweep.errors import LightsweepError
+from lightsweep.errors import StorageUnavailableError
 
 __all__ = ["Refresher"]
 
@@ -22,19 +21,25 @@ class Refresher:
 
     Args:
         sweep: The sweep.
+        details: See :meth:`Sweep.refresh`.
     """
 
-    def __init__(self, sweep: Sweep) -> None:
+    def __init__(self, sweep: Sweep, *, details: bool = False) -> None:
         self._sweep = sweep
+        self._details = details
         self._changed = threading.Condition()
         self._asked = 0
         self._read = 0
         self._began = 0.0
+        self._error: BaseException | None = None
         self._closed = False
         self._thread: threading.Thread | None = None
 
     def refresh(self) -> bool:
-        """Read what changed until now, states and reports; False where the database did not answer in time."""
+        """Read what changed until now; False where the database refused, or did not answer in time.
+
+        Raises whatever else reading raised: ``NotFoundError`` where the sweep was deleted.
+        """
         with self._changed:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="lightsweep-refresher", daemon=True)
@@ -45,7 +50,11 @@ class Refresher:
             mine = self._asked
             self._changed.notify_all()
             left = self._began + PATIENCE_SECONDS - time.monotonic()
-            return self._changed.wait_for(lambda: self._read >= mine, max(0.0, left))
+            in_time = self._changed.wait_for(lambda: self._read >= mine, max(0.0, left))
+            error = self._error
+        if in_time and error is not None and not isinstance(error, StorageUnavailableError):
+            raise error
+        return in_time and error is None
 
     def close(self) -> None:
         """End the thread, which may yet wait for the database."""
@@ -60,9 +69,13 @@ class Refresher:
                 if self._closed:
                     return
                 upto = self._asked
-            with suppress(LightsweepError):  # the database is away, which others tell; what is known has to do
-                self._sweep.refresh(details=False)
+            error: BaseException | None = None
+            try:
+                self._sweep.refresh(details=self._details)
+            except BaseException as raised:  # those who asked raise it
+                error = raised
             with self._changed:
+                self._error = error
                 self._read = upto
                 self._began = time.monotonic()
                 self._changed.notify_all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from lightsweep.controller.access import translated
 from lightsweep.controller.bands import BandBook
@@ -12,7 +13,7 @@ from lightsweep.controller.outcome import Outcome, summary, trial_end
 from lightsweep.controller.refresher import Refresher
 from lightsweep.controller.sweep import Sweep
 from lightsweep.controller.writer import Writer
-from lightsweep.errors import StorageUnavailableError
+from lightsweep.errors import NotFoundError, StorageUnavailableError
 from lightsweep.hyperband import Verdict
 from lightsweep.storage import Trials
 
@@ -59,7 +60,8 @@ class Reporter:
             return _GO_ON
         if iterations > known and bands.is_band(iterations):
             # Not under the run's lock: whoever tells the run to stop must not wait for the storage.
-            self._refresher.refresh()
+            with suppress(NotFoundError):  # the sweep was deleted, which ends the agent
+                self._refresher.refresh()
         return self._judge(bands, run)
 
     def close(self) -> None:

