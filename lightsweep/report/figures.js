@@ -4,6 +4,8 @@
 // for all of them and for the table.
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const AXIS_WIDTH = 96; // pixels that an axis of the parallel coordinates needs at least
+const MOST_LINES = 1500; // of the parallel coordinates: more are one carpet, and take seconds to draw
+const BEST_LINES = 500; // of those
 const CONFIG = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false };
 
 const drawn = new Map(); // element -> figure
@@ -21,14 +23,34 @@ function narrowed(trace) {
   return copy;
 }
 
+// Parallel coordinates with the best lines and an even sample of the others, where there are more than one can see.
+function thinned(trace) {
+  const count = trace.meta.runs.length;
+  if (count <= MOST_LINES) return trace;
+  const colours = trace.line.color;
+  const order = Array.from({ length: count }, (_, place) => place);
+  if (Array.isArray(colours)) order.sort((one, two) => (trace.line.reversescale ? colours[two] - colours[one] : colours[one] - colours[two]));
+  const rest = order.slice(BEST_LINES);
+  const step = rest.length / (MOST_LINES - BEST_LINES);
+  const sample = Array.from({ length: MOST_LINES - BEST_LINES }, (_, place) => rest[Math.floor(place * step)]);
+  const keep = [...order.slice(0, BEST_LINES), ...sample].sort((one, two) => one - two);
+  const of = (values) => keep.map((place) => values[place]);
+  return {
+    ...trace,
+    line: Array.isArray(colours) ? { ...trace.line, color: of(colours) } : trace.line,
+    dimensions: trace.dimensions.map((dimension) => ({ ...dimension, values: of(dimension.values) })),
+  };
+}
+
 function layoutOf(figure) {
   return { ...figure.layout, template: data.templates[dark.matches ? "dark" : "light"], autosize: true };
 }
 
 function draw(element, figure) {
   drawn.set(element, figure);
-  Plotly.newPlot(element, figure.data.map(narrowed), layoutOf(figure), CONFIG);
-  if (figure.name === "parallel") element.on("plotly_restyle", () => brushed(element));
+  const parallel = figure.name === "parallel";
+  Plotly.newPlot(element, figure.data.map(parallel ? thinned : narrowed), layoutOf(figure), CONFIG);
+  if (parallel) element.on("plotly_restyle", () => brushed(element, figure));
   element.on("plotly_click", (event) => find(event.points[0]));
 }
 
@@ -40,9 +62,11 @@ function find(point) {
   table.filter(id);
 }
 
-// Which lines pass every brush; a brush is one range or several on an axis.
-function passing(trace) {
-  const brushes = trace.dimensions.filter((dimension) => dimension.constraintrange && dimension.constraintrange.length);
+// Which runs pass every brush, drawn or not; a brush is one range or several on an axis.
+function passing(trace, drawnDimensions) {
+  const brushes = trace.dimensions
+    .map((dimension, place) => ({ ...dimension, constraintrange: drawnDimensions[place].constraintrange }))
+    .filter((dimension) => dimension.constraintrange && dimension.constraintrange.length);
   if (!brushes.length) return null;
   const found = new Set();
   trace.meta.runs.forEach((run, place) => {
@@ -57,8 +81,8 @@ function passing(trace) {
   return found;
 }
 
-function brushed(element) {
-  chosen = passing(element.data[0]);
+function brushed(element, figure) {
+  chosen = passing(figure.data[0], element.data[0].dimensions);
   table.choose(chosen);
   document.querySelector("#chosen").hidden = chosen === null;
   if (chosen) document.querySelector("#chosen span").textContent = `${chosen.size.toLocaleString("en")} of ${data.rows.length.toLocaleString("en")} runs`;
@@ -83,7 +107,8 @@ function unbrush() {
 
 const waiting = new Map(); // element -> figure, of those that are not drawn yet
 const watcher = new IntersectionObserver(
-  (entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => bring(entry.target)),
+  // One at a time, so that the page can be read and scrolled between them.
+  (entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => setTimeout(bring, 0, entry.target)),
   { rootMargin: "400px" },
 );
 
@@ -111,6 +136,11 @@ function figures() {
     let home = card;
     if (slices) {
       home = card.querySelector(".slices") || card.appendChild(make("div", "slices"));
+    }
+    const lines = figure.name === "parallel" && figure.data.length ? figure.data[0].meta.runs.length : 0;
+    if (lines > MOST_LINES) {
+      const [most, best, all] = [MOST_LINES, BEST_LINES, lines].map((number) => number.toLocaleString("en"));
+      card.append(make("p", "note", `${most} of ${all} lines are drawn, the best ${best} and a sample of the others; brushes choose among all.`));
     }
     if (meta.note && (!slices || !card.querySelector(".note"))) card.querySelector("h2").after(make("p", "note", meta.note));
     if (meta.empty) {

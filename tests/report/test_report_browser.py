@@ -246,4 +246,18 @@ def test_thousands_of_runs_open_and_a_long_table_is_shown_in_parts(browser: Brow
     assert visit.page.locator("#count").inner_text() == "2,500 runs, the first 100 shown"
     visit.page.locator("#more").click()
     assert len(visit.column(0)) == 600
+
+    # Of so many lines some are drawn, the best among them; a brush chooses among all runs.
+    drawn = visit.page.evaluate("document.querySelector('#figure-parallel').data[0].line.color")
+    best = sorted(run.best for run in view.runs if run.best is not None)
+    assert len(drawn) == 1500
+    assert sorted(drawn)[:500] == pytest.approx(best[:500], rel=1e-6)
+    assert sorted(drawn)[-1] > best[-20]
+    assert visit.page.get_by_text(
+        "1,500 of 2,500 lines are drawn, the best 500 and a sample of the others"
+    ).is_visible()
+    visit.brush(0, 0.2, -0.05)
+    visit.page.locator("#chosen").wait_for(state="visible")
+    large = sum(run.values["batch_size"] == 128 for run in view.runs)
+    assert visit.page.locator("#chosen span").inner_text() == f"{large:,} of 2,500 runs"
     visit.close()
