@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +38,8 @@ _MADE_BY_ANOTHER = ("already exists", "UNIQUE", "unique", "Duplicate entry")  # 
 class Storage:
     """An open storage: Optuna's own object for every write, its engine for the ledger's reads.
 
+    Its connections close by :meth:`close`, or by themselves when nobody holds ``optuna`` any more.
+
     Attributes:
         optuna: Optuna's storage; ``optuna.load_study(storage=...)`` takes it as it is.
         url: The URL as it was given, with its password; show ``str(storage)`` instead.
@@ -44,6 +48,8 @@ class Storage:
     def __init__(self, url: str, storage: RDBStorage) -> None:
         self.url = url
         self.optuna = storage
+        # Neither SQLAlchemy nor a user who typed Sweep.load(...) in a notebook closes what waits in the pool.
+        weakref.finalize(storage, _release, storage.engine, os.getpid())
 
     def __str__(self) -> str:
         return mask(self.url)
@@ -114,6 +120,11 @@ def open_storage(url: str, *, create: bool = True) -> Storage:
     else:
         servers.prepare(storage.engine)
     return Storage(url, storage)
+
+
+def _release(engine: sqlalchemy.Engine, owner: int) -> None:
+    """Close the connections in the pool, except in a child process that was forked: they are its parent's."""
+    engine.dispose(close=os.getpid() == owner)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import subprocess
@@ -25,6 +26,57 @@ def test_optuna_takes_the_storage_as_it_is(storage: Storage) -> None:
     study = optuna.create_study(storage=storage.optuna, study_name="s")
     study.optimize(lambda trial: trial.suggest_float("x", 0.0, 1.0), n_trials=2)
     assert len(optuna.load_study(storage=storage.optuna, study_name="s").trials) == 2
+
+
+@pytest.fixture
+def closed() -> Iterator[list[object]]:
+    """The database connections that were closed in this process."""
+    found: list[object] = []
+
+    def note(connection: object, _record: object) -> None:
+        found.append(connection)
+
+    sqlalchemy.event.listen(sqlalchemy.Pool, "close", note)
+    yield found
+    sqlalchemy.event.remove(sqlalchemy.Pool, "close", note)
+
+
+def test_a_storage_that_nobody_holds_closes_its_connections(tmp_path: Path, closed: list[object]) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path}/sweeps.db")
+    kept = storage.optuna
+    kept.get_all_studies()
+    del storage
+    gc.collect()
+    closed.clear()
+    kept.get_all_studies()
+    assert closed == []
+    del kept
+    gc.collect()
+    assert len(closed) == 1
+
+
+FORKING = """
+import gc, os, sys
+import sqlalchemy
+from lightsweep.storage import open_storage
+
+storage = open_storage(sys.argv[1])
+storage.optuna.get_all_studies()
+closed = []
+sqlalchemy.event.listen(sqlalchemy.Pool, "close", lambda connection, record: closed.append(connection))
+child = os.fork()
+del storage
+gc.collect()
+if not child:
+    os._exit(len(closed))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), len(closed))
+"""
+
+
+def test_a_forked_child_leaves_the_connections_of_its_parent_open(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FORKING, f"sqlite:///{tmp_path}/sweeps.db"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout.split(), done.stderr) == (["0", "1"], "")
 
 
 def test_sqlite_writes_ahead_and_waits_for_the_lock(tmp_path: Path) -> None:
