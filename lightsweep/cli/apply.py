@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from lightsweep.cli.options import Storage, SweepId
+from lightsweep.cli.say import say
 
 __all__ = ["apply"]
 
@@ -41,5 +41,5 @@ def apply(
         chosen = runs[run]
     metric = sweep.config.metric
     value = f": {metric.name} {number(chosen.best)}" if metric and chosen.best is not None else ""
-    print(f"run {chosen.id} ({chosen.state}){value}", file=sys.stderr)
+    say(f"run {chosen.id} ({chosen.state}){value}", error=True)
     raise typer.Exit(apply(sweep, chosen, command or ()))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lightsweep.cli.options import Config
+from lightsweep.cli.say import say
 
 if TYPE_CHECKING:
     from lightsweep.schema import SweepConfig
@@ -33,9 +33,8 @@ def check(
     from lightsweep.schema import SweepConfig, explain
 
     loaded = SweepConfig.load(config)
-    print(explain(loaded))
-    print(_samples(loaded))
-    sys.stdout.flush()
+    say(explain(loaded))
+    say(_samples(loaded))
     if smoke:
         from lightsweep.cli.smoke import smoke as run_once
 
