@@ -24,10 +24,11 @@ def apply(
     """Run a command with the parameters of the best run in place, in its arguments and in `lightsweep.init()`."""
     from lightsweep.agents.applied import apply
     from lightsweep.agents.lines import number
+    from lightsweep.cli.looking import looking
     from lightsweep.controller import Sweep
     from lightsweep.errors import LightsweepError, NotFoundError, closest
 
-    sweep = Sweep.load(sweep_id, storage=storage)
+    sweep = Sweep.load(sweep_id, storage=looking(storage))
     if run is None:
         chosen = sweep.best_run
         if chosen is None:

@@ -27,12 +27,13 @@ def status(
     storage: Storage = None,
 ) -> None:
     """Show a sweep: its state, its runs by state, the best so far, what stopping early saved."""
+    from lightsweep.cli.looking import looking
     from lightsweep.controller import Sweep
     from lightsweep.errors import UsageError
 
     if watch and as_json:
         raise UsageError("--watch is for reading along and --json is for programs: give one of them")
-    sweep = Sweep.load(sweep_id, storage=storage)
+    sweep = Sweep.load(sweep_id, storage=looking(storage))
     if watch:
         from rich.console import Console
 

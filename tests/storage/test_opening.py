@@ -9,14 +9,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
 import pytest
 import sqlalchemy
+from optuna.exceptions import StorageInternalError
 
 from lightsweep.errors import NotFoundError, StorageError
-from lightsweep.storage import Storage, default_url, mask, open_storage
+from lightsweep.storage import Storage, default_url, mask, open_storage, quiet
 from lightsweep.storage.url import parse
 
 SECRET = "pa:ss/w0rd"
@@ -232,6 +234,80 @@ def test_a_file_that_is_read_only(powerless: Path) -> None:
         powerless.chmod(0o555)
     with pytest.raises(StorageError, match=r"cannot be opened.*check"):
         open_storage(f"sqlite:///{powerless}/sweeps.db")
+
+
+WRITER = """
+import os, sys
+import optuna
+from lightsweep.storage import open_storage
+
+storage = open_storage(sys.argv[1])
+for line in sys.stdin:
+    optuna.create_study(storage=storage.optuna, study_name=line.strip())
+    print(line, end="", flush=True)
+if sys.argv[2] == "killed":
+    os._exit(0)
+storage.close()
+"""
+
+
+@contextmanager
+def with_power(directory: Path) -> Iterator[None]:
+    """With the right to write to the directory, which its reader does not have."""
+    if os.getuid() == 0:
+        os.seteuid(0)
+    else:
+        directory.chmod(0o755)
+    try:
+        yield
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(65534)
+        else:
+            directory.chmod(0o555)
+
+
+def names(storage: Storage) -> set[str]:
+    return {study.study_name for study in storage.optuna.get_all_studies()}
+
+
+def test_looking_at_a_file_that_is_read_only(powerless: Path) -> None:
+    url = f"sqlite:///{powerless}/sweeps.db"
+    with with_power(powerless):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, url, "closed"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+    assert writer.stdin is not None
+    assert writer.stdout is not None
+
+    def make(name: str) -> None:
+        print(name, file=writer.stdin, flush=True)
+        assert writer.stdout.readline() == f"{name}\n"
+
+    before = open_storage(url, create=False, look=True)
+    assert names(before) == set()
+    make("a")
+    opened = open_storage(url, create=False, look=True)
+    assert names(before) == names(opened) == {"a"}
+    make("b")
+    assert names(opened) == {"a", "b"}
+    writer.communicate()
+    assert {path.name for path in powerless.iterdir()} == {"sweeps.db"}
+    assert names(before) == names(opened) == {"a", "b"}
+    with pytest.raises(StorageInternalError), quiet():
+        opened.optuna.set_study_user_attr(1, "key", 1)
+    before.close()
+    opened.close()
+
+
+def test_looking_at_a_file_whose_log_cannot_be_read(powerless: Path) -> None:
+    url = f"sqlite:///{powerless}/sweeps.db"
+    with with_power(powerless):
+        command = [sys.executable, "-c", WRITER, url, "killed"]
+        subprocess.run(command, input="a\n", capture_output=True, text=True, check=True)
+        (powerless / "sweeps.db-shm").unlink()
+    with pytest.raises(StorageError, match=r"its last commits are in sweeps.db-wal.*copy both files"):
+        open_storage(url, create=False, look=True)
 
 
 @pytest.mark.parametrize(
