@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +34,7 @@ def check(
     from lightsweep.schema import SweepConfig, explain
 
     loaded = SweepConfig.load(config)
-    say(explain(loaded))
+    say(explain(loaded, whole=not sys.stdout.isatty()))
     say(_samples(loaded))
     if smoke:
         from lightsweep.cli.smoke import smoke as run_once

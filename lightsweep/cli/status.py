@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["document", "status", "without_infinities"]
 
 _SHOWN = 20
+_REASON_WIDTH = 80
 _STATES = ("running", "finished", "pruned", "failed", "killed")
 
 
@@ -88,7 +89,7 @@ def without_infinities(value: Any) -> Any:
 
 
 def _text(sweep: Sweep) -> str:
-    from lightsweep.agents.lines import number, parameters, plain
+    from lightsweep.agents.lines import number, parameters, plain, shortened
     from lightsweep.cli.tables import aligned, counted
     from lightsweep.controller import glance
 
@@ -118,7 +119,7 @@ def _text(sweep: Sweep) -> str:
                 run.state,
                 str(run.iterations),
                 number(run.best) if run.best is not None else "–",
-                plain(run.reason or parameters(run.values, searched))[:80],
+                shortened(plain(run.reason or parameters(run.values, searched)), _REASON_WIDTH),
             ]
             for run in seen.last
         ]

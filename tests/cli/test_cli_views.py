@@ -141,6 +141,18 @@ def test_the_text(done: Sweep, show: Show) -> None:
     ]
 
 
+def test_a_long_reason_is_cut_with_a_mark(sandbox: Sandbox, show: Show) -> None:
+    sweep = Sweep.create({"method": "grid", "parameters": {"x": {"values": [1]}}}, storage=sandbox.storage)
+
+    def train() -> None:
+        raise ValueError("long " * 40)
+
+    lightsweep.agent(sweep, function=train)
+    last = show("status", sweep.id).splitlines()[-1]
+    assert last.endswith("long…")
+    assert len(last[last.index("exit code") :]) == 80
+
+
 def test_unread_parameters_are_in_status(sandbox: Sandbox, show: Show) -> None:
     sweep = Sweep.create(
         {"method": "grid", "parameters": {"x": {"values": [1, 2]}, "y": {"values": [1, 2]}}}, storage=sandbox.storage
@@ -277,6 +289,12 @@ def test_check_shows_what_would_happen(sandbox: Sandbox, show: Show) -> None:
     assert len(lines) == 4
     assert lines[1].endswith(" train.py '--name=a b' --x=1")
     assert not (sandbox.directory / "lightsweep.db").exists()
+
+
+def test_check_cuts_nothing_where_its_output_is_kept(sandbox: Sandbox, show: Show) -> None:
+    values = [f"value-{number}" for number in range(20)]
+    sandbox.write("sweep.yaml", json.dumps({"method": "grid", "parameters": {"x": {"values": values}}}))
+    assert ", ".join(values) in show("check", "sweep.yaml")
 
 
 def test_the_schema_is_json(show: Show) -> None:
