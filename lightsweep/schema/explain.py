@@ -29,7 +29,7 @@ def explain(config: SweepConfig, *, whole: bool = False) -> str:
         lines += _entry("", config.description)
     lines += _entry("method", _method(config))
     for metric in config.metrics:
-        lines += _entry("metric", _metric(metric))
+        lines += _entry("metric", _metric(metric, first=metric is config.metric))
     lines += _entry("space", _space(config))
     lines += ["", *_table(config.space, whole), ""] if config.space.parameters else []
     if config.early_terminate is not None:
@@ -60,8 +60,8 @@ def _seed(config: SweepConfig) -> str:
     return "" if config.options.seed is None else f", seed {config.options.seed}"
 
 
-def _metric(metric: Metric) -> str:
-    target = "" if metric.target is None else f"; the target is {metric.target:g}"
+def _metric(metric: Metric, *, first: bool) -> str:
+    target = "" if metric.target is None or not first else f"; the target is {metric.target:g}"
     return f"{metric.goal} {metric.name}{target}"
 
 
