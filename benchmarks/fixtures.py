@@ -111,12 +111,13 @@ def optuna_study(directory: Path, raw: Mapping[str, Any], runs: int, name: str) 
     loaded = SweepConfig.load(raw)
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(storage=f"sqlite:///{path}", study_name=name, pruner=optuna.pruners.HyperbandPruner())
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+    optuna.create_study(storage=storage, study_name=name, pruner=optuna.pruners.HyperbandPruner())
+    storage.engine.dispose()
     optuna.logging.set_verbosity(verbosity)
     with sqlite3.connect(path) as connection:
         (study_id,) = connection.execute("SELECT study_id FROM studies WHERE study_name = ?", (name,)).fetchone()
     connection.close()
-    del study
     _fill(path, study_id, loaded, runs, rungs=(1, 3, 9, 27))
     return OptunaStudy(f"sqlite:///{path}", name, distributions(loaded))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,14 @@ sys.path.insert(0, str(Path(__file__).parent))  # where sandboxes.py lies
 from sandboxes import Sandbox, wait_until
 
 _WATCHED = ("agents", "channel", "cli", "client", "controller")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_as_in_the_foreground() -> None:
+    """A shell's background job ignores Ctrl-C, and nohup a hangup, as do the processes that the tests start then."""
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.fixture(autouse=True)

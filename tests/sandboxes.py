@@ -8,11 +8,12 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Sandbox", "wait_until"]
+__all__ = ["Sandbox", "powerless", "wait_until"]
 
 
 def wait_until(true: Callable[[], object], what: str, seconds: float = 10.0, *, strict: bool = True) -> None:
@@ -23,6 +24,23 @@ def wait_until(true: Callable[[], object], what: str, seconds: float = 10.0, *, 
             assert not strict, f"waited {seconds} s in vain for {what}"
             return
         time.sleep(0.02)
+
+
+@contextmanager
+def powerless(directory: Path) -> Iterator[None]:
+    """Without the right to write to the directory and its files: root becomes nobody, others take it away."""
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+        return
+    directory.chmod(0o555)
+    try:
+        yield
+    finally:
+        directory.chmod(0o755)
 
 
 class Sandbox:

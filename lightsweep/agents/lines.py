@@ -12,7 +12,7 @@ from lightsweep.agents.events import Display
 from lightsweep.controller import LiveRun, Outcome, Sweep
 from lightsweep.controller.runs import best_of
 
-__all__ = ["LineDisplay", "number", "parameters", "plain"]
+__all__ = ["LineDisplay", "number", "parameters", "plain", "shortened"]
 
 _WIDTH = 160
 
@@ -80,7 +80,12 @@ def describe_end(sweep: Sweep, run: LiveRun, outcome: Outcome) -> str:
 def parameters(values: Mapping[str, Any], names: list[str]) -> str:
     """The searched parameters of a run in one line."""
     text = ", ".join(f"{name}={_value(values[name])}" for name in names if name in values)
-    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
+    return shortened(text, _WIDTH)
+
+
+def shortened(text: str, width: int) -> str:
+    """No more than ``width`` characters, with a mark where some were left out."""
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def number(value: float) -> str:

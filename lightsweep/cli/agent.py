@@ -19,6 +19,7 @@ from lightsweep.cli.options import (
     SweepId,
     TermTimeout,
 )
+from lightsweep.cli.say import say
 
 if TYPE_CHECKING:
     from lightsweep.controller import Sweep
@@ -88,5 +89,5 @@ def work_on(sweep: Sweep, chosen: dict[str, Any]) -> int:
     on_terminal = sys.stdout.isatty() and not console.is_dumb_terminal
     display: Display = TableDisplay(console, sweep) if on_terminal else LineDisplay(sys.stdout, sweep)
     worker = work(sweep, display=display, **chosen)
-    print(closing(sweep, worker.left))
+    say(closing(sweep, worker.left))
     return worker.exit_code

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from lightsweep.cli.options import Storage, SweepId
+from lightsweep.cli.say import say
 
 __all__ = ["apply"]
 
@@ -24,10 +24,11 @@ def apply(
     """Run a command with the parameters of the best run in place, in its arguments and in `lightsweep.init()`."""
     from lightsweep.agents.applied import apply
     from lightsweep.agents.lines import number
+    from lightsweep.cli.looking import looking
     from lightsweep.controller import Sweep
     from lightsweep.errors import LightsweepError, NotFoundError, closest
 
-    sweep = Sweep.load(sweep_id, storage=storage)
+    sweep = Sweep.load(sweep_id, storage=looking(storage))
     if run is None:
         chosen = sweep.best_run
         if chosen is None:
@@ -41,5 +42,5 @@ def apply(
         chosen = runs[run]
     metric = sweep.config.metric
     value = f": {metric.name} {number(chosen.best)}" if metric and chosen.best is not None else ""
-    print(f"run {chosen.id} ({chosen.state}){value}", file=sys.stderr)
+    say(f"run {chosen.id} ({chosen.state}){value}", error=True)
     raise typer.Exit(apply(sweep, chosen, command or ()))

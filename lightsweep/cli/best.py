@@ -37,12 +37,13 @@ def best(
     import yaml
 
     from lightsweep.agents.lines import number
+    from lightsweep.cli.looking import looking
     from lightsweep.cli.status import without_infinities
     from lightsweep.command import build_command
     from lightsweep.controller import Sweep
     from lightsweep.errors import LightsweepError
 
-    sweep = Sweep.load(sweep_id, storage=storage)
+    sweep = Sweep.load(sweep_id, storage=looking(storage))
     metric = sweep.config.metric
     if metric is None:
         raise LightsweepError(f"sweep {sweep.id} has no metric, so no run of it is the best")

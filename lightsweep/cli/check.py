@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lightsweep.cli.options import Config
+from lightsweep.cli.say import say
 
 if TYPE_CHECKING:
     from lightsweep.schema import SweepConfig
@@ -33,9 +34,8 @@ def check(
     from lightsweep.schema import SweepConfig, explain
 
     loaded = SweepConfig.load(config)
-    print(explain(loaded))
-    print(_samples(loaded))
-    sys.stdout.flush()
+    say(explain(loaded, whole=not sys.stdout.isatty()))
+    say(_samples(loaded))
     if smoke:
         from lightsweep.cli.smoke import smoke as run_once
 

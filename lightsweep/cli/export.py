@@ -30,10 +30,11 @@ def export(
     storage: Storage = None,
 ) -> None:
     """Print every run of a sweep on stdout."""
+    from lightsweep.cli.looking import looking
     from lightsweep.cli.status import document
     from lightsweep.controller import Sweep
 
-    sweep = Sweep.load(sweep_id, storage=storage)
+    sweep = Sweep.load(sweep_id, storage=looking(storage))
     if format_ is Format.json:
         print(json.dumps(document(sweep), indent=2, allow_nan=False))
         return

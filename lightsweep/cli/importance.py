@@ -35,9 +35,10 @@ def importance(
 ) -> None:
     """Show which parameters mattered: random-forest importance, and correlation with the metric."""
     from lightsweep.analysis import importance
+    from lightsweep.cli.looking import looking
     from lightsweep.controller import Sweep
 
-    sweep = Sweep.load(sweep_id, storage=storage)
+    sweep = Sweep.load(sweep_id, storage=looking(storage))
     found = importance(sweep.runs, sweep.config, metric, at)
     if as_json:
         print(json.dumps({"id": sweep.id, **found.document()}, indent=2, allow_nan=False))

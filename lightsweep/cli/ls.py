@@ -12,11 +12,12 @@ __all__ = ["ls"]
 def ls(storage: Storage = None) -> None:
     """List the sweeps of a storage: id, state, method, runs, best value, name."""
     from lightsweep.agents.lines import number, plain
+    from lightsweep.cli.looking import looking
     from lightsweep.cli.tables import aligned, counted
     from lightsweep.controller import Sweep
 
     rows = []
-    for sweep in Sweep.all(storage=storage):
+    for sweep in Sweep.all(storage=looking(storage)):
         state = sweep.state
         counts = Counter(run.state for run in sweep.known_runs())
         best = sweep.known_best()

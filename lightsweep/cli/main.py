@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import signal
 import sys
 import traceback
@@ -25,6 +24,7 @@ from lightsweep.cli.refine import refine
 from lightsweep.cli.report import report
 from lightsweep.cli.retry import retry
 from lightsweep.cli.run import run
+from lightsweep.cli.say import discard, flush, say
 from lightsweep.cli.schema import schema
 from lightsweep.cli.status import status
 from lightsweep.cli.sweep import sweep
@@ -40,12 +40,18 @@ class _InterruptedError(Exception):
     """Ctrl-C, under a name that typer does not turn into an exit code without a word."""
 
 
+class _UnreadError(Exception):
+    """The reader of stdout has left, under a name that typer does not turn into exit code 1."""
+
+
 class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise _InterruptedError from None
+        except BrokenPipeError:
+            raise _UnreadError from None
 
 
 app = typer.Typer(
@@ -98,17 +104,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
     try:
         return _run(given)
-    except BrokenPipeError:
-        # The reader of a pipe, such as head, has left; what Python flushes at its end has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except _UnreadError:
+        # The reader of a pipe, such as head, has left: it has seen all that it wanted of a command that only shows.
+        discard(sys.stdout)
+        discard(sys.stderr)
+        return 0
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        say("interrupted", error=True)
         return 128 + signal.SIGINT
     except Exception as error:  # the last place where a traceback can be kept from the user
         if debug:
-            traceback.print_exc()
-        print("\n".join(f"error: {line}" for line in describe(error).splitlines()), file=sys.stderr)
+            say(traceback.format_exc(), error=True)
+        say("\n".join(f"error: {line}" for line in describe(error).splitlines()), error=True)
         return error.exit_code if isinstance(error, LightsweepError) else 1
 
 
@@ -120,7 +127,7 @@ def _run(arguments: list[str]) -> int:
         return 2
     except (typer.Abort, _InterruptedError):
         raise KeyboardInterrupt from None
-    sys.stdout.flush()
+    flush()
     return code if isinstance(code, int) else 0
 
 

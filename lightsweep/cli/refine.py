@@ -32,12 +32,13 @@ def refine(
     """Write a sweep file that searches around the best runs of a sweep."""
     from lightsweep.agents.lines import plain
     from lightsweep.analysis import refine
+    from lightsweep.cli.looking import looking
     from lightsweep.controller import Sweep
     from lightsweep.errors import InputError
 
     if output is not None and output.exists() and not force:
         raise InputError(f"{output} exists; give another name, or --force to write over it")
-    sweep = Sweep.load(sweep_id, storage=storage)
+    sweep = Sweep.load(sweep_id, storage=looking(storage))
     made = refine(
         sweep.runs,
         sweep.config,

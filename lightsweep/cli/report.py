@@ -39,13 +39,14 @@ def report(
 ) -> None:
     """Write what a sweep found: one page that needs no network, or its figures. What was there is replaced."""
     from lightsweep.analysis import required
+    from lightsweep.cli.looking import looking
     from lightsweep.controller import Sweep
     from lightsweep.errors import NotFoundError, UsageError
 
     required("plotly")
     from lightsweep.report import digest, figures, page, write_images
 
-    sweep = Sweep.load(sweep_id, storage=storage)
+    sweep = Sweep.load(sweep_id, storage=looking(storage))
     state = sweep.state
     view = digest(sweep.config, sweep.known_runs())
     now = datetime.now(timezone.utc)

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lightsweep.cli.say import say
+
 if TYPE_CHECKING:
     from lightsweep.schema import SweepConfig
 
@@ -37,20 +39,20 @@ def smoke(config: SweepConfig, timeout: float) -> int:
     if values is None:
         raise CommandError("the sweep has no point to try")
     shown = parameters(values, list(values))
-    print(f"\nsmoke run outside of any sweep, with {plain(shown)}", flush=True)
+    say(f"\nsmoke run outside of any sweep, with {plain(shown)}")
     with _ending_by_sigterm():
         seen = smoke_run(config, values, timeout=timeout)
     found = findings(config, seen, timeout)
     for finding in found:
-        print(_entry(f"  {_MARKS[finding.right]:<6}", plain(finding.text)))
+        say(_entry(f"  {_MARKS[finding.right]:<6}", plain(finding.text)))
     wrong = sum(finding.right is False for finding in found)
     if not wrong:
-        print("the script is ready for the sweep")
+        say("the script is ready for the sweep")
         return 0
     if seen.output:
-        print("the last that it printed:")
-        print("\n".join(f"  | {plain(line)}" for line in seen.output))
-    print(f"{wrong} thing{'s' if wrong > 1 else ''} to correct before a sweep")
+        say("the last that it printed:")
+        say("\n".join(f"  | {plain(line)}" for line in seen.output))
+    say(f"{wrong} thing{'s' if wrong > 1 else ''} to correct before a sweep")
     return 1
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["document", "status", "without_infinities"]
 
 _SHOWN = 20
+_REASON_WIDTH = 80
 _STATES = ("running", "finished", "pruned", "failed", "killed")
 
 
@@ -27,12 +28,13 @@ def status(
     storage: Storage = None,
 ) -> None:
     """Show a sweep: its state, its runs by state, the best so far, what stopping early saved."""
+    from lightsweep.cli.looking import looking
     from lightsweep.controller import Sweep
     from lightsweep.errors import UsageError
 
     if watch and as_json:
         raise UsageError("--watch is for reading along and --json is for programs: give one of them")
-    sweep = Sweep.load(sweep_id, storage=storage)
+    sweep = Sweep.load(sweep_id, storage=looking(storage))
     if watch:
         from rich.console import Console
 
@@ -87,7 +89,7 @@ def without_infinities(value: Any) -> Any:
 
 
 def _text(sweep: Sweep) -> str:
-    from lightsweep.agents.lines import number, parameters, plain
+    from lightsweep.agents.lines import number, parameters, plain, shortened
     from lightsweep.cli.tables import aligned, counted
     from lightsweep.controller import glance
 
@@ -117,7 +119,7 @@ def _text(sweep: Sweep) -> str:
                 run.state,
                 str(run.iterations),
                 number(run.best) if run.best is not None else "–",
-                plain(run.reason or parameters(run.values, searched))[:80],
+                shortened(plain(run.reason or parameters(run.values, searched)), _REASON_WIDTH),
             ]
             for run in seen.last
         ]

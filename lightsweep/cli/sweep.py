@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lightsweep.cli.options import PriorRuns, Storage
+from lightsweep.cli.say import say
 
 if TYPE_CHECKING:
     from lightsweep.controller import Sweep
@@ -51,7 +51,7 @@ def sweep(
         return
     found = Sweep.load(target, storage=storage)
     getattr(found, asked[0])()
-    print(f"sweep {found.id}: {found.state}", file=sys.stderr)
+    say(f"sweep {found.id}: {found.state}", error=True)
 
 
 _ACTIONS = ("stop", "pause", "resume", "cancel")
@@ -63,12 +63,12 @@ def _update(sweep: Sweep, path: str) -> None:
     loaded = SweepConfig.load(path)
     _warn(loaded)
     sweep.update(loaded)
-    print(f"sweep {sweep.id} goes on with {path}: {sweep.state}", file=sys.stderr)
+    say(f"sweep {sweep.id} goes on with {path}: {sweep.state}", error=True)
 
 
 def _warn(config: SweepConfig) -> None:
     for warning in config.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        say(f"warning: {warning}", error=True)
 
 
 def create(config: str, storage: str | None, *, prior_runs: Sequence[str] = (), runnable: bool = False) -> Sweep:
@@ -95,11 +95,10 @@ def create(config: str, storage: str | None, *, prior_runs: Sequence[str] = (), 
         make_proposer(loaded, loaded.options.seed or 0)
         make_directory(RUNS)
     made = Sweep.create(loaded, prior_runs=prior_runs, storage=storage)
-    print(made.id)
-    sys.stdout.flush()
+    say(made.id)
     if prior_runs:
-        print(f"begins with {counted(len(made.runs), 'prior run')}", file=sys.stderr)
-    print(f"{_describe(loaded)}\nstart agents with: lightsweep agent {made.id}{storage_option(made)}", file=sys.stderr)
+        say(f"begins with {counted(len(made.runs), 'prior run')}", error=True)
+    say(f"{_describe(loaded)}\nstart agents with: lightsweep agent {made.id}{storage_option(made)}", error=True)
     return made
 
 

@@ -91,7 +91,7 @@ class SweepConfig:
     @property
     def ends(self) -> str | None:
         """What ends the sweep by itself, such as ``"run_cap 20"`` or ``"grid of 12"``; ``None``: nothing does."""
-        return ends(self.method, self.space, self.run_cap, self.metrics, self.scheduler)
+        return ends(self.method, self.space, self.run_cap, self.metric, self.scheduler)
 
     def labelled(self, *, entity: str | None = None, project: str | None = None) -> SweepConfig:
         """This config with the labels given, where it has none of its own."""
@@ -171,6 +171,11 @@ def _check_metric(raw: Mapping[str, Any], meant: set[str], metrics: tuple[Metric
             at = "method" if raw.get("method") == "bayes" else "early_terminate"
             message = f"{' and '.join(needed)} {verb} the key 'metric' with the name that the training script logs"
             faults.error(("metric",), message, key=True, at=(at,))
-    elif len(metrics) > 1 and raw.get("early_terminate") is not None:
-        message = f"runs are stopped early by the first metric only, which is {metrics[0].name!r}"
-        faults.warn(("early_terminate",), message, key=True)
+    if len(metrics) < 2:
+        return
+    first = f"the first metric only, which is {metrics[0].name!r}"
+    if raw.get("early_terminate") is not None:
+        faults.warn(("early_terminate",), f"runs are stopped early by {first}", key=True)
+    for index, metric in enumerate(metrics[1:], start=1):
+        if metric.target is not None:
+            faults.warn(("metrics", index, "target"), f"a sweep ends by the target of {first}", key=True)

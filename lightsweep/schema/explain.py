@@ -18,20 +18,20 @@ LABEL = 10  # columns of the words at the left
 BANDS = 5  # how many are shown where there are more
 
 
-def explain(config: SweepConfig) -> str:
+def explain(config: SweepConfig, *, whole: bool = False) -> str:
     """The sweep in plain text of 80 columns, without a line end at the end.
 
     Name, method, metric, the parameters as a table, the number of points, the bands of early termination, what ends
-    the sweep, and the warnings.
+    the sweep, and the warnings. With ``whole`` no name and no range of the table is cut to fit.
     """
     lines = _entry("sweep", config.name or "without a name")
     if config.description:
         lines += _entry("", config.description)
     lines += _entry("method", _method(config))
     for metric in config.metrics:
-        lines += _entry("metric", _metric(metric))
+        lines += _entry("metric", _metric(metric, first=metric is config.metric))
     lines += _entry("space", _space(config))
-    lines += ["", *_table(config.space), ""] if config.space.parameters else []
+    lines += ["", *_table(config.space, whole), ""] if config.space.parameters else []
     if config.early_terminate is not None:
         lines += _entry("stopping", _hyperband(config.early_terminate))
     lines += _entry("ends", _end(config))
@@ -60,8 +60,8 @@ def _seed(config: SweepConfig) -> str:
     return "" if config.options.seed is None else f", seed {config.options.seed}"
 
 
-def _metric(metric: Metric) -> str:
-    target = "" if metric.target is None else f"; the target is {metric.target:g}"
+def _metric(metric: Metric, *, first: bool) -> str:
+    target = "" if metric.target is None or not first else f"; the target is {metric.target:g}"
     return f"{metric.goal} {metric.name}{target}"
 
 
@@ -78,15 +78,15 @@ def _space(config: SweepConfig) -> str:
     return f"{' and '.join(parts)}: {size}"
 
 
-def _table(space: Space) -> Iterator[str]:
+def _table(space: Space, whole: bool) -> Iterator[str]:
     rows = [("parameter", "distribution", "range", "values")]
     for parameter in space.parameters:
         size = parameter.distribution.size
         rows.append((parameter.name, kind(parameter.distribution), reach(parameter.distribution), count(size)))
-    names = min(max(len(row[0]) for row in rows), 26)
-    kinds = min(max(len(row[1]) for row in rows), 24)
-    sizes = max(len(row[3]) for row in rows)
-    ranges = min(max(len(row[2]) for row in rows), WIDTH - names - kinds - sizes - 8)
+    names, kinds, ranges, sizes = (max(map(len, column)) for column in zip(*rows, strict=True))
+    if not whole:
+        names, kinds = min(names, 26), min(kinds, 24)
+        ranges = min(ranges, WIDTH - names - kinds - sizes - 8)
     return (_row(row, (names, kinds, ranges, sizes)) for row in rows)
 
 

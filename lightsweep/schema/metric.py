@@ -20,7 +20,7 @@ class Metric(Block):
     goal: Literal["minimize", "maximize"] = "minimize"
     """Whether smaller or larger values are better."""
     target: Number | None = None
-    """The sweep finishes once any run reaches this value."""
+    """The sweep finishes once any run reaches this value; of several metrics the first one's counts."""
     impute: Literal["worst", "best", "latest"] = "worst"
     """The value that a failed, crashed or killed run counts with in a bayes search."""
     impute_while_running: Truth = False

@@ -23,6 +23,7 @@ _INSIDE = 2.0**-53
 _LARGEST_EXPONENT = 700.0
 
 _LARGEST_SHAPE = 1e8
+_SMALLEST_SHAPE = 1e-100
 
 
 class Continuous(Distribution):
@@ -214,8 +215,10 @@ class Beta(Continuous):
     def _value(self, u: float) -> float:
         from scipy.special import betaincinv
 
+        # Of shapes this close to 0 only the ratio matters, as all lies at 0 and 1; SciPy 1.15 gives NaN below 1e-154.
+        scale = max(1.0, _SMALLEST_SHAPE / max(self.a, self.b))
         # betaincinv is NaN for some u that are far smaller.
-        return u if u in (0, 1) else float(betaincinv(self.a, self.b, _inside(u)))
+        return u if u in (0, 1) else float(betaincinv(self.a * scale, self.b * scale, _inside(u)))
 
     def _share(self, value: float) -> float:
         from scipy.special import betainc

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
+import os
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,16 +18,12 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from lightsweep.errors import NotFoundError, StorageError
-from lightsweep.storage import servers
+from lightsweep.storage import servers, sqlite
 from lightsweep.storage.network import warn_of_network
 from lightsweep.storage.url import mask, parse
 
-__all__ = ["READ", "Storage", "open_storage", "quiet"]
+__all__ = ["Storage", "open_storage", "quiet"]
 
-READ = "lightsweep_read"
-"""Execution option of a connection that only reads: on SQLite its transactions take no write lock."""
-
-_LOCK_TIMEOUT_SECONDS = 60.0
 # Programs that make the tables at the same moment get in each other's way for milliseconds.
 _CREATION_TRIES = 6
 _CREATION_PAUSE_SECONDS = 0.05
@@ -36,6 +33,8 @@ _MADE_BY_ANOTHER = ("already exists", "UNIQUE", "unique", "Duplicate entry")  # 
 class Storage:
     """An open storage: Optuna's own object for every write, its engine for the ledger's reads.
 
+    Its connections close by :meth:`close`, or by themselves when nobody holds ``optuna`` any more.
+
     Attributes:
         optuna: Optuna's storage; ``optuna.load_study(storage=...)`` takes it as it is.
         url: The URL as it was given, with its password; show ``str(storage)`` instead.
@@ -44,6 +43,8 @@ class Storage:
     def __init__(self, url: str, storage: RDBStorage) -> None:
         self.url = url
         self.optuna = storage
+        # Neither SQLAlchemy nor a user who typed Sweep.load(...) in a notebook closes what waits in the pool.
+        weakref.finalize(storage, _release, storage.engine, os.getpid())
 
     def __str__(self) -> str:
         return mask(self.url)
@@ -55,7 +56,7 @@ class Storage:
 
     def reading(self) -> sqlalchemy.Connection:
         """A connection for reading: one consistent snapshot for all of its statements, without a write lock."""
-        options: dict[str, Any] = {READ: True}
+        options: dict[str, Any] = {sqlite.READ: True}
         if self.engine.dialect.name == "postgresql":
             options["isolation_level"] = "REPEATABLE READ"  # what SQLite and MySQL give by themselves
         return self.engine.connect().execution_options(**options)
@@ -66,7 +67,7 @@ class Storage:
         self.engine.dispose()
 
 
-def open_storage(url: str, *, create: bool = True) -> Storage:
+def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storage:
     """Open the storage at ``url``, and make its tables where they are missing.
 
     SQLite is opened in WAL mode with ``synchronous=NORMAL``: a commit costs a fraction of a millisecond, and what a
@@ -75,7 +76,8 @@ def open_storage(url: str, *, create: bool = True) -> Storage:
 
     Args:
         url: A database URL, or the path of an SQLite file.
-        create: False where an SQLite file that does not exist is an error, for commands that only look.
+        create: False where an SQLite file that does not exist is an error.
+        look: For those who only look: an SQLite file that this user may not write to is read as it is.
 
     Raises:
         StorageError: No such driver, no permission, no database there, or tables of another Optuna version.
@@ -83,6 +85,7 @@ def open_storage(url: str, *, create: bool = True) -> Storage:
     """
     parsed = parse(url)
     options: dict[str, Any] = {}
+    begin, tables = sqlite.begin, True
     if parsed.drivername.startswith("sqlite"):
         path = Path(str(parsed.database))
         if not create and not path.exists():
@@ -91,12 +94,17 @@ def open_storage(url: str, *, create: bool = True) -> Storage:
                 "or name another storage with --storage or LIGHTSWEEP_STORAGE"
             )
         warn_of_network(path.absolute())
-        options = {"creator": lambda: _connect_sqlite(path)}
+        if look and path.exists() and not sqlite.may_write(path):
+            # Each look opens the file again, since what it may take for granted holds for one look.
+            options = {"creator": lambda: sqlite.connect_to_look(path), "poolclass": sqlalchemy.NullPool}
+            begin, tables = sqlite.begin_to_look, False
+        else:
+            options = {"creator": lambda: sqlite.connect(path)}
     else:
         options = servers.options(parsed)
     shown = mask(url)
     try:
-        storage = _make(parsed.render_as_string(hide_password=False), options)
+        storage = _make(parsed.render_as_string(hide_password=False), options, tables)
     except ImportError:
         extra = "postgres" if parsed.drivername.startswith("postgres") else "mysql"
         hint = "pip install 'lightsweep[postgres]'" if extra == "postgres" else "pip install pymysql"
@@ -110,10 +118,15 @@ def open_storage(url: str, *, create: bool = True) -> Storage:
     if storage.engine.dialect.name == "sqlite":
         # The tables were made through connections that began without the listener.
         storage.engine.dispose()
-        sqlalchemy.event.listen(storage.engine, "begin", _begin_sqlite)
+        sqlalchemy.event.listen(storage.engine, "begin", begin)
     else:
         servers.prepare(storage.engine)
     return Storage(url, storage)
+
+
+def _release(engine: sqlalchemy.Engine, owner: int) -> None:
+    """Close the connections in the pool, except in a child process that was forked: they are its parent's."""
+    engine.dispose(close=os.getpid() == owner)
 
 
 @contextmanager
@@ -148,11 +161,11 @@ def _closing_where_it_fails() -> Iterator[None]:
         sqlalchemy.event.remove(sqlalchemy.Pool, "connect", note)
 
 
-def _make(url: str, options: dict[str, Any]) -> RDBStorage:
+def _make(url: str, options: dict[str, Any], tables: bool) -> RDBStorage:
     for left in reversed(range(_CREATION_TRIES)):
         try:
             with quiet(), _closing_where_it_fails():
-                return RDBStorage(url, engine_kwargs=dict(options))
+                return RDBStorage(url, engine_kwargs=dict(options), skip_table_creation=not tables)
         except (DatabaseError, StorageInternalError) as error:
             # Another program makes the same tables now; what it has made is found the next time.
             if not left or not any(words in str(_cause(error)) for words in _MADE_BY_ANOTHER):
@@ -162,23 +175,6 @@ def _make(url: str, options: dict[str, Any]) -> RDBStorage:
                 raise
         time.sleep(_CREATION_PAUSE_SECONDS)
     raise AssertionError("unreachable: the last try returns or raises")
-
-
-def _connect_sqlite(path: Path) -> sqlite3.Connection:
-    # isolation_level=None: Python's own implicit BEGIN would come after the first read.
-    connection = sqlite3.connect(path, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def _begin_sqlite(connection: sqlalchemy.Connection) -> None:
-    reading = connection.get_execution_options().get(READ)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 def _cause(error: BaseException) -> BaseException:

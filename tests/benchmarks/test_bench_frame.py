@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import optuna
 import pytest
+from plain import plain_study
 
 from benchmarks.__main__ import NAMES
 from benchmarks.fixtures import CONTINUOUS, FINITE, REPORTS, config, optuna_study, sweep_with_runs
@@ -23,16 +23,17 @@ def test_a_filled_sweep_reads_as_one_that_ran(tmp_path: Path, method: str, param
     assert {run.iterations for run in runs} == {REPORTS}
     assert all(set(run.values) == set(parameters) for run in runs)
     assert sweep.book.next_ticket == RUNS
-    study = optuna.load_study(study_name=sweep.id, storage=sweep.storage.url)
-    assert [trial.value for trial in study.trials] == [run.best for run in runs]
+    with plain_study(sweep.storage.url, sweep.id) as study:
+        assert [trial.value for trial in study.trials] == [run.best for run in runs]
     sweep.storage.close()
 
 
 def test_a_filled_study_holds_the_same_runs_with_their_rungs(tmp_path: Path) -> None:
     raw = config("random", CONTINUOUS)
     sweep = sweep_with_runs(tmp_path, raw, RUNS, "ours")
-    study = optuna_study(tmp_path, raw, RUNS, "peer").load()
-    trials = study.trials
+    peer = optuna_study(tmp_path, raw, RUNS, "peer")
+    with plain_study(peer.url, peer.name) as study:
+        trials = study.trials
     assert [trial.params for trial in trials] == [run.values for run in sweep.runs]
     assert [trial.value for trial in trials] == [run.best for run in sweep.runs]
     for trial in trials:

@@ -280,6 +280,42 @@ def test_the_reader_of_the_agents_lines_may_leave(sandbox: Sandbox) -> None:
     assert states(sandbox, sweep_id) == [("finished", "")] * 3
 
 
+def unread(sandbox: Sandbox, *arguments: str) -> int:
+    """The exit code of a command whose output has lost its reader before the first line."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = sandbox.start(*arguments, stdout=writing, stderr=writing)
+    os.close(writing)
+    return command.wait(60)
+
+
+@pytest.mark.parametrize(
+    ("script", "state", "code"), [(QUICK, "finished", 0), ("import sys; sys.exit(3)", "failed", 1)]
+)
+def test_a_sweep_that_nobody_reads_along_runs_to_its_end(sandbox: Sandbox, script: str, state: str, code: int) -> None:
+    sandbox.write("train.py", script)
+    sandbox.write(
+        "sweep.yaml", "program: train.py\nmethod: grid\nmetric: {name: loss}\nparameters: {x: {values: [1, 2]}}\n"
+    )
+    assert unread(sandbox, "run", "sweep.yaml") == code
+    (sweep,) = Sweep.all(storage=sandbox.storage)
+    assert [run.state for run in sweep.runs] == [state] * 2
+
+
+def test_a_command_that_nobody_reads_ends_as_if_it_were_read(sandbox: Sandbox) -> None:
+    sandbox.write("train.py", "print('no channel')")
+    sandbox.write(
+        "sweep.yaml", "program: train.py\nmethod: grid\nmetric: {name: loss}\nparameters: {x: {values: [1, 2]}}\n"
+    )
+    sweep_id = sandbox.sweep()
+    assert unread(sandbox, "check", "sweep.yaml", "--smoke") == 1
+    assert unread(sandbox, "check", "sweep.yaml") == 0
+    assert unread(sandbox, "status", sweep_id) == 0
+    assert unread(sandbox, "status", "nosuchid") == 2
+    assert unread(sandbox, "sweep", sweep_id, "--stop") == 0
+    assert Sweep.load(sweep_id, storage=sandbox.storage).state.name == "stopped"
+
+
 def work_together(sandbox: Sandbox, agents: int, **config: Any) -> list[Any]:
     sweep_id = sandbox.sweep(QUICK, **config)
     started = [sandbox.start("agent", sweep_id) for _ in range(agents)]

@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
+import tempfile
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from sandboxes import Sandbox
+from sandboxes import Sandbox, powerless
 
 import lightsweep
 from lightsweep import Sweep
@@ -137,6 +141,18 @@ def test_the_text(done: Sweep, show: Show) -> None:
     ]
 
 
+def test_a_long_reason_is_cut_with_a_mark(sandbox: Sandbox, show: Show) -> None:
+    sweep = Sweep.create({"method": "grid", "parameters": {"x": {"values": [1]}}}, storage=sandbox.storage)
+
+    def train() -> None:
+        raise ValueError("long " * 40)
+
+    lightsweep.agent(sweep, function=train)
+    last = show("status", sweep.id).splitlines()[-1]
+    assert last.endswith("long…")
+    assert len(last[last.index("exit code") :]) == 80
+
+
 def test_unread_parameters_are_in_status(sandbox: Sandbox, show: Show) -> None:
     sweep = Sweep.create(
         {"method": "grid", "parameters": {"x": {"values": [1, 2]}, "y": {"values": [1, 2]}}}, storage=sandbox.storage
@@ -186,6 +202,24 @@ def test_ls(sandbox: Sandbox, done: Sweep, show: Show) -> None:
     assert lines[1].endswith("four ways")
     assert lines[2].startswith(f"{other}  running   grid    0 runs  –")
     assert all(line.isprintable() for line in lines)
+
+
+def test_a_storage_that_is_read_only_is_looked_at(done: Sweep, show: Show, capsys: Capture) -> None:
+    commands = [("status", done.id), ("ls",), ("best", done.id), ("export", done.id), ("importance", done.id)]
+    commands = [*commands, ("refine", done.id), ("status", done.id, "--json")]
+    before = [show(*command) for command in commands]
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        copy = Path(directory) / "lightsweep.db"
+        with closing(sqlite3.connect("lightsweep.db")) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+        url = f"sqlite:///{copy}"
+        with powerless(Path(directory)):
+            shown = [show(*command, "--storage", url) for command in commands]
+            capsys.readouterr()
+            assert main(["sweep", done.id, "--stop", "--storage", url]) == 2
+            assert "check the permissions of the file and its directory" in capsys.readouterr().err
+    assert [text.replace(f"{directory}/", "") for text in shown] == before
 
 
 def test_the_password_is_shown_nowhere(sandbox: Sandbox, capsys: Capture) -> None:
@@ -255,6 +289,12 @@ def test_check_shows_what_would_happen(sandbox: Sandbox, show: Show) -> None:
     assert len(lines) == 4
     assert lines[1].endswith(" train.py '--name=a b' --x=1")
     assert not (sandbox.directory / "lightsweep.db").exists()
+
+
+def test_check_cuts_nothing_where_its_output_is_kept(sandbox: Sandbox, show: Show) -> None:
+    values = [f"value-{number}" for number in range(20)]
+    sandbox.write("sweep.yaml", json.dumps({"method": "grid", "parameters": {"x": {"values": values}}}))
+    assert ", ".join(values) in show("check", "sweep.yaml")
 
 
 def test_the_schema_is_json(show: Show) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 import pytest
 from controller_helpers import claim, finished, work
+from plain import plain_study
 
 from lightsweep.controller import Dealer, Sweep
 from lightsweep.controller.keys import VALUES
@@ -53,7 +54,8 @@ def test_values_are_stored_in_natural_units_and_read_back_exactly(
     assert [run.values for run in seen] == [run.values for run in runs]
     assert [run.config for run in seen] == [run.config for run in runs]
     assert {run.values["kind"] for run in seen} == {"deep", None}
-    trials = optuna.load_study(storage=storage.url, study_name=made.id).trials
+    with plain_study(storage.url, made.id) as study:
+        trials = study.trials
     for run, trial in zip(seen, trials, strict=True):
         searched = {name: value for name, value in run.values.items() if name != "train.epochs"}
         assert {name: value for name, value in trial.params.items() if name != "train.epochs"} == searched

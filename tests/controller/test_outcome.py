@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
-import optuna
 import optuna_dashboard
 import pytest
 from controller_helpers import config, work
 from optuna.trial import TrialState
+from plain import plain_study
 
 from lightsweep.controller import LiveRun, Outcome, Reporter, Sweep
 from lightsweep.storage import Storage
@@ -53,25 +53,25 @@ def test_plain_optuna_opens_a_sweep(storage: Storage, goal: str, best: float, ba
         ("killed", []),
     ]
     sweep = played(storage, script, metric={"name": "loss", "goal": goal})
-    study = optuna.load_study(storage=storage.url, study_name=sweep.id)
-    states = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.COMPLETE, TrialState.FAIL]
-    assert [trial.state for trial in study.trials] == states
-    assert [trial.value for trial in study.trials] == [best, 5.0, None, bad, None]
-    assert (study.direction.name.lower(), study.best_trial.number) == (goal, 0)
-    assert {step: repr(value) for step, value in study.trials[0].intermediate_values.items()} == {
-        1: "2.0",
-        2: "1.0",
-        3: "nan",
-        4: "3.0",
-    }
-    for trial, run in zip(study.trials, sweep.runs, strict=True):
-        assert set(trial.params) == {"lr", "model.hidden", "kind"}
-        assert trial.params["lr"] == run.values["lr"]
-        assert 1e-5 <= trial.params["lr"] <= 0.1
-        assert trial.params["model.hidden"] == run.config["model"]["hidden"]
-        assert json.loads(trial.params["kind"]) == run.values["kind"]
-        assert run.reason == f"because {run.state}"
-    study.trials_dataframe(attrs=("number", "value", "params", "state"))
+    with plain_study(storage.url, sweep.id) as study:
+        states = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.COMPLETE, TrialState.FAIL]
+        assert [trial.state for trial in study.trials] == states
+        assert [trial.value for trial in study.trials] == [best, 5.0, None, bad, None]
+        assert (study.direction.name.lower(), study.best_trial.number) == (goal, 0)
+        assert {step: repr(value) for step, value in study.trials[0].intermediate_values.items()} == {
+            1: "2.0",
+            2: "1.0",
+            3: "nan",
+            4: "3.0",
+        }
+        for trial, run in zip(study.trials, sweep.runs, strict=True):
+            assert set(trial.params) == {"lr", "model.hidden", "kind"}
+            assert trial.params["lr"] == run.values["lr"]
+            assert 1e-5 <= trial.params["lr"] <= 0.1
+            assert trial.params["model.hidden"] == run.config["model"]["hidden"]
+            assert json.loads(trial.params["kind"]) == run.values["kind"]
+            assert run.reason == f"because {run.state}"
+        study.trials_dataframe(attrs=("number", "value", "params", "state"))
 
 
 def test_several_metrics(storage: Storage) -> None:
@@ -82,17 +82,17 @@ def test_several_metrics(storage: Storage) -> None:
     ]
     parameters = {"metric": None, "metrics": metrics, "method": "random"}
     sweep = played(storage, script, **parameters)
-    study = optuna.load_study(storage=storage.url, study_name=sweep.id)
-    assert [trial.values for trial in study.trials] == [[3.0, 0.25], [math.inf, -math.inf]]
-    assert [trial.number for trial in study.best_trials] == [0]
+    with plain_study(storage.url, sweep.id) as study:
+        assert [trial.values for trial in study.trials] == [[3.0, 0.25], [math.inf, -math.inf]]
+        assert [trial.number for trial in study.best_trials] == [0]
 
 
 def test_a_sweep_without_a_metric(storage: Storage) -> None:
     sweep = played(storage, [("finished", [{"any": 2.0}]), ("failed", [])], metric=None)
-    study = optuna.load_study(storage=storage.url, study_name=sweep.id)
-    assert [trial.value for trial in study.trials] == [0.0, None]
-    assert [run.best for run in sweep.runs] == [None, None]
-    assert sweep.best_run is None
+    with plain_study(storage.url, sweep.id) as study:
+        assert [trial.value for trial in study.trials] == [0.0, None]
+        assert [run.best for run in sweep.runs] == [None, None]
+        assert sweep.best_run is None
 
 
 def test_the_dashboard_reads_a_sweep(storage: Storage) -> None:

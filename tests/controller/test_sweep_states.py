@@ -102,6 +102,19 @@ def test_a_running_run_reaches_the_target(storage: Storage) -> None:
         assert made.state.name == "finished"
 
 
+def test_of_several_metrics_the_target_of_the_first_finishes_the_sweep(storage: Storage) -> None:
+    metrics = [{"name": "loss", "target": 0.5}, {"name": "size", "target": 10}]
+    made = Sweep.create({**config(metric=None), "metrics": metrics}, storage=storage)
+    with working(made) as (dealer, reporter, writer):
+        run = claim(dealer)
+        reporter.report(run, {"loss": 0.9, "size": 1})
+        assert writer.flush(30)
+        assert made.state.name == "running"
+        reporter.report(run, {"loss": 0.4, "size": 90})
+        assert writer.flush(30)
+        assert made.state.name == "finished"
+
+
 # --- finding it again
 
 

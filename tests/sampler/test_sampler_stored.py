@@ -7,6 +7,7 @@ from pathlib import Path
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
+from plain import plain_study
 from sampler_helpers import sweep
 
 from lightsweep.sampler import make_proposer, native_params, natural_params
@@ -39,7 +40,9 @@ def test_plain_optuna_reads_what_was_proposed(tmp_path: Path) -> None:
                 value=1.0,
             )
         )
-    read = optuna.load_study(storage=url, study_name="s").trials
+    storage.engine.dispose()
+    with plain_study(url, "s") as study:
+        read = study.trials
     for trial, values in zip(read, proposed, strict=True):
         assert values is not None
         back = native_params(config.space, trial.params)

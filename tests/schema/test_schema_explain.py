@@ -93,6 +93,25 @@ def test_long_and_strange_names_keep_to_80_columns() -> None:
     assert "\x1b" not in shown
 
 
+def test_of_several_metrics_the_target_of_the_first_ends_the_sweep() -> None:
+    metrics = [{"name": "a", "target": 1}, {"name": "b", "goal": "maximize", "target": 7}]
+    found = text(metric=None, metrics=metrics, early_terminate=None)
+    assert "metric minimize a; the target is 1 metric maximize b space" in found
+    assert "ends run_cap 20 or a <= 1 warning" in found
+    metrics[0].pop("target")
+    assert "ends run_cap 20 warning" in text(metric=None, metrics=metrics, early_terminate=None)
+
+
+def test_the_whole_of_a_long_range() -> None:
+    config = SweepConfig.load({**CONFIG, "parameters": {"x" * 30: {"values": [f"value-{n}" for n in range(20)]}}})
+    (row,) = [line for line in explain(config, whole=True).splitlines() if line.startswith("  x")]
+    assert row.split(maxsplit=1)[0] == "x" * 30
+    assert "value-0, value-1, " in row
+    assert "value-19  " in row
+    (row,) = [line for line in explain(config).splitlines() if line.startswith("  x")]
+    assert "..." in row
+
+
 def test_numbers_in_words() -> None:
     assert (count(None), count(1234), count(3 * 10**20), count(10**5000)) == (
         "endless",

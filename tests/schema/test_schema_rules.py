@@ -266,6 +266,7 @@ def test_the_same_faults_in_a_dict_have_no_lines() -> None:
             4,
             ["'x'"],
         ),
+        ("metrics:\n- {name: x, target: 1}\n- name: y\n  target: 2\n", "metrics[1].target", 6, ["first", "'x'"]),
     ],
 )
 def test_what_is_accepted_with_a_warning(tmp_path: Path, text: str, where: str, line: int, words: list[str]) -> None:

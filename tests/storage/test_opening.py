@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
 import pytest
 import sqlalchemy
+from optuna.exceptions import StorageInternalError
 
 from lightsweep.errors import NotFoundError, StorageError
-from lightsweep.storage import Storage, default_url, mask, open_storage
+from lightsweep.storage import Storage, default_url, mask, open_storage, quiet
 from lightsweep.storage.url import parse
 
 SECRET = "pa:ss/w0rd"
@@ -25,6 +28,57 @@ def test_optuna_takes_the_storage_as_it_is(storage: Storage) -> None:
     study = optuna.create_study(storage=storage.optuna, study_name="s")
     study.optimize(lambda trial: trial.suggest_float("x", 0.0, 1.0), n_trials=2)
     assert len(optuna.load_study(storage=storage.optuna, study_name="s").trials) == 2
+
+
+@pytest.fixture
+def closed() -> Iterator[list[object]]:
+    """The database connections that were closed in this process."""
+    found: list[object] = []
+
+    def note(connection: object, _record: object) -> None:
+        found.append(connection)
+
+    sqlalchemy.event.listen(sqlalchemy.Pool, "close", note)
+    yield found
+    sqlalchemy.event.remove(sqlalchemy.Pool, "close", note)
+
+
+def test_a_storage_that_nobody_holds_closes_its_connections(tmp_path: Path, closed: list[object]) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path}/sweeps.db")
+    kept = storage.optuna
+    kept.get_all_studies()
+    del storage
+    gc.collect()
+    closed.clear()
+    kept.get_all_studies()
+    assert closed == []
+    del kept
+    gc.collect()
+    assert len(closed) == 1
+
+
+FORKING = """
+import gc, os, sys
+import sqlalchemy
+from lightsweep.storage import open_storage
+
+storage = open_storage(sys.argv[1])
+storage.optuna.get_all_studies()
+closed = []
+sqlalchemy.event.listen(sqlalchemy.Pool, "close", lambda connection, record: closed.append(connection))
+child = os.fork()
+del storage
+gc.collect()
+if not child:
+    os._exit(len(closed))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), len(closed))
+"""
+
+
+def test_a_forked_child_leaves_the_connections_of_its_parent_open(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FORKING, f"sqlite:///{tmp_path}/sweeps.db"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout.split(), done.stderr) == (["0", "1"], "")
 
 
 def test_sqlite_writes_ahead_and_waits_for_the_lock(tmp_path: Path) -> None:
@@ -180,6 +234,80 @@ def test_a_file_that_is_read_only(powerless: Path) -> None:
         powerless.chmod(0o555)
     with pytest.raises(StorageError, match=r"cannot be opened.*check"):
         open_storage(f"sqlite:///{powerless}/sweeps.db")
+
+
+WRITER = """
+import os, sys
+import optuna
+from lightsweep.storage import open_storage
+
+storage = open_storage(sys.argv[1])
+for line in sys.stdin:
+    optuna.create_study(storage=storage.optuna, study_name=line.strip())
+    print(line, end="", flush=True)
+if sys.argv[2] == "killed":
+    os._exit(0)
+storage.close()
+"""
+
+
+@contextmanager
+def with_power(directory: Path) -> Iterator[None]:
+    """With the right to write to the directory, which its reader does not have."""
+    if os.getuid() == 0:
+        os.seteuid(0)
+    else:
+        directory.chmod(0o755)
+    try:
+        yield
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(65534)
+        else:
+            directory.chmod(0o555)
+
+
+def names(storage: Storage) -> set[str]:
+    return {study.study_name for study in storage.optuna.get_all_studies()}
+
+
+def test_looking_at_a_file_that_is_read_only(powerless: Path) -> None:
+    url = f"sqlite:///{powerless}/sweeps.db"
+    with with_power(powerless):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, url, "closed"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+    assert writer.stdin is not None
+    assert writer.stdout is not None
+
+    def make(name: str) -> None:
+        print(name, file=writer.stdin, flush=True)
+        assert writer.stdout.readline() == f"{name}\n"
+
+    before = open_storage(url, create=False, look=True)
+    assert names(before) == set()
+    make("a")
+    opened = open_storage(url, create=False, look=True)
+    assert names(before) == names(opened) == {"a"}
+    make("b")
+    assert names(opened) == {"a", "b"}
+    writer.communicate()
+    assert {path.name for path in powerless.iterdir()} == {"sweeps.db"}
+    assert names(before) == names(opened) == {"a", "b"}
+    with pytest.raises(StorageInternalError), quiet():
+        opened.optuna.set_study_user_attr(1, "key", 1)
+    before.close()
+    opened.close()
+
+
+def test_looking_at_a_file_whose_log_cannot_be_read(powerless: Path) -> None:
+    url = f"sqlite:///{powerless}/sweeps.db"
+    with with_power(powerless):
+        command = [sys.executable, "-c", WRITER, url, "killed"]
+        subprocess.run(command, input="a\n", capture_output=True, text=True, check=True)
+        (powerless / "sweeps.db-shm").unlink()
+    with pytest.raises(StorageError, match=r"its last commits are in sweeps.db-wal.*copy both files"):
+        open_storage(url, create=False, look=True)
 
 
 @pytest.mark.parametrize(
