@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +49,6 @@ def refine(
     *,
     sweep_id: str | None = None,
     program: str | None = None,
-    file: str = "FILE",
 ) -> Refinement:
     """A sweep file with method bayes whose ranges and values are those of the best runs.
 
@@ -65,9 +63,8 @@ def refine(
         runs: The runs of one sweep.
         config: Its config.
         top: The share of the runs that are the best ones, above 0 and up to 1.
-        sweep_id: Whose runs they are, for the comments, and to start the next sweep from them.
+        sweep_id: Whose runs they are: the next sweep begins with them, if there is one metric to compare them by.
         program: What ``program`` becomes; as it was by default.
-        file: Where the text will be written, for the command that starts it.
 
     Raises:
         UsageError: ``top`` is no such share, the sweep has no metric, or its parameters are defined by a function.
@@ -84,7 +81,7 @@ def refine(
         raise LightsweepError(f"no run has ended with a finite {scored.metric!r}, so there is nothing to refine")
     ordered = _ordered(scored)
     best, count = ordered[0], min(max(_LEAST_TOP, round(top * len(ordered))), len(ordered))
-    raw = _next(config, program)
+    raw = _next(config, program, sweep_id)
     notes = list(scored.notes)
     if len(ordered) < LEAST_RUNS:
         notes.append(f"{counted(len(ordered), 'run')} are too few to narrow anything: the ranges are as they were")
@@ -99,7 +96,7 @@ def refine(
     next_config = SweepConfig.load(raw)
     if next_config.ends is None:
         notes.append("nothing ends this sweep by itself: set run_cap, or give the agent --count")
-    heading = _heading(config, scored, best, count, sweep_id, file)
+    heading = _heading(config, scored, best, count, sweep_id)
     return Refinement(commented(raw, [*heading, *(f"Note: {note}." for note in notes)], comments), raw, tuple(notes))
 
 
@@ -145,7 +142,7 @@ def _blocks(
     return blocks
 
 
-def _next(config: SweepConfig, program: str | None) -> dict[str, Any]:
+def _next(config: SweepConfig, program: str | None, sweep_id: str | None) -> dict[str, Any]:
     """The config of the next sweep, with the parameters as they are."""
     raw = copy.deepcopy({key: value for key, value in config.raw.items() if key != "scheduler" and value is not None})
     raw["method"] = "bayes"
@@ -153,7 +150,10 @@ def _next(config: SweepConfig, program: str | None) -> dict[str, Any]:
         raw["program"] = program
     if config.name and not config.name.endswith(" (refined)"):
         raw["name"] = f"{config.name} (refined)"
-    return raw
+    options = {key: value for key, value in raw.pop("lightsweep", {}).items() if key != "prior_runs"}
+    if sweep_id and len(config.metrics) == 1:
+        options["prior_runs"] = [sweep_id]
+    return {**raw, "lightsweep": options} if options else raw
 
 
 def _place(raw: dict[str, Any], parameter: Parameter) -> tuple[dict[str, Any], str]:
@@ -170,17 +170,13 @@ def _keys(raw: dict[str, Any], parameter: Parameter) -> Mapping[str, Any]:
     return keys
 
 
-def _heading(
-    config: SweepConfig, scored: Scores, best: SweepRun, count: int, sweep_id: str | None, file: str
-) -> list[str]:
+def _heading(config: SweepConfig, scored: Scores, best: SweepRun, count: int, sweep_id: str | None) -> list[str]:
     whose = f"sweep {sweep_id}" if sweep_id else "a sweep"
     value = scored.values[scored.runs.index(best)]
     lines = [
         f"Refined from {whose}: around the best {count} of {counted(len(scored.runs), 'run')} by {scored.metric}.",
         f"The best, run {best.id}: {scored.metric} {shown(float(value))}.",
     ]
-    if sweep_id:
-        lines.append(f"To start from the old runs: lightsweep sweep --prior-run {sweep_id} {shlex.quote(file)}")
     if len(config.metrics) > 1:
         lines.append("The sweep has several metrics; the runs were compared by the first.")
     return lines

@@ -45,13 +45,12 @@ def refine(
         top,
         sweep_id=sweep.id,
         program=_program(sweep, output.parent if output else Path()),
-        file=output.name if output else "FILE",
     )
     if output is None:
         print(made.text, end="")
     else:
         _write(output, made.text)
-        print(f"wrote {output}; look at it, then: lightsweep sweep --prior-run {sweep.id} {output}", file=sys.stderr)
+        print(f"wrote {output}; look at it, then: lightsweep sweep {output}", file=sys.stderr)
     for note in made.notes:
         print(f"note: {plain(note)}", file=sys.stderr)
 

@@ -96,7 +96,7 @@ def create(config: str, storage: str | None, *, prior_runs: Sequence[str] = (), 
         make_directory(RUNS)
     made = Sweep.create(loaded, prior_runs=prior_runs, storage=storage)
     say(made.id)
-    if prior_runs:
+    if prior_runs or loaded.options.prior_runs:
         say(f"begins with {counted(len(made.runs), 'prior run')}", error=True)
     say(f"{_describe(loaded)}\nstart agents with: lightsweep agent {made.id}{storage_option(made)}", error=True)
     return made

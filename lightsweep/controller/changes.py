@@ -96,8 +96,11 @@ def update(sweep: Sweep, config: SweepConfig) -> None:
         changed.append("metric.name")
     if [metric.goal for metric in before.metrics] != [metric.goal for metric in config.metrics]:
         changed.append("metric.goal")
-    if (before.options.seed, before.options.sampler) != (config.options.seed, config.options.sampler):
-        changed.append("lightsweep.seed or lightsweep.sampler")
+    changed += [
+        f"lightsweep.{name}"
+        for name in ("seed", "sampler", "prior_runs")
+        if getattr(before.options, name) != getattr(config.options, name)
+    ]
     names = [[parameter.name for parameter in space.parameters] for space in (before.space, config.space)]
     if names[0] != names[1]:
         changed.append("the names of the parameters")

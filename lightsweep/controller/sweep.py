@@ -105,7 +105,8 @@ class Sweep:
 
         Args:
             config: A loaded config, the path of a YAML file, or a dict.
-            prior_runs: Sweeps in the same storage, or runs of them as ``SWEEP/RUN``, that bayes begins with.
+            prior_runs: Sweeps in the same storage, or runs of them as ``SWEEP/RUN``, that bayes begins with, besides
+                those that the config names.
             storage: A storage or its URL; ``LIGHTSWEEP_STORAGE``, or ``lightsweep.db`` here, by default.
 
         Raises:
@@ -117,7 +118,7 @@ class Sweep:
         if not isinstance(config, SweepConfig):
             config = SweepConfig.load(config)
         opened = _opened(storage)
-        prior = cls._runs_named(prior_runs, opened)
+        prior = cls._runs_named([*config.options.prior_runs, *prior_runs], opened)
         check_prior_runs(config, prior)
         goals = [metric.goal for metric in config.metrics] or ["minimize"]
         directions = [StudyDirection.MINIMIZE if goal == "minimize" else StudyDirection.MAXIMIZE for goal in goals]

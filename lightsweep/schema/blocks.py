@@ -13,7 +13,20 @@ from lightsweep.schema.faults import Faults, Path
 from lightsweep.schema.plain import shown
 from lightsweep.schema.words import hint
 
-__all__ = ["Block", "Count", "Integer", "Label", "Natural", "Number", "Positive", "Text", "Truth", "check", "given"]
+__all__ = [
+    "Block",
+    "Count",
+    "Integer",
+    "Label",
+    "Natural",
+    "Number",
+    "Positive",
+    "Text",
+    "Texts",
+    "Truth",
+    "check",
+    "given",
+]
 
 Model = TypeVar("Model", bound="Block")
 
@@ -91,6 +104,13 @@ def _text(value: object) -> str:
     raise ValueError(f"must be a text that is not empty, got {shown(value)}")
 
 
+def _texts(value: object) -> tuple[str, ...]:
+    given = [value] if isinstance(value, str) else value
+    if not isinstance(given, (list, tuple)) or not all(isinstance(text, str) and text.strip() for text in given):
+        raise ValueError(f"must be a list of texts, got {shown(value)}")
+    return tuple(given)
+
+
 def _truth(value: object) -> bool:
     if isinstance(value, bool):
         return value
@@ -109,6 +129,12 @@ Count = Annotated[int, BeforeValidator(_count), WithJsonSchema({"type": "integer
 """A whole number of at least 0."""
 Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number"], "minLength": 1})]
 """A text that is not empty; a number is taken as the text that it is written as."""
+Texts = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_texts),
+    WithJsonSchema({"type": ["array", "string"], "items": {"type": "string", "minLength": 1}}),
+]
+"""A list of texts; one text stands for a list of one."""
 Label = Annotated[str, BeforeValidator(_label), WithJsonSchema({"type": ["string", "number"]})]
 """As ``Text``, and may be empty."""
 Truth = Annotated[bool, BeforeValidator(_truth), WithJsonSchema({"type": "boolean"})]

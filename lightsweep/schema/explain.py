@@ -34,6 +34,8 @@ def explain(config: SweepConfig, *, whole: bool = False) -> str:
     lines += ["", *_table(config.space, whole), ""] if config.space.parameters else []
     if config.early_terminate is not None:
         lines += _entry("stopping", _hyperband(config.early_terminate))
+    if config.options.prior_runs:
+        lines += _entry("begins", f"with the runs of {', '.join(config.options.prior_runs)}")
     lines += _entry("ends", _end(config))
     for warning in config.warnings:
         place = f"line {warning.line}: " if warning.line else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from lightsweep.schema.blocks import Block, Count, Positive, check
+from lightsweep.schema.blocks import Block, Count, Positive, Texts, check
 from lightsweep.schema.faults import Faults
 
 __all__ = ["Options", "read_options"]
@@ -23,6 +23,8 @@ class Options(Block):
     """How often a run that was lost with its agent or machine, or preempted, is started again."""
     lease: Positive = 60.0
     """Seconds without a sign of life after which a run counts as lost."""
+    prior_runs: Texts = ()
+    """Sweeps of the same storage, or runs of them as SWEEP/RUN, that bayes begins with."""
 
 
 def read_options(value: Any, faults: Faults) -> Options:

@@ -36,7 +36,7 @@ def runs(count: int, space: SweepConfig | None = None, seed: int = 0) -> list[Sw
 
 def test_the_file_is_valid_and_searches_around_the_best() -> None:
     original = config(SPACE, run_cap=20, name="digits", early_terminate={"type": "hyperband", "min_iter": 3})
-    found = refine(runs(40, original), original, sweep_id="k3v9x2ab", file="next.yaml")
+    found = refine(runs(40, original), original, sweep_id="k3v9x2ab")
     assert yaml.safe_load(found.text) == found.config
     new = SweepConfig.load(found.config)
     assert (new.method, new.run_cap, new.name, new.program) == ("bayes", 20, "digits (refined)", "train.py")
@@ -49,7 +49,7 @@ def test_the_file_is_valid_and_searches_around_the_best() -> None:
     assert found.text.startswith(
         "# Refined from sweep k3v9x2ab: around the best 8 of 40 runs by loss.\n# The best, run 00"
     )
-    assert "# To start from the old runs: lightsweep sweep --prior-run k3v9x2ab next.yaml\n" in found.text
+    assert new.options.prior_runs == ("k3v9x2ab",)
     assert "\n  # the best runs lie between" in found.text
     assert "; was 1e-05 to 1\n  lr:\n    distribution: log_uniform_values\n" in found.text
 

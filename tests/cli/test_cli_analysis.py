@@ -108,7 +108,7 @@ def test_every_command_answers_something_sensible(
         new = SweepConfig.load("next.yaml")
         assert new.method == "bayes"
         assert {each.name for each in new.space.parameters} == {each.name for each in sweep.config.space.parameters}
-        assert f"lightsweep sweep --prior-run {sweep.id} next.yaml" in shown.err
+        assert "lightsweep sweep next.yaml" in shown.err
     else:
         assert shown.err.splitlines()[-1].startswith("error: no run has ended with a finite 'loss'")
         assert not (sandbox.directory / "next.yaml").exists()
@@ -206,8 +206,25 @@ def test_the_program_is_found_from_where_the_file_is_written(sandbox: Sandbox) -
 def test_the_next_sweep_begins_with_the_old_runs(sandbox: Sandbox) -> None:
     sweep = swept(sandbox, good, 12, run_cap=12)
     assert main(["refine", sweep.id, "-o", "next.yaml"]) == 0
-    assert main(["sweep", "--prior-run", sweep.id, "next.yaml"]) == 0
-    assert len(Sweep.all(storage=sandbox.storage)) == 2
+    assert main(["sweep", "next.yaml"]) == 0
+    _, later = Sweep.all(storage=sandbox.storage)
+    assert {run.id[0] for run in later.runs} == {"p"}
+    assert 3 <= len(later.runs) <= 12
+
+    # What is refined once more begins with all of them.
+    lightsweep.agent(later, function=good, count=3)
+    assert main(["refine", later.id, "-o", "third.yaml"]) == 0
+    assert SweepConfig.load("third.yaml").options.prior_runs == (later.id,)
+    assert main(["sweep", "third.yaml"]) == 0
+
+
+def test_a_prior_sweep_that_is_not_in_the_storage(sandbox: Sandbox, capsys: Capture) -> None:
+    sweep = swept(sandbox, good, 12, run_cap=12)
+    assert main(["refine", sweep.id, "-o", "next.yaml"]) == 0
+    assert main(["sweep", "next.yaml", "--storage", "elsewhere.db"]) == 2
+    assert f"no sweep '{sweep.id}'" in capsys.readouterr().err
+    assert main(["check", "next.yaml"]) == 0
+    assert f"begins    with the runs of {sweep.id}" in capsys.readouterr().out
 
 
 def test_a_dict_that_python_reads_back(sandbox: Sandbox, capfd: Capture) -> None:

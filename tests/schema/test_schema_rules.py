@@ -115,6 +115,8 @@ def test_early_terminate(tmp_path: Path, keys: str, where: str, line: int, words
         ("lightsweep: {seed: -1}", "lightsweep.seed", ["at least 0"]),
         ("lightsweep: {max_retries: 1.5}", "lightsweep.max_retries", ["whole number"]),
         ("lightsweep: {lease: 0}", "lightsweep.lease", ["greater than 0"]),
+        ("lightsweep: {prior_runs: 3}", "lightsweep.prior_runs", ["a list of texts", "3"]),
+        ("lightsweep: {prior_runs: [k3v9x2ab, 7]}", "lightsweep.prior_runs", ["a list of texts"]),
         ("lightsweep: {samplr: tpe}", "lightsweep.samplr", ["did you mean 'sampler'?"]),
         ("scheduler: {engine: ax}", "scheduler.engine", ["ax is not supported", "use engine optuna"]),
         ("scheduler: {engine: optunna}", "scheduler.engine", ["did you mean 'optuna'?"]),
