@@ -23,6 +23,8 @@ class Options(Block):
     """How often a run that was lost with its agent or machine, or preempted, is started again."""
     lease: Positive = 60.0
     """Seconds without a sign of life after which a run counts as lost."""
+    stages: Any = None
+    """What is searched first, and what is searched then, with the best of before; a list of stages."""
 
 
 def read_options(value: Any, faults: Faults) -> Options:
