@@ -88,6 +88,8 @@ def refine(
     notes = list(scored.notes)
     if len(ordered) < LEAST_RUNS:
         notes.append(f"{counted(len(ordered), 'run')} are too few to narrow anything: the ranges are as they were")
+    if config.stages:
+        notes.append("the stages are left out: the refined sweep searches all parameters at once")
     blocks = _blocks(config, ordered, count, _measured(ordered, config))
     comments = {}
     for parameter in config.space.searched:
@@ -149,6 +151,8 @@ def _next(config: SweepConfig, program: str | None) -> dict[str, Any]:
     """The config of the next sweep, with the parameters as they are."""
     raw = copy.deepcopy({key: value for key, value in config.raw.items() if key != "scheduler" and value is not None})
     raw["method"] = "bayes"
+    if config.stages:
+        raw["lightsweep"] = {key: value for key, value in raw["lightsweep"].items() if key != "stages"}
     if program is not None and "program" in raw:
         raw["program"] = program
     if config.name and not config.name.endswith(" (refined)"):
