@@ -130,6 +130,7 @@ def _text(sweep: Sweep) -> str:
         rows = [
             [
                 run.id,
+                *([plain(run.stage or "–")[:20]] if views else []),
                 run.state,
                 str(run.iterations),
                 number(run.best) if run.best is not None else "–",
@@ -140,5 +141,6 @@ def _text(sweep: Sweep) -> str:
         lines.append("")
         if seen.total > _SHOWN:
             lines.append(f"the last {_SHOWN} of {seen.total} runs (all with --json or `lightsweep export`):")
-        lines.append(aligned(["run", "state", "iterations", "best", "reason or parameters"], rows))
+        heading = ["run", *(["stage"] if views else []), "state", "iterations", "best", "reason or parameters"]
+        lines.append(aligned(heading, rows))
     return "\n".join(lines)

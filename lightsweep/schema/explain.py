@@ -53,7 +53,8 @@ def _entry(label: str, text: str) -> list[str]:
 
 def _method(config: SweepConfig) -> str:
     if config.stages:
-        methods = " and ".join(dict.fromkeys(stage.method for stage in config.stages))
+        *first, last = dict.fromkeys(stage.method for stage in config.stages)
+        methods = f"{', '.join(first)} and {last}" if first else last
         stages = "one stage" if len(config.stages) == 1 else f"{len(config.stages)} stages"
         sampler = f", sampler {config.options.sampler}" if "bayes" in methods else ""
         return f"{methods} in {stages}{sampler}{_seed(config)}"
