@@ -40,9 +40,10 @@ def make_proposer(config: SweepConfig, seed: int) -> Proposer:
     if config.stages:
         first, *_ = [make_stage_proposer(config, stage, seed, stage.given) for stage in config.stages]
         return first
-    scheduled = scheduled_proposer(config, seed)
-    if scheduled is not None:
-        return scheduled
+    return scheduled_proposer(config, seed) or _proposer(config, seed, STARTUP)
+
+
+def _proposer(config: SweepConfig, seed: int, startup: int) -> Proposer:
     space, name = config.space, config.options.sampler
     if config.method == "grid":
         return GridProposer(space)
@@ -59,15 +60,17 @@ def make_proposer(config: SweepConfig, seed: int) -> Proposer:
 
     def choose(seed: int, trials: Sequence[FrozenTrial]) -> BaseSampler:
         completed = sum(trial.state == TrialState.COMPLETE for trial in trials)
-        return sampler_for(name, seed, completed * len(config.metrics), len(space.searched))
+        return sampler_for(name, seed, completed * len(config.metrics), len(space.searched), startup)
 
-    return BayesProposer(space, config.metrics, seed, sobol, choose, unordered=name != "cmaes")
+    return BayesProposer(space, config.metrics, seed, sobol, choose, unordered=name != "cmaes", startup=startup)
 
 
 def make_stage_proposer(
     config: SweepConfig, stage: Stage, seed: int, fixed: Mapping[str, Value], taken: Collection[int] = ()
 ) -> StageProposer:
     """The proposer of one stage.
+
+    Where it is bayes it begins with fewer draws than a sweep, as it is short and searches little.
 
     Args:
         config: The config of the sweep.
@@ -80,11 +83,12 @@ def make_stage_proposer(
         InputError: As :func:`make_proposer`.
     """
     alone = replace(config, method=stage.method, space=stage.space, stages=())
-    inner = make_proposer(alone, seed_for(seed, stage.number))
+    startup = min(STARTUP, 2 * len(stage.searched) + 1)
+    inner = _proposer(alone, seed_for(seed, stage.number), startup)
     return StageProposer(config.space, stage, inner, fixed, taken)
 
 
-def sampler_for(name: str, seed: int, completed: int, parameters: int) -> BaseSampler:
+def sampler_for(name: str, seed: int, completed: int, parameters: int, startup: int = STARTUP) -> BaseSampler:
     """The Optuna sampler called ``name``; for ``auto`` a Gaussian process where that is quick, else TPE.
 
     Without torch it is TPE instead of a Gaussian process.
@@ -94,9 +98,10 @@ def sampler_for(name: str, seed: int, completed: int, parameters: int) -> BaseSa
         seed: Of all its random numbers.
         completed: How many runs it learns from, times the number of metrics.
         parameters: How many of them are searched.
+        startup: How many runs CMA-ES leaves to others.
     """
     if name == "cmaes":
-        return make_sampler("cmaes", seed, STARTUP)
+        return make_sampler("cmaes", seed, startup)
     quick = completed <= GP_RUNS and parameters <= GP_PARAMETERS
     gaussian = (name == "gp" or (name == "auto" and quick)) and has_torch()
-    return make_sampler("gp" if gaussian else "tpe", seed, STARTUP)
+    return make_sampler("gp" if gaussian else "tpe", seed, startup)

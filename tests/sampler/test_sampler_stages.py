@@ -123,3 +123,19 @@ def test_what_a_later_stage_needs_is_missed_at_once(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(InputError, match="sampler cmaes needs the package cmaes"):
         make_proposer(config("grid", sampler="cmaes"), 1)
+
+
+def test_a_stage_begins_with_few_draws() -> None:
+    """Three for one parameter, less the run that it goes on from; a sweep would begin with ten."""
+    made = config("grid", sampler="tpe")
+    stage = made.stages[2]
+    fixed = {"epochs": 9, "a": 1, "b": None}
+
+    def proposed(ticket: int, best: float) -> Any:
+        values = [point(1, None, lr) for lr in (0.1, 0.3, 0.5, 0.7, 0.9)]
+        losses = [abs(each["lr"] - best) for each in values]
+        known = [run(str(place), values[place], place - 1 if place else None, losses[place]) for place in range(5)]
+        return make_stage_proposer(made, stage, 1, fixed).propose(ticket, known)
+
+    assert proposed(1, 0.1) == proposed(1, 0.9)
+    assert proposed(2, 0.1) != proposed(2, 0.9)
