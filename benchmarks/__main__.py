@@ -12,7 +12,18 @@ import time
 from benchmarks.machine import described, workplace
 from benchmarks.scale import FULL, SMALL, WHOLE
 
-NAMES = ("startup", "proposals", "reports", "turnaround", "footprint", "training", "agents", "quality", "refine")
+NAMES = (
+    "startup",
+    "proposals",
+    "reports",
+    "turnaround",
+    "footprint",
+    "training",
+    "agents",
+    "quality",
+    "refine",
+    "stages",
+)
 """Modules of this package with a function ``tables(scale, directory)`` that yields tables, in the order they run."""
 
 

@@ -81,14 +81,18 @@ class Sweep(controller.Sweep):
         required("plotly")
         from lightsweep.report import digest
 
-        return digest(self.config, self.runs)
+        return digest(self.config, self.runs, controller.stage_views(self))
 
     def _repr_html_(self) -> str:
         """What a notebook shows of the sweep: where it stands, its runs by state, its best run."""
-        state, seen = self.state, controller.glance(self)
+        state, seen, stages = self.state, controller.glance(self), self.config.stages
         counts = ", ".join(f"{count} {name}" for name, count in sorted(seen.states.items())) or "no runs yet"
-        rows = [("state", str(state)), ("method", self.config.method), ("runs", counts)]
-        if self.config.early_terminate is not None:
+        rows = [
+            ("state", str(state)),
+            ("method", f"{len(stages)} stages" if len(stages) > 1 else self.config.method),
+            ("runs", counts),
+        ]
+        if self.config.stops_early:
             rows.append(("stopping early", str(seen.savings)))
         if seen.best is not None and seen.best.best is not None and self.config.metric is not None:
             rows.append((f"best {self.config.metric.name}", f"{seen.best.best:.5g} (run {seen.best.id})"))

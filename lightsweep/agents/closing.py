@@ -24,7 +24,7 @@ def closing(sweep: Sweep, left: str) -> str:
     lines = [f"left sweep {sweep.id}: {left}"]
     if seen.unread:
         lines.append(f"never read by a run, though the sweep varies it: {', '.join(seen.unread)}")
-    if seen.total and sweep.config.early_terminate is not None:
+    if seen.total and sweep.config.stops_early:
         lines.append(str(seen.savings))
     if best is None or best.best is None or metric is None:
         return "\n".join(map(plain, lines))

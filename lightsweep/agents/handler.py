@@ -49,7 +49,7 @@ class RunHandler:
             "iterations": len(self.run.history),
             "metric": metric.name if metric else None,
             "goal": metric.goal if metric else None,
-            "early_terminate": config.early_terminate is not None,
+            "early_terminate": self._sweep.bands_of(self.run.ticket) is not None,
             "checkpoint": kept_checkpoint(self._directory),
             "keep_checkpoint": self.run.attempt > 1 or config.options.max_retries > 0 or may_be_preempted(),
             "counted": self._counted,

@@ -27,6 +27,7 @@ __all__ = ["Agent"]
 
 _PAUSE_SECONDS = 1.0
 _LAST_RUNS_SECONDS = 0.2
+_LONGEST_PAUSE_SECONDS = 2.0
 
 
 class Agent:
@@ -86,6 +87,7 @@ class Agent:
         self._limits = FailureLimits(max_consecutive_failed, time.monotonic())
         self._lock = threading.Lock()
         self._begun = 0
+        self._idle = _LAST_RUNS_SECONDS
         self._hands: list[Hand] = []
         self._leaving = threading.Event()
         self._abandon = threading.Event()
@@ -188,11 +190,13 @@ class Agent:
             return None
         self._outage.back()
         if isinstance(found, LiveRun):
+            self._idle = _LAST_RUNS_SECONDS
             return found
         if found.for_good:
             self.leave(found.reason)
         else:
-            self._leaving.wait(_LAST_RUNS_SECONDS if found.exhausted else _PAUSE_SECONDS)
+            self._leaving.wait(self._idle if found.exhausted else _PAUSE_SECONDS)
+            self._idle = min(1.2 * self._idle, _LONGEST_PAUSE_SECONDS)
         return None
 
     def _serve(self, run: LiveRun, environment: Mapping[str, str]) -> None:

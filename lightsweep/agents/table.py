@@ -123,7 +123,7 @@ class TableDisplay(Display):
         if (best := seen.best) is not None and best.best is not None and metric is not None:
             shown = parameters(best.values, self._searched)
             lines.append(f"best {metric.name} {number(best.best)} (run {best.id}): {shown}")
-        if sweep.config.early_terminate is not None:
+        if sweep.config.stops_early:
             lines.append(str(seen.savings))
         return lines
 

@@ -20,7 +20,8 @@ _INT64 = range(-(2**63), 2**63)
 def dataframe(runs: Sequence[SweepRun], config: SweepConfig) -> pd.DataFrame:
     """One row a run, in the order given.
 
-    The columns are ``id``, ``state``, ``best``, ``last``, ``iterations``, ``started``, ``ended``, ``reason``, then
+    The columns are ``id``, ``stage`` (of a sweep with stages only, a category in their order), ``state``, ``best``,
+    ``last``, ``iterations``, ``started``, ``ended``, ``reason``, then
     ``config.<name>`` for every parameter by its dotted name, then ``last.<name>``, ``min.<name>`` and ``max.<name>``
     for every number that was logged. Names are taken as they are, whatever characters they hold.
 
@@ -39,6 +40,7 @@ def dataframe(runs: Sequence[SweepRun], config: SweepConfig) -> pd.DataFrame:
     metrics = sorted({name for run in runs for name in run.metrics})
     columns: dict[str, Any] = {
         "id": pandas.Series([run.id for run in runs], dtype="str"),
+        **_stage(pandas, runs, config),
         "state": pandas.Series([run.state for run in runs], dtype="str"),
         "best": _floats(pandas, [run.best for run in runs]),
         "last": _floats(pandas, [run.last for run in runs]),
@@ -56,6 +58,13 @@ def dataframe(runs: Sequence[SweepRun], config: SweepConfig) -> pd.DataFrame:
         for which in ("last", "min", "max"):
             columns[f"{which}.{name}"] = _floats(pandas, [run.metrics.get(name, {}).get(which) for run in runs])
     return pandas.DataFrame(columns)
+
+
+def _stage(pandas: Any, runs: Sequence[SweepRun], config: SweepConfig) -> dict[str, Any]:
+    if not config.stages:
+        return {}
+    names = [stage.name for stage in config.stages]
+    return {"stage": pandas.Series(pandas.Categorical([run.stage for run in runs], categories=names, ordered=True))}
 
 
 class _Absent:

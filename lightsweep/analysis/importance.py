@@ -24,6 +24,10 @@ LEAST_RUNS = 4
 _ENOUGH_RUNS = 20
 _RUNS_PER_PARAMETER = 4
 _POOR_FIT = 0.2
+_STAGES = (
+    "the sweep has stages, and the runs of all of them count: where a stage does not search a parameter, that is the "
+    "same in all of its runs"
+)
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,9 @@ def importance(
     numbers from a list by their place in order, other values as categories. With fewer than four runs, or where all
     have the same value, nothing is computed and a warning says so. The result is always the same for the same runs.
 
+    In a sweep with stages a parameter does not vary in those that do not search it; give the runs of one stage (by
+    ``run.stage``) to look at what it searched alone.
+
     Args:
         runs: The runs of one sweep.
         config: Its config.
@@ -125,7 +132,7 @@ def importance(
         warnings.append(
             f"the parameters explain little of {scored.metric} (R² {fit:.2f}), so their order may be chance"
         )
-    notes = list(scored.notes)
+    notes = [*scored.notes, *([_STAGES] if config.stages else [])]
     if data.drawn_in:
         notes.append(f"far outside of the others, and counted as nearer: {data.drawn_in} of {len(data.y):,} runs")
     means, spreads = drops.mean(axis=1), drops.std(axis=1)

@@ -23,6 +23,7 @@ LEAST_RUNS = 10
 """With fewer runs nothing is narrowed."""
 
 _LEAST_TOP = 3
+_NOT_NEXT = {"prior_runs", "stages"}  # of the lightsweep block
 _UNIMPORTANT = 0.04
 _GOOD_FIT = 0.3
 
@@ -85,6 +86,8 @@ def refine(
     notes = list(scored.notes)
     if len(ordered) < LEAST_RUNS:
         notes.append(f"{counted(len(ordered), 'run')} are too few to narrow anything: the ranges are as they were")
+    if config.stages:
+        notes.append("the stages are left out: the refined sweep searches all parameters at once")
     blocks = _blocks(config, ordered, count, _measured(ordered, config))
     comments = {}
     for parameter in config.space.searched:
@@ -150,7 +153,7 @@ def _next(config: SweepConfig, program: str | None, sweep_id: str | None) -> dic
         raw["program"] = program
     if config.name and not config.name.endswith(" (refined)"):
         raw["name"] = f"{config.name} (refined)"
-    options = {key: value for key, value in raw.pop("lightsweep", {}).items() if key != "prior_runs"}
+    options = {key: value for key, value in raw.pop("lightsweep", {}).items() if key not in _NOT_NEXT}
     if sweep_id and len(config.metrics) == 1:
         options["prior_runs"] = [sweep_id]
     return {**raw, "lightsweep": options} if options else raw

@@ -30,7 +30,7 @@ def check(
         float, typer.Option(min=0.1, metavar="SECONDS", help="End the smoke run after this time.")
     ] = 300.0,
 ) -> None:
-    """Validate a sweep file: its space, grid, bands, three sample commands, and whether it ever ends."""
+    """Validate a sweep file: its space, grid, bands, stages, three sample commands, and whether it ever ends."""
     from lightsweep.schema import SweepConfig, explain
 
     loaded = SweepConfig.load(config)
@@ -71,4 +71,6 @@ def _samples(config: SweepConfig) -> str:
     what = (
         "sample parameters (for a function)" if config.program is None and config.command is None else "sample commands"
     )
+    if config.stages:
+        what += f" of {config.stages[0].name!r}"
     return "\n".join([f"\n{what}:", *lines])

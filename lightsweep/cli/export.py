@@ -42,7 +42,8 @@ def export(
     parameters = [parameter.name for parameter in sweep.config.space.parameters]
     metrics = sorted({name for run in runs for name in run.metrics})
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    fields = ("id", "state", "best", "last", "iterations", "started", "ended", "reason")
+    fields = ["id", "state", "best", "last", "iterations", "started", "ended", "reason"]
+    fields[1:1] = ["stage"] if sweep.config.stages else []
     writer.writerow([*fields, *(f"config.{name}" for name in parameters), *(f"last.{name}" for name in metrics)])
     for run in runs:
         writer.writerow(

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lightsweep.agents.lines import number, parameters, plain
-from lightsweep.controller import Savings, SweepRun, SweepState, best_run, savings
+from lightsweep.cli.stages import now
+from lightsweep.controller import Savings, StageView, SweepRun, SweepState, best_run, savings
 from lightsweep.schema import SweepConfig
 
 __all__ = ["BARS", "STEPS", "Frame", "sparkline"]
@@ -35,6 +36,7 @@ class Frame:
         limit: How many there can be; ``None`` without a cap or a finite space.
         now: The time, with a time zone.
         marks: From low to high, what sparklines are made of.
+        stages: Its stages.
     """
 
     sweep_id: str
@@ -44,6 +46,7 @@ class Frame:
     limit: int | None
     now: datetime
     marks: str = BARS
+    stages: Sequence[StageView] = ()
 
     @property
     def running(self) -> list[SweepRun]:
@@ -79,13 +82,15 @@ class Frame:
         """For a terminal of this size: where the sweep stands, then its running runs, as many as there is room for."""
         name = f" ({plain(self.config.name)})" if self.config.name else ""
         lines = [f"sweep {self.sweep_id}{name}: {self.state}", self._counts()]
+        if self.stages:
+            lines += [now(self.stages), *(f"  {line}" for line in self._before())]
         best = best_run(self.runs, self.config)
         if best is not None and best.best is not None and self.config.metric is not None:
             when = "still running" if best.ended is None else f"{_span(self.now - best.ended)} ago"
             lines.append(f"best {plain(self.config.metric.name)} {number(best.best)}: run {best.id}, {when}")
             searched = [parameter.name for parameter in self.config.space.searched]
             lines.append(f"  {plain(parameters(best.values, searched))}")
-        if self.config.early_terminate is not None:
+        if self.config.stops_early:
             lines.append(str(self.saved))
         if pace := self._pace():
             lines.append(pace)
@@ -100,15 +105,23 @@ class Frame:
 
     def line(self) -> str:
         """Everything in one line, for a pipe."""
-        parts = [self._counts()]
+        parts = [self._counts(), *([now(self.stages)] if self.stages else [])]
         best = best_run(self.runs, self.config)
         if best is not None and best.best is not None and self.config.metric is not None:
             parts.append(f"best {self.config.metric.name} {number(best.best)} (run {best.id})")
-        if self.config.early_terminate is not None and self.saved.stopped:
+        if self.config.stops_early and self.saved.stopped:
             parts.append(f"{self.saved.saved} of {self.saved.total} iterations saved")
         if pace := self._pace():
             parts.append(pace)
         return plain(f"{self.now.astimezone():%H:%M:%S} {self.state}: {'; '.join(parts)}")
+
+    def _before(self) -> list[str]:
+        """The best of each stage that has one."""
+        return [
+            plain(f"{view.stage.name}: best {number(view.best.best)}, run {view.best.id}")
+            for view in self.stages
+            if view.best is not None and view.best.best is not None
+        ]
 
     def _counts(self) -> str:
         counts = Counter(run.state for run in self.runs)
@@ -127,7 +140,8 @@ class Frame:
         heading = ["run", "iteration", "band", "last", "best", metric.name if metric else ""]
         rows = []
         for run in running:
-            band = self.config.early_terminate.reached(run.iterations) if self.config.early_terminate else None
+            hyperband = self.config.stopping(run.stage)
+            band = hyperband.reached(run.iterations) if hyperband else None
             rows.append(
                 [
                     run.id,

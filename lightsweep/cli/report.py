@@ -40,7 +40,7 @@ def report(
     """Write what a sweep found: one page that needs no network, or its figures. What was there is replaced."""
     from lightsweep.analysis import required
     from lightsweep.cli.looking import looking
-    from lightsweep.controller import Sweep
+    from lightsweep.controller import Sweep, stage_views
     from lightsweep.errors import NotFoundError, UsageError
 
     required("plotly")
@@ -48,7 +48,7 @@ def report(
 
     sweep = Sweep.load(sweep_id, storage=looking(storage))
     state = sweep.state
-    view = digest(sweep.config, sweep.known_runs())
+    view = digest(sweep.config, sweep.known_runs(), stage_views(sweep))
     now = datetime.now(timezone.utc)
     path = output or Path(f"report-{sweep.id}{'.html' if format_ is Format.html else ''}")
     if not path.parent.is_dir():

@@ -46,9 +46,16 @@ def status(
 
 
 def document(sweep: Sweep) -> dict[str, Any]:
-    """The JSON document of a sweep; metrics that are not finite become null, such parameters text (``"inf"``)."""
+    """The JSON document of a sweep; metrics that are not finite become null, such parameters text (``"inf"``).
+
+    Only a sweep with stages has the keys ``stages`` and, in its runs, ``stage``.
+    """
+    from lightsweep.controller import stage_views
+
     state = sweep.state
     metric = sweep.config.metric
+    views = stage_views(sweep)
+    stages = {"stages": [without_infinities(view.document()) for view in views]} if views else {}
     return {
         "id": sweep.id,
         "name": sweep.config.name,
@@ -57,6 +64,7 @@ def document(sweep: Sweep) -> dict[str, Any]:
         "method": sweep.config.method,
         "metric": {"name": metric.name, "goal": metric.goal} if metric else None,
         "storage": str(sweep.storage),
+        **stages,
         "runs": [run_document(run) for run in sweep.known_runs()],
     }
 
@@ -76,6 +84,7 @@ def run_document(run: SweepRun) -> dict[str, Any]:
         "ended": run.ended.isoformat() if run.ended else None,
         "reason": run.reason,
         "unread": list(run.unread),
+        **({"stage": run.stage} if run.stage is not None else {}),
     }
 
 
@@ -90,21 +99,24 @@ def without_infinities(value: Any) -> Any:
 
 def _text(sweep: Sweep) -> str:
     from lightsweep.agents.lines import number, parameters, plain, shortened
+    from lightsweep.cli.stages import now, table
     from lightsweep.cli.tables import aligned, counted
-    from lightsweep.controller import glance
+    from lightsweep.controller import glance, stage_views
 
     state = sweep.state
     seen = glance(sweep, _SHOWN)
+    views = stage_views(sweep)
     metric = sweep.config.metric
     searched = [parameter.name for parameter in sweep.config.space.searched]
     title = f"sweep {sweep.id}" + (f" ({plain(sweep.config.name)})" if sweep.config.name else "")
     lines = [
         f"{title}: {state}",
-        f"{sweep.config.method} over {counted(len(searched), 'parameter')}"
+        (f"in {counted(len(views), 'stage')}" if views else sweep.config.method)
+        + f" over {counted(len(searched), 'parameter')}"
         + (f", {metric.goal} {plain(metric.name)}" if metric else ""),
         ", ".join(f"{seen.states[name]} {name}" for name in _STATES if seen.states[name]) or "no runs yet",
     ]
-    if sweep.config.early_terminate:
+    if sweep.config.stops_early:
         lines.append(str(seen.savings))
     if (best := seen.best) is not None and best.best is not None and metric is not None:
         lines.append(
@@ -112,10 +124,13 @@ def _text(sweep: Sweep) -> str:
         )
     if seen.unread:
         lines.append(f"never read by a run, though the sweep varies it: {plain(', '.join(seen.unread))}")
+    if views:
+        lines += [now(views), "", table(views, searched)]
     if seen.last:
         rows = [
             [
                 run.id,
+                *([plain(run.stage or "–")[:20]] if views else []),
                 run.state,
                 str(run.iterations),
                 number(run.best) if run.best is not None else "–",
@@ -126,5 +141,6 @@ def _text(sweep: Sweep) -> str:
         lines.append("")
         if seen.total > _SHOWN:
             lines.append(f"the last {_SHOWN} of {seen.total} runs (all with --json or `lightsweep export`):")
-        lines.append(aligned(["run", "state", "iterations", "best", "reason or parameters"], rows))
+        heading = ["run", *(["stage"] if views else []), "state", "iterations", "best", "reason or parameters"]
+        lines.append(aligned(heading, rows))
     return "\n".join(lines)

@@ -108,9 +108,12 @@ def _describe(config: SweepConfig) -> str:
 
     size = config.space.size
     lines = [f"created a {config.method} sweep over {counted(len(config.space.searched), 'parameter')}"]
-    if config.method == "grid":
+    if config.stages:
+        named = ", then ".join(f"{stage.name} ({', '.join(stage.searched)})" for stage in config.stages)
+        lines = [f"created a sweep in {counted(len(config.stages), 'stage')}: {named}"]
+    elif config.method == "grid":
         lines[0] += f", {counted(size or 0, 'point')}"
-    if config.early_terminate is not None:
+    if config.early_terminate is not None and not config.stages:
         hyperband = config.early_terminate
         endless = hyperband.max_iter is None
         bands = (

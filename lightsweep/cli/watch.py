@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from lightsweep.cli.frame import BARS, STEPS, Frame
-from lightsweep.controller import Sweep
+from lightsweep.controller import Sweep, stage_views
 from lightsweep.errors import StorageUnavailableError
 
 __all__ = ["watch"]
@@ -62,7 +62,7 @@ def _look(sweep: Sweep, console: Console, now: datetime) -> Frame:
     state = sweep.state
     limit, _ = sweep.plan.limit()
     marks = BARS if "utf" in console.encoding.lower() else STEPS
-    return Frame(sweep.id, state, sweep.config, sweep.known_runs(), limit, now, marks)
+    return Frame(sweep.id, state, sweep.config, sweep.known_runs(), limit, now, marks, stage_views(sweep))
 
 
 def _over(frame: Frame) -> bool:

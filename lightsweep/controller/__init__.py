@@ -13,6 +13,7 @@ from lightsweep.controller.refresher import Refresher
 from lightsweep.controller.reporting import Reporter
 from lightsweep.controller.runs import SweepRun
 from lightsweep.controller.savings import Savings, savings
+from lightsweep.controller.stages import StageView, stage_views
 from lightsweep.controller.sweep import Sweep
 from lightsweep.controller.writer import Writer
 
@@ -25,6 +26,7 @@ __all__ = [
     "Refresher",
     "Reporter",
     "Savings",
+    "StageView",
     "Sweep",
     "SweepRun",
     "SweepState",
@@ -32,5 +34,6 @@ __all__ = [
     "best_run",
     "glance",
     "savings",
+    "stage_views",
     "sweep",
 ]

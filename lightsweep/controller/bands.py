@@ -7,8 +7,9 @@ from bisect import insort
 from collections.abc import Sequence
 
 from lightsweep.hyperband import Hyperband, Verdict, judge
+from lightsweep.schema import SweepConfig
 
-__all__ = ["BandBook"]
+__all__ = ["BandBook", "band_books"]
 
 
 class BandBook:
@@ -62,3 +63,10 @@ class BandBook:
             if self._is_band(iteration):
                 insort(self._values.setdefault(iteration, []), history[iteration - 1])
         self._noted[run] = max(start, len(history))
+
+
+def band_books(config: SweepConfig) -> dict[int, BandBook]:
+    """A book for each stage that has bands, by the stage's number; for a sweep without stages the one at 0."""
+    metric = config.metric
+    found = {stage.number: stage.early_terminate for stage in config.stages} or {0: config.early_terminate}
+    return {number: BandBook(each, metric.goal) for number, each in found.items() if each and metric}

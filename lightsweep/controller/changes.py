@@ -1,7 +1,7 @@
-"""What users change of a sweep that exists: start runs again, go on with another config, begin from earlier runs.
+"""What users change of a sweep that exists: pause it, start runs again, give it another config or earlier runs.
 
-Each is a trial that is no fresh run, so that the storage numbers it among the others and every agent sees it at the
-same point of their sequence.
+Except for pausing and its like each is a trial that is no fresh run, so that the storage numbers it among the others
+and every agent sees it at the same point of their sequence.
 """
 
 from __future__ import annotations
@@ -13,20 +13,39 @@ from typing import TYPE_CHECKING, Any
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lightsweep.controller.access import translated
-from lightsweep.controller.keys import ATTEMPT, CONFIG, SUMMARY, VALUES
+from lightsweep.controller.keys import ATTEMPT, CONFIG, STATE, SUMMARY, VALUES
 from lightsweep.controller.runs import RunEntry, SweepRun
 from lightsweep.controller.views import values_of
 from lightsweep.errors import NotFoundError, UsageError, closest
 from lightsweep.sampler import natural_params
 from lightsweep.schema import SweepConfig
+from lightsweep.storage import Storage
 
 if TYPE_CHECKING:
     from lightsweep.controller.sweep import Sweep
 
-__all__ = ["add_prior_runs", "check_prior_runs", "retry", "update"]
+__all__ = ["add_prior_runs", "ask", "check_prior_runs", "named_runs", "retry", "update"]
+
+_ASKED = {"running": "resume", "paused": "pause"}
 
 # What an update may change; of a grid the parameters' values too.
 _CHANGEABLE = {"run_cap", "early_terminate", "name", "description", "lightsweep", "metric"}
+
+
+def ask(sweep: Sweep, wanted: str) -> None:
+    """Note what the user wants of a sweep: ``running``, ``paused``, ``stopped`` or ``cancelled``.
+
+    Raises:
+        UsageError: A sweep that is over cannot do that.
+    """
+    state = sweep.state
+    if state.name == "cancelled" and wanted != "cancelled":
+        raise UsageError(f"sweep {sweep.id} was cancelled, which is final; create a new one to go on")
+    if state.name == "finished" and wanted in {"running", "paused"}:
+        raise UsageError(f"sweep {sweep.id} cannot {_ASKED[wanted]}: it is finished, {state.reason}")
+    with translated():
+        sweep.storage.optuna.set_study_user_attr(sweep.study_id, STATE, wanted)
+    sweep.asked = wanted
 
 
 def retry(sweep: Sweep, runs: Iterable[str] = (), *, failed: bool = False) -> list[str]:
@@ -89,6 +108,12 @@ def update(sweep: Sweep, config: SweepConfig) -> None:
     if sweep.state.name == "cancelled":
         raise UsageError(f"sweep {sweep.id} was cancelled, which is final; create a new one to go on")
     before = sweep.config
+    if before.stages or config.stages:
+        whose = f"sweep {sweep.id} runs" if before.stages else "the new config describes a sweep that runs"
+        raise UsageError(
+            f"{whose} in stages, which nothing can be changed of, since each follows from those before; "
+            "create a new sweep, with --prior-run to learn from the runs of this one"
+        )
     allowed = _CHANGEABLE | ({"parameters"} if before.method == config.method == "grid" else set())
     keys = sorted({*before.raw, *config.raw})
     changed = [key for key in keys if before.raw.get(key) != config.raw.get(key) and key not in allowed]
@@ -149,6 +174,22 @@ def add_prior_runs(sweep: Sweep, runs: Sequence[tuple[str, SweepRun]]) -> tuple[
         _create(sweep, trial)
     sweep.refresh()
     return taken, len(runs) - taken
+
+
+def named_runs(kind: type[Sweep], names: Sequence[str], storage: Storage) -> list[tuple[str, SweepRun]]:
+    """The runs that ``names`` stand for, each ``SWEEP`` or ``SWEEP/RUN``, with the ids of their sweeps.
+
+    Raises:
+        NotFoundError: No such sweep or run.
+    """
+    found: list[tuple[str, SweepRun]] = []
+    for name in names:
+        other, _, run = name.partition("/")
+        runs = {each.id: each for each in kind.load(other, storage=storage).runs}
+        if run and run not in runs:
+            raise NotFoundError(f"sweep {other} has no run {run!r}{closest(run, runs)}")
+        found += [(other, each) for each in ([runs[run]] if run else runs.values())]
+    return found
 
 
 def check_prior_runs(config: SweepConfig, runs: Sequence[tuple[str, SweepRun]]) -> None:

@@ -18,6 +18,7 @@ from lightsweep.controller.live import LiveRun
 from lightsweep.controller.points import Points
 from lightsweep.controller.progress import SweepState
 from lightsweep.controller.runs import RunEntry, finite, run_id
+from lightsweep.controller.stages import next_step
 from lightsweep.controller.sweep import Sweep
 from lightsweep.controller.turn import turn
 from lightsweep.controller.views import values_of
@@ -107,14 +108,17 @@ class Dealer:
     # --- fresh runs
 
     def _fresh(self, state: SweepState, points: Points) -> LiveRun | NothingToDo | None:
-        limit, why = self._sweep.plan.limit()
-        ticket = self._sweep.book.next_ticket
+        step = next_step(self._sweep)
+        ticket, limit = self._sweep.book.next_ticket, step.limit
+        if step.wait:
+            return NothingToDo(state, False, step.wait, exhausted=True)
         if limit is not None and ticket >= limit:
-            return self._exhausted(state, f"{why}: every run was handed out; some are still running")
+            why = f"{step.why}: every run was handed out; some are still running"
+            return self._exhausted(state, why) if step.why else None
         values = points.at(ticket) if points.by_ticket else None  # what takes long is done before the lock is held
         if points.by_ticket and values is None:
             return self._exhausted(state, _SPACE_TAKEN)
-        attributes: dict[str, Any] = {ATTEMPT: {"kind": "fresh", "agent": self._agent}}
+        attributes: dict[str, Any] = {ATTEMPT: {"kind": "fresh", "agent": self._agent, **step.opens}}
         with turn(self._sweep) as mine:
             if mine.updated or (limit is not None and mine.ticket >= limit):
                 return None

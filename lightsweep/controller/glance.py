@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lightsweep.controller.best import best_entry
 from lightsweep.controller.runs import SweepRun
 from lightsweep.controller.savings import Savings, savings
 
@@ -41,19 +42,13 @@ class Glance:
 
 def glance(sweep: Sweep, last: int = 0) -> Glance:
     """The sweep as of the last look at it, with its ``last`` runs."""
-    metric, hyperband = sweep.config.metric, sweep.config.early_terminate
     with sweep.lock:
         entries = sweep.known_entries()
         states = [(entry.state, entry.iterations) for entry in entries]
-        best = None
-        if metric is not None:
-            sign = 1 if metric.goal == "minimize" else -1
-            valued = [entry for entry in entries if entry.best(metric.goal) is not None]
-            ended = [entry for entry in valued if entry.record.state in {"COMPLETE", "PRUNED"}]
-            best = min(ended or valued, key=lambda entry: sign * (entry.best(metric.goal) or 0.0), default=None)
+        best = best_entry(entries, sweep.config)
         return Glance(
             states=Counter(state for state, _ in states),
-            savings=savings(states, hyperband),
+            savings=savings(states, sweep.config.early_terminate),
             best=sweep.view(best) if best else None,
             unread=sorted({name for entry in entries for name in entry.summary.get("unread", ())}),
             last=[sweep.view(entry) for entry in entries[-last:]] if last else [],

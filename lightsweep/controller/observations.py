@@ -26,7 +26,8 @@ class Observations:
     def __init__(self, config: SweepConfig) -> None:
         self._config = config
         scheduled = config.scheduler is not None and config.scheduler.optimizer is not None
-        self.needed = scheduled or by_run(config) or config.method not in {"grid", "random"}
+        ticketed = config.method in {"grid", "random"} and not config.stages
+        self.needed = scheduled or by_run(config) or not ticketed
         self._made: dict[str, tuple[int, Observation]] = {}
 
     def of(self, entries: Iterable[RunEntry]) -> list[Observation]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from lightsweep.controller.course import Course
+from lightsweep.controller.staged import StagedProposer
 from lightsweep.controller.views import by_run
 from lightsweep.sampler import ExtendedGrid, Proposer, make_proposer
 from lightsweep.schema import SweepConfig
@@ -15,12 +17,16 @@ class Plan:
     Args:
         config: The config that the sweep was created from.
         seed: What its proposals follow from.
+
+    Attributes:
+        course: Which stage each ticket belongs to; ``None`` for a sweep without stages, which cannot get any later.
     """
 
     def __init__(self, config: SweepConfig, seed: int) -> None:
         self.config = config
         self.seed = seed
         self.revision = 0
+        self.course = Course(config.stages, config.run_cap) if config.stages else None
         self._grid: ExtendedGrid | None = None
 
     def update(self, config: SweepConfig, tickets: int) -> None:
@@ -38,10 +44,17 @@ class Plan:
         Raises:
             InputError: The sampler cannot be made.
         """
+        if self.course is not None:
+            return StagedProposer(self.config, self.seed, self.course)
         return self._grid or make_proposer(self.config, self.seed)
 
     def limit(self) -> tuple[int | None, str]:
-        """How many fresh runs the sweep can have, and what limits it; ``(None, "")`` where nothing does."""
+        """How many fresh runs the sweep can have, and what limits it; ``(None, "")`` where nothing does.
+
+        With stages it may be fewer, see :func:`lightsweep.controller.stages.next_step`.
+        """
+        if self.course is not None:
+            return self.course.most, f"{len(self.course.stages)} stages"
         cap, size = self.config.run_cap, self._size()
         if cap is not None and (size is None or cap <= size):
             return cap, f"run_cap {cap}"

@@ -55,7 +55,7 @@ class Reporter:
             step = run.report(value)
             self._writer.put(run, step, value)
             iterations = len(run.history)
-        bands = self._sweep.bands
+        bands = self._sweep.bands_of(run.ticket)
         if bands is None or not iterations:
             return _GO_ON
         if iterations > known and bands.is_band(iterations):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from lightsweep.controller.course import Course
 from lightsweep.controller.keys import ATTEMPT, CONFIG, SUMMARY
 from lightsweep.sampler.observation import RunState
 from lightsweep.storage import Record
@@ -42,6 +43,7 @@ class SweepRun:
         unread: Swept parameters that the run never read.
         attempt: 1, and one more for each time that it was retried.
         agent: Who runs it or ran it: host and process.
+        stage: The name of its stage; ``None`` in a sweep without stages.
     """
 
     id: str
@@ -59,6 +61,7 @@ class SweepRun:
     unread: tuple[str, ...] = ()
     attempt: int = 1
     agent: str = ""
+    stage: str | None = None
 
 
 @dataclass(slots=True)
@@ -148,13 +151,17 @@ class RunBook:
     A fresh run's ticket is its trial number less the trials numbered before it that are no fresh runs (retries, prior
     runs, updates, and whatever another program added to the study), so every reader finds the same tickets.
 
+    Args:
+        course: Takes in which stages have begun; ``None`` in a sweep without stages.
+
     Attributes:
         entries: By id.
         next_ticket: The ticket of the next fresh run.
         updates: For each update of the config the number of tickets given out before it, and the config as written.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, course: Course | None = None) -> None:
+        self._course = course
         self.entries: dict[str, RunEntry] = {}
         self.next_ticket = 0
         self.updates: list[tuple[int, dict[str, Any]]] = []
@@ -205,6 +212,8 @@ class RunBook:
             entry = RunEntry(f"p{self._priors:04d}", None, 1, record, prior=True)
             self.entries[entry.id] = entry
         elif attempt["kind"] == "fresh":
+            if self._course is not None:
+                self._course.take(attempt, self.next_ticket)
             entry = RunEntry(run_id(self.next_ticket), self.next_ticket, 1, record)
             self.next_ticket += 1
             self.entries[entry.id] = entry

@@ -15,23 +15,23 @@ from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 
 from lightsweep.controller.access import Contact, translated
-from lightsweep.controller.bands import BandBook
+from lightsweep.controller.bands import BandBook, band_books
 from lightsweep.controller.best import best_run
-from lightsweep.controller.changes import add_prior_runs, check_prior_runs, retry, update
+from lightsweep.controller.changes import add_prior_runs, ask, check_prior_runs, named_runs, retry, update
 from lightsweep.controller.keys import FORMAT, STATE, SWEEP
 from lightsweep.controller.plan import Plan
 from lightsweep.controller.progress import SweepState, state_of, wants_retry
 from lightsweep.controller.runs import RunBook, RunEntry, SweepRun
+from lightsweep.controller.stages import next_step
 from lightsweep.controller.views import nested, view
-from lightsweep.errors import NotFoundError, StorageError, UsageError, closest
-from lightsweep.schema import SweepConfig
+from lightsweep.errors import NotFoundError, StorageError, closest
+from lightsweep.schema import Stage, SweepConfig
 from lightsweep.storage import Ledger, Storage, default_url, open_storage, quiet
 
 __all__ = ["Sweep"]
 
 _ALPHABET = string.ascii_lowercase + string.digits
 _S = TypeVar("_S", bound="Sweep")
-_ASKED = {"running": "resume", "paused": "pause", "stopped": "stop", "cancelled": "cancel"}
 
 
 class Sweep:
@@ -63,7 +63,7 @@ class Sweep:
         self._adopt(attributes)
         self.ledger = Ledger(storage, study_id)
         self.contact = Contact(lambda: self.ledger.clock())
-        self.book = RunBook()
+        self.book = RunBook(self.plan.course)
 
     def _adopt(self, attributes: Mapping[str, Any]) -> None:
         kept = attributes[SWEEP]
@@ -79,14 +79,20 @@ class Sweep:
         self.created = datetime.fromisoformat(kept["created"])
         self.directory: str | None = str(Path(source).parent) if source else None
         self.asked: str = attributes.get(STATE, "running")
-        self.bands = self._new_bands()
+        self._bands = band_books(self.config)
 
     def _load(self, raw: Mapping[str, Any]) -> SweepConfig:
         return replace(SweepConfig.load(raw), source=self.source)
 
-    def _new_bands(self) -> BandBook | None:
-        metric, hyperband = self.config.metric, self.config.early_terminate
-        return BandBook(hyperband, metric.goal) if hyperband and metric else None
+    def bands_of(self, ticket: int | None) -> BandBook | None:
+        """The values at the bands that the run with this ticket is compared with; ``None`` where it has no bands."""
+        stage = self.stage_of(ticket)
+        return self._bands.get(stage.number if stage is not None else 0)
+
+    def stage_of(self, ticket: int | None) -> Stage | None:
+        """The stage of the run with this ticket; ``None`` in a sweep without stages, and for a prior run."""
+        course = self.plan.course
+        return None if course is None or ticket is None else course.of(ticket).stage
 
     @property
     def config(self) -> SweepConfig:
@@ -118,7 +124,7 @@ class Sweep:
         if not isinstance(config, SweepConfig):
             config = SweepConfig.load(config)
         opened = _opened(storage)
-        prior = cls._runs_named([*config.options.prior_runs, *prior_runs], opened)
+        prior = named_runs(cls, [*config.options.prior_runs, *prior_runs], opened)
         check_prior_runs(config, prior)
         goals = [metric.goal for metric in config.metrics] or ["minimize"]
         directions = [StudyDirection.MINIMIZE if goal == "minimize" else StudyDirection.MAXIMIZE for goal in goals]
@@ -205,10 +211,9 @@ class Sweep:
                         self._unsettled[entry.id] = entry
                     else:
                         self._unsettled.pop(entry.id, None)
-                histories = [(entry.id, entry.history) for entry in entries if self._behind(entry)]
-            if self.bands is not None:
-                for run, history in histories:
-                    self.bands.note(run, history)
+                histories = [(bands, entry.id, entry.history) for entry in entries if (bands := self._behind(entry))]
+            for bands, run, history in histories:
+                bands.note(run, history)
             return changed
 
     def _take_updates(self) -> bool:
@@ -217,12 +222,14 @@ class Sweep:
         for tickets, raw in new:
             self.plan.update(self._load(raw), tickets)
         if new:
-            self.bands = self._new_bands()
+            self._bands = band_books(self.config)
             self._views.clear()
         return bool(new)
 
-    def _behind(self, entry: RunEntry) -> bool:
-        return not entry.prior and self.bands is not None and self.bands.behind(entry.id, entry.iterations)
+    def _behind(self, entry: RunEntry) -> BandBook | None:
+        """The bands that lack values of the run."""
+        bands = None if entry.prior else self.bands_of(entry.ticket)
+        return bands if bands is not None and bands.behind(entry.id, entry.iterations) else None
 
     @property
     def state(self) -> SweepState:
@@ -247,14 +254,14 @@ class Sweep:
     def known_state(self) -> SweepState:
         """Where the sweep stood at the last look."""
         with self.lock:
-            best = self.known_best()
+            best, step = self.known_best(), next_step(self)
             return state_of(
                 self.asked,
                 self.config,
                 self._unsettled.values(),
                 self.book.next_ticket,
                 best[1] if best else None,
-                self.plan.limit(),
+                (step.limit, step.why),
             )
 
     def waiting(self) -> list[RunEntry]:
@@ -273,7 +280,7 @@ class Sweep:
         """Every run, by id."""
         self.refresh()
         with self.lock:
-            return [view(entry, self.config) for entry in self.known_entries()]
+            return [self._made(entry) for entry in self.known_entries()]
 
     def known_runs(self) -> list[SweepRun]:
         """Every run as of the last look, by id, for those who look often: to be read only, since they are kept."""
@@ -288,9 +295,13 @@ class Sweep:
         """The run for users, made again only where it changed."""
         version, seen = self._views.get(entry.id, (None, None))
         if seen is None or version != entry.version:
-            seen = view(entry, self.config)
+            seen = self._made(entry)
             self._views[entry.id] = (entry.version, seen)
         return seen
+
+    def _made(self, entry: RunEntry) -> SweepRun:
+        stage = self.stage_of(entry.ticket)
+        return view(entry, self.config, stage.name if stage is not None else None)
 
     @property
     def best_run(self) -> SweepRun | None:
@@ -334,19 +345,19 @@ class Sweep:
 
     def pause(self) -> None:
         """No new runs until :meth:`resume`; running ones go on."""
-        self._ask("paused")
+        ask(self, "paused")
 
     def resume(self) -> None:
         """Go on after :meth:`pause` or :meth:`stop`."""
-        self._ask("running")
+        ask(self, "running")
 
     def stop(self) -> None:
         """No new runs; running ones finish, then the agents leave."""
-        self._ask("stopped")
+        ask(self, "stopped")
 
     def cancel(self) -> None:
         """No new runs, and running ones are killed. Final."""
-        self._ask("cancelled")
+        ask(self, "cancelled")
 
     def retry(self, *runs: str, failed: bool = False) -> list[str]:
         """Let agents start runs again, see :func:`~lightsweep.controller.changes.retry`."""
@@ -364,30 +375,9 @@ class Sweep:
         Raises:
             NotFoundError: No such sweep or run.
         """
-        found = self._runs_named(names, self.storage)
+        found = named_runs(type(self), names, self.storage)
         check_prior_runs(self.config, found)
         return add_prior_runs(self, found)
-
-    @classmethod
-    def _runs_named(cls, names: Sequence[str], storage: Storage) -> list[tuple[str, SweepRun]]:
-        found: list[tuple[str, SweepRun]] = []
-        for name in names:
-            other, _, run = name.partition("/")
-            runs = {each.id: each for each in cls.load(other, storage=storage).runs}
-            if run and run not in runs:
-                raise NotFoundError(f"sweep {other} has no run {run!r}{closest(run, runs)}")
-            found += [(other, each) for each in ([runs[run]] if run else runs.values())]
-        return found
-
-    def _ask(self, wanted: str) -> None:
-        state = self.state
-        if state.name == "cancelled" and wanted != "cancelled":
-            raise UsageError(f"sweep {self.id} was cancelled, which is final; create a new one to go on")
-        if state.name == "finished" and wanted in {"running", "paused"}:
-            raise UsageError(f"sweep {self.id} cannot {_ASKED[wanted]}: it is finished, {state.reason}")
-        with translated():
-            self.storage.optuna.set_study_user_attr(self.study_id, STATE, wanted)
-        self.asked = wanted
 
     def __repr__(self) -> str:
         return f"Sweep({self.id!r}, storage={str(self.storage)!r})"

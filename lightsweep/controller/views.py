@@ -69,8 +69,8 @@ def _path(name: str) -> tuple[str, ...]:
     return parts if all(parts) else (name,)
 
 
-def view(entry: RunEntry, config: SweepConfig) -> SweepRun:
-    """The run for users."""
+def view(entry: RunEntry, config: SweepConfig, stage: str | None = None) -> SweepRun:
+    """The run for users, of the stage with this name."""
     values = values_of(entry, config) or {}
     history = entry.history
     reports = entry.record.reports
@@ -98,6 +98,7 @@ def view(entry: RunEntry, config: SweepConfig) -> SweepRun:
         unread=tuple(summary.get("unread", ())),
         attempt=entry.attempt,
         agent=str(entry.record.attributes.get(ATTEMPT, {}).get("agent", "")),
+        stage=stage,
     )
 
 

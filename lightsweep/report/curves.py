@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from lightsweep.hyperband import threshold
 from lightsweep.report.scale import metric_axis
+from lightsweep.report.text import label
 from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, nothing
 from lightsweep.report.view import Digest, spread
 
@@ -105,24 +106,35 @@ def _lines(view: Digest, chosen: list[int], name: str, colour: str, opacity: flo
 
 
 def _bands(figure: go.Figure, view: Digest) -> None:
-    hyperband = view.config.early_terminate
-    if hyperband is None or view.config.metric is None:
+    """The bands, and at each what a run had to have; with stages each has bands and thresholds of its own."""
+    metric = view.config.metric
+    if metric is None:
         return
-    longest = max(len(run.history) for run in view.runs)
-    bands = hyperband.bands(upto=longest)[:_MOST_BANDS]
-    limits = []
-    for band in bands:
+    stages: list[str | None] = [stage.name for stage in view.config.stages]
+    places: list[int] = []
+    limits: list[float] = []
+    whose: list[str] = []
+    for stage in stages or [None]:
+        hyperband = view.config.stopping(stage)
+        runs = [run for run in view.runs if run.stage == stage]
+        if hyperband is None or not runs:
+            continue
+        for band in hyperband.bands(upto=max(len(run.history) for run in runs))[:_MOST_BANDS]:
+            at = [run.history[band - 1] for run in runs if len(run.history) >= band]
+            places.append(band)
+            limits.append(threshold(at, hyperband.eta, metric.goal))
+            whose.append(f"{label(stage)}, " if stage is not None else "")
+    for band in sorted(set(places)):
         figure.add_vline(band, line={"color": MUTED, "dash": "dot", "width": 1}, opacity=0.7)
-        at = [run.history[band - 1] for run in view.runs if len(run.history) >= band]
-        limits.append(threshold(at, hyperband.eta, view.config.metric.goal))
-    if bands:
+    if places:
         figure.add_trace(
             go.Scatter(
                 name="bands and thresholds",
                 mode="markers",
-                x=list(bands),
+                x=places,
                 y=limits,
-                hovertemplate="band %{x}: threshold %{y:.5g}",
+                customdata=whose,
+                hovertemplate="%{customdata}band %{x}: threshold %{y:.5g}",
                 marker={"symbol": "line-ew", "size": 16, "line": {"color": MUTED, "width": 2.5}},
             )
         )

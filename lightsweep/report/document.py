@@ -23,6 +23,7 @@ from plotly.offline import get_plotlyjs
 from lightsweep.controller import Savings, SweepState, savings
 from lightsweep.report.gallery import figures
 from lightsweep.report.rows import columns, rows
+from lightsweep.report.stages import stage_table
 from lightsweep.report.text import number, shorten
 from lightsweep.report.theme import DARK, LIGHT, STATES
 from lightsweep.report.view import Digest
@@ -63,6 +64,7 @@ def page_data(sweep_id: str, state: SweepState, view: Digest, now: datetime) -> 
         "headline": _headline(sweep_id, state, view, now),
         "columns": columns(view),
         "rows": rows(view, now),
+        "stages": stage_table(view),
         "sort": _sort(view),
         "states": STATES,
         "figures": [
@@ -92,7 +94,7 @@ def _headline(sweep_id: str, state: SweepState, view: Digest, now: datetime) -> 
         "description": shorten(config.description or "", 600),
         "id": sweep_id,
         "state": str(state),
-        "method": config.method,
+        "method": f"{len(config.stages)} stages" if len(config.stages) > 1 else config.method,
         "metric": f"{metric.goal} {metric.name}" if metric else None,
         "metrics": [other.name for other in config.metrics[1:]],
         "best": {
@@ -107,7 +109,7 @@ def _headline(sweep_id: str, state: SweepState, view: Digest, now: datetime) -> 
         "no_best": view.without_values(),
         "counts": {name: counts[name] for name in STATES if counts[name]},
         "runs": len(view.runs),
-        "saved": {"share": f"{saved.share:.0%}", "text": _saved(saved)} if config.early_terminate else None,
+        "saved": {"share": f"{saved.share:.0%}", "text": _saved(saved)} if config.stops_early else None,
         "seconds": round((max(ended) - min(started)).total_seconds()) if started else None,
         "made": now.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
     }

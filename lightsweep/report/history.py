@@ -5,6 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from lightsweep.report.scale import metric_axis
+from lightsweep.report.stages import mark_stages
 from lightsweep.report.text import label
 from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, nothing
 from lightsweep.report.view import Digest
@@ -16,7 +17,7 @@ _MANY = 2000
 
 
 def history_figure(view: Digest) -> go.Figure:
-    """Runs in the order in which they were handed out, by state, with the best so far as a line and the target."""
+    """Runs in the order in which they were handed out, by state, with the best so far, the target and the stages."""
     shown = view.valued
     if not shown:
         return nothing(view.without_values())
@@ -55,6 +56,7 @@ def history_figure(view: Digest) -> go.Figure:
             line={"color": MUTED, "dash": "dash", "width": 1.5},
             annotation={"text": label(f"target {view.config.metric.target:g}"), "font": {"color": MUTED}},
         )
+    mark_stages(figure, view)
     figure.update_layout(yaxis=axis, xaxis={"title": {"text": "run"}, "rangemode": "tozero"}, hovermode="closest")
     return finish(figure, 380, note)
 

@@ -53,5 +53,18 @@ async function copy(event) {
   setTimeout(() => (button.textContent = "Copy YAML"), 2000);
 }
 
+function stages() {
+  if (!data.stages) return;
+  document.querySelector("#stages").hidden = false;
+  const row = (tag, texts) => {
+    const made = make("tr");
+    made.append(...texts.map((text, place) => make(place === 0 ? "th" : tag, "", text)));
+    return made;
+  };
+  document.querySelector("#stages thead").append(row("th", data.stages.columns));
+  document.querySelector("#stages tbody").append(...data.stages.rows.map((texts) => row("td", texts)));
+}
+
 headline();
+stages();
 const table = new RunTable(data.columns, data.rows, data.sort, data.states, data.headline.best && data.headline.best.run);

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lightsweep.controller import SweepRun, best_run
+from lightsweep.controller import StageView, SweepRun, best_run
 from lightsweep.report.axes import MOST, Axis, make_axis
 from lightsweep.report.text import label, shown
 from lightsweep.schema import SweepConfig
@@ -24,12 +24,14 @@ class Digest:
         runs: All of them, in the order of their ids; a run's index here is its row on the page.
         axes: One for each parameter that is searched or that differed between runs, by name.
         best: The best run; ``None`` where no run has a finite value.
+        stages: Its stages, where it has some and they were given.
     """
 
     config: SweepConfig
     runs: tuple[SweepRun, ...]
     axes: tuple[Axis, ...]
     best: SweepRun | None
+    stages: tuple[StageView, ...] = ()
 
     @property
     def metric(self) -> str | None:
@@ -60,7 +62,7 @@ class Digest:
         return "" if self.valued else "No run has logged a finite value of the metric yet."
 
 
-def digest(config: SweepConfig, runs: Sequence[SweepRun]) -> Digest:
+def digest(config: SweepConfig, runs: Sequence[SweepRun], stages: Sequence[StageView] = ()) -> Digest:
     """Look at a sweep; ``runs`` in the order of their ids, as ``Sweep.runs`` gives them.
 
     Values of the metric beyond 1e300 in size are drawn in to that.
@@ -74,7 +76,7 @@ def digest(config: SweepConfig, runs: Sequence[SweepRun]) -> Digest:
         values = [run.values[name] for run in runs if name in run.values]
         if name in declared or len({_same(value) for value in values}) > 1:
             axes.append(make_axis(name, values, declared.get(name)))
-    return Digest(config, tuple(runs), tuple(axes), best_run(runs, config))
+    return Digest(config, tuple(runs), tuple(axes), best_run(runs, config), tuple(stages))
 
 
 def spread(items: Sequence[int], most: int) -> list[int]:

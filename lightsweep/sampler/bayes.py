@@ -44,6 +44,7 @@ class BayesProposer:
         draws: Proposes for the first tickets, and while too few runs count.
         choose: Gives the sampler for a seed and the trials that it will see; ``None`` leaves all to ``draws``.
         unordered: Whether the sampler knows categories, see ``Axes``.
+        startup: How many tickets are the first ones.
     """
 
     def __init__(
@@ -55,7 +56,9 @@ class BayesProposer:
         choose: Callable[[int, Sequence[FrozenTrial]], BaseSampler] | None,
         *,
         unordered: bool = True,
+        startup: int = STARTUP,
     ) -> None:
+        self._startup = startup
         self._space = space
         self._seed = seed_for(seed)
         self._draws = draws
@@ -78,7 +81,7 @@ class BayesProposer:
     def _modelled(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
         """What the sampler proposes; ``None`` as long as it has too little to go by."""
         outside = sum(observation.ticket is None for observation in known)
-        if self._choose is None or ticket < STARTUP - outside:
+        if self._choose is None or ticket < self._startup - outside:
             return None
         trials = self._shadow.trials(known)
         if sum(trial.state == TrialState.COMPLETE for trial in trials) < LEAST:

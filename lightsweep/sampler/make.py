@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optuna.samplers import BaseSampler
@@ -12,14 +13,16 @@ from lightsweep.errors import InputError
 from lightsweep.sampler.bayes import STARTUP, BayesProposer
 from lightsweep.sampler.gaussian import GP_RUNS
 from lightsweep.sampler.scheduler import scheduled_proposer
-from lightsweep.sampler.tickets import GridProposer, RandomProposer, SobolProposer
+from lightsweep.sampler.stages import StageProposer
+from lightsweep.sampler.tickets import GridProposer, RandomProposer, SobolProposer, seed_for
 from lightsweep.sampler.wrapped import check_packages, has_torch, make_sampler
 
 if TYPE_CHECKING:
     from lightsweep.sampler.observation import Proposer
-    from lightsweep.schema import SweepConfig
+    from lightsweep.schema import Stage, SweepConfig
+    from lightsweep.space import Value
 
-__all__ = ["make_proposer", "sampler_for"]
+__all__ = ["make_proposer", "make_stage_proposer", "sampler_for"]
 
 # With more parameters than this, and as many runs as a Gaussian process is given, a proposal takes a second.
 GP_PARAMETERS = 20
@@ -28,13 +31,19 @@ GP_PARAMETERS = 20
 def make_proposer(config: SweepConfig, seed: int) -> Proposer:
     """The proposer for ``config.method`` and ``config.options.sampler``.
 
+    Of a sweep with stages that of the first one; those of the others are made too, so that an error comes at once.
+
     Raises:
         InputError: The sampler needs a package that is not installed or knows one metric only, or the scheduler's
             file cannot be used.
     """
-    scheduled = scheduled_proposer(config, seed)
-    if scheduled is not None:
-        return scheduled
+    if config.stages:
+        first, *_ = [make_stage_proposer(config, stage, seed, stage.given) for stage in config.stages]
+        return first
+    return scheduled_proposer(config, seed) or _proposer(config, seed, STARTUP)
+
+
+def _proposer(config: SweepConfig, seed: int, startup: int) -> Proposer:
     space, name = config.space, config.options.sampler
     if config.method == "grid":
         return GridProposer(space)
@@ -51,12 +60,35 @@ def make_proposer(config: SweepConfig, seed: int) -> Proposer:
 
     def choose(seed: int, trials: Sequence[FrozenTrial]) -> BaseSampler:
         completed = sum(trial.state == TrialState.COMPLETE for trial in trials)
-        return sampler_for(name, seed, completed * len(config.metrics), len(space.searched))
+        return sampler_for(name, seed, completed * len(config.metrics), len(space.searched), startup)
 
-    return BayesProposer(space, config.metrics, seed, sobol, choose, unordered=name != "cmaes")
+    return BayesProposer(space, config.metrics, seed, sobol, choose, unordered=name != "cmaes", startup=startup)
 
 
-def sampler_for(name: str, seed: int, completed: int, parameters: int) -> BaseSampler:
+def make_stage_proposer(
+    config: SweepConfig, stage: Stage, seed: int, fixed: Mapping[str, Value], taken: Collection[int] = ()
+) -> StageProposer:
+    """The proposer of one stage.
+
+    Where it is bayes it begins with fewer draws than a sweep, as it is short and searches little.
+
+    Args:
+        config: The config of the sweep.
+        stage: The stage.
+        seed: Of the sweep; the stage has one of its own that follows from it.
+        fixed: The values of the parameters that it does not search.
+        taken: Indices of its points that runs before it had.
+
+    Raises:
+        InputError: As :func:`make_proposer`.
+    """
+    alone = replace(config, method=stage.method, space=stage.space, stages=())
+    startup = min(STARTUP, 2 * len(stage.searched) + 1)
+    inner = _proposer(alone, seed_for(seed, stage.number), startup)
+    return StageProposer(config.space, stage, inner, fixed, taken)
+
+
+def sampler_for(name: str, seed: int, completed: int, parameters: int, startup: int = STARTUP) -> BaseSampler:
     """The Optuna sampler called ``name``; for ``auto`` a Gaussian process where that is quick, else TPE.
 
     Without torch it is TPE instead of a Gaussian process.
@@ -66,9 +98,10 @@ def sampler_for(name: str, seed: int, completed: int, parameters: int) -> BaseSa
         seed: Of all its random numbers.
         completed: How many runs it learns from, times the number of metrics.
         parameters: How many of them are searched.
+        startup: How many runs CMA-ES leaves to others.
     """
     if name == "cmaes":
-        return make_sampler("cmaes", seed, STARTUP)
+        return make_sampler("cmaes", seed, startup)
     quick = completed <= GP_RUNS and parameters <= GP_PARAMETERS
     gaussian = (name == "gp" or (name == "auto" and quick)) and has_torch()
-    return make_sampler("gp" if gaussian else "tpe", seed, STARTUP)
+    return make_sampler("gp" if gaussian else "tpe", seed, startup)

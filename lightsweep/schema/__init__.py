@@ -6,5 +6,6 @@ from lightsweep.schema.jsonschema import json_schema
 from lightsweep.schema.metric import Metric
 from lightsweep.schema.options import Options
 from lightsweep.schema.scheduler import Scheduler
+from lightsweep.schema.stages import Stage
 
-__all__ = ["Metric", "Options", "Scheduler", "SweepConfig", "explain", "json_schema"]
+__all__ = ["Metric", "Options", "Scheduler", "Stage", "SweepConfig", "explain", "json_schema"]

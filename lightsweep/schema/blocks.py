@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema
@@ -172,6 +172,15 @@ def check(
         return None
 
 
+def _choices(annotation: Any) -> Iterator[str]:
+    """The words of a Literal, also of one that may be null."""
+    for choice in get_args(annotation):
+        if isinstance(choice, str):
+            yield choice
+        else:
+            yield from _choices(choice)
+
+
 def _note(detail: ErrorDetails, model: type[Block], path: Path, faults: Faults, what: str) -> None:
     name = str(detail["loc"][0]) if detail["loc"] else ""
     place = (*path, *detail["loc"])
@@ -183,7 +192,7 @@ def _note(detail: ErrorDetails, model: type[Block], path: Path, faults: Faults, 
     elif kind == "missing":
         faults.error(path or place, f"{what} needs the key {name!r}", key=True)
     elif kind == "literal_error":
-        choices = get_args(model.model_fields[name].annotation)
+        choices = list(_choices(model.model_fields[name].annotation))
         guess = hint(value, choices) if isinstance(value, str) else ""
         faults.error(place, f"{name} must be one of {', '.join(choices)}; got {shown(value)}{guess}")
     elif kind == "value_error":

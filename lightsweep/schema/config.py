@@ -19,8 +19,10 @@ from lightsweep.schema.metric import Metric, read_metrics
 from lightsweep.schema.options import Options, read_options
 from lightsweep.schema.parameters import Parameters, read_parameters
 from lightsweep.schema.plain import plain, shown
+from lightsweep.schema.read_stages import has_stages, read_stages
 from lightsweep.schema.scheduler import Scheduler, read_scheduler
 from lightsweep.schema.source import read_file
+from lightsweep.schema.stages import Stage
 from lightsweep.schema.toplevel import check_top_keys, read_top_level
 from lightsweep.space import Space
 
@@ -41,6 +43,7 @@ class SweepConfig:
         name, description, project, entity: Labels.
         scheduler: An Optuna study or space that a Python file defines.
         options: The ``lightsweep:`` block, with its defaults.
+        stages: What is searched one after the other; none where all parameters are searched at once.
         warnings: What was accepted but deserves a word, in the order of the file.
         raw: The config as written, in the form of JSON with numbers read; loading it gives an equal config.
         source: The file; ``None`` for a dict.
@@ -59,6 +62,7 @@ class SweepConfig:
     entity: str | None
     scheduler: Scheduler | None
     options: Options
+    stages: tuple[Stage, ...]
     warnings: tuple[Fault, ...] = field(repr=False)
     raw: dict[str, Any] = field(repr=False)
     source: str | None
@@ -91,7 +95,17 @@ class SweepConfig:
     @property
     def ends(self) -> str | None:
         """What ends the sweep by itself, such as ``"run_cap 20"`` or ``"grid of 12"``; ``None``: nothing does."""
-        return ends(self.method, self.space, self.run_cap, self.metric, self.scheduler)
+        return ends(self.method, self.space, self.run_cap, self.metric, self.scheduler, self.stages)
+
+    def stopping(self, stage: str | None) -> Hyperband | None:
+        """The hyperband of the stage with this name; that of the sweep where it is ``None``."""
+        return next((each.early_terminate for each in self.stages if each.name == stage), self.early_terminate)
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether any run may be stopped early."""
+        hyperbands = [stage.early_terminate for stage in self.stages] or [self.early_terminate]
+        return any(hyperband is not None for hyperband in hyperbands)
 
     def labelled(self, *, entity: str | None = None, project: str | None = None) -> SweepConfig:
         """This config with the labels given, where it has none of its own."""
@@ -125,6 +139,7 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     _check_metric(raw, meant, metrics, faults)
     command = read_command(raw.get("command"), found.places, faults)
     options = read_options(raw.get("lightsweep"), faults)
+    stages = read_stages(raw, found, early_terminate, len(metrics), faults)
     faults.raise_if_any()
     if top is None or space is None:
         raise ConfigError([Fault("the config is not valid", file=file)])
@@ -136,6 +151,7 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
         command=command,
         scheduler=scheduler,
         options=options,
+        stages=stages,
         warnings=faults.warnings,
         raw=raw,
         source=file,
@@ -145,7 +161,8 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
 def _parameters(raw: Mapping[str, Any], meant: set[str], scheduler: Scheduler | None, faults: Faults) -> Parameters:
     value = raw.get("parameters")
     if value is not None:
-        return read_parameters(value, raw.get("method"), faults)
+        method = None if has_stages(raw) else raw.get("method")  # each stage has a method of its own
+        return read_parameters(value, method, faults)
     by_run = scheduler is not None and scheduler.search_space is not None
     if not by_run and "parameters" not in meant:
         faults.error(("parameters",), "a sweep config needs the key 'parameters': what to search", key=True)

@@ -19,7 +19,7 @@ from lightsweep.space import (
     Uniform,
 )
 
-__all__ = ["count", "kind", "reach"]
+__all__ = ["count", "kind", "reach", "spelt"]
 
 KINDS: dict[type[Distribution], str] = {
     Constant: "fixed",
@@ -55,10 +55,10 @@ def kind(distribution: Distribution) -> str:
 def reach(distribution: Distribution) -> str:
     """Where the values lie: the values themselves, the smallest and the largest, or the parameters of the curve."""
     if distribution.size == 1:
-        return _value(distribution.value_at(0))
+        return spelt(distribution.value_at(0))
     if isinstance(distribution, Categorical):
         weights = distribution.weights()
-        values = [_value(distribution.value_at(index)) for index in range(distribution.size)]
+        values = [spelt(distribution.value_at(index)) for index in range(distribution.size)]
         if distribution.probabilities is None:
             return ", ".join(values)
         return ", ".join(f"{value} ({weight:.0%})" for value, weight in zip(values, weights, strict=True))
@@ -69,10 +69,11 @@ def reach(distribution: Distribution) -> str:
         return f"mean {base.mu:g}, sigma {base.sigma:g}"
     if isinstance(base, Beta) and base is distribution:
         return f"0 to 1, a {base.a:g}, b {base.b:g}"
-    return f"{_value(distribution.quantile(0))} to {_value(distribution.quantile(1))}"
+    return f"{spelt(distribution.quantile(0))} to {spelt(distribution.quantile(1))}"
 
 
-def _value(value: object) -> str:
+def spelt(value: object) -> str:
+    """A value of a parameter, as in a sweep file; numbers with as many digits as one compares."""
     if isinstance(value, float):
         return f"{value:g}" if float(f"{value:g}") == value else f"{value:.4g}"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (bool, list, dict, type(None))) else str(value)

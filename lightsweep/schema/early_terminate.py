@@ -8,13 +8,12 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema.blocks import Block, Natural, Number, Truth, check, given
-from lightsweep.schema.faults import Faults
+from lightsweep.schema.faults import Faults, Path
 from lightsweep.schema.plain import shown
 
 __all__ = ["EarlyTerminate", "read_early_terminate"]
 
-PATH = ("early_terminate",)
-
+PATH: Path = ("early_terminate",)
 
 MAX_ITERATIONS = 10**15
 MAX_ETA = 10**6
@@ -56,34 +55,34 @@ class EarlyTerminate(Block):
     """true: a run is judged by its value at the band; false: by its best value so far."""
 
 
-def read_early_terminate(value: Any, faults: Faults) -> Hyperband | None:
-    """The hyperband of a config; ``None`` where there is none or where it is wrong, which ``faults`` then knows."""
+def read_early_terminate(value: Any, faults: Faults, path: Path = PATH) -> Hyperband | None:
+    """The hyperband at ``path``; ``None`` where there is none or where it is wrong, which ``faults`` then knows."""
     if value is None:
         return None
     before = faults.count
     if isinstance(value, dict):
-        _check_keys(given(value), faults)
-    block = check(EarlyTerminate, value, PATH, faults, "early_terminate")
+        _check_keys(given(value), path, faults)
+    block = check(EarlyTerminate, value, path, faults, "early_terminate")
     if block is None or faults.count > before:
         return None
     min_iter, max_iter = block.min_iter, block.max_iter
     if max_iter is not None and block.s is None:
-        faults.warn((*PATH, "max_iter"), "max_iter does nothing without s: the bands follow from min_iter", key=True)
+        faults.warn((*path, "max_iter"), "max_iter does nothing without s: the bands follow from min_iter", key=True)
         max_iter = None
     elif max_iter is not None and min_iter is not None:
         faults.warn(
-            (*PATH, "min_iter"), "min_iter does nothing beside max_iter and s: the bands follow from those", key=True
+            (*path, "min_iter"), "min_iter does nothing beside max_iter and s: the bands follow from those", key=True
         )
         min_iter = None
     s = block.s
     if max_iter is None and s is not None:
-        faults.warn((*PATH, "s"), "s does nothing without max_iter: with min_iter the bands have no end", key=True)
+        faults.warn((*path, "s"), "s does nothing without max_iter: with min_iter the bands have no end", key=True)
         s = None
     return Hyperband(min_iter=min_iter, max_iter=max_iter, s=s, eta=block.eta, strict=block.strict)
 
 
-def _check_keys(keys: dict[str, Any], faults: Faults) -> None:
+def _check_keys(keys: dict[str, Any], path: Path, faults: Faults) -> None:
     if keys.get("type", "hyperband") != "hyperband" or "min_iter" in keys or {"max_iter", "s"} <= keys.keys():
         return
     lack = "s is missing" if "max_iter" in keys else "max_iter is missing" if "s" in keys else "neither is given"
-    faults.error(PATH, f"hyperband needs min_iter, or max_iter and s; {lack}", key=True)
+    faults.error(path, f"hyperband needs min_iter, or max_iter and s; {lack}", key=True)

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema.config import SweepConfig
-from lightsweep.schema.describe import count, kind, reach
+from lightsweep.schema.describe import count, kind, reach, spelt
 from lightsweep.schema.metric import Metric
+from lightsweep.schema.stages import Stage, most_runs
 from lightsweep.space import Space
 
 __all__ = ["explain"]
@@ -21,8 +22,8 @@ BANDS = 5  # how many are shown where there are more
 def explain(config: SweepConfig, *, whole: bool = False) -> str:
     """The sweep in plain text of 80 columns, without a line end at the end.
 
-    Name, method, metric, the parameters as a table, the number of points, the bands of early termination, what ends
-    the sweep, and the warnings. With ``whole`` no name and no range of the table is cut to fit.
+    Name, method, metric, the parameters as a table, the number of points, the bands of early termination, the stages,
+    what ends the sweep, and the warnings. With ``whole`` no name and no range of the table is cut to fit.
     """
     lines = _entry("sweep", config.name or "without a name")
     if config.description:
@@ -36,6 +37,8 @@ def explain(config: SweepConfig, *, whole: bool = False) -> str:
         lines += _entry("stopping", _hyperband(config.early_terminate))
     if config.options.prior_runs:
         lines += _entry("begins", f"with the runs of {', '.join(config.options.prior_runs)}")
+    for stage in config.stages:
+        lines += _stage(stage, config)
     lines += _entry("ends", _end(config))
     for warning in config.warnings:
         place = f"line {warning.line}: " if warning.line else ""
@@ -51,6 +54,12 @@ def _entry(label: str, text: str) -> list[str]:
 
 
 def _method(config: SweepConfig) -> str:
+    if config.stages:
+        *first, last = dict.fromkeys(stage.method for stage in config.stages)
+        methods = f"{', '.join(first)} and {last}" if first else last
+        stages = "one stage" if len(config.stages) == 1 else f"{len(config.stages)} stages"
+        sampler = f", sampler {config.options.sampler}" if "bayes" in methods else ""
+        return f"{methods} in {stages}{sampler}{_seed(config)}"
     if config.method == "bayes":
         return f"bayes, sampler {config.options.sampler}{_seed(config)}"
     if config.method == "custom" and config.scheduler is not None:
@@ -76,7 +85,8 @@ def _space(config: SweepConfig) -> str:
     if space.size is None:
         size = "endless points"
     else:
-        size = f"{count(space.size)} {'grid ' if config.method == 'grid' else ''}point{'' if space.size == 1 else 's'}"
+        grid = "grid " if config.method == "grid" and not config.stages else ""
+        size = f"{count(space.size)} {grid}point{'' if space.size == 1 else 's'}"
     return f"{' and '.join(parts)}: {size}"
 
 
@@ -125,8 +135,28 @@ def _hyperband(hyperband: Hyperband) -> str:
     return f"hyperband {which}. Beyond a band goes about one run in {hyperband.eta:g}, judged by {value}"
 
 
+def _stage(stage: Stage, config: SweepConfig) -> list[str]:
+    size = "endless points" if stage.space.size is None else f"{count(stage.space.size)} points"
+    most = "" if stage.most is None else f", at most {count(stage.most)} run{'' if stage.most == 1 else 's'}"
+    name = f"stage {stage.number}"
+    lines = _entry(name, f"{'' if stage.name == name else f'{stage.name}: '}{stage.method}, {size}{most}")
+    lines += _entry("", f"searches {', '.join(stage.searched)}")
+    if stage.kept:
+        lines += _entry("", f"keeps of the best run before: {', '.join(stage.kept)}")
+    searched = {parameter.name for parameter in config.space.searched}
+    fixed = [f"{name} {spelt(given)}" for name, given in sorted(stage.given.items()) if name in searched]
+    if fixed:
+        lines += _entry("", f"fixed: {', '.join(fixed)}")
+    if stage.early_terminate is None:
+        lines += _entry("", "stops no run early") if config.early_terminate is not None else []
+    elif stage.early_terminate != config.early_terminate:
+        lines += _entry("", f"stopping: {_hyperband(stage.early_terminate)}")
+    return lines
+
+
 def _end(config: SweepConfig) -> str:
     if config.ends is None:
         return "never by itself; set run_cap, or give the agent --count"
-    target_only = config.run_cap is None and config.space.size is None
+    endless = most_runs(config.stages) is None if config.stages else config.space.size is None
+    target_only = config.run_cap is None and endless
     return config.ends + ("; if that is never reached, it never ends by itself" if target_only else "")

@@ -10,6 +10,7 @@ from lightsweep.schema.early_terminate import EarlyTerminate
 from lightsweep.schema.metric import Metric
 from lightsweep.schema.options import Options
 from lightsweep.schema.scheduler import Scheduler
+from lightsweep.schema.stages import StageKeys
 from lightsweep.schema.toplevel import BLOCKS, SERVICE_KEYS, TopLevel
 
 __all__ = ["json_schema"]
@@ -69,7 +70,8 @@ def json_schema() -> Schema:
             "metric": _object(Metric),
             "early_terminate": _early_terminate(),
             "scheduler": _object(Scheduler),
-            "lightsweep": _object(Options),
+            "lightsweep": _options(),
+            "stage": _stage(),
         },
     }
 
@@ -97,6 +99,20 @@ def _named(name: str) -> Schema:
 def _early_terminate() -> Schema:
     by_max = {"allOf": [_has("max_iter", "integer"), _has("s", "integer")]}
     return {**_object(EarlyTerminate), "anyOf": [_has("min_iter", "integer"), by_max]}
+
+
+def _options() -> Schema:
+    found = _object(Options)
+    stages: Schema = {"type": "array", "minItems": 1, "items": _ref("stage")}
+    about = found["properties"]["stages"]["description"]
+    return {**found, "properties": {**found["properties"], "stages": {"description": about, "anyOf": [stages, NULL]}}}
+
+
+def _stage() -> Schema:
+    found = _object(StageKeys)
+    about = found["properties"]["early_terminate"]["description"]
+    stopping: Schema = {"description": about, "anyOf": [_ref("early_terminate"), NULL]}
+    return {**found, "properties": {**found["properties"], "early_terminate": stopping}}
 
 
 def _object(model: type[Block]) -> Schema:

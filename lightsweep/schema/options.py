@@ -25,6 +25,8 @@ class Options(Block):
     """Seconds without a sign of life after which a run counts as lost."""
     prior_runs: Texts = ()
     """Sweeps of the same storage, or runs of them as SWEEP/RUN, that bayes begins with."""
+    stages: Any = None
+    """What is searched first, and what is searched then, with the best of before; a list of stages."""
 
 
 def read_options(value: Any, faults: Faults) -> Options:

@@ -14,7 +14,7 @@ from lightsweep.schema.plain import shown
 from lightsweep.schema.words import hint, one_edit_away
 from lightsweep.space import Constant, Distribution, Parameter
 
-__all__ = ["Parameters", "read_parameters"]
+__all__ = ["Parameters", "is_listable", "note_not_listable", "read_parameters"]
 
 GRID = ("categorical", "constant", "int_uniform", "q_uniform")
 EXPONENTS = {name: f"{name}_values" for name in ("log_uniform", "q_log_uniform", "inv_log_uniform")}
@@ -39,7 +39,7 @@ def read_parameters(value: Any, method: object, faults: Faults) -> Parameters:
 
     Args:
         value: What stands there, as ``plain`` made it.
-        method: The method of the sweep: ``grid`` allows only what can be listed.
+        method: The method by which all of them are searched: ``grid`` allows only what can be listed.
         faults: Takes the mistakes.
     """
     found = Parameters()
@@ -117,7 +117,7 @@ def _read_parameter(name: str, item: Any, path: Path, method: object, faults: Fa
         return None
     distribution = _build(block, path, faults)
     if method == "grid" and distribution is not None and kind not in GRID:
-        _note_not_listable(name, kind, path, faults)
+        note_not_listable(name, kind, path, faults)
     return distribution
 
 
@@ -186,7 +186,13 @@ def _check_bounds(block: Bounded, kind: str, path: Path, faults: Faults) -> bool
     return True
 
 
-def _note_not_listable(name: str, kind: str, path: Path, faults: Faults) -> None:
+def is_listable(distribution: Distribution) -> bool:
+    """Whether a grid can list the values, all of which are equally likely."""
+    return distribution.name in GRID
+
+
+def note_not_listable(name: str, kind: str, path: Path, faults: Faults) -> None:
+    """Note that a grid cannot list a parameter with the distribution ``kind``, and what to write instead."""
     remedy = (
         "drop probabilities"
         if kind == "categorical_w_probabilities"

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -65,6 +66,11 @@ def finished(run: LiveRun, reporter: Reporter) -> Outcome:
     return Outcome("finished")
 
 
+def loss_of(values: Mapping[str, Any]) -> float:
+    """A loss that follows from the parameters alone."""
+    return float(sum(value for value in values.values() if isinstance(value, (int, float))))
+
+
 def work_together(sweep: Sweep, processes: int) -> list[list[dict[str, Any]]]:
     """Let real processes work on a sweep at once; the values of the runs of each."""
     command = [sys.executable, __file__, sweep.storage.url, sweep.id, str(processes)]
@@ -84,10 +90,16 @@ def _agent(url: str, sweep_id: str, name: str) -> list[dict[str, Any]]:
     done = []
     with working(sweep, name) as (dealer, reporter, _):
         _start.wait(60)
-        while isinstance(run := dealer.next_run(), LiveRun):
-            reporter.report(run, {"loss": 1.0})
-            assert reporter.finish(run, Outcome("finished"))
-            done.append(run.values)
+        while True:
+            run = dealer.next_run()
+            if isinstance(run, LiveRun):
+                reporter.report(run, {"loss": loss_of(run.values)})
+                assert reporter.finish(run, Outcome("finished"))
+                done.append(run.values)
+            elif run.for_good or not sweep.config.stages:
+                break
+            else:
+                time.sleep(0.01)  # the next stage begins when the runs of the others are over
     sweep.storage.close()
     return done
 

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 from report_helpers import EVIL, NOW, many_runs, sweep_config
 
-from lightsweep.controller import SweepRun, SweepState
+from lightsweep.controller import StageView, SweepRun, SweepState
 from lightsweep.report import digest, page
 from lightsweep.schema import SweepConfig
 
@@ -260,4 +260,41 @@ def test_thousands_of_runs_open_and_a_long_table_is_shown_in_parts(browser: Brow
     visit.page.locator("#chosen").wait_for(state="visible")
     large = sum(run.values["batch_size"] == 128 for run in view.runs)
     assert visit.page.locator("#chosen span").inner_text() == f"{large:,} of 2,500 runs"
+    visit.close()
+
+
+def test_the_stages_are_a_table(browser: Browser, tmp_path: Path) -> None:
+    given = {"learning_rate": 1e-3, "batch_size": 16, "model.width": 16, "model.dropout": 0.1}
+    stages = [
+        {"name": EVIL, "parameters": ["optimizer"], "defaults": given},
+        {"name": "rest", "parameters": ["learning_rate", "model"], "run_cap": 5},
+    ]
+    config = sweep_config(lightsweep={"stages": stages})
+    runs = [replace(run, stage=EVIL if place < 3 else "rest") for place, run in enumerate(many_runs(config, 6))]
+    one, two = config.stages
+    views = [
+        StageView(one, "over", 3, 3, 3, runs[0], None, one.fixed(None)),
+        StageView(two, "running", 3, 2, 5, runs[4], runs[0].id, two.fixed(runs[0].values)),
+    ]
+    path = tmp_path / "report.html"
+    path.write_text(page("k3v9x2ab", SweepState("running"), digest(config, runs, views), NOW), "utf-8")
+    visit = Visit(browser, path)
+    table = visit.page.locator("#stages table")
+    assert table.locator("thead th").all_inner_texts()[:3] == ["stage", "state", "method"]
+    assert table.locator("tbody tr").count() == 2
+    assert table.locator("tbody tr").nth(1).locator("td").all_inner_texts()[:3] == ["running", "bayes", "3 of 5"]
+    assert table.locator("tbody th").all_inner_texts()[1] == "rest"
+    assert visit.page.locator("#runs thead th").all_inner_texts()[3] == "stage"
+    visit.draw_all()
+    visit.close()
+
+
+def test_a_sweep_without_stages_shows_none(
+    browser: Browser, tmp_path: Path, sweep: tuple[SweepConfig, list[SweepRun]]
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(page("k3v9x2ab", SweepState("running"), digest(*sweep), NOW), "utf-8")
+    visit = Visit(browser, path)
+    assert visit.page.locator("#runs tbody tr").count() == RUNS
+    assert not visit.page.locator("#stages").is_visible()
     visit.close()

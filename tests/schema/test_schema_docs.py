@@ -12,11 +12,12 @@ from lightsweep.schema.command import MACROS
 from lightsweep.schema.distributions import DISTRIBUTIONS
 from lightsweep.schema.early_terminate import EarlyTerminate
 from lightsweep.schema.infer import KEYS
+from lightsweep.schema.stages import StageKeys
 from lightsweep.schema.toplevel import BLOCKS, SERVICE_KEYS, TopLevel
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
-TEXT = PAGE.read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+TEXT = (DOCS / "configuration.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT + (DOCS / "stages.md").read_text(encoding="utf-8"), re.DOTALL)
 NEEDED = {"method": "random", "parameters": "{batch_size: {value: 1}}", "metric": "{name: loss}"}
 
 
@@ -30,7 +31,7 @@ def test_an_example_loads_without_a_warning(tmp_path: Path, example: str) -> Non
 
 
 def test_every_key_is_described() -> None:
-    models = (TopLevel, Metric, EarlyTerminate, Scheduler, Options)
+    models = (TopLevel, Metric, EarlyTerminate, Scheduler, Options, StageKeys)
     keys = {key for model in models for key in model.model_fields} | {*BLOCKS, *SERVICE_KEYS, *KEYS, *DISTRIBUTIONS}
     keys |= {f"${{{macro}}}" for macro in MACROS}
     assert [key for key in sorted(keys) if f"`{key}`" not in TEXT] == []

@@ -22,7 +22,14 @@ VALID: dict[str, Any] = {
     "early_terminate": {"type": "hyperband", "max_iter": 27, "s": 2},
     "run_cap": 5,
     "entity": None,
-    "lightsweep": {"sampler": "tpe", "seed": None},
+    "lightsweep": {
+        "sampler": "tpe",
+        "seed": None,
+        "stages": [
+            {"parameters": ["x"], "name": "first", "method": "random", "run_cap": 3, "early_terminate": None},
+            {"parameters": ["x"], "early_terminate": {"type": "hyperband", "min_iter": 1}, "defaults": {}},
+        ],
+    },
     "something": "else",
     "parameters": {"x": {"min": 0.0, "max": 1.0}, "g": {"parameters": {"e": {"value": None}}}},
 }
@@ -50,7 +57,10 @@ def test_every_distribution_is_known_with_its_keys_described(name: str) -> None:
 
 
 def test_every_key_has_a_description() -> None:
-    blocks = [SCHEMA, *(SCHEMA["$defs"][name] for name in ("metric", "early_terminate", "scheduler", "lightsweep"))]
+    blocks = [
+        SCHEMA,
+        *(SCHEMA["$defs"][name] for name in ("metric", "early_terminate", "scheduler", "lightsweep", "stage")),
+    ]
     for block in blocks:
         assert block["properties"]
         assert all(about.get("description") for about in block["properties"].values())
@@ -71,6 +81,15 @@ def test_every_key_has_a_description() -> None:
         (("early_terminate", "eta"), 1),
         (("lightsweep", "sampler"), "best"),
         (("lightsweep", "samplr"), "tpe"),
+        (("lightsweep", "stages"), []),
+        (("lightsweep", "stages"), {"parameters": ["x"]}),
+        (("lightsweep", "stages"), [{"name": "first"}]),
+        (("lightsweep", "stages"), [{"parameters": []}]),
+        (("lightsweep", "stages"), [{"parameters": "x"}]),
+        (("lightsweep", "stages"), [{"parameters": ["x"], "method": "custom"}]),
+        (("lightsweep", "stages"), [{"parameters": ["x"], "runcap": 3}]),
+        (("lightsweep", "stages"), [{"parameters": ["x"], "early_terminate": {"type": "envelope"}}]),
+        (("lightsweep", "stages"), [{"parameters": ["x"], "defaults": 3}]),
         (("scheduler",), {"engine": "ax"}),
         (("command",), "python train.py"),
         (("parameters",), {}),
