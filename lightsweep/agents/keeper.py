@@ -17,6 +17,7 @@ __all__ = ["Keeper"]
 _POLL_SECONDS = 1.0
 _BEATS_PER_LEASE = 4
 _CLOSE_SECONDS = 5.0
+_PATIENCE_SECONDS = 4.0  # a machine may be busy, and to say that the storage is away would be noise
 
 
 class Keeper:
@@ -50,7 +51,7 @@ class Keeper:
         self._end = end
         self._failed = failed
         self._outage = outage
-        self._refresher = Refresher(sweep, details=True)
+        self._refresher = Refresher(sweep, details=True, patience=_PATIENCE_SECONDS)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="lightsweep-keeper", daemon=True)
 

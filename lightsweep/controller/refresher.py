@@ -17,16 +17,18 @@ class Refresher:
     """Refreshes a sweep in a thread of its own; several who ask at once share one read.
 
     A database that refuses connections answers at once. One that hangs, or whose host has vanished, does not, and then
-    nobody waits longer than ``PATIENCE_SECONDS`` from the moment at which it stopped to answer.
+    nobody waits longer than ``patience`` from the moment at which it stopped to answer.
 
     Args:
         sweep: The sweep.
         details: See :meth:`Sweep.refresh`.
+        patience: Seconds; those of a training step by default.
     """
 
-    def __init__(self, sweep: Sweep, *, details: bool = False) -> None:
+    def __init__(self, sweep: Sweep, *, details: bool = False, patience: float = PATIENCE_SECONDS) -> None:
         self._sweep = sweep
         self._details = details
+        self._patience = patience
         self._changed = threading.Condition()
         self._asked = 0
         self._read = 0
@@ -49,8 +51,9 @@ class Refresher:
             self._asked += 1
             mine = self._asked
             self._changed.notify_all()
-            left = self._began + PATIENCE_SECONDS - time.monotonic()
-            in_time = self._changed.wait_for(lambda: self._read >= mine, max(0.0, left))
+            left = self._began + self._patience - time.monotonic()
+            self._changed.wait_for(lambda: self._closed or self._read >= mine, max(0.0, left))
+            in_time = self._read >= mine
             error = self._error
         if in_time and error is not None and not isinstance(error, StorageUnavailableError):
             raise error

@@ -50,7 +50,7 @@ def test_a_run_that_takes_longer_than_the_lease_stays_in_hand(sandbox: Sandbox, 
     Agent(sweep, FunctionLauncher(train), display=display).run()
     assert {type(answer) for answer in answers} == {NothingToDo}
     assert [(run.state, run.attempt) for run in sweep.runs] == [("finished", 1)]
-    assert display.notes == []
+    assert not [note for note in display.notes if "agent" in note]
 
 
 def test_a_run_that_was_taken_over_is_ended_and_not_recorded(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lightsweep.controller import Refresher, refresher
+from lightsweep.controller import Refresher
 from lightsweep.errors import NotFoundError, StorageUnavailableError
 
 
@@ -38,9 +38,8 @@ def sweep() -> FakeSweep:
 
 
 @pytest.fixture
-def made(sweep: FakeSweep, monkeypatch: pytest.MonkeyPatch) -> Iterator[Refresher]:
-    monkeypatch.setattr(refresher, "PATIENCE_SECONDS", 0.5)
-    found = Refresher(sweep)  # type: ignore[arg-type]  # a fake
+def made(sweep: FakeSweep) -> Iterator[Refresher]:
+    found = Refresher(sweep, patience=0.5)  # type: ignore[arg-type]  # a fake
     yield found
     sweep.answers.set()
     found.close()
@@ -82,6 +81,19 @@ def test_a_storage_that_hangs_is_waited_for_once(sweep: FakeSweep, made: Refresh
     while not made.refresh():
         assert time.monotonic() < deadline
     assert sweep.reads < 10
+
+
+def test_closing_wakes_those_who_wait(sweep: FakeSweep) -> None:
+    sweep.answers.clear()
+    made = Refresher(sweep, patience=60)  # type: ignore[arg-type]  # a fake
+    answers: list[bool] = []
+    thread = threading.Thread(target=lambda: answers.append(made.refresh()))
+    thread.start()
+    assert sweep.reading.wait(30)
+    made.close()
+    thread.join(30)
+    assert answers == [False]
+    sweep.answers.set()
 
 
 def test_a_storage_that_refuses(sweep: FakeSweep, made: Refresher) -> None:
