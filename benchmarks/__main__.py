@@ -10,7 +10,7 @@ import importlib
 import time
 
 from benchmarks.machine import described, workplace
-from benchmarks.scale import FULL, SMALL, WHOLE
+from benchmarks.sizes import FULL, SMALL, WHOLE
 
 NAMES = (
     "startup",
@@ -19,7 +19,7 @@ NAMES = (
     "turnaround",
     "footprint",
     "training",
-    "agents",
+    "scale",
     "quality",
     "refine",
     "stages",
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one or more of: {', '.join(NAMES)}; all by default")
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument("--small", action="store_true", help="small sizes, to see that everything works")
-    sizes.add_argument("--whole", action="store_true", help="agents: 10,000 runs, which takes some minutes more")
+    sizes.add_argument("--whole", action="store_true", help="scale: 10,000 runs, which takes some minutes more")
     chosen = parser.parse_args()
     unknown = sorted(set(chosen.names) - set(NAMES))
     if unknown:

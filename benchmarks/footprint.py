@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.fixtures import CONTINUOUS, FINITE, config, optuna_study, sweep_with_runs
 from benchmarks.processes import PROGRAMS, environment, finish
-from benchmarks.scale import Scale
+from benchmarks.sizes import Scale
 from benchmarks.tables import Figure, Row, Table, comparison, timed
 
 __all__ = ["tables"]

@@ -16,7 +16,7 @@ import optuna
 from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, TPESampler
 
 from benchmarks.fixtures import CONTINUOUS, FINITE, OptunaStudy, config, optuna_study, sweep_with_runs
-from benchmarks.scale import Scale
+from benchmarks.sizes import Scale
 from benchmarks.tables import Figure, Row, Table, comparison, interleaved, timed
 from lightsweep.controller import Dealer, LiveRun, Outcome, Reporter, Sweep, Writer
 from lightsweep.sampler import Observation, make_proposer

@@ -25,7 +25,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
 from benchmarks.fixtures import distributions
-from benchmarks.scale import Scale
+from benchmarks.sizes import Scale
 from benchmarks.tables import Table
 from lightsweep.sampler import Observation, make_proposer
 from lightsweep.schema import SweepConfig

@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.quality import _SPACE as SPACE
 from benchmarks.quality import _train as train
-from benchmarks.scale import Scale
+from benchmarks.sizes import Scale
 from benchmarks.tables import Table
 from lightsweep import SweepConfig
 from lightsweep.analysis import refine

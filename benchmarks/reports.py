@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.fixtures import CONTINUOUS, EARLY, GOOD, REPORTS, config, optuna_study, sweep_with_runs
 from benchmarks.processes import AGENT, PROGRAMS, running
-from benchmarks.scale import Scale
+from benchmarks.sizes import Scale
 from benchmarks.tables import Figure, Row, Table, comparison
 from lightsweep.hyperband import Hyperband
 

@@ -1,60 +1,158 @@
-"""How much each benchmark measures."""
+"""Many agents on one PostgreSQL server that claim and finish short runs, beside plain Optuna workers.
+
+The agents are simulated: threads, each with a connection, a sweep, a dealer and a writer of its own, in a few
+processes (``crowd.py``). Each claims a run of the demo's space, reports three times, the last time at a band, and
+finishes it, without training between and without a process for the run. The peer is as many threads in as many
+processes, each with a study of its own that ``study.optimize`` works on: RandomSampler, the storage with Optuna's
+defaults, three reports, its pruner never asked. An agent's first claim, which reads the whole sweep, has a line of
+its own. Memory is what a process takes more than it did before its agents began, for each of its agents.
+
+1,000 runs by default; 10,000 more with ``--whole``. Both take minutes.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import itertools
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-__all__ = ["FULL", "SMALL", "WHOLE", "Scale"]
+import optuna
+
+from benchmarks.fixtures import CONTINUOUS, config
+from benchmarks.postgresql import server
+from benchmarks.processes import PROGRAMS, running
+from benchmarks.sizes import Scale
+from benchmarks.tables import Figure, Row, Table, comparison
+from lightsweep.controller import Sweep
+
+__all__ = ["tables"]
+
+_PROCESSES = 4
+_CONNECTIONS_PER_AGENT = 3
+_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
-class Scale:
-    """Sizes of a benchmark run.
+class _Crowd:
+    """What a crowd of agents took.
 
     Attributes:
-        runs: Numbers of finished runs that the storage already holds.
-        observations: Number of finished runs for ``bayes``.
-        live_runs: How many more runs report, for each of ``runs``.
-        repeats: How often a short thing is measured.
-        seeds: How many searches each line of the quality table is the mean of.
-        budget: Runs of one such search.
-        agents: How many agents work on one sweep.
-        compared: Runs of such a sweep, and of the study beside it.
-        agent_runs: Runs that such a sweep grows to.
+        samples: By the number of their run; the columns are those of ``crowd.py``.
+        seconds: From the start of the first agent to the end of the last one.
+        memory: MB for each agent, of each process.
+        bare: MB of a process before its agents began.
     """
 
-    runs: tuple[int, ...]
-    observations: int
-    live_runs: int
-    repeats: int
-    seeds: int
-    budget: int
-    agents: int
-    compared: int
-    agent_runs: int
+    samples: list[tuple[float, ...]]
+    seconds: float
+    memory: list[float]
+    bare: float
+
+    def column(self, index: int, low: int = 0, high: int | None = None) -> Figure:
+        return Figure.of([sample[index] for sample in self.samples if low <= sample[0] < (high or sample[0] + 1)])
 
 
-FULL = Scale(
-    runs=(100, 1_000, 10_000),
-    observations=1_000,
-    live_runs=8,
-    repeats=20,
-    seeds=10,
-    budget=40,
-    agents=64,
-    compared=1_000,
-    agent_runs=1_000,
-)
-SMALL = Scale(
-    runs=(20, 50),
-    observations=30,
-    live_runs=2,
-    repeats=3,
-    seeds=1,
-    budget=12,
-    agents=8,
-    compared=60,
-    agent_runs=60,
-)
-WHOLE = replace(FULL, agent_runs=10_000)
-"""As :data:`FULL`, with the sweep of many agents grown as far as the others."""
+def tables(scale: Scale, directory: Path) -> Iterator[Table]:
+    """How claims and reports grow with the sweep, and the throughput beside Optuna's."""
+    with server(_CONNECTIONS_PER_AGENT * scale.agents + 20) as database:
+        at = scale.compared
+        ours = _sweep(directory, database(), at, scale.agents)
+        peer = _study(directory, database(), at, scale.agents)
+        yield comparison(
+            f"{scale.agents} agents, {at:,} runs",
+            [
+                Row("a run, all agents together", _each(ours), _each(peer), most_ratio=1 / 3),
+                Row("end of a run and claim of the next", _between(ours), _between(peer)),
+                Row("a report below a band", ours.column(3), peer.column(3)),
+                Row("a report at a band", ours.column(4), peer.column(4)),
+                Row("memory of an agent", Figure.of(ours.memory, "MB"), Figure.of(peer.memory, "MB")),
+                Row("and of the process before", Figure.of([ours.bare], "MB"), Figure.of([peer.bare], "MB")),
+            ],
+            "study.optimize",
+        )
+        grown = ours if scale.agent_runs == at else _sweep(directory, database(), scale.agent_runs, scale.agents)
+    yield _growth(grown, scale)
+
+
+def _each(crowd: _Crowd) -> Figure:
+    return Figure.of([crowd.seconds / len(crowd.samples)])
+
+
+def _between(crowd: _Crowd) -> Figure:
+    return Figure.of([sample[2] + sample[5] for sample in crowd.samples])
+
+
+def _growth(crowd: _Crowd, scale: Scale) -> Table:
+    """A line for each tenfold of the runs."""
+    first: dict[float, tuple[float, ...]] = {}
+    for sample in sorted(crowd.samples, key=lambda sample: sample[1])[: scale.agents]:
+        first[sample[0]] = sample
+    later = [sample for sample in crowd.samples if sample[0] not in first]
+    rows = []
+    edges = [0, *(edge for edge in (100, 1_000) if edge < scale.agent_runs), scale.agent_runs]
+    for low, high in itertools.pairwise(edges):
+        within = [sample for sample in later if low <= sample[0] < high]
+        begins = [sample[1] + sample[2] for sample in within]
+        rate = len(within) / (max(begins) - min(begins))
+        figures = [Figure.of([sample[column] for sample in within]) for column in (2, 3, 4, 5)]
+        cells = [f"{1000 * value:.3g} ms" for figure in figures for value in (figure.median, figure.p95)]
+        rows.append([f"{low + 1:,} to {high:,}", f"{rate:.0f}", *cells])
+    opening = Figure.of([sample[2] for sample in first.values()])
+    rows.append(["each agent's first", "", f"{1000 * opening.median:.3g} ms", f"{1000 * opening.p95:.3g} ms"])
+    rows[-1] += [""] * 6
+    what = ("claim", "report", "report at a band", "end")
+    header = ["runs", "claims/s", *(name for part in what for name in (part, "p95"))]
+    return Table(f"{scale.agents} agents, as the sweep grows to {scale.agent_runs:,} runs", header, rows)
+
+
+def _sweep(directory: Path, url: str, runs: int, agents: int) -> _Crowd:
+    sweep = Sweep.create({**config("random", CONTINUOUS), "run_cap": runs}, storage=url)
+    found = _crowd(directory, "ours", url, sweep.id, runs, agents)
+    assert sorted(sample[0] for sample in found.samples) == list(range(runs)), "a run is missing, or ran twice"
+    assert {run.state for run in sweep.runs} == {"finished"}
+    sweep.storage.close()
+    return found
+
+
+def _study(directory: Path, url: str, runs: int, agents: int) -> _Crowd:
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.create_study(storage=url, study_name="study")
+    optuna.logging.set_verbosity(verbosity)
+    return _crowd(directory, "optuna", url, "study", runs, agents)
+
+
+def _crowd(directory: Path, side: str, url: str, name: str, runs: int, agents: int) -> _Crowd:
+    """Start the processes, let them begin together, and gather what they measured."""
+    processes = min(_PROCESSES, agents)
+    places = [directory / f"{side}-{runs}-{number}" for number in range(processes)]
+    with ExitStack() as stack:
+        started = []
+        for number, place in enumerate(places):
+            place.mkdir()
+            mine, share = (len(range(number, whole, processes)) for whole in (agents, runs))
+            command = [sys.executable, str(PROGRAMS / "crowd.py"), str(place), side, url, name, str(mine), str(share)]
+            root = str(PROGRAMS.parent.parent)
+            started.append(stack.enter_context(running(command, place, {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"})))
+        while not all((place / "ready").exists() for place in places):
+            if any(process.poll() is not None for process in started):
+                break  # its output is in the error that leaving the block raises
+            time.sleep(_POLL_SECONDS)
+        for place in places:
+            (place / "go").touch()
+        for process in started:
+            process.wait()
+    found: list[dict[str, Any]] = [json.loads((place / "result.json").read_text()) for place in places]
+    counts = [len(range(number, agents, processes)) for number in range(processes)]
+    return _Crowd(
+        samples=[tuple(sample) for part in found for sample in part["samples"]],
+        seconds=max(part["ended"] for part in found) - min(part["began"] for part in found),
+        memory=[(part["peak"] - part["bare"]) / count for part, count in zip(found, counts, strict=True)],
+        bare=max(part["bare"] for part in found),
+    )

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from benchmarks.quality import _data as data
-from benchmarks.scale import Scale
+from benchmarks.sizes import Scale
 from benchmarks.tables import Table
 from lightsweep.controller import Dealer, LiveRun, Outcome, Reporter, Sweep, Writer
 

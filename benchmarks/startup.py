@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.processes import environment
-from benchmarks.scale import Scale
+from benchmarks.sizes import Scale
 from benchmarks.tables import Figure, Row, Table, comparison, interleaved
 
 __all__ = ["tables"]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.fixtures import CONTINUOUS, config, sweep_with_runs
 from benchmarks.processes import AGENT, PROGRAMS, environment, finish
-from benchmarks.scale import Scale
+from benchmarks.sizes import Scale
 from benchmarks.tables import Figure, Row, Table, comparison
 
 __all__ = ["tables"]

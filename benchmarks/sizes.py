@@ -1,0 +1,60 @@
+"""How much each benchmark measures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+__all__ = ["FULL", "SMALL", "WHOLE", "Scale"]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Sizes of a benchmark run.
+
+    Attributes:
+        runs: Numbers of finished runs that the storage already holds.
+        observations: Number of finished runs for ``bayes``.
+        live_runs: How many more runs report, for each of ``runs``.
+        repeats: How often a short thing is measured.
+        seeds: How many searches each line of the quality table is the mean of.
+        budget: Runs of one such search.
+        agents: How many agents work on one sweep.
+        compared: Runs of such a sweep, and of the study beside it.
+        agent_runs: Runs that such a sweep grows to.
+    """
+
+    runs: tuple[int, ...]
+    observations: int
+    live_runs: int
+    repeats: int
+    seeds: int
+    budget: int
+    agents: int
+    compared: int
+    agent_runs: int
+
+
+FULL = Scale(
+    runs=(100, 1_000, 10_000),
+    observations=1_000,
+    live_runs=8,
+    repeats=20,
+    seeds=10,
+    budget=40,
+    agents=64,
+    compared=1_000,
+    agent_runs=1_000,
+)
+SMALL = Scale(
+    runs=(20, 50),
+    observations=30,
+    live_runs=2,
+    repeats=3,
+    seeds=1,
+    budget=12,
+    agents=8,
+    compared=60,
+    agent_runs=60,
+)
+WHOLE = replace(FULL, agent_runs=10_000)
+"""As :data:`FULL`, with the sweep of many agents grown as far as the others."""
