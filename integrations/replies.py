@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 from lightsweep.errors import LightsweepError
@@ -36,11 +38,8 @@ def broadcast(value: _T) -> _T:
 
     A collective: every rank calls it at the same point.
     """
-    # Looked up, not imported: a script that has not loaded torch is not distributed.
-    distributed = getattr(sys.modules.get("torch"), "distributed", None)
-    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
-        return value
-    if distributed.get_world_size() == 1:
+    distributed = _distributed()
+    if distributed is None or distributed.get_world_size() == 1:
         return value
     box: list[Any] = [value]
     distributed.broadcast_object_list(box, src=0)
@@ -59,6 +58,7 @@ def agreed(ask: Callable[[], Reply], *, first: bool, send: Callable[[Reply], Rep
     Raises:
         LightsweepError: What ``ask`` raised on rank 0; on every rank, so that none waits for another.
     """
+    _leave_in_order()
     reply = Reply()
     if first:
         try:
@@ -69,3 +69,26 @@ def agreed(ask: Callable[[], Reply], *, first: bool, send: Callable[[Reply], Rep
     if reply.error is not None:
         raise reply.error
     return reply
+
+
+def _distributed() -> Any:
+    """``torch.distributed`` where it is in use, else ``None``."""
+    # Looked up, not imported: a script that has not loaded torch is not distributed.
+    found = getattr(sys.modules.get("torch"), "distributed", None)
+    return found if found is not None and found.is_available() and found.is_initialized() else None
+
+
+@cache
+def _leave_in_order() -> None:
+    """Let this process leave its group when it exits, as PyTorch asks of every script.
+
+    Where none does so, a thread of a gloo group now and then aborts a process that has done all of its work, and a run
+    that had finished counts as failed. Other groups may wait for ranks that are gone, so those are left alone.
+    """
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    distributed = _distributed()
+    if distributed is not None and distributed.get_backend() == "gloo":
+        distributed.destroy_process_group()

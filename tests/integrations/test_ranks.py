@@ -43,6 +43,24 @@ def test_every_rank_leaves_at_the_same_step_and_nothing_stays(tmp_path: Path, la
     assert "end of the script" in launch.text
 
 
+def test_a_process_leaves_its_group_when_it_exits(tmp_path: Path) -> None:
+    script = tmp_path / "leaving.py"
+    script.write_text(
+        "import atexit, torch.distributed as dist\n"
+        "from lightsweep.integrations.replies import Reply, agreed\n"
+        "atexit.register(lambda: print('still in it:', dist.is_initialized(), flush=True))\n"
+        "dist.init_process_group('gloo')\n"
+        "for _ in range(2):\n"
+        "    agreed(Reply, first=dist.get_rank() == 0)\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        torchrun(str(script)), cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=90, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("still in it: False") == 2, done.stdout + done.stderr
+
+
 def test_spawned_ranks_without_a_with_block_end_with_one_line(tmp_path: Path) -> None:
     with Launch(tmp_path / "run", "lightning-fork", stop_at=2, NO_WITH="1") as launch:
         assert launch.wait() == 0, launch.text
