@@ -25,6 +25,7 @@ from optuna.trial import TrialState
 from sqlalchemy import Column, Connection, DateTime, Enum, Float, Integer, MetaData, String, Table, Text, func, select
 from sqlalchemy.exc import IntegrityError
 
+from lightsweep.storage import at_once
 from lightsweep.storage.opening import Storage
 
 __all__ = ["Trials"]
@@ -162,16 +163,17 @@ class Trials:
             parameters: Its parameters, where they are known.
             reports: Values of the metric that it begins with, for steps from 1.
         """
+        given = [_report(0, step, value) for step, value in enumerate(reports, start=1)]
+        if _is_postgresql(connection):
+            return at_once.add(connection, study_id, number, _now(), attributes, parameters or {}, given)
         values = {"number": number, "study_id": study_id, "state": TrialState.RUNNING, "datetime_start": _now()}
         made = connection.execute(_TRIALS.insert().values(values)).inserted_primary_key
         assert made is not None
         trial_id = int(made[0])
         _insert_attributes(connection, trial_id, attributes)
         _insert_parameters(connection, trial_id, parameters or {})
-        if reports:
-            connection.execute(
-                _REPORTS.insert(), [_report(trial_id, step, value) for step, value in enumerate(reports, start=1)]
-            )
+        if given:
+            connection.execute(_REPORTS.insert(), [{**row, "trial_id": trial_id} for row in given])
         connection.execute(_HEARTBEATS.insert().values(trial_id=trial_id, heartbeat=func.current_timestamp()))
         return trial_id
 
@@ -208,21 +210,37 @@ class Trials:
 
         Called again after a commit of which the answer was lost, it is True once more.
         """
+        rows = [_objective(trial_id, index, value) for index, value in enumerate(values or ())]
         with self._storage.engine.begin() as connection:
-            ending = _TRIALS.update().where(_TRIALS.c.trial_id == trial_id, _TRIALS.c.state == TrialState.RUNNING)
-            if connection.execute(ending.values(state=state, datetime_complete=_now())).rowcount == 1:
-                _insert_attributes(connection, trial_id, attributes)
-                rows = [_objective(trial_id, index, value) for index, value in enumerate(values or ())]
-                if rows:
-                    connection.execute(_OBJECTIVES.insert(), rows)
+            if self._ended(connection, trial_id, state, attributes, rows):
                 return True
             query = select(_ATTRIBUTES.c.key, _ATTRIBUTES.c.value_json).where(_ATTRIBUTES.c.trial_id == trial_id)
             kept = {key: json.loads(text) for key, text in connection.execute(query)}
             return all(kept.get(key) == json.loads(json.dumps(value)) for key, value in attributes.items())
 
+    def _ended(
+        self,
+        connection: Connection,
+        trial_id: int,
+        state: TrialState,
+        attributes: Mapping[str, Any],
+        objectives: Sequence[Mapping[str, Any]],
+    ) -> bool:
+        if _is_postgresql(connection):
+            return at_once.end(connection, trial_id, state, _now(), attributes, objectives)
+        ending = _TRIALS.update().where(_TRIALS.c.trial_id == trial_id, _TRIALS.c.state == TrialState.RUNNING)
+        if connection.execute(ending.values(state=state, datetime_complete=_now())).rowcount != 1:
+            return False
+        _insert_attributes(connection, trial_id, attributes)
+        if objectives:
+            connection.execute(_OBJECTIVES.insert(), objectives)
+        return True
+
     def _report(self, given: Mapping[tuple[int, int], float], *, again: bool) -> set[int]:
         trial_ids = {trial_id for trial_id, _ in given}
         with self._storage.engine.begin() as connection:
+            if _is_postgresql(connection):
+                return trial_ids - at_once.report(connection, [_report(*at, value) for at, value in given.items()])
             running = self._running(connection, sorted(trial_ids))
             rows = [_report(*at, value) for at, value in given.items() if at[0] in running]
             for row in rows if again else ():
@@ -237,6 +255,10 @@ class Trials:
             _TRIALS.c.trial_id.in_(trial_ids), _TRIALS.c.state == TrialState.RUNNING
         )
         return {trial_id for (trial_id,) in connection.execute(query)}
+
+
+def _is_postgresql(connection: Connection) -> bool:
+    return connection.dialect.name == "postgresql"
 
 
 def _insert_attributes(connection: Connection, trial_id: int, attributes: Mapping[str, Any]) -> None:
