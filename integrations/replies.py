@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,7 @@ from lightsweep.errors import LightsweepError
 __all__ = ["Reply", "agreed", "broadcast"]
 
 _T = TypeVar("_T")
+_LAST_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ def agreed(ask: Callable[[], Reply], *, first: bool, send: Callable[[Reply], Rep
     Raises:
         LightsweepError: What ``ask`` raised on rank 0; on every rank, so that none waits for another.
     """
-    _leave_in_order()
+    if (distributed := _distributed()) is not None and distributed.get_backend() == "gloo":
+        _leave_in_order()
     reply = Reply()
     if first:
         try:
@@ -80,10 +83,12 @@ def _distributed() -> Any:
 
 @cache
 def _leave_in_order() -> None:
-    """Let this process leave its group when it exits, as PyTorch asks of every script.
+    """Let this process leave its gloo group when it exits, and the group's threads end what they have in hand.
 
-    Where none does so, a thread of a gloo group now and then aborts a process that has done all of its work, and a run
-    that had finished counts as failed. Other groups may wait for ranks that are gone, so those are left alone.
+    PyTorch asks every script for the first, and the second nobody can ask for: a thread that lets go of a tensor while
+    the interpreter ends aborts a process that has done all of its work, and a run that had finished counts as failed
+    (https://github.com/pytorch/pytorch/pull/179291). Other groups may wait for ranks that are gone, so those are left
+    alone.
     """
     atexit.register(_leave)
 
@@ -92,3 +97,4 @@ def _leave() -> None:
     distributed = _distributed()
     if distributed is not None and distributed.get_backend() == "gloo":
         distributed.destroy_process_group()
+    time.sleep(_LAST_SECONDS)  # without the GIL, which the threads need
