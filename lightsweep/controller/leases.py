@@ -27,7 +27,8 @@ class Leases:
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
         self._looked = -math.inf
-        self._asked: dict[int, datetime | None] = {}
+        self._asked: set[int] = set()
+        self._before: dict[int, datetime | None] = {}
 
     def expired(self, mine: Collection[int]) -> list[int]:
         """The trials whose agent gave no sign of life for a lease; empty between two looks.
@@ -44,21 +45,28 @@ class Leases:
         with translated():
             stale = sweep.ledger.stale(lease)
         self._looked = now
+        for trial_id in self._asked.difference(self._before):
+            self._before[trial_id] = sweep.ledger.beats.get(trial_id)
         if now - sweep.contact.returned < _GRACE_IN_LEASES * lease:
             return []
         return [found.trial_id for found in stale if ATTEMPT in found.attributes and found.trial_id not in mine]
 
     def all_alive(self, entries: Iterable[RunEntry]) -> bool:
         """Whether each of these running runs got a new sign of life since it was first asked for here."""
-        beats = self._sweep.ledger.beats
-        alive = True
-        for entry in entries:
-            trial_id = entry.record.trial_id
-            beat = beats.get(trial_id)
-            before = self._asked.setdefault(trial_id, beat)
-            alive = alive and beat is not None and (before is None or beat > before)
-        return alive
+        asked = {entry.record.trial_id for entry in entries}
+        if not asked <= self._asked:
+            # What was seen before it was asked for may have been its agent's last, so the next look comes at once.
+            self._asked |= asked
+            self._looked = -math.inf
+            return False
+        beats, before = self._sweep.ledger.beats, self._before
+        return all(trial_id in before and _newer(beats.get(trial_id), before[trial_id]) for trial_id in asked)
 
     def forget(self) -> None:
         """Ask anew for signs of life."""
         self._asked.clear()
+        self._before.clear()
+
+
+def _newer(beat: datetime | None, before: datetime | None) -> bool:
+    return beat is not None and (before is None or beat > before)

@@ -65,10 +65,29 @@ def test_it_leaves_after_a_new_sign_of_life(sweep: Sweep, other: Storage) -> Non
     shift(sweep, run, 10)
     dealer, clock = second(sweep, other)
     assert not leaves(dealer)
+    assert not leaves(dealer)  # it looked again, at once, to know the last one so far
     clock.now += LEASE / 4
-    assert not leaves(dealer)  # it looked again, and there was none
+    assert not leaves(dealer)  # and again, and there was none
     sweep.beat(run.trial_id)
     assert not leaves(dealer)  # not looked again yet
+    clock.now += LEASE / 4
+    assert leaves(dealer)
+
+
+def test_a_sign_of_life_between_its_last_look_and_its_question_does_not_count(sweep: Sweep, other: Storage) -> None:
+    sweep.update({**sweep.config.raw, "run_cap": 2})
+    run = claim(Dealer(sweep, "first"))
+    shift(sweep, run, 10)
+    dealer, clock = second(sweep, other)
+    mine = claim(dealer)  # it looks
+    shift(sweep, run, 5)  # a last one
+    with working(dealer._sweep) as (_, reporter, _writer):
+        assert reporter.finish(mine, Outcome("finished"))
+    assert not leaves(dealer)
+    for _ in range(3):
+        clock.now += LEASE / 4
+        assert not leaves(dealer)
+    sweep.beat(run.trial_id)
     clock.now += LEASE / 4
     assert leaves(dealer)
 
