@@ -15,6 +15,7 @@ from lightsweep.schema import Stage, SweepConfig
 from lightsweep.schema.stages import least
 
 if TYPE_CHECKING:
+    from lightsweep.controller.followed import FollowedSweep
     from lightsweep.controller.sweep import Sweep
 
 __all__ = ["StageView", "Step", "decide", "next_step", "stage_views"]
@@ -37,7 +38,7 @@ class Step:
     wait: str = ""
 
 
-def next_step(sweep: Sweep) -> Step:
+def next_step(sweep: FollowedSweep) -> Step:
     """What comes next in a sweep, as of the last look."""
     if sweep.plan.course is None:
         return Step(*sweep.plan.limit())
