@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Sandbox", "powerless", "wait_until"]
+__all__ = ["Followed", "Lateness", "Sandbox", "powerless", "wait_until"]
+
+PATIENCE_SECONDS = 180.0
+"""For what takes a few seconds where nothing else runs."""
 
 
-def wait_until(true: Callable[[], object], what: str, seconds: float = 10.0, *, strict: bool = True) -> None:
+def wait_until(true: Callable[[], object], what: str, seconds: float = 60.0, *, strict: bool = True) -> None:
     """Wait for something that happens in another thread or process."""
     deadline = time.monotonic() + seconds
     while not true():
@@ -24,6 +29,32 @@ def wait_until(true: Callable[[], object], what: str, seconds: float = 10.0, *, 
             assert not strict, f"waited {seconds} s in vain for {what}"
             return
         time.sleep(0.02)
+
+
+class Lateness:
+    """How late a busy machine is meanwhile: seconds, summed over a thread that sleeps briefly again and again.
+
+    What is promised within some seconds is promised where the machine has time for it.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._doze)
+
+    def _doze(self) -> None:
+        while not self._over.is_set():
+            due = time.monotonic() + 0.02
+            self._over.wait(0.02)
+            self.seconds += max(0.0, time.monotonic() - due)
+
+    def __enter__(self) -> Lateness:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
 
 
 @contextmanager
@@ -41,6 +72,32 @@ def powerless(directory: Path) -> Iterator[None]:
         yield
     finally:
         directory.chmod(0o755)
+
+
+class Followed:
+    """A command whose lines are read while it runs, so that a test can wait for what it says."""
+
+    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+        self.process = process
+        self._log = log
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text()
+
+    def until(self, words: str) -> None:
+        """Wait until it has said so."""
+        wait_until(lambda: words in self.said or self.process.poll() is not None, words)
+        assert words in self.said
+
+    def interrupt(self, answer: str) -> None:
+        """Press Ctrl-C, and wait for what it says to that: two that come together count as one."""
+        self.process.send_signal(signal.SIGINT)
+        self.until(answer)
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the end; the exit code and all that was said."""
+        return self.process.wait(PATIENCE_SECONDS), self.said
 
 
 class Sandbox:
@@ -98,6 +155,12 @@ class Sandbox:
         self._started.append(process)
         return process
 
+    def follow(self, *arguments: str) -> Followed:
+        """Start a command in a process of its own, whose lines are read while it runs."""
+        log = self.directory / f"said-{len(self._started)}.log"
+        with log.open("wb") as sink:
+            return Followed(self.start(*arguments, stdout=sink), log)
+
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command in a process of its own to its end."""
         return subprocess.run(
@@ -106,7 +169,7 @@ class Sandbox:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
             check=False,
         )
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -161,34 +163,63 @@ def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float)
             json_path=home / "parameters.json",
         )
         began = time.monotonic()
-        process = RunProcess(command, {**environment, **address}, home / "output.log")
         seen = handler.observed
-        _wait(process, seen, timeout)
+        _run(lambda: RunProcess(command, {**environment, **address}, home / "output.log"), seen, timeout)
         seen.seconds = time.monotonic() - began
         seen.output = _last_lines(home / "output.log")
     return seen
 
 
-def _wait(process: RunProcess, seen: Observed, timeout: float) -> None:
-    """Wait for the process, or end it with its whole group when its time is up."""
+def _run(start: Callable[[], RunProcess], seen: Observed, timeout: float) -> None:
+    """Wait for a process that is started, or end it with its whole group when its time is up, or this one's."""
+    process = None
+    try:
+        with _signals_held_back():
+            process = start()
+        with _time_limit(process, seen, timeout):
+            seen.exit_code = process.wait()
+    except BaseException:
+        if process is not None:
+            process.kill()
+            process.wait()
+        raise
 
+
+@contextmanager
+def _time_limit(process: RunProcess, seen: Observed, seconds: float) -> Iterator[None]:
     def expire() -> None:
         seen.timed_out = True
         process.terminate(_GRACE_SECONDS)
 
-    timer = threading.Timer(timeout, expire)
+    timer = threading.Timer(seconds, expire)
     timer.name = "lightsweep-smoke-timeout"
     timer.daemon = True
     timer.start()
     try:
-        seen.exit_code = process.wait()
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
+        yield
     finally:
         timer.cancel()
         timer.join()
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Ctrl-C and SIGTERM take effect at the end of the block; in the main thread, where alone they are handled."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in found.items() if callable(handler)}
+    came: list[int] = []
+    for number in before:
+        signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for first in came[:1]:
+        signal.raise_signal(first)
 
 
 def _last_lines(path: Path) -> list[str]:

@@ -94,7 +94,13 @@ def test_reports_and_the_end_of_a_run_wait_for_the_storage(sweep: Sweep) -> None
 def test_a_claim_waits_for_the_storage(sweep: Sweep) -> None:
     switch = Switch(sweep)
     switch.off.set()
-    timer = back_after(switch, 1.5)
+
+    def come_back() -> None:
+        assert switch.refused.wait(60)
+        switch.off.clear()
+
+    back_again = threading.Thread(target=come_back)
+    back_again.start()
 
     def train() -> None:
         with lightsweep.init() as run:
@@ -102,7 +108,7 @@ def test_a_claim_waits_for_the_storage(sweep: Sweep) -> None:
 
     display = Notes()
     Agent(sweep, FunctionLauncher(train), display=display).run()
-    timer.join()
+    back_again.join()
     assert [run.state for run in sweep.runs] == ["finished"] * 2
     away, back = display.notes
     assert away.startswith("the storage does not answer")

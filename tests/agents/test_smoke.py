@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
 import textwrap
 import time
 from pathlib import Path
@@ -11,8 +13,10 @@ from typing import Any
 import pytest
 from sandboxes import Sandbox
 
+from lightsweep.agents import smoke
 from lightsweep.agents.findings import Finding, findings
 from lightsweep.agents.overlay import overlay
+from lightsweep.agents.process import RunProcess
 from lightsweep.agents.smoke import ENOUGH_REPORTS, Observed, SmokeHandler, smoke_run
 from lightsweep.client.smoke import BATCH_LOSS, STEP_LOSS
 from lightsweep.errors import CommandError, NotFoundError
@@ -114,7 +118,7 @@ def test_a_hanging_script_is_ended_with_all_that_it_started(sandbox: Sandbox) ->
         print(child.pid, flush=True)
         time.sleep(600)
         """,
-        timeout=1.0,
+        timeout=8.0,
     )
     assert seen.timed_out
     assert not seen.connected
@@ -122,6 +126,22 @@ def test_a_hanging_script_is_ended_with_all_that_it_started(sandbox: Sandbox) ->
     (line,) = seen.output
     status = Path(f"/proc/{line}/status")
     assert not status.exists() or "State:\tZ" in status.read_text()
+
+
+def test_ctrl_c_while_it_starts_ends_it(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[RunProcess] = []
+
+    class Interrupted(RunProcess):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            started.append(self)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(smoke, "RunProcess", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(sandbox, "import time; time.sleep(600)")
+    with pytest.raises(ProcessLookupError):
+        os.kill(started[0].pid, 0)
 
 
 def test_the_storage_is_kept_from_it(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

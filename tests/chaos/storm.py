@@ -204,7 +204,7 @@ class Storm:
 
     def _wait_for_agents(self) -> None:
         for agent in self._working:
-            agent.wait(timeout=60)
+            agent.wait(timeout=200)
 
 
 def verify(storm: Storm, sweep: Sweep) -> None:
@@ -221,7 +221,7 @@ def verify(storm: Storm, sweep: Sweep) -> None:
     assert len(complete) == storm.points, "a point finished twice"
     attempts = Counter(trial.user_attrs[ATTEMPT].get("run", trial.number) for trial in study.trials)
     assert not [trial for trial in study.trials if not trial.state.is_finished()]
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while storm.processes() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not storm.processes(), "a training process is left"

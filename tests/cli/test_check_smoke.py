@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from sandboxes import Sandbox, wait_until
+from sandboxes import PATIENCE_SECONDS, Sandbox, wait_until
 
 from lightsweep.cli import main
 
@@ -110,10 +110,10 @@ def test_a_script_that_hangs(sandbox: Sandbox, capsys: Capture) -> None:
         time.sleep(600)
         """,
         "--smoke-timeout",
-        "2",
+        "10",
     )
     assert code == 1
-    assert "WRONG it did not end within 2 s and was ended; give it longer by --smoke-timeout" in report
+    assert "WRONG it did not end within 10 s and was ended; give it longer by --smoke-timeout" in report
     assert "ok it connected" in report
     assert "WRONG it never logged the metric 'val_loss'; it logged 'loss'" in report
 
@@ -141,7 +141,7 @@ def test_an_end_from_outside_leaves_nothing(sandbox: Sandbox, number: int, code:
     process = sandbox.start("check", "sweep.yaml", "--smoke")
     wait_until((sandbox.directory / "pid").exists, "the script to begin")
     process.send_signal(number)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == code, out
     assert "Traceback" not in out
     pid = int((sandbox.directory / "pid").read_text())

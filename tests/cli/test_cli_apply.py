@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 import pytest
-from sandboxes import Sandbox, wait_until
+from sandboxes import PATIENCE_SECONDS, Sandbox, wait_until
 
 import lightsweep
 from lightsweep import Sweep
@@ -166,7 +166,7 @@ def test_signals_reach_the_command(sandbox: Sandbox) -> None:
     wait_until((sandbox.directory / "ready").exists, "the command to start")
     process.send_signal(signal.SIGINT)  # what a terminal sends to the command too is left to the command
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 5
+    assert process.wait(PATIENCE_SECONDS) == 5
 
 
 def test_what_cannot_be_applied(sandbox: Sandbox, capfd: pytest.CaptureFixture[str]) -> None:

@@ -298,13 +298,15 @@ def test_a_daemon_is_gone_with_its_run(sandbox: Sandbox) -> None:
         import os, time, lightsweep
         with lightsweep.init() as run:
             run.log({"loss": 1})
+        reading, writing = os.pipe()
         if os.fork() == 0:
             if os.fork() == 0:
                 print(os.getpid(), flush=True)
+                os.write(writing, b"!")
                 time.sleep(60)
             os._exit(0)
         os.wait()
-        time.sleep(0.2)
+        os.read(reading, 1)
         """,
         "--count",
         "1",

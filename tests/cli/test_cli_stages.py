@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
-from sandboxes import Sandbox, wait_until
+from sandboxes import PATIENCE_SECONDS, Sandbox, wait_until
 
 import lightsweep
 from lightsweep import Sweep
@@ -93,12 +93,12 @@ def done(sandbox: Sandbox) -> Sweep:
 
 
 def test_agents_pass_through_three_stages_and_one_that_is_killed_holds_them_back(sandbox: Sandbox) -> None:
-    options = {**STAGES["lightsweep"], "lease": 2}
+    options = {**STAGES["lightsweep"], "lease": 10}
     sweep_id = sandbox.sweep(SCRIPT, **{**STAGES, "lightsweep": options})
     agents = [sandbox.start("agent", sweep_id, start_new_session=True) for _ in range(2)]
     path = sandbox.directory / "pid-0002-0"
-    wait_until(lambda: path.exists() and path.read_text(), "run 0002 to begin", 30)
-    wait_until(lambda: sum(run.state == "finished" for run in sandbox.runs(sweep_id)) == 3, "the others to end", 30)
+    wait_until(lambda: path.exists() and path.read_text(), "run 0002 to begin")
+    wait_until(lambda: sum(run.state == "finished" for run in sandbox.runs(sweep_id)) == 3, "the others to end")
     time.sleep(0.5)  # in which the free agent could begin the next stage
     runs = sandbox.runs(sweep_id)
     assert [run.stage for run in runs] == ["rate"] * 4
@@ -107,7 +107,7 @@ def test_agents_pass_through_three_stages_and_one_that_is_killed_holds_them_back
     os.killpg(killed.pid, signal.SIGKILL)
     os.kill(int(path.read_text()), signal.SIGKILL)
     (left,) = [agent for agent in agents if agent is not killed]
-    out, _ = left.communicate(timeout=60)
+    out, _ = left.communicate(timeout=PATIENCE_SECONDS)
     assert left.returncode == 0, out
     assert "(all 3 stages)" in out
     runs = sandbox.runs(sweep_id)

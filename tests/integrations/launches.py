@@ -122,10 +122,11 @@ class Launch:
     def __exit__(self, *_: Any) -> None:
         self.server.close()
         for pid in processes_of(self.run_id):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it may end meanwhile
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
-    def wait(self, seconds: float = 90.0) -> int:
+    def wait(self, seconds: float = 240.0) -> int:
         """The exit code; fails where the training hangs."""
         try:
             return self.process.wait(seconds)
@@ -141,7 +142,7 @@ class Launch:
         self.process.wait()
         return time.monotonic() - begun
 
-    def until(self, logs: int, seconds: float = 60.0) -> None:
+    def until(self, logs: int, seconds: float = 180.0) -> None:
         """Wait for a number of reports."""
         deadline = time.monotonic() + seconds
         while len(self.handler.logs) < logs:

@@ -7,12 +7,13 @@ import random
 import re
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from launches import SCRIPTS, processes_of
-from sandboxes import Sandbox, wait_until
+from sandboxes import PATIENCE_SECONDS, Sandbox, wait_until
 
 import lightsweep
 
@@ -41,18 +42,17 @@ def run_of(sandbox: Sandbox, sweep_id: str) -> Any:
 
 def killed_after(sandbox: Sandbox, sweep_id: str, iterations: int) -> None:
     """Start an agent; kill it and its run once there are so many iterations."""
+    (sandbox.directory / "halt").write_text(str(iterations))
     agent = sandbox.start("agent", sweep_id, "--storage", sandbox.storage)
     seen = lightsweep.Sweep.load(sweep_id, storage=sandbox.storage)
-    wait_until(lambda: (seen.refresh(), [r.iterations for r in seen.runs] >= [iterations])[1], "iterations", 60)
-    mine = [
-        pid
-        for pid in processes_of("0001")
-        if os.path.samefile(f"/proc/{pid}/cwd", sandbox.directory)  # noqa: PTH121 - a link of /proc
-    ]
+    wait_until(lambda: [run.iterations for run in seen.runs] == [iterations], "iterations", PATIENCE_SECONDS)
     agent.kill()
-    for pid in mine:
-        os.kill(pid, signal.SIGKILL)
+    for pid in processes_of("0001"):  # those of other tests, which run beside this one, too
+        with suppress(OSError):  # it may end meanwhile
+            if os.path.samefile(f"/proc/{pid}/cwd", sandbox.directory):  # noqa: PTH121 - a link of /proc
+                os.kill(pid, signal.SIGKILL)
     agent.wait()
+    (sandbox.directory / "halt").unlink()
 
 
 @pytest.mark.parametrize(("trainer", "every"), [("lightning", 1), ("lightning", 0.5), ("transformers", 1)])

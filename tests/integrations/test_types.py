@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from mypy import api
 
-pytestmark = pytest.mark.slow
+# Without a cache mypy reads the stubs of torch, lightning and transformers first; both tests use one cache.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.xdist_group("mypy")]
 
 SNIPPETS = Path(__file__).parent / "snippets"
 ROOT = Path(__file__).parent.parent.parent

@@ -1,12 +1,14 @@
 """A small regression that goes on from its checkpoint: ``resuming.py --trainer=lightning|transformers --every=EPOCHS``.
 
-``--every=0.5`` validates twice an epoch. It prints how many epochs of training it did itself.
+``--every=0.5`` validates twice an epoch. It prints how many steps of training it did itself. Where a file ``halt``
+names a number of iterations, it trains no further and waits to be killed.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,6 +27,13 @@ def net() -> nn.Module:
     return nn.Linear(1, 1)
 
 
+def halt(run: Any) -> None:
+    """Wait where the test wants to kill the run."""
+    asked = Path("halt")
+    while asked.exists() and run.iterations >= int(asked.read_text()):
+        time.sleep(0.05)
+
+
 def with_lightning(run: Any, every: float) -> int:
     import lightning.pytorch as pl
 
@@ -40,7 +49,7 @@ def with_lightning(run: Any, every: float) -> int:
             return torch.optim.SGD(self.parameters(), lr=0.02, momentum=0.9)
 
         def training_step(self, batch: Any, *_: Any) -> Any:
-            time.sleep(0.05)
+            halt(run)
             self.steps += 1
             return nn.functional.mse_loss(self.net(batch[0]), batch[1])
 
@@ -73,14 +82,15 @@ class Points(Dataset[dict[str, torch.Tensor]]):
 
 
 class Regression(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, run: Any) -> None:
         super().__init__()
+        self.run = run
         self.net = net()
         self.steps = 0
 
     def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
         if self.training:
-            time.sleep(0.05)
+            halt(self.run)
             self.steps += 1
         predicted = self.net(x)
         return {"loss": nn.functional.mse_loss(predicted, labels), "logits": predicted}
@@ -104,7 +114,7 @@ def with_transformers(run: Any, every: float) -> int:
         use_cpu=True,
         disable_tqdm=True,
     )
-    model = Regression()
+    model = Regression(run)
     trainer = Trainer(
         model=model, args=arguments, train_dataset=Points(), eval_dataset=Points(), callbacks=[SweepCallback()]
     )
