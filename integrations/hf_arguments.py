@@ -8,13 +8,15 @@ import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from transformers import TrainingArguments
 
+from lightsweep.client import RunConfig
 from lightsweep.errors import UsageError
-from lightsweep.integrations.hf_metrics import check_strategies, is_evaluated
+from lightsweep.integrations.hf_metrics import check_arguments, is_evaluated
 
 if TYPE_CHECKING:
     from lightsweep.client import Run
@@ -41,6 +43,7 @@ ALIASES: Mapping[str, str] = {
     "steps": "max_steps",
     "train_batch_size": "per_device_train_batch_size",
     "val_batch_size": "per_device_eval_batch_size",
+    "warmup_ratio": "warmup_steps",  # which takes a share of all steps, too, since transformers 5
     "wd": "weight_decay",
 }
 """Names that sweeps use for fields of ``TrainingArguments``, where these have longer ones."""
@@ -66,7 +69,7 @@ def training_arguments(run: Run, base: Any = None, **overrides: Any) -> Any:
     A parameter, nested ones by their last name, goes into the field of its name or the one that :data:`ALIASES` gives,
     converted to the field's type. Parameters that are no field (dropout, hidden size) stay in ``run.config``; one line
     on stderr lists them. ``output_dir`` is ``run.dir`` unless given. Where the metric of the sweep comes from an
-    evaluation and nothing says when to evaluate, that is after each epoch.
+    evaluation and nothing says when to evaluate, that is after each epoch. What goes into a field counts as read.
 
     Args:
         run: The run, from ``lightsweep.init()``.
@@ -84,7 +87,8 @@ def training_arguments(run: Run, base: Any = None, **overrides: Any) -> Any:
     hints = typing.get_type_hints(kind)
     found: dict[str, str] = {}
     others: list[str] = []
-    for name, value in _leaves(run.config):
+    for path in _paths(run.config, {field for field in known if _takes_dict(hints[field])}):
+        name = ".".join(path)
         field = _field(name, known)
         if field is None:
             others.append(name)
@@ -97,17 +101,17 @@ def training_arguments(run: Run, base: Any = None, **overrides: Any) -> Any:
                 "remove one of them"
             )
         found[field] = name
-        fields[field] = _convert(name, field, value, hints[field])
+        fields[field] = _convert(name, field, _read(run.config, path), hints[field])
     if others and run.rank == 0:
         _say_left(kind.__name__, ", ".join(others))
     fields.update(overrides)
     if not fields.get("output_dir") or (isinstance(base, TrainingArguments) and "output_dir" not in overrides):
         fields["output_dir"] = str(run.dir)
     if run.metric is not None and is_evaluated(run.metric, {}) and "eval_strategy" not in fields:
-        fields["eval_strategy"] = "epoch"
+        fields["eval_strategy"] = "steps" if fields.get("eval_steps") else "epoch"
     arguments = kind(**fields)
     if run.metric is not None:
-        check_strategies(arguments, run.metric)
+        check_arguments(arguments, run.metric)
     return arguments
 
 
@@ -137,13 +141,19 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
 
 
-def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name in config:
-        value = config[name]
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
+def _paths(config: dict[str, Any], whole: AbstractSet[str], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The names that lead to each parameter, none of which counts as read by this; ``whole`` are fields for dicts."""
+    for name, value in dict.items(config):
+        if isinstance(value, dict) and ALIASES.get(name, name) not in whole:
+            yield from _paths(value, whole, (*above, name))
         else:
-            yield f"{prefix}{name}", value
+            yield (*above, name)
+
+
+def _read(config: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        config = config[name]
+    return config.as_dict() if isinstance(config, RunConfig) else config
 
 
 def _field(name: str, known: set[str]) -> str | None:
@@ -186,6 +196,10 @@ def _convert(name: str, field: str, value: Any, hint: Any) -> Any:
             return value
     assert kind is not None
     raise UsageError(f"parameter {name!r}: the field {field!r} takes {kind.__name__}, not {value!r}")
+
+
+def _takes_dict(hint: Any) -> bool:
+    return any((typing.get_origin(choice) or choice) is dict for choice in _choices(hint))
 
 
 def _choices(hint: Any) -> tuple[Any, ...]:

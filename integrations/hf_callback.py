@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from lightsweep.errors import LightsweepError, RunPruned
+import lightsweep
+from lightsweep.client.smoke import SMOKE_STEPS
+from lightsweep.errors import LightsweepError, RunPruned, UsageError
 from lightsweep.integrations.callback import (
     MetricMissingError,
     OnPrune,
@@ -18,7 +20,15 @@ from lightsweep.integrations.callback import (
     two_callbacks,
 )
 from lightsweep.integrations.current import active_run
-from lightsweep.integrations.hf_metrics import candidates, check_strategies, is_evaluated
+from lightsweep.integrations.hf_directory import write_below
+from lightsweep.integrations.hf_metrics import (
+    candidates,
+    check_strategies,
+    check_training,
+    is_evaluated,
+    means_evaluated,
+    remedy,
+)
 from lightsweep.integrations.keeping import is_kept, keep
 from lightsweep.integrations.positions import position_of
 from lightsweep.integrations.replies import Reply, agreed
@@ -45,10 +55,11 @@ class SweepCallback(TrainerCallback):
     With several processes only rank 0 speaks to the agent. Its verdict is broadcast, one broadcast for each report, so
     that all ranks leave at the same point.
 
-    A run that may be started again keeps a checkpoint in the trainer's ``output_dir``: the trainer's own latest where
-    it saves any, else one made after each evaluation in place of the one before. The next attempt goes on from it with
-    ``train(resume_from_checkpoint=run.checkpoint)``. What was reported before is not reported again, also where
-    training begins anew.
+    A run that may be started again keeps a checkpoint of its last evaluation below ``run.dir``: the trainer's own where
+    it saves one then, else one made in place of the one before. With ``load_best_model_at_end`` it is the trainer's own
+    latest. What the trainer saves elsewhere is copied, since another run may write to the same place. The next attempt
+    goes on with ``train(resume_from_checkpoint=run.checkpoint)``. What was reported before is not reported again, also
+    where training begins anew. An ``output_dir`` that nobody named is ``run.dir``.
 
     Without an agent the trainer trains as if the callback were not there, and one line on stderr says so.
 
@@ -68,7 +79,7 @@ class SweepCallback(TrainerCallback):
         RunPruned: The verdict, on every rank.
         InputError: The arguments never evaluate or log the metric (before the first step), or an evaluation came
             without it (`MetricMissingError`).
-        UsageError: The trainer has two of these callbacks.
+        UsageError: The trainer has two of these callbacks, or goes on from the checkpoint of another run.
         AgentLostError: The agent is gone.
     """
 
@@ -99,9 +110,19 @@ class SweepCallback(TrainerCallback):
         self._reported_at: int | None = None
         self._missed = False
         self._makes_checkpoints = False
+        self._saved: int | None = None
+        self._made: int | None = None
+        self._own = False
         self._one_batch = False
 
-    # The hooks, in the order in which train() calls them.
+    # The hooks, in the order in which they are called.
+
+    def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Let a smoke run take all of its steps, however short training is."""
+        del state, control, kwargs
+        run = self._given or lightsweep.run
+        if run is not None and run.smoke:
+            args.max_steps = SMOKE_STEPS
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -118,11 +139,21 @@ class SweepCallback(TrainerCallback):
         self._run, self._state, self._training = run, state, True
         self._one_batch = run.smoke and repeat_first_batch(kwargs.get("train_dataloader"))
         self._reporting_for[id(state)] = self
-        position_of(run).restore(run, _states(state).get(_STATE) or {})
-        self._makes_checkpoints = is_kept(self._checkpoint, run.keep_checkpoint) and args.save_strategy == "no"
+        write_below(run.dir, args)
+        before = _states(state).get(_STATE) or {}
+        if before.get("run", run.id) != run.id:
+            raise UsageError(
+                f"training would go on from a checkpoint of run {before['run']}, but this is run {run.id}: "
+                "resume_from_checkpoint=run.checkpoint resumes a run from its own"
+            )
+        position_of(run).restore(run, before)
+        # The best model is loaded from what the trainer itself has saved.
+        self._makes_checkpoints = is_kept(self._checkpoint, run.keep_checkpoint) and not args.load_best_model_at_end
+        self._own = args.save_strategy == "no"  # then also the one of an attempt before
         self._metric = self._given_metric or run.metric
         if self._metric is not None:
-            check_strategies(args, self._metric)
+            # A smoke run takes fewer steps, but logs and evaluates all the same.
+            check_strategies(args, self._metric) if run.smoke else check_training(args, state, self._metric)
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -172,8 +203,8 @@ class SweepCallback(TrainerCallback):
             self._missed = False
             self._report(metrics, state, control)
         elif self._reported_at != state.global_step:
-            # One of several datasets may still bring it; compute_metrics may have named it without eval_.
-            self._missed |= is_evaluated(self._metric, {}) or f"eval_{self._metric}" in metrics
+            # One of several datasets may still bring it.
+            self._missed |= means_evaluated(self._metric, metrics)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Let the next attempt find the checkpoint that is now complete."""
@@ -181,7 +212,9 @@ class SweepCallback(TrainerCallback):
         run = self._run
         if run is not None and state.is_world_process_zero and is_kept(self._checkpoint, run.keep_checkpoint):
             made = Path(args.output_dir or "", f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
-            keep(run.dir, made, own=self._makes_checkpoints)
+            keep(run.dir, made, own=self._own)
+            self._own = state.global_step == self._made
+            self._saved = state.global_step
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -200,7 +233,7 @@ class SweepCallback(TrainerCallback):
     def _miss(self) -> None:
         name, seen = self._metric or "", self._seen
         self._stop_reporting(self._state)
-        raise missing_metric(name, seen, "Return it from compute_metrics", like=name.replace("/", "_"))
+        raise missing_metric(name, seen, remedy(name), like=name.replace("/", "_"))
 
     def _stop_reporting(self, state: TrainerState | None) -> None:
         self._training = self._missed = False
@@ -217,8 +250,11 @@ class SweepCallback(TrainerCallback):
             self._stop_reporting(state)
             raise
         if not reply.stop:
-            if self._makes_checkpoints:
+            if self._makes_checkpoints and not control.should_save:
+                # Also where the trainer has just saved: that one does not know of this report.
                 control.should_save = True
+                if self._saved != state.global_step:
+                    self._made = state.global_step
             return
         self._pruned = True
         if self._on_prune == "raise":

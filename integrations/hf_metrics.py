@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lightsweep.errors import InputError
+from transformers import DefaultFlowCallback, TrainerControl, TrainerState
+
+from lightsweep.errors import InputError, closest
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
-__all__ = ["candidates", "check_strategies", "is_evaluated"]
+__all__ = [
+    "candidates",
+    "check_arguments",
+    "check_strategies",
+    "check_training",
+    "is_evaluated",
+    "means_evaluated",
+    "remedy",
+]
+
+_TRAINING = frozenset({"loss", "grad_norm", "learning_rate"})
+"""What the training loop logs by itself."""
+
+_STEPS = ("logging_steps", "eval_steps", "save_steps")
 
 
 def candidates(metric: str) -> tuple[str, ...]:
@@ -38,30 +54,110 @@ def is_evaluated(metric: str, metrics: Mapping[str, Any]) -> bool:
     return named or any(name.startswith("eval_") for name in metrics)
 
 
-def check_strategies(args: TrainingArguments, metric: str) -> None:
-    """Refuse arguments under which the Trainer would never produce the metric.
+def means_evaluated(metric: str, evaluated: Iterable[str]) -> bool:
+    """Whether a metric that an evaluation came without should have been in it: by its name, or misspelt.
+
+    Args:
+        metric: Its name in the sweep.
+        evaluated: What the evaluation gave.
+    """
+    names = list(evaluated)
+    if is_evaluated(metric, {}) or f"eval_{metric}" in names:
+        return True
+    return not _is_trained(metric) and bool(closest(metric, names))
+
+
+def remedy(metric: str) -> str:
+    """How to let a Trainer log a metric that it has not logged, as a sentence without its end."""
+    if _is_trained(metric):
+        return "Let the trainer log more often (logging_steps)"
+    return "Return it from compute_metrics" if is_evaluated(metric, {}) else "Return it from compute_metrics or log it"
+
+
+def check_arguments(args: TrainingArguments, metric: str) -> None:
+    """Refuse arguments under which no Trainer would ever produce the metric.
 
     Raises:
-        InputError: Evaluation or logging is off, or its first time comes after the last step.
+        InputError: As `check_strategies`; or the first evaluation or logging comes after ``max_steps``.
     """
-    evaluated = is_evaluated(metric, {})
-    kind = "eval" if evaluated else "logging"
-    strategy = _value(getattr(args, f"{kind}_strategy"))
-    steps = getattr(args, f"{kind}_steps") or 0
-    what = "is evaluated" if evaluated else "is logged"
-    if strategy == "no":
-        if not evaluated and _value(args.eval_strategy) != "no":
-            return  # compute_metrics may give it under this name
+    check_strategies(args, metric)
+    if args.max_steps > 0:
+        state = TrainerState(max_steps=args.max_steps)
+        for name in _STEPS:
+            steps = getattr(args, name) or 0
+            setattr(state, name, max(1, math.ceil(steps * args.max_steps if steps < 1 else steps)))
+        _check_steps(args, state, metric)
+
+
+def check_strategies(args: TrainingArguments, metric: str) -> None:
+    """Refuse arguments under which a Trainer would never produce the metric, however long it trains.
+
+    Raises:
+        InputError: Evaluation or logging is off.
+    """
+    kind, what = _kind(metric)
+    if _strategy(args, kind) == "no":
+        if not (_is_evaluated_or_trained(metric) or _strategy(args, "eval") == "no"):
+            return  # an evaluation may give it under this name
         raise InputError(
             f"the metric {metric!r} never {what} with {kind}_strategy='no', so the sweep could compare nothing; "
             f"set {kind}_strategy='epoch', or 'steps' with {kind}_steps"
         )
-    if strategy == "steps" and 0 < args.max_steps < steps:
+
+
+def check_training(args: TrainingArguments, state: TrainerState, metric: str) -> None:
+    """Refuse a training that would end before it produces the metric for the first time.
+
+    Args:
+        args: What the Trainer was made with.
+        state: As it is when training begins: how many steps and epochs there will be is known.
+        metric: Its name in the sweep.
+
+    Raises:
+        InputError: As `check_strategies`; or the first evaluation or logging comes after the last step or epoch.
+    """
+    check_strategies(args, metric)
+    _check_steps(args, state, metric)
+    if is_evaluated(metric, {}) and _strategy(args, "eval") == "epoch" and args.eval_delay > state.num_train_epochs:
         raise InputError(
-            f"the metric {metric!r} {what} every {steps:g} steps, but training ends after max_steps={args.max_steps}; "
-            f"set {kind}_steps to {args.max_steps} or less"
+            f"the metric {metric!r} is evaluated from epoch eval_delay={args.eval_delay:g} on, but training ends after "
+            f"{state.num_train_epochs}; set a smaller eval_delay"
         )
 
 
-def _value(strategy: Any) -> str:
+def _check_steps(args: TrainingArguments, state: TrainerState, metric: str) -> None:
+    kind, what = _kind(metric)
+    if _strategy(args, kind) != "steps" or not _is_evaluated_or_trained(metric):
+        return
+    steps, last = getattr(state, f"{kind}_steps"), state.max_steps
+    # The Trainer's own rules, which differ between versions at the last step, at each step that could be the only one.
+    for step in {1, last // steps * steps, last} - {0}:
+        then = TrainerState(**{name: getattr(state, name) for name in ("max_steps", *_STEPS)}, global_step=step)
+        control = DefaultFlowCallback().on_step_end(args, then, TrainerControl())
+        if control.should_evaluate if kind == "eval" else control.should_log:
+            return
+    delay = f", from step eval_delay={args.eval_delay:g} on" if kind == "eval" and args.eval_delay else ""
+    raise InputError(
+        f"the metric {metric!r} {what} every {steps} steps{delay}, but training ends after {last}; "
+        f"set {kind}_steps to {last} or less, or {kind}_strategy='epoch'"
+    )
+
+
+def _kind(metric: str) -> tuple[str, str]:
+    """Which of the Trainer's settings say when the metric comes, and what then happens, in words."""
+    return ("eval", "is evaluated") if is_evaluated(metric, {}) else ("logging", "is logged")
+
+
+def _is_trained(metric: str) -> bool:
+    """Whether the training loop logs it by itself."""
+    return not _TRAINING.isdisjoint(candidates(metric))
+
+
+def _is_evaluated_or_trained(metric: str) -> bool:
+    """Whether its name tells where it comes from; any other may be logged by the user at any time."""
+    return is_evaluated(metric, {}) or _is_trained(metric)
+
+
+def _strategy(args: TrainingArguments, kind: str) -> str:
+    strategy = getattr(args, f"{kind}_strategy")
     return str(getattr(strategy, "value", strategy))

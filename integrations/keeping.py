@@ -26,17 +26,31 @@ def keep(directory: Path, made: Path, *, own: bool) -> None:
 
     Args:
         directory: The run's directory.
-        made: The new checkpoint, a file or a directory.
-        own: Whether the checkpoints that the link leads to are ours to remove, rather than the trainer's.
+        made: The new checkpoint, a file or a directory. One outside of ``directory`` is copied, since the next run may
+            write to the same place.
+        own: Whether the checkpoint that the link leads to so far is ours to remove, rather than the trainer's.
     """
     link = directory / _LINK
     before = link.resolve() if link.is_symlink() else None
+    if not made.resolve().is_relative_to(directory.resolve()):
+        made = _copied(made, directory / f"{PREFIX}{made.name}")
     fresh = directory / f"{_LINK}.new"
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(os.path.relpath(made.resolve(), directory.resolve()))
     fresh.replace(link)
-    if own and before is not None and before != made.resolve():
+    if before is not None and before != made.resolve() and (own or before.name.startswith(PREFIX)):
         _remove(before)
+
+
+def _copied(made: Path, place: Path) -> Path:
+    fresh = place.with_name(f"{place.name}.new")
+    _remove(fresh)
+    _remove(place)
+    if made.is_dir():
+        shutil.copytree(made, fresh)
+    else:
+        shutil.copy2(made, fresh)
+    return fresh.rename(place)
 
 
 def _remove(path: Path) -> None:

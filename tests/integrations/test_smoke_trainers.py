@@ -155,9 +155,9 @@ class Model(nn.Module):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("size", [400, 4])
+@pytest.mark.parametrize(("size", "epochs"), [(400, 1000), (4, 1000), (4, 1)])
 @pytest.mark.parametrize("metric", ["eval/loss", "train/loss"])
-def test_hugging_face_overfits_one_batch(tmp_path: Path, size: int, metric: str, workers: int) -> None:
+def test_hugging_face_overfits_one_batch(tmp_path: Path, size: int, epochs: int, metric: str, workers: int) -> None:
     model = Model()
     config = sweep(metric)
     handler = SmokeHandler(config, {"lr": 0.1}, tmp_path)
@@ -165,7 +165,7 @@ def test_hugging_face_overfits_one_batch(tmp_path: Path, size: int, metric: str,
     with serving(handler), lightsweep.init() as run:
         arguments = TrainingArguments(
             output_dir=str(tmp_path / "out"),
-            num_train_epochs=1000,
+            num_train_epochs=epochs,
             learning_rate=run.config.lr,
             per_device_train_batch_size=4,
             eval_strategy="epoch" if metric == "eval/loss" else "no",

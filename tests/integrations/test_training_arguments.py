@@ -123,3 +123,32 @@ def test_an_evaluated_metric_is_evaluated_after_each_epoch_unless_said_otherwise
 def test_strategies_that_never_give_the_metric_are_an_error() -> None:
     with pytest.raises(InputError, match="never is evaluated with eval_strategy='no'"):
         arguments({}, metric="eval/loss", eval_strategy="no")
+
+
+def test_a_number_of_steps_between_evaluations_is_kept() -> None:
+    made = arguments({"eval_steps": 2}, metric="eval/loss")
+    assert (made.eval_strategy, made.eval_steps) == ("steps", 2)
+    with pytest.raises(InputError, match="every 20 steps, from step eval_delay=30 on, but training ends after 10"):
+        arguments({"eval_steps": 20, "max_steps": 10}, metric="eval/loss", eval_delay=30)
+
+
+def test_a_dict_goes_into_its_field_as_a_whole() -> None:
+    made = arguments({"lr_scheduler_kwargs": {"num_cycles": 2}, "lr_scheduler": "cosine_with_restarts"})
+    assert made.lr_scheduler_kwargs == {"num_cycles": 2}
+    assert type(made.lr_scheduler_kwargs) is dict
+
+
+def test_only_what_goes_into_a_field_counts_as_read() -> None:
+    handler = ScriptedHandler(
+        {"lr": 0.1, "dropout": 0.5, "lr_scheduler_kwargs": {"a": 1}, "model": {"wd": 0.1, "width": 8}},
+        swept=("lr", "dropout", "lr_scheduler_kwargs.a", "model.wd", "model.width"),
+        metric=None,
+    )
+    with client.serving(handler), lightsweep.init() as run:
+        training_arguments(run, **CPU)
+    assert handler.finishes[0]["unread"] == ["dropout", "model.width"]
+
+
+def test_a_share_of_the_steps_to_warm_up() -> None:
+    made = arguments({"warmup_ratio": 0.1})
+    assert made.get_warmup_steps(200) == 20

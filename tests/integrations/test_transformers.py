@@ -193,7 +193,13 @@ def test_another_name_of_the_metric(make_trainer: MakeTrainer) -> None:
     [
         ("eval/loss", {"eval_strategy": "no"}, "eval_strategy='epoch'"),
         ("train/loss", {"logging_strategy": "no", "eval_strategy": "no"}, "logging_strategy='epoch'"),
-        ("eval_loss", {"eval_strategy": "steps", "eval_steps": 50, "max_steps": 9}, "eval_steps to 9 or less"),
+        (
+            "eval_loss",
+            {"eval_strategy": "steps", "eval_steps": 50, "eval_delay": 20, "max_steps": 9},
+            "every 50 steps, from step eval_delay=20 on, but training ends after 9; set eval_steps to 9 or less",
+        ),
+        ("train/loss", {"logging_strategy": "steps"}, "logged every 500 steps, but training ends after 10; set log"),
+        ("eval_loss", {"eval_delay": 9}, "from epoch eval_delay=9 on, but training ends after 5"),
     ],
 )
 def test_arguments_that_never_give_the_metric_are_an_error_before_training(
@@ -204,6 +210,47 @@ def test_arguments_that_never_give_the_metric_are_an_error_before_training(
         trainer = make_trainer(SweepCallback(), **arguments)
         trainer.train()
     assert trainer.state.global_step == 0
+
+
+def test_an_evaluation_at_the_last_step_alone_counts_where_the_trainer_makes_one(make_trainer: MakeTrainer) -> None:
+    arguments = {"eval_strategy": "steps", "eval_steps": 50, "max_steps": 9}
+    plain = make_trainer(**arguments)
+    plain.train()
+    evaluates = any("eval_loss" in log for log in plain.state.log_history)
+    handler = ScriptedHandler(metric="eval_loss")
+    with client.serving(handler):
+        if evaluates:
+            with lightsweep.init():
+                make_trainer(SweepCallback(), **arguments).train()
+        else:
+            with pytest.raises(InputError, match="eval_steps to 9 or less"), lightsweep.init():
+                make_trainer(SweepCallback(), **arguments).train()
+    assert len(reported(handler, "eval_loss")) == evaluates
+
+
+def test_a_misspelt_metric_of_an_evaluation_is_an_error_at_the_first_one(make_trainer: MakeTrainer) -> None:
+    handler = ScriptedHandler(metric="val_loss")
+    with (
+        client.serving(handler),
+        pytest.raises(MetricMissingError, match="did you mean 'eval_loss'"),
+        lightsweep.init(),
+    ):
+        trainer = make_trainer(SweepCallback())
+        trainer.train()
+    assert trainer.state.global_step == 2
+
+
+def test_what_the_user_logs_may_come_late(make_trainer: MakeTrainer) -> None:
+    class Translates(TrainerCallback):  # type: ignore[misc, unused-ignore]
+        def on_epoch_end(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
+            if state.epoch >= 3:
+                trainer.log({"bleu": state.epoch})
+
+    handler = ScriptedHandler(metric="bleu")
+    with client.serving(handler), lightsweep.init():
+        trainer = make_trainer(SweepCallback(), Translates(), logging_strategy="steps")
+        trainer.train()
+    assert reported(handler, "bleu") == [3, 4, 5]
 
 
 def test_two_callbacks_are_an_error(make_trainer: MakeTrainer) -> None:
