@@ -223,7 +223,10 @@ class SweepCallback(LightningCallback):
         if name is None:
             return numbers
         if name not in numbers:
-            raise missing_metric(name, numbers, f"Log it with self.log({name!r}, ...) before validation ends")
+            remedy = (
+                f"Log it with self.log({name!r}, ...) before validation ends (a mean over a training epoch comes later)"
+            )
+            raise missing_metric(name, numbers, remedy)
         if self._run is not None and self._run.metric is not None:
             numbers[self._run.metric] = numbers[name]
         return numbers

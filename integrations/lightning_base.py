@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 __all__ = ["LightningCallback", "write_below"]
+
+_EMPTY_EVENTS_BYTES = 256
 
 if TYPE_CHECKING:
     import lightning.pytorch
@@ -41,18 +44,30 @@ def write_below(directory: Path, trainer: Any) -> None:
     here = os.path.normpath(Path.cwd())
     if trainer.default_root_dir != here:
         return
-    trainer.loggers = [_moved(logger, here, directory) for logger in trainer.loggers]
-    if not trainer.loggers:
-        for callback in trainer.checkpoint_callbacks:
-            if getattr(callback, "dirpath", directory) is None:
-                callback.dirpath = str(directory / "checkpoints")
+    # Private, since there is no other way once the trainer is made; a test looks at what default_root_dir then says.
+    trainer._default_root_dir = str(directory)
+    trainer.loggers = [_moved(logger, here, directory, trainer.is_global_zero) for logger in trainer.loggers]
 
 
-def _moved(logger: Any, here: str, directory: Path) -> Any:
+def _moved(logger: Any, here: str, directory: Path, first: bool) -> Any:
     """A logger like the one that a Trainer makes unasked, below ``directory``; any other logger as it is."""
     if type(logger).__name__ not in ("TensorBoardLogger", "CSVLogger"):
         return logger
     if logger.save_dir != here or logger.name != "lightning_logs":
         return logger
     logger.finalize("success")
+    if first:
+        _remove_unused(Path(logger.log_dir))
     return type(logger)(save_dir=str(directory))
+
+
+def _remove_unused(made: Path) -> None:
+    """Remove the directory that a logger has made before anything was logged, with an events file that says nothing.
+
+    The one above it stays, where other runs may be making theirs.
+    """
+    with suppress(OSError):
+        for file in made.glob("events.out.tfevents*"):
+            if file.stat().st_size <= _EMPTY_EVENTS_BYTES:
+                file.unlink()
+        made.rmdir()

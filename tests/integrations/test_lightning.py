@@ -428,6 +428,7 @@ def test_checkpoints_go_below_the_directory_of_the_run(serve: Any, tmp_path: Pat
     trainer = make_trainer(SweepCallback(), max_epochs=1, enable_checkpointing=True)
     trainer.fit(make_model(lightning.pytorch), data(), data())
     assert [path.parent for path in tmp_path.rglob("*.ckpt")] == [tmp_path / "run" / "checkpoints"]
+    assert trainer.default_root_dir == str(tmp_path / "run")
 
 
 def test_the_default_logger_goes_below_the_directory_of_the_run(serve: Any, tmp_path: Path) -> None:
@@ -435,6 +436,7 @@ def test_the_default_logger_goes_below_the_directory_of_the_run(serve: Any, tmp_
     trainer = make_trainer(SweepCallback(), max_epochs=1, enable_checkpointing=True, logger=None)
     trainer.fit(make_model(lightning.pytorch), data(), data())
     assert Path(trainer.logger.log_dir).parent == tmp_path / "run" / "lightning_logs"
+    assert not list(tmp_path.glob("lightning_logs/*"))
     assert all((tmp_path / "run") in path.parents for path in tmp_path.rglob("*.ckpt"))
     assert list(tmp_path.rglob("*.ckpt"))
 
