@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import transformers
 from transformers import Seq2SeqTrainingArguments, TrainingArguments
 
 import lightsweep
@@ -14,6 +15,8 @@ from lightsweep.errors import InputError, UsageError
 from lightsweep.integrations.transformers import ALIASES, training_arguments
 from scripted import ScriptedHandler
 
+NEWEST = int(transformers.__version__.partition(".")[0]) >= 5
+"""Before, some of the aliases were fields, which come first."""
 CPU = {"use_cpu": True, "report_to": "none"}
 
 
@@ -33,7 +36,8 @@ def test_exact_names_aliases_and_nested_names_go_into_their_fields() -> None:
 def test_every_alias_leads_to_a_field() -> None:
     for alias, field in ALIASES.items():
         assert field in TrainingArguments.__dataclass_fields__, alias
-        assert alias not in TrainingArguments.__dataclass_fields__, alias
+        if NEWEST:
+            assert alias not in TrainingArguments.__dataclass_fields__, alias
 
 
 def test_values_take_the_type_of_the_field() -> None:
