@@ -33,6 +33,11 @@ class Parameters:
     good: list[Parameter] = field(default_factory=list)
     places: dict[str, Path] = field(default_factory=dict)
 
+    @property
+    def names(self) -> set[str]:
+        """What ``command`` may name: every parameter, and each group at the top."""
+        return {*self.places, *(str(path[1]) for path in self.places.values())}
+
 
 def read_parameters(value: Any, method: object, faults: Faults) -> Parameters:
     """The parameters below ``parameters``, nested groups included.
