@@ -85,6 +85,7 @@ class Run:
         self._checkpoint: str | None = answer.get("checkpoint")
         self._goes_on = False
         self._repeated = 0
+        self._no_numbers: dict[str, str] = {}
         self.keep_checkpoint = bool(answer.get("keep_checkpoint"))
         self.counted = int(answer.get("counted") or 0)
 
@@ -158,7 +159,7 @@ class Run:
         """
         if self._ended:
             raise UsageError(f"run {self.id} is over; log before finish(), inside of the with block")
-        found, step = numbers(metrics), whole_step(step)
+        found, step = numbers(metrics, self._no_numbers, self.metric), whole_step(step)
         self.summary.update(found)
         if self._stopped is not None:
             return self._stopped
@@ -270,8 +271,8 @@ class Run:
         try:
             if state and self._link and (self.rank == 0 or state == "failed"):
                 where = f"rank {self.rank}: " if self.rank and error else ""
-                unread = self._unread()
-                self._link.request("finish", state=state, error=error and where + error, unread=unread)
+                unread, more = self._unread(), {"no_numbers": self._no_numbers} if self._no_numbers else {}
+                self._link.request("finish", state=state, error=error and where + error, unread=unread, **more)
         finally:
             for action in self._at_end:
                 action()
