@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lightsweep.client.children import cause, words
 from lightsweep.client.links import Link
 from lightsweep.client.metrics import numbers, whole_step
 from lightsweep.client.ranks import rank as current_rank
 from lightsweep.client.settings import Reads, RunConfig
-from lightsweep.errors import AgentLostError, LightsweepError, RunPruned, UsageError
+from lightsweep.errors import AgentLostError, LightsweepError, RunPruned, UsageError, absent
 
 __all__ = ["Decision", "Run"]
 
@@ -257,6 +257,13 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<lightsweep run {self.id}{f' of sweep {self.sweep_id}' if self.sweep_id else ''}>"
+
+    if not TYPE_CHECKING:  # or every name would pass for one that a run has
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            raise AttributeError(absent("a run of lightsweep", name, dir(self)))
 
     def _unread(self) -> list[str] | None:
         """Swept names that were never read; ``None`` where the script may have taken them from its arguments."""
