@@ -139,6 +139,26 @@ def test_other_blocks(tmp_path: Path, text: str, where: str, words: list[str]) -
     refused(tmp_path, f"{RANDOM}{ONE}{text}\n", where, 3, *words)
 
 
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("{value: {lr: 1}}", "model.lr"),
+        ("{values: [a, {opt: {lr: 1}}]}", "model.opt.lr"),
+        ("{value: {opt: adam}}", "model.opt.lr"),
+    ],
+)
+def test_a_parameter_inside_of_the_dict_of_another(tmp_path: Path, model: str, name: str) -> None:
+    text = f"{RANDOM}parameters:\n  model: {model}\n  {name}: {{values: [3, 4]}}\n"
+    inside = name.removeprefix("model.")
+    refused(tmp_path, text, f"parameters.{name}", 4, f"{name!r} is also {inside!r} in the value of parameters.model;")
+
+
+@pytest.mark.parametrize("model", ["{value: resnet}", "{values: [{width: 1}, {depth: 2}]}", "{min: 0, max: 9}"])
+def test_a_dotted_parameter_beside_its_prefix(tmp_path: Path, model: str) -> None:
+    # As LightningCLI takes them: --model=resnet --model.lr=3
+    load(tmp_path, f"{RANDOM}parameters:\n  model: {model}\n  model.lr: {{values: [3, 4]}}\n")
+
+
 def test_every_item_of_a_command_that_cannot_run_is_named(tmp_path: Path) -> None:
     parameters = "parameters: {batch_size: {value: 1}, model: {parameters: {hidden: {value: 1}}}}\n"
     command = """command:
