@@ -101,9 +101,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("importlib.metadata").version("lightsweep")
     if name.startswith("_"):
         raise AttributeError(f"module 'lightsweep' has no attribute {name!r}")
-    hint = importlib.import_module("lightsweep.errors").closest(name, __all__) or "."
-    public = ", ".join(known for known in __all__ if not known.startswith("_"))
-    raise AttributeError(f"lightsweep has no {name!r}{hint} It is for sweeps only, and has: {public}")
+    raise AttributeError(importlib.import_module("lightsweep.errors").absent("lightsweep", name, __all__))
 
 
 def __dir__() -> list[str]:

@@ -6,7 +6,6 @@ An argument is built in one pass and no shell ever sees it: whatever a value hol
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lightsweep.errors import CommandError, closest
+from lightsweep.schema.command import meant_by, not_alone
 
 __all__ = ["DEFAULT_COMMAND", "MACROS", "build_command", "format_value"]
 
@@ -185,16 +185,17 @@ class _Filler:
         if name in simple:
             return simple[name]()
         if name in _SEVERAL:
-            raise CommandError(
-                f"command item {item!r}: ${{{name}}} stands for several arguments, so it must be an item of its own"
-            )
+            raise CommandError(f"command item {item!r}: {not_alone(name)}")
         if name in self._values:
             return _text(name, self._values[name])
         if name in self._nested:
             return _text(name, self._nested[name])
         if name.startswith("envvar:"):
             return self._variable(name.removeprefix("envvar:"), item)
-        self._refuse_misspelt(name, item)
+        if meant := meant_by(name, {*self._values, *self._nested}):
+            raise CommandError(
+                f"command item {item!r}: ${{{name}}} is neither a macro nor a parameter; did you mean {meant!r}?"
+            )
         return match[0]
 
     def _the_program(self) -> str:
@@ -215,14 +216,3 @@ class _Filler:
             hint = closest(name, self._environ)
             raise CommandError(f"command item {item!r}: the environment variable {name!r} is not set{hint}")
         return self._environ[name]
-
-    def _refuse_misspelt(self, name: str, item: str) -> None:
-        """Names with a colon belong to other tools (``${hydra:...}``), except a misspelt ``envvar:``."""
-        prefix, colon, rest = name.partition(":")
-        if colon:
-            near = difflib.get_close_matches(prefix.lower(), ["envvar"], cutoff=0.8)
-            hint = f"; did you mean 'envvar:{rest}'?" if near else ""
-        else:
-            hint = closest(name, [*MACROS, *self._values, *self._nested])
-        if hint:
-            raise CommandError(f"command item {item!r}: ${{{name}}} is neither a macro nor a parameter{hint}")

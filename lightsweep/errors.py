@@ -30,6 +30,7 @@ __all__ = [
     "StorageError",
     "StorageUnavailableError",
     "UsageError",
+    "absent",
     "closest",
 ]
 
@@ -115,8 +116,18 @@ class RunPruned(LightsweepError):  # noqa: N818 - a verdict, not an error; the n
         super().__init__(reason)
 
 
-def closest(word: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'x'?"`` for the known word that is most like ``word``, or an empty string."""
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """``"; did you mean 'x'?"`` for the known word that is most like ``word``, or an empty string.
+
+    ``cutoff``, up to 1, is how like it must be: more where ``word`` is probably no misspelling at all.
+    """
     lowered = {name.lower(): name for name in known}
-    match = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    match = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=cutoff)
     return f"; did you mean {lowered[match[0]]!r}?" if match else ""
+
+
+def absent(owner: str, name: str, known: Iterable[str]) -> str:
+    """What is said of a name that scripts written for W&B may use and that ``owner`` does not have."""
+    public = [each for each in known if not each.startswith("_")]
+    hint = closest(name, public, cutoff=0.75) or "."
+    return f"{owner} has no {name!r}{hint} It is for sweeps only, and has: {', '.join(public)}"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lightsweep.command import build_command
 from lightsweep.errors import CommandError
+from lightsweep.schema import SweepConfig
 
 VALUES: dict[str, Any] = {"lr": 0.001, "name": "a b", "amp": True, "bias": False, "model.hidden": 64, "drop": None}
 NESTED: dict[str, Any] = {
@@ -156,6 +157,13 @@ def test_a_misspelt_macro_is_an_error_with_the_closest_match(item: str, match: s
         build(["run", item])
     assert f"did you mean {match!r}?" in str(caught.value)
     assert item in str(caught.value)
+
+
+@pytest.mark.parametrize("item", ["${now}", "${lrs}", "${names_of_all}", "${hydra:runtime.cwd}", "$${x}", "${}"])
+def test_what_resembles_nothing_is_left_to_the_program(item: str) -> None:
+    assert build(["run", item]) == ["run", item]
+    config = {"method": "random", "parameters": {name: {"value": 1} for name in VALUES}, "command": ["run", item]}
+    assert SweepConfig.load(config).command == ("run", item)  # the sweep file goes by the same rule
 
 
 @pytest.mark.parametrize("item", ["${hydra:runtime.cwd}/x", "${oc.env:HOME}", "${XYZZY}", "$lr", "${}", "{lr}", "${a"])

@@ -10,7 +10,7 @@ from lightsweep.controller import LiveRun, Outcome
 from lightsweep.errors import closest
 from lightsweep.schema import SweepConfig
 
-__all__ = ["PREEMPTED", "conclude"]
+__all__ = ["PREEMPTED", "conclude", "logged_as"]
 
 PREEMPTED = 75
 """Exit code by which a run says that it was interrupted and should be started again (``EX_TEMPFAIL`` of sysexits.h)."""
@@ -39,7 +39,7 @@ def conclude(
         run: The run, with what it reported.
         exit_code: Of its process; negative for a signal.
         connected: Whether it ever called ``init``.
-        said: Its ``finish`` message: ``state``, ``error``, ``unread``; empty where there was none.
+        said: Its ``finish`` message: ``state``, ``error``, ``unread``, ``no_numbers``; empty where there was none.
         killed: Why the agent ended it; empty where it did not.
         last_line: The last line that it printed, for a run that crashed before it could say why.
     """
@@ -63,7 +63,7 @@ def conclude(
             f"it ended without a call of lightsweep.init(), so it never logged the metric {missing[0]!r}",
             unread,
         )
-    return Outcome("failed", _missing(missing[0], list(run.metrics)), unread)
+    return Outcome("failed", _missing(missing[0], list(run.metrics), said), unread)
 
 
 def _preempted(exit_code: int) -> str:
@@ -92,7 +92,15 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _missing(metric: str, logged: list[str]) -> str:
+def logged_as(metric: str, said: Mapping[str, Any]) -> str:
+    """As what other than a number a metric was logged, such as ``text ('0.5')``; empty where it was not logged."""
+    found = said.get("no_numbers")
+    return str(found.get(metric) or "") if isinstance(found, Mapping) else ""
+
+
+def _missing(metric: str, logged: list[str], said: Mapping[str, Any]) -> str:
+    if how := logged_as(metric, said):
+        return f"it ended without a number for the metric {metric!r}; it logged {metric!r} as {how}: log one number"
     if not logged:
         return f"it ended without logging the metric {metric!r}; it logged nothing: call run.log({{{metric!r}: value}})"
     names = ", ".join(repr(name) for name in sorted(logged)[:20])

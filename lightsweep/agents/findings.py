@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lightsweep.agents.conclude import logged_as
 from lightsweep.agents.smoke import Observed
 from lightsweep.client.smoke import BATCH_LOSS, STEP_LOSS
 from lightsweep.errors import closest
@@ -83,10 +84,12 @@ def _metrics(config: SweepConfig, seen: Observed) -> list[Finding]:
     logged = {name: values for name, values in seen.logged.items() if name not in _LOSSES}
     if not config.metrics:
         return [Finding(None, f"the sweep has no metric; it logged {_names(logged) or 'nothing'}")]
-    return [_metric(metric.name, logged) for metric in config.metrics]
+    return [_metric(metric.name, logged, logged_as(metric.name, seen.said)) for metric in config.metrics]
 
 
-def _metric(name: str, logged: Mapping[str, Sequence[float]]) -> Finding:
+def _metric(name: str, logged: Mapping[str, Sequence[float]], otherwise: str) -> Finding:
+    if name not in logged and otherwise:
+        return Finding(False, f"it logged the metric {name!r} as {otherwise}: log one number")
     if name not in logged:
         names = _names(logged)
         return Finding(

@@ -11,7 +11,10 @@ from lightsweep.agents.checkpoint import kept_checkpoint, may_be_preempted
 from lightsweep.agents.overlay import overlay
 from lightsweep.controller import LiveRun, Reporter, Sweep
 
-__all__ = ["RunHandler"]
+__all__ = ["LAST_WORDS", "RunHandler"]
+
+LAST_WORDS = ("state", "error", "unread", "no_numbers")
+"""What a script says at its end."""
 
 
 class RunHandler:
@@ -20,7 +23,7 @@ class RunHandler:
     Attributes:
         run: The run.
         connected: Whether the script ever called ``init``.
-        said: The script's last word: ``state``, ``error`` and ``unread`` of its ``finish`` message; empty before.
+        said: The script's last word: `LAST_WORDS` of its ``finish`` message; empty before.
     """
 
     def __init__(self, sweep: Sweep, run: LiveRun, reporter: Reporter, directory: Path) -> None:
@@ -69,5 +72,5 @@ class RunHandler:
         """Keep the script's last word; the first one that failed stays."""
         with self._lock:
             if self.said.get("state") != "failed":
-                self.said = {key: message.get(key) for key in ("state", "error", "unread")}
+                self.said = {key: message[key] for key in LAST_WORDS if key in message}
         return {"ok": True}

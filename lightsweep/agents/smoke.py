@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lightsweep.agents.handler import LAST_WORDS
 from lightsweep.agents.overlay import overlay
 from lightsweep.agents.process import RunProcess
 from lightsweep.agents.program import check_command, find_program
@@ -40,7 +41,7 @@ class Observed:
     Attributes:
         connected: Whether the script called ``init``.
         logged: Every name that it logged, with its values in order.
-        said: Its last word: ``state``, ``error`` and ``unread`` of its ``finish`` message; empty where there was none.
+        said: Its last word: `LAST_WORDS` of its ``finish`` message; empty where there was none.
         stopped: Whether it was asked to stop, having reported enough.
         exit_code: Of its process; negative for a signal.
         timed_out: Whether it was ended because its time was up.
@@ -116,7 +117,7 @@ class SmokeHandler:
         """Keep the script's last word; the first one that failed stays."""
         with self._lock:
             if self.observed.said.get("state") != "failed":
-                self.observed.said = {key: message.get(key) for key in ("state", "error", "unread")}
+                self.observed.said = {key: message[key] for key in LAST_WORDS if key in message}
         return {"ok": True}
 
     def _reports(self) -> int:

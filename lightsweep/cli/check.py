@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import json
 import shlex
 import sys
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 _SAMPLES = 3
+_JSON_FILE = "lightsweep_runs/SWEEP/RUN/parameters.json"
 
 
 def check(
@@ -43,7 +46,6 @@ def check(
 
 
 def _samples(config: SweepConfig) -> str:
-    from lightsweep.command import build_command
     from lightsweep.errors import CommandError
     from lightsweep.sampler import make_proposer
 
@@ -57,16 +59,9 @@ def _samples(config: SweepConfig) -> str:
             shown = ", ".join(f"{name}={value!r}" for name, value in values.items())
         else:
             try:
-                command = build_command(
-                    config.program,
-                    config.command,
-                    values,
-                    config.space.nest(values),
-                    json_path=Path(os.devnull),
-                )
+                shown = _command(config, values)
             except CommandError as error:
                 return f"\nsample commands: {error}"
-            shown = shlex.join(command)
         lines.append(f"  {shown}")
     what = (
         "sample parameters (for a function)" if config.program is None and config.command is None else "sample commands"
@@ -74,3 +69,15 @@ def _samples(config: SweepConfig) -> str:
     if config.stages:
         what += f" of {config.stages[0].name!r}"
     return "\n".join([f"\n{what}:", *lines])
+
+
+def _command(config: SweepConfig, values: Mapping[str, Any]) -> str:
+    """The command of a run with these values; below it, where it names a file of them, what that will hold."""
+    from lightsweep.command import build_command
+
+    nested = config.space.nest(values)
+    with tempfile.TemporaryDirectory(prefix="lightsweep-check-") as scratch:
+        path = Path(scratch) / "parameters.json"
+        command = build_command(config.program, config.command, values, nested, json_path=path)
+        line = shlex.join(item.replace(str(path), _JSON_FILE) for item in command)
+        return f"{line}\n    {_JSON_FILE}: {json.dumps(nested)}" if path.exists() else line

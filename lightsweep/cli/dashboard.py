@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 from collections.abc import Callable, Iterable
@@ -15,6 +16,7 @@ __all__ = ["dashboard", "only_here"]
 
 _HOST = "127.0.0.1"
 _NAMES = {_HOST, "localhost"}
+_PORT = re.compile(r":\d*\Z")
 
 
 def dashboard(
@@ -53,7 +55,8 @@ def only_here(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[byt
     """Refuse requests that were addressed to another name, as a web page elsewhere can make a browser send."""
 
     def guarded(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        if environ.get("HTTP_HOST", "").rpartition(":")[0] not in _NAMES:
+        # A client writes the name as its user did, and leaves out port 80.
+        if _PORT.sub("", environ.get("HTTP_HOST", "")).lower() not in _NAMES:
             start("403 Forbidden", [("Content-Type", "text/plain")])
             return [b"This page answers to 127.0.0.1 and localhost only.\n"]
         return app(environ, start)

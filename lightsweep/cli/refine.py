@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,11 +32,18 @@ def refine(
     from lightsweep.agents.lines import plain
     from lightsweep.analysis import refine
     from lightsweep.cli.looking import looking
+    from lightsweep.cli.writing import check_folder, write_whole
     from lightsweep.controller import Sweep
-    from lightsweep.errors import InputError
+    from lightsweep.errors import InputError, UsageError
+    from lightsweep.schema import SweepConfig
 
-    if output is not None and output.exists() and not force:
-        raise InputError(f"{output} exists; give another name, or --force to write over it")
+    if output is not None:
+        check_folder(output)
+        if output.is_dir():
+            raise UsageError(f"--output is a sweep file, but {output} is a folder; write to {output / 'sweep.yaml'}")
+        # Writing to a pipe or a terminal takes nothing away.
+        if output.is_file() and not force:
+            raise InputError(f"{output} exists; give another name, or --force to write over it")
     sweep = Sweep.load(sweep_id, storage=looking(storage))
     made = refine(
         sweep.runs,
@@ -49,7 +55,7 @@ def refine(
     if output is None:
         print(made.text, end="")
     else:
-        _write(output, made.text)
+        write_whole(output, made.text, SweepConfig.load)  # only what is read back as a sweep file
         print(f"wrote {output}; look at it, then: lightsweep sweep {output}", file=sys.stderr)
     for note in made.notes:
         print(f"note: {plain(note)}", file=sys.stderr)
@@ -64,21 +70,3 @@ def _program(sweep: Sweep, directory: Path) -> str | None:
     if not beside.exists() or (directory / program).resolve() == beside.resolve():
         return program
     return os.path.relpath(beside, directory.resolve())
-
-
-def _write(path: Path, text: str) -> None:
-    """Write the whole file or nothing, once it was read back as a sweep file."""
-    from lightsweep.schema import SweepConfig
-
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".yaml")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        SweepConfig.load(name)
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

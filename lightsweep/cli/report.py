@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
@@ -40,8 +38,9 @@ def report(
     """Write what a sweep found: one page that needs no network, or its figures. What was there is replaced."""
     from lightsweep.analysis import required
     from lightsweep.cli.looking import looking
+    from lightsweep.cli.writing import check_folder, write_whole
     from lightsweep.controller import Sweep, stage_views
-    from lightsweep.errors import NotFoundError, UsageError
+    from lightsweep.errors import UsageError
 
     required("plotly")
     from lightsweep.report import digest, figures, page, write_images
@@ -51,8 +50,7 @@ def report(
     view = digest(sweep.config, sweep.known_runs(), stage_views(sweep))
     now = datetime.now(timezone.utc)
     path = output or Path(f"report-{sweep.id}{'.html' if format_ is Format.html else ''}")
-    if not path.parent.is_dir():
-        raise NotFoundError(f"there is no folder {str(path.parent)!r} to write {path.name!r} into; make it first")
+    check_folder(path)
     if format_ is not Format.html:
         if path.exists() and not path.is_dir():
             raise UsageError(
@@ -63,20 +61,5 @@ def report(
         return
     if path.is_dir():
         raise UsageError(f"--output is the file of the page, but {path} is a folder; write to {path / 'report.html'}")
-    _replace(path, page(sweep.id, state, view, now))
-    print(path)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file at once: whoever looks sees the old page or the new one, never half of one."""
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as stream:  # noqa: PTH123 - a descriptor, not a path
-            stream.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(draft).chmod(0o666 & ~mask)  # as any new file; mkstemp makes it private
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    if write_whole(path, page(sweep.id, state, view, now)):
+        print(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,12 +10,21 @@ from lightsweep.errors import UsageError
 
 __all__ = ["numbers", "whole_step"]
 
+_MOST_OTHERS = 20
+_LONGEST_NAME = 200
+_LONGEST_TEXT = 40
 
-def numbers(metrics: Any) -> dict[str, float]:
+
+def numbers(metrics: Any, others: dict[str, str] | None = None, always: str | None = None) -> dict[str, float]:
     """The numbers in ``metrics`` under flat names; nested mappings are joined with a dot.
 
     Bools, numpy scalars and tensors of one element become floats; NaN and infinities stay. Whatever is no number
     (text, images, lists, None) is left out, since scripts log those for other tools.
+
+    Args:
+        metrics: What was logged.
+        others: Takes what was left out and as what it was logged ("text ('0.5')"), of each name once and of few names.
+        always: The name that is noted however many others are.
 
     Raises:
         UsageError: Not a mapping, or a name that is not text.
@@ -25,7 +35,13 @@ def numbers(metrics: Any) -> dict[str, float]:
             f"({type(metrics).__name__})"
         )
     found: dict[str, float] = {}
-    _collect(metrics, "", found)
+    unusable: dict[str, Any] = {}
+    _collect(metrics, "", found, unusable)
+    if others is not None:
+        for name, value in unusable.items():
+            room = len(others) < _MOST_OTHERS and len(name) <= _LONGEST_NAME
+            if name not in others and (room or name == always):
+                others[name] = _described(value)
     return found
 
 
@@ -39,15 +55,17 @@ def whole_step(step: Any) -> int | None:
         raise UsageError(f"step must be a whole number or None, got {step!r}") from None
 
 
-def _collect(metrics: Mapping[Any, Any], prefix: str, found: dict[str, float]) -> None:
+def _collect(metrics: Mapping[Any, Any], prefix: str, found: dict[str, float], unusable: dict[str, Any]) -> None:
     for name, value in metrics.items():
         if not isinstance(name, str):
             raise UsageError(f"the name of a metric must be text, got {name!r} ({type(name).__name__})")
         if isinstance(value, Mapping):
-            _collect(value, f"{prefix}{name}.", found)
+            _collect(value, f"{prefix}{name}.", found, unusable)
             continue
         number = _number(value)
-        if number is not None:
+        if number is None:
+            unusable[prefix + name] = value
+        else:
             found[prefix + name] = number
 
 
@@ -64,3 +82,20 @@ def _number(value: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _described(value: Any) -> str:
+    """What was logged instead of a number: ``text ('0.5')``, ``a tensor of 4 elements``."""
+    if isinstance(value, str):
+        return f"text ({value!r})" if len(value) <= _LONGEST_TEXT else f"text ({value[:_LONGEST_TEXT]!r}...)"
+    if value is None:
+        return "None"
+    if isinstance(value, int):
+        return "an integer beyond every float"
+    kind = {"Tensor": "tensor", "ndarray": "array"}.get(type(value).__name__, type(value).__name__)[:_LONGEST_TEXT]
+    named = f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"
+    try:
+        count = len(value) if isinstance(value, (list, tuple)) else math.prod(value.shape)
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        return named
+    return f"{named} of {count} element{'' if count == 1 else 's'}"

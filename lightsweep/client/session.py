@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lightsweep.client.children import cause, words
 from lightsweep.client.links import Link
 from lightsweep.client.metrics import numbers, whole_step
 from lightsweep.client.ranks import rank as current_rank
 from lightsweep.client.settings import Reads, RunConfig
-from lightsweep.errors import AgentLostError, LightsweepError, RunPruned, UsageError
+from lightsweep.errors import AgentLostError, LightsweepError, RunPruned, UsageError, absent
 
 __all__ = ["Decision", "Run"]
 
@@ -85,6 +85,7 @@ class Run:
         self._checkpoint: str | None = answer.get("checkpoint")
         self._goes_on = False
         self._repeated = 0
+        self._no_numbers: dict[str, str] = {}
         self.keep_checkpoint = bool(answer.get("keep_checkpoint"))
         self.counted = int(answer.get("counted") or 0)
 
@@ -158,7 +159,7 @@ class Run:
         """
         if self._ended:
             raise UsageError(f"run {self.id} is over; log before finish(), inside of the with block")
-        found, step = numbers(metrics), whole_step(step)
+        found, step = numbers(metrics, self._no_numbers, self.metric), whole_step(step)
         self.summary.update(found)
         if self._stopped is not None:
             return self._stopped
@@ -257,6 +258,13 @@ class Run:
     def __repr__(self) -> str:
         return f"<lightsweep run {self.id}{f' of sweep {self.sweep_id}' if self.sweep_id else ''}>"
 
+    if not TYPE_CHECKING:  # or every name would pass for one that a run has
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            raise AttributeError(absent("a run of lightsweep", name, dir(self)))
+
     def _unread(self) -> list[str] | None:
         """Swept names that were never read; ``None`` where the script may have taken them from its arguments."""
         if self._arguments_matter and not self._reads.touched:
@@ -270,8 +278,8 @@ class Run:
         try:
             if state and self._link and (self.rank == 0 or state == "failed"):
                 where = f"rank {self.rank}: " if self.rank and error else ""
-                unread = self._unread()
-                self._link.request("finish", state=state, error=error and where + error, unread=unread)
+                unread, more = self._unread(), {"no_numbers": self._no_numbers} if self._no_numbers else {}
+                self._link.request("finish", state=state, error=error and where + error, unread=unread, **more)
         finally:
             for action in self._at_end:
                 action()

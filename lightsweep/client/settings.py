@@ -97,9 +97,17 @@ class RunConfig(dict[str, Any]):
             print(f"lightsweep: config.update(): the sweep's values stay: {', '.join(kept)}", file=sys.stderr)
 
     def setdefaults(self, values: Any) -> None:
-        """Add the keys that are new, ignore the others."""
+        """Add the keys that are new at every depth, ignore the others; a dict that the sweep sets is its own."""
         for name, value in _mapping(values).items():
-            self.setdefault(name, value)
+            present = super().get(name)
+            if name not in self:
+                self._put(name, value)
+            elif (
+                isinstance(present, RunConfig)
+                and isinstance(value, Mapping)
+                and f"{self._prefix}{name}" not in self._parameters
+            ):
+                present.setdefaults(value)
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         """The value of ``key``, which is added if it is new."""

@@ -76,7 +76,9 @@ def _ticks(axis: Axis, more: list[tuple[float, str]]) -> dict[str, object]:
     every axis but an ordinal one has many, of which few bear a text.
     """
     if axis.kind == "linear" and not more:
-        return {}
+        # plotly writes the largest and the smallest as powers, with tags that these axes do not read.
+        largest = max(abs(axis.low), abs(axis.high))
+        return {"tickformat": "~e"} if largest >= 1e15 or 0 < largest < 1e-15 else {}
     named = [*more, *axis.ticks]
     if axis.kind != "ordinal":
         known = {place for place, _ in named}

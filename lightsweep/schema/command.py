@@ -11,20 +11,47 @@ from lightsweep.schema.faults import Faults
 from lightsweep.schema.plain import shown
 from lightsweep.schema.words import one_edit_away
 
-__all__ = ["MACROS", "read_command"]
+__all__ = ["MACROS", "SEVERAL", "meant_by", "not_alone", "read_command"]
 
-MACROS = (
-    "env", "interpreter", "program", "args", "args_no_hyphens", "args_no_equals", "args_no_boolean_flags",
-    "args_append_hydra", "args_override_hydra", "args_json", "args_json_file",
+SEVERAL = (
+    "args", "args_no_hyphens", "args_no_equals", "args_no_boolean_flags", "args_append_hydra", "args_override_hydra",
 )  # fmt: skip
+"""Macros that stand for the arguments of all parameters, and so for an item of their own."""
+
+MACROS = ("env", "interpreter", "program", *SEVERAL, "args_json", "args_json_file")
 MACRO = re.compile(r"\$\{([^{}]*)\}")
 
 
-def read_command(value: Any, parameters: Collection[str], faults: Faults) -> tuple[str, ...] | None:
+def meant_by(name: str, parameters: Collection[str]) -> str | None:
+    """The macro or parameter that the unknown ``${name}`` must be a misspelling of; ``None``: it is the program's.
+
+    A name with a colon is another tool's (``${hydra:runtime.cwd}``), unless it is nearly ``envvar:``. Any short name
+    is one edit from a parameter's of one or two characters, so only another case is a misspelling of that.
+    """
+    prefix, colon, rest = name.partition(":")
+    if colon:
+        return f"envvar:{rest}" if get_close_matches(prefix.lower(), ["envvar"], cutoff=0.8) else None
+    known = [*MACROS, *(each for each in parameters if len(each) > 2 or each.lower() == name.lower())]
+    close = get_close_matches(name, known, n=1, cutoff=0.85)
+    return one_edit_away(name, known) or (close[0] if close else None)
+
+
+def not_alone(name: str) -> str:
+    """What is wrong with a macro of several arguments inside of an item."""
+    return f"${{{name}}} stands for several arguments, so it must be an item of its own"
+
+
+def read_command(value: Any, parameters: Collection[str], program: bool, faults: Faults) -> tuple[str, ...] | None:
     """The arguments of ``command`` as text; ``None`` where it is not given or wrong.
 
     Numbers and booleans become text as Python writes them. ``${name}`` may be a macro, a parameter or
-    ``envvar:NAME``; one that resembles a macro is a fault, any other one is left to the program.
+    ``envvar:NAME``; one that resembles a macro or a parameter is a fault, any other one is left to the program.
+
+    Args:
+        value: What stands there, as ``plain`` made it.
+        parameters: Names of parameters and of groups of them.
+        program: Whether there is a ``program``.
+        faults: Takes the mistakes.
     """
     if value is None:
         return None
@@ -37,11 +64,11 @@ def read_command(value: Any, parameters: Collection[str], faults: Faults) -> tup
         faults.error(path, f"command must be a list of arguments, got {shown(value)}")
         return None
     before = faults.count
-    items = [_read_item(item, index, parameters, faults) for index, item in enumerate(value)]
+    items = [_read_item(item, index, parameters, program, faults) for index, item in enumerate(value)]
     return tuple(items) if faults.count == before else None
 
 
-def _read_item(item: Any, index: int, parameters: Collection[str], faults: Faults) -> str:
+def _read_item(item: Any, index: int, parameters: Collection[str], program: bool, faults: Faults) -> str:
     path = ("command", index)
     if not isinstance(item, (str, int, float)):
         remedy = ""
@@ -54,10 +81,12 @@ def _read_item(item: Any, index: int, parameters: Collection[str], faults: Fault
     if "\0" in text:
         faults.error(path, f"an argument of command cannot hold a NUL character, got {shown(text)}")
     for name in MACRO.findall(text):
-        if name in MACROS or name in parameters or name.startswith("envvar:"):
-            continue
-        close = get_close_matches(name, MACROS, n=1, cutoff=0.85)
-        meant = one_edit_away(name, MACROS) or (close[0] if close else None)
-        if meant:
-            faults.error(path, f"${{{name}}} is neither a macro nor a parameter; did you mean '${{{meant}}}'?")
+        if name in SEVERAL and text != f"${{{name}}}":
+            faults.error(path, f"{not_alone(name)}, got {shown(text)}")
+        elif name == "program" and not program:
+            faults.error(path, "${program} stands for the key 'program', which the config does not have: add it")
+        elif name not in MACROS and name not in parameters and not name.startswith("envvar:"):
+            meant = meant_by(name, parameters)
+            if meant:
+                faults.error(path, f"${{{name}}} is neither a macro nor a parameter; did you mean '${{{meant}}}'?")
     return text

@@ -137,7 +137,9 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     metrics = read_metrics(raw, faults)
     early_terminate = read_early_terminate(raw.get("early_terminate"), faults)
     _check_metric(raw, meant, metrics, faults)
-    command = read_command(raw.get("command"), found.places, faults)
+    command = read_command(
+        raw.get("command"), found.names, raw.get("program") is not None or "program" in meant, faults
+    )
     options = read_options(raw.get("lightsweep"), faults)
     stages = read_stages(raw, found, early_terminate, len(metrics), faults)
     faults.raise_if_any()

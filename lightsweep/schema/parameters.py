@@ -12,7 +12,7 @@ from lightsweep.schema.faults import Faults, Path, dotted
 from lightsweep.schema.infer import GROUP, KEYS, distribution_of
 from lightsweep.schema.plain import shown
 from lightsweep.schema.words import hint, one_edit_away
-from lightsweep.space import Constant, Distribution, Parameter
+from lightsweep.space import Categorical, Constant, Distribution, Parameter
 
 __all__ = ["Parameters", "is_listable", "note_not_listable", "read_parameters"]
 
@@ -33,6 +33,11 @@ class Parameters:
     good: list[Parameter] = field(default_factory=list)
     places: dict[str, Path] = field(default_factory=dict)
 
+    @property
+    def names(self) -> set[str]:
+        """What ``command`` may name: every parameter, and each group at the top."""
+        return {*self.places, *(str(path[1]) for path in self.places.values())}
+
 
 def read_parameters(value: Any, method: object, faults: Faults) -> Parameters:
     """The parameters below ``parameters``, nested groups included.
@@ -44,6 +49,8 @@ def read_parameters(value: Any, method: object, faults: Faults) -> Parameters:
     """
     found = Parameters()
     _read_group(value, (GROUP,), (), method, found, faults)
+    for parameter in found.good:
+        _check_inside(parameter, found, faults)
     return found
 
 
@@ -74,6 +81,35 @@ def _read_group(
         distribution = _read_parameter(name, item, place, method, faults)
         if distribution is not None:
             found.good.append(Parameter(whole, full, distribution))
+
+
+def _check_inside(parameter: Parameter, found: Parameters, faults: Faults) -> None:
+    """Note each parameter that is also a value inside of a dict that another one can be."""
+    distribution = parameter.distribution
+    if not isinstance(distribution, (Constant, Categorical)):
+        return
+    choices = [distribution.value] if isinstance(distribution, Constant) else distribution.values
+    for whole, place in found.places.items():
+        below = whole.removeprefix(f"{parameter.name}.")
+        if below != whole and any(
+            isinstance(choice, Mapping) and _holds(choice, below.split(".")) for choice in choices
+        ):
+            faults.error(
+                place,
+                f"{whole!r} is also {below!r} in the value of {dotted(found.places[parameter.name])}; keep one of them",
+                key=True,
+            )
+
+
+def _holds(value: Any, names: list[str]) -> bool:
+    """Whether a value stands at these names in a dict, or one that is no dict on the way there."""
+    for name in names:
+        if not isinstance(value, Mapping):
+            return True
+        if name not in value:
+            return False
+        value = value[name]
+    return True
 
 
 def _check_group_keys(item: Mapping[str, Any], path: Path, faults: Faults) -> None:

@@ -20,7 +20,8 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from lightsweep.errors import NotFoundError, StorageError
 from lightsweep.storage import servers, sqlite
 from lightsweep.storage.network import warn_of_network
-from lightsweep.storage.url import mask, parse
+from lightsweep.storage.passwords import conceal, shown
+from lightsweep.storage.url import parse
 
 __all__ = ["Storage", "open_storage", "quiet"]
 
@@ -47,7 +48,7 @@ class Storage:
         weakref.finalize(storage, _release, storage.engine, os.getpid())
 
     def __str__(self) -> str:
-        return mask(self.url)
+        return shown(self.url)
 
     @property
     def engine(self) -> sqlalchemy.Engine:
@@ -102,19 +103,19 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
             options = {"creator": lambda: sqlite.connect(path)}
     else:
         options = servers.options(parsed)
-    shown = mask(url)
+    name = shown(url)
     try:
         storage = _make(parsed.render_as_string(hide_password=False), options, tables)
     except ImportError:
         extra = "postgres" if parsed.drivername.startswith("postgres") else "mysql"
         hint = "pip install 'lightsweep[postgres]'" if extra == "postgres" else "pip install pymysql"
-        raise StorageError(f"storage {shown}: its database driver is not installed; {hint}") from None
+        raise StorageError(f"storage {name}: its database driver is not installed; {hint}") from None
     except RuntimeError as error:
         raise StorageError(
-            f"storage {shown}: its tables are of another Optuna version. {mask(str(error)).strip()}"
+            f"storage {name}: its tables are of another Optuna version. {conceal(str(error), url).strip()}"
         ) from None
     except (SQLAlchemyError, StorageInternalError) as error:
-        raise StorageError(f"storage {shown}: {_explain(error)}") from None
+        raise StorageError(f"storage {name}: {_explain(error, url)}") from None
     if storage.engine.dialect.name == "sqlite":
         # The tables were made through connections that began without the listener.
         storage.engine.dispose()
@@ -187,8 +188,8 @@ def _cause(error: BaseException) -> BaseException:
     return error
 
 
-def _explain(error: Exception) -> str:
-    text = mask(" ".join(str(_cause(error)).split()))
+def _explain(error: Exception, url: str) -> str:
+    text = " ".join(conceal(str(_cause(error)), url).split())
     remedies = {
         "unable to open database file": "check that its directory exists and may be written to",
         "readonly database": "check the permissions of the file and its directory",

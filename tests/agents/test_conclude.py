@@ -89,6 +89,16 @@ def test_a_run_that_logged_nothing() -> None:
     assert "it logged nothing: call run.log({'val_loss': value})" in end(live()).reason
 
 
+@pytest.mark.parametrize("how", ["text ('0.5')", "a tensor of 4 elements"])
+def test_a_metric_that_was_logged_but_is_no_number(how: str) -> None:
+    said = {"state": "finished", "no_numbers": {"image": "an Image", "val_loss": how}}
+    reason = f"it ended without a number for the metric 'val_loss'; it logged 'val_loss' as {how}: log one number"
+    for run in (live(), live(epoch=1.0)):
+        assert end(run, said=said) == Outcome("failed", reason, [])
+    assert end(live(val_loss=1.0), said=said).state == "finished"
+    assert "it logged nothing" in end(live(), said={"no_numbers": None}).reason
+
+
 def test_a_script_that_never_called_init() -> None:
     outcome = end(live(), connected=False)
     assert outcome.state == "failed"

@@ -157,6 +157,18 @@ def test_the_names_that_were_logged_are_told(sandbox: Sandbox) -> None:
     assert "it logged 'Loss', 'acc'; did you mean 'Loss'?" in sweep.runs[0].reason
 
 
+def test_a_metric_that_was_logged_as_text_is_told(sandbox: Sandbox) -> None:
+    sweep = create(sandbox)
+    (metric,) = (metric.name for metric in sweep.config.metrics)
+
+    def train() -> None:
+        lightsweep.init().log({metric: "0.5"})
+
+    lightsweep.agent(sweep, function=train, count=1)
+    assert sweep.runs[0].state == "failed"
+    assert f"it logged {metric!r} as text ('0.5'): log one number" in sweep.runs[0].reason
+
+
 def test_parameters_that_no_run_reads_are_told(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     sweep = create(sandbox, parameters={"x": {"values": [1, 2]}, "y": {"values": [1, 2]}, "z": {"value": 3}})
 

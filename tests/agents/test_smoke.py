@@ -64,6 +64,20 @@ def test_a_plain_loop_is_stopped_once_it_has_reported_enough(sandbox: Sandbox) -
     assert sorted(path.name for path in sandbox.directory.iterdir()) == ["train.py"]
 
 
+def test_a_metric_that_is_no_number_is_named(sandbox: Sandbox) -> None:
+    seen = run(
+        sandbox,
+        """
+        import lightsweep
+        with lightsweep.init() as run:
+            run.config.as_dict()
+            run.log({"val_loss": "0.5", "epoch": 1})
+        """,
+    )
+    found = Finding(False, "it logged the metric 'val_loss' as text ('0.5'): log one number")
+    assert found in findings(config(), seen, 30.0)
+
+
 def test_a_misspelt_metric_is_enough_too(sandbox: Sandbox) -> None:
     seen = run(
         sandbox,

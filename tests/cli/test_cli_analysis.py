@@ -175,9 +175,26 @@ def test_a_file_that_exists_is_left_alone(sandbox: Sandbox, capfd: Capture) -> N
     assert main(["refine", sweep.id]) == 0
     assert yaml.safe_load(capfd.readouterr().out) == yaml.safe_load(written)
     assert path.stat().st_mode & 0o777 == sandbox.write("other", "").stat().st_mode & 0o777
-    assert main(["refine", sweep.id, "-o", "nowhere/next.yaml"]) == 1
-    assert "nowhere" in capfd.readouterr().err
     assert main(["refine", sweep.id, "--top", "1.5"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-o", "nowhere/next.yaml"], "error: there is no folder 'nowhere' to write 'next.yaml' into; make it first\n"),
+        (["-o", "folder", "--force"], "error: --output is a sweep file, but folder is a folder; write to folder/sweep"),
+        (["-o", "folder"], "error: --output is a sweep file, but folder is a folder"),
+        (["-o", "lost", "--force"], "error: lost cannot be written: "),
+    ],
+)
+def test_where_a_sweep_file_cannot_go(sandbox: Sandbox, capfd: Capture, arguments: list[str], words: str) -> None:
+    sweep = swept(sandbox, good, 3)
+    (sandbox.directory / "folder").mkdir()
+    (sandbox.directory / "lost").symlink_to("nowhere/next.yaml")
+    assert main(["refine", sweep.id, *arguments]) == 2
+    err = capfd.readouterr().err
+    assert err.startswith(words)
+    assert err.count("\n") == 1
 
 
 def test_the_program_is_found_from_where_the_file_is_written(sandbox: Sandbox) -> None:

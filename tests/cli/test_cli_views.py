@@ -291,6 +291,27 @@ def test_check_shows_what_would_happen(sandbox: Sandbox, show: Show) -> None:
     assert not (sandbox.directory / "lightsweep.db").exists()
 
 
+def test_check_shows_the_file_that_a_command_names(sandbox: Sandbox, show: Show) -> None:
+    sandbox.write(
+        "sweep.yaml",
+        """
+        program: train.py
+        command: [python, "${program}", "--config=${args_json_file}"]
+        method: grid
+        parameters: {x: {values: [1, 2]}, model: {parameters: {act: {value: null}}}}
+        """,
+    )
+    text = show("check", "sweep.yaml")
+    file = "lightsweep_runs/SWEEP/RUN/parameters.json"
+    assert text[text.index("sample commands:") :].splitlines()[1:] == [
+        f"  python train.py --config={file}",
+        f'    {file}: {{"model": {{"act": null}}, "x": 1}}',
+        f"  python train.py --config={file}",
+        f'    {file}: {{"model": {{"act": null}}, "x": 2}}',
+    ]
+    assert [path.name for path in sandbox.directory.iterdir()] == ["sweep.yaml"]
+
+
 def test_check_cuts_nothing_where_its_output_is_kept(sandbox: Sandbox, show: Show) -> None:
     values = [f"value-{number}" for number in range(20)]
     sandbox.write("sweep.yaml", json.dumps({"method": "grid", "parameters": {"x": {"values": values}}}))

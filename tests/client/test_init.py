@@ -126,7 +126,9 @@ def test_in_function_mode_the_handler_answers():
         {"defaults": {"lr": 0.1, "epochs": 3, "model": {"hidden": 8, "depth": 2}}, "pid": os.getpid(), "rank": 0}
     ]
     assert handler.logs == [{"metrics": {"val_loss": 1.0}, "step": 4}]
-    assert handler.finishes == [{"state": "finished", "error": None, "unread": ["model.hidden"]}]
+    assert handler.finishes == [
+        {"state": "finished", "error": None, "unread": ["model.hidden"], "no_numbers": {"image": "an object"}}
+    ]
     assert lightsweep.run is None
 
 

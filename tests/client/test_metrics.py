@@ -54,6 +54,43 @@ def test_what_is_no_number_is_left_out():
     assert numbers({}) == {}
 
 
+def test_what_is_no_number_is_described():
+    numpy, torch = pytest.importorskip("numpy"), pytest.importorskip("torch")
+    others = {}
+    junk = {
+        "text": "0.5",
+        "long": "x" * 100,
+        "tensor": torch.rand(4),
+        "matrix": {"of": numpy.zeros((2, 3))},
+        "list": [1.0],
+        "none": None,
+        "huge": 10**400,
+        "object": object(),
+    }
+    assert numbers({"loss": 1, **junk}, others) == {"loss": 1.0}
+    assert others == {
+        "text": "text ('0.5')",
+        "long": f"text ('{'x' * 40}'...)",
+        "tensor": "a tensor of 4 elements",
+        "matrix.of": "an array of 6 elements",
+        "list": "a list of 1 element",
+        "none": "None",
+        "huge": "an integer beyond every float",
+        "object": "an object",
+    }
+
+
+def test_few_of_those_that_are_no_number_are_kept_but_always_the_metric():
+    others = {}
+    for index in range(100):
+        numbers({f"image{index}": "x", "x" * 10**6: "y"}, others, "loss")
+    numbers({"loss": "0.5"}, others, "loss")
+    assert len(others) == 21
+    assert others["loss"] == "text ('0.5')"
+    numbers({"loss": "0.6"}, others, "loss")
+    assert others["loss"] == "text ('0.5')"
+
+
 def test_nested_metrics_are_joined_with_a_dot():
     assert numbers({"val": {"loss": 1, "by": {"class": 2}}, "val/f1": 3}) == {
         "val.loss": 1.0,

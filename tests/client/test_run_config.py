@@ -152,6 +152,26 @@ def test_a_dict_that_the_sweep_sets_stays_as_a_whole(capsys):
     assert "stay: optim.lr\n" in capsys.readouterr().err
 
 
+def test_defaults_are_added_at_every_depth_and_count_as_no_read():
+    reads = Reads()
+    values = {"model": {"hidden": 8, "head": {"width": 2}}, "whole": {"a": 1}, "lr": 0.1}
+    config = RunConfig(values, ["model.hidden", "whole", "lr"], reads)
+    model = config.model
+    reads.names.clear()
+    config.setdefaults(
+        {"model": {"hidden": 9, "dropout": 0.1, "head": {"bias": True}}, "whole": {"b": 2}, "lr": {"a": 1}, "epochs": 2}
+    )
+    assert reads.names == set()
+    assert config == {
+        "model": {"hidden": 8, "head": {"width": 2, "bias": True}, "dropout": 0.1},
+        "whole": {"a": 1},
+        "lr": 0.1,
+        "epochs": 2,
+    }
+    assert model.head.bias
+    assert "model.head.bias" in reads.names
+
+
 def test_an_update_in_another_rank_says_nothing(config, capsys, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     config.update(lr=1)

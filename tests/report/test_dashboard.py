@@ -58,7 +58,20 @@ def test_it_shows_the_sweeps_and_ends_with_ctrl_c(served: tuple[subprocess.Popen
 
 
 @pytest.mark.parametrize(
-    ("host", "status"), [("127.0.0.1:8", "200"), ("localhost:8", "200"), ("", "403"), ("x:8", "403")]
+    ("host", "status"),
+    [
+        ("127.0.0.1:8", "200"),
+        ("localhost:8", "200"),
+        ("LOCALHOST:8", "200"),
+        ("127.0.0.1", "200"),
+        ("localhost", "200"),
+        ("", "403"),
+        ("x:8", "403"),
+        ("x", "403"),
+        ("localhost:8.x", "403"),
+        ("x:localhost", "403"),
+        ("localhost.x:8", "403"),
+    ],
 )
 def test_only_requests_to_this_machine_are_answered(host: str, status: str) -> None:
     found: list[str] = []

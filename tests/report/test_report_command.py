@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import threading
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -47,6 +49,20 @@ def test_a_report_is_written_and_written_again(sandbox: Sandbox, sweep: Sweep, c
         assert path.read_text("utf-8").startswith("<!DOCTYPE html>")
     assert path.stat().st_mode & 0o444
     assert {found.name for found in sandbox.directory.iterdir() if "report" in found.name} == {"report.html"}
+
+
+def test_a_report_into_a_pipe_is_all_that_its_reader_gets(sandbox: Sandbox, sweep: Sweep, capsys: Capture) -> None:
+    pipe = sandbox.directory / "pipe"
+    os.mkfifo(pipe)
+    got: list[str] = []
+    reader = threading.Thread(target=lambda: got.append(pipe.read_text("utf-8")))
+    reader.start()
+    capsys.readouterr()
+    assert main(["report", sweep.id, "-o", "pipe"]) == 0
+    reader.join()
+    assert pipe.is_fifo()
+    assert got[0].startswith("<!DOCTYPE html>")
+    assert capsys.readouterr().out == ""
 
 
 def test_a_report_is_named_after_its_sweep(sandbox: Sandbox, sweep: Sweep, capsys: Capture) -> None:

@@ -128,6 +128,14 @@ def test_parallel_coordinates_stand_in_the_scale_of_their_parameters() -> None:
     assert trace.line.reversescale is False
 
 
+@pytest.mark.parametrize(("factor", "expected"), [(1e300, "~e"), (1e-200, "~e"), (1.0, None), (1e9, None)])
+def test_numbers_of_any_magnitude_are_plain_text_at_the_axis(factor: float, expected: str | None) -> None:
+    config = sweep_config({"x": {"min": 0.0, "max": 1.0}})
+    runs = [replace(run, best=(index + 1) * factor) for index, run in enumerate(many_runs(config, 30))]
+    (trace,) = parallel_figure(digest(config, runs)).data
+    assert [dimension.tickformat for dimension in trace.dimensions] == [None, expected]
+
+
 def test_the_best_end_of_the_colours_is_the_highest_value_when_maximizing() -> None:
     config, runs = ODD["maximize"]
     (trace,) = parallel_figure(digest(config, runs)).data

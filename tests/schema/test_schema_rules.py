@@ -128,10 +128,64 @@ def test_early_terminate(tmp_path: Path, keys: str, where: str, line: int, words
         ("command: [python, {--a: 1}]", "command[1]", ["'--a: 1'"]),
         ("command: ['${progam}']", "command[0]", ["did you mean '${program}'?"]),
         ("command: ['--a=${arg}']", "command[0]", ["did you mean '${args}'?"]),
+        ("command: ['--a=${args}']", "command[0]", ["'--a=${args}'", "an item of its own"]),
+        ("command: [run, '${args_no_hyphens} ']", "command[1]", ["an item of its own"]),
+        ("command: [run, '${program}']", "command[1]", ["the key 'program'", "add it"]),
+        ("command: [run, '--x=${X}']", "command[1]", ["did you mean '${x}'?"]),
+        ("command: [run, '${env_var:HOME}']", "command[1]", ["did you mean '${envvar:HOME}'?"]),
     ],
 )
 def test_other_blocks(tmp_path: Path, text: str, where: str, words: list[str]) -> None:
     refused(tmp_path, f"{RANDOM}{ONE}{text}\n", where, 3, *words)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("{value: {lr: 1}}", "model.lr"),
+        ("{values: [a, {opt: {lr: 1}}]}", "model.opt.lr"),
+        ("{value: {opt: adam}}", "model.opt.lr"),
+    ],
+)
+def test_a_parameter_inside_of_the_dict_of_another(tmp_path: Path, model: str, name: str) -> None:
+    text = f"{RANDOM}parameters:\n  model: {model}\n  {name}: {{values: [3, 4]}}\n"
+    inside = name.removeprefix("model.")
+    refused(tmp_path, text, f"parameters.{name}", 4, f"{name!r} is also {inside!r} in the value of parameters.model;")
+
+
+@pytest.mark.parametrize("model", ["{value: resnet}", "{values: [{width: 1}, {depth: 2}]}", "{min: 0, max: 9}"])
+def test_a_dotted_parameter_beside_its_prefix(tmp_path: Path, model: str) -> None:
+    # As LightningCLI takes them: --model=resnet --model.lr=3
+    load(tmp_path, f"{RANDOM}parameters:\n  model: {model}\n  model.lr: {{values: [3, 4]}}\n")
+
+
+def test_every_item_of_a_command_that_cannot_run_is_named(tmp_path: Path) -> None:
+    parameters = "parameters: {batch_size: {value: 1}, model: {parameters: {hidden: {value: 1}}}}\n"
+    command = """command:
+  - "${program}"
+  - "--b=${bach_size}"
+  - "--h=${model.hiden} ${modle}"
+  - "--c=${args}"
+  - "--right=${batch_size} ${model} ${model.hidden} ${envvar:NOT_SET_HERE} ${hydra:runtime.cwd} ${other} ${args_json}"
+"""
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, RANDOM + parameters + command)
+    faults = caught.value.faults
+    assert [(fault.line, fault.where) for fault in faults] == [
+        (4, "command[0]"),
+        (5, "command[1]"),
+        (6, "command[2]"),
+        (6, "command[2]"),
+        (7, "command[3]"),
+    ]
+    for fault, meant in zip(faults[1:4], ("batch_size", "model.hidden", "model"), strict=True):
+        assert f"did you mean '${{{meant}}}'?" in fault.message
+
+
+def test_a_program_that_is_wrong_itself_is_one_fault(tmp_path: Path) -> None:
+    command = "command: ['${program}']\n"
+    refused(tmp_path, f"{RANDOM}{ONE}progam: t.py\n{command}", "progam", 3, "did you mean 'program'?")
+    refused(tmp_path, f"{RANDOM}{ONE}program: [t.py]\n{command}", "program", 3, "text")
 
 
 @pytest.mark.parametrize(

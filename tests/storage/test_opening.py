@@ -369,9 +369,8 @@ def test_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_password_is_never_shown(url: str) -> None:
     with pytest.raises(StorageError) as caught:
         open_storage(url)
-    shown = [str(caught.value), repr(caught.value)]
+    assert not any("w0rd" in text for text in [str(caught.value), repr(caught.value)])
     if "nonsense" not in url:
-        assert not any("w0rd" in text for text in shown)
         assert "w0rd" not in mask(f"{url} and again {url}")
 
 

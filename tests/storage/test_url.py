@@ -62,6 +62,17 @@ def test_the_rest_of_the_url_stays_as_it_is(scheme: str, installed: Install) -> 
     assert url.get_dialect().name in {"mysql", "mariadb"}
 
 
+def test_a_file_is_told_from_a_url_without_its_slashes() -> None:
+    assert parse("some@where/sweeps.db").drivername == "sqlite"
+    with pytest.raises(StorageError, match="is no database URL"):
+        parse("me:secret@host/sweeps.db")
+
+
+def test_an_at_sign_in_a_password_is_named() -> None:
+    with pytest.raises(StorageError, match=r"'postgresql://me:\*\*\*@host/db' has an '@' .* write it as %40"):
+        parse("postgresql://me:sec@ret@host/db")
+
+
 def test_a_port_that_is_no_number_shows_no_password() -> None:
     with pytest.raises(StorageError, match="is no database URL") as refused:
         parse("mysql://me:secret@host:port/sweeps")
