@@ -41,9 +41,11 @@ class SweepRun:
         reason: Why it ended as it did, in words; empty while it runs.
         metrics: For each number that the run logged ``{"min", "max", "last"}``.
         unread: Swept parameters that the run never read.
-        attempt: 1, and one more for each time that it was retried.
+        attempt: 1, and one more for each time that it was started again.
         agent: Who runs it or ran it: host and process.
         stage: The name of its stage; ``None`` in a sweep without stages.
+        prior: Whether another sweep ran it, and this one only learns from it. ``config`` and ``values`` then hold what
+            it really had of this sweep's parameters, and ``best`` is of this sweep's metric.
     """
 
     id: str
@@ -62,6 +64,7 @@ class SweepRun:
     attempt: int = 1
     agent: str = ""
     stage: str | None = None
+    prior: bool = False
 
 
 @dataclass(slots=True)

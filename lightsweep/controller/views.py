@@ -71,7 +71,7 @@ def _path(name: str) -> tuple[str, ...]:
 
 def view(entry: RunEntry, config: SweepConfig, stage: str | None = None) -> SweepRun:
     """The run for users, of the stage with this name."""
-    values = values_of(entry, config) or {}
+    values = _had(entry, config) if entry.prior else values_of(entry, config) or {}
     history = entry.history
     reports = entry.record.reports
     summary = entry.summary
@@ -99,7 +99,14 @@ def view(entry: RunEntry, config: SweepConfig, stage: str | None = None) -> Swee
         attempt=entry.attempt,
         agent=str(entry.record.attributes.get(ATTEMPT, {}).get("agent", "")),
         stage=stage,
+        prior=entry.prior,
     )
+
+
+def _had(entry: RunEntry, config: SweepConfig) -> dict[str, Any]:
+    """What a prior run really had of the parameters; its trial has a value for each, as the sampler needs one."""
+    kept = entry.record.attributes.get(ATTEMPT, {}).get("values")
+    return dict(kept) if isinstance(kept, dict) else values_of(entry, config) or {}
 
 
 def json_number(value: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""Runs started again, configs changed under way, sweeps that begin from others."""
+"""Runs started again, and configs changed under way."""
 
 from __future__ import annotations
 
@@ -205,34 +205,6 @@ def bayes(**keys: Any) -> dict[str, Any]:
     }
 
 
-def test_bayes_begins_from_prior_runs(storage: Storage) -> None:
-    first = Sweep.create(bayes(), storage=storage)
-    with Worker(first.id, storage) as worker:
-        worker.work(3)
-    wider = {"x": {"min": 0.0, "max": 1.0}, "width": {"values": [1, 2, 3]}}
-    second = Sweep.create(bayes(parameters=wider, run_cap=2), storage=storage)
-    assert second.add_prior_runs(first.id) == (3, 0)
-    assert second.add_prior_runs(f"{first.id}/0002") == (1, 0)
-    with Worker(second.id, storage) as worker:
-        assert [run.id for run in worker.work()] == ["0001", "0002"]
-    runs = {run.id: run for run in second.runs}
-    assert runs["p0001"].values == {"x": first.runs[0].values["x"], "width": 2}
-    assert runs["p0001"].best == 1.0
-    assert runs["p0001"].reason == f"from {first.id}/0001"
-    assert second.state.reason == "run_cap 2"
-
-
-def test_a_prior_run_does_not_reach_the_target_of_the_new_sweep(storage: Storage) -> None:
-    first = Sweep.create(bayes(), storage=storage)
-    with Worker(first.id, storage) as worker:
-        worker.work(1, loss=0.1)
-    second = Sweep.create(bayes(metric={"name": "loss", "target": 0.5}), prior_runs=[first.id], storage=storage)
-    assert second.state.name == "running"
-    with Worker(second.id, storage) as worker:
-        worker.work(1, loss=0.2)
-    assert second.state.name == "finished"
-
-
 def test_a_run_of_a_dead_agent_is_no_longer_running_in_a_sweep_that_was_stopped(storage: Storage) -> None:
     sweep = Sweep.create(bayes(), storage=storage)
     with Worker(sweep.id, storage) as worker:
@@ -244,16 +216,3 @@ def test_a_run_of_a_dead_agent_is_no_longer_running_in_a_sweep_that_was_stopped(
             later.sweep.ledger.stale = lambda _: list(later.sweep.ledger.records)
             assert later.claim() is None
     assert [found.state for found in sweep.runs] == ["killed"]
-
-
-def test_prior_runs_outside_of_the_space_are_left_out(storage: Storage) -> None:
-    first = Sweep.create(bayes(), storage=storage)
-    with Worker(first.id, storage) as worker:
-        worker.work(4)
-    second = Sweep.create(bayes(parameters={"x": {"min": 5.0, "max": 6.0}}), storage=storage)
-    assert second.add_prior_runs(first.id) == (0, 4)
-    third = Sweep.create(bayes(parameters={"other": {"min": 5.0, "max": 6.0}}), storage=storage)
-    with pytest.raises(UsageError, match="no parameter in common"):
-        third.add_prior_runs(first.id)
-    with pytest.raises(NotFoundError, match="no run '0009'"):
-        second.add_prior_runs(f"{first.id}/0009")
