@@ -42,6 +42,10 @@ class Scores:
 def scores(runs: Sequence[SweepRun], config: SweepConfig, metric: str | None = None, at: int | None = None) -> Scores:
     """What the finished runs, and those that were stopped early, count with.
 
+    A prior run counts where it really had each parameter that the sweep searches: what the sampler takes for one that
+    it lacked was made up. Its values of what the sweep does not search may have been others. Of its history only the
+    best is known, so that it does not count with ``at``.
+
     For a metric that the sweep improves that is the best finite value of the run, also where the run was stopped
     early: the value that the sampler learns from. It is of a shorter training then, so that a stopped run looks worse
     than it would have become; ``at`` compares equal trainings instead. For any other metric it is the last value.
@@ -71,8 +75,13 @@ def scores(runs: Sequence[SweepRun], config: SweepConfig, metric: str | None = N
     if at is not None and not is_own:
         raise UsageError(f"of {name!r} no history is kept, so runs cannot be compared at an iteration; leave out at")
     goal: Goal | None = meant.goal if meant else None
-    counted = [run for run in runs if run.state in COUNTED]
-    notes = _left_out(runs)
+    names = {parameter.name for parameter in config.space.searched}
+    usable = [run for run in runs if not run.prior or (at is None and names <= set(run.values))]
+    counted = [run for run in usable if run.state in COUNTED]
+    notes = _left_out(usable)
+    if lacking := len(runs) - len(usable):
+        why = "whose history is not known" if at is not None else "without a value of each searched parameter"
+        notes.append(f"left out: {_counted(lacking, 'prior run')} {why}")
     if at is not None:
         short = sum(len(run.history) < at for run in counted)
         counted = [run for run in counted if len(run.history) >= at]
@@ -86,6 +95,11 @@ def scores(runs: Sequence[SweepRun], config: SweepConfig, metric: str | None = N
     if stopped and at is None:
         way = "with the best value until then" if goal else "with the last value until then"
         notes.append(f"{stopped} of the {_counted(len(valued), 'run')} were stopped early and count {way}")
+    if begun_with := sum(run.prior for run, _ in valued):
+        notes.append(
+            f"{begun_with} of the {_counted(len(valued), 'run')} {'is a' if begun_with == 1 else 'are'} "
+            f"prior run{'' if begun_with == 1 else 's'}"
+        )
     return Scores(name, goal, tuple(run for run, _ in valued), tuple(float(value) for _, value in valued), tuple(notes))
 
 

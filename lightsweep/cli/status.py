@@ -48,7 +48,7 @@ def status(
 def document(sweep: Sweep) -> dict[str, Any]:
     """The JSON document of a sweep; metrics that are not finite become null, such parameters text (``"inf"``).
 
-    Only a sweep with stages has the keys ``stages`` and, in its runs, ``stage``.
+    Only a sweep with stages has the keys ``stages`` and, in its runs, ``stage``; only a prior run has ``prior``.
     """
     from lightsweep.controller import stage_views
 
@@ -85,6 +85,7 @@ def run_document(run: SweepRun) -> dict[str, Any]:
         "reason": run.reason,
         "unread": list(run.unread),
         **({"stage": run.stage} if run.stage is not None else {}),
+        **({"prior": True} if run.prior else {}),
     }
 
 
@@ -100,7 +101,7 @@ def without_infinities(value: Any) -> Any:
 def _text(sweep: Sweep) -> str:
     from lightsweep.agents.lines import number, parameters, plain, shortened
     from lightsweep.cli.stages import now, table
-    from lightsweep.cli.tables import aligned, counted
+    from lightsweep.cli.tables import aligned, besides, counted
     from lightsweep.controller import glance, stage_views
 
     state = sweep.state
@@ -114,7 +115,8 @@ def _text(sweep: Sweep) -> str:
         (f"in {counted(len(views), 'stage')}" if views else sweep.config.method)
         + f" over {counted(len(searched), 'parameter')}"
         + (f", {metric.goal} {plain(metric.name)}" if metric else ""),
-        ", ".join(f"{seen.states[name]} {name}" for name in _STATES if seen.states[name]) or "no runs yet",
+        (", ".join(f"{seen.states[name]} {name}" for name in _STATES if seen.states[name]) or "no runs yet")
+        + besides(seen.priors),
     ]
     if sweep.config.stops_early:
         lines.append(str(seen.savings))

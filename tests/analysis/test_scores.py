@@ -38,6 +38,23 @@ def test_the_own_metric_counts_with_its_best_value_also_where_stopped() -> None:
     )
 
 
+def test_a_prior_run_counts_where_nothing_of_it_is_made_up() -> None:
+    two = {**X, "y": {"min": 0.0, "max": 1.0}}
+    runs = [
+        made({"x": 0.1, "y": 0.2}, [3.0], 1),
+        made({"x": 0.2, "y": 0.2}, [2.0], id="p0001", prior=True),
+        made({"x": 0.3}, [1.0], id="p0002", prior=True),
+    ]
+    found = scores(runs, config(two))
+    assert [run.id for run in found.runs] == ["0001", "p0001"]
+    assert found.notes == (
+        "left out: 1 prior run without a value of each searched parameter",
+        "1 of the 2 runs is a prior run",
+    )
+    # Only its best is known, not what it had after so many iterations.
+    assert [run.id for run in scores(runs, config(two), at=1).runs] == ["0001"]
+
+
 def test_the_greatest_value_counts_where_more_is_better() -> None:
     found = scores([made({"x": 0.1}, [3.0, 1.0])], config(X, metric={"name": "loss", "goal": "maximize"}))
     assert found.values == (3.0,)

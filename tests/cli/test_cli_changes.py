@@ -89,6 +89,15 @@ def test_a_sweep_begins_from_another(sandbox: Sandbox, capsys: Capture) -> None:
     made = Sweep.load(said.out.strip())
     assert "4 prior runs" in said.err
     assert [run.id for run in made.runs] == ["p0001", "p0002", "p0003", "p0004"]
+    assert main(["status", made.id]) == 0
+    assert "\nno runs yet + 4 prior runs" in capsys.readouterr().out
+    assert main(["best", made.id]) == 1  # not a run of another sweep, with parameters that this one would add
+    assert main(["apply", made.id, "--run", "p0001", "--", "true"]) == 2
+    assert f"run p0001 is a prior run, from {sweep_id}/0001" in capsys.readouterr().err
+    assert main(["ls"]) == 0
+    assert "0 runs + 4 prior runs" in capsys.readouterr().out
+    assert main(["export", made.id]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("p0001,True,finished,1.0,")
     count = len(Sweep.all())
     assert main(["sweep", "next.yaml", "--prior-run", "nosuch01"]) == 2
     assert len(Sweep.all()) == count
@@ -129,8 +138,8 @@ def test_the_status_of_prior_runs_is_json(sandbox: Sandbox, capsys: Capture) -> 
     capsys.readouterr()
     assert main(["status", made.id, "--json"]) == 0
     runs = json.loads(capsys.readouterr().out)["runs"]
-    assert [(run["id"], run["state"], run["config"]) for run in runs] == [
-        ("p0001", "finished", {"x": 1}),
-        ("p0002", "finished", {"x": 2}),
-        ("p0003", "finished", {"x": 3}),
+    assert [(run["id"], run["state"], run["config"], run["prior"]) for run in runs] == [
+        ("p0001", "finished", {"x": 1}, True),
+        ("p0002", "finished", {"x": 2}, True),
+        ("p0003", "finished", {"x": 3}, True),
     ]

@@ -52,6 +52,16 @@ def read(text: str) -> tuple[Reader, dict[str, Any]]:
     return reader, found
 
 
+def test_prior_runs_are_told_apart_and_in_no_figure() -> None:
+    config = sweep_config()
+    runs = many_runs(config, 30)
+    prior = [sweep_run(config, 90 + place, prior=True, history=[1e-9]) for place in range(3)]
+    alone, begun_with = (page_data("k3v9x2ab", STATE, digest(config, each, ()), NOW) for each in (runs, runs + prior))
+    assert begun_with["headline"].pop("priors") == 3
+    assert alone["headline"].pop("priors") == 0
+    assert begun_with == alone
+
+
 def test_the_page_holds_its_data_and_loads_nothing() -> None:
     config = sweep_config()
     text = page("k3v9x2ab", STATE, digest(config, many_runs(config, 30)), NOW)
