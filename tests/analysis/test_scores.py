@@ -34,7 +34,7 @@ def test_the_own_metric_counts_with_its_best_value_also_where_stopped() -> None:
     assert found.notes == (
         "left out: 1 run that still runs, 1 run that failed, 1 run that was killed",
         "left out for having no finite loss: 1 run",
-        "1 of the 2 runs were stopped early and count with the best value until then",
+        "1 of the 2 runs was stopped early and counts with the best value until then",
     )
 
 
