@@ -25,7 +25,8 @@ __all__ = ["ask", "retry", "update"]
 
 _ASKED = {"running": "resume", "paused": "pause"}
 
-# What an update may change; of a grid the parameters' values too.
+# What an update may change; of a grid the parameters' values too. Of the block ``lightsweep`` neither what proposals
+# follow from nor the lease: an agent that is away would be judged by one that it has never heard of.
 _CHANGEABLE = {"run_cap", "early_terminate", "name", "description", "lightsweep", "metric"}
 
 
@@ -120,7 +121,7 @@ def update(sweep: Sweep, config: SweepConfig) -> None:
         changed.append("metric.goal")
     changed += [
         f"lightsweep.{name}"
-        for name in ("seed", "sampler", "prior_runs")
+        for name in ("seed", "sampler", "prior_runs", "lease")
         if getattr(before.options, name) != getattr(config.options, name)
     ]
     names = [[parameter.name for parameter in space.parameters] for space in (before.space, config.space)]

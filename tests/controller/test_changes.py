@@ -189,6 +189,9 @@ def test_what_cannot_change_is_named(storage: Storage) -> None:
     other = grid(1, method="random", metric={"name": "accuracy", "goal": "maximize"}, lightsweep={"seed": 3})
     with pytest.raises(UsageError, match=r"cannot change method, metric.name, metric.goal, lightsweep.seed"):
         sweep.update(other)
+    with pytest.raises(UsageError, match=r"cannot change lightsweep.lease while it runs"):
+        sweep.update(grid(1, lightsweep={"lease": 5}))
+    sweep.update(grid(1, lightsweep={"lease": 60, "max_retries": 2}))
     renamed = grid(1)
     renamed["parameters"]["z"] = {"value": 1}
     with pytest.raises(UsageError, match="the names of the parameters"):
