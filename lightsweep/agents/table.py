@@ -17,7 +17,7 @@ from lightsweep.controller.runs import best_of
 
 __all__ = ["TableDisplay"]
 
-_STATES = ("running", "finished", "pruned", "failed", "killed")
+_STATES = ("running", "waiting", "finished", "pruned", "failed", "killed")
 _LINES_BELOW = 6
 _STYLE = {"finished": "green", "pruned": "yellow", "failed": "red", "killed": "red", "lost": "red"}
 

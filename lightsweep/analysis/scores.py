@@ -120,15 +120,24 @@ def _value(run: SweepRun, name: str, goal: Goal | None, is_own: bool, at: int | 
 
 
 def _left_out(runs: Sequence[SweepRun]) -> list[str]:
-    counts = Counter(run.state for run in runs if run.state not in COUNTED)
+    counts = Counter(run.standing for run in runs if run.state not in COUNTED)
     if not counts:
         return []
-    words = {"running": "that still {}", "failed": "that failed", "killed": "that {} killed"}
+    words = {
+        "running": "that still {}",
+        "waiting": "that {} to be started again",
+        "failed": "that failed",
+        "killed": "that {} killed",
+    }
     parts = []
     for state, text in words.items():
         if count := counts[state]:
             one = count == 1
-            verb = {"running": "runs" if one else "run", "killed": "was" if one else "were"}.get(state, "")
+            verb = {
+                "running": "runs" if one else "run",
+                "waiting": "waits" if one else "wait",
+                "killed": "was" if one else "were",
+            }.get(state, "")
             parts.append(f"{counted(count, 'run')} {text.format(verb)}")
     return [f"left out: {', '.join(parts)}"]
 

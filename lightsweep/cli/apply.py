@@ -44,5 +44,5 @@ def apply(
         raise UsageError(f"run {chosen.id} is a prior run, {chosen.reason}; apply it from the sweep that ran it")
     metric = sweep.config.metric
     value = f": {metric.name} {number(chosen.best)}" if metric and chosen.best is not None else ""
-    say(f"run {chosen.id} ({chosen.state}){value}", error=True)
+    say(f"run {chosen.id} ({chosen.standing}){value}", error=True)
     raise typer.Exit(apply(sweep, chosen, command or ()))

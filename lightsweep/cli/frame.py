@@ -20,7 +20,7 @@ BARS = "▁▂▃▄▅▆▇█"
 STEPS = "_.-=*#"
 """The same for a terminal that shows ASCII only."""
 
-_STATES = ("running", "finished", "pruned", "failed", "killed")
+_STATES = ("running", "waiting", "finished", "pruned", "failed", "killed")
 _WINDOW = timedelta(hours=1)
 _SPARK = 24
 
@@ -67,7 +67,7 @@ class Frame:
         if not started:
             return None
         since = max(min(started), self.now - _WINDOW)
-        ended = sum(run.ended is not None and run.ended >= since for run in own)
+        ended = sum(not run.waiting and run.ended is not None and run.ended >= since for run in own)
         seconds = (self.now - since).total_seconds()
         return ended * 3600 / seconds if ended and seconds > 0 else None
 
@@ -77,7 +77,7 @@ class Frame:
         pace = self.per_hour
         if self.limit is None or pace is None or self.state.name != "running":
             return None
-        ended = sum(run.state != "running" for run in self.own)
+        ended = sum(run.standing not in {"running", "waiting"} for run in self.own)
         return timedelta(hours=max(0, self.limit - ended) / pace)
 
     @property
@@ -131,7 +131,7 @@ class Frame:
         ]
 
     def _counts(self) -> str:
-        counts = Counter(run.state for run in self.own)
+        counts = Counter(run.standing for run in self.own)
         text = ", ".join(f"{counts[name]} {name}" for name in _STATES if counts[name]) or "no runs yet"
         limit = f" of {self.limit:,}" if self.limit is not None else ""
         return f"{text}{limit}{besides(sum(run.prior for run in self.runs))}"

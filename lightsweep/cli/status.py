@@ -17,7 +17,7 @@ __all__ = ["document", "status", "without_infinities"]
 
 _SHOWN = 20
 _REASON_WIDTH = 80
-_STATES = ("running", "finished", "pruned", "failed", "killed")
+_STATES = ("running", "waiting", "finished", "pruned", "failed", "killed")
 
 
 def status(
@@ -99,6 +99,7 @@ def without_infinities(value: Any) -> Any:
 
 
 def _text(sweep: Sweep) -> str:
+    from lightsweep.agents.closing import without_result
     from lightsweep.agents.lines import number, parameters, plain, shortened
     from lightsweep.cli.stages import now, table
     from lightsweep.cli.tables import aligned, besides, counted
@@ -118,6 +119,8 @@ def _text(sweep: Sweep) -> str:
         (", ".join(f"{seen.states[name]} {name}" for name in _STATES if seen.states[name]) or "no runs yet")
         + besides(seen.priors),
     ]
+    if lacking := without_result(sweep, seen):
+        lines.append(lacking)
     if sweep.config.stops_early:
         lines.append(str(seen.savings))
     if (best := seen.best) is not None and best.best is not None and metric is not None:
@@ -133,7 +136,7 @@ def _text(sweep: Sweep) -> str:
             [
                 run.id,
                 *([plain(run.stage or "–")[:20]] if views else []),
-                run.state,
+                run.standing,
                 str(run.iterations),
                 number(run.best) if run.best is not None else "–",
                 shortened(plain(run.reason or parameters(run.values, searched)), _REASON_WIDTH),

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lightsweep.controller.access import translated
 from lightsweep.controller.keys import ATTEMPT, CONFIG, STATE, SUMMARY, VALUES
+from lightsweep.controller.progress import wants_retry
 from lightsweep.controller.runs import RunEntry
 from lightsweep.controller.views import values_of
 from lightsweep.errors import NotFoundError, UsageError, closest
@@ -28,6 +29,9 @@ _ASKED = {"running": "resume", "paused": "pause"}
 # What an update may change; of a grid the parameters' values too. Of the block ``lightsweep`` neither what proposals
 # follow from nor the lease: an agent that is away would be judged by one that it has never heard of.
 _CHANGEABLE = {"run_cap", "early_terminate", "name", "description", "lightsweep", "metric"}
+
+
+_WITHOUT_RESULT = {"failed", "killed"}
 
 
 def ask(sweep: Sweep, wanted: str) -> None:
@@ -52,7 +56,8 @@ def retry(sweep: Sweep, runs: Iterable[str] = (), *, failed: bool = False) -> li
     Args:
         sweep: The sweep.
         runs: Ids.
-        failed: Every run that failed, besides.
+        failed: Every run that ended without a result, besides: that failed, was killed or was lost too often. Not one
+            that waits to be started again anyway.
 
     Raises:
         NotFoundError: No such run.
@@ -67,11 +72,12 @@ def retry(sweep: Sweep, runs: Iterable[str] = (), *, failed: bool = False) -> li
         entry = entries.get(run)
         if entry is None:
             raise NotFoundError(f"sweep {sweep.id} has no run {run!r}{closest(run, entries)}")
-        if entry.state not in {"failed", "killed"}:
+        if entry.state not in _WITHOUT_RESULT:
             raise UsageError(f"run {run} is {entry.state}; only failed and killed runs can be started again")
         chosen[run] = entry
     if failed:
-        chosen.update({run: entry for run, entry in entries.items() if entry.state == "failed"})
+        ended = {run: entry for run, entry in entries.items() if entry.state in _WITHOUT_RESULT}
+        chosen.update({run: entry for run, entry in ended.items() if not wants_retry(entry, sweep.config)})
     for entry in chosen.values():
         _create(sweep, _asked_again(sweep, entry))
     sweep.refresh()

@@ -21,7 +21,7 @@ class Glance:
     """What the runs of a sweep come to.
 
     Attributes:
-        states: How many runs of its own there are in each state.
+        states: How many runs of its own there are in each state; those that wait to be started again as ``waiting``.
         priors: How many runs of other sweeps it began with; they are part of nothing else here.
         savings: What stopping early saved.
         best: See :attr:`~lightsweep.controller.sweep.Sweep.best_run`.
@@ -50,7 +50,7 @@ def glance(sweep: Sweep, last: int = 0) -> Glance:
         states = [(entry.state, entry.iterations) for entry in entries]
         best = best_entry(entries, sweep.config)
         return Glance(
-            states=Counter(state for state, _ in states),
+            states=Counter("waiting" if sweep.waits(entry) else entry.state for entry in entries),
             savings=savings(states, sweep.config.early_terminate),
             best=sweep.view(best) if best else None,
             unread=sorted({name for entry in entries for name in entry.summary.get("unread", ())}),

@@ -69,7 +69,7 @@ def _path(name: str) -> tuple[str, ...]:
     return parts if all(parts) else (name,)
 
 
-def view(entry: RunEntry, config: SweepConfig, stage: str | None = None) -> SweepRun:
+def view(entry: RunEntry, config: SweepConfig, stage: str | None = None, *, waiting: bool = False) -> SweepRun:
     """The run for users, of the stage with this name."""
     values = _had(entry, config) if entry.prior else values_of(entry, config) or {}
     history = entry.history
@@ -96,10 +96,11 @@ def view(entry: RunEntry, config: SweepConfig, stage: str | None = None) -> Swee
             for name, stats in summary.get("metrics", {}).items()
         },
         unread=tuple(summary.get("unread", ())),
-        attempt=entry.attempt,
+        attempt=entry.starts,
         agent=str(entry.record.attributes.get(ATTEMPT, {}).get("agent", "")),
         stage=stage,
         prior=entry.prior,
+        waiting=waiting,
     )
 
 

@@ -68,9 +68,9 @@ class Digest:
 def digest(config: SweepConfig, runs: Sequence[SweepRun], stages: Sequence[StageView] = ()) -> Digest:
     """Look at a sweep; ``runs`` in the order of their ids, as ``Sweep.runs`` gives them.
 
-    Values of the metric beyond 1e300 in size are drawn in to that.
+    Values of the metric beyond 1e300 in size are drawn in to that. A run that waits to be started again has that state.
     """
-    everything = [_drawn_in(run) for run in runs]
+    everything = [replace(_drawn_in(run), state=run.standing) for run in runs]
     runs = [run for run in everything if not run.prior]
     declared = {parameter.name: parameter.distribution for parameter in config.space.parameters}
     searched = {parameter.name for parameter in config.space.searched}

@@ -26,13 +26,15 @@ def test_the_own_metric_counts_with_its_best_value_also_where_stopped() -> None:
         made({"x": 0.4}, [0.4], 4, state="killed"),
         made({"x": 0.5}, [0.3], 5, state="running"),
         made({"x": 0.6}, [math.nan, INF], 6),
+        made({"x": 0.7}, [0.2], 7, state="killed", waiting=True),
     ]
     found = scores(runs, config(X))
     assert [run.id for run in found.runs] == ["0001", "0002"]
     assert found.values == (1.0, 8.0)
     assert (found.metric, found.goal) == ("loss", "minimize")
     assert found.notes == (
-        "left out: 1 run that still runs, 1 run that failed, 1 run that was killed",
+        "left out: 1 run that still runs, 1 run that waits to be started again, 1 run that failed, "
+        "1 run that was killed",
         "left out for having no finite loss: 1 run",
         "1 of the 2 runs was stopped early and counts with the best value until then",
     )

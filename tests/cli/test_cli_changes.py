@@ -48,7 +48,31 @@ def test_a_failed_run_is_started_again(sandbox: Sandbox, capsys: Capture) -> Non
     runs = sandbox.runs(sweep_id)
     assert [(run.state, run.iterations) for run in runs] == [("finished", 1)] * 3
     assert main(["retry", sweep_id, "--failed"]) == 0
-    assert "no run has failed" in capsys.readouterr().out
+    assert "no run ended without a result" in capsys.readouterr().out
+
+
+def test_points_without_a_result_are_told_and_started_again(sandbox: Sandbox, capsys: Capture) -> None:
+    sweep_id = sandbox.sweep(LOG)
+    assert main(["agent", sweep_id]) == 0
+    told = f"1 point has no result (1 failed): lightsweep retry {sweep_id} --failed"
+    assert told in capsys.readouterr().out.splitlines()
+    assert main(["status", sweep_id]) == 0
+    assert told in capsys.readouterr().out.splitlines()
+    assert main(["agent", sweep_id]) == 0  # with nothing to begin it says so again
+    assert told in capsys.readouterr().out.splitlines()
+    assert main(["retry", sweep_id, "--failed"]) == 0
+    capsys.readouterr()
+    assert main(["status", sweep_id]) == 0
+    said = capsys.readouterr().out
+    assert "1 waiting, 2 finished" in said
+    assert "\n0002  waiting   " in said
+    assert "no result" not in said
+    assert main(["status", sweep_id, "--json"]) == 0
+    assert [run["state"] for run in json.loads(capsys.readouterr().out)["runs"]] == ["finished", "killed", "finished"]
+    assert main(["agent", sweep_id]) == 0
+    said = capsys.readouterr()
+    assert "run 0002 started (attempt 2)" in said.out + said.err
+    assert "no result" not in said.out
 
 
 def test_a_grid_is_extended(sandbox: Sandbox, capsys: Capture) -> None:

@@ -10,7 +10,7 @@ import optuna
 import pytest
 from controller_helpers import claim, config, working
 
-from lightsweep.controller import Dealer, LiveRun, NothingToDo, Outcome, Reporter, Sweep, Writer
+from lightsweep.controller import Dealer, LiveRun, NothingToDo, Outcome, Reporter, Sweep, Writer, glance
 from lightsweep.errors import NotFoundError, UsageError
 from lightsweep.storage import Storage, open_storage
 
@@ -76,6 +76,66 @@ def test_failed_runs_are_started_again_when_the_user_asks(storage: Storage) -> N
     assert sweep.state.name == "finished"
     assert [run.state for run in sweep.runs] == ["finished"] * 4
     assert sweep.retry(failed=True) == []
+
+
+def test_every_run_without_a_result_is_started_again(storage: Storage) -> None:
+    sweep = Sweep.create(grid(1, 2, 3, lightsweep={"max_preemptions": 0}), storage=storage)
+    with Worker(sweep.id, storage) as worker:
+        for state in ("finished", "pruned", "failed", "killed", "lost"):
+            worker.work(1, state=state)
+        assert not sweep.spent()
+        worker.work(1)
+        assert (str(sweep.state), sweep.spent()) == ("finished (all 6 points of the grid)", True)
+        assert sweep.retry(failed=True) == ["0003", "0004", "0005"]
+        assert sweep.retry(failed=True) == []  # they wait already
+        assert [run.id for run in worker.work()] == ["0003", "0004", "0005"]
+    assert {run.state for run in sweep.runs} == {"finished", "pruned"}
+
+
+def test_a_sweep_that_reached_its_target_has_nothing_to_start_again(storage: Storage) -> None:
+    sweep = Sweep.create(grid(1, metric={"name": "loss", "target": 0.5}), storage=storage)
+    with Worker(sweep.id, storage) as worker:
+        worker.work(1, state="killed")
+        worker.work(1, loss=0.1)
+    assert sweep.state.name == "finished"
+    assert not sweep.spent()
+
+
+def test_a_run_that_is_to_be_started_again_waits(storage: Storage) -> None:
+    sweep = Sweep.create(grid(1, lightsweep={"max_retries": 2}), storage=storage)
+
+    def shown() -> list[tuple[str, str]]:
+        return [(run.state, run.standing) for run in sweep.runs]
+
+    with Worker(sweep.id, storage) as worker:
+        worker.work(1, state="lost")
+        assert shown() == [("killed", "waiting")]
+        assert [run.standing for run in sweep.known_runs()] == ["waiting"]
+        assert glance(sweep).states == {"waiting": 1}
+        sweep.stop()
+        assert shown() == [("killed", "killed")]  # nobody starts it now
+        assert [run.standing for run in sweep.known_runs()] == ["killed"]
+        sweep.resume()
+        worker.work(1, state="failed")
+        assert shown() == [("failed", "waiting")]
+        worker.work(1, state="killed")  # by the user, who has to ask for it again
+        assert shown() == [("killed", "killed")]
+        sweep.retry("0001")
+        assert shown() == [("killed", "waiting")]
+
+
+def test_attempts_are_counted_by_those_that_began(storage: Storage) -> None:
+    sweep = Sweep.create(grid(1, lightsweep={"max_preemptions": 2}), storage=storage)
+    with Worker(sweep.id, storage) as worker:
+        worker.work(1, state="killed")
+        for _ in range(2):
+            sweep.retry("0001")
+        assert sweep.runs[0].attempt == 1
+        (again,) = worker.work(1, state="lost")
+        assert (again.id, again.attempt) == ("0001", 2)
+        (again,) = worker.work(1)  # that it was asked for is not one of the times that it was lost
+        assert (again.id, again.attempt) == ("0001", 3)
+    assert sweep.runs[0].attempt == 3
 
 
 def test_what_cannot_be_started_again_is_an_error(storage: Storage) -> None:

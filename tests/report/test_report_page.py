@@ -62,6 +62,14 @@ def test_prior_runs_are_told_apart_and_in_no_figure() -> None:
     assert begun_with == alone
 
 
+def test_a_run_that_waits_is_shown_as_such() -> None:
+    config = sweep_config()
+    runs = [sweep_run(config, 0, state="killed", waiting=True, history=[1.0]), sweep_run(config, 1, state="killed")]
+    data = page_data("k3v9x2ab", STATE, digest(config, runs), NOW)
+    assert [row[1] for row in data["rows"]] == ["waiting", "killed"]
+    assert data["headline"]["counts"] == {"waiting": 1, "killed": 1}
+
+
 def test_the_page_holds_its_data_and_loads_nothing() -> None:
     config = sweep_config()
     text = page("k3v9x2ab", STATE, digest(config, many_runs(config, 30)), NOW)

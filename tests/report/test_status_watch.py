@@ -63,6 +63,15 @@ def test_prior_runs_have_no_part_in_counts_pace_and_best() -> None:
     assert only.line().endswith("running: no runs yet of 10 + 1 prior run")
 
 
+def test_a_run_that_waits_is_still_to_come() -> None:
+    runs = list(frame().runs)
+    runs[1] = replace(runs[1], state="killed", waiting=True)
+    found = frame(runs=runs)
+    assert found.lines(80, 24)[1] == "1 running, 1 waiting, 1 finished of 10"
+    assert found.per_hour == 2
+    assert found.left == timedelta(hours=4.5)
+
+
 def test_a_frame_keeps_to_the_size_of_the_terminal_and_to_printable_text() -> None:
     config = sweep_config(
         {"x\x1b[31m": {"values": ["\r\n" * 50, 2]}}, name="\x1b[2J" + EVIL * 3, metric={"name": "a\tb"}
