@@ -22,7 +22,7 @@ from lightsweep.storage import Storage
 if TYPE_CHECKING:
     from lightsweep.controller.sweep import Sweep
 
-__all__ = ["PriorRun", "add_prior_runs", "check_prior_runs", "named_runs"]
+__all__ = ["PriorRun", "add_prior_runs", "check_prior_runs", "check_takes_prior_runs", "named_runs"]
 
 
 @dataclass(frozen=True)
@@ -77,20 +77,29 @@ def check_prior_runs(config: SweepConfig, runs: Sequence[PriorRun]) -> None:
     """
     if not runs:
         return
-    metric = config.metric
-    if metric is None or len(config.metrics) != 1:
-        raise UsageError("prior runs need a sweep with one metric, as their best value of it is what counts")
-    if not learns(config):
-        raise UsageError(
-            f"method {config.method} learns from no runs, so prior runs would do nothing; "
-            "take method bayes, or leave them out"
-        )
+    metric = check_takes_prior_runs(config)
     for sweep in dict.fromkeys(prior.sweep for prior in runs):
         _check_metric(metric, sweep, [prior for prior in runs if prior.sweep == sweep])
     names = {parameter.name for parameter in config.space.searched}
     if not any(names & set(prior.run.values) for prior in runs):
         which = f"which searches {', '.join(sorted(names))}" if names else "which searches none"
         raise UsageError(f"the prior runs have no parameter in common with the sweep, {which}")
+
+
+def check_takes_prior_runs(config: SweepConfig) -> Metric:
+    """See that a sweep can begin with runs of others, whichever they are; the metric that they count by.
+
+    Raises:
+        UsageError: It has several metrics or none, or learns from no run.
+    """
+    if config.metric is None or len(config.metrics) != 1:
+        raise UsageError("prior runs need a sweep with one metric, as their best value of it is what counts")
+    if not learns(config):
+        raise UsageError(
+            f"method {config.method} learns from no runs, so prior runs would do nothing; "
+            "take method bayes, or leave them out"
+        )
+    return config.metric
 
 
 def _check_metric(metric: Metric, sweep: str, runs: Sequence[PriorRun]) -> None:

@@ -127,6 +127,29 @@ def test_a_sweep_begins_from_another(sandbox: Sandbox, capsys: Capture) -> None:
     assert len(Sweep.all()) == count
 
 
+@pytest.mark.parametrize("command", ["check", "sweep"])
+def test_a_grid_that_names_prior_runs_is_an_error(sandbox: Sandbox, capsys: Capture, command: str) -> None:
+    sweep_id = sandbox.sweep("import lightsweep\nwith lightsweep.init() as run: run.log({'loss': run.config.x})")
+    assert main(["agent", sweep_id]) == 0
+    sandbox.write(
+        "next.yaml",
+        f"""
+        program: train.py
+        method: grid
+        metric: {{name: loss}}
+        parameters: {{x: {{values: [1, 2]}}}}
+        lightsweep: {{prior_runs: [{sweep_id}]}}
+        """,
+    )
+    capsys.readouterr()
+    assert main([command, "next.yaml"]) == 2
+    error = (
+        "error: method grid learns from no runs, so prior runs would do nothing; take method bayes, or leave them out"
+    )
+    assert capsys.readouterr().err.splitlines() == [error]
+    assert len(Sweep.all()) == 1
+
+
 @pytest.mark.slow
 def test_each_slot_has_its_own_gpus(sandbox: Sandbox) -> None:
     sweep_id = sandbox.sweep(VISIBLE, parameters={"x": {"values": [1, 2, 3, 4]}})
