@@ -87,6 +87,8 @@ class Sweep(controller.Sweep):
         """What a notebook shows of the sweep: where it stands, its runs by state, its best run."""
         state, seen, stages = self.state, controller.glance(self), self.config.stages
         counts = ", ".join(f"{count} {name}" for name, count in sorted(seen.states.items())) or "no runs yet"
+        if seen.priors:
+            counts += f" + {seen.priors} prior run{'' if seen.priors == 1 else 's'}"
         rows = [
             ("state", str(state)),
             ("method", f"{len(stages)} stages" if len(stages) > 1 else self.config.method),

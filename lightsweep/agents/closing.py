@@ -7,10 +7,10 @@ import shlex
 import yaml
 
 from lightsweep.agents.lines import number, plain
-from lightsweep.controller import Refresher, Sweep, glance
+from lightsweep.controller import Glance, Refresher, Sweep, glance
 from lightsweep.storage import default_url
 
-__all__ = ["closing", "storage_option"]
+__all__ = ["closing", "storage_option", "without_result"]
 
 
 def closing(sweep: Sweep, left: str) -> str:
@@ -22,6 +22,8 @@ def closing(sweep: Sweep, left: str) -> str:
     seen = glance(sweep)
     metric, best = sweep.config.metric, seen.best
     lines = [f"left sweep {sweep.id}: {left}"]
+    if lacking := without_result(sweep, seen):
+        lines.append(lacking)
     if seen.unread:
         lines.append(f"never read by a run, though the sweep varies it: {', '.join(seen.unread)}")
     if seen.total and sweep.config.stops_early:
@@ -33,6 +35,18 @@ def closing(sweep: Sweep, left: str) -> str:
     lines += [f"  {line}" for line in shown.splitlines()]
     lines.append(f"use it: lightsweep best {sweep.id} --format args{storage_option(sweep)}   (or yaml, json)")
     return "\n".join(map(plain, lines))
+
+
+def without_result(sweep: Sweep, seen: Glance) -> str:
+    """How many runs ended without a result, and how to start them again, once nothing else is left to begin."""
+    failed, killed = seen.states["failed"], seen.states["killed"]
+    count = failed + killed
+    if not count or not sweep.spent():
+        return ""
+    what = "point" if sweep.config.method == "grid" and not sweep.config.stages else "run"
+    whose = f"{count:,} {what} has" if count == 1 else f"{count:,} {what}s have"
+    how = ", ".join(f"{how_many:,} {state}" for how_many, state in ((failed, "failed"), (killed, "killed")) if how_many)
+    return f"{whose} no result ({how}): lightsweep retry {sweep.id} --failed{storage_option(sweep)}"
 
 
 def storage_option(sweep: Sweep) -> str:

@@ -73,18 +73,21 @@ class Keeper:
             self._failed(error)
 
     def _keep(self) -> None:
-        between = self._sweep.config.options.lease / _BEATS_PER_LEASE
-        next_beat = time.monotonic() + between
-        while not self._over.wait(min(_POLL_SECONDS, between)):
+        last_beat = time.monotonic()
+        while not self._over.wait(min(_POLL_SECONDS, self._between())):
             if self._refresher.refresh():
                 self._outage.back()
                 now = time.monotonic()
-                if now >= next_beat and self._beat():
-                    next_beat = now + between
+                if now >= last_beat + self._between() and self._beat():
+                    last_beat = now
                 self._listen()
             else:
                 self._outage.away()
             self._display.tick([hand.run for hand in self._hands()], self._sweep)
+
+    def _between(self) -> float:
+        """Seconds between two signs of life, by the lease as it is now: that is what the others go by."""
+        return self._sweep.config.options.lease / _BEATS_PER_LEASE
 
     def _beat(self) -> bool:
         try:

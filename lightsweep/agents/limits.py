@@ -41,7 +41,8 @@ class FailureLimits:
         if now - self.started <= FLAPPING_SECONDS:
             self._early += 1
         if self.max_consecutive is not None and self._in_a_row >= self.max_consecutive:
-            return f"{self._in_a_row} runs in a row failed (--max-consecutive-failed-runs {self.max_consecutive})"
+            what = "a run" if self._in_a_row == 1 else f"{self._in_a_row} runs in a row"
+            return f"{what} failed (--max-consecutive-failed-runs {self.max_consecutive})"
         if self._early >= FLAPPING_FAILURES:
             return f"{self._early} runs failed within the first {FLAPPING_SECONDS:.0f} s"
         if self._failed >= FIRST_RUNS and self._failed == self._ended:

@@ -17,7 +17,7 @@ from lightsweep.controller.runs import best_of
 
 __all__ = ["TableDisplay"]
 
-_STATES = ("running", "finished", "pruned", "failed", "killed")
+_STATES = ("running", "waiting", "finished", "pruned", "failed", "killed")
 _LINES_BELOW = 6
 _STYLE = {"finished": "green", "pruned": "yellow", "failed": "red", "killed": "red", "lost": "red"}
 
@@ -119,7 +119,8 @@ class TableDisplay(Display):
         seen, state = glance(sweep), sweep.known_state()
         limit, _ = sweep.plan.limit()
         parts = ", ".join(f"{seen.states[name]} {name}" for name in _STATES if seen.states[name]) or "no runs yet"
-        lines = [f"sweep {sweep.id} {state}: {parts}{f' of {limit}' if limit is not None else ''}"]
+        priors = f" + {seen.priors} prior run{'' if seen.priors == 1 else 's'}" if seen.priors else ""
+        lines = [f"sweep {sweep.id} {state}: {parts}{f' of {limit}' if limit is not None else ''}{priors}"]
         if (best := seen.best) is not None and best.best is not None and metric is not None:
             shown = parameters(best.values, self._searched)
             lines.append(f"best {metric.name} {number(best.best)} (run {best.id}): {shown}")

@@ -20,8 +20,9 @@ _INT64 = range(-(2**63), 2**63)
 def dataframe(runs: Sequence[SweepRun], config: SweepConfig) -> pd.DataFrame:
     """One row a run, in the order given.
 
-    The columns are ``id``, ``stage`` (of a sweep with stages only, a category in their order), ``state``, ``best``,
-    ``last``, ``iterations``, ``started``, ``ended``, ``reason``, then
+    The columns are ``id``, ``prior`` (only where there are prior runs: whether it is one), ``stage`` (of a sweep with
+    stages only, a category in their order), ``state``, ``best``, ``last``, ``iterations``, ``started``, ``ended``,
+    ``reason``, then
     ``config.<name>`` for every parameter by its dotted name, then ``last.<name>``, ``min.<name>`` and ``max.<name>``
     for every number that was logged. Names are taken as they are, whatever characters they hold.
 
@@ -40,6 +41,7 @@ def dataframe(runs: Sequence[SweepRun], config: SweepConfig) -> pd.DataFrame:
     metrics = sorted({name for run in runs for name in run.metrics})
     columns: dict[str, Any] = {
         "id": pandas.Series([run.id for run in runs], dtype="str"),
+        **({"prior": pandas.Series([run.prior for run in runs], dtype="bool")} if any(r.prior for r in runs) else {}),
         **_stage(pandas, runs, config),
         "state": pandas.Series([run.state for run in runs], dtype="str"),
         "best": _floats(pandas, [run.best for run in runs]),

@@ -13,6 +13,7 @@ from lightsweep.analysis.axes import Scale, axes
 from lightsweep.analysis.correlation import linear, rank
 from lightsweep.analysis.forest import matrix, permuted
 from lightsweep.analysis.scores import Goal, Scores, scores
+from lightsweep.analysis.words import counted
 from lightsweep.controller import SweepRun
 from lightsweep.schema import SweepConfig
 
@@ -164,10 +165,15 @@ def _too_little(scored: Scores, parameters: int) -> list[str]:
     if not parameters:
         return ["the sweep searches no parameter"]
     if count < LEAST_RUNS:
-        return [f"{count} {'run counts' if count == 1 else 'runs count'}, too few to say anything"]
+        return [
+            f"{counted(count, 'run')} {'counts' if count == 1 else 'count'}, too few to say anything"
+            if count
+            else "no run counts, so there is nothing to say"
+        ]
     if _constant(scored):
         return [f"{scored.metric} is {scored.values[0]:g} in every run, so nothing made a difference"]
     if not enough(count, parameters):
         plenty = max(_ENOUGH_RUNS, _RUNS_PER_PARAMETER * parameters)
-        return [f"{count} runs are few for {parameters} parameters: take this as a hint, and look again at {plenty}"]
+        few = f"{count} runs are few for {counted(parameters, 'parameter')}"
+        return [f"{few}: take this as a hint, and look again at {plenty}"]
     return []

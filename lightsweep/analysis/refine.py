@@ -11,11 +11,11 @@ from lightsweep.analysis.importance import Importance, enough, importance
 from lightsweep.analysis.narrow import Block, fixed, narrow
 from lightsweep.analysis.scores import Scores, scores
 from lightsweep.analysis.sweepfile import commented
-from lightsweep.analysis.words import counted, shown
-from lightsweep.controller import SweepRun
+from lightsweep.analysis.words import counted, few_runs, shown
+from lightsweep.controller import PriorRun, SweepRun, check_prior_runs
 from lightsweep.errors import LightsweepError, UsageError
 from lightsweep.schema import SweepConfig
-from lightsweep.space import Parameter
+from lightsweep.space import Parameter, identity
 
 __all__ = ["Refinement", "refine"]
 
@@ -85,10 +85,10 @@ def refine(
     raw = _next(config, program, sweep_id)
     notes = list(scored.notes)
     if len(ordered) < LEAST_RUNS:
-        notes.append(f"{counted(len(ordered), 'run')} are too few to narrow anything: the ranges are as they were")
+        notes.append(f"{few_runs(len(ordered))} to narrow anything: the ranges are as they were")
     if config.stages:
         notes.append("the stages are left out: the refined sweep searches all parameters at once")
-    blocks = _blocks(config, ordered, count, _measured(ordered, config))
+    blocks = _blocks(config, ordered, count)
     comments = {}
     for parameter in config.space.searched:
         block = blocks[parameter.name]
@@ -97,6 +97,13 @@ def refine(
             group[name] = block.keys
         comments[parameter.path] = block.comment
     next_config = SweepConfig.load(raw)
+    if next_config.options.prior_runs:
+        priors = [PriorRun(run.id, config.metric.name, run) for run in runs]
+        try:  # as when the sweep is created, so that no file is written which is refused then
+            check_prior_runs(next_config, priors)
+        except UsageError as error:
+            notes.append(f"without the old runs: {error}")
+            raw = _without_priors(raw)
     if next_config.ends is None:
         notes.append("nothing ends this sweep by itself: set run_cap, or give the agent --count")
     heading = _heading(config, scored, best, count, sweep_id)
@@ -110,39 +117,64 @@ def _ordered(scored: Scores) -> list[SweepRun]:
     return [run for _, run in pairs]
 
 
-def _measured(ordered: Sequence[SweepRun], config: SweepConfig) -> Importance | None:
-    """The importance among the better half of the runs, where it is sound enough to act on it."""
-    better = ordered[: len(ordered) // 2]
-    if not enough(len(better), len(config.space.searched)):
-        return None
-    try:
-        found = importance(better, config)
-    except UsageError:  # without scikit-learn nothing is fixed
-        return None
-    return found if found.fit is not None and found.fit >= _GOOD_FIT else None
-
-
-def _blocks(
-    config: SweepConfig, ordered: Sequence[SweepRun], count: int, measured: Importance | None
-) -> dict[str, Block]:
-    best = ordered[0]
+def _blocks(config: SweepConfig, ordered: Sequence[SweepRun], count: int) -> dict[str, Block]:
+    """What becomes of each searched parameter; of several one is searched on at least."""
     searched = config.space.searched
-    limit = min(_UNIMPORTANT, 0.5 / len(searched)) if searched else 0.0
+    if len(ordered) < LEAST_RUNS:
+        few = few_runs(len(ordered))
+        return {parameter.name: Block({}, f"as it was: {few} to narrow it") for parameter in searched}
+    best = ordered[0].values
     blocks = {}
     for parameter in searched:
-        name = parameter.name
-        of_all = [run.values[name] for run in ordered]
-        share = measured[name].share if measured is not None else None
-        if len(ordered) < LEAST_RUNS:
-            blocks[name] = Block({}, f"as it was: {counted(len(ordered), 'run')} are too few to narrow it")
-        elif measured is not None and share is not None and share < limit and measured.parameters[0].name != name:
-            blocks[name] = fixed(
-                best.values[name], f"among the better runs it made no difference (importance {share:.1%})"
-            )
-        else:
-            keys = _keys(config.raw, parameter)
-            blocks[name] = narrow(parameter.distribution, keys, best.values[name], of_all[:count], of_all)
-    return blocks
+        of_all = [run.values[parameter.name] for run in ordered]
+        keys = _keys(config.raw, parameter)
+        blocks[parameter.name] = narrow(parameter.distribution, keys, best[parameter.name], of_all[:count], of_all)
+    settled = {name for name, block in blocks.items() if "value" in block.keys}
+    if len(settled) == len(blocks):
+        return blocks | _kept_open(config, ordered)
+    # The next sweep has only runs with what is fixed by now, so those alone say what makes a difference in it.
+    alike = [run for run in ordered if all(identity(run.values[name]) == identity(best[name]) for name in settled)]
+    left = [name for name in blocks if name not in settled]
+    return blocks | _unimportant(config, alike, left)
+
+
+def _unimportant(config: SweepConfig, ordered: Sequence[SweepRun], names: Sequence[str]) -> dict[str, Block]:
+    """Those of the parameters that made no difference among the better half of the runs, never the one that made most.
+
+    Nothing where that half is too small, or its forest explains too little, to act on it.
+    """
+    better = ordered[: len(ordered) // 2]
+    if not enough(len(better), len(names)) or (found := _measured(better, config)) is None:
+        return {}
+    if found.fit is None or found.fit < _GOOD_FIT:
+        return {}
+    limit = min(_UNIMPORTANT, 0.5 / len(names))
+    _, *others = [each for each in found.parameters if each.name in names]
+    return {
+        each.name: fixed(
+            ordered[0].values[each.name],
+            f"among the better runs it made no difference (importance {each.share:.1%})",
+        )
+        for each in others
+        if each.share is not None and each.share < limit
+    }
+
+
+def _kept_open(config: SweepConfig, ordered: Sequence[SweepRun]) -> dict[str, Block]:
+    """The most important parameter, where every one has come to a single value: something has to be searched."""
+    if not config.space.searched:
+        return {}
+    found = _measured(ordered, config)
+    name = found.parameters[0].name if found is not None else config.space.searched[0].name
+    why = f"all of the best runs had {shown(ordered[0].values[name])}, but every other parameter is fixed already"
+    return {name: Block({}, f"as it was: {why}")}
+
+
+def _measured(runs: Sequence[SweepRun], config: SweepConfig) -> Importance | None:
+    try:
+        return importance(runs, config)
+    except UsageError:  # without scikit-learn nothing is known of it
+        return None
 
 
 def _next(config: SweepConfig, program: str | None, sweep_id: str | None) -> dict[str, Any]:
@@ -157,6 +189,14 @@ def _next(config: SweepConfig, program: str | None, sweep_id: str | None) -> dic
     if sweep_id and len(config.metrics) == 1:
         options["prior_runs"] = [sweep_id]
     return {**raw, "lightsweep": options} if options else raw
+
+
+def _without_priors(raw: dict[str, Any]) -> dict[str, Any]:
+    options = {key: value for key, value in raw["lightsweep"].items() if key != "prior_runs"}
+    return {
+        **{key: value for key, value in raw.items() if key != "lightsweep"},
+        **({"lightsweep": options} if options else {}),
+    }
 
 
 def _place(raw: dict[str, Any], parameter: Parameter) -> tuple[dict[str, Any], str]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from lightsweep.analysis.words import counted
 from lightsweep.controller import SweepRun
 from lightsweep.errors import UsageError, closest
 from lightsweep.schema import SweepConfig
@@ -42,6 +43,10 @@ class Scores:
 def scores(runs: Sequence[SweepRun], config: SweepConfig, metric: str | None = None, at: int | None = None) -> Scores:
     """What the finished runs, and those that were stopped early, count with.
 
+    A prior run counts where it really had each parameter that the sweep searches: what the sampler takes for one that
+    it lacked was made up. Its values of what the sweep does not search may have been others. Of its history only the
+    best is known, so that it does not count with ``at``.
+
     For a metric that the sweep improves that is the best finite value of the run, also where the run was stopped
     early: the value that the sampler learns from. It is of a shorter training then, so that a stopped run looks worse
     than it would have become; ``at`` compares equal trainings instead. For any other metric it is the last value.
@@ -71,21 +76,35 @@ def scores(runs: Sequence[SweepRun], config: SweepConfig, metric: str | None = N
     if at is not None and not is_own:
         raise UsageError(f"of {name!r} no history is kept, so runs cannot be compared at an iteration; leave out at")
     goal: Goal | None = meant.goal if meant else None
-    counted = [run for run in runs if run.state in COUNTED]
-    notes = _left_out(runs)
+    names = {parameter.name for parameter in config.space.searched}
+    usable = [run for run in runs if not run.prior or (at is None and names <= set(run.values))]
+    ended = [run for run in usable if run.state in COUNTED]
+    notes = _left_out(usable)
+    if lacking := len(runs) - len(usable):
+        why = "whose history is not known" if at is not None else "without a value of each searched parameter"
+        notes.append(f"left out: {counted(lacking, 'prior run')} {why}")
     if at is not None:
-        short = sum(len(run.history) < at for run in counted)
-        counted = [run for run in counted if len(run.history) >= at]
+        short = sum(len(run.history) < at for run in ended)
+        ended = [run for run in ended if len(run.history) >= at]
         if short:
-            notes.append(f"left out for having fewer than {_counted(at, 'iteration')}: {_counted(short, 'run')}")
-    found = [(run, _value(run, name, goal, is_own, at)) for run in counted]
+            notes.append(f"left out for having fewer than {counted(at, 'iteration')}: {counted(short, 'run')}")
+    found = [(run, _value(run, name, goal, is_own, at)) for run in ended]
     valued = [(run, value) for run, value in found if value is not None]
     if len(valued) < len(found):
-        notes.append(f"left out for having no finite {name}: {_counted(len(found) - len(valued), 'run')}")
+        notes.append(f"left out for having no finite {name}: {counted(len(found) - len(valued), 'run')}")
     stopped = sum(run.state == "pruned" for run, _ in valued)
     if stopped and at is None:
         way = "with the best value until then" if goal else "with the last value until then"
-        notes.append(f"{stopped} of the {_counted(len(valued), 'run')} were stopped early and count {way}")
+        one = stopped == 1
+        notes.append(
+            f"{stopped} of the {counted(len(valued), 'run')} {'was' if one else 'were'} stopped early and "
+            f"{'counts' if one else 'count'} {way}"
+        )
+    if begun_with := sum(run.prior for run, _ in valued):
+        notes.append(
+            f"{begun_with} of the {counted(len(valued), 'run')} {'is a' if begun_with == 1 else 'are'} "
+            f"prior run{'' if begun_with == 1 else 's'}"
+        )
     return Scores(name, goal, tuple(run for run, _ in valued), tuple(float(value) for _, value in valued), tuple(notes))
 
 
@@ -101,21 +120,26 @@ def _value(run: SweepRun, name: str, goal: Goal | None, is_own: bool, at: int | 
 
 
 def _left_out(runs: Sequence[SweepRun]) -> list[str]:
-    counts = Counter(run.state for run in runs if run.state not in COUNTED)
+    counts = Counter(run.standing for run in runs if run.state not in COUNTED)
     if not counts:
         return []
-    words = {"running": "that still {}", "failed": "that failed", "killed": "that {} killed"}
+    words = {
+        "running": "that still {}",
+        "waiting": "that {} to be started again",
+        "failed": "that failed",
+        "killed": "that {} killed",
+    }
     parts = []
     for state, text in words.items():
         if count := counts[state]:
             one = count == 1
-            verb = {"running": "runs" if one else "run", "killed": "was" if one else "were"}.get(state, "")
-            parts.append(f"{_counted(count, 'run')} {text.format(verb)}")
+            verb = {
+                "running": "runs" if one else "run",
+                "waiting": "waits" if one else "wait",
+                "killed": "was" if one else "were",
+            }.get(state, "")
+            parts.append(f"{counted(count, 'run')} {text.format(verb)}")
     return [f"left out: {', '.join(parts)}"]
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _listed(names: set[str]) -> str:

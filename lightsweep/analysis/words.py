@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-__all__ = ["counted", "one_line", "shown"]
+__all__ = ["counted", "few_runs", "one_line", "shown"]
 
 _LONGEST = 60
 
@@ -13,6 +13,11 @@ _LONGEST = 60
 def counted(number: int, thing: str) -> str:
     """``1 run``, ``2,000 runs``."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def few_runs(number: int) -> str:
+    """``1 run is too few``, ``9 runs are too few``."""
+    return f"{counted(number, 'run')} {'is' if number == 1 else 'are'} too few"
 
 
 def one_line(text: str) -> str:

@@ -26,7 +26,7 @@ def apply(
     from lightsweep.agents.lines import number
     from lightsweep.cli.looking import looking
     from lightsweep.controller import Sweep
-    from lightsweep.errors import LightsweepError, NotFoundError, closest
+    from lightsweep.errors import LightsweepError, NotFoundError, UsageError, closest
 
     sweep = Sweep.load(sweep_id, storage=looking(storage))
     if run is None:
@@ -40,7 +40,9 @@ def apply(
         if run not in runs:
             raise NotFoundError(f"sweep {sweep.id} has no run {run!r}{closest(run, runs)}")
         chosen = runs[run]
+    if chosen.prior:
+        raise UsageError(f"run {chosen.id} is a prior run, {chosen.reason}; apply it from the sweep that ran it")
     metric = sweep.config.metric
     value = f": {metric.name} {number(chosen.best)}" if metric and chosen.best is not None else ""
-    say(f"run {chosen.id} ({chosen.state}){value}", error=True)
+    say(f"run {chosen.id} ({chosen.standing}){value}", error=True)
     raise typer.Exit(apply(sweep, chosen, command or ()))

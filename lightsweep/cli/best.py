@@ -52,7 +52,7 @@ def best(
         raise LightsweepError(
             f"sweep {sweep.id}: no run has logged a finite {metric.name!r} yet, so there is no best one"
         )
-    print(f"run {run.id} ({run.state}): {metric.name} {number(run.best)}", file=sys.stderr)
+    print(f"run {run.id} ({run.standing}): {metric.name} {number(run.best)}", file=sys.stderr)
     if format_ is Format.yaml:
         print(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True), end="")
     elif format_ is Format.json:

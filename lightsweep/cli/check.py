@@ -37,6 +37,10 @@ def check(
     from lightsweep.schema import SweepConfig, explain
 
     loaded = SweepConfig.load(config)
+    if loaded.options.prior_runs:
+        from lightsweep.controller import check_takes_prior_runs
+
+        check_takes_prior_runs(loaded)  # as `lightsweep sweep` will; that they exist only the storage can tell
     say(explain(loaded, whole=not sys.stdout.isatty()))
     say(_samples(loaded))
     if smoke:

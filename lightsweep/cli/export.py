@@ -29,7 +29,7 @@ def export(
     ] = Format.csv,
     storage: Storage = None,
 ) -> None:
-    """Print every run of a sweep on stdout."""
+    """Print every run of a sweep on stdout, with those that it began with."""
     from lightsweep.cli.looking import looking
     from lightsweep.cli.status import document
     from lightsweep.controller import Sweep
@@ -44,6 +44,7 @@ def export(
     writer = csv.writer(sys.stdout, lineterminator="\n")
     fields = ["id", "state", "best", "last", "iterations", "started", "ended", "reason"]
     fields[1:1] = ["stage"] if sweep.config.stages else []
+    fields[1:1] = ["prior"] if any(run.prior for run in runs) else []
     writer.writerow([*fields, *(f"config.{name}" for name in parameters), *(f"last.{name}" for name in metrics)])
     for run in runs:
         writer.writerow(

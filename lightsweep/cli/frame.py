@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from lightsweep.agents.lines import number, parameters, plain
 from lightsweep.cli.stages import now
+from lightsweep.cli.tables import besides
 from lightsweep.controller import Savings, StageView, SweepRun, SweepState, best_run, savings
 from lightsweep.schema import SweepConfig
 
@@ -19,7 +20,7 @@ BARS = "▁▂▃▄▅▆▇█"
 STEPS = "_.-=*#"
 """The same for a terminal that shows ASCII only."""
 
-_STATES = ("running", "finished", "pruned", "failed", "killed")
+_STATES = ("running", "waiting", "finished", "pruned", "failed", "killed")
 _WINDOW = timedelta(hours=1)
 _SPARK = 24
 
@@ -32,7 +33,7 @@ class Frame:
         sweep_id: Its id.
         state: Where it stands.
         config: Its config.
-        runs: All of its runs.
+        runs: All of its runs, with those of other sweeps that it began with.
         limit: How many there can be; ``None`` without a cap or a finite space.
         now: The time, with a time zone.
         marks: From low to high, what sparklines are made of.
@@ -49,6 +50,11 @@ class Frame:
     stages: Sequence[StageView] = ()
 
     @property
+    def own(self) -> list[SweepRun]:
+        """The runs that the sweep itself began: what counts, and has a pace."""
+        return [run for run in self.runs if not run.prior]
+
+    @property
     def running(self) -> list[SweepRun]:
         """The runs that an agent has in hand."""
         return [run for run in self.runs if run.state == "running"]
@@ -56,11 +62,12 @@ class Frame:
     @property
     def per_hour(self) -> float | None:
         """Runs that ended in the last hour, or since the first began where that is later; ``None`` for none."""
-        started = [run.started for run in self.runs if run.started is not None]
+        own = self.own
+        started = [run.started for run in own if run.started is not None]
         if not started:
             return None
         since = max(min(started), self.now - _WINDOW)
-        ended = sum(run.ended is not None and run.ended >= since for run in self.runs)
+        ended = sum(not run.waiting and run.ended is not None and run.ended >= since for run in own)
         seconds = (self.now - since).total_seconds()
         return ended * 3600 / seconds if ended and seconds > 0 else None
 
@@ -70,13 +77,13 @@ class Frame:
         pace = self.per_hour
         if self.limit is None or pace is None or self.state.name != "running":
             return None
-        ended = sum(run.state != "running" for run in self.runs)
+        ended = sum(run.standing not in {"running", "waiting"} for run in self.own)
         return timedelta(hours=max(0, self.limit - ended) / pace)
 
     @property
     def saved(self) -> Savings:
         """What stopping early saved."""
-        return savings(((run.state, run.iterations) for run in self.runs), self.config.early_terminate)
+        return savings(((run.state, run.iterations) for run in self.own), self.config.early_terminate)
 
     def lines(self, width: int, height: int) -> list[str]:
         """For a terminal of this size: where the sweep stands, then its running runs, as many as there is room for."""
@@ -124,9 +131,10 @@ class Frame:
         ]
 
     def _counts(self) -> str:
-        counts = Counter(run.state for run in self.runs)
+        counts = Counter(run.standing for run in self.own)
         text = ", ".join(f"{counts[name]} {name}" for name in _STATES if counts[name]) or "no runs yet"
-        return text + (f" of {self.limit:,}" if self.limit is not None else "")
+        limit = f" of {self.limit:,}" if self.limit is not None else ""
+        return f"{text}{limit}{besides(sum(run.prior for run in self.runs))}"
 
     def _pace(self) -> str:
         pace, left = self.per_hour, self.left

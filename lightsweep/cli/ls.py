@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from lightsweep.cli.options import Storage
 
 __all__ = ["ls"]
@@ -13,13 +11,13 @@ def ls(storage: Storage = None) -> None:
     """List the sweeps of a storage: id, state, method, runs, best value, name."""
     from lightsweep.agents.lines import number, plain
     from lightsweep.cli.looking import looking
-    from lightsweep.cli.tables import aligned, counted
-    from lightsweep.controller import Sweep
+    from lightsweep.cli.tables import aligned, besides, counted
+    from lightsweep.controller import Sweep, glance
 
     rows = []
     for sweep in Sweep.all(storage=looking(storage)):
         state = sweep.state
-        counts = Counter(run.state for run in sweep.known_runs())
+        seen = glance(sweep)
         best = sweep.known_best()
         metric = sweep.config.metric
         rows.append(
@@ -27,7 +25,7 @@ def ls(storage: Storage = None) -> None:
                 sweep.id,
                 state.name,
                 sweep.config.method,
-                counted(sum(counts.values()), "run"),
+                counted(seen.total, "run") + besides(seen.priors),
                 plain(f"{metric.name} {number(best[1])}") if best and metric else "–",
                 sweep.created.astimezone().strftime("%Y-%m-%d %H:%M"),
                 plain(sweep.config.name or ""),

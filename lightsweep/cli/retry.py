@@ -14,7 +14,9 @@ __all__ = ["retry"]
 def retry(
     sweep_id: SweepId,
     runs: Annotated[list[str] | None, typer.Argument(metavar="[RUN ...]", help="Ids of runs.")] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Every run that failed.")] = False,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Every run that failed, was killed, or was lost too often.")
+    ] = False,
     storage: Storage = None,
 ) -> None:
     """Let agents start runs again that failed, were killed, or were lost too often."""
@@ -26,7 +28,7 @@ def retry(
     sweep = Sweep.load(sweep_id, storage=storage)
     again = sweep.retry(*(runs or ()), failed=failed)
     if not again:
-        print("no run has failed")
+        print("no run ended without a result")
         return
     print(f"to be started again: {', '.join(again)}")
     print(f"by any agent of the sweep: lightsweep agent {sweep.id}{storage_option(sweep)}")

@@ -17,7 +17,7 @@ __all__ = ["document", "status", "without_infinities"]
 
 _SHOWN = 20
 _REASON_WIDTH = 80
-_STATES = ("running", "finished", "pruned", "failed", "killed")
+_STATES = ("running", "waiting", "finished", "pruned", "failed", "killed")
 
 
 def status(
@@ -48,7 +48,7 @@ def status(
 def document(sweep: Sweep) -> dict[str, Any]:
     """The JSON document of a sweep; metrics that are not finite become null, such parameters text (``"inf"``).
 
-    Only a sweep with stages has the keys ``stages`` and, in its runs, ``stage``.
+    Only a sweep with stages has the keys ``stages`` and, in its runs, ``stage``; only a prior run has ``prior``.
     """
     from lightsweep.controller import stage_views
 
@@ -85,6 +85,7 @@ def run_document(run: SweepRun) -> dict[str, Any]:
         "reason": run.reason,
         "unread": list(run.unread),
         **({"stage": run.stage} if run.stage is not None else {}),
+        **({"prior": True} if run.prior else {}),
     }
 
 
@@ -98,9 +99,10 @@ def without_infinities(value: Any) -> Any:
 
 
 def _text(sweep: Sweep) -> str:
+    from lightsweep.agents.closing import without_result
     from lightsweep.agents.lines import number, parameters, plain, shortened
     from lightsweep.cli.stages import now, table
-    from lightsweep.cli.tables import aligned, counted
+    from lightsweep.cli.tables import aligned, besides, counted
     from lightsweep.controller import glance, stage_views
 
     state = sweep.state
@@ -114,8 +116,11 @@ def _text(sweep: Sweep) -> str:
         (f"in {counted(len(views), 'stage')}" if views else sweep.config.method)
         + f" over {counted(len(searched), 'parameter')}"
         + (f", {metric.goal} {plain(metric.name)}" if metric else ""),
-        ", ".join(f"{seen.states[name]} {name}" for name in _STATES if seen.states[name]) or "no runs yet",
+        (", ".join(f"{seen.states[name]} {name}" for name in _STATES if seen.states[name]) or "no runs yet")
+        + besides(seen.priors),
     ]
+    if lacking := without_result(sweep, seen):
+        lines.append(lacking)
     if sweep.config.stops_early:
         lines.append(str(seen.savings))
     if (best := seen.best) is not None and best.best is not None and metric is not None:
@@ -131,7 +136,7 @@ def _text(sweep: Sweep) -> str:
             [
                 run.id,
                 *([plain(run.stage or "–")[:20]] if views else []),
-                run.state,
+                run.standing,
                 str(run.iterations),
                 number(run.best) if run.best is not None else "–",
                 shortened(plain(run.reason or parameters(run.values, searched)), _REASON_WIDTH),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["aligned", "counted"]
+__all__ = ["aligned", "besides", "counted"]
 
 
 def aligned(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -19,3 +19,8 @@ def aligned(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def counted(number: int, thing: str) -> str:
     """``1 run``, ``2,000 runs``."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def besides(priors: int) -> str:
+    """`` + 8 prior runs``, which count as none of the sweep's own; empty for none."""
+    return f" + {counted(priors, 'prior run')}" if priors else ""

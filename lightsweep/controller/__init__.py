@@ -8,6 +8,7 @@ from lightsweep.controller.create import sweep
 from lightsweep.controller.glance import Glance, glance
 from lightsweep.controller.live import LiveRun
 from lightsweep.controller.outcome import Outcome
+from lightsweep.controller.priors import PriorRun, check_prior_runs, check_takes_prior_runs
 from lightsweep.controller.progress import SweepState
 from lightsweep.controller.refresher import Refresher
 from lightsweep.controller.reporting import Reporter
@@ -23,6 +24,7 @@ __all__ = [
     "LiveRun",
     "NothingToDo",
     "Outcome",
+    "PriorRun",
     "Refresher",
     "Reporter",
     "Savings",
@@ -32,6 +34,8 @@ __all__ = [
     "SweepState",
     "Writer",
     "best_run",
+    "check_prior_runs",
+    "check_takes_prior_runs",
     "glance",
     "savings",
     "stage_views",

@@ -16,7 +16,7 @@ def best_run(runs: Iterable[SweepRun], config: SweepConfig) -> SweepRun | None:
     if metric is None:
         return None
     sign = 1 if metric.goal == "minimize" else -1
-    valued = [run for run in runs if run.best is not None]
+    valued = [run for run in runs if run.best is not None and not run.prior]
     ended = [run for run in valued if run.state in {"finished", "pruned"}]
     return min(ended or valued, key=lambda run: sign * (run.best or 0.0), default=None)
 
@@ -27,6 +27,6 @@ def best_entry(entries: Iterable[RunEntry], config: SweepConfig) -> RunEntry | N
     if metric is None:
         return None
     sign = 1 if metric.goal == "minimize" else -1
-    valued = [entry for entry in entries if entry.best(metric.goal) is not None]
+    valued = [entry for entry in entries if entry.best(metric.goal) is not None and not entry.prior]
     ended = [entry for entry in valued if entry.record.state in {"COMPLETE", "PRUNED"}]
     return min(ended or valued, key=lambda entry: sign * (entry.best(metric.goal) or 0.0), default=None)

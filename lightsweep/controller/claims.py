@@ -164,6 +164,7 @@ class Dealer:
     def _retry(self, entry: RunEntry, points: Points) -> LiveRun | None:
         """Start a run again, with its id, parameters and reports; ``None`` where another agent was faster."""
         values, attempt, reports = values_of(entry, self._sweep.config), entry.attempt + 1, entry.record.reports
+        start = entry.starts + 1
         kept = {"kind": "retry", "agent": self._agent, "run": entry.id, "ticket": entry.ticket, "attempt": attempt}
         attributes: dict[str, Any] = {ATTEMPT: kept}
         if values is not None and points.changeable:
@@ -182,7 +183,7 @@ class Dealer:
         if values is None:
             self._end(trial_id, {"state": "failed", "reason": _SPACE_TAKEN})
             return None
-        return self._live(entry.id, entry.ticket, attempt, trial_id, values, reports)
+        return self._live(entry.id, entry.ticket, start, trial_id, values, reports)
 
     # --- both
 

@@ -13,7 +13,7 @@ from lightsweep.controller.access import Contact
 from lightsweep.controller.bands import BandBook, band_books
 from lightsweep.controller.keys import FORMAT, STATE, SWEEP
 from lightsweep.controller.plan import Plan
-from lightsweep.controller.progress import SweepState, state_of, wants_retry
+from lightsweep.controller.progress import SweepState, state_of, target_reached, wants_retry
 from lightsweep.controller.runs import RunBook, RunEntry, SweepRun
 from lightsweep.controller.stages import next_step
 from lightsweep.controller.views import view
@@ -46,7 +46,7 @@ class FollowedSweep:
         self.lock = threading.RLock()
         self._reading = threading.Lock()
         self._unsettled: dict[str, RunEntry] = {}
-        self._views: dict[str, tuple[int, SweepRun]] = {}
+        self._views: dict[str, tuple[tuple[int, bool], SweepRun]] = {}
         self._adopt(attributes)
         self.ledger = Ledger(storage, study_id)
         self.contact = Contact(lambda: self.ledger.clock())
@@ -178,15 +178,31 @@ class FollowedSweep:
 
     def view(self, entry: RunEntry) -> SweepRun:
         """The run for users, made again only where it changed."""
-        version, seen = self._views.get(entry.id, (None, None))
-        if seen is None or version != entry.version:
+        now = (entry.version, self.waits(entry))
+        before, seen = self._views.get(entry.id, (None, None))
+        if seen is None or before != now:
             seen = self._made(entry)
-            self._views[entry.id] = (entry.version, seen)
+            self._views[entry.id] = (now, seen)
         return seen
 
     def _made(self, entry: RunEntry) -> SweepRun:
         stage = self.stage_of(entry.ticket)
-        return view(entry, self.config, stage.name if stage is not None else None)
+        return view(entry, self.config, stage.name if stage is not None else None, waiting=self.waits(entry))
+
+    def waits(self, entry: RunEntry) -> bool:
+        """Whether, as of the last look, an agent is to start the run again: not in a sweep that has ended."""
+        if entry.running or entry.id not in self._unsettled:
+            return False
+        return self.known_state().name in {"running", "paused"}
+
+    def spent(self) -> bool:
+        """Whether, as of the last look, agents find nothing more to begin than what users ask for once more."""
+        with self.lock:
+            best, step = self.known_best(), next_step(self)
+            if step.limit is None or self.book.next_ticket < step.limit:
+                return False
+            over = target_reached(self.config, best[1] if best else None)  # then nothing is begun, whatever is asked
+            return not over and self.known_state().name in {"running", "finished"}
 
     def known_best(self) -> tuple[str, float] | None:
         """Id and value of the run with the best value of the metric as of the last look, whatever its state."""

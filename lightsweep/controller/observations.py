@@ -10,7 +10,14 @@ from lightsweep.controller.views import by_run, values_of
 from lightsweep.sampler import Observation
 from lightsweep.schema import SweepConfig
 
-__all__ = ["Observations"]
+__all__ = ["Observations", "learns"]
+
+
+def learns(config: SweepConfig) -> bool:
+    """Whether proposals, of one stage at least, follow from what other runs found."""
+    scheduled = config.scheduler is not None and config.scheduler.optimizer is not None
+    methods: set[str] = {stage.method for stage in config.stages} or {config.method}
+    return scheduled or by_run(config) or not methods <= {"grid", "random"}
 
 
 class Observations:
@@ -25,9 +32,8 @@ class Observations:
 
     def __init__(self, config: SweepConfig) -> None:
         self._config = config
-        scheduled = config.scheduler is not None and config.scheduler.optimizer is not None
-        ticketed = config.method in {"grid", "random"} and not config.stages
-        self.needed = scheduled or by_run(config) or not ticketed
+        # A grid or random stage learns nothing, but which of its points ran before decides what is left of it.
+        self.needed = learns(config) or bool(config.stages)
         self._made: dict[str, tuple[int, Observation]] = {}
 
     def of(self, entries: Iterable[RunEntry]) -> list[Observation]:

@@ -13,7 +13,7 @@ from lightsweep.controller.live import LiveRun
 from lightsweep.controller.runs import best_of
 from lightsweep.schema import Metric
 
-__all__ = ["Outcome", "objectives", "summary", "trial_end"]
+__all__ = ["Outcome", "objectives", "plain_metrics", "summary", "trial_end"]
 
 _TRIAL_STATE = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
 
@@ -66,13 +66,17 @@ def trial_end(metrics: Sequence[Metric], run: LiveRun, outcome: Outcome) -> tupl
 
 def summary(run: LiveRun, outcome: Outcome) -> dict[str, Any]:
     """What is kept of a run beside its reports; JSON without NaN, which not every database takes."""
-    metrics = {
-        name: {key: value if math.isfinite(value) else str(value) for key, value in stats.items()}
-        for name, stats in run.metrics.items()
-    }
     return {
         "state": outcome.state,
         "reason": outcome.reason,
-        "metrics": metrics,
+        "metrics": plain_metrics(run.metrics),
         "unread": list(outcome.unread),
+    }
+
+
+def plain_metrics(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | str]]:
+    """The statistics of each number as a summary keeps them, those that are not finite as text."""
+    return {
+        name: {key: value if math.isfinite(value) else str(value) for key, value in stats.items()}
+        for name, stats in metrics.items()
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lightsweep.controller.runs import RunEntry
 from lightsweep.schema import SweepConfig
 
-__all__ = ["SweepState", "state_of", "wants_retry"]
+__all__ = ["SweepState", "state_of", "target_reached", "wants_retry"]
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,16 @@ def wants_retry(entry: RunEntry, config: SweepConfig) -> bool:
     if entry.running:
         return False
     if entry.waiting:
-        return entry.asked or entry.attempt <= config.options.max_preemptions
-    return entry.state == "failed" and entry.attempt <= config.options.max_retries
+        return entry.asked or entry.starts <= config.options.max_preemptions
+    return entry.state == "failed" and entry.starts <= config.options.max_retries
+
+
+def target_reached(config: SweepConfig, best: float | None) -> bool:
+    """Whether the best value that any run reported ends the sweep."""
+    metric = config.metric
+    if metric is None or metric.target is None or best is None:
+        return False
+    return best <= metric.target if metric.goal == "minimize" else best >= metric.target
 
 
 def state_of(
@@ -56,11 +64,8 @@ def state_of(
     """
     if asked == "cancelled":
         return SweepState("cancelled")
-    target = config.metric.target if config.metric else None
-    if target is not None and best is not None and config.metric is not None:
-        reached = best <= target if config.metric.goal == "minimize" else best >= target
-        if reached:
-            return SweepState("finished", f"target {target:g} of {config.metric.name} reached")
+    if config.metric is not None and target_reached(config, best):
+        return SweepState("finished", f"target {config.metric.target:g} of {config.metric.name} reached")
     most, why = limit
     if most is None or tickets < most:
         return SweepState(asked)

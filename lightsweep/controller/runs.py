@@ -41,9 +41,12 @@ class SweepRun:
         reason: Why it ended as it did, in words; empty while it runs.
         metrics: For each number that the run logged ``{"min", "max", "last"}``.
         unread: Swept parameters that the run never read.
-        attempt: 1, and one more for each time that it was retried.
+        attempt: 1, and one more for each time that it was started again.
         agent: Who runs it or ran it: host and process.
         stage: The name of its stage; ``None`` in a sweep without stages.
+        prior: Whether another sweep ran it, and this one only learns from it. ``config`` and ``values`` then hold what
+            it really had of this sweep's parameters, and ``best`` is of this sweep's metric.
+        waiting: Whether it ended without a result and an agent is to start it again.
     """
 
     id: str
@@ -62,6 +65,13 @@ class SweepRun:
     attempt: int = 1
     agent: str = ""
     stage: str | None = None
+    prior: bool = False
+    waiting: bool = False
+
+    @property
+    def standing(self) -> str:
+        """The state as people are shown it: ``waiting`` where an agent is to start it again, else ``state``."""
+        return "waiting" if self.waiting else self.state
 
 
 @dataclass(slots=True)
@@ -71,7 +81,8 @@ class RunEntry:
     Attributes:
         id: Run id.
         ticket: Position among the fresh runs, from 0; ``None`` for one that was not drawn from a ticket.
-        attempt: Number of the latest attempt, from 1.
+        attempt: Number of the latest attempt, from 1. That a user asked for another counts as one.
+        starts: How often an agent really began it.
         record: The latest attempt's trial.
         prior: Whether it was run in another sweep, so that it counts for no band.
         version: Changes whenever the record did.
@@ -85,6 +96,7 @@ class RunEntry:
     attempt: int
     record: Record
     prior: bool = False
+    starts: int = 1
     version: int = 0
     iterations: int = 0
     least: float | None = None
@@ -103,6 +115,7 @@ class RunEntry:
     def adopt(self, attempt: int, record: Record) -> None:
         """Go on with the next attempt, whose record carries the reports of those before."""
         self.attempt, self.record = attempt, record
+        self.starts += not self.record.attributes.get(ATTEMPT, {}).get("asked", False)
         self.iterations, self.least, self.greatest, self._measured = 0, None, None, 0
 
     def measure(self) -> None:
@@ -220,7 +233,9 @@ class RunBook:
         else:
             known = self.entries.get(attempt["run"])
             if known is None:
-                known = self.entries[attempt["run"]] = RunEntry(attempt["run"], attempt.get("ticket"), 0, record)
+                known = self.entries[attempt["run"]] = RunEntry(
+                    attempt["run"], attempt.get("ticket"), 0, record, starts=0
+                )
             # Of two retries of one attempt the earlier counts; the later one's agent sees that and lets go.
             if attempt["attempt"] <= known.attempt:
                 return None

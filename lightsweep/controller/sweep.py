@@ -14,9 +14,10 @@ from optuna.study import StudyDirection
 
 from lightsweep.controller.access import translated
 from lightsweep.controller.best import best_run
-from lightsweep.controller.changes import add_prior_runs, ask, check_prior_runs, named_runs, retry, update
+from lightsweep.controller.changes import ask, retry, update
 from lightsweep.controller.followed import FollowedSweep
 from lightsweep.controller.keys import FORMAT, STATE, SWEEP
+from lightsweep.controller.priors import add_prior_runs, check_prior_runs, named_runs
 from lightsweep.controller.progress import SweepState
 from lightsweep.controller.runs import SweepRun
 from lightsweep.controller.views import nested
@@ -147,7 +148,7 @@ class Sweep(FollowedSweep):
         """The run with the best value of the metric; ``None`` where no run has one.
 
         Runs that went to their end or were stopped early come first; others count only where there is none of those.
-        Of equals the earliest.
+        Of equals the earliest. Prior runs are none of the sweep's own.
         """
         return best_run(self.runs, self.config)
 
@@ -193,10 +194,11 @@ class Sweep(FollowedSweep):
     def add_prior_runs(self, *names: str) -> tuple[int, int]:
         """Begin with the runs of other sweeps in the same storage, each named ``SWEEP`` or ``SWEEP/RUN``.
 
-        See :func:`~lightsweep.controller.changes.add_prior_runs`.
+        See :func:`~lightsweep.controller.priors.add_prior_runs`.
 
         Raises:
             NotFoundError: No such sweep or run.
+            UsageError: The prior runs cannot mean anything to this sweep.
         """
         found = named_runs(type(self), names, self.storage)
         check_prior_runs(self.config, found)

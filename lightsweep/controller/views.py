@@ -69,9 +69,9 @@ def _path(name: str) -> tuple[str, ...]:
     return parts if all(parts) else (name,)
 
 
-def view(entry: RunEntry, config: SweepConfig, stage: str | None = None) -> SweepRun:
+def view(entry: RunEntry, config: SweepConfig, stage: str | None = None, *, waiting: bool = False) -> SweepRun:
     """The run for users, of the stage with this name."""
-    values = values_of(entry, config) or {}
+    values = _had(entry, config) if entry.prior else values_of(entry, config) or {}
     history = entry.history
     reports = entry.record.reports
     summary = entry.summary
@@ -96,10 +96,18 @@ def view(entry: RunEntry, config: SweepConfig, stage: str | None = None) -> Swee
             for name, stats in summary.get("metrics", {}).items()
         },
         unread=tuple(summary.get("unread", ())),
-        attempt=entry.attempt,
+        attempt=entry.starts,
         agent=str(entry.record.attributes.get(ATTEMPT, {}).get("agent", "")),
         stage=stage,
+        prior=entry.prior,
+        waiting=waiting,
     )
+
+
+def _had(entry: RunEntry, config: SweepConfig) -> dict[str, Any]:
+    """What a prior run really had of the parameters; its trial has a value for each, as the sampler needs one."""
+    kept = entry.record.attributes.get(ATTEMPT, {}).get("values")
+    return dict(kept) if isinstance(kept, dict) else values_of(entry, config) or {}
 
 
 def json_number(value: float | None) -> float | None:

@@ -109,6 +109,7 @@ def _headline(sweep_id: str, state: SweepState, view: Digest, now: datetime) -> 
         "no_best": view.without_values(),
         "counts": {name: counts[name] for name in STATES if counts[name]},
         "runs": len(view.runs),
+        "priors": len(view.priors),
         "saved": {"share": f"{saved.share:.0%}", "text": _saved(saved)} if config.stops_early else None,
         "seconds": round((max(ended) - min(started)).total_seconds()) if started else None,
         "made": now.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),

@@ -19,7 +19,7 @@ __all__ = ["importance_figure", "weigh"]
 def weigh(view: Digest) -> Importance | str:
     """What mattered for the sweep's metric; where that cannot be asked, why, in a sentence."""
     try:
-        return importance(view.runs, view.config)
+        return importance([*view.runs, *view.priors], view.config)
     except UsageError as error:  # no metric, or scikit-learn is not installed
         return _sentence(str(error))
 

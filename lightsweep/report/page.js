@@ -26,6 +26,7 @@ function headline() {
   if (facts.best) tile(`Best ${facts.best.metric}`, facts.best.value, `run ${facts.best.run}, ${facts.best.state}`, "first");
   else tile("Best", "–", facts.no_best);
   const counts = Object.entries(facts.counts).map(([state, count]) => `${count.toLocaleString("en")} ${state}`);
+  if (facts.priors) counts.push(`+ ${facts.priors.toLocaleString("en")} prior run${facts.priors === 1 ? "" : "s"}`);
   tile("Runs", facts.runs.toLocaleString("en"), counts.join(", "));
   if (facts.saved) tile("Saved by stopping early", facts.saved.share, facts.saved.text);
   if (facts.seconds !== null) tile("Wall time", duration(facts.seconds), "");

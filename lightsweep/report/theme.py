@@ -15,6 +15,7 @@ STATES = {
     "finished": "#3f83c9",
     "pruned": "#d9902f",
     "running": "#1fa3b3",
+    "waiting": "#8c8f45",
     "failed": "#d64a5e",
     "killed": "#9270ab",
 }

@@ -21,10 +21,12 @@ class Digest:
 
     Attributes:
         config: The sweep's config.
-        runs: All of them, in the order of their ids; a run's index here is its row on the page.
+        runs: Those that the sweep began, in the order of their ids; a run's index here is its row on the page.
         axes: One for each parameter that is searched or that differed between runs, by name.
         best: The best run; ``None`` where no run has a finite value.
         stages: Its stages, where it has some and they were given.
+        priors: The runs of other sweeps that it began with. They have no curve and no time of their own here, so that
+            they are in no figure, except that what mattered is asked of them too.
     """
 
     config: SweepConfig
@@ -32,6 +34,7 @@ class Digest:
     axes: tuple[Axis, ...]
     best: SweepRun | None
     stages: tuple[StageView, ...] = ()
+    priors: tuple[SweepRun, ...] = ()
 
     @property
     def metric(self) -> str | None:
@@ -65,9 +68,10 @@ class Digest:
 def digest(config: SweepConfig, runs: Sequence[SweepRun], stages: Sequence[StageView] = ()) -> Digest:
     """Look at a sweep; ``runs`` in the order of their ids, as ``Sweep.runs`` gives them.
 
-    Values of the metric beyond 1e300 in size are drawn in to that.
+    Values of the metric beyond 1e300 in size are drawn in to that. A run that waits to be started again has that state.
     """
-    runs = [_drawn_in(run) for run in runs]
+    everything = [replace(_drawn_in(run), state=run.standing) for run in runs]
+    runs = [run for run in everything if not run.prior]
     declared = {parameter.name: parameter.distribution for parameter in config.space.parameters}
     searched = {parameter.name for parameter in config.space.searched}
     names = sorted(searched | {name for run in runs for name in run.values} - (declared.keys() - searched))
@@ -76,7 +80,14 @@ def digest(config: SweepConfig, runs: Sequence[SweepRun], stages: Sequence[Stage
         values = [run.values[name] for run in runs if name in run.values]
         if name in declared or len({_same(value) for value in values}) > 1:
             axes.append(make_axis(name, values, declared.get(name)))
-    return Digest(config, tuple(runs), tuple(axes), best_run(runs, config), tuple(stages))
+    return Digest(
+        config,
+        tuple(runs),
+        tuple(axes),
+        best_run(runs, config),
+        tuple(stages),
+        tuple(run for run in everything if run.prior),
+    )
 
 
 def spread(items: Sequence[int], most: int) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from optuna.trial import TrialState, create_trial
 from sandboxes import Sandbox
 
 import lightsweep
@@ -12,6 +13,7 @@ from lightsweep import RunPruned, Sweep
 from lightsweep.agents import Agent, Display
 from lightsweep.agents.launch import FunctionLauncher
 from lightsweep.controller import Dealer, LiveRun, NothingToDo
+from lightsweep.controller.keys import ATTEMPT, CONFIG
 
 
 class Notes(Display):
@@ -87,3 +89,24 @@ def test_a_run_that_was_taken_over_is_ended_and_not_recorded(sandbox: Sandbox, m
     assert display.notes == ["run 0001 was taken over by another agent"]
     assert agent.exit_code == 0
     assert [(run.state, run.attempt) for run in sweep.runs] == [("running", 2)]
+
+
+def test_signs_of_life_follow_a_lease_that_changed(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an earlier version let an update change it, and the others go by what it is now."""
+    sweep = create(sandbox, 3600.0)
+    beats: list[int] = []
+    monkeypatch.setattr(Sweep, "beat", lambda _, trial_id: beats.append(trial_id))
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            raw = {**sweep.config.raw, "lightsweep": {"lease": 1.0}}
+            attributes = {ATTEMPT: {"kind": "update"}, CONFIG: raw}
+            updated = create_trial(state=TrialState.FAIL, user_attrs=attributes)
+            sweep.storage.optuna.create_new_trial(sweep.study_id, updated)
+            deadline = time.monotonic() + 60
+            while not beats and time.monotonic() < deadline:
+                time.sleep(0.02)
+            run.log({"loss": 1})
+
+    Agent(sweep, FunctionLauncher(train), count=1).run()
+    assert beats

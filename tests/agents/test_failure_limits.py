@@ -40,7 +40,8 @@ def test_failures_in_a_row(limit: int) -> None:
     ends = [(True, 100.0)] * (limit - 1) + [(False, 101.0)] + [(True, 102.0)] * limit
     number, why = first_word(FailureLimits(limit), ends) or (0, "")
     assert number == 2 * limit
-    assert f"--max-consecutive-failed-runs {limit}" in why
+    what = "a run failed" if limit == 1 else f"{limit} runs in a row failed"
+    assert why == f"{what} (--max-consecutive-failed-runs {limit})"
 
 
 @given(

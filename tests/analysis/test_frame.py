@@ -94,3 +94,12 @@ def test_parameters_that_only_the_runs_know() -> None:
 def test_many_runs_are_one_frame() -> None:
     runs = [made({"x": number / 5000}, [float(number)], number) for number in range(5000)]
     assert len(dataframe(runs, config({"x": {"min": 0.0, "max": 1.0}}))) == 5000
+
+
+def test_prior_runs_are_marked() -> None:
+    space = config({"x": {"min": 0.0, "max": 1.0}, "y": {"min": 0.0, "max": 1.0}})
+    own = made({"x": 0.1, "y": 0.2}, [3.0], 1)
+    frame = dataframe([own, made({"x": 0.2}, [2.0], id="p0001", prior=True)], space)
+    assert frame["prior"].tolist() == [False, True]
+    assert frame["config.y"].isna().tolist() == [False, True]
+    assert "prior" not in dataframe([own], space).columns

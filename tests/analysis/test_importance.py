@@ -128,7 +128,8 @@ def test_too_few_runs(count: int) -> None:
     found = importance(sampled(config(KNOWN), known, count), config(KNOWN))
     assert (found.runs, found.fit, len(found.parameters)) == (count, None, 5)
     assert all(each.importance is None and each.correlation is None for each in found.parameters)
-    assert found.warnings == (f"{count} {'run counts' if count == 1 else 'runs count'}, too few to say anything",)
+    said = {0: "no run counts, so there is nothing to say", 1: "1 run counts, too few to say anything"}
+    assert found.warnings == (said.get(count, f"{count} runs count, too few to say anything"),)
 
 
 def test_few_runs_are_a_hint_only() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 from made_runs import EVIL, config, made, sampled
 
 from lightsweep import LightsweepError, SweepConfig, UsageError
-from lightsweep.analysis import refine
-from lightsweep.controller import SweepRun
+from lightsweep.analysis import Refinement, refine
+from lightsweep.controller import PriorRun, SweepRun, check_prior_runs
 
 SPACE: dict[str, Any] = {
     "lr": {"distribution": "log_uniform_values", "min": 1e-5, "max": 1.0},
@@ -104,7 +105,7 @@ def test_an_optimum_at_the_edge_widens_it_and_says_so() -> None:
 def test_few_runs_narrow_nothing(count: int) -> None:
     found = refine(runs(count), config(SPACE))
     assert found.config == {**config(SPACE).raw, "method": "bayes"}
-    assert f"# as it was: {count} run{'' if count == 1 else 's'} are too few to narrow it" in found.text
+    assert f"# as it was: {count} run{' is' if count == 1 else 's are'} too few to narrow it" in found.text
     assert any("too few to narrow anything" in note for note in found.notes)
 
 
@@ -164,6 +165,56 @@ def test_a_sweep_without_an_end_says_so() -> None:
     assert "nothing ends" not in refine(runs(12), config(SPACE, run_cap=3)).text
 
 
+def creatable(found: Refinement, made_of: list[SweepRun]) -> SweepConfig:
+    """The next config, which ``lightsweep sweep`` takes: it searches something, and its prior runs mean something."""
+    new = SweepConfig.load(found.config)
+    assert new.space.searched
+    assert new.options.prior_runs
+    check_prior_runs(new, [PriorRun("old", "loss", run) for run in made_of])
+    return new
+
+
+def test_what_mattered_beside_a_value_that_is_fixed_stays_open() -> None:
+    """Whatever made the difference over all runs: with one value of it the other parameter is all that is left."""
+    space = config({"x": {"values": [1, 2, "a", [1, 2], None, True]}, "y": {"min": 0.0, "max": 1.0}})
+    for count in (40, 400):
+        made_of = sampled(space, lambda values, _: -5 * (values["x"] == "a") + values["y"], count)
+        found = refine(made_of, space, 0.1, sweep_id="old")
+        assert found.config["parameters"]["x"] == {"value": "a"}
+        assert "min" in found.config["parameters"]["y"]
+        assert [each.name for each in creatable(found, made_of).space.searched] == ["y"]
+
+
+def test_one_parameter_is_searched_where_all_of_the_best_runs_are_alike() -> None:
+    space = config({"idle": {"values": ["p", "q"]}, "x": {"values": ["a", "b"]}})
+    made_of = [
+        made({"idle": idle, "x": x}, [(x == "b") + 0.01 * (idle == "q")], 4 * place + number + 1)
+        for place in range(6)
+        for number, (idle, x) in enumerate([("p", "a"), ("q", "a"), ("p", "b"), ("q", "b")])
+    ]
+    found = refine(made_of, space, sweep_id="old")
+    assert found.config["parameters"] == {"idle": {"value": "p"}, "x": {"values": ["a", "b"]}}
+    assert '# as it was: all of the best runs had "a", but every other parameter is fixed already' in found.text
+    creatable(found, made_of)
+
+
+def test_a_sweep_that_searches_nothing_names_no_prior_runs() -> None:
+    space = config({"x": {"value": 3}}, lightsweep={"seed": 1})
+    found = refine([made({"x": 3}, [1.0])], space, sweep_id="old")
+    assert found.config["lightsweep"] == {"seed": 1}
+    assert any("no parameter in common" in note for note in found.notes)
+    assert "lightsweep" not in refine([made({"x": 3}, [1.0])], config({"x": {"value": 3}}), sweep_id="old").config
+
+
+def test_prior_runs_that_really_had_everything_count() -> None:
+    space = config({"x": {"min": 0.0, "max": 1.0}})
+    own = made({"x": 0.9}, [2.0], 1)
+    prior = [made({"x": place / 20}, [place / 20], id=f"p{place:04d}", prior=True) for place in range(1, 11)]
+    assert "around the best 3 of 11 runs" in refine([own, *prior], space).text
+    lacking = [replace(run, values={}) for run in prior]
+    assert "1 run is too few to narrow it" in refine([own, *lacking], space).text
+
+
 BLOCKS = st.sampled_from(
     [
         {"min": 0.0, "max": 1.0},
@@ -194,6 +245,9 @@ def test_whatever_was_searched_the_next_file_is_valid(blocks: dict[str, Any], co
     made_of = []
     for place, run in enumerate(sampled(space, lambda *_: 0.0, min(count, space.space.size or count), seed)):
         made_of.append(made(run.values, [float((7 * place) % 5)], place + 1))
-    found = refine(made_of, space, top=0.3)
+    found = refine(made_of, space, top=0.3, sweep_id="old")
     assert yaml.safe_load(found.text) == found.config
-    SweepConfig.load(found.config)
+    if space.space.searched:
+        creatable(found, made_of)
+    else:
+        SweepConfig.load(found.config)

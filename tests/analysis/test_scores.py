@@ -26,16 +26,35 @@ def test_the_own_metric_counts_with_its_best_value_also_where_stopped() -> None:
         made({"x": 0.4}, [0.4], 4, state="killed"),
         made({"x": 0.5}, [0.3], 5, state="running"),
         made({"x": 0.6}, [math.nan, INF], 6),
+        made({"x": 0.7}, [0.2], 7, state="killed", waiting=True),
     ]
     found = scores(runs, config(X))
     assert [run.id for run in found.runs] == ["0001", "0002"]
     assert found.values == (1.0, 8.0)
     assert (found.metric, found.goal) == ("loss", "minimize")
     assert found.notes == (
-        "left out: 1 run that still runs, 1 run that failed, 1 run that was killed",
+        "left out: 1 run that still runs, 1 run that waits to be started again, 1 run that failed, "
+        "1 run that was killed",
         "left out for having no finite loss: 1 run",
-        "1 of the 2 runs were stopped early and count with the best value until then",
+        "1 of the 2 runs was stopped early and counts with the best value until then",
     )
+
+
+def test_a_prior_run_counts_where_nothing_of_it_is_made_up() -> None:
+    two = {**X, "y": {"min": 0.0, "max": 1.0}}
+    runs = [
+        made({"x": 0.1, "y": 0.2}, [3.0], 1),
+        made({"x": 0.2, "y": 0.2}, [2.0], id="p0001", prior=True),
+        made({"x": 0.3}, [1.0], id="p0002", prior=True),
+    ]
+    found = scores(runs, config(two))
+    assert [run.id for run in found.runs] == ["0001", "p0001"]
+    assert found.notes == (
+        "left out: 1 prior run without a value of each searched parameter",
+        "1 of the 2 runs is a prior run",
+    )
+    # Only its best is known, not what it had after so many iterations.
+    assert [run.id for run in scores(runs, config(two), at=1).runs] == ["0001"]
 
 
 def test_the_greatest_value_counts_where_more_is_better() -> None:

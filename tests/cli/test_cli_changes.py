@@ -48,7 +48,31 @@ def test_a_failed_run_is_started_again(sandbox: Sandbox, capsys: Capture) -> Non
     runs = sandbox.runs(sweep_id)
     assert [(run.state, run.iterations) for run in runs] == [("finished", 1)] * 3
     assert main(["retry", sweep_id, "--failed"]) == 0
-    assert "no run has failed" in capsys.readouterr().out
+    assert "no run ended without a result" in capsys.readouterr().out
+
+
+def test_points_without_a_result_are_told_and_started_again(sandbox: Sandbox, capsys: Capture) -> None:
+    sweep_id = sandbox.sweep(LOG)
+    assert main(["agent", sweep_id]) == 0
+    told = f"1 point has no result (1 failed): lightsweep retry {sweep_id} --failed"
+    assert told in capsys.readouterr().out.splitlines()
+    assert main(["status", sweep_id]) == 0
+    assert told in capsys.readouterr().out.splitlines()
+    assert main(["agent", sweep_id]) == 0  # with nothing to begin it says so again
+    assert told in capsys.readouterr().out.splitlines()
+    assert main(["retry", sweep_id, "--failed"]) == 0
+    capsys.readouterr()
+    assert main(["status", sweep_id]) == 0
+    said = capsys.readouterr().out
+    assert "1 waiting, 2 finished" in said
+    assert "\n0002  waiting   " in said
+    assert "no result" not in said
+    assert main(["status", sweep_id, "--json"]) == 0
+    assert [run["state"] for run in json.loads(capsys.readouterr().out)["runs"]] == ["finished", "killed", "finished"]
+    assert main(["agent", sweep_id]) == 0
+    said = capsys.readouterr()
+    assert "run 0002 started (attempt 2)" in said.out + said.err
+    assert "no result" not in said.out
 
 
 def test_a_grid_is_extended(sandbox: Sandbox, capsys: Capture) -> None:
@@ -89,9 +113,41 @@ def test_a_sweep_begins_from_another(sandbox: Sandbox, capsys: Capture) -> None:
     made = Sweep.load(said.out.strip())
     assert "4 prior runs" in said.err
     assert [run.id for run in made.runs] == ["p0001", "p0002", "p0003", "p0004"]
+    assert main(["status", made.id]) == 0
+    assert "\nno runs yet + 4 prior runs" in capsys.readouterr().out
+    assert main(["best", made.id]) == 1  # not a run of another sweep, with parameters that this one would add
+    assert main(["apply", made.id, "--run", "p0001", "--", "true"]) == 2
+    assert f"run p0001 is a prior run, from {sweep_id}/0001" in capsys.readouterr().err
+    assert main(["ls"]) == 0
+    assert "0 runs + 4 prior runs" in capsys.readouterr().out
+    assert main(["export", made.id]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("p0001,True,finished,1.0,")
     count = len(Sweep.all())
     assert main(["sweep", "next.yaml", "--prior-run", "nosuch01"]) == 2
     assert len(Sweep.all()) == count
+
+
+@pytest.mark.parametrize("command", ["check", "sweep"])
+def test_a_grid_that_names_prior_runs_is_an_error(sandbox: Sandbox, capsys: Capture, command: str) -> None:
+    sweep_id = sandbox.sweep("import lightsweep\nwith lightsweep.init() as run: run.log({'loss': run.config.x})")
+    assert main(["agent", sweep_id]) == 0
+    sandbox.write(
+        "next.yaml",
+        f"""
+        program: train.py
+        method: grid
+        metric: {{name: loss}}
+        parameters: {{x: {{values: [1, 2]}}}}
+        lightsweep: {{prior_runs: [{sweep_id}]}}
+        """,
+    )
+    capsys.readouterr()
+    assert main([command, "next.yaml"]) == 2
+    error = (
+        "error: method grid learns from no runs, so prior runs would do nothing; take method bayes, or leave them out"
+    )
+    assert capsys.readouterr().err.splitlines() == [error]
+    assert len(Sweep.all()) == 1
 
 
 @pytest.mark.slow
@@ -129,8 +185,8 @@ def test_the_status_of_prior_runs_is_json(sandbox: Sandbox, capsys: Capture) -> 
     capsys.readouterr()
     assert main(["status", made.id, "--json"]) == 0
     runs = json.loads(capsys.readouterr().out)["runs"]
-    assert [(run["id"], run["state"], run["config"]) for run in runs] == [
-        ("p0001", "finished", {"x": 1}),
-        ("p0002", "finished", {"x": 2}),
-        ("p0003", "finished", {"x": 3}),
+    assert [(run["id"], run["state"], run["config"], run["prior"]) for run in runs] == [
+        ("p0001", "finished", {"x": 1}, True),
+        ("p0002", "finished", {"x": 2}, True),
+        ("p0003", "finished", {"x": 3}, True),
     ]

@@ -1,4 +1,4 @@
-"""Runs started again, configs changed under way, sweeps that begin from others."""
+"""Runs started again, and configs changed under way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import optuna
 import pytest
 from controller_helpers import claim, config, working
 
-from lightsweep.controller import Dealer, LiveRun, NothingToDo, Outcome, Reporter, Sweep, Writer
+from lightsweep.controller import Dealer, LiveRun, NothingToDo, Outcome, Reporter, Sweep, Writer, glance
 from lightsweep.errors import NotFoundError, UsageError
 from lightsweep.storage import Storage, open_storage
 
@@ -76,6 +76,66 @@ def test_failed_runs_are_started_again_when_the_user_asks(storage: Storage) -> N
     assert sweep.state.name == "finished"
     assert [run.state for run in sweep.runs] == ["finished"] * 4
     assert sweep.retry(failed=True) == []
+
+
+def test_every_run_without_a_result_is_started_again(storage: Storage) -> None:
+    sweep = Sweep.create(grid(1, 2, 3, lightsweep={"max_preemptions": 0}), storage=storage)
+    with Worker(sweep.id, storage) as worker:
+        for state in ("finished", "pruned", "failed", "killed", "lost"):
+            worker.work(1, state=state)
+        assert not sweep.spent()
+        worker.work(1)
+        assert (str(sweep.state), sweep.spent()) == ("finished (all 6 points of the grid)", True)
+        assert sweep.retry(failed=True) == ["0003", "0004", "0005"]
+        assert sweep.retry(failed=True) == []  # they wait already
+        assert [run.id for run in worker.work()] == ["0003", "0004", "0005"]
+    assert {run.state for run in sweep.runs} == {"finished", "pruned"}
+
+
+def test_a_sweep_that_reached_its_target_has_nothing_to_start_again(storage: Storage) -> None:
+    sweep = Sweep.create(grid(1, metric={"name": "loss", "target": 0.5}), storage=storage)
+    with Worker(sweep.id, storage) as worker:
+        worker.work(1, state="killed")
+        worker.work(1, loss=0.1)
+    assert sweep.state.name == "finished"
+    assert not sweep.spent()
+
+
+def test_a_run_that_is_to_be_started_again_waits(storage: Storage) -> None:
+    sweep = Sweep.create(grid(1, lightsweep={"max_retries": 2}), storage=storage)
+
+    def shown() -> list[tuple[str, str]]:
+        return [(run.state, run.standing) for run in sweep.runs]
+
+    with Worker(sweep.id, storage) as worker:
+        worker.work(1, state="lost")
+        assert shown() == [("killed", "waiting")]
+        assert [run.standing for run in sweep.known_runs()] == ["waiting"]
+        assert glance(sweep).states == {"waiting": 1}
+        sweep.stop()
+        assert shown() == [("killed", "killed")]  # nobody starts it now
+        assert [run.standing for run in sweep.known_runs()] == ["killed"]
+        sweep.resume()
+        worker.work(1, state="failed")
+        assert shown() == [("failed", "waiting")]
+        worker.work(1, state="killed")  # by the user, who has to ask for it again
+        assert shown() == [("killed", "killed")]
+        sweep.retry("0001")
+        assert shown() == [("killed", "waiting")]
+
+
+def test_attempts_are_counted_by_those_that_began(storage: Storage) -> None:
+    sweep = Sweep.create(grid(1, lightsweep={"max_preemptions": 2}), storage=storage)
+    with Worker(sweep.id, storage) as worker:
+        worker.work(1, state="killed")
+        for _ in range(2):
+            sweep.retry("0001")
+        assert sweep.runs[0].attempt == 1
+        (again,) = worker.work(1, state="lost")
+        assert (again.id, again.attempt) == ("0001", 2)
+        (again,) = worker.work(1)  # that it was asked for is not one of the times that it was lost
+        assert (again.id, again.attempt) == ("0001", 3)
+    assert sweep.runs[0].attempt == 3
 
 
 def test_what_cannot_be_started_again_is_an_error(storage: Storage) -> None:
@@ -189,6 +249,9 @@ def test_what_cannot_change_is_named(storage: Storage) -> None:
     other = grid(1, method="random", metric={"name": "accuracy", "goal": "maximize"}, lightsweep={"seed": 3})
     with pytest.raises(UsageError, match=r"cannot change method, metric.name, metric.goal, lightsweep.seed"):
         sweep.update(other)
+    with pytest.raises(UsageError, match=r"cannot change lightsweep.lease while it runs"):
+        sweep.update(grid(1, lightsweep={"lease": 5}))
+    sweep.update(grid(1, lightsweep={"lease": 60, "max_retries": 2}))
     renamed = grid(1)
     renamed["parameters"]["z"] = {"value": 1}
     with pytest.raises(UsageError, match="the names of the parameters"):
@@ -205,34 +268,6 @@ def bayes(**keys: Any) -> dict[str, Any]:
     }
 
 
-def test_bayes_begins_from_prior_runs(storage: Storage) -> None:
-    first = Sweep.create(bayes(), storage=storage)
-    with Worker(first.id, storage) as worker:
-        worker.work(3)
-    wider = {"x": {"min": 0.0, "max": 1.0}, "width": {"values": [1, 2, 3]}}
-    second = Sweep.create(bayes(parameters=wider, run_cap=2), storage=storage)
-    assert second.add_prior_runs(first.id) == (3, 0)
-    assert second.add_prior_runs(f"{first.id}/0002") == (1, 0)
-    with Worker(second.id, storage) as worker:
-        assert [run.id for run in worker.work()] == ["0001", "0002"]
-    runs = {run.id: run for run in second.runs}
-    assert runs["p0001"].values == {"x": first.runs[0].values["x"], "width": 2}
-    assert runs["p0001"].best == 1.0
-    assert runs["p0001"].reason == f"from {first.id}/0001"
-    assert second.state.reason == "run_cap 2"
-
-
-def test_a_prior_run_does_not_reach_the_target_of_the_new_sweep(storage: Storage) -> None:
-    first = Sweep.create(bayes(), storage=storage)
-    with Worker(first.id, storage) as worker:
-        worker.work(1, loss=0.1)
-    second = Sweep.create(bayes(metric={"name": "loss", "target": 0.5}), prior_runs=[first.id], storage=storage)
-    assert second.state.name == "running"
-    with Worker(second.id, storage) as worker:
-        worker.work(1, loss=0.2)
-    assert second.state.name == "finished"
-
-
 def test_a_run_of_a_dead_agent_is_no_longer_running_in_a_sweep_that_was_stopped(storage: Storage) -> None:
     sweep = Sweep.create(bayes(), storage=storage)
     with Worker(sweep.id, storage) as worker:
@@ -244,16 +279,3 @@ def test_a_run_of_a_dead_agent_is_no_longer_running_in_a_sweep_that_was_stopped(
             later.sweep.ledger.stale = lambda _: list(later.sweep.ledger.records)
             assert later.claim() is None
     assert [found.state for found in sweep.runs] == ["killed"]
-
-
-def test_prior_runs_outside_of_the_space_are_left_out(storage: Storage) -> None:
-    first = Sweep.create(bayes(), storage=storage)
-    with Worker(first.id, storage) as worker:
-        worker.work(4)
-    second = Sweep.create(bayes(parameters={"x": {"min": 5.0, "max": 6.0}}), storage=storage)
-    assert second.add_prior_runs(first.id) == (0, 4)
-    third = Sweep.create(bayes(parameters={"other": {"min": 5.0, "max": 6.0}}), storage=storage)
-    with pytest.raises(UsageError, match="no parameter in common"):
-        third.add_prior_runs(first.id)
-    with pytest.raises(NotFoundError, match="no run '0009'"):
-        second.add_prior_runs(f"{first.id}/0009")

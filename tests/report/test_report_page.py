@@ -52,6 +52,24 @@ def read(text: str) -> tuple[Reader, dict[str, Any]]:
     return reader, found
 
 
+def test_prior_runs_are_told_apart_and_in_no_figure() -> None:
+    config = sweep_config()
+    runs = many_runs(config, 30)
+    prior = [sweep_run(config, 90 + place, prior=True, history=[1e-9]) for place in range(3)]
+    alone, begun_with = (page_data("k3v9x2ab", STATE, digest(config, each, ()), NOW) for each in (runs, runs + prior))
+    assert begun_with["headline"].pop("priors") == 3
+    assert alone["headline"].pop("priors") == 0
+    assert begun_with == alone
+
+
+def test_a_run_that_waits_is_shown_as_such() -> None:
+    config = sweep_config()
+    runs = [sweep_run(config, 0, state="killed", waiting=True, history=[1.0]), sweep_run(config, 1, state="killed")]
+    data = page_data("k3v9x2ab", STATE, digest(config, runs), NOW)
+    assert [row[1] for row in data["rows"]] == ["waiting", "killed"]
+    assert data["headline"]["counts"] == {"waiting": 1, "killed": 1}
+
+
 def test_the_page_holds_its_data_and_loads_nothing() -> None:
     config = sweep_config()
     text = page("k3v9x2ab", STATE, digest(config, many_runs(config, 30)), NOW)

@@ -48,6 +48,30 @@ def test_a_frame_says_where_the_sweep_stands() -> None:
     assert lines[-1].split() == ["0003", "4", "3", "1", "1", "█▅▂▁"]
 
 
+def test_prior_runs_have_no_part_in_counts_pace_and_best() -> None:
+    config = sweep_config()
+    prior = [
+        sweep_run(config, place, id=f"p000{place}", prior=True, started=START, ended=START, history=[0.1])
+        for place in range(1, 9)
+    ]
+    alone = frame()
+    begun_with = frame(runs=[*alone.runs, *prior])
+    lines = begun_with.lines(80, 24)
+    assert lines[1] == "1 running, 1 finished, 1 pruned of 10 + 8 prior runs"
+    assert lines[2:] == alone.lines(80, 24)[2:]
+    only = frame(runs=prior[:1])
+    assert only.line().endswith("running: no runs yet of 10 + 1 prior run")
+
+
+def test_a_run_that_waits_is_still_to_come() -> None:
+    runs = list(frame().runs)
+    runs[1] = replace(runs[1], state="killed", waiting=True)
+    found = frame(runs=runs)
+    assert found.lines(80, 24)[1] == "1 running, 1 waiting, 1 finished of 10"
+    assert found.per_hour == 2
+    assert found.left == timedelta(hours=4.5)
+
+
 def test_a_frame_keeps_to_the_size_of_the_terminal_and_to_printable_text() -> None:
     config = sweep_config(
         {"x\x1b[31m": {"values": ["\r\n" * 50, 2]}}, name="\x1b[2J" + EVIL * 3, metric={"name": "a\tb"}
