@@ -113,20 +113,50 @@ def test_one_that_ignores_sigterm_is_killed_after_term_timeout(sandbox: Sandbox)
     assert not alive(pid)
 
 
-def test_sigterm_gives_the_runs_back_and_another_agent_starts_them_again(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_scheduler_gives_the_runs_back_and_another_agent_starts_them_again(
+    sandbox: Sandbox, number: signal.Signals
+) -> None:
     sweep_id = sandbox.sweep(SLOW, parameters={"x": {"values": [1]}})
     agent = sandbox.start("agent", sweep_id)
     pid = pid_of(sandbox, "0001")
-    agent.terminate()
+    agent.send_signal(number)
     code, out = end(agent)
-    assert code == 143
-    assert "run 0001 lost: best loss 1 in 1 iteration; the agent was told to end (SIGTERM)" in out
+    assert code == 128 + number
+    assert f"run 0001 lost: best loss 1 in 1 iteration; the agent was told to end ({number.name})" in out
     assert not alive(pid)
     sandbox.write("go", "")
     code, _ = end(sandbox.start("agent", sweep_id))
     assert code == 0
     (run,) = sandbox.runs(sweep_id)
     assert (run.id, run.state, run.attempt, run.iterations) == ("0001", "finished", 2, 2)
+
+
+@pytest.mark.parametrize("presses", [0, 2])
+def test_what_ends_a_run_after_it_finished_takes_nothing_from_it(sandbox: Sandbox, presses: int) -> None:
+    """A process that is killed on its way out, by the system or by Ctrl-C."""
+    sweep_id = sandbox.sweep(
+        """
+        import os, sys, time
+        from pathlib import Path
+        import lightsweep
+        with lightsweep.init() as run:
+            run.log({"loss": run.config.x})
+        Path(f"pid-{run.id}-{int(run.resumed)}").write_text(str(os.getpid()))
+        time.sleep(180)
+        """,
+        parameters={"x": {"values": [1]}},
+    )
+    agent = sandbox.follow("agent", sweep_id)
+    pid = pid_of(sandbox, "0001")
+    if presses:
+        agent.interrupt("press Ctrl-C again to end it now")
+        agent.process.send_signal(signal.SIGINT)
+    else:
+        os.kill(pid, signal.SIGKILL)
+    agent.end()
+    (run,) = sandbox.runs(sweep_id)
+    assert (run.state, run.attempt, run.reason) == ("finished", 1, "")
 
 
 def test_a_killed_agent_takes_its_runs_with_it_and_another_starts_them_again(sandbox: Sandbox) -> None:
