@@ -71,14 +71,15 @@ class IsolatedLauncher:
         process = multiprocessing.get_context("spawn").Process(target=_work, args=(self._function, address))
         with _storage_withheld():
             process.start()
-        pid, token = process.pid or 0, address[MARK]
+        pid, token = process.pid, address[MARK]
+        assert pid is not None  # it was started
         self._warden.add(pid, token)
 
         def release() -> None:
             self._warden.remove(pid)
             self._server.unregister(run.id)
 
-        return _StartedProcess(process, token, release)
+        return _StartedProcess(process, pid, token, release)
 
     def close(self) -> None:
         """Close the channel."""
@@ -112,6 +113,7 @@ def _work(function: Callable[[], Any], address: Mapping[str, str]) -> None:
 @dataclass(eq=False)
 class _StartedProcess:
     process: SpawnProcess
+    pid: int
     token: str
     release: Callable[[], None]
     over: threading.Event = field(default_factory=threading.Event)
@@ -127,7 +129,7 @@ class _StartedProcess:
             self.process.join()
         finally:
             self.over.set()
-        end_leftovers(self.process.pid or 0, self.token, self.deadline)
+        end_leftovers(self.pid, self.token, self.deadline)
         self.release()
         return Ended(self.process.exitcode or 0, interrupted=interrupted)
 
@@ -147,11 +149,10 @@ class _StartedProcess:
 
     def signal(self, number: int) -> None:
         """Send a signal to the process and what it started; to it alone while it has no group of its own yet."""
-        pid = self.process.pid
-        if pid is None or self.over.is_set():
+        if self.over.is_set():
             return
         with suppress(ProcessLookupError, PermissionError):
-            if os.getpgid(pid) == pid:
-                os.killpg(pid, number)
+            if os.getpgid(self.pid) == self.pid:
+                os.killpg(self.pid, number)
             else:
-                os.kill(pid, number)
+                os.kill(self.pid, number)
