@@ -27,7 +27,7 @@ WORK = """
     def leave_a_worker():
         with lightsweep.init() as run:
             source = "import os, time; open('worker', 'w').write(str(os.getpid())); time.sleep(180)"
-            subprocess.Popen([sys.executable, "-c", source], start_new_session=True)
+            subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.DEVNULL, start_new_session=True)
             while not (Path("worker").exists() and Path("worker").read_text()):
                 time.sleep(0.02)
             run.log({"loss": 1.0})
