@@ -27,12 +27,14 @@ def conclude(
     connected: bool,
     said: Mapping[str, Any],
     killed: str = "",
+    before: bool = False,
     last_line: str = "",
 ) -> Outcome:
     """The outcome of a run.
 
     One that was ended from outside (killed, or told to end by a scheduler), or that exits with :data:`PREEMPTED`, is
-    lost: it goes back and is started again.
+    lost: it goes back and is started again. One that said that it had finished, with its metric logged, has: whatever
+    signal ends its process after that takes nothing from it.
 
     Args:
         config: The sweep's config.
@@ -41,20 +43,25 @@ def conclude(
         connected: Whether it ever called ``init``.
         said: Its ``finish`` message: ``state``, ``error``, ``unread``, ``no_numbers``; empty where there was none.
         killed: Why the agent ended it; empty where it did not.
+        before: Whether it had said that it finished before the agent ended it: a script may leave by SIGTERM as by
+            its end.
         last_line: The last line that it printed, for a run that crashed before it could say why.
     """
     unread = list(said.get("unread") or ())
     if run.pruned:
         return Outcome("pruned", run.stop_reason, unread)
+    # What attempts before this one reported is known by the reports alone.
+    known = {*run.metrics, *(metric.name for metric in config.metrics[:1] if run.reports)}
+    missing = [metric.name for metric in config.metrics if metric.name not in known]
+    done = said.get("state") == "finished" and not missing and (before or not killed)
+    if done and _no_code_of_its_own(exit_code):
+        return Outcome("finished", "", unread)
     if killed:
         return Outcome("killed", killed, unread)
     if preempted := _preempted(exit_code):
         return Outcome("lost", preempted, unread)
     if exit_code or said.get("state") == "failed":
         return Outcome("failed", _crash(exit_code, str(said.get("error") or ""), last_line), unread)
-    # What attempts before this one reported is known by the reports alone.
-    known = {*run.metrics, *(metric.name for metric in config.metrics[:1] if run.reports)}
-    missing = [metric.name for metric in config.metrics if metric.name not in known]
     if not missing:
         return Outcome("finished", "", unread)
     if not connected:
@@ -66,13 +73,23 @@ def conclude(
     return Outcome("failed", _missing(missing[0], list(run.metrics), said), unread)
 
 
+def _no_code_of_its_own(exit_code: int) -> bool:
+    """Whether the program gave no verdict on itself by its exit code: it ended well, or by a signal."""
+    return exit_code <= 0 or _signal(exit_code) in _FROM_OUTSIDE
+
+
 def _preempted(exit_code: int) -> str:
     """Why a run that ended with this code is to be started again; empty where it is not."""
     if exit_code == PREEMPTED:
         return f"preempted (exit code {PREEMPTED})"
-    # A shell between the agent and the run turns signal N into exit code 128 + N.
-    number = -exit_code if exit_code < 0 else exit_code - 128
+    number = _signal(exit_code)
     return f"ended from outside by {_signal_name(number)}" if number in _FROM_OUTSIDE else ""
+
+
+def _signal(exit_code: int) -> int:
+    """The signal by which a process has ended, if it was one."""
+    # A shell between the agent and the run turns signal N into exit code 128 + N.
+    return -exit_code if exit_code < 0 else exit_code - 128
 
 
 def _crash(exit_code: int, error: str, last_line: str) -> str:

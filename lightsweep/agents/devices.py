@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 
@@ -11,6 +13,7 @@ from lightsweep.errors import InputError
 __all__ = ["VARIABLE", "gpu_slots"]
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
+_NAME = re.compile(r"[0-9]+|(GPU|MIG)-\S+")
 _LISTING = ("nvidia-smi", "--query-gpu=index", "--format=csv,noheader")
 
 
@@ -26,10 +29,15 @@ def gpu_slots(
         listing: The command by which ``all`` finds the GPUs of the machine otherwise.
 
     Raises:
-        InputError: No GPU, one twice, an empty place in the list, one that the scheduler did not give, or a number
+        InputError: No GPU, one twice, what is neither index nor UUID, one that the scheduler did not give, or a number
             that ``per_run`` does not divide.
     """
-    visible = _names(environ[VARIABLE]) if environ.get(VARIABLE) else None
+    visible = _visible(environ[VARIABLE]) if VARIABLE in environ else None
+    if visible == []:
+        raise InputError(
+            f"--gpus {gpus}: this process was given no GPU ({VARIABLE}={environ[VARIABLE]}); "
+            "set or unset that variable, or use --jobs"
+        )
     names = (visible or _installed(listing)) if gpus.strip() == "all" else _names(gpus)
     if len(set(names)) < len(names):
         raise InputError(f"--gpus {gpus}: a GPU is named twice; two runs would share it unawares")
@@ -45,9 +53,18 @@ def gpu_slots(
 
 def _names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
-    if not all(names):
-        raise InputError(f"--gpus {text!r}: write the GPUs separated by commas, such as 0,1,2, or all")
+    if wrong := [name for name in names if not _NAME.fullmatch(name)]:
+        raise InputError(
+            f"--gpus {text!r}: {wrong[0]!r} is no GPU; write their indices or UUIDs separated by commas, "
+            "such as 0,1,2, or all"
+        )
     return names
+
+
+def _visible(text: str) -> list[str]:
+    """The GPUs that CUDA shows to a process with this ``CUDA_VISIBLE_DEVICES``: those before the first that is none."""
+    names = [name.strip() for name in text.split(",")]
+    return list(itertools.takewhile(_NAME.fullmatch, names))
 
 
 def _installed(listing: tuple[str, ...]) -> list[str]:

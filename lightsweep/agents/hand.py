@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lightsweep.agents.handler import RunHandler
 from lightsweep.agents.launch import Started
 from lightsweep.controller import LiveRun
 
@@ -24,6 +25,8 @@ class Hand:
         killed: Why the agent ended it; empty while it did not.
         outcome: What it ends as where the agent ended it: ``killed``, or ``lost`` where an agent shall start it again.
         deadline: When its process is killed, in seconds of the monotonic clock; ``None`` unless it was told to end.
+        handler: What its process says comes here; ``None`` before it began.
+        finished: Whether it had said that it finished before the agent ended it.
         ending: Whether its process ended, so that only the storage has to hear of it.
     """
 
@@ -33,6 +36,8 @@ class Hand:
     killed: str = ""
     outcome: str = "killed"
     deadline: float | None = None
+    handler: RunHandler | None = None
+    finished: bool = False
     ending: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -50,6 +55,7 @@ class Hand:
             if self.killed:
                 return False
             self.killed, self.outcome = reason, outcome
+            self.finished = self.handler is not None and self.handler.said.get("state") == "finished"
             self.deadline = time.monotonic() + grace
             started = self.started
         if started is not None:

@@ -7,8 +7,9 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -16,12 +17,17 @@ from typing import Any
 
 from lightsweep.agents.handler import RunHandler
 from lightsweep.agents.launch import Ended, Started
+from lightsweep.agents.leftovers import end_leftovers
+from lightsweep.agents.strays import MARK, marked, send
+from lightsweep.agents.warden import Warden
 from lightsweep.channel import ChannelServer
 from lightsweep.errors import RunPruned, UsageError
 
 __all__ = ["IsolatedLauncher"]
 
 _INTERRUPTED_SECONDS = 30.0
+_STORAGE = "LIGHTSWEEP_STORAGE"
+_withholding = threading.Lock()
 
 
 class IsolatedLauncher:
@@ -46,6 +52,7 @@ class IsolatedLauncher:
             ) from None
         self._function = function
         self._server = ChannelServer()
+        self._warden = Warden()
 
     def check(self) -> None:
         """Nothing can be wrong before the first run."""
@@ -62,12 +69,37 @@ class IsolatedLauncher:
         run = handler.run
         address = {**environment, **self._server.register(run.id, handler)}
         process = multiprocessing.get_context("spawn").Process(target=_work, args=(self._function, address))
-        process.start()
-        return _StartedProcess(process, lambda: self._server.unregister(run.id))
+        with _storage_withheld():
+            process.start()
+        pid, token = process.pid, address[MARK]
+        assert pid is not None  # it was started
+        self._warden.add(pid, token)
+
+        def release() -> None:
+            self._warden.remove(pid)
+            self._server.unregister(run.id)
+
+        return _StartedProcess(process, pid, token, release)
 
     def close(self) -> None:
         """Close the channel."""
         self._server.close()
+        self._warden.close()
+
+
+@contextmanager
+def _storage_withheld() -> Iterator[None]:
+    """Without the storage's URL, which may hold a password, in the environment that a new process inherits.
+
+    ``multiprocessing`` passes on this process's own environment, so it is taken from there while a process starts.
+    """
+    with _withholding:
+        url = os.environ.pop(_STORAGE, None)
+        try:
+            yield
+        finally:
+            if url is not None:
+                os.environ[_STORAGE] = url
 
 
 def _work(function: Callable[[], Any], address: Mapping[str, str]) -> None:
@@ -78,11 +110,14 @@ def _work(function: Callable[[], Any], address: Mapping[str, str]) -> None:
         function()
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class _StartedProcess:
     process: SpawnProcess
+    pid: int
+    token: str
     release: Callable[[], None]
     over: threading.Event = field(default_factory=threading.Event)
+    deadline: float | None = None
 
     def wait(self) -> Ended:
         interrupted = False
@@ -94,15 +129,19 @@ class _StartedProcess:
             self.process.join()
         finally:
             self.over.set()
+        end_leftovers(self.pid, self.token, self.deadline)
         self.release()
         return Ended(self.process.exitcode or 0, interrupted=interrupted)
 
     def terminate(self, grace: float) -> None:
+        self.deadline = time.monotonic() + grace
         self.signal(signal.SIGTERM)
         threading.Thread(target=self._kill_after, args=(grace,), name="lightsweep-killer", daemon=True).start()
 
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
+        for stray in marked({self.token}):
+            send(stray, signal.SIGKILL)
 
     def _kill_after(self, grace: float) -> None:
         if not self.over.wait(grace):
@@ -110,11 +149,10 @@ class _StartedProcess:
 
     def signal(self, number: int) -> None:
         """Send a signal to the process and what it started; to it alone while it has no group of its own yet."""
-        pid = self.process.pid
-        if pid is None or self.over.is_set():
+        if self.over.is_set():
             return
         with suppress(ProcessLookupError, PermissionError):
-            if os.getpgid(pid) == pid:
-                os.killpg(pid, number)
+            if os.getpgid(self.pid) == self.pid:
+                os.killpg(self.pid, number)
             else:
-                os.kill(pid, number)
+                os.kill(self.pid, number)

@@ -14,6 +14,7 @@ from lightsweep.agents.follow import Follower, last_line
 from lightsweep.agents.handler import RunHandler
 from lightsweep.agents.process import RunProcess
 from lightsweep.agents.program import check_command, find_program
+from lightsweep.agents.warden import Warden
 from lightsweep.channel import ChannelServer
 from lightsweep.client import serving
 from lightsweep.command import build_command
@@ -84,6 +85,7 @@ class ProcessLauncher:
         self._environment.setdefault("PYTHONUNBUFFERED", "1")
         self._program = find_program(sweep.config, sweep.directory)
         self._server = ChannelServer()
+        self._warden = Warden()
 
     def check(self) -> None:
         check_command(self._sweep.config, self._sweep.directory)
@@ -110,11 +112,18 @@ class ProcessLauncher:
         except CommandError:
             self._server.unregister(run.id)
             raise
+        self._warden.add(process.pid, process.token)
         follower = Follower(output, emit, start) if emit else None
-        return _StartedProcess(process, output, follower, lambda: self._server.unregister(run.id))
+
+        def release() -> None:
+            self._warden.remove(process.pid)
+            self._server.unregister(run.id)
+
+        return _StartedProcess(process, output, follower, release)
 
     def close(self) -> None:
         self._server.close()
+        self._warden.close()
 
 
 @dataclass(frozen=True)

@@ -220,7 +220,7 @@ class Agent:
         run = hand.run
         directory = self._directory / run.id
         directory.mkdir(parents=True, exist_ok=True)
-        handler = RunHandler(self.sweep, run, self._reporter, directory)
+        handler = hand.handler = RunHandler(self.sweep, run, self._reporter, directory)
         emit = (lambda text: self.display.output(run, text)) if self._show_output else None
         self.display.started(run)
         try:
@@ -241,6 +241,7 @@ class Agent:
             connected=handler.connected,
             said=handler.said,
             killed=hand.killed,
+            before=hand.finished,
             last_line=ended.last_line,
         )
         return Outcome(hand.outcome, outcome.reason, outcome.unread) if outcome.state == "killed" else outcome

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
+from lightsweep.agents.leftovers import ask_group, end_leftovers, kill_all
+from lightsweep.agents.strays import MARK, send_group
 from lightsweep.errors import CommandError
 
 __all__ = ["RunProcess"]
 
-_LEFTOVER_SECONDS = 2.0
-_POLL_SECONDS = 0.02
-
 
 class RunProcess:
     """A started command in a process group of its own; its output goes to a file.
+
+    What leaves the group, as the workers of torchrun do, is found by the token in its environment.
 
     The output goes to the file directly, not through the agent, so that a run does not depend on the agent to print.
 
@@ -48,15 +47,17 @@ class RunProcess:
             except OSError as error:
                 raise CommandError(f"cannot start {command[0]!r}: {error.strerror or error}") from None
         self.pid = self._process.pid
+        token = environment.get(MARK, "")
+        self.token = "" if token == os.environ.get(MARK) else token  # ours marks this process too
         self._lock = threading.Lock()
         self._gone = False
         self._deadline: float | None = None
         self._killer: threading.Timer | None = None
 
     def wait(self) -> int:
-        """Wait for the end; the exit code, negative for a signal. Then nothing of its group is left."""
+        """Wait for the end; the exit code, negative for a signal. Then nothing of it is left."""
         code = self._process.wait()
-        self._sweep_up()
+        end_leftovers(self.pid, self.token, self._deadline)
         with self._lock:
             # From here on the number may belong to another group.
             self._gone = True
@@ -70,11 +71,13 @@ class RunProcess:
         """Send a signal to the whole group; nothing happens once it is gone."""
         with self._lock:
             if not self._gone:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self.pid, number)
+                send_group(self.pid, number)
 
     def terminate(self, grace: float) -> None:
-        """Ask the group to end, and kill it ``grace`` seconds later if it did not; only the first call counts."""
+        """Ask the group to end, and kill all of the run ``grace`` seconds later if it did not.
+
+        Only the first call counts. Processes outside of the group are the group's to ask.
+        """
         with self._lock:
             if self._gone or self._killer is not None:
                 return
@@ -83,31 +86,10 @@ class RunProcess:
             self._killer.name = "lightsweep-killer"
             self._killer.daemon = True
             self._killer.start()
-        self._ask()
+            ask_group(self.pid)
 
     def kill(self) -> None:
-        """End the group."""
-        self.signal(signal.SIGKILL)
-
-    def _ask(self) -> None:
-        self.signal(signal.SIGTERM)
-        self.signal(signal.SIGCONT)  # a stopped process takes no SIGTERM
-
-    def _sweep_up(self) -> None:
-        """End what the run's main process left behind, such as data loader workers."""
-        if not self._group_lives():
-            return
-        deadline = self._deadline
-        if deadline is None:
-            self._ask()
-            deadline = time.monotonic() + _LEFTOVER_SECONDS
-        while self._group_lives() and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
-        self.kill()
-
-    def _group_lives(self) -> bool:
-        try:
-            os.killpg(self.pid, 0)
-        except (ProcessLookupError, PermissionError):
-            return False
-        return True
+        """End the group, and what has left it."""
+        with self._lock:
+            if not self._gone:
+                kill_all(self.pid, self.token)

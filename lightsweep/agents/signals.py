@@ -23,8 +23,10 @@ class Interrupts:
     """Counts signals in the handler, acts on them in the main thread's loop, where any lock may be taken.
 
     The first Ctrl-C waits for the running runs, the second terminates them, the third kills them. SIGTERM, by which a
-    scheduler takes the machine away, terminates them and leaves them for another agent to start again; so does SIGHUP,
-    a terminal that closes, unless it is passed on or was ignored before (``nohup``).
+    scheduler takes the machine away, terminates them and leaves them for another agent to start again. So does SIGHUP,
+    a terminal that closes, unless it is passed on or was ignored before (``nohup``); and SIGUSR1, by which a scheduler
+    warns (``sbatch --signal=USR1@60``), unless it is passed on or the program that called the agent has its own use
+    for it.
 
     Args:
         agent: The agent.
@@ -46,8 +48,11 @@ class Interrupts:
         numbers = [signal.SIGINT, signal.SIGTERM]
         if self._forward:
             numbers += _FORWARDED
-        elif signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-            numbers.append(signal.SIGHUP)
+        else:
+            if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+                numbers.append(signal.SIGHUP)
+            if signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL:
+                numbers.append(signal.SIGUSR1)
         before = {}
         try:
             for number in numbers:

@@ -77,6 +77,31 @@ def test_a_run_that_was_ended_from_outside_is_started_again(code: int, reason: s
     assert end(live(val_loss=1.0), exit_code=code) == Outcome("lost", reason, [])
 
 
+FINISHED = {"state": "finished", "error": None, "unread": ["x"]}
+
+
+@pytest.mark.parametrize("code", [-9, -15, -11, 137, 143])
+def test_a_signal_after_the_end_takes_nothing_from_a_run_that_finished(code: int) -> None:
+    assert end(live(val_loss=1.0), exit_code=code, said=FINISHED) == Outcome("finished", "", ["x"])
+
+
+@pytest.mark.parametrize(("code", "state"), [(1, "failed"), (139, "failed"), (75, "lost")])
+def test_an_exit_code_of_its_own_counts_after_the_end_too(code: int, state: str) -> None:
+    assert end(live(val_loss=1.0), exit_code=code, said=FINISHED).state == state
+
+
+def test_one_that_said_that_it_finished_without_its_metric_has_not() -> None:
+    assert end(live(epoch=1.0), exit_code=-9, said=FINISHED).state == "lost"
+
+
+@pytest.mark.parametrize(
+    ("before", "code", "state"), [(True, -15, "finished"), (True, 1, "killed"), (False, 0, "killed")]
+)
+def test_what_the_agent_ended_had_finished_if_it_said_so_before(before: bool, code: int, state: str) -> None:
+    outcome = end(live(val_loss=1.0), exit_code=code, said=FINISHED, killed="ended by Ctrl-C", before=before)
+    assert outcome.state == state
+
+
 def test_a_metric_that_was_never_logged_names_those_that_were() -> None:
     outcome = end(live(val_los=1.0, epoch=3))
     assert outcome.state == "failed"

@@ -27,6 +27,19 @@ def test_all_means_those_that_the_scheduler_gave() -> None:
         gpu_slots("4,5", environ={"CUDA_VISIBLE_DEVICES": "4,6"})
 
 
+@pytest.mark.parametrize("given", ["", "-1", "-1,0", "NoDevFiles"])
+@pytest.mark.parametrize("gpus", ["0", "all"])
+def test_a_process_that_was_given_none_has_none(gpus: str, given: str) -> None:
+    with pytest.raises(
+        InputError, match=rf"--gpus {gpus}: this process was given no GPU \(CUDA_VISIBLE_DEVICES={given}\)"
+    ):
+        gpu_slots(gpus, environ={"CUDA_VISIBLE_DEVICES": given})
+
+
+def test_what_stands_behind_one_that_is_none_is_not_visible() -> None:
+    assert gpu_slots("all", environ={"CUDA_VISIBLE_DEVICES": "0, 2,-1,3"}) == ["0", "2"]
+
+
 def test_all_asks_the_driver_otherwise() -> None:
     listing = (sys.executable, "-c", r"print('0\n1')")
     assert gpu_slots("all", environ={}, listing=listing) == ["0", "1"]
@@ -36,7 +49,17 @@ def test_all_asks_the_driver_otherwise() -> None:
         gpu_slots("all", environ={}, listing=("no-such-program",))
 
 
-@pytest.mark.parametrize(("gpus", "words"), [("0,,1", "separated by commas"), ("", "separated"), ("0,1,0", "twice")])
+@pytest.mark.parametrize(
+    ("gpus", "words"),
+    [
+        ("0,,1", "'' is no GPU; write .* separated by commas"),
+        ("", "separated"),
+        ("0,1,0", "twice"),
+        ("1 2", "'1 2' is no GPU"),
+        ("0,-1", "'-1' is no GPU"),
+        ("cuda:0", "'cuda:0' is no GPU"),
+    ],
+)
 def test_a_list_that_means_nothing_is_an_error(gpus: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         gpu_slots(gpus, environ={})

@@ -88,7 +88,7 @@ def test_nothing_is_said_of_waiting_where_nothing_runs() -> None:
     assert agent.notes == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_being_told_to_end_gives_the_runs_back(number: signal.Signals) -> None:
     agent = ScriptedAgent(until="terminate")
     with working(agent) as (interrupts, thread):
@@ -118,6 +118,20 @@ def test_nohup_is_respected() -> None:
         assert agent.told == [("leave", "interrupted by Ctrl-C")]
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_programs_own_use_of_sigusr1_is_respected() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, _: heard.append(number))
+    try:
+        agent = ScriptedAgent(until="leave")
+        with working(agent) as (interrupts, thread):
+            send(signal.SIGUSR1, signal.SIGINT)
+            interrupts.wait(thread)
+        assert agent.told == [("leave", "interrupted by Ctrl-C")]
+        assert heard == [signal.SIGUSR1]
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_the_handlers_before_are_put_back() -> None:
