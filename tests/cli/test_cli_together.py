@@ -1,0 +1,92 @@
+"""Agents whose reader leaves, and many agents at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from process_scripts import QUICK, states
+from sandboxes import PATIENCE_SECONDS, Sandbox
+
+from lightsweep import Sweep
+
+
+def test_the_reader_of_the_agents_lines_may_leave(sandbox: Sandbox) -> None:
+    sweep_id = sandbox.sweep(QUICK)
+    command = f"{sys.executable} -m lightsweep agent {sweep_id} | head -1"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=sandbox.directory,
+        env=sandbox.environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.stdout == "run 0001 started: x=1\n"
+    assert done.stderr == ""
+    assert states(sandbox, sweep_id) == [("finished", "")] * 3
+
+
+def unread(sandbox: Sandbox, *arguments: str) -> int:
+    """The exit code of a command whose output has lost its reader before the first line."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = sandbox.start(*arguments, stdout=writing, stderr=writing)
+    os.close(writing)
+    return command.wait(PATIENCE_SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("script", "state", "code"), [(QUICK, "finished", 0), ("import sys; sys.exit(3)", "failed", 1)]
+)
+def test_a_sweep_that_nobody_reads_along_runs_to_its_end(sandbox: Sandbox, script: str, state: str, code: int) -> None:
+    sandbox.write("train.py", script)
+    sandbox.write(
+        "sweep.yaml", "program: train.py\nmethod: grid\nmetric: {name: loss}\nparameters: {x: {values: [1, 2]}}\n"
+    )
+    assert unread(sandbox, "run", "sweep.yaml") == code
+    (sweep,) = Sweep.all(storage=sandbox.storage)
+    assert [run.state for run in sweep.runs] == [state] * 2
+
+
+def test_a_command_that_nobody_reads_ends_as_if_it_were_read(sandbox: Sandbox) -> None:
+    sandbox.write("train.py", "print('no channel')")
+    sandbox.write(
+        "sweep.yaml", "program: train.py\nmethod: grid\nmetric: {name: loss}\nparameters: {x: {values: [1, 2]}}\n"
+    )
+    sweep_id = sandbox.sweep()
+    assert unread(sandbox, "check", "sweep.yaml", "--smoke") == 1
+    assert unread(sandbox, "check", "sweep.yaml") == 0
+    assert unread(sandbox, "status", sweep_id) == 0
+    assert unread(sandbox, "status", "nosuchid") == 2
+    assert unread(sandbox, "sweep", sweep_id, "--stop") == 0
+    assert Sweep.load(sweep_id, storage=sandbox.storage).state.name == "stopped"
+
+
+def work_together(sandbox: Sandbox, agents: int, **config: Any) -> list[Any]:
+    sweep_id = sandbox.sweep(QUICK, **config)
+    started = [sandbox.start("agent", sweep_id) for _ in range(agents)]
+    for agent in started:
+        out, _ = agent.communicate(timeout=200)
+        assert agent.returncode == 0, out
+    assert Sweep.load(sweep_id, storage=sandbox.storage).state.name == "finished"
+    return sandbox.runs(sweep_id)
+
+
+@pytest.mark.slow
+def test_eight_agents_on_a_grid(sandbox: Sandbox) -> None:
+    runs = work_together(sandbox, 8, parameters={"x": {"values": list(range(12))}, "y": {"values": list(range(5))}})
+    assert [run.state for run in runs] == ["finished"] * 60
+    assert len({(run.config["x"], run.config["y"]) for run in runs}) == 60
+    assert len({run.agent for run in runs}) > 1
+
+
+@pytest.mark.slow
+def test_eight_agents_and_a_cap(sandbox: Sandbox) -> None:
+    runs = work_together(sandbox, 8, method="random", run_cap=25, parameters={"x": {"min": 0.0, "max": 1.0}})
+    assert [run.state for run in runs] == ["finished"] * 25
+    assert [run.id for run in runs] == [f"{number:04d}" for number in range(1, 26)]
