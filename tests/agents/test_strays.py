@@ -22,7 +22,8 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 
 LAUNCHER = """
 import os, signal, subprocess, sys, time
-worker = "import os, signal, sys, time; {worker}; print(os.getpid(), flush=True); time.sleep(180)"
+# one write for each worker, since they share a file
+worker = "import os, signal, sys, time; {worker}; os.write(1, b'%d\\\\n' % os.getpid()); time.sleep(180)"
 for _ in range(2):
     subprocess.Popen([sys.executable, "-c", worker], start_new_session=True)
 {then}
@@ -78,7 +79,7 @@ def test_workers_in_sessions_of_their_own_are_gone_with_a_launcher_that_was_kill
 
 
 def test_they_are_asked_before_they_are_killed(tmp_path: Path, token: str) -> None:
-    save = "signal.signal(15, lambda *_: (print('saved', flush=True), os._exit(0)))"
+    save = "signal.signal(15, lambda *_: (os.write(1, b'saved\\\\n'), os._exit(0)))"
     process, _ = launch(tmp_path, token, save)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
