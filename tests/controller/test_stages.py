@@ -10,11 +10,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 from controller_helpers import claim, loss_of, work, work_together, working
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain import plain_study
 from test_claims import lose
 
 from lightsweep.controller import Dealer, LiveRun, NothingToDo, Outcome, Reporter, Sweep, SweepRun, stage_views
@@ -117,11 +117,11 @@ def test_each_stage_searches_its_own_with_the_best_of_before(storage: Storage) -
 def test_optuna_sees_every_parameter_with_its_whole_distribution(storage: Storage) -> None:
     sweep = Sweep.create(config(), storage=storage)
     work(sweep, trained)
-    study = optuna.load_study(study_name=sweep.id, storage=storage.url)
     whole = {each.name: natural_distribution(each.distribution) for each in sweep.config.space.parameters}
-    assert [trial.distributions for trial in study.trials] == [whole] * 15
-    assert [trial.params for trial in study.trials] == [run.values for run in sweep.runs]
-    assert study.best_value == sweep.best_run.best if sweep.best_run else False
+    with plain_study(storage.url, sweep.id) as study:
+        assert [trial.distributions for trial in study.trials] == [whole] * 15
+        assert [trial.params for trial in study.trials] == [run.values for run in sweep.runs]
+        assert study.best_value == sweep.best_run.best if sweep.best_run else False
 
 
 def test_what_there_is_to_see_of_the_stages(storage: Storage) -> None:
