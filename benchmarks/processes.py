@@ -16,9 +16,12 @@ AGENT = (sys.executable, "-m", "lightsweep", "agent")
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment of a benchmark's process: without what belongs to a sweep or a storage of the user."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("LIGHTSWEEP_")}
-    return {**inherited, **more}
+    """The environment of a benchmark's process: without what belongs to a sweep or a storage of the user.
+
+    Nor without bytecode, which installed packages have.
+    """
+    left_out = ("LIGHTSWEEP_", "PYTHONDONTWRITEBYTECODE")
+    return {**{key: value for key, value in os.environ.items() if not key.startswith(left_out)}, **more}
 
 
 @contextmanager

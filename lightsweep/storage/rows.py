@@ -7,10 +7,12 @@ itself reads, so a change of the schema is noticed there.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, TextClause, bindparam, text
+from sqlalchemy import Connection, CursorResult, TextClause, bindparam, text
+from sqlalchemy.exc import OperationalError
 
 __all__ = ["Rows"]
 
@@ -70,7 +72,8 @@ class Rows:
         else:
             # Apart, since databases search the whole study for "new OR one of these".
             rows = list(connection.execute(_NEW_TRIALS, values).all())
-            rows += _in_chunks(connection, _LISTED_TRIALS, known)
+            for start in range(0, len(known), _CHUNK):
+                rows += connection.execute(_LISTED_TRIALS, {"ids": known[start : start + _CHUNK]}).all()
         return sorted(rows, key=lambda row: int(row.number))
 
     def attributes(self, connection: Connection, trial_ids: Sequence[int]) -> Sequence[Any]:
@@ -92,7 +95,7 @@ class Rows:
         rows: list[Any] = []
         for start in range(0, len(trial_ids), _CHUNK):
             chunk = {trial_id: after[trial_id] for trial_id in trial_ids[start : start + _CHUNK]}
-            rows += connection.execute(*_listed_reports(chunk)).all()
+            rows += _unpackable(connection.execute(*_listed_reports(chunk)))
         return rows
 
     def attribute(self, connection: Connection, key: str) -> str | None:
@@ -120,8 +123,25 @@ def _of(connection: Connection, array: TextClause, listed: TextClause, ids: Sequ
 def _in_chunks(connection: Connection, statement: TextClause, ids: Sequence[int]) -> list[Any]:
     rows: list[Any] = []
     for start in range(0, len(ids), _CHUNK):
-        rows += connection.execute(statement, {"ids": ids[start : start + _CHUNK]}).all()
+        rows += _unpackable(connection.execute(statement, {"ids": ids[start : start + _CHUNK]}))
     return rows
+
+
+def _unpackable(result: CursorResult[Any]) -> Sequence[Any]:
+    """The rows of a statement, which may be mere tuples.
+
+    SQLite's driver gives them faster than SQLAlchemy makes an object of each: there is a report for every epoch of
+    every run. ``cursor`` is no documented attribute; the tests of the ledger read every row in this way.
+    """
+    cursor: Any = result.cursor
+    if not isinstance(cursor, sqlite3.Cursor):
+        return result.all()
+    try:
+        return cursor.fetchall()
+    except sqlite3.Error as error:
+        raise OperationalError("fetchall", None, error) from error
+    finally:
+        result.close()
 
 
 def _listed_reports(after: Mapping[int, int]) -> tuple[TextClause, dict[str, Any]]:
