@@ -29,7 +29,7 @@ from lightsweep.integrations.hf_metrics import (
     means_evaluated,
     remedy,
 )
-from lightsweep.integrations.keeping import is_kept, keep
+from lightsweep.integrations.keeping import discard, is_kept, keep
 from lightsweep.integrations.positions import position_of
 from lightsweep.integrations.replies import Reply, agreed
 from lightsweep.integrations.smoke import one_more_step, repeat_first_batch, report_loss
@@ -113,6 +113,7 @@ class SweepCallback(TrainerCallback):
         self._saved: int | None = None
         self._made: int | None = None
         self._own = False
+        self._copied: Path | None = None
         self._one_batch = False
 
     # The hooks, in the order in which they are called.
@@ -212,9 +213,13 @@ class SweepCallback(TrainerCallback):
         run = self._run
         if run is not None and state.is_world_process_zero and is_kept(self._checkpoint, run.keep_checkpoint):
             made = Path(args.output_dir or "", f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
-            keep(run.dir, made, own=self._own)
+            kept = keep(run.dir, made, own=self._own)
             self._own = state.global_step == self._made
             self._saved = state.global_step
+            # Not at once: another rank may still be writing its part.
+            if self._copied is not None:
+                discard(self._copied)
+            self._copied = made if self._own and kept != made else None
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

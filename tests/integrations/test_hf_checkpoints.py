@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import lightsweep
 from lightsweep import client
 from lightsweep.errors import UsageError
 from lightsweep.integrations.hf_directory import DEFAULT_OUTPUT_DIR
+from lightsweep.integrations.keeping import keep
 from lightsweep.integrations.transformers import SweepCallback
 from scripted import ScriptedHandler
 
@@ -96,6 +98,40 @@ def test_a_place_that_runs_share_is_copied_from_and_another_run_does_not_go_on_f
     assert (found / "trainer_state.json").read_text() == (shared / "checkpoint-10" / "trainer_state.json").read_text()
     with pytest.raises(UsageError, match="from a checkpoint of run 0007, but this is run 0008"):
         train(tmp_path, "0008", shared / "checkpoint-4", output_dir=str(shared))
+
+
+def test_what_is_made_in_a_place_that_runs_share_does_not_pile_up(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    train(tmp_path, output_dir=str(shared), save_strategy="no")
+    assert steps(shared) == {10}
+    assert steps(tmp_path / "0007") == {10}
+    train(tmp_path, "0008", output_dir=str(shared), save_strategy="steps", save_steps=4)
+    assert steps(shared) >= {4, 8}
+    assert not steps(shared) & {2, 6}
+    assert (tmp_path / "0008" / "resume" / "trainer_state.json").exists()
+    assert len(list((tmp_path / "0008").glob("resume-*"))) == 1
+
+
+def test_the_link_leads_to_a_whole_checkpoint_while_the_next_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, made = tmp_path / "0007", tmp_path / "shared" / "checkpoint-4"
+    run.mkdir()
+    made.mkdir(parents=True)
+    seen = []
+    copy = shutil.copytree
+
+    def watched(*arguments: Any) -> Any:
+        seen.append((run / "resume" / "state").read_text() if (run / "resume").is_symlink() else "")
+        return copy(*arguments)
+
+    monkeypatch.setattr(shutil, "copytree", watched)
+    for text in ("first", "second", "third"):  # all of one step
+        (made / "state").write_text(text)
+        keep(run, made, own=False)
+        assert (run / "resume" / "state").read_text() == text
+    assert seen == ["", "first", "second"]
+    assert len(list(run.glob("resume-*"))) == 1
 
 
 def test_an_output_directory_that_nobody_named_is_that_of_the_run(
