@@ -98,7 +98,7 @@ def refine(
         comments[parameter.path] = block.comment
     next_config = SweepConfig.load(raw)
     if next_config.options.prior_runs:
-        priors = [PriorRun(run.id, config.metric.name, run) for run in runs]
+        priors = [PriorRun(sweep_id or "", config.metric.name, run) for run in runs]
         try:  # as when the sweep is created, so that no file is written which is refused then
             check_prior_runs(next_config, priors)
         except UsageError as error:

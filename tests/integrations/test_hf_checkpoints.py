@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import transformers
-from torch import nn
-from torch.utils.data import Dataset
+from hf_line import Line, Model
 from transformers import Trainer, TrainingArguments
 
 import lightsweep
@@ -22,27 +20,6 @@ from lightsweep.integrations.transformers import SweepCallback
 from scripted import ScriptedHandler
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*pin_memory.*")
-
-
-class Line(Dataset[dict[str, torch.Tensor]]):
-    """Eight points of a line."""
-
-    def __len__(self) -> int:
-        return 8
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        x = torch.tensor([float(index)])
-        return {"x": x, "labels": 2 * x}
-
-
-class Model(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(1, 1)
-
-    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        predicted = self.layer(x)
-        return {"loss": nn.functional.mse_loss(predicted, labels), "logits": predicted}
 
 
 def train(home: Path, run: str = "0007", resume: Path | None = None, **arguments: Any) -> Trainer:

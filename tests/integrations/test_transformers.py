@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from torch import nn
-from torch.utils.data import Dataset
+from hf_line import Line, Model
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 import lightsweep
@@ -20,27 +18,6 @@ from lightsweep.integrations.transformers import MetricMissingError, SweepCallba
 from scripted import ScriptedHandler
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*pin_memory.*")
-
-
-class Line(Dataset[dict[str, torch.Tensor]]):
-    """Eight points of a line."""
-
-    def __len__(self) -> int:
-        return 8
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        x = torch.tensor([float(index)])
-        return {"x": x, "labels": 2 * x}
-
-
-class Model(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(1, 1)
-
-    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        predicted = self.layer(x)
-        return {"loss": nn.functional.mse_loss(predicted, labels), "logits": predicted}
 
 
 MakeTrainer = Callable[..., Trainer]
