@@ -6,6 +6,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from lightsweep.channel import StartReply
+
 
 class ScriptedHandler:
     """Plays the agent for one run.
@@ -34,25 +36,22 @@ class ScriptedHandler:
         self.finishes: list[dict[str, Any]] = []
         self._lock = threading.Lock()
 
-    def start(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def start(self, message: Mapping[str, Any]) -> StartReply:
         with self._lock:
             self.starts.append(dict(message))
-        return {
+        fields = {
             "id": "0007",
             "sweep": "digits-ab12",
             "name": "digits-ab12/0007",
             "config": overlay(message["defaults"], self.values),
             "swept": list(self.swept),
             "dir": "run-0007",
-            "resumed": False,
-            "iterations": 0,
             "metric": "val_loss",
             "goal": "minimize",
             "early_terminate": True,
-            "checkpoint": None,
-            "smoke": False,
             **self.extra,
         }
+        return StartReply(**fields)
 
     def log(self, message: Mapping[str, Any]) -> dict[str, Any]:
         with self._lock:

@@ -106,10 +106,10 @@ def ends(sock: socket.socket) -> bool:
 
 def test_every_operation_reaches_the_handler_and_its_answer_comes_back(connect, handler):
     connection = connect()
-    assert connection.request("start", defaults={"lr": 0.1}, pid=1, rank=0)["config"] == {"lr": 0.1}
+    assert connection.request("start", defaults={"lr": 0.1})["config"] == {"lr": 0.1}
     assert connection.request("log", metrics={"loss": 1}, step=None) == {"stop": False, "reason": "", "iterations": 1}
     assert connection.request("finish", state="finished", error=None, unread=[]) == {"ok": True}
-    assert handler.starts == [{"defaults": {"lr": 0.1}, "pid": 1, "rank": 0}]
+    assert handler.starts == [{"defaults": {"lr": 0.1}}]
     assert handler.logs == [{"metrics": {"loss": 1}, "step": None}]
     assert handler.finishes == [{"state": "finished", "error": None, "unread": []}]
 

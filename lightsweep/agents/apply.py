@@ -10,15 +10,23 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from lightsweep.agents.overlay import overlay
+from lightsweep.agents.handler import start_reply
 from lightsweep.agents.program import find_program
-from lightsweep.channel import ChannelServer
+from lightsweep.channel import (
+    ChannelServer,
+    FinishReply,
+    FinishRequest,
+    LogReply,
+    LogRequest,
+    StartReply,
+    StartRequest,
+)
 from lightsweep.command import DEFAULT_COMMAND, build_command
 from lightsweep.controller import Sweep, SweepRun
 from lightsweep.errors import CommandError
@@ -49,29 +57,14 @@ class AppliedHandler:
         self._lock = threading.Lock()
         self._iterations = 0
 
-    def start(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def start(self, message: StartRequest) -> StartReply:
         """The run's parameters over the script's defaults."""
-        config, metric = self._sweep.config, self._sweep.config.metric
-        return {
-            "id": f"{self._run.id}-applied",
-            "sweep": self._sweep.id,
-            "name": f"{config.name or self._sweep.id}-{self._run.id}-applied",
-            "config": overlay(message.get("defaults") or {}, self._run.config),
-            "swept": [parameter.name for parameter in config.space.searched],
-            "set": [parameter.name for parameter in config.space.parameters],
-            "dir": str(self._directory),
-            "resumed": False,
-            "iterations": 0,
-            "metric": metric.name if metric else None,
-            "goal": metric.goal if metric else None,
-            "early_terminate": False,
-            "checkpoint": None,
-            "keep_checkpoint": False,
-            "counted": 0,
-            "smoke": False,
-        }
+        name = f"{self._run.id}-applied"
+        return start_reply(
+            self._sweep.config, message, self._run.config, run=name, sweep=self._sweep.id, directory=self._directory
+        )
 
-    def log(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def log(self, message: LogRequest) -> LogReply:
         """To go on; the iterations are counted as in a sweep."""
         metric = self._sweep.config.metric
         with self._lock:
@@ -79,7 +72,7 @@ class AppliedHandler:
             self._iterations += value is not None and math.isfinite(value)
             return {"stop": False, "reason": "", "iterations": self._iterations}
 
-    def finish(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def finish(self, message: FinishRequest) -> FinishReply:
         """Taken note of by the exit code only."""
         del message
         return {"ok": True}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
-from typing import Any
 
+from lightsweep.channel import FinishRequest
 from lightsweep.controller import LiveRun, Outcome
 from lightsweep.errors import closest
 from lightsweep.schema import SweepConfig
@@ -25,7 +24,7 @@ def conclude(
     *,
     exit_code: int,
     connected: bool,
-    said: Mapping[str, Any],
+    said: FinishRequest,
     killed: str = "",
     before: bool = False,
     last_line: str = "",
@@ -41,7 +40,7 @@ def conclude(
         run: The run, with what it reported.
         exit_code: Of its process; negative for a signal.
         connected: Whether it ever called ``init``.
-        said: Its ``finish`` message: ``state``, ``error``, ``unread``, ``no_numbers``; empty where there was none.
+        said: Its ``finish`` message; empty where there was none.
         killed: Why the agent ended it; empty where it did not.
         before: Whether it had said that it finished before the agent ended it: a script may leave by SIGTERM as by
             its end.
@@ -109,13 +108,12 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def logged_as(metric: str, said: Mapping[str, Any]) -> str:
+def logged_as(metric: str, said: FinishRequest) -> str:
     """As what other than a number a metric was logged, such as ``text ('0.5')``; empty where it was not logged."""
-    found = said.get("no_numbers")
-    return str(found.get(metric) or "") if isinstance(found, Mapping) else ""
+    return (said.get("no_numbers") or {}).get(metric, "")
 
 
-def _missing(metric: str, logged: list[str], said: Mapping[str, Any]) -> str:
+def _missing(metric: str, logged: list[str], said: FinishRequest) -> str:
     if how := logged_as(metric, said):
         return f"it ended without a number for the metric {metric!r}; it logged {metric!r} as {how}: log one number"
     if not logged:

@@ -9,12 +9,36 @@ from typing import Any
 
 from lightsweep.agents.checkpoint import kept_checkpoint, may_be_preempted
 from lightsweep.agents.overlay import overlay
+from lightsweep.channel import FinishReply, FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 from lightsweep.controller import LiveRun, Reporter, Sweep
+from lightsweep.schema import SweepConfig
 
-__all__ = ["LAST_WORDS", "RunHandler"]
+__all__ = ["RunHandler", "start_reply"]
 
-LAST_WORDS = ("state", "error", "unread", "no_numbers")
-"""What a script says at its end."""
+
+def start_reply(
+    config: SweepConfig,
+    message: StartRequest,
+    values: Mapping[str, Any],
+    *,
+    run: str,
+    sweep: str,
+    directory: Path,
+    **fields: Any,
+) -> StartReply:
+    """What a script gets of a sweep with this config; ``fields`` are the others of :class:`StartReply`."""
+    return StartReply(
+        id=run,
+        sweep=sweep,
+        name=f"{config.name or sweep}-{run}",
+        config=overlay(message.get("defaults") or {}, values),
+        swept=[parameter.name for parameter in config.space.searched],
+        set=[parameter.name for parameter in config.space.parameters],
+        dir=str(directory),
+        metric=config.metric.name if config.metric else None,
+        goal=config.metric.goal if config.metric else None,
+        **fields,
+    )
 
 
 class RunHandler:
@@ -23,7 +47,7 @@ class RunHandler:
     Attributes:
         run: The run.
         connected: Whether the script ever called ``init``.
-        said: The script's last word: `LAST_WORDS` of its ``finish`` message; empty before.
+        said: The script's ``finish`` message; empty before.
     """
 
     def __init__(self, sweep: Sweep, run: LiveRun, reporter: Reporter, directory: Path) -> None:
@@ -34,32 +58,28 @@ class RunHandler:
         self._counted = len(run.history)
         self.run = run
         self.connected = False
-        self.said: dict[str, Any] = {}
+        self.said: FinishRequest = {}
 
-    def start(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def start(self, message: StartRequest) -> StartReply:
         """The run's config: the script's defaults with the sweep's values over them."""
-        config, metric = self._sweep.config, self._sweep.config.metric
+        config, run = self._sweep.config, self.run
         self.connected = True
-        return {
-            "id": self.run.id,
-            "sweep": self._sweep.id,
-            "name": f"{config.name or self._sweep.id}-{self.run.id}",
-            "config": overlay(message.get("defaults") or {}, self.run.config),
-            "swept": [parameter.name for parameter in config.space.searched],
-            "set": [parameter.name for parameter in config.space.parameters],
-            "dir": str(self._directory),
-            "resumed": self.run.attempt > 1,
-            "iterations": len(self.run.history),
-            "metric": metric.name if metric else None,
-            "goal": metric.goal if metric else None,
-            "early_terminate": self._sweep.bands_of(self.run.ticket) is not None,
-            "checkpoint": kept_checkpoint(self._directory),
-            "keep_checkpoint": self.run.attempt > 1 or config.options.max_retries > 0 or may_be_preempted(),
-            "counted": self._counted,
-            "smoke": False,
-        }
+        return start_reply(
+            config,
+            message,
+            run.config,
+            run=run.id,
+            sweep=self._sweep.id,
+            directory=self._directory,
+            resumed=run.attempt > 1,
+            iterations=len(run.history),
+            counted=self._counted,
+            early_terminate=self._sweep.bands_of(run.ticket) is not None,
+            checkpoint=kept_checkpoint(self._directory),
+            keep_checkpoint=run.attempt > 1 or config.options.max_retries > 0 or may_be_preempted(),
+        )
 
-    def log(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def log(self, message: LogRequest) -> LogReply:
         """Report the numbers; the verdict."""
         verdict = self._reporter.report(self.run, message["metrics"])
         return {
@@ -68,9 +88,9 @@ class RunHandler:
             "iterations": len(self.run.history),
         }
 
-    def finish(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def finish(self, message: FinishRequest) -> FinishReply:
         """Keep the script's last word; the first one that failed stays."""
         with self._lock:
             if self.said.get("state") != "failed":
-                self.said = {key: message[key] for key in LAST_WORDS if key in message}
+                self.said = message
         return {"ok": True}

@@ -13,11 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightsweep.agents.handler import LAST_WORDS
-from lightsweep.agents.overlay import overlay
+from lightsweep.agents.handler import start_reply
 from lightsweep.agents.processes.group import RunProcess
 from lightsweep.agents.program import check_command, find_program
-from lightsweep.channel import ChannelServer
+from lightsweep.channel import (
+    ChannelServer,
+    FinishReply,
+    FinishRequest,
+    LogReply,
+    LogRequest,
+    StartReply,
+    StartRequest,
+)
 from lightsweep.client.smoke import BATCH_LOSS, STEP_LOSS
 from lightsweep.command import build_command
 from lightsweep.errors import closest
@@ -41,7 +48,7 @@ class Observed:
     Attributes:
         connected: Whether the script called ``init``.
         logged: Every name that it logged, with its values in order.
-        said: Its last word: `LAST_WORDS` of its ``finish`` message; empty where there was none.
+        said: Its ``finish`` message; empty where there was none.
         stopped: Whether it was asked to stop, having reported enough.
         exit_code: Of its process; negative for a signal.
         timed_out: Whether it was ended because its time was up.
@@ -51,7 +58,7 @@ class Observed:
 
     connected: bool = False
     logged: dict[str, list[float]] = field(default_factory=dict)
-    said: dict[str, Any] = field(default_factory=dict)
+    said: FinishRequest = field(default_factory=FinishRequest)
     stopped: bool = False
     exit_code: int = 0
     timed_out: bool = False
@@ -78,30 +85,14 @@ class SmokeHandler:
         self._lock = threading.Lock()
         self.observed = Observed()
 
-    def start(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def start(self, message: StartRequest) -> StartReply:
         """The sampled config over the script's defaults."""
-        metric = self._config.metric
         self.observed.connected = True
-        return {
-            "id": _RUN,
-            "sweep": _RUN,
-            "name": f"{self._config.name or 'sweep'}-{_RUN}",
-            "config": overlay(message.get("defaults") or {}, self._nested),
-            "swept": [parameter.name for parameter in self._config.space.searched],
-            "set": [parameter.name for parameter in self._config.space.parameters],
-            "dir": str(self._directory),
-            "resumed": False,
-            "iterations": 0,
-            "metric": metric.name if metric else None,
-            "goal": metric.goal if metric else None,
-            "early_terminate": False,
-            "checkpoint": None,
-            "keep_checkpoint": False,
-            "counted": 0,
-            "smoke": True,
-        }
+        return start_reply(
+            self._config, message, self._nested, run=_RUN, sweep=_RUN, directory=self._directory, smoke=True
+        )
 
-    def log(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def log(self, message: LogRequest) -> LogReply:
         """Keep the numbers; the answer is to stop once they are enough."""
         with self._lock:
             seen = self.observed
@@ -113,11 +104,11 @@ class SmokeHandler:
             reason = f"a smoke run ends after {ENOUGH_REPORTS} reports" if seen.stopped else ""
             return {"stop": seen.stopped, "reason": reason, "iterations": count}
 
-    def finish(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def finish(self, message: FinishRequest) -> FinishReply:
         """Keep the script's last word; the first one that failed stays."""
         with self._lock:
             if self.observed.said.get("state") != "failed":
-                self.observed.said = {key: message[key] for key in LAST_WORDS if key in message}
+                self.observed.said = message
         return {"ok": True}
 
     def _reports(self) -> int:

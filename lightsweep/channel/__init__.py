@@ -10,11 +10,27 @@ from typing import TYPE_CHECKING, Any
 from lightsweep.channel.connection import Connection, Lifeline
 from lightsweep.channel.dispatch import OPERATIONS, Handler, answer
 from lightsweep.channel.frames import ENVIRONMENT, ChannelError
+from lightsweep.channel.messages import FinishReply, FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 
 if TYPE_CHECKING:
     from lightsweep.channel.server import ChannelServer
 
-__all__ = ["ENVIRONMENT", "OPERATIONS", "ChannelError", "ChannelServer", "Connection", "Handler", "Lifeline", "answer"]
+__all__ = [
+    "ENVIRONMENT",
+    "OPERATIONS",
+    "ChannelError",
+    "ChannelServer",
+    "Connection",
+    "FinishReply",
+    "FinishRequest",
+    "Handler",
+    "Lifeline",
+    "LogReply",
+    "LogRequest",
+    "StartReply",
+    "StartRequest",
+    "answer",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from lightsweep.channel.messages import FinishReply, FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 from lightsweep.errors import LightsweepError
 
 __all__ = ["OPERATIONS", "Handler", "answer"]
@@ -16,17 +17,16 @@ class Handler(Protocol):
     """What the agent does for one run.
 
     Methods are called from the server's threads, one thread per connection: several at once where a run has several
-    processes. Messages and answers are JSON objects, as listed in ``docs/architecture.md``. A ``LightsweepError``
-    reaches the run with its message.
+    processes. A ``LightsweepError`` reaches the run with its message.
     """
 
-    def start(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def start(self, message: StartRequest) -> StartReply:
         """A process of the run begins: its defaults in, the config out."""
 
-    def log(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def log(self, message: LogRequest) -> LogReply:
         """Metrics in, the verdict out."""
 
-    def finish(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def finish(self, message: FinishRequest) -> FinishReply:
         """The run has ended by itself."""
 
 
@@ -35,9 +35,11 @@ def answer(handler: Handler, message: Mapping[str, Any]) -> dict[str, Any]:
     operation = message.get("op")
     if operation not in OPERATIONS:
         return {"error": f"the operations of a run are {', '.join(OPERATIONS)}, got {operation!r}"}
-    method = {"start": handler.start, "log": handler.log, "finish": handler.finish}[operation]
+    given: Any = {name: value for name, value in message.items() if name != "op"}
     try:
-        return method({name: value for name, value in message.items() if name != "op"})
+        if operation == "start":
+            return dict(vars(handler.start(given)))
+        return dict(handler.log(given) if operation == "log" else handler.finish(given))
     except LightsweepError as error:
         return {"error": str(error)}
     except Exception as error:  # a fault in a handler must end neither the connection nor the agent

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
-from lightsweep.channel import Connection
+from lightsweep.channel import Connection, StartReply
 from lightsweep.client.current import Scope, scope
 from lightsweep.client.defaults import as_json, as_mapping, merged
 from lightsweep.client.exits import guard
@@ -87,10 +86,10 @@ def _start(here: Scope, defaults: dict[Any, Any]) -> Run:
     connection = None if here.handler is not None else Connection.from_environment()
     link = connection if here.handler is None else InProcess(here.handler)
     if link is None:
-        return Run(None, {}, defaults)
+        return Run(None, StartReply(), defaults)
     me = rank()
-    answer = link.request("start", defaults=as_json(defaults), pid=os.getpid(), rank=me)
-    config = merged(defaults, answer.get("config") or {})
+    answer = StartReply.read(link.request("start", defaults=as_json(defaults)))
+    config = merged(defaults, answer.config)
     run = Run(link, answer, config, rank=me, arguments_matter=connection is not None and len(sys.argv) > 1)
     if connection is not None:
         guard(run)

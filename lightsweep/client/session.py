@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lightsweep.channel import StartReply
 from lightsweep.client.children import cause, words
 from lightsweep.client.links import Link
 from lightsweep.client.metrics import numbers, whole_step
@@ -53,7 +54,7 @@ class Run:
     def __init__(
         self,
         link: Link | None,
-        answer: Mapping[str, Any],
+        answer: StartReply,
         config: Mapping[str, Any],
         *,
         rank: int = 0,
@@ -63,31 +64,31 @@ class Run:
         self._link = link
         self._pid = os.getpid()
         self._arguments_matter = arguments_matter
-        self._directory = Path(answer["dir"] if link else Path("lightsweep_runs", "local", stamp)).absolute()
+        self._directory = Path(answer.dir if link else Path("lightsweep_runs", "local", stamp)).absolute()
         self._reads = Reads()
         self._stopped: Decision | None = None
         self._ended = False
         self.lost = False
         self._at_end: list[Callable[[], None]] = []
         self._rank = rank
-        self.id: str = str(answer.get("id") or stamp)
-        self.name: str = str(answer.get("name") or self.id)
-        self.sweep_id: str | None = answer.get("sweep")
-        self.swept: tuple[str, ...] = tuple(answer.get("swept") or ())
-        self.config = RunConfig(config, answer.get("set") or self.swept, self._reads)
+        self.id: str = answer.id or stamp
+        self.name: str = answer.name or self.id
+        self.sweep_id: str | None = answer.sweep
+        self.swept: tuple[str, ...] = tuple(answer.swept)
+        self.config = RunConfig(config, answer.set or self.swept, self._reads)
         self.summary: dict[str, Any] = {}
-        self.metric: str | None = answer.get("metric")
-        self.goal: str | None = answer.get("goal")
-        self.resumed = bool(answer.get("resumed"))
-        self.early_terminate = bool(answer.get("early_terminate"))
-        self.smoke = bool(answer.get("smoke"))
-        self._iterations = int(answer.get("iterations") or 0)
-        self._checkpoint: str | None = answer.get("checkpoint")
+        self.metric: str | None = answer.metric
+        self.goal: str | None = answer.goal
+        self.resumed = answer.resumed
+        self.early_terminate = answer.early_terminate
+        self.smoke = answer.smoke
+        self._iterations = answer.iterations
+        self._checkpoint: str | None = answer.checkpoint
         self._goes_on = False
         self._repeated = 0
         self._no_numbers: dict[str, str] = {}
-        self.keep_checkpoint = bool(answer.get("keep_checkpoint"))
-        self.counted = int(answer.get("counted") or 0)
+        self.keep_checkpoint = answer.keep_checkpoint
+        self.counted = answer.counted
 
     @property
     def active(self) -> bool:

@@ -105,4 +105,4 @@ def test_every_handler_names_all_parameters(sandbox: Sandbox, tmp_path: Path) ->
         AppliedHandler(sweep, run, tmp_path),
     ):
         answer = handler.start({})
-        assert (answer["swept"], answer["set"]) == (["x"], ["model.depth", "x"])
+        assert (answer.swept, answer.set) == (["x"], ["model.depth", "x"])

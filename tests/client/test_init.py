@@ -122,9 +122,7 @@ def test_in_function_mode_the_handler_answers():
         assert run.config.lr
         run.log({"val_loss": 1, "image": object()}, step=4)
         assert run.iterations == 1
-    assert handler.starts == [
-        {"defaults": {"lr": 0.1, "epochs": 3, "model": {"hidden": 8, "depth": 2}}, "pid": os.getpid(), "rank": 0}
-    ]
+    assert handler.starts == [{"defaults": {"lr": 0.1, "epochs": 3, "model": {"hidden": 8, "depth": 2}}}]
     assert handler.logs == [{"metrics": {"val_loss": 1.0}, "step": 4}]
     assert handler.finishes == [
         {"state": "finished", "error": None, "unread": ["model.hidden"], "no_numbers": {"image": "an object"}}

@@ -1,0 +1,102 @@
+"""The messages between a run and its agent, as they are on the wire; a new field has its place here alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, TypedDict
+
+__all__ = ["FinishReply", "FinishRequest", "LogReply", "LogRequest", "StartReply", "StartRequest"]
+
+
+class StartRequest(TypedDict, total=False):
+    """A process of the run calls ``init``.
+
+    Attributes:
+        defaults: The config passed to ``init``, nested.
+    """
+
+    defaults: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StartReply:
+    """The run, as its script gets it.
+
+    Attributes:
+        id: The run's id.
+        sweep: The sweep's id.
+        name: The run's name.
+        config: The sweep's values over the script's defaults, nested.
+        swept: Dotted names of the parameters that the sweep searches.
+        set: Dotted names of all parameters that the sweep gives.
+        dir: The run's directory.
+        metric: Name of the sweep's metric; ``None`` if it has none.
+        goal: ``"minimize"``, ``"maximize"``, or ``None`` without a metric.
+        resumed: Whether this is another attempt at a run that was cut off.
+        iterations: Iterations that were reported so far, over all attempts.
+        counted: Iterations that earlier attempts have reported.
+        early_terminate: Whether the sweep may stop the run.
+        checkpoint: Path of the checkpoint that an earlier attempt has left.
+        keep_checkpoint: Whether the run may be retried, so that a checkpoint is worth keeping.
+        smoke: Whether this is a trial of the script rather than a run that counts.
+    """
+
+    id: str = ""
+    sweep: str | None = None
+    name: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    swept: list[str] = field(default_factory=list)
+    set: list[str] = field(default_factory=list)
+    dir: str = ""
+    metric: str | None = None
+    goal: str | None = None
+    resumed: bool = False
+    iterations: int = 0
+    counted: int = 0
+    early_terminate: bool = False
+    checkpoint: str | None = None
+    keep_checkpoint: bool = False
+    smoke: bool = False
+
+    @classmethod
+    def read(cls, message: Mapping[str, Any]) -> StartReply:
+        """The reply in a message; fields that this version does not know are left out."""
+        known = {one.name for one in fields(cls)}
+        return cls(**{name: value for name, value in message.items() if name in known})
+
+
+class LogRequest(TypedDict):
+    """Numbers that a script logged, by flat name; none if it only asks for the verdict."""
+
+    metrics: dict[str, float]
+
+
+class LogReply(TypedDict):
+    """The verdict: whether to stop, why in words (empty if not), and the iterations reported so far."""
+
+    stop: bool
+    reason: str
+    iterations: int
+
+
+class FinishRequest(TypedDict, total=False):
+    """The end of a script.
+
+    Attributes:
+        state: ``"finished"``, ``"pruned"`` or ``"failed"``.
+        error: Why it failed.
+        unread: Dotted names of the searched parameters that the script never read; ``None`` if unknown.
+        no_numbers: Names that were logged as something else than a number, and as what.
+    """
+
+    state: str
+    error: str | None
+    unread: list[str] | None
+    no_numbers: dict[str, str]
+
+
+class FinishReply(TypedDict):
+    """The agent has taken note of the end."""
+
+    ok: bool
