@@ -30,7 +30,7 @@ Sample = tuple[int, float, float, float, float, float]
 
 
 def ours(url: str, name: str, _runs: int, _agents: int) -> Callable[[str, list[Sample]], None]:
-    """An agent without processes: what :class:`~lightsweep.agents.pool.Agent` asks of the controller for each run."""
+    """An agent without processes: what :class:`~lightsweep.agents.worker.Agent` asks of the controller for each run."""
 
     def work(agent: str, samples: list[Sample]) -> None:
         sweep = Sweep.load(name, storage=url)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from lightsweep.agents.api import agent, work
 from lightsweep.agents.closing import closing
-from lightsweep.agents.events import Display
-from lightsweep.agents.lines import LineDisplay
-from lightsweep.agents.pool import Agent
-from lightsweep.agents.start import agent, work
+from lightsweep.agents.displays.base import Display
+from lightsweep.agents.displays.lines import LineDisplay
+from lightsweep.agents.worker import Agent
 
 __all__ = ["Agent", "Display", "LineDisplay", "agent", "closing", "work"]

@@ -6,7 +6,7 @@ import shlex
 
 import yaml
 
-from lightsweep.agents.lines import number, plain
+from lightsweep.agents.displays.lines import number, plain
 from lightsweep.controller import Glance, Refresher, Sweep, glance
 from lightsweep.storage import default_url
 

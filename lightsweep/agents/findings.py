@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lightsweep.agents.conclude import logged_as
+from lightsweep.agents.exit_status import logged_as
 from lightsweep.agents.smoke import Observed
 from lightsweep.client.smoke import BATCH_LOSS, STEP_LOSS
 from lightsweep.errors import closest

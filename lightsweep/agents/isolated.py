@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from lightsweep.agents.handler import RunHandler
-from lightsweep.agents.launch import Ended, Started
+from lightsweep.agents.launchers.process import Ended, Started
 from lightsweep.agents.leftovers import end_leftovers
-from lightsweep.agents.strays import MARK, marked, send
-from lightsweep.agents.warden import Warden
+from lightsweep.agents.processes.orphans import MARK, marked, send
+from lightsweep.agents.processes.reaper import Warden
 from lightsweep.channel import ChannelServer
 from lightsweep.errors import RunPruned, UsageError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 
-from lightsweep.agents.strays import group_lives, has_mark, marked, send, send_group
+from lightsweep.agents.processes.orphans import group_lives, has_mark, marked, send, send_group
 
 __all__ = ["ask_group", "end_leftovers", "kill_all"]
 

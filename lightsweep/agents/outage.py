@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from lightsweep.agents.events import Display
+from lightsweep.agents.displays.base import Display
 
 __all__ = ["OutageNotes"]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from lightsweep.agents.pool import Agent
+from lightsweep.agents.worker import Agent
 
 __all__ = ["Interrupts"]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from lightsweep.agents.handler import LAST_WORDS
 from lightsweep.agents.overlay import overlay
-from lightsweep.agents.process import RunProcess
+from lightsweep.agents.processes.group import RunProcess
 from lightsweep.agents.program import check_command, find_program
 from lightsweep.channel import ChannelServer
 from lightsweep.client.smoke import BATCH_LOSS, STEP_LOSS

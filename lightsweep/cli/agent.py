@@ -61,7 +61,7 @@ def options(
         InputError: GPUs that cannot be given to runs.
         typer.BadParameter: ``--jobs`` with ``--gpus``.
     """
-    from lightsweep.agents.devices import VARIABLE, gpu_slots
+    from lightsweep.agents.gpus import VARIABLE, gpu_slots
 
     if gpus is None and gpus_per_run != 1:
         raise typer.BadParameter("--gpus-per-run needs --gpus, which says which GPUs there are")
@@ -83,7 +83,7 @@ def work_on(sweep: Sweep, chosen: dict[str, Any]) -> int:
     from rich.console import Console
 
     from lightsweep.agents import Display, LineDisplay, closing, work
-    from lightsweep.agents.table import TableDisplay
+    from lightsweep.agents.displays.table import TableDisplay
 
     console = Console()
     on_terminal = sys.stdout.isatty() and not console.is_dumb_terminal

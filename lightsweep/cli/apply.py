@@ -22,8 +22,8 @@ def apply(
     storage: Storage = None,
 ) -> None:
     """Run a command with the parameters of the best run in place, in its arguments and in `lightsweep.init()`."""
-    from lightsweep.agents.applied import apply
-    from lightsweep.agents.lines import number
+    from lightsweep.agents.apply import apply
+    from lightsweep.agents.displays.lines import number
     from lightsweep.cli.looking import looking
     from lightsweep.controller import Sweep
     from lightsweep.errors import LightsweepError, NotFoundError, UsageError, closest

@@ -36,7 +36,7 @@ def best(
     """Print the parameters of the best run on stdout, and which run that is on stderr."""
     import yaml
 
-    from lightsweep.agents.lines import number
+    from lightsweep.agents.displays.lines import number
     from lightsweep.cli.looking import looking
     from lightsweep.cli.status import without_infinities
     from lightsweep.command import build_command

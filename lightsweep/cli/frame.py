@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from lightsweep.agents.lines import number, parameters, plain
+from lightsweep.agents.displays.lines import number, parameters, plain
 from lightsweep.cli.stages import now
 from lightsweep.cli.tables import besides
 from lightsweep.controller import Savings, StageView, SweepRun, SweepState, best_run, savings

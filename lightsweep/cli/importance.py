@@ -47,7 +47,7 @@ def importance(
 
 
 def _text(found: Importance) -> str:
-    from lightsweep.agents.lines import plain
+    from lightsweep.agents.displays.lines import plain
     from lightsweep.cli.tables import counted
 
     goal = f" ({found.goal})" if found.goal else ""
@@ -63,13 +63,13 @@ def _text(found: Importance) -> str:
 
 
 def _wrapped(label: str, texts: tuple[str, ...] | list[str]) -> list[str]:
-    from lightsweep.agents.lines import plain
+    from lightsweep.agents.displays.lines import plain
 
     return [line for text in texts for line in textwrap.wrap(label + plain(text), _WIDTH, subsequent_indent="  ")]
 
 
 def _table(parameters: tuple[ParameterImportance, ...]) -> list[str]:
-    from lightsweep.agents.lines import plain
+    from lightsweep.agents.displays.lines import plain
 
     names = [_cut(plain(each.name)) for each in parameters]
     width = max(len("parameter"), *map(len, names))

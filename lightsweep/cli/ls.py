@@ -9,7 +9,7 @@ __all__ = ["ls"]
 
 def ls(storage: Storage = None) -> None:
     """List the sweeps of a storage: id, state, method, runs, best value, name."""
-    from lightsweep.agents.lines import number, plain
+    from lightsweep.agents.displays.lines import number, plain
     from lightsweep.cli.looking import looking
     from lightsweep.cli.tables import aligned, besides, counted
     from lightsweep.controller import Sweep, glance

@@ -29,7 +29,7 @@ def refine(
     storage: Storage = None,
 ) -> None:
     """Write a sweep file that searches around the best runs of a sweep."""
-    from lightsweep.agents.lines import plain
+    from lightsweep.agents.displays.lines import plain
     from lightsweep.analysis import refine
     from lightsweep.cli.looking import looking
     from lightsweep.cli.writing import check_folder, write_whole

@@ -30,8 +30,8 @@ def smoke(config: SweepConfig, timeout: float) -> int:
     Raises:
         InputError: There is no program to run, or none of that name.
     """
+    from lightsweep.agents.displays.lines import parameters, plain
     from lightsweep.agents.findings import findings
-    from lightsweep.agents.lines import parameters, plain
     from lightsweep.agents.smoke import smoke_run
     from lightsweep.errors import CommandError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lightsweep.agents.lines import number, parameters, plain
+from lightsweep.agents.displays.lines import number, parameters, plain
 from lightsweep.cli.tables import aligned
 from lightsweep.controller import StageView
 

@@ -100,7 +100,7 @@ def without_infinities(value: Any) -> Any:
 
 def _text(sweep: Sweep) -> str:
     from lightsweep.agents.closing import without_result
-    from lightsweep.agents.lines import number, parameters, plain, shortened
+    from lightsweep.agents.displays.lines import number, parameters, plain, shortened
     from lightsweep.cli.stages import now, table
     from lightsweep.cli.tables import aligned, besides, counted
     from lightsweep.controller import glance, stage_views

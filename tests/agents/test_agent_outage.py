@@ -13,7 +13,7 @@ from sandboxes import Sandbox, wait_until
 import lightsweep
 from lightsweep import Sweep
 from lightsweep.agents import Agent, Display
-from lightsweep.agents.launch import FunctionLauncher, ProcessLauncher
+from lightsweep.agents.launchers.process import FunctionLauncher, ProcessLauncher
 from lightsweep.controller import LiveRun, Outcome
 
 

@@ -12,7 +12,7 @@ from sandboxes import Sandbox
 
 import lightsweep
 from lightsweep import Sweep, UsageError
-from lightsweep.agents.applied import AppliedHandler
+from lightsweep.agents.apply import AppliedHandler
 from lightsweep.agents.smoke import SmokeHandler
 
 CONFIG: dict[str, Any] = {

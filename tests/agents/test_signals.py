@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from lightsweep.agents.events import Display
-from lightsweep.agents.pool import Agent
+from lightsweep.agents.displays.base import Display
 from lightsweep.agents.signals import Interrupts
+from lightsweep.agents.worker import Agent
 
 
 class ScriptedAgent(Display):

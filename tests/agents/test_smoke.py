@@ -16,7 +16,7 @@ from sandboxes import Sandbox
 from lightsweep.agents import smoke
 from lightsweep.agents.findings import Finding, findings
 from lightsweep.agents.overlay import overlay
-from lightsweep.agents.process import RunProcess
+from lightsweep.agents.processes.group import RunProcess
 from lightsweep.agents.smoke import ENOUGH_REPORTS, Observed, SmokeHandler, smoke_run
 from lightsweep.client.smoke import BATCH_LOSS, STEP_LOSS
 from lightsweep.errors import CommandError, NotFoundError

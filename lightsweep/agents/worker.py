@@ -10,14 +10,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from lightsweep.agents.conclude import conclude
+from lightsweep.agents.active_run import Hand
 from lightsweep.agents.directory import RUNS, make_directory
-from lightsweep.agents.events import Display
-from lightsweep.agents.guarded import GuardedDisplay
-from lightsweep.agents.hand import Hand
+from lightsweep.agents.displays.base import Display, GuardedDisplay
+from lightsweep.agents.exit_status import conclude
 from lightsweep.agents.handler import RunHandler
-from lightsweep.agents.keeper import Keeper
-from lightsweep.agents.launch import Ended, Launcher
+from lightsweep.agents.heartbeat import Keeper
+from lightsweep.agents.launchers.process import Ended, Launcher
 from lightsweep.agents.limits import FailureLimits
 from lightsweep.agents.outage import OutageNotes
 from lightsweep.controller import Dealer, LiveRun, Outcome, Reporter, Sweep, Writer

@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from lightsweep.agents.events import Display
-from lightsweep.agents.hand import Hand
+from lightsweep.agents.active_run import Hand
+from lightsweep.agents.displays.base import Display
 from lightsweep.agents.outage import OutageNotes
 from lightsweep.controller import Refresher, Sweep
 from lightsweep.errors import StorageUnavailableError

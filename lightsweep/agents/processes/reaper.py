@@ -8,7 +8,7 @@ import sys
 import threading
 from contextlib import suppress
 
-from lightsweep.agents import strays
+from lightsweep.agents.processes import orphans
 
 __all__ = ["Warden"]
 
@@ -27,7 +27,7 @@ class Warden:
         term: Seconds from SIGTERM to SIGKILL.
     """
 
-    def __init__(self, grace: float = strays.GRACE_SECONDS, term: float = strays.TERM_SECONDS) -> None:
+    def __init__(self, grace: float = orphans.GRACE_SECONDS, term: float = orphans.TERM_SECONDS) -> None:
         self._seconds = (str(grace), str(term))
         self._lock = threading.Lock()
         self._runs: dict[int, str] = {}
@@ -76,7 +76,7 @@ class Warden:
                 self._process.stdin.close()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", strays.__file__, *self._seconds],
+                [sys.executable, "-I", "-S", orphans.__file__, *self._seconds],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from lightsweep.agents.closing import closing
-from lightsweep.agents.events import Display
+from lightsweep.agents.displays.base import Display
+from lightsweep.agents.displays.lines import LineDisplay
 from lightsweep.agents.isolated import IsolatedLauncher
-from lightsweep.agents.launch import FunctionLauncher, ProcessLauncher
-from lightsweep.agents.lines import LineDisplay
-from lightsweep.agents.pool import Agent
+from lightsweep.agents.launchers.process import FunctionLauncher, ProcessLauncher
 from lightsweep.agents.signals import Interrupts
+from lightsweep.agents.worker import Agent
 from lightsweep.client.ranks import rank
 from lightsweep.controller import Sweep
 from lightsweep.errors import UsageError
@@ -100,7 +100,7 @@ def work(
         isolate: See :func:`agent`.
         display: Hears what happens.
         forward_signals: Pass SIGUSR1, SIGUSR2 and SIGHUP on to the runs.
-        **options: Of :class:`~lightsweep.agents.pool.Agent`.
+        **options: Of :class:`~lightsweep.agents.worker.Agent`.
     """
     if function is not None:
         launcher = IsolatedLauncher(function) if isolate else FunctionLauncher(function)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from lightsweep.agents.devices import gpu_slots
+from lightsweep.agents.gpus import gpu_slots
 from lightsweep.errors import InputError
 
 

@@ -1,6 +1,6 @@
 """Processes of a run wherever they are, and a program that ends those of an agent that died.
 
-The program runs this file alone, without any package, so that it costs little (see :mod:`~lightsweep.agents.warden`):
+The program runs this file alone, without any package, so that it costs little (see :mod:`.reaper`):
 nothing but the standard library is imported here.
 """
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from sandboxes import wait_until
 
-from lightsweep.agents import strays
-from lightsweep.agents.process import RunProcess
-from lightsweep.agents.strays import MARK, has_mark, marked
+from lightsweep.agents.processes import orphans
+from lightsweep.agents.processes.group import RunProcess
+from lightsweep.agents.processes.orphans import MARK, has_mark, marked
 from lightsweep.channel.frames import TOKEN_VARIABLE
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="such processes are found by /proc")
@@ -124,5 +124,5 @@ def test_without_proc_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: str) -> list[str]:
         raise FileNotFoundError
 
-    monkeypatch.setattr(strays.os, "listdir", refuse)
+    monkeypatch.setattr(orphans.os, "listdir", refuse)
     assert marked({"token"}) == []

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lightsweep.agents.handler import RunHandler
-from lightsweep.agents.launch import Started
+from lightsweep.agents.launchers.process import Started
 from lightsweep.controller import LiveRun
 
 __all__ = ["Hand"]

@@ -10,8 +10,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from lightsweep.agents.events import Display
-from lightsweep.agents.lines import describe_end, number, parameters, plain
+from lightsweep.agents.displays.base import Display
+from lightsweep.agents.displays.lines import describe_end, number, parameters, plain
 from lightsweep.controller import LiveRun, Outcome, Sweep, glance
 from lightsweep.controller.runs import best_of
 

@@ -9,10 +9,9 @@ from rich.console import Console
 
 from lightsweep import Sweep
 from lightsweep.agents.closing import closing
-from lightsweep.agents.events import Display
-from lightsweep.agents.guarded import GuardedDisplay
-from lightsweep.agents.lines import LineDisplay, describe_end, parameters, plain
-from lightsweep.agents.table import TableDisplay
+from lightsweep.agents.displays.base import Display, GuardedDisplay
+from lightsweep.agents.displays.lines import LineDisplay, describe_end, parameters, plain
+from lightsweep.agents.displays.table import TableDisplay
 from lightsweep.controller import LiveRun, Outcome
 
 EVIL = "\x1b[31mred\x1b]0;title\x07 [bold]x[/bold]\r\n\u202e"

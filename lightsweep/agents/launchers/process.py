@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 from lightsweep.agents.follow import Follower, last_line
 from lightsweep.agents.handler import RunHandler
-from lightsweep.agents.process import RunProcess
+from lightsweep.agents.processes.group import RunProcess
+from lightsweep.agents.processes.reaper import Warden
 from lightsweep.agents.program import check_command, find_program
-from lightsweep.agents.warden import Warden
 from lightsweep.channel import ChannelServer
 from lightsweep.client import serving
 from lightsweep.command import build_command

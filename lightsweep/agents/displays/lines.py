@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from lightsweep.agents.events import Display
+from lightsweep.agents.displays.base import Display
 from lightsweep.controller import LiveRun, Outcome, Sweep
 from lightsweep.controller.runs import best_of
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lightsweep.agents.conclude import conclude
+from lightsweep.agents.exit_status import conclude
 from lightsweep.agents.overlay import overlay
 from lightsweep.controller import LiveRun, Outcome
 from lightsweep.schema import SweepConfig

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lightsweep.agents.leftovers import ask_group, end_leftovers, kill_all
-from lightsweep.agents.strays import MARK, send_group
+from lightsweep.agents.processes.orphans import MARK, send_group
 from lightsweep.errors import CommandError
 
 __all__ = ["RunProcess"]

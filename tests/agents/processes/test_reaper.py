@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from sandboxes import wait_until
 
-from lightsweep.agents import strays
-from lightsweep.agents.process import RunProcess
-from lightsweep.agents.strays import MARK
-from lightsweep.agents.warden import Warden
+from lightsweep.agents.processes import orphans
+from lightsweep.agents.processes.group import RunProcess
+from lightsweep.agents.processes.orphans import MARK
+from lightsweep.agents.processes.reaper import Warden
 from lightsweep.client import watch
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(180)"
@@ -28,8 +28,8 @@ OUTSIDE = (
 AGENT = """
 import os, sys, time
 from pathlib import Path
-from lightsweep.agents.process import RunProcess
-from lightsweep.agents.warden import Warden
+from lightsweep.agents.processes.group import RunProcess
+from lightsweep.agents.processes.reaper import Warden
 token, *sources = sys.argv[1:]
 warden = Warden(0.3, 0.3)
 environment = {**os.environ, "LIGHTSWEEP_TOKEN": token}
@@ -92,15 +92,15 @@ def test_so_does_what_left_the_group_of_a_run(tmp_path: Path) -> None:
     process, (run, warden) = agent(tmp_path, source)
     with process:
         (token,) = process.args[3:4]  # type: ignore[index]
-        assert len(strays.marked({str(token)})) == 2
+        assert len(orphans.marked({str(token)})) == 2
         process.kill()
         wait_until(lambda: not alive(warden), "the warden to end")
     assert not alive(run)
-    assert strays.marked({str(token)}) == []
+    assert orphans.marked({str(token)}) == []
 
 
 def test_it_gives_a_script_that_notices_by_itself_the_time_to_say_so() -> None:
-    assert strays.GRACE_SECONDS > watch.GRACE_SECONDS + 1
+    assert orphans.GRACE_SECONDS > watch.GRACE_SECONDS + 1
 
 
 def test_it_starts_with_the_first_run_and_ends_with_the_agent(warden: Warden, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Start the process of a run."""
