@@ -6,7 +6,10 @@ STAMP := $(VENV)/.installed
 # xdist workers; the suite is sized for two cores
 WORKERS ?= 2
 
-.PHONY: demo test browser lint check bench chaos ranks format clean
+# for `make fuzz`
+SECONDS ?= 600
+
+.PHONY: demo test test-slow fuzz browser lint check bench chaos ranks format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -20,8 +23,17 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/python examples/lightning_digits/demo.py
 
-test: $(STAMP) browser
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=15
+# All but the slow tests, under nine minutes on two quiet cores; the same examples each time.
+test: $(STAMP)
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal --durations=15
+
+# The others: launches of several ranks, clusters of agents, storms, mypy on users' code, the report in a browser.
+test-slow: $(STAMP) browser
+	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist worksteal --durations=15
+
+# Random examples of every Hypothesis test, for as long as told: make fuzz SECONDS=600
+fuzz: $(STAMP)
+	$(BIN)/python tests/fuzz.py $(SECONDS)
 
 # The report is tested in a real browser.
 browser:
@@ -32,7 +44,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-check: lint test
+check: lint test test-slow
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -16,9 +16,15 @@ sys.path.insert(0, str(Path(__file__).parent))  # where sandboxes.py lies
 
 from sandboxes import Sandbox, wait_until
 
-# How long an example takes says how busy the machine is.
-settings.register_profile("lightsweep", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("lightsweep")
+# How long an example takes says how busy the machine is. The examples are the same each time, so that a test fails
+# for a change and not by chance; tests/fuzz.py draws others.
+settings.register_profile(
+    "lightsweep", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True, database=None
+)
+settings.register_profile(
+    "fuzz", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=False, print_blob=True
+)
+settings.load_profile(os.environ.get("LIGHTSWEEP_TEST_PROFILE", "lightsweep"))
 
 _WATCHED = ("agents", "channel", "cli", "client", "controller")
 

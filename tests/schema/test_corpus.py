@@ -16,8 +16,10 @@ CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 TABLE = CORPUS / "EXPECTED.tsv"
 NEEDS_A_WORD = ("duplicate key", "there is no key", "to the W&B service only")
 
-if not TABLE.exists():
-    pytest.skip("the corpus is not part of the project and does not lie beside it", allow_module_level=True)
+# A mark and no skip of the module, which xdist does not show.
+pytestmark = pytest.mark.skipif(
+    not TABLE.exists(), reason=f"none of the 194 published sweep files was read: {CORPUS} is not there"
+)
 
 # Where a reader would look for each mistake, by the number of the file.
 LINES = {
@@ -27,7 +29,9 @@ LINES = {
 
 
 def rows(expect: str) -> list[tuple[str, str, str]]:
-    """File, path and word of the rows with this expectation."""
+    """File, path and word of the rows with this expectation; none without the corpus."""
+    if not TABLE.exists():
+        return []
     with TABLE.open(encoding="utf-8", newline="") as file:
         table = csv.DictReader(file, delimiter="\t")
         return [(row["file"], row["path"], row["must_name"]) for row in table if row["expect"] == expect]
