@@ -42,7 +42,7 @@ browser:
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/python tests/typed.py
 
 check: lint test test-slow
 

@@ -23,8 +23,19 @@ def normal(name: str) -> str:
 
 
 def test_every_package_is_in_the_wheel() -> None:
-    found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "lightsweep").rglob("__init__.py")}
-    assert set(project()["tool"]["setuptools"]["packages"]) == found | {"lightsweep.integrations"}
+    described = project()["tool"]["setuptools"]
+    parts = [path.parent.relative_to(ROOT).parts for path in (ROOT / "lightsweep").rglob("__init__.py")]
+    side = [path.parent.relative_to(ROOT).parts for path in (ROOT / "integrations").rglob("__init__.py")]
+    assert set(described["packages"]) == {
+        ".".join(found) for found in [*parts, *(("lightsweep", *found) for found in side)]
+    }
+    assert described["package-dir"]["lightsweep.integrations"] == "integrations"
+
+
+def test_the_repository_has_no_links() -> None:
+    """A checkout without symbolic links has the whole package."""
+    folders = [ROOT / name for name in ("lightsweep", "integrations", "tests", "docs", "examples", "benchmarks")]
+    assert not [path for folder in folders for path in folder.rglob("*") if path.is_symlink()]
 
 
 def test_every_requirement_is_pinned_for_development() -> None:

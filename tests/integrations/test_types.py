@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from mypy import api
+from typed import installed
 
 # Without a cache mypy reads the stubs of torch, lightning and transformers first; both tests use one cache.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.xdist_group("mypy")]
@@ -16,9 +17,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def mypy(monkeypatch: pytest.MonkeyPatch, *files: Path) -> str:
-    """What strict mypy says, with the package as its source tree has it."""
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("MYPYPATH", str(ROOT))
+    """What strict mypy says, with the package as it is installed."""
     options = [
         "--strict",
         "--config-file=",
@@ -26,7 +25,10 @@ def mypy(monkeypatch: pytest.MonkeyPatch, *files: Path) -> str:
         "--cache-dir",
         str(ROOT / ".mypy_cache" / "snippets"),
     ]
-    found, problems, _ = api.run([*options, "--follow-imports=silent", *map(str, files)])
+    with installed() as directory:
+        monkeypatch.chdir(directory)
+        monkeypatch.setenv("MYPYPATH", str(directory))
+        found, problems, _ = api.run([*options, "--follow-imports=silent", *map(str, files)])
     assert problems == ""
     return found
 
