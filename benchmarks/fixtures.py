@@ -15,7 +15,7 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 
 from lightsweep.controller import Sweep
 from lightsweep.controller.keys import ATTEMPT, SUMMARY
-from lightsweep.sampler import make_proposer, natural_distribution, natural_value
+from lightsweep.sampler import make_searcher, optuna_distribution, to_optuna
 from lightsweep.schema import SweepConfig
 
 __all__ = [
@@ -124,7 +124,7 @@ def optuna_study(directory: Path, raw: Mapping[str, Any], runs: int, name: str) 
 
 def distributions(loaded: SweepConfig) -> dict[str, BaseDistribution]:
     """The Optuna distribution of each parameter."""
-    return {parameter.name: natural_distribution(parameter.distribution) for parameter in loaded.space.parameters}
+    return {parameter.name: optuna_distribution(parameter.distribution) for parameter in loaded.space.parameters}
 
 
 def _fill(
@@ -139,12 +139,12 @@ def _fill(
     natural = distributions(loaded)
     written = {name: distribution_to_json(distribution) for name, distribution in natural.items()}
     method = "grid" if loaded.method == "grid" else "random"
-    proposer = make_proposer(SweepConfig.load({**loaded.raw, "method": method}), 1)
+    searcher = make_searcher(SweepConfig.load({**loaded.raw, "method": method}), 1)
     started, ended = "2026-01-01 12:00:00.000000", "2026-01-01 12:10:00.000000"
     trials, values, reports, params, user_rows, system_rows = [], [], [], [], [], []
     for ticket in range(runs):
         trial_id = ticket + 1
-        point = proposer.propose(ticket, ())
+        point = searcher.suggest(ticket, ())
         assert point is not None, "the space is smaller than the number of runs"
         # Above 0.1, from the parameters and some noise, and better with each report.
         distance = statistics.fmean((unit - 0.3) ** 2 for unit in loaded.space.unit(point))
@@ -154,7 +154,7 @@ def _fill(
         values.append((trial_id, 0, min(history), "FINITE"))
         reports += [(trial_id, step, value, "FINITE") for step, value in enumerate(history, start=1)]
         for parameter in loaded.space.parameters:
-            stored = natural_value(parameter.distribution, point[parameter.name])
+            stored = to_optuna(parameter.distribution, point[parameter.name])
             name = parameter.name
             params.append((trial_id, name, natural[name].to_internal_repr(stored), written[name]))
         user_rows += [(trial_id, key, json.dumps(value)) for key, value in (user or {}).items()]

@@ -18,8 +18,8 @@ from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, 
 from benchmarks.fixtures import CONTINUOUS, FINITE, OptunaStudy, config, optuna_study, sweep_with_runs
 from benchmarks.sizes import Scale
 from benchmarks.tables import Figure, Row, Table, comparison, interleaved, timed
-from lightsweep.controller import Dealer, LiveRun, Outcome, Reporter, Sweep, Writer
-from lightsweep.sampler import Observation, make_proposer
+from lightsweep.controller import ClaimedRun, Outcome, Reporter, RunClaimer, Sweep, Writer
+from lightsweep.sampler import Observation, make_searcher
 
 __all__ = ["tables"]
 
@@ -75,14 +75,14 @@ class _Claims:
     """An agent that claims runs and gives them up; what is measured is :meth:`next_run`."""
 
     def __init__(self, sweep: Sweep) -> None:
-        self._dealer = Dealer(sweep, "benchmark")
+        self._dealer = RunClaimer(sweep, "benchmark")
         self._writer = Writer(sweep.storage)
         self._reporter = Reporter(sweep, self._writer)
-        self._claimed: list[LiveRun] = []
+        self._claimed: list[ClaimedRun] = []
 
     def next_run(self) -> None:
         found = self._dealer.next_run()
-        assert isinstance(found, LiveRun), found
+        assert isinstance(found, ClaimedRun), found
         self._claimed.append(found)
 
     def give_up(self) -> None:
@@ -96,12 +96,12 @@ class _Claims:
 
 def _proposing(sweep: Sweep) -> Callable[[], object]:
     """The sampler alone, with all runs known, asked for one ticket after the other."""
-    proposer = make_proposer(sweep.config, sweep.seed)
+    searcher = make_searcher(sweep.config, sweep.seed)
     known = _observations(sweep)
     start = len(sweep.runs)
     tickets = iter(range(start, start + 10_000))
-    proposer.propose(start, known)
-    return lambda: proposer.propose(next(tickets), known)
+    searcher.suggest(start, known)
+    return lambda: searcher.suggest(next(tickets), known)
 
 
 def _observations(sweep: Sweep) -> Sequence[Observation]:

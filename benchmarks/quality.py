@@ -27,7 +27,7 @@ from sklearn.neural_network import MLPClassifier
 from benchmarks.fixtures import distributions
 from benchmarks.sizes import Scale
 from benchmarks.tables import Table
-from lightsweep.sampler import Observation, make_proposer
+from lightsweep.sampler import Observation, make_searcher
 from lightsweep.schema import SweepConfig
 
 __all__ = ["tables"]
@@ -80,13 +80,13 @@ def _ours(method: str, sampler: str, seed: int, budget: int) -> tuple[list[float
             "lightsweep": {"sampler": sampler},
         }
     )
-    proposer = make_proposer(config, seed)
+    searcher = make_searcher(config, seed)
     known: list[Observation] = []
     losses: list[float] = []
     proposing = 0.0
     for ticket in range(budget):
         start = time.process_time()
-        values = proposer.propose(ticket, known)
+        values = searcher.suggest(ticket, known)
         proposing += time.process_time() - start
         assert values is not None, "the space has more points than the budget"
         losses.append(_train(values))

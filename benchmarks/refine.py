@@ -19,7 +19,7 @@ from benchmarks.tables import Table
 from lightsweep import SweepConfig
 from lightsweep.analysis import refine
 from lightsweep.controller import SweepRun
-from lightsweep.sampler import Observation, make_proposer
+from lightsweep.sampler import Observation, make_searcher
 
 __all__ = ["tables"]
 
@@ -59,7 +59,7 @@ def tables(scale: Scale, directory: Path) -> Iterator[Table]:
 
 def _search(config: SweepConfig, seed: int, count: int, prior: Sequence[SweepRun] = ()) -> list[SweepRun]:
     """The runs of one search, one after the other."""
-    proposer = make_proposer(config, seed)
+    searcher = make_searcher(config, seed)
     known = [
         Observation(f"p{run.id}", None, run.values, "finished", (run.best or 0.0,), 1)
         for run in prior
@@ -67,7 +67,7 @@ def _search(config: SweepConfig, seed: int, count: int, prior: Sequence[SweepRun
     ]
     runs: list[SweepRun] = []
     for ticket in range(count):
-        values = proposer.propose(ticket, known)
+        values = searcher.suggest(ticket, known)
         assert values is not None, "the space has more points than the budget"
         loss = train(values)
         runs.append(SweepRun(f"{ticket + 1:04d}", "finished", dict(values), dict(values), best=loss, history=(loss,)))

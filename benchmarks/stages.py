@@ -24,7 +24,7 @@ import torch
 from benchmarks.quality import _data as data
 from benchmarks.sizes import Scale
 from benchmarks.tables import Table
-from lightsweep.controller import Dealer, LiveRun, Outcome, Reporter, Sweep, Writer
+from lightsweep.controller import ClaimedRun, Outcome, Reporter, RunClaimer, Sweep, Writer
 
 __all__ = ["tables"]
 
@@ -110,8 +110,8 @@ def _losses(
     sweep = Sweep.create(config, storage=f"sqlite:///{path}")
     writer = Writer(sweep.storage)
     try:
-        dealer, reporter = Dealer(sweep, "benchmark"), Reporter(sweep, writer)
-        while isinstance(run := dealer.next_run(), LiveRun):
+        dealer, reporter = RunClaimer(sweep, "benchmark"), Reporter(sweep, writer)
+        while isinstance(run := dealer.next_run(), ClaimedRun):
             reporter.report(run, {"loss": _train(run.values)})
             reporter.finish(run, Outcome("finished"))
         return [run.best for run in sweep.runs if run.best is not None]

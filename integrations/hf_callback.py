@@ -10,17 +10,19 @@ from transformers import TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 import lightsweep
-from lightsweep.client.smoke import SMOKE_STEPS
+from lightsweep.client.run import SMOKE_STEPS
 from lightsweep.errors import LightsweepError, RunPruned, UsageError
-from lightsweep.integrations.callback import (
+from lightsweep.integrations._base import (
     MetricMissingError,
     OnPrune,
+    active_run,
     check_on_prune,
     missing_metric,
     two_callbacks,
 )
-from lightsweep.integrations.current import active_run
-from lightsweep.integrations.hf_directory import write_below
+from lightsweep.integrations._checkpoints import discard, is_kept, keep, position_of
+from lightsweep.integrations._smoke import one_more_step, repeat_first_batch, report_loss
+from lightsweep.integrations.distributed import Reply, agreed
 from lightsweep.integrations.hf_metrics import (
     candidates,
     check_strategies,
@@ -29,17 +31,23 @@ from lightsweep.integrations.hf_metrics import (
     means_evaluated,
     remedy,
 )
-from lightsweep.integrations.keeping import discard, is_kept, keep
-from lightsweep.integrations.positions import position_of
-from lightsweep.integrations.replies import Reply, agreed
-from lightsweep.integrations.smoke import one_more_step, repeat_first_batch, report_loss
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
     from lightsweep.client import Run
 
-__all__ = ["MetricMissingError", "SweepCallback"]
+__all__ = ["DEFAULT_OUTPUT_DIR", "MetricMissingError", "SweepCallback", "write_below"]
+
+DEFAULT_OUTPUT_DIR = "trainer_output"
+"""What transformers 5 takes where no ``output_dir`` is given; in version 4 one must be given."""
+
+
+def write_below(directory: Path, args: TrainingArguments) -> None:
+    """Send to ``directory`` what runs would otherwise write over each other's."""
+    if args.output_dir == DEFAULT_OUTPUT_DIR:
+        args.output_dir = str(directory)
+
 
 _STATE = "lightsweep"
 

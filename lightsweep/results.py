@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-    from lightsweep.report import Digest
+    from lightsweep.report import ReportData
 
 __all__ = ["Sweep"]
 
@@ -30,7 +30,7 @@ class Sweep(controller.Sweep):
         return dataframe(self.runs, self.config)
 
     def importance(self, metric: str | None = None, *, at: int | None = None) -> Importance:
-        """Which parameters mattered for a metric; see :func:`lightsweep.analysis.importance`.
+        """Which parameters mattered for a metric; see :func:`lightsweep.analysis.importances`.
 
         Args:
             metric: The sweep's own by default; any other that was logged.
@@ -77,7 +77,7 @@ class Sweep(controller.Sweep):
 
         return curves_figure(view)
 
-    def _digest(self) -> Digest:
+    def _digest(self) -> ReportData:
         required("plotly")
         from lightsweep.report import digest
 
@@ -85,7 +85,7 @@ class Sweep(controller.Sweep):
 
     def _repr_html_(self) -> str:
         """What a notebook shows of the sweep: where it stands, its runs by state, its best run."""
-        state, seen, stages = self.state, controller.glance(self), self.config.stages
+        state, seen, stages = self.state, controller.summarize(self), self.config.stages
         counts = ", ".join(f"{count} {name}" for name, count in sorted(seen.states.items())) or "no runs yet"
         if seen.priors:
             counts += f" + {seen.priors} prior run{'' if seen.priors == 1 else 's'}"

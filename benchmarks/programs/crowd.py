@@ -19,7 +19,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from benchmarks.fixtures import CONTINUOUS, METRIC, config, distributions
-from lightsweep.controller import Dealer, NothingToDo, Outcome, Reporter, Sweep, Writer
+from lightsweep.controller import NoRun, Outcome, Reporter, RunClaimer, Sweep, Writer
 from lightsweep.schema import SweepConfig
 
 BAND = 3
@@ -35,11 +35,11 @@ def ours(url: str, name: str, _runs: int, _agents: int) -> Callable[[str, list[S
     def work(agent: str, samples: list[Sample]) -> None:
         sweep = Sweep.load(name, storage=url)
         writer = Writer(sweep.storage)
-        dealer, reporter = Dealer(sweep, agent), Reporter(sweep, writer)
+        dealer, reporter = RunClaimer(sweep, agent), Reporter(sweep, writer)
         while True:
             began = time.monotonic()
             run = dealer.next_run()
-            if isinstance(run, NothingToDo):
+            if isinstance(run, NoRun):
                 break
             claimed = time.monotonic()
             for step in range(1, BAND):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from lightsweep.agents.handler import RunHandler
 from lightsweep.agents.launchers.process import Started
-from lightsweep.controller import LiveRun
+from lightsweep.controller import ClaimedRun
 
 __all__ = ["Hand"]
 
@@ -30,7 +30,7 @@ class Hand:
         ending: Whether its process ended, so that only the storage has to hear of it.
     """
 
-    run: LiveRun
+    run: ClaimedRun
     environment: Mapping[str, str] = field(default_factory=dict)
     started: Started | None = None
     killed: str = ""

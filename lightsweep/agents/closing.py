@@ -7,7 +7,7 @@ import shlex
 import yaml
 
 from lightsweep.agents.displays.lines import number, plain
-from lightsweep.controller import Glance, Refresher, Sweep, glance
+from lightsweep.controller import Refresher, Sweep, SweepSummary, summarize
 from lightsweep.storage import default_url
 
 __all__ = ["closing", "storage_option", "without_result"]
@@ -19,7 +19,7 @@ def closing(sweep: Sweep, left: str) -> str:
     if not refresher.refresh():
         left = f"{left}; the storage does not answer, so this is what was known before"
     refresher.close()
-    seen = glance(sweep)
+    seen = summarize(sweep)
     metric, best = sweep.config.metric, seen.best
     lines = [f"left sweep {sweep.id}: {left}"]
     if lacking := without_result(sweep, seen):
@@ -37,7 +37,7 @@ def closing(sweep: Sweep, left: str) -> str:
     return "\n".join(map(plain, lines))
 
 
-def without_result(sweep: Sweep, seen: Glance) -> str:
+def without_result(sweep: Sweep, seen: SweepSummary) -> str:
     """How many runs ended without a result, and how to start them again, once nothing else is left to begin."""
     failed, killed = seen.states["failed"], seen.states["killed"]
     count = failed + killed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from lightsweep.channel import FinishRequest
-from lightsweep.controller import LiveRun, Outcome
+from lightsweep.controller import ClaimedRun, Outcome
 from lightsweep.errors import closest
 from lightsweep.schema import SweepConfig
 
@@ -20,7 +20,7 @@ _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 def conclude(
     config: SweepConfig,
-    run: LiveRun,
+    run: ClaimedRun,
     *,
     exit_code: int,
     connected: bool,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lightsweep.agents.exit_status import logged_as
 from lightsweep.agents.smoke import Observed
-from lightsweep.client.smoke import BATCH_LOSS, STEP_LOSS
+from lightsweep.client.run import BATCH_LOSS, STEP_LOSS
 from lightsweep.errors import closest
 from lightsweep.schema import SweepConfig
 

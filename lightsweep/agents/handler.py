@@ -10,7 +10,7 @@ from typing import Any
 from lightsweep.agents.checkpoint import kept_checkpoint, may_be_preempted
 from lightsweep.agents.overlay import overlay
 from lightsweep.channel import FinishReply, FinishRequest, LogReply, LogRequest, StartReply, StartRequest
-from lightsweep.controller import LiveRun, Reporter, Sweep
+from lightsweep.controller import ClaimedRun, Reporter, Sweep
 from lightsweep.schema import SweepConfig
 
 __all__ = ["RunHandler", "start_reply"]
@@ -50,7 +50,7 @@ class RunHandler:
         said: The script's ``finish`` message; empty before.
     """
 
-    def __init__(self, sweep: Sweep, run: LiveRun, reporter: Reporter, directory: Path) -> None:
+    def __init__(self, sweep: Sweep, run: ClaimedRun, reporter: Reporter, directory: Path) -> None:
         self._sweep = sweep
         self._reporter = reporter
         self._directory = directory

@@ -25,7 +25,7 @@ from lightsweep.channel import (
     StartReply,
     StartRequest,
 )
-from lightsweep.client.smoke import BATCH_LOSS, STEP_LOSS
+from lightsweep.client.run import BATCH_LOSS, STEP_LOSS
 from lightsweep.command import build_command
 from lightsweep.errors import closest
 from lightsweep.schema import SweepConfig

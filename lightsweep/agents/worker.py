@@ -19,7 +19,7 @@ from lightsweep.agents.heartbeat import Keeper
 from lightsweep.agents.launchers.process import Ended, Launcher
 from lightsweep.agents.limits import FailureLimits
 from lightsweep.agents.outage import OutageNotes
-from lightsweep.controller import Dealer, LiveRun, Outcome, Reporter, Sweep, Writer
+from lightsweep.controller import ClaimedRun, Outcome, Reporter, RunClaimer, Sweep, Writer
 from lightsweep.errors import CommandError, LightsweepError, StorageUnavailableError
 
 __all__ = ["Agent"]
@@ -43,7 +43,7 @@ class Agent:
         max_consecutive_failed: See :class:`FailureLimits`.
         term_timeout: Seconds between SIGTERM and SIGKILL.
         show_output: Whether the display gets what runs print; only with one job.
-        stay: See :class:`Dealer`.
+        stay: See :class:`RunClaimer`.
 
     Attributes:
         name: Host, process and a random part: unique among the agents.
@@ -93,7 +93,7 @@ class Agent:
         self._error: BaseException | None = None
         self._outage = OutageNotes(self.display)
         self._writer = Writer(sweep.storage, lambda away: self._outage.away() if away else self._outage.back())
-        self._dealer = Dealer(sweep, self.name, stay=stay)
+        self._dealer = RunClaimer(sweep, self.name, stay=stay)
         self._reporter = Reporter(sweep, self._writer)
         self._keeper = Keeper(
             sweep,
@@ -180,7 +180,7 @@ class Agent:
         with self._lock:
             self._begun -= 1
 
-    def _claim(self) -> LiveRun | None:
+    def _claim(self) -> ClaimedRun | None:
         try:
             found = self._dealer.next_run()
         except StorageUnavailableError as error:
@@ -188,7 +188,7 @@ class Agent:
             self._leaving.wait(_PAUSE_SECONDS)
             return None
         self._outage.back()
-        if isinstance(found, LiveRun):
+        if isinstance(found, ClaimedRun):
             self._idle = _LAST_RUNS_SECONDS
             return found
         if found.for_good:
@@ -198,7 +198,7 @@ class Agent:
             self._idle = min(1.2 * self._idle, _LONGEST_PAUSE_SECONDS)
         return None
 
-    def _serve(self, run: LiveRun, environment: Mapping[str, str]) -> None:
+    def _serve(self, run: ClaimedRun, environment: Mapping[str, str]) -> None:
         hand = Hand(run, environment)
         with self._lock:
             self._hands.append(hand)

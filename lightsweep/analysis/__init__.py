@@ -7,10 +7,10 @@ come with the extra ``analysis``, and are imported when they are needed.
 from __future__ import annotations
 
 from lightsweep.analysis.frame import dataframe
-from lightsweep.analysis.importance import Importance, ParameterImportance, importance
+from lightsweep.analysis.importances import Importance, ParameterImportance, importance
 from lightsweep.analysis.optional import required
-from lightsweep.analysis.refine import Refinement, refine
-from lightsweep.analysis.scores import Scores, scores
+from lightsweep.analysis.refinement import Refinement, refine
+from lightsweep.analysis.run_scores import Scores, scores
 
 __all__ = [
     "Importance",

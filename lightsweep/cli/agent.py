@@ -19,7 +19,7 @@ from lightsweep.cli.options import (
     SweepId,
     TermTimeout,
 )
-from lightsweep.cli.say import say
+from lightsweep.cli.output import say
 
 if TYPE_CHECKING:
     from lightsweep.controller import Sweep

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lightsweep.cli.options import Storage, SweepId
-from lightsweep.cli.say import say
+from lightsweep.cli.output import say
 
 __all__ = ["apply"]
 
@@ -24,7 +24,7 @@ def apply(
     """Run a command with the parameters of the best run in place, in its arguments and in `lightsweep.init()`."""
     from lightsweep.agents.apply import apply
     from lightsweep.agents.displays.lines import number
-    from lightsweep.cli.looking import looking
+    from lightsweep.cli.output import looking
     from lightsweep.controller import Sweep
     from lightsweep.errors import LightsweepError, NotFoundError, UsageError, closest
 

@@ -37,7 +37,7 @@ def best(
     import yaml
 
     from lightsweep.agents.displays.lines import number
-    from lightsweep.cli.looking import looking
+    from lightsweep.cli.output import looking
     from lightsweep.cli.status import without_infinities
     from lightsweep.command import build_command
     from lightsweep.controller import Sweep

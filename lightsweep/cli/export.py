@@ -30,7 +30,7 @@ def export(
     storage: Storage = None,
 ) -> None:
     """Print every run of a sweep on stdout, with those that it began with."""
-    from lightsweep.cli.looking import looking
+    from lightsweep.cli.output import looking
     from lightsweep.cli.status import document
     from lightsweep.controller import Sweep
 

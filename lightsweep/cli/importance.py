@@ -35,7 +35,7 @@ def importance(
 ) -> None:
     """Show which parameters mattered: random-forest importance, and correlation with the metric."""
     from lightsweep.analysis import importance
-    from lightsweep.cli.looking import looking
+    from lightsweep.cli.output import looking
     from lightsweep.controller import Sweep
 
     sweep = Sweep.load(sweep_id, storage=looking(storage))
@@ -48,7 +48,7 @@ def importance(
 
 def _text(found: Importance) -> str:
     from lightsweep.agents.displays.lines import plain
-    from lightsweep.cli.tables import counted
+    from lightsweep.cli.output import counted
 
     goal = f" ({found.goal})" if found.goal else ""
     lines = [f"what mattered for {plain(found.metric)}{goal}: {counted(found.runs, 'run')}"]

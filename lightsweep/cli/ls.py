@@ -10,14 +10,13 @@ __all__ = ["ls"]
 def ls(storage: Storage = None) -> None:
     """List the sweeps of a storage: id, state, method, runs, best value, name."""
     from lightsweep.agents.displays.lines import number, plain
-    from lightsweep.cli.looking import looking
-    from lightsweep.cli.tables import aligned, besides, counted
-    from lightsweep.controller import Sweep, glance
+    from lightsweep.cli.output import aligned, besides, counted, looking
+    from lightsweep.controller import Sweep, summarize
 
     rows = []
     for sweep in Sweep.all(storage=looking(storage)):
         state = sweep.state
-        seen = glance(sweep)
+        seen = summarize(sweep)
         best = sweep.known_best()
         metric = sweep.config.metric
         rows.append(

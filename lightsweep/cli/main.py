@@ -20,11 +20,11 @@ from lightsweep.cli.dashboard import dashboard
 from lightsweep.cli.export import export
 from lightsweep.cli.importance import importance
 from lightsweep.cli.ls import ls
+from lightsweep.cli.output import discard, flush, say
 from lightsweep.cli.refine import refine
 from lightsweep.cli.report import report
 from lightsweep.cli.retry import retry
 from lightsweep.cli.run import run
-from lightsweep.cli.say import discard, flush, say
 from lightsweep.cli.schema import schema
 from lightsweep.cli.status import status
 from lightsweep.cli.sweep import sweep

@@ -31,8 +31,7 @@ def refine(
     """Write a sweep file that searches around the best runs of a sweep."""
     from lightsweep.agents.displays.lines import plain
     from lightsweep.analysis import refine
-    from lightsweep.cli.looking import looking
-    from lightsweep.cli.writing import check_folder, write_whole
+    from lightsweep.cli.output import check_folder, looking, write_whole
     from lightsweep.controller import Sweep
     from lightsweep.errors import InputError, UsageError
     from lightsweep.schema import SweepConfig

@@ -37,8 +37,7 @@ def report(
 ) -> None:
     """Write what a sweep found: one page that needs no network, or its figures. What was there is replaced."""
     from lightsweep.analysis import required
-    from lightsweep.cli.looking import looking
-    from lightsweep.cli.writing import check_folder, write_whole
+    from lightsweep.cli.output import check_folder, looking, write_whole
     from lightsweep.controller import Sweep, stage_views
     from lightsweep.errors import UsageError
 

@@ -28,7 +28,7 @@ def status(
     storage: Storage = None,
 ) -> None:
     """Show a sweep: its state, its runs by state, the best so far, what stopping early saved."""
-    from lightsweep.cli.looking import looking
+    from lightsweep.cli.output import looking
     from lightsweep.controller import Sweep
     from lightsweep.errors import UsageError
 
@@ -38,7 +38,7 @@ def status(
     if watch:
         from rich.console import Console
 
-        from lightsweep.cli.watch import watch as follow
+        from lightsweep.cli.live_view import watch as follow
 
         follow(sweep, Console(highlight=False), every)
         return
@@ -71,7 +71,7 @@ def document(sweep: Sweep) -> dict[str, Any]:
 
 def run_document(run: SweepRun) -> dict[str, Any]:
     """The JSON document of a run."""
-    from lightsweep.controller.views import json_number
+    from lightsweep.controller.runs import json_number
 
     return {
         "id": run.id,
@@ -101,12 +101,11 @@ def without_infinities(value: Any) -> Any:
 def _text(sweep: Sweep) -> str:
     from lightsweep.agents.closing import without_result
     from lightsweep.agents.displays.lines import number, parameters, plain, shortened
-    from lightsweep.cli.stages import now, table
-    from lightsweep.cli.tables import aligned, besides, counted
-    from lightsweep.controller import glance, stage_views
+    from lightsweep.cli.output import aligned, besides, counted, now, table
+    from lightsweep.controller import stage_views, summarize
 
     state = sweep.state
-    seen = glance(sweep, _SHOWN)
+    seen = summarize(sweep, _SHOWN)
     views = stage_views(sweep)
     metric = sweep.config.metric
     searched = [parameter.name for parameter in sweep.config.space.searched]

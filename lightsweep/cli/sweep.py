@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lightsweep.cli.options import PriorRuns, Storage
-from lightsweep.cli.say import say
+from lightsweep.cli.output import say
 
 if TYPE_CHECKING:
     from lightsweep.controller import Sweep
@@ -83,16 +83,16 @@ def create(config: str, storage: str | None, *, prior_runs: Sequence[str] = (), 
     from lightsweep.agents.closing import storage_option
     from lightsweep.agents.directory import RUNS, make_directory
     from lightsweep.agents.program import check_command
-    from lightsweep.cli.tables import counted
+    from lightsweep.cli.output import counted
     from lightsweep.controller import Sweep
-    from lightsweep.sampler import make_proposer
+    from lightsweep.sampler import make_searcher
     from lightsweep.schema import SweepConfig
 
     loaded = SweepConfig.load(config)
     _warn(loaded)
     if runnable:
         check_command(loaded, str(Path(config).resolve().parent))
-        make_proposer(loaded, loaded.options.seed or 0)
+        make_searcher(loaded, loaded.options.seed or 0)
         make_directory(RUNS)
     made = Sweep.create(loaded, prior_runs=prior_runs, storage=storage)
     say(made.id)
@@ -104,7 +104,7 @@ def create(config: str, storage: str | None, *, prior_runs: Sequence[str] = (), 
 
 def _describe(config: SweepConfig) -> str:
     """What is worth a line at creation: the grid's size, the bands, what ends the sweep."""
-    from lightsweep.cli.tables import counted
+    from lightsweep.cli.output import counted
 
     size = config.space.size
     lines = [f"created a {config.method} sweep over {counted(len(config.space.searched), 'parameter')}"]

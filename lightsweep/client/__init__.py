@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from lightsweep.client.current import current_config, current_run, finish, log, serving
-from lightsweep.client.initialise import init
+from lightsweep.client.init_run import init
 from lightsweep.client.ranks import rank
-from lightsweep.client.session import Decision, Run
-from lightsweep.client.settings import RunConfig
+from lightsweep.client.run import Decision, Run
+from lightsweep.client.run_config import RunConfig
 
 __all__ = [
     "Decision",

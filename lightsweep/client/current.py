@@ -8,8 +8,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from lightsweep.channel import Handler
-from lightsweep.client.session import Run
-from lightsweep.client.settings import RunConfig
+from lightsweep.client.run import Run
+from lightsweep.client.run_config import RunConfig
 from lightsweep.errors import UsageError
 
 __all__ = ["ConfigProxy", "Scope", "current_config", "current_run", "finish", "log", "scope", "serving"]

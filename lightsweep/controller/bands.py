@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from lightsweep.hyperband import Hyperband, Verdict, judge
 from lightsweep.schema import SweepConfig
 
-__all__ = ["BandBook", "band_books"]
+__all__ = ["BandValues", "band_values"]
 
 
-class BandBook:
+class BandValues:
     """The values at the bands, of all runs.
 
     A run's value at a band never changes once it is there, so each is noted once, from whichever source is ahead: the
@@ -65,8 +65,8 @@ class BandBook:
         self._noted[run] = max(start, len(history))
 
 
-def band_books(config: SweepConfig) -> dict[int, BandBook]:
+def band_values(config: SweepConfig) -> dict[int, BandValues]:
     """A book for each stage that has bands, by the stage's number; for a sweep without stages the one at 0."""
     metric = config.metric
     found = {stage.number: stage.early_terminate for stage in config.stages} or {0: config.early_terminate}
-    return {number: BandBook(each, metric.goal) for number, each in found.items() if each and metric}
+    return {number: BandValues(each, metric.goal) for number, each in found.items() if each and metric}

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from lightsweep.controller.access import translated
 from lightsweep.controller.keys import ATTEMPT, CONFIG, STATE, SUMMARY, VALUES
-from lightsweep.controller.progress import wants_retry
-from lightsweep.controller.runs import RunEntry
-from lightsweep.controller.views import values_of
+from lightsweep.controller.reader import storage_errors
+from lightsweep.controller.runs import RunEntry, values_of
+from lightsweep.controller.states import wants_retry
 from lightsweep.errors import NotFoundError, UsageError, closest
 from lightsweep.schema import SweepConfig
 
 if TYPE_CHECKING:
-    from lightsweep.controller.sweep import Sweep
+    from lightsweep.controller.sweeps import Sweep
 
 __all__ = ["ask", "retry", "update"]
 
@@ -45,7 +44,7 @@ def ask(sweep: Sweep, wanted: str) -> None:
         raise UsageError(f"sweep {sweep.id} was cancelled, which is final; create a new one to go on")
     if state.name == "finished" and wanted in {"running", "paused"}:
         raise UsageError(f"sweep {sweep.id} cannot {_ASKED[wanted]}: it is finished, {state.reason}")
-    with translated():
+    with storage_errors():
         sweep.storage.optuna.set_study_user_attr(sweep.study_id, STATE, wanted)
     sweep.asked = wanted
 
@@ -144,5 +143,5 @@ def update(sweep: Sweep, config: SweepConfig) -> None:
 
 
 def _create(sweep: Sweep, trial: FrozenTrial) -> None:
-    with translated():
+    with storage_errors():
         sweep.storage.optuna.create_new_trial(sweep.study_id, trial)

@@ -2,36 +2,148 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
+from sqlalchemy import Connection
 
-from lightsweep.controller.access import translated
+from lightsweep.controller.assign import ParameterAssigner
 from lightsweep.controller.keys import ATTEMPT, SUMMARY, VALUES
-from lightsweep.controller.leases import Leases
-from lightsweep.controller.live import LiveRun
-from lightsweep.controller.points import Points
-from lightsweep.controller.progress import SweepState
-from lightsweep.controller.runs import RunEntry, finite, run_id
-from lightsweep.controller.stages import next_step
-from lightsweep.controller.sweep import Sweep
-from lightsweep.controller.turn import turn
-from lightsweep.controller.views import values_of
+from lightsweep.controller.outcome import ClaimedRun
+from lightsweep.controller.reader import storage_errors
+from lightsweep.controller.runs import RunEntry, finite, run_id, values_of
+from lightsweep.controller.stages import next_fresh_run
+from lightsweep.controller.states import SweepState
+from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import NotFoundError, StorageUnavailableError
-from lightsweep.storage import Trials
+from lightsweep.storage import TrialWriter
+from lightsweep.storage.trial_writer import Parameters
 
-__all__ = ["Dealer", "NothingToDo"]
+__all__ = ["ClaimTransaction", "Leases", "NoRun", "RunClaimer", "claim_lock"]
+
+
+@dataclass(frozen=True)
+class ClaimTransaction:
+    """What there is at this moment, and the one who may add to it.
+
+    Attributes:
+        ticket: The ticket of the next fresh run.
+        updated: Whether the config was updated since the agent's last look.
+    """
+
+    ticket: int
+    updated: bool
+    _number: int
+    _attempts: Sequence[Mapping[str, Any]]
+    _connection: Connection
+    _sweep: Sweep
+
+    def taken(self, run: str) -> bool:
+        """Whether another agent began an attempt at this run since the agent's last look."""
+        return any(attempt.get("run") == run for attempt in self._attempts)
+
+    def add(
+        self, attributes: Mapping[str, Any], parameters: Parameters | None = None, reports: Sequence[float] = ()
+    ) -> int:
+        """Begin a trial; Optuna's key of it. Once in a turn."""
+        study_id = self._sweep.study_id
+        return TrialWriter(self._sweep.storage).add(
+            self._connection, study_id, self._number, attributes, parameters, reports
+        )
+
+
+@contextmanager
+def claim_lock(sweep: Sweep) -> Iterator[ClaimTransaction]:
+    """Wait for the lock, and see what was added since the last look; what is added here is committed at the end.
+
+    Raises:
+        StorageUnavailableError: The database does not answer; nothing was written.
+        NotFoundError: The sweep was deleted.
+    """
+    trials = TrialWriter(sweep.storage)
+    with storage_errors(), trials.locked(sweep.study_id) as connection:
+        with sweep.lock:
+            last, ticket, number = sweep.ledger.last_trial_id, sweep.book.next_ticket, len(sweep.ledger.records)
+        news = trials.since(connection, sweep.study_id, last, ATTEMPT)
+        attempts = [attempt for attempt in news if isinstance(attempt, dict)]
+        kinds = [attempt["kind"] for attempt in attempts]
+        yield ClaimTransaction(
+            ticket + kinds.count("fresh"), "update" in kinds, number + len(news), attempts, connection, sweep
+        )
+
+
+_LOOKS_PER_LEASE = 8
+_GRACE_IN_LEASES = 0.5
+
+
+class Leases:
+    """What one agent knows of the signs of life of the others; looked at a few times per lease.
+
+    Args:
+        sweep: The sweep.
+    """
+
+    def __init__(self, sweep: Sweep) -> None:
+        self._sweep = sweep
+        self._looked = -math.inf
+        self._asked: set[int] = set()
+        self._before: dict[int, datetime | None] = {}
+
+    def expired(self, mine: Collection[int]) -> list[int]:
+        """The trials whose agent gave no sign of life for a lease; empty between two looks.
+
+        Not ``mine``, those that this agent has in hand: it is alive, and only the database was away. When it comes
+        back, the other agents are given time for a sign of life first.
+
+        Raises:
+            StorageUnavailableError: The database does not answer.
+        """
+        sweep, lease, now = self._sweep, self._sweep.config.options.lease, self._sweep.ledger.clock()
+        if now - self._looked < lease / _LOOKS_PER_LEASE:
+            return []
+        with storage_errors():
+            stale = sweep.ledger.stale(lease)
+        self._looked = now
+        for trial_id in self._asked.difference(self._before):
+            self._before[trial_id] = sweep.ledger.beats.get(trial_id)
+        if now - sweep.contact.returned < _GRACE_IN_LEASES * lease:
+            return []
+        return [found.trial_id for found in stale if ATTEMPT in found.attributes and found.trial_id not in mine]
+
+    def all_alive(self, entries: Iterable[RunEntry]) -> bool:
+        """Whether each of these running runs got a new sign of life since it was first asked for here."""
+        asked = {entry.record.trial_id for entry in entries}
+        if not asked <= self._asked:
+            # What was seen before it was asked for may have been its agent's last, so the next look comes at once.
+            self._asked |= asked
+            self._looked = -math.inf
+            return False
+        beats, before = self._sweep.ledger.beats, self._before
+        return all(trial_id in before and _newer(beats.get(trial_id), before[trial_id]) for trial_id in asked)
+
+    def forget(self) -> None:
+        """Ask anew for signs of life."""
+        self._asked.clear()
+        self._before.clear()
+
+
+def _newer(beat: datetime | None, before: datetime | None) -> bool:
+    return beat is not None and (before is None or beat > before)
+
 
 _SPACE_TAKEN = "every point of the space was taken"
 
 
 @dataclass(frozen=True)
-class NothingToDo:
+class NoRun:
     """No run to hand out.
 
     Attributes:
@@ -48,7 +160,7 @@ class NothingToDo:
     exhausted: bool = False
 
 
-class Dealer:
+class RunClaimer:
     """Gives the runs of one sweep to one agent; safe from several threads.
 
     Args:
@@ -63,13 +175,13 @@ class Dealer:
         self._agent = agent
         self._stay = stay
         self._leases = Leases(sweep)
-        self._trials = Trials(sweep.storage)
-        self._points: Points | None = None
+        self._trials = TrialWriter(sweep.storage)
+        self._points: ParameterAssigner | None = None
         self._handed: set[int] = set()
         # Held while proposing, which may take a second; reports go on meanwhile.
         self._turn = threading.Lock()
 
-    def next_run(self) -> LiveRun | NothingToDo:
+    def next_run(self) -> ClaimedRun | NoRun:
         """Claim the next run.
 
         Raises:
@@ -81,12 +193,12 @@ class Dealer:
             while True:
                 state = self._sweep.look(details=self._points is None or not self._points.by_ticket)
                 if state.name == "paused":
-                    return NothingToDo(state, False, "the sweep is paused")
+                    return NoRun(state, False, "the sweep is paused")
                 if state.name != "running":
                     self._fail_stale()  # nobody starts them again, but they are not running either
-                    return NothingToDo(state, True, f"the sweep is {state}")
+                    return NoRun(state, True, f"the sweep is {state}")
                 if self._points is None or self._points.revision != self._sweep.plan.revision:
-                    self._points = Points(self._sweep)
+                    self._points = ParameterAssigner(self._sweep)
                 try:
                     found = self._claim(state, self._points)
                 except UpdateFinishedTrialError:
@@ -94,7 +206,7 @@ class Dealer:
                 if found is not None:
                     return found
 
-    def _claim(self, state: SweepState, points: Points) -> LiveRun | NothingToDo | None:
+    def _claim(self, state: SweepState, points: ParameterAssigner) -> ClaimedRun | NoRun | None:
         """The next run; ``None`` where something has changed meanwhile, so that one has to look again."""
         self._fail_stale()
         if self._sweep.waiting():
@@ -107,11 +219,11 @@ class Dealer:
 
     # --- fresh runs
 
-    def _fresh(self, state: SweepState, points: Points) -> LiveRun | NothingToDo | None:
-        step = next_step(self._sweep)
+    def _fresh(self, state: SweepState, points: ParameterAssigner) -> ClaimedRun | NoRun | None:
+        step = next_fresh_run(self._sweep)
         ticket, limit = self._sweep.book.next_ticket, step.limit
         if step.wait:
-            return NothingToDo(state, False, step.wait, exhausted=True)
+            return NoRun(state, False, step.wait, exhausted=True)
         if limit is not None and ticket >= limit:
             why = f"{step.why}: every run was handed out; some are still running"
             return self._exhausted(state, why) if step.why else None
@@ -119,7 +231,7 @@ class Dealer:
         if points.by_ticket and values is None:
             return self._exhausted(state, _SPACE_TAKEN)
         attributes: dict[str, Any] = {ATTEMPT: {"kind": "fresh", "agent": self._agent, **step.opens}}
-        with turn(self._sweep) as mine:
+        with claim_lock(self._sweep) as mine:
             if mine.updated or (limit is not None and mine.ticket >= limit):
                 return None
             if mine.ticket != ticket and points.by_ticket:
@@ -142,14 +254,14 @@ class Dealer:
             return self._exhausted(state, _SPACE_TAKEN)
         return self._live(entry.id, entry.ticket, 1, trial_id, values)
 
-    def _exhausted(self, state: SweepState, reason: str) -> NothingToDo:
+    def _exhausted(self, state: SweepState, reason: str) -> NoRun:
         """Nothing is left to begin, but a run that is not over may be lost, and then somebody has to be there."""
         running = self._sweep.running()
         others = [entry for entry in running if entry.record.trial_id not in self._handed]
         if self._stay or len(others) < len(running):
-            return NothingToDo(state, False, reason, exhausted=True)
+            return NoRun(state, False, reason, exhausted=True)
         alive = self._leases.all_alive(others)
-        return NothingToDo(state, alive, reason, exhausted=True)
+        return NoRun(state, alive, reason, exhausted=True)
 
     # --- runs that were lost
 
@@ -161,7 +273,7 @@ class Dealer:
         if lost:
             self._sweep.refresh()
 
-    def _retry(self, entry: RunEntry, points: Points) -> LiveRun | None:
+    def _retry(self, entry: RunEntry, points: ParameterAssigner) -> ClaimedRun | None:
         """Start a run again, with its id, parameters and reports; ``None`` where another agent was faster."""
         values, attempt, reports = values_of(entry, self._sweep.config), entry.attempt + 1, entry.record.reports
         start = entry.starts + 1
@@ -170,7 +282,7 @@ class Dealer:
         if values is not None and points.changeable:
             attributes[VALUES] = values
         stored = {} if values is None or points.changeable else points.stored(values)
-        with turn(self._sweep) as mine:
+        with claim_lock(self._sweep) as mine:
             if mine.taken(entry.id):
                 return None
             trial_id = mine.add(attributes, stored, reports)
@@ -187,7 +299,7 @@ class Dealer:
 
     # --- both
 
-    def _give(self, entry: RunEntry, points: Points) -> dict[str, Any] | None:
+    def _give(self, entry: RunEntry, points: ParameterAssigner) -> dict[str, Any] | None:
         """Parameters for a run that was just claimed; where that fails the run is given back at once."""
         try:
             return points.give(entry)
@@ -202,7 +314,7 @@ class Dealer:
             return self._sweep.book.of_trial(trial_id)
 
     def _end(self, trial_id: int, summary: dict[str, Any]) -> None:
-        with translated():  # False where another agent was faster
+        with storage_errors():  # False where another agent was faster
             self._trials.end(trial_id, TrialState.FAIL, {SUMMARY: summary})
 
     def _live(
@@ -213,10 +325,10 @@ class Dealer:
         trial_id: int,
         values: dict[str, Any],
         reports: Sequence[float] = (),
-    ) -> LiveRun:
+    ) -> ClaimedRun:
         self._handed.add(trial_id)
         self._leases.forget()
-        live = LiveRun(
+        live = ClaimedRun(
             id=run,
             ticket=ticket,
             attempt=attempt,

@@ -1,19 +1,72 @@
-"""How a run ended, and what of it goes into the storage."""
+"""What the sampler is told of the runs so far."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import threading
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from optuna.trial import TrialState
 
-from lightsweep.controller.live import LiveRun
-from lightsweep.controller.runs import best_of
-from lightsweep.schema import Metric
+from lightsweep.controller.runs import RunEntry, best_of, define_by_run, values_of
+from lightsweep.sampler import Observation
+from lightsweep.schema import Metric, SweepConfig
 
-__all__ = ["Outcome", "objectives", "plain_metrics", "summary", "trial_end"]
+__all__ = ["ClaimedRun", "Observations", "Outcome", "learns", "objectives", "plain_metrics", "summary", "trial_end"]
+
+
+@dataclass(slots=True, eq=False)
+class ClaimedRun:
+    """One attempt of a run, held by the agent that claimed it.
+
+    Attributes:
+        id: Run id.
+        ticket: Position among the fresh runs.
+        attempt: 1 for the first.
+        trial_id: Optuna's key of the attempt's trial.
+        values: Parameters under their dotted names.
+        config: The same, nested as the script sees them.
+        reports: Every value of the metric so far, in order.
+        history: Those of them that are finite: the iterations.
+        metrics: For each number logged ``{"min", "max", "last"}``.
+        stop_reason: Why the run was told to stop; empty while it goes on.
+        pruned: Whether that was the verdict of early termination.
+        taken: Whether another agent holds the run now, or it was deleted, so that nothing of it is to be written.
+    """
+
+    id: str
+    ticket: int | None
+    attempt: int
+    trial_id: int
+    values: dict[str, Any]
+    config: dict[str, Any]
+    reports: array[float] = field(default_factory=lambda: array("d"))
+    history: list[float] = field(default_factory=list)
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    stop_reason: str = ""
+    pruned: bool = False
+    taken: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, numbers: Mapping[str, float]) -> None:
+        """Keep the least, the greatest and the last of each number; one that is not finite is only ever the last."""
+        for name, value in numbers.items():
+            stats = self.metrics.setdefault(name, {})
+            stats["last"] = value
+            if math.isfinite(value):
+                stats["min"] = min(stats.get("min", value), value)
+                stats["max"] = max(stats.get("max", value), value)
+
+    def report(self, value: float) -> int:
+        """Add a value of the sweep's metric; how many there are now."""
+        self.reports.append(value)
+        if math.isfinite(value):
+            self.history.append(value)
+        return len(self.reports)
+
 
 _TRIAL_STATE = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
 
@@ -47,7 +100,7 @@ def objectives(
     return values if values and all(map(math.isfinite, values)) else None
 
 
-def trial_end(metrics: Sequence[Metric], run: LiveRun, outcome: Outcome) -> tuple[TrialState, list[float] | None]:
+def trial_end(metrics: Sequence[Metric], run: ClaimedRun, outcome: Outcome) -> tuple[TrialState, list[float] | None]:
     """State and values of the run's trial in Optuna.
 
     A finished run whose values were never finite counts with infinity on the bad side. A sweep without a metric has
@@ -64,7 +117,7 @@ def trial_end(metrics: Sequence[Metric], run: LiveRun, outcome: Outcome) -> tupl
     return state, values
 
 
-def summary(run: LiveRun, outcome: Outcome) -> dict[str, Any]:
+def summary(run: ClaimedRun, outcome: Outcome) -> dict[str, Any]:
     """What is kept of a run beside its reports; JSON without NaN, which not every database takes."""
     return {
         "state": outcome.state,
@@ -80,3 +133,56 @@ def plain_metrics(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[
         name: {key: value if math.isfinite(value) else str(value) for key, value in stats.items()}
         for name, stats in metrics.items()
     }
+
+
+def learns(config: SweepConfig) -> bool:
+    """Whether proposals, of one stage at least, follow from what other runs found."""
+    scheduled = config.scheduler is not None and config.scheduler.optimizer is not None
+    methods: set[str] = {stage.method for stage in config.stages} or {config.method}
+    return scheduled or define_by_run(config) or not methods <= {"grid", "random"}
+
+
+class Observations:
+    """Observations made from runs, each kept until its run changes.
+
+    Args:
+        config: The sweep's config.
+
+    Attributes:
+        needed: Whether proposals depend on other runs; where they follow from the ticket alone nothing is made.
+    """
+
+    def __init__(self, config: SweepConfig) -> None:
+        self._config = config
+        # A grid or random stage learns nothing, but which of its points ran before decides what is left of it.
+        self.needed = learns(config) or bool(config.stages)
+        self._made: dict[str, tuple[int, Observation]] = {}
+
+    def of(self, entries: Iterable[RunEntry]) -> list[Observation]:
+        """One observation for each run whose parameters are known, in the order of ``entries``."""
+        if not self.needed:
+            return []
+        found = []
+        for entry in entries:
+            kept = self._made.get(entry.id)
+            if kept is None or kept[0] != entry.version:
+                made = self._make(entry)
+                if made is None:
+                    continue
+                kept = self._made[entry.id] = (entry.version, made)
+            found.append(kept[1])
+        return found
+
+    def _make(self, entry: RunEntry) -> Observation | None:
+        values = values_of(entry, self._config)
+        if values is None:
+            return None
+        scores = objectives(self._config.metrics, entry.history, entry.summary.get("metrics", {}))
+        return Observation(
+            key=entry.id,
+            ticket=entry.ticket,
+            values=values,
+            state=entry.state,
+            objectives=None if scores is None else tuple(scores),
+            version=entry.version,
+        )

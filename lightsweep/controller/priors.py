@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import TrialState, create_trial
 
-from lightsweep.controller.access import translated
 from lightsweep.controller.keys import ATTEMPT, SUMMARY
-from lightsweep.controller.observations import learns
-from lightsweep.controller.outcome import plain_metrics
+from lightsweep.controller.outcome import learns, plain_metrics
+from lightsweep.controller.reader import storage_errors
 from lightsweep.controller.runs import SweepRun, best_of
 from lightsweep.errors import NotFoundError, UsageError, closest
-from lightsweep.sampler import natural_params
+from lightsweep.sampler import params_to_optuna
 from lightsweep.schema import Metric, SweepConfig
 from lightsweep.storage import Storage
 
 if TYPE_CHECKING:
-    from lightsweep.controller.sweep import Sweep
+    from lightsweep.controller.sweeps import Sweep
 
 __all__ = ["PriorRun", "add_prior_runs", "check_prior_runs", "check_takes_prior_runs", "named_runs"]
 
@@ -134,7 +133,7 @@ def add_prior_runs(sweep: Sweep, runs: Sequence[PriorRun]) -> tuple[int, int]:
         if value is None or not math.isfinite(value) or not _inside(sweep, values):
             continue
         taken += 1
-        stored = natural_params(space, values)
+        stored = params_to_optuna(space, values)
         source = f"{prior.sweep}/{run.id}"
         had = {name: each for name, each in run.values.items() if name in values}
         trial = create_trial(
@@ -148,7 +147,7 @@ def add_prior_runs(sweep: Sweep, runs: Sequence[PriorRun]) -> tuple[int, int]:
             },
             intermediate_values={1: value},
         )
-        with translated():
+        with storage_errors():
             sweep.storage.optuna.create_new_trial(sweep.study_id, trial)
     sweep.refresh()
     return taken, len(runs) - taken

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from lightsweep.controller.sweep import Sweep
+from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import StorageUnavailableError
 
 __all__ = ["Refresher"]

@@ -1,4 +1,4 @@
-"""The runs of a sweep, as users see them: one entry for each, whatever the number of attempts."""
+"""Which run of a sweep is the best."""
 
 from __future__ import annotations
 
@@ -9,10 +9,28 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from lightsweep.controller.course import Course
-from lightsweep.controller.keys import ATTEMPT, CONFIG, SUMMARY
-from lightsweep.sampler.observation import RunState
-from lightsweep.storage import Record
+from lightsweep.controller.keys import ATTEMPT, CONFIG, SUMMARY, VALUES
+from lightsweep.controller.stage_history import StageHistory
+from lightsweep.errors import InputError
+from lightsweep.sampler import from_optuna
+from lightsweep.sampler.base import RunState
+from lightsweep.schema import SweepConfig
+from lightsweep.space import Constant, Parameter, Space
+from lightsweep.storage import TrialRow
+
+__all__ = [
+    "RunEntry",
+    "RunTable",
+    "SweepRun",
+    "best_entry",
+    "best_of",
+    "best_run",
+    "define_by_run",
+    "json_number",
+    "nested",
+    "values_of",
+    "view",
+]
 
 _STATES: dict[str, RunState] = {
     "RUNNING": "running",
@@ -20,8 +38,6 @@ _STATES: dict[str, RunState] = {
     "COMPLETE": "finished",
     "PRUNED": "pruned",
 }
-
-__all__ = ["RunBook", "RunEntry", "SweepRun", "best_of"]
 
 
 @dataclass(frozen=True)
@@ -94,7 +110,7 @@ class RunEntry:
     id: str
     ticket: int | None
     attempt: int
-    record: Record
+    record: TrialRow
     prior: bool = False
     starts: int = 1
     version: int = 0
@@ -112,7 +128,7 @@ class RunEntry:
         """The best finite value of the metric; ``None`` where there is none."""
         return self.least if goal == "minimize" else self.greatest
 
-    def adopt(self, attempt: int, record: Record) -> None:
+    def adopt(self, attempt: int, record: TrialRow) -> None:
         """Go on with the next attempt, whose record carries the reports of those before."""
         self.attempt, self.record = attempt, record
         self.starts += not self.record.attributes.get(ATTEMPT, {}).get("asked", False)
@@ -158,7 +174,7 @@ class RunEntry:
         return _STATES[self.record.state]
 
 
-class RunBook:
+class RunTable:
     """The runs of a sweep, from the records of its ledger.
 
     A fresh run's ticket is its trial number less the trials numbered before it that are no fresh runs (retries, prior
@@ -173,7 +189,7 @@ class RunBook:
         updates: For each update of the config the number of tickets given out before it, and the config as written.
     """
 
-    def __init__(self, course: Course | None = None) -> None:
+    def __init__(self, course: StageHistory | None = None) -> None:
         self._course = course
         self.entries: dict[str, RunEntry] = {}
         self.next_ticket = 0
@@ -191,7 +207,7 @@ class RunBook:
         """The run of which this trial is or was an attempt that counts."""
         return self._by_trial.get(trial_id)
 
-    def take(self, records: Iterable[Record]) -> list[RunEntry]:
+    def take(self, records: Iterable[TrialRow]) -> list[RunEntry]:
         """Note changed records, in the order of their numbers; the runs concerned."""
         changed: dict[str, RunEntry] = {}
         for record in records:
@@ -211,7 +227,7 @@ class RunBook:
             if value is not None and (known is None or sign * value < sign * known[1]):
                 self._best[goal] = (entry.id, value)
 
-    def _add(self, record: Record) -> RunEntry | None:
+    def _add(self, record: TrialRow) -> RunEntry | None:
         attempt = record.attributes.get(ATTEMPT)
         if not isinstance(attempt, dict):
             return None
@@ -261,3 +277,124 @@ def best_of(values: Iterable[float], goal: str) -> float | None:
     if not counted:
         return None
     return min(counted) if goal == "minimize" else max(counted)
+
+
+def define_by_run(config: SweepConfig) -> bool:
+    """Whether a function of the user's defines the parameters of each run, beside those of the config."""
+    scheduler = config.scheduler
+    return bool(scheduler and scheduler.engine == "optuna" and scheduler.source and scheduler.search_space)
+
+
+def values_of(entry: RunEntry, config: SweepConfig) -> dict[str, Any] | None:
+    """The parameters of a run under their dotted names; ``None`` while they are not written yet.
+
+    Read from the trial's parameters; from ``VALUES`` where the config does not know all of them, or some are missing
+    since the agent died while it wrote.
+    """
+    kept = entry.record.attributes.get(VALUES)
+    if not define_by_run(config):
+        stored = entry.record.parameters
+        values = {
+            parameter.name: _native(parameter, stored[parameter.name])
+            for parameter in config.space.parameters
+            if parameter.name in stored
+        }
+        if len(values) == len(config.space.parameters):
+            return values
+    return dict(kept) if isinstance(kept, dict) else None
+
+
+def _native(parameter: Parameter, stored: Any) -> Any:
+    try:
+        return from_optuna(parameter.distribution, stored)
+    except ValueError:
+        return stored  # of a run from before an update that took the value away
+
+
+def nested(values: Mapping[str, Any], config: SweepConfig) -> dict[str, Any]:
+    """The parameters of a run as the script sees them; those that the config does not know nest by their dots.
+
+    Raises:
+        InputError: One of those is a parameter and also the group that holds another.
+    """
+    known = {parameter.name for parameter in config.space.parameters}
+    if known.issuperset(values):
+        return config.space.nest(values)
+    others = [Parameter(name, _path(name), Constant(value)) for name, value in values.items() if name not in known]
+    try:
+        return Space([*config.space.parameters, *others]).nest(values)
+    except ValueError as error:
+        raise InputError(f"scheduler.search_space: {error}") from None
+
+
+def _path(name: str) -> tuple[str, ...]:
+    parts = tuple(name.split("."))
+    return parts if all(parts) else (name,)
+
+
+def view(entry: RunEntry, config: SweepConfig, stage: str | None = None, *, waiting: bool = False) -> SweepRun:
+    """The run for users, of the stage with this name."""
+    values = _had(entry, config) if entry.prior else values_of(entry, config) or {}
+    history = entry.history
+    reports = entry.record.reports
+    summary = entry.summary
+    state = entry.state
+    reason = str(summary.get("reason", ""))
+    if entry.waiting:
+        reason = reason or "lost with its agent"
+    return SweepRun(
+        id=entry.id,
+        state=state,
+        config=nested(values, config),
+        values=values,
+        best=entry.best(config.metric.goal) if config.metric else None,
+        last=reports[-1] if reports else None,
+        iterations=entry.iterations,
+        history=tuple(history),
+        started=entry.record.started,
+        ended=None if state == "running" else entry.record.ended,
+        reason=reason,
+        metrics={
+            name: {key: float(value) for key, value in stats.items()}
+            for name, stats in summary.get("metrics", {}).items()
+        },
+        unread=tuple(summary.get("unread", ())),
+        attempt=entry.starts,
+        agent=str(entry.record.attributes.get(ATTEMPT, {}).get("agent", "")),
+        stage=stage,
+        prior=entry.prior,
+        waiting=waiting,
+    )
+
+
+def _had(entry: RunEntry, config: SweepConfig) -> dict[str, Any]:
+    """What a prior run really had of the parameters; its trial has a value for each, as the sampler needs one."""
+    kept = entry.record.attributes.get(ATTEMPT, {}).get("values")
+    return dict(kept) if isinstance(kept, dict) else values_of(entry, config) or {}
+
+
+def json_number(value: float | None) -> float | None:
+    """``value`` for a JSON document, which has no NaN and no infinities."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def best_run(runs: Iterable[SweepRun], config: SweepConfig) -> SweepRun | None:
+    """See :attr:`~lightsweep.controller.sweeps.Sweep.best_run`."""
+    metric = config.metric
+    if metric is None:
+        return None
+    sign = 1 if metric.goal == "minimize" else -1
+    valued = [run for run in runs if run.best is not None and not run.prior]
+    ended = [run for run in valued if run.state in {"finished", "pruned"}]
+    return min(ended or valued, key=lambda run: sign * (run.best or 0.0), default=None)
+
+
+def best_entry(entries: Iterable[RunEntry], config: SweepConfig) -> RunEntry | None:
+    """The same from what the storage says of the runs, without making a view of each."""
+    metric = config.metric
+    if metric is None:
+        return None
+    sign = 1 if metric.goal == "minimize" else -1
+    valued = [entry for entry in entries if entry.best(metric.goal) is not None and not entry.prior]
+    ended = [entry for entry in valued if entry.record.state in {"COMPLETE", "PRUNED"}]
+    return min(ended or valued, key=lambda entry: sign * (entry.best(metric.goal) or 0.0), default=None)

@@ -6,23 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from lightsweep.controller.best import best_entry
-from lightsweep.controller.course import Course, Opened
-from lightsweep.controller.runs import RunEntry, SweepRun
-from lightsweep.controller.views import values_of
+from lightsweep.controller.runs import RunEntry, SweepRun, best_entry, values_of
+from lightsweep.controller.stage_history import ActiveStage, StageHistory
 from lightsweep.sampler import taken_before
 from lightsweep.schema import Stage, SweepConfig
 from lightsweep.schema.stages import least
 
 if TYPE_CHECKING:
-    from lightsweep.controller.followed import FollowedSweep
-    from lightsweep.controller.sweep import Sweep
+    from lightsweep.controller.reader import SweepReader
+    from lightsweep.controller.sweeps import Sweep
 
-__all__ = ["StageView", "Step", "decide", "next_step", "stage_views"]
+__all__ = ["NextRun", "StageView", "decide", "next_fresh_run", "stage_views"]
 
 
 @dataclass(frozen=True)
-class Step:
+class NextRun:
     """What comes next.
 
     Attributes:
@@ -38,10 +36,10 @@ class Step:
     wait: str = ""
 
 
-def next_step(sweep: FollowedSweep) -> Step:
+def next_fresh_run(sweep: SweepReader) -> NextRun:
     """What comes next in a sweep, as of the last look."""
     if sweep.plan.course is None:
-        return Step(*sweep.plan.limit())
+        return NextRun(*sweep.plan.limit())
     with sweep.lock:
         return decide(
             sweep.plan.course,
@@ -53,12 +51,12 @@ def next_step(sweep: FollowedSweep) -> Step:
 
 
 def decide(
-    course: Course, config: SweepConfig, entries: Callable[[], Sequence[RunEntry]], tickets: int, *, pending: bool
-) -> Step:
+    course: StageHistory, config: SweepConfig, entries: Callable[[], Sequence[RunEntry]], tickets: int, *, pending: bool
+) -> NextRun:
     """Decide what comes next in a sweep with stages.
 
     A stage begins when every run before it is over, with the best of them by the rule of
-    :attr:`~lightsweep.controller.sweep.Sweep.best_run`; runs of other sweeps are none of them. A stage whose points
+    :attr:`~lightsweep.controller.sweeps.Sweep.best_run`; runs of other sweeps are none of them. A stage whose points
     were all run before, with the same values of the parameters that it does not search, is passed over.
 
     Args:
@@ -70,20 +68,20 @@ def decide(
     """
     stage = course.current.stage
     if not course.is_full(tickets):
-        return Step(course.current.end)
+        return NextRun(course.current.end)
     if course.run_cap is not None and tickets >= course.run_cap:
-        return Step(tickets, f"run_cap {course.run_cap}")
+        return NextRun(tickets, f"run_cap {course.run_cap}")
     if not course.later:
-        return Step(tickets, f"all {len(course.stages)} stages" if len(course.stages) > 1 else "its one stage")
+        return NextRun(tickets, f"all {len(course.stages)} stages" if len(course.stages) > 1 else "its one stage")
     if pending:
         after = course.later[0].name
-        return Step(wait=f"every run of {stage.name!r} was handed out; {after!r} begins when they are over")
+        return NextRun(wait=f"every run of {stage.name!r} was handed out; {after!r} begins when they are over")
     own = [entry for entry in entries() if not entry.prior]
     best = best_entry(own, config)
     values = values_of(best, config) if best is not None else None
     if best is None or values is None:
         metric = config.metric.name if config.metric else ""
-        return Step(tickets, f"no run has a value of {metric} that {course.later[0].name!r} could go on from")
+        return NextRun(tickets, f"no run has a value of {metric} that {course.later[0].name!r} could go on from")
     before = [found for entry in own if (found := values_of(entry, config)) is not None]
     for later in course.later:
         size = later.space.size
@@ -91,8 +89,8 @@ def decide(
         if left != 0:
             cap = None if course.run_cap is None else course.run_cap - tickets
             limit = least(later.run_cap, left, cap)
-            return Step(tickets + 1, opens={"stage": later.number, "limit": limit, "base": best.id})
-    return Step(tickets, "every point of the stages that are left has run")
+            return NextRun(tickets + 1, opens={"stage": later.number, "limit": limit, "base": best.id})
+    return NextRun(tickets, "every point of the stages that are left has run")
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ def stage_views(sweep: Sweep) -> tuple[StageView, ...]:
         )
 
 
-def _begun(sweep: Sweep, course: Course, opened: Opened, entries: Sequence[RunEntry]) -> StageView:
+def _begun(sweep: Sweep, course: StageHistory, opened: ActiveStage, entries: Sequence[RunEntry]) -> StageView:
     open_ = {entry.id for entry in (*sweep.running(), *sweep.waiting())}
     ended = sum(entry.id not in open_ for entry in entries)
     over = opened is not course.current or (course.is_full(opened.start + len(entries)) and ended == len(entries))

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from lightsweep.controller.access import translated
-from lightsweep.controller.live import LiveRun
+from lightsweep.controller.outcome import ClaimedRun
+from lightsweep.controller.reader import storage_errors
 from lightsweep.errors import StorageUnavailableError
-from lightsweep.storage import Storage, Trials
+from lightsweep.storage import Storage, TrialWriter
 
 __all__ = ["Writer"]
 
@@ -22,7 +22,7 @@ _GATHER_SECONDS = 0.02
 _BATCH = 500
 _CLOSE_SECONDS = 10.0  # for a database that neither takes nor refuses
 
-_Report = tuple[LiveRun, int, float]
+_Report = tuple[ClaimedRun, int, float]
 
 
 @dataclass(eq=False)
@@ -45,7 +45,7 @@ class Writer:
     """
 
     def __init__(self, storage: Storage, on_outage: Callable[[bool], None] = lambda _: None) -> None:
-        self._trials = Trials(storage)
+        self._trials = TrialWriter(storage)
         self._on_outage = on_outage
         self._queue: queue.SimpleQueue[_Report | _Mark] = queue.SimpleQueue()
         self._closing = threading.Event()
@@ -53,7 +53,7 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name="lightsweep-writer", daemon=True)
         self._thread.start()
 
-    def put(self, run: LiveRun, step: int, value: float) -> None:
+    def put(self, run: ClaimedRun, step: int, value: float) -> None:
         """Hand over one report; returns at once."""
         self._queue.put((run, step, value))
 
@@ -108,7 +108,7 @@ class Writer:
         away = False
         while reports := [(run.trial_id, step, value) for run, step, value in batch if not run.taken]:
             try:
-                with translated():
+                with storage_errors():
                     over = self._trials.report(reports)
             except StorageUnavailableError:
                 if not away:

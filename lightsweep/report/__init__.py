@@ -6,19 +6,19 @@ Everything here is made from runs and a config, not from a storage. plotly comes
 from __future__ import annotations
 
 from lightsweep.report.curves import curves_figure
-from lightsweep.report.document import page
+from lightsweep.report.data import ReportData, digest
 from lightsweep.report.gallery import Named, figures
 from lightsweep.report.history import history_figure
 from lightsweep.report.images import write_images
 from lightsweep.report.importance import importance_figure, weigh
+from lightsweep.report.page import page
 from lightsweep.report.parallel import parallel_figure
 from lightsweep.report.slices import slice_figures
 from lightsweep.report.timeline import timeline_figure
-from lightsweep.report.view import Digest, digest
 
 __all__ = [
-    "Digest",
     "Named",
+    "ReportData",
     "curves_figure",
     "digest",
     "figures",

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from lightsweep.hyperband import threshold
-from lightsweep.report.scale import metric_axis
-from lightsweep.report.text import label
-from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, nothing
-from lightsweep.report.view import Digest, spread
+from lightsweep.report.data import ReportData, spread
+from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, label, metric_axis, nothing
 
 __all__ = ["curves_figure", "thinned"]
 
@@ -21,7 +19,7 @@ _MOST_POINTS = 120
 _MOST_BANDS = 12
 
 
-def curves_figure(view: Digest) -> go.Figure:
+def curves_figure(view: ReportData) -> go.Figure:
     """One curve a run, by state, the best one in front; crosses where runs were stopped, thresholds at the bands.
 
     Of very many runs the best and an even choice of the others are drawn, of very long ones an even choice of their
@@ -67,7 +65,7 @@ def thinned(history: Sequence[float], most: int = _MOST_POINTS) -> list[int]:
     return spread(range(len(history)), most)
 
 
-def _chosen(view: Digest, curved: list[int]) -> list[int]:
+def _chosen(view: ReportData, curved: list[int]) -> list[int]:
     if len(curved) <= _MOST_CURVES:
         return curved
     ranked = sorted(curved, key=lambda index: view.sign * _best(view, index))
@@ -75,12 +73,14 @@ def _chosen(view: Digest, curved: list[int]) -> list[int]:
     return sorted({*best, *spread([index for index in curved if index not in set(best)], _MOST_CURVES - _MOST_BEST)})
 
 
-def _best(view: Digest, index: int) -> float:
+def _best(view: ReportData, index: int) -> float:
     best = view.runs[index].best
     return view.sign * math.inf if best is None else best
 
 
-def _lines(view: Digest, chosen: list[int], name: str, colour: str, opacity: float, width: float = 1.3) -> go.Scatter:
+def _lines(
+    view: ReportData, chosen: list[int], name: str, colour: str, opacity: float, width: float = 1.3
+) -> go.Scatter:
     """The curves of several runs as one trace, with gaps between them."""
     x: list[int | None] = []
     y: list[float | None] = []
@@ -105,7 +105,7 @@ def _lines(view: Digest, chosen: list[int], name: str, colour: str, opacity: flo
     )
 
 
-def _bands(figure: go.Figure, view: Digest) -> None:
+def _bands(figure: go.Figure, view: ReportData) -> None:
     """The bands, and at each what a run had to have; with stages each has bands and thresholds of its own."""
     metric = view.config.metric
     if metric is None:

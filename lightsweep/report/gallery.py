@@ -8,12 +8,12 @@ from datetime import datetime
 import plotly.graph_objects as go
 
 from lightsweep.report.curves import curves_figure
+from lightsweep.report.data import ReportData
 from lightsweep.report.history import history_figure
 from lightsweep.report.importance import importance_figure, weigh
 from lightsweep.report.parallel import parallel_figure
 from lightsweep.report.slices import slice_figures
 from lightsweep.report.timeline import timeline_figure
-from lightsweep.report.view import Digest
 
 __all__ = ["Named", "figures"]
 
@@ -27,7 +27,7 @@ class Named:
     figure: go.Figure
 
 
-def figures(view: Digest, now: datetime) -> list[Named]:
+def figures(view: ReportData, now: datetime) -> list[Named]:
     """Every figure; those without anything to show say why."""
     return [
         Named("parallel", "Parallel coordinates", parallel_figure(view)),

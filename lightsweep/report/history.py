@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from lightsweep.report.scale import metric_axis
-from lightsweep.report.stages import mark_stages
-from lightsweep.report.text import label
-from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, nothing
-from lightsweep.report.view import Digest
+from lightsweep.report.data import ReportData, mark_stages
+from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, label, metric_axis, nothing
 
 __all__ = ["history_figure"]
 
@@ -16,7 +13,7 @@ __all__ = ["history_figure"]
 _MANY = 2000
 
 
-def history_figure(view: Digest) -> go.Figure:
+def history_figure(view: ReportData) -> go.Figure:
     """Runs in the order in which they were handed out, by state, with the best so far, the target and the stages."""
     shown = view.valued
     if not shown:
@@ -61,7 +58,7 @@ def history_figure(view: Digest) -> go.Figure:
     return finish(figure, 380, note)
 
 
-def _best_so_far(view: Digest, shown: list[int]) -> tuple[list[int], list[float]]:
+def _best_so_far(view: ReportData, shown: list[int]) -> tuple[list[int], list[float]]:
     """The corners of the line: where it gets better, and its end."""
     places: list[int] = []
     values: list[float] = []

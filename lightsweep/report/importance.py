@@ -9,14 +9,13 @@ from plotly.subplots import make_subplots
 
 from lightsweep.analysis import Importance, importance
 from lightsweep.errors import UsageError
-from lightsweep.report.text import label
-from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, nothing
-from lightsweep.report.view import Digest
+from lightsweep.report.data import ReportData
+from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, label, nothing
 
 __all__ = ["importance_figure", "weigh"]
 
 
-def weigh(view: Digest) -> Importance | str:
+def weigh(view: ReportData) -> Importance | str:
     """What mattered for the sweep's metric; where that cannot be asked, why, in a sentence."""
     try:
         return importance([*view.runs, *view.priors], view.config)

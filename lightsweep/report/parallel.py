@@ -6,11 +6,8 @@ import math
 
 import plotly.graph_objects as go
 
-from lightsweep.report.axes import Axis, make_axis
-from lightsweep.report.scale import quantile
-from lightsweep.report.text import label
-from lightsweep.report.theme import GOOD_TO_BAD, finish, nothing
-from lightsweep.report.view import Digest
+from lightsweep.report.data import Axis, ReportData, make_axis
+from lightsweep.report.theme import GOOD_TO_BAD, finish, label, nothing, quantile
 
 __all__ = ["parallel_figure"]
 
@@ -21,7 +18,7 @@ _FINE = 100
 _UNSEEN = "\u200b\u200c"
 
 
-def parallel_figure(view: Digest) -> go.Figure:
+def parallel_figure(view: ReportData) -> go.Figure:
     """One line for each run that has a finite value of the metric; every run in a sweep without a metric.
 
     ``meta["runs"]`` of the trace says which run each line is. A run that lacks a parameter passes below its axis. The
@@ -53,7 +50,7 @@ def parallel_figure(view: Digest) -> go.Figure:
     return finish(figure, 400, f"{what} without a finite value of the metric left out." if missing else "")
 
 
-def _dimension(axis: Axis, view: Digest, shown: list[int]) -> dict[str, object]:
+def _dimension(axis: Axis, view: ReportData, shown: list[int]) -> dict[str, object]:
     width = axis.high - axis.low
     absent = axis.low - _BELOW * width
     places = [
@@ -102,7 +99,7 @@ def _distinct(texts: list[str]) -> list[str]:
     return found
 
 
-def _metric_dimension(view: Digest, values: list[float]) -> dict[str, object]:
+def _metric_dimension(view: ReportData, values: list[float]) -> dict[str, object]:
     axis = make_axis("", values)
     places = [axis.position(value) for value in values]
     if axis.kind == "ordinal":  # few distinct values: an axis of numbers all the same
@@ -120,7 +117,7 @@ def _metric_dimension(view: Digest, values: list[float]) -> dict[str, object]:
     }
 
 
-def _colours(view: Digest, values: list[float]) -> dict[str, object]:
+def _colours(view: ReportData, values: list[float]) -> dict[str, object]:
     ordered = sorted(view.sign * value for value in values)
     best, rest = ordered[0], max(ordered[0], quantile(ordered, 0.8))
     ends = sorted((view.sign * best, view.sign * rest))

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from lightsweep.report.axes import Axis
-from lightsweep.report.scale import metric_axis
-from lightsweep.report.text import label
-from lightsweep.report.theme import STATES, finish, nothing
-from lightsweep.report.view import Digest, spread
+from lightsweep.report.data import Axis, ReportData, spread
+from lightsweep.report.theme import STATES, finish, label, metric_axis, nothing
 
 __all__ = ["slice_figure", "slice_figures"]
 
@@ -18,12 +15,12 @@ _MOST_BEST = 200
 _JITTER = 0.28
 
 
-def slice_figures(view: Digest) -> list[go.Figure]:
+def slice_figures(view: ReportData) -> list[go.Figure]:
     """A figure for each axis; empty where no run has a finite value."""
     return [slice_figure(view, axis) for axis in view.axes] if view.valued else []
 
 
-def slice_figure(view: Digest, axis: Axis) -> go.Figure:
+def slice_figure(view: ReportData, axis: Axis) -> go.Figure:
     """The best value of each run over one parameter; of very many runs the best and an even choice of the others."""
     shown = _chosen(view)
     if not shown:
@@ -71,7 +68,7 @@ def slice_figure(view: Digest, axis: Axis) -> go.Figure:
     return finish(figure, 240, note)
 
 
-def _chosen(view: Digest) -> list[int]:
+def _chosen(view: ReportData) -> list[int]:
     valued = view.valued
     if len(valued) <= _MOST_RUNS:
         return valued

@@ -7,16 +7,15 @@ from datetime import datetime
 
 import plotly.graph_objects as go
 
-from lightsweep.report.text import label
-from lightsweep.report.theme import STATES, finish, nothing
-from lightsweep.report.view import Digest
+from lightsweep.report.data import ReportData
+from lightsweep.report.theme import STATES, finish, label, nothing
 
 __all__ = ["lanes", "timeline_figure"]
 
 _MOST_LANES = 200
 
 
-def timeline_figure(view: Digest, now: datetime) -> go.Figure:
+def timeline_figure(view: ReportData, now: datetime) -> go.Figure:
     """A bar for each run from its start to its end, by state, in the lane of its agent.
 
     Args:
@@ -67,7 +66,7 @@ def timeline_figure(view: Digest, now: datetime) -> go.Figure:
     return finish(figure, min(900, 130 + 26 * len(names)), note)
 
 
-def lanes(view: Digest, now: datetime) -> dict[tuple[str, int], list[int]]:
+def lanes(view: ReportData, now: datetime) -> dict[tuple[str, int], list[int]]:
     """Indices of the runs by agent and slot: runs of one agent that overlap are put into slots of their own."""
     by_agent: dict[str, list[int]] = defaultdict(list)
     for index, run in enumerate(view.runs):

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from lightsweep.sampler.extended import ExtendedGrid
-from lightsweep.sampler.make import make_proposer, make_stage_proposer
-from lightsweep.sampler.natural import native_value, natural_distribution, natural_value
-from lightsweep.sampler.observation import Observation, Proposer
-from lightsweep.sampler.stages import StageProposer, taken_before
-from lightsweep.sampler.stored import native_params, natural_distributions, natural_params
+from lightsweep.sampler.base import Observation, Searcher
+from lightsweep.sampler.fixed_order import ExtendedGrid
+from lightsweep.sampler.optuna_params import (
+    from_optuna,
+    optuna_distribution,
+    optuna_distributions,
+    params_from_optuna,
+    params_to_optuna,
+    to_optuna,
+)
+from lightsweep.sampler.registry import make_searcher, make_stage_searcher
+from lightsweep.sampler.stages import StageSearcher, taken_before
 
 __all__ = [
     "ExtendedGrid",
     "Observation",
-    "Proposer",
-    "StageProposer",
-    "make_proposer",
-    "make_stage_proposer",
-    "native_params",
-    "native_value",
-    "natural_distribution",
-    "natural_distributions",
-    "natural_params",
-    "natural_value",
+    "Searcher",
+    "StageSearcher",
+    "from_optuna",
+    "make_searcher",
+    "make_stage_searcher",
+    "optuna_distribution",
+    "optuna_distributions",
+    "params_from_optuna",
+    "params_to_optuna",
     "taken_before",
+    "to_optuna",
 ]

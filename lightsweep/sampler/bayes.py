@@ -10,13 +10,10 @@ import optuna
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from lightsweep.sampler.free import FreePoints
-from lightsweep.sampler.gaussian import prepared
-from lightsweep.sampler.observation import Observation, Proposer
-from lightsweep.sampler.replay import Generations
-from lightsweep.sampler.shadow import Axes, Shadow, ShadowStorage
-from lightsweep.sampler.tickets import seed_for
-from lightsweep.sampler.wrapped import quiet
+from lightsweep.sampler.base import Observation, Searcher
+from lightsweep.sampler.fixed_order import seed_for
+from lightsweep.sampler.optuna_samplers import CmaEsState, prepared, quiet
+from lightsweep.sampler.unit_cube import Axes, SnapshotStorage, UnitCubeTrials, UnseenPoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +49,7 @@ class BayesProposer:
         space: Space,
         metrics: Sequence[Metric],
         seed: int,
-        draws: Proposer,
+        draws: Searcher,
         choose: Callable[[int, Sequence[FrozenTrial]], BaseSampler] | None,
         *,
         unordered: bool = True,
@@ -65,14 +62,14 @@ class BayesProposer:
         self._choose = choose if metrics and space.searched else None
         self._axes = Axes(space, unordered=unordered)
         self._directions = directions(metrics)
-        self._shadow = Shadow(self._axes, metrics)
-        self._free = FreePoints(space)
-        self._generations: Generations | None = None
+        self._shadow = UnitCubeTrials(self._axes, metrics)
+        self._free = UnseenPoints(space)
+        self._generations: CmaEsState | None = None
 
-    def propose(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
+    def suggest(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
         point = self._modelled(ticket, known)
         if point is None:
-            point = self._draws.propose(ticket, known)
+            point = self._draws.suggest(ticket, known)
         if point is None:
             # All draws of a finite space are given, but a ticket was used for something else: take what is left.
             point = self._space.at([0.5] * len(self._space.searched))
@@ -92,12 +89,12 @@ class BayesProposer:
         elif isinstance(sampler, GPSampler):
             trials = prepared(trials, self._directions)
         with quiet():
-            study = optuna.create_study(storage=ShadowStorage(trials), sampler=sampler, directions=self._directions)
+            study = optuna.create_study(storage=SnapshotStorage(trials), sampler=sampler, directions=self._directions)
             return self._axes.values(study.ask(self._axes.distributions).params)
 
     def _replayed(self, trials: Sequence[FrozenTrial], make: Callable[[], BaseSampler]) -> list[FrozenTrial]:
         if self._generations is None:
-            self._generations = Generations(self._axes.distributions, self._directions[0], make)
+            self._generations = CmaEsState(self._axes.distributions, self._directions[0], make)
         return self._generations.trials(trials)
 
 

@@ -10,14 +10,14 @@ from lightsweep.space import identity
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from lightsweep.sampler.observation import Observation, Proposer
+    from lightsweep.sampler.base import Observation, Searcher
     from lightsweep.schema import Stage
     from lightsweep.space import Space, Value
 
-__all__ = ["StageProposer", "taken_before"]
+__all__ = ["StageSearcher", "taken_before"]
 
 
-class StageProposer:
+class StageSearcher:
     """Tickets of one stage, counted from 0, each point at most once.
 
     Runs that differ from those of the stage in nothing but what it searches are as good as its own, whatever stage they
@@ -35,7 +35,7 @@ class StageProposer:
         self,
         space: Space,
         stage: Stage,
-        inner: Proposer,
+        inner: Searcher,
         fixed: Mapping[str, Value],
         taken: Collection[int] = (),
     ) -> None:
@@ -49,7 +49,7 @@ class StageProposer:
         self._asked = 0
         self._free: list[dict[str, Value]] = []
 
-    def propose(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
+    def suggest(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
         """All parameters of the run for a ticket of the stage; ``None`` when its points are exhausted.
 
         Args:
@@ -59,7 +59,7 @@ class StageProposer:
         if self._taken and self._stage.method != "bayes":  # which keeps away from the points of all that it is told of
             found = self._next_free(ticket)
         else:
-            found = self._inner.propose(ticket, [each for each in known if self._is_alike(each)])
+            found = self._inner.suggest(ticket, [each for each in known if self._is_alike(each)])
         if found is None:
             return None
         values = {**self._fixed, **found}
@@ -74,7 +74,7 @@ class StageProposer:
     def _next_free(self, ticket: int) -> dict[str, Value] | None:
         """The ``ticket``-th of the points that no run before the stage had."""
         while len(self._free) <= ticket:
-            values = self._inner.propose(self._asked, ())
+            values = self._inner.suggest(self._asked, ())
             if values is None:
                 return None
             self._asked += 1

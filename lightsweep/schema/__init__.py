@@ -1,11 +1,9 @@
 """What a sweep file says: read it, validate it, explain it."""
 
 from lightsweep.schema.config import SweepConfig
-from lightsweep.schema.explain import explain
+from lightsweep.schema.explanation import explain
 from lightsweep.schema.jsonschema import json_schema
-from lightsweep.schema.metric import Metric
-from lightsweep.schema.options import Options
-from lightsweep.schema.scheduler import Scheduler
+from lightsweep.schema.sections import Metric, Options, Scheduler
 from lightsweep.schema.stages import Stage
 
 __all__ = ["Metric", "Options", "Scheduler", "Stage", "SweepConfig", "explain", "json_schema"]

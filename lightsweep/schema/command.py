@@ -7,9 +7,7 @@ from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Any
 
-from lightsweep.schema.faults import Faults
-from lightsweep.schema.plain import shown
-from lightsweep.schema.words import one_edit_away
+from lightsweep.schema.diagnostics import Faults, one_edit_away, shown
 
 __all__ = ["MACROS", "SEVERAL", "meant_by", "not_alone", "read_command"]
 

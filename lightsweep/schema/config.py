@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,21 +12,53 @@ from typing import Any, Literal
 from lightsweep.errors import ConfigError, Fault
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema.command import read_command
-from lightsweep.schema.early_terminate import read_early_terminate
-from lightsweep.schema.ends import ends
-from lightsweep.schema.faults import Faults
-from lightsweep.schema.metric import Metric, read_metrics
-from lightsweep.schema.options import Options, read_options
+from lightsweep.schema.diagnostics import Faults, plain, shown
+from lightsweep.schema.distributions import count
 from lightsweep.schema.parameters import Parameters, read_parameters
-from lightsweep.schema.plain import plain, shown
-from lightsweep.schema.read_stages import has_stages, read_stages
-from lightsweep.schema.scheduler import Scheduler, read_scheduler
-from lightsweep.schema.source import read_file
-from lightsweep.schema.stages import Stage
-from lightsweep.schema.toplevel import check_top_keys, read_top_level
+from lightsweep.schema.sections import (
+    Metric,
+    Options,
+    Scheduler,
+    check_top_keys,
+    read_early_terminate,
+    read_metrics,
+    read_options,
+    read_scheduler,
+    read_top_level,
+)
+from lightsweep.schema.stages import Stage, has_stages, most_runs, read_stages
+from lightsweep.schema.yaml_file import read_file
 from lightsweep.space import Space
 
-__all__ = ["SweepConfig"]
+__all__ = ["SweepConfig", "ends"]
+
+
+def ends(
+    method: str,
+    space: Space,
+    run_cap: int | None,
+    metric: Metric | None,
+    scheduler: Scheduler | None,
+    stages: Sequence[Stage] = (),
+) -> str | None:
+    """What ends a sweep by itself, whichever comes first, in words; ``None`` where nothing does.
+
+    Of several metrics ``metric`` is the first: its target alone counts.
+    """
+    size = None if scheduler is not None and scheduler.search_space else space.size
+    parts = []
+    if stages:
+        size = None
+        if most_runs(stages) is not None:
+            parts.append(f"stages of at most {' + '.join(count(stage.most) for stage in stages)} runs")
+    if size is not None and (run_cap is None or size <= run_cap):
+        parts.append(f"{'grid' if method == 'grid' else 'space'} of {count(size)}")
+    elif run_cap is not None:
+        parts.append(f"run_cap {run_cap}")
+    if metric is not None and metric.target is not None:
+        sign = "<=" if metric.goal == "minimize" else ">="
+        parts.append(f"{metric.name} {sign} {metric.target:g}")
+    return " or ".join(parts) or None
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,8 +197,8 @@ def _parameters(raw: Mapping[str, Any], meant: set[str], scheduler: Scheduler | 
     if value is not None:
         method = None if has_stages(raw) else raw.get("method")  # each stage has a method of its own
         return read_parameters(value, method, faults)
-    by_run = scheduler is not None and scheduler.search_space is not None
-    if not by_run and "parameters" not in meant:
+    define_by_run = scheduler is not None and scheduler.search_space is not None
+    if not define_by_run and "parameters" not in meant:
         faults.error(("parameters",), "a sweep config needs the key 'parameters': what to search", key=True)
     return Parameters()
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightsweep.schema.blocks import Block
 from lightsweep.schema.distributions import DISTRIBUTIONS
-from lightsweep.schema.early_terminate import EarlyTerminate
-from lightsweep.schema.metric import Metric
-from lightsweep.schema.options import Options
-from lightsweep.schema.scheduler import Scheduler
+from lightsweep.schema.fields import Block
+from lightsweep.schema.sections import BLOCKS, SERVICE_KEYS, EarlyTerminate, Metric, Options, Scheduler, TopLevel
 from lightsweep.schema.stages import StageKeys
-from lightsweep.schema.toplevel import BLOCKS, SERVICE_KEYS, TopLevel
 
 __all__ = ["json_schema"]
 

@@ -6,15 +6,54 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lightsweep.schema.blocks import check, given
+from lightsweep.schema.diagnostics import Faults, KeyPath, dotted, hint, one_edit_away, shown
 from lightsweep.schema.distributions import DISTRIBUTIONS, Bounded, DistributionKeys
-from lightsweep.schema.faults import Faults, Path, dotted
-from lightsweep.schema.infer import GROUP, KEYS, distribution_of
-from lightsweep.schema.plain import shown
-from lightsweep.schema.words import hint, one_edit_away
+from lightsweep.schema.fields import check, given
 from lightsweep.space import Categorical, Constant, Distribution, Parameter
 
-__all__ = ["Parameters", "is_listable", "note_not_listable", "read_parameters"]
+__all__ = ["GROUP", "KEYS", "Parameters", "distribution_of", "is_listable", "note_not_listable", "read_parameters"]
+
+GROUP = "parameters"
+KEYS = (
+    "distribution", "value", "values", "probabilities", "min", "max", "q", "mu", "sigma", "a", "b", GROUP,
+)  # fmt: skip
+
+
+def distribution_of(keys: Mapping[str, Any], path: KeyPath, faults: Faults) -> str | None:
+    """The name of the distribution that ``keys`` name or imply; ``None`` with a fault where they do neither.
+
+    ``parameters`` (a nested group) is not looked at. Integers as both bounds imply ``int_uniform``, any other bounds
+    ``uniform``.
+    """
+    name = keys.get("distribution")
+    if name is not None:
+        if isinstance(name, str) and name in DISTRIBUTIONS:
+            return name
+        guess = hint(name, DISTRIBUTIONS) if isinstance(name, str) else ""
+        known = ", ".join(DISTRIBUTIONS)
+        faults.error(
+            (*path, "distribution"), f"there is no distribution {shown(name)}{guess or '.'} Known ones: {known}"
+        )
+        return None
+    if "probabilities" in keys:
+        return "categorical_w_probabilities"
+    for key, implied in (("values", "categorical"), ("value", "constant")):
+        if key in keys:
+            return implied
+    if "min" in keys or "max" in keys:
+        if "q" in keys:
+            faults.error((*path, "q"), "q needs a distribution: write distribution: q_uniform", key=True)
+            return None
+        whole = all(isinstance(keys.get(key, 0), int) for key in ("min", "max"))
+        return "int_uniform" if whole else "uniform"
+    for some, names in ((("mu", "sigma"), "normal or distribution: log_normal"), (("a", "b"), "beta")):
+        found = [key for key in some if key in keys]
+        if found:
+            faults.error(path, f"{' and '.join(found)} without a distribution; write distribution: {names}", key=True)
+            return None
+    faults.error(path, "a parameter needs value, values, or min and max; it has none of them", key=True)
+    return None
+
 
 GRID = ("categorical", "constant", "int_uniform", "q_uniform")
 EXPONENTS = {name: f"{name}_values" for name in ("log_uniform", "q_log_uniform", "inv_log_uniform")}
@@ -31,7 +70,7 @@ class Parameters:
     """
 
     good: list[Parameter] = field(default_factory=list)
-    places: dict[str, Path] = field(default_factory=dict)
+    places: dict[str, KeyPath] = field(default_factory=dict)
 
     @property
     def names(self) -> set[str]:
@@ -55,7 +94,7 @@ def read_parameters(value: Any, method: object, faults: Faults) -> Parameters:
 
 
 def _read_group(
-    value: Any, path: Path, names: tuple[str, ...], method: object, found: Parameters, faults: Faults
+    value: Any, path: KeyPath, names: tuple[str, ...], method: object, found: Parameters, faults: Faults
 ) -> None:
     if not isinstance(value, Mapping):
         faults.error(path, f"parameters must be a mapping of names to parameters, got {shown(value)}")
@@ -112,7 +151,7 @@ def _holds(value: Any, names: list[str]) -> bool:
     return True
 
 
-def _check_group_keys(item: Mapping[str, Any], path: Path, faults: Faults) -> None:
+def _check_group_keys(item: Mapping[str, Any], path: KeyPath, faults: Faults) -> None:
     for key in given(item):
         if key != GROUP:
             faults.error(
@@ -120,7 +159,7 @@ def _check_group_keys(item: Mapping[str, Any], path: Path, faults: Faults) -> No
             )
 
 
-def _read_parameter(name: str, item: Any, path: Path, method: object, faults: Faults) -> Distribution | None:
+def _read_parameter(name: str, item: Any, path: KeyPath, method: object, faults: Faults) -> Distribution | None:
     if not isinstance(item, Mapping):
         form = f"values: {shown(item)}" if isinstance(item, list) else f"value: {shown(item)}"
         form = "value: ..., values: [...], or min: and max:" if item is None else form
@@ -157,7 +196,7 @@ def _read_parameter(name: str, item: Any, path: Path, method: object, faults: Fa
     return distribution
 
 
-def _build(block: DistributionKeys, path: Path, faults: Faults) -> Distribution | None:
+def _build(block: DistributionKeys, path: KeyPath, faults: Faults) -> Distribution | None:
     try:
         return block.build()
     except ValueError as error:
@@ -170,7 +209,7 @@ def _is_group(key: str, value: Any) -> bool:
     return isinstance(value, Mapping) and key not in ("value", "distribution")
 
 
-def _note_unknown(key: str, value: Any, path: Path, faults: Faults) -> None:
+def _note_unknown(key: str, value: Any, path: KeyPath, faults: Faults) -> None:
     if isinstance(value, Mapping) and (key in KEYS or one_edit_away(key, KEYS) is None):
         problem = "cannot hold a mapping" if key in KEYS else "is not a key of a parameter"
         message = (
@@ -182,7 +221,7 @@ def _note_unknown(key: str, value: Any, path: Path, faults: Faults) -> None:
     faults.error((*path, key), message, key=True)
 
 
-def _note_strange(key: str, value: Any, kind: str, named: bool, path: Path, faults: Faults) -> None:
+def _note_strange(key: str, value: Any, kind: str, named: bool, path: KeyPath, faults: Faults) -> None:
     keys = [name for name in DISTRIBUTIONS[kind].model_fields if name != "distribution"]
     other = f"distribution {kind}" if named else " and ".join(keys)
     remedy = f"; its keys are {', '.join(keys)}" if named else f"; without {key} this is the distribution {kind}"
@@ -198,7 +237,7 @@ def _note_strange(key: str, value: Any, kind: str, named: bool, path: Path, faul
     faults.error((*path, key), f"{key} does not go with {other}{remedy}", key=True)
 
 
-def _check_bounds(block: Bounded, kind: str, path: Path, faults: Faults) -> bool:
+def _check_bounds(block: Bounded, kind: str, path: KeyPath, faults: Faults) -> bool:
     low, high = block.min, block.max
     values = EXPONENTS.get(kind)
     if values and (high > MAX_EXPONENT or low < -MAX_EXPONENT):
@@ -227,7 +266,7 @@ def is_listable(distribution: Distribution) -> bool:
     return distribution.name in GRID
 
 
-def note_not_listable(name: str, kind: str, path: Path, faults: Faults) -> None:
+def note_not_listable(name: str, kind: str, path: KeyPath, faults: Faults) -> None:
     """Note that a grid cannot list a parameter with the distribution ``kind``, and what to write instead."""
     remedy = (
         "drop probabilities"

@@ -1,12 +1,9 @@
 """Parameters of a sweep: their distributions, the grid, the unit cube and the nested config."""
 
 from lightsweep.space.base import Distribution, Value
-from lightsweep.space.continuous import Beta, Continuous, LogNormal, Normal, Uniform
-from lightsweep.space.discrete import Categorical, Constant, IntUniform
-from lightsweep.space.identity import identity
-from lightsweep.space.logarithmic import InvLogUniform, LogUniform
-from lightsweep.space.quantized import Quantized
-from lightsweep.space.space import Parameter, Space
+from lightsweep.space.continuous import Beta, Continuous, InvLogUniform, LogNormal, LogUniform, Normal, Uniform
+from lightsweep.space.discrete import Categorical, Constant, IntUniform, Quantized
+from lightsweep.space.space import Parameter, Space, identity
 
 __all__ = [
     "Beta",

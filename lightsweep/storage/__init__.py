@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from lightsweep.storage.ledger import Ledger, Record
 from lightsweep.storage.opening import Storage, open_storage, quiet
-from lightsweep.storage.passwords import mask
-from lightsweep.storage.trials import Trials
-from lightsweep.storage.url import DEFAULT_URL, default_url
+from lightsweep.storage.trial_reader import TrialReader, TrialRow
+from lightsweep.storage.trial_writer import TrialWriter
+from lightsweep.storage.url import DEFAULT_URL, default_url, mask
 
-__all__ = ["DEFAULT_URL", "Ledger", "Record", "Storage", "Trials", "default_url", "mask", "open_storage", "quiet"]
+__all__ = [
+    "DEFAULT_URL",
+    "Storage",
+    "TrialReader",
+    "TrialRow",
+    "TrialWriter",
+    "default_url",
+    "mask",
+    "open_storage",
+    "quiet",
+]

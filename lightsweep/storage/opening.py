@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sqlite3
 import threading
 import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +18,197 @@ import optuna
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, InvalidatePoolError, SQLAlchemyError
 
 from lightsweep.errors import NotFoundError, StorageError
-from lightsweep.storage import servers, sqlite
-from lightsweep.storage.network import warn_of_network
-from lightsweep.storage.passwords import conceal, shown
-from lightsweep.storage.url import parse
+from lightsweep.storage.url import conceal, parse, shown
 
-__all__ = ["Storage", "open_storage", "quiet"]
+__all__ = [
+    "READ",
+    "Storage",
+    "begin_to_look",
+    "begin_write",
+    "connect",
+    "connect_to_look",
+    "engine_options",
+    "may_write",
+    "network_file_system",
+    "open_storage",
+    "prepare",
+    "quiet",
+    "warn_of_network",
+]
+
+_MOUNTS = Path("/proc/self/mounts")
+_KINDS = {
+    "9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4",
+    "orangefs", "panfs", "smb3", "smbfs",
+}  # fmt: skip
+_logger = logging.getLogger("lightsweep")
+
+
+def network_file_system(path: Path, mounts: Path = _MOUNTS) -> str | None:
+    """The kind of network file system that ``path`` lies on, such as ``nfs4``; ``None`` for a local one.
+
+    Where the system does not list its mounts (macOS), every path counts as local.
+    """
+    try:
+        lines = mounts.read_text(errors="replace").splitlines()
+    except OSError:
+        return None
+    place = path.resolve()
+    found, longest = None, -1
+    for line in lines:
+        _, at, kind, *_ = line.split(" ")
+        at = at.replace("\\040", " ")
+        if place.is_relative_to(at) and len(at) >= longest:
+            found, longest = kind, len(at)
+    return found if found in _KINDS else None
+
+
+@cache
+def warn_of_network(path: Path) -> None:
+    """Say once that an SQLite file on a network file system is a danger."""
+    kind = network_file_system(path)
+    if kind is not None:
+        _logger.warning(
+            "%s lies on a network file system (%s), where SQLite's locks do not work reliably: "
+            "keep it on a local disk, and for several machines use PostgreSQL: --storage postgresql://user@host/database",
+            path,
+            kind,
+        )
+
+
+READ = "lightsweep_read"
+"""Execution option of a connection that only reads: its transactions take no write lock."""
+
+_LOCK_TIMEOUT_SECONDS = 60.0
+
+
+def may_write(path: Path) -> bool:
+    """Whether this user may write to the file and make others beside it, which SQLite needs even for reading."""
+    effective = os.access in os.supports_effective_ids
+    return all(os.access(each, os.W_OK, effective_ids=effective) for each in (path, path.absolute().parent))
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that writes ahead, and waits for the lock."""
+    # isolation_level=None: Python's own implicit BEGIN would come after the first read.
+    connection = sqlite3.connect(path, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_to_look(path: Path) -> sqlite3.Connection:
+    """A connection that writes nothing and makes no file beside the database; to be closed when the look is over.
+
+    SQLite reads the file together with the log beside it, in which programs write ahead. Where that is missing or
+    empty everything is in the file, which SQLite then reads only when told that nobody changes it: so it is while one
+    looks.
+
+    Raises:
+        StorageError: There is a log whose index is missing, and making one takes writing.
+    """
+    log, index = (path.with_name(path.name + ending) for ending in ("-wal", "-shm"))
+    logged = log.exists() and log.stat().st_size > 0
+    if logged and not index.exists():
+        raise StorageError(
+            f"the storage {path} may not be written to, and its last commits are in {log.name}, which SQLite cannot "
+            "read without writing; copy both files to a directory of your own and name that copy with --storage"
+        )
+    uri = f"{path.absolute().as_uri()}?{'mode=ro' if logged else 'immutable=1'}"
+    return sqlite3.connect(uri, uri=True, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
+
+
+def begin_write(connection: sqlalchemy.Connection) -> None:
+    """Begin a transaction with the write lock, unless it only reads; to be called on SQLAlchemy's event."""
+    reading = connection.get_execution_options().get(READ)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def begin_to_look(connection: sqlalchemy.Connection) -> None:
+    """Begin a transaction without a lock."""
+    connection.exec_driver_sql("BEGIN")
+
+
+# A host that vanishes without a word (a cable, a firewall) is noticed within half a minute rather than the quarter of
+# an hour that TCP takes by itself. PostgreSQL's are libpq's settings, read by every driver that stands on it.
+_LIBPQ = {
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+_MYSQL = {"connect_timeout": 10, "read_timeout": 30, "write_timeout": 30}
+_TIMEOUTS: dict[str, dict[str, int]] = {
+    "postgresql+psycopg": _LIBPQ,
+    "postgresql+psycopg2": _LIBPQ,
+    "mysql+pymysql": _MYSQL,
+    "mysql+mysqldb": _MYSQL,
+    "mariadb+pymysql": _MYSQL,
+    "mariadb+mysqldb": _MYSQL,
+}
+
+_IDLE_SECONDS = 1.0
+_USED = "lightsweep_used"
+
+# Heartbeats are in the time zone of the session that writes them and are compared with "now" in another one.
+_IN_UTC = {
+    "postgresql": "SET TIME ZONE 'UTC'",
+    "mysql": "SET time_zone = '+00:00'",
+    "mariadb": "SET time_zone = '+00:00'",
+}
+
+
+def engine_options(url: sqlalchemy.URL) -> dict[str, Any]:
+    """What SQLAlchemy's ``create_engine`` gets besides the URL, whose own settings count more."""
+    timeouts = {name: value for name, value in _TIMEOUTS.get(url.drivername, {}).items() if name not in url.query}
+    return {"connect_args": timeouts}
+
+
+def prepare(engine: sqlalchemy.Engine) -> None:
+    """See to every connection from now on: in UTC, and tried before it is used where it lay idle.
+
+    Trying it every time, which SQLAlchemy offers, would double the traffic of a busy agent.
+    """
+    engine.dispose()  # those that are open began without
+    _in_utc(engine)
+    _tried_where_idle(engine)
+
+
+def _in_utc(engine: sqlalchemy.Engine) -> None:
+    statement = _IN_UTC[engine.dialect.name]
+
+    def set_zone(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+        connection.commit()  # PostgreSQL would take it back together with the transaction
+
+    sqlalchemy.event.listen(engine, "connect", set_zone)
+
+
+def _tried_where_idle(engine: sqlalchemy.Engine) -> None:
+    def note(_connection: Any, record: Any) -> None:
+        record.info[_USED] = time.monotonic()
+
+    def attempt(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get(_USED, time.monotonic()) < _IDLE_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            # The server was restarted, so every connection in the pool is of no use; a new one is made.
+            raise InvalidatePoolError(str(error)) from error
+
+    sqlalchemy.event.listen(engine, "checkin", note)
+    sqlalchemy.event.listen(engine, "checkout", attempt)
+
 
 # Programs that make the tables at the same moment get in each other's way for milliseconds.
 _CREATION_TRIES = 6
@@ -57,7 +242,7 @@ class Storage:
 
     def reading(self) -> sqlalchemy.Connection:
         """A connection for reading: one consistent snapshot for all of its statements, without a write lock."""
-        options: dict[str, Any] = {sqlite.READ: True}
+        options: dict[str, Any] = {READ: True}
         if self.engine.dialect.name == "postgresql":
             options["isolation_level"] = "REPEATABLE READ"  # what SQLite and MySQL give by themselves
         return self.engine.connect().execution_options(**options)
@@ -86,7 +271,7 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
     """
     parsed = parse(url)
     options: dict[str, Any] = {}
-    begin, tables = sqlite.begin, True
+    begin, tables = begin_write, True
     if parsed.drivername.startswith("sqlite"):
         path = Path(str(parsed.database))
         if not create and not path.exists():
@@ -95,14 +280,14 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
                 "or name another storage with --storage or LIGHTSWEEP_STORAGE"
             )
         warn_of_network(path.absolute())
-        if look and path.exists() and not sqlite.may_write(path):
+        if look and path.exists() and not may_write(path):
             # Each look opens the file again, since what it may take for granted holds for one look.
-            options = {"creator": lambda: sqlite.connect_to_look(path), "poolclass": sqlalchemy.NullPool}
-            begin, tables = sqlite.begin_to_look, False
+            options = {"creator": lambda: connect_to_look(path), "poolclass": sqlalchemy.NullPool}
+            begin, tables = begin_to_look, False
         else:
-            options = {"creator": lambda: sqlite.connect(path)}
+            options = {"creator": lambda: connect(path)}
     else:
-        options = servers.options(parsed)
+        options = engine_options(parsed)
     name = shown(url)
     try:
         storage = _make(parsed.render_as_string(hide_password=False), options, tables)
@@ -121,7 +306,7 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
         storage.engine.dispose()
         sqlalchemy.event.listen(storage.engine, "begin", begin)
     else:
-        servers.prepare(storage.engine)
+        prepare(storage.engine)
     return Storage(url, storage)
 
 

@@ -12,7 +12,7 @@ import lightsweep
 from lightsweep import RunPruned, Sweep
 from lightsweep.agents import Agent, Display
 from lightsweep.agents.launchers.process import FunctionLauncher
-from lightsweep.controller import Dealer, LiveRun, NothingToDo
+from lightsweep.controller import ClaimedRun, NoRun, RunClaimer
 from lightsweep.controller.keys import ATTEMPT, CONFIG
 
 
@@ -39,7 +39,7 @@ def create(sandbox: Sandbox, lease: float) -> Sweep:
 def test_a_run_that_takes_longer_than_the_lease_stays_in_hand(sandbox: Sandbox) -> None:
     lease = 4.0  # seconds of which a busy machine may take some
     sweep = create(sandbox, lease)
-    other = Dealer(Sweep.load(sweep.id, storage=sandbox.storage), "other")
+    other = RunClaimer(Sweep.load(sweep.id, storage=sandbox.storage), "other")
     answers = []
 
     def train() -> None:
@@ -52,16 +52,16 @@ def test_a_run_that_takes_longer_than_the_lease_stays_in_hand(sandbox: Sandbox) 
 
     display = Notes()
     Agent(sweep, FunctionLauncher(train), display=display).run()
-    assert {type(answer) for answer in answers} == {NothingToDo}
+    assert {type(answer) for answer in answers} == {NoRun}
     assert [(run.state, run.attempt) for run in sweep.runs] == [("finished", 1)]
     assert not [note for note in display.notes if "agent" in note]
 
 
 def test_a_run_that_was_taken_over_is_ended_and_not_recorded(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = create(sandbox, 1.0)
-    other = Dealer(Sweep.load(sweep.id, storage=sandbox.storage), "other")
+    other = RunClaimer(Sweep.load(sweep.id, storage=sandbox.storage), "other")
     monkeypatch.setattr(Sweep, "beat", lambda *_: None)
-    taken: list[LiveRun] = []
+    taken: list[ClaimedRun] = []
     reasons = []
 
     def train() -> None:
@@ -71,7 +71,7 @@ def test_a_run_that_was_taken_over_is_ended_and_not_recorded(sandbox: Sandbox, m
         while not taken and time.monotonic() < deadline:
             time.sleep(0.1)
             found = other.next_run()
-            if isinstance(found, LiveRun):
+            if isinstance(found, ClaimedRun):
                 taken.append(found)
         try:
             while time.monotonic() < deadline:

@@ -14,7 +14,7 @@ import lightsweep
 from lightsweep import Sweep
 from lightsweep.agents import Agent, Display
 from lightsweep.agents.launchers.process import FunctionLauncher, ProcessLauncher
-from lightsweep.controller import LiveRun, Outcome
+from lightsweep.controller import ClaimedRun, Outcome
 
 
 class Switch:
@@ -40,7 +40,7 @@ class Notes(Display):
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def ended(self, run: LiveRun, outcome: Outcome) -> None:
+    def ended(self, run: ClaimedRun, outcome: Outcome) -> None:
         self.ends.append(f"{run.id} {outcome.state}")
 
 

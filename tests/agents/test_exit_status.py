@@ -6,7 +6,7 @@ import pytest
 
 from lightsweep.agents.exit_status import conclude
 from lightsweep.agents.overlay import overlay
-from lightsweep.controller import LiveRun, Outcome
+from lightsweep.controller import ClaimedRun, Outcome
 from lightsweep.schema import SweepConfig
 
 PARAMETERS = {"x": {"values": [1, 2]}}
@@ -18,13 +18,13 @@ def config(**keys: Any) -> SweepConfig:
     )
 
 
-def live(**metrics: float) -> LiveRun:
-    run = LiveRun(id="0001", ticket=0, attempt=1, trial_id=1, values={"x": 1}, config={"x": 1})
+def live(**metrics: float) -> ClaimedRun:
+    run = ClaimedRun(id="0001", ticket=0, attempt=1, trial_id=1, values={"x": 1}, config={"x": 1})
     run.note(metrics)
     return run
 
 
-def end(run: LiveRun, **given: Any) -> Outcome:
+def end(run: ClaimedRun, **given: Any) -> Outcome:
     return conclude(given.pop("config", config()), run, **{"exit_code": 0, "connected": True, "said": {}, **given})
 
 

@@ -18,7 +18,7 @@ from lightsweep.agents.findings import Finding, findings
 from lightsweep.agents.overlay import overlay
 from lightsweep.agents.processes.group import RunProcess
 from lightsweep.agents.smoke import ENOUGH_REPORTS, Observed, SmokeHandler, smoke_run
-from lightsweep.client.smoke import BATCH_LOSS, STEP_LOSS
+from lightsweep.client.run import BATCH_LOSS, STEP_LOSS
 from lightsweep.errors import CommandError, NotFoundError
 from lightsweep.schema import SweepConfig
 

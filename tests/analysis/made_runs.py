@@ -10,7 +10,7 @@ from typing import Any
 
 from lightsweep import SweepConfig
 from lightsweep.controller import SweepRun
-from lightsweep.sampler import make_proposer
+from lightsweep.sampler import make_searcher
 
 EVIL = "</script><img src=x onerror=alert(1)>"
 BEGIN = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
@@ -45,10 +45,10 @@ def sampled(
     config: SweepConfig, objective: Callable[[Mapping[str, Any], random.Random], float], count: int, seed: int = 0
 ) -> list[SweepRun]:
     """Finished runs of a random search with one report each."""
-    proposer = make_proposer(config, seed)
+    searcher = make_searcher(config, seed)
     runs = []
     for ticket in range(count):
-        values = proposer.propose(ticket, [])
+        values = searcher.suggest(ticket, [])
         assert values is not None
         loss = objective(values, random.Random(1000 * seed + ticket))
         runs.append(made(values, [loss], ticket + 1, config=config.space.nest(values)))

@@ -16,8 +16,7 @@ from sklearn.inspection import permutation_importance
 
 from lightsweep.analysis import importance
 from lightsweep.analysis.axes import axes
-from lightsweep.analysis.correlation import linear, rank
-from lightsweep.analysis.forest import REPEATS, matrix, model
+from lightsweep.analysis.importances import REPEATS, linear, matrix, model, rank
 
 KNOWN: dict[str, Any] = {
     "lr": {"distribution": "log_uniform_values", "min": 1e-5, "max": 1e-1},

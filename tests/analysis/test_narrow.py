@@ -9,7 +9,7 @@ import pytest
 from made_runs import config
 
 from lightsweep import SweepConfig
-from lightsweep.analysis.narrow import Block, narrow
+from lightsweep.analysis.refinement import Block, narrow
 
 
 def narrowed(keys: dict[str, Any], best: Any, top: Sequence[Any], tried: Sequence[Any] | None = None) -> Block:

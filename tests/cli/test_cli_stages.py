@@ -23,7 +23,7 @@ import lightsweep
 from lightsweep import Sweep
 from lightsweep.analysis import importance, refine
 from lightsweep.cli import main
-from lightsweep.cli.frame import Frame
+from lightsweep.cli.live_view import Frame
 from lightsweep.controller import stage_views
 
 importlib.import_module("sklearn")  # which sets variables of the environment when it is first imported

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lightsweep.cli.writing import write_whole
+from lightsweep.cli.output import write_whole
 from lightsweep.errors import InputError, NotFoundError
 
 
@@ -71,7 +71,7 @@ def test_a_device_stays(tmp_path: Path) -> None:
 
 def test_what_stands_for_stdout_goes_where_stdout_goes(tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib; from lightsweep.cli.writing import write_whole; "
+        "import sys, pathlib; from lightsweep.cli.output import write_whole; "
         "print(write_whole(pathlib.Path('/dev/fd/1'), 'text'), file=sys.stderr)"
     )
     with (tmp_path / "out").open("w") as out:

@@ -14,7 +14,7 @@ import pytest
 import lightsweep
 from lightsweep.client import rank, serving
 from lightsweep.client.current import ConfigProxy, current_run
-from lightsweep.client.initialise import WANDB_KEYWORDS
+from lightsweep.client.init_run import WANDB_KEYWORDS
 from lightsweep.errors import LightsweepError, RunPruned, UsageError
 from scripted import ScriptedHandler
 

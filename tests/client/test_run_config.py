@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightsweep.client.settings import Reads, RunConfig
+from lightsweep.client.run_config import Reads, RunConfig
 from lightsweep.errors import UsageError
 
 VALUES = {"lr": 0.1, "model": {"hidden": 8, "act": {"name": "relu"}}, "data.root": "/x", "layers": [1, {"a": 2}]}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from lightsweep.controller import Dealer, LiveRun, NothingToDo, Outcome, Reporter, Sweep, Writer
+from lightsweep.controller import ClaimedRun, NoRun, Outcome, Reporter, RunClaimer, Sweep, Writer
 
 GRID = {"a": {"values": [1, 2, 3, 4, 5, 6]}, "b": {"values": list("abcdefghij")}}
 
@@ -29,38 +29,38 @@ def config(parameters: Mapping[str, Any] | None = None, **keys: Any) -> dict[str
 
 
 @contextmanager
-def working(sweep: Sweep, agent: str = "a") -> Iterator[tuple[Dealer, Reporter, Writer]]:
+def working(sweep: Sweep, agent: str = "a") -> Iterator[tuple[RunClaimer, Reporter, Writer]]:
     """What an agent works with; what was reported is in the storage at the end."""
     writer = Writer(sweep.storage)
     reporter = Reporter(sweep, writer)
     try:
-        yield Dealer(sweep, agent), reporter, writer
+        yield RunClaimer(sweep, agent), reporter, writer
         assert writer.flush(30)
     finally:
         reporter.close()
         writer.close()
 
 
-def claim(dealer: Dealer) -> LiveRun:
+def claim(dealer: RunClaimer) -> ClaimedRun:
     run = dealer.next_run()
-    assert isinstance(run, LiveRun), run
+    assert isinstance(run, ClaimedRun), run
     return run
 
 
-def work(sweep: Sweep, train: Callable[[LiveRun, Reporter], Outcome], count: int | None = None) -> list[LiveRun]:
+def work(sweep: Sweep, train: Callable[[ClaimedRun, Reporter], Outcome], count: int | None = None) -> list[ClaimedRun]:
     """Run until there is nothing to do, or ``count`` runs."""
-    runs: list[LiveRun] = []
+    runs: list[ClaimedRun] = []
     with working(sweep) as (dealer, reporter, _):
         while count is None or len(runs) < count:
             run = dealer.next_run()
-            if isinstance(run, NothingToDo):
+            if isinstance(run, NoRun):
                 break
             runs.append(run)
             assert reporter.finish(run, train(run, reporter))
     return runs
 
 
-def finished(run: LiveRun, reporter: Reporter) -> Outcome:
+def finished(run: ClaimedRun, reporter: Reporter) -> Outcome:
     """Reports one value."""
     reporter.report(run, {"loss": float(run.ticket or 0)})
     return Outcome("finished")
@@ -92,7 +92,7 @@ def _agent(url: str, sweep_id: str, name: str) -> list[dict[str, Any]]:
         _start.wait(60)
         while True:
             run = dealer.next_run()
-            if isinstance(run, LiveRun):
+            if isinstance(run, ClaimedRun):
                 reporter.report(run, {"loss": loss_of(run.values)})
                 assert reporter.finish(run, Outcome("finished"))
                 done.append(run.values)

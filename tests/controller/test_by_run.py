@@ -10,10 +10,9 @@ import pytest
 from controller_helpers import claim, finished, work
 from plain import plain_study
 
-from lightsweep.controller import Dealer, Sweep
+from lightsweep.controller import RunClaimer, Sweep
 from lightsweep.controller.keys import VALUES
-from lightsweep.controller.runs import RunEntry
-from lightsweep.controller.views import nested
+from lightsweep.controller.runs import RunEntry, nested
 from lightsweep.errors import InputError
 from lightsweep.storage import Storage
 
@@ -68,9 +67,9 @@ def test_values_are_stored_in_natural_units_and_read_back_exactly(
 
 def test_a_lost_run_is_started_again_with_its_values(storage: Storage, tmp_path: Path) -> None:
     made = Sweep.create(config(tmp_path), storage=storage)
-    run = claim(Dealer(made, "dead"))
+    run = claim(RunClaimer(made, "dead"))
     storage.optuna.set_trial_state_values(run.trial_id, optuna.trial.TrialState.FAIL)
-    again = claim(Dealer(Sweep.load(made.id, storage=storage), "next"))
+    again = claim(RunClaimer(Sweep.load(made.id, storage=storage), "next"))
     assert (again.id, again.attempt, again.values, again.config) == (run.id, 2, run.values, run.config)
     params = [trial.params for trial in storage.optuna.get_all_trials(made.study_id)]
     assert params[0] == params[1] != {}
@@ -91,7 +90,7 @@ def test_names_that_collide_are_refused_and_the_run_given_back(storage: Storage,
     source = "def define(trial):\n    trial.suggest_int('a', 1, 2)\n    trial.suggest_int('a.b', 1, 2)\n"
     made = Sweep.create(config(tmp_path, source), storage=storage)
     with pytest.raises(InputError, match=r"search_space: 'a' cannot be a parameter and also the group"):
-        Dealer(made, "a").next_run()
+        RunClaimer(made, "a").next_run()
     made.refresh()
     (entry,) = made.book.entries.values()
     assert isinstance(entry, RunEntry)

@@ -10,7 +10,7 @@ import optuna
 import pytest
 from controller_helpers import claim, config, working
 
-from lightsweep.controller import Dealer, LiveRun, NothingToDo, Outcome, Reporter, Sweep, Writer, glance
+from lightsweep.controller import ClaimedRun, NoRun, Outcome, Reporter, RunClaimer, Sweep, Writer, summarize
 from lightsweep.errors import NotFoundError, UsageError
 from lightsweep.storage import Storage, open_storage
 
@@ -36,7 +36,7 @@ class Worker:
 
     def __init__(self, sweep_id: str, storage: Storage) -> None:
         self.sweep = Sweep.load(sweep_id, storage=storage)
-        self.dealer = Dealer(self.sweep, "worker")
+        self.dealer = RunClaimer(self.sweep, "worker")
         self.writer = Writer(storage)
         self.reporter = Reporter(self.sweep, self.writer)
 
@@ -47,12 +47,12 @@ class Worker:
         self.reporter.close()
         self.writer.close()
 
-    def claim(self) -> LiveRun | None:
+    def claim(self) -> ClaimedRun | None:
         found = self.dealer.next_run()
-        return None if isinstance(found, NothingToDo) else found
+        return None if isinstance(found, NoRun) else found
 
-    def work(self, count: int | None = None, *, state: str = "finished", loss: float = 1.0) -> list[LiveRun]:
-        done: list[LiveRun] = []
+    def work(self, count: int | None = None, *, state: str = "finished", loss: float = 1.0) -> list[ClaimedRun]:
+        done: list[ClaimedRun] = []
         while (count is None or len(done) < count) and (run := self.claim()) is not None:
             self.reporter.report(run, {"loss": loss})
             assert self.reporter.finish(run, Outcome(state, "as told"))
@@ -111,7 +111,7 @@ def test_a_run_that_is_to_be_started_again_waits(storage: Storage) -> None:
         worker.work(1, state="lost")
         assert shown() == [("killed", "waiting")]
         assert [run.standing for run in sweep.known_runs()] == ["waiting"]
-        assert glance(sweep).states == {"waiting": 1}
+        assert summarize(sweep).states == {"waiting": 1}
         sweep.stop()
         assert shown() == [("killed", "killed")]  # nobody starts it now
         assert [run.standing for run in sweep.known_runs()] == ["killed"]

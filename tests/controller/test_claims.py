@@ -12,12 +12,12 @@ import sqlalchemy
 from controller_helpers import GRID, claim, config, work, working
 from optuna.trial import TrialState, create_trial
 
-from lightsweep.controller import Dealer, LiveRun, NothingToDo, Outcome, Sweep, claims
+from lightsweep.controller import ClaimedRun, NoRun, Outcome, RunClaimer, Sweep, claims
+from lightsweep.controller.assign import ParameterAssigner
+from lightsweep.controller.claims import ClaimTransaction, claim_lock
 from lightsweep.controller.keys import ATTEMPT, SUMMARY, VALUES
-from lightsweep.controller.points import Points
-from lightsweep.controller.turn import Turn, turn
 from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError
-from lightsweep.storage import Storage, Trials, open_storage
+from lightsweep.storage import Storage, TrialWriter, open_storage
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_lost_run_is_started_again_once_with_what_it_had(storage: Storage, oth
             reporter.report(lost, {"loss": value})
     lose(sweep, lost.trial_id)
     one, two = Sweep.load(sweep.id, storage=storage), Sweep.load(sweep.id, storage=other)
-    dealers = Dealer(one, "one"), Dealer(two, "two")
+    dealers = RunClaimer(one, "one"), RunClaimer(two, "two")
     again, fresh = claim(dealers[0]), claim(dealers[1])
     assert (again.id, again.attempt, again.ticket, again.values) == (lost.id, 2, lost.ticket, lost.values)
     assert [repr(value) for value in again.reports] == ["3.0", "nan", "1.0"]
@@ -65,7 +65,7 @@ def test_the_agent_of_a_run_that_was_taken_writes_nothing_more(storage: Storage)
     with working(sweep, "slow") as (dealer, reporter, writer):
         run = claim(dealer)
         lose(sweep, run.trial_id)
-        again = claim(Dealer(Sweep.load(sweep.id, storage=storage), "other"))
+        again = claim(RunClaimer(Sweep.load(sweep.id, storage=storage), "other"))
         reporter.report(run, {"loss": 1.0})
         assert writer.flush(30)
         assert run.taken
@@ -77,38 +77,38 @@ def test_the_agent_of_a_run_that_was_taken_writes_nothing_more(storage: Storage)
 
 def test_an_agent_does_not_take_its_own_run_for_lost(storage: Storage) -> None:
     sweep = Sweep.create(config(run_cap=1), storage=storage)
-    dealer = Dealer(sweep, "a")
+    dealer = RunClaimer(sweep, "a")
     run = claim(dealer)
     lose(sweep, run.trial_id)  # the database was away, so no heartbeat arrived
-    assert isinstance(dealer.next_run(), NothingToDo)
-    assert isinstance(claim(Dealer(sweep, "b")), LiveRun)
+    assert isinstance(dealer.next_run(), NoRun)
+    assert isinstance(claim(RunClaimer(sweep, "b")), ClaimedRun)
 
 
 def just_before_the_turn(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
     """Let something happen when an agent has looked, and waits for its turn."""
 
     @contextmanager
-    def late(sweep: Sweep) -> Iterator[Turn]:
+    def late(sweep: Sweep) -> Iterator[ClaimTransaction]:
         monkeypatch.undo()
         happens()
-        with turn(sweep) as mine:
+        with claim_lock(sweep) as mine:
             yield mine
 
-    monkeypatch.setattr(claims, "turn", late)
+    monkeypatch.setattr(claims, "claim_lock", late)
 
 
 def test_two_agents_that_retry_at_the_same_moment(
     storage: Storage, other: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = Sweep.create(config(run_cap=1), storage=storage)
-    lose(sweep, claim(Dealer(sweep, "dead")).trial_id)
+    lose(sweep, claim(RunClaimer(sweep, "dead")).trial_id)
     one, two = Sweep.load(sweep.id, storage=storage), Sweep.load(sweep.id, storage=other)
-    winners: list[LiveRun | NothingToDo] = []
-    just_before_the_turn(monkeypatch, lambda: winners.append(Dealer(one, "one").next_run()))
-    found = Dealer(two, "two").next_run()
-    assert isinstance(winners[0], LiveRun)
+    winners: list[ClaimedRun | NoRun] = []
+    just_before_the_turn(monkeypatch, lambda: winners.append(RunClaimer(one, "one").next_run()))
+    found = RunClaimer(two, "two").next_run()
+    assert isinstance(winners[0], ClaimedRun)
     assert winners[0].attempt == 2
-    assert isinstance(found, NothingToDo)
+    assert isinstance(found, NoRun)
     states = [trial.state for trial in storage.optuna.get_all_trials(sweep.study_id)]
     assert states == [TrialState.FAIL, TrialState.RUNNING]
     assert [run.attempt for run in sweep.runs] == [2]
@@ -118,13 +118,13 @@ def test_two_agents_that_want_the_last_ticket(
     storage: Storage, other: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = Sweep.create(config(run_cap=2), storage=storage)
-    one, two = Dealer(sweep, "one"), Dealer(Sweep.load(sweep.id, storage=other), "two")
+    one, two = RunClaimer(sweep, "one"), RunClaimer(Sweep.load(sweep.id, storage=other), "two")
     claim(one)
-    winners: list[LiveRun | NothingToDo] = []
+    winners: list[ClaimedRun | NoRun] = []
     just_before_the_turn(monkeypatch, lambda: winners.append(one.next_run()))
     found = two.next_run()
-    assert isinstance(winners[0], LiveRun)
-    assert isinstance(found, NothingToDo)
+    assert isinstance(winners[0], ClaimedRun)
+    assert isinstance(found, NoRun)
     assert (found.exhausted, found.for_good) == (True, False)
     assert len(storage.optuna.get_all_trials(sweep.study_id)) == 2
 
@@ -134,8 +134,8 @@ def test_a_ticket_that_another_agent_took_just_before(
     storage: Storage, other: Storage, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     sweep = Sweep.create(config(GRID, method=method, lightsweep={"seed": 1}), storage=storage)
-    one, two = Dealer(sweep, "one"), Dealer(Sweep.load(sweep.id, storage=other), "two")
-    taken: list[LiveRun] = []
+    one, two = RunClaimer(sweep, "one"), RunClaimer(Sweep.load(sweep.id, storage=other), "two")
+    taken: list[ClaimedRun] = []
     just_before_the_turn(monkeypatch, lambda: taken.append(claim(one)))
     run = claim(two)
     assert [(found.id, found.ticket) for found in (*taken, run)] == [("0001", 0), ("0002", 1)]
@@ -149,7 +149,7 @@ def test_a_config_that_was_updated_just_before(
     sweep = Sweep.create(config({"a": {"values": [1, 2]}}, method="grid"), storage=storage)
     more = config({"a": {"values": [3, 4]}}, method="grid")
     just_before_the_turn(monkeypatch, lambda: sweep.update(more))
-    assert claim(Dealer(Sweep.load(sweep.id, storage=other), "a")).values == {"a": 3}
+    assert claim(RunClaimer(Sweep.load(sweep.id, storage=other), "a")).values == {"a": 3}
 
 
 def test_an_agent_that_died_in_its_turn_leaves_nothing(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,12 +158,12 @@ def test_an_agent_that_died_in_its_turn_leaves_nothing(storage: Storage, monkeyp
     def die(*arguments: Any) -> None:
         raise SystemError("power cut")
 
-    monkeypatch.setattr("lightsweep.storage.trials._insert_parameters", die)
+    monkeypatch.setattr("lightsweep.storage.trial_writer._insert_parameters", die)
     with pytest.raises(SystemError):
-        Dealer(sweep, "dead").next_run()
+        RunClaimer(sweep, "dead").next_run()
     assert storage.optuna.get_all_trials(sweep.study_id) == []
     monkeypatch.undo()
-    assert claim(Dealer(sweep, "next")).id == "0001"
+    assert claim(RunClaimer(sweep, "next")).id == "0001"
 
 
 def test_an_agent_that_died_before_the_parameters_were_written(
@@ -174,15 +174,15 @@ def test_an_agent_that_died_before_the_parameters_were_written(
     def die(*_: Any) -> None:
         raise SystemError("power cut")
 
-    monkeypatch.setattr(Trials, "set_parameters", die)
-    monkeypatch.setattr(Dealer, "_end", lambda *_: None)
+    monkeypatch.setattr(TrialWriter, "set_parameters", die)
+    monkeypatch.setattr(RunClaimer, "_end", lambda *_: None)
     with pytest.raises(SystemError):
-        Dealer(sweep, "dead").next_run()
+        RunClaimer(sweep, "dead").next_run()
     monkeypatch.undo()
     trial = storage.optuna.get_all_trials(sweep.study_id)[0]
     assert trial.params == {}
     lose(sweep, trial._trial_id)
-    run = claim(Dealer(Sweep.load(sweep.id, storage=storage), "next"))
+    run = claim(RunClaimer(Sweep.load(sweep.id, storage=storage), "next"))
     assert (run.id, run.attempt, run.values) == ("0001", 2, trial.user_attrs[VALUES])
     sweep.refresh()
     assert sweep.known_runs()[0].values == run.values
@@ -202,14 +202,14 @@ def test_an_agent_that_died_while_it_wrote_parameters_of_an_updated_grid(
         write(*arguments)
 
     monkeypatch.setattr(storage.optuna, "set_trial_param", die)
-    monkeypatch.setattr(Dealer, "_end", lambda *_: None)
+    monkeypatch.setattr(RunClaimer, "_end", lambda *_: None)
     with pytest.raises(SystemError):
-        Dealer(sweep, "dead").next_run()
+        RunClaimer(sweep, "dead").next_run()
     monkeypatch.undo()
     trial = storage.optuna.get_all_trials(sweep.study_id)[-1]
     assert len(trial.params) == written
     lose(sweep, trial._trial_id)
-    run = claim(Dealer(Sweep.load(sweep.id, storage=storage), "next"))
+    run = claim(RunClaimer(Sweep.load(sweep.id, storage=storage), "next"))
     assert (run.id, run.attempt, run.values) == ("0001", 2, {"a": 1, "b": "a"})
     sweep.refresh()
     assert sweep.known_runs()[0].values == run.values
@@ -221,7 +221,7 @@ def test_an_agent_that_died_before_its_first_sign_of_life(storage: Storage) -> N
     storage.optuna.create_new_trial(sweep.study_id, create_trial(state=TrialState.RUNNING, user_attrs=attributes))
     now = 0.0
     sweep.ledger.clock = lambda: now
-    dealer = Dealer(sweep, "next")
+    dealer = RunClaimer(sweep, "next")
     assert claim(dealer).id == "0002"
     now = 100.0
     again = claim(dealer)
@@ -231,10 +231,10 @@ def test_an_agent_that_died_before_its_first_sign_of_life(storage: Storage) -> N
 def test_a_run_that_is_lost_too_often_is_given_up(storage: Storage) -> None:
     sweep = Sweep.create(config(run_cap=1, lightsweep={"max_preemptions": 2}), storage=storage)
     for attempt in range(1, 4):
-        run = claim(Dealer(sweep, f"agent {attempt}"))
+        run = claim(RunClaimer(sweep, f"agent {attempt}"))
         assert run.attempt == attempt
         lose(sweep, run.trial_id)
-    assert isinstance(Dealer(sweep, "last").next_run(), NothingToDo)
+    assert isinstance(RunClaimer(sweep, "last").next_run(), NoRun)
     assert [run.state for run in sweep.runs] == ["killed"]
     assert str(sweep.state) == "finished (run_cap 1)"
 
@@ -254,7 +254,7 @@ def test_trials_of_others_count_for_nothing(storage: Storage) -> None:
     storage.optuna.create_new_trial(sweep.study_id)
     storage.optuna.record_heartbeat(1)
     lose(sweep, 1)
-    dealer = Dealer(sweep, "a")
+    dealer = RunClaimer(sweep, "a")
     assert (claim(dealer).ticket, claim(dealer).ticket) == (0, 1)
     assert storage.optuna.get_trial(1).state == TrialState.RUNNING
     assert [run.id for run in sweep.runs] == ["0001", "0002"]
@@ -262,12 +262,12 @@ def test_trials_of_others_count_for_nothing(storage: Storage) -> None:
 
 def test_a_claim_that_fails_gives_the_run_back(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = Sweep.create(config(method="bayes"), storage=storage)
-    dealer = Dealer(sweep, "a")
+    dealer = RunClaimer(sweep, "a")
 
     def broken(*_: Any) -> None:
         raise InputError("space() failed")
 
-    monkeypatch.setattr(Points, "give", broken)
+    monkeypatch.setattr(ParameterAssigner, "give", broken)
     with pytest.raises(InputError, match="failed"):
         dealer.next_run()
     monkeypatch.undo()
@@ -279,15 +279,15 @@ def test_a_claim_that_fails_gives_the_run_back(storage: Storage, monkeypatch: py
 
 def test_a_proposal_that_takes_longer_than_the_lease(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = Sweep.create(config(method="bayes"), storage=storage)
-    slow, give = Dealer(sweep, "slow"), Points.give
+    slow, give = RunClaimer(sweep, "slow"), ParameterAssigner.give
 
-    def late(points: Points, entry: Any) -> Any:
+    def late(points: ParameterAssigner, entry: Any) -> Any:
         monkeypatch.undo()
         lose(sweep, entry.record.trial_id)
-        assert claim(Dealer(Sweep.load(sweep.id, storage=storage), "other")).id == "0001"
+        assert claim(RunClaimer(Sweep.load(sweep.id, storage=storage), "other")).id == "0001"
         return give(points, entry)
 
-    monkeypatch.setattr(Points, "give", late)
+    monkeypatch.setattr(ParameterAssigner, "give", late)
     assert claim(slow).id == "0002"
 
 
@@ -305,7 +305,7 @@ def test_a_sweep_that_was_deleted(storage: Storage) -> None:
 
 def test_a_database_that_does_not_answer(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = Sweep.create(config(), storage=storage)
-    dealer = Dealer(sweep, "a")
+    dealer = RunClaimer(sweep, "a")
 
     def gone() -> None:
         raise sqlalchemy.exc.OperationalError("SELECT 1", {}, Exception("gone: postgresql://u:secret@h/d"))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightsweep.controller.course import Course
+from lightsweep.controller.stage_history import StageHistory
 from lightsweep.schema import SweepConfig
 
 
-def course(*caps: int | None, run_cap: int | None = None) -> Course:
+def course(*caps: int | None, run_cap: int | None = None) -> StageHistory:
     names = [f"p{number}" for number, _ in enumerate(caps)]
     stages: list[dict[str, Any]] = [
         {"parameters": [name], "run_cap": cap} for name, cap in zip(names, caps, strict=True)
@@ -22,10 +22,10 @@ def course(*caps: int | None, run_cap: int | None = None) -> Course:
             "lightsweep": {"stages": stages},
         }
     )
-    return Course(config.stages, run_cap)
+    return StageHistory(config.stages, run_cap)
 
 
-def begin(made: Course, ticket: int, stage: int, limit: int | None, base: str = "0001") -> None:
+def begin(made: StageHistory, ticket: int, stage: int, limit: int | None, base: str = "0001") -> None:
     made.take({"kind": "fresh", "stage": stage, "limit": limit, "base": base}, ticket)
 
 

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy
 from controller_helpers import claim, config, working
 
-from lightsweep.controller import Dealer, LiveRun, NothingToDo, Outcome, Sweep
+from lightsweep.controller import ClaimedRun, NoRun, Outcome, RunClaimer, Sweep
 from lightsweep.errors import StorageUnavailableError
 from lightsweep.storage import Storage, open_storage
 
@@ -38,14 +38,14 @@ def sweep(storage: Storage) -> Sweep:
     return Sweep.create(config(run_cap=1, lightsweep={"lease": LEASE}), storage=storage)
 
 
-def second(sweep: Sweep, other: Storage, *, stay: bool = False) -> tuple[Dealer, Clock]:
+def second(sweep: Sweep, other: Storage, *, stay: bool = False) -> tuple[RunClaimer, Clock]:
     loaded = Sweep.load(sweep.id, storage=other)
     clock = Clock()
     loaded.ledger.clock = clock
-    return Dealer(loaded, "second", stay=stay), clock
+    return RunClaimer(loaded, "second", stay=stay), clock
 
 
-def shift(sweep: Sweep, run: LiveRun, seconds: int) -> None:
+def shift(sweep: Sweep, run: ClaimedRun, seconds: int) -> None:
     """Let the run's last sign of life lie as far back."""
     with sweep.storage.engine.begin() as connection:
         query = "UPDATE trial_heartbeats SET heartbeat = datetime('now', :shift) WHERE trial_id = :trial"
@@ -53,15 +53,15 @@ def shift(sweep: Sweep, run: LiveRun, seconds: int) -> None:
         assert connection.execute(sqlalchemy.text(query), values).rowcount == 1
 
 
-def leaves(dealer: Dealer) -> bool:
+def leaves(dealer: RunClaimer) -> bool:
     found = dealer.next_run()
-    assert isinstance(found, NothingToDo), found
+    assert isinstance(found, NoRun), found
     assert found.exhausted
     return found.for_good
 
 
 def test_it_leaves_after_a_new_sign_of_life(sweep: Sweep, other: Storage) -> None:
-    run = claim(Dealer(sweep, "first"))
+    run = claim(RunClaimer(sweep, "first"))
     shift(sweep, run, 10)
     dealer, clock = second(sweep, other)
     assert not leaves(dealer)
@@ -76,7 +76,7 @@ def test_it_leaves_after_a_new_sign_of_life(sweep: Sweep, other: Storage) -> Non
 
 def test_a_sign_of_life_between_its_last_look_and_its_question_does_not_count(sweep: Sweep, other: Storage) -> None:
     sweep.update({**sweep.config.raw, "run_cap": 2})
-    run = claim(Dealer(sweep, "first"))
+    run = claim(RunClaimer(sweep, "first"))
     shift(sweep, run, 10)
     dealer, clock = second(sweep, other)
     mine = claim(dealer)  # it looks
@@ -93,7 +93,7 @@ def test_a_sign_of_life_between_its_last_look_and_its_question_does_not_count(sw
 
 
 def test_it_takes_the_run_of_one_that_died_just_before(sweep: Sweep, other: Storage) -> None:
-    run = claim(Dealer(sweep, "first"))
+    run = claim(RunClaimer(sweep, "first"))
     dealer, clock = second(sweep, other)
     assert not leaves(dealer)
     shift(sweep, run, int(LEASE) + 2)
@@ -113,12 +113,12 @@ def test_one_that_stays_waits_for_the_end_of_every_run(sweep: Sweep, other: Stor
             assert not leaves(dealer)
         assert reporter.finish(run, Outcome("finished"))
     found = dealer.next_run()
-    assert isinstance(found, NothingToDo)
+    assert isinstance(found, NoRun)
     assert (found.for_good, found.reason) == (True, "the sweep is finished (run_cap 1)")
 
 
 def test_signs_of_life_are_asked_for_anew_after_a_run(sweep: Sweep, other: Storage, storage: Storage) -> None:
-    run = claim(Dealer(sweep, "first"))
+    run = claim(RunClaimer(sweep, "first"))
     shift(sweep, run, 10)
     dealer, clock = second(sweep, other)
     assert not leaves(dealer)
@@ -134,7 +134,7 @@ def test_signs_of_life_are_asked_for_anew_after_a_run(sweep: Sweep, other: Stora
 def test_after_an_outage_the_others_get_time_for_a_sign_of_life(
     sweep: Sweep, other: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = claim(Dealer(sweep, "first"))
+    run = claim(RunClaimer(sweep, "first"))
     dealer, clock = second(sweep, other)
     assert not leaves(dealer)
     with monkeypatch.context() as patch:

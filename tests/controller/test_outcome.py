@@ -14,7 +14,7 @@ from controller_helpers import config, work
 from optuna.trial import TrialState
 from plain import plain_study
 
-from lightsweep.controller import LiveRun, Outcome, Reporter, Sweep
+from lightsweep.controller import ClaimedRun, Outcome, Reporter, Sweep
 from lightsweep.storage import Storage
 
 PARAMETERS = {
@@ -29,7 +29,7 @@ def played(storage: Storage, script: Sequence[tuple[str, list[dict[str, float]]]
     sweep = Sweep.create(config(PARAMETERS, run_cap=len(script), **keys), storage=storage)
     lines = iter(script)
 
-    def train(run: LiveRun, reporter: Reporter) -> Outcome:
+    def train(run: ClaimedRun, reporter: Reporter) -> Outcome:
         state, logged = next(lines)
         for numbers in logged:
             reporter.report(run, numbers)

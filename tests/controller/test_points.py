@@ -8,9 +8,10 @@ import pytest
 from controller_helpers import config
 from optuna.trial import TrialState, create_trial
 
-from lightsweep.controller import Sweep, points
+from lightsweep.controller import Sweep
+from lightsweep.controller import assign as points
+from lightsweep.controller.assign import ParameterAssigner
 from lightsweep.controller.keys import ATTEMPT, VALUES
-from lightsweep.controller.points import Points
 from lightsweep.storage import Storage
 
 SPACE = {"a": {"values": [1, 2, 3]}, "b": {"values": ["u", "v"]}}
@@ -31,7 +32,7 @@ def keeps(sweep: Sweep, run: str) -> bool:
     """Whether a run that knew of no others keeps the point once it has noted it."""
     entry = sweep.book.entries[run]
     sweep.storage.optuna.set_trial_user_attr(entry.record.trial_id, VALUES, SAME)
-    return Points(sweep)._is_mine(entry, SAME, [])
+    return ParameterAssigner(sweep)._is_mine(entry, SAME, [])
 
 
 def note(sweep: Sweep, run: str, values: dict[str, Any]) -> None:
@@ -65,13 +66,13 @@ def test_the_lower_ticket_waits_until_the_other_has_moved(sweep: Sweep, monkeypa
 def test_the_lower_ticket_gives_way_to_a_run_that_has_begun(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     note(sweep, "0002", SAME)
     begun = sweep.book.entries["0002"].record.trial_id
-    monkeypatch.setattr(points.time, "sleep", lambda _: Points(sweep).write(begun, SAME))
+    monkeypatch.setattr(points.time, "sleep", lambda _: ParameterAssigner(sweep).write(begun, SAME))
     assert not keeps(sweep, "0001")
 
 
 def test_a_claim_that_lost_its_point_takes_another(sweep: Sweep, storage: Storage) -> None:
     first, second = (sweep.book.entries[run] for run in ("0001", "0002"))
-    giver = Points(sweep)
+    giver = ParameterAssigner(sweep)
     values = giver.give(first)
     assert values is not None
     wanted = iter([dict(values), ELSEWHERE if values != ELSEWHERE else SAME])

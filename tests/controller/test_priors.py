@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from controller_helpers import work
 
-from lightsweep.controller import LiveRun, Outcome, Reporter, Sweep, glance
+from lightsweep.controller import ClaimedRun, Outcome, Reporter, Sweep, summarize
 from lightsweep.errors import NotFoundError, UsageError
 from lightsweep.storage import Storage, open_storage
 
@@ -33,10 +33,10 @@ def bayes(**keys: Any) -> dict[str, Any]:
     }
 
 
-def logs(*rounds: Mapping[str, float]) -> Callable[[LiveRun, Reporter], Outcome]:
+def logs(*rounds: Mapping[str, float]) -> Callable[[ClaimedRun, Reporter], Outcome]:
     """A run that logs these numbers, one after the other."""
 
-    def train(run: LiveRun, reporter: Reporter) -> Outcome:
+    def train(run: ClaimedRun, reporter: Reporter) -> Outcome:
         for numbers in rounds:
             reporter.report(run, numbers)
         return Outcome("finished")
@@ -72,7 +72,7 @@ def test_a_prior_run_is_none_of_the_sweep_s_own(storage: Storage) -> None:
     assert second.best_run.id == "0001"
     assert second.best_run.config["epochs"] == 100
     assert [run.prior for run in second.runs] == [False, False, True, True, True]
-    seen = glance(second, 10)
+    seen = summarize(second, 10)
     assert (seen.total, seen.priors, dict(seen.states)) == (2, 3, {"finished": 2})
     assert seen.best is not None
     assert seen.best.id == "0001"

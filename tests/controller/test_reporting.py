@@ -15,7 +15,7 @@ from controller_helpers import claim, config, working
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lightsweep.controller import LiveRun, Outcome, Reporter, Sweep, Writer
+from lightsweep.controller import ClaimedRun, Outcome, Reporter, Sweep, Writer
 from lightsweep.errors import StorageUnavailableError
 from lightsweep.storage import Storage, open_storage
 
@@ -56,7 +56,7 @@ def test_verdicts_of_two_agents_on_one_storage(
     histories: list[list[float]] = [[] for _ in range(RUNS)]
     with ExitStack() as stack:
         agents = [stack.enter_context(working(sweep, str(number))) for number, sweep in enumerate(sweeps)]
-        runs: list[LiveRun] = [claim(agents[number % 2][0]) for number in range(RUNS)]
+        runs: list[ClaimedRun] = [claim(agents[number % 2][0]) for number in range(RUNS)]
         stopped: set[int] = set()
         for run, value in reports:
             if run in stopped:
@@ -134,7 +134,7 @@ def test_at_a_band_without_the_database_the_known_runs_count(storage: Storage, m
         monkeypatch.setattr(sweep, "refresh", gone)
         assert not reporter.report(good, {"loss": 1.0}).stop
         assert not reporter.report(bad, {"loss": 1.5}).stop  # of two the second is the threshold
-        third = LiveRun("0003", 2, 1, bad.trial_id, {}, {})
+        third = ClaimedRun("0003", 2, 1, bad.trial_id, {}, {})
         assert reporter.report(third, {"loss": 2.0}).stop
         monkeypatch.undo()
 
@@ -191,17 +191,17 @@ class FakeTrials:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTrials:
     found = FakeTrials()
-    monkeypatch.setattr("lightsweep.controller.writer.Trials", lambda _: found)
+    monkeypatch.setattr("lightsweep.controller.writer.TrialWriter", lambda _: found)
     return found
 
 
 @pytest.fixture
-def run() -> LiveRun:
-    return LiveRun("0001", 0, 1, 7, {}, {})
+def run() -> ClaimedRun:
+    return ClaimedRun("0001", 0, 1, 7, {}, {})
 
 
 def test_reports_are_delivered_in_order_after_an_outage(
-    storage: Storage, run: LiveRun, fake: FakeTrials, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, run: ClaimedRun, fake: FakeTrials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lightsweep.controller.writer._FIRST_PAUSE", 0.001)
     outages: list[bool] = []
@@ -216,7 +216,7 @@ def test_reports_are_delivered_in_order_after_an_outage(
     assert not writer.flush(1)
 
 
-def test_what_has_gathered_is_delivered_at_once(storage: Storage, run: LiveRun, fake: FakeTrials) -> None:
+def test_what_has_gathered_is_delivered_at_once(storage: Storage, run: ClaimedRun, fake: FakeTrials) -> None:
     fake.go_on.clear()
     writer = Writer(storage)
     writer.put(run, 1, 0.5)
@@ -234,8 +234,8 @@ def test_what_has_gathered_is_delivered_at_once(storage: Storage, run: LiveRun, 
     writer.close()
 
 
-def test_nothing_more_is_delivered_of_a_run_that_is_over(storage: Storage, run: LiveRun, fake: FakeTrials) -> None:
-    other = LiveRun("0002", 1, 1, 8, {}, {})
+def test_nothing_more_is_delivered_of_a_run_that_is_over(storage: Storage, run: ClaimedRun, fake: FakeTrials) -> None:
+    other = ClaimedRun("0002", 1, 1, 8, {}, {})
     fake.over = {7}
     fake.go_on.clear()
     writer = Writer(storage)
@@ -250,7 +250,7 @@ def test_nothing_more_is_delivered_of_a_run_that_is_over(storage: Storage, run: 
     writer.close()
 
 
-def test_closing_drops_what_the_database_does_not_take(storage: Storage, run: LiveRun, fake: FakeTrials) -> None:
+def test_closing_drops_what_the_database_does_not_take(storage: Storage, run: ClaimedRun, fake: FakeTrials) -> None:
     fake.failures = 10**9
     writer = Writer(storage)
     for step in range(100):

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightsweep.controller.keys import ATTEMPT, SUMMARY
-from lightsweep.controller.runs import RunBook, RunEntry
-from lightsweep.storage import Record
+from lightsweep.controller.runs import RunEntry, RunTable
+from lightsweep.storage import TrialRow
 
 KINDS = st.lists(st.one_of(st.sampled_from(["fresh", "foreign"]), st.integers(0, 20)), max_size=40)
 
 
-def records(kinds: list[Any]) -> list[Record]:
+def records(kinds: list[Any]) -> list[TrialRow]:
     """Trials: fresh, foreign, and for a number the retry of the run with that ticket, where there is one."""
-    made: list[Record] = []
+    made: list[TrialRow] = []
     attempts: dict[int, int] = {}
     for number, kind in enumerate(kinds):
         attempt: dict[str, Any] | None = None
@@ -28,11 +28,11 @@ def records(kinds: list[Any]) -> list[Record]:
         elif kind != "foreign" and kind in attempts:
             attempts[kind] += 1
             attempt = {"kind": "retry", "run": f"{kind + 1:04d}", "ticket": kind, "attempt": attempts[kind]}
-        made.append(Record(100 + number, number, "RUNNING", attributes={ATTEMPT: attempt} if attempt else {}))
+        made.append(TrialRow(100 + number, number, "RUNNING", attributes={ATTEMPT: attempt} if attempt else {}))
     return made
 
 
-def seen(book: RunBook) -> dict[str, tuple[int | None, int, int]]:
+def seen(book: RunTable) -> dict[str, tuple[int | None, int, int]]:
     return {run: (entry.ticket, entry.attempt, entry.record.number) for run, entry in book.entries.items()}
 
 
@@ -40,7 +40,7 @@ def seen(book: RunBook) -> dict[str, tuple[int | None, int, int]]:
 @given(KINDS, st.integers(1, 40))
 def test_tickets_are_numbers_less_the_others_before(kinds: list[Any], step: int) -> None:
     made = records(kinds)
-    book, other = RunBook(), RunBook()
+    book, other = RunTable(), RunTable()
     book.take(made)
     for start in range(0, len(made), step):
         other.take(made[start : start + step])
@@ -59,10 +59,10 @@ def test_tickets_are_numbers_less_the_others_before(kinds: list[Any], step: int)
 
 
 def test_of_two_retries_of_one_attempt_the_first_counts() -> None:
-    book = RunBook()
+    book = RunTable()
     retry = {"kind": "retry", "run": "0001", "ticket": 0, "attempt": 2}
-    first, second = (Record(number, number, "RUNNING", attributes={ATTEMPT: retry}) for number in (1, 2))
-    book.take([Record(0, 0, "FAIL", attributes={ATTEMPT: {"kind": "fresh"}}), first, second])
+    first, second = (TrialRow(number, number, "RUNNING", attributes={ATTEMPT: retry}) for number in (1, 2))
+    book.take([TrialRow(0, 0, "FAIL", attributes={ATTEMPT: {"kind": "fresh"}}), first, second])
     assert book.entries["0001"].record is first
     assert book.of_trial(2) is None
     assert book.take([second]) == []
@@ -71,8 +71,8 @@ def test_of_two_retries_of_one_attempt_the_first_counts() -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(width=16), max_size=30), st.integers(1, 7))
 def test_what_is_known_of_a_history_follows_the_reports(values: list[float], step: int) -> None:
-    record = Record(0, 0, "RUNNING", attributes={ATTEMPT: {"kind": "fresh"}})
-    book = RunBook()
+    record = TrialRow(0, 0, "RUNNING", attributes={ATTEMPT: {"kind": "fresh"}})
+    book = RunTable()
     (entry,) = book.take([record])
     for start in range(0, len(values), step):
         record.reports.extend(values[start : start + step])
@@ -85,7 +85,7 @@ def test_what_is_known_of_a_history_follows_the_reports(values: list[float], ste
     assert entry.version == 1 + math.ceil(len(values) / step)
     book.take(
         [
-            Record(
+            TrialRow(
                 1,
                 1,
                 "RUNNING",
@@ -99,7 +99,7 @@ def test_what_is_known_of_a_history_follows_the_reports(values: list[float], ste
 
 def test_states_of_a_run() -> None:
     def entry(state: str, summary: dict[str, Any] | None = None) -> RunEntry:
-        return RunEntry("0001", 0, 1, Record(0, 0, state, attributes={SUMMARY: summary} if summary else {}))
+        return RunEntry("0001", 0, 1, TrialRow(0, 0, state, attributes={SUMMARY: summary} if summary else {}))
 
     assert [entry(state).state for state in ("RUNNING", "COMPLETE", "PRUNED")] == ["running", "finished", "pruned"]
     assert entry("FAIL", {"state": "failed"}).state == "failed"

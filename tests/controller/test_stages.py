@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from plain import plain_study
 from test_claims import lose
 
-from lightsweep.controller import Dealer, LiveRun, NothingToDo, Outcome, Reporter, Sweep, SweepRun, stage_views
+from lightsweep.controller import ClaimedRun, NoRun, Outcome, Reporter, RunClaimer, Sweep, SweepRun, stage_views
+from lightsweep.controller.claims import ClaimTransaction, claim_lock
 from lightsweep.controller.keys import ATTEMPT
-from lightsweep.controller.stages import Step, next_step
-from lightsweep.controller.turn import Turn, turn
+from lightsweep.controller.stages import NextRun, next_fresh_run
 from lightsweep.errors import UsageError
-from lightsweep.sampler import natural_distribution
+from lightsweep.sampler import optuna_distribution
 from lightsweep.storage import Storage, open_storage
 
 PARAMETERS: dict[str, Any] = {
@@ -57,19 +57,19 @@ def config(stages: list[dict[str, Any]] | None = None, **keys: Any) -> dict[str,
     }
 
 
-def trained(run: LiveRun, reporter: Reporter) -> Outcome:
+def trained(run: ClaimedRun, reporter: Reporter) -> Outcome:
     reporter.report(run, {"loss": loss_of(run.values)})
     return Outcome("finished")
 
 
-def finish(reporter: Reporter, run: LiveRun, loss: float | None, state: str = "finished") -> None:
+def finish(reporter: Reporter, run: ClaimedRun, loss: float | None, state: str = "finished") -> None:
     if loss is not None:
         reporter.report(run, {"loss": loss})
     assert reporter.finish(run, Outcome(state))
 
 
-def waits(found: LiveRun | NothingToDo | None) -> str:
-    assert isinstance(found, NothingToDo), found
+def waits(found: ClaimedRun | NoRun | None) -> str:
+    assert isinstance(found, NoRun), found
     assert (found.for_good, found.exhausted) == (False, True)
     return found.reason
 
@@ -117,7 +117,7 @@ def test_each_stage_searches_its_own_with_the_best_of_before(storage: Storage) -
 def test_optuna_sees_every_parameter_with_its_whole_distribution(storage: Storage) -> None:
     sweep = Sweep.create(config(), storage=storage)
     work(sweep, trained)
-    whole = {each.name: natural_distribution(each.distribution) for each in sweep.config.space.parameters}
+    whole = {each.name: optuna_distribution(each.distribution) for each in sweep.config.space.parameters}
     with plain_study(storage.url, sweep.id) as study:
         assert [trial.distributions for trial in study.trials] == [whole] * 15
         assert [trial.params for trial in study.trials] == [run.values for run in sweep.runs]
@@ -150,7 +150,7 @@ def test_what_there_is_to_see_of_the_stages(storage: Storage) -> None:
 def test_of_equal_runs_the_earliest_is_the_best(storage: Storage) -> None:
     sweep = Sweep.create(config(), storage=storage)
 
-    def flat(run: LiveRun, reporter: Reporter) -> Outcome:
+    def flat(run: ClaimedRun, reporter: Reporter) -> Outcome:
         reporter.report(run, {"loss": 1.0})
         return Outcome("finished")
 
@@ -178,7 +178,7 @@ def test_a_stage_waits_for_the_runs_before_it(storage: Storage) -> None:
     sweep = Sweep.create(config(), storage=storage)
     two = Sweep.load(sweep.id, storage=storage)
     with working(sweep, "one") as (one, reporter, _):
-        other = Dealer(two, "two")
+        other = RunClaimer(two, "two")
         runs = [claim(one), claim(other), claim(one), claim(other)]
         reason = "every run of 'optimizer' was handed out; 'architecture' begins when they are over"
         assert waits(other.next_run()) == waits(one.next_run()) == reason
@@ -233,12 +233,12 @@ def in_the_gap(act: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> No
     """Let ``act`` happen once between what a dealer decides and its turn at the sweep."""
     left = [act]
 
-    def late(sweep: Sweep) -> AbstractContextManager[Turn]:
+    def late(sweep: Sweep) -> AbstractContextManager[ClaimTransaction]:
         while left:
             left.pop()()
-        return turn(sweep)
+        return claim_lock(sweep)
 
-    monkeypatch.setattr("lightsweep.controller.claims.turn", late)
+    monkeypatch.setattr("lightsweep.controller.claims.claim_lock", late)
 
 
 def test_the_last_run_of_a_stage_may_be_raced_for(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +247,7 @@ def test_the_last_run_of_a_stage_may_be_raced_for(storage: Storage, monkeypatch:
     with working(sweep, "slow") as (slow, reporter, _), working(other, "quick") as (quick, quickly, _):
         for _ in range(3):
             finish(reporter, claim(slow), 1.0)
-        runs: list[LiveRun] = []
+        runs: list[ClaimedRun] = []
         in_the_gap(lambda: runs.append(claim(quick)), monkeypatch)
         waits(slow.next_run())
         assert [run.id for run in runs] == ["0004"]
@@ -263,7 +263,7 @@ def test_two_agents_may_open_a_stage_at_once(storage: Storage, monkeypatch: pyte
     with working(sweep, "slow") as (slow, reporter, _), working(other, "quick") as (quick, _, _):
         for loss in (4.0, 3.0, 2.0, 1.0):
             finish(reporter, claim(slow), loss)
-        runs: list[LiveRun] = []
+        runs: list[ClaimedRun] = []
         in_the_gap(lambda: runs.append(claim(quick)), monkeypatch)
         late = claim(slow)
         assert (runs[0].id, late.id) == ("0005", "0006")
@@ -281,13 +281,13 @@ def test_a_thread_of_the_same_agent_may_look_in_between(storage: Storage, monkey
             finish(reporter, claim(slow), loss)
         left = [lambda: (claim(quick), sweep.refresh())]
 
-        def late(found: Sweep) -> Step:
-            step = next_step(found)
+        def late(found: Sweep) -> NextRun:
+            step = next_fresh_run(found)
             while left:
                 left.pop()()
             return step
 
-        monkeypatch.setattr("lightsweep.controller.claims.next_step", late)
+        monkeypatch.setattr("lightsweep.controller.claims.next_fresh_run", late)
         assert claim(slow).id == "0006"
 
 
@@ -296,9 +296,9 @@ def test_the_last_ticket_of_all_may_be_raced_for(storage: Storage, monkeypatch: 
     other = Sweep.load(sweep.id, storage=storage)
     with working(sweep, "slow") as (slow, reporter, _), working(other, "quick") as (quick, quickly, _):
         finish(reporter, claim(slow), 1.0)
-        runs: list[LiveRun] = []
+        runs: list[ClaimedRun] = []
         in_the_gap(lambda: runs.append(claim(quick)), monkeypatch)
-        assert isinstance(slow.next_run(), NothingToDo)
+        assert isinstance(slow.next_run(), NoRun)
         finish(quickly, runs[0], 1.0)
     assert len(sweep.runs) == 2
     assert str(sweep.state) == "finished (run_cap 2)"
@@ -335,7 +335,7 @@ def test_without_a_value_there_is_nothing_to_go_on_from(storage: Storage) -> Non
             finish(reporter, claim(dealer), None, "failed")
         found = dealer.next_run()
     reason = "no run has a value of loss that 'architecture' could go on from"
-    assert isinstance(found, NothingToDo)
+    assert isinstance(found, NoRun)
     assert found.for_good
     assert str(sweep.state) == f"finished ({reason})"
     sweep.retry(failed=True)
@@ -482,8 +482,8 @@ def test_threads_race_through_many_small_stages(storage: Storage) -> None:
         try:
             mine = Sweep.load(sweep.id, storage=opened)
             with working(mine, name) as (dealer, reporter, _):
-                while not (isinstance(found := dealer.next_run(), NothingToDo) and found.for_good):
-                    if isinstance(found, LiveRun):
+                while not (isinstance(found := dealer.next_run(), NoRun) and found.for_good):
+                    if isinstance(found, ClaimedRun):
                         assert reporter.finish(found, trained(found, reporter))
         except BaseException as error:  # told in the thread that started this one
             errors.append(error)

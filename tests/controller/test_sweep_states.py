@@ -9,7 +9,7 @@ import optuna
 import pytest
 from controller_helpers import claim, config, finished, work, working
 
-from lightsweep.controller import Dealer, NothingToDo, Outcome, Sweep, best_run, sweep
+from lightsweep.controller import NoRun, Outcome, RunClaimer, Sweep, best_run, sweep
 from lightsweep.controller.keys import SWEEP
 from lightsweep.errors import ConfigError, NotFoundError, StorageError, UsageError
 from lightsweep.storage import Storage
@@ -18,17 +18,17 @@ from lightsweep.storage import Storage
 def test_pause_resume_stop(storage: Storage) -> None:
     made = Sweep.create(config(), storage=storage)
     seen = Sweep.load(made.id, storage=storage)
-    dealer = Dealer(seen, "a")
+    dealer = RunClaimer(seen, "a")
     assert str(seen.state) == "running"
     made.pause()
     waiting = dealer.next_run()
-    assert isinstance(waiting, NothingToDo)
+    assert isinstance(waiting, NoRun)
     assert (waiting.for_good, waiting.reason) == (False, "the sweep is paused")
     made.resume()
     claim(dealer)
     made.stop()
     leaving = dealer.next_run()
-    assert isinstance(leaving, NothingToDo)
+    assert isinstance(leaving, NoRun)
     assert (leaving.for_good, leaving.reason, leaving.state.name) == (True, "the sweep is stopped", "stopped")
     made.resume()
     claim(dealer)
@@ -43,7 +43,7 @@ def test_cancelled_is_final(storage: Storage) -> None:
         with pytest.raises(UsageError, match="cancelled, which is final; create a new one"):
             ask()
     made.cancel()
-    assert isinstance(Dealer(made, "a").next_run(), NothingToDo)
+    assert isinstance(RunClaimer(made, "a").next_run(), NoRun)
 
 
 def test_cancelled_counts_more_than_finished(storage: Storage) -> None:
@@ -80,7 +80,7 @@ def test_a_sweep_is_not_finished_while_runs_are_going_on(storage: Storage) -> No
     with working(made) as (dealer, reporter, _):
         run = claim(dealer)
         found = dealer.next_run()
-        assert isinstance(found, NothingToDo)
+        assert isinstance(found, NoRun)
         assert (found.exhausted, found.for_good) == (True, False)  # the run in hand may come back
         assert made.state.name == "running"
         reporter.finish(run, Outcome("lost", "preempted"))

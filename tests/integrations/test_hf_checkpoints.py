@@ -14,8 +14,8 @@ from transformers import Trainer, TrainingArguments
 import lightsweep
 from lightsweep import client
 from lightsweep.errors import UsageError
-from lightsweep.integrations.hf_directory import DEFAULT_OUTPUT_DIR
-from lightsweep.integrations.keeping import keep
+from lightsweep.integrations._checkpoints import keep
+from lightsweep.integrations.hf_callback import DEFAULT_OUTPUT_DIR
 from lightsweep.integrations.transformers import SweepCallback
 from scripted import ScriptedHandler
 

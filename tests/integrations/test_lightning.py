@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import lightsweep
 from lightsweep import client
 from lightsweep.errors import AgentLostError, InputError, LightsweepError, RunPruned, UsageError
-from lightsweep.integrations import current
+from lightsweep.integrations import _base as current
 from lightsweep.integrations.lightning import MetricMissingError, SweepCallback
 
 pytestmark = [

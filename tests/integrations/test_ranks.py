@@ -51,7 +51,7 @@ def test_a_process_leaves_its_group_when_it_exits(tmp_path: Path) -> None:
     script = tmp_path / "leaving.py"
     script.write_text(
         "import atexit, os, torch.distributed as dist\n"
-        "from lightsweep.integrations.replies import Reply, agreed\n"
+        "from lightsweep.integrations.distributed import Reply, agreed\n"
         # one write for each rank, since they share a pipe
         "atexit.register(lambda: os.write(1, f'still in it: {dist.is_initialized()}\\n'.encode()))\n"
         "dist.init_process_group('gloo')\n"

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_helpers import sweep_config
 
-from lightsweep.report.axes import Axis, make_axis
-from lightsweep.report.scale import metric_axis
-from lightsweep.report.text import label, shorten, shown
+from lightsweep.report.data import Axis, make_axis
+from lightsweep.report.theme import label, metric_axis, shorten, shown
 
 
 def axis(values: list[Any], /, **parameter: Any) -> Axis:

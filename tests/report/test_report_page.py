@@ -17,7 +17,7 @@ from test_report_figures import ODD
 
 from lightsweep.controller import SweepState
 from lightsweep.report import digest, page
-from lightsweep.report.document import page_data
+from lightsweep.report.page import page_data
 
 STATE = SweepState("finished", "run_cap 30")
 

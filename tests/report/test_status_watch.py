@@ -16,8 +16,7 @@ from sandboxes import Sandbox
 
 import lightsweep
 from lightsweep.cli import main
-from lightsweep.cli.frame import STEPS, Frame, sparkline
-from lightsweep.cli.watch import watch
+from lightsweep.cli.live_view import STEPS, Frame, sparkline, watch
 from lightsweep.controller import Sweep, SweepState
 from lightsweep.errors import StorageUnavailableError
 

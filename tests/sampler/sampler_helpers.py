@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lightsweep.sampler import Observation, Proposer
+from lightsweep.sampler import Observation, Searcher
 from lightsweep.schema import SweepConfig
 
 MIXED = {
@@ -37,12 +37,12 @@ def run(ticket: int, values: Mapping[str, Any], *objectives: float, state: Any =
 
 
 def play(
-    proposer: Proposer, count: int, objective: Callable[[Mapping[str, Any]], float], state: Any = "finished"
+    searcher: Searcher, count: int, objective: Callable[[Mapping[str, Any]], float], state: Any = "finished"
 ) -> list[Observation]:
     """``count`` runs, one after the other, that end as ``state``."""
     runs: list[Observation] = []
     for ticket in range(count):
-        values = proposer.propose(ticket, runs)
+        values = searcher.suggest(ticket, runs)
         assert values is not None
         runs.append(run(ticket, values, objective(values), state=state))
     return runs

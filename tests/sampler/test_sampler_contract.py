@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sampler_helpers import FINITE, MIXED, play, run, sweep
 
-from lightsweep.sampler import Observation, make_proposer
+from lightsweep.sampler import Observation, make_searcher
 from lightsweep.schema import SweepConfig
 
 BAYES = ["auto", "gp", "tpe", "cmaes", "qmc", "random"]
@@ -37,7 +37,7 @@ def assert_inside(config: SweepConfig, values: Mapping[str, Any]) -> None:
 @every_sampler
 def test_each_proposal_is_a_point_of_the_space(method: str, sampler: str) -> None:
     config = sweep(FINITE if method == "grid" else MIXED, method, sampler)
-    for observed in play(make_proposer(config, 1), min(LATER + 2, config.space.size or 99), loss):
+    for observed in play(make_searcher(config, 1), min(LATER + 2, config.space.size or 99), loss):
         assert_inside(config, observed.values)
 
 
@@ -45,29 +45,29 @@ def test_each_proposal_is_a_point_of_the_space(method: str, sampler: str) -> Non
 @pytest.mark.parametrize("ticket", [0, LATER])
 def test_a_proposal_follows_from_seed_ticket_and_runs(method: str, sampler: str, ticket: int) -> None:
     config = sweep(MIXED | {"lr": {"values": [1, 2, 3]}, "dropout": {"value": 0}}, method, sampler)
-    asked = make_proposer(config, 1)
+    asked = make_searcher(config, 1)
     known = play(asked, ticket, loss)
-    proposal = asked.propose(ticket, known)
-    assert asked.propose(ticket, known) == proposal
-    assert make_proposer(config, 1).propose(ticket, known) == proposal
+    proposal = asked.suggest(ticket, known)
+    assert asked.suggest(ticket, known) == proposal
+    assert make_searcher(config, 1).suggest(ticket, known) == proposal
 
 
 @every_bayes
 @pytest.mark.parametrize("ticket", [0, LATER])
 def test_agents_that_start_together_differ(sampler: str, ticket: int) -> None:
     config = sweep(MIXED, sampler=sampler)
-    known = play(make_proposer(config, 1), ticket, loss)
-    proposals = [make_proposer(config, 1).propose(ticket + agent, known) for agent in range(3)]
+    known = play(make_searcher(config, 1), ticket, loss)
+    proposals = [make_searcher(config, 1).suggest(ticket + agent, known) for agent in range(3)]
     assert len({repr(proposal) for proposal in proposals}) == 3
 
 
 @every_sampler
 def test_a_finite_space_is_gone_through_exactly_once(method: str, sampler: str) -> None:
     config = sweep(FINITE, method, sampler)
-    proposer = make_proposer(config, 1)
-    observed = play(proposer, 12, loss)
+    searcher = make_searcher(config, 1)
+    observed = play(searcher, 12, loss)
     assert sorted(config.space.index(one.values) for one in observed) == list(range(12))
-    assert proposer.propose(12, observed) is None
+    assert searcher.suggest(12, observed) is None
 
 
 @every_bayes
@@ -79,34 +79,34 @@ def test_a_point_that_a_run_of_any_state_has_is_not_proposed_again(sampler: str,
         for index in range(12)
         if index != 5
     ]
-    assert make_proposer(config, 1).propose(0, prior) == config.space.point(5)
+    assert make_searcher(config, 1).suggest(0, prior) == config.space.point(5)
 
 
 @every_bayes
 def test_tickets_that_came_to_nothing_do_not_lose_points(sampler: str) -> None:
     config = sweep(FINITE, sampler=sampler)
-    assert make_proposer(config, 1).propose(40, []) is not None
+    assert make_searcher(config, 1).suggest(40, []) is not None
 
 
 @every_bayes
 def test_constants_alone_are_one_point_in_bayes(sampler: str) -> None:
-    proposer = make_proposer(sweep({"a": {"value": [1]}}, sampler=sampler), 1)
-    assert proposer.propose(0, []) == {"a": [1]}
-    assert proposer.propose(1, [run(0, {"a": [1]}, 0.5)]) is None
+    searcher = make_searcher(sweep({"a": {"value": [1]}}, sampler=sampler), 1)
+    assert searcher.suggest(0, []) == {"a": [1]}
+    assert searcher.suggest(1, [run(0, {"a": [1]}, 0.5)]) is None
 
 
 @every_bayes
 def test_runs_without_a_finite_value_do_no_harm(sampler: str) -> None:
     config = sweep(MIXED, sampler=sampler)
-    proposer = make_proposer(config, 1)
-    known = play(proposer, LATER, loss)
+    searcher = make_searcher(config, 1)
+    known = play(searcher, LATER, loss)
     odd = [(), (math.nan,), (math.inf,), (-math.inf,), (1e308,), (-1e308,)]
     known += [
         run(LATER + place, known[place].values, *objectives, state=state)
         for place, objectives in enumerate(odd)
         for state in ("finished", "failed")
     ]
-    proposal = proposer.propose(40, known)
+    proposal = searcher.suggest(40, known)
     assert proposal is not None
     assert_inside(config, proposal)
 
@@ -114,10 +114,10 @@ def test_runs_without_a_finite_value_do_no_harm(sampler: str) -> None:
 @every_bayes
 def test_nothing_finite_at_all_does_no_harm(sampler: str) -> None:
     config = sweep(MIXED, sampler=sampler)
-    proposer = make_proposer(config, 1)
+    searcher = make_searcher(config, 1)
     known: list[Observation] = []
     for ticket in range(LATER):
-        values = proposer.propose(ticket, known)
+        values = searcher.suggest(ticket, known)
         assert values is not None
         known.append(run(ticket, values, state="failed"))
     assert len({repr(one.values) for one in known}) == LATER
@@ -126,16 +126,16 @@ def test_nothing_finite_at_all_does_no_harm(sampler: str) -> None:
 @every_bayes
 def test_runs_from_elsewhere_are_passed_over_where_they_do_not_fit(sampler: str) -> None:
     config = sweep(MIXED, sampler=sampler)
-    known = play(make_proposer(config, 1), LATER, loss)
+    known = play(make_searcher(config, 1), LATER, loss)
     foreign = [{**known[0].values, "optimizer": "rmsprop"}, {"lr": 1e-3}, {**known[0].values, "lr": 7.0}]
     with_foreign = known + [Observation(f"prior-{n}", None, v, "finished", (0.0,), 1) for n, v in enumerate(foreign)]
-    assert make_proposer(config, 1).propose(LATER, with_foreign) == make_proposer(config, 1).propose(LATER, known)
+    assert make_searcher(config, 1).suggest(LATER, with_foreign) == make_searcher(config, 1).suggest(LATER, known)
 
 
 @pytest.mark.parametrize("sampler", ["auto", "tpe", "cmaes"])
 def test_two_hundred_parameters(sampler: str) -> None:
     config = sweep({f"p{axis}": {"min": 0.0, "max": 1.0} for axis in range(200)}, sampler=sampler)
-    for observed in play(make_proposer(config, 1), LATER, loss):
+    for observed in play(make_searcher(config, 1), LATER, loss):
         assert_inside(config, observed.values)
 
 
@@ -164,9 +164,9 @@ DISTRIBUTIONS: list[dict[str, Any]] = [
 )
 def test_any_space_with_any_sampler(drawn: list[dict[str, Any]], sampler: str, seed: int) -> None:
     config = sweep({f"p{place}": one for place, one in enumerate(drawn)}, sampler=sampler)
-    proposer, known = make_proposer(config, seed), list[Observation]()
+    searcher, known = make_searcher(config, seed), list[Observation]()
     for ticket in range(LATER):
-        values = proposer.propose(ticket, known)
+        values = searcher.suggest(ticket, known)
         if values is None:
             assert config.space.size is not None
             assert len(known) == config.space.size

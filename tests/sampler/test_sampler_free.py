@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sampler_helpers import FINITE, QUADRATIC, run, sweep
 
-from lightsweep.sampler.free import LISTED, FreePoints
+from lightsweep.sampler.unit_cube import LISTED, UnseenPoints
 
 LINE = {"x": {"min": 0, "max": 9}, "kind": {"values": ["a", "b"]}}
 HUGE = {f"p{axis}": {"min": 0, "max": 99} for axis in range(4)}
@@ -13,12 +13,12 @@ HUGE = {f"p{axis}": {"min": 0, "max": 99} for axis in range(4)}
 
 def test_a_free_point_stays() -> None:
     space = sweep(LINE).space
-    assert FreePoints(space).nearest({"x": 4, "kind": "a"}, {0, 1}, 0) == {"x": 4, "kind": "a"}
+    assert UnseenPoints(space).nearest({"x": 4, "kind": "a"}, {0, 1}, 0) == {"x": 4, "kind": "a"}
 
 
 def test_the_nearest_neighbour_takes_the_place_of_a_taken_point() -> None:
     space = sweep(LINE).space
-    free = FreePoints(space)
+    free = UnseenPoints(space)
     taken = {space.index({"x": x, "kind": "a"}) for x in (3, 4, 5)}
     assert free.nearest({"x": 3, "kind": "a"}, taken, 0) == {"x": 2, "kind": "a"}
     assert free.nearest({"x": 5, "kind": "a"}, taken, 0) == {"x": 6, "kind": "a"}
@@ -28,7 +28,7 @@ def test_the_nearest_neighbour_takes_the_place_of_a_taken_point() -> None:
 
 def test_unordered_values_are_all_equally_far() -> None:
     space = sweep({"kind": {"values": ["a", "b", "c", "d", "e"]}, "x": {"values": [0, 1]}}).space
-    free = FreePoints(space)
+    free = UnseenPoints(space)
     taken = {space.index({"kind": "a", "x": 0})}
     # The other x is 1/2 away; b is 1 away, though it is written next to a.
     assert free.nearest({"kind": "a", "x": 0}, taken, 0) == {"kind": "a", "x": 1}
@@ -38,7 +38,7 @@ def test_unordered_values_are_all_equally_far() -> None:
 
 def test_nothing_is_left_when_all_are_taken() -> None:
     space = sweep(FINITE).space
-    free = FreePoints(space)
+    free = UnseenPoints(space)
     assert free.nearest(space.point(3), set(range(11)), 0) == space.point(11)
     assert free.nearest(space.point(3), set(range(12)), 0) is None
 
@@ -48,7 +48,7 @@ def test_a_huge_space_is_searched_nearby() -> None:
     assert space.size is not None
     assert space.size > LISTED
     centre = {f"p{axis}": 50 for axis in range(4)}
-    free = FreePoints(space)
+    free = UnseenPoints(space)
     taken = {space.index(centre)}
     found = free.nearest(centre, taken, 1)
     assert found is not None
@@ -58,13 +58,13 @@ def test_a_huge_space_is_searched_nearby() -> None:
 
 
 def test_a_huge_space_whose_neighbourhood_is_taken_gives_its_first_free_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lightsweep.sampler.free.LISTED", 0)
+    monkeypatch.setattr("lightsweep.sampler.unit_cube.LISTED", 0)
     space = sweep(FINITE).space
-    assert FreePoints(space).nearest(space.point(3), set(range(11)), 0) == space.point(11)
+    assert UnseenPoints(space).nearest(space.point(3), set(range(11)), 0) == space.point(11)
 
 
 def test_taken_points_are_those_of_all_runs_inside_the_space() -> None:
     space = sweep(FINITE).space
     known = [run(0, space.point(4), 1.0), run(1, space.point(7), state="running"), run(2, {"a": "x"}, 1.0)]
-    assert FreePoints(space).taken(known) == {4, 7}
-    assert FreePoints(sweep(QUADRATIC).space).taken([run(0, {"x": 0.1, "y": 0.1}, 1.0)]) == set()
+    assert UnseenPoints(space).taken(known) == {4, 7}
+    assert UnseenPoints(sweep(QUADRATIC).space).taken([run(0, {"x": 0.1, "y": 0.1}, 1.0)]) == set()

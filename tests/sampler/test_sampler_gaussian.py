@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from lightsweep.sampler.gaussian import GP_RUNS, prepared
-from lightsweep.sampler.shadow import frozen_trial
+from lightsweep.sampler.optuna_samplers import GP_RUNS, prepared
+from lightsweep.sampler.unit_cube import frozen_trial
 
 
 def trials(values: Sequence[Sequence[float] | None]) -> list[FrozenTrial]:

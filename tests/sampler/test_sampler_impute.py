@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sampler_helpers import QUADRATIC, run, sweep
 
-from lightsweep.sampler.impute import LARGEST, counted_objectives, is_pending
+from lightsweep.sampler.unit_cube import LARGEST, counted_objectives, is_pending
 from lightsweep.schema import Metric
 
 STATES = ["finished", "pruned", "failed", "killed", "running"]

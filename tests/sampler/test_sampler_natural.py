@@ -16,7 +16,7 @@ from optuna.distributions import (
     json_to_distribution,
 )
 
-from lightsweep.sampler import native_value, natural_distribution, natural_value
+from lightsweep.sampler import from_optuna, optuna_distribution, to_optuna
 from lightsweep.space import (
     Beta,
     Categorical,
@@ -64,7 +64,7 @@ UNBOUNDED: list[Distribution] = [
 
 @pytest.mark.parametrize(("distribution", "shown"), SHOWN, ids=lambda value: repr(value)[:50])
 def test_each_distribution_is_shown_in_natural_units(distribution: Distribution, shown: BaseDistribution) -> None:
-    natural = natural_distribution(distribution)
+    natural = optuna_distribution(distribution)
     assert natural == shown
     if isinstance(natural, CategoricalDistribution) and isinstance(shown, CategoricalDistribution):
         assert [type(choice) for choice in natural.choices] == [type(choice) for choice in shown.choices]
@@ -72,7 +72,7 @@ def test_each_distribution_is_shown_in_natural_units(distribution: Distribution,
 
 @pytest.mark.parametrize("distribution", UNBOUNDED, ids=repr)
 def test_an_unbounded_distribution_has_a_finite_range(distribution: Distribution) -> None:
-    natural = natural_distribution(distribution)
+    natural = optuna_distribution(distribution)
     assert isinstance(natural, (FloatDistribution, IntDistribution))
     assert math.isfinite(natural.low)
     assert math.isfinite(natural.high)
@@ -85,8 +85,8 @@ def test_an_unbounded_distribution_has_a_finite_range(distribution: Distribution
 def test_every_value_comes_back_from_the_storage_as_it_was(distribution: Distribution, u: float) -> None:
     value = distribution.quantile(u)
     # As a relational storage does it: the distribution as JSON, the value as a double.
-    natural = json_to_distribution(distribution_to_json(natural_distribution(distribution)))
-    internal = float(natural.to_internal_repr(natural_value(distribution, value)))
+    natural = json_to_distribution(distribution_to_json(optuna_distribution(distribution)))
+    internal = float(natural.to_internal_repr(to_optuna(distribution, value)))
     if isinstance(natural, CategoricalDistribution):
         assert 0 <= internal < len(natural.choices)
     else:
@@ -94,7 +94,7 @@ def test_every_value_comes_back_from_the_storage_as_it_was(distribution: Distrib
         assert natural.low <= internal <= natural.high
         steps = (internal - natural.low) / (natural.step or 1)
         assert natural.step is None or abs(steps - round(steps)) < 1e-8
-    back = native_value(distribution, natural.to_external_repr(internal))
+    back = from_optuna(distribution, natural.to_external_repr(internal))
     assert back == value
     assert type(back) is type(value)
 
@@ -103,18 +103,18 @@ def test_every_value_comes_back_from_the_storage_as_it_was(distribution: Distrib
 @given(u=st.floats(0.0, 1.0), low=st.integers(-(2**80), 0), width=st.integers(2**60, 2**90))
 def test_ranges_too_wide_for_a_double_stay_inside(u: float, low: int, width: int) -> None:
     distribution = IntUniform(low, low + width)
-    natural = natural_distribution(distribution)
+    natural = optuna_distribution(distribution)
     assert isinstance(natural, IntDistribution)
     value = distribution.quantile(u)
-    internal = float(natural.to_internal_repr(natural_value(distribution, value)))
+    internal = float(natural.to_internal_repr(to_optuna(distribution, value)))
     assert natural.low <= internal <= natural.high
-    back = native_value(distribution, natural.to_external_repr(internal))
+    back = from_optuna(distribution, natural.to_external_repr(internal))
     assert low <= back <= low + width
     assert math.isclose(back, value, rel_tol=1e-15)
 
 
 def test_a_value_that_is_no_choice_is_refused() -> None:
     with pytest.raises(ValueError, match="none of"):
-        native_value(Categorical([1, 2]), 3)
+        from_optuna(Categorical([1, 2]), 3)
     with pytest.raises(ValueError, match="none of"):
-        natural_value(Categorical([1, 2]), 3)
+        to_optuna(Categorical([1, 2]), 3)

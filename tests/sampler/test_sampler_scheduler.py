@@ -11,7 +11,7 @@ import pytest
 from sampler_helpers import FINITE, QUADRATIC, best, play, quadratic, run, sweep
 
 from lightsweep.errors import InputError, NotFoundError
-from lightsweep.sampler import Proposer, make_proposer
+from lightsweep.sampler import Searcher, make_searcher
 from lightsweep.schema import SweepConfig
 
 SOURCE = """
@@ -58,46 +58,46 @@ def line(trial):
     trial.suggest_float("x", 0.0, 1.0)
 """
 
-Propose = Callable[..., Proposer]
+Propose = Callable[..., Searcher]
 
 
 @pytest.fixture
-def proposer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Propose:
+def searcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Propose:
     """Makes the proposer for a scheduler block whose source is a file in the working directory."""
     monkeypatch.chdir(tmp_path)
 
-    def make(parameters: Mapping[str, Any], text: str = SOURCE, method: str = "custom", **scheduler: Any) -> Proposer:
+    def make(parameters: Mapping[str, Any], text: str = SOURCE, method: str = "custom", **scheduler: Any) -> Searcher:
         (tmp_path / "space.py").write_text(textwrap.dedent(text))
         block = {"engine": "optuna", "source": "space.py", **scheduler}
-        return make_proposer(sweep(parameters, method, scheduler=block), 1)
+        return make_searcher(sweep(parameters, method, scheduler=block), 1)
 
     return make
 
 
 @pytest.mark.parametrize("optimizer", ["study", "cmaes", "qmc"])
-def test_an_optimizer_searches_the_parameters_of_the_config(proposer: Propose, optimizer: str) -> None:
+def test_an_optimizer_searches_the_parameters_of_the_config(searcher: Propose, optimizer: str) -> None:
     parameters = {**QUADRATIC, "kind": {"values": ["a", "b"]}, "epochs": {"value": 3}}
-    runs = play(proposer(parameters, optimizer=optimizer), 25, quadratic)
+    runs = play(searcher(parameters, optimizer=optimizer), 25, quadratic)
     assert all(set(one.values) == set(parameters) and one.values["epochs"] == 3 for one in runs)
     assert best(runs) < 0.1
 
 
-def test_an_optimizer_does_not_repeat_points_of_a_finite_space(proposer: Propose) -> None:
-    made = proposer(FINITE, optimizer="study", method="bayes")
+def test_an_optimizer_does_not_repeat_points_of_a_finite_space(searcher: Propose) -> None:
+    made = searcher(FINITE, optimizer="study", method="bayes")
     runs = play(made, 12, lambda values: float(values["b"]))
     assert len({repr(one.values) for one in runs}) == 12
-    assert made.propose(12, runs) is None
+    assert made.suggest(12, runs) is None
 
 
-def test_agents_with_the_same_seed_in_the_file_differ(proposer: Propose) -> None:
-    known = play(proposer(QUADRATIC, optimizer="study"), 12, quadratic)
-    proposals = [proposer(QUADRATIC, optimizer="study").propose(12, known) for _ in range(3)]
+def test_agents_with_the_same_seed_in_the_file_differ(searcher: Propose) -> None:
+    known = play(searcher(QUADRATIC, optimizer="study"), 12, quadratic)
+    proposals = [searcher(QUADRATIC, optimizer="study").suggest(12, known) for _ in range(3)]
     assert len({repr(proposal) for proposal in proposals}) == 3
 
 
 @pytest.mark.parametrize("optimizer", [{}, {"optimizer": "study"}])
-def test_a_space_by_run_has_the_parameters_of_each_run(proposer: Propose, optimizer: dict[str, str]) -> None:
-    made = proposer({"epochs": {"value": 3}}, search_space="space", **optimizer)
+def test_a_space_by_run_has_the_parameters_of_each_run(searcher: Propose, optimizer: dict[str, str]) -> None:
+    made = searcher({"epochs": {"value": 3}}, search_space="space", **optimizer)
     runs = play(made, 40, quadratic)
     for one in runs:
         layers = {"model.layers"} if one.values["kind"] == "deep" else set()
@@ -107,26 +107,26 @@ def test_a_space_by_run_has_the_parameters_of_each_run(proposer: Propose, optimi
     assert sum(quadratic(one.values) for one in late) / 20 < sum(quadratic(one.values) for one in early) / 10
 
 
-def test_a_space_by_run_asks_the_optimizer_after_the_first_tickets(proposer: Propose) -> None:
-    runs = play(proposer({}, search_space="line", optimizer="Quarter"), 13, lambda values: float(values["x"]))
+def test_a_space_by_run_asks_the_optimizer_after_the_first_tickets(searcher: Propose) -> None:
+    runs = play(searcher({}, search_space="line", optimizer="Quarter"), 13, lambda values: float(values["x"]))
     assert [one.values["x"] == 0.25 for one in runs] == [False] * 10 + [True] * 3
 
 
-def test_a_space_by_run_passes_over_runs_that_do_not_fit(proposer: Propose) -> None:
-    made = proposer({}, search_space="space")
+def test_a_space_by_run_passes_over_runs_that_do_not_fit(searcher: Propose) -> None:
+    made = searcher({}, search_space="space")
     known = [run(ticket, {"x": 0.5}, 0.0) for ticket in range(12)]
-    assert made.propose(12, known) == proposer({}, search_space="space").propose(12, [])
+    assert made.suggest(12, known) == searcher({}, search_space="space").suggest(12, [])
 
 
-def test_the_first_tickets_of_a_space_by_run_are_the_same_for_every_agent(proposer: Propose) -> None:
-    one, two = (proposer({}, search_space="space", optimizer="study") for _ in range(2))
-    assert [one.propose(ticket, []) for ticket in range(5)] == [two.propose(ticket, []) for ticket in range(5)]
+def test_the_first_tickets_of_a_space_by_run_are_the_same_for_every_agent(searcher: Propose) -> None:
+    one, two = (searcher({}, search_space="space", optimizer="study") for _ in range(2))
+    assert [one.suggest(ticket, []) for ticket in range(5)] == [two.suggest(ticket, []) for ticket in range(5)]
 
 
 @pytest.mark.parametrize("block", [{"engine": "wandb"}, {}])
-def test_without_functions_the_method_decides(proposer: Propose, block: dict[str, str]) -> None:
-    points = [proposer(FINITE, method="grid", **block).propose(ticket, []) for ticket in range(3)]
-    assert points == [make_proposer(sweep(FINITE, "grid"), 1).propose(ticket, []) for ticket in range(3)]
+def test_without_functions_the_method_decides(searcher: Propose, block: dict[str, str]) -> None:
+    points = [searcher(FINITE, method="grid", **block).suggest(ticket, []) for ticket in range(3)]
+    assert points == [make_searcher(sweep(FINITE, "grid"), 1).suggest(ticket, []) for ticket in range(3)]
 
 
 def test_the_file_is_looked_for_beside_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ def test_the_file_is_looked_for_beside_the_config(tmp_path: Path, monkeypatch: p
         "scheduler: {engine: optuna, source: space.py, search_space: space}\n"
     )
     monkeypatch.chdir(tmp_path)
-    assert make_proposer(SweepConfig.load(config), 1).propose(0, []) is not None
+    assert make_searcher(SweepConfig.load(config), 1).suggest(0, []) is not None
 
 
 @pytest.mark.parametrize(
@@ -155,19 +155,19 @@ def test_the_file_is_looked_for_beside_the_config(tmp_path: Path, monkeypatch: p
     ],
 )
 def test_mistakes_are_named_with_their_place(
-    proposer: Propose, text: str, scheduler: dict[str, str], kind: type[InputError], message: str
+    searcher: Propose, text: str, scheduler: dict[str, str], kind: type[InputError], message: str
 ) -> None:
     with pytest.raises(kind, match=message):
-        proposer(QUADRATIC, text, **scheduler)
+        searcher(QUADRATIC, text, **scheduler)
 
 
-def test_a_space_that_raises_is_named_with_its_line(proposer: Propose) -> None:
-    made = proposer({}, "def space(trial):\n    trial.suggest_int('x', 5, 1)\n", search_space="space")
+def test_a_space_that_raises_is_named_with_its_line(searcher: Propose) -> None:
+    made = searcher({}, "def space(trial):\n    trial.suggest_int('x', 5, 1)\n", search_space="space")
     with pytest.raises(InputError, match=r"space\(\) failed at .*space\.py:2: ValueError"):
-        made.propose(0, [])
+        made.suggest(0, [])
 
 
-def test_a_source_that_is_no_python_file(proposer: Propose, tmp_path: Path) -> None:
+def test_a_source_that_is_no_python_file(searcher: Propose, tmp_path: Path) -> None:
     (tmp_path / "space.txt").write_text("x = 1")
     with pytest.raises(InputError, match=r"must end in \.py"):
-        proposer(QUADRATIC, source="space.txt", optimizer="study")
+        searcher(QUADRATIC, source="space.txt", optimizer="study")

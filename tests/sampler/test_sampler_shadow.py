@@ -9,8 +9,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 from sampler_helpers import MIXED, QUADRATIC, run, sweep
 
-from lightsweep.sampler.shadow import Axes, Shadow, ShadowStorage
-from lightsweep.sampler.wrapped import quiet
+from lightsweep.sampler.optuna_samplers import quiet
+from lightsweep.sampler.unit_cube import Axes, SnapshotStorage, UnitCubeTrials
 
 
 def test_numbers_are_axes_and_names_are_categories() -> None:
@@ -56,7 +56,7 @@ def test_points_outside_the_space_are_no_trials() -> None:
 
 def test_a_trial_is_rebuilt_only_when_its_run_or_its_imputed_value_changes() -> None:
     config = sweep(QUADRATIC)
-    shadow = Shadow(Axes(config.space), config.metrics)
+    shadow = UnitCubeTrials(Axes(config.space), config.metrics)
     point = {"x": 0.5, "y": 0.5}
     known = [run(0, point, 1.0), run(1, point, state="failed"), run(2, point, state="running")]
     first = shadow.trials(known)
@@ -71,7 +71,7 @@ def test_a_trial_is_rebuilt_only_when_its_run_or_its_imputed_value_changes() -> 
 def test_a_run_that_does_not_count_is_left_out() -> None:
     config = sweep(QUADRATIC)
     known = [run(0, {"x": 0.5, "y": 0.5}, state="failed"), run(1, {"x": 0.5, "y": 0.5}, state="running")]
-    trials = Shadow(Axes(config.space), config.metrics).trials(known)
+    trials = UnitCubeTrials(Axes(config.space), config.metrics).trials(known)
     assert [(trial.number, trial.state) for trial in trials] == [(1, TrialState.RUNNING)]
 
 
@@ -79,9 +79,9 @@ def test_the_storage_shows_its_trials_beside_the_one_that_is_asked_for() -> None
     config = sweep(QUADRATIC)
     axes = Axes(config.space)
     point = {"x": 0.5, "y": 0.5}
-    trials = Shadow(axes, config.metrics).trials([run(0, point, 1.0), run(1, point, state="running")])
+    trials = UnitCubeTrials(axes, config.metrics).trials([run(0, point, 1.0), run(1, point, state="running")])
     with quiet():
-        study = optuna.create_study(storage=ShadowStorage(trials))
+        study = optuna.create_study(storage=SnapshotStorage(trials))
         asked = study.ask(axes.distributions)
     assert asked.number == 0
     assert sorted(trial.number for trial in study.get_trials()) == [0, 1, 2]

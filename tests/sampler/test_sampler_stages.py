@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lightsweep.errors import InputError
-from lightsweep.sampler import Observation, StageProposer, make_proposer, make_stage_proposer, taken_before
+from lightsweep.sampler import Observation, StageSearcher, make_searcher, make_stage_searcher, taken_before
 from lightsweep.schema import SweepConfig
 
 PARAMETERS: dict[str, Any] = {
@@ -51,7 +51,7 @@ class Recorded:
     def __init__(self) -> None:
         self.told: list[Observation] = []
 
-    def propose(self, ticket: int, known: Sequence[Observation]) -> dict[str, Any]:
+    def suggest(self, ticket: int, known: Sequence[Observation]) -> dict[str, Any]:
         self.told = list(known)
         return {"a": ticket, "b": "x"}
 
@@ -71,31 +71,31 @@ def test_every_point_that_is_left_comes_once(method: str) -> None:
     made = config(method)
     stage = made.stages[1]
     taken = taken_before(stage, FIXED, [point(1, "x"), point(3, "x")])
-    proposer = make_stage_proposer(made, stage, 1, FIXED, taken)
-    found = [proposer.propose(ticket, []) for ticket in range(4)]
-    assert proposer.propose(4, []) is None
+    searcher = make_stage_searcher(made, stage, 1, FIXED, taken)
+    found = [searcher.suggest(ticket, []) for ticket in range(4)]
+    assert searcher.suggest(4, []) is None
     left = [point(a, b) for a in (1, 2, 3) for b in ("x", None) if point(a, b) not in (point(1, "x"), point(3, "x"))]
     assert sorted(map(str, found)) == sorted(map(str, left))
     if method == "grid":
         assert found == left
     # Another agent may begin with any ticket.
-    again = make_stage_proposer(made, stage, 1, FIXED, taken)
-    assert [again.propose(ticket, []) for ticket in (3, 1)] == [found[3], found[1]]
+    again = make_stage_searcher(made, stage, 1, FIXED, taken)
+    assert [again.suggest(ticket, []) for ticket in (3, 1)] == [found[3], found[1]]
 
 
 def test_all_parameters_are_given_in_the_order_of_the_space() -> None:
     made = config()
     stage = made.stages[1]
-    values = make_stage_proposer(made, stage, 1, FIXED).propose(0, [])
+    values = make_stage_searcher(made, stage, 1, FIXED).suggest(0, [])
     assert values is not None
     assert list(values.items()) == list(point(1, "x").items())
 
 
 def test_bayes_is_told_of_runs_that_differ_in_what_it_searches_only() -> None:
     made, inner = config("bayes"), Recorded()
-    proposer = StageProposer(made.space, made.stages[1], inner, FIXED)
+    searcher = StageSearcher(made.space, made.stages[1], inner, FIXED)
     own, alike = run("5", point(2, "x"), 0), run("1", point(1, None))
-    proposer.propose(1, [alike, run("2", point(1, None, lr=0.6)), own, run("p1", {"a": 1})])
+    searcher.suggest(1, [alike, run("2", point(1, None, lr=0.6)), own, run("p1", {"a": 1})])
     assert inner.told == [alike, own]
 
 
@@ -103,18 +103,18 @@ def test_bayes_goes_on_from_the_run_that_it_is_fixed_at() -> None:
     """Of the six points the first stage had one, so five are left."""
     made = config("bayes", sampler="tpe")
     stage = made.stages[1]
-    proposer = make_stage_proposer(made, stage, 1, FIXED)
+    searcher = make_stage_searcher(made, stage, 1, FIXED)
     known = [run("1", point(1, "x"))]
     for ticket in range(5):
-        values = proposer.propose(ticket, known)
+        values = searcher.suggest(ticket, known)
         assert values is not None
         assert values not in [each.values for each in known]
         known.append(run(str(ticket + 2), values, ticket, float(ticket)))
-    assert proposer.propose(5, known) is None
+    assert searcher.suggest(5, known) is None
 
 
 def test_a_config_with_stages_proposes_for_the_first() -> None:
-    values = make_proposer(config(), 1).propose(0, [])
+    values = make_searcher(config(), 1).suggest(0, [])
     assert values is not None
     assert {name: values[name] for name in ("a", "b", "epochs")} == {"a": 1, "b": None, "epochs": 9}
 
@@ -122,7 +122,7 @@ def test_a_config_with_stages_proposes_for_the_first() -> None:
 def test_what_a_later_stage_needs_is_missed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(InputError, match="sampler cmaes needs the package cmaes"):
-        make_proposer(config("grid", sampler="cmaes"), 1)
+        make_searcher(config("grid", sampler="cmaes"), 1)
 
 
 def test_a_stage_begins_with_few_draws() -> None:
@@ -135,7 +135,7 @@ def test_a_stage_begins_with_few_draws() -> None:
         values = [point(1, None, lr) for lr in (0.1, 0.3, 0.5, 0.7, 0.9)]
         losses = [abs(each["lr"] - best) for each in values]
         known = [run(str(place), values[place], place - 1 if place else None, losses[place]) for place in range(5)]
-        return make_stage_proposer(made, stage, 1, fixed).propose(ticket, known)
+        return make_stage_searcher(made, stage, 1, fixed).suggest(ticket, known)
 
     assert proposed(1, 0.1) == proposed(1, 0.9)
     assert proposed(2, 0.1) != proposed(2, 0.9)

@@ -10,7 +10,7 @@ from optuna.trial import TrialState, create_trial
 from plain import plain_study
 from sampler_helpers import sweep
 
-from lightsweep.sampler import make_proposer, native_params, natural_params
+from lightsweep.sampler import make_searcher, params_from_optuna, params_to_optuna
 
 SPACE = {
     "kind": {"values": ["a", None, True, 1, [1, 2], {"k": "v"}]},
@@ -24,14 +24,14 @@ SPACE = {
 
 def test_plain_optuna_reads_what_was_proposed(tmp_path: Path) -> None:
     config = sweep(SPACE, "random")
-    proposer = make_proposer(config, 1)
+    searcher = make_searcher(config, 1)
     url = f"sqlite:///{tmp_path}/sweep.db"
     storage = optuna.storages.RDBStorage(url)
     study = optuna.create_study(storage=storage, study_name="s")
-    proposed = [proposer.propose(ticket, []) for ticket in range(8)]
+    proposed = [searcher.suggest(ticket, []) for ticket in range(8)]
     for values in proposed:
         assert values is not None
-        params = natural_params(config.space, values, proposer)
+        params = params_to_optuna(config.space, values, searcher)
         study.add_trial(
             create_trial(
                 params={name: stored for name, (_, stored) in params.items()},
@@ -45,7 +45,7 @@ def test_plain_optuna_reads_what_was_proposed(tmp_path: Path) -> None:
         read = study.trials
     for trial, values in zip(read, proposed, strict=True):
         assert values is not None
-        back = native_params(config.space, trial.params)
+        back = params_from_optuna(config.space, trial.params)
         # 2**70 integers are more than a double can tell apart.
         assert abs(back.pop("steps") / values.pop("steps") - 1) < 1e-15
         assert back == values
@@ -63,14 +63,14 @@ def test_parameters_defined_by_run_keep_their_own_distributions(tmp_path: Path) 
     )
     block = {"engine": "optuna", "source": str(source), "search_space": "space"}
     config = sweep({"epochs": {"value": 3}}, "custom", scheduler=block)
-    proposer = make_proposer(config, 1)
-    params = natural_params(config.space, {"epochs": 3, "depth": 2, "drop": 0.25}, proposer)
+    searcher = make_searcher(config, 1)
+    params = params_to_optuna(config.space, {"epochs": 3, "depth": 2, "drop": 0.25}, searcher)
     assert params == {
         "epochs": (CategoricalDistribution([3]), 3),
         "depth": (IntDistribution(1, 2), 2),
         "drop": (FloatDistribution(0.0, 0.5), 0.25),
     }
-    assert native_params(config.space, {"epochs": 3, "depth": 2, "drop": 0.25}) == {
+    assert params_from_optuna(config.space, {"epochs": 3, "depth": 2, "drop": 0.25}) == {
         "epochs": 3,
         "depth": 2,
         "drop": 0.25,

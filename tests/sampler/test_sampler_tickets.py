@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from sampler_helpers import FINITE, MIXED, sweep
 
-from lightsweep.sampler import make_proposer
-from lightsweep.sampler.finite import BLOCK, DistinctPoints
-from lightsweep.sampler.tickets import ORDERED, SobolProposer, seed_for
+from lightsweep.sampler import make_searcher
+from lightsweep.sampler.fixed_order import BLOCK, ORDERED, DistinctPoints, SobolProposer, seed_for
 
 TICKETS = [("grid", "auto"), ("random", "auto"), ("random", "qmc")]
 # More points than are put in order at once.
@@ -21,40 +20,40 @@ WIDE = {"a": {"min": 1, "max": 10**9}, "b": {"values": ["x", "y"]}}
 
 
 def test_grid_goes_through_the_points_in_order_and_ends() -> None:
-    proposer = make_proposer(sweep(FINITE, "grid"), seed=1)
-    points = [proposer.propose(ticket, []) for ticket in range(13)]
+    searcher = make_searcher(sweep(FINITE, "grid"), seed=1)
+    points = [searcher.suggest(ticket, []) for ticket in range(13)]
     assert points[:-1] == [{"a": a, "b": b, "c": [1, 2]} for a, b in product("xyz", (1, 2, 4, 8))]
     assert points[-1] is None
 
 
 def test_a_grid_of_a_thousand_million_points_starts_at_once() -> None:
     config = sweep({f"p{axis}": {"min": 0, "max": 9} for axis in range(9)}, "grid")
-    assert make_proposer(config, 1).propose(123_456_789, []) == {f"p{axis}": axis + 1 for axis in range(9)}
+    assert make_searcher(config, 1).suggest(123_456_789, []) == {f"p{axis}": axis + 1 for axis in range(9)}
 
 
 @pytest.mark.parametrize(("method", "sampler"), TICKETS[1:])
 @pytest.mark.parametrize("parameters", [MIXED, FINITE, LARGE, WIDE], ids=["mixed", "finite", "large", "wide"])
 def test_eight_agents_give_the_runs_of_one(parameters: dict[str, object], method: str, sampler: str) -> None:
     config = sweep(parameters, method, sampler)
-    alone = make_proposer(config, 7)
-    agents = [make_proposer(config, 7) for _ in range(8)]
+    alone = make_searcher(config, 7)
+    agents = [make_searcher(config, 7) for _ in range(8)]
     order = np.random.default_rng(0).permutation(12)
-    together = {int(ticket): agents[ticket % 8].propose(int(ticket), []) for ticket in order}
-    expected = [alone.propose(ticket, []) for ticket in range(12)]
+    together = {int(ticket): agents[ticket % 8].suggest(int(ticket), []) for ticket in order}
+    expected = [alone.suggest(ticket, []) for ticket in range(12)]
     assert [together[ticket] for ticket in range(12)] == expected
-    assert expected != [make_proposer(config, 8).propose(ticket, []) for ticket in range(12)]
+    assert expected != [make_searcher(config, 8).suggest(ticket, []) for ticket in range(12)]
 
 
 @pytest.mark.parametrize(("method", "sampler"), TICKETS)
 def test_a_finite_space_is_gone_through_once(method: str, sampler: str) -> None:
     rare = {} if method == "grid" else {"d": {"values": [0, 1], "probabilities": [0.999, 0.001]}}
     config = sweep({**FINITE, **rare}, method, sampler)
-    proposer, size = make_proposer(config, 3), config.space.size
+    searcher, size = make_searcher(config, 3), config.space.size
     assert size is not None
-    points = [proposer.propose(ticket, []) for ticket in range(size)]
+    points = [searcher.suggest(ticket, []) for ticket in range(size)]
     assert {config.space.index(point) for point in points if point} == set(range(size))
-    assert proposer.propose(size, []) is None
-    assert proposer.propose(size + 100, []) is None
+    assert searcher.suggest(size, []) is None
+    assert searcher.suggest(size + 100, []) is None
 
 
 @pytest.mark.parametrize("parameters", [LARGE, WIDE], ids=["large", "wide"])
@@ -63,8 +62,8 @@ def test_a_large_finite_space_gives_no_point_twice(parameters: dict[str, object]
     config = sweep(parameters, "random", sampler)
     assert config.space.size is not None
     assert config.space.size > ORDERED
-    proposer = make_proposer(config, 3)
-    points = [proposer.propose(ticket, []) for ticket in range(2000)]
+    searcher = make_searcher(config, 3)
+    points = [searcher.suggest(ticket, []) for ticket in range(2000)]
     assert len({config.space.index(point) for point in points if point}) == 2000
 
 
@@ -84,7 +83,7 @@ def test_probabilities_decide_what_comes_first(repeats: int) -> None:
     config = sweep(parameters, "random")
     counts: Counter[str] = Counter()
     for seed in range(300):
-        point = make_proposer(config, seed).propose(0, [])
+        point = make_searcher(config, seed).suggest(0, [])
         assert point is not None
         counts[point["a"]] += 1
     # Binomial with p = 0.9: five standard deviations around 270.
@@ -93,17 +92,17 @@ def test_probabilities_decide_what_comes_first(repeats: int) -> None:
 
 def test_sobol_points_fill_the_space_evenly() -> None:
     space = sweep({"x": {"min": 0.0, "max": 1.0}, "y": {"min": 0.0, "max": 1.0}}).space
-    proposer = SobolProposer(space, 5)
-    points = [proposer.propose(ticket) for ticket in range(64)]
+    searcher = SobolProposer(space, 5)
+    points = [searcher.suggest(ticket) for ticket in range(64)]
     for axis in ("x", "y"):
         assert sorted(int(point[axis] * 64) for point in points if point) == list(range(64))
 
 
 def test_constants_alone_are_one_point() -> None:
     for method, sampler in TICKETS:
-        proposer = make_proposer(sweep({"a": {"value": 1}, "b": {"values": [2]}}, method, sampler), 1)
-        assert proposer.propose(0, []) == {"a": 1, "b": 2}
-        assert proposer.propose(1, []) is None
+        searcher = make_searcher(sweep({"a": {"value": 1}, "b": {"values": [2]}}, method, sampler), 1)
+        assert searcher.suggest(0, []) == {"a": 1, "b": 2}
+        assert searcher.suggest(1, []) is None
 
 
 def test_seeds_differ_by_every_part() -> None:

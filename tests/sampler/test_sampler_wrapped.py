@@ -16,10 +16,9 @@ from optuna.samplers import CmaEsSampler, GPSampler, TPESampler
 from sampler_helpers import MIXED, QUADRATIC, play, quadratic, sweep
 
 from lightsweep.errors import InputError
-from lightsweep.sampler import make_proposer
-from lightsweep.sampler.gaussian import GP_RUNS
-from lightsweep.sampler.make import GP_PARAMETERS, sampler_for
-from lightsweep.sampler.wrapped import has_torch, make_sampler, quiet
+from lightsweep.sampler import make_searcher
+from lightsweep.sampler.optuna_samplers import GP_RUNS, has_torch, make_sampler, quiet
+from lightsweep.sampler.registry import GP_PARAMETERS, sampler_for
 
 
 @pytest.fixture
@@ -41,9 +40,9 @@ def no_torch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_without_torch_tpe_takes_over_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="lightsweep"):
         proposals = [
-            make_proposer(sweep(QUADRATIC, sampler=sampler), 1).propose(14, play_random()) for sampler in ("auto", "gp")
+            make_searcher(sweep(QUADRATIC, sampler=sampler), 1).suggest(14, play_random()) for sampler in ("auto", "gp")
         ]
-    tpe = make_proposer(sweep(QUADRATIC, sampler="tpe"), 1).propose(14, play_random())
+    tpe = make_searcher(sweep(QUADRATIC, sampler="tpe"), 1).suggest(14, play_random())
     assert proposals == [tpe, tpe]
     assert [record.name for record in caplog.records] == ["lightsweep"]
     assert "torch" in caplog.text
@@ -51,18 +50,18 @@ def test_without_torch_tpe_takes_over_and_says_so_once(caplog: pytest.LogCapture
 
 
 def play_random() -> list[Any]:
-    return play(make_proposer(sweep(QUADRATIC, sampler="random"), 1), 14, quadratic)
+    return play(make_searcher(sweep(QUADRATIC, sampler="random"), 1), 14, quadratic)
 
 
 def test_without_its_package_cma_es_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(InputError, match="pip install cmaes"):
-        make_proposer(sweep(QUADRATIC, sampler="cmaes"), 1)
+        make_searcher(sweep(QUADRATIC, sampler="cmaes"), 1)
 
 
 def test_cma_es_with_several_metrics_is_an_input_error() -> None:
     with pytest.raises(InputError, match="one metric"):
-        make_proposer(sweep(QUADRATIC, sampler="cmaes", metrics=[{"name": "a"}, {"name": "b"}]), 1)
+        make_searcher(sweep(QUADRATIC, sampler="cmaes", metrics=[{"name": "a"}, {"name": "b"}]), 1)
 
 
 def test_auto_leaves_the_gaussian_process_where_it_gets_slow() -> None:
@@ -76,7 +75,7 @@ def test_auto_leaves_the_gaussian_process_where_it_gets_slow() -> None:
 
 def test_optuna_says_nothing_and_is_left_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:
     before = optuna.logging.get_verbosity()
-    play(make_proposer(sweep(MIXED, sampler="tpe"), 1), 12, lambda values: values["dropout"])
+    play(make_searcher(sweep(MIXED, sampler="tpe"), 1), 12, lambda values: values["dropout"])
     assert optuna.logging.get_verbosity() == before
     assert capfd.readouterr() == ("", "")
 
@@ -100,10 +99,10 @@ def test_samplers_follow_their_seed() -> None:
 def test_torch_is_not_imported_before_a_gaussian_process_is_asked() -> None:
     code = (
         "import sys\n"
-        "from lightsweep.sampler import make_proposer\n"
+        "from lightsweep.sampler import make_searcher\n"
         "from lightsweep.schema import SweepConfig\n"
         "config = {'method': 'bayes', 'metric': {'name': 'loss'}, 'parameters': {'x': {'min': 0.0, 'max': 1.0}}}\n"
-        "print(make_proposer(SweepConfig.load(config), 1).propose(0, []), 'torch' in sys.modules)\n"
+        "print(make_searcher(SweepConfig.load(config), 1).propose(0, []), 'torch' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("{'x': ")

@@ -10,10 +10,9 @@ import pytest
 from lightsweep.schema import Metric, Options, Scheduler, SweepConfig
 from lightsweep.schema.command import MACROS
 from lightsweep.schema.distributions import DISTRIBUTIONS
-from lightsweep.schema.early_terminate import EarlyTerminate
-from lightsweep.schema.infer import KEYS
+from lightsweep.schema.parameters import KEYS
+from lightsweep.schema.sections import BLOCKS, SERVICE_KEYS, EarlyTerminate, TopLevel
 from lightsweep.schema.stages import StageKeys
-from lightsweep.schema.toplevel import BLOCKS, SERVICE_KEYS, TopLevel
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TEXT = (DOCS / "configuration.md").read_text(encoding="utf-8")

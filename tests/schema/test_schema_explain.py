@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lightsweep.schema import SweepConfig, explain
-from lightsweep.schema.describe import count, kind, reach
+from lightsweep.schema.distributions import count, kind, reach
 from lightsweep.space import Beta, Categorical, Constant, IntUniform, LogNormal, LogUniform, Normal, Quantized, Uniform
 
 CONFIG: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lightsweep.schema.words import hint, one_edit_away
+from lightsweep.schema.diagnostics import hint, one_edit_away
 
 KNOWN = ["metric", "metrics", "parameters", "early_terminate", "value", "values", "s"]
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from lightsweep.storage import Ledger, Record, Storage, open_storage
+from lightsweep.storage import Storage, TrialReader, TrialRow, open_storage
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "float": FloatDistribution(-1.0, 1.0),
@@ -40,8 +40,8 @@ def study(storage: Storage) -> optuna.Study:
     return optuna.create_study(storage=storage.optuna, study_name="s")
 
 
-def ledger_of(storage: Storage, study: optuna.Study, **options: Any) -> Ledger:
-    return Ledger(storage, storage.optuna.get_study_id_from_name(study.study_name), **options)
+def ledger_of(storage: Storage, study: optuna.Study, **options: Any) -> TrialReader:
+    return TrialReader(storage, storage.optuna.get_study_id_from_name(study.study_name), **options)
 
 
 def number_of(study: optuna.Study, storage: Storage, number: int) -> int:
@@ -49,7 +49,7 @@ def number_of(study: optuna.Study, storage: Storage, number: int) -> int:
     return storage.optuna.get_trial_id_from_study_id_trial_number(study_id, number)
 
 
-def assert_same(records: list[Record], trials: list[FrozenTrial]) -> None:
+def assert_same(records: list[TrialRow], trials: list[FrozenTrial]) -> None:
     assert [record.number for record in records] == [trial.number for trial in trials]
     for record, trial in zip(records, trials, strict=True):
         assert record.state == trial.state.name

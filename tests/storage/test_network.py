@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lightsweep.storage import network, open_storage
-from lightsweep.storage.network import network_file_system
+from lightsweep.storage import open_storage
+from lightsweep.storage import opening as network
+from lightsweep.storage.opening import network_file_system
 
 MOUNTS = """\
 /dev/sda1 / ext4 rw 0 0

@@ -13,8 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from lightsweep.errors import StorageError
 from lightsweep.storage import open_storage, opening
-from lightsweep.storage.passwords import conceal, mask, shown
-from lightsweep.storage.url import parse
+from lightsweep.storage.url import conceal, mask, parse, shown
 
 # Letters that stand in no message by themselves, so that a part of a password is found as well as the whole.
 LETTERS = "ΑΒΓΔ"

@@ -11,7 +11,8 @@ import optuna
 import pytest
 
 from lightsweep.errors import StorageError
-from lightsweep.storage import Ledger, open_storage, servers
+from lightsweep.storage import TrialReader, open_storage
+from lightsweep.storage import opening as servers
 from lightsweep.storage.url import parse
 
 
@@ -27,7 +28,7 @@ def test_heartbeats_are_understood_in_every_time_zone(
     one.optuna.record_heartbeat(trial._trial_id)
     monkeypatch.setenv("PGTZ", zones[1])
     two = open_storage(url)
-    ledger = Ledger(two, study._study_id)
+    ledger = TrialReader(two, study._study_id)
     ledger.refresh()
     assert ledger.stale(30.0) == []
     time.sleep(1.1)

@@ -13,7 +13,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState, create_trial
 
-from lightsweep.storage import Storage, Trials
+from lightsweep.storage import Storage, TrialWriter
 
 PARAMETERS = {
     "lr": (FloatDistribution(1e-5, 1.0, log=True), 1e-3),
@@ -40,7 +40,7 @@ def study(storage: Storage, directions: int = 1) -> int:
 
 
 def begin(storage: Storage, study_id: int, number: int = 0, **keys: Any) -> int:
-    trials = Trials(storage)
+    trials = TrialWriter(storage)
     with trials.locked(study_id) as connection:
         return trials.add(connection, study_id, number, ATTRIBUTES, **keys)
 
@@ -106,7 +106,7 @@ def test_what_comes_later_is_written_as_by_optuna(storage: Storage, number: int)
     storage.optuna.set_trial_user_attr(peer, "end", {"state": "finished"})
     values = [VALUES[number], VALUES[1 - number]]
     storage.optuna.set_trial_state_values(peer, TrialState.COMPLETE, values)
-    trials = Trials(storage)
+    trials = TrialWriter(storage)
     trials.set_parameters(ours, PARAMETERS)
     assert trials.report([(ours, step, value) for step, value in enumerate(REPORTS, start=1)]) == set()
     assert trials.end(ours, TrialState.COMPLETE, {"end": {"state": "finished"}}, values)
@@ -119,14 +119,14 @@ def test_an_end_without_values(storage: Storage, state: TrialState) -> None:
     peer, ours = begin(storage, study_id), begin(storage, study_id, 1)
     storage.optuna.set_trial_user_attr(peer, "end", 1)
     storage.optuna.set_trial_state_values(peer, state)
-    assert Trials(storage).end(ours, state, {"end": 1})
+    assert TrialWriter(storage).end(ours, state, {"end": 1})
     assert rows(storage, ours) == rows(storage, peer)
 
 
 def test_a_trial_that_is_over_takes_nothing(storage: Storage) -> None:
     study_id = study(storage)
     over, running = begin(storage, study_id), begin(storage, study_id, 1)
-    trials = Trials(storage)
+    trials = TrialWriter(storage)
     assert trials.end(over, TrialState.FAIL, {"end": "lost"})
     before = rows(storage, over)
     assert trials.report([(over, 1, 0.5), (running, 1, 0.5), (10**6, 1, 0.5)]) == {over, 10**6}
@@ -140,7 +140,7 @@ def test_a_trial_that_is_over_takes_nothing(storage: Storage) -> None:
 
 def test_what_was_committed_can_be_written_again(storage: Storage) -> None:
     trial_id = begin(storage, study(storage))
-    trials = Trials(storage)
+    trials = TrialWriter(storage)
     assert trials.report([(trial_id, 1, 0.5), (trial_id, 2, 0.25)]) == set()
     assert trials.report([(trial_id, 2, 9.0), (trial_id, 2, 0.125), (trial_id, 3, math.nan)]) == set()
     assert repr(storage.optuna.get_trial(trial_id).intermediate_values) == "{1: 0.5, 2: 0.125, 3: nan}"
@@ -151,7 +151,7 @@ def test_what_was_committed_can_be_written_again(storage: Storage) -> None:
 
 def test_a_turn_that_fails_writes_nothing(storage: Storage) -> None:
     study_id = study(storage)
-    trials = Trials(storage)
+    trials = TrialWriter(storage)
     with pytest.raises(RuntimeError), trials.locked(study_id) as connection:
         trials.add(connection, study_id, 0, ATTRIBUTES)
         raise RuntimeError
@@ -165,7 +165,7 @@ def test_what_was_added_since(storage: Storage) -> None:
     begin(storage, other)
     storage.optuna.create_new_trial(study_id)
     begin(storage, study_id, 2)
-    trials = Trials(storage)
+    trials = TrialWriter(storage)
     with trials.locked(study_id) as connection:
         assert trials.since(connection, study_id, -1, "b") == ["text", None, "text"]
         assert trials.since(connection, study_id, first, "b") == [None, "text"]
@@ -175,5 +175,5 @@ def test_what_was_added_since(storage: Storage) -> None:
 def test_a_study_that_was_deleted(storage: Storage) -> None:
     study_id = study(storage)
     storage.optuna.delete_study(study_id)
-    with pytest.raises(KeyError), Trials(storage).locked(study_id):
+    with pytest.raises(KeyError), TrialWriter(storage).locked(study_id):
         pass

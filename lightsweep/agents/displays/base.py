@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from lightsweep.controller import LiveRun, Outcome, Sweep
+from lightsweep.controller import ClaimedRun, Outcome, Sweep
 
 __all__ = ["Display", "GuardedDisplay"]
 
@@ -12,19 +12,19 @@ __all__ = ["Display", "GuardedDisplay"]
 class Display:
     """Hears everything and shows nothing; the displays of the terminal extend it. Called from several threads."""
 
-    def started(self, run: LiveRun) -> None:
+    def started(self, run: ClaimedRun) -> None:
         """A run began."""
 
-    def output(self, run: LiveRun, text: bytes) -> None:
+    def output(self, run: ClaimedRun, text: bytes) -> None:
         """A run printed something; only told where there is one slot."""
 
-    def ended(self, run: LiveRun, outcome: Outcome) -> None:
+    def ended(self, run: ClaimedRun, outcome: Outcome) -> None:
         """A run ended."""
 
     def note(self, text: str) -> None:
         """Something that the user should know."""
 
-    def tick(self, live: Sequence[LiveRun], sweep: Sweep) -> None:
+    def tick(self, live: Sequence[ClaimedRun], sweep: Sweep) -> None:
         """Once a second: the runs that the agent has in hand, and the sweep as of the last look at it."""
 
     def close(self) -> None:
@@ -43,19 +43,19 @@ class GuardedDisplay(Display):
     def __init__(self, display: Display) -> None:
         self._display = display
 
-    def started(self, run: LiveRun) -> None:
+    def started(self, run: ClaimedRun) -> None:
         self._tell(lambda: self._display.started(run))
 
-    def output(self, run: LiveRun, text: bytes) -> None:
+    def output(self, run: ClaimedRun, text: bytes) -> None:
         self._tell(lambda: self._display.output(run, text))
 
-    def ended(self, run: LiveRun, outcome: Outcome) -> None:
+    def ended(self, run: ClaimedRun, outcome: Outcome) -> None:
         self._tell(lambda: self._display.ended(run, outcome))
 
     def note(self, text: str) -> None:
         self._tell(lambda: self._display.note(text))
 
-    def tick(self, live: Sequence[LiveRun], sweep: Sweep) -> None:
+    def tick(self, live: Sequence[ClaimedRun], sweep: Sweep) -> None:
         self._tell(lambda: self._display.tick(live, sweep))
 
     def close(self) -> None:

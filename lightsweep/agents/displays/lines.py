@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from lightsweep.agents.displays.base import Display
-from lightsweep.controller import LiveRun, Outcome, Sweep
+from lightsweep.controller import ClaimedRun, Outcome, Sweep
 from lightsweep.controller.runs import best_of
 
 __all__ = ["LineDisplay", "number", "parameters", "plain", "shortened"]
@@ -33,12 +33,12 @@ class LineDisplay(Display):
         self._within_line = False
         self._searched = [parameter.name for parameter in sweep.config.space.searched]
 
-    def started(self, run: LiveRun) -> None:
+    def started(self, run: ClaimedRun) -> None:
         again = f" (attempt {run.attempt})" if run.attempt > 1 else ""
         shown = parameters(run.values, self._searched)
         self.say(f"run {run.id} started{again}{': ' if shown else ''}{shown}")
 
-    def output(self, run: LiveRun, text: bytes) -> None:
+    def output(self, run: ClaimedRun, text: bytes) -> None:
         del run
         with self._lock:
             decoded = self._decoder.decode(text)
@@ -47,7 +47,7 @@ class LineDisplay(Display):
                 self._stream.flush()
                 self._within_line = not decoded.endswith("\n")
 
-    def ended(self, run: LiveRun, outcome: Outcome) -> None:
+    def ended(self, run: ClaimedRun, outcome: Outcome) -> None:
         self.say(describe_end(self._sweep, run, outcome))
 
     def note(self, text: str) -> None:
@@ -61,7 +61,7 @@ class LineDisplay(Display):
             print(f"{begin}{plain(text)}", file=self._stream, flush=True)
 
 
-def describe_end(sweep: Sweep, run: LiveRun, outcome: Outcome) -> str:
+def describe_end(sweep: Sweep, run: ClaimedRun, outcome: Outcome) -> str:
     """How a run ended, in one line."""
     parts = [f"run {run.id} {outcome.state}"]
     metric = sweep.config.metric

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from lightsweep.agents.displays.base import Display
 from lightsweep.agents.displays.lines import describe_end, number, parameters, plain
-from lightsweep.controller import LiveRun, Outcome, Sweep, glance
+from lightsweep.controller import ClaimedRun, Outcome, Sweep, summarize
 from lightsweep.controller.runs import best_of
 
 __all__ = ["TableDisplay"]
@@ -36,23 +36,23 @@ class TableDisplay(Display):
         self._searched = [parameter.name for parameter in sweep.config.space.searched]
         self._lock = threading.Lock()
         self._partial = b""
-        self._shown: list[LiveRun] = []
+        self._shown: list[ClaimedRun] = []
         self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
         self._live.start()
 
-    def started(self, run: LiveRun) -> None:
+    def started(self, run: ClaimedRun) -> None:
         with self._lock:
             self._shown.append(run)
         self._update()
 
-    def output(self, run: LiveRun, text: bytes) -> None:
+    def output(self, run: ClaimedRun, text: bytes) -> None:
         del run
         with self._lock:
             *lines, self._partial = (self._partial + text).split(b"\n")
             for line in lines:
                 self._print(line)
 
-    def ended(self, run: LiveRun, outcome: Outcome) -> None:
+    def ended(self, run: ClaimedRun, outcome: Outcome) -> None:
         text = Text(plain(describe_end(self._sweep, run, outcome)), style=_STYLE.get(outcome.state, ""))
         with self._lock:
             if self._partial:
@@ -67,7 +67,7 @@ class TableDisplay(Display):
         with self._lock:
             self._live.console.print(Text(plain(f"lightsweep: {text}"), style="bold"), soft_wrap=True)
 
-    def tick(self, live: Sequence[LiveRun], sweep: Sweep) -> None:
+    def tick(self, live: Sequence[ClaimedRun], sweep: Sweep) -> None:
         del sweep
         with self._lock:
             self._shown = list(live)
@@ -89,7 +89,7 @@ class TableDisplay(Display):
         with self._lock:
             self._live.update(shown, refresh=True)
 
-    def render(self, live: Sequence[LiveRun], sweep: Sweep) -> RenderableType:
+    def render(self, live: Sequence[ClaimedRun], sweep: Sweep) -> RenderableType:
         """The running runs, and below them where the sweep stands."""
         metric = sweep.config.metric
         table = Table(box=None, pad_edge=False, expand=True, header_style="dim")
@@ -116,7 +116,7 @@ class TableDisplay(Display):
 
     def _footer(self, sweep: Sweep) -> list[str]:
         metric = sweep.config.metric
-        seen, state = glance(sweep), sweep.known_state()
+        seen, state = summarize(sweep), sweep.known_state()
         limit, _ = sweep.plan.limit()
         parts = ", ".join(f"{seen.states[name]} {name}" for name in _STATES if seen.states[name]) or "no runs yet"
         priors = f" + {seen.priors} prior run{'' if seen.priors == 1 else 's'}" if seen.priors else ""
@@ -129,7 +129,7 @@ class TableDisplay(Display):
         return lines
 
 
-def _state(run: LiveRun) -> Text:
+def _state(run: ClaimedRun) -> Text:
     if run.stop_reason:
         return Text("stopping", style="yellow")
     return Text(f"attempt {run.attempt}" if run.attempt > 1 else "running", style="cyan")

@@ -12,7 +12,7 @@ from lightsweep.agents.closing import closing
 from lightsweep.agents.displays.base import Display, GuardedDisplay
 from lightsweep.agents.displays.lines import LineDisplay, describe_end, parameters, plain
 from lightsweep.agents.displays.table import TableDisplay
-from lightsweep.controller import LiveRun, Outcome
+from lightsweep.controller import ClaimedRun, Outcome
 
 EVIL = "\x1b[31mred\x1b]0;title\x07 [bold]x[/bold]\r\n\u202e"
 
@@ -34,8 +34,8 @@ def made(tmp_path: Path, **keys: Any) -> Sweep:
     return Sweep.create(config, storage=f"sqlite:///{tmp_path}/display.db")
 
 
-def live(number: int = 1, history: tuple[float, ...] = (), **values: Any) -> LiveRun:
-    run = LiveRun(
+def live(number: int = 1, history: tuple[float, ...] = (), **values: Any) -> ClaimedRun:
+    run = ClaimedRun(
         id=f"{number:04d}",
         ticket=number - 1,
         attempt=1,

@@ -1,0 +1,128 @@
+"""``init()``: find who answers, hand over the defaults, and make the run."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+from types import TracebackType
+from typing import Any
+
+from lightsweep.channel import Connection, StartReply
+from lightsweep.client.current import Scope, scope
+from lightsweep.client.defaults import as_json, as_mapping, merged
+from lightsweep.client.ranks import rank
+from lightsweep.client.run import InProcess, Run
+from lightsweep.client.watch import AgentWatch
+from lightsweep.errors import AgentLostError, RunPruned, UsageError, closest
+
+__all__ = ["WANDB_KEYWORDS", "guard", "init"]
+
+
+def guard(run: Run) -> None:
+    """End ``run`` when this process ends.
+
+    An uncaught ``RunPruned`` becomes one line and exit code 0, ``AgentLostError`` one line and exit code 1; anything
+    else goes to the hook that was there before.
+    """
+    before = sys.excepthook
+
+    def at_exception(kind: type[BaseException], raised: BaseException, trace: TracebackType | None) -> None:
+        error = run.cause(raised)
+        run.close(error)
+        if isinstance(error, RunPruned):
+            print(f"lightsweep: run {run.id} stopped early: {error.reason}", file=sys.stderr)
+            raise SystemExit(0)
+        if isinstance(error, AgentLostError):
+            print(f"lightsweep: {error}", file=sys.stderr)
+            return
+        before(kind, raised, trace)
+
+    def at_exit() -> None:
+        # where another library has replaced the hook, the interpreter still remembers what was not caught
+        run.close(getattr(sys, "last_value", None))
+
+    sys.excepthook = at_exception
+    atexit.register(at_exit)
+    run.on_end(lambda: atexit.unregister(at_exit))
+
+
+WANDB_KEYWORDS = frozenset(
+    {
+        "allow_val_change",
+        "anonymous",
+        "config_exclude_keys",
+        "config_include_keys",
+        "dir",
+        "entity",
+        "force",
+        "fork_from",
+        "group",
+        "id",
+        "job_type",
+        "magic",
+        "mode",
+        "monitor_gym",
+        "name",
+        "notes",
+        "project",
+        "reinit",
+        "resume",
+        "resume_from",
+        "save_code",
+        "settings",
+        "sync_tensorboard",
+        "tags",
+        "tensorboard",
+    }
+)
+
+
+def init(config: Any = None, **wandb_keywords: Any) -> Run:
+    """Start the run of this process; usable as a context manager.
+
+    Under an agent, and inside of a training function, the run's config holds the sweep's values over the defaults.
+    Elsewhere it is a plain run with the defaults, so that a script also works on its own. While a run of a sweep is
+    active, a second call returns it; a plain one is finished first.
+
+    Args:
+        config: Defaults: a dict, an ``argparse.Namespace`` or a dataclass; may be nested.
+        wandb_keywords: Every keyword of ``wandb.init`` is accepted and ignored.
+
+    Raises:
+        TypeError: A keyword that ``wandb.init`` does not have either.
+        UsageError: ``config`` is of another kind, or the run of this process is over.
+        AgentLostError: The environment names an agent that is gone.
+    """
+    for name in wandb_keywords:
+        if name not in WANDB_KEYWORDS:
+            raise TypeError(
+                f"init() got an unexpected keyword argument {name!r}{closest(name, {'config', *WANDB_KEYWORDS})}"
+            )
+    defaults = as_mapping(config)
+    here = scope()
+    if here.run is not None:
+        if here.run.active and here.run.ended:
+            raise UsageError(f"run {here.run.id} of this process is over; a sweep starts a new one for its next run")
+        if here.run.active:
+            here.run.config.setdefaults(defaults)
+            return here.run
+        here.run.finish()
+    here.run = _start(here, defaults)
+    return here.run
+
+
+def _start(here: Scope, defaults: dict[Any, Any]) -> Run:
+    connection = None if here.handler is not None else Connection.from_environment()
+    link = connection if here.handler is None else InProcess(here.handler)
+    if link is None:
+        return Run(None, StartReply(), defaults)
+    me = rank()
+    answer = StartReply.read(link.request("start", defaults=as_json(defaults)))
+    config = merged(defaults, answer.config)
+    run = Run(link, answer, config, rank=me, arguments_matter=connection is not None and len(sys.argv) > 1)
+    if connection is not None:
+        guard(run)
+        watch = AgentWatch(connection)
+        run.on_end(lambda: watch.close(lost=run.lost))
+        run.on_end(connection.close)
+    return run

@@ -1,0 +1,153 @@
+"""Give a run its parameters: propose them, claim the point against other agents, write them to the trial."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from lightsweep.controller.keys import VALUES
+from lightsweep.controller.outcome import Observations
+from lightsweep.controller.reader import storage_errors
+from lightsweep.controller.runs import RunEntry, define_by_run
+from lightsweep.controller.sweeps import Sweep
+from lightsweep.errors import InputError
+from lightsweep.sampler import Observation, Searcher, optuna_distributions, params_to_optuna
+from lightsweep.storage import TrialWriter
+
+__all__ = ["ParameterAssigner"]
+
+_TRIES = 10
+_LOOK_SECONDS = 0.05
+_PATIENCE_SECONDS = 2.0
+
+
+class ParameterAssigner:
+    """The parameters of the runs that one agent starts; used by one thread at a time.
+
+    Args:
+        sweep: The sweep.
+
+    Raises:
+        InputError: The sampler cannot be made.
+    """
+
+    def __init__(self, sweep: Sweep) -> None:
+        self._sweep = sweep
+        self._trials = TrialWriter(sweep.storage)
+        self._observations = Observations(sweep.config)
+        self._proposer: Searcher = sweep.plan.searcher()
+        self._distributions = optuna_distributions(sweep.config.space)
+        self.revision = sweep.plan.revision
+
+    def give(self, entry: RunEntry) -> dict[str, Any] | None:
+        """Parameters for a run that has none, written to its trial; ``None`` where the space is exhausted.
+
+        Raises:
+            StorageUnavailableError: The database does not answer.
+            InputError: What the user's own function proposes cannot be used.
+            optuna.exceptions.UpdateFinishedTrialError: Another agent took the run, as the lease was over before.
+        """
+        assert entry.ticket is not None
+        values = self.at(entry.ticket) if self.by_ticket else self._claimed(entry)
+        if values is None:
+            return None
+        if self.revision:
+            self._note(entry, values)
+        self.write(entry.record.trial_id, values)
+        return values
+
+    def at(self, ticket: int) -> dict[str, Any] | None:
+        """Parameters that follow from the ticket alone; ``None`` where the space is exhausted.
+
+        Raises:
+            InputError: What the user's own function proposes cannot be used.
+        """
+        assert self.by_ticket
+        values = self._proposer.suggest(ticket, ())
+        if values is not None:
+            self._sweep.nest(values)  # before anything is written: names of the user's may collide
+        return values
+
+    @property
+    def by_ticket(self) -> bool:
+        """Whether parameters follow from the ticket alone, so that no other run has to be known for them."""
+        return not self._observations.needed
+
+    def stored(self, values: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """For each parameter its Optuna distribution and what is stored under it."""
+        return params_to_optuna(self._sweep.config.space, values, self._proposer, self._distributions)
+
+    def _propose(self, entry: RunEntry, known: Sequence[Observation]) -> dict[str, Any] | None:
+        assert entry.ticket is not None
+        values = self._proposer.suggest(entry.ticket, known)
+        if values is not None:
+            self._sweep.nest(values)  # before anything is written: names of the user's may collide
+        return values
+
+    def _others(self, entry: RunEntry) -> list[Observation]:
+        with self._sweep.lock:
+            return self._observations.of(found for found in self._sweep.book.entries.values() if found is not entry)
+
+    def _claimed(self, entry: RunEntry) -> dict[str, Any] | None:
+        """A point that no other agent takes: noted in the trial first, then compared with what others noted."""
+        values = None
+        for _ in range(_TRIES):
+            known = self._others(entry)
+            values = self._propose(entry, known)
+            if values is None:
+                return None
+            self._note(entry, values)
+            if define_by_run(self._sweep.config) or self._is_mine(entry, values, known):
+                break
+        return values
+
+    def _note(self, entry: RunEntry, values: Mapping[str, Any]) -> None:
+        try:
+            with storage_errors():
+                self._sweep.storage.optuna.set_trial_user_attr(entry.record.trial_id, VALUES, values)
+        except TypeError as error:
+            raise InputError(f"the parameters {dict(values)!r} cannot be kept as JSON: {error}") from None
+
+    def _is_mine(self, entry: RunEntry, values: Mapping[str, Any], known: Sequence[Observation]) -> bool:
+        """Whether the run can keep a point that it noted, and that was none of the ``known`` runs'.
+
+        Of two that noted the same the later one sees the other, perhaps both do. Then the lower ticket keeps the
+        point, unless the other has begun with it already: it looks again until the other has moved.
+        """
+        space, end = self._sweep.config.space, time.monotonic() + _PATIENCE_SECONDS
+        point, before = space.key(values), {id(observation) for observation in known}
+        while True:
+            self._sweep.refresh()
+            news = [found for found in self._others(entry) if id(found) not in before]
+            same = [found.key for found in news if space.key(found.values) == point]
+            if not same:
+                return True
+            with self._sweep.lock:
+                others = [self._sweep.book.entries[key] for key in same]
+                undecided = all(found.running and not found.record.parameters for found in others)
+            first = all(
+                entry.ticket is not None and found.ticket > entry.ticket for found in others if found.ticket is not None
+            )
+            if not (undecided and first) or time.monotonic() > end:
+                return False
+            time.sleep(_LOOK_SECONDS)
+
+    @property
+    def changeable(self) -> bool:
+        """Whether a parameter's distribution may have changed in a way that Optuna refuses: VALUES then has it."""
+        return self.revision > 0 or define_by_run(self._sweep.config)
+
+    def write(self, trial_id: int, values: Mapping[str, Any]) -> None:
+        """Write parameters to their trial, in natural units."""
+        stored = self.stored(values)
+        if not self.changeable:
+            with storage_errors():
+                self._trials.set_parameters(trial_id, stored)
+            return
+        for name, (distribution, value) in stored.items():
+            with storage_errors(), suppress(ValueError):  # Optuna's, of a distribution that has changed
+                self._sweep.storage.optuna.set_trial_param(
+                    trial_id, name, distribution.to_internal_repr(value), distribution
+                )

@@ -1,0 +1,269 @@
+"""A sweep as whoever follows it knows it: what its storage said at the last look, and the next look."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import SQLAlchemyError
+
+from lightsweep.controller.bands import BandValues, band_values
+from lightsweep.controller.keys import FORMAT, STATE, SWEEP
+from lightsweep.controller.plan import Plan
+from lightsweep.controller.runs import RunEntry, RunTable, SweepRun, view
+from lightsweep.controller.stages import next_fresh_run
+from lightsweep.controller.states import SweepState, state_of, target_reached, wants_retry
+from lightsweep.errors import NotFoundError, StorageError, StorageUnavailableError
+from lightsweep.schema import Stage, SweepConfig
+from lightsweep.storage import Storage, TrialReader, mask
+
+__all__ = ["OutageTracker", "SweepReader", "storage_errors"]
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Turn the exceptions of Optuna's storage and of SQLAlchemy into those of lightsweep.
+
+    Raises:
+        StorageUnavailableError: The database does not answer.
+        NotFoundError: What was asked for, a study or a trial of it, is not in the storage: Optuna's ``KeyError``.
+    """
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        cause = error.__cause__ or error
+        text = " ".join(str(getattr(cause, "orig", None) or cause).split())
+        raise StorageUnavailableError(f"the storage does not answer: {mask(text)}") from error
+    except KeyError as error:
+        raise NotFoundError("the sweep is not in the storage; it may have been deleted") from error
+
+
+class OutageTracker:
+    """When a storage answered and when it did not.
+
+    Args:
+        clock: Seconds that only go forward.
+
+    Attributes:
+        returned: When it last answered after it had not; minus infinity where it always did.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._away = False
+        self.returned = -math.inf
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """See whether it answers; raises as :func:`translated`."""
+        try:
+            with storage_errors():
+                yield
+        except StorageUnavailableError:
+            self._away = True
+            raise
+        if self._away:
+            self._away = False
+            self.returned = self._clock()
+
+
+class SweepReader:
+    """A sweep in a storage, as of the last :meth:`refresh`. Safe from several threads.
+
+    Attributes:
+        id: Eight letters and digits; the name of the Optuna study.
+        plan: What it is to do: its config, its limit, where parameters come from.
+        seed: What its proposals follow from, together with the config and the tickets.
+        storage: Where it lives.
+        created: When, in UTC.
+        directory: Where the sweep file was; ``None`` for a config given as a dict.
+        contact: When the storage answered and when it did not, by the ledger's clock.
+        lock: Held while the runs in memory are looked at or changed; never while the storage is asked, so call no
+            method that asks it, such as ``refresh``, while holding it.
+    """
+
+    def __init__(self, storage: Storage, study_id: int, sweep_id: str, attributes: Mapping[str, Any]) -> None:
+        self.storage = storage
+        self.id = sweep_id
+        self.study_id = study_id
+        self.lock = threading.RLock()
+        self._reading = threading.Lock()
+        self._unsettled: dict[str, RunEntry] = {}
+        self._views: dict[str, tuple[tuple[int, bool], SweepRun]] = {}
+        self._adopt(attributes)
+        self.ledger = TrialReader(storage, study_id)
+        self.contact = OutageTracker(lambda: self.ledger.clock())
+        self.book = RunTable(self.plan.course)
+
+    def _adopt(self, attributes: Mapping[str, Any]) -> None:
+        kept = attributes[SWEEP]
+        if kept["format"] > FORMAT:
+            raise StorageError(
+                f"sweep {self.id} was made by a newer lightsweep (format {kept['format']}, this one knows {FORMAT}); "
+                "update with `pip install -U lightsweep`"
+            )
+        source: str | None = kept.get("source")
+        self.source = source
+        self.seed: int = kept["seed"]
+        self.plan = Plan(self._load(kept["config"]), self.seed)
+        self.created = datetime.fromisoformat(kept["created"])
+        self.directory: str | None = str(Path(source).parent) if source else None
+        self.asked: str = attributes.get(STATE, "running")
+        self._bands = band_values(self.config)
+
+    def _load(self, raw: Mapping[str, Any]) -> SweepConfig:
+        return replace(SweepConfig.load(raw), source=self.source)
+
+    def bands_of(self, ticket: int | None) -> BandValues | None:
+        """The values at the bands that the run with this ticket is compared with; ``None`` where it has no bands."""
+        stage = self.stage_of(ticket)
+        return self._bands.get(stage.number if stage is not None else 0)
+
+    def stage_of(self, ticket: int | None) -> Stage | None:
+        """The stage of the run with this ticket; ``None`` in a sweep without stages, and for a prior run."""
+        course = self.plan.course
+        return None if course is None or ticket is None else course.of(ticket).stage
+
+    @property
+    def config(self) -> SweepConfig:
+        """The config that the sweep was created from, or the last one that it was updated to."""
+        return self.plan.config
+
+    # --- looking
+
+    def refresh(self, *, details: bool = True) -> list[RunEntry]:
+        """Read what changed in the storage; the runs concerned.
+
+        Args:
+            details: False where only the states of the runs and their reports are needed, which is faster: an agent's
+                view. Parameters and summaries then come with the next refresh that asks for them.
+
+        Raises:
+            StorageUnavailableError: The database does not answer.
+            NotFoundError: The sweep was deleted.
+        """
+        with self._reading:
+            with self.contact.asking(), self.storage.reading() as connection:
+                asked = self.ledger.attribute(connection, STATE)
+                found = self.ledger.read(connection, details=details)
+            with self.lock:
+                self.asked = asked
+                changed = self.book.take(self.ledger.take(found))
+                updated = self._take_updates()
+                entries = list(self.book.entries.values()) if updated else changed
+                for entry in entries:
+                    if entry.running or wants_retry(entry, self.config):
+                        self._unsettled[entry.id] = entry
+                    else:
+                        self._unsettled.pop(entry.id, None)
+                histories = [(bands, entry.id, entry.history) for entry in entries if (bands := self._behind(entry))]
+            for bands, run, history in histories:
+                bands.note(run, history)
+            return changed
+
+    def _take_updates(self) -> bool:
+        """Go on with the newest config; whether there was a new one."""
+        new = self.book.updates[self.plan.revision :]
+        for tickets, raw in new:
+            self.plan.update(self._load(raw), tickets)
+        if new:
+            self._bands = band_values(self.config)
+            self._views.clear()
+        return bool(new)
+
+    def _behind(self, entry: RunEntry) -> BandValues | None:
+        """The bands that lack values of the run."""
+        bands = None if entry.prior else self.bands_of(entry.ticket)
+        return bands if bands is not None and bands.behind(entry.id, entry.iterations) else None
+
+    def look(self, *, details: bool = True) -> SweepState:
+        """Where the sweep stands now, after a :meth:`refresh`.
+
+        Raises:
+            StorageUnavailableError: The database does not answer.
+            NotFoundError: The sweep was deleted.
+        """
+        self.refresh(details=details)
+        return self.known_state()
+
+    def known_state(self) -> SweepState:
+        """Where the sweep stood at the last look."""
+        with self.lock:
+            best, step = self.known_best(), next_fresh_run(self)
+            return state_of(
+                self.asked,
+                self.config,
+                self._unsettled.values(),
+                self.book.next_ticket,
+                best[1] if best else None,
+                (step.limit, step.why),
+            )
+
+    def waiting(self) -> list[RunEntry]:
+        """The runs that, at the last look, waited to be started again, by ticket."""
+        with self.lock:
+            found = [entry for entry in self._unsettled.values() if not entry.running]
+        return sorted(found, key=lambda entry: (len(entry.id), entry.id))
+
+    def running(self) -> list[RunEntry]:
+        """The runs that, at the last look, agents had in hand."""
+        with self.lock:
+            return [entry for entry in self._unsettled.values() if entry.running]
+
+    def known_runs(self) -> list[SweepRun]:
+        """Every run as of the last look, by id, for those who look often: to be read only, since they are kept."""
+        with self.lock:
+            return [self.view(entry) for entry in self.known_entries()]
+
+    def known_entries(self) -> list[RunEntry]:
+        """What the storage said of every run at the last look, by id; to be called while holding ``lock``."""
+        return sorted(self.book.entries.values(), key=lambda entry: (len(entry.id), entry.id))
+
+    def view(self, entry: RunEntry) -> SweepRun:
+        """The run for users, made again only where it changed."""
+        now = (entry.version, self.waits(entry))
+        before, seen = self._views.get(entry.id, (None, None))
+        if seen is None or before != now:
+            seen = self._made(entry)
+            self._views[entry.id] = (now, seen)
+        return seen
+
+    def _made(self, entry: RunEntry) -> SweepRun:
+        stage = self.stage_of(entry.ticket)
+        return view(entry, self.config, stage.name if stage is not None else None, waiting=self.waits(entry))
+
+    def waits(self, entry: RunEntry) -> bool:
+        """Whether, as of the last look, an agent is to start the run again: not in a sweep that has ended."""
+        if entry.running or entry.id not in self._unsettled:
+            return False
+        return self.known_state().name in {"running", "paused"}
+
+    def spent(self) -> bool:
+        """Whether, as of the last look, agents find nothing more to begin than what users ask for once more."""
+        with self.lock:
+            best, step = self.known_best(), next_fresh_run(self)
+            if step.limit is None or self.book.next_ticket < step.limit:
+                return False
+            over = target_reached(self.config, best[1] if best else None)  # then nothing is begun, whatever is asked
+            return not over and self.known_state().name in {"running", "finished"}
+
+    def known_best(self) -> tuple[str, float] | None:
+        """Id and value of the run with the best value of the metric as of the last look, whatever its state."""
+        metric = self.config.metric
+        if metric is None:
+            return None
+        with self.lock:
+            return self.book.best(metric.goal)
+
+    def lost(self, run: str, trial_id: int) -> bool:
+        """Whether, at the last look, the run was no longer with the attempt of this trial."""
+        with self.lock:
+            entry = self.book.entries.get(run)
+            return entry is not None and (entry.record.trial_id != trial_id or entry.record.state != "RUNNING")

@@ -1,0 +1,104 @@
+"""A sweep at a glance: what its runs come to, without making a view of each of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lightsweep.controller.runs import SweepRun, best_entry
+from lightsweep.hyperband import Hyperband
+
+if TYPE_CHECKING:
+    from lightsweep.controller.sweeps import Sweep
+
+__all__ = ["Savings", "SweepSummary", "savings", "summarize"]
+
+
+@dataclass(frozen=True)
+class Savings:
+    """Iterations that were not trained.
+
+    Attributes:
+        stopped: Runs that were stopped early.
+        saved: Iterations that those would still have had.
+        total: Iterations that all runs would have had without stopping.
+    """
+
+    stopped: int
+    saved: int
+    total: int
+
+    @property
+    def share(self) -> float:
+        """``saved / total``, 0 where nothing ran."""
+        return self.saved / self.total if self.total else 0.0
+
+    def __str__(self) -> str:
+        if not self.stopped:
+            return "nothing stopped early"
+        runs = "1 run" if self.stopped == 1 else f"{self.stopped} runs"
+        return f"{runs} stopped early, {self.saved} of {self.total} iterations saved ({self.share:.0%})"
+
+
+def savings(runs: Iterable[tuple[str, int]], hyperband: Hyperband | None) -> Savings:
+    """What stopping saved in a sweep.
+
+    A stopped run is taken to be as long as the longest that finished; before one finished, as ``max_iter`` where that
+    is given, else as long as the longest so far.
+
+    Args:
+        runs: State and number of iterations of each run.
+        hyperband: The sweep's early termination.
+    """
+    found = list(runs)
+    finished = [iterations for state, iterations in found if state == "finished"]
+    longest = max((iterations for _, iterations in found), default=0)
+    length = max(finished) if finished else max(longest, (hyperband and hyperband.max_iter) or 0)
+    pruned = [iterations for state, iterations in found if state == "pruned"]
+    saved = sum(max(0, length - iterations) for iterations in pruned)
+    return Savings(len(pruned), saved, saved + sum(iterations for _, iterations in found))
+
+
+@dataclass(frozen=True)
+class SweepSummary:
+    """What the runs of a sweep come to.
+
+    Attributes:
+        states: How many runs of its own there are in each state; those that wait to be started again as ``waiting``.
+        priors: How many runs of other sweeps it began with; they are part of nothing else here.
+        savings: What stopping early saved.
+        best: See :attr:`~lightsweep.controller.sweeps.Sweep.best_run`.
+        unread: Swept parameters that a run never read, sorted.
+        last: The runs with the highest ids.
+    """
+
+    states: Counter[str]
+    savings: Savings
+    best: SweepRun | None
+    unread: list[str]
+    last: list[SweepRun]
+    priors: int = 0
+
+    @property
+    def total(self) -> int:
+        """Number of runs of its own."""
+        return self.states.total()
+
+
+def summarize(sweep: Sweep, last: int = 0) -> SweepSummary:
+    """The sweep as of the last look at it, with its ``last`` runs."""
+    with sweep.lock:
+        known = sweep.known_entries()
+        entries = [entry for entry in known if not entry.prior]
+        states = [(entry.state, entry.iterations) for entry in entries]
+        best = best_entry(entries, sweep.config)
+        return SweepSummary(
+            states=Counter("waiting" if sweep.waits(entry) else entry.state for entry in entries),
+            savings=savings(states, sweep.config.early_terminate),
+            best=sweep.view(best) if best else None,
+            unread=sorted({name for entry in entries for name in entry.summary.get("unread", ())}),
+            last=[sweep.view(entry) for entry in entries[-last:]] if last else [],
+            priors=len(known) - len(entries),
+        )

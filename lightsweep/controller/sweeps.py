@@ -1,0 +1,235 @@
+"""Create a sweep as W&B's function of the same name does."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TypeVar
+
+from optuna.exceptions import DuplicatedStudyError
+from optuna.study import StudyDirection
+
+from lightsweep.controller.changes import ask, retry, update
+from lightsweep.controller.keys import FORMAT, STATE, SWEEP
+from lightsweep.controller.priors import add_prior_runs, check_prior_runs, named_runs
+from lightsweep.controller.reader import SweepReader, storage_errors
+from lightsweep.controller.runs import SweepRun, best_run, nested
+from lightsweep.controller.states import SweepState
+from lightsweep.errors import NotFoundError, closest
+from lightsweep.schema import SweepConfig
+from lightsweep.storage import Storage, default_url, open_storage, quiet
+
+__all__ = ["Sweep", "sweep"]
+
+_ALPHABET = string.ascii_lowercase + string.digits
+_S = TypeVar("_S", bound="Sweep")
+
+
+class Sweep(SweepReader):
+    """A sweep in a storage.
+
+    Made by :meth:`create` and :meth:`load`. What it tells is as of the last :meth:`refresh`, which the properties
+    ``state``, ``runs`` and ``best_run`` do themselves. Safe from several threads. Its attributes are those of
+    :class:`~lightsweep.controller.reader.SweepReader`.
+    """
+
+    @classmethod
+    def create(
+        cls: type[_S],
+        config: SweepConfig | str | Path | Mapping[str, Any],
+        *,
+        prior_runs: Sequence[str] = (),
+        storage: Storage | str | None = None,
+    ) -> _S:
+        """Put a new sweep into a storage.
+
+        Args:
+            config: A loaded config, the path of a YAML file, or a dict.
+            prior_runs: Sweeps in the same storage, or runs of them as ``SWEEP/RUN``, that bayes begins with, besides
+                those that the config names.
+            storage: A storage or its URL; ``LIGHTSWEEP_STORAGE``, or ``lightsweep.db`` here, by default.
+
+        Raises:
+            ConfigError: The config is wrong; nothing was written.
+            NotFoundError: No such prior run; nothing was written.
+            UsageError: The prior runs cannot mean anything to this sweep; nothing was written.
+            StorageError: The storage cannot be opened.
+        """
+        if not isinstance(config, SweepConfig):
+            config = SweepConfig.load(config)
+        opened = _opened(storage)
+        prior = named_runs(cls, [*config.options.prior_runs, *prior_runs], opened)
+        check_prior_runs(config, prior)
+        goals = [metric.goal for metric in config.metrics] or ["minimize"]
+        directions = [StudyDirection.MINIMIZE if goal == "minimize" else StudyDirection.MAXIMIZE for goal in goals]
+        seed = config.options.seed
+        kept = {
+            "format": FORMAT,
+            "config": config.raw,
+            "seed": secrets.randbelow(2**31) if seed is None else seed,
+            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "source": str(Path(config.source).resolve()) if config.source else None,
+        }
+        with storage_errors(), quiet():
+            while True:
+                sweep_id = "".join(secrets.choice(_ALPHABET) for _ in range(8))
+                try:
+                    study_id = opened.optuna.create_new_study(directions, sweep_id)
+                    break
+                except DuplicatedStudyError:
+                    continue
+            opened.optuna.set_study_user_attr(study_id, STATE, "running")
+            opened.optuna.set_study_user_attr(study_id, SWEEP, kept)  # last: it is what makes the study a sweep
+        made = cls(opened, study_id, sweep_id, {SWEEP: kept, STATE: "running"})
+        if prior:
+            add_prior_runs(made, prior)
+        return made
+
+    @classmethod
+    def load(cls: type[_S], sweep_id: str, *, storage: Storage | str | None = None) -> _S:
+        """Find a sweep by its id.
+
+        Raises:
+            NotFoundError: No such sweep in this storage; the message names the closest id.
+            StorageError: The storage cannot be opened.
+        """
+        opened = _opened(storage, create=False)
+        with storage_errors():
+            found = {study.study_name: study.user_attrs for study in opened.optuna.get_all_studies()}
+            attributes = found.get(sweep_id, {})
+            study_id = opened.optuna.get_study_id_from_name(sweep_id) if SWEEP in attributes else -1
+        if SWEEP not in attributes:
+            known = [name for name, kept in found.items() if SWEEP in kept]
+            hint = closest(sweep_id, known) or (
+                "; `lightsweep ls` lists the sweeps" if known else "; there is no sweep in it yet"
+            )
+            raise NotFoundError(f"no sweep {sweep_id!r} in {opened}{hint}")
+        return cls(opened, study_id, sweep_id, attributes)
+
+    @classmethod
+    def all(cls: type[_S], *, storage: Storage | str | None = None) -> list[_S]:
+        """Every sweep of a storage, the oldest first; other Optuna studies in it are left out."""
+        opened = _opened(storage, create=False)
+        with storage_errors():
+            studies = opened.optuna.get_all_studies()
+            ours = [study for study in studies if SWEEP in study.user_attrs]
+            ids = [opened.optuna.get_study_id_from_name(study.study_name) for study in ours]
+        return [
+            cls(opened, study_id, study.study_name, study.user_attrs) for study_id, study in zip(ids, ours, strict=True)
+        ]
+
+    # --- what it has found
+
+    @property
+    def state(self) -> SweepState:
+        """Where the sweep stands now.
+
+        Raises:
+            StorageUnavailableError: The database does not answer.
+            NotFoundError: The sweep was deleted.
+        """
+        return self.look()
+
+    @property
+    def runs(self) -> list[SweepRun]:
+        """Every run, by id."""
+        self.refresh()
+        with self.lock:
+            return [self._made(entry) for entry in self.known_entries()]
+
+    @property
+    def best_run(self) -> SweepRun | None:
+        """The run with the best value of the metric; ``None`` where no run has one.
+
+        Runs that went to their end or were stopped early come first; others count only where there is none of those.
+        Of equals the earliest. Prior runs are none of the sweep's own.
+        """
+        return best_run(self.runs, self.config)
+
+    def nest(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters of a run, flat, as the script sees them; those defined by run nest by the dots in their names.
+
+        Raises:
+            InputError: A name defined by run is a parameter and also the group that holds another.
+        """
+        return nested(values, self.config)
+
+    def beat(self, trial_id: int) -> None:
+        """Give a sign of life for a run in hand."""
+        with storage_errors():
+            self.storage.optuna.record_heartbeat(trial_id)
+
+    # --- being told what to do
+
+    def pause(self) -> None:
+        """No new runs until :meth:`resume`; running ones go on."""
+        ask(self, "paused")
+
+    def resume(self) -> None:
+        """Go on after :meth:`pause` or :meth:`stop`."""
+        ask(self, "running")
+
+    def stop(self) -> None:
+        """No new runs; running ones finish, then the agents leave."""
+        ask(self, "stopped")
+
+    def cancel(self) -> None:
+        """No new runs, and running ones are killed. Final."""
+        ask(self, "cancelled")
+
+    def retry(self, *runs: str, failed: bool = False) -> list[str]:
+        """Let agents start runs again, see :func:`~lightsweep.controller.changes.retry`."""
+        return retry(self, runs, failed=failed)
+
+    def update(self, config: SweepConfig | str | Path | Mapping[str, Any]) -> None:
+        """Go on with another config, see :func:`~lightsweep.controller.changes.update`."""
+        update(self, config if isinstance(config, SweepConfig) else SweepConfig.load(config))
+
+    def add_prior_runs(self, *names: str) -> tuple[int, int]:
+        """Begin with the runs of other sweeps in the same storage, each named ``SWEEP`` or ``SWEEP/RUN``.
+
+        See :func:`~lightsweep.controller.priors.add_prior_runs`.
+
+        Raises:
+            NotFoundError: No such sweep or run.
+            UsageError: The prior runs cannot mean anything to this sweep.
+        """
+        found = named_runs(type(self), names, self.storage)
+        check_prior_runs(self.config, found)
+        return add_prior_runs(self, found)
+
+    def __repr__(self) -> str:
+        return f"Sweep({self.id!r}, storage={str(self.storage)!r})"
+
+
+def _opened(storage: Storage | str | None, *, create: bool = True) -> Storage:
+    return storage if isinstance(storage, Storage) else open_storage(storage or default_url(), create=create)
+
+
+def sweep(
+    sweep: SweepConfig | str | Path | Mapping[str, Any],
+    entity: str | None = None,
+    project: str | None = None,
+    prior_runs: Sequence[str] | None = None,
+    *,
+    storage: Storage | str | None = None,
+) -> str:
+    """Create a sweep and return its id.
+
+    Args:
+        sweep: The path of a YAML file, a dict, or a loaded config.
+        entity: A label, as in W&B; kept where the config has none.
+        project: A label, as in W&B; kept where the config has none.
+        prior_runs: Sweeps in the same storage, or runs of them as ``SWEEP/RUN``, that bayes begins with.
+        storage: A storage URL; ``LIGHTSWEEP_STORAGE``, or ``lightsweep.db`` here, by default.
+
+    Raises:
+        ConfigError: The config is wrong.
+        StorageError: The storage cannot be opened.
+    """
+    config = sweep if isinstance(sweep, SweepConfig) else SweepConfig.load(sweep)
+    config = config.labelled(entity=entity, project=project)
+    return Sweep.create(config, prior_runs=prior_runs or (), storage=storage).id

@@ -1,0 +1,270 @@
+"""Proposals that follow from (space, seed, ticket) alone, so that any number of agents share one sequence."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from lightsweep.sampler.base import Observation, Searcher
+
+if TYPE_CHECKING:
+    from scipy.stats.qmc import Sobol
+
+    from lightsweep.space import Distribution, Space, Value
+
+
+__all__ = [
+    "BLOCK",
+    "DistinctPoints",
+    "ExtendedGrid",
+    "GridProposer",
+    "Lattice",
+    "RandomProposer",
+    "SobolProposer",
+    "is_tabulated",
+    "seed_for",
+    "weighted_order",
+]
+
+UnitRows = npt.NDArray[np.float64]
+
+# Rows of the unit cube that are drawn at a time; a power of two keeps Sobol blocks balanced.
+BLOCK = 256
+# Distributions with more values than this are not tabulated: each entry is computed in Python.
+TABLE = 2**12
+
+
+class Lattice:
+    """Rows of the unit cube over ``space.searched`` as indices of points in grid order, many at a time."""
+
+    def __init__(self, space: Space) -> None:
+        self._distributions = [parameter.distribution for parameter in space.searched]
+        self._tables = [_table(distribution) for distribution in self._distributions]
+        self._strides = [1] * len(self._distributions)
+        for axis in range(len(self._strides) - 2, -1, -1):
+            self._strides[axis] = self._strides[axis + 1] * (self._distributions[axis + 1].size or 1)
+
+    def indices(self, rows: UnitRows) -> list[int]:
+        """``rows`` of shape (n, number of searched parameters) in [0, 1); n indices as for ``space.point``."""
+        totals = [0] * len(rows)
+        for axis, distribution in enumerate(self._distributions):
+            column = rows[:, axis]
+            table = self._tables[axis]
+            if table is None:
+                chosen = [distribution.index_of(distribution.quantile(u)) for u in column.tolist()]
+            else:
+                ends, places = table
+                chosen = places[np.minimum(np.searchsorted(ends, column, side="right"), len(ends) - 1)].tolist()
+            stride = self._strides[axis]
+            totals = [total + stride * index for total, index in zip(totals, chosen, strict=True)]
+        return totals
+
+
+class DistinctPoints:
+    """The t-th distinct point of an endless stream of rows of the unit cube.
+
+    Args:
+        space: A finite space with at least one searched parameter.
+        block: Gives rows ``k * BLOCK`` to ``(k + 1) * BLOCK - 1`` of the stream for each k.
+
+    The stream is read once and what it gave is kept, so that the next ticket costs about one row. When a whole block
+    brings nothing new, the next free point in grid order is taken, so that each point comes in the end.
+    """
+
+    def __init__(self, space: Space, block: Callable[[int], UnitRows]) -> None:
+        self._size = space.size or 0
+        self._lattice = Lattice(space)
+        self._block = block
+        self._blocks = 0
+        self._order: list[int] = []
+        self._seen: set[int] = set()
+        self._walk = 0
+
+    def at(self, ticket: int) -> int | None:
+        """Index in grid order of the point for ``ticket``; ``None`` once all points are given."""
+        if ticket >= self._size:
+            return None
+        while len(self._order) <= ticket:
+            before = len(self._order)
+            for index in self._lattice.indices(self._block(self._blocks)):
+                self._add(index)
+            self._blocks += 1
+            if len(self._order) == before:
+                while self._walk in self._seen:
+                    self._walk += 1
+                self._add(self._walk)
+        return self._order[ticket]
+
+    def _add(self, index: int) -> None:
+        if index not in self._seen:
+            self._seen.add(index)
+            self._order.append(index)
+
+
+def is_tabulated(space: Space) -> bool:
+    """Whether every searched parameter has so few values that their probabilities are quickly listed."""
+    return all((parameter.distribution.size or TABLE + 1) <= TABLE for parameter in space.searched)
+
+
+def weighted_order(space: Space, seed: int) -> npt.NDArray[np.int64]:
+    """Every index of a finite space once, in the order of weighted draws without replacement.
+
+    Each point has the key log(u) / w with u uniform and w its probability, and the largest key comes first
+    (Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006). Points of probability 0 come last.
+    """
+    log_weights = np.zeros(1)
+    for parameter in space.searched:
+        with np.errstate(divide="ignore"):
+            axis = np.log(_weights(parameter.distribution))
+        log_weights = np.add.outer(log_weights, axis).ravel()
+    uniform = np.random.default_rng(seed).random(len(log_weights))
+    # log(-log(u) / w) orders as -log(u) / w does, and neither overflows nor divides by zero for a tiny w.
+    keys = np.log(-np.log1p(-uniform) + np.finfo(float).tiny) - log_weights
+    return np.argsort(keys, kind="stable")
+
+
+def _weights(distribution: Distribution) -> UnitRows:
+    weights = distribution.weights()
+    if weights is None:
+        size = distribution.size or 1
+        return np.full(size, 1.0 / size)
+    return np.asarray(weights, dtype=np.float64)
+
+
+def _table(distribution: Distribution) -> tuple[UnitRows, npt.NDArray[np.int64]] | None:
+    """Where the interval of each value ends along the unit axis, and the value's index in grid order."""
+    size = distribution.size or 0
+    if size > TABLE:
+        return None
+    middles = [distribution.inverse(distribution.value_at(index)) for index in range(size)]
+    places = np.argsort(middles, kind="stable")
+    return np.cumsum(_weights(distribution)[places]), places
+
+
+class ExtendedGrid:
+    """Tickets below ``base`` as before; those from there on the points that none of them had, in grid order.
+
+    Args:
+        before: What gave the tickets below ``base``.
+        base: The first ticket of the changed grid.
+        space: The changed grid.
+    """
+
+    def __init__(self, before: Searcher, base: int, space: Space) -> None:
+        self._before = before
+        self._base = base
+        self._space = space
+        taken = sorted({index for ticket in range(base) if (index := self._index(ticket)) is not None})
+        # taken[i] - i points are free below the i-th taken one.
+        self._free_below = [index - position for position, index in enumerate(taken)]
+        self.size = base + (space.size or 0) - len(taken)
+
+    def suggest(self, ticket: int, known: Sequence[Observation] = ()) -> dict[str, Value] | None:
+        """The point of a ticket; ``None`` behind the last one."""
+        if ticket < self._base:
+            return self._before.suggest(ticket, known)
+        if ticket >= self.size:
+            return None
+        free = ticket - self._base
+        return self._space.point(free + bisect_right(self._free_below, free))
+
+    def _index(self, ticket: int) -> int | None:
+        """Where the point of a ticket from before stands in the changed grid; ``None`` where it is no longer there."""
+        values = self._before.suggest(ticket, ())
+        if values is None:
+            return None
+        try:
+            return self._space.index(values)
+        except ValueError:
+            return None
+
+
+Array = npt.NDArray[np.float64]
+
+# Finite spaces up to this size are put in order at once; larger ones are drawn from as tickets come.
+ORDERED = 2**16
+
+
+def seed_for(seed: int, *parts: int) -> int:
+    """A seed of 32 bits that follows from ``seed`` (any integer) and ``parts`` (not negative)."""
+    sequence = np.random.SeedSequence(2 * abs(seed) + (seed < 0), spawn_key=parts)
+    return int(sequence.generate_state(1)[0])
+
+
+class GridProposer:
+    """Every point of a finite space in grid order: ticket t gets point t."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+
+    def suggest(self, ticket: int, known: Sequence[Observation] = ()) -> dict[str, Value] | None:  # noqa: ARG002 - Searcher
+        size = self._space.size
+        return None if size is not None and ticket >= size else self._space.point(ticket)
+
+
+class RandomProposer:
+    """Independent draws from the parameters' distributions; from a finite space without repeats."""
+
+    def __init__(self, space: Space, seed: int) -> None:
+        self._space = space
+        self._seed = seed
+        self._order: npt.NDArray[np.int64] | None = None
+        self._ordered = space.size is not None and space.size <= ORDERED and is_tabulated(space)
+        self._stream = None if space.size is None or self._ordered else DistinctPoints(space, self._block)
+
+    def suggest(self, ticket: int, known: Sequence[Observation] = ()) -> dict[str, Value] | None:  # noqa: ARG002 - Searcher
+        size = self._space.size
+        if size is None:
+            return self._space.at(self._rows(ticket, 1)[0].tolist())
+        if ticket >= size:
+            return None
+        if self._stream is not None:
+            index = self._stream.at(ticket)
+            return None if index is None else self._space.point(index)
+        if self._order is None:
+            self._order = weighted_order(self._space, seed_for(self._seed))
+        return self._space.point(int(self._order[ticket]))
+
+    def _block(self, number: int) -> Array:
+        return self._rows(number, BLOCK)
+
+    def _rows(self, part: int, count: int) -> Array:
+        generator = np.random.default_rng(seed_for(self._seed, part))
+        return generator.random((count, len(self._space.searched)))
+
+
+class SobolProposer:
+    """The points of a scrambled Sobol sequence, which fill the space evenly; in a finite space without repeats."""
+
+    def __init__(self, space: Space, seed: int) -> None:
+        self._space = space
+        self._seed = seed_for(seed)
+        self._blocks: list[Array] = []
+        self._engine: Sobol | None = None
+        self._stream = DistinctPoints(space, self._block) if space.size is not None and space.searched else None
+
+    def suggest(self, ticket: int, known: Sequence[Observation] = ()) -> dict[str, Value] | None:  # noqa: ARG002 - Searcher
+        if self._space.size is None:
+            return self._space.at(self.unit(ticket))
+        if self._stream is None:
+            return self._space.point(0) if ticket == 0 else None
+        index = self._stream.at(ticket)
+        return None if index is None else self._space.point(index)
+
+    def unit(self, ticket: int) -> list[float]:
+        """Point ``ticket`` of the sequence, in [0, 1) on each axis of ``space.searched``."""
+        return [float(value) for value in self._block(ticket // BLOCK)[ticket % BLOCK]]
+
+    def _block(self, number: int) -> Array:
+        if self._engine is None:
+            # Loading scipy.stats takes a second, which grid and random agents are spared.
+            from scipy.stats.qmc import Sobol
+
+            self._engine = Sobol(len(self._space.searched), scramble=True, seed=self._seed)
+        while len(self._blocks) <= number:
+            self._blocks.append(self._engine.random(BLOCK))
+        return self._blocks[number]

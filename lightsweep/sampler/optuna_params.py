@@ -1,0 +1,191 @@
+"""The parameters of a run on their way into the Optuna storage and back."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from lightsweep.sampler.define_by_run import DefineByRunSearcher
+from lightsweep.space import Categorical, Constant, InvLogUniform, LogNormal, LogUniform, Quantized
+
+if TYPE_CHECKING:
+    from lightsweep.sampler.base import Searcher
+    from lightsweep.space import Distribution, Space, Value
+
+__all__ = [
+    "from_optuna",
+    "optuna_distribution",
+    "optuna_distributions",
+    "params_from_optuna",
+    "params_to_optuna",
+    "to_optuna",
+]
+
+# Optuna stores every number as a double, which holds integers exactly up to here.
+EXACT = 2**53
+
+
+def optuna_distribution(distribution: Distribution) -> BaseDistribution:
+    """The Optuna distribution under which values of ``distribution`` are stored.
+
+    Categorical values and constants become choices: as they are where all of them are ``None``, ``bool``, ``int``,
+    finite ``float`` or ``str`` and no two are equal under ``==`` (``1 == True``), else each as a JSON string.
+    Numbers become a range from the lowest to the highest value that the distribution gives, also where it is unbounded
+    in theory, on a logarithmic axis for logarithmic distributions and with a step where that is exact. A narrow range
+    of integers beyond 2**53 is stored as the distance from its lowest value.
+    """
+    if isinstance(distribution, (Constant, Categorical)):
+        return CategoricalDistribution(_choices(distribution))
+    low, high = _range(distribution)
+    log = _is_log(distribution) and low > 0
+    if isinstance(low, int) and isinstance(high, int):
+        offset = _offset(distribution)
+        low, high = _outward(low - offset, high - offset)
+        step = int(_step(distribution))
+        if offset == 0 and not log and abs(low) <= EXACT and abs(high) <= EXACT:
+            return IntDistribution(low, high, step=step)
+        return IntDistribution(low, high, log=log and offset == 0)
+    low, high = float(low), float(high)
+    if log or distribution.size is None or not isinstance(distribution, Quantized):
+        return FloatDistribution(low, high, log=log)
+    return _stepped(low, high, distribution.q, distribution.size)
+
+
+def to_optuna(distribution: Distribution, value: Value) -> Any:
+    """What Optuna stores for ``value`` under ``optuna_distribution(distribution)``.
+
+    Raises:
+        ValueError: ``value`` is none of the distribution's choices.
+    """
+    if isinstance(distribution, (Constant, Categorical)):
+        return _choices(distribution)[distribution.index_of(value)]
+    if isinstance(_range(distribution)[0], int):
+        return int(value) - _offset(distribution)
+    return float(value)
+
+
+def from_optuna(distribution: Distribution, stored: Any) -> Value:
+    """The inverse of ``to_optuna``: the value that the program gets, of its own type.
+
+    Exact, except in integer ranges that hold more than 2**53 values, where a double cannot tell neighbours apart.
+
+    Raises:
+        ValueError: ``stored`` is none of the distribution's choices.
+    """
+    if isinstance(distribution, (Constant, Categorical)):
+        return distribution.value_at(_position(_choices(distribution), stored))
+    low, high = _range(distribution)
+    if isinstance(low, int):
+        return max(low, min(high, int(stored) + _offset(distribution)))
+    return float(stored)
+
+
+def _choices(distribution: Constant | Categorical) -> list[Any]:
+    values = [distribution.value_at(index) for index in range(distribution.size or 1)]
+    if all(_is_plain(value) for value in values) and len(set(values)) == len(values):
+        return values
+    return [json.dumps(value, default=str) for value in values]
+
+
+def _is_plain(value: Value) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, (bool, int, str))
+
+
+def _position(choices: Sequence[Any], stored: Any) -> int:
+    try:
+        return choices.index(stored)
+    except ValueError:
+        raise ValueError(f"{stored!r} is none of the choices {list(choices)!r}") from None
+
+
+def _is_log(distribution: Distribution) -> bool:
+    base = distribution.base if isinstance(distribution, Quantized) else distribution
+    return isinstance(base, (LogUniform, InvLogUniform, LogNormal))
+
+
+def _range(distribution: Distribution) -> tuple[Any, Any]:
+    """The lowest and the highest value that can come up; ints for a distribution of ints."""
+    return distribution.quantile(0.0), distribution.quantile(1.0)
+
+
+def _offset(distribution: Distribution) -> int:
+    """What is taken off integers so that a double holds them: 0 except for a narrow range of large ones."""
+    low, high = _range(distribution)
+    large = max(abs(low), abs(high)) > EXACT
+    return int(low) if large and distribution.size is not None and high - low <= EXACT else 0
+
+
+def _outward(low: int, high: int) -> tuple[int, int]:
+    """Bounds that still hold their values once a double has rounded them."""
+    return min(low, int(float(low))), max(high, int(float(high)))
+
+
+def _step(distribution: Distribution) -> int | float:
+    if not isinstance(distribution, Quantized):
+        return 1
+    return int(distribution.q) if distribution.q == int(distribution.q) else distribution.q
+
+
+def _stepped(low: float, high: float, step: float, size: int) -> FloatDistribution:
+    """A range with a step where Optuna finds every multiple inside it, else without one."""
+    with warnings.catch_warnings():
+        # Optuna warns where it would have to lower ``high``; the range is then given without a step.
+        warnings.simplefilter("ignore", UserWarning)
+        stepped = FloatDistribution(low, high, step=step)
+    drift = abs((high - low) / step - (size - 1))
+    return stepped if stepped.high == high and drift < 1e-9 else FloatDistribution(low, high)
+
+
+def optuna_distributions(space: Space) -> dict[str, BaseDistribution]:
+    """For each parameter of a space its distribution in the storage; for those who store many runs."""
+    return {parameter.name: optuna_distribution(parameter.distribution) for parameter in space.parameters}
+
+
+def params_to_optuna(
+    space: Space,
+    values: Mapping[str, Value],
+    searcher: Searcher | None = None,
+    distributions: Mapping[str, BaseDistribution] | None = None,
+) -> dict[str, tuple[BaseDistribution, Any]]:
+    """For each parameter of a run its distribution in the storage and what is stored under it.
+
+    Args:
+        space: The space of the config.
+        values: Of the run, flat.
+        proposer: The one that proposed ``values``; it knows the distributions of parameters that a function of the
+            user's defined by run, which are in no config.
+        distributions: The space's :func:`optuna_distributions`, where they are at hand.
+
+    Raises:
+        ValueError: A value is none of its parameter's.
+    """
+    stored = optuna_distributions(space) if distributions is None else distributions
+    found = {
+        parameter.name: (stored[parameter.name], to_optuna(parameter.distribution, values[parameter.name]))
+        for parameter in space.parameters
+        if parameter.name in values
+    }
+    if isinstance(searcher, DefineByRunSearcher):
+        for name, distribution in searcher.distributions(values).items():
+            found.setdefault(name, (distribution, values[name]))
+    return found
+
+
+def params_from_optuna(space: Space, stored: Mapping[str, Any]) -> dict[str, Value]:
+    """The values of a run, flat, from the parameters of its trial; those defined by run are as they are stored.
+
+    Raises:
+        ValueError: What is stored is none of its parameter's choices.
+    """
+    distributions = {parameter.name: parameter.distribution for parameter in space.parameters}
+    return {
+        name: from_optuna(distributions[name], value) if name in distributions else value
+        for name, value in stored.items()
+    }

@@ -1,0 +1,317 @@
+"""The shadow study: the sweep as an Optuna sampler sees it, in memory and in the unit cube."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Container, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from lightsweep.sampler.base import Observation
+from lightsweep.sampler.fixed_order import BLOCK, Lattice
+
+if TYPE_CHECKING:
+    from lightsweep.schema import Metric
+    from lightsweep.space import Distribution, Parameter, Space, Value
+
+__all__ = [
+    "LARGEST",
+    "Axes",
+    "SnapshotStorage",
+    "UnitCubeTrials",
+    "UnseenPoints",
+    "counted_objectives",
+    "frozen_trial",
+    "is_pending",
+]
+
+Array = npt.NDArray[np.float64]
+
+# Spaces up to this size are searched point by point; in larger ones a random search looks around the point.
+LISTED = 2**14
+SCALES = (0.02, 0.1, 0.5)
+
+
+class UnseenPoints:
+    """Keeps the proposals of a finite space apart: each point is proposed once.
+
+    In a space that is not finite every point is free.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._indices: dict[str, int | None] = {}
+        self._coordinates: Array | None = None
+        self._lattice = Lattice(space) if space.size is not None else None
+
+    def taken(self, known: Sequence[Observation]) -> set[int]:
+        """Indices of the points that runs of any state have; runs from outside the space are passed over."""
+        if self._space.size is None:
+            return set()
+        for observation in known:
+            if observation.key not in self._indices:
+                self._indices[observation.key] = self._index(observation.values)
+        indices = (self._indices[observation.key] for observation in known)
+        return {index for index in indices if index is not None}
+
+    def nearest(self, values: dict[str, Value], taken: set[int], seed: int) -> dict[str, Value] | None:
+        """``values`` if it is free, else a free point near to it; ``None`` when all points are taken.
+
+        The nearest one in the unit cube in spaces of up to 16,384 points, where two values of an unordered parameter
+        are 1 apart; in larger ones the nearest that a random search seeded with ``seed`` finds.
+        """
+        size = self._space.size
+        if size is None:
+            return values
+        if len(taken) >= size:
+            return None
+        index = self._space.index(values)
+        if index not in taken:
+            return values
+        return self._space.point(self._listed(index, taken) if size <= LISTED else self._around(values, taken, seed))
+
+    def _index(self, values: Mapping[str, Value]) -> int | None:
+        try:
+            return self._space.index(values)
+        except ValueError:
+            return None
+
+    def _listed(self, index: int, taken: set[int]) -> int:
+        if self._coordinates is None:
+            self._coordinates = _coordinates(self._space)
+        distances = ((self._coordinates - self._coordinates[index]) ** 2).sum(axis=1)
+        distances[list(taken)] = np.inf
+        return int(np.argmin(distances))
+
+    def _around(self, values: Mapping[str, Value], taken: set[int], seed: int) -> int:
+        generator = np.random.default_rng(seed)
+        centre = np.asarray(self._space.unit(values))
+        for scale in SCALES if self._lattice else ():
+            rows = np.clip(generator.normal(centre, scale, (BLOCK, len(centre))), 0.0, 1.0)
+            indices = self._lattice.indices(rows) if self._lattice else []
+            distances = ((rows - centre) ** 2).sum(axis=1)
+            free = [place for place, index in enumerate(indices) if index not in taken]
+            if free:
+                return indices[min(free, key=lambda place: float(distances[place]))]
+        return next(index for index in range(len(taken) + 1) if index not in taken)
+
+
+def _coordinates(space: Space) -> Array:
+    """One row for each point of the space in grid order; an unordered parameter has a column for each value."""
+    sizes = [parameter.distribution.size or 1 for parameter in space.searched]
+    places = np.unravel_index(np.arange(space.size or 1), sizes)
+    columns: list[Array] = []
+    for parameter, size, place in zip(space.searched, sizes, places, strict=True):
+        distribution = parameter.distribution
+        if distribution.ordered:
+            middles = [distribution.inverse(distribution.value_at(index)) for index in range(size)]
+            columns.append(np.asarray(middles)[place][:, np.newaxis])
+        else:
+            columns.append((np.eye(size) / np.sqrt(2.0))[place])
+    return np.concatenate(columns, axis=1)
+
+
+Objectives = tuple[float, ...]
+
+# Larger numbers overflow when a sampler squares them, so they are cut off here; their order below is kept.
+LARGEST = 1e100
+
+
+def is_pending(observation: Observation, metrics: Sequence[Metric]) -> bool:
+    """Whether the run counts as still running: a point to keep away from, without a value."""
+    return observation.state == "running" and not any(metric.impute_while_running for metric in metrics)
+
+
+def counted_objectives(known: Sequence[Observation], metrics: Sequence[Metric]) -> list[Objectives | None]:
+    """For each run the objectives that it counts with, one per metric; ``None``: it does not count.
+
+    Finished and pruned runs count with the best of their history. Failed and killed runs, runs that logged nothing
+    finite and, with ``impute_while_running``, running ones count with the imputed value of each metric: ``worst`` and
+    ``best`` are those of all runs of the sweep, ``latest`` is the run's own objective, or the worst where it has none.
+    Runs that only pend, and imputed ones while no run has a finite value to impute from, do not count.
+    """
+    spans = [_span(known, axis, metric) for axis, metric in enumerate(metrics)]
+    return [_objectives(observation, metrics, spans) for observation in known]
+
+
+def _objectives(
+    observation: Observation, metrics: Sequence[Metric], spans: Sequence[tuple[float, float] | None]
+) -> Objectives | None:
+    if not metrics or is_pending(observation, metrics):
+        return None
+    values: list[float] = []
+    for axis, (metric, span) in enumerate(zip(metrics, spans, strict=True)):
+        own = _finite(observation, axis)
+        if span is None:
+            return None
+        best, worst = span
+        if own is not None and (metric.impute == "latest" or observation.state in ("finished", "pruned")):
+            values.append(own)
+        else:
+            values.append(best if metric.impute == "best" else worst)
+    return tuple(values)
+
+
+def _span(known: Sequence[Observation], axis: int, metric: Metric) -> tuple[float, float] | None:
+    """Best and worst finite value of one metric over all runs; ``None`` where there is none."""
+    values = [value for value in (_finite(observation, axis) for observation in known) if value is not None]
+    if not values:
+        return None
+    low, high = min(values), max(values)
+    return (high, low) if metric.goal == "maximize" else (low, high)
+
+
+def _finite(observation: Observation, axis: int) -> float | None:
+    if observation.objectives is None or axis >= len(observation.objectives):
+        return None
+    value = observation.objectives[axis]
+    return max(-LARGEST, min(LARGEST, float(value))) if value is not None and math.isfinite(value) else None
+
+
+# With more values than this the bins are too narrow to matter.
+_MOST_RANKS = 256
+
+# No sampler reads the times of a trial, so all of them share one.
+MOMENT = datetime(2000, 1, 1, tzinfo=timezone.utc)
+
+
+class SnapshotStorage(optuna.storages.InMemoryStorage):
+    """An in-memory storage that also shows ready-made trials, numbered from 1, without copying them.
+
+    The trial that a study asks for is created by the base class and bears number 0.
+    """
+
+    def __init__(self, trials: Sequence[FrozenTrial]) -> None:
+        super().__init__()
+        self._shown = trials
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        shown = [trial for trial in self._shown if states is None or trial.state in states]
+        if deepcopy:
+            shown = copy.deepcopy(shown)
+        return shown + super().get_all_trials(study_id, deepcopy=deepcopy, states=states)
+
+
+class Axes:
+    """How points of a space stand in the shadow study: one parameter of a trial for each searched parameter.
+
+    A number in [0, 1], or the rank among few ordered values of equal probability, or the index of a category.
+
+    Args:
+        space: The space of the sweep.
+        unordered: Show unordered categorical parameters as categories. ``False``, for samplers that know numbers
+            only, shows them as numbers in [0, 1].
+    """
+
+    def __init__(self, space: Space, *, unordered: bool = True) -> None:
+        self._space = space
+        self.distributions: dict[str, BaseDistribution] = {}
+        for parameter in space.searched:
+            size = parameter.distribution.size
+            if unordered and size is not None and not parameter.distribution.ordered:
+                self.distributions[parameter.name] = CategoricalDistribution(range(size))
+            elif size is not None and _is_even(parameter.distribution, size):
+                self.distributions[parameter.name] = IntDistribution(0, size - 1)
+            else:
+                self.distributions[parameter.name] = FloatDistribution(0.0, 1.0)
+
+    def params(self, values: Mapping[str, Value]) -> dict[str, float] | None:
+        """The trial's parameters for a point; ``None`` for a point that is not in the space."""
+        try:
+            return {parameter.name: self._coordinate(parameter, values) for parameter in self._space.searched}
+        except (KeyError, ValueError):
+            return None
+
+    def _coordinate(self, parameter: Parameter, values: Mapping[str, Value]) -> float:
+        value = values[parameter.name]
+        shown = self.distributions[parameter.name]
+        if isinstance(shown, CategoricalDistribution):
+            return parameter.distribution.index_of(value)
+        unit = parameter.distribution.inverse(value)
+        return int(unit * (shown.high + 1)) if isinstance(shown, IntDistribution) else unit
+
+    def values(self, params: Mapping[str, Any]) -> dict[str, Value]:
+        """The point for a trial's parameters, constants included."""
+        chosen: dict[str, Value] = {}
+        unit: list[float] = []
+        for parameter in self._space.searched:
+            shown = self.distributions[parameter.name]
+            if isinstance(shown, CategoricalDistribution):
+                chosen[parameter.name] = parameter.distribution.value_at(int(params[parameter.name]))
+                unit.append(0.5)
+            elif isinstance(shown, IntDistribution):
+                unit.append((int(params[parameter.name]) + 0.5) / (shown.high + 1))
+            else:
+                unit.append(float(params[parameter.name]))
+        return {**self._space.at(unit), **chosen}
+
+
+def _is_even(distribution: Distribution, size: int) -> bool:
+    """Whether an ordered parameter is few values of equal probability: their ranks are then a whole-number axis.
+
+    A sampler that knows that it is one does not search inside of the bins, where nothing changes.
+    """
+    if size > _MOST_RANKS or not distribution.ordered:
+        return False
+    weights = distribution.weights()
+    return weights is not None and max(weights) - min(weights) < 1e-9
+
+
+class UnitCubeTrials:
+    """The trials of the shadow study, kept from one proposal to the next and rebuilt only where a run changed."""
+
+    def __init__(self, axes: Axes, metrics: Sequence[Metric]) -> None:
+        self._axes = axes
+        self._metrics = metrics
+        self._params: dict[str, dict[str, float] | None] = {}
+        self._trials: dict[str, tuple[tuple[Any, ...], FrozenTrial]] = {}
+
+    def trials(self, known: Sequence[Observation]) -> list[FrozenTrial]:
+        """COMPLETE trials for the runs that count and RUNNING ones for those that pend, in the order of ``known``."""
+        trials: list[FrozenTrial] = []
+        for observation, objectives in zip(known, counted_objectives(known, self._metrics), strict=True):
+            if observation.key not in self._params:
+                self._params[observation.key] = self._axes.params(observation.values)
+            params = self._params[observation.key]
+            if params is None or (objectives is None and not is_pending(observation, self._metrics)):
+                continue
+            number = len(trials) + 1
+            stamp = (number, observation.version, objectives)
+            kept = self._trials.get(observation.key)
+            if kept is None or kept[0] != stamp:
+                kept = (stamp, frozen_trial(number, params, self._axes.distributions, objectives))
+                self._trials[observation.key] = kept
+            trials.append(kept[1])
+        return trials
+
+
+def frozen_trial(
+    number: int,
+    params: dict[str, Any],
+    distributions: dict[str, BaseDistribution],
+    objectives: Sequence[float] | None,
+) -> FrozenTrial:
+    """A COMPLETE trial with ``objectives``, or a RUNNING one without."""
+    return FrozenTrial(
+        number=number,
+        trial_id=number,
+        state=TrialState.RUNNING if objectives is None else TrialState.COMPLETE,
+        value=None,
+        values=objectives,
+        datetime_start=MOMENT,
+        datetime_complete=None if objectives is None else MOMENT,
+        params=params,
+        distributions=distributions,
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+    )

@@ -1,0 +1,281 @@
+"""The sections of a sweep file beside its parameters: metric, early_terminate, scheduler and lightsweep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+
+from lightsweep.hyperband import Hyperband
+from lightsweep.schema.diagnostics import Faults, KeyPath, one_edit_away, shown
+from lightsweep.schema.fields import Block, Count, Label, Natural, Number, Positive, Text, Texts, Truth, check, given
+
+__all__ = [
+    "BLOCKS",
+    "SERVICE_KEYS",
+    "EarlyTerminate",
+    "Metric",
+    "Options",
+    "Scheduler",
+    "TopLevel",
+    "check_top_keys",
+    "read_early_terminate",
+    "read_metrics",
+    "read_options",
+    "read_scheduler",
+    "read_top_level",
+]
+
+
+class Metric(Block):
+    """What a sweep improves."""
+
+    name: Text
+    """The name under which the training script logs it."""
+    goal: Literal["minimize", "maximize"] = "minimize"
+    """Whether smaller or larger values are better."""
+    target: Number | None = None
+    """The sweep finishes once any run reaches this value; of several metrics the first one's counts."""
+    impute: Literal["worst", "best", "latest"] = "worst"
+    """The value that a failed, crashed or killed run counts with in a bayes search."""
+    impute_while_running: Truth = False
+    """Whether a running run counts with its imputed value."""
+
+
+def read_metrics(raw: Mapping[str, Any], faults: Faults) -> tuple[Metric, ...]:
+    """The metrics of a config: none, the one of ``metric``, or those of ``metrics`` in their order."""
+    one, several = raw.get("metric"), raw.get("metrics")
+    if several is None:
+        metric = None if one is None else check(Metric, one, ("metric",), faults, "metric")
+        return (metric,) if metric else ()
+    if one is not None:
+        faults.error(("metrics",), "give either metric or metrics, not both", key=True)
+    if not isinstance(several, list) or len(several) < 2:
+        faults.error(
+            ("metrics",), f"metrics is a list of two metrics or more, got {shown(several)}; one goes into metric"
+        )
+        return ()
+    read = [check(Metric, item, ("metrics", index), faults, "a metric") for index, item in enumerate(several)]
+    metrics = tuple(metric for metric in read if metric)
+    names: dict[str, int] = {}
+    for index, metric in enumerate(read):
+        if metric and metric.name in names:
+            faults.error(("metrics", index, "name"), f"the metric {metric.name!r} stands twice in metrics")
+        elif metric:
+            names[metric.name] = index
+    return metrics
+
+
+EARLY_TERMINATE: KeyPath = ("early_terminate",)
+
+MAX_ITERATIONS = 10**15
+MAX_ETA = 10**6
+MAX_BANDS = 1000
+
+
+def _eta(value: object) -> object:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and not 1 < value <= MAX_ETA:
+        raise ValueError(f"must be greater than 1 and at most {MAX_ETA}, got {shown(value)}")
+    return value
+
+
+def _at_most(limit: int) -> AfterValidator:
+    def bounded(value: int) -> int:
+        if value > limit:
+            raise ValueError(f"must be at most {limit}, got {shown(value)}")
+        return value
+
+    return AfterValidator(bounded)
+
+
+Iterations = Annotated[Natural, _at_most(MAX_ITERATIONS)]
+
+
+class EarlyTerminate(Block):
+    """Stops runs that fall behind. Needs ``min_iter``, or ``max_iter`` and ``s``."""
+
+    type: Literal["hyperband"]
+    """How runs are judged; hyperband is the only way."""
+    min_iter: Iterations | None = None
+    """The first band; the following ones are eta times as far, without end."""
+    max_iter: Iterations | None = None
+    """The bands are max_iter / eta, max_iter / eta^2, ...; max_iter itself is none. Wins over min_iter."""
+    s: Annotated[Natural, _at_most(MAX_BANDS)] | None = None
+    """How many bands max_iter is divided into."""
+    eta: Annotated[Number, BeforeValidator(_eta), WithJsonSchema({"type": "number", "exclusiveMinimum": 1})] = 3
+    """At each band about one run in eta goes on. Greater than 1."""
+    strict: Truth = True
+    """true: a run is judged by its value at the band; false: by its best value so far."""
+
+
+def read_early_terminate(value: Any, faults: Faults, path: KeyPath = EARLY_TERMINATE) -> Hyperband | None:
+    """The hyperband at ``path``; ``None`` where there is none or where it is wrong, which ``faults`` then knows."""
+    if value is None:
+        return None
+    before = faults.count
+    if isinstance(value, dict):
+        _check_keys(given(value), path, faults)
+    block = check(EarlyTerminate, value, path, faults, "early_terminate")
+    if block is None or faults.count > before:
+        return None
+    min_iter, max_iter = block.min_iter, block.max_iter
+    if max_iter is not None and block.s is None:
+        faults.warn((*path, "max_iter"), "max_iter does nothing without s: the bands follow from min_iter", key=True)
+        max_iter = None
+    elif max_iter is not None and min_iter is not None:
+        faults.warn(
+            (*path, "min_iter"), "min_iter does nothing beside max_iter and s: the bands follow from those", key=True
+        )
+        min_iter = None
+    s = block.s
+    if max_iter is None and s is not None:
+        faults.warn((*path, "s"), "s does nothing without max_iter: with min_iter the bands have no end", key=True)
+        s = None
+    return Hyperband(min_iter=min_iter, max_iter=max_iter, s=s, eta=block.eta, strict=block.strict)
+
+
+def _check_keys(keys: dict[str, Any], path: KeyPath, faults: Faults) -> None:
+    if keys.get("type", "hyperband") != "hyperband" or "min_iter" in keys or {"max_iter", "s"} <= keys.keys():
+        return
+    lack = "s is missing" if "max_iter" in keys else "max_iter is missing" if "s" in keys else "neither is given"
+    faults.error(path, f"hyperband needs min_iter, or max_iter and s; {lack}", key=True)
+
+
+SCHEDULER = ("scheduler",)
+
+
+class Scheduler(Block):
+    """Who proposes the runs."""
+
+    engine: Literal["wandb", "optuna"] = "optuna"
+    """wandb: the methods of this page; optuna: what source defines."""
+    source: Text | None = None
+    """A Python file."""
+    optimizer: Text | None = None
+    """The function in source that builds the Optuna study or sampler."""
+    search_space: Text | None = None
+    """The function in source that defines the space, by run."""
+
+
+def read_scheduler(value: Any, method: object, faults: Faults) -> Scheduler | None:
+    """The scheduler of a config; ``None`` where there is none or where it is wrong."""
+    if value is None:
+        if method == "custom":
+            faults.error(
+                ("method",),
+                "method custom needs a scheduler block that says what proposes the runs;"
+                " without one write grid, random or bayes",
+            )
+        return None
+    if isinstance(value, Mapping) and value.get("engine") == "ax":
+        faults.error(
+            (*SCHEDULER, "engine"),
+            "the engine ax is not supported; use engine optuna, or method bayes without a scheduler",
+        )
+        check(Scheduler, {**value, "engine": None}, SCHEDULER, faults, "scheduler")
+        return None
+    block = check(Scheduler, value, SCHEDULER, faults, "scheduler")
+    if block and not block.source:
+        for key in ("optimizer", "search_space"):
+            if key in given(value):
+                faults.error(
+                    (*SCHEDULER, key), f"{key} names a function in source, and scheduler has no source", key=True
+                )
+    if block and method == "custom" and block.engine == "wandb":
+        faults.error(
+            (*SCHEDULER, "engine"),
+            "the engine wandb has the methods grid, random and bayes; method custom needs optuna",
+        )
+    return block
+
+
+class Options(Block):
+    """What only lightsweep knows."""
+
+    sampler: Literal["auto", "gp", "tpe", "cmaes", "qmc", "random"] = "auto"
+    """The Optuna sampler behind method bayes; auto is gp, and tpe where that gets too slow."""
+    seed: Count | None = None
+    """Makes the proposals repeatable; without it each sweep draws a seed of its own."""
+    max_retries: Count = 0
+    """How often a run that failed is started again."""
+    max_preemptions: Count = 5
+    """How often a run that was lost with its agent or machine, or preempted, is started again."""
+    lease: Positive = 60.0
+    """Seconds without a sign of life after which a run counts as lost."""
+    prior_runs: Texts = ()
+    """Sweeps of the same storage, or runs of them as SWEEP/RUN, that bayes begins with."""
+    stages: Any = None
+    """What is searched first, and what is searched then, with the best of before; a list of stages."""
+
+
+def read_options(value: Any, faults: Faults) -> Options:
+    """The options of a config; the defaults where there are none or where they are wrong."""
+    block = None if value is None else check(Options, value, ("lightsweep",), faults, "lightsweep")
+    return block or Options()
+
+
+BLOCKS = {
+    "parameters": "What to search: names of parameters, each with its values or its distribution.",
+    "metric": "What the sweep improves. Needed by method bayes and by early_terminate.",
+    "metrics": "Two metrics or more, improved together.",
+    "early_terminate": "Stops runs that fall behind, by hyperband.",
+    "command": "The arguments that start a run; a list with macros such as ${program} and ${args}.",
+    "scheduler": "An Optuna study or search space that a Python file defines.",
+    "lightsweep": "What W&B does not have: sampler, seed, retries.",
+}
+SERVICE_KEYS = ("controller", "apiVersion", "kind", "job", "image_uri")
+
+
+class TopLevel(Block):
+    """The keys at the top that hold one value each."""
+
+    method: Literal["grid", "random", "bayes", "custom"]
+    """How points are chosen; custom needs a scheduler."""
+    program: Text | None = None
+    """The training script."""
+    run_cap: Natural | None = None
+    """No more runs than this, across any number of agents."""
+    name: Label | None = None
+    """The name of the sweep."""
+    description: Label | None = None
+    """What it is for."""
+    project: Label | None = None
+    """The project that it belongs to; a label."""
+    entity: Label | None = None
+    """Whose it is; a label."""
+
+
+KNOWN = (*TopLevel.model_fields, *BLOCKS, *SERVICE_KEYS)
+
+
+def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
+    """Notes keys that are misspelt (a fault), unknown or of the W&B service only (a warning each).
+
+    Returns the keys that the misspelt ones were meant to be.
+    """
+    meant: set[str] = set()
+    keys = given(raw)
+    for key in keys:
+        if key in KNOWN:
+            continue
+        near = one_edit_away(key, KNOWN)
+        if near:
+            faults.error((key,), f"there is no key {key!r}; did you mean {near!r}?", key=True)
+            meant.add(near)
+        else:
+            faults.warn((key,), f"there is no key {key!r}, so it is ignored", key=True)
+    service = [key for key in keys if key in SERVICE_KEYS]
+    if service:
+        verb = "means" if len(service) == 1 else "mean"
+        are = "is" if len(service) == 1 else "are"
+        faults.warn(
+            (service[0],), f"{', '.join(service)} {verb} something to the W&B service only and {are} ignored", key=True
+        )
+    return meant
+
+
+def read_top_level(raw: Mapping[str, Any], meant: set[str], faults: Faults) -> TopLevel | None:
+    """The keys with one value each; ``None`` where one of them is wrong."""
+    block = {key: value for key, value in raw.items() if key in TopLevel.model_fields}
+    return check(TopLevel, block, (), faults, "a sweep config", absent=meant)
