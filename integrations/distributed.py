@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lightsweep.client import Run, RunConfig
 
-__all__ = ["DistributedRun", "Reply", "agreed", "broadcast", "on_every_rank"]
+__all__ = ["DistributedRun", "broadcast", "on_every_rank"]
 
 _T = TypeVar("_T")
 _LAST_SECONDS = 0.2

@@ -29,7 +29,7 @@ from lightsweep.integrations.distributed import Reply, agreed
 if TYPE_CHECKING:
     from lightsweep.client import Run
 
-__all__ = ["LightningCallback", "MetricMissingError", "SweepCallback", "write_below"]
+__all__ = ["MetricMissingError", "SweepCallback"]
 
 _EMPTY_EVENTS_BYTES = 256
 
