@@ -143,10 +143,11 @@ def _samples(config: SweepConfig) -> str:
 def _command(config: SweepConfig, values: Mapping[str, Any]) -> str:
     """The command of a run with these values; below it, where it names a file of them, what that will hold."""
     from lightsweep.command import build_command
+    from lightsweep.controller.runs import nested
 
-    nested = config.space.nest(values)
+    config_of_run = nested(values, config)
     with tempfile.TemporaryDirectory(prefix="lightsweep-check-") as scratch:
         path = Path(scratch) / "parameters.json"
-        command = build_command(config.program, config.command, values, nested, json_path=path)
+        command = build_command(config.program, config.command, values, config_of_run, json_path=path)
         line = shlex.join(item.replace(str(path), _JSON_FILE) for item in command)
-        return f"{line}\n    {_JSON_FILE}: {json.dumps(nested)}" if path.exists() else line
+        return f"{line}\n    {_JSON_FILE}: {json.dumps(config_of_run)}" if path.exists() else line

@@ -100,7 +100,7 @@ class Frame:
         if best is not None and best.best is not None and self.config.metric is not None:
             when = "still running" if best.ended is None else f"{_span(self.now - best.ended)} ago"
             lines.append(f"best {plain(self.config.metric.name)} {number(best.best)}: run {best.id}, {when}")
-            searched = [parameter.name for parameter in self.config.space.searched]
+            searched = self.config.searched([best.values])
             lines.append(f"  {plain(parameters(best.values, searched))}")
         if self.config.stops_early:
             lines.append(str(self.saved))

@@ -104,10 +104,10 @@ def create(config: str, storage: str | None, *, prior_runs: Sequence[str] = (), 
 
 def _describe(config: SweepConfig) -> str:
     """What is worth a line at creation: the grid's size, the bands, what ends the sweep."""
-    from lightsweep.cli.output import counted
+    from lightsweep.cli.output import counted, parameter_count
 
     size = config.space.size
-    lines = [f"created a {config.method} sweep over {counted(len(config.space.searched), 'parameter')}"]
+    lines = [f"created a {config.method} sweep over {parameter_count(config, config.searched())}"]
     if config.stages:
         named = ", then ".join(f"{stage.name} ({', '.join(stage.searched)})" for stage in config.stages)
         lines = [f"created a sweep in {counted(len(config.stages), 'stage')}: {named}"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from lightsweep.controller.runs import RunEntry, best_of, define_by_run, values_of
+from lightsweep.controller.runs import RunEntry, best_of, values_of
 from lightsweep.sampler import Observation
 from lightsweep.schema import Metric, SweepConfig
 
@@ -139,7 +139,7 @@ def learns(config: SweepConfig) -> bool:
     """Whether proposals, of one stage at least, follow from what other runs found."""
     scheduled = config.scheduler is not None and config.scheduler.optimizer is not None
     methods: set[str] = {stage.method for stage in config.stages} or {config.method}
-    return scheduled or define_by_run(config) or not methods <= {"grid", "random"}
+    return scheduled or config.defined_by_run or not methods <= {"grid", "random"}
 
 
 class Observations:

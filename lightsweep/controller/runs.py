@@ -25,7 +25,6 @@ __all__ = [
     "best_entry",
     "best_of",
     "best_run",
-    "define_by_run",
     "json_number",
     "nested",
     "values_of",
@@ -279,12 +278,6 @@ def best_of(values: Iterable[float], goal: str) -> float | None:
     return min(counted) if goal == "minimize" else max(counted)
 
 
-def define_by_run(config: SweepConfig) -> bool:
-    """Whether a function of the user's defines the parameters of each run, beside those of the config."""
-    scheduler = config.scheduler
-    return bool(scheduler and scheduler.engine == "optuna" and scheduler.source and scheduler.search_space)
-
-
 def values_of(entry: RunEntry, config: SweepConfig) -> dict[str, Any] | None:
     """The parameters of a run under their dotted names; ``None`` while they are not written yet.
 
@@ -292,7 +285,7 @@ def values_of(entry: RunEntry, config: SweepConfig) -> dict[str, Any] | None:
     since the agent died while it wrote.
     """
     kept = entry.record.attributes.get(VALUES)
-    if not define_by_run(config):
+    if not config.defined_by_run:
         stored = entry.record.parameters
         values = {
             parameter.name: _native(parameter, stored[parameter.name])

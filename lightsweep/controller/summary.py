@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lightsweep.controller.runs import SweepRun, best_entry
+from lightsweep.controller.runs import SweepRun, best_entry, values_of
 from lightsweep.hyperband import Hyperband
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class SweepSummary:
         priors: How many runs of other sweeps it began with; they are part of nothing else here.
         savings: What stopping early saved.
         best: See :attr:`~lightsweep.controller.sweeps.Sweep.best_run`.
+        searched: The names of the parameters that are searched, see `SweepConfig.searched`.
         unread: Swept parameters that a run never read, sorted.
         last: The runs with the highest ids.
     """
@@ -77,6 +78,7 @@ class SweepSummary:
     states: Counter[str]
     savings: Savings
     best: SweepRun | None
+    searched: list[str]
     unread: list[str]
     last: list[SweepRun]
     priors: int = 0
@@ -98,6 +100,9 @@ def summarize(sweep: Sweep, last: int = 0) -> SweepSummary:
             states=Counter("waiting" if sweep.waits(entry) else entry.state for entry in entries),
             savings=savings(states, sweep.config.early_terminate),
             best=sweep.view(best) if best else None,
+            searched=sweep.config.searched(
+                (values_of(entry, sweep.config) or {} for entry in entries) if sweep.config.defined_by_run else ()
+            ),
             unread=sorted({name for entry in entries for name in entry.summary.get("unread", ())}),
             last=[sweep.view(entry) for entry in entries[-last:]] if last else [],
             priors=len(known) - len(entries),
