@@ -196,13 +196,13 @@ class SweepReader:
     def known_state(self) -> SweepState:
         """Where the sweep stood at the last look."""
         with self.lock:
-            best, step = self.known_best(), next_fresh_run(self)
+            best, step = self._reached(), next_fresh_run(self)
             return state_of(
                 self.asked,
                 self.config,
                 self._unsettled.values(),
                 self.book.next_ticket,
-                best[1] if best else None,
+                best,
                 (step.limit, step.why),
             )
 
@@ -248,19 +248,15 @@ class SweepReader:
     def spent(self) -> bool:
         """Whether, as of the last look, agents find nothing more to begin than what users ask for once more."""
         with self.lock:
-            best, step = self.known_best(), next_fresh_run(self)
+            best, step = self._reached(), next_fresh_run(self)
             if step.limit is None or self.book.next_ticket < step.limit:
                 return False
-            over = target_reached(self.config, best[1] if best else None)  # then nothing is begun, whatever is asked
+            over = target_reached(self.config, best)  # then nothing is begun, whatever is asked
             return not over and self.known_state().name in {"running", "finished"}
 
-    def known_best(self) -> tuple[str, float] | None:
-        """Id and value of the run with the best value of the metric as of the last look, whatever its state."""
-        metric = self.config.metric
-        if metric is None:
-            return None
-        with self.lock:
-            return self.book.best(metric.goal)
+    def _reached(self) -> float | None:
+        """The best value of the metric that any run reported, whatever its state: what the target is compared with."""
+        return self.book.reached(self.config.metric.goal) if self.config.metric else None
 
     def lost(self, run: str, trial_id: int) -> bool:
         """Whether, at the last look, the run was no longer with the attempt of this trial."""

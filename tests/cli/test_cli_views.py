@@ -194,6 +194,22 @@ def test_export_as_json_is_the_status(done: Sweep, show: Show) -> None:
     assert json.loads(show("export", done.id, "--format", "json")) == json.loads(show("status", done.id, "--json"))
 
 
+def test_every_command_has_the_same_best_run(sandbox: Sandbox, show: Show) -> None:
+    config = {"method": "grid", "metric": {"name": "loss"}, "parameters": {"x": {"values": [1, 2]}}}
+    sweep = Sweep.create(config, storage=sandbox.storage)
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            run.log({"loss": run.config.x})
+            if run.config.x == 1:
+                raise ValueError("better, but without a result")
+
+    lightsweep.agent(sweep, function=train)
+    assert "best: run 0002, loss 2: x=2" in show("status", sweep.id)
+    assert yaml.safe_load(show("best", sweep.id)) == {"x": 2}
+    assert "loss 2 " in show("ls")
+
+
 def test_ls(sandbox: Sandbox, done: Sweep, show: Show) -> None:
     other = sandbox.sweep("", name=f"evil {EVIL}", metric={"name": f"m{EVIL}"})
     lines = show("ls").splitlines()
