@@ -88,7 +88,7 @@ class Frame:
     @property
     def saved(self) -> Savings:
         """What stopping early saved."""
-        return savings(((run.state, run.iterations) for run in self.own), self.config.early_terminate)
+        return savings(((run.state, run.iterations, run.stage) for run in self.own), self.config)
 
     def lines(self, width: int, height: int) -> list[str]:
         """For a terminal of this size: where the sweep stands, then its running runs, as many as there is room for."""

@@ -131,6 +131,11 @@ class SweepReader:
         course = self.plan.course
         return None if course is None or ticket is None else course.of(ticket).stage
 
+    def stage_name(self, ticket: int | None) -> str | None:
+        """The name of that stage."""
+        stage = self.stage_of(ticket)
+        return stage.name if stage is not None else None
+
     @property
     def config(self) -> SweepConfig:
         """The config that the sweep was created from, or the last one that it was updated to."""
@@ -236,8 +241,7 @@ class SweepReader:
         return seen
 
     def _made(self, entry: RunEntry) -> SweepRun:
-        stage = self.stage_of(entry.ticket)
-        return view(entry, self.config, stage.name if stage is not None else None, waiting=self.waits(entry))
+        return view(entry, self.config, self.stage_name(entry.ticket), waiting=self.waits(entry))
 
     def waits(self, entry: RunEntry) -> bool:
         """Whether, as of the last look, an agent is to start the run again: not in a sweep that has ended."""
