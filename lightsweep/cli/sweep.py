@@ -40,7 +40,10 @@ def sweep(
     if asked and update is not None:
         raise typer.BadParameter(f"--{asked[0]} and --update exclude each other; give one of them")
     if prior_run and (asked or update is not None):
-        raise typer.BadParameter("--prior-run is for a sweep that is created; it cannot join one that exists")
+        raise typer.BadParameter(
+            "--prior-run goes with the file of a new sweep; to add runs to a sweep that exists, call "
+            f"lightsweep.Sweep.load({target!r}).add_prior_runs(...) in Python"
+        )
     if not asked and update is None:
         create(target, storage, prior_runs=prior_run or ())
         return
@@ -114,13 +117,9 @@ def _describe(config: SweepConfig) -> str:
     elif config.method == "grid":
         lines[0] += f", {counted(size or 0, 'point')}"
     if config.early_terminate is not None and not config.stages:
-        hyperband = config.early_terminate
-        endless = hyperband.max_iter is None
-        bands = (
-            hyperband.bands(upto=(hyperband.min_iter or 1) * int(hyperband.eta**4)) if endless else hyperband.bands()
-        )
+        bands, more = config.early_terminate.first_bands()
         text = ", ".join(map(str, bands)) or "none"
-        lines.append(f"bands (iterations of the metric): {text}{', ...' if endless else ''}")
+        lines.append(f"bands (iterations of the metric): {text}{', ...' if more else ''}")
     lines.append(
         f"it ends by itself: {config.ends}"
         if config.ends

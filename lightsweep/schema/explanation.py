@@ -16,7 +16,6 @@ __all__ = ["explain"]
 
 WIDTH = 80
 LABEL = 10  # columns of the words at the left
-BANDS = 5  # how many are shown where there are more
 
 
 def explain(config: SweepConfig, *, whole: bool = False) -> str:
@@ -119,19 +118,15 @@ def _cut(text: str, width: int) -> str:
 
 def _hyperband(hyperband: Hyperband) -> str:
     value = "its value at the band" if hyperband.strict else "its best value so far"
-    if hyperband.max_iter is not None:
-        bands = hyperband.bands()
-        shown = ", ".join(map(str, bands[:BANDS])) + (", ..." if len(bands) > BANDS else "")
+    bands, more = hyperband.first_bands()
+    shown = ", ".join(map(str, bands))
+    if hyperband.max_iter is None:
+        which = f"after {shown} reports of the metric, and so on without end"
+    elif bands:
         note = f"max_iter {hyperband.max_iter} itself is no band"
-        which = (
-            f"after {shown} reports of the metric; {note}"
-            if bands
-            else f"at no band: max_iter {hyperband.max_iter} is too small"
-        )
+        which = f"after {shown}{', ...' if more else ''} reports of the metric; {note}"
     else:
-        first = hyperband.min_iter or 1
-        bands = hyperband.bands(upto=int(first * max(hyperband.eta, 2) ** (BANDS - 1)))[:BANDS]
-        which = f"after {', '.join(map(str, bands))} reports of the metric, and so on without end"
+        which = f"at no band: max_iter {hyperband.max_iter} is too small"
     return f"hyperband {which}. Beyond a band goes about one run in {hyperband.eta:g}, judged by {value}"
 
 

@@ -292,6 +292,26 @@ def test_sweep_prints_the_id_and_how_to_go_on(sandbox: Sandbox, capsys: Capture)
     ]
 
 
+@pytest.mark.parametrize(
+    ("keys", "bands"),
+    [("min_iter: 1, eta: 1.5", "1, 2, 3, 5, 7"), ("max_iter: 729, s: 6", "1, 3, 9, 27, 81, ...")],
+)
+def test_sweep_and_check_name_the_same_bands(sandbox: Sandbox, capsys: Capture, keys: str, bands: str) -> None:
+    sandbox.write(
+        "sweep.yaml",
+        f"""
+        method: random
+        metric: {{name: loss}}
+        early_terminate: {{type: hyperband, {keys}}}
+        parameters: {{lr: {{min: 0.1, max: 1.0}}}}
+        """,
+    )
+    assert main(["check", "sweep.yaml"]) == 0
+    assert f"hyperband after {bands} reports" in capsys.readouterr().out
+    assert main(["sweep", "sweep.yaml"]) == 0
+    assert f"bands (iterations of the metric): {bands.removesuffix(', ...')}, ...\n" in capsys.readouterr().err
+
+
 def test_check_shows_what_would_happen(sandbox: Sandbox, show: Show) -> None:
     sandbox.write(
         "sweep.yaml",
