@@ -184,5 +184,6 @@ class Observations:
             values=values,
             state=entry.state,
             objectives=None if scores is None else tuple(scores),
+            last=(entry.history[-1],) if scores and len(scores) == 1 else None,
             version=entry.version,
         )
