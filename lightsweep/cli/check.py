@@ -116,14 +116,16 @@ def check(
 
 def _samples(config: SweepConfig) -> str:
     from lightsweep.errors import CommandError
-    from lightsweep.sampler import make_searcher
+    from lightsweep.sampler import Observation, make_searcher
 
     searcher = make_searcher(config, config.options.seed or 0)
+    drawn: list[Observation] = []
     lines = []
     for ticket in range(_SAMPLES):
-        values = searcher.suggest(ticket, [])
+        values = searcher.suggest(ticket, drawn)
         if values is None:
             break
+        drawn.append(Observation(str(ticket), ticket, values, "running"))
         if config.program is None and config.command is None:
             shown = ", ".join(f"{name}={value!r}" for name, value in values.items())
         else:

@@ -292,6 +292,19 @@ def test_sweep_prints_the_id_and_how_to_go_on(sandbox: Sandbox, capsys: Capture)
     ]
 
 
+def test_the_samples_of_check_differ_as_the_runs_of_an_agent_do(sandbox: Sandbox, show: Show) -> None:
+    sandbox.write(
+        "sweep.yaml",
+        """
+        method: bayes
+        metric: {name: loss}
+        parameters: {a: {values: [1, 2]}}
+        """,
+    )
+    samples = show("check", "sweep.yaml").split("sample parameters (for a function):\n")[1].split("\n")
+    assert sorted(line.strip() for line in samples if line) == ["a=1", "a=2"]
+
+
 @pytest.mark.parametrize(
     ("keys", "bands"),
     [("min_iter: 1, eta: 1.5", "1, 2, 3, 5, 7"), ("max_iter: 729, s: 6", "1, 3, 9, 27, 81, ...")],
