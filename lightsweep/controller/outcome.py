@@ -60,6 +60,16 @@ class ClaimedRun:
                 stats["min"] = min(stats.get("min", value), value)
                 stats["max"] = max(stats.get("max", value), value)
 
+    @property
+    def not_finite(self) -> str:
+        """``NaN since iteration 4 of 6`` if the last values of the metric are not finite; empty if they are."""
+        total = len(self.reports)
+        first = next((place for place in range(total, 0, -1) if math.isfinite(self.reports[place - 1])), 0) + 1
+        if first > total:
+            return ""
+        last = self.reports[-1]
+        return f"{'NaN' if math.isnan(last) else f'{last:g}'} since iteration {first} of {total}"
+
     def report(self, value: float) -> int:
         """Add a value of the sweep's metric; how many there are now."""
         self.reports.append(value)

@@ -371,3 +371,34 @@ def test_check_cuts_nothing_where_its_output_is_kept(sandbox: Sandbox, show: Sho
 
 def test_the_schema_is_json(show: Show) -> None:
     assert "method" in json.loads(show("schema"))["properties"]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([0.5, 0.4, 0.3, "nan", "nan", "nan"], "NaN since iteration 4 of 6"),
+        (["nan", "nan"], "NaN since iteration 1 of 2"),
+        ([1.0, "inf"], "inf since iteration 2 of 2"),
+        (["nan", 0.3], ""),
+    ],
+)
+def test_a_metric_that_is_not_finite_at_the_end_is_said(
+    sandbox: Sandbox, show: Show, capsys: Capture, values: list[float | str], said: str
+) -> None:
+    config = {"method": "grid", "metric": {"name": "loss"}, "parameters": {"x": {"values": [1]}}}
+    sweep = Sweep.create(config, storage=sandbox.storage)
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            for value in values:
+                run.log({"loss": float(value)})
+
+    lightsweep.agent(sweep, function=train)
+    ended = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("run 0001 finished"))
+    assert ended.endswith(said)
+    assert sweep.runs[0].state == "finished"
+    assert sweep.runs[0].reason == said
+    if said:
+        assert show("status", sweep.id).splitlines()[-1].endswith(said)
+        show("report", sweep.id, "-o", "report.html")
+        assert said in Path("report.html").read_text()
