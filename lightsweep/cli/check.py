@@ -112,7 +112,6 @@ def check(
     say(_samples(loaded))
     check_program(loaded, str(Path(config).resolve().parent))
     if smoke:
-
         raise typer.Exit(run_smoke(loaded, smoke_timeout))
 
 
