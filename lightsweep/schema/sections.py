@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from lightsweep.hyperband import Hyperband
-from lightsweep.schema.diagnostics import Faults, KeyPath, one_edit_away, shown
+from lightsweep.schema.diagnostics import Faults, KeyPath, hint, one_edit_away, shown
 from lightsweep.schema.fields import Block, Count, Label, Natural, Number, Positive, Text, Texts, Truth, check, given
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "EarlyTerminate",
     "Metric",
     "Options",
+    "Running",
     "Scheduler",
     "TopLevel",
     "check_top_keys",
@@ -26,6 +27,18 @@ __all__ = [
     "read_scheduler",
     "read_top_level",
 ]
+
+Running = Literal["best", "latest", "worst"]
+_RUNNING = ("best", "latest", "worst", "false")
+
+
+def _running(value: object) -> object:
+    if isinstance(value, bool):
+        return value
+    if value in _RUNNING:
+        return False if value == "false" else value
+    guess = hint(value, _RUNNING) if isinstance(value, str) else ""
+    raise ValueError(f"must be true or false, or one of {', '.join(_RUNNING)}; got {shown(value)}{guess}")
 
 
 class Metric(Block):
@@ -39,8 +52,10 @@ class Metric(Block):
     """The sweep finishes once any run reaches this value; of several metrics the first one's counts."""
     impute: Literal["worst", "best", "latest"] = "worst"
     """The value that a failed, crashed or killed run counts with in a bayes search."""
-    impute_while_running: Truth = False
-    """Whether a running run counts with its imputed value."""
+    impute_while_running: Annotated[
+        bool | Running, BeforeValidator(_running), WithJsonSchema({"enum": [True, False, *_RUNNING]})
+    ] = False
+    """best, latest, worst: a running run counts with its own best value so far; true: with the value of impute."""
 
 
 def read_metrics(raw: Mapping[str, Any], faults: Faults) -> tuple[Metric, ...]:
