@@ -138,6 +138,9 @@ def _read_group(
                 place, f"{whole!r} is the same parameter as {dotted(found.places[whole])}; keep one of them", key=True
             )
         found.places.setdefault(whole, place)
+        if len(found.places) > MAX_PARAMETERS:
+            faults.error((GROUP,), f"a sweep has at most {MAX_PARAMETERS:,} parameters, and here are more", key=True)
+            faults.raise_if_any()
         distribution = _read_parameter(name, item, place, method, faults)
         if distribution is not None:
             found.good.append(Parameter(whole, full, distribution))
