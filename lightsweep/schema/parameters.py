@@ -222,7 +222,7 @@ def _read_parameter(name: str, item: Any, path: KeyPath, method: object, faults:
         return None
     distribution = _build(block, path, faults)
     if isinstance(distribution, Constant) and "distribution" not in known:
-        _check_constant(distribution.value, path, faults)
+        _check_constant(name, distribution.value, path, faults)
     if method == "grid" and distribution is not None:
         if kind not in GRID:
             note_not_listable(name, kind, path, faults)
@@ -238,9 +238,11 @@ def _build(block: DistributionKeys, path: KeyPath, faults: Faults) -> Distributi
         return None
 
 
-def _check_constant(value: Any, path: KeyPath, faults: Faults) -> None:
-    """Warn of a list that was probably meant as values to choose from."""
-    if isinstance(value, list) and len(value) > 1 and not any(isinstance(item, (list, dict)) for item in value):
+def _check_constant(name: str, value: Any, path: KeyPath, faults: Faults) -> None:
+    """Warn of a list that was probably meant as values to choose from, unless the name is a plural."""
+    plural = name.lower().endswith("s") and not name.lower().endswith("ss")
+    flat = isinstance(value, list) and not any(isinstance(item, (list, dict)) for item in value)
+    if flat and len(value) > 1 and not plural:
         faults.warn(
             (*path, "value"),
             f"every run gets the whole list {shown(value)}; did you mean values: {shown(value)}?"

@@ -38,7 +38,7 @@ class SweepLoader(yaml.SafeLoader):
         self.depth += 1
         if self.depth > MAX_DEPTH:
             problem = f"this value is nested deeper than {MAX_DEPTH} levels"
-            raise TooLargeError(problem=problem, problem_mark=self.peek_event().start_mark)
+            raise TooLargeError(problem=problem, problem_mark=parent.start_mark)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node

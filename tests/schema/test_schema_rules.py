@@ -381,6 +381,8 @@ def test_a_constant_list_may_have_been_meant_as_values(tmp_path: Path) -> None:
     assert "did you mean values: [16, 32]?" in warning.message
     for meant in ("distribution: constant, value: [16, 32]", "value: [16]", "value: [[1, 2], [3]]", "value: 16"):
         assert load(tmp_path, f"{RANDOM}parameters:\n  x: {{{meant}}}\n").warnings == ()
+    assert load(tmp_path, f"{RANDOM}parameters:\n  betas: {{value: [0.9, 0.99]}}\n").warnings == ()
+    assert len(load(tmp_path, f"{RANDOM}parameters:\n  loss: {{value: [l1, l2]}}\n").warnings) == 1
 
 
 @pytest.mark.parametrize(
