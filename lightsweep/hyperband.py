@@ -64,10 +64,9 @@ class Hyperband:
             raise ValueError("the bands of min_iter have no end: say up to which iteration")
         return tuple(takewhile(lambda band: upto is None or band <= upto, self._ascending()))
 
-    def first_bands(self, count: int = 5) -> tuple[tuple[int, ...], bool]:
-        """Return the first ``count`` bands or fewer, and whether there are more."""
-        bands = tuple(islice(self._ascending(), count + 1))
-        return bands[:count], len(bands) > count
+    def first(self, count: int) -> tuple[int, ...]:
+        """The lowest ``count`` bands, ascending; fewer where there are fewer."""
+        return tuple(islice(self._ascending(), count))
 
     def reached(self, iterations: int) -> int | None:
         """The highest band that is not above ``iterations``; ``None`` below the first."""
@@ -87,11 +86,11 @@ class Hyperband:
         return bands
 
     def _from_min(self) -> Iterator[int]:
-        first, k, before = self.min_iter or 1, 0, 0
-        while (band := int(first * self.eta**k)) <= _MOST:
-            if band > before:
+        first, k, last = self.min_iter or 1, 0, 0
+        while (band := int(first * self.eta**k)) <= _MOST:  # no run gets further
+            if band > last:
                 yield band
-            before = band
+            last = band
             # With eta close to 1 many k in a row give the same band: go on just before the first that does not.
             k = max(k + 1, math.floor(math.log((band + 1) / first) / math.log(self.eta)) - 1)
 

@@ -108,6 +108,7 @@ def create(config: str, storage: str | None, *, prior_runs: Sequence[str] = (), 
 def _describe(config: SweepConfig) -> str:
     """What is worth a line at creation: the grid's size, the bands, what ends the sweep."""
     from lightsweep.cli.output import counted, parameter_count
+    from lightsweep.schema.explanation import bands_text
 
     size = config.space.size
     lines = [f"created a {config.method} sweep over {parameter_count(config, config.searched())}"]
@@ -117,9 +118,7 @@ def _describe(config: SweepConfig) -> str:
     elif config.method == "grid":
         lines[0] += f", {counted(size or 0, 'point')}"
     if config.early_terminate is not None and not config.stages:
-        bands, more = config.early_terminate.first_bands()
-        text = ", ".join(map(str, bands)) or "none"
-        lines.append(f"bands (iterations of the metric): {text}{', ...' if more else ''}")
+        lines.append(f"bands (iterations of the metric): {bands_text(config.early_terminate) or 'none'}")
     lines.append(
         f"it ends by itself: {config.ends}"
         if config.ends

@@ -51,13 +51,9 @@ def test_only_running_runs_pend_and_only_without_imputing() -> None:
     assert not any(is_pending(one, metrics(impute_while_running=True)) for one in scripted())
 
 
-def wandb_texts(text: str) -> tuple[Metric, ...]:
-    return tuple(metric.model_copy(update={"impute_while_running": text}) for metric in metrics(impute="latest"))
-
-
 @pytest.mark.parametrize("text", ["best", "latest", "worst"])
 def test_by_a_text_of_wandb_a_running_run_counts_with_its_own_best(text: str) -> None:
-    given = wandb_texts(text)
+    given = metrics(impute="latest", impute_while_running=text)
     known = [run(0, {}, 0.2, state="running"), run(1, {}, 0.7, state="running"), run(2, {}, state="running")]
     assert counted_objectives(known, given) == [(0.2,), (0.7,), None]
     assert [is_pending(one, given) for one in known] == [False, False, True]  # nothing yet: only a point to avoid
