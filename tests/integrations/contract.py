@@ -85,7 +85,7 @@ CASES: Mapping[str, Case] = {
 
 @dataclass
 class Ended:
-    """The end of a script; ``exit_code`` as a process would end, ``raised`` the class of the exception that ended training."""
+    """The end of a script; ``exit_code`` as a process would end, ``raised`` is the class of its exception."""
 
     reported: list[float] = field(default_factory=list)
     state: str | None = None
