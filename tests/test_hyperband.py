@@ -67,6 +67,7 @@ def test_bands_follow_the_formula(min_iter: int, max_iter: int, s: int, eta: flo
     for hyperband in (Hyperband(min_iter, eta=eta), Hyperband(max_iter=max_iter, s=s, eta=eta)):
         bands = hyperband.bands(upto)
         assert list(bands) == sorted(set(bands))
+        assert hyperband.first(len(bands)) == bands
         assert hyperband.reached(upto) == (bands[-1] if bands else None)
 
 

@@ -81,7 +81,7 @@ class RunHandler:
 
     def log(self, message: LogRequest) -> LogReply:
         """Report the numbers; the verdict."""
-        verdict = self._reporter.report(self.run, message["metrics"])
+        verdict = self._reporter.report(self.run, message["metrics"], last=bool(message.get("last")))
         return {
             "stop": verdict.stop,
             "reason": verdict.reason if verdict.stop else "",

@@ -100,6 +100,7 @@ def check(
     ] = 300.0,
 ) -> None:
     """Validate a sweep file: its space, grid, bands, stages, three sample commands, and whether it ever ends."""
+    from lightsweep.agents.program import check_program
     from lightsweep.schema import SweepConfig, explain
 
     loaded = SweepConfig.load(config)
@@ -109,6 +110,7 @@ def check(
         check_takes_prior_runs(loaded)  # as `lightsweep sweep` will; that they exist only the storage can tell
     say(explain(loaded, whole=not sys.stdout.isatty()))
     say(_samples(loaded))
+    check_program(loaded, str(Path(config).resolve().parent))
     if smoke:
         raise typer.Exit(run_smoke(loaded, smoke_timeout))
 

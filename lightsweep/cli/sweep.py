@@ -105,6 +105,7 @@ def create(config: str, storage: str | None, *, prior_runs: Sequence[str] = (), 
 def _describe(config: SweepConfig) -> str:
     """What is worth a line at creation: the grid's size, the bands, what ends the sweep."""
     from lightsweep.cli.output import counted
+    from lightsweep.schema.explanation import bands_text
 
     size = config.space.size
     lines = [f"created a {config.method} sweep over {counted(len(config.space.searched), 'parameter')}"]
@@ -114,13 +115,7 @@ def _describe(config: SweepConfig) -> str:
     elif config.method == "grid":
         lines[0] += f", {counted(size or 0, 'point')}"
     if config.early_terminate is not None and not config.stages:
-        hyperband = config.early_terminate
-        endless = hyperband.max_iter is None
-        bands = (
-            hyperband.bands(upto=(hyperband.min_iter or 1) * int(hyperband.eta**4)) if endless else hyperband.bands()
-        )
-        text = ", ".join(map(str, bands)) or "none"
-        lines.append(f"bands (iterations of the metric): {text}{', ...' if endless else ''}")
+        lines.append(f"bands (iterations of the metric): {bands_text(config.early_terminate) or 'none'}")
     lines.append(
         f"it ends by itself: {config.ends}"
         if config.ends

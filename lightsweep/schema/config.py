@@ -25,6 +25,7 @@ from lightsweep.schema.sections import (
     read_options,
     read_scheduler,
     read_top_level,
+    warn_of_last_bands,
 )
 from lightsweep.schema.stages import Stage, has_stages, most_runs, read_stages
 from lightsweep.schema.yaml_file import read_file
@@ -177,6 +178,7 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     faults.raise_if_any()
     if top is None or space is None:
         raise ConfigError([Fault("the config is not valid", file=file)])
+    warn_of_last_bands(space, [early_terminate, *(stage.early_terminate for stage in stages)], faults)
     return SweepConfig(
         **dict(top),
         space=space,

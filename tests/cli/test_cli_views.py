@@ -276,7 +276,33 @@ def test_sweep_prints_the_id_and_how_to_go_on(sandbox: Sandbox, capsys: Capture)
     ]
 
 
+@pytest.mark.parametrize(
+    ("early", "bands"),
+    [
+        ({"min_iter": 1, "eta": 1.5}, "1, 2, 3, 5, 7, ..."),
+        ({"min_iter": 3}, "3, 9, 27, 81, 243, ..."),
+        ({"max_iter": 27, "s": 2}, "3, 9"),
+        ({"max_iter": 2**10, "s": 9, "eta": 2}, "2, 4, 8, 16, 32, ..."),
+    ],
+)
+def test_sweep_and_check_name_the_same_bands(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str], early: dict[str, Any], bands: str
+) -> None:
+    config = {
+        "method": "random",
+        "metric": {"name": "loss"},
+        "early_terminate": {"type": "hyperband", **early},
+        "parameters": {"lr": {"min": 0.1, "max": 1.0}},
+    }
+    sandbox.write("sweep.yaml", json.dumps(config))
+    assert main(["check", "sweep.yaml"]) == 0
+    assert f"hyperband after {bands} reports" in capsys.readouterr().out.replace("\n          ", " ")
+    assert main(["sweep", "sweep.yaml"]) == 0
+    assert f"bands (iterations of the metric): {bands}\n" in capsys.readouterr().err
+
+
 def test_check_shows_what_would_happen(sandbox: Sandbox, show: Show) -> None:
+    sandbox.write("train.py", "")
     sandbox.write(
         "sweep.yaml",
         """
@@ -294,6 +320,7 @@ def test_check_shows_what_would_happen(sandbox: Sandbox, show: Show) -> None:
 
 
 def test_check_shows_the_file_that_a_command_names(sandbox: Sandbox, show: Show) -> None:
+    sandbox.write("train.py", "")
     sandbox.write(
         "sweep.yaml",
         """
@@ -311,7 +338,7 @@ def test_check_shows_the_file_that_a_command_names(sandbox: Sandbox, show: Show)
         f"  python train.py --config={file}",
         f'    {file}: {{"model": {{"act": null}}, "x": 2}}',
     ]
-    assert [path.name for path in sandbox.directory.iterdir()] == ["sweep.yaml"]
+    assert {path.name for path in sandbox.directory.iterdir()} == {"sweep.yaml", "train.py"}
 
 
 def test_check_cuts_nothing_where_its_output_is_kept(sandbox: Sandbox, show: Show) -> None:

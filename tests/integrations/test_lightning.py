@@ -471,6 +471,7 @@ class Rank:
         self.should_stop = False
         self.is_last_batch = True
         self.global_step = 1
+        self.max_epochs = self.max_steps = -1
         self.broadcasts = 0
         self.callback_metrics = {"val_loss": torch.tensor(1.0 if zero else 2.0)}
         self.default_root_dir = "elsewhere"

@@ -43,8 +43,7 @@ class LineDisplay(Display):
         with self._lock:
             decoded = self._decoder.decode(text)
             if decoded:
-                self._stream.write(decoded)
-                self._stream.flush()
+                self._write(decoded)
                 self._within_line = not decoded.endswith("\n")
 
     def ended(self, run: ClaimedRun, outcome: Outcome) -> None:
@@ -58,7 +57,13 @@ class LineDisplay(Display):
         with self._lock:
             begin = "\n" if self._within_line else ""
             self._within_line = False
-            print(f"{begin}{plain(text)}", file=self._stream, flush=True)
+            self._write(f"{begin}{plain(text)}\n")
+
+    def _write(self, text: str) -> None:
+        """Write what the stream can encode, and an escape such as ``\\xf6`` for any other character."""
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        self._stream.flush()
 
 
 def describe_end(sweep: Sweep, run: ClaimedRun, outcome: Outcome) -> str:
