@@ -1,4 +1,4 @@
-"""What is shown of a sweep: status, best, export, ls, check, schema."""
+"""The commands that show a sweep: status, best, export, ls, check, schema."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def sweep(storage: Storage) -> Sweep:
 
 
 def keeps(sweep: Sweep, run: str) -> bool:
-    """Whether a run that knew of no others keeps the point once it has noted it."""
+    """True if a run that knew of no others keeps its point once it is written."""
     entry = sweep.book.entries[run]
     sweep.storage.optuna.set_trial_user_attr(entry.record.trial_id, VALUES, SAME)
     return ParameterAssigner(sweep)._is_mine(entry, SAME, [])

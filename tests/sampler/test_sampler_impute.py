@@ -1,4 +1,4 @@
-"""What each run counts for, on a scripted sweep."""
+"""The value that each run counts with, on a scripted sweep."""
 
 from __future__ import annotations
 
