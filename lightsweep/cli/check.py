@@ -108,7 +108,8 @@ def check(
         from lightsweep.controller import check_takes_prior_runs
 
         check_takes_prior_runs(loaded)  # as `lightsweep sweep` will; that they exist only the storage can tell
-    say(explain(loaded, whole=not sys.stdout.isatty()))
+    terminal = sys.stdout.isatty()
+    say(explain(loaded, whole=not terminal, width=max(80, shutil.get_terminal_size().columns) if terminal else 120))
     say(_samples(loaded))
     check_program(loaded, str(Path(config).resolve().parent))
     if smoke:
@@ -121,26 +122,35 @@ def _samples(config: SweepConfig) -> str:
 
     searcher = make_searcher(config, config.options.seed or 0)
     drawn: list[Observation] = []
-    lines = []
-    for ticket in range(_SAMPLES):
-        values = searcher.suggest(ticket, drawn)
-        if values is None:
-            break
-        drawn.append(Observation(str(ticket), ticket, values, "running"))
-        if config.program is None and config.command is None:
-            shown = ", ".join(f"{name}={value!r}" for name, value in values.items())
-        else:
-            try:
-                shown = _command(config, values)
-            except CommandError as error:
-                return f"\nsample commands: {error}"
-        lines.append(f"  {shown}")
-    what = (
-        "sample parameters (for a function)" if config.program is None and config.command is None else "sample commands"
-    )
-    if config.stages:
-        what += f" of {config.stages[0].name!r}"
-    return "\n".join([f"\n{what}:", *lines])
+    points: list[Mapping[str, Any]] = []
+    while len(points) < _SAMPLES and (values := searcher.suggest(len(points), drawn)) is not None:
+        drawn.append(Observation(str(len(points)), len(points), values, "running"))
+        points.append(values)
+    runs_program = config.program is not None or config.command is not None
+    parameters = [f"  {', '.join(f'{name}={value!r}' for name, value in point.items())}" for point in points]
+    try:
+        commands = [f"  {_command(config, point)}" for point in points] if runs_program else []
+    except CommandError as error:
+        return f"\nsample commands: {error}"
+    of_stage = f" of {config.stages[0].name!r}" if config.stages else ""
+    lines = ["", f"sample commands{of_stage}:", *commands]
+    if not runs_program:
+        lines = ["", f"sample parameters (for a function){of_stage}:", *parameters]
+    elif commands and not _passes_parameters(config, points[0]):
+        lines = ["", "command of every run, without parameters (pass them with ${args}, or read them by init()):"]
+        lines += [commands[0], "", f"sample parameters that init() gives the script{of_stage}:", *parameters]
+    if config.scheduler is not None and (config.scheduler.optimizer or config.scheduler.search_space):
+        lines += ["", f"check executed the Python file {config.scheduler.source}, as scheduler.source says"]
+    return "\n".join(lines)
+
+
+def _passes_parameters(config: SweepConfig, values: Mapping[str, Any]) -> bool:
+    """Whether the command line of a run holds any of its parameters."""
+    from lightsweep.command import DEFAULT_COMMAND
+    from lightsweep.schema.command import MACRO, SEVERAL
+
+    names = {name for item in config.command or DEFAULT_COMMAND for name in MACRO.findall(item)}
+    return not names.isdisjoint({*SEVERAL, "args_json", "args_json_file", *values, *config.space.nest(values)})
 
 
 def _command(config: SweepConfig, values: Mapping[str, Any]) -> str:

@@ -45,7 +45,8 @@ def export(
     fields = ["id", "state", "best", "last", "iterations", "started", "ended", "reason"]
     fields[1:1] = ["stage"] if sweep.config.stages else []
     fields[1:1] = ["prior"] if any(run.prior for run in runs) else []
-    writer.writerow([*fields, *(f"config.{name}" for name in parameters), *(f"last.{name}" for name in metrics)])
+    names = [*(f"config.{name}" for name in parameters), *(f"last.{name}" for name in metrics)]
+    writer.writerow([*fields, *map(_cell, names)])
     for run in runs:
         writer.writerow(
             [_cell(getattr(run, field)) for field in fields]
@@ -55,6 +56,19 @@ def export(
 
 
 def _cell(value: Any) -> Any:
+    """A cell of the table: numbers as they are, text so that neither a spreadsheet nor a terminal acts on it."""
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    return json.dumps(value) if isinstance(value, (list, dict)) else value
+    text = json.dumps(value) if isinstance(value, (list, dict)) else value
+    if not isinstance(text, str):
+        return text
+    visible = "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
+    return f"'{visible}" if visible.startswith(("=", "+", "-", "@", "\t")) and not _is_number(visible) else visible
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -6,10 +6,12 @@ import json
 import math
 from typing import Annotated, Any
 
+import yaml
 from pydantic import BeforeValidator, WithJsonSchema
 
 from lightsweep.schema.diagnostics import shown
 from lightsweep.schema.fields import Block, Integer, Number, Positive
+from lightsweep.schema.yaml_file import SweepLoader
 from lightsweep.space import (
     Beta,
     Categorical,
@@ -39,6 +41,7 @@ KINDS: dict[type[Distribution], str] = {
 }
 MANY = 10**15
 MANY_VALUES = 100  # no more are listed
+_reader = SweepLoader("")  # knows which type an unquoted text has
 
 
 def count(number: int | None) -> str:
@@ -80,9 +83,17 @@ def reach(distribution: Distribution) -> str:
 
 
 def spelt(value: object) -> str:
-    """A value of a parameter, as in a sweep file; numbers with as many digits as one compares."""
+    """A value of a parameter, as in a sweep file; numbers with as many digits as one compares.
+
+    A text is quoted if a sweep file would read it as another type without quotes (``"true"``, ``"1e-5"``), or if its
+    ends would not show in a list.
+    """
     if isinstance(value, float):
         return f"{value:g}" if float(f"{value:g}") == value else f"{value:.4g}"
+    if isinstance(value, str):
+        tag = _reader.resolve(yaml.ScalarNode, value, (True, False)).rpartition(":")[2]
+        unclear = tag in {"bool", "int", "float", "null"} or value != value.strip() or ", " in value
+        return json.dumps(value, ensure_ascii=False) if unclear else value
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (bool, list, dict, type(None))) else str(value)
 
 

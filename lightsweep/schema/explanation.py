@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema.config import SweepConfig
@@ -16,14 +16,20 @@ __all__ = ["bands_text", "explain"]
 
 WIDTH = 80
 LABEL = 10  # columns of the words at the left
+LEAST_RANGE = 15  # columns of the table's ranges, however long the names are
 BANDS = 5  # how many are shown where there are more
 
 
-def explain(config: SweepConfig, *, whole: bool = False) -> str:
-    """The sweep in plain text of 80 columns, without a line end at the end.
+def explain(config: SweepConfig, *, whole: bool = False, width: int = WIDTH) -> str:
+    """Describe the sweep in plain text, without a line end at the end.
 
     Name, method, metric, the parameters as a table, the number of points, the bands of early termination, the stages,
-    what ends the sweep, and the warnings. With ``whole`` no name and no range of the table is cut to fit.
+    what ends the sweep, and the warnings.
+
+    Args:
+        config: The config.
+        whole: Continue a long range of the table on more lines, and cut no name; otherwise both are shortened to fit.
+        width: Columns of the table; sentences keep to 80.
     """
     lines = _entry("sweep", config.name or "without a name")
     if config.description:
@@ -32,7 +38,7 @@ def explain(config: SweepConfig, *, whole: bool = False) -> str:
     for metric in config.metrics:
         lines += _entry("metric", _metric(metric, first=metric is config.metric))
     lines += _entry("space", _space(config))
-    lines += ["", *_table(config.space, whole), ""] if config.space.parameters else []
+    lines += ["", *_table(config.space, whole, width), ""] if config.space.parameters else []
     if config.early_terminate is not None:
         lines += _entry("stopping", _hyperband(config.early_terminate))
     if config.options.prior_runs:
@@ -90,21 +96,22 @@ def _space(config: SweepConfig) -> str:
     return f"{' and '.join(parts)}: {size}"
 
 
-def _table(space: Space, whole: bool) -> Iterator[str]:
+def _table(space: Space, whole: bool, width: int) -> Iterator[str]:
     rows = [("parameter", "distribution", "range", "values")]
     for parameter in space.parameters:
         size = parameter.distribution.size
         rows.append((parameter.name, kind(parameter.distribution), reach(parameter.distribution), count(size)))
+    rows = [tuple(_printable(cell).replace("\n", " ") for cell in row) for row in rows]
     names, kinds, ranges, sizes = (max(map(len, column)) for column in zip(*rows, strict=True))
     if not whole:
-        names, kinds = min(names, 26), min(kinds, 24)
-        ranges = min(ranges, WIDTH - names - kinds - sizes - 8)
-    return (_row(row, (names, kinds, ranges, sizes)) for row in rows)
-
-
-def _row(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = [_cut(cell, width).ljust(width) for cell, width in zip(row[:3], widths[:3], strict=True)]
-    return "  ".join(["", *cells, row[3].rjust(widths[3])])
+        kinds = min(kinds, 24)
+        names = min(names, max(20, width - kinds - sizes - 8 - min(ranges, LEAST_RANGE)))
+    ranges = min(ranges, max(LEAST_RANGE, width - names - kinds - sizes - 8))
+    for name, what, values, size in rows:
+        first, *more = _wrapped(values, ranges) if whole else [_cut(values, ranges)]
+        cells = [_middle_cut(name, names).ljust(names), _cut(what, kinds).ljust(kinds), first.ljust(ranges)]
+        yield "  ".join(["", *cells, size.rjust(sizes)])
+        yield from (" " * (names + kinds + 6) + line for line in more)
 
 
 def _printable(text: str) -> str:
@@ -112,9 +119,18 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)
 
 
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False) or [""]
+
+
 def _cut(text: str, width: int) -> str:
-    text = _printable(text).replace("\n", " ")
     return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def _middle_cut(text: str, width: int) -> str:
+    """Shortened in the middle: names in one group differ at their ends."""
+    tail = (width - 3) * 2 // 3
+    return text if len(text) <= width else f"{text[: width - 3 - tail]}...{text[-tail:]}"
 
 
 def _hyperband(hyperband: Hyperband) -> str:

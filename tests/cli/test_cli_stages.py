@@ -164,7 +164,7 @@ def test_a_flat_sweep_has_no_word_of_stages(sandbox: Sandbox, show: Show) -> Non
 def test_tables_have_a_column_for_the_stage(done: Sweep, show: Show) -> None:
     names = [run.stage for run in done.runs]
     rows = list(csv.DictReader(io.StringIO(show("export", done.id))))
-    assert [row["stage"] for row in rows] == names
+    assert [row["stage"] for row in rows] == [(name or "").replace("\x1b", "\\x1b") for name in names]
     frame = done.dataframe()
     assert list(frame.columns[:3]) == ["id", "stage", "state"]
     assert frame["stage"].tolist() == names

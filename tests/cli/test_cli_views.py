@@ -185,9 +185,27 @@ def test_no_best_run(sandbox: Sandbox, capsys: Capture, keys: dict[str, Any], wo
 def test_export_as_a_table(done: Sweep, show: Show) -> None:
     rows = list(csv.DictReader(io.StringIO(show("export", done.id), newline="")))
     assert [row["config.x"] for row in rows] == ["1", "2", "3", "4"]
-    assert {row["config.model.text"] for row in rows} == {EVIL}
+    assert {row["config.model.text"] for row in rows} == {EVIL.replace("\x1b", "\\x1b").replace("\r", "\\r")}
     assert [float(row["best"]) for row in rows] == [0.5, 2.0, 3.0, 4.0]
     assert rows[0]["last.note"] == "inf"
+
+
+def test_export_hands_no_formula_and_no_escape_to_whoever_opens_the_table(sandbox: Sandbox, show: Show) -> None:
+    def train() -> None:
+        run = lightsweep.init()
+        run.log({"loss": -float(len(str(run.config.text))), "\x1b[2Jnote": 1.0})
+
+    texts = ["=1+1", "+cmd", "-x", "@sum", "-5", "+1e3", "a\x1b[2Jb"]
+    parameters = {"text": {"values": texts}, "=name": {"value": -1}, "list": {"value": ["=1"]}}
+    sweep = Sweep.load(sandbox.sweep("", method="grid", parameters=parameters), storage=sandbox.storage)
+    lightsweep.agent(sweep.id, function=train)
+    text = show("export", sweep.id)
+    assert "\x1b" not in text
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [row["config.text"] for row in rows] == ["'=1+1", "'+cmd", "'-x", "'@sum", "-5", "+1e3", "a\\x1b[2Jb"]
+    assert {row["config.=name"] for row in rows} == {"-1"}
+    assert {row["config.list"] for row in rows} == {'["=1"]'}
+    assert [float(row["best"]) for row in rows] == [-float(len(each)) for each in texts]
 
 
 def test_export_as_json_is_the_status(done: Sweep, show: Show) -> None:
@@ -373,7 +391,43 @@ def test_check_shows_the_file_that_a_command_names(sandbox: Sandbox, show: Show)
 def test_check_cuts_nothing_where_its_output_is_kept(sandbox: Sandbox, show: Show) -> None:
     values = [f"value-{number}" for number in range(20)]
     sandbox.write("sweep.yaml", json.dumps({"method": "grid", "parameters": {"x": {"values": values}}}))
-    assert ", ".join(values) in show("check", "sweep.yaml")
+    lines = [line.strip().removesuffix("20").strip() for line in show("check", "sweep.yaml").splitlines()]
+    assert ", ".join(values) in " ".join(lines)
+
+
+def test_check_of_a_command_without_parameters_shows_what_init_gives(sandbox: Sandbox, show: Show) -> None:
+    raw = {
+        "program": "train.py",
+        "command": ["python", "${program}", "--epochs=3"],
+        "method": "grid",
+        "parameters": {"x": {"values": [1, 2, 3, 4]}},
+    }
+    sandbox.write("sweep.yaml", json.dumps(raw))
+    text = show("check", "sweep.yaml")
+    assert text.splitlines()[-7:] == [
+        "command of every run, without parameters (pass them with ${args}, or read them by init()):",
+        "  python train.py --epochs=3",
+        "",
+        "sample parameters that init() gives the script:",
+        "  x=1",
+        "  x=2",
+        "  x=3",
+    ]
+    for item in ("${args_json}", "--x=${x}"):
+        sandbox.write("sweep.yaml", json.dumps({**raw, "command": ["python", "${program}", item]}))
+        assert "init()" not in show("check", "sweep.yaml")
+
+
+def test_check_says_that_it_executed_the_file_of_the_scheduler(sandbox: Sandbox, show: Show) -> None:
+    sandbox.write("space.py", "def space(trial):\n    trial.suggest_float('x', 0, 1)\n")
+    scheduler = {"engine": "optuna", "source": "space.py", "search_space": "space"}
+    raw = {"method": "custom", "metric": {"name": "loss"}, "scheduler": scheduler}
+    sandbox.write("sweep.yaml", json.dumps(raw))
+    assert "check executed the Python file space.py" in show("check", "sweep.yaml")
+    sandbox.write(
+        "sweep.yaml", json.dumps({**raw, "scheduler": None, "method": "grid", "parameters": {"x": {"value": 1}}})
+    )
+    assert "executed" not in show("check", "sweep.yaml")
 
 
 def test_the_schema_is_json(show: Show) -> None:

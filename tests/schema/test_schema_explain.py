@@ -144,14 +144,37 @@ def test_of_several_metrics_the_target_of_the_first_ends_the_sweep() -> None:
     assert "ends run_cap 20 warning" in text(metric=None, metrics=metrics, early_terminate=None)
 
 
-def test_the_whole_of_a_long_range() -> None:
-    config = SweepConfig.load({**CONFIG, "parameters": {"x" * 30: {"values": [f"value-{n}" for n in range(20)]}}})
-    (row,) = [line for line in explain(config, whole=True).splitlines() if line.startswith("  x")]
+def test_the_whole_of_a_long_range_takes_several_lines() -> None:
+    values = [f"value-{n}" for n in range(200)]
+    config = SweepConfig.load(
+        {**CONFIG, "parameters": {"x" * 30: {"values": values}, "y" * 4: {"min": 0.5, "max": 1.5}}}
+    )
+    lines = explain(config, whole=True, width=120).splitlines()
+    assert ", ".join(values) in " ".join(line.strip().removesuffix("200").strip() for line in lines)
+    assert max(map(len, lines)) <= 120
+    (row,) = [line for line in lines if line.startswith("  x")]
     assert row.split(maxsplit=1)[0] == "x" * 30
-    assert "value-0, value-1, " in row
-    assert "value-19  " in row
+    (row,) = [line for line in lines if line.startswith("  y")]
+    assert row.split() == ["yyyy", "uniform", "0.5", "to", "1.5", "endless"]
     (row,) = [line for line in explain(config).splitlines() if line.startswith("  x")]
     assert "..." in row
+
+
+def test_names_use_the_width_and_are_shortened_in_the_middle() -> None:
+    names = [f"model.encoder.layer.attention.{part}.dropout_{part}" for part in ("query", "key", "value")]
+    config = SweepConfig.load({**CONFIG, "parameters": {name: {"min": 0.5, "max": 1.5} for name in names}})
+    assert all(name in explain(config, width=120) for name in names)
+    rows = [line.split()[0] for line in explain(config).splitlines() if line.startswith("  model.")]
+    assert len(set(rows)) == 3
+    assert all(row.startswith("model.") and "..." in row for row in rows)
+    assert max(map(len, explain(config).splitlines())) <= 80
+
+
+def test_a_text_that_looks_like_another_type_is_quoted() -> None:
+    values = ["true", True, "1.0", 1.5, "1e-5", "null", None, "", " a", "b, c", "adam", "2001-01-01"]
+    assert reach(Categorical(values)) == (
+        '"true", true, "1.0", 1.5, "1e-5", "null", null, "", " a", "b, c", adam, 2001-01-01'
+    )
 
 
 def test_numbers_in_words() -> None:
