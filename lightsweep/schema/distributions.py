@@ -91,8 +91,8 @@ def spelt(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}" if float(f"{value:g}") == value else f"{value:.4g}"
     if isinstance(value, str):
-        tag = _reader.resolve(yaml.ScalarNode, value, (True, False)).rpartition(":")[2]
-        unclear = tag in {"bool", "int", "float", "null"} or value != value.strip() or ", " in value
+        tag = _reader.resolve(yaml.ScalarNode, value, (True, False))  # type: ignore[no-untyped-call]
+        unclear = tag.rpartition(":")[2] in {"bool", "int", "float", "null"} or value != value.strip() or ", " in value
         return json.dumps(value, ensure_ascii=False) if unclear else value
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (bool, list, dict, type(None))) else str(value)
 

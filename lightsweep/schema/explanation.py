@@ -100,17 +100,18 @@ def _table(space: Space, whole: bool, width: int) -> Iterator[str]:
     rows = [("parameter", "distribution", "range", "values")]
     for parameter in space.parameters:
         size = parameter.distribution.size
-        rows.append((parameter.name, kind(parameter.distribution), reach(parameter.distribution), count(size)))
-    rows = [tuple(_printable(cell).replace("\n", " ") for cell in row) for row in rows]
+        cells = (parameter.name, kind(parameter.distribution), reach(parameter.distribution))
+        name, what, values = (_printable(cell).replace("\n", " ") for cell in cells)
+        rows.append((name, what, values, count(size)))
     names, kinds, ranges, sizes = (max(map(len, column)) for column in zip(*rows, strict=True))
     if not whole:
         kinds = min(kinds, 24)
         names = min(names, max(20, width - kinds - sizes - 8 - min(ranges, LEAST_RANGE)))
     ranges = min(ranges, max(LEAST_RANGE, width - names - kinds - sizes - 8))
-    for name, what, values, size in rows:
+    for name, what, values, number in rows:
         first, *more = _wrapped(values, ranges) if whole else [_cut(values, ranges)]
-        cells = [_middle_cut(name, names).ljust(names), _cut(what, kinds).ljust(kinds), first.ljust(ranges)]
-        yield "  ".join(["", *cells, size.rjust(sizes)])
+        left = [_middle_cut(name, names).ljust(names), _cut(what, kinds).ljust(kinds), first.ljust(ranges)]
+        yield "  ".join(["", *left, number.rjust(sizes)])
         yield from (" " * (names + kinds + 6) + line for line in more)
 
 
