@@ -402,6 +402,7 @@ def test_check_of_a_command_without_parameters_shows_what_init_gives(sandbox: Sa
         "method": "grid",
         "parameters": {"x": {"values": [1, 2, 3, 4]}},
     }
+    sandbox.write("train.py", "")
     sandbox.write("sweep.yaml", json.dumps(raw))
     text = show("check", "sweep.yaml")
     assert text.splitlines()[-7:] == [
