@@ -37,28 +37,28 @@ def run_smoke(config: SweepConfig, timeout: float) -> int:
     Raises:
         InputError: There is no program to run, or none of that name.
     """
-    from lightsweep.agents.displays.lines import parameters, plain
     from lightsweep.agents.findings import findings
     from lightsweep.agents.smoke import smoke_run
     from lightsweep.errors import CommandError
+    from lightsweep.text import parameters, printable
 
     values = _sample(config)
     if values is None:
         raise CommandError("the sweep has no point to try")
     shown = parameters(values, list(values))
-    say(f"\nsmoke run outside of any sweep, with {plain(shown)}")
+    say(f"\nsmoke run outside of any sweep, with {printable(shown)}")
     with _ending_by_sigterm():
         seen = smoke_run(config, values, timeout=timeout)
     found = findings(config, seen, timeout)
     for finding in found:
-        say(_entry(f"  {_MARKS[finding.right]:<6}", plain(finding.text)))
+        say(_entry(f"  {_MARKS[finding.right]:<6}", printable(finding.text)))
     wrong = sum(finding.right is False for finding in found)
     if not wrong:
         say("the script is ready for the sweep")
         return 0
     if seen.output:
         say("the last that it printed:")
-        say("\n".join(f"  | {plain(line)}" for line in seen.output))
+        say("\n".join(f"  | {printable(line)}" for line in seen.output))
     say(f"{wrong} thing{'s' if wrong > 1 else ''} to correct before a sweep")
     return 1
 
