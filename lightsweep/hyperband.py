@@ -60,20 +60,21 @@ class Hyperband:
         Raises:
             ValueError: The bands have no end and ``upto`` is not given.
         """
-        if self.max_iter is not None:
-            return tuple(band for band in sorted(self._below_max()) if upto is None or band <= upto)
-        if upto is None:
+        if self.max_iter is None and upto is None:
             raise ValueError("the bands of min_iter have no end: say up to which iteration")
-        return tuple(takewhile(lambda band: band <= upto, self._from_min()))
+        return tuple(takewhile(lambda band: upto is None or band <= upto, self._ascending()))
 
     def first(self, count: int) -> tuple[int, ...]:
         """The lowest ``count`` bands, ascending; fewer where there are fewer."""
-        return tuple(islice(sorted(self._below_max()) if self.max_iter is not None else self._from_min(), count))
+        return tuple(islice(self._ascending(), count))
 
     def reached(self, iterations: int) -> int | None:
         """The highest band that is not above ``iterations``; ``None`` below the first."""
         bands = self.bands(upto=iterations)
         return bands[-1] if bands else None
+
+    def _ascending(self) -> Iterator[int]:
+        return iter(sorted(self._below_max())) if self.max_iter is not None else self._from_min()
 
     def _below_max(self) -> set[int]:
         bands: set[int] = set()
@@ -86,8 +87,7 @@ class Hyperband:
 
     def _from_min(self) -> Iterator[int]:
         first, k, last = self.min_iter or 1, 0, 0
-        while True:
-            band = int(first * self.eta**k)
+        while (band := int(first * self.eta**k)) <= _MOST:  # no run gets further
             if band > last:
                 yield band
             last = band

@@ -40,7 +40,10 @@ def sweep(
     if asked and update is not None:
         raise typer.BadParameter(f"--{asked[0]} and --update exclude each other; give one of them")
     if prior_run and (asked or update is not None):
-        raise typer.BadParameter("--prior-run is for a sweep that is created; it cannot join one that exists")
+        raise typer.BadParameter(
+            "--prior-run goes with the file of a new sweep; to add runs to a sweep that exists, call "
+            f"lightsweep.Sweep.load({target!r}).add_prior_runs(...) in Python"
+        )
     if not asked and update is None:
         create(target, storage, prior_runs=prior_run or ())
         return
@@ -104,11 +107,12 @@ def create(config: str, storage: str | None, *, prior_runs: Sequence[str] = (), 
 
 def _describe(config: SweepConfig) -> str:
     """What is worth a line at creation: the grid's size, the bands, what ends the sweep."""
+    from lightsweep.cli.output import parameter_count
     from lightsweep.schema.explanation import bands_text
     from lightsweep.text import counted
 
     size = config.space.size
-    lines = [f"created a {config.method} sweep over {counted(len(config.space.searched), 'parameter')}"]
+    lines = [f"created a {config.method} sweep over {parameter_count(config, config.searched())}"]
     if config.stages:
         named = ", then ".join(f"{stage.name} ({', '.join(stage.searched)})" for stage in config.stages)
         lines = [f"created a sweep in {counted(len(config.stages), 'stage')}: {named}"]

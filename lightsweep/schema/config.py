@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -124,6 +124,27 @@ class SweepConfig:
     def metric(self) -> Metric | None:
         """The first of ``metrics``; ``None`` where there is none."""
         return self.metrics[0] if self.metrics else None
+
+    @property
+    def defined_by_run(self) -> bool:
+        """Whether a function of the user's defines the parameters of each run, beside those of the config."""
+        scheduler = self.scheduler
+        return bool(scheduler and scheduler.engine == "optuna" and scheduler.source and scheduler.search_space)
+
+    def names(self, runs: Iterable[Mapping[str, Any]] = ()) -> list[str]:
+        """Return the names of all parameters.
+
+        Args:
+            runs: The flat values of runs. A function of the user's may define parameters that only they have; these
+                follow those of the config, sorted.
+        """
+        declared = dict.fromkeys(parameter.name for parameter in self.space.parameters)
+        return [*declared, *sorted({name for values in runs for name in values if name not in declared})]
+
+    def searched(self, runs: Iterable[Mapping[str, Any]] = ()) -> list[str]:
+        """Return the names of the parameters that are searched: of :meth:`names`, those without a fixed value."""
+        fixed = {parameter.name for parameter in self.space.parameters if parameter.distribution.size == 1}
+        return [name for name in self.names(runs) if name not in fixed]
 
     @property
     def ends(self) -> str | None:

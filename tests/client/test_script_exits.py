@@ -1,4 +1,4 @@
-"""How a training script ends, in real processes: what the agent is told, what is printed, the exit code."""
+"""Ends of training scripts, in real processes: the message to the agent, the output, the exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every integration must do, whatever its trainer: a scripted sequence of values in, reports and an end out."""
+"""The contract of every integration: a scripted sequence of values in, reports and an end out."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ CASES: Mapping[str, Case] = {
 
 @dataclass
 class Ended:
-    """What came of a script; ``exit_code`` as a process would end, ``raised`` the class of what ended the training."""
+    """The end of a script; ``exit_code`` as a process would end, ``raised`` is the class of its exception."""
 
     reported: list[float] = field(default_factory=list)
     state: str | None = None

@@ -28,11 +28,10 @@ class LineDisplay(Display):
         self._lock = threading.Lock()
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._within_line = False
-        self._searched = [parameter.name for parameter in sweep.config.space.searched]
 
     def started(self, run: ClaimedRun) -> None:
         again = f" (attempt {run.attempt})" if run.attempt > 1 else ""
-        shown = parameters(run.values, self._searched)
+        shown = parameters(run.values, self._sweep.config.searched([run.values]))
         self.say(f"run {run.id} started{again}{': ' if shown else ''}{shown}")
 
     def output(self, run: ClaimedRun, text: bytes) -> None:
