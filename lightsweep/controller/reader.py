@@ -26,6 +26,8 @@ from lightsweep.storage import Storage, TrialReader, mask
 
 __all__ = ["OutageTracker", "SweepReader", "storage_errors"]
 
+_RESOLUTION_SECONDS = 1.0  # of SQLite's clock
+
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
@@ -46,32 +48,47 @@ def storage_errors() -> Iterator[None]:
 
 
 class OutageTracker:
-    """When a storage answered and when it did not.
+    """When a storage and this process lost sight of each other, and when they last met again.
 
     Args:
         clock: Seconds that only go forward.
+        patience: The longest time between two answers, in seconds, that does not count as an absence.
 
     Attributes:
-        returned: When it last answered after it had not; minus infinity where it always did.
+        returned: When the storage last answered after an outage, or after this process was suspended; minus infinity
+            if neither has happened.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], patience: Callable[[], float]) -> None:
         self._clock = clock
+        self._patience = patience
         self._away = False
+        self._answered = math.inf
+        self._drift: float | None = None
         self.returned = -math.inf
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """See whether it answers; raises as :func:`translated`."""
+        """Note whether the storage answers; raises as :func:`translated`."""
         try:
             with storage_errors():
                 yield
         except StorageUnavailableError:
             self._away = True
             raise
-        if self._away:
+        now = self._clock()
+        if self._away or now - self._answered > self._patience():
             self._away = False
-            self.returned = self._clock()
+            self.returned = now
+        self._answered = now
+
+    def compare(self, moment: datetime) -> None:
+        """Compare the database's clock, which says ``moment``, with this one: a step of either is an absence."""
+        now = self._clock()
+        drift = moment.timestamp() - now
+        if self._drift is not None and abs(drift - self._drift) > self._patience() + _RESOLUTION_SECONDS:
+            self.returned = now
+        self._drift = drift
 
 
 class SweepReader:
@@ -99,7 +116,8 @@ class SweepReader:
         self._views: dict[str, tuple[tuple[int, bool], SweepRun]] = {}
         self._adopt(attributes)
         self.ledger = TrialReader(storage, study_id)
-        self.contact = OutageTracker(lambda: self.ledger.clock())
+        # The agents beat four times a lease, so shorter absences of all of them make no run look lost.
+        self.contact = OutageTracker(lambda: self.ledger.clock(), lambda: self.config.options.lease / 2)
         self.book = RunTable(self.plan.course)
 
     def _adopt(self, attributes: Mapping[str, Any]) -> None:

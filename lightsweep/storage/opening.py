@@ -10,6 +10,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,11 @@ class Storage:
         if self.engine.dialect.name == "postgresql":
             options["isolation_level"] = "REPEATABLE READ"  # what SQLite and MySQL give by themselves
         return self.engine.connect().execution_options(**options)
+
+    def now(self, connection: sqlalchemy.Connection) -> datetime:
+        """Return the time by the database's clock, in UTC without a zone, as heartbeats are kept."""
+        moment: datetime = connection.execute(sqlalchemy.select(sqlalchemy.func.now())).scalar_one()
+        return moment.replace(tzinfo=None)  # PostgreSQL's carries the session's zone, which is UTC
 
     def close(self) -> None:
         """Give every connection back."""
