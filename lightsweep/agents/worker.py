@@ -92,7 +92,7 @@ class Agent:
         self._abandon = threading.Event()
         self._error: BaseException | None = None
         self._outage = OutageNotes(self.display)
-        self._writer = Writer(sweep.storage, lambda away: self._outage.away() if away else self._outage.back())
+        self._writer = Writer(sweep.storage, self._reports_wait, self._give_back)
         self._dealer = RunClaimer(sweep, self.name, stay=stay)
         self._reporter = Reporter(sweep, self._writer)
         self._keeper = Keeper(
@@ -184,10 +184,10 @@ class Agent:
         try:
             found = self._dealer.next_run()
         except StorageUnavailableError as error:
-            self._outage.away(str(error))
+            self._outage.away("claims", str(error))
             self._leaving.wait(_PAUSE_SECONDS)
             return None
-        self._outage.back()
+        self._outage.back("claims")
         if isinstance(found, ClaimedRun):
             self._idle = _LAST_RUNS_SECONDS
             return found
@@ -314,6 +314,12 @@ class Agent:
     def _end(self, hand: Hand, reason: str, outcome: str) -> None:
         if hand.end(reason, outcome, self._term_timeout):
             self._reporter.stop(hand.run, reason)
+
+    def _reports_wait(self, reason: str) -> None:
+        if reason:
+            self._outage.away("reports", reason)
+        else:
+            self._outage.back("reports")
 
     def _fail(self, error: BaseException) -> None:
         self._error = self._error or error

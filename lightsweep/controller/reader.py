@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import exc
 
 from lightsweep.controller.bands import BandValues, band_values
 from lightsweep.controller.keys import FORMAT, STATE, SWEEP
@@ -20,7 +21,7 @@ from lightsweep.controller.plan import Plan
 from lightsweep.controller.runs import RunEntry, RunTable, SweepRun, view
 from lightsweep.controller.stages import next_fresh_run
 from lightsweep.controller.states import SweepState, state_of, target_reached, wants_retry
-from lightsweep.errors import NotFoundError, StorageError, StorageUnavailableError
+from lightsweep.errors import LightsweepError, NotFoundError, StorageError, StorageUnavailableError
 from lightsweep.schema import Stage, SweepConfig
 from lightsweep.storage import Storage, TrialReader, mask
 
@@ -28,23 +29,47 @@ __all__ = ["OutageTracker", "SweepReader", "storage_errors"]
 
 _RESOLUTION_SECONDS = 1.0  # of SQLite's clock
 
+# What may pass is retried; after everything else somebody has to mend the database, the account or this program.
+_OF_SQLALCHEMY: dict[type[exc.SQLAlchemyError], type[LightsweepError]] = {
+    exc.OperationalError: StorageUnavailableError,  # the server is away, or the database is locked or full
+    exc.InterfaceError: StorageUnavailableError,  # the driver lost its connection
+    exc.DisconnectionError: StorageUnavailableError,
+    exc.TimeoutError: StorageUnavailableError,  # every connection of the pool is in use
+    exc.InternalError: StorageUnavailableError,  # PostgreSQL is read-only while another server takes over
+    exc.IntegrityError: StorageUnavailableError,  # two programs wrote the same row, or one deleted it meanwhile
+    exc.SQLAlchemyError: StorageError,  # no permission, no such table, a value out of range
+}
+# SQLite and MySQL report some of the latter as operational.
+_FOR_GOOD = re.compile(r"no such (table|column)|readonly database|denied (to|for) user")
+
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
     """Turn the exceptions of Optuna's storage and of SQLAlchemy into those of lightsweep.
 
     Raises:
-        StorageUnavailableError: The database does not answer.
+        StorageUnavailableError: The database does not answer, or fails in a way that may pass: retry.
+        StorageError: The database refuses for good, such as without a permission: give up.
         NotFoundError: What was asked for, a study or a trial of it, is not in the storage: Optuna's ``KeyError``.
     """
     try:
         yield
-    except (StorageInternalError, SQLAlchemyError) as error:
+    except (StorageInternalError, exc.SQLAlchemyError) as error:
         cause = error.__cause__ or error
-        text = " ".join(str(getattr(cause, "orig", None) or cause).split())
-        raise StorageUnavailableError(f"the storage does not answer: {mask(text)}") from error
+        text = mask(" ".join(str(getattr(cause, "orig", None) or cause).split()))
+        if _passes(cause, text):
+            raise StorageUnavailableError(f"the storage does not answer: {text}") from error
+        raise StorageError(f"the storage refuses: {text}; check its tables and the permissions of its user") from error
     except KeyError as error:
         raise NotFoundError("the sweep is not in the storage; it may have been deleted") from error
+
+
+def _passes(error: BaseException, text: str) -> bool:
+    """Whether the same may succeed later."""
+    if getattr(error, "connection_invalidated", False):
+        return True
+    ours = next((ours for theirs, ours in _OF_SQLALCHEMY.items() if isinstance(error, theirs)), StorageUnavailableError)
+    return ours is StorageUnavailableError and not _FOR_GOOD.search(text)
 
 
 class OutageTracker:
