@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from lightsweep.agents.launchers.process import Ended, Launcher
 from lightsweep.agents.limits import FailureLimits
 from lightsweep.agents.outage import OutageNotes
 from lightsweep.controller import ClaimedRun, Outcome, Reporter, RunClaimer, Sweep, Writer
-from lightsweep.errors import CommandError, LightsweepError, StorageUnavailableError
+from lightsweep.errors import CommandError, LightsweepError, StorageError, StorageUnavailableError
 
 __all__ = ["Agent"]
 
@@ -149,6 +150,7 @@ class Agent:
             self._launcher.close()
             self._writer.close()
             self._reporter.close()
+            self._rescue()
             self.display.close()
         if self._error is not None:
             raise self._error
@@ -279,6 +281,16 @@ class Agent:
                 self._abandon.wait(_PAUSE_SECONDS)
             if self._abandon.is_set() or (hand.outcome == "lost" and hand.overdue()):
                 return None
+
+    def _rescue(self) -> None:
+        """Save what an SQLite file held that was removed or replaced meanwhile."""
+        try:
+            saved = self.sweep.storage.rescue()
+        except (StorageError, sqlite3.Error) as error:
+            self.display.note(f"what the storage held could not be saved: {error}")
+            return
+        if saved is not None:
+            self.display.note(f"what the storage held is saved in {saved}; go on with --storage sqlite:///{saved}")
 
     # --- leaving
 
