@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from sqlalchemy import Connection
 
 from lightsweep.controller.assign import ParameterAssigner
-from lightsweep.controller.keys import ATTEMPT, SUMMARY, VALUES
+from lightsweep.controller.keys import ATTEMPT, SUMMARY, VALUES, attempt_of
 from lightsweep.controller.outcome import ClaimedRun
 from lightsweep.controller.reader import storage_errors
 from lightsweep.controller.runs import RunEntry, finite, run_id, values_of
@@ -73,7 +73,7 @@ def claim_lock(sweep: Sweep) -> Iterator[ClaimTransaction]:
         with sweep.lock:
             last, ticket, number = sweep.ledger.last_trial_id, sweep.book.next_ticket, len(sweep.ledger.records)
         news = trials.since(connection, sweep.study_id, last, ATTEMPT)
-        attempts = [attempt for attempt in news if isinstance(attempt, dict)]
+        attempts = [attempt for each in news if (attempt := attempt_of(each)) is not None]
         kinds = [attempt["kind"] for attempt in attempts]
         yield ClaimTransaction(
             ticket + kinds.count("fresh"), "update" in kinds, number + len(news), attempts, connection, sweep

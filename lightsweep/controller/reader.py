@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import threading
@@ -16,12 +17,12 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy import exc
 
 from lightsweep.controller.bands import BandValues, band_values
-from lightsweep.controller.keys import FORMAT, STATE, SWEEP
+from lightsweep.controller.keys import ATTEMPT, FORMAT, STATE, STATES, SWEEP
 from lightsweep.controller.plan import Plan
 from lightsweep.controller.runs import RunEntry, RunTable, SweepRun, view
 from lightsweep.controller.stages import next_fresh_run
 from lightsweep.controller.states import SweepState, state_of, target_reached, wants_retry
-from lightsweep.errors import LightsweepError, NotFoundError, StorageError, StorageUnavailableError
+from lightsweep.errors import ConfigError, LightsweepError, NotFoundError, StorageError, StorageUnavailableError
 from lightsweep.schema import Stage, SweepConfig
 from lightsweep.storage import Storage, TrialReader, mask
 
@@ -116,6 +117,9 @@ class OutageTracker:
         self._drift = drift
 
 
+_logger = logging.getLogger("lightsweep")
+
+
 class SweepReader:
     """A sweep in a storage, as of the last :meth:`refresh`. Safe from several threads.
 
@@ -147,22 +151,35 @@ class SweepReader:
 
     def _adopt(self, attributes: Mapping[str, Any]) -> None:
         kept = attributes[SWEEP]
-        if kept["format"] > FORMAT:
+        try:
+            format_, self.source, self.seed = int(kept["format"]), kept.get("source"), int(kept["seed"])
+            self.directory = str(Path(self.source).parent) if self.source else None
+            self.created, config = datetime.fromisoformat(kept["created"]), dict(kept["config"])
+        except (TypeError, KeyError, ValueError, AttributeError):
+            raise self._unreadable(f"its attribute {SWEEP} was written by another program") from None
+        if format_ > FORMAT:
             raise StorageError(
-                f"sweep {self.id} was made by a newer lightsweep (format {kept['format']}, this one knows {FORMAT}); "
+                f"sweep {self.id} was made by a newer lightsweep (format {format_}, this one knows {FORMAT}); "
                 "update with `pip install -U lightsweep`"
             )
-        source: str | None = kept.get("source")
-        self.source = source
-        self.seed: int = kept["seed"]
-        self.plan = Plan(self._load(kept["config"]), self.seed)
-        self.created = datetime.fromisoformat(kept["created"])
-        self.directory: str | None = str(Path(source).parent) if source else None
-        self.asked: str = attributes.get(STATE, "running")
+        self.plan = Plan(self._load(config), self.seed)
+        self.asked = self._known(attributes.get(STATE, "running"))
         self._bands = band_values(self.config)
 
     def _load(self, raw: Mapping[str, Any]) -> SweepConfig:
-        return replace(SweepConfig.load(raw), source=self.source)
+        try:
+            return replace(SweepConfig.load(raw), source=self.source)
+        except ConfigError as error:
+            faults = "; ".join(map(str, error.faults))
+            raise self._unreadable(f"this lightsweep does not accept its config any more ({faults})") from error
+
+    def _known(self, asked: Any) -> str:
+        if asked not in STATES:
+            raise self._unreadable(f"its attribute {STATE} is {asked!r}, none of {', '.join(STATES)}")
+        return str(asked)
+
+    def _unreadable(self, why: str) -> StorageError:
+        return StorageError(f"sweep {self.id} cannot be read: {why}")
 
     def bands_of(self, ticket: int | None) -> BandValues | None:
         """The values at the bands that the run with this ticket is compared with; ``None`` where it has no bands."""
@@ -194,11 +211,12 @@ class SweepReader:
         """
         with self._reading:
             with self.contact.asking(), self.storage.reading() as connection:
-                asked = self.ledger.attribute(connection, STATE)
+                asked = self._known(self.ledger.attribute(connection, STATE))
                 found = self.ledger.read(connection, details=details)
             with self.lock:
                 self.asked = asked
                 changed = self.book.take(self.ledger.take(found))
+                malformed, self.book.malformed = self.book.malformed, []
                 updated = self._take_updates()
                 entries = list(self.book.entries.values()) if updated else changed
                 for entry in entries:
@@ -207,6 +225,14 @@ class SweepReader:
                     else:
                         self._unsettled.pop(entry.id, None)
                 histories = [(bands, entry.id, entry.history) for entry in entries if (bands := self._behind(entry))]
+            for record in malformed:
+                _logger.warning(
+                    "sweep %s: trial %d counts for nothing, since its attribute %s was written by another program: %r",
+                    self.id,
+                    record.number,
+                    ATTEMPT,
+                    record.attributes[ATTEMPT],
+                )
             for bands, run, history in histories:
                 bands.note(run, history)
             return changed
