@@ -110,7 +110,6 @@ def check(
     say(explain(loaded, whole=not sys.stdout.isatty()))
     say(_samples(loaded))
     if smoke:
-
         raise typer.Exit(run_smoke(loaded, smoke_timeout))
 
 

@@ -145,7 +145,7 @@ def test_a_writer_that_dies_ends_the_agent_with_the_reason(sweep: Sweep, monkeyp
     def break_(*_: object) -> None:
         raise RuntimeError("a fault in the writer")
 
-    monkeypatch.setattr("lightsweep.storage.Trials.report", break_)
+    monkeypatch.setattr("lightsweep.storage.TrialWriter.report", break_)
     logged = []
 
     def train() -> None:

@@ -58,7 +58,7 @@ def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_settings_in_the_url_count_more() -> None:
-    given = servers.options(parse("postgresql+psycopg://u@h/d?connect_timeout=3"))["connect_args"]
+    given = servers.engine_options(parse("postgresql+psycopg://u@h/d?connect_timeout=3"))["connect_args"]
     assert "connect_timeout" not in given
     assert given["tcp_user_timeout"] == 30_000
-    assert servers.options(parse("mysql+pymysql://u@h/d"))["connect_args"]["read_timeout"] == 30
+    assert servers.engine_options(parse("mysql+pymysql://u@h/d"))["connect_args"]["read_timeout"] == 30
