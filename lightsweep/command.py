@@ -113,8 +113,12 @@ def _check(text: str, what: str) -> None:
 
 
 def _hydra_text(name: str, value: Any) -> str:
-    """``value`` in the grammar of Hydra's overrides; a plain word stays as it is, and one like ``1e3`` is a number."""
-    plain = isinstance(value, str) and _HYDRA_WORD.fullmatch(value)
+    """``value`` in the grammar of Hydra's overrides.
+
+    A plain word stays as it is, and Hydra reads one like ``1e3`` as a number. The text ``null`` is quoted in any case,
+    since Hydra reads the bare word as ``None``.
+    """
+    plain = isinstance(value, str) and _HYDRA_WORD.fullmatch(value) and value.lower() != "null"
     text = value if plain else _hydra(value)
     _check(text, f"the value of parameter {name!r}")
     return text

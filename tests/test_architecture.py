@@ -147,6 +147,44 @@ def test_a_line_of_code_has_a_token_that_is_neither_a_comment_nor_a_docstring() 
     assert code_lines(text) == 4
 
 
+# --- the page
+
+
+def ways() -> dict[str, list[str]]:
+    """Of each way through the house the numbered items of the page, a file and what it does."""
+    section = (ROOT / "docs" / "architecture.md").read_text().partition("\n## Three ways through the house\n")[2]
+    parts = re.split(r"^### (.+)$", section.partition("\n## ")[0], flags=re.MULTILINE)
+    return {
+        title: re.findall(r"^\d+\. (.+(?:\n   .+)*)", text, re.MULTILINE)
+        for title, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
+
+
+def test_files_on_the_page_are_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    named = re.findall(r"`((?:\w+/)+\w+\.py)`", page)
+    assert len(named) > 20
+    homes = [ROOT, ROOT / "lightsweep"]
+    assert [name for name in named if not any((home / name).exists() for home in homes)] == []
+
+
+@pytest.mark.parametrize(
+    ("way", "most"),
+    [("Claim a run", 5), ("Report a value and get the verdict", 10), ("From the file to run.config", 25)],
+)
+def test_each_way_is_short_and_true(way: str, most: int) -> None:
+    """As many files as the page says at most, and each has the names that the page gives it."""
+    items = ways()[way]
+    assert 3 <= len(items) <= most
+    for item in items:
+        file, _, does = item.partition(": ")
+        texts = [(ROOT / "lightsweep" / name).read_text() for name in re.findall(r"`(.+?)`", file)]
+        nodes = [node for text in texts for node in ast.walk(ast.parse(text))]
+        defined = {node.name for node in nodes if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
+        named = {part for name in re.findall(r"`([\w.]+)`", does) for part in name.split(".")}
+        assert named <= defined | {"RunPruned"}, file
+
+
 # --- what is public
 
 

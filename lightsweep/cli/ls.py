@@ -22,7 +22,7 @@ def ls(storage: Storage = None) -> None:
             say(f"{error}; it is left out", error=True)
             continue
         seen = summarize(sweep)
-        best = sweep.known_best()
+        best = seen.best
         metric = sweep.config.metric
         rows.append(
             [
@@ -30,7 +30,7 @@ def ls(storage: Storage = None) -> None:
                 state.name,
                 sweep.config.method,
                 counted(seen.total, "run") + besides(seen.priors),
-                plain(f"{metric.name} {number(best[1])}") if best and metric else "–",
+                plain(f"{metric.name} {number(best.best)}") if best and best.best is not None and metric else "–",
                 sweep.created.astimezone().strftime("%Y-%m-%d %H:%M"),
                 plain(sweep.config.name or ""),
             ]

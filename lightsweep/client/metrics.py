@@ -18,8 +18,8 @@ _LONGEST_TEXT = 40
 def numbers(metrics: Any, others: dict[str, str] | None = None, always: str | None = None) -> dict[str, float]:
     """The numbers in ``metrics`` under flat names; nested mappings are joined with a dot.
 
-    Bools, numpy scalars and tensors of one element become floats; NaN and infinities stay. Whatever is no number
-    (text, images, lists, None) is left out, since scripts log those for other tools.
+    NumPy scalars and tensors of one element become floats; NaN and infinities stay. Whatever is no number (booleans,
+    also those of NumPy and torch, text, images, lists, None) is left out, since scripts log those for other tools.
 
     Args:
         metrics: What was logged.
@@ -70,18 +70,21 @@ def _collect(metrics: Mapping[Any, Any], prefix: str, found: dict[str, float], u
 
 
 def _number(value: Any) -> float | None:
-    if not isinstance(value, (int, float)):
-        if callable(getattr(value, "item", None)):
-            try:
-                value = value.item()
-            except (TypeError, ValueError, RuntimeError):
-                return None  # more than one element
-        if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
-            return None
+    value = _item(value)
+    if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__"):
+        return None
     try:
         return float(value)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         return None
+
+
+def _item(value: Any) -> Any:
+    """The Python value inside a NumPy scalar or a tensor of one element; any other ``value`` as it is."""
+    try:
+        return value.item()
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        return value  # among them arrays and tensors of more than one element
 
 
 def _described(value: Any) -> str:
@@ -90,6 +93,8 @@ def _described(value: Any) -> str:
         return f"text ({value!r})" if len(value) <= _LONGEST_TEXT else f"text ({value[:_LONGEST_TEXT]!r}...)"
     if value is None:
         return "None"
+    if isinstance(item := _item(value), bool):
+        return f"a boolean ({item})"
     if isinstance(value, int):
         return "an integer beyond every float"
     kind = {"Tensor": "tensor", "ndarray": "array"}.get(type(value).__name__, type(value).__name__)[:_LONGEST_TEXT]

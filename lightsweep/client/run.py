@@ -190,8 +190,11 @@ class Run:
         if decision.stop:
             raise RunPruned(decision.reason)
 
-    def report(self, metrics: Mapping[str, Any], step: int | None = None) -> Decision:
+    def report(self, metrics: Mapping[str, Any], step: int | None = None, *, last: bool = False) -> Decision:
         """The same as ``log``, but the verdict is returned: for callbacks that must act alike on several ranks.
+
+        With ``last`` training ends by itself after this report, so that the run is not judged by it: nothing is left
+        to save, and what the script does after training is not lost.
 
         Where an attempt before this one has reported iterations, and the script never asked for ``iterations`` or a
         ``checkpoint``, it has begun from the start: it repeats those iterations, and they are not counted again.
@@ -206,7 +209,7 @@ class Run:
             return Decision(False, "")
         if self._repeats(found):
             del found[str(self.metric)]
-        answer = self._link.request("log", metrics=found, step=step)
+        answer = self._link.request("log", metrics=found, step=step, **({"last": True} if last else {}))
         self._iterations = int(answer.get("iterations", self._iterations))
         decision = Decision(bool(answer.get("stop")), str(answer.get("reason") or ""))
         if decision.stop:

@@ -19,6 +19,15 @@ SEVERAL = (
 MACROS = ("env", "interpreter", "program", *SEVERAL, "args_json", "args_json_file")
 MACRO = re.compile(r"\$\{([^{}]*)\}")
 
+SHELL_OPTION = re.compile(r"-[a-z]*c")
+HOME = re.compile(r"(?:^|=|:)~(?=/|$)")
+VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Z_][A-Z0-9_]*)\})")
+SUBSTITUTION = re.compile(r"\$\(|`")
+SEVERAL_WORDS = re.compile(r"[\w.-]+\s+\S")
+TWO = re.compile(
+    r"\s--[A-Za-z]|^--?[A-Za-z][\w.-]*\s+\S|^\$\{(?:env|interpreter|program)\}\s|^[\w./-]+\s+[\w./-]+\.(?:py|sh)\b"
+)
+
 
 def meant_by(name: str, parameters: Collection[str]) -> str | None:
     """The macro or parameter that the unknown ``${name}`` must be a misspelling of; ``None``: it is the program's.
@@ -63,6 +72,10 @@ def read_command(value: Any, parameters: Collection[str], program: bool, faults:
         return None
     before = faults.count
     items = [_read_item(item, index, parameters, program, faults) for index, item in enumerate(value)]
+    for index, item in enumerate(items):
+        if index and SHELL_OPTION.fullmatch(items[index - 1]):
+            break  # bash -c "...": a shell reads what follows
+        _warn_of_shell(item, index, parameters, faults)
     return tuple(items) if faults.count == before else None
 
 
@@ -88,3 +101,24 @@ def _read_item(item: Any, index: int, parameters: Collection[str], program: bool
             if meant:
                 faults.error(path, f"${{{name}}} is neither a macro nor a parameter; did you mean '${{{meant}}}'?")
     return text
+
+
+def _warn_of_shell(text: str, index: int, parameters: Collection[str], faults: Faults) -> None:
+    """Warn of what only a shell would replace or split."""
+    path = ("command", index)
+    if HOME.search(text):
+        right = HOME.sub(lambda found: found[0].replace("~", "${envvar:HOME}"), text)
+        faults.warn(path, f"~ stays as it is, since no shell reads command; write {shown(right)}")
+    for plain, braced in VARIABLE.findall(text):
+        if plain or braced not in parameters:
+            written = f"${plain}" if plain else f"${{{braced}}}"
+            faults.warn(
+                path,
+                f"{written} stays as it is, since no shell reads command;"
+                f" for the environment variable write ${{envvar:{plain or braced}}}",
+            )
+    if SUBSTITUTION.search(text):
+        faults.warn(path, f"{shown(text)} stays as it is, since no shell reads command; use bash -c for it")
+    if TWO.search(text) or (index == 0 and SEVERAL_WORDS.match(text)):
+        form = ", ".join(f'"{part}"' for part in text.split())
+        faults.warn(path, f"{shown(text)} is one argument, blanks included; for several write {form}")

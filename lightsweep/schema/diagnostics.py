@@ -137,6 +137,10 @@ def plain(value: Any, path: KeyPath, faults: Faults) -> Any:
     if len(path) > MAX_DEPTH:
         faults.error(path[:8], f"this value is nested deeper than {MAX_DEPTH} levels, or holds itself")
         return None
+    if isinstance(value, Mapping) and _is_list_in_braces(value, path):
+        meant = [plain(key, path, faults) for key in value]
+        faults.error(path, f"{path[-1]} must be a list, and a list has brackets, not braces: write {shown(meant)}")
+        return meant
     if isinstance(value, Mapping):
         return _mapping(value, path, faults)
     if isinstance(value, (list, tuple)):
@@ -160,6 +164,12 @@ def _mapping(value: Mapping[Any, Any], path: KeyPath, faults: Faults) -> dict[st
         if name is not None:
             result[name] = plain(item, (*path, name), faults)
     return result
+
+
+def _is_list_in_braces(value: Mapping[Any, Any], path: KeyPath) -> bool:
+    """Whether ``{a, b}`` was written where a parameter needs the list ``[a, b]``."""
+    is_key = len(path) > 2 and path[0] == "parameters" != path[-2] and path[-1] in ("values", "probabilities")
+    return is_key and bool(value) and all(item is None for item in value.values())
 
 
 def _key(key: object, path: KeyPath, faults: Faults) -> str | None:

@@ -38,6 +38,7 @@ KINDS: dict[type[Distribution], str] = {
     Beta: "beta",
 }
 MANY = 10**15
+MANY_VALUES = 100  # no more are listed
 
 
 def count(number: int | None) -> str:
@@ -63,11 +64,11 @@ def reach(distribution: Distribution) -> str:
     if distribution.size == 1:
         return spelt(distribution.value_at(0))
     if isinstance(distribution, Categorical):
-        weights = distribution.weights()
-        values = [spelt(distribution.value_at(index)) for index in range(distribution.size)]
-        if distribution.probabilities is None:
-            return ", ".join(values)
-        return ", ".join(f"{value} ({weight:.0%})" for value, weight in zip(values, weights, strict=True))
+        few = min(distribution.size, MANY_VALUES)
+        values = [spelt(distribution.value_at(index)) for index in range(few)]
+        if distribution.probabilities is not None:
+            values = [f"{value} ({distribution.weights()[index]:.0%})" for index, value in enumerate(values)]
+        return ", ".join(values + ["..."] * (few < distribution.size))
     base = distribution.base if isinstance(distribution, Quantized) else distribution
     if isinstance(base, LogNormal):
         return f"median {math.exp(base.mu):g}, sigma {base.sigma:g}"
@@ -85,11 +86,18 @@ def spelt(value: object) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (bool, list, dict, type(None))) else str(value)
 
 
+MAX_VALUES = 10_000  # each run is stored with all of them
+
+
 def _values(value: object) -> object:
     if not isinstance(value, list):
         raise ValueError(f"must be a list, got {shown(value)}; for one value write value: {shown(value)}")
     if not value:
         raise ValueError("must be a list of at least one value, got []")
+    if len(value) > MAX_VALUES:
+        raise ValueError(
+            f"must be a list of at most {MAX_VALUES:,} values, got {len(value):,}; numbers in a range are min and max"
+        )
     return value
 
 

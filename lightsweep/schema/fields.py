@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
 from lightsweep.schema.diagnostics import Faults, KeyPath, hint, shown
@@ -22,11 +22,14 @@ __all__ = [
     "Text",
     "Texts",
     "Truth",
+    "between",
     "check",
     "given",
 ]
 
 Model = TypeVar("Model", bound="Block")
+
+MAX_INTEGER = 2**53  # a storage keeps every number as a double, which is exact up to here
 
 
 class Block(BaseModel):
@@ -69,6 +72,8 @@ def _integer(value: object) -> int:
     number = _number(value)
     if number != int(number):
         raise ValueError(f"must be a whole number, got {shown(value)}")
+    if abs(number) > MAX_INTEGER:
+        raise ValueError(f"must be a whole number from -2^53 to 2^53, got {shown(value)}")
     return int(number)
 
 
@@ -120,7 +125,7 @@ Number = Annotated[float | int, BeforeValidator(_number), WithJsonSchema({"type"
 Positive = Annotated[float | int, BeforeValidator(_positive), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})]
 """A finite number greater than 0."""
 Integer = Annotated[int, BeforeValidator(_integer), WithJsonSchema({"type": "integer"})]
-"""A whole number; ``5.0`` is one."""
+"""A whole number of at most 2^53 in size; ``5.0`` is one."""
 Natural = Annotated[int, BeforeValidator(_natural), WithJsonSchema({"type": "integer", "minimum": 1})]
 """A whole number of at least 1."""
 Count = Annotated[int, BeforeValidator(_count), WithJsonSchema({"type": "integer", "minimum": 0})]
@@ -137,6 +142,17 @@ Label = Annotated[str, BeforeValidator(_label), WithJsonSchema({"type": ["string
 """As ``Text``, and may be empty."""
 Truth = Annotated[bool, BeforeValidator(_truth), WithJsonSchema({"type": "boolean"})]
 """``true`` or ``false``."""
+
+
+def between(low: float, high: float) -> AfterValidator:
+    """A rule for a number: from ``low`` to ``high``, both included."""
+
+    def bounded(value: float) -> float:
+        if not low <= value <= high:
+            raise ValueError(f"must be between {low:,} and {high:,}, got {shown(value)}")
+        return value
+
+    return AfterValidator(bounded)
 
 
 def given(block: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from lightsweep.schema.diagnostics import Faults, KeyPath, dotted, hint, one_edit_away, shown
 from lightsweep.schema.distributions import DISTRIBUTIONS, Bounded, DistributionKeys
 from lightsweep.schema.fields import check, given
-from lightsweep.space import Categorical, Constant, Distribution, Parameter
+from lightsweep.space import Categorical, Constant, Distribution, Parameter, Quantized, identity
 
-__all__ = ["GROUP", "KEYS", "Parameters", "distribution_of", "is_listable", "note_not_listable", "read_parameters"]
+__all__ = [
+    "EXPONENTS",
+    "GROUP",
+    "KEYS",
+    "Parameters",
+    "distribution_of",
+    "is_listable",
+    "note_not_listable",
+    "read_parameters",
+    "warn_of_grid",
+]
 
 GROUP = "parameters"
+EXPONENTS = {name: f"{name}_values" for name in ("log_uniform", "q_log_uniform", "inv_log_uniform")}
 KEYS = (
     "distribution", "value", "values", "probabilities", "min", "max", "q", "mu", "sigma", "a", "b", GROUP,
 )  # fmt: skip
@@ -30,6 +41,9 @@ def distribution_of(keys: Mapping[str, Any], path: KeyPath, faults: Faults) -> s
         if isinstance(name, str) and name in DISTRIBUTIONS:
             return name
         guess = hint(name, DISTRIBUTIONS) if isinstance(name, str) else ""
+        if any(isinstance(keys.get(key), (int, float)) and keys[key] > 0 for key in ("min", "max")):
+            for exponents in EXPONENTS:  # bounds above 0 are meant as values
+                guess = guess.replace(f"{exponents!r}", f"{EXPONENTS[exponents]!r}")
         known = ", ".join(DISTRIBUTIONS)
         faults.error(
             (*path, "distribution"), f"there is no distribution {shown(name)}{guess or '.'} Known ones: {known}"
@@ -56,8 +70,9 @@ def distribution_of(keys: Mapping[str, Any], path: KeyPath, faults: Faults) -> s
 
 
 GRID = ("categorical", "constant", "int_uniform", "q_uniform")
-EXPONENTS = {name: f"{name}_values" for name in ("log_uniform", "q_log_uniform", "inv_log_uniform")}
 MAX_EXPONENT = 709  # exp of more is no float
+MAX_NAME = 500  # an Optuna storage holds 512
+MAX_PARAMETERS = 10_000
 
 
 @dataclass
@@ -88,8 +103,7 @@ def read_parameters(value: Any, method: object, faults: Faults) -> Parameters:
     """
     found = Parameters()
     _read_group(value, (GROUP,), (), method, found, faults)
-    for parameter in found.good:
-        _check_inside(parameter, found, faults)
+    _check_inside(found, faults)
     return found
 
 
@@ -112,32 +126,48 @@ def _read_group(
             continue
         full = (*names, name)
         whole = ".".join(full)
+        if len(whole) > MAX_NAME:
+            faults.error(
+                place,
+                f"the name of a parameter has at most {MAX_NAME} characters, and {shown(whole)} has {len(whole):,}",
+                key=True,
+            )
+            continue
         if whole in found.places:
             faults.error(
                 place, f"{whole!r} is the same parameter as {dotted(found.places[whole])}; keep one of them", key=True
             )
         found.places.setdefault(whole, place)
+        if len(found.places) > MAX_PARAMETERS:
+            faults.error((GROUP,), f"a sweep has at most {MAX_PARAMETERS:,} parameters, and here are more", key=True)
+            faults.raise_if_any()
         distribution = _read_parameter(name, item, place, method, faults)
         if distribution is not None:
             found.good.append(Parameter(whole, full, distribution))
 
 
-def _check_inside(parameter: Parameter, found: Parameters, faults: Faults) -> None:
+def _check_inside(found: Parameters, faults: Faults) -> None:
     """Note each parameter that is also a value inside of a dict that another one can be."""
-    distribution = parameter.distribution
-    if not isinstance(distribution, (Constant, Categorical)):
-        return
-    choices = [distribution.value] if isinstance(distribution, Constant) else distribution.values
+    dicts = {parameter.name: _dicts(parameter.distribution) for parameter in found.good}
     for whole, place in found.places.items():
-        below = whole.removeprefix(f"{parameter.name}.")
-        if below != whole and any(
-            isinstance(choice, Mapping) and _holds(choice, below.split(".")) for choice in choices
-        ):
-            faults.error(
-                place,
-                f"{whole!r} is also {below!r} in the value of {dotted(found.places[parameter.name])}; keep one of them",
-                key=True,
-            )
+        parts = whole.split(".")
+        for depth in range(1, len(parts)):
+            outer = ".".join(parts[:depth])
+            if any(_holds(choice, parts[depth:]) for choice in dicts.get(outer, ())):
+                below = ".".join(parts[depth:])
+                faults.error(
+                    place,
+                    f"{whole!r} is also {below!r} in the value of {dotted(found.places[outer])}; keep one of them",
+                    key=True,
+                )
+
+
+def _dicts(distribution: Distribution) -> list[Mapping[str, Any]]:
+    """The dicts among the values of a parameter."""
+    if isinstance(distribution, Constant):
+        return [distribution.value] if isinstance(distribution.value, Mapping) else []
+    values = distribution.values if isinstance(distribution, Categorical) else ()
+    return [value for value in values if isinstance(value, Mapping)]
 
 
 def _holds(value: Any, names: list[str]) -> bool:
@@ -191,8 +221,12 @@ def _read_parameter(name: str, item: Any, path: KeyPath, method: object, faults:
     if isinstance(block, Bounded) and not _check_bounds(block, kind, path, faults):
         return None
     distribution = _build(block, path, faults)
-    if method == "grid" and distribution is not None and kind not in GRID:
-        note_not_listable(name, kind, path, faults)
+    if isinstance(distribution, Constant) and "distribution" not in known:
+        _check_constant(name, distribution.value, path, faults)
+    if method == "grid" and distribution is not None:
+        if kind not in GRID:
+            note_not_listable(name, kind, path, faults)
+        warn_of_grid(distribution, path, faults)
     return distribution
 
 
@@ -202,6 +236,19 @@ def _build(block: DistributionKeys, path: KeyPath, faults: Faults) -> Distributi
     except ValueError as error:
         faults.error(path, str(error), key=True)
         return None
+
+
+def _check_constant(name: str, value: Any, path: KeyPath, faults: Faults) -> None:
+    """Warn of a list that was probably meant as values to choose from, unless the name is a plural."""
+    plural = name.lower().endswith("s") and not name.lower().endswith("ss")
+    flat = isinstance(value, list) and not any(isinstance(item, (list, dict)) for item in value)
+    if flat and len(value) > 1 and not plural:
+        faults.warn(
+            (*path, "value"),
+            f"every run gets the whole list {shown(value)}; did you mean values: {shown(value)}?"
+            " If not, add distribution: constant, and this warning goes away",
+            key=True,
+        )
 
 
 def _is_group(key: str, value: Any) -> bool:
@@ -264,6 +311,31 @@ def _check_bounds(block: Bounded, kind: str, path: KeyPath, faults: Faults) -> b
 def is_listable(distribution: Distribution) -> bool:
     """Whether a grid can list the values, all of which are equally likely."""
     return distribution.name in GRID
+
+
+def warn_of_grid(distribution: Distribution, path: KeyPath, faults: Faults) -> None:
+    """Warn of values that a grid does not run as they are written in the parameter at ``path``."""
+    if isinstance(distribution, Categorical) and distribution.probabilities is None:
+        seen: set[Hashable] = set()
+        repeated: dict[Hashable, Any] = {}
+        for value in distribution.values:
+            key = identity(value)
+            if key in seen:
+                repeated.setdefault(key, value)
+            seen.add(key)
+        if repeated:
+            values = ", ".join(map(repr, repeated.values()))
+            are = "is" if len(repeated) == 1 else "are"
+            message = f"{values} {are} repeated in values: the grid tries each value once"
+            faults.warn((*path, "values"), message, key=True)
+    elif isinstance(distribution, Quantized) and distribution.size is not None:
+        low, first = distribution.base.quantile(0), distribution.value_at(0)
+        if distribution.name == "q_uniform" and first != low:
+            message = (
+                f"min {low:g} is not a multiple of q {distribution.q:g}, so the grid starts at {first:g};"
+                f" a grid of W&B starts at {low:g}"
+            )
+            faults.warn((*path, "min"), message)
 
 
 def note_not_listable(name: str, kind: str, path: KeyPath, faults: Faults) -> None:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, WithJsonSchema
 
 from lightsweep.hyperband import Hyperband
-from lightsweep.schema.diagnostics import Faults, KeyPath, one_edit_away, shown
-from lightsweep.schema.fields import Block, Count, Label, Natural, Number, Positive, Text, Texts, Truth, check, given
+from lightsweep.schema.diagnostics import Faults, KeyPath, hint, one_edit_away, shown
+from lightsweep.schema.fields import (
+    Block,
+    Count,
+    Label,
+    Natural,
+    Number,
+    Positive,
+    Text,
+    Texts,
+    Truth,
+    between,
+    check,
+    given,
+)
+from lightsweep.space import Space
 
 __all__ = [
     "BLOCKS",
@@ -17,6 +32,7 @@ __all__ = [
     "EarlyTerminate",
     "Metric",
     "Options",
+    "Running",
     "Scheduler",
     "TopLevel",
     "check_top_keys",
@@ -25,7 +41,20 @@ __all__ = [
     "read_options",
     "read_scheduler",
     "read_top_level",
+    "warn_of_last_bands",
 ]
+
+Running = Literal["best", "latest", "worst"]
+_RUNNING = ("best", "latest", "worst", "false")
+
+
+def _running(value: object) -> object:
+    if isinstance(value, bool):
+        return value
+    if value in _RUNNING:
+        return False if value == "false" else value
+    guess = hint(value, _RUNNING) if isinstance(value, str) else ""
+    raise ValueError(f"must be true or false, or one of {', '.join(_RUNNING)}; got {shown(value)}{guess}")
 
 
 class Metric(Block):
@@ -39,8 +68,10 @@ class Metric(Block):
     """The sweep finishes once any run reaches this value; of several metrics the first one's counts."""
     impute: Literal["worst", "best", "latest"] = "worst"
     """The value that a failed, crashed or killed run counts with in a bayes search."""
-    impute_while_running: Truth = False
-    """Whether a running run counts with its imputed value."""
+    impute_while_running: Annotated[
+        bool | Running, BeforeValidator(_running), WithJsonSchema({"enum": [True, False, *_RUNNING]})
+    ] = False
+    """best, latest, worst: a running run counts with its own best value so far; true: with the value of impute."""
 
 
 def read_metrics(raw: Mapping[str, Any], faults: Faults) -> tuple[Metric, ...]:
@@ -73,6 +104,11 @@ MAX_ITERATIONS = 10**15
 MAX_ETA = 10**6
 MAX_BANDS = 1000
 
+_LENGTH = re.compile(
+    r"(?:max|num|n|total|training|(?:num_)?train)?_?(?:epochs?|steps|iters?|iterations)", re.IGNORECASE
+)
+"""Names of parameters that say how long training is."""
+
 
 def _eta(value: object) -> object:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and not 1 < value <= MAX_ETA:
@@ -80,16 +116,7 @@ def _eta(value: object) -> object:
     return value
 
 
-def _at_most(limit: int) -> AfterValidator:
-    def bounded(value: int) -> int:
-        if value > limit:
-            raise ValueError(f"must be at most {limit}, got {shown(value)}")
-        return value
-
-    return AfterValidator(bounded)
-
-
-Iterations = Annotated[Natural, _at_most(MAX_ITERATIONS)]
+Iterations = Annotated[Natural, between(1, MAX_ITERATIONS)]
 
 
 class EarlyTerminate(Block):
@@ -101,7 +128,7 @@ class EarlyTerminate(Block):
     """The first band; the following ones are eta times as far, without end."""
     max_iter: Iterations | None = None
     """The bands are max_iter / eta, max_iter / eta^2, ...; max_iter itself is none. Wins over min_iter."""
-    s: Annotated[Natural, _at_most(MAX_BANDS)] | None = None
+    s: Annotated[Natural, between(1, MAX_BANDS)] | None = None
     """How many bands max_iter is divided into."""
     eta: Annotated[Number, BeforeValidator(_eta), WithJsonSchema({"type": "number", "exclusiveMinimum": 1})] = 3
     """At each band about one run in eta goes on. Greater than 1."""
@@ -133,6 +160,26 @@ def read_early_terminate(value: Any, faults: Faults, path: KeyPath = EARLY_TERMI
         faults.warn((*path, "s"), "s does nothing without max_iter: with min_iter the bands have no end", key=True)
         s = None
     return Hyperband(min_iter=min_iter, max_iter=max_iter, s=s, eta=block.eta, strict=block.strict)
+
+
+def warn_of_last_bands(space: Space, hyperbands: Iterable[Hyperband | None], faults: Faults) -> None:
+    """Warn of each constant that looks like the length of training, such as ``epochs``, and equals a band."""
+    for parameter in space.parameters:
+        length = parameter.distribution.value_at(0) if parameter.distribution.size == 1 else None
+        name = parameter.name.rpartition(".")[2].replace("-", "_")
+        if not _LENGTH.fullmatch(name) or isinstance(length, bool) or not isinstance(length, (int, float)):
+            continue
+        for hyperband in dict.fromkeys(each for each in hyperbands if each is not None):
+            bands = hyperband.bands(upto=int(length)) if 1 <= length <= MAX_ITERATIONS else ()
+            if bands[-1:] != (length,):
+                continue
+            remedy = f"use max_iter: {length:g} with s: {len(bands) - 1}" if len(bands) > 1 else "use other bands"
+            faults.warn(
+                ("parameters", *[part for key in parameter.path for part in ("parameters", key)][1:]),
+                f"{length:g} is a band: a run that is stopped by its last report has trained to its end, but skips "
+                f"what the script does after training (test, save); {remedy}, so that the last band is earlier",
+                key=True,
+            )
 
 
 def _check_keys(keys: dict[str, Any], path: KeyPath, faults: Faults) -> None:
@@ -190,6 +237,11 @@ def read_scheduler(value: Any, method: object, faults: Faults) -> Scheduler | No
     return block
 
 
+MAX_STARTS = 1_000_000
+MIN_LEASE = 0.1
+MAX_LEASE = 7 * 24 * 3600
+
+
 class Options(Block):
     """What only lightsweep knows."""
 
@@ -197,12 +249,12 @@ class Options(Block):
     """The Optuna sampler behind method bayes; auto is gp, and tpe where that gets too slow."""
     seed: Count | None = None
     """Makes the proposals repeatable; without it each sweep draws a seed of its own."""
-    max_retries: Count = 0
-    """How often a run that failed is started again."""
-    max_preemptions: Count = 5
-    """How often a run that was lost with its agent or machine, or preempted, is started again."""
-    lease: Positive = 60.0
-    """Seconds without a sign of life after which a run counts as lost."""
+    max_retries: Annotated[Count, between(0, MAX_STARTS)] = 0
+    """How often a run that failed is started again; at most 1,000,000."""
+    max_preemptions: Annotated[Count, between(0, MAX_STARTS)] = 5
+    """How often a run that was lost with its agent or machine, or preempted, is started again; at most 1,000,000."""
+    lease: Annotated[Positive, between(MIN_LEASE, MAX_LEASE)] = 60.0
+    """Seconds without a sign of life after which a run counts as lost; from 0.1 to 604,800, which is a week."""
     prior_runs: Texts = ()
     """Sweeps of the same storage, or runs of them as SWEEP/RUN, that bayes begins with."""
     stages: Any = None

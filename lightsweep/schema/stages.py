@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema.diagnostics import Faults, KeyPath, hint, shown
 from lightsweep.schema.fields import Block, Natural, Text, check
-from lightsweep.schema.parameters import Parameters, is_listable, note_not_listable
+from lightsweep.schema.parameters import Parameters, is_listable, note_not_listable, warn_of_grid
 from lightsweep.schema.sections import read_early_terminate
 from lightsweep.space import Distribution, Parameter, Space
 
@@ -253,6 +253,7 @@ class _Reader:
                 if not is_listable(parameter.distribution):
                     at = (*path, "method") if block.method else (*path, "parameters")
                     note_not_listable(parameter.name, parameter.distribution.name, at, self._faults)
+                warn_of_grid(parameter.distribution, self._places[parameter.name], self._faults)
         known: tuple[Method, ...] = get_args(Method)
         return next((each for each in known if each == method), "random")
 

@@ -13,7 +13,9 @@ from yaml.reader import ReaderError
 from lightsweep.errors import ConfigError, Fault
 from lightsweep.schema.diagnostics import Faults, KeyPath
 
-__all__ = ["SCALAR_TAGS", "SweepLoader", "Tree", "read_file"]
+__all__ = ["MAX_DEPTH", "SCALAR_TAGS", "SweepLoader", "TooLargeError", "Tree", "read_file"]
+
+MAX_DEPTH = 100
 
 PREFIX = "tag:yaml.org,2002:"
 SCALAR_TAGS = frozenset(PREFIX + name for name in ("str", "int", "float", "bool", "null", "timestamp", "value"))
@@ -22,8 +24,24 @@ SCALAR_TAGS = frozenset(PREFIX + name for name in ("str", "int", "float", "bool"
 EXPONENT = re.compile(r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)[eE][-+]?[0-9]+$")
 
 
+class TooLargeError(yaml.MarkedYAMLError):
+    """A document beyond a bound; ``problem`` says which."""
+
+
 class SweepLoader(yaml.SafeLoader):
-    """PyYAML's safe loader with the numbers that people write."""
+    """PyYAML's safe loader with the numbers that people write, and with a bound on nesting."""
+
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """The next node; ``TooLargeError`` if it is nested too deeply, before anything below it is read."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            problem = f"this value is nested deeper than {MAX_DEPTH} levels"
+            raise TooLargeError(problem=problem, problem_mark=parent.start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def construct_text(self, node: yaml.Node) -> str:
         """The text of a scalar as it stands in the file."""
@@ -36,7 +54,6 @@ SweepLoader.add_constructor(PREFIX + "value", SweepLoader.construct_text)
 
 
 MAP, SEQ, MERGE = (f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "merge"))
-MAX_DEPTH = 100
 MAX_VALUES = 1_000_000  # aliases of aliases grow exponentially
 
 
@@ -51,6 +68,7 @@ class Tree:
     def __init__(self, loader: SweepLoader, root: yaml.Node) -> None:
         self._loader = loader
         self._root = root
+        self._merged = 0
         self._done: dict[int, tuple[Any, int]] = {}  # node -> its value and how many values that holds
         self._open: set[int] = set()
         self._keys: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]] = {}  # mapping node -> key -> key and value node
@@ -78,15 +96,14 @@ class Tree:
         return None
 
     def value(self, faults: Faults) -> Any:
-        """The plain value of the document; mistakes go to ``faults``."""
+        """The plain value of the document; mistakes go to ``faults``, and ``TooLargeError`` is raised."""
         return self._value(self._root, (), faults)[0]
 
     def _value(self, node: yaml.Node, path: KeyPath, faults: Faults) -> tuple[Any, int]:
         if id(node) in self._done:
             return self._done[id(node)]
-        if id(node) in self._open or len(path) > MAX_DEPTH:
-            what = "holds itself" if id(node) in self._open else f"is nested deeper than {MAX_DEPTH} levels"
-            faults.error(path, f"this value {what}")
+        if id(node) in self._open:
+            faults.error(path, "this value holds itself")
             return None, 1
         self._open.add(id(node))
         result: tuple[Any, int]
@@ -123,14 +140,16 @@ class Tree:
         known: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         self._keys[id(node)] = known
         try:
-            self._loader.flatten_mapping(node)
+            pairs = self._pairs(node)
+        except TooLargeError:
+            raise
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             at = f" at line {mark.line + 1}" if mark else ""
             faults.error(path, f"the merge key << does not work{at}: {error.problem}")
             return {}, 1
         nodes: dict[Any, tuple[yaml.Node, yaml.Node]] = {}
-        for key_node, value_node in node.value:
+        for key_node, value_node in pairs:
             if not isinstance(key_node, yaml.ScalarNode):
                 line, column = _position(key_node)
                 what = f"the key at line {line}, column {column}"
@@ -144,6 +163,31 @@ class Tree:
             faults.warn((*path, name), message, key=True)
         found = {key: self._value(item, (*path, str(key)), faults) for key, (_, item) in nodes.items()}
         return {key: value for key, (value, _) in found.items()}, 1 + sum(size for _, size in found.values())
+
+    def _pairs(self, node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
+        """The keys and values of a mapping, those of its merge keys first.
+
+        Raises:
+            TooLargeError: The merge keys of the file add too much.
+            yaml.MarkedYAMLError: What is merged is no mapping.
+        """
+        merged: list[tuple[yaml.Node, yaml.Node]] = []
+        own = []
+        for key_node, value_node in node.value:
+            if key_node.tag != MERGE:
+                own.append((key_node, value_node))
+                continue
+            several = isinstance(value_node, yaml.SequenceNode)
+            for source in reversed(value_node.value) if several else [value_node]:  # of several the first wins
+                if not isinstance(source, yaml.MappingNode):
+                    raise yaml.MarkedYAMLError(problem="it takes mappings only", problem_mark=source.start_mark)
+                added = self._pairs(source)
+                self._merged += len(added)
+                if self._merged > MAX_VALUES:
+                    problem = f"the merge keys << of the file add more than {MAX_VALUES:,} values"
+                    raise TooLargeError(problem=problem, problem_mark=key_node.start_mark)
+                merged += added
+        return merged + own
 
 
 def _duplicates(root: yaml.Node) -> Iterator[tuple[int, list[tuple[str, str]]]]:
@@ -184,6 +228,9 @@ def _short(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
+MAX_BYTES = 1_000_000
+
+
 def read_file(path: Path) -> tuple[dict[Any, Any], Faults]:
     """The mapping in the YAML file ``path``, and the faults found so far, which know its lines.
 
@@ -191,13 +238,21 @@ def read_file(path: Path) -> tuple[dict[Any, Any], Faults]:
     key the last counts, with a warning.
 
     Raises:
-        ConfigError: The file cannot be read, is not UTF-8, does not parse, is empty, or is no mapping.
+        ConfigError: The file cannot be read, is too large, is not UTF-8, does not parse, is empty, or is no mapping.
     """
     name = str(path)
     text = _text(path, name)
     try:
         loader = SweepLoader(text)
         root = loader.get_single_node()
+        if root is None:
+            raise ConfigError([Fault("the file is empty; a sweep needs at least method and parameters", file=name)])
+        tree = Tree(loader, root)
+        faults = Faults(name, tree)
+        value = tree.value(faults)
+    except TooLargeError as error:
+        line, column = _place(error)
+        raise ConfigError([Fault(str(error.problem), file=name, line=line, column=column)]) from None
     except yaml.MarkedYAMLError as error:
         raise ConfigError([_parse_fault(error, name)]) from None
     except ReaderError as error:
@@ -205,14 +260,8 @@ def read_file(path: Path) -> tuple[dict[Any, Any], Faults]:
         code = error.character if isinstance(error.character, int) else ord(error.character[:1] or "\0")
         message = f"the character U+{code:04X} is not allowed in YAML"
         raise ConfigError([Fault(message, file=name, line=line)]) from None
-    except RecursionError:
-        raise ConfigError([Fault("nested too deeply to be read", file=name)]) from None
-    if root is None:
-        raise ConfigError([Fault("the file is empty; a sweep needs at least method and parameters", file=name)])
-    tree = Tree(loader, root)
-    faults = Faults(name, tree)
-    value = tree.value(faults)
     if not isinstance(value, dict):
+        faults.raise_if_any()
         line, column = root.start_mark.line + 1, root.start_mark.column + 1
         kind = {list: "a list", type(None): "nothing"}.get(type(value), f"the {type(value).__name__} {value!r}"[:80])
         message = f"a sweep config is a mapping of keys such as method and parameters, and this is {kind}"
@@ -230,6 +279,12 @@ def _text(path: Path, name: str) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError([Fault(f"the file cannot be read: {reason}", file=name)]) from None
+    if len(data) > MAX_BYTES:
+        message = (
+            f"the file has {len(data):,} bytes, and a sweep file has at most {MAX_BYTES:,};"
+            " keep data in a file of its own, and give its path as a parameter"
+        )
+        raise ConfigError([Fault(message, file=name)])
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -240,6 +295,7 @@ def _text(path: Path, name: str) -> str:
 
 def _parse_fault(error: yaml.MarkedYAMLError, name: str) -> Fault:
     mark = error.problem_mark or error.context_mark
+    line, column = _place(error)
     problem = error.problem or "the text does not follow the rules of YAML"
     context = f"{error.context}, " if error.context else ""
     if error.context_mark and mark and error.context_mark.line != mark.line:
@@ -251,5 +307,9 @@ def _parse_fault(error: yaml.MarkedYAMLError, name: str) -> Fault:
         hint = "; check the indentation, and put quotes around a text that holds a colon"
     elif "but found another document" in problem:
         hint = "; one file holds one sweep, so split it at ---"
-    line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
     return Fault(f"this is not valid YAML: {context}{problem}{hint}", file=name, line=line, column=column)
+
+
+def _place(error: yaml.MarkedYAMLError) -> tuple[int, int] | tuple[None, None]:
+    mark = error.problem_mark or error.context_mark
+    return (mark.line + 1, mark.column + 1) if mark else (None, None)

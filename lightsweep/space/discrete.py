@@ -218,6 +218,9 @@ class IntUniform(Distribution):
 # up to |log(128)| roundings; so a multiple that is this close to such a bound, relatively, is inside.
 _EXPONENT_SLACK = Fraction(1, 10**12)
 
+# Beyond it a double cannot tell one multiple from the next.
+_MAX_STEPS = 2**53
+
 
 @dataclass(frozen=True)
 class Quantized(Distribution):
@@ -234,8 +237,8 @@ class Quantized(Distribution):
             ``base``, which may be infinite.
 
     Raises:
-        ValueError: ``base`` is not continuous, ``q`` is not a finite number above 0, or no multiple of ``q`` lies
-            inside the bounds.
+        ValueError: ``base`` is not continuous, ``q`` is not a finite number above 0, no multiple of ``q`` lies inside
+            the bounds, or a bound is more than 2^53 multiples from 0.
     """
 
     base: Continuous
@@ -269,6 +272,10 @@ class Quantized(Distribution):
         last = None if math.isinf(high) else math.floor(_exact(high) * (1 + slack) / self._step)
         if first is not None and last is not None and first > last:
             raise ValueError(f"no multiple of q {self.q} lies between min {low} and max {high}")
+        if max(abs(first or 0), abs(last or 0)) > _MAX_STEPS:
+            raise ValueError(
+                f"q {self.q} is too small for values from {low} to {high}: a bound is at most 2^53 steps from 0"
+            )
         return first, last
 
     @property

@@ -15,10 +15,8 @@ def test_numbers_of_every_kind_become_floats():
     found = numbers(
         {
             "int": 3,
-            "bool": True,
             "float": 0.5,
             "numpy": numpy.float32(0.25),
-            "numpy_bool": numpy.bool_(True),
             "array": numpy.array(2),
             "tensor": torch.tensor(1.5, requires_grad=True),
             "half": torch.tensor([1.5], dtype=torch.bfloat16),
@@ -28,10 +26,8 @@ def test_numbers_of_every_kind_become_floats():
     )
     assert found == {
         "int": 3.0,
-        "bool": 1.0,
         "float": 0.5,
         "numpy": 0.25,
-        "numpy_bool": 1.0,
         "array": 2.0,
         "tensor": 1.5,
         "half": 1.5,
@@ -52,6 +48,19 @@ def test_what_is_no_number_is_left_out():
     junk = ["0.3", b"1", None, [1.0], (1,), object(), 1j, torch.zeros(3), torch.empty((), device="meta"), 10**400]
     assert numbers({"loss": 1, **{f"junk{i}": item for i, item in enumerate(junk)}}) == {"loss": 1.0}
     assert numbers({}) == {}
+
+
+def test_a_boolean_is_no_number():
+    numpy, torch = pytest.importorskip("numpy"), pytest.importorskip("torch")
+    others = {}
+    flags = {"python": False, "numpy": numpy.bool_(True), "array": numpy.array(False), "tensor": torch.tensor([True])}
+    assert numbers({"loss": 1, **flags}, others) == {"loss": 1.0}
+    assert others == {
+        "python": "a boolean (False)",
+        "numpy": "a boolean (True)",
+        "array": "a boolean (False)",
+        "tensor": "a boolean (True)",
+    }
 
 
 def test_what_is_no_number_is_described():

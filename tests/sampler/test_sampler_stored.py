@@ -17,7 +17,7 @@ SPACE = {
     "lr": {"distribution": "log_uniform_values", "min": 1e-5, "max": 0.1},
     "model": {"parameters": {"hidden": {"values": [64, 128]}, "noise": {"distribution": "normal"}}},
     "batch": {"distribution": "q_log_uniform_values", "min": 8, "max": 256, "q": 8},
-    "steps": {"min": 1, "max": 2**70},
+    "steps": {"min": 1, "max": 2**53},
     "fixed": {"value": {"deep": [1, None]}},
 }
 
@@ -46,8 +46,6 @@ def test_plain_optuna_reads_what_was_proposed(tmp_path: Path) -> None:
     for trial, values in zip(read, proposed, strict=True):
         assert values is not None
         back = params_from_optuna(config.space, trial.params)
-        # 2**70 integers are more than a double can tell apart.
-        assert abs(back.pop("steps") / values.pop("steps") - 1) < 1e-15
         assert back == values
         assert {name: type(value) for name, value in back.items()} == {name: type(v) for name, v in values.items()}
     assert read[0].distributions["model.hidden"] == CategoricalDistribution([64, 128])

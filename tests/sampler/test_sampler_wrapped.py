@@ -102,7 +102,7 @@ def test_torch_is_not_imported_before_a_gaussian_process_is_asked() -> None:
         "from lightsweep.sampler import make_searcher\n"
         "from lightsweep.schema import SweepConfig\n"
         "config = {'method': 'bayes', 'metric': {'name': 'loss'}, 'parameters': {'x': {'min': 0.0, 'max': 1.0}}}\n"
-        "print(make_searcher(SweepConfig.load(config), 1).propose(0, []), 'torch' in sys.modules)\n"
+        "print(make_searcher(SweepConfig.load(config), 1).suggest(0, []), 'torch' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("{'x': ")

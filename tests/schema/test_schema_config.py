@@ -1,4 +1,4 @@
-"""What a valid config says: inference, defaults and the fields of ``SweepConfig``."""
+"""Valid configs: inference, defaults and the fields of ``SweepConfig``."""
 
 from __future__ import annotations
 
@@ -118,6 +118,17 @@ def test_the_fields_of_a_large_config() -> None:
     assert found.command[3:] == ("--x=${x}", "${envvar:HOME}", "${other}", "3", "0.5", "True")
     assert (found.name, found.description, found.project, found.entity) == ("2024", "", "p", "e")
     assert found.options == Options(sampler="tpe", seed=0, max_retries=2, lease=5)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [(True, True), (False, False), ("false", False), ("best", "best"), ("latest", "latest"), ("worst", "worst")],
+)
+def test_impute_while_running_takes_the_texts_of_wandb(written: object, meant: object) -> None:
+    loaded = config(metric={"name": "loss", "impute_while_running": written})
+    assert loaded.metric is not None
+    assert loaded.metric.impute_while_running is meant
+    assert SweepConfig.load(loaded.raw) == loaded
 
 
 def test_defaults_of_a_metric() -> None:

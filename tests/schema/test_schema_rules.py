@@ -73,7 +73,8 @@ def test_top_level(tmp_path: Path, text: str, where: str, line: int, words: list
         ("metric:\n  name: x\n  target: low", "metric.target", 5, ["number", "low"]),
         ("metric:\n  name: x\n  target: .inf", "metric.target", 5, ["finite"]),
         ("metric:\n  name: x\n  impute: wurst", "metric.impute", 5, ["did you mean 'worst'?"]),
-        ("metric:\n  name: x\n  impute_while_running: 1", "metric.impute_while_running", 5, ["true or false"]),
+        ("metric:\n  name: x\n  impute_while_running: 1", "metric.impute_while_running", 5, ["true or false", "worst"]),
+        ("metric:\n  name: x\n  impute_while_running: lates", "metric.impute_while_running", 5, ["mean 'latest'?"]),
         ("metric:\n  name: x\n  gaol: minimize", "metric.gaol", 5, ["did you mean 'goal'?"]),
         ("metrics: [{name: x}]", "metrics", 3, ["two"]),
         ("metrics:\n- name: x\n- name: y\n  goal: no way", "metrics[1].goal", 6, ["goal"]),
@@ -99,7 +100,7 @@ def test_metric(tmp_path: Path, metric: str, where: str, line: int, words: list[
         ("type: hyperband\n  min_iter: 3\n  eta: '3'", ".eta", 7, ["without quotes"]),
         ("type: hyperband\n  min_iter: 3\n  strict: maybe", ".strict", 7, ["true or false"]),
         ("type: hyperband\n  min_iter: 3\n  etta: 3", ".etta", 7, ["did you mean 'eta'?"]),
-        ("type: hyperband\n  max_iter: 27\n  s: 100000", ".s", 7, ["at most 1000"]),
+        ("type: hyperband\n  max_iter: 27\n  s: 100000", ".s", 7, ["between 1 and 1,000"]),
     ],
 )
 def test_early_terminate(tmp_path: Path, keys: str, where: str, line: int, words: list[str]) -> None:
@@ -115,6 +116,12 @@ def test_early_terminate(tmp_path: Path, keys: str, where: str, line: int, words
         ("lightsweep: {seed: -1}", "lightsweep.seed", ["at least 0"]),
         ("lightsweep: {max_retries: 1.5}", "lightsweep.max_retries", ["whole number"]),
         ("lightsweep: {lease: 0}", "lightsweep.lease", ["greater than 0"]),
+        ("lightsweep: {lease: 1e-9}", "lightsweep.lease", ["between 0.1 and 604,800", "1e-09"]),
+        ("lightsweep: {lease: 1e9}", "lightsweep.lease", ["between 0.1 and 604,800"]),
+        ("lightsweep: {max_retries: 1e15}", "lightsweep.max_retries", ["between 0 and 1,000,000"]),
+        ("lightsweep: {max_preemptions: 1000001}", "lightsweep.max_preemptions", ["between 0 and 1,000,000"]),
+        ("lightsweep: {seed: 1e21}", "lightsweep.seed", ["from -2^53 to 2^53"]),
+        ("run_cap: 1e21", "run_cap", ["from -2^53 to 2^53"]),
         ("lightsweep: {prior_runs: 3}", "lightsweep.prior_runs", ["a list of texts", "3"]),
         ("lightsweep: {prior_runs: [k3v9x2ab, 7]}", "lightsweep.prior_runs", ["a list of texts"]),
         ("lightsweep: {samplr: tpe}", "lightsweep.samplr", ["did you mean 'sampler'?"]),
@@ -204,6 +211,15 @@ def test_a_program_that_is_wrong_itself_is_one_fault(tmp_path: Path) -> None:
         ("{Values: [1]}", ".Values", ["did you mean 'values'?"]),
         ("{values: 1.0}", ".values", ["list", "value: 1.0"]),
         ("{values: []}", ".values", ["at least one"]),
+        ("{values: {0.1, 0.2}}", ".values", ["brackets, not braces: write [0.1, 0.2]"]),
+        ("{values: {adam, sgd}}", ".values", ["write ['adam', 'sgd']"]),
+        ("{values: [1, 2], probabilities: {0.4, 0.6}}", ".probabilities", ["write [0.4, 0.6]"]),
+        (f"{{values: {list(range(10_001))}}}", ".values", ["at most 10,000 values, got 10,001", "min and max"]),
+        ("{distribution: loguniform, min: 1e-5, max: 0.1}", ".distribution", ["did you mean 'log_uniform_values'?"]),
+        ("{distribution: loguniform, min: -9, max: -2}", ".distribution", ["did you mean 'log_uniform'?"]),
+        ("{distribution: q_loguniform, min: 8, max: 64}", ".distribution", ["mean 'q_log_uniform_values'?"]),
+        ("{distribution: q_uniform, min: 0, max: 1e20, q: 1e-10}", "", ["q 1e-10 is too small", "2^53 steps"]),
+        ("{min: 0, max: 9007199254740993}", ".max", ["from -2^53 to 2^53"]),
         ("{value: 1, values: [1]}", ".value", ["values"]),
         ("{value: 1, min: 0}", ".min", ["constant"]),
         ("{distribution: categorical, value: a}", ".value", ["values: ['a']"]),
@@ -330,6 +346,89 @@ def test_what_is_accepted_with_a_warning(tmp_path: Path, text: str, where: str, 
     assert (warning.where, warning.line) == (where, line)
     for word in words:
         assert word in warning.message
+
+
+@pytest.mark.parametrize(
+    ("parameter", "key", "words"),
+    [
+        (
+            "{distribution: q_uniform, min: 1, max: 9, q: 2}",
+            "min",
+            "min 1 is not a multiple of q 2, so the grid starts at 2",
+        ),
+        ("{values: [1, 2, 1.0, a, a, a]}", "values", "1.0, 'a' are repeated in values: the grid tries each value once"),
+        ("{values: [1, 2, 1, true]}", "values", "1 is repeated"),
+    ],
+)
+def test_what_a_grid_does_not_take_as_written(tmp_path: Path, parameter: str, key: str, words: str) -> None:
+    parameters = f"parameters:\n  x: {parameter}\n"
+    stages = "lightsweep: {stages: [{method: grid, parameters: [x]}]}\n"
+    for text in (f"method: grid\n{parameters}", f"method: random\n{parameters}{LOSS}{stages}"):
+        (warning,) = load(tmp_path, text).warnings
+        assert (warning.where, warning.line) == (f"parameters.x.{key}", 3)
+        assert words in warning.message
+    assert load(tmp_path, f"{RANDOM}{parameters}").warnings == ()
+
+
+def test_a_grid_from_a_multiple_of_q_needs_no_word() -> None:
+    parameters = {"x": {"distribution": "q_uniform", "min": 0.1, "max": 0.9, "q": 0.1}, "y": {"values": [1, True, "1"]}}
+    assert SweepConfig.load({"method": "grid", "parameters": parameters}).warnings == ()
+
+
+def test_a_constant_list_may_have_been_meant_as_values(tmp_path: Path) -> None:
+    (warning,) = load(tmp_path, f"{RANDOM}parameters:\n  x: {{value: [16, 32]}}\n").warnings
+    assert (warning.where, warning.line) == ("parameters.x.value", 3)
+    assert "did you mean values: [16, 32]?" in warning.message
+    for meant in ("distribution: constant, value: [16, 32]", "value: [16]", "value: [[1, 2], [3]]", "value: 16"):
+        assert load(tmp_path, f"{RANDOM}parameters:\n  x: {{{meant}}}\n").warnings == ()
+    assert load(tmp_path, f"{RANDOM}parameters:\n  betas: {{value: [0.9, 0.99]}}\n").warnings == ()
+    assert len(load(tmp_path, f"{RANDOM}parameters:\n  loss: {{value: [l1, l2]}}\n").warnings) == 1
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        ("~/train.py", "write '${envvar:HOME}/train.py'"),
+        ("--data=~/data", "write '--data=${envvar:HOME}/data'"),
+        ("$PWD/train.py", "${envvar:PWD}"),
+        ("--out=${HOME}/out", "${envvar:HOME}"),
+        ("$(date)", "bash -c"),
+        ("--lr 0.1", '"--lr", "0.1"'),
+        ("--a=1 --b=2", '"--a=1", "--b=2"'),
+        ("${interpreter} ${program}", '"${interpreter}", "${program}"'),
+        ("python train.py", '"python", "train.py"'),
+    ],
+)
+def test_what_only_a_shell_would_read_warns(tmp_path: Path, item: str, words: str) -> None:
+    head = f"{RANDOM}{ONE}program: t.py\ncommand:\n- run\n"
+    (warning,) = load(tmp_path, f"{head}- '{item}'\n").warnings
+    assert (warning.where, warning.line) == ("command[1]", 6)
+    assert words in warning.message
+    assert load(tmp_path, f"{head}- bash\n- -lc\n- '{item}'\n").warnings == ()
+
+
+def test_the_first_item_of_a_command_is_one_word(tmp_path: Path) -> None:
+    (warning,) = load(tmp_path, f"{RANDOM}{ONE}command: [python -m package]\n").warnings
+    assert '"python", "-m", "package"' in warning.message
+
+
+@pytest.mark.parametrize(
+    "item", ["two words", "--title=a b - c", "a~b", "s3://x/~y", "${hydra:runtime.cwd}", "5$", "-c"]
+)
+def test_what_needs_no_word_in_a_command(tmp_path: Path, item: str) -> None:
+    assert load(tmp_path, f"{RANDOM}{ONE}command: [run, '{item}']\n").warnings == ()
+
+
+def test_a_sweep_has_at_most_10_000_parameters() -> None:
+    parameters = {f"p{number}": {"value": 1} for number in range(10_001)}
+    with pytest.raises(ConfigError, match="at most 10,000 parameters"):
+        SweepConfig.load({"method": "random", "parameters": parameters})
+
+
+def test_a_name_has_at_most_500_characters() -> None:
+    with pytest.raises(ConfigError, match="at most 500 characters"):
+        SweepConfig.load({"method": "random", "parameters": {"x" * 501: {"value": 1}}})
+    SweepConfig.load({"method": "random", "parameters": {"x" * 500: {"value": 1}}})
 
 
 def test_exponents_that_look_like_values_warn(tmp_path: Path) -> None:

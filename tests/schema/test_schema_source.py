@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -144,8 +145,53 @@ def test_an_empty_file(written: Any, text: str) -> None:
     assert "empty" in refusal(written(text)).message
 
 
-def test_a_file_nested_too_deeply(written: Any) -> None:
-    assert "nested too deeply" in refusal(written("[" * 20_000)).message
+@pytest.mark.parametrize("text", ["[" * 20_000, f"{HEAD}    value: {'[' * 120 + ']' * 120}\n", "- " * 5000])
+def test_a_file_nested_too_deeply(written: Any, text: str) -> None:
+    fault = refusal(written(text))
+    assert fault.message == "this value is nested deeper than 100 levels"
+    assert fault.line == text.count("\n", 0, text.index("[" if "[" in text else "-")) + 1
+    assert 90 < (fault.column or 0) < 220
+
+
+def test_a_file_is_at_most_a_megabyte(written: Any) -> None:
+    text = f"method: random\nparameters: {{x: {{value: 1}}}}\ndescription: {'x' * 1_000_000}\n"
+    assert "1,000,057 bytes, and a sweep file has at most 1,000,000" in refusal(written(text)).message
+    SweepConfig.load(written(text[:900_000]))
+
+
+def test_a_bomb_of_merge_keys_is_one_fault(written: Any) -> None:
+    keys = ", ".join(f"k{number}: 1" for number in range(1000))
+    rows = [f"b{number}: {{<<: [{', '.join(['*a'] * 600)}]}}\n" for number in range(3)]
+    fault = refusal(written(f"a: &a {{{keys}}}\n{''.join(rows)}method: random\nparameters: {{x: {{value: 1}}}}\n"))
+    assert "the merge keys << of the file add more than 1,000,000 values" in fault.message
+    assert (fault.line, fault.column) == (3, 6)
+
+
+def test_a_document_that_grows_without_end_says_so(written: Any) -> None:
+    rows = [f"a{number}: &a{number} [{', '.join([f'*a{number - 1}'] * 99)}]" for number in range(1, 5)]
+    with pytest.raises(ConfigError) as caught:
+        SweepConfig.load(written("\n".join(["a0: &a0 [1]", *rows, "method: random", "parameters: {x: {value: *a3}}"])))
+    assert all("more than 1,000,000 values once its aliases are filled in" in str(each) for each in caught.value.faults)
+
+
+def test_the_work_grows_with_the_number_of_parameters() -> None:
+    def calls(count: int) -> int:
+        parameters = {f"group.p{number}": {"value": {"a": 1}} for number in range(count)}
+        counted = 0
+
+        def count_one(*_: Any) -> None:
+            nonlocal counted
+            counted += 1
+
+        sys.setprofile(count_one)
+        try:
+            SweepConfig.load({"method": "random", "parameters": parameters})
+        finally:
+            sys.setprofile(None)
+        return counted
+
+    calls(1)
+    assert calls(400) < 2.5 * calls(200)
 
 
 def test_missing_file_directory_and_text_instead_of_a_path(tmp_path: Path) -> None:
@@ -169,7 +215,6 @@ def test_missing_file_directory_and_text_instead_of_a_path(tmp_path: Path) -> No
         ("!!float ''", "cannot be read as !!float"),
         ("!!bool maybe", "cannot be read as !!bool"),
         ("&a [*a]", "holds itself"),
-        ("[" * 120 + "]" * 120, "deeper than 100 levels"),
         ("{[1, 2]: 3}", "must be text"),
         ("{<<: 3}", "merge key"),
     ],
