@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -13,7 +14,7 @@ from weakref import WeakKeyDictionary
 if TYPE_CHECKING:
     from lightsweep.client import Decision, Run
 
-__all__ = ["PREFIX", "Position", "discard", "is_kept", "keep", "position_of"]
+__all__ = ["PREFIX", "Position", "discard", "is_kept", "keep", "position_of", "remove_empty"]
 
 PREFIX = "resume-"
 """How the names of checkpoints begin that only exist to resume from."""
@@ -71,6 +72,16 @@ def discard(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def remove_empty(directory: Path) -> None:
+    """Remove a directory if it is empty, and those above it that are empty then, below the working directory."""
+    with suppress(OSError):
+        here = Path.cwd()
+        directory = here / directory
+        while here in directory.parents:
+            directory.rmdir()
+            directory = directory.parent
 
 
 class Position:

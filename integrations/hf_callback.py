@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-import lightsweep
 from lightsweep.client.run import SMOKE_STEPS
 from lightsweep.errors import LightsweepError, RunPruned, UsageError
 from lightsweep.integrations._base import (
@@ -20,7 +19,7 @@ from lightsweep.integrations._base import (
     missing_metric,
     two_callbacks,
 )
-from lightsweep.integrations._checkpoints import discard, is_kept, keep, position_of
+from lightsweep.integrations._checkpoints import discard, is_kept, keep, position_of, remove_empty
 from lightsweep.integrations._smoke import one_more_step, repeat_first_batch, report_loss
 from lightsweep.integrations.distributed import Reply, agreed
 from lightsweep.integrations.hf_metrics import (
@@ -37,16 +36,29 @@ if TYPE_CHECKING:
 
     from lightsweep.client import Run
 
+
 __all__ = ["DEFAULT_OUTPUT_DIR", "MetricMissingError", "SweepCallback", "write_below"]
 
 DEFAULT_OUTPUT_DIR = "trainer_output"
 """What transformers 5 takes where no ``output_dir`` is given; in version 4 one must be given."""
 
 
-def write_below(directory: Path, args: TrainingArguments) -> None:
-    """Send to ``directory`` what runs would otherwise write over each other's."""
-    if args.output_dir == DEFAULT_OUTPUT_DIR:
-        args.output_dir = str(directory)
+def write_below(run: Run, args: TrainingArguments) -> None:
+    """Send to ``run.dir`` what runs would otherwise write over each other's.
+
+    In a smoke run, which leaves nothing behind, all that the trainer writes goes there, whatever was named, and nothing
+    goes to the hub.
+    """
+    named = args.output_dir
+    if named != DEFAULT_OUTPUT_DIR and not run.smoke:
+        return
+    args.output_dir = str(run.dir)
+    if run.smoke:
+        args.push_to_hub = False
+        if getattr(args, "logging_dir", None):  # of transformers 4
+            args.logging_dir = str(run.dir / "runs")
+    if named is not None and Path(named).absolute() != run.dir:
+        remove_empty(Path(named))  # the trainer has made it
 
 
 _STATE = "lightsweep"
@@ -127,11 +139,12 @@ class SweepCallback(TrainerCallback):
     # The hooks, in the order in which they are called.
 
     def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Let a smoke run take all of its steps, however short training is."""
+        """Let a smoke run take all of its steps, however short training is, and write below its own directory only."""
         del state, control, kwargs
-        run = self._given or lightsweep.run
+        run = active_run(self._given, speak=False)
         if run is not None and run.smoke:
             args.max_steps = SMOKE_STEPS
+            write_below(run, args)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -148,7 +161,7 @@ class SweepCallback(TrainerCallback):
         self._run, self._state, self._training = run, state, True
         self._one_batch = run.smoke and repeat_first_batch(kwargs.get("train_dataloader"))
         self._reporting_for[id(state)] = self
-        write_below(run.dir, args)
+        write_below(run, args)
         before = _states(state).get(_STATE) or {}
         if before.get("run", run.id) != run.id:
             raise UsageError(

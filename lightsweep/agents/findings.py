@@ -42,7 +42,7 @@ def findings(config: SweepConfig, seen: Observed, timeout: float) -> list[Findin
     found = [_end(seen, timeout), _connection(seen)]
     if seen.connected:
         found += [_parameters(config, seen), *_metrics(config, seen), _learning(config, seen)]
-    return found
+    return found + _files(seen)
 
 
 def _end(seen: Observed, timeout: float) -> Finding:
@@ -127,6 +127,22 @@ def _series(config: SweepConfig, seen: Observed) -> tuple[str, bool]:
         if name in _LOSSES or (len(values) > 1 and "loss" in lower and ("train" in lower or lower == "loss")):
             return name, metric is not None and metric.name == name and metric.goal == "maximize"
     return ("", False) if metric is None else (metric.name, metric.goal == "maximize")
+
+
+def _files(seen: Observed) -> list[Finding]:
+    """What the script itself wrote, which nobody can send elsewhere."""
+    if seen.changed is None:
+        return [Finding(None, "too many files here to say which of them it changed")]
+    if not seen.changed:
+        return []
+    more = f", and {len(seen.changed) - _SHOWN} more" if len(seen.changed) > _SHOWN else ""
+    return [
+        Finding(
+            None,
+            f"it wrote outside of the smoke run's directory: {', '.join(seen.changed[:_SHOWN])}{more}; save below run.dir, "
+            "or only `if not run.smoke`",
+        )
+    ]
 
 
 def _names(names: Sequence[str] | Mapping[str, object]) -> str:

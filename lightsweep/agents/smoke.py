@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ _RUN = "smoke"
 _GRACE_SECONDS = 5.0
 _LAST_BYTES = 64 * 2**10
 _LAST_LINES = 20
+_MOST_FILES = 200_000
+_NOT_LOOKED_AT = (".", "__pycache__", "node_modules", "lightsweep.db", "lightsweep_runs", "lightsweep-smoke-")
 
 
 @dataclass
@@ -54,6 +56,8 @@ class Observed:
         timed_out: Whether it was ended because its time was up.
         seconds: How long it took.
         output: The last lines that it printed.
+        changed: What it did to files below the working directory, such as ``overwrote 'model.pt'``; ``None`` if there
+            are too many files to compare.
     """
 
     connected: bool = False
@@ -64,6 +68,7 @@ class Observed:
     timed_out: bool = False
     seconds: float = 0.0
     output: list[str] = field(default_factory=list)
+    changed: list[str] | None = field(default_factory=list)
 
 
 class SmokeHandler:
@@ -140,11 +145,14 @@ def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float)
     check_command(config, directory)
     environment = {key: value for key, value in os.environ.items() if key != "LIGHTSWEEP_STORAGE"}
     environment.setdefault("PYTHONUNBUFFERED", "1")
+    environment["WANDB_MODE"] = "disabled"  # what counts nowhere is logged nowhere
+    before = _files_here()
     with (
         tempfile.TemporaryDirectory(prefix="lightsweep-smoke-", ignore_cleanup_errors=True) as name,
         ChannelServer() as server,
     ):
         home = Path(name)
+        environment["TENSORBOARD_LOGGING_DIR"] = str(home / "runs")
         handler = SmokeHandler(config, values, home)
         address = server.register(_RUN, handler)
         command = build_command(
@@ -159,7 +167,37 @@ def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float)
         _run(lambda: RunProcess(command, {**environment, **address}, home / "output.log"), seen, timeout)
         seen.seconds = time.monotonic() - began
         seen.output = _last_lines(home / "output.log")
+    seen.changed = _changes(before, _files_here())
     return seen
+
+
+def _files_here() -> dict[str, tuple[int, ...]] | None:
+    """Time, size and inode of each file below the working directory; ``None`` where there are too many.
+
+    Left out: hidden directories, caches of Python, and what agents at work write.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    for above, directories, names in os.walk("."):
+        directories[:] = [name for name in directories if not name.startswith(_NOT_LOOKED_AT)]
+        for name in names:
+            path = os.path.normpath(Path(above, name))
+            if not name.startswith(_NOT_LOOKED_AT):
+                with suppress(OSError):  # it may be gone by now
+                    status = os.lstat(path)
+                    found[path] = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if len(found) > _MOST_FILES:
+            return None
+    return found
+
+
+def _changes(
+    before: Mapping[str, tuple[int, ...]] | None, after: Mapping[str, tuple[int, ...]] | None
+) -> list[str] | None:
+    if before is None or after is None:
+        return None
+    words = [f"overwrote {path!r}" for path in sorted(before) if path in after and before[path] != after[path]]
+    words += [f"removed {path!r}" for path in sorted(before) if path not in after]
+    return words + [f"made {path!r}" for path in sorted(after) if path not in before]
 
 
 def _run(start: Callable[[], RunProcess], seen: Observed, timeout: float) -> None:

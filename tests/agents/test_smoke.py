@@ -158,6 +158,42 @@ def test_ctrl_c_while_it_starts_ends_it(sandbox: Sandbox, monkeypatch: pytest.Mo
         os.kill(started[0].pid, 0)
 
 
+def test_what_the_script_itself_changes_is_said(sandbox: Sandbox) -> None:
+    (sandbox.directory / "models" / ".cache").mkdir(parents=True)
+    for name in ("models/best.pt", "models/old.pt", "models/other.pt"):
+        (sandbox.directory / name).write_text("weeks of training")
+    seen = run(
+        sandbox,
+        """
+        import os
+        from pathlib import Path
+        import lightsweep
+        with lightsweep.init() as run:
+            (run.dir / "mine").write_text("nowhere else")
+            if not run.smoke:
+                Path("models/other.pt").write_text("in runs that count")
+            Path("models/best.pt").write_text("a trial")
+            Path("models/old.pt").unlink()
+            Path("models/new.pt").write_text("a trial")
+            Path("models/.cache/x").write_text("hidden")
+            print(os.environ["WANDB_MODE"], Path(os.environ["TENSORBOARD_LOGGING_DIR"]).parent == run.dir)
+        """,
+    )
+    assert seen.changed == ["overwrote 'models/best.pt'", "removed 'models/old.pt'", "made 'models/new.pt'"]
+    assert seen.output == ["disabled True"]
+    text = (
+        "it wrote outside of the smoke run's directory: overwrote 'models/best.pt', removed 'models/old.pt', made "
+        "'models/new.pt'; save below run.dir, or only `if not run.smoke`"
+    )
+    assert findings(config(), seen, 30.0)[-1] == Finding(None, text)
+
+
+def test_too_many_files_to_look_at_are_said(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smoke, "_MOST_FILES", 0)
+    seen = run(sandbox, "import lightsweep; lightsweep.init()")
+    assert findings(config(), seen, 30.0)[-1] == Finding(None, "too many files here to say which of them it changed")
+
+
 def test_the_storage_is_kept_from_it(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIGHTSWEEP_STORAGE", "postgresql://me:secret@nowhere/db")
     seen = run(sandbox, "import os; print(os.environ.get('LIGHTSWEEP_STORAGE'))")
