@@ -19,7 +19,7 @@ from lightsweep.integrations._base import (
     missing_metric,
     two_callbacks,
 )
-from lightsweep.integrations._checkpoints import discard, is_kept, keep, position_of, remove_empty
+from lightsweep.integrations._checkpoints import PREFIX, is_kept, keep, position_of, remove_empty
 from lightsweep.integrations._smoke import one_more_step, repeat_first_batch, report_loss
 from lightsweep.integrations.distributed import Reply, agreed
 from lightsweep.integrations.hf_metrics import (
@@ -130,10 +130,7 @@ class SweepCallback(TrainerCallback):
         self._reported_at: int | None = None
         self._missed = False
         self._makes_checkpoints = False
-        self._saved: int | None = None
-        self._made: int | None = None
-        self._own = False
-        self._copied: Path | None = None
+        self._output_dir: str | None = None
         self._one_batch = False
 
     # The hooks, in the order in which they are called.
@@ -171,7 +168,6 @@ class SweepCallback(TrainerCallback):
         position_of(run).restore(run, before)
         # The best model is loaded from what the trainer itself has saved.
         self._makes_checkpoints = is_kept(self._checkpoint, run.keep_checkpoint) and not args.load_best_model_at_end
-        self._own = args.save_strategy == "no"  # then also the one of an attempt before
         self._metric = self._given_metric or run.metric
         if self._metric is not None:
             # A smoke run takes fewer steps, but logs and evaluates all the same.
@@ -181,7 +177,8 @@ class SweepCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Miss the metric, now that every dataset of the evaluation before had its turn."""
-        del args, state, control, kwargs
+        del state, control, kwargs
+        self._save_as_before(args)
         if self._missed:
             self._miss()
 
@@ -200,13 +197,13 @@ class SweepCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Report a metric of the training loop."""
-        del args, kwargs
+        del kwargs
         self._seen |= set(logs or ())
         if logs and self._run is not None and self._run.smoke and self._training:
             report_loss(self._run, logs, one_batch=self._one_batch)
         # An evaluation is logged too, before on_evaluate.
         if logs and self._metric is not None and not is_evaluated(self._metric, logs) and self._in(logs):
-            self._report(logs, state, control)
+            self._report(logs, args, state, control)
 
     def on_evaluate(
         self,
@@ -217,13 +214,13 @@ class SweepCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Report an evaluation; the one before the first step is a sanity check and no report."""
-        del args, kwargs
+        del kwargs
         if not self._training or state.global_step == 0 or not metrics:
             return
         self._seen |= set(metrics)
         if self._metric is None or self._in(metrics):
             self._missed = False
-            self._report(metrics, state, control)
+            self._report(metrics, args, state, control)
         elif self._reported_at != state.global_step:
             # One of several datasets may still bring it.
             self._missed |= means_evaluated(self._metric, metrics)
@@ -233,20 +230,15 @@ class SweepCallback(TrainerCallback):
         del control, kwargs
         run = self._run
         if run is not None and state.is_world_process_zero and is_kept(self._checkpoint, run.keep_checkpoint):
-            made = Path(args.output_dir or "", f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
-            kept = keep(run.dir, made, own=self._own)
-            self._own = state.global_step == self._made
-            self._saved = state.global_step
-            # Not at once: another rank may still be writing its part.
-            if self._copied is not None:
-                discard(self._copied)
-            self._copied = made if self._own and kept != made else None
+            keep(run.dir, Path(args.output_dir or "", f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"))
+        self._save_as_before(args)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """End to report; miss a metric that never came."""
-        del args, control, kwargs
+        del control, kwargs
+        self._save_as_before(args)
         if self._missed or (self._training and self._metric is not None and self._reported_at is None):
             self._miss()
         self._stop_reporting(state)
@@ -265,7 +257,9 @@ class SweepCallback(TrainerCallback):
         self._training = self._missed = False
         self._reporting_for.pop(id(state), None)
 
-    def _report(self, metrics: Mapping[str, Any], state: TrainerState, control: TrainerControl) -> None:
+    def _report(
+        self, metrics: Mapping[str, Any], args: TrainingArguments, state: TrainerState, control: TrainerControl
+    ) -> None:
         """One report, and one broadcast of what came of it; every rank calls this at the same point."""
         if not self._training or self._pruned:
             return
@@ -279,14 +273,22 @@ class SweepCallback(TrainerCallback):
             if self._makes_checkpoints and not control.should_save:
                 # Also where the trainer has just saved: that one does not know of this report.
                 control.should_save = True
-                if self._saved != state.global_step:
-                    self._made = state.global_step
+                self._save_ours(args)
             return
         self._pruned = True
         if self._on_prune == "raise":
             self._stop_reporting(state)
             raise RunPruned(reply.reason)
         control.should_training_stop = True
+
+    def _save_ours(self, args: TrainingArguments) -> None:
+        """Let the checkpoint that the trainer now makes for us be told from its own by its place."""
+        if self._run is not None and self._output_dir is None:
+            self._output_dir, args.output_dir = args.output_dir, str(self._run.dir / f"{PREFIX}trainer")
+
+    def _save_as_before(self, args: TrainingArguments) -> None:
+        if self._output_dir is not None:
+            args.output_dir, self._output_dir = self._output_dir, None
 
     def _ask(self, metrics: Mapping[str, Any], step: int) -> Reply:
         assert self._run is not None

@@ -309,7 +309,7 @@ class SweepCallback(LightningCallback):
         path = run.dir / f"{PREFIX}{trainer.global_step}.ckpt"
         trainer.save_checkpoint(path)
         if trainer.is_global_zero:
-            keep(run.dir, path, own=True)
+            keep(run.dir, path)
 
     def _ask(self, metrics: Mapping[str, Any], step: int) -> Reply:
         if self._run is None:

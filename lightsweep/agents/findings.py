@@ -135,14 +135,11 @@ def _files(seen: Observed) -> list[Finding]:
         return [Finding(None, "too many files here to say which of them it changed")]
     if not seen.changed:
         return []
-    more = f", and {len(seen.changed) - _SHOWN} more" if len(seen.changed) > _SHOWN else ""
-    return [
-        Finding(
-            None,
-            f"it wrote outside of the smoke run's directory: {', '.join(seen.changed[:_SHOWN])}{more}; save below run.dir, "
-            "or only `if not run.smoke`",
-        )
-    ]
+    shown = ", ".join(seen.changed[:_SHOWN])
+    if len(seen.changed) > _SHOWN:
+        shown += f", and {len(seen.changed) - _SHOWN} more"
+    text = f"it wrote outside of the smoke run's directory: {shown}; save below run.dir, or only `if not run.smoke`"
+    return [Finding(None, text)]
 
 
 def _names(names: Sequence[str] | Mapping[str, object]) -> str:
