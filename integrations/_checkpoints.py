@@ -113,7 +113,7 @@ class Position:
         Values that are not finite are no iterations: they are left out while the training is behind what was counted.
         """
         if run.metric is None or run.metric not in numbers:
-            return run.report(numbers, step=step)
+            return run.report(numbers)
         behind = self.iterations < run.counted
         if step == self._resumed_at:
             behind = True  # a trainer may begin with the validation after which it was cut off
@@ -122,10 +122,10 @@ class Position:
             self.step = step
         self._resumed_at = None
         if not behind:
-            return run.report(numbers, step=step)
+            return run.report(numbers)
         others = {name: value for name, value in numbers.items() if name != run.metric}
         if others:
-            run.report(others, step=step)
+            run.report(others)
         return run.verdict()
 
 

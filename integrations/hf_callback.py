@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from lightsweep.client.run import SMOKE_STEPS
 from lightsweep.errors import LightsweepError, RunPruned, UsageError
 from lightsweep.integrations._base import (
     MetricMissingError,
@@ -140,7 +139,8 @@ class SweepCallback(TrainerCallback):
         del state, control, kwargs
         run = active_run(self._given, speak=False)
         if run is not None and run.smoke:
-            args.max_steps = SMOKE_STEPS
+            args.max_steps = run.smoke_steps
+            run.leave_loaders_whole()
             write_below(run, args)
 
     def on_train_begin(
@@ -156,6 +156,7 @@ class SweepCallback(TrainerCallback):
         if run is None:
             return
         self._run, self._state, self._training = run, state, True
+        run.leave_loaders_whole()
         self._one_batch = run.smoke and repeat_first_batch(kwargs.get("train_dataloader"))
         self._reporting_for[id(state)] = self
         write_below(run, args)
@@ -186,7 +187,7 @@ class SweepCallback(TrainerCallback):
         """Keep a smoke run short."""
         del kwargs
         if self._run is not None and self._run.smoke and self._training:
-            one_more_step(args, state, control)
+            one_more_step(args, state, control, self._run.smoke_steps)
 
     def on_log(
         self,

@@ -204,7 +204,8 @@ class SweepCallback(LightningCallback):
         if self._run is not None:
             self._unused = write_below(self._run, trainer)
             if self._run.smoke:
-                limit_to_one_batch(trainer)
+                self._run.leave_loaders_whole()
+                limit_to_one_batch(trainer, self._run.smoke_steps)
 
     def on_fit_start(self, trainer: Any, *_: Any) -> None:
         if self._run is not None and trainer.is_global_zero:

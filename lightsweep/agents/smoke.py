@@ -25,7 +25,7 @@ from lightsweep.channel import (
     StartReply,
     StartRequest,
 )
-from lightsweep.client.run import BATCH_LOSS, STEP_LOSS
+from lightsweep.client.run import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
 from lightsweep.command import build_command
 from lightsweep.errors import closest
 from lightsweep.schema import SweepConfig
@@ -81,12 +81,18 @@ class SmokeHandler:
         config: The sweep's config.
         values: The sampled parameters, by dotted name.
         directory: The run's directory.
+        steps: How many steps a trainer takes, and batches a pass over a loader has; fewer than `ENOUGH_REPORTS` are
+            also the reports after which a script is asked to stop.
     """
 
-    def __init__(self, config: SweepConfig, values: Mapping[str, Any], directory: Path) -> None:
+    def __init__(
+        self, config: SweepConfig, values: Mapping[str, Any], directory: Path, steps: int = SMOKE_STEPS
+    ) -> None:
         self._config = config
         self._nested = config.space.nest(values)
         self._directory = directory
+        self._steps = steps
+        self._enough = min(ENOUGH_REPORTS, steps)
         self._lock = threading.Lock()
         self.observed = Observed()
 
@@ -94,7 +100,7 @@ class SmokeHandler:
         """The sampled config over the script's defaults."""
         self.observed.connected = True
         return start_reply(
-            self._config, message, self._nested, run=_RUN, sweep=_RUN, directory=self._directory, smoke=True
+            self._config, message, self._nested, run=_RUN, sweep=_RUN, directory=self._directory, smoke=self._steps
         )
 
     def log(self, message: LogRequest) -> LogReply:
@@ -105,8 +111,8 @@ class SmokeHandler:
                 seen.logged.setdefault(name, []).append(float(value))
             count = self._reports()
             limited = BATCH_LOSS in seen.logged or STEP_LOSS in seen.logged
-            seen.stopped |= not limited and count >= ENOUGH_REPORTS
-            reason = f"a smoke run ends after {ENOUGH_REPORTS} reports" if seen.stopped else ""
+            seen.stopped |= not limited and count >= self._enough
+            reason = f"a smoke run ends after {self._enough} report{'s' * (self._enough > 1)}" if seen.stopped else ""
             return {"stop": seen.stopped, "reason": reason, "iterations": count}
 
     def finish(self, message: FinishRequest) -> FinishReply:
@@ -129,13 +135,14 @@ def _meant(name: str, logged: Mapping[str, list[float]]) -> list[list[float]]:
     return [values for other, values in logged.items() if closest(name, [other])]
 
 
-def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float) -> Observed:
+def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float, steps: int = SMOKE_STEPS) -> Observed:
     """Run the program once with ``values``; nothing of it is left, neither files nor processes.
 
     Args:
         config: The sweep's config.
         values: Parameters by dotted name.
         timeout: Seconds after which its process group is ended.
+        steps: See `SmokeHandler`.
 
     Raises:
         CommandError: There is nothing to run, or it cannot be started.
@@ -145,6 +152,7 @@ def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float)
     check_command(config, directory)
     environment = {key: value for key, value in os.environ.items() if key != "LIGHTSWEEP_STORAGE"}
     environment.setdefault("PYTHONUNBUFFERED", "1")
+    environment.setdefault("HYDRA_FULL_ERROR", "1")
     environment["WANDB_MODE"] = "disabled"  # what counts nowhere is logged nowhere
     before = _files_here()
     with (
@@ -153,7 +161,7 @@ def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float)
     ):
         home = Path(name)
         environment["TENSORBOARD_LOGGING_DIR"] = str(home / "runs")
-        handler = SmokeHandler(config, values, home)
+        handler = SmokeHandler(config, values, home, steps)
         address = server.register(_RUN, handler)
         command = build_command(
             find_program(config, directory),

@@ -202,7 +202,6 @@ def test_several_validations_in_an_epoch_each_count(serve: Any) -> None:
         make_trainer(SweepCallback(), val_check_interval=2).fit(model, data(), data())
     assert agent.reported == [0.0, 1.0, 2.0]
     assert model.batches == 6
-    assert [log["step"] for log in agent.logs] == [2, 4, 6]
 
 
 def test_epochs_without_a_validation_do_not_count(serve: Any) -> None:

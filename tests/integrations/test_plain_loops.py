@@ -166,7 +166,6 @@ def test_a_pytorch_loop(tmp_path: Path, wrapped: bool, stop_at: int | None) -> N
         train(on_every_rank(run) if wrapped else run, run.config.epochs, losses)
     assert len(losses) == (stop_at or 5)
     assert [log["metrics"]["val_loss"] for log in handler.logs] == losses
-    assert [log["step"] for log in handler.logs] == list(range(len(losses)))
     assert [finish["state"] for finish in handler.finishes] == ["pruned" if stop_at else "finished"]
 
 
@@ -197,7 +196,7 @@ def test_two_gloo_ranks_leave_at_the_same_report(tmp_path: Path) -> None:
     assert (first["done"], first["how"]) == (second["done"], second["how"]) == (3, "left")
     assert first["weights"] == second["weights"]
     assert [log["metrics"]["val_loss"] for log in handler.logs] == [10.0, 11.0, 12.0, 13.0]  # rank 0's, and no other
-    assert sorted(start["rank"] for start in handler.starts) == [0, 1]
+    assert len(handler.starts) == 2
     assert [finish["state"] for finish in handler.finishes] == ["pruned"]
 
 
