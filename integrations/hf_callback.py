@@ -54,7 +54,7 @@ def write_below(run: Run, args: TrainingArguments) -> None:
     args.output_dir = str(run.dir)
     if run.smoke:
         args.push_to_hub = False
-        if getattr(args, "logging_dir", None):  # of transformers 4
+        if hasattr(args, "logging_dir"):  # of transformers 4
             args.logging_dir = str(run.dir / "runs")
     if named is not None and Path(named).absolute() != run.dir:
         remove_empty(Path(named))  # the trainer has made it
