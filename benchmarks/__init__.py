@@ -1,1 +1,1 @@
-"""What lightsweep costs, measured beside Optuna's own way in the same run: ``python -m benchmarks [NAME ...]``."""
+"""The cost of lightsweep, measured beside Optuna alone in the same run: ``python -m benchmarks [NAME ...]``."""

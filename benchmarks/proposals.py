@@ -1,4 +1,4 @@
-"""What it takes to find the parameters of the next run.
+"""The time to find the parameters of the next run.
 
 "proposal" is the sampler alone; "next run" is all that an agent does between two runs in the storage: look at the
 sweep's state, claim a trial, propose, write the parameters. The peer is ``study.ask`` with all parameters, which

@@ -1,4 +1,4 @@
-"""How good the best run is after so many runs: a real small search.
+"""The best value after a number of runs: a real small search.
 
 A multilayer perceptron on scikit-learn's digits, six epochs, validation log-loss, lower is better; seven parameters
 as a sweep file would give them. Every line is the mean over the same seeds, with the standard error of the mean. The
@@ -43,7 +43,7 @@ _SPACE: dict[str, Any] = {
 }
 _EPOCHS = 6
 _WORST = 5.0
-"""What a diverged run counts with, so that a mean over seeds exists."""
+"""The value of a diverged run, so that a mean over seeds exists."""
 
 
 def tables(scale: Scale, directory: Path) -> Iterator[Table]:

@@ -1,4 +1,4 @@
-"""Whether a refined sweep finds more than a fresh one: the search of ``quality``, bayes, 20 runs each.
+"""Compare a refined sweep with a fresh one: the search of ``quality``, bayes, 20 runs each.
 
 For every seed a first sweep runs, and ``refine`` makes the next sweep file of it. Compared are the best loss of the
 second sweep's own runs and that of a fresh sweep of the original file, with the same number of runs and a seed of its
@@ -76,7 +76,7 @@ def _search(config: SweepConfig, seed: int, count: int, prior: Sequence[SweepRun
 
 
 def _inside(config: SweepConfig, values: Mapping[str, Any]) -> bool:
-    """Whether a run lies in the space of another sweep, so that it can be a prior run of it."""
+    """True if a run lies in the space of another sweep, so that it can be a prior run of it."""
     try:
         config.space.unit(values)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a training step waits for one report.
+"""The time that a training step waits for one report.
 
 ``run.log`` in a run's process that an agent started, answered by that agent, beside ``trial.report`` and
 ``trial.should_prune`` with Optuna's HyperbandPruner and its default SQLite storage, in a process that has read the

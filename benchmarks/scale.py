@@ -40,7 +40,7 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class _Crowd:
-    """What a crowd of agents took.
+    """The times of a crowd of agents.
 
     Attributes:
         samples: By the number of their run; the columns are those of ``crowd.py``.
@@ -59,7 +59,7 @@ class _Crowd:
 
 
 def tables(scale: Scale, directory: Path) -> Iterator[Table]:
-    """How claims and reports grow with the sweep, and the throughput beside Optuna's."""
+    """Measure claims and reports as the sweep grows, and the throughput beside Optuna's."""
     with server(_CONNECTIONS_PER_AGENT * scale.agents + 20) as database:
         at = scale.compared
         ours = _sweep(directory, database(), at, scale.agents)

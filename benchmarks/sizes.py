@@ -1,4 +1,4 @@
-"""How much each benchmark measures."""
+"""The sizes of the benchmarks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a sweep in three stages reaches the best of a flat one with fewer runs: a real small search.
+"""Compare a sweep in three stages with a flat one: runs until the best of the flat one, in a real small search.
 
 A multilayer perceptron in torch on scikit-learn's digits, six epochs, the best validation loss of them, lower is
 better. The stages are those of W&B's guide: optimizer and learning rate, then the architecture, then what regularizes.

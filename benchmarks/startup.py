@@ -1,4 +1,4 @@
-"""How long it takes to begin: an import in a training script, a command in a terminal.
+"""Time to start: an import in a training script, a command in a terminal.
 
 Each figure of an import is that of a whole interpreter less that of one that imports nothing, taken in turns.
 """

@@ -1,4 +1,4 @@
-"""What a callback costs a Lightning training, for each validation.
+"""The cost of a callback in a Lightning training, for each validation.
 
 A tiny model, trained with our callback in a run that a real agent started, beside the same training with
 optuna-integration's `PyTorchLightningPruningCallback` (Optuna's HyperbandPruner and default SQLite storage, in a

@@ -107,13 +107,13 @@ class Position:
             self.iterations = int(state.get("iterations") or 0)
             self.step = self._resumed_at = state.get("step")
 
-    def report(self, run: Run, numbers: Mapping[str, float], step: int) -> Decision:
+    def report(self, run: Run, numbers: Mapping[str, float], step: int, *, last: bool = False) -> Decision:
         """``run.report``, without the sweep's metric where an attempt before this one has reported it at this place.
 
         Values that are not finite are no iterations: they are left out while the training is behind what was counted.
         """
         if run.metric is None or run.metric not in numbers:
-            return run.report(numbers)
+            return run.report(numbers, last=last)
         behind = self.iterations < run.counted
         if step == self._resumed_at:
             behind = True  # a trainer may begin with the validation after which it was cut off
@@ -122,7 +122,7 @@ class Position:
             self.step = step
         self._resumed_at = None
         if not behind:
-            return run.report(numbers)
+            return run.report(numbers, last=last)
         others = {name: value for name, value in numbers.items() if name != run.metric}
         if others:
             run.report(others)

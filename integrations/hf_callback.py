@@ -266,7 +266,8 @@ class SweepCallback(TrainerCallback):
             return
         self._reported_at = state.global_step
         try:
-            reply = agreed(lambda: self._ask(metrics, state.global_step), first=state.is_world_process_zero)
+            last = state.global_step >= state.max_steps or control.should_training_stop
+            reply = agreed(lambda: self._ask(metrics, state.global_step, last), first=state.is_world_process_zero)
         except LightsweepError:
             self._stop_reporting(state)
             raise
@@ -291,7 +292,7 @@ class SweepCallback(TrainerCallback):
         if self._output_dir is not None:
             args.output_dir, self._output_dir = self._output_dir, None
 
-    def _ask(self, metrics: Mapping[str, Any], step: int) -> Reply:
+    def _ask(self, metrics: Mapping[str, Any], step: int, last: bool) -> Reply:
         assert self._run is not None
         numbers = {name: float(value) for name, value in metrics.items() if isinstance(value, (int, float))}
         if self._metric is not None and self._run.metric is not None:
@@ -299,7 +300,7 @@ class SweepCallback(TrainerCallback):
             if found is not None:
                 numbers[self._run.metric] = numbers[found]
         position = position_of(self._run)
-        decision = position.report(self._run, numbers, step)
+        decision = position.report(self._run, numbers, step, last=last)
         _states(self._state)[_STATE] = position.state(self._run)
         return Reply(stop=decision.stop, reason=decision.reason)
 

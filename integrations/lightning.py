@@ -251,7 +251,7 @@ class SweepCallback(LightningCallback):
             position_of(self._run).restore(self._run, checkpoint.get(_STATE) or {})
 
     def on_train_end(self, trainer: Any, *_: Any) -> None:
-        self._report_late_epoch(trainer)
+        self._report_late_epoch(trainer, last=True)
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:  # noqa: ARG002
         """Say how the run ended where the exception does not."""
@@ -275,23 +275,24 @@ class SweepCallback(LightningCallback):
             remove_unused(directory)
         self._unused = []
 
-    def _report_late_epoch(self, trainer: Any) -> None:
+    def _report_late_epoch(self, trainer: Any, *, last: bool = False) -> None:
         """Report the epoch before, now that the module's own hooks have run.
 
         Its stop is left to the end of the next batch, since Lightning does not expect an epoch without any.
         """
         if self._epoch_ended:
             self._epoch_ended = False
-            self._report(trainer)
+            self._report(trainer, last=last)
 
-    def _report(self, trainer: Any) -> None:
+    def _report(self, trainer: Any, *, last: bool = False) -> None:
         """One report, and one broadcast of what came of it; every rank calls this at the same point."""
         if not self._reporting or self._pruned:
             return
         # On every rank, since reading a metric may reduce it over the ranks.
         metrics = dict(trainer.callback_metrics)
+        last = last or _is_at_end(trainer)
         reply = agreed(
-            lambda: self._ask(metrics, trainer.global_step),
+            lambda: self._ask(metrics, trainer.global_step, last),
             first=trainer.is_global_zero,
             send=trainer.strategy.broadcast,
         )
@@ -312,10 +313,10 @@ class SweepCallback(LightningCallback):
         if trainer.is_global_zero:
             keep(run.dir, path)
 
-    def _ask(self, metrics: Mapping[str, Any], step: int) -> Reply:
+    def _ask(self, metrics: Mapping[str, Any], step: int, last: bool) -> Reply:
         if self._run is None:
             return Reply(active=False)
-        decision = position_of(self._run).report(self._run, self._numbers(metrics), step)
+        decision = position_of(self._run).report(self._run, self._numbers(metrics), step, last=last)
         return Reply(stop=decision.stop, reason=decision.reason)
 
     def _numbers(self, metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -338,6 +339,12 @@ class SweepCallback(LightningCallback):
         if self._metric is not None or self._run is None:
             return self._metric
         return self._run.metric
+
+
+def _is_at_end(trainer: Any) -> bool:
+    """Whether ``fit`` ends by itself after this batch; ``max_epochs`` and ``max_steps`` are -1 for no limit."""
+    last_epoch = trainer.max_epochs not in (None, -1) and trainer.current_epoch + 1 >= trainer.max_epochs
+    return bool((last_epoch and trainer.is_last_batch) or 0 <= trainer.max_steps <= trainer.global_step)
 
 
 def _is_scalar(value: Any) -> bool:

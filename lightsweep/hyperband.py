@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice, takewhile
 
 __all__ = ["Hyperband", "Verdict", "judge", "threshold"]
 
@@ -59,22 +60,21 @@ class Hyperband:
         Raises:
             ValueError: The bands have no end and ``upto`` is not given.
         """
-        if self.max_iter is not None:
-            return tuple(band for band in sorted(self._below_max()) if upto is None or band <= upto)
-        if upto is None:
+        if self.max_iter is None and upto is None:
             raise ValueError("the bands of min_iter have no end: say up to which iteration")
-        bands: list[int] = []
-        for band in self._from_min():
-            if band > upto:
-                break
-            if not bands or band > bands[-1]:
-                bands.append(band)
-        return tuple(bands)
+        return tuple(takewhile(lambda band: upto is None or band <= upto, self._ascending()))
+
+    def first(self, count: int) -> tuple[int, ...]:
+        """The lowest ``count`` bands, ascending; fewer where there are fewer."""
+        return tuple(islice(self._ascending(), count))
 
     def reached(self, iterations: int) -> int | None:
         """The highest band that is not above ``iterations``; ``None`` below the first."""
         bands = self.bands(upto=iterations)
         return bands[-1] if bands else None
+
+    def _ascending(self) -> Iterator[int]:
+        return iter(sorted(self._below_max())) if self.max_iter is not None else self._from_min()
 
     def _below_max(self) -> set[int]:
         bands: set[int] = set()
@@ -86,10 +86,11 @@ class Hyperband:
         return bands
 
     def _from_min(self) -> Iterator[int]:
-        first, k = self.min_iter or 1, 0
-        while True:
-            band = int(first * self.eta**k)
-            yield band
+        first, k, last = self.min_iter or 1, 0, 0
+        while (band := int(first * self.eta**k)) <= _MOST:  # no run gets further
+            if band > last:
+                yield band
+            last = band
             # With eta close to 1 many k in a row give the same band: go on just before the first that does not.
             k = max(k + 1, math.floor(math.log((band + 1) / first) / math.log(self.eta)) - 1)
 

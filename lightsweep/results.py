@@ -98,7 +98,7 @@ class Sweep(controller.Sweep):
             rows.append(("stopping early", str(seen.savings)))
         if seen.best is not None and seen.best.best is not None and self.config.metric is not None:
             rows.append((f"best {self.config.metric.name}", f"{seen.best.best:.5g} (run {seen.best.id})"))
-            searched = {parameter.name for parameter in self.config.space.searched}
+            searched = self.config.searched([seen.best.values])
             rows += [(name, repr(value)) for name, value in seen.best.values.items() if name in searched]
         title = f"sweep {self.id}" + (f" ({self.config.name})" if self.config.name else "")
         cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in rows)

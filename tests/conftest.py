@@ -1,4 +1,4 @@
-"""What a test leaves behind fails it."""
+"""Fail a test that leaves anything behind."""
 
 from __future__ import annotations
 

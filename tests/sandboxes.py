@@ -32,7 +32,7 @@ def wait_until(true: Callable[[], object], what: str, seconds: float = 60.0, *, 
 
 
 class Lateness:
-    """How late a busy machine is meanwhile: seconds, summed over a thread that sleeps briefly again and again.
+    """The lateness of a busy machine in seconds, summed over a thread that sleeps briefly again and again.
 
     What is promised within some seconds is promised where the machine has time for it.
     """

@@ -57,7 +57,7 @@ class ScriptedHandler:
         with self._lock:
             self.logs.append(dict(message))
             count = len(self.logs)
-        stop = self.stop_at is not None and count >= self.stop_at
+        stop = self.stop_at is not None and count >= self.stop_at and not message.get("last")
         return {"stop": stop, "reason": "0.9 is worse than 0.5 at band 3" if stop else "", "iterations": count}
 
     def finish(self, message: Mapping[str, Any]) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def authenticated(server: ChannelServer, variables: dict[str, str]) -> socket.so
 
 
 def ends(sock: socket.socket) -> bool:
-    """Whether the server closes the connection, whatever it says before."""
+    """True if the server closes the connection, whatever it sends before."""
     try:
         while sock.recv(65536):
             pass

@@ -51,6 +51,22 @@ def test_bands_of_min_iter(settings_: dict[str, Any], bands: tuple[int, ...]) ->
         hyperband.bands()
 
 
+@pytest.mark.parametrize(
+    ("settings_", "bands"),
+    [
+        ({"min_iter": 3}, (3, 9, 27, 81, 243)),
+        ({"min_iter": 1, "eta": 1.5}, (1, 2, 3, 5, 7)),
+        ({"min_iter": 1, "eta": 1 + 1e-9}, (1, 2, 3, 4, 5)),
+        ({"min_iter": 2, "eta": 1e300}, (2,)),  # no run has more iterations than a float counts
+        ({"max_iter": 27, "s": 2}, (3, 9)),
+        ({"max_iter": 729, "s": 6}, (1, 3, 9, 27, 81)),
+        ({"max_iter": 2, "s": 1}, ()),
+    ],
+)
+def test_the_first_bands(settings_: dict[str, Any], bands: tuple[int, ...]) -> None:
+    assert Hyperband(**settings_).first(5) == bands
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     min_iter=st.integers(1, 20),
@@ -67,6 +83,7 @@ def test_bands_follow_the_formula(min_iter: int, max_iter: int, s: int, eta: flo
     for hyperband in (Hyperband(min_iter, eta=eta), Hyperband(max_iter=max_iter, s=s, eta=eta)):
         bands = hyperband.bands(upto)
         assert list(bands) == sorted(set(bands))
+        assert hyperband.first(len(bands)) == bands
         assert hyperband.reached(upto) == (bands[-1] if bands else None)
 
 

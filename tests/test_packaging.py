@@ -1,4 +1,4 @@
-"""What pyproject.toml says of the package is true of the tree."""
+"""pyproject.toml describes the package as the tree has it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``import lightsweep`` shows, and what it costs."""
+"""The public names of ``import lightsweep``, and the cost of that import."""
 
 from __future__ import annotations
 

@@ -80,7 +80,8 @@ def agent(
         jobs=jobs,
         max_consecutive_failed=max_consecutive_failed_runs,
     )
-    print(closing(sweep, worker.left))
+    for line in closing(sweep, worker.left).splitlines():
+        display.say(line)
 
 
 def work(

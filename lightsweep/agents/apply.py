@@ -61,7 +61,7 @@ class AppliedHandler:
         """The run's parameters over the script's defaults."""
         name = f"{self._run.id}-applied"
         return start_reply(
-            self._sweep.config, message, self._run.config, run=name, sweep=self._sweep.id, directory=self._directory
+            self._sweep.config, message, self._run.values, run=name, sweep=self._sweep.id, directory=self._directory
         )
 
     def log(self, message: LogRequest) -> LogReply:

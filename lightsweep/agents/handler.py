@@ -11,6 +11,7 @@ from lightsweep.agents.checkpoint import kept_checkpoint, may_be_preempted
 from lightsweep.agents.overlay import overlay
 from lightsweep.channel import FinishReply, FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 from lightsweep.controller import ClaimedRun, Reporter, Sweep
+from lightsweep.controller.runs import nested
 from lightsweep.schema import SweepConfig
 
 __all__ = ["RunHandler", "start_reply"]
@@ -26,14 +27,14 @@ def start_reply(
     directory: Path,
     **fields: Any,
 ) -> StartReply:
-    """What a script gets of a sweep with this config; ``fields`` are the others of :class:`StartReply`."""
+    """Return what a script gets of a run with these flat ``values``; ``fields`` are the others of `StartReply`."""
     return StartReply(
         id=run,
         sweep=sweep,
         name=f"{config.name or sweep}-{run}",
-        config=overlay(message.get("defaults") or {}, values),
-        swept=[parameter.name for parameter in config.space.searched],
-        set=[parameter.name for parameter in config.space.parameters],
+        config=overlay(message.get("defaults") or {}, nested(values, config)),
+        swept=config.searched([values]),
+        set=config.names([values]),
         dir=str(directory),
         metric=config.metric.name if config.metric else None,
         goal=config.metric.goal if config.metric else None,
@@ -67,7 +68,7 @@ class RunHandler:
         return start_reply(
             config,
             message,
-            run.config,
+            run.values,
             run=run.id,
             sweep=self._sweep.id,
             directory=self._directory,
@@ -81,7 +82,7 @@ class RunHandler:
 
     def log(self, message: LogRequest) -> LogReply:
         """Report the numbers; the verdict."""
-        verdict = self._reporter.report(self.run, message["metrics"])
+        verdict = self._reporter.report(self.run, message["metrics"], last=bool(message.get("last")))
         return {
             "stop": verdict.stop,
             "reason": verdict.reason if verdict.stop else "",

@@ -27,6 +27,7 @@ from lightsweep.channel import (
 )
 from lightsweep.client.run import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
 from lightsweep.command import build_command
+from lightsweep.controller.runs import nested
 from lightsweep.errors import closest
 from lightsweep.schema import SweepConfig
 
@@ -48,6 +49,7 @@ class Observed:
     """What was seen of a smoke run.
 
     Attributes:
+        values: The sampled parameters, flat.
         connected: Whether the script called ``init``.
         logged: Every name that it logged, with its values in order.
         said: Its ``finish`` message; empty where there was none.
@@ -60,6 +62,7 @@ class Observed:
             are too many files to compare.
     """
 
+    values: Mapping[str, Any] = field(default_factory=dict)
     connected: bool = False
     logged: dict[str, list[float]] = field(default_factory=dict)
     said: FinishRequest = field(default_factory=FinishRequest)
@@ -89,18 +92,23 @@ class SmokeHandler:
         self, config: SweepConfig, values: Mapping[str, Any], directory: Path, steps: int = SMOKE_STEPS
     ) -> None:
         self._config = config
-        self._nested = config.space.nest(values)
         self._directory = directory
         self._steps = steps
         self._enough = min(ENOUGH_REPORTS, steps)
         self._lock = threading.Lock()
-        self.observed = Observed()
+        self.observed = Observed(values=values)
 
     def start(self, message: StartRequest) -> StartReply:
         """The sampled config over the script's defaults."""
         self.observed.connected = True
         return start_reply(
-            self._config, message, self._nested, run=_RUN, sweep=_RUN, directory=self._directory, smoke=self._steps
+            self._config,
+            message,
+            self.observed.values,
+            run=_RUN,
+            sweep=_RUN,
+            directory=self._directory,
+            smoke=self._steps,
         )
 
     def log(self, message: LogRequest) -> LogReply:
@@ -167,7 +175,7 @@ def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float,
             find_program(config, directory),
             config.command,
             values,
-            config.space.nest(values),
+            nested(values, config),
             json_path=home / "parameters.json",
         )
         began = time.monotonic()

@@ -244,7 +244,9 @@ class Agent:
             before=hand.finished,
             last_line=ended.last_line,
         )
-        return Outcome(hand.outcome, outcome.reason, outcome.unread) if outcome.state == "killed" else outcome
+        state = hand.outcome if outcome.state == "killed" else outcome.state
+        reason = "; ".join(filter(None, [outcome.reason, hand.run.not_finite]))
+        return Outcome(state, reason, outcome.unread)
 
     def _finish(self, hand: Hand, outcome: Outcome) -> None:
         kept = self._record(hand, outcome)

@@ -36,8 +36,7 @@ def dataframe(runs: Sequence[SweepRun], config: SweepConfig) -> pd.DataFrame:
     """
     pandas = required("pandas")
     declared = {parameter.name: parameter.distribution for parameter in config.space.parameters}
-    # A space that is defined by run has parameters of which the config knows nothing.
-    names = [*declared, *sorted({name for run in runs for name in run.values} - set(declared))]
+    names = config.names(run.values for run in runs)
     metrics = sorted({name for run in runs for name in run.metrics})
     columns: dict[str, Any] = {
         "id": pandas.Series([run.id for run in runs], dtype="str"),

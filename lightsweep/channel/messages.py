@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 __all__ = ["FinishReply", "FinishRequest", "LogReply", "LogRequest", "StartReply", "StartRequest"]
 
@@ -67,9 +67,15 @@ class StartReply:
 
 
 class LogRequest(TypedDict):
-    """Numbers that a script logged, by flat name; none if it only asks for the verdict."""
+    """What a script logged.
+
+    Attributes:
+        metrics: Numbers by flat name; none if the script only asks for the verdict.
+        last: Whether training ends by itself now, so that the run is not judged; absent if not.
+    """
 
     metrics: dict[str, float]
+    last: NotRequired[bool]
 
 
 class LogReply(TypedDict):

@@ -110,6 +110,7 @@ def check(
     ] = SMOKE_STEPS,
 ) -> None:
     """Validate a sweep file: its space, grid, bands, stages, three sample commands, and whether it ever ends."""
+    from lightsweep.agents.program import check_program
     from lightsweep.schema import SweepConfig, explain
 
     loaded = SweepConfig.load(config)
@@ -119,20 +120,23 @@ def check(
         check_takes_prior_runs(loaded)  # as `lightsweep sweep` will; that they exist only the storage can tell
     say(explain(loaded, whole=not sys.stdout.isatty()))
     say(_samples(loaded))
+    check_program(loaded, str(Path(config).resolve().parent))
     if smoke:
         raise typer.Exit(run_smoke(loaded, smoke_timeout, steps))
 
 
 def _samples(config: SweepConfig) -> str:
     from lightsweep.errors import CommandError
-    from lightsweep.sampler import make_searcher
+    from lightsweep.sampler import Observation, make_searcher
 
     searcher = make_searcher(config, config.options.seed or 0)
+    drawn: list[Observation] = []
     lines = []
     for ticket in range(_SAMPLES):
-        values = searcher.suggest(ticket, [])
+        values = searcher.suggest(ticket, drawn)
         if values is None:
             break
+        drawn.append(Observation(str(ticket), ticket, values, "running"))
         if config.program is None and config.command is None:
             shown = ", ".join(f"{name}={value!r}" for name, value in values.items())
         else:
@@ -152,10 +156,11 @@ def _samples(config: SweepConfig) -> str:
 def _command(config: SweepConfig, values: Mapping[str, Any]) -> str:
     """The command of a run with these values; below it, where it names a file of them, what that will hold."""
     from lightsweep.command import build_command
+    from lightsweep.controller.runs import nested
 
-    nested = config.space.nest(values)
+    config_of_run = nested(values, config)
     with tempfile.TemporaryDirectory(prefix="lightsweep-check-") as scratch:
         path = Path(scratch) / "parameters.json"
-        command = build_command(config.program, config.command, values, nested, json_path=path)
+        command = build_command(config.program, config.command, values, config_of_run, json_path=path)
         line = shlex.join(item.replace(str(path), _JSON_FILE) for item in command)
-        return f"{line}\n    {_JSON_FILE}: {json.dumps(nested)}" if path.exists() else line
+        return f"{line}\n    {_JSON_FILE}: {json.dumps(config_of_run)}" if path.exists() else line

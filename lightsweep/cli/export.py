@@ -39,7 +39,7 @@ def export(
         print(json.dumps(document(sweep), indent=2, allow_nan=False))
         return
     runs = sweep.runs
-    parameters = [parameter.name for parameter in sweep.config.space.parameters]
+    parameters = sweep.config.names(run.values for run in runs)
     metrics = sorted({name for run in runs for name in run.metrics})
     writer = csv.writer(sys.stdout, lineterminator="\n")
     fields = ["id", "state", "best", "last", "iterations", "started", "ended", "reason"]

@@ -88,7 +88,7 @@ class Frame:
     @property
     def saved(self) -> Savings:
         """What stopping early saved."""
-        return savings(((run.state, run.iterations) for run in self.own), self.config.early_terminate)
+        return savings(((run.state, run.iterations, run.stage) for run in self.own), self.config)
 
     def lines(self, width: int, height: int) -> list[str]:
         """For a terminal of this size: where the sweep stands, then its running runs, as many as there is room for."""
@@ -100,7 +100,7 @@ class Frame:
         if best is not None and best.best is not None and self.config.metric is not None:
             when = "still running" if best.ended is None else f"{_span(self.now - best.ended)} ago"
             lines.append(f"best {plain(self.config.metric.name)} {number(best.best)}: run {best.id}, {when}")
-            searched = [parameter.name for parameter in self.config.space.searched]
+            searched = self.config.searched([best.values])
             lines.append(f"  {plain(parameters(best.values, searched))}")
         if self.config.stops_early:
             lines.append(str(self.saved))

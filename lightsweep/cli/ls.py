@@ -17,7 +17,7 @@ def ls(storage: Storage = None) -> None:
     for sweep in Sweep.all(storage=looking(storage)):
         state = sweep.state
         seen = summarize(sweep)
-        best = sweep.known_best()
+        best = seen.best
         metric = sweep.config.metric
         rows.append(
             [
@@ -25,7 +25,7 @@ def ls(storage: Storage = None) -> None:
                 state.name,
                 sweep.config.method,
                 counted(seen.total, "run") + besides(seen.priors),
-                plain(f"{metric.name} {number(best[1])}") if best and metric else "–",
+                plain(f"{metric.name} {number(best.best)}") if best and best.best is not None and metric else "–",
                 sweep.created.astimezone().strftime("%Y-%m-%d %H:%M"),
                 plain(sweep.config.name or ""),
             ]

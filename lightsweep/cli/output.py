@@ -6,14 +6,17 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from lightsweep.agents.displays.lines import number, parameters, plain
 from lightsweep.controller import StageView
 from lightsweep.errors import InputError, NotFoundError
 from lightsweep.storage import Storage, default_url, open_storage
+
+if TYPE_CHECKING:
+    from lightsweep.schema import SweepConfig
 
 __all__ = [
     "aligned",
@@ -24,6 +27,7 @@ __all__ = [
     "flush",
     "looking",
     "now",
+    "parameter_count",
     "progress",
     "say",
     "table",
@@ -78,6 +82,13 @@ def counted(number: int, thing: str) -> str:
 def besides(priors: int) -> str:
     """`` + 8 prior runs``, which count as none of the sweep's own; empty for none."""
     return f" + {counted(priors, 'prior run')}" if priors else ""
+
+
+def parameter_count(config: SweepConfig, searched: Collection[str]) -> str:
+    """How many parameters are searched; whose they are, as long as no run has shown those that a function defines."""
+    if config.scheduler is not None and config.defined_by_run and not searched:
+        return f"the parameters that {config.scheduler.search_space}() in {config.scheduler.source} defines"
+    return counted(len(searched), "parameter")
 
 
 def looking(storage: str | None) -> Storage:

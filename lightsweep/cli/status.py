@@ -101,19 +101,19 @@ def without_infinities(value: Any) -> Any:
 def _text(sweep: Sweep) -> str:
     from lightsweep.agents.closing import without_result
     from lightsweep.agents.displays.lines import number, parameters, plain, shortened
-    from lightsweep.cli.output import aligned, besides, counted, now, table
+    from lightsweep.cli.output import aligned, besides, counted, now, parameter_count, table
     from lightsweep.controller import stage_views, summarize
 
     state = sweep.state
     seen = summarize(sweep, _SHOWN)
+    searched = seen.searched
     views = stage_views(sweep)
     metric = sweep.config.metric
-    searched = [parameter.name for parameter in sweep.config.space.searched]
     title = f"sweep {sweep.id}" + (f" ({plain(sweep.config.name)})" if sweep.config.name else "")
     lines = [
         f"{title}: {state}",
         (f"in {counted(len(views), 'stage')}" if views else sweep.config.method)
-        + f" over {counted(len(searched), 'parameter')}"
+        + f" over {parameter_count(sweep.config, searched)}"
         + (f", {metric.goal} {plain(metric.name)}" if metric else ""),
         (", ".join(f"{seen.states[name]} {name}" for name in _STATES if seen.states[name]) or "no runs yet")
         + besides(seen.priors),

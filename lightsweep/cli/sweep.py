@@ -40,7 +40,10 @@ def sweep(
     if asked and update is not None:
         raise typer.BadParameter(f"--{asked[0]} and --update exclude each other; give one of them")
     if prior_run and (asked or update is not None):
-        raise typer.BadParameter("--prior-run is for a sweep that is created; it cannot join one that exists")
+        raise typer.BadParameter(
+            "--prior-run goes with the file of a new sweep; to add runs to a sweep that exists, call "
+            f"lightsweep.Sweep.load({target!r}).add_prior_runs(...) in Python"
+        )
     if not asked and update is None:
         create(target, storage, prior_runs=prior_run or ())
         return
@@ -104,23 +107,18 @@ def create(config: str, storage: str | None, *, prior_runs: Sequence[str] = (), 
 
 def _describe(config: SweepConfig) -> str:
     """What is worth a line at creation: the grid's size, the bands, what ends the sweep."""
-    from lightsweep.cli.output import counted
+    from lightsweep.cli.output import counted, parameter_count
+    from lightsweep.schema.explanation import bands_text
 
     size = config.space.size
-    lines = [f"created a {config.method} sweep over {counted(len(config.space.searched), 'parameter')}"]
+    lines = [f"created a {config.method} sweep over {parameter_count(config, config.searched())}"]
     if config.stages:
         named = ", then ".join(f"{stage.name} ({', '.join(stage.searched)})" for stage in config.stages)
         lines = [f"created a sweep in {counted(len(config.stages), 'stage')}: {named}"]
     elif config.method == "grid":
         lines[0] += f", {counted(size or 0, 'point')}"
     if config.early_terminate is not None and not config.stages:
-        hyperband = config.early_terminate
-        endless = hyperband.max_iter is None
-        bands = (
-            hyperband.bands(upto=(hyperband.min_iter or 1) * int(hyperband.eta**4)) if endless else hyperband.bands()
-        )
-        text = ", ".join(map(str, bands)) or "none"
-        lines.append(f"bands (iterations of the metric): {text}{', ...' if endless else ''}")
+        lines.append(f"bands (iterations of the metric): {bands_text(config.early_terminate) or 'none'}")
     lines.append(
         f"it ends by itself: {config.ends}"
         if config.ends

@@ -30,7 +30,8 @@ def guard(run: Run) -> None:
         error = run.cause(raised)
         run.close(error)
         if isinstance(error, RunPruned):
-            print(f"lightsweep: run {run.id} stopped early: {error.reason}", file=sys.stderr)
+            if run.rank == 0:
+                _print_line(f"lightsweep: run {run.id} stopped early: {error.reason}")
             raise SystemExit(0)
         if isinstance(error, AgentLostError):
             print(f"lightsweep: {error}", file=sys.stderr)
@@ -44,6 +45,15 @@ def guard(run: Run) -> None:
     sys.excepthook = at_exception
     atexit.register(at_exit)
     run.on_end(lambda: atexit.unregister(at_exit))
+
+
+def _print_line(text: str) -> None:
+    """Print on a line of its own: tqdm, if the script uses it, takes its bars away first."""
+    tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    if tqdm is None:
+        print(text, file=sys.stderr)
+    else:
+        tqdm.write(text, file=sys.stderr)
 
 
 WANDB_KEYWORDS = frozenset(

@@ -237,8 +237,11 @@ class Run:
         if decision.stop:
             raise RunPruned(decision.reason)
 
-    def report(self, metrics: Mapping[str, Any], step: int | None = None) -> Decision:
+    def report(self, metrics: Mapping[str, Any], step: int | None = None, *, last: bool = False) -> Decision:
         """The same as ``log``, but the verdict is returned: for callbacks that must act alike on several ranks.
+
+        With ``last`` training ends by itself after this report, so that the run is not judged by it: nothing is left
+        to save, and what the script does after training is not lost.
 
         Where an attempt before this one has reported iterations, and the script never asked for ``iterations`` or a
         ``checkpoint``, it has begun from the start: it repeats those iterations, and they are not counted again.
@@ -258,7 +261,7 @@ class Run:
             del found[str(self.metric)]
         if not self._iterations and not self._warned and self.metric is not None and self.metric not in found:
             self._warn_misspelt(self.metric, found)
-        answer = self._link.request("log", metrics=found)
+        answer = self._link.request("log", metrics=found, **({"last": True} if last else {}))
         self._iterations = int(answer.get("iterations", self._iterations))
         decision = Decision(bool(answer.get("stop")), str(answer.get("reason") or ""))
         if decision.stop:

@@ -10,7 +10,7 @@ from typing import Any
 from lightsweep.controller.keys import VALUES
 from lightsweep.controller.outcome import Observations
 from lightsweep.controller.reader import storage_errors
-from lightsweep.controller.runs import RunEntry, define_by_run
+from lightsweep.controller.runs import RunEntry
 from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import InputError
 from lightsweep.sampler import Observation, Searcher, optuna_distributions, params_to_optuna
@@ -99,7 +99,7 @@ class ParameterAssigner:
             if values is None:
                 return None
             self._note(entry, values)
-            if define_by_run(self._sweep.config) or self._is_mine(entry, values, known):
+            if self._sweep.config.defined_by_run or self._is_mine(entry, values, known):
                 break
         return values
 
@@ -137,7 +137,7 @@ class ParameterAssigner:
     @property
     def changeable(self) -> bool:
         """Whether a parameter's distribution may have changed in a way that Optuna refuses: VALUES then has it."""
-        return self.revision > 0 or define_by_run(self._sweep.config)
+        return self.revision > 0 or self._sweep.config.defined_by_run
 
     def write(self, trial_id: int, values: Mapping[str, Any]) -> None:
         """Write parameters to their trial, in natural units."""

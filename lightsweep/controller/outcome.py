@@ -11,7 +11,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from lightsweep.controller.runs import RunEntry, best_of, define_by_run, values_of
+from lightsweep.controller.runs import RunEntry, best_of, values_of
 from lightsweep.sampler import Observation
 from lightsweep.schema import Metric, SweepConfig
 
@@ -59,6 +59,16 @@ class ClaimedRun:
             if math.isfinite(value):
                 stats["min"] = min(stats.get("min", value), value)
                 stats["max"] = max(stats.get("max", value), value)
+
+    @property
+    def not_finite(self) -> str:
+        """``NaN since iteration 4 of 6`` if the last values of the metric are not finite; empty if they are."""
+        total = len(self.reports)
+        first = next((place for place in range(total, 0, -1) if math.isfinite(self.reports[place - 1])), 0) + 1
+        if first > total:
+            return ""
+        last = self.reports[-1]
+        return f"{'NaN' if math.isnan(last) else f'{last:g}'} since iteration {first} of {total}"
 
     def report(self, value: float) -> int:
         """Add a value of the sweep's metric; how many there are now."""
@@ -139,7 +149,7 @@ def learns(config: SweepConfig) -> bool:
     """Whether proposals, of one stage at least, follow from what other runs found."""
     scheduled = config.scheduler is not None and config.scheduler.optimizer is not None
     methods: set[str] = {stage.method for stage in config.stages} or {config.method}
-    return scheduled or define_by_run(config) or not methods <= {"grid", "random"}
+    return scheduled or config.defined_by_run or not methods <= {"grid", "random"}
 
 
 class Observations:
@@ -184,5 +194,6 @@ class Observations:
             values=values,
             state=entry.state,
             objectives=None if scores is None else tuple(scores),
+            last=(entry.history[-1],) if scores and len(scores) == 1 else None,
             version=entry.version,
         )

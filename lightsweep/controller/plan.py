@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lightsweep.controller.runs import define_by_run
 from lightsweep.controller.stage_history import ActiveStage, StageHistory
 from lightsweep.sampler import ExtendedGrid, Observation, Searcher, make_searcher, make_stage_searcher, taken_before
 from lightsweep.schema import SweepConfig
@@ -109,4 +108,4 @@ class Plan:
     def _size(self) -> int | None:
         if self._grid is not None:
             return self._grid.size
-        return None if define_by_run(self.config) else self.config.space.size
+        return None if self.config.defined_by_run else self.config.space.size

@@ -131,6 +131,11 @@ class SweepReader:
         course = self.plan.course
         return None if course is None or ticket is None else course.of(ticket).stage
 
+    def stage_name(self, ticket: int | None) -> str | None:
+        """The name of that stage."""
+        stage = self.stage_of(ticket)
+        return stage.name if stage is not None else None
+
     @property
     def config(self) -> SweepConfig:
         """The config that the sweep was created from, or the last one that it was updated to."""
@@ -196,13 +201,13 @@ class SweepReader:
     def known_state(self) -> SweepState:
         """Where the sweep stood at the last look."""
         with self.lock:
-            best, step = self.known_best(), next_fresh_run(self)
+            best, step = self._reached(), next_fresh_run(self)
             return state_of(
                 self.asked,
                 self.config,
                 self._unsettled.values(),
                 self.book.next_ticket,
-                best[1] if best else None,
+                best,
                 (step.limit, step.why),
             )
 
@@ -236,8 +241,7 @@ class SweepReader:
         return seen
 
     def _made(self, entry: RunEntry) -> SweepRun:
-        stage = self.stage_of(entry.ticket)
-        return view(entry, self.config, stage.name if stage is not None else None, waiting=self.waits(entry))
+        return view(entry, self.config, self.stage_name(entry.ticket), waiting=self.waits(entry))
 
     def waits(self, entry: RunEntry) -> bool:
         """Whether, as of the last look, an agent is to start the run again: not in a sweep that has ended."""
@@ -248,19 +252,15 @@ class SweepReader:
     def spent(self) -> bool:
         """Whether, as of the last look, agents find nothing more to begin than what users ask for once more."""
         with self.lock:
-            best, step = self.known_best(), next_fresh_run(self)
+            best, step = self._reached(), next_fresh_run(self)
             if step.limit is None or self.book.next_ticket < step.limit:
                 return False
-            over = target_reached(self.config, best[1] if best else None)  # then nothing is begun, whatever is asked
+            over = target_reached(self.config, best)  # then nothing is begun, whatever is asked
             return not over and self.known_state().name in {"running", "finished"}
 
-    def known_best(self) -> tuple[str, float] | None:
-        """Id and value of the run with the best value of the metric as of the last look, whatever its state."""
-        metric = self.config.metric
-        if metric is None:
-            return None
-        with self.lock:
-            return self.book.best(metric.goal)
+    def _reached(self) -> float | None:
+        """The best value of the metric that any run reported, whatever its state: what the target is compared with."""
+        return self.book.reached(self.config.metric.goal) if self.config.metric else None
 
     def lost(self, run: str, trial_id: int) -> bool:
         """Whether, at the last look, the run was no longer with the attempt of this trial."""

@@ -35,12 +35,12 @@ class Reporter:
         self._trials = TrialWriter(sweep.storage)
         self._refresher = Refresher(sweep)
 
-    def report(self, run: ClaimedRun, numbers: Mapping[str, float]) -> Verdict:
+    def report(self, run: ClaimedRun, numbers: Mapping[str, float], *, last: bool = False) -> Verdict:
         """Take in what the run logged.
 
         Below a band the verdict comes from memory and the report is committed afterwards. At a band the storage is
         read first, so that the run is compared with all runs of all agents; while the database is away it is compared
-        with those that are known.
+        with those that are known. With ``last`` the run ends by itself after this report, so that it is not judged.
         """
         with run.lock:
             if run.stop_reason:
@@ -55,7 +55,7 @@ class Reporter:
             self._writer.put(run, step, value)
             iterations = len(run.history)
         bands = self._sweep.bands_of(run.ticket)
-        if bands is None or not iterations:
+        if bands is None or not iterations or last:
             return _GO_ON
         if iterations > known and bands.is_band(iterations):
             # Not under the run's lock: whoever tells the run to stop must not wait for the storage.

@@ -1,13 +1,13 @@
-"""Which run of a sweep is the best."""
+"""Choose the best run of a sweep: the one definition for every command, figure and stage."""
 
 from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from lightsweep.controller.keys import ATTEMPT, CONFIG, SUMMARY, VALUES
 from lightsweep.controller.stage_history import StageHistory
@@ -25,7 +25,6 @@ __all__ = [
     "best_entry",
     "best_of",
     "best_run",
-    "define_by_run",
     "json_number",
     "nested",
     "values_of",
@@ -197,11 +196,11 @@ class RunTable:
         self._by_trial: dict[int, RunEntry] = {}
         self._updated: set[int] = set()
         self._priors = 0
-        self._best: dict[str, tuple[str, float]] = {}
+        self._reached: dict[str, float] = {}
 
-    def best(self, goal: str) -> tuple[str, float] | None:
-        """Id and value of the run with the best value that any run reported; of equals the first to be noted."""
-        return self._best.get(goal)
+    def reached(self, goal: str) -> float | None:
+        """The best value that any run reported, whatever its state; ``None`` where there is none."""
+        return self._reached.get(goal)
 
     def of_trial(self, trial_id: int) -> RunEntry | None:
         """The run of which this trial is or was an attempt that counts."""
@@ -223,9 +222,9 @@ class RunTable:
 
     def _compare(self, entry: RunEntry) -> None:
         for goal, sign in (("minimize", 1), ("maximize", -1)):
-            value, known = entry.best(goal), self._best.get(goal)
-            if value is not None and (known is None or sign * value < sign * known[1]):
-                self._best[goal] = (entry.id, value)
+            value, known = entry.best(goal), self._reached.get(goal)
+            if value is not None and (known is None or sign * value < sign * known):
+                self._reached[goal] = value
 
     def _add(self, record: TrialRow) -> RunEntry | None:
         attempt = record.attributes.get(ATTEMPT)
@@ -279,12 +278,6 @@ def best_of(values: Iterable[float], goal: str) -> float | None:
     return min(counted) if goal == "minimize" else max(counted)
 
 
-def define_by_run(config: SweepConfig) -> bool:
-    """Whether a function of the user's defines the parameters of each run, beside those of the config."""
-    scheduler = config.scheduler
-    return bool(scheduler and scheduler.engine == "optuna" and scheduler.source and scheduler.search_space)
-
-
 def values_of(entry: RunEntry, config: SweepConfig) -> dict[str, Any] | None:
     """The parameters of a run under their dotted names; ``None`` while they are not written yet.
 
@@ -292,7 +285,7 @@ def values_of(entry: RunEntry, config: SweepConfig) -> dict[str, Any] | None:
     since the agent died while it wrote.
     """
     kept = entry.record.attributes.get(VALUES)
-    if not define_by_run(config):
+    if not config.defined_by_run:
         stored = entry.record.parameters
         values = {
             parameter.name: _native(parameter, stored[parameter.name])
@@ -378,23 +371,31 @@ def json_number(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
+class _Run(Protocol):
+    @property
+    def state(self) -> str: ...
+    @property
+    def prior(self) -> bool: ...
+
+
+_R = TypeVar("_R", bound=_Run)
+
+
 def best_run(runs: Iterable[SweepRun], config: SweepConfig) -> SweepRun | None:
     """See :attr:`~lightsweep.controller.sweeps.Sweep.best_run`."""
-    metric = config.metric
-    if metric is None:
-        return None
-    sign = 1 if metric.goal == "minimize" else -1
-    valued = [run for run in runs if run.best is not None and not run.prior]
-    ended = [run for run in valued if run.state in {"finished", "pruned"}]
-    return min(ended or valued, key=lambda run: sign * (run.best or 0.0), default=None)
+    return _best(runs, config, lambda run: run.best)
 
 
 def best_entry(entries: Iterable[RunEntry], config: SweepConfig) -> RunEntry | None:
     """The same from what the storage says of the runs, without making a view of each."""
-    metric = config.metric
-    if metric is None:
+    goal = config.metric.goal if config.metric else ""
+    return _best(entries, config, lambda entry: entry.best(goal))
+
+
+def _best(runs: Iterable[_R], config: SweepConfig, value: Callable[[_R], float | None]) -> _R | None:
+    if config.metric is None:
         return None
-    sign = 1 if metric.goal == "minimize" else -1
-    valued = [entry for entry in entries if entry.best(metric.goal) is not None and not entry.prior]
-    ended = [entry for entry in valued if entry.record.state in {"COMPLETE", "PRUNED"}]
-    return min(ended or valued, key=lambda entry: sign * (entry.best(metric.goal) or 0.0), default=None)
+    sign = 1 if config.metric.goal == "minimize" else -1
+    valued = [(sign * found, run) for run in runs if not run.prior and (found := value(run)) is not None]
+    ended = [each for each in valued if each[1].state in {"finished", "pruned"}]
+    return min(ended or valued, key=lambda each: each[0], default=(0.0, None))[1]

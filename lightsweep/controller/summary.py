@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lightsweep.controller.runs import SweepRun, best_entry
+from lightsweep.controller.runs import SweepRun, best_entry, values_of
 from lightsweep.hyperband import Hyperband
+from lightsweep.schema import SweepConfig
 
 if TYPE_CHECKING:
     from lightsweep.controller.sweeps import Sweep
@@ -42,17 +43,28 @@ class Savings:
         return f"{runs} stopped early, {self.saved} of {self.total} iterations saved ({self.share:.0%})"
 
 
-def savings(runs: Iterable[tuple[str, int]], hyperband: Hyperband | None) -> Savings:
-    """What stopping saved in a sweep.
+def savings(runs: Iterable[tuple[str, int, str | None]], config: SweepConfig) -> Savings:
+    """Estimate how many iterations early termination saved, each stage by its own runs and its own bands.
 
-    A stopped run is taken to be as long as the longest that finished; before one finished, as ``max_iter`` where that
-    is given, else as long as the longest so far.
+    A stopped run is taken to be as long as the longest finished run of its stage; before one finished, as long as
+    ``max_iter`` if that is given, else as the longest run so far.
 
     Args:
-        runs: State and number of iterations of each run.
-        hyperband: The sweep's early termination.
+        runs: State, number of iterations and name of the stage of each run; ``None`` in a sweep without stages.
+        config: The sweep's config.
     """
-    found = list(runs)
+    stages: dict[str | None, list[tuple[str, int]]] = {}
+    for state, iterations, stage in runs:
+        stages.setdefault(stage, []).append((state, iterations))
+    parts = [_savings(found, config.stopping(stage)) for stage, found in stages.items()]
+    return Savings(
+        stopped=sum(part.stopped for part in parts),
+        saved=sum(part.saved for part in parts),
+        total=sum(part.total for part in parts),
+    )
+
+
+def _savings(found: Sequence[tuple[str, int]], hyperband: Hyperband | None) -> Savings:
     finished = [iterations for state, iterations in found if state == "finished"]
     longest = max((iterations for _, iterations in found), default=0)
     length = max(finished) if finished else max(longest, (hyperband and hyperband.max_iter) or 0)
@@ -70,6 +82,7 @@ class SweepSummary:
         priors: How many runs of other sweeps it began with; they are part of nothing else here.
         savings: What stopping early saved.
         best: See :attr:`~lightsweep.controller.sweeps.Sweep.best_run`.
+        searched: The names of the parameters that are searched, see `SweepConfig.searched`.
         unread: Swept parameters that a run never read, sorted.
         last: The runs with the highest ids.
     """
@@ -77,6 +90,7 @@ class SweepSummary:
     states: Counter[str]
     savings: Savings
     best: SweepRun | None
+    searched: list[str]
     unread: list[str]
     last: list[SweepRun]
     priors: int = 0
@@ -92,12 +106,15 @@ def summarize(sweep: Sweep, last: int = 0) -> SweepSummary:
     with sweep.lock:
         known = sweep.known_entries()
         entries = [entry for entry in known if not entry.prior]
-        states = [(entry.state, entry.iterations) for entry in entries]
+        ends = [(entry.state, entry.iterations, sweep.stage_name(entry.ticket)) for entry in entries]
         best = best_entry(entries, sweep.config)
         return SweepSummary(
             states=Counter("waiting" if sweep.waits(entry) else entry.state for entry in entries),
-            savings=savings(states, sweep.config.early_terminate),
+            savings=savings(ends, sweep.config),
             best=sweep.view(best) if best else None,
+            searched=sweep.config.searched(
+                (values_of(entry, sweep.config) or {} for entry in entries) if sweep.config.defined_by_run else ()
+            ),
             unread=sorted({name for entry in entries for name in entry.summary.get("unread", ())}),
             last=[sweep.view(entry) for entry in entries[-last:]] if last else [],
             priors=len(known) - len(entries),

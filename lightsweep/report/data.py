@@ -231,8 +231,7 @@ def digest(config: SweepConfig, runs: Sequence[SweepRun], stages: Sequence[Stage
     everything = [replace(_drawn_in(run), state=run.standing) for run in runs]
     runs = [run for run in everything if not run.prior]
     declared = {parameter.name: parameter.distribution for parameter in config.space.parameters}
-    searched = {parameter.name for parameter in config.space.searched}
-    names = sorted(searched | {name for run in runs for name in run.values} - (declared.keys() - searched))
+    names = sorted(config.searched(run.values for run in runs))
     axes = []
     for name in names:
         values = [run.values[name] for run in runs if name in run.values]
@@ -277,7 +276,7 @@ def stage_table(view: ReportData) -> dict[str, Any] | None:
     """What was searched in each stage, what came of it, and what was fixed; ``None`` for a sweep without stages."""
     if not view.stages:
         return None
-    searched = {parameter.name for parameter in view.config.space.searched}
+    searched = set(view.config.searched())
     return {
         "columns": ["stage", "state", "method", "runs", f"best {view.metric}", "searched", "fixed"],
         "rows": [_row(each, searched) for each in view.stages],

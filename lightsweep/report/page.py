@@ -154,7 +154,7 @@ def _headline(sweep_id: str, state: SweepState, view: ReportData, now: datetime)
     counts = Counter(run.state for run in view.runs)
     started = [run.started for run in view.runs if run.started]
     ended = [run.ended or now for run in view.runs if run.started]
-    saved = savings(((run.state, run.iterations) for run in view.runs), config.early_terminate)
+    saved = savings(((run.state, run.iterations, run.stage) for run in view.runs), config)
     return {
         "title": shorten(config.name or f"Sweep {sweep_id}", 120),
         "description": shorten(config.description or "", 600),

@@ -25,6 +25,7 @@ class Observation:
         state: Where the run stands.
         objectives: The best of the finite history for each metric of the sweep; ``None`` where nothing finite was
             logged.
+        last: The last finite value of each metric; ``objectives`` if ``None``.
         version: Changes whenever ``state`` or ``objectives`` change; cached work for the run is done again then.
     """
 
@@ -33,6 +34,7 @@ class Observation:
     values: Mapping[str, Value]
     state: RunState
     objectives: tuple[float, ...] | None = None
+    last: tuple[float, ...] | None = None
     version: int = 0
 
 

@@ -126,53 +126,69 @@ LARGEST = 1e100
 
 def is_pending(observation: Observation, metrics: Sequence[Metric]) -> bool:
     """Whether the run counts as still running: a point to keep away from, without a value."""
-    return observation.state == "running" and not any(metric.impute_while_running for metric in metrics)
+    if observation.state != "running":
+        return False
+    if not any(metric.impute_while_running for metric in metrics):
+        return True
+    # By W&B's texts a running run counts with its own best, and it may have none yet.
+    return any(
+        _running_counts_best(metric) and _finite(observation.objectives, axis) is None
+        for axis, metric in enumerate(metrics)
+    )
 
 
 def counted_objectives(known: Sequence[Observation], metrics: Sequence[Metric]) -> list[Objectives | None]:
     """For each run the objectives that it counts with, one per metric; ``None``: it does not count.
 
-    Finished and pruned runs count with the best of their history. Failed and killed runs, runs that logged nothing
-    finite and, with ``impute_while_running``, running ones count with the imputed value of each metric: ``worst`` and
-    ``best`` are those of all runs of the sweep, ``latest`` is the run's own objective, or the worst where it has none.
-    Runs that only pend, and imputed ones while no run has a finite value to impute from, do not count.
+    Finished and pruned runs count with the best of their history. Failed and killed runs count with the imputed value
+    of each metric: ``best`` is the run's own best, ``latest`` its own last value, ``worst`` the worst objective of all
+    runs, which also stands in if the run logged nothing finite. A running run counts if ``impute_while_running`` is
+    set: with its imputed value if it is ``True``, with its own best so far if it is one of W&B's texts. Pending runs
+    do not count, nor do imputed ones while no run has a finite value.
     """
-    spans = [_span(known, axis, metric) for axis, metric in enumerate(metrics)]
-    return [_objectives(observation, metrics, spans) for observation in known]
+    worst = [_worst(known, axis, metric) for axis, metric in enumerate(metrics)]
+    return [_objectives(observation, metrics, worst) for observation in known]
 
 
 def _objectives(
-    observation: Observation, metrics: Sequence[Metric], spans: Sequence[tuple[float, float] | None]
+    observation: Observation, metrics: Sequence[Metric], worst: Sequence[float | None]
 ) -> Objectives | None:
     if not metrics or is_pending(observation, metrics):
         return None
-    values: list[float] = []
-    for axis, (metric, span) in enumerate(zip(metrics, spans, strict=True)):
-        own = _finite(observation, axis)
-        if span is None:
-            return None
-        best, worst = span
-        if own is not None and (metric.impute == "latest" or observation.state in ("finished", "pruned")):
-            values.append(own)
-        else:
-            values.append(best if metric.impute == "best" else worst)
-    return tuple(values)
+    values = [
+        _value(observation, axis, metric, fallback)
+        for axis, (metric, fallback) in enumerate(zip(metrics, worst, strict=True))
+    ]
+    counted = [value for value in values if value is not None]
+    return tuple(counted) if len(counted) == len(values) else None
 
 
-def _span(known: Sequence[Observation], axis: int, metric: Metric) -> tuple[float, float] | None:
-    """Best and worst finite value of one metric over all runs; ``None`` where there is none."""
-    values = [value for value in (_finite(observation, axis) for observation in known) if value is not None]
-    if not values:
-        return None
-    low, high = min(values), max(values)
-    return (high, low) if metric.goal == "maximize" else (low, high)
+def _value(observation: Observation, axis: int, metric: Metric, worst: float | None) -> float | None:
+    best = _finite(observation.objectives, axis)
+    own_best = observation.state in ("finished", "pruned") or metric.impute == "best"
+    if own_best or (observation.state == "running" and _running_counts_best(metric)):
+        own = best
+    elif metric.impute == "latest":
+        own = _finite(observation.last or observation.objectives, axis)
+    else:
+        own = None
+    return worst if own is None else own
 
 
-def _finite(observation: Observation, axis: int) -> float | None:
-    if observation.objectives is None or axis >= len(observation.objectives):
-        return None
-    value = observation.objectives[axis]
-    return max(-LARGEST, min(LARGEST, float(value))) if value is not None and math.isfinite(value) else None
+def _running_counts_best(metric: Metric) -> bool:
+    """Whether ``impute_while_running`` is one of W&B's texts, which all mean the same."""
+    return metric.impute_while_running not in (False, True)
+
+
+def _worst(known: Sequence[Observation], axis: int, metric: Metric) -> float | None:
+    """The worst finite objective of one metric over all runs; ``None`` if there is none."""
+    values = [value for each in known if (value := _finite(each.objectives, axis)) is not None]
+    return (min if metric.goal == "maximize" else max)(values, default=None)
+
+
+def _finite(values: Sequence[float] | None, axis: int) -> float | None:
+    value = values[axis] if values is not None and axis < len(values) else math.nan
+    return max(-LARGEST, min(LARGEST, float(value))) if math.isfinite(value) else None
 
 
 # With more values than this the bins are too narrow to matter.

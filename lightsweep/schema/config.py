@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from lightsweep.schema.sections import (
     read_options,
     read_scheduler,
     read_top_level,
+    warn_of_last_bands,
 )
 from lightsweep.schema.stages import Stage, has_stages, most_runs, read_stages
 from lightsweep.schema.yaml_file import read_file
@@ -125,6 +126,27 @@ class SweepConfig:
         return self.metrics[0] if self.metrics else None
 
     @property
+    def defined_by_run(self) -> bool:
+        """Whether a function of the user's defines the parameters of each run, beside those of the config."""
+        scheduler = self.scheduler
+        return bool(scheduler and scheduler.engine == "optuna" and scheduler.source and scheduler.search_space)
+
+    def names(self, runs: Iterable[Mapping[str, Any]] = ()) -> list[str]:
+        """Return the names of all parameters.
+
+        Args:
+            runs: The flat values of runs. A function of the user's may define parameters that only they have; these
+                follow those of the config, sorted.
+        """
+        declared = dict.fromkeys(parameter.name for parameter in self.space.parameters)
+        return [*declared, *sorted({name for values in runs for name in values if name not in declared})]
+
+    def searched(self, runs: Iterable[Mapping[str, Any]] = ()) -> list[str]:
+        """Return the names of the parameters that are searched: of :meth:`names`, those without a fixed value."""
+        fixed = {parameter.name for parameter in self.space.parameters if parameter.distribution.size == 1}
+        return [name for name in self.names(runs) if name not in fixed]
+
+    @property
     def ends(self) -> str | None:
         """What ends the sweep by itself, such as ``"run_cap 20"`` or ``"grid of 12"``; ``None``: nothing does."""
         return ends(self.method, self.space, self.run_cap, self.metric, self.scheduler, self.stages)
@@ -177,6 +199,7 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     faults.raise_if_any()
     if top is None or space is None:
         raise ConfigError([Fault("the config is not valid", file=file)])
+    warn_of_last_bands(space, [early_terminate, *(stage.early_terminate for stage in stages)], faults)
     return SweepConfig(
         **dict(top),
         space=space,

@@ -12,7 +12,7 @@ from lightsweep.schema.sections import Metric
 from lightsweep.schema.stages import Stage, most_runs
 from lightsweep.space import Space
 
-__all__ = ["explain"]
+__all__ = ["bands_text", "explain"]
 
 WIDTH = 80
 LABEL = 10  # columns of the words at the left
@@ -119,20 +119,22 @@ def _cut(text: str, width: int) -> str:
 
 def _hyperband(hyperband: Hyperband) -> str:
     value = "its value at the band" if hyperband.strict else "its best value so far"
-    if hyperband.max_iter is not None:
-        bands = hyperband.bands()
-        shown = ", ".join(map(str, bands[:BANDS])) + (", ..." if len(bands) > BANDS else "")
-        note = f"max_iter {hyperband.max_iter} itself is no band"
-        which = (
-            f"after {shown} reports of the metric; {note}"
-            if bands
-            else f"at no band: max_iter {hyperband.max_iter} is too small"
-        )
+    bands = bands_text(hyperband)
+    if hyperband.max_iter is None:
+        which = f"after {bands} reports of the metric, without end"
+    elif bands:
+        which = f"after {bands} reports of the metric; max_iter {hyperband.max_iter} itself is no band"
     else:
-        first = hyperband.min_iter or 1
-        bands = hyperband.bands(upto=int(first * max(hyperband.eta, 2) ** (BANDS - 1)))[:BANDS]
-        which = f"after {', '.join(map(str, bands))} reports of the metric, and so on without end"
+        which = f"at no band: max_iter {hyperband.max_iter} is too small"
+    if hyperband.first(1) == (1,):
+        which += ". Band 1 compares the first report of each run, which may be an evaluation before training"
     return f"hyperband {which}. Beyond a band goes about one run in {hyperband.eta:g}, judged by {value}"
+
+
+def bands_text(hyperband: Hyperband) -> str:
+    """The lowest bands, ``"1, 3, 9, 27, 81, ..."``; empty without any."""
+    bands = hyperband.first(BANDS + 1)
+    return ", ".join(map(str, bands[:BANDS])) + (", ..." if len(bands) > BANDS else "")
 
 
 def _stage(stage: Stage, config: SweepConfig) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -23,6 +24,7 @@ from lightsweep.schema.fields import (
     check,
     given,
 )
+from lightsweep.space import Space
 
 __all__ = [
     "BLOCKS",
@@ -39,6 +41,7 @@ __all__ = [
     "read_options",
     "read_scheduler",
     "read_top_level",
+    "warn_of_last_bands",
 ]
 
 Running = Literal["best", "latest", "worst"]
@@ -101,6 +104,11 @@ MAX_ITERATIONS = 10**15
 MAX_ETA = 10**6
 MAX_BANDS = 1000
 
+_LENGTH = re.compile(
+    r"(?:max|num|n|total|training|(?:num_)?train)?_?(?:epochs?|steps|iters?|iterations)", re.IGNORECASE
+)
+"""Names of parameters that say how long training is."""
+
 
 def _eta(value: object) -> object:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and not 1 < value <= MAX_ETA:
@@ -152,6 +160,26 @@ def read_early_terminate(value: Any, faults: Faults, path: KeyPath = EARLY_TERMI
         faults.warn((*path, "s"), "s does nothing without max_iter: with min_iter the bands have no end", key=True)
         s = None
     return Hyperband(min_iter=min_iter, max_iter=max_iter, s=s, eta=block.eta, strict=block.strict)
+
+
+def warn_of_last_bands(space: Space, hyperbands: Iterable[Hyperband | None], faults: Faults) -> None:
+    """Warn of each constant that looks like the length of training, such as ``epochs``, and equals a band."""
+    for parameter in space.parameters:
+        length = parameter.distribution.value_at(0) if parameter.distribution.size == 1 else None
+        name = parameter.name.rpartition(".")[2].replace("-", "_")
+        if not _LENGTH.fullmatch(name) or isinstance(length, bool) or not isinstance(length, (int, float)):
+            continue
+        for hyperband in dict.fromkeys(each for each in hyperbands if each is not None):
+            bands = hyperband.bands(upto=int(length)) if 1 <= length <= MAX_ITERATIONS else ()
+            if bands[-1:] != (length,):
+                continue
+            remedy = f"use max_iter: {length:g} with s: {len(bands) - 1}" if len(bands) > 1 else "use other bands"
+            faults.warn(
+                ("parameters", *[part for key in parameter.path for part in ("parameters", key)][1:]),
+                f"{length:g} is a band: a run that is stopped by its last report has trained to its end, but skips "
+                f"what the script does after training (test, save); {remedy}, so that the last band is earlier",
+                key=True,
+            )
 
 
 def _check_keys(keys: dict[str, Any], path: KeyPath, faults: Faults) -> None:

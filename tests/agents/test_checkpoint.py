@@ -1,4 +1,4 @@
-"""What an attempt at a run leaves for the next one, and when that is worth its time."""
+"""Checkpoints that one attempt at a run leaves for the next, and when they are worth their time."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import sys
 import time
 from typing import Any
@@ -50,6 +51,22 @@ def test_a_function_is_called_for_each_run(sandbox: Sandbox, capsys: pytest.Capt
     lightsweep.agent(sweep, train)
     assert states(sweep) == ["finished"] * 5
     assert "the sweep is finished (all 5 points of the grid)" in capsys.readouterr().out
+
+
+def test_a_stdout_that_cannot_encode_a_value_loses_no_run(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = create(sandbox, name="größe", parameters={"größe": {"values": ["…", "ü"]}})
+    sink = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(sink, encoding="ascii"))
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            run.log({"loss": 1.0})
+
+    lightsweep.agent(sweep, train)
+    assert states(sweep) == ["finished"] * 2
+    out = sink.getvalue().decode("ascii")
+    assert r"run 0001 started: gr\xf6\xdfe=\u2026" in out
+    assert r"  gr\xf6\xdfe: \u2026" in out
 
 
 def test_an_exception_fails_its_run_and_the_next_goes_on(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:

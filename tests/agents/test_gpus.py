@@ -1,4 +1,4 @@
-"""Which GPUs each slot gets."""
+"""Share the GPUs among the slots of an agent."""
 
 from __future__ import annotations
 

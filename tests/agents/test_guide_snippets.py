@@ -1,4 +1,4 @@
-"""What users of W&B write for sweeps, as they write it, after ``import lightsweep as wandb``."""
+"""Snippets of the W&B guide run unchanged after ``import lightsweep as wandb``."""
 
 from __future__ import annotations
 

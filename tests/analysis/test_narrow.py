@@ -1,4 +1,4 @@
-"""What becomes of each kind of parameter in the next sweep."""
+"""Narrow each kind of parameter for the next sweep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which runs count, and with what."""
+"""Choose the runs that count, and their values."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ class Storm:
 
 
 def verify(storm: Storm, sweep: Sweep) -> None:
-    """What must hold after the storm: every point run, none twice, every band counted once, no process left."""
+    """Check after the storm: every point run, none twice, every band counted once, no process left."""
     runs = sweep.runs
     assert len(runs) == storm.points
     assert {run.state for run in runs} == {"finished"}

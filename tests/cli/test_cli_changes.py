@@ -124,6 +124,10 @@ def test_a_sweep_begins_from_another(sandbox: Sandbox, capsys: Capture) -> None:
     assert capsys.readouterr().out.splitlines()[1].startswith("p0001,True,finished,1.0,")
     count = len(Sweep.all())
     assert main(["sweep", "next.yaml", "--prior-run", "nosuch01"]) == 2
+    capsys.readouterr()
+    assert main(["sweep", sweep_id, "--stop", "--prior-run", "nosuch01"]) == 2
+    hint = f"to a sweep that exists, call lightsweep.Sweep.load('{sweep_id}').add_prior_runs(...)"
+    assert hint in " ".join(capsys.readouterr().err.replace("│", " ").split())
     assert len(Sweep.all()) == count
 
 

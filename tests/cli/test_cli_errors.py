@@ -44,6 +44,31 @@ def test_a_file_that_is_no_sweep(sandbox: Sandbox, capsys: Capture, command: str
     assert not (sandbox.directory / "lightsweep.db").exists()
 
 
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_program_that_does_not_exist_is_refused_with_the_closest_file(
+    sandbox: Sandbox, capsys: Capture, command: str
+) -> None:
+    sandbox.write("train.py", "")
+    sandbox.write("sweep.yaml", GOOD_FILE.replace("train.py", "trian.py"))
+    assert main([command, "sweep.yaml"]) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("error: program 'trian.py' is neither in ")
+    assert err.endswith("; did you mean 'train.py'?\n")
+    assert ("2 grid points" in out) == (command == "check")
+    sandbox.write("sweep.yaml", GOOD_FILE.replace("train.py", "other.sh"))
+    assert main([command, "sweep.yaml"]) == 2
+    assert "work in the directory that `program` is relative to" in capsys.readouterr().err
+    assert not (sandbox.directory / "lightsweep.db").exists()
+
+
+def test_check_finds_a_program_beside_the_sweep_file(sandbox: Sandbox) -> None:
+    folder = sandbox.directory / "below"
+    folder.mkdir()
+    (folder / "train.py").touch()
+    (folder / "sweep.yaml").write_text(GOOD_FILE)
+    assert main(["check", "below/sweep.yaml"]) == 0
+
+
 def test_all_faults_each_on_its_line(sandbox: Sandbox, capsys: Capture) -> None:
     sandbox.write("sweep.yaml", "method: gird\nparameters: {x: {valuse: [1]}}\n")
     lines = refused(capsys, "sweep", "sweep.yaml").splitlines()

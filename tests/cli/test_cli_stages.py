@@ -185,6 +185,7 @@ def test_the_live_view_shows_the_stage(done: Sweep) -> None:
 
 def test_check_shows_the_stages_and_commands_of_the_first(sandbox: Sandbox, show: Show) -> None:
     raw = {"program": "train.py", "metric": {"name": "loss"}, **STAGES}
+    sandbox.write("train.py", "")
     text = show("check", str(sandbox.write("sweep.yaml", yaml.safe_dump(raw))))
     assert "stage 1   rate: random, endless points, at most 4 runs" in text
     assert "fixed: decay 0.5, model.depth 2, model.width 8" in text

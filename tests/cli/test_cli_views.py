@@ -1,4 +1,4 @@
-"""What is shown of a sweep: status, best, export, ls, check, schema."""
+"""The commands that show a sweep: status, best, export, ls, check, schema."""
 
 from __future__ import annotations
 
@@ -194,6 +194,22 @@ def test_export_as_json_is_the_status(done: Sweep, show: Show) -> None:
     assert json.loads(show("export", done.id, "--format", "json")) == json.loads(show("status", done.id, "--json"))
 
 
+def test_every_command_has_the_same_best_run(sandbox: Sandbox, show: Show) -> None:
+    config = {"method": "grid", "metric": {"name": "loss"}, "parameters": {"x": {"values": [1, 2]}}}
+    sweep = Sweep.create(config, storage=sandbox.storage)
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            run.log({"loss": run.config.x})
+            if run.config.x == 1:
+                raise ValueError("better, but without a result")
+
+    lightsweep.agent(sweep, function=train)
+    assert "best: run 0002, loss 2: x=2" in show("status", sweep.id)
+    assert yaml.safe_load(show("best", sweep.id)) == {"x": 2}
+    assert "loss 2 " in show("ls")
+
+
 def test_ls(sandbox: Sandbox, done: Sweep, show: Show) -> None:
     other = sandbox.sweep("", name=f"evil {EVIL}", metric={"name": f"m{EVIL}"})
     lines = show("ls").splitlines()
@@ -276,7 +292,46 @@ def test_sweep_prints_the_id_and_how_to_go_on(sandbox: Sandbox, capsys: Capture)
     ]
 
 
+def test_the_samples_of_check_differ_as_the_runs_of_an_agent_do(sandbox: Sandbox, show: Show) -> None:
+    sandbox.write(
+        "sweep.yaml",
+        """
+        method: bayes
+        metric: {name: loss}
+        parameters: {a: {values: [1, 2]}}
+        """,
+    )
+    samples = show("check", "sweep.yaml").split("sample parameters (for a function):\n")[1].split("\n")
+    assert sorted(line.strip() for line in samples if line) == ["a=1", "a=2"]
+
+
+@pytest.mark.parametrize(
+    ("early", "bands"),
+    [
+        ({"min_iter": 1, "eta": 1.5}, "1, 2, 3, 5, 7, ..."),
+        ({"min_iter": 3}, "3, 9, 27, 81, 243, ..."),
+        ({"max_iter": 27, "s": 2}, "3, 9"),
+        ({"max_iter": 2**10, "s": 9, "eta": 2}, "2, 4, 8, 16, 32, ..."),
+    ],
+)
+def test_sweep_and_check_name_the_same_bands(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str], early: dict[str, Any], bands: str
+) -> None:
+    config = {
+        "method": "random",
+        "metric": {"name": "loss"},
+        "early_terminate": {"type": "hyperband", **early},
+        "parameters": {"lr": {"min": 0.1, "max": 1.0}},
+    }
+    sandbox.write("sweep.yaml", json.dumps(config))
+    assert main(["check", "sweep.yaml"]) == 0
+    assert f"hyperband after {bands} reports" in capsys.readouterr().out.replace("\n          ", " ")
+    assert main(["sweep", "sweep.yaml"]) == 0
+    assert f"bands (iterations of the metric): {bands}\n" in capsys.readouterr().err
+
+
 def test_check_shows_what_would_happen(sandbox: Sandbox, show: Show) -> None:
+    sandbox.write("train.py", "")
     sandbox.write(
         "sweep.yaml",
         """
@@ -294,6 +349,7 @@ def test_check_shows_what_would_happen(sandbox: Sandbox, show: Show) -> None:
 
 
 def test_check_shows_the_file_that_a_command_names(sandbox: Sandbox, show: Show) -> None:
+    sandbox.write("train.py", "")
     sandbox.write(
         "sweep.yaml",
         """
@@ -311,7 +367,7 @@ def test_check_shows_the_file_that_a_command_names(sandbox: Sandbox, show: Show)
         f"  python train.py --config={file}",
         f'    {file}: {{"model": {{"act": null}}, "x": 2}}',
     ]
-    assert [path.name for path in sandbox.directory.iterdir()] == ["sweep.yaml"]
+    assert {path.name for path in sandbox.directory.iterdir()} == {"sweep.yaml", "train.py"}
 
 
 def test_check_cuts_nothing_where_its_output_is_kept(sandbox: Sandbox, show: Show) -> None:
@@ -322,3 +378,34 @@ def test_check_cuts_nothing_where_its_output_is_kept(sandbox: Sandbox, show: Sho
 
 def test_the_schema_is_json(show: Show) -> None:
     assert "method" in json.loads(show("schema"))["properties"]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([0.5, 0.4, 0.3, "nan", "nan", "nan"], "NaN since iteration 4 of 6"),
+        (["nan", "nan"], "NaN since iteration 1 of 2"),
+        ([1.0, "inf"], "inf since iteration 2 of 2"),
+        (["nan", 0.3], ""),
+    ],
+)
+def test_a_metric_that_is_not_finite_at_the_end_is_said(
+    sandbox: Sandbox, show: Show, capsys: Capture, values: list[float | str], said: str
+) -> None:
+    config = {"method": "grid", "metric": {"name": "loss"}, "parameters": {"x": {"values": [1]}}}
+    sweep = Sweep.create(config, storage=sandbox.storage)
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            for value in values:
+                run.log({"loss": float(value)})
+
+    lightsweep.agent(sweep, function=train)
+    ended = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("run 0001 finished"))
+    assert ended.endswith(said)
+    assert sweep.runs[0].state == "finished"
+    assert sweep.runs[0].reason == said
+    if said:
+        assert show("status", sweep.id).splitlines()[-1].endswith(said)
+        show("report", sweep.id, "-o", "report.html")
+        assert said in Path("report.html").read_text()

@@ -1,4 +1,4 @@
-"""Where a text that goes to a path of the user's may go, and what stays as it was."""
+"""Write a text to a path of the user's: links, pipes and devices stay as they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a training script ends, in real processes: what the agent is told, what is printed, the exit code."""
+"""Ends of training scripts, in real processes: the message to the agent, the output, the exit code."""
 
 from __future__ import annotations
 
@@ -45,6 +45,42 @@ def test_without_a_with_block_a_pruned_script_ends_with_one_line_and_exit_code_0
     assert result.stdout == "other exit handlers run\n"
     assert result.returncode == 0
     assert the_finish(handler)["state"] == "pruned"
+
+
+def test_only_the_first_rank_says_that_the_run_was_stopped(script):
+    code = """
+        import lightsweep
+        lightsweep.init()
+        while True:
+            lightsweep.log({"val_loss": 1.0})
+            if lightsweep.run.rank:
+                raise lightsweep.RunPruned("as rank 0 was told")
+        """
+    for rank in ("0", "1"):
+        result = script(ScriptedHandler(stop_at=2), code, RANK=rank)
+        assert result.stderr.count("stopped early") == (rank == "0")
+        assert (result.returncode, "Traceback" in result.stderr) == (0, False)
+
+
+def test_the_line_of_a_stopped_run_is_not_glued_to_a_progress_bar(script):
+    pytest.importorskip("tqdm")
+    result = script(
+        ScriptedHandler(stop_at=2),
+        """
+        import lightsweep
+        from tqdm import tqdm
+        lightsweep.init()
+        bar = tqdm(total=10)
+        while True:
+            lightsweep.log({"val_loss": 1.0})
+            bar.update(1)
+        """,
+    )
+    line = "lightsweep: run 0007 stopped early: 0.9 is worse than 0.5 at band 3\n"
+    assert result.returncode == 0
+    before, _, _ = result.stderr.partition(line)
+    assert line in result.stderr
+    assert before.endswith(("\r", "\n")), repr(result.stderr)
 
 
 def test_a_script_that_ends_without_a_word_has_finished(script, handler):

@@ -30,7 +30,7 @@ def config(parameters: Mapping[str, Any] | None = None, **keys: Any) -> dict[str
 
 @contextmanager
 def working(sweep: Sweep, agent: str = "a") -> Iterator[tuple[RunClaimer, Reporter, Writer]]:
-    """What an agent works with; what was reported is in the storage at the end."""
+    """Give the parts that an agent works with; every report is in the storage at the end."""
     writer = Writer(sweep.storage)
     reporter = Reporter(sweep, writer)
     try:

@@ -1,4 +1,4 @@
-"""Which stage a ticket belongs to follows from the sequence of trials alone."""
+"""The stage of a ticket follows from the sequence of trials alone."""
 
 from __future__ import annotations
 

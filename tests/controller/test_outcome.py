@@ -1,4 +1,4 @@
-"""What plain Optuna and its dashboard find of a sweep."""
+"""A sweep as plain Optuna and its dashboard see it."""
 
 from __future__ import annotations
 

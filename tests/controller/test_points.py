@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from controller_helpers import config
+from controller_helpers import config, work
 from optuna.trial import TrialState, create_trial
 
-from lightsweep.controller import Sweep
+from lightsweep.controller import ClaimedRun, Outcome, Reporter, Sweep
 from lightsweep.controller import assign as points
 from lightsweep.controller.assign import ParameterAssigner
 from lightsweep.controller.keys import ATTEMPT, VALUES
+from lightsweep.controller.outcome import Observations
 from lightsweep.storage import Storage
 
 SPACE = {"a": {"values": [1, 2, 3]}, "b": {"values": ["u", "v"]}}
@@ -29,7 +30,7 @@ def sweep(storage: Storage) -> Sweep:
 
 
 def keeps(sweep: Sweep, run: str) -> bool:
-    """Whether a run that knew of no others keeps the point once it has noted it."""
+    """True if a run that knew of no others keeps its point once it is written."""
     entry = sweep.book.entries[run]
     sweep.storage.optuna.set_trial_user_attr(entry.record.trial_id, VALUES, SAME)
     return ParameterAssigner(sweep)._is_mine(entry, SAME, [])
@@ -85,3 +86,17 @@ def test_a_claim_that_lost_its_point_takes_another(sweep: Sweep, storage: Storag
         storage.optuna.get_trial(second.record.trial_id).params
         != storage.optuna.get_trial(first.record.trial_id).params
     )
+
+
+def test_the_sampler_is_told_of_the_best_and_the_last_value(storage: Storage) -> None:
+    made = Sweep.create(config(SPACE, method="bayes", run_cap=2), storage=storage)
+
+    def train(run: ClaimedRun, reporter: Reporter) -> Outcome:
+        for value in (3.0, 1.0, 2.0, float("nan")):
+            reporter.report(run, {"loss": value})
+        return Outcome("failed")
+
+    work(made, train, count=1)
+    made.refresh()
+    (seen,) = Observations(made.config).of(made.book.entries.values())
+    assert (seen.state, seen.objectives, seen.last) == ("failed", (1.0,), (2.0,))

@@ -113,6 +113,24 @@ def test_other_numbers_are_kept_but_not_judged(storage: Storage) -> None:
     assert seen.unread == ("x",)
 
 
+def test_the_last_report_of_a_training_is_compared_with_but_not_judged(storage: Storage) -> None:
+    sweep = Sweep.create(config(early_terminate={"type": "hyperband", "min_iter": 2}), storage=storage)
+    with working(sweep) as (dealer, reporter, _):
+        first, second, third = (claim(dealer) for _ in range(3))
+        reporter.report(first, {"loss": 1.0})
+        assert not reporter.report(first, {"loss": 1.0}, last=True).stop
+        reporter.report(second, {"loss": 5.0})
+        assert not reporter.report(second, {"loss": 5.0}, last=True).stop
+        assert reporter.finish(second, Outcome("finished"))
+        reporter.report(third, {"loss": 7.0})
+        verdict = reporter.report(third, {"loss": 7.0})
+        assert (verdict.stop, verdict.compared) == (True, 3)
+        cancelled = claim(dealer)
+        reporter.stop(cancelled, "the sweep was cancelled")
+        assert reporter.report(cancelled, {"loss": 1.0}, last=True).stop
+    assert sweep.runs[1].state == "finished"
+
+
 def test_a_run_that_is_told_to_stop_hears_it_at_its_next_report(storage: Storage) -> None:
     sweep = Sweep.create(config(), storage=storage)
     with working(sweep) as (dealer, reporter, _):

@@ -81,7 +81,7 @@ def test_what_is_known_of_a_history_follows_the_reports(values: list[float], ste
     assert entry.history == finite
     assert entry.iterations == len(finite)
     assert (entry.best("minimize"), entry.best("maximize")) == (min(finite, default=None), max(finite, default=None))
-    assert book.best("minimize") == (("0001", min(finite)) if finite else None)
+    assert book.reached("minimize") == (min(finite) if finite else None)
     assert entry.version == 1 + math.ceil(len(values) / step)
     book.take(
         [

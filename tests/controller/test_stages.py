@@ -273,7 +273,7 @@ def test_two_agents_may_open_a_stage_at_once(storage: Storage, monkeypatch: pyte
 
 
 def test_a_thread_of_the_same_agent_may_look_in_between(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was decided is older then than the ticket: nobody leaves for that."""
+    """The decision is older than the ticket then: no agent leaves because of it."""
     sweep = Sweep.create(config(), storage=storage)
     other = Sweep.load(sweep.id, storage=storage)
     with working(sweep, "slow") as (slow, reporter, _), working(other, "quick") as (quick, _, _):

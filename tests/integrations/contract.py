@@ -1,4 +1,4 @@
-"""What every integration must do, whatever its trainer: a scripted sequence of values in, reports and an end out."""
+"""The contract of every integration: a scripted sequence of values in, reports and an end out."""
 
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ CASES: Mapping[str, Case] = {
     "to its end": Case([[3, 2, 1]], [3, 2, 1], "finished", [3]),
     "stopped at the first": Case([[3, 2, 1]], [3], "pruned", [1], stop_at=1, raises="RunPruned"),
     "stopped in the middle": Case([[3, 2, 1, 0]], [3, 2], "pruned", [2], stop_at=2, raises="RunPruned"),
-    "stopped at the last": Case([[3, 2, 1]], [3, 2, 1], "pruned", [3], stop_at=3, raises="RunPruned"),
+    "a verdict that comes with the end": Case([[3, 2, 1]], [3, 2, 1], "finished", [3], stop_at=3),
+    "stopped before the last": Case([[3, 2, 1]], [3, 2], "pruned", [2], stop_at=2, raises="RunPruned"),
     "stopped by the flag": Case([[3, 2, 1, 0]], [3, 2], "pruned", [2], stop_at=2, on_prune="stop"),
     "NaN at a band": Case([[3, NAN, 1]], [3, NAN], "pruned", [2], stop_at=2, raises="RunPruned"),
     "NaN on the way": Case([[3, NAN, math.inf, 1]], [3, NAN, math.inf, 1], "finished", [4]),
@@ -85,7 +86,7 @@ CASES: Mapping[str, Case] = {
 
 @dataclass
 class Ended:
-    """What came of a script; ``exit_code`` as a process would end, ``raised`` the class of what ended the training."""
+    """The end of a script; ``exit_code`` as a process would end, ``raised`` is the class of its exception."""
 
     reported: list[float] = field(default_factory=list)
     state: str | None = None

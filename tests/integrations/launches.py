@@ -46,7 +46,7 @@ LAUNCHERS: Mapping[str, list[str]] = {
     "transformers-accelerate": [*_ACCELERATE, str(SCRIPTS / "transformers_ranks.py")],
     "plain-torchrun": torchrun("plain_ranks.py"),
 }
-"""How each kind of training is started on two processes."""
+"""The command that starts each kind of training on two processes."""
 
 _SINGLE = {
     "lightning-single": _python("lightning_ranks.py", "auto", "1"),
@@ -152,7 +152,7 @@ class Launch:
 
     @property
     def text(self) -> str:
-        """What was printed."""
+        """The output."""
         return self.output.read_text(errors="replace")
 
     @property
@@ -161,5 +161,5 @@ class Launch:
         return [log["metrics"][self.metric] for log in self.handler.logs if self.metric in log["metrics"]]
 
     def notes(self) -> list[list[str]]:
-        """What each rank did, in order."""
+        """The steps of each rank, in order."""
         return [path.read_text().splitlines() for path in sorted(self.directory.glob("rank*.txt"))]

@@ -1,4 +1,4 @@
-"""What the Lightning callback adds to the traffic between two real gloo processes: one collective a validation."""
+"""The Lightning callback adds one collective a validation to the traffic between two real gloo processes."""
 
 from __future__ import annotations
 

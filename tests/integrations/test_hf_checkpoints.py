@@ -1,4 +1,4 @@
-"""Where a Hugging Face Trainer's checkpoints lie, and which of them the next attempt finds."""
+"""The checkpoints of a Hugging Face Trainer, and the one that the next attempt finds."""
 
 from __future__ import annotations
 

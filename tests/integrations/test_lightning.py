@@ -466,7 +466,7 @@ def test_the_callback_travels_to_another_process_without_its_run(serve: Any) -> 
 
 
 class Rank:
-    """What a rank sees of a Trainer; ``wire`` holds what rank 0 has broadcast."""
+    """A Trainer as one rank sees it; ``wire`` holds the broadcasts of rank 0."""
 
     def __init__(self, callback: SweepCallback, wire: list[bytes], *, zero: bool) -> None:
         self.callbacks = [callback]
@@ -477,6 +477,7 @@ class Rank:
         self.should_stop = False
         self.is_last_batch = True
         self.global_step = 1
+        self.max_epochs = self.max_steps = -1
         self.broadcasts = 0
         self.callback_metrics = {"val_loss": torch.tensor(1.0 if zero else 2.0)}
         self.default_root_dir = "elsewhere"
@@ -488,7 +489,7 @@ class Rank:
         return pickle.loads(self.wire[self.broadcasts - 1])
 
     def validate(self, times: int) -> BaseException | None:
-        """What a fit with so many validations raises."""
+        """Return the exception of a fit with this number of validations."""
         (callback,) = self.callbacks
         callback.setup(self, None, "fit")
         try:

@@ -107,7 +107,7 @@ class Refusing(ScriptedHandler):
 
 
 def launch(tmp_path: Path, handler: ScriptedHandler, script: str, launcher: list[str]) -> list[dict[str, Any]]:
-    """What each rank of the script wrote down, in the order of the ranks."""
+    """Return the notes of each rank of the script, in the order of the ranks."""
     program = tmp_path / "train.py"
     program.write_text(textwrap.dedent(script))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LIGHTSWEEP")}

@@ -1,4 +1,4 @@
-"""What a callback makes of a real Trainer in a smoke run."""
+"""A callback shortens a real Trainer in a smoke run."""
 
 from __future__ import annotations
 

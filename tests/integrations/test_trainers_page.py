@@ -1,4 +1,4 @@
-"""What docs/trainers.md shows is so."""
+"""The snippets and claims of docs/trainers.md hold."""
 
 from __future__ import annotations
 

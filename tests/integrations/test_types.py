@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def mypy(monkeypatch: pytest.MonkeyPatch, *files: Path) -> str:
-    """What strict mypy says, with the package as it is installed."""
+    """Return the findings of strict mypy, with the package as it is installed."""
     options = [
         "--strict",
         "--config-file=",

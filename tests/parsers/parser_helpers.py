@@ -71,7 +71,7 @@ def sweep_of(values: dict[str, Any], command: list[str]) -> SweepConfig:
 
 
 def receive(directory: Path, script: str, command: list[str], values: dict[str, Any] | None = None) -> Any:
-    """What the script received when the command of a sweep on ``values`` started it."""
+    """Return the parameters that a script received from the command of a sweep on ``values``."""
     program = directory / "train.py"
     program.write_text(_PRELUDE + script)
     config = sweep_of(VALUES if values is None else values, command)

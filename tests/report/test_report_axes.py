@@ -1,4 +1,4 @@
-"""Where values stand on an axis, and what a metric's axis shows."""
+"""The places of values on an axis, and the axis of a metric."""
 
 from __future__ import annotations
 

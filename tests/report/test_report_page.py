@@ -24,7 +24,7 @@ STATE = SweepState("finished", "run_cap 30")
 
 @pytest.fixture(autouse=True)
 def without_forest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What mattered is the business of other tests, and takes seconds for many runs."""
+    """Leave out importance, which takes seconds for many runs; other tests cover it."""
     monkeypatch.setattr("lightsweep.report.gallery.weigh", lambda _: "Not asked.")
 
 

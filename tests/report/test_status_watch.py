@@ -139,7 +139,7 @@ def train() -> None:
 
 
 def follow(sweep: Sweep, between: Callable[[int], None], terminal: bool = False) -> str:
-    """What was shown; ``between`` is called with the number of looks after each."""
+    """Return the text shown; ``between`` is called with the number of looks after each."""
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=terminal, width=80, height=24, highlight=False)
     looks = 0

@@ -33,7 +33,7 @@ def sweep(parameters: Mapping[str, Any], method: str = "bayes", sampler: str = "
 
 def run(ticket: int, values: Mapping[str, Any], *objectives: float, state: Any = "finished") -> Observation:
     """The run for a ticket; without objectives it logged nothing finite."""
-    return Observation(f"run-{ticket}", ticket, values, state, objectives or None, 1)
+    return Observation(f"run-{ticket}", ticket, values, state, objectives or None, version=1)
 
 
 def play(

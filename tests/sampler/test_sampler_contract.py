@@ -1,4 +1,4 @@
-"""What every sampler must do, whichever it is."""
+"""The contract of every sampler."""
 
 from __future__ import annotations
 

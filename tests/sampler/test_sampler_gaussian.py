@@ -1,4 +1,4 @@
-"""What a Gaussian process is given."""
+"""The trials that a Gaussian process is fitted to."""
 
 from __future__ import annotations
 

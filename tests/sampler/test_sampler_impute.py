@@ -1,8 +1,9 @@
-"""What each run counts for, on a scripted sweep."""
+"""The value that each run counts with, on a scripted sweep."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,8 +20,11 @@ def metrics(**keys: Any) -> tuple[Metric, ...]:
 
 
 def scripted() -> list[Any]:
-    """A run of each state that logged 1, 2, ..., then one of each that logged nothing."""
-    logged = [run(place, {}, float(place + 1), state=state) for place, state in enumerate(STATES)]
+    """A run of each state that logged 1, 2, ... and 10 more at its end, then one of each without a value."""
+    logged = [
+        replace(run(place, {}, float(place + 1), state=state), last=(place + 11.0,))
+        for place, state in enumerate(STATES)
+    ]
     return logged + [run(place + 5, {}, state=state) for place, state in enumerate(STATES)]
 
 
@@ -29,11 +33,11 @@ def scripted() -> list[Any]:
     [
         ({}, [1, 2, 5, 5, None, 5, 5, 5, 5, None]),
         ({"goal": "maximize"}, [1, 2, 1, 1, None, 1, 1, 1, 1, None]),
-        ({"impute": "best"}, [1, 2, 1, 1, None, 1, 1, 1, 1, None]),
-        ({"impute": "best", "goal": "maximize"}, [1, 2, 5, 5, None, 5, 5, 5, 5, None]),
-        ({"impute": "latest"}, [1, 2, 3, 4, None, 5, 5, 5, 5, None]),
+        ({"impute": "best"}, [1, 2, 3, 4, None, 5, 5, 5, 5, None]),
+        ({"impute": "best", "goal": "maximize"}, [1, 2, 3, 4, None, 1, 1, 1, 1, None]),
+        ({"impute": "latest"}, [1, 2, 13, 14, None, 5, 5, 5, 5, None]),
         ({"impute_while_running": True}, [1, 2, 5, 5, 5, 5, 5, 5, 5, 5]),
-        ({"impute_while_running": True, "impute": "latest"}, [1, 2, 3, 4, 5, 5, 5, 5, 5, 5]),
+        ({"impute_while_running": True, "impute": "latest"}, [1, 2, 13, 14, 15, 5, 5, 5, 5, 5]),
     ],
     ids=str,
 )
@@ -45,6 +49,24 @@ def test_each_state_counts_as_the_metric_says(keys: dict[str, Any], expected: li
 def test_only_running_runs_pend_and_only_without_imputing() -> None:
     assert [is_pending(one, metrics()) for one in scripted()] == [one.state == "running" for one in scripted()]
     assert not any(is_pending(one, metrics(impute_while_running=True)) for one in scripted())
+
+
+@pytest.mark.parametrize("text", ["best", "latest", "worst"])
+def test_by_a_text_of_wandb_a_running_run_counts_with_its_own_best(text: str) -> None:
+    given = metrics(impute="latest", impute_while_running=text)
+    known = [run(0, {}, 0.2, state="running"), run(1, {}, 0.7, state="running"), run(2, {}, state="running")]
+    assert counted_objectives(known, given) == [(0.2,), (0.7,), None]
+    assert [is_pending(one, given) for one in known] == [False, False, True]  # nothing yet: only a point to avoid
+
+
+@pytest.mark.parametrize(("impute", "expected"), [("best", [8, 6, 1]), ("latest", [10, 10, 1]), ("worst", [8, 8, 1])])
+def test_a_failed_run_counts_as_in_wandb(impute: str, expected: list[float]) -> None:
+    known = [
+        replace(run(0, {}, 8.0, state="failed"), last=(10.0,)),
+        replace(run(1, {}, 6.0, state="failed"), last=(10.0,)),
+        replace(run(2, {}, 1.0), last=(10.0,)),
+    ]
+    assert counted_objectives(known, metrics(impute=impute)) == [(value,) for value in expected]
 
 
 def test_without_a_finite_value_there_is_nothing_to_impute() -> None:
@@ -69,4 +91,4 @@ def test_several_metrics_are_imputed_each_by_its_own_rule() -> None:
         run(2, {}, 2.0, 0.5, state="failed"),
         run(3, {}, 2.0, math.nan),
     ]
-    assert counted_objectives(known, both) == [(1.0, 0.2), (3.0, 0.9), (3.0, 0.9), (2.0, 0.9)]
+    assert counted_objectives(known, both) == [(1.0, 0.2), (3.0, 0.9), (3.0, 0.5), (2.0, 0.2)]

@@ -1,4 +1,4 @@
-"""What a valid config says: inference, defaults and the fields of ``SweepConfig``."""
+"""Valid configs: inference, defaults and the fields of ``SweepConfig``."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ CONFIG: dict[str, Any] = {
     "parameters": {
         "lr": {"distribution": "log_uniform_values", "min": 1e-5, "max": 0.1},
         "model": {"parameters": {"hidden": {"values": [64, 128]}}},
-        "epochs": {"value": 27},
+        "epochs": {"value": 20},
     },
 }
 
@@ -33,13 +33,13 @@ def test_the_whole_text() -> None:
         "space     2 searched parameters and 1 fixed: endless points",
         "",
         "  parameter     distribution  range          values",
-        "  epochs        fixed         27                  1",
+        "  epochs        fixed         20                  1",
         "  lr            log-uniform   1e-05 to 0.1  endless",
         "  model.hidden  one of        64, 128             2",
         "",
-        "stopping  hyperband after 3, 9, 27, 81, 243 reports of the metric, and so on",
-        "          without end. Beyond a band goes about one run in 3, judged by its",
-        "          value at the band",
+        "stopping  hyperband after 3, 9, 27, 81, 243, ... reports of the metric, without",
+        "          end. Beyond a band goes about one run in 3, judged by its value at the",
+        "          band",
         "ends      run_cap 20 or val_loss <= 0.1",
         "warning   notes: there is no key 'notes', so it is ignored",
     ]
@@ -61,6 +61,48 @@ def test_max_iter_is_no_band() -> None:
     assert "after 3, 9 reports of the metric; max_iter 27 itself is no band" in found
     assert "its best value so far" in found
     assert "at no band" in text(early_terminate={"type": "hyperband", "max_iter": 2, "s": 2})
+
+
+@pytest.mark.parametrize("name", ["epochs", "max_epochs", "num_train_epochs", "max-steps", "train.epochs"])
+def test_a_band_at_the_end_of_training_is_warned_of(name: str) -> None:
+    early = {"type": "hyperband", "min_iter": 1}
+    parameters = {"lr": {"values": [1, 2]}, name: {"value": 9}}
+    found = SweepConfig.load({**CONFIG, "notes": None, "early_terminate": early, "parameters": parameters})
+    (warning,) = found.warnings
+    assert (warning.where, warning.message[:11]) == (f"parameters.{name}", "9 is a band")
+    assert "use max_iter: 9 with s: 2" in warning.message
+    better = {"type": "hyperband", "max_iter": 9, "s": 2}
+    assert SweepConfig.load({**found.raw, "early_terminate": better}).warnings == ()
+
+
+def test_a_band_elsewhere_is_not_warned_of() -> None:
+    early = {"type": "hyperband", "min_iter": 1}
+    for parameter in ({"epochs": 10}, {"epochs": True}, {"epochs": "9"}, {"warmup_epochs": 9}, {"eval_steps": 9}):
+        values = {name: {"value": value} for name, value in parameter.items()}
+        found = SweepConfig.load({**CONFIG, "notes": None, "early_terminate": early, "parameters": values})
+        assert found.warnings == ()
+
+
+def test_the_band_of_a_stage_at_the_end_of_training_is_warned_of() -> None:
+    stage = {"parameters": ["a"], "run_cap": 3, "early_terminate": {"type": "hyperband", "min_iter": 3}}
+    found = SweepConfig.load(
+        {
+            "method": "random",
+            "metric": {"name": "loss"},
+            "parameters": {"a": {"min": 0.0, "max": 1.0}, "model": {"parameters": {"epochs": {"value": 3.0}}}},
+            "lightsweep": {"stages": [stage]},
+        }
+    )
+    (warning,) = found.warnings
+    assert warning.where == "parameters.model.parameters.epochs"
+    assert "use other bands" in warning.message
+
+
+def test_the_meaning_of_a_band_at_the_first_report() -> None:
+    meaning = "Band 1 compares the first report of each run, which may be an evaluation before training"
+    assert meaning in text(early_terminate={"type": "hyperband", "min_iter": 1})
+    assert meaning in text(early_terminate={"type": "hyperband", "max_iter": 9, "s": 2})
+    assert meaning not in text(early_terminate={"type": "hyperband", "min_iter": 2})
 
 
 def test_a_sweep_that_never_ends_says_so() -> None:

@@ -1,4 +1,4 @@
-"""Which word was meant."""
+"""Suggest the closest known word for a misspelt one."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ IN_QUERY = (
 
 
 def said_of(url: str) -> str:
-    """What is said of a storage whose driver names everything that it was given."""
+    """Return the message about a storage whose driver repeats everything that it was given."""
 
     def refuse(rendered: str, *_: object) -> None:
         given = parse(rendered)

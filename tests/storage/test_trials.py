@@ -1,4 +1,4 @@
-"""What is written in few statements is, row by row, what Optuna writes."""
+"""Rows written in few statements equal the rows that Optuna writes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def rows(storage: Storage, trial_id: int) -> dict[str, list[dict[str, Any]]]:
 
 
 def near(moment: Any) -> bool:
-    """Whether it is now, in UTC."""
+    """True if it is now, in UTC."""
     parsed = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     now = datetime.now(timezone.utc).replace(tzinfo=None)
     return abs(parsed - now) < timedelta(minutes=5)

@@ -66,6 +66,8 @@ class GuardedDisplay(Display):
             action()
         except OSError:
             self._display = Display()
+        except UnicodeError:
+            pass  # this terminal cannot show the text; it may show the next
         except ValueError as error:
             if "closed file" not in str(error):  # what a stream says that was closed in this process
                 raise

@@ -31,11 +31,10 @@ class LineDisplay(Display):
         self._lock = threading.Lock()
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._within_line = False
-        self._searched = [parameter.name for parameter in sweep.config.space.searched]
 
     def started(self, run: ClaimedRun) -> None:
         again = f" (attempt {run.attempt})" if run.attempt > 1 else ""
-        shown = parameters(run.values, self._searched)
+        shown = parameters(run.values, self._sweep.config.searched([run.values]))
         self.say(f"run {run.id} started{again}{': ' if shown else ''}{shown}")
 
     def output(self, run: ClaimedRun, text: bytes) -> None:
@@ -43,8 +42,7 @@ class LineDisplay(Display):
         with self._lock:
             decoded = self._decoder.decode(text)
             if decoded:
-                self._stream.write(decoded)
-                self._stream.flush()
+                self._write(decoded)
                 self._within_line = not decoded.endswith("\n")
 
     def ended(self, run: ClaimedRun, outcome: Outcome) -> None:
@@ -58,7 +56,13 @@ class LineDisplay(Display):
         with self._lock:
             begin = "\n" if self._within_line else ""
             self._within_line = False
-            print(f"{begin}{plain(text)}", file=self._stream, flush=True)
+            self._write(f"{begin}{plain(text)}\n")
+
+    def _write(self, text: str) -> None:
+        """Write what the stream can encode, and an escape such as ``\\xf6`` for any other character."""
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        self._stream.flush()
 
 
 def describe_end(sweep: Sweep, run: ClaimedRun, outcome: Outcome) -> str:

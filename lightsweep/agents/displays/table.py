@@ -33,7 +33,6 @@ class TableDisplay(Display):
     def __init__(self, console: Console, sweep: Sweep) -> None:
         self._sweep = sweep
         self._console = console
-        self._searched = [parameter.name for parameter in sweep.config.space.searched]
         self._lock = threading.Lock()
         self._partial = b""
         self._shown: list[ClaimedRun] = []
@@ -107,7 +106,7 @@ class TableDisplay(Display):
                 str(len(run.history)),
                 number(run.reports[-1]) if run.reports else "–",
                 number(best) if best is not None else "–",
-                Text(plain(parameters(run.values, self._searched))),
+                Text(plain(parameters(run.values, sweep.config.searched([run.values])))),
             )
         below = [Text(plain(line), style="bold", overflow="ellipsis", no_wrap=True) for line in self._footer(sweep)]
         if len(live) > room:
@@ -122,7 +121,7 @@ class TableDisplay(Display):
         priors = f" + {seen.priors} prior run{'' if seen.priors == 1 else 's'}" if seen.priors else ""
         lines = [f"sweep {sweep.id} {state}: {parts}{f' of {limit}' if limit is not None else ''}{priors}"]
         if (best := seen.best) is not None and best.best is not None and metric is not None:
-            shown = parameters(best.values, self._searched)
+            shown = parameters(best.values, sweep.config.searched([best.values]))
             lines.append(f"best {metric.name} {number(best.best)} (run {best.id}): {shown}")
         if sweep.config.stops_early:
             lines.append(str(seen.savings))

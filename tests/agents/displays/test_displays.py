@@ -225,6 +225,28 @@ def test_a_display_that_fails_is_silent_from_then_on(sweep: Sweep, error: Except
     assert broken.calls == 1
 
 
+def test_a_text_that_cannot_be_encoded_does_not_silence_the_display(sweep: Sweep) -> None:
+    broken = Broken(UnicodeEncodeError("ascii", "größe", 2, 3, "ordinal not in range(128)"))
+    display = GuardedDisplay(broken)
+    display.note("größe")
+    display.note("size")
+    assert broken.calls == 2
+
+
+def test_what_a_stream_cannot_encode_is_printed_with_replacements(sweep: Sweep) -> None:
+    sink = io.BytesIO()
+    stream = io.TextIOWrapper(sink, encoding="ascii")
+    display = LineDisplay(stream, sweep)
+    display.started(live(opt="größe …"))
+    display.output(live(), "Verlust: 0,5 €\n".encode())
+    display.note("done")
+    assert sink.getvalue().decode("ascii").splitlines() == [
+        r"run 0001 started: lr=0.12346, opt=gr\xf6\xdfe \u2026",
+        r"Verlust: 0,5 \u20ac",
+        "lightsweep: done",
+    ]
+
+
 @pytest.mark.parametrize("error", [KeyError("x"), ValueError("x")])
 def test_a_fault_of_the_display_itself_is_not_hidden(error: Exception) -> None:
     with pytest.raises(type(error)):

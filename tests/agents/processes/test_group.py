@@ -33,7 +33,7 @@ def output(tmp_path: Path) -> Path:
 
 
 def group_lives(group: int) -> bool:
-    """Whether a process of the group does anything; zombies that nobody has collected yet do not count."""
+    """True if a process of the group runs; zombies do not count."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = path.read_text().rpartition(")")[2].split()

@@ -43,7 +43,7 @@ time.sleep(180)
 
 
 def alive(pid: int) -> bool:
-    """Whether a process does anything; a zombie does not."""
+    """True if a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -1,4 +1,4 @@
-"""What a type checker has to find: each line with a mark is a mistake."""
+"""Mistakes that a type checker must find: each line with a mark is one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users with a loop of their own write."""
+"""Code as users with a loop of their own write it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users of Lightning write."""
+"""Code as users of Lightning write it."""
 
 from __future__ import annotations
 

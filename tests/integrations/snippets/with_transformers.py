@@ -1,4 +1,4 @@
-"""What users of Hugging Face's Trainer write."""
+"""Code as users of Hugging Face's Trainer write it."""
 
 from __future__ import annotations
 

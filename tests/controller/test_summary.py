@@ -1,0 +1,29 @@
+"""What is said of a sweep as a whole."""
+
+from __future__ import annotations
+
+from controller_helpers import config
+
+from lightsweep.controller import Savings, savings
+from lightsweep.schema import SweepConfig
+
+BANDS = {"type": "hyperband", "max_iter": 27, "s": 2}
+
+
+def test_savings_are_counted_by_the_longest_run() -> None:
+    given = SweepConfig.load(config(early_terminate=BANDS))
+    assert savings([], given) == Savings(0, 0, 0)
+    assert savings([("pruned", 3, None), ("running", 9, None)], given) == Savings(1, 24, 36)
+    assert savings([("pruned", 3, None), ("finished", 10, None)], given) == Savings(1, 7, 20)
+
+
+def test_savings_of_stages_are_counted_stage_by_stage() -> None:
+    quick = {"parameters": ["x"], "run_cap": 5, "name": "quick", "early_terminate": {**BANDS, "max_iter": 9}}
+    slow = {"parameters": ["y"], "run_cap": 5, "name": "slow"}
+    space = {name: {"min": 0.0, "max": 1.0} for name in "xy"}
+    quick["defaults"] = {"y": 0.5}
+    given = SweepConfig.load(config(space, early_terminate=BANDS, lightsweep={"stages": [quick, slow]}))
+    one = [("pruned", 3, "quick"), ("running", 4, "quick")]
+    assert savings(one, given) == Savings(1, 6, 13)  # its own max_iter, 9
+    other = [("pruned", 9, "slow"), ("finished", 27, "slow")]
+    assert savings([*one, *other], given) == Savings(2, 6 + 18, 13 + 54)
