@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,7 @@ from lightsweep.agents.launchers.process import Ended, Launcher
 from lightsweep.agents.limits import FailureLimits
 from lightsweep.agents.outage import OutageNotes
 from lightsweep.controller import ClaimedRun, Outcome, Reporter, RunClaimer, Sweep, Writer
-from lightsweep.errors import CommandError, LightsweepError, StorageUnavailableError
+from lightsweep.errors import CommandError, LightsweepError, StorageError, StorageUnavailableError
 
 __all__ = ["Agent"]
 
@@ -93,7 +94,7 @@ class Agent:
         self._abandon = threading.Event()
         self._error: BaseException | None = None
         self._outage = OutageNotes(self.display)
-        self._writer = Writer(sweep.storage, lambda away: self._outage.away() if away else self._outage.back())
+        self._writer = Writer(sweep.storage, self._reports_wait, self._give_back)
         self._dealer = RunClaimer(sweep, self.name, stay=stay)
         self._reporter = Reporter(sweep, self._writer)
         self._keeper = Keeper(
@@ -150,6 +151,7 @@ class Agent:
             self._launcher.close()
             self._writer.close()
             self._reporter.close()
+            self._rescue()
             self.display.close()
         if self._error is not None:
             raise self._error
@@ -185,10 +187,10 @@ class Agent:
         try:
             found = self._dealer.next_run()
         except StorageUnavailableError as error:
-            self._outage.away(str(error))
+            self._outage.away("claims", str(error))
             self._leaving.wait(_PAUSE_SECONDS)
             return None
-        self._outage.back()
+        self._outage.back("claims")
         if isinstance(found, ClaimedRun):
             self._idle = _LAST_RUNS_SECONDS
             return found
@@ -285,6 +287,16 @@ class Agent:
             if self._abandon.is_set() or (hand.outcome == "lost" and hand.overdue()):
                 return None
 
+    def _rescue(self) -> None:
+        """Save what an SQLite file held that was removed or replaced meanwhile."""
+        try:
+            saved = self.sweep.storage.rescue()
+        except (StorageError, sqlite3.Error) as error:
+            self.display.note(f"what the storage held could not be saved: {error}")
+            return
+        if saved is not None:
+            self.display.note(f"what the storage held is saved in {saved}; go on with --storage sqlite:///{saved}")
+
     # --- leaving
 
     def leave(self, reason: str) -> None:
@@ -319,6 +331,12 @@ class Agent:
     def _end(self, hand: Hand, reason: str, outcome: str) -> None:
         if hand.end(reason, outcome, self._term_timeout):
             self._reporter.stop(hand.run, reason)
+
+    def _reports_wait(self, reason: str) -> None:
+        if reason:
+            self._outage.away("reports", reason)
+        else:
+            self._outage.back("reports")
 
     def _fail(self, error: BaseException) -> None:
         self._error = self._error or error

@@ -10,12 +10,17 @@ __all__ = ["ls"]
 def ls(storage: Storage = None) -> None:
     """List the sweeps of a storage: id, state, method, runs, best value, name."""
     from lightsweep.agents.displays.lines import number, plain
-    from lightsweep.cli.output import aligned, besides, counted, looking
+    from lightsweep.cli.output import aligned, besides, counted, looking, say
     from lightsweep.controller import Sweep, summarize
+    from lightsweep.errors import StorageError
 
     rows = []
     for sweep in Sweep.all(storage=looking(storage)):
-        state = sweep.state
+        try:
+            state = sweep.state
+        except StorageError as error:
+            say(f"{error}; it is left out", error=True)
+            continue
         seen = summarize(sweep)
         best = seen.best
         metric = sweep.config.metric
