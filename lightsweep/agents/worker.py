@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lightsweep.agents.active_run import Hand
+from lightsweep.agents.checkpoint import discard_checkpoint
 from lightsweep.agents.directory import RUNS, make_directory
 from lightsweep.agents.displays.base import Display, GuardedDisplay
 from lightsweep.agents.exit_status import conclude
@@ -257,6 +258,8 @@ class Agent:
         if not kept:
             self.display.note(f"run {hand.run.id} was taken over by another agent")
             return
+        if outcome.state in {"finished", "pruned"}:
+            discard_checkpoint(self._directory / hand.run.id)
         self.display.ended(hand.run, outcome)
         if outcome.state in {"killed", "lost"}:
             return
