@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -13,10 +14,10 @@ from weakref import WeakKeyDictionary
 if TYPE_CHECKING:
     from lightsweep.client import Decision, Run
 
-__all__ = ["PREFIX", "Position", "discard", "is_kept", "keep", "position_of"]
+__all__ = ["PREFIX", "Position", "is_kept", "keep", "position_of", "remove_empty"]
 
 PREFIX = "resume-"
-"""How the names of checkpoints begin that only exist to resume from."""
+"""How the names of what only exists to resume from begin; the agent removes it once the run has a result."""
 
 _LINK = "resume"
 
@@ -26,30 +27,29 @@ def is_kept(asked: bool | None, advised: bool) -> bool:
     return advised if asked is None else asked
 
 
-def keep(directory: Path, made: Path, *, own: bool) -> Path:
-    """Let the link in ``directory`` lead to a complete checkpoint, and remove the one before if it was ours.
+def keep(directory: Path, made: Path) -> None:
+    """Let the link in ``directory`` lead to a complete checkpoint, and remove the one before if it is ours.
 
     A process that is killed at any moment leaves the old link or the new one, and a checkpoint behind it.
 
     Args:
         directory: The run's directory.
         made: The new checkpoint, a file or a directory. One outside of ``directory`` is copied, since the next run may
-            write to the same place.
-        own: Whether the checkpoint that the link leads to so far is ours to remove, rather than the trainer's.
-
-    Returns:
-        Where the link leads: ``made`` or its copy.
+            write to the same place. One below a name that begins with :data:`PREFIX` is ours to remove.
     """
-    link = directory / _LINK
+    link, home = directory / _LINK, directory.resolve()
     before = link.resolve() if link.is_symlink() else None
-    kept = made if made.resolve().is_relative_to(directory.resolve()) else _copied(made, directory, before)
+    kept = (made if made.resolve().is_relative_to(home) else _copied(made, directory, before)).resolve()
     fresh = directory / f"{_LINK}.new"
     fresh.unlink(missing_ok=True)
-    fresh.symlink_to(os.path.relpath(kept.resolve(), directory.resolve()))
+    fresh.symlink_to(os.path.relpath(kept, home))
     fresh.replace(link)
-    if before is not None and before != kept.resolve() and (own or before.name.startswith(PREFIX)):
-        discard(before)
-    return kept
+    if before is not None and before != kept and _is_ours(before, home):
+        _discard(before)
+
+
+def _is_ours(checkpoint: Path, home: Path) -> bool:
+    return checkpoint.is_relative_to(home) and checkpoint.relative_to(home).parts[0].startswith(PREFIX)
 
 
 def _copied(made: Path, directory: Path, before: Path | None) -> Path:
@@ -57,7 +57,7 @@ def _copied(made: Path, directory: Path, before: Path | None) -> Path:
     place = directory.resolve() / f"{PREFIX}{made.name}"
     if place == before:
         place = place.with_name(f"{place.name}-again")
-    discard(place)  # what a process that was killed has left
+    _discard(place)  # what a process that was killed has left
     if made.is_dir():
         shutil.copytree(made, place)
     else:
@@ -65,12 +65,22 @@ def _copied(made: Path, directory: Path, before: Path | None) -> Path:
     return place
 
 
-def discard(path: Path) -> None:
+def _discard(path: Path) -> None:
     """Remove a checkpoint, a file or a directory, if it is there."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def remove_empty(directory: Path) -> None:
+    """Remove a directory if it is empty, and those above it that are empty then, below the working directory."""
+    with suppress(OSError):
+        here = Path.cwd()
+        directory = here / directory
+        while here in directory.parents:
+            directory.rmdir()
+            directory = directory.parent
 
 
 class Position:
@@ -103,7 +113,7 @@ class Position:
         Values that are not finite are no iterations: they are left out while the training is behind what was counted.
         """
         if run.metric is None or run.metric not in numbers:
-            return run.report(numbers, step=step, last=last)
+            return run.report(numbers, last=last)
         behind = self.iterations < run.counted
         if step == self._resumed_at:
             behind = True  # a trainer may begin with the validation after which it was cut off
@@ -112,10 +122,10 @@ class Position:
             self.step = step
         self._resumed_at = None
         if not behind:
-            return run.report(numbers, step=step, last=last)
+            return run.report(numbers, last=last)
         others = {name: value for name, value in numbers.items() if name != run.metric}
         if others:
-            run.report(others, step=step)
+            run.report(others)
         return run.verdict()
 
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lightsweep.client.run import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
+from lightsweep.client.run import BATCH_LOSS, STEP_LOSS
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -18,7 +18,7 @@ __all__ = ["limit_to_one_batch", "one_more_step", "repeat_first_batch", "report_
 _EVALUATIONS = 2
 
 
-def limit_to_one_batch(trainer: Any) -> None:
+def limit_to_one_batch(trainer: Any, steps: int) -> None:
     """Let a Lightning trainer train on its first batch, an epoch for each step, with a validation after each."""
     trainer.overfit_batches = trainer.limit_train_batches = 1
     trainer.limit_val_batches = 1 if trainer.limit_val_batches else 0
@@ -26,7 +26,7 @@ def limit_to_one_batch(trainer: Any) -> None:
     trainer.check_val_every_n_epoch = 1
     trainer.val_check_interval = 1.0
     trainer.accumulate_grad_batches = trainer.log_every_n_steps = 1
-    trainer.fit_loop.max_epochs = SMOKE_STEPS
+    trainer.fit_loop.max_epochs = steps
 
 
 def repeat_first_batch(loader: Any) -> bool:
@@ -55,13 +55,13 @@ class _FirstBatch:
         return copy.copy(self._batch)
 
 
-def one_more_step(args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
+def one_more_step(args: TrainingArguments, state: TrainerState, control: TrainerControl, steps: int) -> None:
     """Let a Hugging Face trainer log each step, evaluate twice and then end."""
     control.should_log = True
     evaluates = str(getattr(args.eval_strategy, "value", args.eval_strategy)) != "no"
-    if evaluates and state.global_step % (SMOKE_STEPS // _EVALUATIONS) == 0:
+    if evaluates and state.global_step % max(1, steps // _EVALUATIONS) == 0:
         control.should_evaluate = True
-    if state.global_step >= SMOKE_STEPS:
+    if state.global_step >= steps:
         control.should_training_stop = True
 
 

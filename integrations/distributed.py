@@ -138,7 +138,7 @@ class DistributedRun:
 
         Args:
             metrics: Names and numbers. Those of rank 0 count: reduce them over the ranks first.
-            step: The step that the numbers belong to.
+            step: Accepted and ignored, as in ``run.log``.
 
         Raises:
             RunPruned: The run should stop now; on every rank.
@@ -150,9 +150,10 @@ class DistributedRun:
 
     def report(self, metrics: Mapping[str, Any], step: int | None = None) -> Reply:
         """The same as :meth:`log`, but the verdict is returned."""
+        del step
 
         def ask() -> Reply:
-            decision = self._run.report(metrics, step)
+            decision = self._run.report(metrics)
             return Reply(active=self._run.active, stop=decision.stop, reason=decision.reason)
 
         return agreed(ask, first=self._run.rank == 0)

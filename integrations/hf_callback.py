@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-import lightsweep
-from lightsweep.client.run import SMOKE_STEPS
 from lightsweep.errors import LightsweepError, RunPruned, UsageError
 from lightsweep.integrations._base import (
     MetricMissingError,
@@ -20,7 +18,7 @@ from lightsweep.integrations._base import (
     missing_metric,
     two_callbacks,
 )
-from lightsweep.integrations._checkpoints import discard, is_kept, keep, position_of
+from lightsweep.integrations._checkpoints import PREFIX, is_kept, keep, position_of, remove_empty
 from lightsweep.integrations._smoke import one_more_step, repeat_first_batch, report_loss
 from lightsweep.integrations.distributed import Reply, agreed
 from lightsweep.integrations.hf_metrics import (
@@ -37,16 +35,29 @@ if TYPE_CHECKING:
 
     from lightsweep.client import Run
 
+
 __all__ = ["DEFAULT_OUTPUT_DIR", "MetricMissingError", "SweepCallback", "write_below"]
 
 DEFAULT_OUTPUT_DIR = "trainer_output"
 """What transformers 5 takes where no ``output_dir`` is given; in version 4 one must be given."""
 
 
-def write_below(directory: Path, args: TrainingArguments) -> None:
-    """Send to ``directory`` what runs would otherwise write over each other's."""
-    if args.output_dir == DEFAULT_OUTPUT_DIR:
-        args.output_dir = str(directory)
+def write_below(run: Run, args: TrainingArguments) -> None:
+    """Send to ``run.dir`` what runs would otherwise write over each other's.
+
+    In a smoke run, which leaves nothing behind, all that the trainer writes goes there, whatever was named, and nothing
+    goes to the hub.
+    """
+    named = args.output_dir
+    if named != DEFAULT_OUTPUT_DIR and not run.smoke:
+        return
+    args.output_dir = str(run.dir)
+    if run.smoke:
+        args.push_to_hub = False
+        if hasattr(args, "logging_dir"):  # of transformers 4
+            args.logging_dir = str(run.dir / "runs")
+    if named is not None and Path(named).absolute() != run.dir:
+        remove_empty(Path(named))  # the trainer has made it
 
 
 _STATE = "lightsweep"
@@ -118,20 +129,19 @@ class SweepCallback(TrainerCallback):
         self._reported_at: int | None = None
         self._missed = False
         self._makes_checkpoints = False
-        self._saved: int | None = None
-        self._made: int | None = None
-        self._own = False
-        self._copied: Path | None = None
+        self._output_dir: str | None = None
         self._one_batch = False
 
     # The hooks, in the order in which they are called.
 
     def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Let a smoke run take all of its steps, however short training is."""
+        """Let a smoke run take all of its steps, however short training is, and write below its own directory only."""
         del state, control, kwargs
-        run = self._given or lightsweep.run
+        run = active_run(self._given, speak=False)
         if run is not None and run.smoke:
-            args.max_steps = SMOKE_STEPS
+            args.max_steps = run.smoke_steps
+            run.leave_loaders_whole()
+            write_below(run, args)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -146,9 +156,10 @@ class SweepCallback(TrainerCallback):
         if run is None:
             return
         self._run, self._state, self._training = run, state, True
+        run.leave_loaders_whole()
         self._one_batch = run.smoke and repeat_first_batch(kwargs.get("train_dataloader"))
         self._reporting_for[id(state)] = self
-        write_below(run.dir, args)
+        write_below(run, args)
         before = _states(state).get(_STATE) or {}
         if before.get("run", run.id) != run.id:
             raise UsageError(
@@ -158,7 +169,6 @@ class SweepCallback(TrainerCallback):
         position_of(run).restore(run, before)
         # The best model is loaded from what the trainer itself has saved.
         self._makes_checkpoints = is_kept(self._checkpoint, run.keep_checkpoint) and not args.load_best_model_at_end
-        self._own = args.save_strategy == "no"  # then also the one of an attempt before
         self._metric = self._given_metric or run.metric
         if self._metric is not None:
             # A smoke run takes fewer steps, but logs and evaluates all the same.
@@ -168,7 +178,8 @@ class SweepCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Miss the metric, now that every dataset of the evaluation before had its turn."""
-        del args, state, control, kwargs
+        del state, control, kwargs
+        self._save_as_before(args)
         if self._missed:
             self._miss()
 
@@ -176,7 +187,7 @@ class SweepCallback(TrainerCallback):
         """Keep a smoke run short."""
         del kwargs
         if self._run is not None and self._run.smoke and self._training:
-            one_more_step(args, state, control)
+            one_more_step(args, state, control, self._run.smoke_steps)
 
     def on_log(
         self,
@@ -187,13 +198,13 @@ class SweepCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Report a metric of the training loop."""
-        del args, kwargs
+        del kwargs
         self._seen |= set(logs or ())
         if logs and self._run is not None and self._run.smoke and self._training:
             report_loss(self._run, logs, one_batch=self._one_batch)
         # An evaluation is logged too, before on_evaluate.
         if logs and self._metric is not None and not is_evaluated(self._metric, logs) and self._in(logs):
-            self._report(logs, state, control)
+            self._report(logs, args, state, control)
 
     def on_evaluate(
         self,
@@ -204,13 +215,13 @@ class SweepCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Report an evaluation; the one before the first step is a sanity check and no report."""
-        del args, kwargs
+        del kwargs
         if not self._training or state.global_step == 0 or not metrics:
             return
         self._seen |= set(metrics)
         if self._metric is None or self._in(metrics):
             self._missed = False
-            self._report(metrics, state, control)
+            self._report(metrics, args, state, control)
         elif self._reported_at != state.global_step:
             # One of several datasets may still bring it.
             self._missed |= means_evaluated(self._metric, metrics)
@@ -220,20 +231,15 @@ class SweepCallback(TrainerCallback):
         del control, kwargs
         run = self._run
         if run is not None and state.is_world_process_zero and is_kept(self._checkpoint, run.keep_checkpoint):
-            made = Path(args.output_dir or "", f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
-            kept = keep(run.dir, made, own=self._own)
-            self._own = state.global_step == self._made
-            self._saved = state.global_step
-            # Not at once: another rank may still be writing its part.
-            if self._copied is not None:
-                discard(self._copied)
-            self._copied = made if self._own and kept != made else None
+            keep(run.dir, Path(args.output_dir or "", f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"))
+        self._save_as_before(args)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """End to report; miss a metric that never came."""
-        del args, control, kwargs
+        del control, kwargs
+        self._save_as_before(args)
         if self._missed or (self._training and self._metric is not None and self._reported_at is None):
             self._miss()
         self._stop_reporting(state)
@@ -252,7 +258,9 @@ class SweepCallback(TrainerCallback):
         self._training = self._missed = False
         self._reporting_for.pop(id(state), None)
 
-    def _report(self, metrics: Mapping[str, Any], state: TrainerState, control: TrainerControl) -> None:
+    def _report(
+        self, metrics: Mapping[str, Any], args: TrainingArguments, state: TrainerState, control: TrainerControl
+    ) -> None:
         """One report, and one broadcast of what came of it; every rank calls this at the same point."""
         if not self._training or self._pruned:
             return
@@ -267,14 +275,22 @@ class SweepCallback(TrainerCallback):
             if self._makes_checkpoints and not control.should_save:
                 # Also where the trainer has just saved: that one does not know of this report.
                 control.should_save = True
-                if self._saved != state.global_step:
-                    self._made = state.global_step
+                self._save_ours(args)
             return
         self._pruned = True
         if self._on_prune == "raise":
             self._stop_reporting(state)
             raise RunPruned(reply.reason)
         control.should_training_stop = True
+
+    def _save_ours(self, args: TrainingArguments) -> None:
+        """Let the checkpoint that the trainer now makes for us be told from its own by its place."""
+        if self._run is not None and self._output_dir is None:
+            self._output_dir, args.output_dir = args.output_dir, str(self._run.dir / f"{PREFIX}trainer")
+
+    def _save_as_before(self, args: TrainingArguments) -> None:
+        if self._output_dir is not None:
+            args.output_dir, self._output_dir = self._output_dir, None
 
     def _ask(self, metrics: Mapping[str, Any], step: int, last: bool) -> Reply:
         assert self._run is not None

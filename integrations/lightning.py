@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
@@ -22,11 +23,13 @@ from lightsweep.integrations._base import (
     missing_metric,
     two_callbacks,
 )
-from lightsweep.integrations._checkpoints import PREFIX, is_kept, keep, position_of
+from lightsweep.integrations._checkpoints import PREFIX, is_kept, keep, position_of, remove_empty
 from lightsweep.integrations._smoke import limit_to_one_batch, report_loss
 from lightsweep.integrations.distributed import Reply, agreed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lightsweep.client import Run
 
 __all__ = ["MetricMissingError", "SweepCallback"]
@@ -36,6 +39,8 @@ _EMPTY_EVENTS_BYTES = 256
 if TYPE_CHECKING:
     import lightning.pytorch
     import pytorch_lightning
+
+    from lightsweep.client import Run
 
     # The two packages declare the same hooks, each with its own Trainer.
     class LightningCallback(lightning.pytorch.Callback, pytorch_lightning.Callback):  # type: ignore[misc]
@@ -60,38 +65,59 @@ else:
     LightningCallback = type("LightningCallback", _bases(), {})
 
 
-def write_below(directory: Path, trainer: Any) -> None:
-    """Send to ``directory`` what would go to the working directory only because nobody named another one."""
-    here = os.path.normpath(Path.cwd())
-    if trainer.default_root_dir != here:
-        return
-    # Private, since there is no other way once the trainer is made; a test looks at what default_root_dir then says.
-    trainer._default_root_dir = str(directory)
-    trainer.loggers = [_moved(logger, here, directory, trainer.is_global_zero) for logger in trainer.loggers]
+def write_below(run: Run, trainer: Any) -> list[Path]:
+    """Send to ``run.dir`` what would go to the working directory only because nobody named another one.
 
+    In a smoke run, which leaves nothing behind, all that the trainer writes goes there, whatever was named.
 
-def _moved(logger: Any, here: str, directory: Path, first: bool) -> Any:
-    """A logger like the one that a Trainer makes unasked, below ``directory``; any other logger as it is."""
-    if type(logger).__name__ not in ("TensorBoardLogger", "CSVLogger"):
-        return logger
-    if logger.save_dir != here or logger.name != "lightning_logs":
-        return logger
-    logger.finalize("success")
-    if first:
-        _remove_unused(Path(logger.log_dir))
-    return type(logger)(save_dir=str(directory))
-
-
-def _remove_unused(made: Path) -> None:
-    """Remove the directory that a logger has made before anything was logged, with an events file that says nothing.
-
-    The one above it stays, where other runs may be making theirs.
+    Returns:
+        Directories that loggers had made before, for `remove_unused` at the end of the fit: not at once, so that a run
+        that begins meanwhile takes another number.
     """
+    here = os.path.normpath(Path.cwd())
+    if trainer.default_root_dir != here and not run.smoke:
+        return []
+    # Private, since there is no other way once the trainer is made; a test looks at what default_root_dir then says.
+    trainer._default_root_dir = str(run.dir)
+    before = trainer.loggers
+    trainer.loggers = [_moved(logger, here, run) for logger in before]
+    if run.smoke:
+        for number, part in enumerate([*trainer.callbacks, trainer.profiler]):  # checkpoints, above all
+            if getattr(part, "dirpath", None) is not None:
+                part.dirpath = str(run.dir / f"written-{number}")
+    if not trainer.is_global_zero:
+        return []
+    pairs = zip(before, trainer.loggers, strict=True)
+    return [Path(logger.log_dir) for logger, now in pairs if now is not logger and type(now) is type(logger)]
+
+
+def remove_unused(made: Path) -> None:
+    """Remove the directory that a logger has made before anything was logged, with an events file that says nothing."""
     with suppress(OSError):
         for file in made.glob("events.out.tfevents*"):
             if file.stat().st_size <= _EMPTY_EVENTS_BYTES:
                 file.unlink()
-        made.rmdir()
+    remove_empty(made)
+
+
+def _moved(logger: Any, here: str, run: Run) -> Any:
+    """A logger like the one that a Trainer makes unasked, below ``run.dir``; any other logger as it is.
+
+    In a smoke run each logger that writes files; the others, which talk to services, say nothing.
+    """
+    if type(logger).__name__ not in ("TensorBoardLogger", "CSVLogger"):
+        return _silent(logger) if run.smoke else logger
+    if not run.smoke and (logger.save_dir != here or logger.name != "lightning_logs"):
+        return logger
+    if type(logger).__name__ == "TensorBoardLogger":
+        logger.finalize("aborted")  # closes its file; any other word than "success" lets it write nothing more
+    return type(logger)(save_dir=str(run.dir), name=logger.name)
+
+
+def _silent(logger: Any) -> Any:
+    """The logger by which Lightning itself replaces others in a ``fast_dev_run``: every call on it does nothing."""
+    kinds = [kind for kind in type(logger).__mro__ if kind.__name__ == "Logger" and kind.__module__.endswith(".logger")]
+    return sys.modules[kinds[0].__module__].DummyLogger() if kinds else logger
 
 
 _STATE = "lightsweep"
@@ -159,6 +185,7 @@ class SweepCallback(LightningCallback):
         self._pruned = False
         self._epoch_ended = False
         self._unsaved = False
+        self._unused: list[Path] = []
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the run, whose connection belongs to one process: another one finds its own current run."""
@@ -175,9 +202,10 @@ class SweepCallback(LightningCallback):
         self._begin(active_run(self._given, speak=trainer.is_global_zero))
         self._reporting = True
         if self._run is not None:
-            write_below(self._run.dir, trainer)
+            self._unused = write_below(self._run, trainer)
             if self._run.smoke:
-                limit_to_one_batch(trainer)
+                self._run.leave_loaders_whole()
+                limit_to_one_batch(trainer, self._run.smoke_steps)
 
     def on_fit_start(self, trainer: Any, *_: Any) -> None:
         if self._run is not None and trainer.is_global_zero:
@@ -227,6 +255,7 @@ class SweepCallback(LightningCallback):
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:  # noqa: ARG002
         """Say how the run ended where the exception does not."""
+        self._remove_unused()
         if self._run is None:
             return
         if isinstance(exception, SystemExit) and exception.code is None and trainer.received_sigterm:
@@ -236,7 +265,15 @@ class SweepCallback(LightningCallback):
         if ended_by is not exception:
             raise ended_by from None
 
+    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
+        self._remove_unused()
+
     # Deciding and acting.
+
+    def _remove_unused(self) -> None:
+        for directory in self._unused:
+            remove_unused(directory)
+        self._unused = []
 
     def _report_late_epoch(self, trainer: Any, *, last: bool = False) -> None:
         """Report the epoch before, now that the module's own hooks have run.
@@ -274,7 +311,7 @@ class SweepCallback(LightningCallback):
         path = run.dir / f"{PREFIX}{trainer.global_step}.ckpt"
         trainer.save_checkpoint(path)
         if trainer.is_global_zero:
-            keep(run.dir, path, own=True)
+            keep(run.dir, path)
 
     def _ask(self, metrics: Mapping[str, Any], step: int, last: bool) -> Reply:
         if self._run is None:

@@ -5,7 +5,7 @@ LightsweepError                     exit code 1: the work failed
 │   ├── ConfigError                 a sweep config, with all of its faults
 │   ├── NotFoundError               no such sweep, run or file
 │   ├── CommandError                a command line that cannot be built from the config
-│   ├── StorageError                a storage URL that cannot be opened, or holds another schema
+│   ├── StorageError                a storage that cannot be opened or used: another schema, no permission
 │   └── UsageError                  a call of the Python API that cannot mean anything
 ├── StorageUnavailableError         the database went away: try again later
 ├── AgentLostError                  the agent that serves this run is gone: end the run
@@ -87,7 +87,7 @@ class CommandError(InputError):
 
 
 class StorageError(InputError):
-    """A storage URL that cannot be opened: no driver, no permission, another schema. Never shows a password."""
+    """A storage that cannot be opened or used: no driver, no permission, another schema. Never shows a password."""
 
 
 class UsageError(InputError):

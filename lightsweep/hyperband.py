@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
 
-__all__ = ["Hyperband", "Verdict", "judge", "threshold"]
+__all__ = ["Hyperband", "Verdict", "judge", "threshold", "verdict"]
 
 # Floats, which the bands are computed in, count without gaps up to here.
 _MOST = 2**53
@@ -142,9 +142,7 @@ def threshold(values: Sequence[float], eta: float, goal: str, *, ascending: bool
     return finite[place] if place < len(finite) else sign * math.inf
 
 
-def judge(
-    hyperband: Hyperband, goal: str, history: Sequence[float], values_at: Sequence[float], *, ascending: bool = False
-) -> Verdict:
+def judge(hyperband: Hyperband, goal: str, history: Sequence[float], values_at: Sequence[float]) -> Verdict:
     """Whether a run stops: it does if its value is strictly worse than the threshold at the highest band it reached.
 
     So the first run to reach a band goes on there, and so do ties. To be called at every report, since thresholds move
@@ -156,7 +154,6 @@ def judge(
         history: The finite values of the run itself, in order; others are left out, as they are no iterations.
         values_at: The value at ``hyperband.reached(len(history))`` of every run of the sweep that has reached it, the
             run itself included; not looked at below the first band.
-        ascending: Whether ``values_at`` is known to be finite and in ascending order.
 
     Raises:
         ValueError: ``values_at`` is empty though a band is reached, or another goal.
@@ -165,8 +162,38 @@ def judge(
     finite = [value for value in history if math.isfinite(value)]
     band = hyperband.reached(len(finite))
     if band is None:
-        return Verdict(False, f"no band reached after {_count(len(finite), 'iteration')}")
+        return verdict(hyperband, goal, len(finite), None, 0.0, values_at)
     value = finite[band - 1] if hyperband.strict else sign * min(sign * value for value in finite)
+    return verdict(hyperband, goal, len(finite), band, value, values_at)
+
+
+def verdict(
+    hyperband: Hyperband,
+    goal: str,
+    iterations: int,
+    band: int | None,
+    value: float,
+    values_at: Sequence[float],
+    *,
+    ascending: bool = False,
+) -> Verdict:
+    """Return the verdict of :func:`judge`, from what it depends on, however long the history is.
+
+    Args:
+        hyperband: The settings.
+        goal: ``"minimize"`` or ``"maximize"``.
+        iterations: The number of finite values that the run has reported.
+        band: ``hyperband.reached(iterations)``; the rest is ignored if it is ``None``.
+        value: The run's value at the band; its best value so far unless ``hyperband.strict``.
+        values_at: See :func:`judge`.
+        ascending: Whether ``values_at`` is known to be finite and in ascending order.
+
+    Raises:
+        ValueError: ``values_at`` is empty though a band is reached, or another goal.
+    """
+    sign = _sign(goal)
+    if band is None:
+        return Verdict(False, f"no band reached after {_count(iterations, 'iteration')}")
     limit = threshold(values_at, hyperband.eta, goal, ascending=ascending)
     stop = sign * value > sign * limit
     shown, shown_limit = _distinct(value, limit)

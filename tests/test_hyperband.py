@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightsweep.hyperband import Hyperband, Verdict, judge, threshold
+from lightsweep.hyperband import Hyperband, Verdict, judge, threshold, verdict
 
 
 @pytest.mark.parametrize(
@@ -286,4 +286,6 @@ def test_values_known_to_ascend_give_the_same_threshold(values: list[float], eta
     ordered = sorted(values)
     assert threshold(ordered, eta, goal, ascending=True) == threshold(values, eta, goal)
     hyperband = Hyperband(min_iter=1, eta=eta)
-    assert judge(hyperband, goal, values[:1], ordered, ascending=True) == judge(hyperband, goal, values[:1], values)
+    assert verdict(hyperband, goal, 1, 1, values[0], ordered, ascending=True) == judge(
+        hyperband, goal, values[:1], values
+    )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["kept_checkpoint", "may_be_preempted"]
+__all__ = ["discard_checkpoint", "kept_checkpoint", "may_be_preempted"]
 
 # What Slurm, PBS, LSF, Grid Engine, HTCondor and Kubernetes set for the jobs that they may take away at any moment.
 _SCHEDULERS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID", "_CONDOR_JOB_AD", "KUBERNETES_SERVICE_HOST")
@@ -27,3 +29,19 @@ def kept_checkpoint(directory: Path) -> str | None:
     """
     link = directory / "resume"
     return str(link.resolve()) if link.exists() else None
+
+
+def discard_checkpoint(directory: Path) -> None:
+    """Remove what only exists to resume the run from: ``resume``, and all whose name begins with ``resume-``.
+
+    What the link ``resume`` leads to elsewhere, such as a checkpoint of the trainer's own, stays.
+
+    Args:
+        directory: The run's directory.
+    """
+    for path in (directory / "resume", directory / "resume.new", *directory.glob("resume-*")):
+        with suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()

@@ -6,9 +6,9 @@ import shlex
 
 import yaml
 
-from lightsweep.agents.displays.lines import number, plain
 from lightsweep.controller import Refresher, Sweep, SweepSummary, summarize
 from lightsweep.storage import default_url
+from lightsweep.text import number, printable
 
 __all__ = ["closing", "storage_option", "without_result"]
 
@@ -29,12 +29,12 @@ def closing(sweep: Sweep, left: str) -> str:
     if seen.total and sweep.config.stops_early:
         lines.append(str(seen.savings))
     if best is None or best.best is None or metric is None:
-        return "\n".join(map(plain, lines))
+        return "\n".join(map(printable, lines))
     lines.append(f"best run {best.id}: {metric.name} {number(best.best)}")
     shown = yaml.safe_dump(best.config, sort_keys=False, allow_unicode=True, default_flow_style=False)
     lines += [f"  {line}" for line in shown.splitlines()]
     lines.append(f"use it: lightsweep best {sweep.id} --format args{storage_option(sweep)}   (or yaml, json)")
-    return "\n".join(map(plain, lines))
+    return "\n".join(map(printable, lines))
 
 
 def without_result(sweep: Sweep, seen: SweepSummary) -> str:

@@ -9,7 +9,7 @@ from lightsweep.controller import ClaimedRun, Outcome
 from lightsweep.errors import closest
 from lightsweep.schema import SweepConfig
 
-__all__ = ["PREEMPTED", "conclude", "logged_as"]
+__all__ = ["PREEMPTED", "conclude", "logged_as", "no_code_of_its_own"]
 
 PREEMPTED = 75
 """Exit code by which a run says that it was interrupted and should be started again (``EX_TEMPFAIL`` of sysexits.h)."""
@@ -53,7 +53,7 @@ def conclude(
     known = {*run.metrics, *(metric.name for metric in config.metrics[:1] if run.reports)}
     missing = [metric.name for metric in config.metrics if metric.name not in known]
     done = said.get("state") == "finished" and not missing and (before or not killed)
-    if done and _no_code_of_its_own(exit_code):
+    if done and no_code_of_its_own(exit_code):
         return Outcome("finished", "", unread)
     if killed:
         return Outcome("killed", killed, unread)
@@ -72,7 +72,7 @@ def conclude(
     return Outcome("failed", _missing(missing[0], list(run.metrics), said), unread)
 
 
-def _no_code_of_its_own(exit_code: int) -> bool:
+def no_code_of_its_own(exit_code: int) -> bool:
     """Whether the program gave no verdict on itself by its exit code: it ended well, or by a signal."""
     return exit_code <= 0 or _signal(exit_code) in _FROM_OUTSIDE
 

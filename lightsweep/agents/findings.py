@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lightsweep.agents.exit_status import logged_as
+from lightsweep.agents.exit_status import logged_as, no_code_of_its_own
 from lightsweep.agents.smoke import Observed
 from lightsweep.client.run import BATCH_LOSS, STEP_LOSS
 from lightsweep.errors import closest
@@ -34,37 +34,52 @@ class Finding:
 def findings(config: SweepConfig, seen: Observed, timeout: float) -> list[Finding]:
     """What a smoke run shows, the cause before its effects: its end, the connection, parameters, metric, loss.
 
+    Each cause is one fault: what a script that failed would still have done cannot be said.
+
     Args:
         config: The sweep's config.
         seen: The run.
         timeout: Its time limit in seconds, for the text.
     """
-    found = [_end(seen, timeout), _connection(seen)]
+    end = _end(seen, timeout)
+    found = [end, _connection(seen, cut_off=not end.right)]
     if seen.connected:
-        found += [_parameters(config, seen), *_metrics(config, seen), _learning(config, seen)]
-    return found
+        found += [
+            _parameters(config, seen, cut_off=not end.right),
+            *_metrics(config, seen, cut_off=not end.right),
+            _learning(config, seen),
+        ]
+    return found + _files(seen)
 
 
 def _end(seen: Observed, timeout: float) -> Finding:
+    """Judged as an agent would: a script that was asked to stop has stopped, whatever its exit code."""
     if seen.timed_out:
         return Finding(False, f"it did not end within {timeout:g} s and was ended; give it longer by --smoke-timeout")
-    error = str(seen.said.get("error") or "")
-    if seen.exit_code or seen.said.get("state") == "failed":
+    state = seen.said.get("state")
+    failed = state == "failed" or (seen.exit_code and not (state == "finished" and no_code_of_its_own(seen.exit_code)))
+    if failed and not seen.stopped:
         how = f"ended by signal {-seen.exit_code}" if seen.exit_code < 0 else f"exit code {seen.exit_code}"
-        return Finding(False, f"it failed ({how})" + (f": {error}" if error else ""))
+        error = str(seen.said.get("error") or "") or "".join(seen.output[-1:])
+        text = f"it failed ({how})" + (f": {error}" if error else "")
+        if seen.said.get("cut"):
+            text += "; its passes over a DataLoader were cut short: give them more batches by --steps"
+        return Finding(False, text)
     asked = ", asked to stop once it had reported enough" if seen.stopped else ""
     return Finding(True, f"it ended by itself after {seen.seconds:.1f} s{asked}")
 
 
-def _connection(seen: Observed) -> Finding:
+def _connection(seen: Observed, *, cut_off: bool) -> Finding:
     if seen.connected:
         return Finding(True, "it connected: lightsweep.init() was called")
+    if cut_off:
+        return Finding(None, "it ended before it called lightsweep.init()")
     return Finding(
         False, "it never connected: call lightsweep.init() in the script, or give its trainer SweepCallback()"
     )
 
 
-def _parameters(config: SweepConfig, seen: Observed) -> Finding:
+def _parameters(config: SweepConfig, seen: Observed, *, cut_off: bool) -> Finding:
     swept = config.searched([seen.values])
     unread = seen.said.get("unread")
     if not swept:
@@ -72,29 +87,36 @@ def _parameters(config: SweepConfig, seen: Observed) -> Finding:
     if not seen.said:
         return Finding(None, "which parameters it reads cannot be said: it ended without a word")
     if unread is None:
-        return Finding(None, "it took its parameters from the command line, so which it reads cannot be said")
+        return Finding(
+            None,
+            f"it used nothing of run.config: right if it takes {_names(swept)} from its command line, else in vain",
+        )
     read = [name for name in swept if name not in unread]
     if unread:
-        text = f"it never read {_names(unread)}, so searching that would be in vain"
-        return Finding(False, f"{text}; it read {_names(read)}" if read else text)
+        others = seen.said.get("read") or ()
+        text = f"it {'had not' if cut_off else 'never'} read {_names(unread)}"
+        text += "" if cut_off else ", so searching that would be in vain"
+        hints = [f"{name!r}{closest(name, others)}" for name in unread if closest(name, others)]
+        text += f" (of what it reads, {'; '.join(hints)})" if hints else ""
+        return Finding(None if cut_off and not hints else False, f"{text}; it read {_names(read)}" if read else text)
     return Finding(True, f"it read every parameter that is searched: {_names(read)}")
 
 
-def _metrics(config: SweepConfig, seen: Observed) -> list[Finding]:
+def _metrics(config: SweepConfig, seen: Observed, *, cut_off: bool) -> list[Finding]:
     logged = {name: values for name, values in seen.logged.items() if name not in _LOSSES}
     if not config.metrics:
         return [Finding(None, f"the sweep has no metric; it logged {_names(logged) or 'nothing'}")]
-    return [_metric(metric.name, logged, logged_as(metric.name, seen.said)) for metric in config.metrics]
+    return [_metric(metric.name, logged, logged_as(metric.name, seen.said), cut_off) for metric in config.metrics]
 
 
-def _metric(name: str, logged: Mapping[str, Sequence[float]], otherwise: str) -> Finding:
+def _metric(name: str, logged: Mapping[str, Sequence[float]], otherwise: str, cut_off: bool) -> Finding:
     if name not in logged and otherwise:
         return Finding(False, f"it logged the metric {name!r} as {otherwise}: log one number")
     if name not in logged:
-        names = _names(logged)
-        return Finding(
-            False, f"it never logged the metric {name!r}; it logged {names or 'nothing'}{closest(name, logged)}"
-        )
+        names, hint = _names(logged), closest(name, logged)
+        never = "had not logged" if cut_off else "never logged"
+        right = None if cut_off and not hint else False
+        return Finding(right, f"it {never} the metric {name!r}; it logged {names or 'nothing'}{hint}")
     count = len(logged[name])
     if not any(map(math.isfinite, logged[name])):
         return Finding(False, f"it logged the metric {name!r}, but never with a finite number")
@@ -102,21 +124,26 @@ def _metric(name: str, logged: Mapping[str, Sequence[float]], otherwise: str) ->
 
 
 def _learning(config: SweepConfig, seen: Observed) -> Finding:
-    """Whether the loss on one batch fell; without a callback a training loss, or else the metric in its direction."""
+    """Whether the loss on one batch fell; without a callback a training loss, or else the metric in its direction.
+
+    Only on one batch must it: elsewhere a few reports may go the wrong way with parameters that are worth trying.
+    """
     name, maximize = _series(config, seen)
     values = seen.logged.get(name, [])
     if len(values) < 2:
-        return Finding(None, "whether it learns cannot be said: it logged no loss, and no metric, twice")
+        return Finding(None, "whether it learns cannot be said: it logged neither a loss nor the metric twice")
     # Where each step is on another batch, single losses say little.
     span = max(1, len(values) // 4) if name == STEP_LOSS else 1
     first, last = sum(values[:span]) / span, sum(values[-span:]) / span
     shown = _LOSSES.get(name, repr(name))
     numbers = f"from {first:.5g} to {last:.5g} in {len(values)} {'steps' if name in _LOSSES else 'reports'}"
+    wrong = False if name == BATCH_LOSS else None
     if not math.isfinite(last):
-        return Finding(False, f"{shown} went {numbers}: it diverges with these parameters")
+        return Finding(wrong, f"{shown} went {numbers}: it diverges with these parameters")
     if (last > first) if maximize else (last < first):
         return Finding(True, f"{shown} {'rose' if maximize else 'fell'} {numbers}")
-    return Finding(False, f"{shown} did not {'rise' if maximize else 'fall'}: {numbers}")
+    also = "" if name == BATCH_LOSS else ", which these parameters alone may explain"
+    return Finding(wrong, f"{shown} did not {'rise' if maximize else 'fall'}: {numbers}{also}")
 
 
 def _series(config: SweepConfig, seen: Observed) -> tuple[str, bool]:
@@ -126,7 +153,23 @@ def _series(config: SweepConfig, seen: Observed) -> tuple[str, bool]:
         lower = name.lower()
         if name in _LOSSES or (len(values) > 1 and "loss" in lower and ("train" in lower or lower == "loss")):
             return name, metric is not None and metric.name == name and metric.goal == "maximize"
-    return ("", False) if metric is None else (metric.name, metric.goal == "maximize")
+    if metric is None:
+        return "", False
+    alike = (name for name in seen.logged if closest(metric.name, [name]))
+    return next(alike, "") if metric.name not in seen.logged else metric.name, metric.goal == "maximize"
+
+
+def _files(seen: Observed) -> list[Finding]:
+    """What the script itself wrote, which nobody can send elsewhere."""
+    if seen.changed is None:
+        return [Finding(None, "too many files here to say which of them it changed")]
+    if not seen.changed:
+        return []
+    shown = ", ".join(seen.changed[:_SHOWN])
+    if len(seen.changed) > _SHOWN:
+        shown += f", and {len(seen.changed) - _SHOWN} more"
+    text = f"it wrote outside of the smoke run's directory: {shown}; save below run.dir, or only `if not run.smoke`"
+    return [Finding(None, text)]
 
 
 def _names(names: Sequence[str] | Mapping[str, object]) -> str:

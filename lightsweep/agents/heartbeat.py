@@ -76,13 +76,13 @@ class Keeper:
         last_beat = time.monotonic()
         while not self._over.wait(min(_POLL_SECONDS, self._between())):
             if self._refresher.refresh():
-                self._outage.back()
+                self._outage.back("looks")
                 now = time.monotonic()
                 if now >= last_beat + self._between() and self._beat():
                     last_beat = now
                 self._listen()
             else:
-                self._outage.away()
+                self._outage.away("looks", self._refresher.reason)
             self._display.tick([hand.run for hand in self._hands()], self._sweep)
 
     def _between(self) -> float:

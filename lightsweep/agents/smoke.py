@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from lightsweep.channel import (
     StartReply,
     StartRequest,
 )
-from lightsweep.client.run import BATCH_LOSS, STEP_LOSS
+from lightsweep.client.run import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
 from lightsweep.command import build_command
 from lightsweep.controller.runs import nested
 from lightsweep.errors import closest
@@ -40,6 +40,8 @@ _RUN = "smoke"
 _GRACE_SECONDS = 5.0
 _LAST_BYTES = 64 * 2**10
 _LAST_LINES = 20
+_MOST_FILES = 200_000
+_NOT_LOOKED_AT = (".", "__pycache__", "node_modules", "lightsweep.db", "lightsweep_runs", "lightsweep-smoke-")
 
 
 @dataclass
@@ -56,6 +58,8 @@ class Observed:
         timed_out: Whether it was ended because its time was up.
         seconds: How long it took.
         output: The last lines that it printed.
+        changed: What it did to files below the working directory, such as ``overwrote 'model.pt'``; ``None`` if there
+            are too many files to compare.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -67,6 +71,7 @@ class Observed:
     timed_out: bool = False
     seconds: float = 0.0
     output: list[str] = field(default_factory=list)
+    changed: list[str] | None = field(default_factory=list)
 
 
 class SmokeHandler:
@@ -79,11 +84,17 @@ class SmokeHandler:
         config: The sweep's config.
         values: The sampled parameters, by dotted name.
         directory: The run's directory.
+        steps: How many steps a trainer takes, and batches a pass over a loader has; fewer than `ENOUGH_REPORTS` are
+            also the reports after which a script is asked to stop.
     """
 
-    def __init__(self, config: SweepConfig, values: Mapping[str, Any], directory: Path) -> None:
+    def __init__(
+        self, config: SweepConfig, values: Mapping[str, Any], directory: Path, steps: int = SMOKE_STEPS
+    ) -> None:
         self._config = config
         self._directory = directory
+        self._steps = steps
+        self._enough = min(ENOUGH_REPORTS, steps)
         self._lock = threading.Lock()
         self.observed = Observed(values=values)
 
@@ -91,7 +102,13 @@ class SmokeHandler:
         """The sampled config over the script's defaults."""
         self.observed.connected = True
         return start_reply(
-            self._config, message, self.observed.values, run=_RUN, sweep=_RUN, directory=self._directory, smoke=True
+            self._config,
+            message,
+            self.observed.values,
+            run=_RUN,
+            sweep=_RUN,
+            directory=self._directory,
+            smoke=self._steps,
         )
 
     def log(self, message: LogRequest) -> LogReply:
@@ -102,8 +119,8 @@ class SmokeHandler:
                 seen.logged.setdefault(name, []).append(float(value))
             count = self._reports()
             limited = BATCH_LOSS in seen.logged or STEP_LOSS in seen.logged
-            seen.stopped |= not limited and count >= ENOUGH_REPORTS
-            reason = f"a smoke run ends after {ENOUGH_REPORTS} reports" if seen.stopped else ""
+            seen.stopped |= not limited and count >= self._enough
+            reason = f"a smoke run ends after {self._enough} report{'s' * (self._enough > 1)}" if seen.stopped else ""
             return {"stop": seen.stopped, "reason": reason, "iterations": count}
 
     def finish(self, message: FinishRequest) -> FinishReply:
@@ -126,13 +143,14 @@ def _meant(name: str, logged: Mapping[str, list[float]]) -> list[list[float]]:
     return [values for other, values in logged.items() if closest(name, [other])]
 
 
-def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float) -> Observed:
+def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float, steps: int = SMOKE_STEPS) -> Observed:
     """Run the program once with ``values``; nothing of it is left, neither files nor processes.
 
     Args:
         config: The sweep's config.
         values: Parameters by dotted name.
         timeout: Seconds after which its process group is ended.
+        steps: See `SmokeHandler`.
 
     Raises:
         CommandError: There is nothing to run, or it cannot be started.
@@ -142,12 +160,16 @@ def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float)
     check_command(config, directory)
     environment = {key: value for key, value in os.environ.items() if key != "LIGHTSWEEP_STORAGE"}
     environment.setdefault("PYTHONUNBUFFERED", "1")
+    environment.setdefault("HYDRA_FULL_ERROR", "1")
+    environment["WANDB_MODE"] = "disabled"  # what counts nowhere is logged nowhere
+    before = _files_here()
     with (
         tempfile.TemporaryDirectory(prefix="lightsweep-smoke-", ignore_cleanup_errors=True) as name,
         ChannelServer() as server,
     ):
         home = Path(name)
-        handler = SmokeHandler(config, values, home)
+        environment["TENSORBOARD_LOGGING_DIR"] = str(home / "runs")
+        handler = SmokeHandler(config, values, home, steps)
         address = server.register(_RUN, handler)
         command = build_command(
             find_program(config, directory),
@@ -161,7 +183,37 @@ def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float)
         _run(lambda: RunProcess(command, {**environment, **address}, home / "output.log"), seen, timeout)
         seen.seconds = time.monotonic() - began
         seen.output = _last_lines(home / "output.log")
+    seen.changed = _changes(before, _files_here())
     return seen
+
+
+def _files_here() -> dict[str, tuple[int, ...]] | None:
+    """Time, size and inode of each file below the working directory; ``None`` where there are too many.
+
+    Left out: hidden directories, caches of Python, and what agents at work write.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    for above, directories, names in os.walk("."):
+        directories[:] = [name for name in directories if not name.startswith(_NOT_LOOKED_AT)]
+        for name in names:
+            path = os.path.normpath(Path(above, name))
+            if not name.startswith(_NOT_LOOKED_AT):
+                with suppress(OSError):  # it may be gone by now
+                    status = os.lstat(path)
+                    found[path] = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if len(found) > _MOST_FILES:
+            return None
+    return found
+
+
+def _changes(
+    before: Mapping[str, tuple[int, ...]] | None, after: Mapping[str, tuple[int, ...]] | None
+) -> list[str] | None:
+    if before is None or after is None:
+        return None
+    words = [f"overwrote {path!r}" for path in sorted(before) if path in after and before[path] != after[path]]
+    words += [f"removed {path!r}" for path in sorted(before) if path not in after]
+    return words + [f"made {path!r}" for path in sorted(after) if path not in before]
 
 
 def _run(start: Callable[[], RunProcess], seen: Observed, timeout: float) -> None:

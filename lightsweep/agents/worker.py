@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lightsweep.agents.active_run import Hand
+from lightsweep.agents.checkpoint import discard_checkpoint
 from lightsweep.agents.directory import RUNS, make_directory
 from lightsweep.agents.displays.base import Display, GuardedDisplay
 from lightsweep.agents.exit_status import conclude
@@ -20,7 +22,7 @@ from lightsweep.agents.launchers.process import Ended, Launcher
 from lightsweep.agents.limits import FailureLimits
 from lightsweep.agents.outage import OutageNotes
 from lightsweep.controller import ClaimedRun, Outcome, Reporter, RunClaimer, Sweep, Writer
-from lightsweep.errors import CommandError, LightsweepError, StorageUnavailableError
+from lightsweep.errors import CommandError, LightsweepError, StorageError, StorageUnavailableError
 
 __all__ = ["Agent"]
 
@@ -92,7 +94,7 @@ class Agent:
         self._abandon = threading.Event()
         self._error: BaseException | None = None
         self._outage = OutageNotes(self.display)
-        self._writer = Writer(sweep.storage, lambda away: self._outage.away() if away else self._outage.back())
+        self._writer = Writer(sweep.storage, self._reports_wait, self._give_back)
         self._dealer = RunClaimer(sweep, self.name, stay=stay)
         self._reporter = Reporter(sweep, self._writer)
         self._keeper = Keeper(
@@ -149,6 +151,7 @@ class Agent:
             self._launcher.close()
             self._writer.close()
             self._reporter.close()
+            self._rescue()
             self.display.close()
         if self._error is not None:
             raise self._error
@@ -184,10 +187,10 @@ class Agent:
         try:
             found = self._dealer.next_run()
         except StorageUnavailableError as error:
-            self._outage.away(str(error))
+            self._outage.away("claims", str(error))
             self._leaving.wait(_PAUSE_SECONDS)
             return None
-        self._outage.back()
+        self._outage.back("claims")
         if isinstance(found, ClaimedRun):
             self._idle = _LAST_RUNS_SECONDS
             return found
@@ -255,6 +258,8 @@ class Agent:
         if not kept:
             self.display.note(f"run {hand.run.id} was taken over by another agent")
             return
+        if outcome.state in {"finished", "pruned"}:
+            discard_checkpoint(self._directory / hand.run.id)
         self.display.ended(hand.run, outcome)
         if outcome.state in {"killed", "lost"}:
             return
@@ -281,6 +286,16 @@ class Agent:
                 self._abandon.wait(_PAUSE_SECONDS)
             if self._abandon.is_set() or (hand.outcome == "lost" and hand.overdue()):
                 return None
+
+    def _rescue(self) -> None:
+        """Save what an SQLite file held that was removed or replaced meanwhile."""
+        try:
+            saved = self.sweep.storage.rescue()
+        except (StorageError, sqlite3.Error) as error:
+            self.display.note(f"what the storage held could not be saved: {error}")
+            return
+        if saved is not None:
+            self.display.note(f"what the storage held is saved in {saved}; go on with --storage sqlite:///{saved}")
 
     # --- leaving
 
@@ -316,6 +331,12 @@ class Agent:
     def _end(self, hand: Hand, reason: str, outcome: str) -> None:
         if hand.end(reason, outcome, self._term_timeout):
             self._reporter.stop(hand.run, reason)
+
+    def _reports_wait(self, reason: str) -> None:
+        if reason:
+            self._outage.away("reports", reason)
+        else:
+            self._outage.back("reports")
 
     def _fail(self, error: BaseException) -> None:
         self._error = self._error or error

@@ -39,7 +39,7 @@ class StartReply:
         early_terminate: Whether the sweep may stop the run.
         checkpoint: Path of the checkpoint that an earlier attempt has left.
         keep_checkpoint: Whether the run may be retried, so that a checkpoint is worth keeping.
-        smoke: Whether this is a trial of the script rather than a run that counts.
+        smoke: Steps of a trial of the script; 0 in a run that counts.
     """
 
     id: str = ""
@@ -57,7 +57,7 @@ class StartReply:
     early_terminate: bool = False
     checkpoint: str | None = None
     keep_checkpoint: bool = False
-    smoke: bool = False
+    smoke: int = 0
 
     @classmethod
     def read(cls, message: Mapping[str, Any]) -> StartReply:
@@ -94,12 +94,16 @@ class FinishRequest(TypedDict, total=False):
         error: Why it failed.
         unread: Dotted names of the searched parameters that the script never read; ``None`` if unknown.
         no_numbers: Names that were logged as something else than a number, and as what.
+        read: If some were never read: other names that the script asked the config for.
+        cut: Whether the data loaders of a smoke run that failed were cut short.
     """
 
     state: str
     error: str | None
     unread: list[str] | None
     no_numbers: dict[str, str]
+    read: list[str]
+    cut: bool
 
 
 class FinishReply(TypedDict):

@@ -23,10 +23,10 @@ def apply(
 ) -> None:
     """Run a command with the parameters of the best run in place, in its arguments and in `lightsweep.init()`."""
     from lightsweep.agents.apply import apply
-    from lightsweep.agents.displays.lines import number
     from lightsweep.cli.output import looking
     from lightsweep.controller import Sweep
     from lightsweep.errors import LightsweepError, NotFoundError, UsageError, closest
+    from lightsweep.text import number
 
     sweep = Sweep.load(sweep_id, storage=looking(storage))
     if run is None:

@@ -36,12 +36,12 @@ def best(
     """Print the parameters of the best run on stdout, and which run that is on stderr."""
     import yaml
 
-    from lightsweep.agents.displays.lines import number
     from lightsweep.cli.output import looking
     from lightsweep.cli.status import without_infinities
     from lightsweep.command import build_command
     from lightsweep.controller import Sweep
     from lightsweep.errors import LightsweepError
+    from lightsweep.text import number
 
     sweep = Sweep.load(sweep_id, storage=looking(storage))
     metric = sweep.config.metric

@@ -18,6 +18,7 @@ import typer
 
 from lightsweep.cli.options import Config
 from lightsweep.cli.output import say
+from lightsweep.client.run import SMOKE_STEPS
 
 if TYPE_CHECKING:
     from lightsweep.schema import SweepConfig
@@ -27,38 +28,39 @@ __all__ = ["check", "run_smoke"]
 _MARKS = {True: "ok", False: "WRONG", None: "-"}
 
 
-def run_smoke(config: SweepConfig, timeout: float) -> int:
+def run_smoke(config: SweepConfig, timeout: float, steps: int) -> int:
     """Run the program once with sampled parameters and print the report; the exit code.
 
     Args:
         config: The sweep's config.
         timeout: Seconds after which the program is ended.
+        steps: How many steps of training it takes, and batches of each pass over a loader.
 
     Raises:
         InputError: There is no program to run, or none of that name.
     """
-    from lightsweep.agents.displays.lines import parameters, plain
     from lightsweep.agents.findings import findings
     from lightsweep.agents.smoke import smoke_run
     from lightsweep.errors import CommandError
+    from lightsweep.text import parameters, printable
 
     values = _sample(config)
     if values is None:
         raise CommandError("the sweep has no point to try")
     shown = parameters(values, list(values))
-    say(f"\nsmoke run outside of any sweep, with {plain(shown)}")
+    say(f"\nsmoke run outside of any sweep, with {printable(shown)}")
     with _ending_by_sigterm():
-        seen = smoke_run(config, values, timeout=timeout)
+        seen = smoke_run(config, values, timeout=timeout, steps=steps)
     found = findings(config, seen, timeout)
     for finding in found:
-        say(_entry(f"  {_MARKS[finding.right]:<6}", plain(finding.text)))
+        say(_entry(f"  {_MARKS[finding.right]:<6}", printable(finding.text)))
     wrong = sum(finding.right is False for finding in found)
     if not wrong:
         say("the script is ready for the sweep")
         return 0
     if seen.output:
         say("the last that it printed:")
-        say("\n".join(f"  | {plain(line)}" for line in seen.output))
+        say("\n".join(f"  | {printable(line)}" for line in seen.output))
     say(f"{wrong} thing{'s' if wrong > 1 else ''} to correct before a sweep")
     return 1
 
@@ -98,6 +100,14 @@ def check(
     smoke_timeout: Annotated[
         float, typer.Option(min=0.1, metavar="SECONDS", help="End the smoke run after this time.")
     ] = 300.0,
+    steps: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Training steps of the smoke run, batches of each pass over a DataLoader; below 5 also reports.",
+        ),
+    ] = SMOKE_STEPS,
 ) -> None:
     """Validate a sweep file: its space, grid, bands, stages, three sample commands, and whether it ever ends."""
     from lightsweep.agents.program import check_program
@@ -113,7 +123,7 @@ def check(
     say(_samples(loaded))
     check_program(loaded, str(Path(config).resolve().parent))
     if smoke:
-        raise typer.Exit(run_smoke(loaded, smoke_timeout))
+        raise typer.Exit(run_smoke(loaded, smoke_timeout, steps))
 
 
 def _samples(config: SweepConfig) -> str:

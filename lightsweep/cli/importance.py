@@ -47,11 +47,10 @@ def importance(
 
 
 def _text(found: Importance) -> str:
-    from lightsweep.agents.displays.lines import plain
-    from lightsweep.cli.output import counted
+    from lightsweep.text import counted, printable
 
     goal = f" ({found.goal})" if found.goal else ""
-    lines = [f"what mattered for {plain(found.metric)}{goal}: {counted(found.runs, 'run')}"]
+    lines = [f"what mattered for {printable(found.metric)}{goal}: {counted(found.runs, 'run')}"]
     lines += _wrapped("warning: ", found.warnings) + _wrapped("", found.notes)
     if found.parameters:
         lines += ["", *_table(found.parameters)]
@@ -63,15 +62,15 @@ def _text(found: Importance) -> str:
 
 
 def _wrapped(label: str, texts: tuple[str, ...] | list[str]) -> list[str]:
-    from lightsweep.agents.displays.lines import plain
+    from lightsweep.text import printable
 
-    return [line for text in texts for line in textwrap.wrap(label + plain(text), _WIDTH, subsequent_indent="  ")]
+    return [line for text in texts for line in textwrap.wrap(label + printable(text), _WIDTH, subsequent_indent="  ")]
 
 
 def _table(parameters: tuple[ParameterImportance, ...]) -> list[str]:
-    from lightsweep.agents.displays.lines import plain
+    from lightsweep.text import printable
 
-    names = [_cut(plain(each.name)) for each in parameters]
+    names = [_cut(printable(each.name)) for each in parameters]
     width = max(len("parameter"), *map(len, names))
     largest = max((each.importance or 0.0 for each in parameters), default=0.0)
     lines = [f"{'parameter':<{width}}  {'axis':<8}  {'importance':<{_BAR + 15}}  {'linear':>6}  {'rank':>6}".rstrip()]

@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from lightsweep.agents.displays.lines import number, parameters, plain
 from lightsweep.cli.output import besides, now
 from lightsweep.controller import Savings, StageView, Sweep, SweepRun, SweepState, best_run, savings, stage_views
 from lightsweep.errors import StorageUnavailableError
 from lightsweep.schema import SweepConfig
+from lightsweep.text import number, parameters, printable
 
 __all__ = ["BARS", "STEPS", "Frame", "sparkline", "watch"]
 
@@ -92,16 +92,16 @@ class Frame:
 
     def lines(self, width: int, height: int) -> list[str]:
         """For a terminal of this size: where the sweep stands, then its running runs, as many as there is room for."""
-        name = f" ({plain(self.config.name)})" if self.config.name else ""
+        name = f" ({printable(self.config.name)})" if self.config.name else ""
         lines = [f"sweep {self.sweep_id}{name}: {self.state}", self._counts()]
         if self.stages:
             lines += [now(self.stages), *(f"  {line}" for line in self._before())]
         best = best_run(self.runs, self.config)
         if best is not None and best.best is not None and self.config.metric is not None:
             when = "still running" if best.ended is None else f"{_span(self.now - best.ended)} ago"
-            lines.append(f"best {plain(self.config.metric.name)} {number(best.best)}: run {best.id}, {when}")
+            lines.append(f"best {printable(self.config.metric.name)} {number(best.best)}: run {best.id}, {when}")
             searched = self.config.searched([best.values])
-            lines.append(f"  {plain(parameters(best.values, searched))}")
+            lines.append(f"  {parameters(best.values, searched)}")
         if self.config.stops_early:
             lines.append(str(self.saved))
         if pace := self._pace():
@@ -125,12 +125,12 @@ class Frame:
             parts.append(f"{self.saved.saved} of {self.saved.total} iterations saved")
         if pace := self._pace():
             parts.append(pace)
-        return plain(f"{self.now.astimezone():%H:%M:%S} {self.state}: {'; '.join(parts)}")
+        return printable(f"{self.now.astimezone():%H:%M:%S} {self.state}: {'; '.join(parts)}")
 
     def _before(self) -> list[str]:
         """The best of each stage that has one."""
         return [
-            plain(f"{view.stage.name}: best {number(view.best.best)}, run {view.best.id}")
+            printable(f"{view.stage.name}: best {number(view.best.best)}, run {view.best.id}")
             for view in self.stages
             if view.best is not None and view.best.best is not None
         ]
@@ -168,7 +168,7 @@ class Frame:
         widths = [max(len(row[column]) for row in [heading[:5], *(row[:5] for row in rows)]) for column in range(5)]
         return [
             "  ".join(
-                [row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in range(1, 5)), plain(row[5])]
+                [row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in range(1, 5)), printable(row[5])]
             ).rstrip()
             for row in [heading, *rows]
         ]

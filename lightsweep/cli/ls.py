@@ -9,13 +9,18 @@ __all__ = ["ls"]
 
 def ls(storage: Storage = None) -> None:
     """List the sweeps of a storage: id, state, method, runs, best value, name."""
-    from lightsweep.agents.displays.lines import number, plain
-    from lightsweep.cli.output import aligned, besides, counted, looking
+    from lightsweep.cli.output import aligned, besides, looking, say
     from lightsweep.controller import Sweep, summarize
+    from lightsweep.errors import StorageError
+    from lightsweep.text import counted, number, printable
 
     rows = []
     for sweep in Sweep.all(storage=looking(storage)):
-        state = sweep.state
+        try:
+            state = sweep.state
+        except StorageError as error:
+            say(f"{error}; it is left out", error=True)
+            continue
         seen = summarize(sweep)
         best = seen.best
         metric = sweep.config.metric
@@ -25,9 +30,9 @@ def ls(storage: Storage = None) -> None:
                 state.name,
                 sweep.config.method,
                 counted(seen.total, "run") + besides(seen.priors),
-                plain(f"{metric.name} {number(best.best)}") if best and best.best is not None and metric else "–",
+                printable(f"{metric.name} {number(best.best)}") if best and best.best is not None and metric else "–",
                 sweep.created.astimezone().strftime("%Y-%m-%d %H:%M"),
-                plain(sweep.config.name or ""),
+                printable(sweep.config.name or ""),
             ]
         )
     if rows:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from lightsweep.agents.displays.lines import number, parameters, plain
 from lightsweep.controller import StageView
 from lightsweep.errors import InputError, NotFoundError
 from lightsweep.storage import Storage, default_url, open_storage
+from lightsweep.text import counted, number, parameters, printable
 
 if TYPE_CHECKING:
     from lightsweep.schema import SweepConfig
@@ -22,7 +22,6 @@ __all__ = [
     "aligned",
     "besides",
     "check_folder",
-    "counted",
     "discard",
     "flush",
     "looking",
@@ -72,11 +71,6 @@ def aligned(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
     )
-
-
-def counted(number: int, thing: str) -> str:
-    """``1 run``, ``2,000 runs``."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def besides(priors: int) -> str:
@@ -172,7 +166,7 @@ def now(views: Sequence[StageView]) -> str:
     begun = [view for view in views if view.fixed is not None]
     current = begun[-1]
     base = f", from run {current.base}" if current.base is not None else ""
-    return plain(
+    return printable(
         f"stage {current.stage.number} of {len(views)}, {current.stage.name}: {progress(current)} runs over{base}"
     )
 
@@ -181,15 +175,15 @@ def table(views: Sequence[StageView], names: list[str]) -> str:
     """A line for each stage, with what its best run had of the parameters ``names`` that it searches."""
     rows = [
         [
-            plain(view.stage.name),
+            printable(view.stage.name),
             view.state,
             view.stage.method,
             progress(view),
             view.base or "–",
             f"{number(view.best.best)} ({view.best.id})" if view.best and view.best.best is not None else "–",
-            plain(parameters(view.best.values, [name for name in names if name in view.stage.searched]))
+            parameters(view.best.values, [name for name in names if name in view.stage.searched])
             if view.best
-            else plain(", ".join(view.stage.searched)),
+            else printable(", ".join(view.stage.searched)),
         ]
         for view in views
     ]

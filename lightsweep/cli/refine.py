@@ -29,12 +29,12 @@ def refine(
     storage: Storage = None,
 ) -> None:
     """Write a sweep file that searches around the best runs of a sweep."""
-    from lightsweep.agents.displays.lines import plain
     from lightsweep.analysis import refine
     from lightsweep.cli.output import check_folder, looking, write_whole
     from lightsweep.controller import Sweep
     from lightsweep.errors import InputError, UsageError
     from lightsweep.schema import SweepConfig
+    from lightsweep.text import printable
 
     if output is not None:
         check_folder(output)
@@ -57,7 +57,7 @@ def refine(
         write_whole(output, made.text, SweepConfig.load)  # only what is read back as a sweep file
         print(f"wrote {output}; look at it, then: lightsweep sweep {output}", file=sys.stderr)
     for note in made.notes:
-        print(f"note: {plain(note)}", file=sys.stderr)
+        print(f"note: {printable(note)}", file=sys.stderr)
 
 
 def _program(sweep: Sweep, directory: Path) -> str | None:

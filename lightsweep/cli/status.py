@@ -100,21 +100,21 @@ def without_infinities(value: Any) -> Any:
 
 def _text(sweep: Sweep) -> str:
     from lightsweep.agents.closing import without_result
-    from lightsweep.agents.displays.lines import number, parameters, plain, shortened
-    from lightsweep.cli.output import aligned, besides, counted, now, parameter_count, table
+    from lightsweep.cli.output import aligned, besides, now, parameter_count, table
     from lightsweep.controller import stage_views, summarize
+    from lightsweep.text import counted, number, parameters, printable, shortened
 
     state = sweep.state
     seen = summarize(sweep, _SHOWN)
     searched = seen.searched
     views = stage_views(sweep)
     metric = sweep.config.metric
-    title = f"sweep {sweep.id}" + (f" ({plain(sweep.config.name)})" if sweep.config.name else "")
+    title = f"sweep {sweep.id}" + (f" ({printable(sweep.config.name)})" if sweep.config.name else "")
     lines = [
         f"{title}: {state}",
         (f"in {counted(len(views), 'stage')}" if views else sweep.config.method)
         + f" over {parameter_count(sweep.config, searched)}"
-        + (f", {metric.goal} {plain(metric.name)}" if metric else ""),
+        + (f", {metric.goal} {printable(metric.name)}" if metric else ""),
         (", ".join(f"{seen.states[name]} {name}" for name in _STATES if seen.states[name]) or "no runs yet")
         + besides(seen.priors),
     ]
@@ -124,21 +124,21 @@ def _text(sweep: Sweep) -> str:
         lines.append(str(seen.savings))
     if (best := seen.best) is not None and best.best is not None and metric is not None:
         lines.append(
-            f"best: run {best.id}, {plain(metric.name)} {number(best.best)}: {plain(parameters(best.values, searched))}"
+            f"best: run {best.id}, {printable(metric.name)} {number(best.best)}: {parameters(best.values, searched)}"
         )
     if seen.unread:
-        lines.append(f"never read by a run, though the sweep varies it: {plain(', '.join(seen.unread))}")
+        lines.append(f"never read by a run, though the sweep varies it: {printable(', '.join(seen.unread))}")
     if views:
         lines += [now(views), "", table(views, searched)]
     if seen.last:
         rows = [
             [
                 run.id,
-                *([plain(run.stage or "–")[:20]] if views else []),
+                *([printable(run.stage or "–")[:20]] if views else []),
                 run.standing,
                 str(run.iterations),
                 number(run.best) if run.best is not None else "–",
-                shortened(plain(run.reason or parameters(run.values, searched)), _REASON_WIDTH),
+                shortened(printable(run.reason or parameters(run.values, searched)), _REASON_WIDTH),
             ]
             for run in seen.last
         ]

@@ -86,10 +86,10 @@ def create(config: str, storage: str | None, *, prior_runs: Sequence[str] = (), 
     from lightsweep.agents.closing import storage_option
     from lightsweep.agents.directory import RUNS, make_directory
     from lightsweep.agents.program import check_command
-    from lightsweep.cli.output import counted
     from lightsweep.controller import Sweep
     from lightsweep.sampler import make_searcher
     from lightsweep.schema import SweepConfig
+    from lightsweep.text import counted
 
     loaded = SweepConfig.load(config)
     _warn(loaded)
@@ -107,8 +107,9 @@ def create(config: str, storage: str | None, *, prior_runs: Sequence[str] = (), 
 
 def _describe(config: SweepConfig) -> str:
     """What is worth a line at creation: the grid's size, the bands, what ends the sweep."""
-    from lightsweep.cli.output import counted, parameter_count
+    from lightsweep.cli.output import parameter_count
     from lightsweep.schema.explanation import bands_text
+    from lightsweep.text import counted
 
     size = config.space.size
     lines = [f"created a {config.method} sweep over {parameter_count(config, config.searched())}"]

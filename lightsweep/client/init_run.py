@@ -11,7 +11,7 @@ from lightsweep.channel import Connection, StartReply
 from lightsweep.client.current import Scope, scope
 from lightsweep.client.defaults import as_json, as_mapping, merged
 from lightsweep.client.ranks import rank
-from lightsweep.client.run import InProcess, Run
+from lightsweep.client.run import InProcess, Run, cut_loaders, whole_loaders
 from lightsweep.client.watch import AgentWatch
 from lightsweep.errors import AgentLostError, RunPruned, UsageError, closest
 
@@ -126,10 +126,12 @@ def _start(here: Scope, defaults: dict[Any, Any]) -> Run:
     link = connection if here.handler is None else InProcess(here.handler)
     if link is None:
         return Run(None, StartReply(), defaults)
-    me = rank()
     answer = StartReply.read(link.request("start", defaults=as_json(defaults)))
     config = merged(defaults, answer.config)
-    run = Run(link, answer, config, rank=me, arguments_matter=connection is not None and len(sys.argv) > 1)
+    run = Run(link, answer, config, rank=rank(), arguments_matter=connection is not None and len(sys.argv) > 1)
+    if run.smoke:
+        cut_loaders(run.smoke_steps)
+        run.on_end(whole_loaders)
     if connection is not None:
         guard(run)
         watch = AgentWatch(connection)

@@ -8,7 +8,7 @@ from typing import Any
 
 from lightsweep.errors import UsageError
 
-__all__ = ["numbers", "whole_step"]
+__all__ = ["numbers"]
 
 _MOST_OTHERS = 20
 _LONGEST_NAME = 200
@@ -45,28 +45,17 @@ def numbers(metrics: Any, others: dict[str, str] | None = None, always: str | No
     return found
 
 
-def whole_step(step: Any) -> int | None:
-    """``step`` as an int; ``None`` stays. Raises ``UsageError`` for what is no number."""
-    if step is None:
-        return None
-    try:
-        return int(step)
-    except (TypeError, ValueError, OverflowError):
-        raise UsageError(f"step must be a whole number or None, got {step!r}") from None
-
-
 def _collect(metrics: Mapping[Any, Any], prefix: str, found: dict[str, float], unusable: dict[str, Any]) -> None:
     for name, value in metrics.items():
         if not isinstance(name, str):
             raise UsageError(f"the name of a metric must be text, got {name!r} ({type(name).__name__})")
-        if isinstance(value, Mapping):
-            _collect(value, f"{prefix}{name}.", found, unusable)
-            continue
-        number = _number(value)
-        if number is None:
-            unusable[prefix + name] = value
-        else:
+        number = value if type(value) is float else _number(value)
+        if number is not None:
             found[prefix + name] = number
+        elif isinstance(value, Mapping):
+            _collect(value, f"{prefix}{name}.", found, unusable)
+        else:
+            unusable[prefix + name] = value
 
 
 def _number(value: Any) -> float | None:

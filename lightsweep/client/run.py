@@ -7,18 +7,30 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lightsweep.channel import Handler, StartReply, answer
 from lightsweep.client.children import cause, words
-from lightsweep.client.metrics import numbers, whole_step
+from lightsweep.client.metrics import numbers
 from lightsweep.client.ranks import rank as current_rank
 from lightsweep.client.run_config import Reads, RunConfig
-from lightsweep.errors import AgentLostError, LightsweepError, RunPruned, UsageError, absent
+from lightsweep.errors import AgentLostError, LightsweepError, RunPruned, UsageError, absent, closest
 
-__all__ = ["BATCH_LOSS", "SMOKE_STEPS", "STEP_LOSS", "Decision", "InProcess", "Link", "Run"]
+__all__ = [
+    "BATCH_LOSS",
+    "SMOKE_STEPS",
+    "STEP_LOSS",
+    "Decision",
+    "InProcess",
+    "Link",
+    "Run",
+    "are_cut",
+    "cut_loaders",
+    "whole_loaders",
+]
 
 BATCH_LOSS = "lightsweep/batch_loss"
 """The name under which a callback reports the training loss of each step where all are on the same batch."""
@@ -27,7 +39,35 @@ STEP_LOSS = "lightsweep/step_loss"
 """The same where each step is on another batch."""
 
 SMOKE_STEPS = 20
-"""How many steps a callback lets its trainer take in a smoke run, all on one batch where the trainer allows it."""
+"""How many steps a smoke run takes unless told otherwise: those of a trainer, or batches of a pass over a loader."""
+
+_whole: list[Callable[[], None]] = []
+
+
+def cut_loaders(batches: int) -> None:
+    """Let each pass over a ``DataLoader`` of torch end after so many batches, if the script has imported it."""
+    kind: Any = getattr(sys.modules.get("torch.utils.data"), "DataLoader", None)
+    if kind is None or _whole:
+        return
+    passes, length = kind.__iter__, kind.__len__
+
+    def restore() -> None:
+        kind.__iter__, kind.__len__ = passes, length
+
+    _whole.append(restore)
+    kind.__iter__ = lambda loader: islice(passes(loader), batches)
+    kind.__len__ = lambda loader: min(length(loader), batches)
+
+
+def are_cut() -> bool:
+    """Whether loaders are cut in this process."""
+    return bool(_whole)
+
+
+def whole_loaders() -> None:
+    """Let loaders give all of their batches again."""
+    while _whole:
+        _whole.pop()()
 
 
 class Link(Protocol):
@@ -60,6 +100,9 @@ class InProcess:
 
 
 _LONGEST_ERROR = 2000
+_MOST_READ = 50
+_MISSPELT = 0.8
+_STANDARD_LIBRARY = os.path.dirname(os.__file__)  # noqa: PTH120 - compared as text
 
 
 class Decision(NamedTuple):
@@ -87,6 +130,7 @@ class Run:
         counted: Iterations that attempts before this one have reported.
         early_terminate: Whether the sweep may stop the run.
         smoke: Whether this is a trial of the script rather than a run that counts.
+        smoke_steps: How many steps of training a trial takes, and batches of each pass over the data; 0 in other runs.
     """
 
     def __init__(
@@ -119,12 +163,14 @@ class Run:
         self.goal: str | None = answer.goal
         self.resumed = answer.resumed
         self.early_terminate = answer.early_terminate
-        self.smoke = answer.smoke
+        self.smoke_steps = answer.smoke
+        self.smoke = self._cuts_loaders = self.smoke_steps > 0
         self._iterations = answer.iterations
         self._checkpoint: str | None = answer.checkpoint
         self._goes_on = False
         self._repeated = 0
         self._no_numbers: dict[str, str] = {}
+        self._warned = False
         self.keep_checkpoint = answer.keep_checkpoint
         self.counted = answer.counted
 
@@ -176,17 +222,18 @@ class Run:
 
         Args:
             metrics: Names and numbers; nested dicts are joined with a dot, what is no number is left out.
-            step: The step that the numbers belong to, kept for reading; iterations are counted by the agent.
-            commit: Accepted and ignored, as is ``sync``.
-            sync: See ``commit``.
+            step: Accepted for scripts written for W&B and ignored, as are ``commit`` and ``sync``: the agent counts how
+                often the metric is logged.
+            commit: See ``step``.
+            sync: See ``step``.
 
         Raises:
             RunPruned: The run should stop now. Every later call raises it again.
             AgentLostError: The agent is gone.
-            UsageError: The run is over, ``metrics`` is no mapping, or ``step`` no number.
+            UsageError: The run is over, or ``metrics`` is no mapping.
         """
-        del commit, sync
-        decision = self.report(metrics, step)
+        del step, commit, sync
+        decision = self.report(metrics)
         if decision.stop:
             raise RunPruned(decision.reason)
 
@@ -199,9 +246,12 @@ class Run:
         Where an attempt before this one has reported iterations, and the script never asked for ``iterations`` or a
         ``checkpoint``, it has begun from the start: it repeats those iterations, and they are not counted again.
         """
+        del step
         if self._ended:
             raise UsageError(f"run {self.id} is over; log before finish(), inside of the with block")
-        found, step = numbers(metrics, self._no_numbers, self.metric), whole_step(step)
+        if self._cuts_loaders:
+            cut_loaders(self.smoke_steps)  # torch may have been imported after init()
+        found = numbers(metrics, self._no_numbers, self.metric)
         self.summary.update(found)
         if self._stopped is not None:
             return self._stopped
@@ -209,12 +259,25 @@ class Run:
             return Decision(False, "")
         if self._repeats(found):
             del found[str(self.metric)]
-        answer = self._link.request("log", metrics=found, step=step, **({"last": True} if last else {}))
+        if not self._iterations and not self._warned and self.metric is not None and self.metric not in found:
+            self._warn_misspelt(self.metric, found)
+        answer = self._link.request("log", metrics=found, **({"last": True} if last else {}))
         self._iterations = int(answer.get("iterations", self._iterations))
         decision = Decision(bool(answer.get("stop")), str(answer.get("reason") or ""))
         if decision.stop:
             self._stopped = decision
         return decision
+
+    def _warn_misspelt(self, metric: str, found: Mapping[str, float]) -> None:
+        """Say at once that the metric may have another name here, rather than after the whole training."""
+        if closest(metric, found, cutoff=_MISSPELT):
+            self._warned = True
+            names = ", ".join(map(repr, found))
+            print(
+                f"lightsweep: this log has no {metric!r}, the metric of the sweep, but {names}"
+                f"{closest(metric, found)} Unless {metric!r} is logged too, the run will fail",
+                file=sys.stderr,
+            )
 
     def _repeats(self, found: Mapping[str, float]) -> bool:
         """Whether the metric is among the numbers, and repeats an iteration that was counted in an earlier attempt."""
@@ -230,7 +293,7 @@ class Run:
             AgentLostError: The agent is gone.
         """
         if self._stopped is None and self._link is not None:
-            answer = self._link.request("log", metrics={}, step=None)
+            answer = self._link.request("log", metrics={})
             if answer.get("stop"):
                 self._stopped = Decision(True, str(answer.get("reason") or ""))
         return self._stopped or Decision(False, "")
@@ -272,6 +335,11 @@ class Run:
                 self._end("failed", _described(error))
         except LightsweepError as problem:
             print(f"lightsweep: {problem}", file=sys.stderr)
+
+    def leave_loaders_whole(self) -> None:
+        """Let a smoke run see all batches of its loaders: for callbacks, whose trainers are limited in other ways."""
+        self._cuts_loaders = False
+        whole_loaders()
 
     def on_end(self, action: Callable[[], None]) -> None:
         """Call ``action`` once the run is over."""
@@ -320,7 +388,12 @@ class Run:
         try:
             if state and self._link and (self.rank == 0 or state == "failed"):
                 where = f"rank {self.rank}: " if self.rank and error else ""
-                unread, more = self._unread(), {"no_numbers": self._no_numbers} if self._no_numbers else {}
+                unread = self._unread()
+                more: dict[str, Any] = {"no_numbers": self._no_numbers} if self._no_numbers else {}
+                if unread and (read := sorted(self._reads.names.difference(self.swept))[:_MOST_READ]):
+                    more["read"] = read
+                if state == "failed" and are_cut():
+                    more["cut"] = True
                 self._link.request("finish", state=state, error=error and where + error, unread=unread, **more)
         finally:
             for action in self._at_end:
@@ -328,11 +401,25 @@ class Run:
 
 
 def _described(error: BaseException) -> str:
-    """Class, message and the innermost line of an exception: ``ValueError: no data (train.py:12)``."""
-    text = words(error)[:_LONGEST_ERROR]
+    """Class, message and line of an exception: ``ValueError: no data (train.py:12)``.
+
+    The line is the innermost one of the user's own code, or else the innermost of all.
+    """
+    places: list[str] = []
+    own: list[str] = []
     trace = error.__traceback__
-    if trace is None:
-        return text
-    while trace.tb_next is not None:
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        places.append(f" ({Path(file).name}:{trace.tb_lineno})")
+        if not _is_library(file, str(trace.tb_frame.f_globals.get("__name__"))):
+            own.append(places[-1])
         trace = trace.tb_next
-    return f"{text} ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})"
+    return words(error)[:_LONGEST_ERROR] + (own or places or [""])[-1]
+
+
+def _is_library(file: str, module: str) -> bool:
+    """Whether code is of this package, of an installed one, of the standard library, or of no file at all."""
+    installed = file.startswith(("<", _STANDARD_LIBRARY)) or not {"site-packages", "dist-packages"}.isdisjoint(
+        Path(file).parts
+    )
+    return installed or module.partition(".")[0] == "lightsweep"

@@ -18,7 +18,7 @@ class Reads:
     """Which names of a config were read.
 
     Attributes:
-        names: Dotted names that were read.
+        names: Dotted names that were read, or asked for in vain.
         touched: Whether the config was looked at in any way.
     """
 
@@ -119,7 +119,7 @@ class RunConfig(dict[str, Any]):
         """The value of ``key``, or ``default``."""
         if key in self:
             return self[key]
-        self._reads.touched = True
+        self._reads.mark(f"{self._prefix}{key}")
         return default
 
     def copy(self) -> dict[str, Any]:
@@ -147,7 +147,7 @@ class RunConfig(dict[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         if key not in self:
-            self._reads.touched = True
+            self._reads.mark(f"{self._prefix}{key}")
             raise KeyError(self._missing(key))
         self._reads.mark(f"{self._prefix}{key}")
         return super().__getitem__(key)
@@ -156,7 +156,7 @@ class RunConfig(dict[str, Any]):
         if name.startswith("__") or name in RunConfig.__slots__:
             raise AttributeError(name)
         if name not in self:
-            self._reads.touched = True
+            self._reads.mark(f"{self._prefix}{name}")
             raise AttributeError(self._missing(name))
         return self[name]
 

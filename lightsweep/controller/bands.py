@@ -6,7 +6,7 @@ import threading
 from bisect import insort
 from collections.abc import Sequence
 
-from lightsweep.hyperband import Hyperband, Verdict, judge
+from lightsweep.hyperband import Hyperband, Verdict, verdict
 from lightsweep.schema import SweepConfig
 
 __all__ = ["BandValues", "band_values"]
@@ -26,6 +26,8 @@ class BandValues:
         self._lock = threading.Lock()
         self._noted: dict[str, int] = {}
         self._values: dict[int, list[float]] = {}
+        self._best: dict[str, float] = {}
+        self._better = min if goal == "minimize" else max
         self._bands: frozenset[int] = frozenset()
         self._known_upto = 0
 
@@ -40,12 +42,14 @@ class BandValues:
             self._note(run, history)
 
     def judge(self, run: str, history: Sequence[float]) -> Verdict:
-        """Take in the finite values of a run, in order, and judge it."""
-        band = self.hyperband.reached(len(history))
+        """Take in the finite values of a run, in order, and judge it; looks at those only that were not noted."""
+        iterations = len(history)
+        band = self.hyperband.reached(iterations)
         with self._lock:
             self._note(run, history)
+            value = 0.0 if band is None else history[band - 1] if self.hyperband.strict else self._best[run]
             values = self._values.get(band, []) if band else []
-            return judge(self.hyperband, self.goal, history, values, ascending=True)
+            return verdict(self.hyperband, self.goal, iterations, band, value, values, ascending=True)
 
     def behind(self, run: str, iterations: int) -> bool:
         """Whether a run that has this number of iterations has some that were not noted."""
@@ -60,8 +64,10 @@ class BandValues:
     def _note(self, run: str, history: Sequence[float]) -> None:
         start = self._noted.get(run, 0)
         for iteration in range(start + 1, len(history) + 1):
+            value = history[iteration - 1]
+            self._best[run] = self._better(value, self._best.get(run, value))
             if self._is_band(iteration):
-                insort(self._values.setdefault(iteration, []), history[iteration - 1])
+                insort(self._values.setdefault(iteration, []), value)
         self._noted[run] = max(start, len(history))
 
 

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from sqlalchemy import Connection
 
 from lightsweep.controller.assign import ParameterAssigner
-from lightsweep.controller.keys import ATTEMPT, SUMMARY, VALUES
+from lightsweep.controller.keys import ATTEMPT, SUMMARY, VALUES, attempt_of
 from lightsweep.controller.outcome import ClaimedRun
 from lightsweep.controller.reader import storage_errors
 from lightsweep.controller.runs import RunEntry, finite, run_id, values_of
@@ -73,7 +73,7 @@ def claim_lock(sweep: Sweep) -> Iterator[ClaimTransaction]:
         with sweep.lock:
             last, ticket, number = sweep.ledger.last_trial_id, sweep.book.next_ticket, len(sweep.ledger.records)
         news = trials.since(connection, sweep.study_id, last, ATTEMPT)
-        attempts = [attempt for attempt in news if isinstance(attempt, dict)]
+        attempts = [attempt for each in news if (attempt := attempt_of(each)) is not None]
         kinds = [attempt["kind"] for attempt in attempts]
         yield ClaimTransaction(
             ticket + kinds.count("fresh"), "update" in kinds, number + len(news), attempts, connection, sweep
@@ -81,7 +81,6 @@ def claim_lock(sweep: Sweep) -> Iterator[ClaimTransaction]:
 
 
 _LOOKS_PER_LEASE = 8
-_GRACE_IN_LEASES = 0.5
 
 
 class Leases:
@@ -100,8 +99,8 @@ class Leases:
     def expired(self, mine: Collection[int]) -> list[int]:
         """The trials whose agent gave no sign of life for a lease; empty between two looks.
 
-        Not ``mine``, those that this agent has in hand: it is alive, and only the database was away. When it comes
-        back, the other agents are given time for a sign of life first.
+        Not ``mine``, those that this agent has in hand: it is alive. After an outage of the database, a suspension of
+        this process or a step of the clock, the other agents get one more lease for a sign of life.
 
         Raises:
             StorageUnavailableError: The database does not answer.
@@ -109,12 +108,13 @@ class Leases:
         sweep, lease, now = self._sweep, self._sweep.config.options.lease, self._sweep.ledger.clock()
         if now - self._looked < lease / _LOOKS_PER_LEASE:
             return []
-        with storage_errors():
+        with sweep.contact.asking():
             stale = sweep.ledger.stale(lease)
+            sweep.contact.compare(sweep.ledger.moment)
         self._looked = now
         for trial_id in self._asked.difference(self._before):
             self._before[trial_id] = sweep.ledger.beats.get(trial_id)
-        if now - sweep.contact.returned < _GRACE_IN_LEASES * lease:
+        if now - sweep.contact.returned < lease:
             return []
         return [found.trial_id for found in stale if ATTEMPT in found.attributes and found.trial_id not in mine]
 

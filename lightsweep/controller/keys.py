@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["ATTEMPT", "CONFIG", "FORMAT", "STATE", "SUMMARY", "SWEEP", "VALUES"]
+from typing import Any
+
+__all__ = ["ATTEMPT", "CONFIG", "FORMAT", "STATE", "STATES", "SUMMARY", "SWEEP", "VALUES", "attempt_of"]
 
 SWEEP = "lightsweep:sweep"
 """Study attribute: format, config as written, seed, source, time of creation."""
 
 STATE = "lightsweep:state"
 """Study attribute: what the user asked for, ``running``, ``paused``, ``stopped`` or ``cancelled``."""
+
+STATES = ("running", "paused", "stopped", "cancelled")
+"""Values of ``STATE``."""
 
 ATTEMPT = "lightsweep:attempt"
 """Trial attribute, from the trial's first moment: kind, agent, and of a retry its run.
@@ -28,3 +33,17 @@ VALUES = "lightsweep:values"
 
 FORMAT = 1
 """Version of what the attributes hold."""
+
+
+def attempt_of(found: Any) -> dict[str, Any] | None:
+    """Return the value of ``ATTEMPT`` if it is one; ``None`` for what another program wrote there, or nothing."""
+    if not isinstance(found, dict):
+        return None
+    kind = found.get("kind")
+    if kind == "retry":
+        proper = isinstance(found.get("run"), str) and isinstance(found.get("attempt"), int)
+    elif kind == "fresh" and "stage" in found:
+        proper = isinstance(found["stage"], int) and {"limit", "base"} <= found.keys()
+    else:
+        proper = kind in {"fresh", "update", "prior"}
+    return found if proper else None

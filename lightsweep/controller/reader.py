@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,19 +14,34 @@ from pathlib import Path
 from typing import Any
 
 from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import exc
 
 from lightsweep.controller.bands import BandValues, band_values
-from lightsweep.controller.keys import FORMAT, STATE, SWEEP
+from lightsweep.controller.keys import ATTEMPT, FORMAT, STATE, STATES, SWEEP
 from lightsweep.controller.plan import Plan
 from lightsweep.controller.runs import RunEntry, RunTable, SweepRun, view
 from lightsweep.controller.stages import next_fresh_run
 from lightsweep.controller.states import SweepState, state_of, target_reached, wants_retry
-from lightsweep.errors import NotFoundError, StorageError, StorageUnavailableError
+from lightsweep.errors import ConfigError, LightsweepError, NotFoundError, StorageError, StorageUnavailableError
 from lightsweep.schema import Stage, SweepConfig
 from lightsweep.storage import Storage, TrialReader, mask
 
 __all__ = ["OutageTracker", "SweepReader", "storage_errors"]
+
+_RESOLUTION_SECONDS = 1.0  # of SQLite's clock
+
+# What may pass is retried; after everything else somebody has to mend the database, the account or this program.
+_OF_SQLALCHEMY: dict[type[exc.SQLAlchemyError], type[LightsweepError]] = {
+    exc.OperationalError: StorageUnavailableError,  # the server is away, or the database is locked or full
+    exc.InterfaceError: StorageUnavailableError,  # the driver lost its connection
+    exc.DisconnectionError: StorageUnavailableError,
+    exc.TimeoutError: StorageUnavailableError,  # every connection of the pool is in use
+    exc.InternalError: StorageUnavailableError,  # PostgreSQL is read-only while another server takes over
+    exc.IntegrityError: StorageUnavailableError,  # two programs wrote the same row, or one deleted it meanwhile
+    exc.SQLAlchemyError: StorageError,  # no permission, no such table, a value out of range
+}
+# SQLite and MySQL report some of the latter as operational.
+_FOR_GOOD = re.compile(r"no such (table|column)|readonly database|denied (to|for) user")
 
 
 @contextmanager
@@ -32,46 +49,75 @@ def storage_errors() -> Iterator[None]:
     """Turn the exceptions of Optuna's storage and of SQLAlchemy into those of lightsweep.
 
     Raises:
-        StorageUnavailableError: The database does not answer.
+        StorageUnavailableError: The database does not answer, or fails in a way that may pass: retry.
+        StorageError: The database refuses for good, such as without a permission: give up.
         NotFoundError: What was asked for, a study or a trial of it, is not in the storage: Optuna's ``KeyError``.
     """
     try:
         yield
-    except (StorageInternalError, SQLAlchemyError) as error:
+    except (StorageInternalError, exc.SQLAlchemyError) as error:
         cause = error.__cause__ or error
-        text = " ".join(str(getattr(cause, "orig", None) or cause).split())
-        raise StorageUnavailableError(f"the storage does not answer: {mask(text)}") from error
+        text = mask(" ".join(str(getattr(cause, "orig", None) or cause).split()))
+        if _passes(cause, text):
+            raise StorageUnavailableError(f"the storage does not answer: {text}") from error
+        raise StorageError(f"the storage refuses: {text}; check its tables and the permissions of its user") from error
     except KeyError as error:
         raise NotFoundError("the sweep is not in the storage; it may have been deleted") from error
 
 
+def _passes(error: BaseException, text: str) -> bool:
+    """Whether the same may succeed later."""
+    if getattr(error, "connection_invalidated", False):
+        return True
+    ours = next((ours for theirs, ours in _OF_SQLALCHEMY.items() if isinstance(error, theirs)), StorageUnavailableError)
+    return ours is StorageUnavailableError and not _FOR_GOOD.search(text)
+
+
 class OutageTracker:
-    """When a storage answered and when it did not.
+    """When a storage and this process lost sight of each other, and when they last met again.
 
     Args:
         clock: Seconds that only go forward.
+        patience: The longest time between two answers, in seconds, that does not count as an absence.
 
     Attributes:
-        returned: When it last answered after it had not; minus infinity where it always did.
+        returned: When the storage last answered after an outage, or after this process was suspended; minus infinity
+            if neither has happened.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], patience: Callable[[], float]) -> None:
         self._clock = clock
+        self._patience = patience
         self._away = False
+        self._answered = math.inf
+        self._drift: float | None = None
         self.returned = -math.inf
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """See whether it answers; raises as :func:`translated`."""
+        """Note whether the storage answers; raises as :func:`translated`."""
         try:
             with storage_errors():
                 yield
         except StorageUnavailableError:
             self._away = True
             raise
-        if self._away:
+        now = self._clock()
+        if self._away or now - self._answered > self._patience():
             self._away = False
-            self.returned = self._clock()
+            self.returned = now
+        self._answered = now
+
+    def compare(self, moment: datetime) -> None:
+        """Compare the database's clock, which says ``moment``, with this one: a step of either is an absence."""
+        now = self._clock()
+        drift = moment.timestamp() - now
+        if self._drift is not None and abs(drift - self._drift) > self._patience() + _RESOLUTION_SECONDS:
+            self.returned = now
+        self._drift = drift
+
+
+_logger = logging.getLogger("lightsweep")
 
 
 class SweepReader:
@@ -99,27 +145,41 @@ class SweepReader:
         self._views: dict[str, tuple[tuple[int, bool], SweepRun]] = {}
         self._adopt(attributes)
         self.ledger = TrialReader(storage, study_id)
-        self.contact = OutageTracker(lambda: self.ledger.clock())
+        # The agents beat four times a lease, so shorter absences of all of them make no run look lost.
+        self.contact = OutageTracker(lambda: self.ledger.clock(), lambda: self.config.options.lease / 2)
         self.book = RunTable(self.plan.course)
 
     def _adopt(self, attributes: Mapping[str, Any]) -> None:
         kept = attributes[SWEEP]
-        if kept["format"] > FORMAT:
+        try:
+            format_, self.source, self.seed = int(kept["format"]), kept.get("source"), int(kept["seed"])
+            self.directory = str(Path(self.source).parent) if self.source else None
+            self.created, config = datetime.fromisoformat(kept["created"]), dict(kept["config"])
+        except (TypeError, KeyError, ValueError, AttributeError):
+            raise self._unreadable(f"its attribute {SWEEP} was written by another program") from None
+        if format_ > FORMAT:
             raise StorageError(
-                f"sweep {self.id} was made by a newer lightsweep (format {kept['format']}, this one knows {FORMAT}); "
+                f"sweep {self.id} was made by a newer lightsweep (format {format_}, this one knows {FORMAT}); "
                 "update with `pip install -U lightsweep`"
             )
-        source: str | None = kept.get("source")
-        self.source = source
-        self.seed: int = kept["seed"]
-        self.plan = Plan(self._load(kept["config"]), self.seed)
-        self.created = datetime.fromisoformat(kept["created"])
-        self.directory: str | None = str(Path(source).parent) if source else None
-        self.asked: str = attributes.get(STATE, "running")
+        self.plan = Plan(self._load(config), self.seed)
+        self.asked = self._known(attributes.get(STATE, "running"))
         self._bands = band_values(self.config)
 
     def _load(self, raw: Mapping[str, Any]) -> SweepConfig:
-        return replace(SweepConfig.load(raw), source=self.source)
+        try:
+            return replace(SweepConfig.load(raw), source=self.source)
+        except ConfigError as error:
+            faults = "; ".join(map(str, error.faults))
+            raise self._unreadable(f"this lightsweep does not accept its config any more ({faults})") from error
+
+    def _known(self, asked: Any) -> str:
+        if asked not in STATES:
+            raise self._unreadable(f"its attribute {STATE} is {asked!r}, none of {', '.join(STATES)}")
+        return str(asked)
+
+    def _unreadable(self, why: str) -> StorageError:
+        return StorageError(f"sweep {self.id} cannot be read: {why}")
 
     def bands_of(self, ticket: int | None) -> BandValues | None:
         """The values at the bands that the run with this ticket is compared with; ``None`` where it has no bands."""
@@ -156,11 +216,12 @@ class SweepReader:
         """
         with self._reading:
             with self.contact.asking(), self.storage.reading() as connection:
-                asked = self.ledger.attribute(connection, STATE)
+                asked = self._known(self.ledger.attribute(connection, STATE))
                 found = self.ledger.read(connection, details=details)
             with self.lock:
                 self.asked = asked
                 changed = self.book.take(self.ledger.take(found))
+                malformed, self.book.malformed = self.book.malformed, []
                 updated = self._take_updates()
                 entries = list(self.book.entries.values()) if updated else changed
                 for entry in entries:
@@ -169,6 +230,14 @@ class SweepReader:
                     else:
                         self._unsettled.pop(entry.id, None)
                 histories = [(bands, entry.id, entry.history) for entry in entries if (bands := self._behind(entry))]
+            for record in malformed:
+                _logger.warning(
+                    "sweep %s: trial %d counts for nothing, since its attribute %s was written by another program: %r",
+                    self.id,
+                    record.number,
+                    ATTEMPT,
+                    record.attributes[ATTEMPT],
+                )
             for bands, run, history in histories:
                 bands.note(run, history)
             return changed

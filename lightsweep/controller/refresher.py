@@ -23,6 +23,9 @@ class Refresher:
         sweep: The sweep.
         details: See :meth:`Sweep.refresh`.
         patience: Seconds; those of a training step by default.
+
+    Attributes:
+        reason: Why the last look failed.
     """
 
     def __init__(self, sweep: Sweep, *, details: bool = False, patience: float = PATIENCE_SECONDS) -> None:
@@ -36,6 +39,7 @@ class Refresher:
         self._error: BaseException | None = None
         self._closed = False
         self._thread: threading.Thread | None = None
+        self.reason = ""
 
     def refresh(self) -> bool:
         """Read what changed until now; False where the database refused, or did not answer in time.
@@ -55,6 +59,7 @@ class Refresher:
             self._changed.wait_for(lambda: self._closed or self._read >= mine, max(0.0, left))
             in_time = self._read >= mine
             error = self._error
+            self.reason = str(error) if in_time and error is not None else "the storage does not answer"
         if in_time and error is not None and not isinstance(error, StorageUnavailableError):
             raise error
         return in_time and error is None

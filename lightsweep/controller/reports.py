@@ -12,7 +12,7 @@ from lightsweep.controller.reader import storage_errors
 from lightsweep.controller.refresher import Refresher
 from lightsweep.controller.sweeps import Sweep
 from lightsweep.controller.writer import Writer
-from lightsweep.errors import NotFoundError, StorageUnavailableError
+from lightsweep.errors import InputError, StorageUnavailableError
 from lightsweep.hyperband import Verdict
 from lightsweep.storage import TrialWriter
 
@@ -59,7 +59,7 @@ class Reporter:
             return _GO_ON
         if iterations > known and bands.is_band(iterations):
             # Not under the run's lock: whoever tells the run to stop must not wait for the storage.
-            with suppress(NotFoundError):  # the sweep was deleted, which ends the agent
+            with suppress(InputError):  # the sweep or its storage is gone, which ends the agent
                 self._refresher.refresh()
         return self._judge(bands, run)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from lightsweep.controller.keys import ATTEMPT, CONFIG, SUMMARY, VALUES
+from lightsweep.controller.keys import ATTEMPT, CONFIG, SUMMARY, VALUES, attempt_of
 from lightsweep.controller.stage_history import StageHistory
 from lightsweep.errors import InputError
 from lightsweep.sampler import from_optuna
@@ -186,6 +186,7 @@ class RunTable:
         entries: By id.
         next_ticket: The ticket of the next fresh run.
         updates: For each update of the config the number of tickets given out before it, and the config as written.
+        malformed: Trials whose ``ATTEMPT`` is none, so that they count for nothing.
     """
 
     def __init__(self, course: StageHistory | None = None) -> None:
@@ -193,8 +194,9 @@ class RunTable:
         self.entries: dict[str, RunEntry] = {}
         self.next_ticket = 0
         self.updates: list[tuple[int, dict[str, Any]]] = []
+        self.malformed: list[TrialRow] = []
         self._by_trial: dict[int, RunEntry] = {}
-        self._updated: set[int] = set()
+        self._seen: set[int] = set()
         self._priors = 0
         self._reached: dict[str, float] = {}
 
@@ -227,12 +229,15 @@ class RunTable:
                 self._reached[goal] = value
 
     def _add(self, record: TrialRow) -> RunEntry | None:
-        attempt = record.attributes.get(ATTEMPT)
-        if not isinstance(attempt, dict):
+        attempt = attempt_of(record.attributes.get(ATTEMPT))
+        if attempt is None:
+            if ATTEMPT in record.attributes and record.trial_id not in self._seen:
+                self.malformed.append(record)
+                self._seen.add(record.trial_id)
             return None
         if attempt["kind"] == "update":
-            if record.trial_id not in self._updated:
-                self._updated.add(record.trial_id)
+            if record.trial_id not in self._seen:
+                self._seen.add(record.trial_id)
                 self.updates.append((self.next_ticket, record.attributes[CONFIG]))
             return None
         if attempt["kind"] == "prior":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import string
 from collections.abc import Mapping, Sequence
@@ -18,13 +19,14 @@ from lightsweep.controller.priors import add_prior_runs, check_prior_runs, named
 from lightsweep.controller.reader import SweepReader, storage_errors
 from lightsweep.controller.runs import SweepRun, best_run, nested
 from lightsweep.controller.states import SweepState
-from lightsweep.errors import NotFoundError, closest
+from lightsweep.errors import NotFoundError, StorageError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Storage, default_url, open_storage, quiet
 
 __all__ = ["Sweep", "sweep"]
 
 _ALPHABET = string.ascii_lowercase + string.digits
+_logger = logging.getLogger("lightsweep")
 _S = TypeVar("_S", bound="Sweep")
 
 
@@ -98,11 +100,15 @@ class Sweep(SweepReader):
         """
         opened = _opened(storage, create=False)
         with storage_errors():
-            found = {study.study_name: study.user_attrs for study in opened.optuna.get_all_studies()}
-            attributes = found.get(sweep_id, {})
-            study_id = opened.optuna.get_study_id_from_name(sweep_id) if SWEEP in attributes else -1
+            try:
+                study_id = opened.optuna.get_study_id_from_name(sweep_id)
+                attributes = opened.optuna.get_study_user_attrs(study_id)
+            except KeyError:  # no such study
+                attributes = {}
         if SWEEP not in attributes:
-            known = [name for name, kept in found.items() if SWEEP in kept]
+            with storage_errors():
+                found = opened.optuna.get_all_studies()
+            known = [study.study_name for study in found if SWEEP in study.user_attrs]
             hint = closest(sweep_id, known) or (
                 "; `lightsweep ls` lists the sweeps" if known else "; there is no sweep in it yet"
             )
@@ -111,15 +117,22 @@ class Sweep(SweepReader):
 
     @classmethod
     def all(cls: type[_S], *, storage: Storage | str | None = None) -> list[_S]:
-        """Every sweep of a storage, the oldest first; other Optuna studies in it are left out."""
+        """Every sweep of a storage, the oldest first.
+
+        Other Optuna studies are left out, and so are sweeps that this version cannot read, with a warning in the log.
+        """
         opened = _opened(storage, create=False)
         with storage_errors():
             studies = opened.optuna.get_all_studies()
             ours = [study for study in studies if SWEEP in study.user_attrs]
             ids = [opened.optuna.get_study_id_from_name(study.study_name) for study in ours]
-        return [
-            cls(opened, study_id, study.study_name, study.user_attrs) for study_id, study in zip(ids, ours, strict=True)
-        ]
+        made = []
+        for study_id, study in zip(ids, ours, strict=True):
+            try:
+                made.append(cls(opened, study_id, study.study_name, study.user_attrs))
+            except StorageError as error:  # noqa: PERF203 - one sweep must not hide the others
+                _logger.warning("%s; it is left out", error)
+        return made
 
     # --- what it has found
 

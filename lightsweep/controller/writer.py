@@ -41,12 +41,20 @@ class Writer:
 
     Args:
         storage: Where they go.
-        on_outage: Called with True when the database stops to answer, with False when it is back.
+        on_outage: Called with the reason when the database takes no reports, and with an empty text when it does again.
+        on_failure: Called with an exception that ended the thread, so that no report can be delivered any more.
     """
 
-    def __init__(self, storage: Storage, on_outage: Callable[[bool], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        on_outage: Callable[[str], None] = lambda _: None,
+        on_failure: Callable[[BaseException], None] = lambda _: None,
+    ) -> None:
         self._trials = TrialWriter(storage)
         self._on_outage = on_outage
+        self._on_failure = on_failure
+        self._failure: BaseException | None = None
         self._queue: queue.SimpleQueue[_Report | _Mark] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._dropped = False
@@ -60,7 +68,7 @@ class Writer:
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all that was handed over before is in the storage.
 
-        False after ``timeout`` seconds, and where :meth:`close` dropped something.
+        False after ``timeout`` seconds, and if :meth:`close` dropped something. Raises what ended the thread.
         """
         mark = _Mark()
         self._queue.put(mark)
@@ -69,7 +77,9 @@ class Writer:
             _LOOK_SECONDS if end is None else max(0.0, min(_LOOK_SECONDS, end - time.monotonic()))
         ):
             if not self._thread.is_alive() or (end is not None and time.monotonic() >= end):
-                return False
+                break
+        if self._failure is not None:
+            raise self._failure
         return mark.complete
 
     def close(self) -> None:
@@ -79,6 +89,13 @@ class Writer:
         self._thread.join(_CLOSE_SECONDS)
 
     def _work(self) -> None:
+        try:
+            self._deliver_all()
+        except BaseException as error:  # whoever flushes raises it
+            self._failure = error
+            self._on_failure(error)
+
+    def _deliver_all(self) -> None:
         mark = None
         while mark is None or not mark.last:
             batch, mark = self._gathered()
@@ -110,10 +127,10 @@ class Writer:
             try:
                 with storage_errors():
                     over = self._trials.report(reports)
-            except StorageUnavailableError:
+            except StorageUnavailableError as error:
                 if not away:
                     away = True
-                    self._on_outage(True)
+                    self._on_outage(str(error))
                 if self._closing.wait(pause):
                     self._dropped = True
                     return
@@ -123,4 +140,4 @@ class Writer:
                 run.taken = run.taken or run.trial_id in over
             break
         if away:
-            self._on_outage(False)
+            self._on_outage("")

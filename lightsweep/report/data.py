@@ -12,9 +12,10 @@ import plotly.graph_objects as go
 
 from lightsweep.analysis.axes import scale_of
 from lightsweep.controller import StageView, SweepRun, best_run
-from lightsweep.report.theme import MUTED, label, number, shorten, shown
+from lightsweep.report.theme import MUTED, label
 from lightsweep.schema import SweepConfig
 from lightsweep.space import Distribution
+from lightsweep.text import number, one_line, value_text
 
 __all__ = ["MOST", "Axis", "ReportData", "digest", "make_axis", "mark_stages", "spread", "stage_table"]
 
@@ -99,7 +100,7 @@ def _ordinal(name: str, values: Iterable[Any], distribution: Distribution | None
     if not declared or (distribution is not None and distribution.ordered):
         choices = dict(sorted(choices.items(), key=lambda item: _order(item[1])))
     places = {key: place for place, key in enumerate(choices)}
-    texts = [shown(value, _TICK_WIDTH) for value in choices.values()]
+    texts = [one_line(value_text(value), _TICK_WIDTH) for value in choices.values()]
     step = max(1, math.ceil(len(texts) / _MOST_TICKS))
     ticks = tuple((float(place), texts[place]) for place in range(0, len(texts), step))
     low, high = _apart(0.0, float(max(0, len(texts) - 1)))
@@ -128,7 +129,7 @@ def _key(value: Any) -> Hashable:
 def _order(value: Any) -> tuple[bool, float, str]:
     """Numbers by size, then the rest by its text."""
     found = _real(value)
-    return (found is None, found or 0.0, "" if found is not None else shown(value, 200))
+    return (found is None, found or 0.0, "" if found is not None else one_line(value_text(value), 200))
 
 
 def _apart(low: float, high: float) -> tuple[float, float]:
@@ -266,7 +267,7 @@ def _drawn_in(run: SweepRun) -> SweepRun:
 
 
 def _same(value: Any) -> Hashable:
-    return (type(value).__name__, shown(value, 10_000))
+    return (type(value).__name__, one_line(value_text(value), 10_000))
 
 
 _WIDTH = 400
@@ -288,18 +289,20 @@ def _row(view: StageView, searched: set[str]) -> list[str]:
     fixed = {name: value for name, value in (view.fixed or {}).items() if name in searched}
     base = f"; from run {view.base}" if view.base is not None else ""
     return [
-        shorten(stage.name, 60),
+        one_line(stage.name, 60),
         view.state,
         stage.method,
         f"{view.runs:,} of {view.limit:,}" if view.limit is not None else f"{view.runs:,}",
         f"{number(best.best)} (run {best.id})" if best is not None and best.best is not None else "–",
-        _values(best.values, stage.searched) if best is not None else shorten(", ".join(stage.searched), _WIDTH),
+        _values(best.values, stage.searched) if best is not None else one_line(", ".join(stage.searched), _WIDTH),
         f"{_values(fixed, sorted(fixed))}{base}" if fixed else "–",
     ]
 
 
 def _values(values: Mapping[str, Any], names: Sequence[str]) -> str:
-    return shorten(", ".join(f"{name}={shown(values[name])}" for name in names if name in values), _WIDTH)
+    return one_line(
+        ", ".join(f"{name}={one_line(value_text(values[name]), 40)}" for name in names if name in values), _WIDTH
+    )
 
 
 def mark_stages(figure: go.Figure, view: ReportData) -> None:

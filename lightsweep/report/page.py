@@ -24,7 +24,8 @@ from plotly.offline import get_plotlyjs
 from lightsweep.controller import Savings, SweepRun, SweepState, savings
 from lightsweep.report.data import ReportData, stage_table
 from lightsweep.report.gallery import figures
-from lightsweep.report.theme import DARK, LIGHT, STATES, number, shorten, shown
+from lightsweep.report.theme import DARK, LIGHT, STATES
+from lightsweep.text import number, one_line, value_text
 
 __all__ = ["columns", "page", "page_data", "rows"]
 
@@ -58,13 +59,13 @@ def rows(view: ReportData, now: datetime) -> list[list[Any]]:
             run.id,
             run.state,
             *([_number(run.best)] if view.metric else []),
-            *([shorten(run.stage, _VALUE_WIDTH) if run.stage is not None else None] if view.config.stages else []),
+            *([one_line(run.stage, _VALUE_WIDTH) if run.stage is not None else None] if view.config.stages else []),
             run.iterations,
             *(_cell(run.values[axis.name]) if axis.name in run.values else None for axis in view.axes),
             *(_number(run.metrics.get(name, {}).get("last")) for name in others),
             _time(run.started),
             _took(run, now),
-            shorten(run.reason, _REASON_WIDTH),
+            one_line(run.reason, _REASON_WIDTH),
         ]
         for run in view.runs
     ]
@@ -86,7 +87,7 @@ def _cell(value: Any) -> Any:
         return _number(value) if math.isfinite(value) else str(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
         return value
-    return shown(value, _VALUE_WIDTH)
+    return one_line(value_text(value), _VALUE_WIDTH)
 
 
 def _time(moment: datetime | None) -> str | None:
@@ -114,7 +115,7 @@ def page(sweep_id: str, state: SweepState, view: ReportData, now: datetime) -> s
     scripts["plotly"] = get_plotlyjs()
     parts = {
         "policy": _policy(list(scripts.values())),
-        "title": html.escape(f"{shorten(view.config.name or sweep_id, 120)} – lightsweep"),
+        "title": html.escape(f"{one_line(view.config.name or sweep_id, 120)} – lightsweep"),
         "style": (assets / "page.css").read_text("utf-8"),
         "data": data,
         **{f"script-{name}": text for name, text in scripts.items()},
@@ -156,8 +157,8 @@ def _headline(sweep_id: str, state: SweepState, view: ReportData, now: datetime)
     ended = [run.ended or now for run in view.runs if run.started]
     saved = savings(((run.state, run.iterations, run.stage) for run in view.runs), config)
     return {
-        "title": shorten(config.name or f"Sweep {sweep_id}", 120),
-        "description": shorten(config.description or "", 600),
+        "title": one_line(config.name or f"Sweep {sweep_id}", 120),
+        "description": one_line(config.description or "", 600),
         "id": sweep_id,
         "state": str(state),
         "method": f"{len(config.stages)} stages" if len(config.stages) > 1 else config.method,

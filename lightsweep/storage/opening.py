@@ -9,7 +9,8 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from lightsweep.storage.url import conceal, parse, shown
 
 __all__ = [
     "READ",
+    "File",
     "Storage",
     "begin_to_look",
     "begin_write",
@@ -83,6 +85,54 @@ READ = "lightsweep_read"
 """Execution option of a connection that only reads: its transactions take no write lock."""
 
 _LOCK_TIMEOUT_SECONDS = 60.0
+
+
+class File:
+    """An SQLite file that has to stay where it is for as long as programs work on it.
+
+    One that is removed or replaced can still be written to, but nobody would ever find what is written there.
+
+    Args:
+        path: Where it is, whatever the working directory is later.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self._identity: tuple[int, int] | None = None
+
+    def remember(self) -> None:
+        """Take the file that is there now for the one to stay."""
+        found = self.path.stat()
+        self._identity = found.st_dev, found.st_ino
+
+    def check(self) -> None:
+        """See that the file is still there.
+
+        Raises:
+            StorageError: It was removed or replaced.
+        """
+        if self.is_lost():
+            raise StorageError(f"the storage {self.path} was removed or replaced while it was in use")
+
+    def is_lost(self) -> bool:
+        """Whether the file was removed or replaced."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return self._identity is not None
+        return self._identity not in (None, (found.st_dev, found.st_ino))
+
+    def connect(self) -> sqlite3.Connection:
+        """Make a connection, see :func:`connect`; raises as :meth:`check`."""
+        self.check()
+        return connect(self.path)
+
+    def rescue(self, connection: sqlite3.Connection) -> Path:
+        """Copy the file beside the place where it was, through a connection that was made when it still was there."""
+        target = self.path.with_name(f"{self.path.stem}.rescued-{os.getpid()}{self.path.suffix}")
+        with closing(sqlite3.connect(target)) as copy:
+            connection.backup(copy)
+        return target
 
 
 def may_write(path: Path) -> bool:
@@ -226,9 +276,10 @@ class Storage:
         url: The URL as it was given, with its password; show ``str(storage)`` instead.
     """
 
-    def __init__(self, url: str, storage: RDBStorage) -> None:
+    def __init__(self, url: str, storage: RDBStorage, file: File | None = None) -> None:
         self.url = url
         self.optuna = storage
+        self._file = file
         # Neither SQLAlchemy nor a user who typed Sweep.load(...) in a notebook closes what waits in the pool.
         weakref.finalize(storage, _release, storage.engine, os.getpid())
 
@@ -241,11 +292,36 @@ class Storage:
         return self.optuna.engine
 
     def reading(self) -> sqlalchemy.Connection:
-        """A connection for reading: one consistent snapshot for all of its statements, without a write lock."""
+        """A connection for reading: one consistent snapshot for all of its statements, without a write lock.
+
+        Raises:
+            StorageError: The SQLite file was removed or replaced.
+        """
+        if self._file is not None:
+            self._file.check()
         options: dict[str, Any] = {READ: True}
         if self.engine.dialect.name == "postgresql":
             options["isolation_level"] = "REPEATABLE READ"  # what SQLite and MySQL give by themselves
         return self.engine.connect().execution_options(**options)
+
+    def now(self, connection: sqlalchemy.Connection) -> datetime:
+        """Return the time by the database's clock, in UTC without a zone, as heartbeats are kept."""
+        moment: datetime = connection.execute(sqlalchemy.select(sqlalchemy.func.now())).scalar_one()
+        return moment.replace(tzinfo=None)  # PostgreSQL's carries the session's zone, which is UTC
+
+    def rescue(self) -> Path | None:
+        """Copy an SQLite file that was removed or replaced while it was open; the copy, ``None`` if it was not.
+
+        Raises:
+            StorageError: No connection is left that was made before.
+            sqlite3.Error: The copy cannot be written.
+        """
+        if self._file is None or not self._file.is_lost():
+            return None
+        with closing(self.engine.raw_connection()) as pooled:
+            connection = pooled.driver_connection
+            assert isinstance(connection, sqlite3.Connection)
+            return self._file.rescue(connection)
 
     def close(self) -> None:
         """Give every connection back."""
@@ -272,6 +348,7 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
     parsed = parse(url)
     options: dict[str, Any] = {}
     begin, tables = begin_write, True
+    file: File | None = None
     if parsed.drivername.startswith("sqlite"):
         path = Path(str(parsed.database))
         if not create and not path.exists():
@@ -285,7 +362,8 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
             options = {"creator": lambda: connect_to_look(path), "poolclass": sqlalchemy.NullPool}
             begin, tables = begin_to_look, False
         else:
-            options = {"creator": lambda: connect(path)}
+            file = File(path)
+            options = {"creator": file.connect}
     else:
         options = engine_options(parsed)
     name = shown(url)
@@ -305,9 +383,11 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
         # The tables were made through connections that began without the listener.
         storage.engine.dispose()
         sqlalchemy.event.listen(storage.engine, "begin", begin)
+        if file is not None:
+            file.remember()
     else:
         prepare(storage.engine)
-    return Storage(url, storage)
+    return Storage(url, storage, file)
 
 
 def _release(engine: sqlalchemy.Engine, owner: int) -> None:

@@ -221,6 +221,7 @@ class TrialReader:
         last_trial_id: Optuna's key of the last of them; -1 where there is none.
         clock: The clock; tests move it.
         beats: The last heartbeat of each running trial, by the database's clock, as of the last :meth:`stale`.
+        moment: The time by the database's clock as of the last :meth:`stale`.
     """
 
     def __init__(self, storage: Storage, study_id: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -230,6 +231,7 @@ class TrialReader:
         self.last_trial_id = -1
         self.records: list[TrialRow] = []  # by number
         self.beats: dict[int, datetime] = {}
+        self.moment = datetime.fromtimestamp(0, timezone.utc)
         self._open: dict[int, TrialRow] = {}
         self._partial: dict[int, TrialRow] = {}  # of those that are over
         self._first_seen: dict[int, float] = {}
@@ -315,7 +317,8 @@ class TrialReader:
         is stale when this ledger has known it for as long.
         """
         with self._storage.reading() as connection:
-            now = _as_datetime(connection.execute(sqlalchemy.select(sqlalchemy.func.now())).scalar_one())
+            now = self._storage.now(connection)
+            self.moment = now.replace(tzinfo=timezone.utc)
             beats = self.beats = {trial_id: _as_datetime(beat) for trial_id, beat in self._rows.heartbeats(connection)}
         limit, known_before = timedelta(seconds=lease), self.clock() - lease
         seen = dict(self._first_seen)  # another thread may take in a refresh meanwhile
@@ -371,10 +374,10 @@ def _distribution(text_: str) -> BaseDistribution:
 
 
 def _as_datetime(value: Any) -> datetime:
-    # SQLite gives text, since raw SQL knows no column types; PostgreSQL's now() carries the session's time zone.
+    # SQLite gives text, since raw SQL knows no column types.
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     assert isinstance(moment, datetime)
-    return moment.replace(tzinfo=None)
+    return moment
 
 
 def _as_utc(value: Any) -> datetime | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from lightsweep import Sweep
 from lightsweep.agents import Agent, Display
 from lightsweep.agents.launchers.process import FunctionLauncher, ProcessLauncher
 from lightsweep.controller import ClaimedRun, Outcome
+from lightsweep.errors import StorageError
 
 
 class Switch:
@@ -114,6 +116,65 @@ def test_a_claim_waits_for_the_storage(sweep: Sweep) -> None:
     assert away.startswith("the storage does not answer")
     assert away.endswith("; runs go on, reports and new runs wait until it is back")
     assert back == "the storage is back"
+
+
+def test_a_storage_that_can_be_read_but_not_written_is_told_once(sweep: Sweep) -> None:
+    switch = Switch(sweep, "trial_intermediate_values (")
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            if run.config.x == 1:
+                switch.off.set()
+                run.log({"loss": 1.0})
+                assert switch.refused.wait(30)
+                time.sleep(3.0)  # the agent reads the storage meanwhile, and writes signs of life
+                switch.off.clear()
+            run.log({"loss": 0.5})
+
+    display = Notes()
+    Agent(sweep, FunctionLauncher(train), display=display).run()
+    told = [note for note in display.notes if "waits to be recorded" not in note]
+    assert told == [
+        "the storage does not answer: the server closed the connection; "
+        "runs go on, reports and new runs wait until it is back",
+        "the storage is back",
+    ]
+
+
+def test_a_writer_that_dies_ends_the_agent_with_the_reason(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_(*_: object) -> None:
+        raise RuntimeError("a fault in the writer")
+
+    monkeypatch.setattr("lightsweep.storage.TrialWriter.report", break_)
+    logged = []
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            for number in range(3000):
+                run.log({"loss": 1.0})
+                logged.append(number)
+                time.sleep(0.01)
+
+    with pytest.raises(RuntimeError, match="a fault in the writer"):
+        Agent(sweep, FunctionLauncher(train), display=Notes()).run()
+    assert len(logged) < 3000
+
+
+def test_a_permission_that_is_taken_away_ends_the_agent(sweep: Sweep) -> None:
+    def refuse(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "INTO trial_intermediate_values" in statement:
+            raise sqlalchemy.exc.ProgrammingError(statement, {}, Exception("permission denied for table trials"))
+
+    sqlalchemy.event.listen(sweep.storage.engine, "before_cursor_execute", refuse)
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            for _ in range(3000):
+                run.log({"loss": 1.0})
+                time.sleep(0.01)
+
+    with pytest.raises(StorageError, match="the storage refuses: permission denied for table trials; check"):
+        Agent(sweep, FunctionLauncher(train), display=Notes()).run()
 
 
 def test_the_third_ctrl_c_does_not_wait_for_the_storage(sandbox: Sandbox, sweep: Sweep) -> None:

@@ -18,7 +18,7 @@ from lightsweep.agents.findings import Finding, findings
 from lightsweep.agents.overlay import overlay
 from lightsweep.agents.processes.group import RunProcess
 from lightsweep.agents.smoke import ENOUGH_REPORTS, Observed, SmokeHandler, smoke_run
-from lightsweep.client.run import BATCH_LOSS, STEP_LOSS
+from lightsweep.client.run import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
 from lightsweep.errors import CommandError, NotFoundError
 from lightsweep.schema import SweepConfig
 
@@ -76,6 +76,58 @@ def test_a_metric_that_is_no_number_is_named(sandbox: Sandbox) -> None:
     )
     found = Finding(False, "it logged the metric 'val_loss' as text ('0.5'): log one number")
     assert found in findings(config(), seen, 30.0)
+
+
+def test_a_parameter_under_another_name_is_told_by_what_the_script_reads(sandbox: Sandbox) -> None:
+    seen = run(
+        sandbox,
+        """
+        import lightsweep
+        with lightsweep.init(config={"depth": 2}) as run:
+            run.config.model.hidden, run.config.depth
+            rate = run.config.get("lrate", 1e-3)
+            run.log({"val_loss": 1.0})
+        """,
+    )
+    assert seen.said["unread"] == ["lr"]
+    assert seen.said["read"] == ["depth", "lrate", "model"]
+
+
+def test_passes_over_a_loader_are_short(sandbox: Sandbox) -> None:
+    script = """
+        import lightsweep
+        with lightsweep.init() as run:
+            from torch.utils.data import DataLoader
+            loader = DataLoader(list(range(1000)))
+            for epoch in range(100):
+                run.log({"val_loss": sum(1 for _ in loader), "length": len(loader)})
+            assert False, "it was not stopped"
+    """
+    sandbox.write("train.py", textwrap.dedent(script))
+    seen = smoke_run(config(), VALUES, timeout=60)
+    # torch was imported after init(), which the first log sees
+    assert seen.logged["val_loss"] == [1000, *[SMOKE_STEPS] * (ENOUGH_REPORTS - 1)]
+    assert seen.logged["length"][-1] == SMOKE_STEPS
+    sandbox.write("train.py", textwrap.dedent(script).replace("import lightsweep", "import torch, lightsweep"))
+    seen = smoke_run(config(), VALUES, timeout=60, steps=3)
+    assert seen.logged["val_loss"] == [3, 3, 3]
+
+
+def test_a_failure_with_cut_loaders_says_so(sandbox: Sandbox) -> None:
+    seen = run(
+        sandbox,
+        """
+        import lightsweep
+        from torch.utils.data import DataLoader
+        with lightsweep.init() as run:
+            assert len(list(DataLoader(list(range(100))))) == 100
+        """,
+    )
+    (text,) = [found.text for found in findings(config(), seen, 7) if found.right is False]
+    assert text == (
+        "it failed (exit code 1): AssertionError:  (train.py:5); its passes over a DataLoader were cut short: "
+        "give them more batches by --steps"
+    )
 
 
 def test_a_misspelt_metric_is_enough_too(sandbox: Sandbox) -> None:
@@ -158,6 +210,42 @@ def test_ctrl_c_while_it_starts_ends_it(sandbox: Sandbox, monkeypatch: pytest.Mo
         os.kill(started[0].pid, 0)
 
 
+def test_what_the_script_itself_changes_is_said(sandbox: Sandbox) -> None:
+    (sandbox.directory / "models" / ".cache").mkdir(parents=True)
+    for name in ("models/best.pt", "models/old.pt", "models/other.pt"):
+        (sandbox.directory / name).write_text("weeks of training")
+    seen = run(
+        sandbox,
+        """
+        import os
+        from pathlib import Path
+        import lightsweep
+        with lightsweep.init() as run:
+            (run.dir / "mine").write_text("nowhere else")
+            if not run.smoke:
+                Path("models/other.pt").write_text("in runs that count")
+            Path("models/best.pt").write_text("a trial")
+            Path("models/old.pt").unlink()
+            Path("models/new.pt").write_text("a trial")
+            Path("models/.cache/x").write_text("hidden")
+            print(os.environ["WANDB_MODE"], Path(os.environ["TENSORBOARD_LOGGING_DIR"]).parent == run.dir)
+        """,
+    )
+    assert seen.changed == ["overwrote 'models/best.pt'", "removed 'models/old.pt'", "made 'models/new.pt'"]
+    assert seen.output == ["disabled True"]
+    text = (
+        "it wrote outside of the smoke run's directory: overwrote 'models/best.pt', removed 'models/old.pt', made "
+        "'models/new.pt'; save below run.dir, or only `if not run.smoke`"
+    )
+    assert findings(config(), seen, 30.0)[-1] == Finding(None, text)
+
+
+def test_too_many_files_to_look_at_are_said(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smoke, "_MOST_FILES", 0)
+    seen = run(sandbox, "import lightsweep; lightsweep.init()")
+    assert findings(config(), seen, 30.0)[-1] == Finding(None, "too many files here to say which of them it changed")
+
+
 def test_the_storage_is_kept_from_it(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIGHTSWEEP_STORAGE", "postgresql://me:secret@nowhere/db")
     seen = run(sandbox, "import os; print(os.environ.get('LIGHTSWEEP_STORAGE'))")
@@ -226,7 +314,7 @@ def test_a_script_that_never_connects() -> None:
             "it did not end within 7 s and was ended; give it longer by --smoke-timeout",
         ),
         ({"exit_code": 3}, "it failed (exit code 3)"),
-        ({"exit_code": -9}, "it failed (ended by signal 9)"),
+        ({"exit_code": -9, "said": {}}, "it failed (ended by signal 9)"),
         ({"said": {"state": "failed", "error": "boom", "unread": []}, "exit_code": 1}, "it failed (exit code 1): boom"),
         ({"said": {"state": "failed", "error": "rank 1: boom", "unread": []}}, "it failed (exit code 0): rank 1: boom"),
     ],
@@ -243,11 +331,51 @@ def test_a_parameter_that_is_never_read() -> None:
     ]
 
 
+def test_a_parameter_that_the_script_reads_under_another_name() -> None:
+    said = {"state": "finished", "error": None, "unread": ["lr"], "read": ["learnin_rate", "lrs", "depth"]}
+    assert wrong(observed(said=said)) == [
+        "it never read 'lr', so searching that would be in vain (of what it reads, 'lr'; did you mean 'lrs'?); "
+        "it read 'model.hidden'"
+    ]
+
+
+@pytest.mark.parametrize("code", [1, 3, -15])
+def test_a_script_that_was_asked_to_stop_has_stopped_whatever_its_exit_code(code: int) -> None:
+    said = {"state": "failed", "error": "RunPruned", "unread": []}
+    assert wrong(observed(stopped=True, exit_code=code)) == []
+    assert wrong(observed(stopped=True, exit_code=code, said=said)) == []
+
+
+def test_a_script_that_finished_and_was_ended_by_a_signal_then_has_finished() -> None:
+    assert wrong(observed(exit_code=-15)) == []
+    assert wrong(observed(exit_code=143)) == []
+
+
+def test_one_crash_is_one_fault() -> None:
+    failed = {"state": "failed", "error": "ValueError: no data", "unread": ["lr", "model.hidden"]}
+    assert wrong(Observed(exit_code=1, output=["Traceback", "ModuleNotFoundError: no torch"])) == [
+        "it failed (exit code 1): ModuleNotFoundError: no torch"
+    ]
+    crash = observed({}, said=failed, exit_code=1)
+    assert wrong(crash) == ["it failed (exit code 1): ValueError: no data"]
+    texts = [finding.text for finding in findings(config(), crash, 7)]
+    assert "it had not read 'lr', 'model.hidden'" in texts
+    assert "it had not logged the metric 'val_loss'; it logged nothing" in texts
+    assert wrong(observed({"val_los": [1.0]}, said=failed, exit_code=1)) == [
+        "it failed (exit code 1): ValueError: no data",
+        "it had not logged the metric 'val_loss'; it logged 'val_los'; did you mean 'val_los'?",
+    ]
+    assert wrong(Observed(timed_out=True)) == [
+        "it did not end within 7 s and was ended; give it longer by --smoke-timeout"
+    ]
+
+
 def test_reading_that_cannot_be_seen_is_not_wrong() -> None:
     by_arguments = {"state": "finished", "error": None, "unread": None}
     assert wrong(observed(said=by_arguments)) == []
     texts = [finding.text for finding in findings(config(), observed(said=by_arguments), 1)]
-    assert "it took its parameters from the command line, so which it reads cannot be said" in texts
+    text = "it used nothing of run.config: right if it takes 'lr', 'model.hidden' from its command line, else in vain"
+    assert text in texts
     assert wrong(observed(said={}, exit_code=1)) == ["it failed (exit code 1)"]
     assert wrong(observed(), parameters={"lr": {"value": 1}}) == []
 
@@ -291,14 +419,37 @@ def test_several_metrics_and_none() -> None:
             "the loss on one batch went from 3 to nan in 2 steps: it diverges with these parameters",
         ),
         ({"train_loss": [3, 1], "val_loss": [1, 2]}, "minimize", True, "'train_loss' fell from 3 to 1 in 2 reports"),
-        ({"loss": [1, 3], "val_loss": [2, 1]}, "minimize", False, "'loss' did not fall: from 1 to 3 in 2 reports"),
+        (
+            {"loss": [1, 3], "val_loss": [2, 1]},
+            "minimize",
+            None,
+            "'loss' did not fall: from 1 to 3 in 2 reports, which these parameters alone may explain",
+        ),
+        (
+            {STEP_LOSS: [1, 5]},
+            "minimize",
+            None,
+            "the training loss did not fall: from 1 to 5 in 2 steps, which these parameters alone may explain",
+        ),
+        (
+            {"val_loss": [1, math.nan]},
+            "minimize",
+            None,
+            "'val_loss' went from 1 to nan in 2 reports: it diverges with these parameters",
+        ),
+        ({"val_los": [3, 2, 1]}, "minimize", True, "'val_los' fell from 3 to 1 in 3 reports"),
         ({"val_loss": [1, 3]}, "maximize", True, "'val_loss' rose from 1 to 3 in 2 reports"),
-        ({"val_loss": [3, 3]}, "maximize", False, "'val_loss' did not rise: from 3 to 3 in 2 reports"),
+        (
+            {"val_loss": [3, 3]},
+            "maximize",
+            None,
+            "'val_loss' did not rise: from 3 to 3 in 2 reports, which these parameters alone may explain",
+        ),
         (
             {"val_loss": [3]},
             "minimize",
             None,
-            "whether it learns cannot be said: it logged no loss, and no metric, twice",
+            "whether it learns cannot be said: it logged neither a loss nor the metric twice",
         ),
     ],
 )

@@ -115,7 +115,7 @@ def test_a_script_that_hangs(sandbox: Sandbox, capsys: Capture) -> None:
     assert code == 1
     assert "WRONG it did not end within 10 s and was ended; give it longer by --smoke-timeout" in report
     assert "ok it connected" in report
-    assert "WRONG it never logged the metric 'val_loss'; it logged 'loss'" in report
+    assert "WRONG it had not logged the metric 'val_loss'; it logged 'loss'; did you mean 'loss'?" in report
 
 
 def test_a_program_that_does_not_exist(sandbox: Sandbox, capsys: Capture) -> None:

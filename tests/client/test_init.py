@@ -123,7 +123,7 @@ def test_in_function_mode_the_handler_answers():
         run.log({"val_loss": 1, "image": object()}, step=4)
         assert run.iterations == 1
     assert handler.starts == [{"defaults": {"lr": 0.1, "epochs": 3, "model": {"hidden": 8, "depth": 2}}}]
-    assert handler.logs == [{"metrics": {"val_loss": 1.0}, "step": 4}]
+    assert handler.logs == [{"metrics": {"val_loss": 1.0}}]
     assert handler.finishes == [
         {"state": "finished", "error": None, "unread": ["model.hidden"], "no_numbers": {"image": "an object"}}
     ]
@@ -235,6 +235,38 @@ def test_calls_in_several_threads_do_not_disturb_each_other():
         assert [log["metrics"] for log in handler.logs] == [{"number": number}] * 50
 
 
+def warned(logs, capsys, **answer):
+    """What is printed while a script logs this, with val_loss as the sweep's metric."""
+    with serving(ScriptedHandler(**answer)), lightsweep.init() as run:
+        for metrics in logs:
+            run.log(metrics)
+    return capsys.readouterr().err
+
+
+def test_a_metric_under_another_name_is_told_at_its_first_log(capsys):
+    assert warned([{"valid_loss": 2, "lr": 0.1}, {"valid_loss": 1}], capsys) == (
+        "lightsweep: this log has no 'val_loss', the metric of the sweep, but 'valid_loss', 'lr'; "
+        "did you mean 'valid_loss'? Unless 'val_loss' is logged too, the run will fail\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "logs",
+    [
+        [{"train_loss": 1, "loss": 1}, {"val_loss": 2}],
+        [{"val_loss": 2}, {"valid_loss": 1}],
+        [{"val_loss": 2, "valid_loss": 1}],
+    ],
+)
+def test_other_names_beside_the_metric_are_no_mistake(logs, capsys):
+    assert warned(logs, capsys) == ""
+
+
+def test_nor_is_one_in_a_run_that_goes_on_or_without_a_metric(capsys):
+    assert warned([{"valid_loss": 1}], capsys, iterations=2) == ""
+    assert warned([{"valid_loss": 1}], capsys, metric=None) == ""
+
+
 def test_a_thread_that_a_function_starts_belongs_to_its_run():
     handler = ScriptedHandler()
     with serving(handler):
@@ -242,7 +274,7 @@ def test_a_thread_that_a_function_starts_belongs_to_its_run():
         thread = threading.Thread(target=lightsweep.log, args=({"a": 1},))
         thread.start()
         thread.join()
-    assert handler.logs == [{"metrics": {"a": 1.0}, "step": None}]
+    assert handler.logs == [{"metrics": {"a": 1.0}}]
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # from Python 3.12 on
@@ -293,7 +325,7 @@ def test_under_an_agent_the_socket_answers(server, monkeypatch):
         run.log({"val_loss": float("nan")})
         assert "lightsweep-lifeline" in [thread.name for thread in threading.enumerate()]
     assert "lightsweep-lifeline" not in [thread.name for thread in threading.enumerate()]
-    assert repr(handler.logs) == "[{'metrics': {'val_loss': nan}, 'step': None}]"
+    assert repr(handler.logs) == "[{'metrics': {'val_loss': nan}}]"
     assert handler.finishes == [{"state": "finished", "error": None, "unread": []}]
     with pytest.raises(UsageError, match="is over"):
         lightsweep.init()

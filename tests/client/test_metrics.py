@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from lightsweep.client.metrics import numbers, whole_step
+from lightsweep.client.metrics import numbers
 from lightsweep.errors import UsageError
 
 
@@ -117,10 +117,3 @@ def test_anything_but_a_mapping_is_refused(metrics):
 def test_a_name_that_is_no_text_is_refused():
     with pytest.raises(UsageError, match=r"must be text, got 3 \(int\)"):
         numbers({"val": {3: 1}})
-
-
-def test_steps():
-    assert [whole_step(step) for step in (None, 3, 3.0, True)] == [None, 3, 3, 1]
-    for bad in ("three", math.nan, math.inf, []):
-        with pytest.raises(UsageError, match="step must be"):
-            whole_step(bad)

@@ -220,10 +220,11 @@ def test_looking_is_not_reading(config, reads, look):
     assert reads.unread(["model.hidden", "lr"]) == ["model.hidden", "lr"]
 
 
-def test_a_missing_name_counts_as_a_look_at_the_config(config, reads):
+def test_a_missing_name_counts_as_asked_for(config, reads):
     assert not hasattr(config, "zzz")
+    assert config.model.get("depth") is None
     assert reads.touched
-    assert reads.names == set()
+    assert reads.names == {"zzz", "model", "model.depth"}
 
 
 def test_completion_offers_the_names(config):

@@ -247,6 +247,19 @@ def test_a_fork_that_becomes_another_rank_is_not_recorded(script, handler):
     assert the_finish(handler)["state"] == "finished"
 
 
+@pytest.mark.parametrize("block", ["with lightsweep.init():", "if lightsweep.init():"])
+def test_the_line_of_a_failure_is_the_last_of_the_users_own_code(script, handler, block):
+    for line, error in (
+        ("lightsweep.config.learning_rate", "AttributeError: the config has no 'learning_rate'. It has: nothing"),
+        (
+            "json.loads('{')",
+            "JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+        ),
+    ):
+        script(handler, f"import json, lightsweep\n{block}\n    {line}\n")
+        assert handler.finishes[-1]["error"] == f"{error} (train.py:3)"
+
+
 def test_other_ranks_get_the_config_and_only_tell_of_their_failures(script):
     handler = ScriptedHandler({"lr": 0.1}, stop_at=1)
     result = script(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 import sqlalchemy
@@ -146,7 +147,42 @@ def test_after_an_outage_the_others_get_time_for_a_sign_of_life(
     shift(sweep, run, int(LEASE) + 2)
     clock.now += LEASE
     assert not leaves(dealer)
+    for _ in range(3):
+        clock.now += LEASE / 4
+        assert not leaves(dealer)
     clock.now += LEASE / 4
+    assert claim(dealer).attempt == 2
+
+
+def test_after_a_suspension_the_others_get_one_more_lease(sweep: Sweep, other: Storage) -> None:
+    run = claim(RunClaimer(sweep, "first"))
+    dealer, clock = second(sweep, other)
     assert not leaves(dealer)
-    clock.now += LEASE / 2
+    shift(sweep, run, int(LEASE) + 2)
+    clock.now += 0.6 * LEASE  # nothing of this process looked at the storage meanwhile
+    assert not leaves(dealer)
+    for _ in range(3):
+        clock.now += LEASE / 4
+        assert not leaves(dealer)
+    clock.now += LEASE / 4
+    assert claim(dealer).attempt == 2
+
+
+@pytest.mark.parametrize("hours", [2, -2])
+def test_after_a_step_of_the_clock_the_others_get_one_more_lease(
+    sweep: Sweep, other: Storage, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    run = claim(RunClaimer(sweep, "first"))
+    dealer, clock = second(sweep, other)
+    assert not leaves(dealer)
+    began, wall = clock.now, other.now
+    stepped = timedelta(hours=hours)
+    monkeypatch.setattr(
+        other, "now", lambda connection: wall(connection) + timedelta(seconds=clock.now - began) + stepped
+    )
+    shift(sweep, run, int(LEASE) + 2 - 3600 * min(hours, 0))
+    for _ in range(4):
+        clock.now += LEASE / 4
+        assert not leaves(dealer)
+    clock.now += LEASE / 4
     assert claim(dealer).attempt == 2

@@ -222,14 +222,14 @@ def test_reports_are_delivered_in_order_after_an_outage(
     storage: Storage, run: ClaimedRun, fake: FakeTrials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lightsweep.controller.writer._FIRST_PAUSE", 0.001)
-    outages: list[bool] = []
+    outages: list[str] = []
     fake.failures = 5
     writer = Writer(storage, outages.append)
     for step in range(1, 11):
         writer.put(run, step, step / 2)
     assert writer.flush(30)
     assert [report for batch in fake.batches for report in batch] == [(7, step, step / 2) for step in range(1, 11)]
-    assert outages == [True, False]
+    assert [outage[:27] for outage in outages] == ["the storage does not answer", ""]
     writer.close()
     assert not writer.flush(1)
 

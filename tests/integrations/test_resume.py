@@ -75,9 +75,8 @@ def test_a_run_that_was_killed_goes_on_where_it_was(sandbox: Sandbox, trainer: s
     assert run.history == pytest.approx(expected.history, rel=1e-3)
     steps = int(re.findall(r"steps (\d+)", output)[-1])
     assert steps < STEPS, "it began anew"
-    kept = list(Path(sandbox.directory, "lightsweep_runs", sweep_id, run.id).glob("resume-*"))
-    kept += list(Path(sandbox.directory, "lightsweep_runs", sweep_id, run.id).glob("checkpoint-*"))
-    assert len(kept) == 1
+    home = sandbox.directory / "lightsweep_runs" / sweep_id / run.id
+    assert not [path.name for path in home.iterdir() if path.name.startswith(("resume", "checkpoint"))]
 
 
 def test_without_retries_nothing_is_kept_and_a_run_begins_anew_without_counting_twice(sandbox: Sandbox) -> None:
@@ -88,4 +87,3 @@ def test_without_retries_nothing_is_kept_and_a_run_begins_anew_without_counting_
     assert sandbox.call("agent", sweep_id, "--storage", sandbox.storage).returncode == 0
     run = run_of(sandbox, sweep_id)
     assert (run.state, run.attempt, run.iterations) == ("finished", 2, STEPS / 4)
-    assert list(Path(sandbox.directory, "lightsweep_runs").rglob("resume")), "a second attempt keeps a checkpoint"

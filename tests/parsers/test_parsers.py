@@ -234,3 +234,26 @@ def test_lightning_cli_from_arguments_with_the_callback_among_them(tmp_path: Pat
     values = {**CLI_VALUES, "model": {**CLI_VALUES["model"], "clip": 1.5}}
     received = receive(tmp_path, CLI, command, values)
     assert received == {**values["model"], "epochs": 1, "batches": 2, "sweep callbacks": 1}
+
+
+@pytest.mark.parametrize("block", ["with lightsweep.init():", "if lightsweep.init():"])
+def test_the_reason_of_a_hydra_script_is_its_exception_at_the_users_line(sandbox: Sandbox, block: str) -> None:
+    script = f"""
+        import hydra, lightsweep
+
+        def load(path):
+            raise FileNotFoundError(f"no data in {{path}}")
+
+        @hydra.main(version_base=None)
+        def main(config):
+            {block}
+                load("here")
+
+        main()
+    """
+    sweep_id = sandbox.sweep(
+        script, command=["${interpreter}", "${program}", "+x=1"], parameters={"x": {"values": [1]}}
+    )
+    sandbox.call("agent", sweep_id, "--storage", sandbox.storage)
+    (run,) = sandbox.runs(sweep_id)
+    assert (run.state, run.reason) == ("failed", "exit code 1: FileNotFoundError: no data in here (train.py:5)")

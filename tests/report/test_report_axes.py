@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from report_helpers import sweep_config
 
 from lightsweep.report.data import Axis, make_axis
-from lightsweep.report.theme import label, metric_axis, shorten, shown
+from lightsweep.report.theme import label, metric_axis
+from lightsweep.text import one_line, value_text
 
 
 def axis(values: list[Any], /, **parameter: Any) -> Axis:
@@ -105,6 +106,6 @@ def test_few_or_equal_values_have_a_metric_axis(values: list[float]) -> None:
 def test_labels_hold_nothing_that_plotly_reads() -> None:
     assert not set(label("<b>%{x}$a$&lt;</b>", 100)) & set("<>{}$")
     assert label("a&b") == "a&#38;b"
-    assert shorten("a\nb\x1b[31m", 20) == "a b [31m"
-    assert shown([1, "ä"]) == '[1, "ä"]'
-    assert shown("x" * 100, 10) == "xxxxxx…xxx"
+    assert one_line("a\nb\x1b[31m", 20) == "a b [31m"
+    assert one_line(value_text([1, "ä"]), 40) == '[1, "ä"]'
+    assert one_line(value_text("x" * 100), 10) == "xxxxxx…xxx"

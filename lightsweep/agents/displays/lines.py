@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import codecs
-import json
 import threading
-from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import TextIO
 
 from lightsweep.agents.displays.base import Display
 from lightsweep.controller import ClaimedRun, Outcome, Sweep
 from lightsweep.controller.runs import best_of
+from lightsweep.text import counted, number, parameters, printable
 
-__all__ = ["LineDisplay", "number", "parameters", "plain", "shortened"]
-
-_WIDTH = 160
+__all__ = ["LineDisplay", "describe_end"]
 
 
 class LineDisplay(Display):
@@ -56,7 +53,7 @@ class LineDisplay(Display):
         with self._lock:
             begin = "\n" if self._within_line else ""
             self._within_line = False
-            self._write(f"{begin}{plain(text)}\n")
+            self._write(f"{begin}{printable(text)}\n")
 
     def _write(self, text: str) -> None:
         """Write what the stream can encode, and an escape such as ``\\xf6`` for any other character."""
@@ -71,38 +68,10 @@ def describe_end(sweep: Sweep, run: ClaimedRun, outcome: Outcome) -> str:
     metric = sweep.config.metric
     best = best_of(run.history, metric.goal) if metric else None
     if metric and best is not None:
-        iterations = "1 iteration" if len(run.history) == 1 else f"{len(run.history)} iterations"
-        parts.append(f"best {metric.name} {number(best)} in {iterations}")
+        parts.append(f"best {metric.name} {number(best)} in {counted(len(run.history), 'iteration')}")
     if outcome.reason:
         parts.append(outcome.reason)
     text = ": ".join([parts[0], "; ".join(parts[1:])]) if len(parts) > 1 else parts[0]
     if outcome.unread:
         text += f"; never read: {', '.join(outcome.unread)}"
     return text
-
-
-def parameters(values: Mapping[str, Any], names: list[str]) -> str:
-    """The searched parameters of a run in one line."""
-    text = ", ".join(f"{name}={_value(values[name])}" for name in names if name in values)
-    return shortened(text, _WIDTH)
-
-
-def shortened(text: str, width: int) -> str:
-    """No more than ``width`` characters, with a mark where some were left out."""
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def number(value: float) -> str:
-    """A metric's value, with as many digits as a reader compares."""
-    return f"{value:.5g}"
-
-
-def plain(text: str) -> str:
-    """One line without control characters, so that no name or message can steer a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool) or value is None or isinstance(value, (int, str)):
-        return str(value)
-    return number(value) if isinstance(value, float) else json.dumps(value, default=str)

@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from lightsweep.agents.displays.base import Display
-from lightsweep.agents.displays.lines import describe_end, number, parameters, plain
+from lightsweep.agents.displays.lines import describe_end
 from lightsweep.controller import ClaimedRun, Outcome, Sweep, summarize
 from lightsweep.controller.runs import best_of
+from lightsweep.text import number, parameters, printable
 
 __all__ = ["TableDisplay"]
 
@@ -52,7 +53,7 @@ class TableDisplay(Display):
                 self._print(line)
 
     def ended(self, run: ClaimedRun, outcome: Outcome) -> None:
-        text = Text(plain(describe_end(self._sweep, run, outcome)), style=_STYLE.get(outcome.state, ""))
+        text = Text(printable(describe_end(self._sweep, run, outcome)), style=_STYLE.get(outcome.state, ""))
         with self._lock:
             if self._partial:
                 self._print(self._partial)
@@ -64,7 +65,7 @@ class TableDisplay(Display):
 
     def note(self, text: str) -> None:
         with self._lock:
-            self._live.console.print(Text(plain(f"lightsweep: {text}"), style="bold"), soft_wrap=True)
+            self._live.console.print(Text(printable(f"lightsweep: {text}"), style="bold"), soft_wrap=True)
 
     def tick(self, live: Sequence[ClaimedRun], sweep: Sweep) -> None:
         del sweep
@@ -80,7 +81,7 @@ class TableDisplay(Display):
         """One line of a run's output: its colours, but nothing else that steers a terminal."""
         # Of a progress bar, which overwrites itself, the last state.
         shown = Text.from_ansi(line.rstrip(b"\r").rsplit(b"\r", 1)[-1].decode(errors="replace"))
-        shown.plain = plain(shown.plain)
+        shown.plain = printable(shown.plain)
         self._live.console.print(shown, soft_wrap=True)
 
     def _update(self) -> None:
@@ -106,9 +107,9 @@ class TableDisplay(Display):
                 str(len(run.history)),
                 number(run.reports[-1]) if run.reports else "–",
                 number(best) if best is not None else "–",
-                Text(plain(parameters(run.values, sweep.config.searched([run.values])))),
+                Text(parameters(run.values, sweep.config.searched([run.values]))),
             )
-        below = [Text(plain(line), style="bold", overflow="ellipsis", no_wrap=True) for line in self._footer(sweep)]
+        below = [Text(printable(line), style="bold", overflow="ellipsis", no_wrap=True) for line in self._footer(sweep)]
         if len(live) > room:
             below.insert(0, Text(f"and {len(live) - room} more running", style="dim"))
         return Group(table, *below) if live else Group(*below)

@@ -83,6 +83,7 @@ class ProcessLauncher:
         self._environment = {key: value for key, value in inherited.items() if key != "LIGHTSWEEP_STORAGE"}
         # A run's output would otherwise arrive in blocks of 8 kB, and the last one not at all when it is killed.
         self._environment.setdefault("PYTHONUNBUFFERED", "1")
+        self._environment.setdefault("HYDRA_FULL_ERROR", "1")  # or Hydra catches the exception that is the reason
         self._program = find_program(sweep.config, sweep.directory)
         self._server = ChannelServer()
         self._warden = Warden()

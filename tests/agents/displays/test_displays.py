@@ -10,9 +10,10 @@ from rich.console import Console
 from lightsweep import Sweep
 from lightsweep.agents.closing import closing
 from lightsweep.agents.displays.base import Display, GuardedDisplay
-from lightsweep.agents.displays.lines import LineDisplay, describe_end, parameters, plain
+from lightsweep.agents.displays.lines import LineDisplay, describe_end
 from lightsweep.agents.displays.table import TableDisplay
 from lightsweep.controller import ClaimedRun, Outcome
+from lightsweep.text import printable
 
 EVIL = "\x1b[31mred\x1b]0;title\x07 [bold]x[/bold]\r\n\u202e"
 
@@ -109,19 +110,6 @@ def test_describe_end_counts_in_english(sweep: Sweep) -> None:
         "run 0001 finished: best loss 0.5 in 1 iteration"
     )
     assert describe_end(sweep, live(), Outcome("killed")) == "run 0001 killed"
-
-
-def test_many_parameters_are_cut_to_one_line() -> None:
-    values = {f"p{number}": [1, {"a": None}] for number in range(200)}
-    text = parameters(values, list(values))
-    assert text.startswith('p0=[1, {"a": null}], p1=')
-    assert len(text) == 160
-    assert text.endswith("…")
-
-
-def test_plain_keeps_letters_of_every_script() -> None:
-    assert plain("größe 学习率 …") == "größe 学习率 …"
-    assert plain("a\tb\x9b\u2028c") == "a b  c"
 
 
 # --- the table
@@ -258,5 +246,5 @@ def test_a_fault_of_the_display_itself_is_not_hidden(error: Exception) -> None:
 
 def test_closing_without_runs_and_with_a_storage_of_its_own(sweep: Sweep) -> None:
     assert closing(sweep, f"--count 1 reached{EVIL}").splitlines() == [
-        plain(f"left sweep {sweep.id}: --count 1 reached{EVIL}")
+        printable(f"left sweep {sweep.id}: --count 1 reached{EVIL}")
     ]
