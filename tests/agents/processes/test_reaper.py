@@ -17,7 +17,7 @@ from lightsweep.agents.processes import orphans
 from lightsweep.agents.processes.group import RunProcess
 from lightsweep.agents.processes.orphans import MARK
 from lightsweep.agents.processes.reaper import Warden
-from lightsweep.client import watch
+from lightsweep.client import ends
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(180)"
 OUTSIDE = (
@@ -100,7 +100,7 @@ def test_so_does_what_left_the_group_of_a_run(tmp_path: Path) -> None:
 
 
 def test_it_gives_a_script_that_notices_by_itself_the_time_to_say_so() -> None:
-    assert orphans.GRACE_SECONDS > watch.GRACE_SECONDS + 1
+    assert orphans.GRACE_SECONDS > ends.GRACE_SECONDS + 1
 
 
 def test_it_starts_with_the_first_run_and_ends_with_the_agent(warden: Warden, tmp_path: Path) -> None:
