@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from sandboxes import wait_until
 
-from lightsweep.agents.processes.orphans import marked
+from lightsweep.agents.reaper import marked
 from lightsweep.channel import ChannelServer
 from scripted import ScriptedHandler
 
@@ -23,7 +23,6 @@ AGENT = """
 import json, sys, time
 sys.path.insert(0, sys.argv[1])
 from scripted import ScriptedHandler
-from lightsweep.agents.processes.orphans import marked
 from lightsweep.channel import ChannelServer
 server = ChannelServer()
 print(json.dumps(server.register("0007", ScriptedHandler())), flush=True)
