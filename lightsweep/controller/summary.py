@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lightsweep.controller.runs import SweepRun, best_entry, values_of
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema import SweepConfig
+from lightsweep.text import counted
 
 if TYPE_CHECKING:
     from lightsweep.controller.sweeps import Sweep
@@ -36,11 +37,15 @@ class Savings:
         """``saved / total``, 0 where nothing ran."""
         return self.saved / self.total if self.total else 0.0
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
+        """The numbers in words, without the share."""
         if not self.stopped:
             return "nothing stopped early"
-        runs = "1 run" if self.stopped == 1 else f"{self.stopped} runs"
-        return f"{runs} stopped early, {self.saved} of {self.total} iterations saved ({self.share:.0%})"
+        return f"{counted(self.stopped, 'run')} stopped early, {self.saved:,} of {self.total:,} iterations saved"
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.share:.0%})" if self.stopped else self.text
 
 
 def savings(runs: Iterable[tuple[str, int, str | None]], config: SweepConfig) -> Savings:
