@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from lightsweep.analysis.axes import scale_of
 from lightsweep.controller import StageView, SweepRun, best_run
 from lightsweep.report.theme import MUTED, label
 from lightsweep.schema import SweepConfig
@@ -72,7 +71,7 @@ def make_axis(name: str, values: Sequence[Any], distribution: Distribution | Non
     real = [found for found in numbers if found is not None]
     if len(real) == len(values) and _continuous(distribution, real):
         positive = bool(real) and min(real) > 0
-        named_log = distribution is not None and scale_of(distribution) == "log"
+        named_log = distribution is not None and distribution.traits.scale == "log"
         guessed_log = distribution is None and positive and max(real) / min(real) >= _WIDE
         if not real:
             return Axis(name, "linear", 0.0, 1.0, ((0.0, "0"), (1.0, "1")))
@@ -87,7 +86,7 @@ def make_axis(name: str, values: Sequence[Any], distribution: Distribution | Non
 def _continuous(distribution: Distribution | None, real: Sequence[float]) -> bool:
     if distribution is None:
         return len(set(real)) > _FEW
-    return scale_of(distribution) in ("linear", "log")
+    return distribution.traits.scale in ("linear", "log")
 
 
 def _ordinal(name: str, values: Iterable[Any], distribution: Distribution | None) -> Axis:
