@@ -110,7 +110,7 @@ def check(
     ] = SMOKE_STEPS,
 ) -> None:
     """Validate a sweep file: its space, grid, bands, stages, three sample commands, and whether it ever ends."""
-    from lightsweep.agents.program import check_program
+    from lightsweep.agents.launchers.process import check_program
     from lightsweep.schema import SweepConfig, explain
 
     loaded = SweepConfig.load(config)
