@@ -8,9 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lightsweep.channel.connection import Connection
-from lightsweep.channel.dispatch import OPERATIONS, Handler, answer
 from lightsweep.channel.frames import ENVIRONMENT, ChannelError
-from lightsweep.channel.messages import FinishReply, FinishRequest, LogReply, LogRequest, StartReply, StartRequest
+from lightsweep.channel.messages import (
+    OPERATIONS,
+    FinishReply,
+    FinishRequest,
+    Handler,
+    LogReply,
+    LogRequest,
+    StartReply,
+    StartRequest,
+    answer,
+)
 
 if TYPE_CHECKING:
     from lightsweep.channel.server import ChannelServer

@@ -1,12 +1,26 @@
-"""The messages between a run and its agent, as they are on the wire; a new field has its place here alone."""
+"""The messages between a run and its agent, and the handler that answers them; a new field has its place here alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, Protocol, TypedDict
 
-__all__ = ["FinishReply", "FinishRequest", "LogReply", "LogRequest", "StartReply", "StartRequest"]
+from lightsweep.errors import LightsweepError
+
+__all__ = [
+    "OPERATIONS",
+    "FinishReply",
+    "FinishRequest",
+    "Handler",
+    "LogReply",
+    "LogRequest",
+    "StartReply",
+    "StartRequest",
+    "answer",
+]
+
+OPERATIONS = ("start", "log", "finish")
 
 
 class StartRequest(TypedDict, total=False):
@@ -110,3 +124,39 @@ class FinishReply(TypedDict):
     """The agent has taken note of the end."""
 
     ok: bool
+
+
+class Handler(Protocol):
+    """Answers the messages of one run.
+
+    Methods are called from the server's threads, one thread per connection: several at once if a run has several
+    processes. The message of a ``LightsweepError`` reaches the run.
+    """
+
+    def start(self, message: StartRequest) -> StartReply:
+        """Answer a process that begins, which sends its defaults, with the config."""
+
+    def log(self, message: LogRequest) -> LogReply:
+        """Answer metrics with the verdict."""
+
+    def finish(self, message: FinishRequest) -> FinishReply:
+        """Take note that the script has ended."""
+
+
+def answer(handler: Handler, message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the handler's answer to ``message``, or ``{"error": text}``; never raises an ``Exception``."""
+    operation = message.get("op")
+    if operation not in OPERATIONS:
+        return {"error": f"the operations of a run are {', '.join(OPERATIONS)}, got {operation!r}"}
+    given: Any = {name: value for name, value in message.items() if name != "op"}
+    try:
+        if operation == "start":
+            return dict(vars(handler.start(given)))
+        return dict(handler.log(given) if operation == "log" else handler.finish(given))
+    except LightsweepError as error:
+        return {"error": str(error)}
+    except Exception as error:  # a fault in a handler must end neither the connection nor the agent
+        import logging  # here, since a training process does not need it
+
+        logging.getLogger("lightsweep").exception("the agent failed on %r of a run", operation)
+        return {"error": f"the agent failed on {operation!r}: {type(error).__name__}: {error}"}
