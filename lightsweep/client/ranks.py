@@ -1,19 +1,27 @@
-"""Which process of a distributed run this is."""
+"""The processes of a run: their ranks, and what they ended by."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
-__all__ = ["rank"]
+from lightsweep.errors import AgentLostError, LightsweepError, RunPruned
+from lightsweep.hyperband import Verdict
+
+__all__ = ["cause", "described", "rank"]
+
+_ENDS = tuple(f"{kind.__module__}.{kind.__qualname__}: " for kind in (RunPruned, AgentLostError))
+_LONGEST_ERROR = 2000
+_STANDARD_LIBRARY = os.path.dirname(os.__file__)  # noqa: PTH120 - compared as text
 
 
 def rank(environ: Mapping[str, str] = os.environ) -> int:
-    """The global rank: from torch.distributed where it runs, else from RANK or LOCAL_RANK; 0 elsewhere.
+    """Return the global rank: from torch.distributed if it runs, else from RANK or LOCAL_RANK, else 0.
 
-    torch is asked only if the script has imported it. SLURM_PROCID is no sign: several agents under one ``srun`` have
-    different ones, and each serves its own runs.
+    torch is asked only if the script has imported it. SLURM_PROCID does not count: several agents under one ``srun``
+    have different ones, and each serves its own runs.
     """
     distributed = sys.modules.get("torch.distributed")
     if distributed is not None and distributed.is_available() and distributed.is_initialized():
@@ -23,3 +31,66 @@ def rank(environ: Mapping[str, str] = os.environ) -> int:
         if value.isdecimal():
             return int(value)
     return 0
+
+
+def cause(error: BaseException, verdict: Callable[[], Verdict]) -> BaseException:
+    """Return the ``RunPruned`` or ``AgentLostError`` by which a process that torch started has ended, else ``error``.
+
+    ``torch.multiprocessing`` (``ddp_spawn``, ``ddp_fork``, ``mp.spawn``) passes on the text of what a process raised,
+    or only that it ended; the agent knows whether it has told the run to stop.
+
+    Args:
+        error: The exception in the process that started the others.
+        verdict: Asks the agent for the verdict.
+    """
+    if not _from_child(error):
+        return error
+    try:
+        found = verdict()
+    except AgentLostError as lost:
+        return lost
+    except LightsweepError:
+        return error
+    return RunPruned(found.reason) if found.stop else error
+
+
+def described(error: BaseException) -> str:
+    """Return class, message and line of an exception: ``ValueError: no data (train.py:12)``.
+
+    The line is the innermost one of the user's own code, or else the innermost of all. An exception that wraps the
+    traceback of a process that torch started counts as the one at the end of that traceback.
+    """
+    torch = sys.modules.get("torch.multiprocessing")
+    if torch is not None and isinstance(error, torch.ProcessRaisedException):
+        text = f"{_last_line(error)} (in a process that torch started)"
+    else:
+        text = f"{type(error).__name__}: {error}"
+    places: list[str] = []
+    own: list[str] = []
+    trace = error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        places.append(f" ({Path(file).name}:{trace.tb_lineno})")
+        if not _is_library(file, str(trace.tb_frame.f_globals.get("__name__"))):
+            own.append(places[-1])
+        trace = trace.tb_next
+    return text[:_LONGEST_ERROR] + (own or places or [""])[-1]
+
+
+def _is_library(file: str, module: str) -> bool:
+    """Tell whether code is of this package, of an installed one, of the standard library, or of no file at all."""
+    installed = {"site-packages", "dist-packages"} & set(Path(file).parts)
+    return bool(installed) or file.startswith(("<", _STANDARD_LIBRARY)) or module.partition(".")[0] == "lightsweep"
+
+
+def _last_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [""])[-1]
+
+
+def _from_child(error: BaseException) -> bool:
+    """Tell whether a process that torch started may have ended by one of ours; a killed one leaves no text."""
+    torch = sys.modules.get("torch.multiprocessing")
+    if torch is None:
+        return False
+    raised = isinstance(error, torch.ProcessRaisedException) and _last_line(error).startswith(_ENDS)
+    return raised or isinstance(error, torch.ProcessExitedException)
