@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lightsweep.client.current import current_config, current_run, finish, log, serving
 from lightsweep.client.init_run import init
-from lightsweep.client.ranks import rank
+from lightsweep.client.processes import rank
 from lightsweep.client.run import Run
 from lightsweep.client.run_config import RunConfig
 from lightsweep.hyperband import Verdict

@@ -9,10 +9,9 @@ from typing import Any
 
 from lightsweep.channel import Connection, Remote, StartReply
 from lightsweep.client.current import Scope, scope
-from lightsweep.client.ranks import rank
+from lightsweep.client.processes import AgentWatch, rank
 from lightsweep.client.run import Run, cut_loaders, whole_loaders
 from lightsweep.client.run_config import as_json, as_mapping, merged
-from lightsweep.client.watch import AgentWatch
 from lightsweep.errors import AgentLostError, RunPruned, UsageError, closest
 
 __all__ = ["WANDB_KEYWORDS", "guard", "init"]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from lightsweep.channel import FinishRequest, Handler, LogRequest, StartReply
 from lightsweep.client.metrics import numbers
-from lightsweep.client.ranks import cause, described
-from lightsweep.client.ranks import rank as current_rank
+from lightsweep.client.processes import cause, described
+from lightsweep.client.processes import rank as current_rank
 from lightsweep.client.run_config import Reads, RunConfig
 from lightsweep.errors import AgentLostError, LightsweepError, RunPruned, UsageError, absent, closest
 from lightsweep.hyperband import Verdict

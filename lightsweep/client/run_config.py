@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
-from lightsweep.client.ranks import rank
+from lightsweep.client.processes import rank
 from lightsweep.errors import UsageError, closest
 
 __all__ = ["Reads", "RunConfig", "as_json", "as_mapping", "merged"]

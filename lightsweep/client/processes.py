@@ -1,16 +1,27 @@
-"""The processes of a run: their ranks, and what they ended by."""
+"""The processes of a run: their ranks, and ends that come from another process."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
+from lightsweep.channel import Connection
 from lightsweep.errors import AgentLostError, LightsweepError, RunPruned
 from lightsweep.hyperband import Verdict
 
-__all__ = ["cause", "described", "rank"]
+__all__ = ["AgentWatch", "cause", "described", "rank"]
+
+GRACE_SECONDS = 2.0
+"""From the end of the agent to SIGTERM: the next ``log`` of the script raises ``AgentLostError`` before."""
+
+TERM_SECONDS = 5.0
+"""From SIGTERM to SIGKILL."""
 
 _ENDS = tuple(f"{kind.__module__}.{kind.__qualname__}: " for kind in (RunPruned, AgentLostError))
 _LONGEST_ERROR = 2000
@@ -31,6 +42,57 @@ def rank(environ: Mapping[str, str] = os.environ) -> int:
         if value.isdecimal():
             return int(value)
     return 0
+
+
+class AgentWatch:
+    """Ends this process when its agent has died or has released the run, on whichever host the agent is.
+
+    A daemon thread waits for the end of a connection on which nothing is sent. Then the script has ``GRACE_SECONDS`` to
+    end by itself; after that its process group gets SIGTERM, and ``TERM_SECONDS`` later SIGKILL. On the agent's own
+    host the agent's reaper also ends scripts that never call ``init``.
+
+    Args:
+        connection: Opens the connection; raises ``AgentLostError``.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._stream = connection.open()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="lightsweep-watch", daemon=True)
+        self._thread.start()
+
+    def close(self, *, lost: bool = False) -> None:
+        """End the watch.
+
+        Args:
+            lost: Whether the script ends because its agent was gone: what it has started ends with it.
+        """
+        self._closed.set()
+        self._stream.end()
+        self._thread.join(GRACE_SECONDS)
+        if lost and _leads_session():
+            with suppress(ValueError):  # not in the main thread: this process ends by the signal too
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            os.killpg(0, signal.SIGTERM)
+
+    def _watch(self) -> None:
+        with suppress(OSError, LightsweepError):
+            self._stream.receive()
+        self._stream.close()
+        if self._closed.wait(GRACE_SECONDS):
+            return
+        print("lightsweep: the agent has ended; ending this run, another agent retries it", file=sys.stderr, flush=True)
+        for number, seconds in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, 0.0)):
+            if _leads_session():
+                os.killpg(0, number)
+            else:
+                os.kill(os.getpid(), number)
+            time.sleep(seconds)
+
+
+def _leads_session() -> bool:
+    """Tell whether the process group leads a session, as that of a run does; the group of a job in a shell does not."""
+    return os.getpgrp() == os.getsid(0)
 
 
 def cause(error: BaseException, verdict: Callable[[], Verdict]) -> BaseException:
