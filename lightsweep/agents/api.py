@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from lightsweep.agents.closing import closing
 from lightsweep.agents.displays.base import Display
@@ -17,12 +17,23 @@ from lightsweep.agents.worker import Agent
 from lightsweep.client.ranks import rank
 from lightsweep.controller import Sweep
 from lightsweep.errors import UsageError
+from lightsweep.storage import Storage
 
 __all__ = ["agent", "work"]
 
 
+class StoredSweep(Protocol):
+    """What a sweep is found by, such as a ``lightsweep.Sweep``."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def storage(self) -> Storage: ...
+
+
 def agent(
-    sweep_id: str | Sweep,
+    sweep_id: str | StoredSweep,
     function: Callable[[], Any] | None = None,
     entity: str | None = None,
     project: str | None = None,
@@ -69,7 +80,10 @@ def agent(
             "take runs of its own; give the sweep a `program`, whose process launches the ranks of its run; or call "
             "agent(..., function=..., isolate=True) in one process alone, and let the function fork or spawn its ranks"
         )
-    sweep = sweep_id if isinstance(sweep_id, Sweep) else Sweep.load(sweep_id, storage=storage)
+    if isinstance(sweep_id, str):
+        sweep = Sweep.load(sweep_id, storage=storage)
+    else:
+        sweep = Sweep.load(sweep_id.id, storage=sweep_id.storage)
     display = LineDisplay(sys.stdout, sweep)
     worker = work(
         sweep,

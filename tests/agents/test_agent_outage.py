@@ -12,10 +12,9 @@ import sqlalchemy
 from sandboxes import Sandbox, wait_until
 
 import lightsweep
-from lightsweep import Sweep
 from lightsweep.agents import Agent, Display
 from lightsweep.agents.launchers.process import FunctionLauncher, ProcessLauncher
-from lightsweep.controller import ClaimedRun, Outcome
+from lightsweep.controller import ClaimedRun, Outcome, Sweep
 from lightsweep.errors import StorageError
 
 
