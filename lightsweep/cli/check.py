@@ -110,7 +110,7 @@ def check(
     ] = SMOKE_STEPS,
 ) -> None:
     """Validate a sweep file: its space, grid, bands, stages, three sample commands, and whether it ever ends."""
-    from lightsweep.agents.program import check_program
+    from lightsweep.agents.launchers.process import check_program
     from lightsweep.schema import SweepConfig, explain
 
     loaded = SweepConfig.load(config)
@@ -157,10 +157,11 @@ def _samples(config: SweepConfig) -> str:
 def _passes_parameters(config: SweepConfig, values: Mapping[str, Any]) -> bool:
     """Whether the command line of a run holds any of its parameters."""
     from lightsweep.command import DEFAULT_COMMAND
+    from lightsweep.controller.runs import nested
     from lightsweep.schema.command import MACRO, SEVERAL
 
     names = {name for item in config.command or DEFAULT_COMMAND for name in MACRO.findall(item)}
-    return not names.isdisjoint({*SEVERAL, "args_json", "args_json_file", *values, *config.space.nest(values)})
+    return not names.isdisjoint({*SEVERAL, "args_json", "args_json_file", *values, *nested(values, config)})
 
 
 def _command(config: SweepConfig, values: Mapping[str, Any]) -> str:

@@ -83,9 +83,9 @@ def create(config: str, storage: str | None, *, prior_runs: Sequence[str] = (), 
         prior_runs: Sweeps, or runs of them as ``SWEEP/RUN``, that bayes begins with.
         runnable: Whether runs must be possible here; what stands in their way is an error before anything is stored.
     """
+    from lightsweep.agents.active_run import RUNS, make_directory
     from lightsweep.agents.closing import storage_option
-    from lightsweep.agents.directory import RUNS, make_directory
-    from lightsweep.agents.program import check_command
+    from lightsweep.agents.launchers.process import check_command
     from lightsweep.controller import Sweep
     from lightsweep.sampler import make_searcher
     from lightsweep.schema import SweepConfig

@@ -12,6 +12,7 @@ from lightsweep.controller.runs import RunEntry, SweepRun, best_entry, values_of
 from lightsweep.controller.stage_history import ActiveStage, StageHistory
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema import Stage, SweepConfig
+from lightsweep.text import counted
 
 __all__ = ["Savings", "StageView", "SweepSummary", "savings", "stage_views", "summarize"]
 
@@ -35,11 +36,15 @@ class Savings:
         """``saved / total``, 0 where nothing ran."""
         return self.saved / self.total if self.total else 0.0
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
+        """The numbers in words, without the share."""
         if not self.stopped:
             return "nothing stopped early"
-        runs = "1 run" if self.stopped == 1 else f"{self.stopped} runs"
-        return f"{runs} stopped early, {self.saved} of {self.total} iterations saved ({self.share:.0%})"
+        return f"{counted(self.stopped, 'run')} stopped early, {self.saved:,} of {self.total:,} iterations saved"
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.share:.0%})" if self.stopped else self.text
 
 
 def savings(runs: Iterable[tuple[str, int, str | None]], config: SweepConfig) -> Savings:

@@ -27,20 +27,9 @@ from lightsweep.space import (
     Uniform,
 )
 
-__all__ = ["DISTRIBUTIONS", "Bounded", "DistributionKeys", "count", "kind", "reach", "spelt"]
+__all__ = ["DISTRIBUTIONS", "Bounded", "DistributionKeys", "count", "spelt"]
 
-KINDS: dict[type[Distribution], str] = {
-    Constant: "fixed",
-    IntUniform: "integer",
-    Uniform: "uniform",
-    LogUniform: "log-uniform",
-    InvLogUniform: "inverse log-uniform",
-    Normal: "normal",
-    LogNormal: "log-normal",
-    Beta: "beta",
-}
 MANY = 10**15
-MANY_VALUES = 100  # no more are listed
 _reader = SweepLoader("")  # knows which type an unquoted text has
 
 
@@ -49,37 +38,6 @@ def count(number: int | None) -> str:
     if number is None:
         return "endless"
     return f"{number:,}" if number < MANY else f"about 10^{math.log10(number):.0f}"
-
-
-def kind(distribution: Distribution) -> str:
-    """The distribution in words: ``"log-uniform, steps of 8"``; ``"fixed"`` where it has one value only."""
-    if distribution.size == 1:
-        return "fixed"
-    if isinstance(distribution, Quantized):
-        return f"{kind(distribution.base)}, steps of {distribution.q:g}"
-    if isinstance(distribution, Categorical):
-        return "one of" if distribution.probabilities is None else "one of, weighted"
-    return KINDS.get(type(distribution), distribution.name)
-
-
-def reach(distribution: Distribution) -> str:
-    """Where the values lie: the values themselves, the smallest and the largest, or the parameters of the curve."""
-    if distribution.size == 1:
-        return spelt(distribution.value_at(0))
-    if isinstance(distribution, Categorical):
-        few = min(distribution.size, MANY_VALUES)
-        values = [spelt(distribution.value_at(index)) for index in range(few)]
-        if distribution.probabilities is not None:
-            values = [f"{value} ({distribution.weights()[index]:.0%})" for index, value in enumerate(values)]
-        return ", ".join(values + ["..."] * (few < distribution.size))
-    base = distribution.base if isinstance(distribution, Quantized) else distribution
-    if isinstance(base, LogNormal):
-        return f"median {math.exp(base.mu):g}, sigma {base.sigma:g}"
-    if isinstance(base, Normal):
-        return f"mean {base.mu:g}, sigma {base.sigma:g}"
-    if isinstance(base, Beta) and base is distribution:
-        return f"0 to 1, a {base.a:g}, b {base.b:g}"
-    return f"{spelt(distribution.quantile(0))} to {spelt(distribution.quantile(1))}"
 
 
 def spelt(value: object) -> str:

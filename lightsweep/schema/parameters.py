@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from lightsweep.schema.diagnostics import Faults, KeyPath, dotted, hint, one_edit_away, shown
 from lightsweep.schema.distributions import DISTRIBUTIONS, Bounded, DistributionKeys
 from lightsweep.schema.fields import check, given
-from lightsweep.space import Categorical, Constant, Distribution, Parameter, Quantized, identity
+from lightsweep.space import Constant, Distribution, Parameter
 
 __all__ = [
     "EXPONENTS",
@@ -69,7 +69,6 @@ def distribution_of(keys: Mapping[str, Any], path: KeyPath, faults: Faults) -> s
     return None
 
 
-GRID = ("categorical", "constant", "int_uniform", "q_uniform")
 MAX_EXPONENT = 709  # exp of more is no float
 MAX_NAME = 500  # an Optuna storage holds 512
 MAX_PARAMETERS = 10_000
@@ -164,10 +163,7 @@ def _check_inside(found: Parameters, faults: Faults) -> None:
 
 def _dicts(distribution: Distribution) -> list[Mapping[str, Any]]:
     """The dicts among the values of a parameter."""
-    if isinstance(distribution, Constant):
-        return [distribution.value] if isinstance(distribution.value, Mapping) else []
-    values = distribution.values if isinstance(distribution, Categorical) else ()
-    return [value for value in values if isinstance(value, Mapping)]
+    return [value for value in distribution.choices or () if isinstance(value, Mapping)]
 
 
 def _holds(value: Any, names: list[str]) -> bool:
@@ -221,10 +217,10 @@ def _read_parameter(name: str, item: Any, path: KeyPath, method: object, faults:
     if isinstance(block, Bounded) and not _check_bounds(block, kind, path, faults):
         return None
     distribution = _build(block, path, faults)
-    if isinstance(distribution, Constant) and "distribution" not in known:
-        _check_constant(name, distribution.value, path, faults)
+    if kind == "constant" and "distribution" not in known:
+        _check_constant(name, known["value"], path, faults)
     if method == "grid" and distribution is not None:
-        if kind not in GRID:
+        if not is_listable(distribution):
             note_not_listable(name, kind, path, faults)
         warn_of_grid(distribution, path, faults)
     return distribution
@@ -310,32 +306,13 @@ def _check_bounds(block: Bounded, kind: str, path: KeyPath, faults: Faults) -> b
 
 def is_listable(distribution: Distribution) -> bool:
     """Whether a grid can list the values, all of which are equally likely."""
-    return distribution.name in GRID
+    return distribution.traits.even and distribution.size is not None
 
 
 def warn_of_grid(distribution: Distribution, path: KeyPath, faults: Faults) -> None:
     """Warn of values that a grid does not run as they are written in the parameter at ``path``."""
-    if isinstance(distribution, Categorical) and distribution.probabilities is None:
-        seen: set[Hashable] = set()
-        repeated: dict[Hashable, Any] = {}
-        for value in distribution.values:
-            key = identity(value)
-            if key in seen:
-                repeated.setdefault(key, value)
-            seen.add(key)
-        if repeated:
-            values = ", ".join(map(repr, repeated.values()))
-            are = "is" if len(repeated) == 1 else "are"
-            message = f"{values} {are} repeated in values: the grid tries each value once"
-            faults.warn((*path, "values"), message, key=True)
-    elif isinstance(distribution, Quantized) and distribution.size is not None:
-        low, first = distribution.base.quantile(0), distribution.value_at(0)
-        if distribution.name == "q_uniform" and first != low:
-            message = (
-                f"min {low:g} is not a multiple of q {distribution.q:g}, so the grid starts at {first:g};"
-                f" a grid of W&B starts at {low:g}"
-            )
-            faults.warn((*path, "min"), message)
+    for key, message in distribution.grid_notes():
+        faults.warn((*path, key), message, key=key == "values")
 
 
 def note_not_listable(name: str, kind: str, path: KeyPath, faults: Faults) -> None:
