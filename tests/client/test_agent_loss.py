@@ -208,7 +208,7 @@ def test_a_server_that_ends_its_service_ends_the_run(end):
         """
         import time, lightsweep
         from lightsweep.client import processes
-        ends.GRACE_SECONDS = 0.1
+        processes.GRACE_SECONDS = 0.1
         lightsweep.init()
         print("ready", flush=True)
         time.sleep(60)
