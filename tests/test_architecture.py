@@ -259,7 +259,6 @@ def test_the_public_names_are_those_on_the_page() -> None:
     assert documented == {module: all_of(module) for module in documented}
 
 
-@pytest.mark.xfail(strict=True, reason="it still inherits what agents need; when it does not, remove this mark")
 def test_a_sweep_shows_at_most_24_names(tmp_path: Path) -> None:
     """Counted on an instance, as an editor completes them."""
     from lightsweep import Sweep
