@@ -159,6 +159,7 @@ SCENARIOS = {
     "integrations/test_plain_loops.py",
     "integrations/test_ranks.py",
     "integrations/test_resume.py",
+    "integrations/test_smoke_trainers.py",
     "integrations/test_trainers_page.py",
     "integrations/test_types.py",
     "report/test_browser.py",

@@ -31,7 +31,7 @@ time.sleep(60)
 
 
 # The script is to end by itself, however long that takes on a busy machine.
-PATIENT = "from lightsweep.client import processes\nends.GRACE_SECONDS = 60\n"
+PATIENT = "from lightsweep.client import processes\nprocesses.GRACE_SECONDS = 60\n"
 
 
 @pytest.fixture
