@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal
-
-from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema.diagnostics import Faults, KeyPath, hint, one_edit_away, shown
 from lightsweep.schema.fields import (
-    Block,
-    Count,
-    Label,
-    Natural,
-    Number,
-    Positive,
-    Text,
-    Texts,
-    Truth,
-    between,
+    ANYTHING,
+    LABEL,
+    NATURAL,
+    TEXT,
+    TEXTS,
+    TRUTH,
+    Key,
+    Rule,
     check,
+    choice,
     given,
+    keys_of,
+    number,
 )
 from lightsweep.space import Space
 
@@ -49,10 +49,11 @@ __all__ = [
 ]
 
 Running = Literal["best", "latest", "worst"]
-_RUNNING = ("best", "latest", "worst", "false")
+_IMPUTE = ("worst", "best", "latest")
+_RUNNING = (*_IMPUTE, "false")
 
 
-def _running(value: object) -> object:
+def _running(value: Any) -> Any:
     if isinstance(value, bool):
         return value
     if value in _RUNNING:
@@ -61,21 +62,30 @@ def _running(value: object) -> object:
     raise ValueError(f"must be true or false, or one of {', '.join(_RUNNING)}; got {shown(value)}{guess}")
 
 
-class Metric(Block):
+@dataclass(frozen=True, kw_only=True)
+class Metric:
     """What a sweep improves."""
 
-    name: Text
-    """The name under which the training script logs it."""
-    goal: Literal["minimize", "maximize"] = "minimize"
-    """Whether smaller or larger values are better."""
-    target: Number | None = None
-    """The sweep finishes once any run reaches this value; of several metrics the first one's counts."""
-    impute: Literal["worst", "best", "latest"] = "worst"
-    """The value that a failed, crashed or killed run counts with in a bayes search."""
+    name: Annotated[str, Key(TEXT, "The name under which the training script logs it.")]
+    goal: Annotated[
+        Literal["minimize", "maximize"],
+        Key(choice("minimize", "maximize"), "Whether smaller or larger values are better."),
+    ] = "minimize"
+    target: Annotated[
+        float | None,
+        Key(number(), "The sweep finishes once any run reaches this value; of several metrics the first one's counts."),
+    ] = None
+    impute: Annotated[
+        Literal["worst", "best", "latest"],
+        Key(choice(*_IMPUTE), "The value that a failed, crashed or killed run counts with in a bayes search."),
+    ] = "worst"
     impute_while_running: Annotated[
-        bool | Running, BeforeValidator(_running), WithJsonSchema({"enum": [True, False, *_RUNNING]})
+        bool | Running,
+        Key(
+            Rule(_running, {"enum": [True, False, *_RUNNING]}),
+            "best, latest, worst: a running run counts with its own best value so far; true: with the value of impute.",
+        ),
     ] = False
-    """best, latest, worst: a running run counts with its own best value so far; true: with the value of impute."""
 
 
 def read_metrics(raw: Mapping[str, Any], faults: Faults) -> tuple[Metric, ...]:
@@ -114,30 +124,33 @@ _LENGTH = re.compile(
 """Names of parameters that say how long training is."""
 
 
-def _eta(value: object) -> object:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and not 1 < value <= MAX_ETA:
-        raise ValueError(f"must be greater than 1 and at most {MAX_ETA}, got {shown(value)}")
-    return value
+_ITERATIONS = number(whole=True, least=1, most=MAX_ITERATIONS)
 
 
-Iterations = Annotated[Natural, between(1, MAX_ITERATIONS)]
-
-
-class EarlyTerminate(Block):
+@dataclass(frozen=True, kw_only=True)
+class EarlyTerminate:
     """Stops runs that fall behind. Needs ``min_iter``, or ``max_iter`` and ``s``."""
 
-    type: Literal["hyperband"]
-    """How runs are judged; hyperband is the only way."""
-    min_iter: Iterations | None = None
-    """The first band; the following ones are eta times as far, without end."""
-    max_iter: Iterations | None = None
-    """The bands are max_iter / eta, max_iter / eta^2, ...; max_iter itself is none. Wins over min_iter."""
-    s: Annotated[Natural, between(1, MAX_BANDS)] | None = None
-    """How many bands max_iter is divided into."""
-    eta: Annotated[Number, BeforeValidator(_eta), WithJsonSchema({"type": "number", "exclusiveMinimum": 1})] = 3
-    """At each band about one run in eta goes on. Greater than 1."""
-    strict: Truth = True
-    """true: a run is judged by its value at the band; false: by its best value so far."""
+    type: Annotated[Literal["hyperband"], Key(choice("hyperband"), "How runs are judged; hyperband is the only way.")]
+    min_iter: Annotated[
+        int | None, Key(_ITERATIONS, "The first band; each next one is eta times as far, without end.")
+    ] = None
+    max_iter: Annotated[
+        int | None,
+        Key(
+            _ITERATIONS,
+            "The bands are max_iter / eta, max_iter / eta^2, ... (not max_iter itself). Overrides min_iter.",
+        ),
+    ] = None
+    s: Annotated[
+        int | None, Key(number(whole=True, least=1, most=MAX_BANDS), "The number of bands below max_iter.")
+    ] = None
+    eta: Annotated[
+        float, Key(number(above=1, most=MAX_ETA), "At each band about one run in eta goes on. Greater than 1.")
+    ] = 3
+    strict: Annotated[
+        bool, Key(TRUTH, "true: a run is judged by its value at the band; false: by its best value so far.")
+    ] = True
 
 
 def read_early_terminate(value: Any, faults: Faults, path: KeyPath = EARLY_TERMINATE) -> Hyperband | None:
@@ -196,17 +209,19 @@ def _check_keys(keys: dict[str, Any], path: KeyPath, faults: Faults) -> None:
 SCHEDULER = ("scheduler",)
 
 
-class Scheduler(Block):
-    """Who proposes the runs."""
+@dataclass(frozen=True, kw_only=True)
+class Scheduler:
+    """The source of the runs' values."""
 
-    engine: Literal["wandb", "optuna"] = "optuna"
-    """wandb: the methods of this page; optuna: what source defines."""
-    source: Text | None = None
-    """A Python file."""
-    optimizer: Text | None = None
-    """The function in source that builds the Optuna study or sampler."""
-    search_space: Text | None = None
-    """The function in source that defines the space, by run."""
+    engine: Annotated[
+        Literal["wandb", "optuna"],
+        Key(choice("wandb", "optuna"), "wandb: the methods of this page; optuna: the functions in source."),
+    ] = "optuna"
+    source: Annotated[str | None, Key(TEXT, "A Python file.")] = None
+    optimizer: Annotated[str | None, Key(TEXT, "The function in source that builds the Optuna study or sampler.")] = (
+        None
+    )
+    search_space: Annotated[str | None, Key(TEXT, "The function in source that defines the space, by run.")] = None
 
 
 def read_scheduler(value: Any, method: object, faults: Faults) -> Scheduler | None:
@@ -241,7 +256,7 @@ def read_scheduler(value: Any, method: object, faults: Faults) -> Scheduler | No
     return block
 
 
-MAX_STARTS = 1_000_000
+_STARTS = number(whole=True, least=0, most=1_000_000)
 MIN_LEASE = 0.1
 MAX_LEASE = 7 * 24 * 3600
 
@@ -275,27 +290,39 @@ def _sampler(value: object) -> str:
     raise ValueError(f"must be one of {', '.join(names)}; got {shown(value)}{guess}")
 
 
-def _add_names(schema: dict[str, Any]) -> None:
-    schema["enum"] = sampler_names()
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Keys that only lightsweep has."""
 
-
-class Options(Block):
-    """What only lightsweep knows."""
-
-    sampler: Annotated[str, BeforeValidator(_sampler), Field(json_schema_extra=_add_names)] = "auto"
-    """The Optuna sampler behind method bayes; auto is gp, and tpe where that gets too slow."""
-    seed: Count | None = None
-    """Makes the proposals repeatable; without it each sweep draws a seed of its own."""
-    max_retries: Annotated[Count, between(0, MAX_STARTS)] = 0
-    """How often a run that failed is started again; at most 1,000,000."""
-    max_preemptions: Annotated[Count, between(0, MAX_STARTS)] = 5
-    """How often a run that was lost with its agent or machine, or preempted, is started again; at most 1,000,000."""
-    lease: Annotated[Positive, between(MIN_LEASE, MAX_LEASE)] = 60.0
-    """Seconds without a sign of life after which a run counts as lost; from 0.1 to 604,800, which is a week."""
-    prior_runs: Texts = ()
-    """Sweeps of the same storage, or runs of them as SWEEP/RUN, that bayes begins with."""
-    stages: Any = None
-    """What is searched first, and what is searched then, with the best of before; a list of stages."""
+    sampler: Annotated[
+        str,
+        Key(
+            Rule(_sampler, {"type": "string"}),
+            "The Optuna sampler behind method bayes; auto is gp, and tpe once gp gets too slow.",
+        ),
+    ] = "auto"
+    seed: Annotated[
+        int | None,
+        Key(number(whole=True, least=0), "Makes the values of the runs repeatable; by default each sweep draws one."),
+    ] = None
+    max_retries: Annotated[int, Key(_STARTS, "How often a failed run is retried; at most 1,000,000.")] = 0
+    max_preemptions: Annotated[
+        int, Key(_STARTS, "How often a run is retried that was preempted, or lost with its agent; at most 1,000,000.")
+    ] = 5
+    lease: Annotated[
+        float,
+        Key(
+            number(least=MIN_LEASE, most=MAX_LEASE),
+            "Seconds without a heartbeat after which a run counts as lost; from 0.1 to 604,800, which is a week.",
+        ),
+    ] = 60.0
+    prior_runs: Annotated[
+        tuple[str, ...],
+        Key(TEXTS, "Sweeps of the same storage, or runs of them as SWEEP/RUN, from which bayes learns."),
+    ] = ()
+    stages: Annotated[
+        Any, Key(ANYTHING, "Stages run in order; each searches some parameters and keeps the best values found so far.")
+    ] = None
 
 
 def read_options(value: Any, faults: Faults) -> Options:
@@ -316,26 +343,23 @@ BLOCKS = {
 SERVICE_KEYS = ("controller", "apiVersion", "kind", "job", "image_uri")
 
 
-class TopLevel(Block):
+@dataclass(frozen=True, kw_only=True)
+class TopLevel:
     """The keys at the top that hold one value each."""
 
-    method: Literal["grid", "random", "bayes", "custom"]
-    """How points are chosen; custom needs a scheduler."""
-    program: Text | None = None
-    """The training script."""
-    run_cap: Natural | None = None
-    """No more runs than this, across any number of agents."""
-    name: Label | None = None
-    """The name of the sweep."""
-    description: Label | None = None
-    """What it is for."""
-    project: Label | None = None
-    """The project that it belongs to; a label."""
-    entity: Label | None = None
-    """Whose it is; a label."""
+    method: Annotated[
+        Literal["grid", "random", "bayes", "custom"],
+        Key(choice("grid", "random", "bayes", "custom"), "How points are chosen; custom needs a scheduler."),
+    ]
+    program: Annotated[str | None, Key(TEXT, "The training script.")] = None
+    run_cap: Annotated[int | None, Key(NATURAL, "The largest number of runs, across any number of agents.")] = None
+    name: Annotated[str | None, Key(LABEL, "The name of the sweep.")] = None
+    description: Annotated[str | None, Key(LABEL, "The purpose of the sweep.")] = None
+    project: Annotated[str | None, Key(LABEL, "The project of the sweep; a label.")] = None
+    entity: Annotated[str | None, Key(LABEL, "The owner of the sweep; a label.")] = None
 
 
-KNOWN = (*TopLevel.model_fields, *BLOCKS, *SERVICE_KEYS)
+KNOWN = (*keys_of(TopLevel), *BLOCKS, *SERVICE_KEYS)
 
 
 def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
@@ -366,5 +390,5 @@ def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
 
 def read_top_level(raw: Mapping[str, Any], meant: set[str], faults: Faults) -> TopLevel | None:
     """The keys with one value each; ``None`` where one of them is wrong."""
-    block = {key: value for key, value in raw.items() if key in TopLevel.model_fields}
+    block = {key: value for key, value in raw.items() if key in keys_of(TopLevel)}
     return check(TopLevel, block, (), faults, "a sweep config", absent=meant)

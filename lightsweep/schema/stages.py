@@ -6,11 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, WithJsonSchema
-
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema.diagnostics import Faults, KeyPath, hint, shown
-from lightsweep.schema.fields import Block, Natural, Text, check
+from lightsweep.schema.fields import ANYTHING, NATURAL, TEXT, Key, Rule, check, choice
 from lightsweep.schema.parameters import Parameters, is_listable, note_not_listable, warn_of_grid
 from lightsweep.schema.sections import read_early_terminate
 from lightsweep.space import Distribution, Parameter, Space
@@ -32,27 +30,27 @@ def _mapping(value: object) -> Mapping[str, Any]:
     raise ValueError(f"must be a mapping of names of parameters to values, got {shown(value)}")
 
 
-Names = Annotated[
-    list[str], BeforeValidator(_names), WithJsonSchema({"type": "array", "minItems": 1, "items": {"type": "string"}})
-]
-Values = Annotated[Mapping[str, Any], BeforeValidator(_mapping), WithJsonSchema({"type": "object"})]
-
-
-class StageKeys(Block):
+@dataclass(frozen=True, kw_only=True)
+class StageKeys:
     """One stage of a sweep."""
 
-    parameters: Names
-    """What it searches: dotted names; the name of a group means everything below it."""
-    name: Text | None = None
-    """What it is called; its number by default."""
-    method: Method | None = None
-    """How its points are chosen; the sweep's method by default."""
-    run_cap: Natural | None = None
-    """No more runs than this in the stage."""
-    early_terminate: Any = None
-    """Its hyperband; the sweep's by default, and null for none."""
-    defaults: Values | None = None
-    """Values of parameters that no stage before has searched."""
+    parameters: Annotated[
+        list[str],
+        Key(
+            Rule(_names, {"type": "array", "minItems": 1, "items": {"type": "string"}}),
+            "The parameters that it searches: dotted names; the name of a group means all parameters below it.",
+        ),
+    ]
+    name: Annotated[str | None, Key(TEXT, "The name of the stage; its number by default.")] = None
+    method: Annotated[
+        Method | None, Key(choice(*get_args(Method)), "How its points are chosen; by default as the sweep's.")
+    ] = None
+    run_cap: Annotated[int | None, Key(NATURAL, "The largest number of runs in the stage.")] = None
+    early_terminate: Annotated[Any, Key(ANYTHING, "Its hyperband; the sweep's by default, and null for none.")] = None
+    defaults: Annotated[
+        Mapping[str, Any] | None,
+        Key(Rule(_mapping, {"type": "object"}), "Values of parameters that no stage before has searched."),
+    ] = None
 
 
 @dataclass(frozen=True)
