@@ -138,6 +138,61 @@ def test_a_line_of_code_has_a_token_that_is_neither_a_comment_nor_a_docstring() 
     assert code_lines(text) == 4
 
 
+# --- the tests mirror the tree
+
+# Tests of several files at once, as users work with them.
+SCENARIOS = {
+    "agents/test_guide_snippets.py",
+    "cli/test_cli_analysis.py",
+    "cli/test_cli_by_run.py",
+    "cli/test_cli_changes.py",
+    "cli/test_cli_errors.py",
+    "cli/test_cli_killed.py",
+    "cli/test_cli_processes.py",
+    "cli/test_cli_runs.py",
+    "cli/test_cli_stages.py",
+    "cli/test_cli_together.py",
+    "cli/test_cli_views.py",
+    "cli/test_odd_sweeps.py",
+    "client/test_agent_loss.py",
+    "integrations/test_contract.py",
+    "integrations/test_plain_loops.py",
+    "integrations/test_ranks.py",
+    "integrations/test_resume.py",
+    "integrations/test_trainers_page.py",
+    "integrations/test_types.py",
+    "report/test_browser.py",
+    "storage/test_old_storage.py",
+}
+
+
+def subjects(room: str) -> set[str]:
+    """The names of the files and folders of a room, also with the room before them, without leading underscores."""
+    found: set[str] = set()
+    for path in sources():
+        if room_of(path) == room:
+            found |= {path.stem} | ({path.parent.name} - {room})
+    stems = {name.lstrip("_") for name in found - {"__init__"}}
+    return stems | {f"{room}_{stem}" for stem in stems}
+
+
+def test_a_test_file_bears_the_name_of_the_file_that_it_tests() -> None:
+    """``tests/ROOM/test_FILE.py``, ``test_FILE_ASPECT.py`` or ``test_ROOM_FILE.py`` for ``lightsweep/ROOM/FILE.py``."""
+    tests = ROOT / "tests"
+    rooms = {room_of(path) for path in sources() if path.parent != ROOT / "lightsweep"}
+    named = {room: subjects(room) for room in rooms}
+    found = [path.relative_to(tests) for path in tests.rglob("test_*.py") if path.relative_to(tests).parts[0] in rooms]
+    astray = []
+    for path in found:
+        words = path.stem.removeprefix("test_").split("_")
+        beginnings = {"_".join(words[:count]) for count in range(1, len(words) + 1)}
+        if not beginnings & named[path.parts[0]]:
+            astray.append(path.as_posix())
+    assert len(found) > 80
+    assert set(astray) - SCENARIOS == set(), "rename the test after a file of its room, or add it to SCENARIOS"
+    assert SCENARIOS - set(astray) == set()
+
+
 # --- the page
 
 
