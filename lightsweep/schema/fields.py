@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
+import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import MISSING, dataclass, replace
+from dataclasses import MISSING, dataclass
 from functools import cache
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from lightsweep.schema.diagnostics import Faults, KeyPath, hint, shown
 
 __all__ = [
     "ANYTHING",
-    "LABEL",
-    "NATURAL",
-    "TEXT",
-    "TEXTS",
-    "TRUTH",
     "Key",
+    "Label",
+    "Natural",
+    "Number",
     "Rule",
+    "Text",
+    "Texts",
+    "Truth",
     "check",
-    "choice",
     "given",
     "keys_of",
     "number",
@@ -34,7 +36,7 @@ Model = TypeVar("Model")
 MAX_INTEGER = 2**53  # a storage keeps every number as a double, which is exact up to here
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rule:
     """What the value of a key must be.
 
@@ -60,10 +62,31 @@ class Key:
 
 @cache
 def keys_of(model: Any) -> dict[str, Key]:
-    """Return the keys that a dataclass declares: ``name: Annotated[str, Key(rule, about)] = default``."""
-    notes = {name: get_args(hint)[1] for name, hint in get_type_hints(model, include_extras=True).items()}
-    defaults = {field.name: field.default for field in dataclasses.fields(model) if field.default is not MISSING}
-    return {name: replace(key, default=defaults.get(name, ...)) for name, key in notes.items()}
+    """Return the keys that a dataclass declares as its fields.
+
+    A type is ``Annotated`` with its `Rule`, or a ``Literal``, or one of them ``| None``. A key is described under
+    ``Attributes`` in the docstring of the class.
+    """
+    attributes = (inspect.getdoc(model) or "").partition("Attributes:\n")[2]
+    about = {
+        name: " ".join(text.split()) for name, text in re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", attributes, re.M)
+    }
+    hints = get_type_hints(model, include_extras=True)
+    return {
+        field.name: Key(
+            _rule_of(hints[field.name]), about.get(field.name, ""), ... if field.default is MISSING else field.default
+        )
+        for field in dataclasses.fields(model)
+    }
+
+
+def _rule_of(hint: Any) -> Rule:
+    if hint is Any:
+        return ANYTHING
+    if hasattr(hint, "__metadata__"):
+        rule: Rule = hint.__metadata__[0]
+        return rule
+    return choice(*get_args(hint)) if get_origin(hint) is Literal else _rule_of(get_args(hint)[0])
 
 
 def number(
@@ -150,11 +173,14 @@ def _truth(value: Any) -> bool:
 
 
 ANYTHING = Rule(lambda value: value, {})
-NATURAL = number(whole=True, least=1)
-LABEL = Rule(_label, {"type": ["string", "number"]})
-TEXT = Rule(_text, {"type": ["string", "number"], "minLength": 1})
-TEXTS = Rule(_texts, {"type": ["array", "string"], "items": {"type": "string", "minLength": 1}})
-TRUTH = Rule(_truth, {"type": "boolean"})
+Number = Annotated[float, number()]
+Natural = Annotated[int, number(whole=True, least=1)]
+Text = Annotated[str, Rule(_text, {"type": ["string", "number"], "minLength": 1})]
+Label = Annotated[str, Rule(_label, {"type": ["string", "number"]})]  # may be empty
+Texts = Annotated[
+    tuple[str, ...], Rule(_texts, {"type": ["array", "string"], "items": {"type": "string", "minLength": 1}})
+]
+Truth = Annotated[bool, Rule(_truth, {"type": "boolean"})]
 
 
 def given(block: Mapping[str, Any]) -> dict[str, Any]:

@@ -114,7 +114,8 @@ def _options() -> Schema:
 
 def _object(model: type, others: Mapping[str, Schema] | None = None) -> Schema:
     """The schema of the keys that a dataclass declares; ``others`` are schemas that its rules do not know."""
-    return _mapping((model.__doc__ or "").replace("``", ""), keys_of(model), others or {})
+    about = (model.__doc__ or "").partition("\n")[0].replace("``", "")
+    return _mapping(about, keys_of(model), others or {})
 
 
 def _mapping(about: str, keys: Mapping[str, Key], others: Mapping[str, Schema] | None = None) -> Schema:

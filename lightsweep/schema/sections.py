@@ -11,16 +11,14 @@ from typing import Annotated, Any, Literal
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema.diagnostics import Faults, KeyPath, hint, one_edit_away, shown
 from lightsweep.schema.fields import (
-    ANYTHING,
-    LABEL,
-    NATURAL,
-    TEXT,
-    TEXTS,
-    TRUTH,
-    Key,
+    Label,
+    Natural,
+    Number,
     Rule,
+    Text,
+    Texts,
+    Truth,
     check,
-    choice,
     given,
     keys_of,
     number,
@@ -49,8 +47,7 @@ __all__ = [
 ]
 
 Running = Literal["best", "latest", "worst"]
-_IMPUTE = ("worst", "best", "latest")
-_RUNNING = (*_IMPUTE, "false")
+_RUNNING = ("best", "latest", "worst", "false")
 
 
 def _running(value: Any) -> Any:
@@ -64,28 +61,22 @@ def _running(value: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """What a sweep improves."""
+    """The metric that a sweep improves.
 
-    name: Annotated[str, Key(TEXT, "The name under which the training script logs it.")]
-    goal: Annotated[
-        Literal["minimize", "maximize"],
-        Key(choice("minimize", "maximize"), "Whether smaller or larger values are better."),
-    ] = "minimize"
-    target: Annotated[
-        float | None,
-        Key(number(), "The sweep finishes once any run reaches this value; of several metrics the first one's counts."),
-    ] = None
-    impute: Annotated[
-        Literal["worst", "best", "latest"],
-        Key(choice(*_IMPUTE), "The value that a failed, crashed or killed run counts with in a bayes search."),
-    ] = "worst"
-    impute_while_running: Annotated[
-        bool | Running,
-        Key(
-            Rule(_running, {"enum": [True, False, *_RUNNING]}),
-            "best, latest, worst: a running run counts with its own best value so far; true: with the value of impute.",
-        ),
-    ] = False
+    Attributes:
+        name: The name under which the training script logs it.
+        goal: Whether smaller or larger values are better.
+        target: The sweep finishes once any run reaches this value; of several metrics the first one's counts.
+        impute: The value that a failed, crashed or killed run counts with in a bayes search.
+        impute_while_running: best, latest, worst: a running run counts with its own best value so far; true: with the
+            value of impute.
+    """
+
+    name: Text
+    goal: Literal["minimize", "maximize"] = "minimize"
+    target: Number | None = None
+    impute: Literal["worst", "best", "latest"] = "worst"
+    impute_while_running: Annotated[bool | Running, Rule(_running, {"enum": [True, False, *_RUNNING]})] = False
 
 
 def read_metrics(raw: Mapping[str, Any], faults: Faults) -> tuple[Metric, ...]:
@@ -124,33 +115,28 @@ _LENGTH = re.compile(
 """Names of parameters that say how long training is."""
 
 
-_ITERATIONS = number(whole=True, least=1, most=MAX_ITERATIONS)
+Iterations = Annotated[int, number(whole=True, least=1, most=MAX_ITERATIONS)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class EarlyTerminate:
-    """Stops runs that fall behind. Needs ``min_iter``, or ``max_iter`` and ``s``."""
+    """Stops runs that fall behind. Needs ``min_iter``, or ``max_iter`` and ``s``.
 
-    type: Annotated[Literal["hyperband"], Key(choice("hyperband"), "How runs are judged; hyperband is the only way.")]
-    min_iter: Annotated[
-        int | None, Key(_ITERATIONS, "The first band; each next one is eta times as far, without end.")
-    ] = None
-    max_iter: Annotated[
-        int | None,
-        Key(
-            _ITERATIONS,
-            "The bands are max_iter / eta, max_iter / eta^2, ... (not max_iter itself). Overrides min_iter.",
-        ),
-    ] = None
-    s: Annotated[
-        int | None, Key(number(whole=True, least=1, most=MAX_BANDS), "The number of bands below max_iter.")
-    ] = None
-    eta: Annotated[
-        float, Key(number(above=1, most=MAX_ETA), "At each band about one run in eta goes on. Greater than 1.")
-    ] = 3
-    strict: Annotated[
-        bool, Key(TRUTH, "true: a run is judged by its value at the band; false: by its best value so far.")
-    ] = True
+    Attributes:
+        type: How runs are judged; hyperband is the only way.
+        min_iter: The first band; each next one is eta times as far, without end.
+        max_iter: The bands are max_iter / eta, max_iter / eta^2, ...; max_iter itself is no band. Overrides min_iter.
+        s: The number of bands below max_iter.
+        eta: At each band about one run in eta goes on. Greater than 1.
+        strict: true: a run is judged by its value at the band; false: by its best value so far.
+    """
+
+    type: Literal["hyperband"]
+    min_iter: Iterations | None = None
+    max_iter: Iterations | None = None
+    s: Annotated[int, number(whole=True, least=1, most=MAX_BANDS)] | None = None
+    eta: Annotated[float, number(above=1, most=MAX_ETA)] = 3
+    strict: Truth = True
 
 
 def read_early_terminate(value: Any, faults: Faults, path: KeyPath = EARLY_TERMINATE) -> Hyperband | None:
@@ -211,17 +197,19 @@ SCHEDULER = ("scheduler",)
 
 @dataclass(frozen=True, kw_only=True)
 class Scheduler:
-    """The source of the runs' values."""
+    """The source of the runs' values.
 
-    engine: Annotated[
-        Literal["wandb", "optuna"],
-        Key(choice("wandb", "optuna"), "wandb: the methods of this page; optuna: the functions in source."),
-    ] = "optuna"
-    source: Annotated[str | None, Key(TEXT, "A Python file.")] = None
-    optimizer: Annotated[str | None, Key(TEXT, "The function in source that builds the Optuna study or sampler.")] = (
-        None
-    )
-    search_space: Annotated[str | None, Key(TEXT, "The function in source that defines the space, by run.")] = None
+    Attributes:
+        engine: wandb: the methods grid, random and bayes; optuna: the functions in source.
+        source: A Python file.
+        optimizer: The function in source that builds the Optuna study or sampler.
+        search_space: The function in source that defines the space, by run.
+    """
+
+    engine: Literal["wandb", "optuna"] = "optuna"
+    source: Text | None = None
+    optimizer: Text | None = None
+    search_space: Text | None = None
 
 
 def read_scheduler(value: Any, method: object, faults: Faults) -> Scheduler | None:
@@ -256,7 +244,7 @@ def read_scheduler(value: Any, method: object, faults: Faults) -> Scheduler | No
     return block
 
 
-_STARTS = number(whole=True, least=0, most=1_000_000)
+Starts = Annotated[int, number(whole=True, least=0, most=1_000_000)]
 MIN_LEASE = 0.1
 MAX_LEASE = 7 * 24 * 3600
 
@@ -292,37 +280,25 @@ def _sampler(value: object) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Keys that only lightsweep has."""
+    """Keys that only lightsweep has.
 
-    sampler: Annotated[
-        str,
-        Key(
-            Rule(_sampler, {"type": "string"}),
-            "The Optuna sampler behind method bayes; auto is gp, and tpe once gp gets too slow.",
-        ),
-    ] = "auto"
-    seed: Annotated[
-        int | None,
-        Key(number(whole=True, least=0), "Makes the values of the runs repeatable; by default each sweep draws one."),
-    ] = None
-    max_retries: Annotated[int, Key(_STARTS, "How often a failed run is retried; at most 1,000,000.")] = 0
-    max_preemptions: Annotated[
-        int, Key(_STARTS, "How often a run is retried that was preempted, or lost with its agent; at most 1,000,000.")
-    ] = 5
-    lease: Annotated[
-        float,
-        Key(
-            number(least=MIN_LEASE, most=MAX_LEASE),
-            "Seconds without a heartbeat after which a run counts as lost; from 0.1 to 604,800, which is a week.",
-        ),
-    ] = 60.0
-    prior_runs: Annotated[
-        tuple[str, ...],
-        Key(TEXTS, "Sweeps of the same storage, or runs of them as SWEEP/RUN, from which bayes learns."),
-    ] = ()
-    stages: Annotated[
-        Any, Key(ANYTHING, "Stages run in order; each searches some parameters and keeps the best values found so far.")
-    ] = None
+    Attributes:
+        sampler: The Optuna sampler behind method bayes; auto is gp, and tpe once gp gets too slow.
+        seed: Makes the values of the runs repeatable; by default each sweep draws a seed of its own.
+        max_retries: How often a failed run is retried; at most 1,000,000.
+        max_preemptions: How often a run is retried that was preempted, or lost with its agent; at most 1,000,000.
+        lease: Seconds without a heartbeat after which a run counts as lost; from 0.1 to 604,800, which is a week.
+        prior_runs: Sweeps of the same storage, or runs of them as SWEEP/RUN, from which bayes learns.
+        stages: Stages run in order; each searches some parameters and keeps the best values found so far.
+    """
+
+    sampler: Annotated[str, Rule(_sampler, {"type": "string"})] = "auto"
+    seed: Annotated[int, number(whole=True, least=0)] | None = None
+    max_retries: Starts = 0
+    max_preemptions: Starts = 5
+    lease: Annotated[float, number(least=MIN_LEASE, most=MAX_LEASE)] = 60.0
+    prior_runs: Texts = ()
+    stages: Any = None
 
 
 def read_options(value: Any, faults: Faults) -> Options:
@@ -345,18 +321,25 @@ SERVICE_KEYS = ("controller", "apiVersion", "kind", "job", "image_uri")
 
 @dataclass(frozen=True, kw_only=True)
 class TopLevel:
-    """The keys at the top that hold one value each."""
+    """The keys at the top that hold one value each.
 
-    method: Annotated[
-        Literal["grid", "random", "bayes", "custom"],
-        Key(choice("grid", "random", "bayes", "custom"), "How points are chosen; custom needs a scheduler."),
-    ]
-    program: Annotated[str | None, Key(TEXT, "The training script.")] = None
-    run_cap: Annotated[int | None, Key(NATURAL, "The largest number of runs, across any number of agents.")] = None
-    name: Annotated[str | None, Key(LABEL, "The name of the sweep.")] = None
-    description: Annotated[str | None, Key(LABEL, "The purpose of the sweep.")] = None
-    project: Annotated[str | None, Key(LABEL, "The project of the sweep; a label.")] = None
-    entity: Annotated[str | None, Key(LABEL, "The owner of the sweep; a label.")] = None
+    Attributes:
+        method: How points are chosen; custom needs a scheduler.
+        program: The training script.
+        run_cap: The largest number of runs, across any number of agents.
+        name: The name of the sweep.
+        description: The purpose of the sweep.
+        project: The project of the sweep; a label.
+        entity: The owner of the sweep; a label.
+    """
+
+    method: Literal["grid", "random", "bayes", "custom"]
+    program: Text | None = None
+    run_cap: Natural | None = None
+    name: Label | None = None
+    description: Label | None = None
+    project: Label | None = None
+    entity: Label | None = None
 
 
 KNOWN = (*keys_of(TopLevel), *BLOCKS, *SERVICE_KEYS)

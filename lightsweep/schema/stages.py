@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema.diagnostics import Faults, KeyPath, hint, shown
-from lightsweep.schema.fields import ANYTHING, NATURAL, TEXT, Key, Rule, check, choice
+from lightsweep.schema.fields import Natural, Rule, Text, check
 from lightsweep.schema.parameters import Parameters, is_listable, note_not_listable, warn_of_grid
 from lightsweep.schema.sections import read_early_terminate
 from lightsweep.space import Distribution, Parameter, Space
@@ -32,25 +32,23 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class StageKeys:
-    """One stage of a sweep."""
+    """One stage of a sweep.
 
-    parameters: Annotated[
-        list[str],
-        Key(
-            Rule(_names, {"type": "array", "minItems": 1, "items": {"type": "string"}}),
-            "The parameters that it searches: dotted names; the name of a group means all parameters below it.",
-        ),
-    ]
-    name: Annotated[str | None, Key(TEXT, "The name of the stage; its number by default.")] = None
-    method: Annotated[
-        Method | None, Key(choice(*get_args(Method)), "How its points are chosen; by default as the sweep's.")
-    ] = None
-    run_cap: Annotated[int | None, Key(NATURAL, "The largest number of runs in the stage.")] = None
-    early_terminate: Annotated[Any, Key(ANYTHING, "Its hyperband; the sweep's by default, and null for none.")] = None
-    defaults: Annotated[
-        Mapping[str, Any] | None,
-        Key(Rule(_mapping, {"type": "object"}), "Values of parameters that no stage before has searched."),
-    ] = None
+    Attributes:
+        parameters: The parameters that it searches: dotted names; a name of a group means all parameters below it.
+        name: The name of the stage; its number by default.
+        method: How its points are chosen; by default as the sweep's.
+        run_cap: The largest number of runs in the stage.
+        early_terminate: Its hyperband; the sweep's by default, and null for none.
+        defaults: Values of parameters that no stage before has searched.
+    """
+
+    parameters: Annotated[list[str], Rule(_names, {"type": "array", "minItems": 1, "items": {"type": "string"}})]
+    name: Text | None = None
+    method: Method | None = None
+    run_cap: Natural | None = None
+    early_terminate: Any = None
+    defaults: Annotated[Mapping[str, Any], Rule(_mapping, {"type": "object"})] | None = None
 
 
 @dataclass(frozen=True)
