@@ -30,7 +30,9 @@ from lightsweep.errors import UsageError
 __all__ = ["ChannelServer"]
 
 _logger = logging.getLogger("lightsweep")
-_LONGEST_PATH = 100  # bytes; macOS allows 103, Linux 107
+_PREFIX = "lightsweep-"
+_SOCKET = "s"
+_LONGEST_PATH = 95  # bytes; macOS allows 103, Linux 107, and the socket has a longer name at first
 _CLOSE_SECONDS = 10.0
 
 
@@ -50,11 +52,12 @@ class ChannelServer:
         self._peers: dict[threading.Thread, FrameStream] = {}
         self._closed = False
         self._directory = _private_directory()
-        self._path = str(self._directory / "s")
+        self._path = str(self._directory / _SOCKET)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._listener.bind(self._path)
+            self._listener.bind(f"{self._path}-new")
             self._listener.listen(128)
+            os.rename(f"{self._path}-new", self._path)  # noqa: PTH104  under this name it always answers
         except OSError:
             self._listener.close()
             shutil.rmtree(self._directory, ignore_errors=True)
@@ -216,9 +219,17 @@ def _send(stream: FrameStream, message: dict[str, object]) -> None:
 
 
 def _private_directory() -> Path:
-    """A new directory of mode 0700 whose path leaves room for a socket's name."""
-    directory = tempfile.mkdtemp(prefix="lightsweep-")
-    if len(os.fsencode(directory)) + len("/s") > _LONGEST_PATH:
-        Path(directory).rmdir()
-        directory = tempfile.mkdtemp(prefix="lightsweep-", dir="/tmp")  # the one short place that Unix promises
-    return Path(directory)
+    """Make a directory of mode 0700 whose path leaves room for a socket's name, and remove those of killed agents."""
+    above = tempfile.gettempdir()
+    if len(os.fsencode(above)) + len(f"/{_PREFIX}12345678/{_SOCKET}") > _LONGEST_PATH:
+        above = "/tmp"  # the one short place that Unix promises
+    for path in Path(above).glob(f"{_PREFIX}*/{_SOCKET}"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:  # nobody listens there any more
+                shutil.rmtree(path.parent, ignore_errors=True)
+            except OSError:
+                continue  # of another user, or just removed
+    return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=above))

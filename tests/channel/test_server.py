@@ -7,11 +7,13 @@ import json
 import math
 import os
 import random
+import shutil
 import socket
 import stat
 import struct
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -397,6 +399,29 @@ def test_a_script_that_closes_its_descriptors_goes_on_and_keeps_what_it_opened_t
     assert (done.stdout, done.stderr) == ("0 True\n", "")
     assert [log["metrics"] for log in handler.logs] == [{"val_loss": 1.0}, {"val_loss": 0.5}]
     assert [said["state"] for said in handler.finishes] == ["finished"]
+
+
+def test_the_directory_of_a_killed_agent_is_removed_by_the_next_one(monkeypatch):
+    above = Path(tempfile.mkdtemp(prefix="short-", dir="/tmp"))
+    source = "import time; from lightsweep.channel import ChannelServer; print(ChannelServer().path); time.sleep(60)"
+    monkeypatch.setattr("tempfile.tempdir", str(above))
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-uc", source], env={**os.environ, "TMPDIR": str(above)}, stdout=subprocess.PIPE, text=True
+        ) as killed:
+            assert killed.stdout is not None
+            path = Path(killed.stdout.readline().strip())
+            assert path.parent.parent == above
+            with ChannelServer() as other:
+                assert path.exists()  # that agent is alive
+                killed.kill()
+                killed.wait()
+                with ChannelServer():
+                    assert not path.parent.exists()
+                    assert Path(other.path).exists()
+        assert list(above.iterdir()) == []
+    finally:
+        shutil.rmtree(above)
 
 
 garbage = [
