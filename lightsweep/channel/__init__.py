@@ -8,18 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lightsweep.channel.connection import Connection
+from lightsweep.channel.dispatch import OPERATIONS, Handler, InProcess, Remote, answer
 from lightsweep.channel.frames import ENVIRONMENT, ChannelError
-from lightsweep.channel.messages import (
-    OPERATIONS,
-    FinishReply,
-    FinishRequest,
-    Handler,
-    LogReply,
-    LogRequest,
-    StartReply,
-    StartRequest,
-    answer,
-)
+from lightsweep.channel.messages import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 
 if TYPE_CHECKING:
     from lightsweep.channel.server import ChannelServer
@@ -30,11 +21,12 @@ __all__ = [
     "ChannelError",
     "ChannelServer",
     "Connection",
-    "FinishReply",
     "FinishRequest",
     "Handler",
+    "InProcess",
     "LogReply",
     "LogRequest",
+    "Remote",
     "StartReply",
     "StartRequest",
     "answer",

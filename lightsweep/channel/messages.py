@@ -1,26 +1,14 @@
-"""The messages between a run and its agent, and the handler that answers them; a new field has its place here alone."""
+"""The messages between a run and its agent, as they are on the wire; a new field has its place here alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, NotRequired, Protocol, TypedDict
+from typing import Any, NotRequired, TypedDict
 
-from lightsweep.errors import LightsweepError
+from lightsweep.hyperband import Verdict
 
-__all__ = [
-    "OPERATIONS",
-    "FinishReply",
-    "FinishRequest",
-    "Handler",
-    "LogReply",
-    "LogRequest",
-    "StartReply",
-    "StartRequest",
-    "answer",
-]
-
-OPERATIONS = ("start", "log", "finish")
+__all__ = ["FinishRequest", "LogReply", "LogRequest", "StartReply", "StartRequest"]
 
 
 class StartRequest(TypedDict, total=False):
@@ -75,7 +63,7 @@ class StartReply:
 
     @classmethod
     def read(cls, message: Mapping[str, Any]) -> StartReply:
-        """The reply in a message; fields that this version does not know are left out."""
+        """Return the reply in a message, without fields that this version does not know."""
         known = {one.name for one in fields(cls)}
         return cls(**{name: value for name, value in message.items() if name in known})
 
@@ -92,12 +80,22 @@ class LogRequest(TypedDict):
     last: NotRequired[bool]
 
 
-class LogReply(TypedDict):
-    """The verdict: whether to stop, why in words (empty if not), and the iterations reported so far."""
+@dataclass(frozen=True)
+class LogReply:
+    """The answer to a log.
 
-    stop: bool
-    reason: str
-    iterations: int
+    Attributes:
+        verdict: Whether to stop, and why.
+        iterations: Iterations that were reported so far, over all attempts.
+    """
+
+    verdict: Verdict = field(default_factory=Verdict)
+    iterations: int = 0
+
+    @classmethod
+    def read(cls, message: Mapping[str, Any]) -> LogReply:
+        """Return the reply in a message."""
+        return cls(Verdict(**message["verdict"]), message["iterations"])
 
 
 class FinishRequest(TypedDict, total=False):
@@ -118,45 +116,3 @@ class FinishRequest(TypedDict, total=False):
     no_numbers: dict[str, str]
     read: list[str]
     cut: bool
-
-
-class FinishReply(TypedDict):
-    """The agent has taken note of the end."""
-
-    ok: bool
-
-
-class Handler(Protocol):
-    """Answers the messages of one run.
-
-    Methods are called from the server's threads, one thread per connection: several at once if a run has several
-    processes. The message of a ``LightsweepError`` reaches the run.
-    """
-
-    def start(self, message: StartRequest) -> StartReply:
-        """Answer a process that begins, which sends its defaults, with the config."""
-
-    def log(self, message: LogRequest) -> LogReply:
-        """Answer metrics with the verdict."""
-
-    def finish(self, message: FinishRequest) -> FinishReply:
-        """Take note that the script has ended."""
-
-
-def answer(handler: Handler, message: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the handler's answer to ``message``, or ``{"error": text}``; never raises an ``Exception``."""
-    operation = message.get("op")
-    if operation not in OPERATIONS:
-        return {"error": f"the operations of a run are {', '.join(OPERATIONS)}, got {operation!r}"}
-    given: Any = {name: value for name, value in message.items() if name != "op"}
-    try:
-        if operation == "start":
-            return dict(vars(handler.start(given)))
-        return dict(handler.log(given) if operation == "log" else handler.finish(given))
-    except LightsweepError as error:
-        return {"error": str(error)}
-    except Exception as error:  # a fault in a handler must end neither the connection nor the agent
-        import logging  # here, since a training process does not need it
-
-        logging.getLogger("lightsweep").exception("the agent failed on %r of a run", operation)
-        return {"error": f"the agent failed on {operation!r}: {type(error).__name__}: {error}"}

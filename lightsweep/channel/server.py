@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from lightsweep.channel.dispatch import Handler, answer
 from lightsweep.channel.frames import ENVIRONMENT, HANDSHAKE_SECONDS, ChannelError, FrameStream, identify
-from lightsweep.channel.messages import Handler, answer
 from lightsweep.errors import UsageError
 
 __all__ = ["ChannelServer"]
