@@ -16,7 +16,6 @@ FLOORS = {
     "space": 2,
     "channel": 2,
     "schema": 3,
-    "command": 4,
     "sampler": 4,
     "storage": 4,
     "controller": 5,

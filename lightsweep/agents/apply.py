@@ -26,9 +26,9 @@ from lightsweep.channel import (
     StartReply,
     StartRequest,
 )
-from lightsweep.command import DEFAULT_COMMAND, build_command
 from lightsweep.controller import Sweep, SweepRun
 from lightsweep.errors import CommandError
+from lightsweep.schema.command import DEFAULT_COMMAND, build_command
 
 __all__ = ["AppliedHandler", "apply"]
 

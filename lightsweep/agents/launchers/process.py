@@ -15,10 +15,10 @@ from pathlib import Path
 from lightsweep.agents.launchers import ExitStatus, Job
 from lightsweep.agents.reaper import MARK, Processes, Reaper
 from lightsweep.channel import ChannelServer, Handler
-from lightsweep.command import DEFAULT_COMMAND, build_command
 from lightsweep.controller import ClaimedRun, Sweep
 from lightsweep.errors import CommandError, NotFoundError, closest
 from lightsweep.schema import SweepConfig
+from lightsweep.schema.command import DEFAULT_COMMAND, build_command
 
 __all__ = [
     "CommandLauncher",
