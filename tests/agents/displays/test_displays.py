@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from lightsweep import Sweep
 from lightsweep.agents.closing import closing
 from lightsweep.agents.displays.base import Display, GuardedDisplay
 from lightsweep.agents.displays.lines import LineDisplay, describe_end
 from lightsweep.agents.displays.table import TableDisplay
-from lightsweep.controller import ClaimedRun, Outcome
+from lightsweep.controller import ClaimedRun, Outcome, Sweep
 from lightsweep.text import printable
 
 EVIL = "\x1b[31mred\x1b]0;title\x07 [bold]x[/bold]\r\n\u202e"
