@@ -66,8 +66,8 @@ def test_the_comment_says_where_the_best_runs_lie_and_what_the_range_was() -> No
 
 def test_of_many_runs_the_outermost_do_not_count() -> None:
     keys = narrowed(bounds(0.0, 1.0), [0.51, *(0.5 + place / 1000 for place in range(19)), 0.99]).keys
-    assert 0.4 == pytest.approx(keys["min"], abs=0.01)
-    assert 0.62 == pytest.approx(keys["max"], abs=0.01)
+    assert pytest.approx(keys["min"], abs=0.01) == 0.4
+    assert pytest.approx(keys["max"], abs=0.01) == 0.62
 
 
 @pytest.mark.parametrize(
