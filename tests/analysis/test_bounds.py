@@ -1,4 +1,4 @@
-"""New bounds: around the best runs, with margins, moved outwards where the best run is at an edge."""
+"""New bounds: around the best runs, with margins, moved outwards if the best run is at an edge."""
 
 from __future__ import annotations
 
