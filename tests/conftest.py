@@ -26,8 +26,8 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("LIGHTSWEEP_TEST_PROFILE", "lightsweep"))
 
-# Variables of pytest and of a package that TensorBoard imports.
-_FOREIGN = {"PYTEST_CURRENT_TEST", "CRC32C_SW_MODE"}
+# Variables that pytest sets, and that imports of TensorBoard and scikit-learn set.
+_FOREIGN = {"PYTEST_CURRENT_TEST", "CRC32C_SW_MODE", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"}
 
 
 @pytest.fixture(scope="session", autouse=True)

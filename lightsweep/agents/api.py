@@ -20,7 +20,7 @@ from lightsweep.agents.launchers.call import IMPORTING
 from lightsweep.agents.launchers.function import FunctionLauncher, IsolatedLauncher
 from lightsweep.agents.launchers.process import CommandLauncher
 from lightsweep.agents.worker import Agent
-from lightsweep.client.ranks import rank
+from lightsweep.client.processes import rank
 from lightsweep.controller import Sweep
 from lightsweep.errors import UsageError
 from lightsweep.storage import Storage

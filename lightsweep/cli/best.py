@@ -38,9 +38,9 @@ def best(
 
     from lightsweep.cli.output import looking
     from lightsweep.cli.status import without_infinities
-    from lightsweep.command import build_command
     from lightsweep.controller import Sweep
     from lightsweep.errors import LightsweepError
+    from lightsweep.schema.command import build_command
     from lightsweep.text import number
 
     sweep = Sweep.load(sweep_id, storage=looking(storage))

@@ -156,9 +156,8 @@ def _samples(config: SweepConfig) -> str:
 
 def _passes_parameters(config: SweepConfig, values: Mapping[str, Any]) -> bool:
     """Whether the command line of a run holds any of its parameters."""
-    from lightsweep.command import DEFAULT_COMMAND
     from lightsweep.controller.runs import nested
-    from lightsweep.schema.command import MACRO, SEVERAL
+    from lightsweep.schema.command import DEFAULT_COMMAND, MACRO, SEVERAL
 
     names = {name for item in config.command or DEFAULT_COMMAND for name in MACRO.findall(item)}
     return not names.isdisjoint({*SEVERAL, "args_json", "args_json_file", *values, *nested(values, config)})
@@ -166,8 +165,8 @@ def _passes_parameters(config: SweepConfig, values: Mapping[str, Any]) -> bool:
 
 def _command(config: SweepConfig, values: Mapping[str, Any]) -> str:
     """The command of a run with these values; below it, where it names a file of them, what that will hold."""
-    from lightsweep.command import build_command
     from lightsweep.controller.runs import nested
+    from lightsweep.schema.command import build_command
 
     config_of_run = nested(values, config)
     with tempfile.TemporaryDirectory(prefix="lightsweep-check-") as scratch:
