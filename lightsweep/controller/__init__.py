@@ -8,9 +8,8 @@ from lightsweep.controller.priors import PriorRun, check_prior_runs, check_takes
 from lightsweep.controller.refresher import Refresher
 from lightsweep.controller.reports import Reporter
 from lightsweep.controller.runs import SweepRun, best_run
-from lightsweep.controller.stages import StageView, stage_views
 from lightsweep.controller.states import SweepState
-from lightsweep.controller.summary import Savings, SweepSummary, savings, summarize
+from lightsweep.controller.summary import Savings, StageView, SweepSummary, savings, stage_views, summarize
 from lightsweep.controller.sweeps import Sweep, sweep
 from lightsweep.controller.writer import Writer
 

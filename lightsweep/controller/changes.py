@@ -7,19 +7,16 @@ and every agent sees it at the same point of their sequence.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lightsweep.controller.keys import ATTEMPT, CONFIG, STATE, SUMMARY, VALUES
-from lightsweep.controller.reader import storage_errors
+from lightsweep.controller.reader import SweepReader, storage_errors
 from lightsweep.controller.runs import RunEntry, values_of
 from lightsweep.controller.states import wants_retry
 from lightsweep.errors import NotFoundError, UsageError, closest
 from lightsweep.schema import SweepConfig
-
-if TYPE_CHECKING:
-    from lightsweep.controller.sweeps import Sweep
 
 __all__ = ["ask", "retry", "update"]
 
@@ -33,13 +30,13 @@ _CHANGEABLE = {"run_cap", "early_terminate", "name", "description", "lightsweep"
 _WITHOUT_RESULT = {"failed", "killed"}
 
 
-def ask(sweep: Sweep, wanted: str) -> None:
+def ask(sweep: SweepReader, wanted: str) -> None:
     """Note what the user wants of a sweep: ``running``, ``paused``, ``stopped`` or ``cancelled``.
 
     Raises:
         UsageError: A sweep that is over cannot do that.
     """
-    state = sweep.state
+    state = sweep.look()
     if state.name == "cancelled" and wanted != "cancelled":
         raise UsageError(f"sweep {sweep.id} was cancelled, which is final; create a new one to go on")
     if state.name == "finished" and wanted in {"running", "paused"}:
@@ -49,7 +46,7 @@ def ask(sweep: Sweep, wanted: str) -> None:
     sweep.asked = wanted
 
 
-def retry(sweep: Sweep, runs: Iterable[str] = (), *, failed: bool = False) -> list[str]:
+def retry(sweep: SweepReader, runs: Iterable[str] = (), *, failed: bool = False) -> list[str]:
     """Let agents start runs again that failed, were killed or were lost too often; their ids.
 
     Args:
@@ -62,7 +59,7 @@ def retry(sweep: Sweep, runs: Iterable[str] = (), *, failed: bool = False) -> li
         NotFoundError: No such run.
         UsageError: A run that did not fail, or a sweep that was cancelled.
     """
-    if sweep.state.name == "cancelled":
+    if sweep.look().name == "cancelled":
         raise UsageError(f"sweep {sweep.id} was cancelled, which is final; create a new one to go on")
     with sweep.lock:
         entries = dict(sweep.book.entries)
@@ -83,7 +80,7 @@ def retry(sweep: Sweep, runs: Iterable[str] = (), *, failed: bool = False) -> li
     return sorted(chosen)
 
 
-def _asked_again(sweep: Sweep, entry: RunEntry) -> FrozenTrial:
+def _asked_again(sweep: SweepReader, entry: RunEntry) -> FrozenTrial:
     """An attempt that was over before it began: from there on the run is one that was lost."""
     attempt = {"kind": "retry", "run": entry.id, "ticket": entry.ticket, "attempt": entry.attempt + 1, "asked": True}
     attributes: dict[str, Any] = {
@@ -99,7 +96,7 @@ def _asked_again(sweep: Sweep, entry: RunEntry) -> FrozenTrial:
     )
 
 
-def update(sweep: Sweep, config: SweepConfig) -> None:
+def update(sweep: SweepReader, config: SweepConfig) -> None:
     """Go on with another config: another cap, other bands, a target, more points of a grid.
 
     Runs that were handed out before keep their parameters. A changed grid goes on with the points that none of them
@@ -108,7 +105,7 @@ def update(sweep: Sweep, config: SweepConfig) -> None:
     Raises:
         UsageError: What cannot change while the sweep runs; the message names each such key.
     """
-    if sweep.state.name == "cancelled":
+    if sweep.look().name == "cancelled":
         raise UsageError(f"sweep {sweep.id} was cancelled, which is final; create a new one to go on")
     before = sweep.config
     if before.stages or config.stages:
@@ -142,6 +139,6 @@ def update(sweep: Sweep, config: SweepConfig) -> None:
     sweep.refresh()
 
 
-def _create(sweep: Sweep, trial: FrozenTrial) -> None:
+def _create(sweep: SweepReader, trial: FrozenTrial) -> None:
     with storage_errors():
         sweep.storage.optuna.create_new_trial(sweep.study_id, trial)

@@ -20,7 +20,6 @@ from lightsweep.controller.keys import ATTEMPT, SUMMARY, VALUES, attempt_of
 from lightsweep.controller.outcome import ClaimedRun
 from lightsweep.controller.reader import storage_errors
 from lightsweep.controller.runs import RunEntry, finite, run_id, values_of
-from lightsweep.controller.stages import next_fresh_run
 from lightsweep.controller.states import SweepState
 from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import NotFoundError, StorageUnavailableError
@@ -220,7 +219,7 @@ class RunClaimer:
     # --- fresh runs
 
     def _fresh(self, state: SweepState, points: ParameterAssigner) -> ClaimedRun | NoRun | None:
-        step = next_fresh_run(self._sweep)
+        step = self._sweep.next_fresh_run()
         ticket, limit = self._sweep.book.next_ticket, step.limit
         if step.wait:
             return NoRun(state, False, step.wait, exhausted=True)

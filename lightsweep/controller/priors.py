@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from optuna.trial import TrialState, create_trial
 
 from lightsweep.controller.keys import ATTEMPT, SUMMARY
 from lightsweep.controller.outcome import learns, plain_metrics
-from lightsweep.controller.reader import storage_errors
+from lightsweep.controller.reader import SweepReader, storage_errors
 from lightsweep.controller.runs import SweepRun, best_of
 from lightsweep.errors import NotFoundError, UsageError, closest
 from lightsweep.sampler import params_to_optuna
 from lightsweep.schema import Metric, SweepConfig
-from lightsweep.storage import Storage
-
-if TYPE_CHECKING:
-    from lightsweep.controller.sweeps import Sweep
 
 __all__ = ["PriorRun", "add_prior_runs", "check_prior_runs", "check_takes_prior_runs", "named_runs"]
 
@@ -49,7 +45,7 @@ class PriorRun:
         return best_of([*logged, *(self.run.history if self.metric == metric.name else ())], metric.goal)
 
 
-def named_runs(kind: type[Sweep], names: Sequence[str], storage: Storage) -> list[PriorRun]:
+def named_runs(load: Callable[[str], SweepReader], names: Sequence[str]) -> list[PriorRun]:
     """The runs that ``names`` stand for, each ``SWEEP`` or ``SWEEP/RUN``.
 
     Raises:
@@ -58,8 +54,9 @@ def named_runs(kind: type[Sweep], names: Sequence[str], storage: Storage) -> lis
     found: list[PriorRun] = []
     for name in names:
         other, _, run = name.partition("/")
-        loaded = kind.load(other, storage=storage)
-        runs = {each.id: each for each in loaded.runs}
+        loaded = load(other)
+        loaded.refresh()
+        runs = {each.id: each for each in loaded.known_runs()}
         if run and run not in runs:
             raise NotFoundError(f"sweep {other} has no run {run!r}{closest(run, runs)}")
         metric = loaded.config.metric.name if loaded.config.metric else None
@@ -112,7 +109,7 @@ def _check_metric(metric: Metric, sweep: str, runs: Sequence[PriorRun]) -> None:
     )
 
 
-def add_prior_runs(sweep: Sweep, runs: Sequence[PriorRun]) -> tuple[int, int]:
+def add_prior_runs(sweep: SweepReader, runs: Sequence[PriorRun]) -> tuple[int, int]:
     """Let bayes begin with what runs of other sweeps found; how many were taken, and how many could not be.
 
     A run is taken if it logged the metric and its values of the parameters that this sweep searches are among those of
@@ -153,7 +150,7 @@ def add_prior_runs(sweep: Sweep, runs: Sequence[PriorRun]) -> tuple[int, int]:
     return taken, len(runs) - taken
 
 
-def _inside(sweep: Sweep, values: dict[str, Any]) -> bool:
+def _inside(sweep: SweepReader, values: dict[str, Any]) -> bool:
     try:
         sweep.config.space.unit(values)
     except (ValueError, TypeError):

@@ -20,7 +20,7 @@ from lightsweep.controller.bands import BandValues, band_values
 from lightsweep.controller.keys import ATTEMPT, FORMAT, STATE, STATES, SWEEP
 from lightsweep.controller.plan import Plan
 from lightsweep.controller.runs import RunEntry, RunTable, SweepRun, view
-from lightsweep.controller.stages import next_fresh_run
+from lightsweep.controller.stages import NextRun, decide
 from lightsweep.controller.states import SweepState, state_of, target_reached, wants_retry
 from lightsweep.errors import ConfigError, LightsweepError, NotFoundError, StorageError, StorageUnavailableError
 from lightsweep.schema import Stage, SweepConfig
@@ -270,7 +270,7 @@ class SweepReader:
     def known_state(self) -> SweepState:
         """Where the sweep stood at the last look."""
         with self.lock:
-            best, step = self._reached(), next_fresh_run(self)
+            best, step = self._reached(), self.next_fresh_run()
             return state_of(
                 self.asked,
                 self.config,
@@ -278,6 +278,15 @@ class SweepReader:
                 self.book.next_ticket,
                 best,
                 (step.limit, step.why),
+            )
+
+    def next_fresh_run(self) -> NextRun:
+        """What comes next after the runs of the last look."""
+        if self.plan.course is None:
+            return NextRun(*self.plan.limit())
+        with self.lock:
+            return decide(
+                self.plan.course, self.config, self.known_entries, self.book.next_ticket, pending=bool(self._unsettled)
             )
 
     def waiting(self) -> list[RunEntry]:
@@ -321,7 +330,7 @@ class SweepReader:
     def spent(self) -> bool:
         """Whether, as of the last look, agents find nothing more to begin than what users ask for once more."""
         with self.lock:
-            best, step = self._reached(), next_fresh_run(self)
+            best, step = self._reached(), self.next_fresh_run()
             if step.limit is None or self.book.next_ticket < step.limit:
                 return False
             over = target_reached(self.config, best)  # then nothing is begun, whatever is asked

@@ -1,22 +1,18 @@
-"""How a sweep goes from one stage to the next, and what there is to see of its stages."""
+"""Decide how a sweep goes from one stage to the next."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
-from lightsweep.controller.runs import RunEntry, SweepRun, best_entry, values_of
-from lightsweep.controller.stage_history import ActiveStage, StageHistory
+from lightsweep.controller.runs import RunEntry, best_entry, values_of
+from lightsweep.controller.stage_history import StageHistory
 from lightsweep.sampler import taken_before
-from lightsweep.schema import Stage, SweepConfig
+from lightsweep.schema import SweepConfig
 from lightsweep.schema.stages import least
 
-if TYPE_CHECKING:
-    from lightsweep.controller.reader import SweepReader
-    from lightsweep.controller.sweeps import Sweep
-
-__all__ = ["NextRun", "StageView", "decide", "next_fresh_run", "stage_views"]
+__all__ = ["NextRun", "decide"]
 
 
 @dataclass(frozen=True)
@@ -34,20 +30,6 @@ class NextRun:
     why: str = ""
     opens: Mapping[str, Any] = field(default_factory=dict)
     wait: str = ""
-
-
-def next_fresh_run(sweep: SweepReader) -> NextRun:
-    """What comes next in a sweep, as of the last look."""
-    if sweep.plan.course is None:
-        return NextRun(*sweep.plan.limit())
-    with sweep.lock:
-        return decide(
-            sweep.plan.course,
-            sweep.config,
-            sweep.known_entries,
-            sweep.book.next_ticket,
-            pending=bool(sweep.running() or sweep.waiting()),
-        )
 
 
 def decide(
@@ -91,82 +73,3 @@ def decide(
             limit = least(later.run_cap, left, cap)
             return NextRun(tickets + 1, opens={"stage": later.number, "limit": limit, "base": best.id})
     return NextRun(tickets, "every point of the stages that are left has run")
-
-
-@dataclass(frozen=True)
-class StageView:
-    """A stage of a sweep, as it is now.
-
-    Attributes:
-        stage: What the sweep file says of it.
-        state: ``waiting``, ``running``, ``over``, or ``passed over`` where all of its points were run before.
-        runs: How many runs it has.
-        ended: How many of them are over.
-        limit: How many it can have, at most; ``None`` where nothing limits it.
-        best: Its best run; ``None`` where none has a value.
-        base: The run whose values it is fixed at; ``None`` for the first stage, and before it begins.
-        fixed: The values of the parameters that it does not search; ``None`` before it begins.
-    """
-
-    stage: Stage
-    state: Literal["waiting", "running", "over", "passed over"]
-    runs: int = 0
-    ended: int = 0
-    limit: int | None = None
-    best: SweepRun | None = None
-    base: str | None = None
-    fixed: Mapping[str, Any] | None = None
-
-    def document(self) -> dict[str, Any]:
-        """The same as plain values; what is infinite stays so."""
-        return {
-            "name": self.stage.name,
-            "state": self.state,
-            "method": self.stage.method,
-            "parameters": list(self.stage.searched),
-            "runs": self.runs,
-            "ended": self.ended,
-            "limit": self.limit,
-            "best": None if self.best is None else {"run": self.best.id, "value": self.best.best},
-            "base": self.base,
-            "fixed": None if self.fixed is None else dict(self.fixed),
-        }
-
-
-def stage_views(sweep: Sweep) -> tuple[StageView, ...]:
-    """The stages of a sweep as of the last look at it; none where it has none."""
-    course = sweep.plan.course
-    if course is None:
-        return ()
-    with sweep.lock:
-        begun = {opened.stage.number: opened for opened in course.opened}
-        members: dict[int, list[RunEntry]] = {number: [] for number in begun}
-        for entry in sweep.known_entries():
-            if entry.ticket is not None:
-                members[course.of(entry.ticket).stage.number].append(entry)
-        return tuple(
-            _begun(sweep, course, begun[stage.number], members[stage.number])
-            if stage.number in begun
-            else StageView(
-                stage, "passed over" if stage.number < course.current.stage.number else "waiting", limit=stage.most
-            )
-            for stage in course.stages
-        )
-
-
-def _begun(sweep: Sweep, course: StageHistory, opened: ActiveStage, entries: Sequence[RunEntry]) -> StageView:
-    open_ = {entry.id for entry in (*sweep.running(), *sweep.waiting())}
-    ended = sum(entry.id not in open_ for entry in entries)
-    over = opened is not course.current or (course.is_full(opened.start + len(entries)) and ended == len(entries))
-    best = best_entry(entries, sweep.config)
-    base = sweep.book.entries[opened.base] if opened.base is not None else None
-    return StageView(
-        opened.stage,
-        "over" if over else "running",
-        runs=len(entries),
-        ended=ended,
-        limit=opened.limit,
-        best=sweep.view(best) if best is not None else None,
-        base=opened.base,
-        fixed=opened.stage.fixed(values_of(base, sweep.config) if base is not None else None),
-    )

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Literal
 
-from lightsweep.controller.runs import SweepRun, best_entry, values_of
+from lightsweep.controller.reader import SweepReader
+from lightsweep.controller.runs import RunEntry, SweepRun, best_entry, values_of
+from lightsweep.controller.stage_history import ActiveStage, StageHistory
 from lightsweep.hyperband import Hyperband
-from lightsweep.schema import SweepConfig
+from lightsweep.schema import Stage, SweepConfig
 
-if TYPE_CHECKING:
-    from lightsweep.controller.sweeps import Sweep
-
-__all__ = ["Savings", "SweepSummary", "savings", "summarize"]
+__all__ = ["Savings", "StageView", "SweepSummary", "savings", "stage_views", "summarize"]
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ class SweepSummary:
         return self.states.total()
 
 
-def summarize(sweep: Sweep, last: int = 0) -> SweepSummary:
+def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
     """The sweep as of the last look at it, with its ``last`` runs."""
     with sweep.lock:
         known = sweep.known_entries()
@@ -119,3 +118,82 @@ def summarize(sweep: Sweep, last: int = 0) -> SweepSummary:
             last=[sweep.view(entry) for entry in entries[-last:]] if last else [],
             priors=len(known) - len(entries),
         )
+
+
+@dataclass(frozen=True)
+class StageView:
+    """A stage of a sweep, as it is now.
+
+    Attributes:
+        stage: What the sweep file says of it.
+        state: ``waiting``, ``running``, ``over``, or ``passed over`` where all of its points were run before.
+        runs: How many runs it has.
+        ended: How many of them are over.
+        limit: How many it can have, at most; ``None`` where nothing limits it.
+        best: Its best run; ``None`` where none has a value.
+        base: The run whose values it is fixed at; ``None`` for the first stage, and before it begins.
+        fixed: The values of the parameters that it does not search; ``None`` before it begins.
+    """
+
+    stage: Stage
+    state: Literal["waiting", "running", "over", "passed over"]
+    runs: int = 0
+    ended: int = 0
+    limit: int | None = None
+    best: SweepRun | None = None
+    base: str | None = None
+    fixed: Mapping[str, Any] | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The same as plain values; what is infinite stays so."""
+        return {
+            "name": self.stage.name,
+            "state": self.state,
+            "method": self.stage.method,
+            "parameters": list(self.stage.searched),
+            "runs": self.runs,
+            "ended": self.ended,
+            "limit": self.limit,
+            "best": None if self.best is None else {"run": self.best.id, "value": self.best.best},
+            "base": self.base,
+            "fixed": None if self.fixed is None else dict(self.fixed),
+        }
+
+
+def stage_views(sweep: SweepReader) -> tuple[StageView, ...]:
+    """The stages of a sweep as of the last look at it; none where it has none."""
+    course = sweep.plan.course
+    if course is None:
+        return ()
+    with sweep.lock:
+        begun = {opened.stage.number: opened for opened in course.opened}
+        members: dict[int, list[RunEntry]] = {number: [] for number in begun}
+        for entry in sweep.known_entries():
+            if entry.ticket is not None:
+                members[course.of(entry.ticket).stage.number].append(entry)
+        return tuple(
+            _begun(sweep, course, begun[stage.number], members[stage.number])
+            if stage.number in begun
+            else StageView(
+                stage, "passed over" if stage.number < course.current.stage.number else "waiting", limit=stage.most
+            )
+            for stage in course.stages
+        )
+
+
+def _begun(sweep: SweepReader, course: StageHistory, opened: ActiveStage, entries: Sequence[RunEntry]) -> StageView:
+    open_ = {entry.id for entry in (*sweep.running(), *sweep.waiting())}
+    ended = sum(entry.id not in open_ for entry in entries)
+    over = opened is not course.current or (course.is_full(opened.start + len(entries)) and ended == len(entries))
+    best = best_entry(entries, sweep.config)
+    base = sweep.book.entries[opened.base] if opened.base is not None else None
+    return StageView(
+        opened.stage,
+        "over" if over else "running",
+        runs=len(entries),
+        ended=ended,
+        limit=opened.limit,
+        best=sweep.view(best) if best is not None else None,
+        base=opened.base,
+        fixed=opened.stage.fixed(values_of(base, sweep.config) if base is not None else None),
+    )

@@ -7,6 +7,7 @@ import secrets
 import string
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,7 +64,7 @@ class Sweep(SweepReader):
         if not isinstance(config, SweepConfig):
             config = SweepConfig.load(config)
         opened = _opened(storage)
-        prior = named_runs(cls, [*config.options.prior_runs, *prior_runs], opened)
+        prior = named_runs(partial(cls.load, storage=opened), [*config.options.prior_runs, *prior_runs])
         check_prior_runs(config, prior)
         goals = [metric.goal for metric in config.metrics] or ["minimize"]
         directions = [StudyDirection.MINIMIZE if goal == "minimize" else StudyDirection.MAXIMIZE for goal in goals]
@@ -210,7 +211,7 @@ class Sweep(SweepReader):
             NotFoundError: No such sweep or run.
             UsageError: The prior runs cannot mean anything to this sweep.
         """
-        found = named_runs(type(self), names, self.storage)
+        found = named_runs(partial(self.load, storage=self.storage), names)
         check_prior_runs(self.config, found)
         return add_prior_runs(self, found)
 

@@ -20,7 +20,8 @@ from test_claims import lose
 from lightsweep.controller import ClaimedRun, NoRun, Outcome, Reporter, RunClaimer, Sweep, SweepRun, stage_views
 from lightsweep.controller.claims import ClaimTransaction, claim_lock
 from lightsweep.controller.keys import ATTEMPT
-from lightsweep.controller.stages import NextRun, next_fresh_run
+from lightsweep.controller.reader import SweepReader
+from lightsweep.controller.stages import NextRun
 from lightsweep.errors import UsageError
 from lightsweep.sampler import optuna_distribution
 from lightsweep.storage import Storage, open_storage
@@ -281,13 +282,15 @@ def test_a_thread_of_the_same_agent_may_look_in_between(storage: Storage, monkey
             finish(reporter, claim(slow), loss)
         left = [lambda: (claim(quick), sweep.refresh())]
 
-        def late(found: Sweep) -> NextRun:
-            step = next_fresh_run(found)
+        decided = SweepReader.next_fresh_run
+
+        def late(found: SweepReader) -> NextRun:
+            step = decided(found)
             while left:
                 left.pop()()
             return step
 
-        monkeypatch.setattr("lightsweep.controller.claims.next_fresh_run", late)
+        monkeypatch.setattr(SweepReader, "next_fresh_run", late)
         assert claim(slow).id == "0006"
 
 
