@@ -7,9 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from lightsweep.agents.closing import closing
-from lightsweep.agents.displays.base import Display
-from lightsweep.agents.displays.lines import LineDisplay
+from lightsweep.agents.displays.base import Display, LineDisplay, closing
 from lightsweep.agents.isolated import IsolatedLauncher
 from lightsweep.agents.launchers.process import FunctionLauncher, ProcessLauncher
 from lightsweep.agents.signals import Interrupts

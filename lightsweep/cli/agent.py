@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from lightsweep.agents import Display, LineDisplay, closing, work
-from lightsweep.agents.displays.table import TableDisplay
+from lightsweep.agents.displays.live_view import TableDisplay
 from lightsweep.agents.gpus import VARIABLE, gpu_slots
 from lightsweep.cli.options import (
     Config,
@@ -24,10 +24,11 @@ from lightsweep.cli.options import (
     Storage,
     SweepId,
     TermTimeout,
+    storage_option,
 )
 from lightsweep.cli.output import say
 from lightsweep.cli.sweep import create
-from lightsweep.controller import Sweep
+from lightsweep.controller import Sweep, summarize
 
 __all__ = ["agent", "run"]
 
@@ -103,4 +104,9 @@ def _work_on(sweep: Sweep, **options: Any) -> None:
     display: Display = TableDisplay(console, sweep) if on_terminal else LineDisplay(sys.stdout, sweep)
     worker = work(sweep, display=display, **options)
     say(closing(sweep, worker.left))
+    summary = summarize(sweep)
+    if summary.without_result:
+        say(f"retry them with: lightsweep retry {sweep.id} --failed{storage_option(sweep)}")
+    if summary.best_value:
+        say(f"use it: lightsweep best {sweep.id} --format args{storage_option(sweep)}   (or yaml, json)")
     raise typer.Exit(worker.exit_code)

@@ -7,7 +7,6 @@ import math
 import os
 import pprint
 import shlex
-import sys
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
