@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-    from lightsweep.report import ReportData
-
 __all__ = ["Sweep"]
 
 
@@ -51,37 +49,25 @@ class Sweep(controller.Sweep):
             UsageError: plotly is not installed.
             StorageUnavailableError: The database does not answer.
         """
-        view = self._digest()
-        from lightsweep.report import parallel_figure
-
-        return parallel_figure(view)
+        return self._figure("parallel")
 
     def plot_importance(self) -> go.Figure:
         """What mattered for the metric: importance and correlation of each parameter."""
-        view = self._digest()
-        from lightsweep.report import importance_figure, weigh
-
-        return importance_figure(weigh(view))
+        return self._figure("importance")
 
     def plot_history(self) -> go.Figure:
         """The value of every run in the order in which they began, and the best so far."""
-        view = self._digest()
-        from lightsweep.report import history_figure
-
-        return history_figure(view)
+        return self._figure("history")
 
     def plot_curves(self) -> go.Figure:
         """The learning curve of each run, with the bands and where runs were stopped early."""
-        view = self._digest()
-        from lightsweep.report import curves_figure
+        return self._figure("curves")
 
-        return curves_figure(view)
-
-    def _digest(self) -> ReportData:
+    def _figure(self, name: str) -> go.Figure:
         required("plotly")
-        from lightsweep.report import digest
+        from lightsweep.report import FIGURES, report_data
 
-        return digest(self.config, self.runs, controller.stage_views(self))
+        return FIGURES[name].draw(report_data(self.config, self.runs, controller.stage_views(self)))
 
     def _repr_html_(self) -> str:
         """What a notebook shows of the sweep: where it stands, its runs by state, its best run."""

@@ -10,6 +10,9 @@ import random
 import socket
 import stat
 import struct
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -87,7 +90,7 @@ def authenticated(server: ChannelServer, variables: dict[str, str]) -> socket.so
     assert hello is not None
     sides = ("raw", hello["nonce"], "mine")
     token = variables["LIGHTSWEEP_TOKEN"]
-    stream.send({"run": "raw", "role": "requests", "nonce": "mine", "proof": proof(token, "client", *sides)})
+    stream.send({"run": "raw", "nonce": "mine", "proof": proof(token, "client", *sides)})
     assert stream.receive() == {"proof": proof(token, "server", *sides)}
     return sock
 
@@ -349,25 +352,51 @@ def test_an_answer_under_way_is_sent_though_the_run_is_released(server):
         connection.request("log", metrics={})
 
 
-@pytest.mark.parametrize(("end", "released"), [("unregister", True), ("close", False)])
-def test_a_lifeline_tells_a_release_from_an_end(server, connect, end, released):
-    lifeline = connect().lifeline()
-    if end == "unregister":
-        server.unregister("0007")
-    else:
-        server.close()
-    assert lifeline.wait() is released
+@pytest.mark.parametrize("end", ["unregister", "close"])
+def test_an_idle_connection_ends_with_the_service_to_its_run(server, connect, end):
+    stream = connect().open()
+    server.unregister("0007") if end == "unregister" else server.close()
+    assert stream.receive() is None
+    stream.close()
 
 
-def test_a_lifeline_can_be_closed_while_it_waits(connect):
-    lifeline = connect().lifeline()
-    answers: list[bool] = []
-    thread = threading.Thread(target=lambda: answers.append(lifeline.wait()))
+def test_an_idle_connection_can_be_ended_while_a_thread_waits(connect):
+    stream = connect().open()
+    answers: list[object] = []
+    thread = threading.Thread(target=lambda: answers.append(stream.receive()))
     thread.start()
     time.sleep(0.05)
-    lifeline.close()
+    stream.end()
     thread.join()
-    assert answers == [False]
+    stream.close()
+    assert answers == [None]
+
+
+def test_a_script_that_closes_its_descriptors_goes_on_and_keeps_what_it_opened_then(server, tmp_path):
+    """The numbers of the closed sockets belong to another file by then, which neither gets a message nor is closed."""
+    source = """
+        import os, lightsweep
+        with lightsweep.init() as run:
+            run.log({"val_loss": 1.0})
+            os.closerange(3, 100)
+            mine = [os.open("mine", os.O_CREAT | os.O_RDWR) for _ in range(9)]
+            run.log({"val_loss": 0.5})
+        print(os.path.getsize("mine"), all(map(os.fstat, mine)), flush=True)
+        os._exit(0)
+    """
+    handler = ScriptedHandler()
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(source)],
+        cwd=tmp_path,
+        env={**os.environ, **server.register("0007", handler)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("0 True\n", "")
+    assert [log["metrics"] for log in handler.logs] == [{"val_loss": 1.0}, {"val_loss": 0.5}]
+    assert [said["state"] for said in handler.finishes] == ["finished"]
 
 
 garbage = [
@@ -460,13 +489,17 @@ messages = st.dictionaries(
 @settings(max_examples=40, deadline=None)
 @given(st.lists(messages, max_size=5), st.integers(1, 50))
 def test_frames_come_out_as_they_went_in_however_they_are_cut(sent, piece):
-    class Recorder:
+    class Fake:
+        def fileno(self) -> int:
+            return 0
+
+    class Recorder(Fake):
         data = b""
 
         def sendall(self, data: bytes) -> None:
             self.data += data
 
-    class Player:
+    class Player(Fake):
         def __init__(self, data: bytes) -> None:
             self.data = data
 

@@ -1,4 +1,4 @@
-"""Agents: they claim the runs of a sweep, start them, and record how they ended."""
+"""Agents: claim the runs of a sweep, start them, and record how they ended."""
 
 from __future__ import annotations
 

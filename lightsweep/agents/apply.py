@@ -16,8 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from lightsweep.agents.handler import start_reply
-from lightsweep.agents.program import find_program
+from lightsweep.agents.active_run import start_reply
+from lightsweep.agents.launchers.process import find_program
 from lightsweep.channel import (
     ChannelServer,
     FinishReply,

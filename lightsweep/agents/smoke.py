@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightsweep.agents.handler import start_reply
-from lightsweep.agents.processes.group import RunProcess
-from lightsweep.agents.program import check_command, find_program
+from lightsweep.agents.active_run import start_reply
+from lightsweep.agents.launchers.process import RunProcess, check_command, find_program
 from lightsweep.channel import (
     ChannelServer,
     FinishReply,

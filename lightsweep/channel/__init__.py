@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lightsweep.channel.connection import Connection, Lifeline
+from lightsweep.channel.connection import Connection
 from lightsweep.channel.dispatch import OPERATIONS, Handler, answer
 from lightsweep.channel.frames import ENVIRONMENT, ChannelError
 from lightsweep.channel.messages import FinishReply, FinishRequest, LogReply, LogRequest, StartReply, StartRequest
@@ -24,7 +24,6 @@ __all__ = [
     "FinishReply",
     "FinishRequest",
     "Handler",
-    "Lifeline",
     "LogReply",
     "LogRequest",
     "StartReply",

@@ -22,9 +22,9 @@ from lightsweep.channel.frames import (
 )
 from lightsweep.errors import AgentLostError, LightsweepError
 
-__all__ = ["Connection", "Lifeline"]
+__all__ = ["Connection"]
 
-_GONE = "the agent that serves run {run!r} is gone ({why}); end this run, it will be retried"
+_GONE = "the agent that serves run {run!r} is gone ({why}); end this run, another agent retries it"
 
 
 class Connection:
@@ -66,8 +66,10 @@ class Connection:
             link = self._link = _Link()
         with link.lock:
             try:
+                if link.stream is not None and not link.stream.is_open():
+                    link.drop()
                 if link.stream is None:
-                    link.stream = self._open("requests")
+                    link.stream = self._open()
                 link.stream.send({"op": op, **message})
                 answer = link.stream.receive()
             except (OSError, ChannelError) as error:
@@ -83,10 +85,14 @@ class Connection:
             raise LightsweepError(str(answer["error"]))
         return answer
 
-    def lifeline(self) -> Lifeline:
-        """A second connection, on which the end of the agent can be awaited. Raises ``AgentLostError``."""
+    def open(self) -> FrameStream:
+        """Open a connection of its own, beside the one for requests.
+
+        Raises:
+            AgentLostError: The agent is gone, or serves this run no longer.
+        """
         try:
-            return Lifeline(self._open("lifeline"))
+            return self._open()
         except (OSError, ChannelError) as error:
             raise self._lost(error) from None
 
@@ -100,51 +106,30 @@ class Connection:
     def _lost(self, why: object) -> AgentLostError:
         return AgentLostError(_GONE.format(run=self._run_id, why=why))
 
-    def _open(self, role: str) -> FrameStream:
+    def _open(self) -> FrameStream:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.connect(self._path)
             stream = FrameStream(sock)
-            self._shake_hands(stream, role)
+            self._shake_hands(stream)
         except BaseException:
             sock.close()
             raise
         return stream
 
-    def _shake_hands(self, stream: FrameStream, role: str) -> None:
+    def _shake_hands(self, stream: FrameStream) -> None:
         deadline = time.monotonic() + HANDSHAKE_SECONDS
         hello = stream.receive(HANDSHAKE_LIMIT, deadline)
         if hello is None or not isinstance(hello.get("nonce"), str):
             raise ChannelError("no agent of lightsweep answers there")
         nonce = os.urandom(16).hex()
         sides = (self._run_id, hello["nonce"], nonce)
-        stream.send({"run": self._run_id, "role": role, "nonce": nonce, "proof": proof(self._token, "client", *sides)})
+        stream.send({"run": self._run_id, "nonce": nonce, "proof": proof(self._token, "client", *sides)})
         welcome = stream.receive(HANDSHAKE_LIMIT, deadline)
         if welcome is None or "error" in welcome:
             raise ChannelError("it closed the connection" if welcome is None else str(welcome["error"]))
         if not is_proof(welcome.get("proof"), proof(self._token, "server", *sides)):
             raise ChannelError("what answers there does not know this run's secret")
-
-
-class Lifeline:
-    """A connection on which nothing is said until the agent releases the run or dies."""
-
-    def __init__(self, stream: FrameStream) -> None:
-        self._stream = stream
-
-    def wait(self) -> bool:
-        """Block until the agent releases the run (True), or is gone (False); also False after ``close``."""
-        try:
-            message = self._stream.receive()
-        except (OSError, ChannelError):
-            return False
-        finally:
-            self._stream.close()
-        return message is not None and bool(message.get("bye"))
-
-    def close(self) -> None:
-        """Wake the thread that waits."""
-        self._stream.end()
 
 
 class _Link:

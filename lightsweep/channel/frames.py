@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hmac
 import json
+import os
 import socket
 import struct
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from lightsweep.errors import LightsweepError
@@ -52,6 +54,7 @@ class FrameStream:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._status = os.fstat(sock.fileno())
         self._buffer = bytearray(_CHUNK)
         self._view = memoryview(self._buffer)
         self._filled = 0
@@ -112,14 +115,23 @@ class FrameStream:
         self._shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close this process's end only; a forked copy of the socket stays as it is."""
-        self._sock.close()
+        """Close the socket in this process only; a forked copy stays open."""
+        if self.is_open():
+            self._sock.close()
+        else:
+            self._sock.detach()  # the number may belong to a file of the script by now
+
+    def is_open(self) -> bool:
+        """Whether the descriptor still is this socket: a script may have closed all of its descriptors."""
+        try:
+            return os.path.samestat(os.fstat(self._sock.fileno()), self._status)
+        except (OSError, ValueError):
+            return False
 
     def _shutdown(self, how: int) -> None:
-        try:
-            self._sock.shutdown(how)
-        except OSError:
-            return  # the other end was faster
+        if self.is_open():
+            with suppress(OSError):  # the other end was faster
+                self._sock.shutdown(how)
 
     def _fill(self, size: int, deadline: float | None) -> bool:
         """Read until the buffer holds ``size`` bytes; False at the end of the stream with nothing read."""

@@ -82,16 +82,14 @@ class ChannelServer:
         return {CHANNEL_VARIABLE: self._path, RUN_VARIABLE: run_id, TOKEN_VARIABLE: served.token}
 
     def unregister(self, run_id: str) -> None:
-        """Release the run: its processes may live on, but their requests fail. Unknown ids are ignored.
+        """Release the run: requests of its processes fail, and a watch on its agent ends them. Ignores unknown ids.
 
         An answer under way is still sent.
         """
         with self._lock:
             served = self._runs.pop(run_id, None)
-            streams, lifelines = (list(served.streams), list(served.lifelines)) if served else ([], [])
-        for lifeline in lifelines:
-            _send(lifeline, {"bye": True})
-        for stream in streams + lifelines:
+            streams = list(served.streams) if served else []
+        for stream in streams:
             stream.end_reading()
 
     def close(self) -> None:
@@ -163,12 +161,11 @@ class ChannelServer:
 
     def _converse(self, stream: FrameStream) -> None:
         """Handshake, then one answer per message until the other end closes."""
-        served, welcome, lifeline = self._shake_hands(stream)
-        streams = served.lifelines if lifeline else served.streams
+        served, welcome = self._shake_hands(stream)
         with self._lock:
             if served not in self._runs.values():
                 raise ChannelError("the run was released meanwhile")
-            streams.add(stream)
+            served.streams.add(stream)
         try:
             stream.send(welcome)
             while (message := stream.receive()) is not None:
@@ -180,9 +177,9 @@ class ChannelServer:
                     stream.send({"error": f"the agent's answer cannot be sent: {error}"})
         finally:
             with self._lock:
-                streams.discard(stream)
+                served.streams.discard(stream)
 
-    def _shake_hands(self, stream: FrameStream) -> tuple[_Served, dict[str, str], bool]:
+    def _shake_hands(self, stream: FrameStream) -> tuple[_Served, dict[str, str]]:
         deadline = time.monotonic() + self._handshake_seconds
         nonce = secrets.token_hex(16)
         stream.send({"nonce": nonce})
@@ -198,8 +195,7 @@ class ChannelServer:
         if not is_proof(hello.get("proof"), proof(served.token, "client", run_id, nonce, theirs)):
             _send(stream, {"error": "the secret of this run is wrong"})
             raise ChannelError(f"a wrong secret for run {run_id!r}")
-        welcome = {"proof": proof(served.token, "server", run_id, nonce, theirs)}
-        return served, welcome, hello.get("role") == "lifeline"
+        return served, {"proof": proof(served.token, "server", run_id, nonce, theirs)}
 
 
 class _Served:
@@ -209,7 +205,6 @@ class _Served:
         self.handler = handler
         self.token = token
         self.streams: set[FrameStream] = set()
-        self.lifelines: set[FrameStream] = set()
 
 
 def _send(stream: FrameStream, message: dict[str, object]) -> None:

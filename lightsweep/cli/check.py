@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from lightsweep.agents.findings import findings
-from lightsweep.agents.program import check_program
+from lightsweep.agents.launchers.process import check_program
 from lightsweep.agents.smoke import smoke_run
 from lightsweep.cli.options import Config
 from lightsweep.cli.output import say
@@ -112,7 +112,7 @@ def _samples(config: SweepConfig, points: list[Mapping[str, Any]]) -> str:
 def _passes_parameters(config: SweepConfig, values: Mapping[str, Any]) -> bool:
     """Whether the command line of a run holds any of its parameters."""
     names = {name for item in config.command or DEFAULT_COMMAND for name in MACRO.findall(item)}
-    return not names.isdisjoint({*SEVERAL, "args_json", "args_json_file", *values, *config.space.nest(values)})
+    return not names.isdisjoint({*SEVERAL, "args_json", "args_json_file", *values, *nested(values, config)})
 
 
 def _command(config: SweepConfig, values: Mapping[str, Any]) -> str:

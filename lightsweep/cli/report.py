@@ -6,7 +6,6 @@ import re
 import socket
 import sys
 from collections.abc import Callable, Iterable
-from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
 from socketserver import TCPServer, ThreadingMixIn
@@ -58,12 +57,11 @@ def report(
     The page needs no network. Existing files are replaced.
     """
     required("plotly")
-    from lightsweep.report import digest, figures, page, write_images
+    from lightsweep.report import figures, page, report_data, write_images
 
     sweep = read_sweep(sweep_id, storage)
     state = sweep.state
-    view = digest(sweep.config, sweep.known_runs(), stage_views(sweep))
-    now = datetime.now(timezone.utc)
+    data = report_data(sweep.config, sweep.known_runs(), stage_views(sweep))
     path = output or Path(f"report-{sweep.id}{'.html' if format_ is Format.html else ''}")
     check_folder(path)
     if format_ is not Format.html:
@@ -71,12 +69,12 @@ def report(
             raise UsageError(
                 f"--output is the folder of the figures with --format {format_.value}, but {path} is a file"
             )
-        for written in write_images(figures(view, now), path, format_.value):
+        for written in write_images(figures(data), path, format_.value):
             print(written)
         return
     if path.is_dir():
         raise UsageError(f"--output is the file of the page, but {path} is a folder; write to {path / 'report.html'}")
-    if write_whole(path, page(sweep.id, state, view, now)):
+    if write_whole(path, page(sweep.id, state, data)):
         print(path)
 
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from lightsweep.agents.directory import RUNS, make_directory
-from lightsweep.agents.program import check_command
+from lightsweep.agents.active_run import RUNS, make_directory
+from lightsweep.agents.launchers.process import check_command
 from lightsweep.cli.options import PriorRuns, Storage, SweepId, storage_option
 from lightsweep.cli.output import say
 from lightsweep.controller import Sweep

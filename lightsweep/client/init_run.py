@@ -10,9 +10,9 @@ from typing import Any
 from lightsweep.channel import Connection, StartReply
 from lightsweep.client.current import Scope, scope
 from lightsweep.client.defaults import as_json, as_mapping, merged
+from lightsweep.client.ends import AgentWatch
 from lightsweep.client.ranks import rank
 from lightsweep.client.run import InProcess, Run, cut_loaders, whole_loaders
-from lightsweep.client.watch import AgentWatch
 from lightsweep.errors import AgentLostError, RunPruned, UsageError, closest
 
 __all__ = ["WANDB_KEYWORDS", "guard", "init"]

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lightsweep.channel import Handler, StartReply, answer
-from lightsweep.client.children import cause, words
+from lightsweep.client.ends import cause, words
 from lightsweep.client.metrics import numbers
 from lightsweep.client.ranks import rank as current_rank
 from lightsweep.client.run_config import Reads, RunConfig

@@ -50,11 +50,15 @@ class Savings:
         """``saved / total``, 0 where nothing ran."""
         return self.saved / self.total if self.total else 0.0
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
+        """The numbers in words, without the share."""
         if not self.stopped:
             return "nothing stopped early"
-        runs = counted(self.stopped, "run")
-        return f"{runs} stopped early, {self.saved:,} of {self.total:,} iterations saved ({self.share:.0%})"
+        return f"{counted(self.stopped, 'run')} stopped early, {self.saved:,} of {self.total:,} iterations saved"
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.share:.0%})" if self.stopped else self.text
 
 
 def savings(runs: Iterable[tuple[str, int, str | None]], config: SweepConfig) -> Savings:

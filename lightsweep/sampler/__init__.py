@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lightsweep.sampler.base import Observation, Searcher
+from lightsweep.sampler.bayes import BayesSearcher, SearchTask
 from lightsweep.sampler.fixed_order import ExtendedGrid
 from lightsweep.sampler.optuna_params import (
     from_optuna,
@@ -16,8 +17,10 @@ from lightsweep.sampler.registry import make_searcher, make_stage_searcher
 from lightsweep.sampler.stages import StageSearcher, taken_before
 
 __all__ = [
+    "BayesSearcher",
     "ExtendedGrid",
     "Observation",
+    "SearchTask",
     "Searcher",
     "StageSearcher",
     "from_optuna",

@@ -17,16 +17,23 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
 from lightsweep.errors import InputError, NotFoundError, closest
 from lightsweep.sampler.base import Observation, Searcher
-from lightsweep.sampler.bayes import LEAST, STARTUP, BayesProposer, directions
-from lightsweep.sampler.fixed_order import SobolProposer, seed_for
-from lightsweep.sampler.optuna_samplers import make_sampler, quiet
+from lightsweep.sampler.bayes import (
+    MIN_COMPLETED,
+    STARTUP,
+    BayesSearcher,
+    SearchTask,
+    directions,
+    quiet,
+    tpe_sampler,
+)
+from lightsweep.sampler.fixed_order import seed_for
 from lightsweep.sampler.unit_cube import SnapshotStorage, counted_objectives, frozen_trial, is_pending
 
 if TYPE_CHECKING:
     from lightsweep.schema import Metric, SweepConfig
     from lightsweep.space import Value
 
-__all__ = ["DefineByRunSearcher", "SourceFile", "scheduled_proposer"]
+__all__ = ["DefineByRunSearcher", "SourceFile", "scheduled_searcher"]
 
 
 class SourceFile:
@@ -131,8 +138,8 @@ class DefineByRunSearcher:
         completed = sum(trial.state == TrialState.COMPLETE for trial in trials)
         seed = seed_for(self._seed, ticket)
         sampler: BaseSampler = RandomSampler(seed=seed)
-        if ticket >= STARTUP and completed >= LEAST:
-            sampler = self._sampler or make_sampler("tpe", seed, STARTUP)
+        if ticket >= STARTUP and completed >= MIN_COMPLETED:
+            sampler = self._sampler or tpe_sampler(seed)
         with quiet():
             storage = SnapshotStorage(trials)
             study = optuna.create_study(storage=storage, sampler=sampler, directions=directions(self._metrics))
@@ -167,7 +174,7 @@ class DefineByRunSearcher:
         return fixed
 
 
-def scheduled_proposer(config: SweepConfig, seed: int) -> Searcher | None:
+def scheduled_searcher(config: SweepConfig, seed: int) -> Searcher | None:
     """The proposer that ``config.scheduler`` defines; ``None`` where it leaves the choice to the method.
 
     With ``optimizer`` alone, its sampler searches the config's parameters through the unit cube as method bayes does.
@@ -189,13 +196,11 @@ def scheduled_proposer(config: SweepConfig, seed: int) -> Searcher | None:
     if search_space is not None:
         define = source.function(search_space, "scheduler.search_space")
         return DefineByRunSearcher(define, _constants(config), config.metrics, seed, sampler)
-    return _through_the_cube(config, seed, sampler) if sampler else None
-
-
-def _through_the_cube(config: SweepConfig, seed: int, sampler: BaseSampler) -> Searcher:
-    draws = SobolProposer(config.space, seed)
-    unordered = not isinstance(sampler, (CmaEsSampler, QMCSampler))
-    return BayesProposer(config.space, config.metrics, seed, draws, lambda _seed, _trials: sampler, unordered=unordered)
+    if sampler is None:
+        return None
+    task = SearchTask(config.space, config.metrics, seed)
+    categories = not isinstance(sampler, (CmaEsSampler, QMCSampler))
+    return BayesSearcher(task, lambda _seed, _trials: sampler, categories=categories)
 
 
 def _constants(config: SweepConfig) -> dict[str, Value]:

@@ -21,10 +21,10 @@ __all__ = [
     "BLOCK",
     "DistinctPoints",
     "ExtendedGrid",
-    "GridProposer",
+    "GridSearcher",
     "Lattice",
-    "RandomProposer",
-    "SobolProposer",
+    "RandomSearcher",
+    "SobolSearcher",
     "is_tabulated",
     "seed_for",
     "weighted_order",
@@ -195,7 +195,7 @@ def seed_for(seed: int, *parts: int) -> int:
     return int(sequence.generate_state(1)[0])
 
 
-class GridProposer:
+class GridSearcher:
     """Every point of a finite space in grid order: ticket t gets point t."""
 
     def __init__(self, space: Space) -> None:
@@ -206,7 +206,7 @@ class GridProposer:
         return None if size is not None and ticket >= size else self._space.point(ticket)
 
 
-class RandomProposer:
+class RandomSearcher:
     """Independent draws from the parameters' distributions; from a finite space without repeats."""
 
     def __init__(self, space: Space, seed: int) -> None:
@@ -237,7 +237,7 @@ class RandomProposer:
         return generator.random((count, len(self._space.searched)))
 
 
-class SobolProposer:
+class SobolSearcher:
     """The points of a scrambled Sobol sequence, which fill the space evenly; in a finite space without repeats."""
 
     def __init__(self, space: Space, seed: int) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema.diagnostics import Faults, KeyPath, hint, one_edit_away, shown
@@ -28,6 +29,7 @@ from lightsweep.space import Space
 
 __all__ = [
     "BLOCKS",
+    "SAMPLERS",
     "SERVICE_KEYS",
     "EarlyTerminate",
     "Metric",
@@ -36,11 +38,13 @@ __all__ = [
     "Scheduler",
     "TopLevel",
     "check_top_keys",
+    "find_sampler",
     "read_early_terminate",
     "read_metrics",
     "read_options",
     "read_scheduler",
     "read_top_level",
+    "sampler_names",
     "warn_of_last_bands",
 ]
 
@@ -242,10 +246,43 @@ MIN_LEASE = 0.1
 MAX_LEASE = 7 * 24 * 3600
 
 
+SAMPLERS = ("auto", "gp", "tpe", "cmaes", "qmc", "random")
+"""The names of the samplers in ``lightsweep.sampler.registry``, each a function there."""
+
+_ENTRY_POINTS = "lightsweep.samplers"
+
+
+def sampler_names() -> list[str]:
+    """The names that ``sampler`` can have: those of ``SAMPLERS``, and those that installed packages add."""
+    return [*SAMPLERS, *sorted(entry_points(group=_ENTRY_POINTS).names)]
+
+
+def find_sampler(name: str) -> EntryPoint | None:
+    """Return where the function of a sampler is, which is not imported yet; ``None`` if the name is unknown.
+
+    Installed packages add samplers as entry points of the group ``lightsweep.samplers``.
+    """
+    if name in SAMPLERS:  # without reading the metadata of all packages
+        return EntryPoint(name, f"lightsweep.sampler.registry:{name}", _ENTRY_POINTS)
+    return next(iter(entry_points(group=_ENTRY_POINTS, name=name)), None)
+
+
+def _sampler(value: object) -> str:
+    if isinstance(value, str) and find_sampler(value):
+        return value
+    names = sampler_names()
+    guess = hint(value, names) if isinstance(value, str) else ""
+    raise ValueError(f"must be one of {', '.join(names)}; got {shown(value)}{guess}")
+
+
+def _add_names(schema: dict[str, Any]) -> None:
+    schema["enum"] = sampler_names()
+
+
 class Options(Block):
     """What only lightsweep knows."""
 
-    sampler: Literal["auto", "gp", "tpe", "cmaes", "qmc", "random"] = "auto"
+    sampler: Annotated[str, BeforeValidator(_sampler), Field(json_schema_extra=_add_names)] = "auto"
     """The Optuna sampler behind method bayes; auto is gp, and tpe where that gets too slow."""
     seed: Count | None = None
     """Makes the proposals repeatable; without it each sweep draws a seed of its own."""

@@ -11,7 +11,7 @@ from sandboxes import Sandbox
 import lightsweep
 from lightsweep import RunPruned, Sweep
 from lightsweep.agents import Agent, Display
-from lightsweep.agents.launchers.process import FunctionLauncher
+from lightsweep.agents.launchers.function import FunctionLauncher
 from lightsweep.controller import ClaimedRun, NoRun, RunClaimer
 from lightsweep.controller.keys import ATTEMPT, CONFIG
 

@@ -14,7 +14,8 @@ from sandboxes import Sandbox, wait_until
 import lightsweep
 from lightsweep import Sweep
 from lightsweep.agents import Agent, Display
-from lightsweep.agents.launchers.process import FunctionLauncher, ProcessLauncher
+from lightsweep.agents.launchers.function import FunctionLauncher
+from lightsweep.agents.launchers.process import CommandLauncher
 from lightsweep.controller import ClaimedRun, Outcome
 from lightsweep.errors import StorageError
 
@@ -184,7 +185,7 @@ def test_the_third_ctrl_c_does_not_wait_for_the_storage(sandbox: Sandbox, sweep:
     switch = Switch(sweep, "UPDATE trials SET state")
     switch.off.set()
     display = Notes()
-    agent = Agent(sweep, ProcessLauncher(sweep), display=display)
+    agent = Agent(sweep, CommandLauncher(sweep), display=display)
     thread = threading.Thread(target=agent.run_slots, args=(threading.Thread.join,))
     thread.start()
     wait_until(switch.refused.is_set, "the end to be refused", 30)
@@ -210,7 +211,7 @@ def test_a_sweep_that_is_deleted_ends_the_agent(
         return refresh(self, details=details)
 
     monkeypatch.setattr(Sweep, "refresh", refreshing)
-    agent = Agent(sweep, ProcessLauncher(sweep), display=Notes())
+    agent = Agent(sweep, CommandLauncher(sweep), display=Notes())
     errors: list[BaseException] = []
 
     def work() -> None:
@@ -221,7 +222,7 @@ def test_a_sweep_that_is_deleted_ends_the_agent(
 
     thread = threading.Thread(target=work)
     thread.start()
-    wait_until(lambda: any(hand.started for hand in agent.hands()), "the run to begin", 30)
+    wait_until(lambda: any(active.job for active in agent.active_runs()), "the run to begin", 30)
     fail.set()
     thread.join(30)
     assert not thread.is_alive()

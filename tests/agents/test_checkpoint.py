@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sandboxes import Sandbox
 
-from lightsweep.agents.checkpoint import kept_checkpoint, may_be_preempted
+from lightsweep.agents.active_run import kept_checkpoint, may_be_preempted
 
 
 def test_the_link_leads_to_the_checkpoint(tmp_path: Path) -> None:

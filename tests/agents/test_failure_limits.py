@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightsweep.agents.limits import FailureLimits
+from lightsweep.agents.exit_status import FailureLimits
 
 
 def first_word(limits: FailureLimits, ends: list[tuple[bool, float]]) -> tuple[int, str] | None:

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
+from lightsweep.agents.api import Interrupts
 from lightsweep.agents.displays.base import Display
-from lightsweep.agents.signals import Interrupts
 from lightsweep.agents.worker import Agent
 
 
@@ -28,7 +28,7 @@ class ScriptedAgent(Display):
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def hands(self) -> list[None]:
+    def active_runs(self) -> list[None]:
         return [None] * self._running
 
     def leave(self, reason: str) -> None:

@@ -58,7 +58,8 @@ def said(capsys: Capture, *arguments: str, code: int = 0) -> str:
 
 def test_check_shows_commands_and_a_smoke_run_judges_what_is_read(define_by_run: Sandbox, capsys: Capture) -> None:
     out = said(capsys, "check", "sweep.yaml")
-    commands = [line.split() for line in out.split("sample commands:\n")[1].splitlines()]
+    commands = [line.split() for line in out.split("sample commands:\n")[1].partition("\n\n")[0].splitlines()]
+    assert "check executed the Python file space.py" in out
     assert len(commands) == 3
     assert all(
         {"--epochs=3", "--kind"} <= {item.partition("=")[0] if "kind" in item else item for item in each}

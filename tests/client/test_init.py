@@ -323,8 +323,8 @@ def test_under_an_agent_the_socket_answers(server, monkeypatch):
         assert dict(run.config) == {"lr": 0.5, "path": Path("/x")}
         assert lightsweep.init() is run
         run.log({"val_loss": float("nan")})
-        assert "lightsweep-lifeline" in [thread.name for thread in threading.enumerate()]
-    assert "lightsweep-lifeline" not in [thread.name for thread in threading.enumerate()]
+        assert "lightsweep-watch" in [thread.name for thread in threading.enumerate()]
+    assert "lightsweep-watch" not in [thread.name for thread in threading.enumerate()]
     assert repr(handler.logs) == "[{'metrics': {'val_loss': nan}}]"
     assert handler.finishes == [{"state": "finished", "error": None, "unread": []}]
     with pytest.raises(UsageError, match="is over"):

@@ -188,7 +188,7 @@ def test_a_fork_leaves_the_run_to_its_parent(script, handler):
         run.log({"parent": 2})
         print([child.exitcode for child in children])
         """,
-        PYTHONWARNINGS="ignore::DeprecationWarning",  # Python 3.12 warns of a fork beside the lifeline's thread
+        PYTHONWARNINGS="ignore::DeprecationWarning",  # Python 3.12 warns of a fork beside the watch
     )
     assert (result.stdout, result.stderr) == ("[0, 0, 0]\n", "")
     assert len(handler.logs) == 802

@@ -10,10 +10,8 @@ import pytest
 from optuna.trial import TrialState
 from sampler_helpers import QUADRATIC, best, play, quadratic, run, sweep
 
-from lightsweep.sampler import Observation, make_searcher
-from lightsweep.sampler.bayes import STARTUP, BayesProposer
-from lightsweep.sampler.fixed_order import SobolProposer
-from lightsweep.sampler.optuna_samplers import make_sampler
+from lightsweep.sampler import BayesSearcher, Observation, SearchTask, make_searcher
+from lightsweep.sampler.bayes import STARTUP, tpe_sampler
 
 SEEDS = range(2)
 
@@ -112,9 +110,9 @@ def test_the_sampler_sees_what_the_runs_count_for() -> None:
 
     def choose(seed: int, trials: Any) -> Any:
         seen.extend((trial.number, trial.state, trial.values) for trial in trials)
-        return make_sampler("tpe", seed, STARTUP)
+        return tpe_sampler(seed)
 
-    searcher = BayesProposer(config.space, config.metrics, 1, SobolProposer(config.space, 1), choose)
+    searcher = BayesSearcher(SearchTask(config.space, config.metrics, 1), choose)
     point = config.space.at([0.5, 0.5])
     states = ["finished", "pruned", "finished", "finished", "failed", "killed", "running"]
     known = [run(place, point, float(place), state=state) for place, state in enumerate(states)]

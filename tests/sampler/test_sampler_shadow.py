@@ -9,7 +9,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 from sampler_helpers import MIXED, QUADRATIC, run, sweep
 
-from lightsweep.sampler.optuna_samplers import quiet
+from lightsweep.sampler.bayes import quiet
 from lightsweep.sampler.unit_cube import Axes, SnapshotStorage, UnitCubeTrials
 
 

@@ -10,7 +10,7 @@ import pytest
 from sampler_helpers import FINITE, MIXED, sweep
 
 from lightsweep.sampler import make_searcher
-from lightsweep.sampler.fixed_order import BLOCK, ORDERED, DistinctPoints, SobolProposer, seed_for
+from lightsweep.sampler.fixed_order import BLOCK, ORDERED, DistinctPoints, SobolSearcher, seed_for
 
 TICKETS = [("grid", "auto"), ("random", "auto"), ("random", "qmc")]
 # More points than are put in order at once.
@@ -92,7 +92,7 @@ def test_probabilities_decide_what_comes_first(repeats: int) -> None:
 
 def test_sobol_points_fill_the_space_evenly() -> None:
     space = sweep({"x": {"min": 0.0, "max": 1.0}, "y": {"min": 0.0, "max": 1.0}}).space
-    searcher = SobolProposer(space, 5)
+    searcher = SobolSearcher(space, 5)
     points = [searcher.suggest(ticket) for ticket in range(64)]
     for axis in ("x", "y"):
         assert sorted(int(point[axis] * 64) for point in points if point) == list(range(64))

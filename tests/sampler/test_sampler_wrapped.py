@@ -12,13 +12,15 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.samplers import CmaEsSampler, GPSampler, TPESampler
+from optuna.distributions import FloatDistribution
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, TPESampler
 from sampler_helpers import MIXED, QUADRATIC, play, quadratic, sweep
 
 from lightsweep.errors import InputError
-from lightsweep.sampler import make_searcher
-from lightsweep.sampler.optuna_samplers import GP_RUNS, has_torch, make_sampler, quiet
-from lightsweep.sampler.registry import GP_PARAMETERS, sampler_for
+from lightsweep.sampler import BayesSearcher, make_searcher
+from lightsweep.sampler.bayes import GP_RUNS, quiet, tpe_sampler
+from lightsweep.sampler.registry import GP_PARAMETERS, has_torch
+from lightsweep.sampler.unit_cube import frozen_trial
 
 
 @pytest.fixture
@@ -64,13 +66,23 @@ def test_cma_es_with_several_metrics_is_an_input_error() -> None:
         make_searcher(sweep(QUADRATIC, sampler="cmaes", metrics=[{"name": "a"}, {"name": "b"}]), 1)
 
 
+def chosen(sampler: str, completed: int, parameters: int) -> BaseSampler:
+    """Return the Optuna sampler for a search of so many parameters after so many runs."""
+    config = sweep({f"x{number}": {"min": 0.0, "max": 1.0} for number in range(parameters)}, sampler=sampler)
+    searcher = make_searcher(config, 1)
+    assert isinstance(searcher, BayesSearcher)
+    assert searcher.choose is not None
+    trial = frozen_trial(1, {"x0": 0.5}, {"x0": FloatDistribution(0, 1)}, [0.5])
+    return searcher.choose(1, [trial] * completed)
+
+
 def test_auto_leaves_the_gaussian_process_where_it_gets_slow() -> None:
-    assert isinstance(sampler_for("auto", 1, GP_RUNS, GP_PARAMETERS), GPSampler)
-    assert isinstance(sampler_for("auto", 1, GP_RUNS + 1, 2), TPESampler)
-    assert isinstance(sampler_for("auto", 1, 20, GP_PARAMETERS + 1), TPESampler)
-    assert isinstance(sampler_for("gp", 1, 10 * GP_RUNS, 2), GPSampler)
-    assert isinstance(sampler_for("tpe", 1, 20, 2), TPESampler)
-    assert isinstance(sampler_for("cmaes", 1, 20, 2), CmaEsSampler)
+    assert isinstance(chosen("auto", GP_RUNS, GP_PARAMETERS), GPSampler)
+    assert isinstance(chosen("auto", GP_RUNS + 1, 2), TPESampler)
+    assert isinstance(chosen("auto", 20, GP_PARAMETERS + 1), TPESampler)
+    assert isinstance(chosen("gp", 10 * GP_RUNS, 2), GPSampler)
+    assert isinstance(chosen("tpe", 20, 2), TPESampler)
+    assert isinstance(chosen("cmaes", 20, 2), CmaEsSampler)
 
 
 def test_optuna_says_nothing_and_is_left_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:
@@ -91,7 +103,7 @@ def test_samplers_follow_their_seed() -> None:
     draws = []
     for seed in (1, 1, 2):
         with quiet():
-            study = optuna.create_study(sampler=make_sampler("tpe", seed, 10))
+            study = optuna.create_study(sampler=tpe_sampler(seed))
             draws.append(study.ask().suggest_float("x", 0, 1))
     assert draws[0] == draws[1] != draws[2]
 

@@ -1,4 +1,4 @@
-"""An agent that is killed, and one that leaves in good order: what becomes of its runs and of their warden."""
+"""An agent that is killed, and one that leaves in good order: what becomes of its runs and of their reaper."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from pathlib import Path
 import pytest
 from sandboxes import wait_until
 
-from lightsweep.agents.processes import orphans
-from lightsweep.agents.processes.group import RunProcess
-from lightsweep.agents.processes.orphans import MARK
-from lightsweep.agents.processes.reaper import Warden
-from lightsweep.client import watch
+from lightsweep.agents.launchers.process import RunProcess
+from lightsweep.agents.reaper import GRACE_SECONDS, MARK, Reaper, marked
+from lightsweep.client import ends
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(180)"
 OUTSIDE = (
@@ -28,16 +26,16 @@ OUTSIDE = (
 AGENT = """
 import os, sys, time
 from pathlib import Path
-from lightsweep.agents.processes.group import RunProcess
-from lightsweep.agents.processes.reaper import Warden
+from lightsweep.agents.launchers.process import RunProcess
+from lightsweep.agents.reaper import Reaper
 token, *sources = sys.argv[1:]
-warden = Warden(0.3, 0.3)
+reaper = Reaper(0.3, 0.3)
 environment = {**os.environ, "LIGHTSWEEP_TOKEN": token}
 for number, source in enumerate(sources):
     process = RunProcess([sys.executable, "-c", source], environment, Path(f"{number}.log"))
-    warden.add(process.pid, process.token)
+    reaper.add(process.pid, process.token)
     print(process.pid, flush=True)
-print(warden._process.pid, flush=True)
+print(reaper._process.pid, flush=True)
 time.sleep(180)
 """
 
@@ -51,7 +49,7 @@ def alive(pid: int) -> bool:
 
 
 def agent(directory: Path, *sources: str) -> tuple[subprocess.Popen[str], list[int]]:
-    """An agent with runs that have begun; their processes, and the warden's."""
+    """An agent with runs that have begun; their processes, and the reaper's."""
     process = subprocess.Popen(
         [sys.executable, "-c", AGENT, secrets.token_hex(32), *sources],
         cwd=directory,
@@ -67,15 +65,15 @@ def agent(directory: Path, *sources: str) -> tuple[subprocess.Popen[str], list[i
 
 
 @pytest.fixture
-def warden() -> Iterator[Warden]:
-    made = Warden(0.3, 0.3)
+def reaper() -> Iterator[Reaper]:
+    made = Reaper(0.3, 0.3)
     yield made
     made.close()
 
 
-def pid_of(warden: Warden) -> int:
-    assert warden._process is not None
-    return warden._process.pid
+def pid_of(reaper: Reaper) -> int:
+    assert reaper._process is not None
+    return reaper._process.pid
 
 
 def test_the_runs_of_a_killed_agent_end_though_they_never_called_init(tmp_path: Path) -> None:
@@ -83,48 +81,47 @@ def test_the_runs_of_a_killed_agent_end_though_they_never_called_init(tmp_path: 
     with process:
         assert all(map(alive, pids))
         process.kill()
-        wait_until(lambda: not any(map(alive, pids)), "the runs and the warden to end")
+        wait_until(lambda: not any(map(alive, pids)), "the runs and the reaper to end")
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="such processes are found by /proc")
 def test_so_does_what_left_the_group_of_a_run(tmp_path: Path) -> None:
     source = OUTSIDE + "\nimport time; time.sleep(180)"
-    process, (run, warden) = agent(tmp_path, source)
+    process, (run, reaper) = agent(tmp_path, source)
     with process:
         (token,) = process.args[3:4]  # type: ignore[index]
-        assert len(orphans.marked({str(token)})) == 2
+        assert len(marked({str(token)})) == 2
         process.kill()
-        wait_until(lambda: not alive(warden), "the warden to end")
+        wait_until(lambda: not alive(reaper), "the reaper to end")
     assert not alive(run)
-    assert orphans.marked({str(token)}) == []
+    assert marked({str(token)}) == []
 
 
 def test_it_gives_a_script_that_notices_by_itself_the_time_to_say_so() -> None:
-    assert orphans.GRACE_SECONDS > watch.GRACE_SECONDS + 1
+    assert GRACE_SECONDS > ends.GRACE_SECONDS + 1
 
 
-def test_it_starts_with_the_first_run_and_ends_with_the_agent(warden: Warden, tmp_path: Path) -> None:
-    assert warden._process is None
+def test_it_starts_with_the_first_run_and_ends_with_the_agent(reaper: Reaper, tmp_path: Path) -> None:
+    assert reaper._process is None
     run = RunProcess([sys.executable, "-c", "pass"], dict(os.environ), tmp_path / "output.log")
-    warden.add(run.pid, run.token)
-    pid = pid_of(warden)
+    reaper.add(run.pid, run.token)
+    pid = pid_of(reaper)
     run.wait()
-    warden.remove(run.pid)
+    reaper.remove(run.pid)
     assert alive(pid)
-    warden.close()
+    reaper.close()
     assert not Path(f"/proc/{pid}").exists()  # nor is a zombie left
-    warden.add(run.pid, run.token)
-    warden.remove(run.pid)
-    warden.close()
-    assert pid_of(warden) == pid
+    reaper.add(run.pid, run.token)
+    reaper.remove(run.pid)
+    reaper.close()
+    assert pid_of(reaper) == pid
 
 
-def test_what_was_removed_is_left_alone(warden: Warden, tmp_path: Path) -> None:
+def test_what_was_removed_is_left_alone(reaper: Reaper, tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "180"], start_new_session=True) as other:
-        warden.add(other.pid, "")
-        warden.remove(other.pid)
-        warden.close()
-        assert not Path(f"/proc/{pid_of(warden)}").exists()
+        reaper.add(other.pid, "")
+        reaper.remove(other.pid)
+        reaper.close()
+        assert not Path(f"/proc/{pid_of(reaper)}").exists()
         assert other.poll() is None
         other.kill()
 
@@ -133,9 +130,9 @@ def test_what_was_removed_is_left_alone(warden: Warden, tmp_path: Path) -> None:
 def test_it_outlives_what_a_scheduler_sends_to_every_process(tmp_path: Path, number: signal.Signals) -> None:
     process, pids = agent(tmp_path, DEAF)
     with process:
-        *_, warden = pids
-        wait_until(lambda: _ignores(warden, number), "the warden to be up")
-        os.kill(warden, number)
+        *_, reaper = pids
+        wait_until(lambda: _ignores(reaper, number), "the reaper to be up")
+        os.kill(reaper, number)
         process.kill()
         wait_until(lambda: not any(map(alive, pids)), "the run to end")
 
@@ -145,37 +142,37 @@ def _ignores(pid: int, number: int) -> bool:
     return bool(int(line.split()[1], 16) >> (number - 1) & 1)
 
 
-def test_one_that_was_killed_is_started_again_with_all_that_runs(warden: Warden) -> None:
+def test_one_that_was_killed_is_started_again_with_all_that_runs(reaper: Reaper) -> None:
     with (
         subprocess.Popen(["sleep", "180"], start_new_session=True) as first,
         subprocess.Popen(["sleep", "180"], start_new_session=True) as second,
     ):
-        warden.add(first.pid, "")
-        before = pid_of(warden)
+        reaper.add(first.pid, "")
+        before = pid_of(reaper)
         os.kill(before, signal.SIGKILL)
-        wait_until(lambda: not alive(before), "the warden to end")
-        warden.add(second.pid, "")
-        assert pid_of(warden) != before
-        warden.close()
+        wait_until(lambda: not alive(before), "the reaper to end")
+        reaper.add(second.pid, "")
+        assert pid_of(reaper) != before
+        reaper.close()
         assert [run.wait(60) for run in (first, second)] == [-signal.SIGTERM] * 2
-        wait_until(lambda: not alive(pid_of(warden)), "the second one to end")
+        wait_until(lambda: not alive(pid_of(reaper)), "the second one to end")
 
 
 def test_neither_its_environment_nor_its_pipe_leads_to_a_run(
-    warden: Warden, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reaper: Reaper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setenv(MARK, "outer")
         patch.setenv("LIGHTSWEEP_STORAGE", "postgresql://me:secret@nowhere/db")
         environment = {name: value for name, value in os.environ.items() if name != MARK}
         run = RunProcess(["sleep", "180"], environment, tmp_path / "output.log")
-        warden.add(run.pid, run.token)
-    wait_until(lambda: Path(f"/proc/{pid_of(warden)}/environ").read_bytes(), "the warden to be up")
-    assert b"LIGHTSWEEP" not in Path(f"/proc/{pid_of(warden)}/environ").read_bytes()
+        reaper.add(run.pid, run.token)
+    wait_until(lambda: Path(f"/proc/{pid_of(reaper)}/environ").read_bytes(), "the reaper to be up")
+    assert b"LIGHTSWEEP" not in Path(f"/proc/{pid_of(reaper)}/environ").read_bytes()
     later = RunProcess(["sleep", "180"], environment, tmp_path / "output.log")
-    pipe = Path(f"/proc/{pid_of(warden)}/fd/0").readlink()
+    pipe = Path(f"/proc/{pid_of(reaper)}/fd/0").readlink()
     assert pipe not in [path.readlink() for path in Path(f"/proc/{later.pid}/fd").iterdir()]
     for process in (run, later):
         process.kill()
         process.wait()
-    warden.remove(run.pid)
+    reaper.remove(run.pid)

@@ -10,15 +10,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from sandboxes import wait_until
 
-from lightsweep.agents.processes import orphans
-from lightsweep.agents.processes.group import RunProcess
-from lightsweep.agents.processes.orphans import MARK, has_mark, marked
+from lightsweep.agents import reaper
+from lightsweep.agents.launchers.process import RunProcess
+from lightsweep.agents.reaper import MARK
 from lightsweep.channel.frames import TOKEN_VARIABLE
-
-pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="such processes are found by /proc")
 
 LAUNCHER = """
 import os, signal, subprocess, sys, time
@@ -37,10 +36,15 @@ def token() -> Iterator[str]:
     """The token of a run, of which nothing may be left after the test."""
     made = secrets.token_hex(32)
     yield made
-    left = marked({made})
+    left = found({made})
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     assert left == []
+
+
+def found(tokens: set[str]) -> list[int]:
+    """The numbers of the processes with one of these tokens."""
+    return [process.pid for process in reaper.marked(tokens)]
 
 
 def launch(directory: Path, token: str, worker: str = "0", then: str = WAIT) -> tuple[RunProcess, list[int]]:
@@ -59,13 +63,13 @@ def test_the_mark_is_what_the_channel_calls_it() -> None:
 def test_who_has_the_mark(tmp_path: Path, token: str) -> None:
     process, workers = launch(tmp_path, token)
     try:
-        assert sorted(marked({token})) == sorted([process.pid, *workers])
-        assert marked({secrets.token_hex(32)}) == marked(set()) == []
-        assert all(has_mark(pid, {"another", token}) for pid in workers)
+        assert sorted(found({token})) == sorted([process.pid, *workers])
+        assert found({secrets.token_hex(32)}) == found(set()) == []
+        assert sorted(found({"another", token})) == sorted([process.pid, *workers])
     finally:
         process.kill()
         process.wait()
-    assert not any(has_mark(pid, {token}) for pid in workers)
+    assert found({token}) == []
 
 
 @pytest.mark.parametrize("worker", ["0", DEAF])
@@ -75,7 +79,7 @@ def test_workers_in_sessions_of_their_own_are_gone_with_a_launcher_that_was_kill
     process, _ = launch(tmp_path, token, worker)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert marked({token}) == []
+    assert found({token}) == []
 
 
 def test_they_are_asked_before_they_are_killed(tmp_path: Path, token: str) -> None:
@@ -89,7 +93,7 @@ def test_they_are_asked_before_they_are_killed(tmp_path: Path, token: str) -> No
 def test_they_are_killed_with_their_run(tmp_path: Path, token: str) -> None:
     process, _ = launch(tmp_path, token, DEAF, f"{DEAF}; {WAIT}")
     process.kill()
-    wait_until(lambda: not marked({token}), "all to end")
+    wait_until(lambda: not found({token}), "all to end")
     assert process.wait() == -signal.SIGKILL
 
 
@@ -97,7 +101,7 @@ def test_they_are_killed_once_the_grace_is_over(tmp_path: Path, token: str) -> N
     process, _ = launch(tmp_path, token, DEAF)
     process.terminate(0.3)
     assert process.wait() == -signal.SIGTERM
-    assert marked({token}) == []
+    assert found({token}) == []
 
 
 def test_a_run_beside_it_and_one_below_it_are_left_alone(tmp_path: Path, token: str) -> None:
@@ -120,9 +124,9 @@ def test_an_agent_inside_of_a_run_is_not_taken_for_one_of_its_own_runs(
         sibling.kill()
 
 
-def test_without_proc_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: str) -> list[str]:
-        raise FileNotFoundError
+def test_processes_that_cannot_be_read_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(process: psutil.Process) -> dict[str, str]:
+        raise psutil.AccessDenied(process.pid)
 
-    monkeypatch.setattr(orphans.os, "listdir", refuse)
-    assert marked({"token"}) == []
+    monkeypatch.setattr(psutil.Process, "environ", refuse)
+    assert found({"token"}) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sandboxes import wait_until
 
-from lightsweep.agents.processes.group import RunProcess
+from lightsweep.agents.launchers.process import RunProcess
 from lightsweep.errors import CommandError
 
 Start = Callable[[str], RunProcess]

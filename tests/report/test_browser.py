@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, Route, sync_playwright
 from report_helpers import EVIL, NOW, many_runs, sweep_config
 
 from lightsweep.controller import StageView, SweepRun, SweepState
-from lightsweep.report import digest, page
+from lightsweep.report import page, report_data
 from lightsweep.schema import SweepConfig
 
 pytestmark = pytest.mark.slow
@@ -98,7 +98,7 @@ def sweep() -> tuple[SweepConfig, list[SweepRun]]:
 @pytest.fixture(scope="module")
 def written(sweep: tuple[SweepConfig, list[SweepRun]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(page("k3v9x2ab", SweepState("finished", f"run_cap {RUNS}"), digest(*sweep), NOW), "utf-8")
+    path.write_text(page("k3v9x2ab", SweepState("finished", f"run_cap {RUNS}"), report_data(*sweep, now=NOW)), "utf-8")
     return path
 
 
@@ -210,7 +210,7 @@ def test_hostile_names_do_nothing(browser: Browser, tmp_path: Path) -> None:
     )
     runs = [replace(run, agent=EVIL, reason=EVIL, metrics={EVIL + "!": {"last": 1.0}}) for run in many_runs(config, 30)]
     path = tmp_path / "report.html"
-    path.write_text(page("k3v9x2ab", SweepState("finished", EVIL), digest(config, runs), NOW), "utf-8")
+    path.write_text(page("k3v9x2ab", SweepState("finished", EVIL), report_data(config, runs, now=NOW)), "utf-8")
     visit = Visit(browser, path)
     visit.draw_all()
     assert visit.page.locator("h1").inner_text() == EVIL
@@ -225,7 +225,7 @@ def test_hostile_names_do_nothing(browser: Browser, tmp_path: Path) -> None:
 
 def test_a_sweep_without_runs_is_a_page_of_sentences(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    path.write_text(page("k3v9x2ab", SweepState("running"), digest(sweep_config(), []), NOW), "utf-8")
+    path.write_text(page("k3v9x2ab", SweepState("running"), report_data(sweep_config(), [], now=NOW)), "utf-8")
     visit = Visit(browser, path)
     assert visit.page.locator("#figures .note").all_inner_texts().count("No run has started yet.") == 4
     assert visit.page.locator("#count").inner_text() == "0 runs"
@@ -235,11 +235,11 @@ def test_a_sweep_without_runs_is_a_page_of_sentences(browser: Browser, tmp_path:
 
 def test_thousands_of_runs_open_and_a_long_table_is_shown_in_parts(browser: Browser, tmp_path: Path) -> None:
     config = sweep_config()
-    view = digest(config, many_runs(config, 2500))
+    view = report_data(config, many_runs(config, 2500))
     path = tmp_path / "report.html"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("lightsweep.report.gallery.weigh", lambda _: "Not asked.")
-        path.write_text(page("k3v9x2ab", SweepState("running"), view, NOW), "utf-8")
+        patched.setattr("lightsweep.report.importance.importance_or_reason", lambda _: "Not asked.")
+        path.write_text(page("k3v9x2ab", SweepState("running"), view), "utf-8")
     visit = Visit(browser, path)
     visit.draw_all()
     assert len(visit.column(0)) == 100
@@ -277,7 +277,7 @@ def test_the_stages_are_a_table(browser: Browser, tmp_path: Path) -> None:
         StageView(two, "running", 3, 2, 5, runs[4], runs[0].id, two.fixed(runs[0].values)),
     ]
     path = tmp_path / "report.html"
-    path.write_text(page("k3v9x2ab", SweepState("running"), digest(config, runs, views), NOW), "utf-8")
+    path.write_text(page("k3v9x2ab", SweepState("running"), report_data(config, runs, views, now=NOW)), "utf-8")
     visit = Visit(browser, path)
     table = visit.page.locator("#stages table")
     assert table.locator("thead th").all_inner_texts()[:3] == ["stage", "state", "method"]
@@ -293,7 +293,7 @@ def test_a_sweep_without_stages_shows_none(
     browser: Browser, tmp_path: Path, sweep: tuple[SweepConfig, list[SweepRun]]
 ) -> None:
     path = tmp_path / "report.html"
-    path.write_text(page("k3v9x2ab", SweepState("running"), digest(*sweep), NOW), "utf-8")
+    path.write_text(page("k3v9x2ab", SweepState("running"), report_data(*sweep, now=NOW)), "utf-8")
     visit = Visit(browser, path)
     assert visit.page.locator("#runs tbody tr").count() == RUNS
     assert not visit.page.locator("#stages").is_visible()
