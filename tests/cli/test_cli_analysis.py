@@ -167,7 +167,7 @@ def test_a_file_that_exists_is_left_alone(sandbox: Sandbox, capfd: Capture) -> N
     sweep = swept(sandbox, good, 12)
     path = sandbox.write("next.yaml", "mine")
     assert main(["refine", sweep.id, "-o", "next.yaml"]) == 2
-    assert "next.yaml exists; give another name, or --force to write over it" in capfd.readouterr().err
+    assert "next.yaml exists; give another name, or --force to overwrite it" in capfd.readouterr().err
     assert path.read_text() == "mine"
     assert main(["refine", sweep.id, "-o", "next.yaml", "--force"]) == 0
     written = path.read_text()
@@ -181,7 +181,7 @@ def test_a_file_that_exists_is_left_alone(sandbox: Sandbox, capfd: Capture) -> N
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-o", "nowhere/next.yaml"], "error: there is no folder 'nowhere' to write 'next.yaml' into; make it first\n"),
+        (["-o", "nowhere/next.yaml"], "error: cannot write 'next.yaml': the folder 'nowhere' does not exist; create it\n"),
         (["-o", "folder", "--force"], "error: --output is a sweep file, but folder is a folder; write to folder/sweep"),
         (["-o", "folder"], "error: --output is a sweep file, but folder is a folder"),
         (["-o", "lost", "--force"], "error: lost cannot be written: "),
