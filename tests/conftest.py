@@ -40,7 +40,7 @@ def signals_as_in_the_foreground() -> None:
 @pytest.fixture(autouse=True)
 def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """No thread of lightsweep, child process, changed variable or file in the directory that pytest was started in."""
-    if request.path.parent.name not in _WATCHED:
+    if request.path.relative_to(Path(__file__).parent).parts[0] not in _WATCHED:
         yield
         return
     home = request.config.invocation_params.dir

@@ -11,16 +11,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from lightsweep.agents.displays.base import Display, LineDisplay, closing
 from lightsweep.agents.launchers.call import IMPORTING
 from lightsweep.agents.launchers.function import FunctionLauncher, IsolatedLauncher
 from lightsweep.agents.launchers.process import CommandLauncher
 from lightsweep.agents.worker import Agent
-from lightsweep.client.ranks import rank
+from lightsweep.client.processes import rank
 from lightsweep.controller import Sweep
 from lightsweep.errors import UsageError
+from lightsweep.storage import Storage
 
 __all__ = ["Interrupts", "agent", "work"]
 
@@ -29,8 +30,18 @@ _KILLED_SECONDS = 10.0
 _FORWARDED = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
 
+class StoredSweep(Protocol):
+    """What a sweep is found by, such as a ``lightsweep.Sweep``."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def storage(self) -> Storage: ...
+
+
 def agent(
-    sweep_id: str | Sweep,
+    sweep_id: str | StoredSweep,
     function: Callable[[], Any] | None = None,
     entity: str | None = None,
     project: str | None = None,
@@ -80,7 +91,10 @@ def agent(
         )
     if IMPORTING in os.environ:
         raise UsageError('with isolate=True call lightsweep.agent() below `if __name__ == "__main__":`')
-    sweep = sweep_id if isinstance(sweep_id, Sweep) else Sweep.load(sweep_id, storage=storage)
+    if isinstance(sweep_id, str):
+        sweep = Sweep.load(sweep_id, storage=storage)
+    else:
+        sweep = Sweep.load(sweep_id.id, storage=sweep_id.storage)
     display = LineDisplay(sys.stdout, sweep)
     worker = work(
         sweep,

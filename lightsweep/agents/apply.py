@@ -20,16 +20,15 @@ from lightsweep.agents.active_run import start_reply
 from lightsweep.agents.launchers.process import find_program
 from lightsweep.channel import (
     ChannelServer,
-    FinishReply,
     FinishRequest,
     LogReply,
     LogRequest,
     StartReply,
     StartRequest,
 )
-from lightsweep.command import DEFAULT_COMMAND, build_command
 from lightsweep.controller import Sweep, SweepRun
 from lightsweep.errors import CommandError
+from lightsweep.schema.command import DEFAULT_COMMAND, build_command
 
 __all__ = ["AppliedHandler", "apply"]
 
@@ -70,12 +69,10 @@ class AppliedHandler:
         with self._lock:
             value = message["metrics"].get(metric.name) if metric else None
             self._iterations += value is not None and math.isfinite(value)
-            return {"stop": False, "reason": "", "iterations": self._iterations}
+            return LogReply(iterations=self._iterations)
 
-    def finish(self, message: FinishRequest) -> FinishReply:
-        """Taken note of by the exit code only."""
-        del message
-        return {"ok": True}
+    def finish(self, message: FinishRequest) -> None:
+        """Do nothing: the exit code says it."""
 
 
 def apply(sweep: Sweep, run: SweepRun, command: Sequence[str] = ()) -> int:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lightsweep.schema import SweepConfig
-from lightsweep.space import Categorical, Distribution, InvLogUniform, LogNormal, LogUniform, Quantized, identity
+from lightsweep.space import Distribution, Scale, identity
 
-__all__ = ["Axis", "Scale", "axes", "scale_of", "unit_scaled"]
-
-Scale = Literal["linear", "log", "rank", "category"]
+__all__ = ["Axis", "axes", "unit_scaled"]
 
 
 @dataclass(frozen=True)
@@ -35,14 +33,6 @@ class Axis:
     values: NDArray[np.float64]
 
 
-def scale_of(distribution: Distribution) -> Scale:
-    """The axis that a distribution is natural on."""
-    if isinstance(distribution, Categorical):
-        return "rank" if distribution.ordered else "category"
-    base = distribution.base if isinstance(distribution, Quantized) else distribution
-    return "log" if isinstance(base, (LogUniform, InvLogUniform, LogNormal)) else "linear"
-
-
 def axes(values: Sequence[Mapping[str, Any]], config: SweepConfig) -> list[Axis]:
     """The searched parameters of runs, in the order of the space, then those that only the runs know, by name.
 
@@ -53,7 +43,7 @@ def axes(values: Sequence[Mapping[str, Any]], config: SweepConfig) -> list[Axis]
         config: The sweep's config.
     """
     found = [
-        _axis(parameter.name, scale_of(parameter.distribution), values, parameter.distribution)
+        _axis(parameter.name, parameter.distribution.traits.scale, values, parameter.distribution)
         for parameter in config.space.searched
     ]
     declared = {parameter.name for parameter in config.space.parameters}
@@ -73,18 +63,15 @@ def _axis(name: str, scale: Scale, runs: Sequence[Mapping[str, Any]], distributi
         numbers = [float(codes.setdefault(key, len(codes))) for key in keys]
         return Axis(name, scale, np.array(numbers))
     place_of: dict[Hashable, int] = {}
-    if isinstance(distribution, Categorical):
-        known = [distribution.value_at(index) for index in range(distribution.size)]
-        known += [run[name] for run in runs if name in run]  # of an earlier version of the sweep file, perhaps
+    if distribution is not None and distribution.choices is not None:
+        known = [*distribution.choices, *(run[name] for run in runs if name in run)]  # also of an earlier sweep file
         ranked = sorted({identity(value): value for value in known}.values())
         place_of = {identity(value): order for order, value in enumerate(ranked)}
-    floor = distribution.q / 2 if isinstance(distribution, Quantized) else math.ulp(0.0)
 
     def place(value: Any) -> float:
         if scale == "rank":
             return float(place_of[identity(value)])
-        # A quantized value may be 0, which is half a step at most.
-        return math.log(max(value, floor)) if scale == "log" else float(value)
+        return distribution.place(value) if distribution is not None else float(value)
 
     return Axis(name, scale, unit_scaled(np.array([place(run[name]) if name in run else math.nan for run in runs])))
 

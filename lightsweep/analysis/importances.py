@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightsweep.analysis.axes import Axis, Scale, axes, unit_scaled
+from lightsweep.analysis.axes import Axis, axes, unit_scaled
 from lightsweep.analysis.optional import required
 from lightsweep.analysis.run_scores import Goal, Scores, scores
 from lightsweep.analysis.words import counted
 from lightsweep.controller import SweepRun
 from lightsweep.schema import SweepConfig
+from lightsweep.space import Scale
 
 __all__ = [
     "LEAST_RUNS",

@@ -16,19 +16,7 @@ from lightsweep.analysis.words import counted, few_runs, one_line, shown
 from lightsweep.controller import PriorRun, SweepRun, check_prior_runs
 from lightsweep.errors import LightsweepError, UsageError
 from lightsweep.schema import SweepConfig
-from lightsweep.space import (
-    Beta,
-    Categorical,
-    Distribution,
-    IntUniform,
-    InvLogUniform,
-    LogNormal,
-    LogUniform,
-    Normal,
-    Parameter,
-    Quantized,
-    identity,
-)
+from lightsweep.space import Distribution, Parameter, identity
 
 __all__ = ["Block", "Refinement", "commented", "fixed", "narrow", "refine"]
 
@@ -133,36 +121,26 @@ def narrow(
         top: The values of the best runs, that of the best one among them.
         tried: The values of all runs.
     """
-    if isinstance(distribution, Categorical):
+    if distribution.choices is not None:
         return _choices(distribution, keys, best, top, tried)
-    base = distribution.base if isinstance(distribution, Quantized) else distribution
-    step = distribution.q if isinstance(distribution, Quantized) else None
-    prefix = "q_" if step is not None else ""
-    rest: dict[str, Any] = {} if step is None else {"q": step}
-    if isinstance(base, (Normal, LogNormal)):
-        mu, sigma, comment = refined_normal(base, top)
-        return Block({"distribution": f"{prefix}{base.name}", "mu": mu, "sigma": sigma, **rest}, comment)
-    whole = isinstance(base, IntUniform)
-    is_log = isinstance(base, (LogUniform, InvLogUniform))
-    if isinstance(base, IntUniform):
-        low, high, name = float(base.low), float(base.high), base.name
-    elif isinstance(base, Beta):
-        low, high, name = 0.0, 1.0, "uniform"
-    else:
-        low, high = base.support  # type: ignore[attr-defined]  # every other distribution is continuous
-        name = base.name if base.name.endswith("_values") or not is_log else f"{base.name}_values"
-    old = Bounds(low, high, log=is_log, step=1 if whole else step, closed=isinstance(base, Beta))
+    traits = distribution.traits
+    rest = {"q": traits.step} if distribution.name.startswith("q_") else {}
+    if traits.gaussian is not None:
+        mu, sigma, comment = refined_normal(*traits.gaussian, traits.scale == "log", top)
+        return Block({"distribution": distribution.name, "mu": mu, "sigma": sigma, **rest}, comment)
+    low, high = map(float, distribution.support)
+    old = Bounds(low, high, log=traits.scale == "log", step=traits.step, closed=traits.closed)
     new, comment = refined_bounds(old, float(best), [float(value) for value in top])
-    return Block({"distribution": prefix + name, "min": new[0], "max": new[1], **rest}, comment)
+    return Block({"distribution": traits.bounded, "min": new[0], "max": new[1], **rest}, comment)
 
 
 def _choices(
-    distribution: Categorical, keys: Mapping[str, Any], best: Any, top: Sequence[Any], tried: Sequence[Any]
+    distribution: Distribution, keys: Mapping[str, Any], best: Any, top: Sequence[Any], tried: Sequence[Any]
 ) -> Block:
-    values = [distribution.value_at(index) for index in range(distribution.size)]
+    values = list(distribution.choices or ())
     keep = _kept(distribution, values, best, top, tried)
     kept = [value for value, stays in zip(values, keep, strict=True) if stays]
-    weights = [weight for weight, stays in zip(distribution.weights(), keep, strict=True) if stays]
+    weights = [weight for weight, stays in zip(distribution.weights() or (), keep, strict=True) if stays]
     dropped = [value for value, stays in zip(values, keep, strict=True) if not stays]
     comment = (
         f"without {', '.join(map(shown, dropped))}: none of the best runs had {'them' if len(dropped) > 1 else 'it'}"
@@ -177,7 +155,7 @@ def _choices(
     if len(kept) == 1:
         return Block({"value": kept[0]}, f"fixed, as all of the best runs had it; {comment}")
     block: dict[str, Any] = {"values": kept}
-    if distribution.probabilities is not None:
+    if not distribution.traits.even:
         block = {"distribution": distribution.name, **block, "probabilities": _probabilities(weights)}
     elif "distribution" in keys:
         block = {"distribution": distribution.name, **block}
@@ -185,7 +163,7 @@ def _choices(
 
 
 def _kept(
-    distribution: Categorical, values: Sequence[Any], best: Any, top: Sequence[Any], tried: Sequence[Any]
+    distribution: Distribution, values: Sequence[Any], best: Any, top: Sequence[Any], tried: Sequence[Any]
 ) -> list[bool]:
     """Which values stay."""
     good = {identity(value) for value in top}

@@ -1,15 +1,17 @@
-"""``lightsweep agent`` and ``lightsweep run``: run the program of a sweep."""
+"""``lightsweep agent``, ``agents`` and ``run``: run the program of a sweep, here or as jobs of an engine."""
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from lightsweep.agents import Display, LineDisplay, closing, work
 from lightsweep.agents.displays.live_view import TableDisplay
+from lightsweep.agents.engines import make_engine
 from lightsweep.agents.gpus import VARIABLE, gpu_slots
 from lightsweep.cli.options import (
     Config,
@@ -30,7 +32,7 @@ from lightsweep.cli.output import say
 from lightsweep.cli.sweep import create
 from lightsweep.controller import Sweep, summarize
 
-__all__ = ["agent", "run"]
+__all__ = ["agent", "agents", "run"]
 
 
 def agent(
@@ -65,6 +67,34 @@ def run(
     """Create a sweep and run it: `sweep` and `agent` in one."""
     options = _options(count, jobs, gpus, gpus_per_run, max_failed, forward_signals, term_timeout)
     _work_on(create(config, storage, prior_runs=prior_run or (), runnable=True), **options)
+
+
+def agents(
+    sweep_id: SweepId,
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- OPTIONS]", help="Options of `lightsweep agent` for new agents.")
+    ] = None,
+    start: Annotated[int, typer.Option(min=0, metavar="N", help="Start N agents.")] = 0,
+    stop: Annotated[bool, typer.Option("--stop", help="Tell all agents to end; they give their runs back.")] = False,
+    engine: Annotated[
+        str, typer.Option(metavar="NAME", help="Where agents run: local, in the background of this machine.")
+    ] = "local",
+    storage: Storage = None,
+) -> None:
+    """Start, list or stop agents that run in the background, or as jobs of another engine."""
+    sweep = Sweep.load(sweep_id, storage=storage)
+    if storage is not None:
+        os.environ["LIGHTSWEEP_STORAGE"] = storage  # not an argument, which others can read
+    where = make_engine(engine, sweep.id)
+    for _ in range(start):
+        where.submit([sys.executable, "-m", "lightsweep", "agent", sweep.id, *(arguments or [])])
+    found = where.jobs()
+    for job in found:
+        if stop:
+            where.stop(job.id)
+        say(f"{job.id}  {'told to end' if stop else job.state}  {job.output}".rstrip())
+    if not found:
+        say(f"no agent of sweep {sweep.id} runs here by the engine {engine!r}; start one with --start 1")
 
 
 def _options(

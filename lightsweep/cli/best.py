@@ -18,9 +18,9 @@ from lightsweep.agents.apply import apply as run_command
 from lightsweep.cli.options import Storage, SweepId, read_sweep
 from lightsweep.cli.output import say
 from lightsweep.cli.status import without_infinities
-from lightsweep.command import build_command
 from lightsweep.controller import Sweep, SweepRun
 from lightsweep.errors import LightsweepError, NotFoundError, UsageError, closest
+from lightsweep.schema.command import build_command
 from lightsweep.text import number
 
 __all__ = ["Format", "apply", "best"]

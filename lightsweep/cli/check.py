@@ -22,13 +22,12 @@ from lightsweep.agents.smoke import smoke_run
 from lightsweep.cli.options import Config
 from lightsweep.cli.output import say
 from lightsweep.client.run import SMOKE_STEPS
-from lightsweep.command import DEFAULT_COMMAND, build_command
 from lightsweep.controller import check_takes_prior_runs
 from lightsweep.controller.runs import nested
 from lightsweep.errors import CommandError
 from lightsweep.sampler import Observation, make_searcher
 from lightsweep.schema import SweepConfig, explain, json_schema
-from lightsweep.schema.command import MACRO, SEVERAL
+from lightsweep.schema.command import DEFAULT_COMMAND, MACRO, SEVERAL, build_command
 from lightsweep.text import counted, parameters, printable
 
 __all__ = ["check", "schema"]

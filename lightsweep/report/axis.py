@@ -8,7 +8,6 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lightsweep.analysis.axes import scale_of
 from lightsweep.space import Distribution
 from lightsweep.text import counted, number, one_line, value_text
 
@@ -69,7 +68,7 @@ def make_axis(name: str, values: Sequence[Any], distribution: Distribution | Non
         distribution: The one of the sweep file; ``None`` for a parameter defined by run, whose scale is guessed.
     """
     real = [found for found in map(_real, values) if found is not None]
-    scale = scale_of(distribution) if distribution is not None else None
+    scale = distribution.traits.scale if distribution is not None else None
     continuous = len(set(real)) > _FEW if scale is None else scale in ("linear", "log")
     if len(real) < len(values) or not continuous:
         return _ordinal(name, values, distribution)

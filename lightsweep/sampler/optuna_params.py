@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from lightsweep.sampler.define_by_run import DefineByRunSearcher
-from lightsweep.space import Categorical, Constant, InvLogUniform, LogNormal, LogUniform, Quantized
 
 if TYPE_CHECKING:
     from lightsweep.sampler.base import Searcher
@@ -35,25 +34,21 @@ def optuna_distribution(distribution: Distribution) -> BaseDistribution:
 
     Categorical values and constants become choices: as they are where all of them are ``None``, ``bool``, ``int``,
     finite ``float`` or ``str`` and no two are equal under ``==`` (``1 == True``), else each as a JSON string.
-    Numbers become a range from the lowest to the highest value that the distribution gives, also where it is unbounded
-    in theory, on a logarithmic axis for logarithmic distributions and with a step where that is exact. A narrow range
-    of integers beyond 2**53 is stored as the distance from its lowest value.
+    Numbers become a range from the lowest to the highest value that the distribution gives, also if it is unbounded in
+    theory, on a logarithmic axis for logarithmic distributions and with a step if that is exact.
     """
-    if isinstance(distribution, (Constant, Categorical)):
-        return CategoricalDistribution(_choices(distribution))
+    if distribution.choices is not None:
+        return CategoricalDistribution(_choices(distribution.choices))
     low, high = _range(distribution)
-    log = _is_log(distribution) and low > 0
-    if isinstance(low, int) and isinstance(high, int):
-        offset = _offset(distribution)
-        low, high = _outward(low - offset, high - offset)
-        step = int(_step(distribution))
-        if offset == 0 and not log and abs(low) <= EXACT and abs(high) <= EXACT:
-            return IntDistribution(low, high, step=step)
-        return IntDistribution(low, high, log=log and offset == 0)
-    low, high = float(low), float(high)
-    if log or distribution.size is None or not isinstance(distribution, Quantized):
+    log = distribution.traits.scale == "log" and low > 0
+    step = distribution.traits.step
+    if isinstance(low, int):
+        low, high = int(float(low)), int(float(high))  # as a double rounds the values between them
+        exact = max(abs(low), abs(high)) <= EXACT
+        return IntDistribution(low, high, log=log, step=int(step or 1) if exact and not log else 1)
+    if log or distribution.size is None or step is None:
         return FloatDistribution(low, high, log=log)
-    return _stepped(low, high, distribution.q, distribution.size)
+    return _stepped(low, high, step, distribution.size)
 
 
 def to_optuna(distribution: Distribution, value: Value) -> Any:
@@ -62,33 +57,28 @@ def to_optuna(distribution: Distribution, value: Value) -> Any:
     Raises:
         ValueError: ``value`` is none of the distribution's choices.
     """
-    if isinstance(distribution, (Constant, Categorical)):
-        return _choices(distribution)[distribution.index_of(value)]
-    if isinstance(_range(distribution)[0], int):
-        return int(value) - _offset(distribution)
-    return float(value)
+    if distribution.choices is not None:
+        return _choices(distribution.choices)[distribution.index_of(value)]
+    return int(value) if isinstance(_range(distribution)[0], int) else float(value)
 
 
 def from_optuna(distribution: Distribution, stored: Any) -> Value:
     """The inverse of ``to_optuna``: the value that the program gets, of its own type.
 
-    Exact, except in integer ranges that hold more than 2**53 values, where a double cannot tell neighbours apart.
+    Exact, except for whole numbers beyond 2**53, where a double cannot tell neighbours apart.
 
     Raises:
         ValueError: ``stored`` is none of the distribution's choices.
     """
-    if isinstance(distribution, (Constant, Categorical)):
-        return distribution.value_at(_position(_choices(distribution), stored))
+    if distribution.choices is not None:
+        return distribution.value_at(_position(_choices(distribution.choices), stored))
     low, high = _range(distribution)
-    if isinstance(low, int):
-        return max(low, min(high, int(stored) + _offset(distribution)))
-    return float(stored)
+    return max(low, min(high, int(stored))) if isinstance(low, int) else float(stored)
 
 
-def _choices(distribution: Constant | Categorical) -> list[Any]:
-    values = [distribution.value_at(index) for index in range(distribution.size or 1)]
+def _choices(values: Sequence[Value]) -> list[Any]:
     if all(_is_plain(value) for value in values) and len(set(values)) == len(values):
-        return values
+        return list(values)
     return [json.dumps(value, default=str) for value in values]
 
 
@@ -105,38 +95,15 @@ def _position(choices: Sequence[Any], stored: Any) -> int:
         raise ValueError(f"{stored!r} is none of the choices {list(choices)!r}") from None
 
 
-def _is_log(distribution: Distribution) -> bool:
-    base = distribution.base if isinstance(distribution, Quantized) else distribution
-    return isinstance(base, (LogUniform, InvLogUniform, LogNormal))
-
-
 def _range(distribution: Distribution) -> tuple[Any, Any]:
     """The lowest and the highest value that can come up; ints for a distribution of ints."""
     return distribution.quantile(0.0), distribution.quantile(1.0)
 
 
-def _offset(distribution: Distribution) -> int:
-    """What is taken off integers so that a double holds them: 0 except for a narrow range of large ones."""
-    low, high = _range(distribution)
-    large = max(abs(low), abs(high)) > EXACT
-    return int(low) if large and distribution.size is not None and high - low <= EXACT else 0
-
-
-def _outward(low: int, high: int) -> tuple[int, int]:
-    """Bounds that still hold their values once a double has rounded them."""
-    return min(low, int(float(low))), max(high, int(float(high)))
-
-
-def _step(distribution: Distribution) -> int | float:
-    if not isinstance(distribution, Quantized):
-        return 1
-    return int(distribution.q) if distribution.q == int(distribution.q) else distribution.q
-
-
 def _stepped(low: float, high: float, step: float, size: int) -> FloatDistribution:
-    """A range with a step where Optuna finds every multiple inside it, else without one."""
+    """A range with a step if Optuna finds every multiple inside it, else without one."""
     with warnings.catch_warnings():
-        # Optuna warns where it would have to lower ``high``; the range is then given without a step.
+        # Optuna warns if it has to lower ``high``; the range is then given without a step.
         warnings.simplefilter("ignore", UserWarning)
         stepped = FloatDistribution(low, high, step=step)
     drift = abs((high - low) / step - (size - 1))

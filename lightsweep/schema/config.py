@@ -201,7 +201,7 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
         raise ConfigError([Fault("the config is not valid", file=file)])
     warn_of_last_bands(space, [early_terminate, *(stage.early_terminate for stage in stages)], faults)
     return SweepConfig(
-        **dict(top),
+        **vars(top),
         space=space,
         metrics=metrics,
         early_terminate=early_terminate,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema.config import SweepConfig
-from lightsweep.schema.distributions import count, kind, reach, spelt
+from lightsweep.schema.distributions import count, spelt
 from lightsweep.schema.sections import Metric
 from lightsweep.schema.stages import Stage, most_runs
 from lightsweep.space import Space
@@ -99,8 +99,9 @@ def _space(config: SweepConfig) -> str:
 def _table(space: Space, whole: bool, width: int) -> Iterator[str]:
     rows = [("parameter", "distribution", "range", "values")]
     for parameter in space.parameters:
-        size = parameter.distribution.size
-        cells = (parameter.name, kind(parameter.distribution), reach(parameter.distribution))
+        distribution, size = parameter.distribution, parameter.distribution.size
+        kind = "fixed" if size == 1 else distribution.traits.kind
+        cells = (parameter.name, kind, distribution.describe(spelt))
         name, what, values = (_printable(cell).replace("\n", " ") for cell in cells)
         rows.append((name, what, values, count(size)))
     names, kinds, ranges, sizes = (max(map(len, column)) for column in zip(*rows, strict=True))

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from lightsweep.schema.diagnostics import Faults, KeyPath, dotted, hint, one_edit_away, shown
-from lightsweep.schema.distributions import DISTRIBUTIONS, Bounded, DistributionKeys
-from lightsweep.schema.fields import check, given
-from lightsweep.space import Categorical, Constant, Distribution, Parameter, Quantized, identity
+from lightsweep.schema.distributions import DISTRIBUTIONS
+from lightsweep.schema.fields import given, read_keys
+from lightsweep.space import Constant, Distribution, Parameter
 
 __all__ = [
     "EXPONENTS",
     "GROUP",
-    "KEYS",
     "Parameters",
     "distribution_of",
     "is_listable",
+    "known_keys",
     "note_not_listable",
     "read_parameters",
     "warn_of_grid",
 ]
 
 GROUP = "parameters"
-EXPONENTS = {name: f"{name}_values" for name in ("log_uniform", "q_log_uniform", "inv_log_uniform")}
-KEYS = (
-    "distribution", "value", "values", "probabilities", "min", "max", "q", "mu", "sigma", "a", "b", GROUP,
-)  # fmt: skip
+EXPONENTS = {name: f"{name}_values" for name in DISTRIBUTIONS if f"{name}_values" in DISTRIBUTIONS}
+"""Distributions whose bounds are exponents, and those with the values as bounds."""
+
+
+def known_keys() -> list[str]:
+    """Return every key that a parameter can have."""
+    return ["distribution", *dict.fromkeys(key for form in DISTRIBUTIONS.values() for key in form.keys), GROUP]
 
 
 def distribution_of(keys: Mapping[str, Any], path: KeyPath, faults: Faults) -> str | None:
@@ -69,7 +72,6 @@ def distribution_of(keys: Mapping[str, Any], path: KeyPath, faults: Faults) -> s
     return None
 
 
-GRID = ("categorical", "constant", "int_uniform", "q_uniform")
 MAX_EXPONENT = 709  # exp of more is no float
 MAX_NAME = 500  # an Optuna storage holds 512
 MAX_PARAMETERS = 10_000
@@ -164,10 +166,7 @@ def _check_inside(found: Parameters, faults: Faults) -> None:
 
 def _dicts(distribution: Distribution) -> list[Mapping[str, Any]]:
     """The dicts among the values of a parameter."""
-    if isinstance(distribution, Constant):
-        return [distribution.value] if isinstance(distribution.value, Mapping) else []
-    values = distribution.values if isinstance(distribution, Categorical) else ()
-    return [value for value in values if isinstance(value, Mapping)]
+    return [value for value in distribution.choices or () if isinstance(value, Mapping)]
 
 
 def _holds(value: Any, names: list[str]) -> bool:
@@ -191,14 +190,14 @@ def _check_group_keys(item: Mapping[str, Any], path: KeyPath, faults: Faults) ->
 
 def _read_parameter(name: str, item: Any, path: KeyPath, method: object, faults: Faults) -> Distribution | None:
     if not isinstance(item, Mapping):
-        form = f"values: {shown(item)}" if isinstance(item, list) else f"value: {shown(item)}"
-        form = "value: ..., values: [...], or min: and max:" if item is None else form
-        faults.error(path, f"the parameter {name!r} must be a mapping; write {form} below it", key=item is None)
+        remedy = f"values: {shown(item)}" if isinstance(item, list) else f"value: {shown(item)}"
+        remedy = "value: ..., values: [...], or min: and max:" if item is None else remedy
+        faults.error(path, f"the parameter {name!r} must be a mapping; write {remedy} below it", key=item is None)
         return None
     keys = given(item)
     if "value" in item and keys in ({}, {"distribution": "constant"}):
         return Constant(None)  # beside other keys null means not given
-    unknown = [key for key, value in keys.items() if key not in KEYS or _is_group(key, value)]
+    unknown = [key for key, value in keys.items() if key not in known_keys() or _is_group(key, value)]
     for key in unknown:
         _note_unknown(key, keys[key], path, faults)
     known = {key: value for key, value in keys.items() if key not in unknown}
@@ -207,35 +206,31 @@ def _read_parameter(name: str, item: Any, path: KeyPath, method: object, faults:
     kind = distribution_of(known, path, faults)
     if kind is None:
         return None
-    model = DISTRIBUTIONS[kind]
+    form = DISTRIBUTIONS[kind]
     before = faults.count
-    strange = [key for key in known if key not in model.model_fields and key != "distribution"]
+    strange = [key for key in known if key not in form.keys and key != "distribution"]
     for key in strange:
         _note_strange(key, known[key], kind, "distribution" in known, path, faults)
-    absent = set(model.model_fields) if strange or unknown else set()
-    rest = {key: value for key, value in known.items() if key in model.model_fields}
+    absent = set(form.keys) if strange or unknown else set()
+    rest = {key: value for key, value in known.items() if key in form.keys}
     what = f"distribution {kind}" if "distribution" in known else f"a parameter with {' and '.join(rest)}"
-    block = check(model, rest, path, faults, what, absent=absent)
-    if block is None or unknown or faults.count > before:
+    values = read_keys(form.keys, rest, path, faults, what, absent=absent)
+    if values is None or unknown or faults.count > before:
         return None
-    if isinstance(block, Bounded) and not _check_bounds(block, kind, path, faults):
+    if "min" in form.keys and not _check_bounds(values["min"], values["max"], kind, path, faults):
         return None
-    distribution = _build(block, path, faults)
-    if isinstance(distribution, Constant) and "distribution" not in known:
-        _check_constant(name, distribution.value, path, faults)
-    if method == "grid" and distribution is not None:
-        if kind not in GRID:
-            note_not_listable(name, kind, path, faults)
-        warn_of_grid(distribution, path, faults)
-    return distribution
-
-
-def _build(block: DistributionKeys, path: KeyPath, faults: Faults) -> Distribution | None:
     try:
-        return block.build()
+        distribution = form.make(values)
     except ValueError as error:
         faults.error(path, str(error), key=True)
         return None
+    if kind == "constant" and "distribution" not in known:
+        _check_constant(name, known["value"], path, faults)
+    if method == "grid":
+        if not is_listable(distribution):
+            note_not_listable(name, kind, path, faults)
+        warn_of_grid(distribution, path, faults)
+    return distribution
 
 
 def _check_constant(name: str, value: Any, path: KeyPath, faults: Faults) -> None:
@@ -257,19 +252,20 @@ def _is_group(key: str, value: Any) -> bool:
 
 
 def _note_unknown(key: str, value: Any, path: KeyPath, faults: Faults) -> None:
-    if isinstance(value, Mapping) and (key in KEYS or one_edit_away(key, KEYS) is None):
-        problem = "cannot hold a mapping" if key in KEYS else "is not a key of a parameter"
+    known = known_keys()
+    if isinstance(value, Mapping) and (key in known or one_edit_away(key, known) is None):
+        problem = "cannot hold a mapping" if key in known else "is not a key of a parameter"
         message = (
             f"{key!r} {problem}; for a nested group write parameters: around its parameters,"
             " and for a parameter of its own indent it less"
         )
     else:
-        message = f"{key!r} is not a key of a parameter{hint(key, KEYS) or '.'} Known keys: {', '.join(KEYS)}"
+        message = f"{key!r} is not a key of a parameter{hint(key, known) or '.'} Known keys: {', '.join(known)}"
     faults.error((*path, key), message, key=True)
 
 
 def _note_strange(key: str, value: Any, kind: str, named: bool, path: KeyPath, faults: Faults) -> None:
-    keys = [name for name in DISTRIBUTIONS[kind].model_fields if name != "distribution"]
+    keys = list(DISTRIBUTIONS[kind].keys)
     other = f"distribution {kind}" if named else " and ".join(keys)
     remedy = f"; its keys are {', '.join(keys)}" if named else f"; without {key} this is the distribution {kind}"
     if key == "value" and "values" in keys:
@@ -284,8 +280,7 @@ def _note_strange(key: str, value: Any, kind: str, named: bool, path: KeyPath, f
     faults.error((*path, key), f"{key} does not go with {other}{remedy}", key=True)
 
 
-def _check_bounds(block: Bounded, kind: str, path: KeyPath, faults: Faults) -> bool:
-    low, high = block.min, block.max
+def _check_bounds(low: float, high: float, kind: str, path: KeyPath, faults: Faults) -> bool:
     values = EXPONENTS.get(kind)
     if values and (high > MAX_EXPONENT or low < -MAX_EXPONENT):
         key = "max" if high > MAX_EXPONENT else "min"
@@ -310,32 +305,13 @@ def _check_bounds(block: Bounded, kind: str, path: KeyPath, faults: Faults) -> b
 
 def is_listable(distribution: Distribution) -> bool:
     """Whether a grid can list the values, all of which are equally likely."""
-    return distribution.name in GRID
+    return distribution.traits.even and distribution.size is not None
 
 
 def warn_of_grid(distribution: Distribution, path: KeyPath, faults: Faults) -> None:
     """Warn of values that a grid does not run as they are written in the parameter at ``path``."""
-    if isinstance(distribution, Categorical) and distribution.probabilities is None:
-        seen: set[Hashable] = set()
-        repeated: dict[Hashable, Any] = {}
-        for value in distribution.values:
-            key = identity(value)
-            if key in seen:
-                repeated.setdefault(key, value)
-            seen.add(key)
-        if repeated:
-            values = ", ".join(map(repr, repeated.values()))
-            are = "is" if len(repeated) == 1 else "are"
-            message = f"{values} {are} repeated in values: the grid tries each value once"
-            faults.warn((*path, "values"), message, key=True)
-    elif isinstance(distribution, Quantized) and distribution.size is not None:
-        low, first = distribution.base.quantile(0), distribution.value_at(0)
-        if distribution.name == "q_uniform" and first != low:
-            message = (
-                f"min {low:g} is not a multiple of q {distribution.q:g}, so the grid starts at {first:g};"
-                f" a grid of W&B starts at {low:g}"
-            )
-            faults.warn((*path, "min"), message)
+    for key, message in distribution.grid_notes():
+        faults.warn((*path, key), message, key=key == "values")
 
 
 def note_not_listable(name: str, kind: str, path: KeyPath, faults: Faults) -> None:

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal
-
-from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema.diagnostics import Faults, KeyPath, hint, one_edit_away, shown
 from lightsweep.schema.fields import (
-    Block,
-    Count,
     Label,
     Natural,
     Number,
-    Positive,
+    Rule,
     Text,
     Texts,
     Truth,
-    between,
     check,
     given,
+    keys_of,
+    number,
 )
 from lightsweep.space import Space
 
@@ -52,7 +50,7 @@ Running = Literal["best", "latest", "worst"]
 _RUNNING = ("best", "latest", "worst", "false")
 
 
-def _running(value: object) -> object:
+def _running(value: Any) -> Any:
     if isinstance(value, bool):
         return value
     if value in _RUNNING:
@@ -61,21 +59,24 @@ def _running(value: object) -> object:
     raise ValueError(f"must be true or false, or one of {', '.join(_RUNNING)}; got {shown(value)}{guess}")
 
 
-class Metric(Block):
-    """What a sweep improves."""
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """The metric that a sweep improves.
+
+    Attributes:
+        name: The name under which the training script logs it.
+        goal: Whether smaller or larger values are better.
+        target: The sweep finishes once any run reaches this value; of several metrics the first one's counts.
+        impute: The value that a failed, crashed or killed run counts with in a bayes search.
+        impute_while_running: best, latest, worst: a running run counts with its own best value so far; true: with the
+            value of impute.
+    """
 
     name: Text
-    """The name under which the training script logs it."""
     goal: Literal["minimize", "maximize"] = "minimize"
-    """Whether smaller or larger values are better."""
     target: Number | None = None
-    """The sweep finishes once any run reaches this value; of several metrics the first one's counts."""
     impute: Literal["worst", "best", "latest"] = "worst"
-    """The value that a failed, crashed or killed run counts with in a bayes search."""
-    impute_while_running: Annotated[
-        bool | Running, BeforeValidator(_running), WithJsonSchema({"enum": [True, False, *_RUNNING]})
-    ] = False
-    """best, latest, worst: a running run counts with its own best value so far; true: with the value of impute."""
+    impute_while_running: Annotated[bool | Running, Rule(_running, {"enum": [True, False, *_RUNNING]})] = False
 
 
 def read_metrics(raw: Mapping[str, Any], faults: Faults) -> tuple[Metric, ...]:
@@ -114,30 +115,28 @@ _LENGTH = re.compile(
 """Names of parameters that say how long training is."""
 
 
-def _eta(value: object) -> object:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and not 1 < value <= MAX_ETA:
-        raise ValueError(f"must be greater than 1 and at most {MAX_ETA}, got {shown(value)}")
-    return value
+Iterations = Annotated[int, number(whole=True, least=1, most=MAX_ITERATIONS)]
 
 
-Iterations = Annotated[Natural, between(1, MAX_ITERATIONS)]
+@dataclass(frozen=True, kw_only=True)
+class EarlyTerminate:
+    """Stops runs that fall behind. Needs ``min_iter``, or ``max_iter`` and ``s``.
 
-
-class EarlyTerminate(Block):
-    """Stops runs that fall behind. Needs ``min_iter``, or ``max_iter`` and ``s``."""
+    Attributes:
+        type: How runs are judged; hyperband is the only way.
+        min_iter: The first band; each next one is eta times as far, without end.
+        max_iter: The bands are max_iter / eta, max_iter / eta^2, ...; max_iter itself is no band. Overrides min_iter.
+        s: The number of bands below max_iter.
+        eta: At each band about one run in eta goes on. Greater than 1.
+        strict: true: a run is judged by its value at the band; false: by its best value so far.
+    """
 
     type: Literal["hyperband"]
-    """How runs are judged; hyperband is the only way."""
     min_iter: Iterations | None = None
-    """The first band; the following ones are eta times as far, without end."""
     max_iter: Iterations | None = None
-    """The bands are max_iter / eta, max_iter / eta^2, ...; max_iter itself is none. Wins over min_iter."""
-    s: Annotated[Natural, between(1, MAX_BANDS)] | None = None
-    """How many bands max_iter is divided into."""
-    eta: Annotated[Number, BeforeValidator(_eta), WithJsonSchema({"type": "number", "exclusiveMinimum": 1})] = 3
-    """At each band about one run in eta goes on. Greater than 1."""
+    s: Annotated[int, number(whole=True, least=1, most=MAX_BANDS)] | None = None
+    eta: Annotated[float, number(above=1, most=MAX_ETA)] = 3
     strict: Truth = True
-    """true: a run is judged by its value at the band; false: by its best value so far."""
 
 
 def read_early_terminate(value: Any, faults: Faults, path: KeyPath = EARLY_TERMINATE) -> Hyperband | None:
@@ -196,17 +195,21 @@ def _check_keys(keys: dict[str, Any], path: KeyPath, faults: Faults) -> None:
 SCHEDULER = ("scheduler",)
 
 
-class Scheduler(Block):
-    """Who proposes the runs."""
+@dataclass(frozen=True, kw_only=True)
+class Scheduler:
+    """The source of the runs' values.
+
+    Attributes:
+        engine: wandb: the methods grid, random and bayes; optuna: the functions in source.
+        source: A Python file.
+        optimizer: The function in source that builds the Optuna study or sampler.
+        search_space: The function in source that defines the space, by run.
+    """
 
     engine: Literal["wandb", "optuna"] = "optuna"
-    """wandb: the methods of this page; optuna: what source defines."""
     source: Text | None = None
-    """A Python file."""
     optimizer: Text | None = None
-    """The function in source that builds the Optuna study or sampler."""
     search_space: Text | None = None
-    """The function in source that defines the space, by run."""
 
 
 def read_scheduler(value: Any, method: object, faults: Faults) -> Scheduler | None:
@@ -241,7 +244,7 @@ def read_scheduler(value: Any, method: object, faults: Faults) -> Scheduler | No
     return block
 
 
-MAX_STARTS = 1_000_000
+Starts = Annotated[int, number(whole=True, least=0, most=1_000_000)]
 MIN_LEASE = 0.1
 MAX_LEASE = 7 * 24 * 3600
 
@@ -275,27 +278,27 @@ def _sampler(value: object) -> str:
     raise ValueError(f"must be one of {', '.join(names)}; got {shown(value)}{guess}")
 
 
-def _add_names(schema: dict[str, Any]) -> None:
-    schema["enum"] = sampler_names()
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Keys that only lightsweep has.
 
+    Attributes:
+        sampler: The Optuna sampler behind method bayes; auto is gp, and tpe once gp gets too slow.
+        seed: Makes the values of the runs repeatable; by default each sweep draws a seed of its own.
+        max_retries: How often a failed run is retried; at most 1,000,000.
+        max_preemptions: How often a run is retried that was preempted, or lost with its agent; at most 1,000,000.
+        lease: Seconds without a heartbeat after which a run counts as lost; from 0.1 to 604,800, which is a week.
+        prior_runs: Sweeps of the same storage, or runs of them as SWEEP/RUN, from which bayes learns.
+        stages: Stages run in order; each searches some parameters and keeps the best values found so far.
+    """
 
-class Options(Block):
-    """What only lightsweep knows."""
-
-    sampler: Annotated[str, BeforeValidator(_sampler), Field(json_schema_extra=_add_names)] = "auto"
-    """The Optuna sampler behind method bayes; auto is gp, and tpe where that gets too slow."""
-    seed: Count | None = None
-    """Makes the proposals repeatable; without it each sweep draws a seed of its own."""
-    max_retries: Annotated[Count, between(0, MAX_STARTS)] = 0
-    """How often a run that failed is started again; at most 1,000,000."""
-    max_preemptions: Annotated[Count, between(0, MAX_STARTS)] = 5
-    """How often a run that was lost with its agent or machine, or preempted, is started again; at most 1,000,000."""
-    lease: Annotated[Positive, between(MIN_LEASE, MAX_LEASE)] = 60.0
-    """Seconds without a sign of life after which a run counts as lost; from 0.1 to 604,800, which is a week."""
+    sampler: Annotated[str, Rule(_sampler, {"type": "string"})] = "auto"
+    seed: Annotated[int, number(whole=True, least=0)] | None = None
+    max_retries: Starts = 0
+    max_preemptions: Starts = 5
+    lease: Annotated[float, number(least=MIN_LEASE, most=MAX_LEASE)] = 60.0
     prior_runs: Texts = ()
-    """Sweeps of the same storage, or runs of them as SWEEP/RUN, that bayes begins with."""
     stages: Any = None
-    """What is searched first, and what is searched then, with the best of before; a list of stages."""
 
 
 def read_options(value: Any, faults: Faults) -> Options:
@@ -316,26 +319,30 @@ BLOCKS = {
 SERVICE_KEYS = ("controller", "apiVersion", "kind", "job", "image_uri")
 
 
-class TopLevel(Block):
-    """The keys at the top that hold one value each."""
+@dataclass(frozen=True, kw_only=True)
+class TopLevel:
+    """The keys at the top that hold one value each.
+
+    Attributes:
+        method: How points are chosen; custom needs a scheduler.
+        program: The training script.
+        run_cap: The largest number of runs, across any number of agents.
+        name: The name of the sweep.
+        description: The purpose of the sweep.
+        project: The project of the sweep; a label.
+        entity: The owner of the sweep; a label.
+    """
 
     method: Literal["grid", "random", "bayes", "custom"]
-    """How points are chosen; custom needs a scheduler."""
     program: Text | None = None
-    """The training script."""
     run_cap: Natural | None = None
-    """No more runs than this, across any number of agents."""
     name: Label | None = None
-    """The name of the sweep."""
     description: Label | None = None
-    """What it is for."""
     project: Label | None = None
-    """The project that it belongs to; a label."""
     entity: Label | None = None
-    """Whose it is; a label."""
 
 
-KNOWN = (*TopLevel.model_fields, *BLOCKS, *SERVICE_KEYS)
+KNOWN = (*keys_of(TopLevel), *BLOCKS, *SERVICE_KEYS)
 
 
 def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
@@ -366,5 +373,5 @@ def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
 
 def read_top_level(raw: Mapping[str, Any], meant: set[str], faults: Faults) -> TopLevel | None:
     """The keys with one value each; ``None`` where one of them is wrong."""
-    block = {key: value for key, value in raw.items() if key in TopLevel.model_fields}
+    block = {key: value for key, value in raw.items() if key in keys_of(TopLevel)}
     return check(TopLevel, block, (), faults, "a sweep config", absent=meant)

@@ -6,11 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, WithJsonSchema
-
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema.diagnostics import Faults, KeyPath, hint, shown
-from lightsweep.schema.fields import Block, Natural, Text, check
+from lightsweep.schema.fields import Natural, Rule, Text, check
 from lightsweep.schema.parameters import Parameters, is_listable, note_not_listable, warn_of_grid
 from lightsweep.schema.sections import read_early_terminate
 from lightsweep.space import Distribution, Parameter, Space
@@ -32,27 +30,25 @@ def _mapping(value: object) -> Mapping[str, Any]:
     raise ValueError(f"must be a mapping of names of parameters to values, got {shown(value)}")
 
 
-Names = Annotated[
-    list[str], BeforeValidator(_names), WithJsonSchema({"type": "array", "minItems": 1, "items": {"type": "string"}})
-]
-Values = Annotated[Mapping[str, Any], BeforeValidator(_mapping), WithJsonSchema({"type": "object"})]
+@dataclass(frozen=True, kw_only=True)
+class StageKeys:
+    """One stage of a sweep.
 
+    Attributes:
+        parameters: The parameters that it searches: dotted names; a name of a group means all parameters below it.
+        name: The name of the stage; its number by default.
+        method: How its points are chosen; by default as the sweep's.
+        run_cap: The largest number of runs in the stage.
+        early_terminate: Its hyperband; the sweep's by default, and null for none.
+        defaults: Values of parameters that no stage before has searched.
+    """
 
-class StageKeys(Block):
-    """One stage of a sweep."""
-
-    parameters: Names
-    """What it searches: dotted names; the name of a group means everything below it."""
+    parameters: Annotated[list[str], Rule(_names, {"type": "array", "minItems": 1, "items": {"type": "string"}})]
     name: Text | None = None
-    """What it is called; its number by default."""
     method: Method | None = None
-    """How its points are chosen; the sweep's method by default."""
     run_cap: Natural | None = None
-    """No more runs than this in the stage."""
     early_terminate: Any = None
-    """Its hyperband; the sweep's by default, and null for none."""
-    defaults: Values | None = None
-    """Values of parameters that no stage before has searched."""
+    defaults: Annotated[Mapping[str, Any], Rule(_mapping, {"type": "object"})] | None = None
 
 
 @dataclass(frozen=True)

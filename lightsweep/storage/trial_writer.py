@@ -5,8 +5,8 @@ fifty statements for a short run. When many agents share one server that is what
 every run is written here, in one transaction for its claim, one for a batch of reports and one for its end. Whatever
 is rare goes through Optuna's API.
 
-The tables are Optuna's storage schema, as for :mod:`lightsweep.storage.trial_reader`; ``tests/storage/test_trials.py``
-compares every row with what Optuna itself writes, on each database, so a change of the schema is noticed there.
+The tables are Optuna's storage schema, as for :mod:`lightsweep.storage.trial_reader`. The tests compare every row
+with what Optuna itself writes, on each database, so a change of the schema is noticed there.
 """
 
 from __future__ import annotations

@@ -23,8 +23,7 @@ from pathlib import Path
 
 import optuna
 
-from lightsweep import Sweep
-from lightsweep.controller import SweepRun
+from lightsweep.controller import Sweep, SweepRun
 from lightsweep.controller.keys import ATTEMPT
 from lightsweep.errors import LightsweepError
 

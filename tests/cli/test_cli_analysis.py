@@ -181,7 +181,10 @@ def test_a_file_that_exists_is_left_alone(sandbox: Sandbox, capfd: Capture) -> N
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-o", "nowhere/next.yaml"], "error: cannot write 'next.yaml': the folder 'nowhere' does not exist; create it\n"),
+        (
+            ["-o", "nowhere/next.yaml"],
+            "error: cannot write 'next.yaml': the folder 'nowhere' does not exist; create it\n",
+        ),
         (["-o", "folder", "--force"], "error: --output is a sweep file, but folder is a folder; write to folder/sweep"),
         (["-o", "folder"], "error: --output is a sweep file, but folder is a folder"),
         (["-o", "lost", "--force"], "error: lost cannot be written: "),

@@ -10,8 +10,8 @@ from optuna.trial import TrialState, create_trial
 from sandboxes import Sandbox
 
 import lightsweep
-from lightsweep import Sweep
 from lightsweep.cli import main
+from lightsweep.controller import Sweep
 from lightsweep.controller.keys import ATTEMPT, CONFIG, STATE, SWEEP
 from lightsweep.storage import Storage
 

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from lightsweep import Sweep
 from lightsweep.agents.displays.base import Display, GuardedDisplay, LineDisplay, closing, describe_end
 from lightsweep.agents.displays.live_view import TableDisplay
-from lightsweep.controller import ClaimedRun, Outcome
+from lightsweep.controller import ClaimedRun, Outcome, Sweep
 from lightsweep.text import printable
 
 EVIL = "\x1b[31mred\x1b]0;title\x07 [bold]x[/bold]\r\n\u202e"

@@ -9,10 +9,10 @@ from optuna.trial import TrialState, create_trial
 from sandboxes import Sandbox
 
 import lightsweep
-from lightsweep import RunPruned, Sweep
+from lightsweep import RunPruned
 from lightsweep.agents import Agent, Display
 from lightsweep.agents.launchers.function import FunctionLauncher
-from lightsweep.controller import ClaimedRun, NoRun, RunClaimer
+from lightsweep.controller import ClaimedRun, NoRun, RunClaimer, Sweep
 from lightsweep.controller.keys import ATTEMPT, CONFIG
 
 

@@ -92,7 +92,7 @@ def test_a_continuous_distribution_is_ordered_and_not_countable(distribution: Co
 @each
 @pytest.mark.parametrize("value", [-1e9, True, "0.05", None, math.nan, math.inf, 10**400])
 def test_the_inverse_refuses_what_is_no_value(distribution: Continuous, value: object) -> None:
-    if isinstance(distribution, Normal) and value == -1e9:
+    if distribution.name == "normal" and value == -1e9:
         assert distribution.inverse(value) == 0
         return
     with pytest.raises(ValueError, match=distribution.name):

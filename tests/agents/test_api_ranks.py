@@ -11,9 +11,10 @@ import pytest
 from sandboxes import Sandbox
 
 import lightsweep
-from lightsweep import Sweep, UsageError
+from lightsweep import UsageError
 from lightsweep.agents.apply import AppliedHandler
 from lightsweep.agents.smoke import SmokeHandler
+from lightsweep.controller import Sweep
 
 CONFIG: dict[str, Any] = {
     "method": "grid",

@@ -12,11 +12,10 @@ import sqlalchemy
 from sandboxes import Sandbox, wait_until
 
 import lightsweep
-from lightsweep import Sweep
 from lightsweep.agents import Agent, Display
 from lightsweep.agents.launchers.function import FunctionLauncher
 from lightsweep.agents.launchers.process import CommandLauncher
-from lightsweep.controller import ClaimedRun, Outcome
+from lightsweep.controller import ClaimedRun, Outcome, Sweep
 from lightsweep.errors import StorageError
 
 

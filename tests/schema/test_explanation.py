@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lightsweep.schema import SweepConfig, explain
-from lightsweep.schema.distributions import count, kind, reach
+from lightsweep.schema.distributions import count, spelt
 from lightsweep.space import Beta, Categorical, Constant, IntUniform, LogNormal, LogUniform, Normal, Quantized, Uniform
 
 CONFIG: dict[str, Any] = {
@@ -172,7 +172,7 @@ def test_names_use_the_width_and_are_shortened_in_the_middle() -> None:
 
 def test_a_text_that_looks_like_another_type_is_quoted() -> None:
     values = ["true", True, "1.0", 1.5, "1e-5", "null", None, "", " a", "b, c", "adam", "2001-01-01"]
-    assert reach(Categorical(values)) == (
+    assert Categorical(values).describe(spelt) == (
         '"true", true, "1.0", 1.5, "1e-5", "null", null, "", " a", "b, c", adam, 2001-01-01'
     )
 
@@ -189,7 +189,7 @@ def test_numbers_in_words() -> None:
 @pytest.mark.parametrize(
     ("distribution", "words"),
     [
-        (Constant({"a": [True, None]}), ("fixed", '{"a": [true, null]}')),
+        (Constant({"a": [True, None]}), ("one of", '{"a": [true, null]}')),
         (Categorical(["a", 1, 0.1, None]), ("one of", "a, 1, 0.1, null")),
         (Categorical(["a", "b"], [0.25, 0.75]), ("one of, weighted", "a (25%), b (75%)")),
         (IntUniform(1, 5), ("integer", "1 to 5")),
@@ -197,9 +197,16 @@ def test_numbers_in_words() -> None:
         (Quantized(LogUniform.from_values(10, 100), 8), ("log-uniform, steps of 8", "16 to 96")),
         (LogNormal(0, 2), ("log-normal", "median 1, sigma 2")),
         (Quantized(Normal(3, 1), 0.5), ("normal, steps of 0.5", "mean 3, sigma 1")),
-        (Normal(3, 0), ("fixed", "3")),
+        (Normal(3, 0), ("normal", "3")),
         (Beta(2, 5), ("beta", "0 to 1, a 2, b 5")),
     ],
 )  # fmt: skip
 def test_distributions_in_words(distribution: Any, words: tuple[str, str]) -> None:
-    assert (kind(distribution), reach(distribution)) == words
+    assert (distribution.traits.kind, distribution.describe(spelt)) == words
+
+
+@pytest.mark.parametrize("parameter", [{"value": 3}, {"distribution": "normal", "sigma": 0}, {"values": [2, 2.0]}])
+def test_a_single_value_is_fixed(parameter: dict[str, Any]) -> None:
+    shown = explain(SweepConfig.load({**CONFIG, "parameters": {"x": parameter, "lr": {"min": 0, "max": 0.5}}}))
+    (row,) = [line for line in shown.splitlines() if line.startswith("  x ")]
+    assert row.split()[1] == "fixed"
