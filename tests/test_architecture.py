@@ -102,7 +102,6 @@ def test_no_file_is_longer_than_500_lines() -> None:
     assert {name: count for name, count in lengths().items() if count > 500} == {}
 
 
-@pytest.mark.xfail(strict=True, reason="the library has still more files; when it has 130, remove this mark")
 def test_there_are_at_most_130_files() -> None:
     assert len(sources()) <= 130
 

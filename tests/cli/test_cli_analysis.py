@@ -183,7 +183,7 @@ def test_a_file_that_exists_is_left_alone(sandbox: Sandbox, capfd: Capture) -> N
     [
         (
             ["-o", "nowhere/next.yaml"],
-            "error: cannot write 'next.yaml': the folder 'nowhere' does not exist; create it\n",
+            "error: cannot write 'next.yaml': the folder 'nowhere' does not exist; ",
         ),
         (["-o", "folder", "--force"], "error: --output is a sweep file, but folder is a folder; write to folder/sweep"),
         (["-o", "folder"], "error: --output is a sweep file, but folder is a folder"),
