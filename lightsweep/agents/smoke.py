@@ -221,7 +221,7 @@ def _run(start: Callable[[], RunProcess], seen: Observed, timeout: float) -> Non
         with _signals_held_back():
             process = start()
         with _time_limit(process, seen, timeout):
-            seen.exit_code = process.wait()
+            seen.exit_code = process.wait().exit_code
     except BaseException:
         if process is not None:
             process.kill()

@@ -1,9 +1,10 @@
-"""``lightsweep agent``: work on a sweep."""
+"""``lightsweep agent`` and ``lightsweep agents``: work on a sweep, here or as jobs of an engine."""
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,7 +25,7 @@ from lightsweep.cli.output import say
 if TYPE_CHECKING:
     from lightsweep.controller import Sweep
 
-__all__ = ["agent", "options", "work_on"]
+__all__ = ["agent", "agents", "options", "work_on"]
 
 
 def agent(
@@ -44,6 +45,37 @@ def agent(
 
     chosen = options(count, jobs, gpus, gpus_per_run, max_failed, forward_signals, term_timeout)
     raise typer.Exit(work_on(Sweep.load(sweep_id, storage=storage), {**chosen, "stay": stay}))
+
+
+def agents(
+    sweep_id: SweepId,
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- OPTIONS]", help="Options of `lightsweep agent` for new agents.")
+    ] = None,
+    start: Annotated[int, typer.Option(min=0, metavar="N", help="Start N agents.")] = 0,
+    stop: Annotated[bool, typer.Option("--stop", help="Tell all agents to end; they give their runs back.")] = False,
+    engine: Annotated[
+        str, typer.Option(metavar="NAME", help="Where agents run: local, in the background of this machine.")
+    ] = "local",
+    storage: Storage = None,
+) -> None:
+    """Start, list or stop agents that run in the background, or as jobs of another engine."""
+    from lightsweep.agents.engines import make_engine
+    from lightsweep.controller import Sweep
+
+    sweep = Sweep.load(sweep_id, storage=storage)
+    if storage is not None:
+        os.environ["LIGHTSWEEP_STORAGE"] = storage  # not an argument, which others can read
+    where = make_engine(engine, sweep.id)
+    for _ in range(start):
+        where.submit([sys.executable, "-m", "lightsweep", "agent", sweep.id, *(arguments or [])])
+    found = where.jobs()
+    for job in found:
+        if stop:
+            where.stop(job.id)
+        say(f"{job.id}  {'told to end' if stop else job.state}  {job.output}".rstrip())
+    if not found:
+        say(f"no agent of sweep {sweep.id} runs here by the engine {engine!r}; start one with --start 1")
 
 
 def options(

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from lightsweep.cli.agent import agent
+from lightsweep.cli.agent import agent, agents
 from lightsweep.cli.apply import apply
 from lightsweep.cli.best import best
 from lightsweep.cli.check import check
@@ -64,7 +64,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _COMMANDS = (
-    *(sweep, agent, run, check, schema, ls, status, best, export, retry),
+    *(sweep, agent, agents, run, check, schema, ls, status, best, export, retry),
     *(importance, refine, apply, report, dashboard),
 )
 for command in _COMMANDS:

@@ -55,7 +55,7 @@ def test_exit_code_and_output(start: Start, output: Path, code: int) -> None:
         sys.exit({code})
         """
     )
-    assert process.wait() == code
+    assert process.wait().exit_code == code
     assert output.read_bytes() == bytes(range(256)) + b"bad\n"
 
 
@@ -73,7 +73,7 @@ def test_it_gets_no_input_and_its_own_group(start: Start, output: Path) -> None:
 
 
 def test_a_signal_is_a_negative_code(start: Start) -> None:
-    assert start("import os; os.kill(os.getpid(), 11)").wait() == -signal.SIGSEGV
+    assert start("import os; os.kill(os.getpid(), 11)").wait().exit_code == -signal.SIGSEGV
 
 
 def test_a_program_that_does_not_exist(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_what_the_run_leaves_behind_is_ended(start: Start, output: Path) -> None
         """
     )
     wait_until(lambda: output.read_text().startswith("child"), "the child")
-    assert process.wait() == 0
+    assert process.wait().exit_code == 0
     wait_until(lambda: not group_lives(process.pid), "the group to end")
 
 
@@ -103,7 +103,7 @@ def test_one_that_ignores_sigterm_is_killed_after_the_grace(start: Start, output
     wait_until(lambda: output.read_text() == "up\n", "the script")
     process.terminate(0.2)
     process.terminate(60)
-    assert process.wait() == -signal.SIGKILL
+    assert process.wait().exit_code == -signal.SIGKILL
 
 
 def test_sigterm_leaves_time_to_save(start: Start, output: Path) -> None:
@@ -119,7 +119,7 @@ def test_sigterm_leaves_time_to_save(start: Start, output: Path) -> None:
     )
     wait_until(lambda: output.read_text() == "up\n", "the script")
     process.terminate(30)
-    assert process.wait() == 5
+    assert process.wait().exit_code == 5
     assert output.read_text() == "up\nsaved\n"
 
 
@@ -138,7 +138,7 @@ def test_a_shell_that_ends_at_once_does_not_shorten_the_grace_of_its_child(start
     )
     wait_until(lambda: output.read_text() == "up\n", "the child")
     process.terminate(30)
-    assert process.wait() == -signal.SIGTERM
+    assert process.wait().exit_code == -signal.SIGTERM
     assert output.read_text() == "up\nsaved\n"
 
 
@@ -146,7 +146,7 @@ def test_a_stopped_one_can_be_ended(start: Start, output: Path) -> None:
     process = start("import os, time; print('up'); os.kill(os.getpid(), 19); time.sleep(60)")
     wait_until(lambda: output.read_text() == "up\n", "the script")
     process.terminate(30)
-    assert process.wait() == -signal.SIGTERM
+    assert process.wait().exit_code == -signal.SIGTERM
 
 
 def test_signals_after_its_end_hit_nobody(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
