@@ -11,7 +11,7 @@ from lightsweep.schema.distributions import count, spelt
 from lightsweep.schema.sections import Metric
 from lightsweep.schema.stages import Stage, most_runs
 from lightsweep.space import Space
-from lightsweep.text import one_line, printable, shortened
+from lightsweep.text import printable, shortened
 
 __all__ = ["bands_text", "explain"]
 
@@ -113,13 +113,19 @@ def _table(space: Space, whole: bool, width: int) -> Iterator[str]:
     ranges = min(ranges, max(LEAST_RANGE, width - names - kinds - sizes - 8))
     for name, what, values, number in rows:
         first, *more = _wrapped(values, ranges) if whole else [shortened(values, ranges)]
-        left = [one_line(name, names).ljust(names), shortened(what, kinds).ljust(kinds), first.ljust(ranges)]
+        left = [_middle_cut(name, names).ljust(names), shortened(what, kinds).ljust(kinds), first.ljust(ranges)]
         yield "  ".join(["", *left, number.rjust(sizes)])
         yield from (" " * (names + kinds + 6) + line for line in more)
 
 
 def _wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False) or [""]
+
+
+def _middle_cut(text: str, width: int) -> str:
+    """Shortened in the middle: names in one group differ at their ends."""
+    tail = (width - 1) * 2 // 3
+    return text if len(text) <= width else f"{text[: width - 1 - tail]}…{text[-tail:]}"
 
 
 def _hyperband(hyperband: Hyperband) -> str:

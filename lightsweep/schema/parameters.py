@@ -75,9 +75,8 @@ def _read_group(value: Any, at: Spot, names: tuple[str, ...], method: object, fo
                 here[key].key_error(f"a nested group has the key parameters only; {key!r} does not go with it")
             _read_group(item[GROUP], here[GROUP], full, method, found)
         elif len(whole) > MAX_NAME:
-            here.key_error(
-                f"{quoted(whole)} has {len(whole):,} characters; the name of a parameter has at most {MAX_NAME}"
-            )
+            most = f"the name of a parameter has at most {MAX_NAME} characters"
+            here.key_error(f"{most}, and {quoted(whole)} has {len(whole):,}")
         else:
             if whole in found.places:
                 same = dotted(found.places[whole])
