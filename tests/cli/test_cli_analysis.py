@@ -145,7 +145,7 @@ def test_the_table_of_importance(sandbox: Sandbox, capfd: Capture) -> None:
     assert other.startswith("what mattered for time: 25 runs")
     assert "-1.00   -1.00" in other
     assert main(["importance", sweep.id, "--at", "2"]) == 0
-    assert "left out for having fewer than 2 iterations: 25 runs" in capfd.readouterr().out
+    assert "left out: 25 runs with fewer than 2 iterations" in capfd.readouterr().out
     assert main(["importance", sweep.id, "--metric", "tme"]) == 2
     assert capfd.readouterr().err.splitlines() == ["error: no run has logged 'tme'; did you mean 'time'?"]
     assert main(["importance", "nothing"]) == 2

@@ -20,6 +20,7 @@ __all__ = ["TableDisplay"]
 
 _STATES = ("running", "waiting", "finished", "pruned", "failed", "killed")
 _LINES_BELOW = 6
+_LONGEST_LINE = 2**16  # bytes of a line without an end that are kept, as of a progress bar
 _STYLE = {"finished": "green", "pruned": "yellow", "failed": "red", "killed": "red", "lost": "red"}
 
 
@@ -48,7 +49,8 @@ class TableDisplay(Display):
     def output(self, run: ClaimedRun, text: bytes) -> None:
         del run
         with self._lock:
-            *lines, self._partial = (self._partial + text).split(b"\n")
+            *lines, partial = (self._partial + text).split(b"\n")
+            self._partial = partial[-_LONGEST_LINE:]
             for line in lines:
                 self._print(line)
 
