@@ -180,7 +180,7 @@ def test_a_function_that_fails_is_a_failed_run():
     with pytest.raises(ValueError, match="no data"), serving(handler):
         train()
     assert handler.finishes[0]["state"] == "failed"
-    assert handler.finishes[0]["error"].startswith("ValueError: no data (test_init.py:")
+    assert handler.finishes[0]["error"].startswith("ValueError: no data (test_init_run.py:")
 
 
 def test_a_function_that_never_calls_init_leaves_the_handler_alone():

@@ -35,6 +35,7 @@ STEPS = "_.-=*#"
 
 _WINDOW = timedelta(hours=1)
 _SPARK = 12
+_LONGEST_LINE = 2**16  # bytes of an unfinished line that are kept, such as of a progress bar
 _STYLE = {"finished": "green", "pruned": "yellow", "failed": "red", "killed": "red", "lost": "red"}
 
 
@@ -215,7 +216,8 @@ class TableDisplay(Display):
     def output(self, run: ClaimedRun, text: bytes) -> None:
         del run
         with self._lock:
-            *lines, self._partial = (self._partial + text).split(b"\n")
+            *lines, partial = (self._partial + text).split(b"\n")
+            self._partial = partial[-_LONGEST_LINE:]
             for line in lines:
                 self._print(line)
 

@@ -172,6 +172,19 @@ def test_user_text_in_the_table_is_neither_markup_nor_control(sweep: Sweep) -> N
     assert "50 %" not in text.replace("\r100", "")
 
 
+def test_output_without_a_line_end_takes_bounded_memory(sweep: Sweep) -> None:
+    display, stream = table(sweep)
+    try:
+        for _ in range(100):
+            display.output(live(), b"#" * 2**14)
+        display.output(live(), b"last")
+        assert len(display._partial) <= 2**16
+        display.ended(live(), Outcome("finished"))
+    finally:
+        display.close()
+    assert "#last" in stream.getvalue().replace("\n", "")
+
+
 def test_output_without_a_line_end_is_shown_at_the_end(sweep: Sweep) -> None:
     display, stream = table(sweep)
     display.output(live(), b"the last words")
