@@ -141,7 +141,6 @@ def test_a_line_of_code_has_a_token_that_is_neither_a_comment_nor_a_docstring() 
 # Tests of several files at once, as users work with them.
 SCENARIOS = {
     "agents/test_guide_snippets.py",
-    "cli/test_cli_analysis.py",
     "cli/test_cli_by_run.py",
     "cli/test_cli_changes.py",
     "cli/test_cli_errors.py",
