@@ -2,10 +2,10 @@
 
 The agents are simulated: threads in a few processes (``crowd.py``), each with its own connection, sweep, claimer and
 writer. Each claims a run of the demo's space, reports three times, the last time at a band, and finishes it, without
-training in between and without a process for the run. The peer is as many threads in as many processes, each with its own
-study and ``study.optimize``: RandomSampler, the storage with Optuna's defaults, three reports, no pruner. An agent's first
-claim, which reads the whole sweep, has a separate line. Memory is the growth of a process since its agents began, for each
-of its agents.
+training in between and without a process for the run. The peer is as many threads in as many processes, each with its
+own study and ``study.optimize``: RandomSampler, the storage with Optuna's defaults, three reports, no pruner. An
+agent's first claim, which reads the whole sweep, has a separate line. Memory is the growth of a process since its
+agents began, for each of its agents.
 
 1,000 runs by default; 10,000 more with ``--whole``. Both take minutes.
 """
