@@ -75,7 +75,7 @@ class Connection:
         return answer
 
     def open(self) -> FrameStream:
-        """Open a connection of its own, beside the one for requests.
+        """Open another connection, beside the one for requests.
 
         Raises:
             AgentLostError: The agent is gone, or serves this run no longer.

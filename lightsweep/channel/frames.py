@@ -117,7 +117,7 @@ class FrameStream:
             self._sock.detach()  # the number may belong to a file of the script by now
 
     def is_open(self) -> bool:
-        """Whether the descriptor still is this socket: a script may have closed all of its descriptors."""
+        """Return whether the descriptor still is this socket: a script may have closed all of its descriptors."""
         try:
             return os.path.samestat(os.fstat(self._sock.fileno()), self._status)
         except (OSError, ValueError):
@@ -191,7 +191,7 @@ def identify(stream: FrameStream, token_of: Callable[[str], str | None], seconds
     stream.send({"nonce": nonce})
     hello = stream.receive(HANDSHAKE_LIMIT, time.monotonic() + seconds)
     if hello is None:
-        raise ChannelError("it closed before it said who it is")
+        raise ChannelError("it closed before it identified itself")
     run_id, theirs = hello.get("run"), hello.get("nonce")
     if isinstance(run_id, str) and isinstance(theirs, str) and (token := token_of(run_id)) is not None:
         if is_proof(hello.get("proof"), proof(token, "client", run_id, nonce, theirs)):
@@ -205,11 +205,11 @@ def identify(stream: FrameStream, token_of: Callable[[str], str | None], seconds
 
 
 def proof(token: str, side: str, run_id: str, server_nonce: str, client_nonce: str) -> str:
-    """HMAC-SHA256 over who proves (``side``), the run and both nonces, so that no proof can be used twice."""
+    """Return the HMAC-SHA256 of the side, the run and both nonces, so that no proof can be used twice."""
     text = "\n".join((side, run_id, server_nonce, client_nonce))
     return hmac.digest(token.encode(), text.encode(errors="replace"), "sha256").hex()
 
 
 def is_proof(given: object, expected: str) -> bool:
-    """Whether ``given`` is the expected proof, compared in constant time; False for anything but text."""
+    """Compare two proofs in constant time; False if ``given`` is not a text."""
     return isinstance(given, str) and hmac.compare_digest(given.encode(errors="replace"), expected.encode())

@@ -1,4 +1,4 @@
-"""A sweep in stages as its users see it: check, agents that pass through, status, export, report, what comes after."""
+"""A sweep in stages on the command line: check, agents, status, export, report, and the next sweep."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from sandboxes import PATIENCE_SECONDS, Sandbox, wait_until
 
 import lightsweep
 from lightsweep import Sweep, controller
+from lightsweep.agents.displays.live_view import Frame
 from lightsweep.analysis import importance, refine
 from lightsweep.cli import main
-from lightsweep.cli.live_view import Frame
+from lightsweep.controller import summarize
 
 importlib.import_module("sklearn")  # which sets variables of the environment when it is first imported
 
@@ -179,7 +180,7 @@ def test_tables_have_a_column_for_the_stage(done: Sweep, show: Show) -> None:
 def test_the_live_view_shows_the_stage(done: Sweep) -> None:
     views = controller.stage_views(stored(done))
     now = datetime.now(timezone.utc)
-    frame = Frame(done.id, done.state, done.config, done.runs, stored(done).plan.limit()[0], now, stages=views)
+    frame = Frame(summarize(stored(done)), [], now, views)
     lines = frame.lines(120, 40)
     assert lines[1].endswith("of 10")
     assert lines[2] == f"stage 3 of 3, stage 3: 2 of 3 runs over, from run {views[2].base}"

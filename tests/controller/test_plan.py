@@ -1,4 +1,4 @@
-"""A stage's proposer sees its own runs with tickets from 0, and all others without one."""
+"""The searcher of a stage sees the runs of its stage with tickets from 0, and all others without one."""
 
 from __future__ import annotations
 

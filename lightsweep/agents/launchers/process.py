@@ -263,11 +263,11 @@ def last_line(path: Path) -> str:
 
 
 def find_program(config: SweepConfig, directory: str | None) -> str | None:
-    """``program`` as it is where it exists, else the file of that name beside the sweep file.
+    """Return ``program`` if it exists in the working directory, or else the file of that name beside the sweep file.
 
     Args:
         config: The sweep's config.
-        directory: Where its file is; ``None`` for a config given as a dict.
+        directory: The directory of its file; ``None`` for a config given as a dict.
     """
     program = config.program
     if program and directory and not Path(program).exists() and (Path(directory) / program).exists():
@@ -278,7 +278,7 @@ def find_program(config: SweepConfig, directory: str | None) -> str | None:
 def check_program(config: SweepConfig, directory: str | None) -> str | None:
     """Return ``program`` as :func:`find_program` does.
 
-    ``${program}`` is looked for where it is an item of its own, and not after ``-m``, which takes a module.
+    The file must exist if ``${program}`` is an item of the command, except after ``-m``, which takes a module.
 
     Raises:
         NotFoundError: ``program`` does not exist; the message names the file that is most like it.
@@ -299,7 +299,7 @@ def _closest_file(program: str, directory: str | None) -> str:
 
 
 def check_command(config: SweepConfig, directory: str | None) -> None:
-    """See that runs can be started, before one is claimed.
+    """Check that runs can be started, before one is claimed.
 
     Raises:
         CommandError: There is nothing to run, a macro is wrong, or the executable does not exist.
@@ -310,6 +310,6 @@ def check_command(config: SweepConfig, directory: str | None) -> None:
     command = build_command(program, config.command, values, config.space.nest(values), json_path=Path(os.devnull))
     if shutil.which(command[0]) is None:
         raise CommandError(
-            f"cannot start {command[0]!r}: there is no such program, or it may not be executed; "
+            f"cannot start {command[0]!r}: no such program, or no permission to execute it; "
             "correct `command` in the sweep file"
         )

@@ -1,3 +1,5 @@
+"""Processes of runs: their start, their output, and their end."""
+
 from __future__ import annotations
 
 import os
@@ -5,13 +7,14 @@ import signal
 import sys
 import textwrap
 import threading
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from sandboxes import wait_until
 
-from lightsweep.agents.launchers.process import RunProcess
+from lightsweep.agents.launchers.process import Follower, RunProcess
 from lightsweep.errors import CommandError
 
 Start = Callable[[str], RunProcess]
@@ -161,3 +164,21 @@ def test_signals_after_its_end_hit_nobody(start: Start, monkeypatch: pytest.Monk
     process.kill()
     process.signal(signal.SIGUSR1)
     assert "lightsweep-killer" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_output_is_passed_on_in_bounded_memory(tmp_path: Path) -> None:
+    """The file grows faster than it can be shown, without a line break."""
+    path = tmp_path / "output.log"
+    size = 2**28
+    with path.open("wb") as file:
+        file.truncate(size)
+    sizes: list[int] = []
+    tracemalloc.start()
+    try:
+        Follower(path, lambda text: sizes.append(len(text)), size // 2).close()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sum(sizes) == size // 2
+    assert max(sizes) <= 2**16
+    assert most < 2**22
