@@ -39,9 +39,7 @@ __all__ = [
     "find_sampler",
     "read_early_terminate",
     "read_metrics",
-    "read_options",
     "read_scheduler",
-    "read_top_level",
     "sampler_names",
     "warn_of_last_bands",
 ]
@@ -272,12 +270,6 @@ class Options:
     stages: Any = None
 
 
-def read_options(value: Any, faults: Faults) -> Options:
-    """Return the options of a config; the defaults if there are none or if they are wrong."""
-    block = None if value is None else check(Options, value, faults.at("lightsweep"), "lightsweep")
-    return block or Options()
-
-
 BLOCKS = {
     "parameters": "What to search: names of parameters, each with its values or its distribution.",
     "metric": "What the sweep improves. Needed by method bayes and by early_terminate.",
@@ -334,9 +326,3 @@ def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
         are = "is" if len(service) == 1 else "are"
         faults.at(service[0]).key_warning(f"{', '.join(service)} {are} for the W&B service only, and ignored")
     return meant
-
-
-def read_top_level(raw: Mapping[str, Any], meant: set[str], faults: Faults) -> TopLevel | None:
-    """Return the keys with one value each; ``None`` if one of them is wrong."""
-    block = {key: value for key, value in raw.items() if key in keys_of(TopLevel)}
-    return check(TopLevel, block, faults.at(), "a sweep config", absent=meant)
