@@ -43,7 +43,7 @@ def without_result(sweep: Sweep, seen: SweepSummary) -> str:
     count = failed + killed
     if not count or not sweep.spent():
         return ""
-    what = "point" if sweep.config.method == "grid" and not sweep.config.stages else "run"
+    what = "point" if sweep.config.method == "grid" and sweep.config.is_flat else "run"
     whose = f"{count:,} {what} has" if count == 1 else f"{count:,} {what}s have"
     how = ", ".join(f"{how_many:,} {state}" for how_many, state in ((failed, "failed"), (killed, "killed")) if how_many)
     return f"{whose} no result ({how}): lightsweep retry {sweep.id} --failed{storage_option(sweep)}"

@@ -41,7 +41,7 @@ def dataframe(runs: Sequence[SweepRun], config: SweepConfig) -> pd.DataFrame:
     columns: dict[str, Any] = {
         "id": pandas.Series([run.id for run in runs], dtype="str"),
         **({"prior": pandas.Series([run.prior for run in runs], dtype="bool")} if any(r.prior for r in runs) else {}),
-        **_stage(pandas, runs, config),
+        **{name: _label(pandas, runs, name, values) for name, values in config.labels.items()},
         "state": pandas.Series([run.state for run in runs], dtype="str"),
         "best": _floats(pandas, [run.best for run in runs]),
         "last": _floats(pandas, [run.last for run in runs]),
@@ -61,11 +61,8 @@ def dataframe(runs: Sequence[SweepRun], config: SweepConfig) -> pd.DataFrame:
     return pandas.DataFrame(columns)
 
 
-def _stage(pandas: Any, runs: Sequence[SweepRun], config: SweepConfig) -> dict[str, Any]:
-    if not config.stages:
-        return {}
-    names = [stage.name for stage in config.stages]
-    return {"stage": pandas.Series(pandas.Categorical([run.stage for run in runs], categories=names, ordered=True))}
+def _label(pandas: Any, runs: Sequence[SweepRun], name: str, values: Sequence[str]) -> Any:
+    return pandas.Series(pandas.Categorical([run.labels.get(name) for run in runs], categories=values, ordered=True))
 
 
 class _Absent:

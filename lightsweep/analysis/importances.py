@@ -283,7 +283,7 @@ def importance(
         warnings.append(
             f"the parameters explain little of {scored.metric} (R² {fit:.2f}), so their order may be chance"
         )
-    notes = [*scored.notes, *([_STAGES] if config.stages else [])]
+    notes = [*scored.notes, *([_STAGES] if not config.is_flat else [])]
     if data.drawn_in:
         notes.append(f"far outside of the others, and counted as nearer: {data.drawn_in} of {len(data.y):,} runs")
     means, spreads = drops.mean(axis=1), drops.std(axis=1)

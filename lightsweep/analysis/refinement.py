@@ -276,7 +276,7 @@ def refine(
     notes = list(scored.notes)
     if len(ordered) < LEAST_RUNS:
         notes.append(f"{few_runs(len(ordered))} to narrow anything: the ranges are as they were")
-    if config.stages:
+    if not config.is_flat:
         notes.append("the stages are left out: the refined sweep searches all parameters at once")
     blocks = _blocks(config, ordered, count)
     comments = {}

@@ -43,7 +43,7 @@ def export(
     metrics = sorted({name for run in runs for name in run.metrics})
     writer = csv.writer(sys.stdout, lineterminator="\n")
     fields = ["id", "state", "best", "last", "iterations", "started", "ended", "reason"]
-    fields[1:1] = ["stage"] if sweep.config.stages else []
+    fields[1:1] = sweep.config.labels
     fields[1:1] = ["prior"] if any(run.prior for run in runs) else []
     names = [*(f"config.{name}" for name in parameters), *(f"last.{name}" for name in metrics)]
     writer.writerow([*fields, *map(_cell, names)])

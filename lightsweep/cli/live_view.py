@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from lightsweep.cli.output import besides, now
-from lightsweep.controller import Savings, StageView, Sweep, SweepRun, SweepState, best_run, savings, stage_views
+from lightsweep.cli.output import besides, progress_lines
+from lightsweep.controller import Savings, Sweep, SweepRun, SweepState, best_run, part_views, savings
 from lightsweep.errors import StorageUnavailableError
 from lightsweep.schema import SweepConfig
 from lightsweep.text import number, parameters, printable
@@ -42,7 +42,7 @@ class Frame:
         limit: How many there can be; ``None`` without a cap or a finite space.
         now: The time, with a time zone.
         marks: From low to high, what sparklines are made of.
-        stages: Its stages.
+        progress: Lines on its stages; the first is the one that runs.
     """
 
     sweep_id: str
@@ -52,7 +52,7 @@ class Frame:
     limit: int | None
     now: datetime
     marks: str = BARS
-    stages: Sequence[StageView] = ()
+    progress: Sequence[str] = ()
 
     @property
     def own(self) -> list[SweepRun]:
@@ -88,14 +88,13 @@ class Frame:
     @property
     def saved(self) -> Savings:
         """What stopping early saved."""
-        return savings(((run.state, run.iterations, run.stage) for run in self.own), self.config)
+        return savings((run.ending for run in self.own), self.config)
 
     def lines(self, width: int, height: int) -> list[str]:
         """For a terminal of this size: where the sweep stands, then its running runs, as many as there is room for."""
         name = f" ({printable(self.config.name)})" if self.config.name else ""
         lines = [f"sweep {self.sweep_id}{name}: {self.state}", self._counts()]
-        if self.stages:
-            lines += [now(self.stages), *(f"  {line}" for line in self._before())]
+        lines += self.progress
         best = best_run(self.runs, self.config)
         if best is not None and best.best is not None and self.config.metric is not None:
             when = "still running" if best.ended is None else f"{_span(self.now - best.ended)} ago"
@@ -117,7 +116,7 @@ class Frame:
 
     def line(self) -> str:
         """Everything in one line, for a pipe."""
-        parts = [self._counts(), *([now(self.stages)] if self.stages else [])]
+        parts = [self._counts(), *self.progress[:1]]
         best = best_run(self.runs, self.config)
         if best is not None and best.best is not None and self.config.metric is not None:
             parts.append(f"best {self.config.metric.name} {number(best.best)} (run {best.id})")
@@ -126,14 +125,6 @@ class Frame:
         if pace := self._pace():
             parts.append(pace)
         return printable(f"{self.now.astimezone():%H:%M:%S} {self.state}: {'; '.join(parts)}")
-
-    def _before(self) -> list[str]:
-        """The best of each stage that has one."""
-        return [
-            printable(f"{view.stage.name}: best {number(view.best.best)}, run {view.best.id}")
-            for view in self.stages
-            if view.best is not None and view.best.best is not None
-        ]
 
     def _counts(self) -> str:
         counts = Counter(run.standing for run in self.own)
@@ -153,7 +144,7 @@ class Frame:
         heading = ["run", "iteration", "band", "last", "best", metric.name if metric else ""]
         rows = []
         for run in running:
-            hyperband = self.config.stopping(run.stage)
+            hyperband = self.config.stopping(**run.labels)
             band = hyperband.reached(run.iterations) if hyperband else None
             rows.append(
                 [
@@ -251,7 +242,9 @@ def _look(sweep: Sweep, console: Console, now: datetime) -> Frame:
     state = sweep.state
     limit, _ = sweep.plan.limit()
     marks = BARS if "utf" in console.encoding.lower() else STEPS
-    return Frame(sweep.id, state, sweep.config, sweep.known_runs(), limit, now, marks, stage_views(sweep))
+    return Frame(
+        sweep.id, state, sweep.config, sweep.known_runs(), limit, now, marks, progress_lines(part_views(sweep))
+    )
 
 
 def _over(frame: Frame) -> bool:

@@ -8,9 +8,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from lightsweep.controller import StageView
+from lightsweep.controller import PartView, Sweep, part_views
 from lightsweep.errors import InputError, NotFoundError
 from lightsweep.storage import Storage, default_url, open_storage
 from lightsweep.text import counted, number, parameters, printable
@@ -25,9 +25,11 @@ __all__ = [
     "discard",
     "flush",
     "looking",
-    "now",
+    "outline",
     "parameter_count",
     "progress",
+    "progress_document",
+    "progress_lines",
     "say",
     "table",
     "write_whole",
@@ -156,22 +158,43 @@ def _replace(path: Path, text: str, check: Callable[[Path], object] | None) -> N
         raise
 
 
-def progress(view: StageView) -> str:
-    """How many of the runs of a stage are over: ``5 of 12``."""
+def progress(view: PartView) -> str:
+    """How many of the runs of a stage have ended: ``5 of 12``."""
     return f"{view.ended} of {view.limit:,}" if view.limit is not None else str(view.ended)
 
 
-def now(views: Sequence[StageView]) -> str:
-    """Where a sweep stands in its stages: ``stage 2 of 3, architecture: 5 of 12 runs over``."""
+def progress_lines(views: Sequence[PartView]) -> list[str]:
+    """``stage 2 of 3, architecture: 5 of 12 runs ended``, and the best of each stage; nothing for a flat sweep."""
     begun = [view for view in views if view.fixed is not None]
+    if not begun:
+        return []
     current = begun[-1]
     base = f", from run {current.base}" if current.base is not None else ""
-    return printable(
-        f"stage {current.stage.number} of {len(views)}, {current.stage.name}: {progress(current)} runs over{base}"
-    )
+    return [
+        printable(
+            f"stage {current.stage.number} of {len(views)}, {current.stage.name}: {progress(current)} runs ended{base}"
+        ),
+        *(
+            printable(f"  {view.stage.name}: best {number(view.best.best)}, run {view.best.id}")
+            for view in views
+            if view.best is not None and view.best.best is not None
+        ),
+    ]
 
 
-def table(views: Sequence[StageView], names: list[str]) -> str:
+def progress_document(sweep: Sweep) -> dict[str, Any]:
+    """What the JSON document of a sweep holds of its stages; nothing for a flat sweep."""
+    views = part_views(sweep)
+    return {"stages": [view.document() for view in views]} if views else {}
+
+
+def outline(config: SweepConfig) -> str:
+    """The stages of a sweep in a few words: ``in 2 stages: rate (lr), then shape (depth, width)``."""
+    stages = ", then ".join(f"{stage.name} ({', '.join(stage.searched)})" for stage in config.stages)
+    return f"in {counted(len(config.stages), 'stage')}: {stages}"
+
+
+def table(views: Sequence[PartView], names: list[str]) -> str:
     """A line for each stage, with what its best run had of the parameters ``names`` that it searches."""
     rows = [
         [
@@ -187,4 +210,4 @@ def table(views: Sequence[StageView], names: list[str]) -> str:
         ]
         for view in views
     ]
-    return aligned(["stage", "state", "method", "runs over", "from run", "best (run)", "searched"], rows)
+    return aligned(["stage", "state", "method", "runs ended", "from run", "best (run)", "searched"], rows)

@@ -37,15 +37,15 @@ def report(
     """Write what a sweep found: one page that needs no network, or its figures. What was there is replaced."""
     from lightsweep.analysis import required
     from lightsweep.cli.output import check_folder, looking, write_whole
-    from lightsweep.controller import Sweep, stage_views
+    from lightsweep.controller import Sweep
     from lightsweep.errors import UsageError
 
     required("plotly")
-    from lightsweep.report import figures, page, report_data, write_images
+    from lightsweep.report import figures, page, sweep_data, write_images
 
     sweep = Sweep.load(sweep_id, storage=looking(storage))
     state = sweep.state
-    data = report_data(sweep.config, sweep.known_runs(), stage_views(sweep))
+    data = sweep_data(sweep)
     path = output or Path(f"report-{sweep.id}{'.html' if format_ is Format.html else ''}")
     check_folder(path)
     if format_ is not Format.html:

@@ -50,12 +50,10 @@ def document(sweep: Sweep) -> dict[str, Any]:
 
     Only a sweep with stages has the keys ``stages`` and, in its runs, ``stage``; only a prior run has ``prior``.
     """
-    from lightsweep.controller import stage_views
+    from lightsweep.cli.output import progress_document
 
     state = sweep.state
     metric = sweep.config.metric
-    views = stage_views(sweep)
-    stages = {"stages": [without_infinities(view.document()) for view in views]} if views else {}
     return {
         "id": sweep.id,
         "name": sweep.config.name,
@@ -64,7 +62,7 @@ def document(sweep: Sweep) -> dict[str, Any]:
         "method": sweep.config.method,
         "metric": {"name": metric.name, "goal": metric.goal} if metric else None,
         "storage": str(sweep.storage),
-        **stages,
+        **without_infinities(progress_document(sweep)),
         "runs": [run_document(run) for run in sweep.known_runs()],
     }
 
@@ -84,7 +82,7 @@ def run_document(run: SweepRun) -> dict[str, Any]:
         "ended": run.ended.isoformat() if run.ended else None,
         "reason": run.reason,
         "unread": list(run.unread),
-        **({"stage": run.stage} if run.stage is not None else {}),
+        **run.labels,
         **({"prior": True} if run.prior else {}),
     }
 
@@ -100,19 +98,19 @@ def without_infinities(value: Any) -> Any:
 
 def _text(sweep: Sweep) -> str:
     from lightsweep.agents.closing import without_result
-    from lightsweep.cli.output import aligned, besides, now, parameter_count, table
-    from lightsweep.controller import stage_views, summarize
+    from lightsweep.cli.output import aligned, besides, parameter_count, progress_lines, table
+    from lightsweep.controller import part_views, summarize
     from lightsweep.text import counted, number, parameters, printable, shortened
 
     state = sweep.state
     seen = summarize(sweep, _SHOWN)
     searched = seen.searched
-    views = stage_views(sweep)
+    views, labels = part_views(sweep), sweep.config.labels
     metric = sweep.config.metric
     title = f"sweep {sweep.id}" + (f" ({printable(sweep.config.name)})" if sweep.config.name else "")
     lines = [
         f"{title}: {state}",
-        (f"in {counted(len(views), 'stage')}" if views else sweep.config.method)
+        (sweep.config.method if sweep.config.is_flat else f"in {counted(len(views), *labels)}")
         + f" over {parameter_count(sweep.config, searched)}"
         + (f", {metric.goal} {printable(metric.name)}" if metric else ""),
         (", ".join(f"{seen.states[name]} {name}" for name in _STATES if seen.states[name]) or "no runs yet")
@@ -129,12 +127,12 @@ def _text(sweep: Sweep) -> str:
     if seen.unread:
         lines.append(f"never read by a run, though the sweep varies it: {printable(', '.join(seen.unread))}")
     if views:
-        lines += [now(views), "", table(views, searched)]
+        lines += [progress_lines(views)[0], "", table(views, searched)]
     if seen.last:
         rows = [
             [
                 run.id,
-                *([printable(run.stage or "–")[:20]] if views else []),
+                *(printable(run.labels.get(name, "–"))[:20] for name in labels),
                 run.standing,
                 str(run.iterations),
                 number(run.best) if run.best is not None else "–",
@@ -145,6 +143,6 @@ def _text(sweep: Sweep) -> str:
         lines.append("")
         if seen.total > _SHOWN:
             lines.append(f"the last {_SHOWN} of {seen.total} runs (all with --json or `lightsweep export`):")
-        heading = ["run", *(["stage"] if views else []), "state", "iterations", "best", "reason or parameters"]
+        heading = ["run", *labels, "state", "iterations", "best", "reason or parameters"]
         lines.append(aligned(heading, rows))
     return "\n".join(lines)

@@ -107,18 +107,17 @@ def create(config: str, storage: str | None, *, prior_runs: Sequence[str] = (), 
 
 def _describe(config: SweepConfig) -> str:
     """What is worth a line at creation: the grid's size, the bands, what ends the sweep."""
-    from lightsweep.cli.output import parameter_count
-    from lightsweep.schema.explanation import bands_text
+    from lightsweep.cli.output import outline, parameter_count
+    from lightsweep.schema.sections import bands_text
     from lightsweep.text import counted
 
     size = config.space.size
     lines = [f"created a {config.method} sweep over {parameter_count(config, config.searched())}"]
-    if config.stages:
-        named = ", then ".join(f"{stage.name} ({', '.join(stage.searched)})" for stage in config.stages)
-        lines = [f"created a sweep in {counted(len(config.stages), 'stage')}: {named}"]
+    if not config.is_flat:
+        lines = [f"created a sweep {outline(config)}"]
     elif config.method == "grid":
         lines[0] += f", {counted(size or 0, 'point')}"
-    if config.early_terminate is not None and not config.stages:
+    if config.early_terminate is not None and config.is_flat:
         lines.append(f"bands (iterations of the metric): {bands_text(config.early_terminate) or 'none'}")
     lines.append(
         f"it ends by itself: {config.ends}"

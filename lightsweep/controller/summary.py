@@ -7,14 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lightsweep.controller.plan import Part
 from lightsweep.controller.reader import SweepReader
 from lightsweep.controller.runs import RunEntry, SweepRun, best_entry, values_of
-from lightsweep.controller.stage_history import ActiveStage, StageHistory
 from lightsweep.hyperband import Hyperband
-from lightsweep.schema import Stage, SweepConfig
+from lightsweep.schema import SweepConfig
+from lightsweep.schema.stages import Stage
 from lightsweep.text import counted
 
-__all__ = ["Savings", "StageView", "SweepSummary", "savings", "stage_views", "summarize"]
+__all__ = ["PartView", "Savings", "SweepSummary", "part_views", "savings", "summarize"]
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
     with sweep.lock:
         known = sweep.known_entries()
         entries = [entry for entry in known if not entry.prior]
-        ends = [(entry.state, entry.iterations, sweep.stage_name(entry.ticket)) for entry in entries]
+        ends = [(entry.state, entry.iterations, sweep.part_name(entry.ticket)) for entry in entries]
         best = best_entry(entries, sweep.config)
         return SweepSummary(
             states=Counter("waiting" if sweep.waits(entry) else entry.state for entry in entries),
@@ -126,7 +127,7 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
 
 
 @dataclass(frozen=True)
-class StageView:
+class PartView:
     """A stage of a sweep, as it is now.
 
     Attributes:
@@ -165,40 +166,38 @@ class StageView:
         }
 
 
-def stage_views(sweep: SweepReader) -> tuple[StageView, ...]:
-    """The stages of a sweep as of the last look at it; none where it has none."""
-    course = sweep.plan.course
-    if course is None:
-        return ()
+def part_views(sweep: SweepReader) -> tuple[PartView, ...]:
+    """Return the stages of a sweep as of the last look at it; none for a flat sweep."""
+    plan, config = sweep.plan, sweep.config
     with sweep.lock:
-        begun = {opened.stage.number: opened for opened in course.opened}
+        begun = {part.stage.number: part for part in plan.parts}
         members: dict[int, list[RunEntry]] = {number: [] for number in begun}
         for entry in sweep.known_entries():
             if entry.ticket is not None:
-                members[course.of(entry.ticket).stage.number].append(entry)
+                members[plan.part_of(entry.ticket).stage.number].append(entry)
         return tuple(
-            _begun(sweep, course, begun[stage.number], members[stage.number])
+            _begun(sweep, begun[stage.number], members[stage.number])
             if stage.number in begun
-            else StageView(
-                stage, "passed over" if stage.number < course.current.stage.number else "waiting", limit=stage.most
+            else PartView(
+                stage, "passed over" if stage.number < plan.current.stage.number else "waiting", limit=stage.most
             )
-            for stage in course.stages
+            for stage in config.stages
         )
 
 
-def _begun(sweep: SweepReader, course: StageHistory, opened: ActiveStage, entries: Sequence[RunEntry]) -> StageView:
+def _begun(sweep: SweepReader, part: Part, entries: Sequence[RunEntry]) -> PartView:
     open_ = {entry.id for entry in (*sweep.running(), *sweep.waiting())}
     ended = sum(entry.id not in open_ for entry in entries)
-    over = opened is not course.current or (course.is_full(opened.start + len(entries)) and ended == len(entries))
+    over = part is not sweep.plan.current or (part.is_full(part.start + len(entries)) and ended == len(entries))
     best = best_entry(entries, sweep.config)
-    base = sweep.book.entries[opened.base] if opened.base is not None else None
-    return StageView(
-        opened.stage,
+    base = sweep.book.entries[part.base] if part.base is not None else None
+    return PartView(
+        part.stage,
         "over" if over else "running",
         runs=len(entries),
         ended=ended,
-        limit=opened.limit,
+        limit=part.limit,
         best=sweep.view(best) if best is not None else None,
-        base=opened.base,
-        fixed=opened.stage.fixed(values_of(base, sweep.config) if base is not None else None),
+        base=part.base,
+        fixed=part.stage.fixed(values_of(base, sweep.config) if base is not None else None),
     )

@@ -6,8 +6,16 @@ from typing import Any
 
 from lightsweep.schema.distributions import DISTRIBUTIONS
 from lightsweep.schema.fields import Block
-from lightsweep.schema.sections import BLOCKS, SERVICE_KEYS, EarlyTerminate, Metric, Options, Scheduler, TopLevel
-from lightsweep.schema.stages import StageKeys
+from lightsweep.schema.sections import (
+    BLOCKS,
+    LISTS,
+    SERVICE_KEYS,
+    EarlyTerminate,
+    Metric,
+    Options,
+    Scheduler,
+    TopLevel,
+)
 
 __all__ = ["json_schema"]
 
@@ -67,7 +75,7 @@ def json_schema() -> Schema:
             "early_terminate": _early_terminate(),
             "scheduler": _object(Scheduler),
             "lightsweep": _options(),
-            "stage": _stage(),
+            **{name: _item(block) for name, block in LISTS.values()},
         },
     }
 
@@ -99,16 +107,17 @@ def _early_terminate() -> Schema:
 
 def _options() -> Schema:
     found = _object(Options)
-    stages: Schema = {"type": "array", "minItems": 1, "items": _ref("stage")}
-    about = found["properties"]["stages"]["description"]
-    return {**found, "properties": {**found["properties"], "stages": {"description": about, "anyOf": [stages, NULL]}}}
+    for key, (name, _) in LISTS.items():
+        items: Schema = {"type": "array", "minItems": 1, "items": _ref(name)}
+        found["properties"][key] = {**found["properties"][key], "anyOf": [items, NULL]}
+    return found
 
 
-def _stage() -> Schema:
-    found = _object(StageKeys)
+def _item(block: type[Block]) -> Schema:
+    found = _object(block)
     about = found["properties"]["early_terminate"]["description"]
-    stopping: Schema = {"description": about, "anyOf": [_ref("early_terminate"), NULL]}
-    return {**found, "properties": {**found["properties"], "early_terminate": stopping}}
+    found["properties"]["early_terminate"] = {"description": about, "anyOf": [_ref("early_terminate"), NULL]}
+    return found
 
 
 def _object(model: type[Block]) -> Schema:

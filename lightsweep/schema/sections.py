@@ -29,6 +29,7 @@ from lightsweep.space import Space
 
 __all__ = [
     "BLOCKS",
+    "LISTS",
     "SAMPLERS",
     "SERVICE_KEYS",
     "EarlyTerminate",
@@ -36,9 +37,12 @@ __all__ = [
     "Options",
     "Running",
     "Scheduler",
+    "StageKeys",
     "TopLevel",
+    "bands_text",
     "check_top_keys",
     "find_sampler",
+    "hyperband_text",
     "read_early_terminate",
     "read_metrics",
     "read_options",
@@ -279,6 +283,41 @@ def _add_names(schema: dict[str, Any]) -> None:
     schema["enum"] = sampler_names()
 
 
+def _names(value: object) -> list[str]:
+    if isinstance(value, list) and value and all(isinstance(item, (str, int, float)) for item in value):
+        return [str(item) for item in value]
+    raise ValueError(f"must be a list of names of parameters or groups, got {shown(value)}")
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return value
+    raise ValueError(f"must be a mapping of names of parameters to values, got {shown(value)}")
+
+
+Names = Annotated[
+    list[str], BeforeValidator(_names), WithJsonSchema({"type": "array", "minItems": 1, "items": {"type": "string"}})
+]
+Values = Annotated[Mapping[str, Any], BeforeValidator(_mapping), WithJsonSchema({"type": "object"})]
+
+
+class StageKeys(Block):
+    """One stage of a sweep."""
+
+    parameters: Names
+    """What it searches: dotted names; the name of a group means everything below it."""
+    name: Text | None = None
+    """What it is called; its number by default."""
+    method: Literal["grid", "random", "bayes"] | None = None
+    """How its points are chosen; the sweep's method by default."""
+    run_cap: Natural | None = None
+    """No more runs than this in the stage."""
+    early_terminate: Any = None
+    """Its hyperband; the sweep's by default, and null for none."""
+    defaults: Values | None = None
+    """Values of parameters that no stage before has searched."""
+
+
 class Options(Block):
     """What only lightsweep knows."""
 
@@ -295,7 +334,11 @@ class Options(Block):
     prior_runs: Texts = ()
     """Sweeps of the same storage, or runs of them as SWEEP/RUN, that bayes begins with."""
     stages: Any = None
-    """What is searched first, and what is searched then, with the best of before; a list of stages."""
+    """Stages run in order; each searches some parameters and keeps the best values found so far."""
+
+
+LISTS: dict[str, tuple[str, type[Block]]] = {"stages": ("stage", StageKeys)}
+"""Of each key that is a list of blocks the name of a block, and its keys."""
 
 
 def read_options(value: Any, faults: Faults) -> Options:
@@ -368,3 +411,27 @@ def read_top_level(raw: Mapping[str, Any], meant: set[str], faults: Faults) -> T
     """The keys with one value each; ``None`` where one of them is wrong."""
     block = {key: value for key, value in raw.items() if key in TopLevel.model_fields}
     return check(TopLevel, block, (), faults, "a sweep config", absent=meant)
+
+
+BANDS = 5  # how many are shown of more
+
+
+def hyperband_text(hyperband: Hyperband) -> str:
+    """Describe when runs are compared, and how many continue."""
+    value = "its value at the band" if hyperband.strict else "its best value so far"
+    bands = bands_text(hyperband)
+    if hyperband.max_iter is None:
+        which = f"after {bands} reports of the metric, without end"
+    elif bands:
+        which = f"after {bands} reports of the metric; max_iter {hyperband.max_iter} itself is no band"
+    else:
+        which = f"at no band: max_iter {hyperband.max_iter} is too small"
+    if hyperband.first(1) == (1,):
+        which += ". Band 1 compares the first report of each run, which may be an evaluation before training"
+    return f"hyperband {which}. Beyond a band goes about one run in {hyperband.eta:g}, judged by {value}"
+
+
+def bands_text(hyperband: Hyperband) -> str:
+    """Return the lowest bands, ``"1, 3, 9, 27, 81, ..."``; empty if there are none."""
+    bands = hyperband.first(BANDS + 1)
+    return ", ".join(map(str, bands[:BANDS])) + (", ..." if len(bands) > BANDS else "")
