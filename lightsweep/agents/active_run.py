@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lightsweep.agents.launchers import Job
-from lightsweep.channel import FinishReply, FinishRequest, LogReply, LogRequest, StartReply, StartRequest
+from lightsweep.channel import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 from lightsweep.controller import ClaimedRun, Reporter, Sweep
 from lightsweep.controller.runs import nested
 from lightsweep.errors import InputError
@@ -140,18 +140,13 @@ class RunHandler:
     def log(self, message: LogRequest) -> LogReply:
         """Report the numbers, and return the verdict."""
         verdict = self._reporter.report(self.run, message["metrics"], last=bool(message.get("last")))
-        return {
-            "stop": verdict.stop,
-            "reason": verdict.reason if verdict.stop else "",
-            "iterations": len(self.run.history),
-        }
+        return LogReply(verdict, len(self.run.history))
 
-    def finish(self, message: FinishRequest) -> FinishReply:
+    def finish(self, message: FinishRequest) -> None:
         """Keep the script's last message; the first one that failed stays."""
         with self._lock:
             if self.said.get("state") != "failed":
                 self.said = message
-        return {"ok": True}
 
 
 def start_reply(

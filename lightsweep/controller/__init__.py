@@ -9,7 +9,17 @@ from lightsweep.controller.plan import SweepState
 from lightsweep.controller.refresher import Refresher
 from lightsweep.controller.reports import Reporter
 from lightsweep.controller.runs import SweepRun, best_run
-from lightsweep.controller.summary import PartView, Savings, SweepSummary, part_views, savings, summarize
+from lightsweep.controller.summary import (
+    PartView,
+    Savings,
+    SweepSummary,
+    part_line,
+    part_views,
+    prior_suffix,
+    savings,
+    summarize,
+    summarize_runs,
+)
 from lightsweep.controller.sweeps import Sweep, sweep
 from lightsweep.controller.writer import Writer
 
@@ -31,8 +41,11 @@ __all__ = [
     "best_run",
     "check_prior_runs",
     "check_takes_prior_runs",
+    "part_line",
     "part_views",
+    "prior_suffix",
     "savings",
     "summarize",
+    "summarize_runs",
     "sweep",
 ]

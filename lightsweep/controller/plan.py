@@ -65,6 +65,11 @@ class Part:
         return self.stage.name or None
 
     @property
+    def labels(self) -> dict[str, str]:
+        """The values of the labels of its runs, see :attr:`~lightsweep.SweepConfig.labels`."""
+        return {} if self.name is None else {"stage": self.name}
+
+    @property
     def end(self) -> int | None:
         """The first ticket behind it; ``None`` if there is no limit."""
         return None if self.limit is None else self.start + self.limit

@@ -186,6 +186,10 @@ class SweepReader:
         """Return the name of the part of the sweep that a ticket belongs to; ``None`` for a flat sweep or no ticket."""
         return None if ticket is None else self.plan.part_of(ticket).name
 
+    def labels_of(self, ticket: int | None) -> dict[str, Any]:
+        """Return the values of the labels of the run with this ticket."""
+        return {} if ticket is None else self.plan.part_of(ticket).labels
+
     @property
     def config(self) -> SweepConfig:
         """The config that the sweep was created from, or the last one that it was updated to."""

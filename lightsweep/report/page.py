@@ -200,7 +200,7 @@ def _stage_table(data: ReportData) -> dict[str, Any] | None:
 
 
 def _stage_row(view: PartView, searched: Collection[str]) -> list[str]:
-    stage, best = view.stage, view.best
+    stage, best = view.part, view.best
     fixed = {name: value for name, value in (view.fixed or {}).items() if name in searched}
     base = f"; from run {view.base}" if view.base is not None else ""
     return [

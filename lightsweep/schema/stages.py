@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from lightsweep.hyperband import Hyperband
-from lightsweep.schema.diagnostics import Faults, KeyPath, hint, shown
+from lightsweep.schema.diagnostics import Faults, KeyPath, hint, quoted
 from lightsweep.schema.distributions import count, spelt
 from lightsweep.schema.fields import check
-from lightsweep.schema.parameters import Parameters, is_listable, note_not_listable, warn_of_grid
+from lightsweep.schema.parameters import Parameters, check_grid
 from lightsweep.schema.sections import StageKeys, hyperband_text, read_early_terminate
 from lightsweep.space import Distribution, Parameter, Space
 
@@ -105,11 +105,11 @@ def read_stages(
     _check_rest(raw, metrics, faults)
     if not isinstance(value, list) or not value:
         faults.error(
-            PATH, f"stages is a list of one stage or more, each with its parameters, got {shown(value)}", key=True
+            PATH, f"stages is a list of one stage or more, each with its parameters, got {quoted(value)}", key=True
         )
         return ()
     reader = _Reader(raw, found, early_terminate, faults)
-    blocks = [check(StageKeys, item, (*PATH, index), faults, "a stage") for index, item in enumerate(value)]
+    blocks = [check(StageKeys, item, faults.at(*PATH, index), "a stage") for index, item in enumerate(value)]
     stages = [reader.read(index, block) for index, block in enumerate(blocks) if block is not None]
     if len(stages) == len(value):
         _check_together(stages, raw, found, faults)
@@ -213,11 +213,10 @@ class _Reader:
     def _method_of(self, block: StageKeys, chosen: Sequence[Parameter], path: KeyPath) -> Method:
         method = block.method or self._method
         if method == "grid":
+            cause = self._faults.at(*path, "method" if block.method else "parameters")
             for parameter in chosen:
-                if not is_listable(parameter.distribution):
-                    at = (*path, "method") if block.method else (*path, "parameters")
-                    note_not_listable(parameter.name, parameter.distribution.name, at, self._faults)
-                warn_of_grid(parameter.distribution, self._places[parameter.name], self._faults)
+                place = self._faults.at(*self._places[parameter.name])
+                check_grid(parameter.name, parameter.distribution, place, cause)
         known: tuple[Method, ...] = get_args(Method)
         return next((each for each in known if each == method), "random")
 
@@ -252,7 +251,7 @@ class _Reader:
             return self._early_terminate
         if block.early_terminate is None:
             return None
-        return read_early_terminate(block.early_terminate, self._faults, (*path, "early_terminate"))
+        return read_early_terminate(block.early_terminate, self._faults.at(*path, "early_terminate"))
 
     def _check_values(self, stage: Stage, path: KeyPath) -> None:
         has = {*stage.searched, *stage.given, *stage.kept}
@@ -310,7 +309,7 @@ def _value(distribution: Distribution, value: Any) -> Any:
         return distribution.value_at(distribution.index_of(value))
     low, high = distribution.quantile(0.0), distribution.quantile(1.0)
     if not low <= value <= high:
-        raise ValueError(f"{distribution.name} gives values from {low:g} to {high:g}, not {shown(value)}")
+        raise ValueError(f"{distribution.name} gives values from {low:g} to {high:g}, not {quoted(value)}")
     return type(low)(value)
 
 

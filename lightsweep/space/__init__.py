@@ -1,6 +1,6 @@
 """Parameters of a sweep: their distributions, the grid, the unit cube and the nested config."""
 
-from lightsweep.space.base import Distribution, Scale, Value, identity
+from lightsweep.space.base import Distribution, Scale, Traits, Value, identity
 from lightsweep.space.continuous import Beta, Continuous, InvLogUniform, LogNormal, LogUniform, Normal, Uniform
 from lightsweep.space.discrete import Categorical, Constant, IntUniform, Quantized
 from lightsweep.space.space import Parameter, Space
@@ -20,6 +20,7 @@ __all__ = [
     "Quantized",
     "Scale",
     "Space",
+    "Traits",
     "Uniform",
     "Value",
     "identity",

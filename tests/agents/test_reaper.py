@@ -15,7 +15,7 @@ from sandboxes import wait_until
 
 from lightsweep.agents.launchers.process import RunProcess
 from lightsweep.agents.reaper import GRACE_SECONDS, MARK, Reaper, marked
-from lightsweep.client import ends
+from lightsweep.client import processes
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(180)"
 OUTSIDE = (
@@ -97,7 +97,7 @@ def test_so_does_what_left_the_group_of_a_run(tmp_path: Path) -> None:
 
 
 def test_it_gives_a_script_that_notices_by_itself_the_time_to_say_so() -> None:
-    assert GRACE_SECONDS > ends.GRACE_SECONDS + 1
+    assert GRACE_SECONDS > processes.GRACE_SECONDS + 1
 
 
 def test_it_starts_with_the_first_run_and_ends_with_the_agent(reaper: Reaper, tmp_path: Path) -> None:

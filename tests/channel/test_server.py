@@ -24,9 +24,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightsweep.channel import ChannelError, ChannelServer, Connection
+from lightsweep.channel import ChannelError, ChannelServer, Connection, LogReply
 from lightsweep.channel.frames import HANDSHAKE_LIMIT, MESSAGE_LIMIT, FrameStream, is_proof, proof
 from lightsweep.errors import AgentLostError, LightsweepError, UsageError
+from lightsweep.hyperband import Verdict
 from scripted import ScriptedHandler
 
 
@@ -112,7 +113,8 @@ def ends(sock: socket.socket) -> bool:
 def test_every_operation_reaches_the_handler_and_its_answer_comes_back(connect, handler):
     connection = connect()
     assert connection.request("start", defaults={"lr": 0.1})["config"] == {"lr": 0.1}
-    assert connection.request("log", metrics={"loss": 1}, step=None) == {"stop": False, "reason": "", "iterations": 1}
+    answer = connection.request("log", metrics={"loss": 1}, step=None)
+    assert LogReply.read(answer) == LogReply(Verdict(), iterations=1)
     assert connection.request("finish", state="finished", error=None, unread=[]) == {"ok": True}
     assert handler.starts == [{"defaults": {"lr": 0.1}}]
     assert handler.logs == [{"metrics": {"loss": 1}, "step": None}]
@@ -184,7 +186,7 @@ def test_errors_of_the_handler_become_errors_of_the_client_and_the_connection_li
             if message["metrics"] == "unknown":
                 raise ZeroDivisionError("inside")
             if message["metrics"] == "unsendable":
-                return {"stop": object()}
+                return LogReply(Verdict(reason=object()))
             return super().log(message)
 
     connection = Connection.from_environment(server.register("0007", Moody()))
@@ -199,7 +201,7 @@ def test_errors_of_the_handler_become_errors_of_the_client_and_the_connection_li
     with pytest.raises(LightsweepError, match="the operations of a run are start, log, finish, got 'explode'"):
         connection.request("explode")
     assert [record.name for record in caplog.records] == ["lightsweep", "lightsweep"]
-    assert connection.request("log", metrics={})["stop"] is False
+    assert connection.request("log", metrics={})["verdict"]["stop"] is False
     connection.close()
 
 
@@ -528,10 +530,10 @@ def test_frames_come_out_as_they_went_in_however_they_are_cut(sent, piece):
         def __init__(self, data: bytes) -> None:
             self.data = data
 
-        def recv_into(self, view: memoryview) -> int:
-            count = min(piece, len(self.data), len(view))
-            view[:count], self.data = self.data[:count], self.data[count:]
-            return count
+        def recv(self, size: int) -> bytes:
+            count = min(piece, size)
+            found, self.data = self.data[:count], self.data[count:]
+            return found
 
     recorder = Recorder()
     writer = FrameStream(recorder)

@@ -127,5 +127,5 @@ def test_the_third_ctrl_c_does_not_wait_for_a_database_that_hangs(sandbox: Sandb
         hanging.join()
         sweep.storage.close()
     assert code == 130
-    assert "the end of run 0001 was not recorded; an agent will start it again" in said, said
+    assert "the end of run 0001 was not recorded; an agent will retry it" in said, said
     assert "Traceback" not in said, said

@@ -21,10 +21,10 @@ from sandboxes import PATIENCE_SECONDS, Sandbox, wait_until
 
 import lightsweep
 from lightsweep import Sweep, controller
+from lightsweep.agents.displays.live_view import Frame
 from lightsweep.analysis import importance, refine
 from lightsweep.cli import main
-from lightsweep.cli.live_view import Frame
-from lightsweep.cli.output import progress_lines
+from lightsweep.controller import summarize
 
 importlib.import_module("sklearn")  # which sets variables of the environment when it is first imported
 
@@ -180,8 +180,7 @@ def test_tables_have_a_column_for_the_stage(done: Sweep, show: Show) -> None:
 def test_the_live_view_shows_the_stage(done: Sweep) -> None:
     views = controller.part_views(stored(done))
     now = datetime.now(timezone.utc)
-    limit, _ = stored(done).plan.limit()
-    frame = Frame(done.id, done.state, done.config, done.runs, limit, now, progress=progress_lines(views))
+    frame = Frame(summarize(stored(done)), [], now, views)
     lines = frame.lines(120, 40)
     assert lines[1].endswith("of 10")
     assert lines[2] == f"stage 3 of 3, stage 3: 2 of 3 runs ended, from run {views[2].base}"
@@ -262,6 +261,6 @@ def test_what_comes_after(done: Sweep) -> None:
     assert "stages" not in made.config["lightsweep"]
     assert any("the stages are left out" in note for note in made.notes)
     found = importance(done.runs, done.config)
-    assert any("the sweep has stages, and the runs of all of them count" in note for note in found.notes)
+    assert any("the runs of all stages count" in note for note in found.notes)
     alone = importance([run for run in done.runs if run.stage == "rate"], done.config)
     assert alone.runs == 4

@@ -31,7 +31,7 @@ time.sleep(60)
 
 
 # The script is to end by itself, however long that takes on a busy machine.
-PATIENT = "from lightsweep.client import ends\nends.GRACE_SECONDS = 60\n"
+PATIENT = "from lightsweep.client import processes\nprocesses.GRACE_SECONDS = 60\n"
 
 
 @pytest.fixture
@@ -71,8 +71,8 @@ def test_what_the_script_has_started_is_ended_with_it(agent, logs):
     with start(
         f"""
         import subprocess, time, lightsweep
-        from lightsweep.client import ends
-        ends.GRACE_SECONDS = ends.TERM_SECONDS = 0.2
+        from lightsweep.client import processes
+        processes.GRACE_SECONDS = processes.TERM_SECONDS = 0.2
         run = lightsweep.init()
         print(subprocess.Popen(["sleep", "300"]).pid, flush=True)
         while True:
@@ -96,8 +96,8 @@ def test_a_run_that_ends_in_good_order_leaves_its_group_alone(tmp_path):
         with start(
             """
             import os, subprocess, time, lightsweep
-            from lightsweep.client import ends
-            ends.GRACE_SECONDS = ends.TERM_SECONDS = 0.1
+            from lightsweep.client import processes
+            processes.GRACE_SECONDS = processes.TERM_SECONDS = 0.1
             with lightsweep.init() as run:
                 run.log({"val_loss": 1.0})
             print("over", flush=True)
@@ -133,8 +133,8 @@ def test_a_script_that_ignores_sigterm_is_ended_too(agent):
     with start(
         """
         import signal, time, lightsweep
-        from lightsweep.client import ends
-        ends.GRACE_SECONDS = ends.TERM_SECONDS = 0.1
+        from lightsweep.client import processes
+        processes.GRACE_SECONDS = processes.TERM_SECONDS = 0.1
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         lightsweep.init()
         print("ready", flush=True)
@@ -207,8 +207,8 @@ def test_a_server_that_ends_its_service_ends_the_run(end):
     with start(
         """
         import time, lightsweep
-        from lightsweep.client import ends
-        ends.GRACE_SECONDS = 0.1
+        from lightsweep.client import processes
+        processes.GRACE_SECONDS = 0.1
         lightsweep.init()
         print("ready", flush=True)
         time.sleep(60)

@@ -16,6 +16,7 @@ from lightsweep.client import rank, serving
 from lightsweep.client.current import ConfigProxy, current_run
 from lightsweep.client.init_run import WANDB_KEYWORDS
 from lightsweep.errors import LightsweepError, RunPruned, UsageError
+from lightsweep.hyperband import Verdict
 from scripted import ScriptedHandler
 
 
@@ -79,11 +80,11 @@ def test_names_for_scripts_written_for_wandb_do_nothing():
 def test_without_a_run_config_and_log_say_what_to_do_and_finish_is_quiet():
     assert lightsweep.run is None
     assert lightsweep.finish() is None
-    with pytest.raises(UsageError, match=r"lightsweep\.log belongs to a run, .* call lightsweep\.init\(\) first"):
+    with pytest.raises(UsageError, match=r"lightsweep\.log needs an active run: call lightsweep\.init\(\) first"):
         lightsweep.log({"a": 1})
     early = lightsweep.config
     for use in (lambda: early.lr, lambda: early["lr"], lambda: "lr" in early, lambda: dict(early), lambda: len(early)):
-        with pytest.raises(UsageError, match=r"lightsweep\.config belongs to a run"):
+        with pytest.raises(UsageError, match=r"lightsweep\.config needs an active run"):
             use()
     assert "no run" in repr(early)
 
@@ -103,7 +104,7 @@ def test_a_config_that_was_imported_early_is_that_of_the_run():
 def test_log_after_the_end_is_refused():
     run = lightsweep.init()
     run.finish()
-    with pytest.raises(UsageError, match="is over"):
+    with pytest.raises(UsageError, match="has ended"):
         run.log({"a": 1})
 
 
@@ -161,7 +162,7 @@ def test_a_verdict_is_remembered_and_the_numbers_after_it_are_kept_here_only():
     handler = ScriptedHandler(stop_at=1)
     with serving(handler):
         run = lightsweep.init()
-        assert run.report({"val_loss": 1}) == (True, "0.9 is worse than 0.5 at band 3")
+        assert run.report({"val_loss": 1}) == Verdict(True, "0.9 is worse than 0.5 at band 3")
         for _ in range(3):
             with pytest.raises(RunPruned, match="band 3"):
                 run.log({"val_loss": 2})
@@ -179,7 +180,7 @@ def test_a_function_that_fails_is_a_failed_run():
     with pytest.raises(ValueError, match="no data"), serving(handler):
         train()
     assert handler.finishes[0]["state"] == "failed"
-    assert handler.finishes[0]["error"].startswith("ValueError: no data (test_init.py:")
+    assert handler.finishes[0]["error"].startswith("ValueError: no data (test_init_run.py:")
 
 
 def test_a_function_that_never_calls_init_leaves_the_handler_alone():
@@ -196,7 +197,7 @@ def test_within_one_call_there_is_one_run():
         assert lightsweep.init(config={"lr": 1, "late": 2}) is first
         assert first.config == {"lr": 0.5, "late": 2}
         first.finish()
-        with pytest.raises(UsageError, match="run 0007 of this process is over"):
+        with pytest.raises(UsageError, match="run 0007 of this process has ended"):
             lightsweep.init()
     assert (len(handler.starts), len(handler.finishes)) == (1, 1)
 
@@ -245,8 +246,8 @@ def warned(logs, capsys, **answer):
 
 def test_a_metric_under_another_name_is_told_at_its_first_log(capsys):
     assert warned([{"valid_loss": 2, "lr": 0.1}, {"valid_loss": 1}], capsys) == (
-        "lightsweep: this log has no 'val_loss', the metric of the sweep, but 'valid_loss', 'lr'; "
-        "did you mean 'valid_loss'? Unless 'val_loss' is logged too, the run will fail\n"
+        "lightsweep: this log has no 'val_loss', the metric of the sweep; it has 'valid_loss', 'lr'; "
+        "did you mean 'valid_loss'?\nlightsweep: a run that never logs 'val_loss' fails\n"
     )
 
 
@@ -327,7 +328,7 @@ def test_under_an_agent_the_socket_answers(server, monkeypatch):
     assert "lightsweep-watch" not in [thread.name for thread in threading.enumerate()]
     assert repr(handler.logs) == "[{'metrics': {'val_loss': nan}}]"
     assert handler.finishes == [{"state": "finished", "error": None, "unread": []}]
-    with pytest.raises(UsageError, match="is over"):
+    with pytest.raises(UsageError, match="has ended"):
         lightsweep.init()
 
 

@@ -149,10 +149,11 @@ def test_a_verdict_that_was_only_reported_still_counts(script):
         """
         import lightsweep
         with lightsweep.init() as run:
-            print(run.report({"val_loss": 1}))
+            verdict = run.report({"val_loss": 1})
+            print(verdict.stop, verdict.reason)
         """,
     )
-    assert result.stdout == "Decision(stop=True, reason='0.9 is worse than 0.5 at band 3')\n"
+    assert result.stdout == "True 0.9 is worse than 0.5 at band 3\n"
     assert the_finish(handler)["state"] == "pruned"
 
 

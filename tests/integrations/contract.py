@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import lightsweep
 from lightsweep import client
+from lightsweep.channel import LogReply
 from lightsweep.errors import LightsweepError
 from scripted import ScriptedHandler
 
@@ -102,9 +103,9 @@ class _Counting(ScriptedHandler):
         super().__init__(metric=metric, **options)
         self.metric = metric
 
-    def log(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def log(self, message: Mapping[str, Any]) -> LogReply:
         if self.metric not in message["metrics"]:
-            return {"stop": False, "reason": "", "iterations": len(self.logs)}
+            return LogReply(iterations=len(self.logs))
         return super().log(message)
 
 

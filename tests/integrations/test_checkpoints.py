@@ -15,8 +15,7 @@ import lightsweep
 from lightsweep import client
 from lightsweep.errors import UsageError
 from lightsweep.integrations._checkpoints import keep
-from lightsweep.integrations.hf_callback import DEFAULT_OUTPUT_DIR
-from lightsweep.integrations.transformers import SweepCallback
+from lightsweep.integrations.transformers import DEFAULT_OUTPUT_DIR, SweepCallback
 from scripted import ScriptedHandler
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*pin_memory.*")

@@ -249,7 +249,7 @@ def test_importance_has_bars_with_their_spread_and_both_correlations() -> None:
 
 def test_too_few_runs_for_importance_are_a_sentence() -> None:
     config = sweep_config()
-    assert "too few" in empty(importance_figure(report_data(config, many_runs(config, 2))))
+    assert "fewer than 4" in empty(importance_figure(report_data(config, many_runs(config, 2))))
     assert "no metric" in empty(importance_figure(report_data(*ODD["no metric"])))
 
 

@@ -97,8 +97,8 @@ def test_a_duplicate_key_counts_last_and_warns_with_both_lines(written: Any) -> 
     (warning,) = config.warnings
     assert warning.line == 5
     assert "duplicate key 'lr'" in warning.message
-    assert "line 3" in warning.message
-    assert "line 5" in warning.message
+    assert "at lines 3 and 5" in warning.message
+    assert "line 5 counts" in warning.message
 
 
 def test_a_key_that_overrides_a_merged_one_is_no_duplicate(written: Any) -> None:

@@ -1,4 +1,4 @@
-"""Ends of a run that come from another process: the death of its agent, and exceptions in processes of torch."""
+"""The processes of a run: their ranks, and ends that come from another process."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from lightsweep.channel import Connection
 from lightsweep.errors import AgentLostError, LightsweepError, RunPruned
+from lightsweep.hyperband import Verdict
 
-__all__ = ["AgentWatch", "cause", "words"]
+__all__ = ["AgentWatch", "cause", "described", "rank"]
 
 GRACE_SECONDS = 2.0
 """From the end of the agent to SIGTERM: the next ``log`` of the script raises ``AgentLostError`` before."""
@@ -22,6 +24,24 @@ TERM_SECONDS = 5.0
 """From SIGTERM to SIGKILL."""
 
 _ENDS = tuple(f"{kind.__module__}.{kind.__qualname__}: " for kind in (RunPruned, AgentLostError))
+_LONGEST_ERROR = 2000
+_STANDARD_LIBRARY = os.path.dirname(os.__file__)  # noqa: PTH120 - compared as text
+
+
+def rank(environ: Mapping[str, str] = os.environ) -> int:
+    """Return the global rank: from torch.distributed if it runs, else from RANK or LOCAL_RANK, else 0.
+
+    torch is asked only if the script has imported it. SLURM_PROCID does not count: several agents under one ``srun``
+    have different ones, and each serves its own runs.
+    """
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        return int(distributed.get_rank())
+    for name in ("RANK", "LOCAL_RANK"):
+        value = environ.get(name, "")
+        if value.isdecimal():
+            return int(value)
+    return 0
 
 
 class AgentWatch:
@@ -71,37 +91,58 @@ class AgentWatch:
 
 
 def _leads_session() -> bool:
-    """Whether the process group leads a session, as that of a run does; the group of a job in a shell does not."""
+    """Tell whether the process group leads a session, as that of a run does; the group of a job in a shell does not."""
     return os.getpgrp() == os.getsid(0)
 
 
-def cause(error: BaseException, stopped: Callable[[], str]) -> BaseException:
-    """Return what ended a training: ``RunPruned`` or ``AgentLostError`` if a process that torch started raised it.
+def cause(error: BaseException, verdict: Callable[[], Verdict]) -> BaseException:
+    """Return the ``RunPruned`` or ``AgentLostError`` by which a process that torch started has ended, else ``error``.
 
-    ``torch.multiprocessing`` (``ddp_spawn``, ``ddp_fork``, ``mp.spawn``) passes on only the text of an exception, or
-    only that the process ended; the agent knows whether it told the run to stop. Other errors are returned as they are.
+    ``torch.multiprocessing`` (``ddp_spawn``, ``ddp_fork``, ``mp.spawn``) passes on the text of what a process raised,
+    or only that it ended; the agent knows whether it has told the run to stop.
 
     Args:
         error: The exception in the process that started the others.
-        stopped: Asks the agent why the run was told to stop; empty if it was not.
+        verdict: Asks the agent for the verdict.
     """
     if not _from_child(error):
         return error
     try:
-        reason = stopped()
+        found = verdict()
     except AgentLostError as lost:
         return lost
     except LightsweepError:
         return error
-    return RunPruned(reason) if reason else error
+    return RunPruned(found.reason) if found.stop else error
 
 
-def words(error: BaseException) -> str:
-    """Return class and message of an exception; if it wraps the traceback of a process, the last line of that."""
+def described(error: BaseException) -> str:
+    """Return class, message and line of an exception: ``ValueError: no data (train.py:12)``.
+
+    The line is the innermost one of the user's own code, or else the innermost of all. An exception that wraps the
+    traceback of a process that torch started counts as the one at the end of that traceback.
+    """
     torch = sys.modules.get("torch.multiprocessing")
     if torch is not None and isinstance(error, torch.ProcessRaisedException):
-        return f"{_last_line(error)} (in a process that torch started)"
-    return f"{type(error).__name__}: {error}"
+        text = f"{_last_line(error)} (in a process that torch started)"
+    else:
+        text = f"{type(error).__name__}: {error}"
+    places: list[str] = []
+    own: list[str] = []
+    trace = error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        places.append(f" ({Path(file).name}:{trace.tb_lineno})")
+        if not _is_library(file, str(trace.tb_frame.f_globals.get("__name__"))):
+            own.append(places[-1])
+        trace = trace.tb_next
+    return text[:_LONGEST_ERROR] + (own or places or [""])[-1]
+
+
+def _is_library(file: str, module: str) -> bool:
+    """Tell whether code is of this package, of an installed one, of the standard library, or of no file at all."""
+    installed = {"site-packages", "dist-packages"} & set(Path(file).parts)
+    return bool(installed) or file.startswith(("<", _STANDARD_LIBRARY)) or module.partition(".")[0] == "lightsweep"
 
 
 def _last_line(error: BaseException) -> str:
@@ -109,7 +150,7 @@ def _last_line(error: BaseException) -> str:
 
 
 def _from_child(error: BaseException) -> bool:
-    """Whether one of our exceptions may have ended a process that torch started; a killed process leaves no text."""
+    """Tell whether a process that torch started may have ended by one of ours; a killed one leaves no text."""
     torch = sys.modules.get("torch.multiprocessing")
     if torch is None:
         return False

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightsweep.client.defaults import as_json, as_mapping, merged
+from lightsweep.client.run_config import as_json, as_mapping, merged
 from lightsweep.errors import UsageError
 from scripted import overlay
 
