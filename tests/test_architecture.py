@@ -1,4 +1,4 @@
-"""The rooms stand as docs/architecture.md draws them: a file imports only from floors below its own."""
+"""The structure of docs/architecture.md: floors, circles, sizes, names, and the page itself."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def rooms_imported(path: Path) -> set[str]:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         for name in names:
             parts = name.split(".")
-            # Names of the surface, such as lightsweep.Sweep, are no rooms: whoever uses them is a user.
+            # Names of the surface, such as lightsweep.Sweep, are not rooms.
             if parts[0] == "lightsweep" and len(parts) > 1 and parts[1] in FLOORS | SIDES:
                 found.add(parts[1])
     return found
@@ -74,7 +74,7 @@ def test_no_module_bears_the_name_of_a_function_of_the_package() -> None:
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    """Imports in functions and for type checkers count: whoever reads one file of a circle must read all."""
+    """Imports in functions and for type checkers count: to read one file of a circle is to read all."""
     known = {module_of(path): path for path in sources()}
     graph = {module: imports(path.read_text(), known) - {module} for module, path in known.items()}
     assert list(circles(graph)) == []
@@ -219,7 +219,7 @@ def _is_text(node: ast.stmt) -> bool:
 
 
 def ways() -> dict[str, list[str]]:
-    """Of each way through the house the numbered items of the page, a file and what it does."""
+    """The numbered items of each way on the page: a file and its part."""
     section = (ROOT / "docs" / "architecture.md").read_text().partition("\n## Three ways through the house\n")[2]
     parts = re.split(r"^### (.+)$", section.partition("\n## ")[0], flags=re.MULTILINE)
     return {
@@ -289,7 +289,7 @@ def test_the_contracts_name_what_the_rooms_define() -> None:
 
 
 def public_names() -> dict[str, list[str]]:
-    """Of each public module the names that docs/architecture.md lists below "The public names"."""
+    """The names of each public module below "The public names" in docs/architecture.md."""
     page = (ROOT / "docs" / "architecture.md").read_text()
     section = page.partition("\n## The public names\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `([\w.]+)` \| (.+) \|$", section, re.MULTILINE)

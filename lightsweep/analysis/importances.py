@@ -155,7 +155,7 @@ def importance(
 
 
 def enough(runs: int, parameters: int) -> bool:
-    """Whether so many runs say something about so many parameters: at least 20, and four for each parameter."""
+    """Return true if there are at least 20 runs, and four for each parameter."""
     return runs >= _plenty(parameters)
 
 

@@ -93,7 +93,7 @@ def refine(
     if not 0 < top <= 1:
         raise UsageError(f"top is the share of the runs that count as the best, above 0 and up to 1, not {top:g}")
     if config.metric is None:
-        raise UsageError("the sweep has no metric, so none of its runs are the best")
+        raise UsageError("the sweep has no metric by which to find the best runs")
     if not config.space.parameters or (config.scheduler is not None and config.scheduler.search_space):
         raise UsageError("the parameters of this sweep are defined by a function, so change that function instead")
     scored = scores(runs, config)
@@ -132,7 +132,7 @@ def refine(
             notes.append(f"without the old runs: {error}")
             raw = _next(SweepConfig.load(raw), program, None)
     if next_config.ends is None:
-        notes.append("nothing ends this sweep by itself: set run_cap, or give the agent --count")
+        notes.append("this sweep never ends: set run_cap, or start the agent with --count")
     heading = _heading(config, scored, best, sweep_id)
     return Refinement(commented(raw, [*heading, *(f"Note: {note}." for note in notes)], comments), raw, tuple(notes))
 

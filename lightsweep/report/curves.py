@@ -23,7 +23,7 @@ def curves_figure(data: ReportData) -> go.Figure:
     """Draw one curve for each run, by state, the best in front; crosses for stopped runs, thresholds at the bands.
 
     Of very many runs the best and an even choice of the others are drawn, of very long curves an even choice of their
-    points. Values that are not finite are no iterations and leave no gap.
+    points. Values that are not finite are left out and leave no gap.
     """
     curved = [index for index, run in enumerate(data.runs) if run.history]
     if not curved:

@@ -190,7 +190,7 @@ def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, A
 
 
 def _stage_table(data: ReportData) -> dict[str, Any] | None:
-    """What each stage searched, its best run and what it fixed; ``None`` for a sweep without stages."""
+    """A row for each stage: its state, its best run and its fixed values; ``None`` for a sweep without stages."""
     if not data.parts:
         return None
     return {

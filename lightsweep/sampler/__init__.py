@@ -1,4 +1,4 @@
-"""Proposals: grid, random and Sobol from tickets; any Optuna sampler driven through the unit cube."""
+"""Searchers choose the parameters of runs: grid, random and Sobol by ticket, Optuna's samplers in the unit cube."""
 
 from __future__ import annotations
 

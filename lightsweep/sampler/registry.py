@@ -137,7 +137,7 @@ def _gaussian(task: SearchTask, is_quick: Callable[[int], bool]) -> Searcher:
 
 @cache
 def has_torch() -> bool:
-    """Whether torch can be imported, which the Gaussian process needs; if not, log one warning."""
+    """Import torch, which the Gaussian process needs; return false, after one warning, if that fails."""
     try:
         importlib.import_module("torch")
     except ImportError as error:

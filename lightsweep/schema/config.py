@@ -14,17 +14,17 @@ from lightsweep.hyperband import Hyperband
 from lightsweep.schema.command import read_command
 from lightsweep.schema.diagnostics import Faults, plain, quoted
 from lightsweep.schema.distributions import count
+from lightsweep.schema.fields import check, keys_of
 from lightsweep.schema.parameters import Parameters, read_parameters
 from lightsweep.schema.sections import (
     Metric,
     Options,
     Scheduler,
+    TopLevel,
     check_top_keys,
     read_early_terminate,
     read_metrics,
-    read_options,
     read_scheduler,
-    read_top_level,
     warn_of_last_bands,
 )
 from lightsweep.schema.stages import Stage, describe, has_stages, methods_text, most_runs, read_stages
@@ -204,7 +204,8 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
         faults.raise_if_any()
         raw = {}
     meant = check_top_keys(raw, faults)
-    top = read_top_level(raw, meant, faults)
+    single = {key: value for key, value in raw.items() if key in keys_of(TopLevel)}
+    top = check(TopLevel, single, faults.at(), "a sweep config", absent=meant)
     scheduler = read_scheduler(raw.get("scheduler"), raw.get("method"), faults)
     found = _parameters(raw, meant, scheduler, faults)
     space = _space(found, faults)
@@ -213,7 +214,8 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     _check_metric(raw, meant, metrics, faults)
     has_program = raw.get("program") is not None or "program" in meant
     command = read_command(raw.get("command"), found.names, has_program, faults.at("command"))
-    options = read_options(raw.get("lightsweep"), faults)
+    own = raw.get("lightsweep")
+    options = check(Options, {} if own is None else own, faults.at("lightsweep"), "lightsweep") or Options()
     stages = read_stages(raw, found, early_terminate, len(metrics), faults)
     faults.raise_if_any()
     if top is None or space is None:

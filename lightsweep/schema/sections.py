@@ -43,9 +43,7 @@ __all__ = [
     "hyperband_text",
     "read_early_terminate",
     "read_metrics",
-    "read_options",
     "read_scheduler",
-    "read_top_level",
     "sampler_names",
     "warn_of_last_bands",
 ]
@@ -313,12 +311,6 @@ LISTS: dict[str, tuple[str, type]] = {"stages": ("stage", StageKeys)}
 """Of each key that is a list of blocks the name of a block, and its keys."""
 
 
-def read_options(value: Any, faults: Faults) -> Options:
-    """Return the options of a config; the defaults if there are none or if they are wrong."""
-    block = None if value is None else check(Options, value, faults.at("lightsweep"), "lightsweep")
-    return block or Options()
-
-
 BLOCKS = {
     "parameters": "What to search: names of parameters, each with its values or its distribution.",
     "metric": "What the sweep improves. Needed by method bayes and by early_terminate.",
@@ -375,12 +367,6 @@ def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
         are = "is" if len(service) == 1 else "are"
         faults.at(service[0]).key_warning(f"{', '.join(service)} {are} for the W&B service only, and ignored")
     return meant
-
-
-def read_top_level(raw: Mapping[str, Any], meant: set[str], faults: Faults) -> TopLevel | None:
-    """Return the keys with one value each; ``None`` if one of them is wrong."""
-    block = {key: value for key, value in raw.items() if key in keys_of(TopLevel)}
-    return check(TopLevel, block, faults.at(), "a sweep config", absent=meant)
 
 
 BANDS = 5  # how many are shown of more

@@ -1,4 +1,4 @@
-"""Signs of life: a run in hand stays in hand, and one that was taken over is let go."""
+"""Heartbeats: an agent keeps its runs, and gives up a run that another agent has taken."""
 
 from __future__ import annotations
 

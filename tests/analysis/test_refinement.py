@@ -141,8 +141,8 @@ def test_a_sweep_of_several_metrics_and_a_program_elsewhere() -> None:
 
 
 def test_a_sweep_without_an_end_says_so() -> None:
-    assert "nothing ends this sweep by itself" in refine(runs(12), config(SPACE)).text
-    assert "nothing ends" not in refine(runs(12), config(SPACE, run_cap=3)).text
+    assert "this sweep never ends" in refine(runs(12), config(SPACE)).text
+    assert "never ends" not in refine(runs(12), config(SPACE, run_cap=3)).text
 
 
 def creatable(found: Refinement, made_of: list[SweepRun]) -> SweepConfig:

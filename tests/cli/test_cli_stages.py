@@ -1,4 +1,4 @@
-"""A sweep in stages as its users see it: check, agents that pass through, status, export, report, what comes after."""
+"""A sweep in stages on the command line: check, agents, status, export, report, and the next sweep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sweep that cannot be read, or that another program wrote to, hides no other sweep and ends in no traceback."""
+"""A sweep that cannot be read, or that another program wrote to: other sweeps are shown, without a traceback."""
 
 from __future__ import annotations
 

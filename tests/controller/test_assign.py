@@ -1,4 +1,4 @@
-"""Two agents that propose the same point at the same moment: one of them keeps it."""
+"""Two agents that suggest the same point at the same time: one of them keeps it."""
 
 from __future__ import annotations
 

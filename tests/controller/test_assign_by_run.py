@@ -1,4 +1,4 @@
-"""A space that a function of the user's defines by run: stored in natural units, read back exactly."""
+"""A space that the user's function defines by run: stored in natural units, read back exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stage of a ticket follows from the sequence of trials alone."""
+"""The parts of a plan follow from the sequence of trials, and a part sees its own runs with tickets from 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tickets and run ids follow from the order of the trials alone, whoever reads them and when."""
+"""Tickets and run ids follow from the order of the trials alone, for every reader at any time."""
 
 from __future__ import annotations
 

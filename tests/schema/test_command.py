@@ -1,3 +1,5 @@
+"""The command line of a run, from its macros."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,4 @@
-"""Reading the file: what PyYAML does not do as people expect, and every way in which a file can be unreadable."""
+"""Reading the file: where PyYAML differs from what people expect, and every kind of unreadable file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def refusal(source: Any) -> Fault:
 
 
 def values(path: Path) -> list[Any]:
-    """What ``lr`` takes its values from."""
+    """The values of ``lr`` as read from the file."""
     found = SweepConfig.load(path).raw["parameters"]["lr"]["values"]
     assert isinstance(found, list)
     return found
