@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning.pytorch
 import lightning.pytorch.loggers
+import own_trainer
 import pytest
 import pytorch_lightning
 import torch
@@ -270,3 +271,14 @@ def test_hugging_face_writes_nowhere_but_in_the_directory_of_the_run(
         assert [path.name for path in here.iterdir()] == ["models"]
         assert (run / "model.safetensors").exists()
         assert list(run.rglob("events.out.tfevents*"))
+
+
+def test_a_trainer_that_the_package_does_not_know_is_shortened_by_its_own_callback(tmp_path: Path) -> None:
+    config = sweep("val_loss")
+    handler = SmokeHandler(config, {"lr": 0.1}, tmp_path)
+    with serving(handler), lightsweep.init() as run:
+        assert run.config.lr
+        own_trainer.Model(lambda epoch: {"val_loss": 1 / (1 + epoch)}).fit(1000, [own_trainer.SweepCallback()])
+    seen = handler.observed
+    assert len(seen.logged[BATCH_LOSS]) == len(seen.logged["val_loss"]) == SMOKE_STEPS
+    assert wrong(config, seen) == []
