@@ -96,13 +96,17 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
     # The hooks, in the order in which they are called.
 
     def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Let a smoke run take all of its steps, however short training is, and write below its own directory only."""
+        """Move the output of the trainer; let a smoke run take all of its steps, however short training is.
+
+        This is earlier than ``on_train_begin``, in which loggers of the trainer read where to write.
+        """
         del state, control, kwargs
         run = active_run(self._given, speak=False)
-        if run is not None and run.smoke:
-            args.max_steps = run.smoke_steps
-            run.leave_loaders_whole()
+        if run is not None:
             _write_below(run, args)
+            if run.smoke:
+                args.max_steps = run.smoke_steps
+                run.leave_loaders_whole()
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -1,4 +1,4 @@
-"""A trainer in the manner of Keras, and the one class that makes it part of a sweep, all of it outside of the package."""
+"""A trainer in the manner of Keras, and the one class that makes it part of a sweep; the package knows neither."""
 
 from __future__ import annotations
 

@@ -235,9 +235,9 @@ def test_hugging_face_overfits_one_batch(tmp_path: Path, size: int, epochs: int,
     assert wrong(config, seen) == []
 
 
-@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize(("begun", "added"), [(True, False), (False, False), (True, True)])
 def test_hugging_face_writes_nowhere_but_in_the_directory_of_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bool, added: bool
 ) -> None:
     here, run = tmp_path / "here", tmp_path / "run"
     (here / "models").mkdir(parents=True)
@@ -262,8 +262,10 @@ def test_hugging_face_writes_nowhere_but_in_the_directory_of_the_run(
                 args=arguments,
                 train_dataset=Line(8),
                 eval_dataset=Line(8),
-                callbacks=[for_transformers.SweepCallback()],
+                callbacks=[] if added else [for_transformers.SweepCallback()],
             )
+            if added:
+                trainer.add_callback(for_transformers.SweepCallback())
             trainer.train()
             trainer.save_model()
         assert handler.observed.said["state"] == "finished"
