@@ -243,6 +243,7 @@ def test_hugging_face_writes_nowhere_but_in_the_directory_of_the_run(
     (here / "models").mkdir(parents=True)
     (here / "models" / "model.safetensors").write_text("weeks of training")
     monkeypatch.chdir(here)
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(run / "runs"))  # as smoke_run does
     for output in ("models", "new/model"):
         handler = SmokeHandler(sweep("eval/loss"), {"lr": 0.1}, run)
         with serving(handler):
