@@ -212,25 +212,24 @@ class Sweep:
 
     def _figure(self, name: str) -> go.Figure:
         required("plotly")
-        from lightsweep.report import FIGURES, report_data
+        from lightsweep.report import FIGURES, sweep_data
 
-        return FIGURES[name].draw(report_data(self.config, self.runs, controller.stage_views(self._stored)))
+        self._stored.refresh()
+        return FIGURES[name].draw(sweep_data(self._stored))
 
     def _repr_html_(self) -> str:
         """What a notebook shows of the sweep: where it stands, its runs by state, its best run."""
-        state, seen, stages = self.state, controller.summarize(self._stored), self._stored.config.stages
-        counts = ", ".join(f"{count} {name}" for name, count in sorted(seen.states.items())) or "no runs yet"
-        if seen.priors:
-            counts += f" + {seen.priors} prior run{'' if seen.priors == 1 else 's'}"
+        self._stored.refresh()
+        seen = controller.summarize(self._stored)
         rows = [
-            ("state", str(state)),
-            ("method", f"{len(stages)} stages" if len(stages) > 1 else self._stored.config.method),
-            ("runs", counts),
+            ("state", str(seen.state)),
+            ("method", self._stored.config.method_text),
+            ("runs", seen.counts),
         ]
         if self._stored.config.stops_early:
             rows.append(("stopping early", str(seen.savings)))
-        if seen.best is not None and seen.best.best is not None and self._stored.config.metric is not None:
-            rows.append((f"best {self._stored.config.metric.name}", f"{seen.best.best:.5g} (run {seen.best.id})"))
+        if seen.best is not None and seen.best_value:
+            rows.append(("best run", f"{seen.best_value} (run {seen.best.id})"))
             searched = self._stored.config.searched([seen.best.values])
             rows += [(name, repr(value)) for name, value in seen.best.values.items() if name in searched]
         title = f"sweep {self.id}" + (f" ({self._stored.config.name})" if self._stored.config.name else "")

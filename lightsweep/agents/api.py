@@ -13,9 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Protocol
 
-from lightsweep.agents.closing import closing
-from lightsweep.agents.displays.base import Display
-from lightsweep.agents.displays.lines import LineDisplay
+from lightsweep.agents.displays.base import Display, LineDisplay, closing
 from lightsweep.agents.launchers.call import IMPORTING
 from lightsweep.agents.launchers.function import FunctionLauncher, IsolatedLauncher
 from lightsweep.agents.launchers.process import CommandLauncher
@@ -33,7 +31,7 @@ _FORWARDED = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
 
 class StoredSweep(Protocol):
-    """What a sweep is found by, such as a ``lightsweep.Sweep``."""
+    """A sweep and its storage, such as a ``lightsweep.Sweep``."""
 
     @property
     def id(self) -> str: ...
@@ -54,7 +52,7 @@ def agent(
     max_consecutive_failed_runs: int | None = None,
     storage: str | None = None,
 ) -> None:
-    """Work on a sweep until it is done, and print what happens.
+    """Work on a sweep until it is done, and print each event.
 
     Args:
         sweep_id: The sweep's id, or the sweep.
@@ -73,8 +71,7 @@ def agent(
         NotFoundError: No such sweep, or its program does not exist.
         StorageError: The storage cannot be opened.
         UsageError: ``jobs`` with ``function``, a number below 1, ``isolate`` with a function that cannot be passed to
-            another process, a script without the guard, or ``function`` in a process whose rank is above 0, which would
-            claim runs of its own.
+            another process, a script without the guard, or ``function`` in a process whose rank is above 0.
     """
     del entity, project
     for name, value in (("count", count), ("jobs", jobs), ("max_consecutive_failed_runs", max_consecutive_failed_runs)):
@@ -87,8 +84,8 @@ def agent(
         )
     if function is not None and (me := rank()):
         raise UsageError(
-            f"this process is rank {me} of a distributed training (by RANK or LOCAL_RANK), and an agent in it would "
-            "take runs of its own; give the sweep a `program`, whose process launches the ranks of its run; or call "
+            f"this process is rank {me} of a distributed training (by RANK or LOCAL_RANK), and an agent in each rank "
+            "would take other runs; give the sweep a `program`, whose process launches the ranks of its run; or call "
             "agent(..., function=..., isolate=True) in one process alone, and let the function fork or spawn its ranks"
         )
     if IMPORTING in os.environ:

@@ -20,16 +20,16 @@ _PATIENCE_SECONDS = 4.0  # on a busy machine, a message that the storage is away
 
 
 class Heartbeat:
-    """A thread that keeps the runs of an agent alive in the storage and hears what the user asks of the sweep.
+    """A thread that writes heartbeats for the runs of an agent, and acts on the state that users give to the sweep.
 
     Args:
         sweep: The sweep.
-        display: Shows the state.
-        hands: The runs in hand now.
-        leave: Called with the reason when no more runs are to be started.
+        display: Shows the state once a second.
+        runs: Returns the runs that the agent works on.
+        leave: Called with the reason if no more runs are to be started.
         end: Called for a run that is to end, with the reason and ``killed`` or ``lost``.
-        failed: Called with an exception that makes it impossible to go on.
-        outage: Hears whether the storage answers.
+        failed: Called with an exception if the thread cannot go on.
+        outage: Notes whether the storage answers.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._work, name="lightsweep-heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread, unless it hangs in the database; does nothing where it never began."""
+        """End the thread, if it was started; give up after five seconds if it hangs in the database."""
         self._over.set()
         self._refresher.close()
         if self._thread.is_alive():
@@ -68,7 +68,7 @@ class Heartbeat:
     def _work(self) -> None:
         try:
             self._keep()
-        except BaseException as error:  # without a keeper other agents would take the runs: the agent must hear of it
+        except BaseException as error:  # without heartbeats other agents would take the runs
             self._failed(error)
 
     def _keep(self) -> None:
@@ -85,7 +85,7 @@ class Heartbeat:
             self._display.tick([active.run for active in self._runs()], self._sweep)
 
     def _between(self) -> float:
-        """Seconds between two signs of life, by the lease as it is now: that is what the others go by."""
+        """Return the seconds between two heartbeats, by the sweep's present lease, which other agents apply."""
         return self._sweep.config.options.lease / _BEATS_PER_LEASE
 
     def _beat(self) -> bool:
@@ -111,10 +111,10 @@ class Heartbeat:
 
 
 class OutageNotes:
-    """The messages about an outage; safe from several threads.
+    """Says once that the storage is away, and once that it is back; safe from several threads.
 
-    The parts of an agent are told apart, since a full disk can be read but not written to: the storage is back once
-    each part that it failed has succeeded again.
+    A full disk can be read but not written to, so the parts of an agent are noted one by one: the storage is back once
+    each part that failed has succeeded again.
 
     Args:
         display: Shows them.
@@ -126,7 +126,7 @@ class OutageNotes:
         self._failing: set[str] = set()
 
     def away(self, part: str, reason: str) -> None:
-        """Note that the storage failed a part of the agent, such as ``claims``."""
+        """Note that a part of the agent, such as ``claims``, failed to reach the storage."""
         with self._lock:
             told = bool(self._failing)
             self._failing.add(part)

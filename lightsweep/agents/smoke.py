@@ -24,11 +24,11 @@ from lightsweep.channel import (
     StartRequest,
 )
 from lightsweep.client.run import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
-from lightsweep.command import build_command
 from lightsweep.controller.runs import nested
 from lightsweep.errors import closest
 from lightsweep.hyperband import Verdict
 from lightsweep.schema import SweepConfig
+from lightsweep.schema.command import build_command
 
 __all__ = ["ENOUGH_REPORTS", "Observed", "SmokeHandler", "smoke_run"]
 
@@ -221,7 +221,7 @@ def _run(start: Callable[[], RunProcess], seen: Observed, timeout: float) -> Non
         with _signals_held_back():
             process = start()
         with _time_limit(process, seen, timeout):
-            seen.exit_code = process.wait()
+            seen.exit_code = process.wait().exit_code
     except BaseException:
         if process is not None:
             process.kill()

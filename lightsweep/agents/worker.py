@@ -282,19 +282,21 @@ class Agent:
                 return None
 
     def _rescue(self) -> None:
-        """Save what an SQLite file held that was removed or replaced meanwhile."""
+        """Save the content of an SQLite file that was removed or replaced meanwhile."""
         try:
             saved = self.sweep.storage.rescue()
         except (StorageError, sqlite3.Error) as error:
-            self.display.note(f"what the storage held could not be saved: {error}")
+            self.display.note(f"the content of the storage could not be saved: {error}")
             return
         if saved is not None:
-            self.display.note(f"what the storage held is saved in {saved}; go on with --storage sqlite:///{saved}")
+            self.display.note(
+                f"the content of the storage is saved in {saved}; continue with --storage sqlite:///{saved}"
+            )
 
     # --- leaving
 
     def leave(self, reason: str) -> None:
-        """Start no more runs; running ones go on."""
+        """Start no more runs; running ones continue."""
         with self._lock:
             self.left = self.left or reason
         self._leaving.set()

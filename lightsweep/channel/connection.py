@@ -5,21 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any
 
-from lightsweep.channel.frames import (
-    CHANNEL_VARIABLE,
-    HANDSHAKE_LIMIT,
-    HANDSHAKE_SECONDS,
-    RUN_VARIABLE,
-    TOKEN_VARIABLE,
-    ChannelError,
-    FrameStream,
-    is_proof,
-    proof,
-)
+from lightsweep.channel.frames import ENVIRONMENT, ChannelError, FrameStream, introduce
 from lightsweep.errors import AgentLostError, LightsweepError
 
 __all__ = ["Connection"]
@@ -45,7 +34,7 @@ class Connection:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Connection | None:
         """The connection that the environment names, or ``None`` in a process that no agent has started."""
-        path, run_id, token = (environ.get(name) for name in (CHANNEL_VARIABLE, RUN_VARIABLE, TOKEN_VARIABLE))
+        path, run_id, token = map(environ.get, ENVIRONMENT)
         return cls(path, run_id, token) if path and run_id and token else None
 
     @property
@@ -86,7 +75,7 @@ class Connection:
         return answer
 
     def open(self) -> FrameStream:
-        """Open a connection of its own, beside the one for requests.
+        """Open another connection, beside the one for requests.
 
         Raises:
             AgentLostError: The agent is gone, or serves this run no longer.
@@ -111,25 +100,11 @@ class Connection:
         try:
             sock.connect(self._path)
             stream = FrameStream(sock)
-            self._shake_hands(stream)
+            introduce(stream, self._run_id, self._token)
         except BaseException:
             sock.close()
             raise
         return stream
-
-    def _shake_hands(self, stream: FrameStream) -> None:
-        deadline = time.monotonic() + HANDSHAKE_SECONDS
-        hello = stream.receive(HANDSHAKE_LIMIT, deadline)
-        if hello is None or not isinstance(hello.get("nonce"), str):
-            raise ChannelError("no agent of lightsweep answers there")
-        nonce = os.urandom(16).hex()
-        sides = (self._run_id, hello["nonce"], nonce)
-        stream.send({"run": self._run_id, "nonce": nonce, "proof": proof(self._token, "client", *sides)})
-        welcome = stream.receive(HANDSHAKE_LIMIT, deadline)
-        if welcome is None or "error" in welcome:
-            raise ChannelError("it closed the connection" if welcome is None else str(welcome["error"]))
-        if not is_proof(welcome.get("proof"), proof(self._token, "server", *sides)):
-            raise ChannelError("what answers there does not know this run's secret")
 
 
 class _Link:

@@ -10,21 +10,12 @@ import socket
 import tempfile
 import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
 from lightsweep.channel.dispatch import Handler, answer
-from lightsweep.channel.frames import (
-    CHANNEL_VARIABLE,
-    HANDSHAKE_LIMIT,
-    HANDSHAKE_SECONDS,
-    RUN_VARIABLE,
-    TOKEN_VARIABLE,
-    ChannelError,
-    FrameStream,
-    is_proof,
-    proof,
-)
+from lightsweep.channel.frames import ENVIRONMENT, HANDSHAKE_SECONDS, ChannelError, FrameStream, identify
 from lightsweep.errors import UsageError
 
 __all__ = ["ChannelServer"]
@@ -82,7 +73,7 @@ class ChannelServer:
             if run_id in self._runs:
                 raise UsageError(f"run {run_id!r} is registered already; unregister it first")
             served = self._runs[run_id] = _Served(handler, secrets.token_hex(32))
-        return {CHANNEL_VARIABLE: self._path, RUN_VARIABLE: run_id, TOKEN_VARIABLE: served.token}
+        return dict(zip(ENVIRONMENT, (self._path, run_id, served.token), strict=True))
 
     def unregister(self, run_id: str) -> None:
         """Release the run: requests of its processes fail, and a watch on its agent ends them. Ignores unknown ids.
@@ -163,10 +154,11 @@ class ChannelServer:
                 stream.close()
 
     def _converse(self, stream: FrameStream) -> None:
-        """Handshake, then one answer per message until the other end closes."""
-        served, welcome = self._shake_hands(stream)
+        """Shake hands, then send one answer per message until the other end closes."""
+        run_id, welcome = identify(stream, self._token_of, self._handshake_seconds)
         with self._lock:
-            if served not in self._runs.values():
+            served = self._runs.get(run_id)
+            if served is None:
                 raise ChannelError("the run was released meanwhile")
             served.streams.add(stream)
         try:
@@ -182,40 +174,19 @@ class ChannelServer:
             with self._lock:
                 served.streams.discard(stream)
 
-    def _shake_hands(self, stream: FrameStream) -> tuple[_Served, dict[str, str]]:
-        deadline = time.monotonic() + self._handshake_seconds
-        nonce = secrets.token_hex(16)
-        stream.send({"nonce": nonce})
-        hello = stream.receive(HANDSHAKE_LIMIT, deadline)
-        if hello is None:
-            raise ChannelError("it closed before it said who it is")
-        run_id, theirs = hello.get("run"), hello.get("nonce")
+    def _token_of(self, run_id: str) -> str | None:
         with self._lock:
-            served = self._runs.get(run_id) if isinstance(run_id, str) else None
-        if served is None or not isinstance(run_id, str) or not isinstance(theirs, str):
-            _send(stream, {"error": "it does not serve this run, or serves it no longer"})
-            raise ChannelError(f"no run {run_id!r} is served here")
-        if not is_proof(hello.get("proof"), proof(served.token, "client", run_id, nonce, theirs)):
-            _send(stream, {"error": "the secret of this run is wrong"})
-            raise ChannelError(f"a wrong secret for run {run_id!r}")
-        return served, {"proof": proof(served.token, "server", run_id, nonce, theirs)}
+            served = self._runs.get(run_id)
+        return served.token if served else None
 
 
+@dataclass(frozen=True)
 class _Served:
     """A registered run: its handler, its secret and the connections of its processes."""
 
-    def __init__(self, handler: Handler, token: str) -> None:
-        self.handler = handler
-        self.token = token
-        self.streams: set[FrameStream] = set()
-
-
-def _send(stream: FrameStream, message: dict[str, object]) -> None:
-    """Send what the other end may or may not still be there to read."""
-    try:
-        stream.send(message)
-    except OSError as error:
-        _logger.debug("a last word could not be sent: %s", error)
+    handler: Handler
+    token: str
+    streams: set[FrameStream] = field(default_factory=set)
 
 
 def _private_directory() -> Path:

@@ -185,7 +185,7 @@ class CmaEsTrials:
         self._study: optuna.Study | None = None
 
     def trials(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-        """Return the completed ones of ``trials`` with attributes; if they only grew, only the new ones are told."""
+        """Return the completed trials with attributes; new ones are told to the sampler of the last call if it fits."""
         completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         with quiet():
             if self._study is None or completed[: len(self._told)] != self._told:

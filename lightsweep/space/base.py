@@ -9,12 +9,13 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lightsweep.text import quoted
+
 __all__ = [
     "Distribution",
     "Scale",
     "Traits",
     "Value",
-    "describe",
     "finite",
     "fresh",
     "identity",
@@ -110,7 +111,7 @@ class Distribution(ABC):
             ValueError: The distribution does not have this value, or the number of values is not finite.
         """
         if self.size is None:
-            raise ValueError(f"{self.name} has no countable values, so {describe(value)} has no index")
+            raise ValueError(f"{self.name} has no countable values, so {quoted(value)} has no index")
         return self._index_of(value)
 
     def weights(self) -> Sequence[float] | None:
@@ -185,7 +186,7 @@ def identity(value: Value) -> Hashable:
         return ("set", frozenset(map(identity, value)))
     if isinstance(value, Hashable):
         return (type(value).__qualname__, value)
-    raise ValueError(f"a parameter cannot have a value of type {type(value).__name__}: {describe(value)}")
+    raise ValueError(f"a parameter cannot have a value of type {type(value).__name__}: {quoted(value)}")
 
 
 def fresh(value: Value) -> Value:
@@ -213,11 +214,5 @@ def finite(what: str, value: float) -> float:
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise ValueError(f"{what} must be a finite number, not {describe(value)}")
+        raise ValueError(f"{what} must be a finite number, not {quoted(value)}")
     return number
-
-
-def describe(value: object, length: int = 60) -> str:
-    """Return ``repr(value)``, shortened to fit in a message."""
-    text = repr(value)
-    return text if len(text) <= length else text[: length - 3] + "..."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, TypeVar
 
 from lightsweep.errors import closest
@@ -40,24 +40,6 @@ def check_paths(paths: Iterable[Path]) -> None:
                     f"{_spell(path[:depth])} cannot be a parameter and also the group that holds {_spell(path)}; "
                     "rename one of them"
                 )
-
-
-def nest(values: Mapping[str, Value], paths: Mapping[str, Path]) -> dict[str, Any]:
-    """``values`` by dotted name, each put where its path says, in the order given.
-
-    Raises:
-        ValueError: A name is not in ``paths``.
-    """
-    nested: dict[str, Any] = {}
-    for name, value in values.items():
-        if name not in paths:
-            raise ValueError(f"no parameter {name!r}{closest(name, paths)}")
-        *groups, leaf = paths[name]
-        place = nested
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[leaf] = value
-    return nested
 
 
 def _spell(path: Path) -> str:
@@ -146,12 +128,19 @@ class Space:
         return index
 
     def nest(self, values: Mapping[str, Value]) -> dict[str, Any]:
-        """Flat values by dotted name -> the nested config, in the order given; a part of the parameters will do.
+        """Return the nested config of flat values by dotted name, in the order given; some parameters may be absent.
 
         Raises:
             ValueError: A name is no parameter.
         """
-        return nest(values, self._paths)
+        nested: dict[str, Any] = {}
+        for name, value in values.items():
+            if name not in self._paths:
+                raise ValueError(f"no parameter {name!r}{closest(name, self._paths)}")
+            *groups, leaf = self._paths[name]
+            group = reduce(lambda above, part: above.setdefault(part, {}), groups, nested)
+            group[leaf] = value
+        return nested
 
     def at(self, unit: Sequence[float]) -> dict[str, Value]:
         """The point at ``unit``, which has one number in [0, 1] for each of ``searched``; constants are added.

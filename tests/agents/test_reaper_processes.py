@@ -78,7 +78,7 @@ def test_workers_in_sessions_of_their_own_are_gone_with_a_launcher_that_was_kill
 ) -> None:
     process, _ = launch(tmp_path, token, worker)
     os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    assert process.wait().exit_code == -signal.SIGKILL
     assert found({token}) == []
 
 
@@ -94,13 +94,13 @@ def test_they_are_killed_with_their_run(tmp_path: Path, token: str) -> None:
     process, _ = launch(tmp_path, token, DEAF, f"{DEAF}; {WAIT}")
     process.kill()
     wait_until(lambda: not found({token}), "all to end")
-    assert process.wait() == -signal.SIGKILL
+    assert process.wait().exit_code == -signal.SIGKILL
 
 
 def test_they_are_killed_once_the_grace_is_over(tmp_path: Path, token: str) -> None:
     process, _ = launch(tmp_path, token, DEAF)
     process.terminate(0.3)
-    assert process.wait() == -signal.SIGTERM
+    assert process.wait().exit_code == -signal.SIGTERM
     assert found({token}) == []
 
 

@@ -1,4 +1,4 @@
-"""The storage stops answering while an agent works: runs go on, and all is delivered when it is back."""
+"""The storage is away while an agent works: runs continue, and their reports arrive when it is back."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def test_the_third_ctrl_c_does_not_wait_for_the_storage(sandbox: Sandbox, sweep:
     agent.kill()
     thread.join(30)
     assert not thread.is_alive()
-    assert "the end of run 0001 was not recorded; an agent will start it again" in display.notes
+    assert "the end of run 0001 was not recorded; an agent will retry it" in display.notes
     switch.off.clear()
     assert [run.state for run in sweep.runs] == ["running"]
 

@@ -15,8 +15,7 @@ from scipy import stats
 from sklearn.inspection import permutation_importance
 
 from lightsweep.analysis import importance
-from lightsweep.analysis.axes import axes
-from lightsweep.analysis.importances import REPEATS, linear, matrix, model, rank
+from lightsweep.analysis.importances import REPEATS, axes, linear, matrix, model, rank
 
 KNOWN: dict[str, Any] = {
     "lr": {"distribution": "log_uniform_values", "min": 1e-5, "max": 1e-1},
@@ -118,7 +117,7 @@ def test_one_run_that_diverged_does_not_decide_everything() -> None:
     runs = sampled(config(KNOWN), known, 60)
     wild = made({**runs[0].values, "null_rate": 0.99}, [1e300], 61)
     found = importance([*runs, wild], config(KNOWN))
-    assert found.notes == ("far outside of the others, and counted as nearer: 1 of 61 runs",)
+    assert found.notes == ("outliers, whose values were clipped: 1 of 61 runs",)
     assert {each.name for each in found.parameters[:2]} == {"lr", "opt"}
 
 
@@ -127,8 +126,8 @@ def test_too_few_runs(count: int) -> None:
     found = importance(sampled(config(KNOWN), known, count), config(KNOWN))
     assert (found.runs, found.fit, len(found.parameters)) == (count, None, 5)
     assert all(each.importance is None and each.correlation is None for each in found.parameters)
-    said = {0: "no run counts, so there is nothing to say", 1: "1 run counts, too few to say anything"}
-    assert found.warnings == (said.get(count, f"{count} runs count, too few to say anything"),)
+    runs = "1 run" if count == 1 else f"{count} runs"
+    assert found.warnings == (f"{runs} with a value, fewer than 4: nothing is computed",)
 
 
 def test_few_runs_are_a_hint_only() -> None:
@@ -146,7 +145,7 @@ def test_noise_explains_nothing() -> None:
 
 def test_a_constant_metric() -> None:
     found = importance(sampled(config(KNOWN), lambda *_: 0.25, 30), config(KNOWN))
-    assert found.warnings == ("loss is 0.25 in every run, so nothing made a difference",)
+    assert found.warnings == ("loss is 0.25 in every run, so no parameter made a difference",)
     assert found.parameters[0].importance is None
 
 
@@ -155,7 +154,7 @@ def test_none_that_ended_by_itself(state: str) -> None:
     runs = [made({"x": number / 9}, [number], number, state=state) for number in range(9)]
     found = importance(runs, config({"x": {"min": 0.0, "max": 1.0}}))
     assert found.runs == 0
-    assert found.notes[0].startswith("left out: 9 runs that")
+    assert found.notes[0].startswith(f"left out: 9 {state} runs")
 
 
 def test_all_stopped_early() -> None:
@@ -163,7 +162,7 @@ def test_all_stopped_early() -> None:
     found = importance(runs, config({"x": {"min": 0.0, "max": 1.0}}))
     assert found["x"].share == 1.0
     assert found["x"].correlation == pytest.approx(1.0)
-    assert "30 of the 30 runs were stopped early" in found.notes[0]
+    assert "30 of 30 runs stopped early" in found.notes[0]
 
 
 def test_a_parameter_that_was_the_same_in_all_runs() -> None:

@@ -33,10 +33,9 @@ def test_the_own_metric_counts_with_its_best_value_also_where_stopped() -> None:
     assert found.values == (1.0, 8.0)
     assert (found.metric, found.goal) == ("loss", "minimize")
     assert found.notes == (
-        "left out: 1 run that still runs, 1 run that waits to be started again, 1 run that failed, "
-        "1 run that was killed",
-        "left out for having no finite loss: 1 run",
-        "1 of the 2 runs was stopped early and counts with the best value until then",
+        "left out: 1 failed run, 1 killed run, 1 running run, 1 waiting run",
+        "left out: 1 run without a finite loss",
+        "1 of 2 runs stopped early, counted with the best value until then",
     )
 
 
@@ -51,7 +50,7 @@ def test_a_prior_run_counts_where_nothing_of_it_is_made_up() -> None:
     assert [run.id for run in found.runs] == ["0001", "p0001"]
     assert found.notes == (
         "left out: 1 prior run without a value of each searched parameter",
-        "1 of the 2 runs is a prior run",
+        "1 of 2 runs is a prior run",
     )
     # Only its best is known, not what it had after so many iterations.
     assert [run.id for run in scores(runs, config(two), at=1).runs] == ["0001"]
@@ -70,7 +69,7 @@ def test_equal_trainings_are_compared_at_an_iteration() -> None:
     ]
     found = scores(runs, config(X), at=2)
     assert dict(zip([run.id for run in found.runs], found.values, strict=True)) == {"0001": 2.0, "0002": 2.0}
-    assert found.notes == ("left out for having fewer than 2 iterations: 1 run",)
+    assert found.notes == ("left out: 1 run with fewer than 2 iterations",)
 
 
 def test_another_metric_counts_with_its_last_value() -> None:
@@ -81,7 +80,7 @@ def test_another_metric_counts_with_its_last_value() -> None:
     ]
     found = scores(runs, config(X), EVIL)
     assert (found.goal, found.values) == (None, (4.0,))
-    assert found.notes == (f"left out for having no finite {EVIL}: 2 runs",)
+    assert found.notes == (f"left out: 2 runs without a finite {EVIL}",)
 
 
 def test_the_other_metrics_of_several_count_with_their_best() -> None:
@@ -98,7 +97,7 @@ def test_a_metric_that_nobody_logged() -> None:
         scores([run], config(X), "acuracy")
     with pytest.raises(UsageError, match=r"no run has logged 'zzz'; there are: 'accuracy', 'loss'"):
         scores([run], config(X), "zzz")
-    with pytest.raises(UsageError, match=r"has no metric, so name one of those that were logged: 'accuracy', 'loss'"):
+    with pytest.raises(UsageError, match=r"has no metric, so name one that was logged: 'accuracy', 'loss'"):
         scores([run], config(X, metric=None))
     with pytest.raises(UsageError, match="none yet"):
         scores([], config(X, metric=None))
@@ -106,9 +105,9 @@ def test_a_metric_that_nobody_logged() -> None:
 
 def test_an_iteration_that_cannot_be() -> None:
     run = made({"x": 0.1}, [1.0], metrics=stats(loss=1.0, accuracy=2.0))
-    with pytest.raises(UsageError, match="from 1 on, not 0"):
+    with pytest.raises(UsageError, match="at least 1, not 0"):
         scores([run], config(X), at=0)
-    with pytest.raises(UsageError, match="no history is kept"):
+    with pytest.raises(UsageError, match="has no history"):
         scores([run], config(X), "accuracy", at=2)
 
 

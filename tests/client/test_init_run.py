@@ -180,7 +180,7 @@ def test_a_function_that_fails_is_a_failed_run():
     with pytest.raises(ValueError, match="no data"), serving(handler):
         train()
     assert handler.finishes[0]["state"] == "failed"
-    assert handler.finishes[0]["error"].startswith("ValueError: no data (test_init.py:")
+    assert handler.finishes[0]["error"].startswith("ValueError: no data (test_init_run.py:")
 
 
 def test_a_function_that_never_calls_init_leaves_the_handler_alone():
@@ -237,7 +237,7 @@ def test_calls_in_several_threads_do_not_disturb_each_other():
 
 
 def warned(logs, capsys, **answer):
-    """What is printed while a script logs this, with val_loss as the sweep's metric."""
+    """The output while a script logs this, with val_loss as the sweep's metric."""
     with serving(ScriptedHandler(**answer)), lightsweep.init() as run:
         for metrics in logs:
             run.log(metrics)

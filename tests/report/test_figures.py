@@ -1,4 +1,4 @@
-"""The figures: what each shows, and that none is lost on odd sweeps."""
+"""The figures: the content of each, the registry, and sweeps of every odd kind."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ def test_importance_has_bars_with_their_spread_and_both_correlations() -> None:
 
 def test_too_few_runs_for_importance_are_a_sentence() -> None:
     config = sweep_config()
-    assert "too few" in empty(importance_figure(report_data(config, many_runs(config, 2))))
+    assert "fewer than 4" in empty(importance_figure(report_data(config, many_runs(config, 2))))
     assert "no metric" in empty(importance_figure(report_data(*ODD["no metric"])))
 
 

@@ -134,7 +134,7 @@ def test_cma_es_tells_its_generations_alike_in_every_agent() -> None:
     asked = make_searcher(config, 1)
     known = play(asked, 30, quadratic)
     assert make_searcher(config, 1).suggest(30, known) == asked.suggest(30, known)
-    # A run that ends late stands before others that were told already.
+    # A run that ends late comes before others that are in the study already.
     late = make_searcher(config, 1)
     late.suggest(30, [one for one in known if one.ticket != 15])
     assert late.suggest(30, known) == asked.suggest(30, known)

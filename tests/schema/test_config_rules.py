@@ -1,4 +1,4 @@
-"""Every rule of a sweep config on a small case: the place, the line and the words of the refusal."""
+"""Every rule of a sweep config in a small case: the place, the line and the text of the error."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def test_the_whole_of_a_long_range_takes_several_lines() -> None:
     (row,) = [line for line in lines if line.startswith("  y")]
     assert row.split() == ["yyyy", "uniform", "0.5", "to", "1.5", "endless"]
     (row,) = [line for line in explain(config).splitlines() if line.startswith("  x")]
-    assert "..." in row
+    assert "…" in row
 
 
 def test_names_use_the_width_and_are_shortened_in_the_middle() -> None:
@@ -166,7 +166,7 @@ def test_names_use_the_width_and_are_shortened_in_the_middle() -> None:
     assert all(name in explain(config, width=120) for name in names)
     rows = [line.split()[0] for line in explain(config).splitlines() if line.startswith("  model.")]
     assert len(set(rows)) == 3
-    assert all(row.startswith("model.") and "..." in row for row in rows)
+    assert all(row.startswith("model.") and "…" in row for row in rows)
     assert max(map(len, explain(config).splitlines())) <= 80
 
 

@@ -10,16 +10,15 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from lightsweep.agents.launchers import ExitStatus, Job
 from lightsweep.agents.reaper import MARK, Processes, Reaper
 from lightsweep.channel import ChannelServer, Handler
-from lightsweep.command import DEFAULT_COMMAND, build_command
 from lightsweep.controller import ClaimedRun, Sweep
 from lightsweep.errors import CommandError, NotFoundError, closest
 from lightsweep.schema import SweepConfig
+from lightsweep.schema.command import DEFAULT_COMMAND, build_command
 
 __all__ = [
     "CommandLauncher",
@@ -77,10 +76,9 @@ class ProcessLauncher(ABC):
         """See `Launcher`."""
         command = self.command(run, directory)
         output = directory / "output.log"
-        start = output.stat().st_size if output.exists() else 0
         address = self._server.register(run.id, handler)
         try:
-            process = RunProcess(command, {**self._environment, **environment, **address}, output)
+            process = RunProcess(command, {**self._environment, **environment, **address}, output, emit)
         except CommandError:
             self._server.unregister(run.id)
             raise
@@ -90,7 +88,8 @@ class ProcessLauncher(ABC):
             self._reaper.remove(process.pid)
             self._server.unregister(run.id)
 
-        return _ProcessJob(process, output, Follower(output, emit, start) if emit else None, release)
+        process.at_end = release
+        return process
 
     def close(self) -> None:
         """End the channel and the reaper."""
@@ -121,30 +120,6 @@ class CommandLauncher(ProcessLauncher):
         return build_command(self._program, template, run.values, nested, json_path=directory / "parameters.json")
 
 
-@dataclass(frozen=True)
-class _ProcessJob:
-    process: RunProcess
-    output: Path
-    follower: Follower | None
-    release: Callable[[], None]
-
-    def wait(self) -> ExitStatus:
-        code = self.process.wait()
-        self.release()
-        if self.follower:
-            self.follower.close()
-        return ExitStatus(code, last_line(self.output) if code else "")
-
-    def terminate(self, grace: float) -> None:
-        self.process.terminate(grace)
-
-    def kill(self) -> None:
-        self.process.kill()
-
-    def signal(self, number: int) -> None:
-        self.process.signal(number)
-
-
 class RunProcess:
     """A started command in a process group of its own; its output goes to a file.
 
@@ -155,14 +130,25 @@ class RunProcess:
         command: Program and arguments; no shell sees them.
         environment: The whole environment of the process.
         output: The file; its content is kept, so that it holds the attempts of one run one after the other.
+        emit: Gets what the process prints; ``None`` if nobody shows it.
+
+    Attributes:
+        at_end: Called once all processes of the run have ended.
 
     Raises:
         CommandError: The program cannot be started: not found, no permission.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], output: Path) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        output: Path,
+        emit: Callable[[bytes], None] | None = None,
+    ) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
         with output.open("ab") as sink:
+            start = sink.tell()
             try:
                 self._process = subprocess.Popen(
                     command,
@@ -177,14 +163,17 @@ class RunProcess:
         self.pid = self._process.pid
         token = environment.get(MARK, "")
         self.token = "" if token == os.environ.get(MARK) else token  # ours marks this process too
+        self.at_end: Callable[[], None] = lambda: None
+        self._output = output
+        self._follower = Follower(output, emit, start) if emit else None
         self._all = Processes({self.pid: self.token})
         self._lock = threading.Lock()
         self._gone = False
         self._deadline: float | None = None
         self._killer: threading.Timer | None = None
 
-    def wait(self) -> int:
-        """Wait for the end; the exit code, negative for a signal. Then nothing of the run is left."""
+    def wait(self) -> ExitStatus:
+        """Wait for the end of the process, and end what is left of the run."""
         code = self._process.wait()
         asked = self._deadline is not None
         patience = max(0.0, self._deadline - time.monotonic()) if self._deadline is not None else _LEFTOVER_SECONDS
@@ -195,7 +184,10 @@ class RunProcess:
                 self._killer.cancel()
         if self._killer is not None:
             self._killer.join()
-        return code
+        self.at_end()
+        if self._follower is not None:
+            self._follower.close()
+        return ExitStatus(code, last_line(self._output) if code else "")
 
     def signal(self, number: int) -> None:
         """Send a signal to the whole group; does nothing once it is gone."""
@@ -271,11 +263,11 @@ def last_line(path: Path) -> str:
 
 
 def find_program(config: SweepConfig, directory: str | None) -> str | None:
-    """``program`` as it is where it exists, else the file of that name beside the sweep file.
+    """Return ``program`` if it exists in the working directory, or else the file of that name beside the sweep file.
 
     Args:
         config: The sweep's config.
-        directory: Where its file is; ``None`` for a config given as a dict.
+        directory: The directory of its file; ``None`` for a config given as a dict.
     """
     program = config.program
     if program and directory and not Path(program).exists() and (Path(directory) / program).exists():
@@ -286,7 +278,7 @@ def find_program(config: SweepConfig, directory: str | None) -> str | None:
 def check_program(config: SweepConfig, directory: str | None) -> str | None:
     """Return ``program`` as :func:`find_program` does.
 
-    ``${program}`` is looked for where it is an item of its own, and not after ``-m``, which takes a module.
+    The file must exist if ``${program}`` is an item of the command, except after ``-m``, which takes a module.
 
     Raises:
         NotFoundError: ``program`` does not exist; the message names the file that is most like it.
@@ -307,7 +299,7 @@ def _closest_file(program: str, directory: str | None) -> str:
 
 
 def check_command(config: SweepConfig, directory: str | None) -> None:
-    """See that runs can be started, before one is claimed.
+    """Check that runs can be started, before one is claimed.
 
     Raises:
         CommandError: There is nothing to run, a macro is wrong, or the executable does not exist.
@@ -318,6 +310,6 @@ def check_command(config: SweepConfig, directory: str | None) -> None:
     command = build_command(program, config.command, values, config.space.nest(values), json_path=Path(os.devnull))
     if shutil.which(command[0]) is None:
         raise CommandError(
-            f"cannot start {command[0]!r}: there is no such program, or it may not be executed; "
+            f"cannot start {command[0]!r}: no such program, or no permission to execute it; "
             "correct `command` in the sweep file"
         )

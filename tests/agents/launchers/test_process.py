@@ -1,3 +1,5 @@
+"""Processes of runs: their start, their output, and their end."""
+
 from __future__ import annotations
 
 import os
@@ -5,13 +7,14 @@ import signal
 import sys
 import textwrap
 import threading
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from sandboxes import wait_until
 
-from lightsweep.agents.launchers.process import RunProcess
+from lightsweep.agents.launchers.process import Follower, RunProcess
 from lightsweep.errors import CommandError
 
 Start = Callable[[str], RunProcess]
@@ -55,7 +58,7 @@ def test_exit_code_and_output(start: Start, output: Path, code: int) -> None:
         sys.exit({code})
         """
     )
-    assert process.wait() == code
+    assert process.wait().exit_code == code
     assert output.read_bytes() == bytes(range(256)) + b"bad\n"
 
 
@@ -73,7 +76,7 @@ def test_it_gets_no_input_and_its_own_group(start: Start, output: Path) -> None:
 
 
 def test_a_signal_is_a_negative_code(start: Start) -> None:
-    assert start("import os; os.kill(os.getpid(), 11)").wait() == -signal.SIGSEGV
+    assert start("import os; os.kill(os.getpid(), 11)").wait().exit_code == -signal.SIGSEGV
 
 
 def test_a_program_that_does_not_exist(tmp_path: Path) -> None:
@@ -94,7 +97,7 @@ def test_what_the_run_leaves_behind_is_ended(start: Start, output: Path) -> None
         """
     )
     wait_until(lambda: output.read_text().startswith("child"), "the child")
-    assert process.wait() == 0
+    assert process.wait().exit_code == 0
     wait_until(lambda: not group_lives(process.pid), "the group to end")
 
 
@@ -103,7 +106,7 @@ def test_one_that_ignores_sigterm_is_killed_after_the_grace(start: Start, output
     wait_until(lambda: output.read_text() == "up\n", "the script")
     process.terminate(0.2)
     process.terminate(60)
-    assert process.wait() == -signal.SIGKILL
+    assert process.wait().exit_code == -signal.SIGKILL
 
 
 def test_sigterm_leaves_time_to_save(start: Start, output: Path) -> None:
@@ -119,7 +122,7 @@ def test_sigterm_leaves_time_to_save(start: Start, output: Path) -> None:
     )
     wait_until(lambda: output.read_text() == "up\n", "the script")
     process.terminate(30)
-    assert process.wait() == 5
+    assert process.wait().exit_code == 5
     assert output.read_text() == "up\nsaved\n"
 
 
@@ -138,7 +141,7 @@ def test_a_shell_that_ends_at_once_does_not_shorten_the_grace_of_its_child(start
     )
     wait_until(lambda: output.read_text() == "up\n", "the child")
     process.terminate(30)
-    assert process.wait() == -signal.SIGTERM
+    assert process.wait().exit_code == -signal.SIGTERM
     assert output.read_text() == "up\nsaved\n"
 
 
@@ -146,7 +149,7 @@ def test_a_stopped_one_can_be_ended(start: Start, output: Path) -> None:
     process = start("import os, time; print('up'); os.kill(os.getpid(), 19); time.sleep(60)")
     wait_until(lambda: output.read_text() == "up\n", "the script")
     process.terminate(30)
-    assert process.wait() == -signal.SIGTERM
+    assert process.wait().exit_code == -signal.SIGTERM
 
 
 def test_signals_after_its_end_hit_nobody(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,3 +164,21 @@ def test_signals_after_its_end_hit_nobody(start: Start, monkeypatch: pytest.Monk
     process.kill()
     process.signal(signal.SIGUSR1)
     assert "lightsweep-killer" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_output_is_passed_on_in_bounded_memory(tmp_path: Path) -> None:
+    """The file grows faster than it can be shown, without a line break."""
+    path = tmp_path / "output.log"
+    size = 2**28
+    with path.open("wb") as file:
+        file.truncate(size)
+    sizes: list[int] = []
+    tracemalloc.start()
+    try:
+        Follower(path, lambda text: sizes.append(len(text)), size // 2).close()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sum(sizes) == size // 2
+    assert max(sizes) <= 2**16
+    assert most < 2**22

@@ -1,3 +1,5 @@
+"""The command line of a run, from its macros."""
+
 from __future__ import annotations
 
 import json
@@ -11,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightsweep.command import build_command
 from lightsweep.errors import CommandError
 from lightsweep.schema import SweepConfig
+from lightsweep.schema.command import build_command
 
 VALUES: dict[str, Any] = {"lr": 0.001, "name": "a b", "amp": True, "bias": False, "model.hidden": 64, "drop": None}
 NESTED: dict[str, Any] = {
