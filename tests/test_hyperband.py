@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightsweep import hyperband
+import lightsweep.hyperband
 from lightsweep.hyperband import Hyperband, Verdict, judge, threshold, verdict
 
 
@@ -294,4 +294,4 @@ def test_values_known_to_ascend_give_the_same_threshold(values: list[float], eta
 
 
 def test_the_examples_of_the_module() -> None:
-    assert doctest.testmod(hyperband) == (0, 3)
+    assert doctest.testmod(lightsweep.hyperband) == (0, 3)
