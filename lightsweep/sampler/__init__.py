@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lightsweep.sampler.base import Observation, Searcher
-from lightsweep.sampler.bayes import BayesSearcher, SearchTask
+from lightsweep.sampler.base import Observation, Searcher, SearchTask
+from lightsweep.sampler.bayes import BayesSearcher
 from lightsweep.sampler.fixed_order import ExtendedGrid
 from lightsweep.sampler.optuna_params import (
     from_optuna,

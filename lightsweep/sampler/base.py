@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from lightsweep.space import Value
+from lightsweep.schema import Metric
+from lightsweep.space import Space, Value
 
-__all__ = ["Observation", "RunState", "Searcher"]
+__all__ = ["STARTUP", "Observation", "RunState", "SearchTask", "Searcher"]
+
+# The first tickets are drawn by ticket, so that agents that start together get different points.
+STARTUP = 10
 
 RunState = Literal["running", "finished", "pruned", "failed", "killed"]
 
@@ -35,6 +39,23 @@ class Observation:
     objectives: tuple[float, ...] | None = None
     last: tuple[float, ...] | None = None
     version: int = 0
+
+
+@dataclass(frozen=True)
+class SearchTask:
+    """The search that a sampler of the registry is made for.
+
+    Attributes:
+        space: The parameters.
+        metrics: The metrics by which runs are compared; several make a multi-objective study.
+        seed: The seed of all random numbers, any integer.
+        startup: The number of first tickets that are drawn by ticket alone.
+    """
+
+    space: Space
+    metrics: Sequence[Metric]
+    seed: int
+    startup: int = STARTUP
 
 
 class Searcher(Protocol):

@@ -24,8 +24,8 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from lightsweep.errors import InputError
-from lightsweep.sampler.base import Searcher
-from lightsweep.sampler.bayes import GP_RUNS, STARTUP, BayesSearcher, SearchTask, quiet, tpe_sampler
+from lightsweep.sampler.base import STARTUP, Searcher, SearchTask
+from lightsweep.sampler.bayes import GP_RUNS, BayesSearcher, quiet, tpe_sampler
 from lightsweep.sampler.define_by_run import scheduled_searcher
 from lightsweep.sampler.fixed_order import GridSearcher, RandomSearcher, SobolSearcher, seed_for
 from lightsweep.sampler.stages import StageSearcher
