@@ -82,10 +82,10 @@ def attempt_of(found: Any) -> dict[str, Any] | None:
 
 
 _STATES: dict[str, RunState] = {
-    "RUNNING": "running",
-    "WAITING": "running",
-    "COMPLETE": "finished",
-    "PRUNED": "pruned",
+    "RUNNING": RunState.RUNNING,
+    "WAITING": RunState.RUNNING,
+    "COMPLETE": RunState.FINISHED,
+    "PRUNED": RunState.PRUNED,
 }
 
 
@@ -115,7 +115,7 @@ class SweepRun:
     """
 
     id: str
-    state: str
+    state: RunState
     config: dict[str, Any]
     values: dict[str, Any]
     best: float | None = None
@@ -144,9 +144,9 @@ class SweepRun:
         return self.state, self.iterations, self.stage
 
     @property
-    def standing(self) -> str:
+    def standing(self) -> RunState:
         """The state as people are shown it: ``waiting`` where an agent is to start it again, else ``state``."""
-        return "waiting" if self.waiting else self.state
+        return RunState.WAITING if self.waiting else self.state
 
 
 @dataclass(slots=True)
@@ -229,7 +229,7 @@ class RunEntry:
     def state(self) -> RunState:
         """One of the states of :class:`SweepRun`; a run that waits to be retried counts as ``killed``."""
         if self.record.state == "FAIL":
-            return "failed" if self.summary.get("state") == "failed" else "killed"
+            return RunState.FAILED if self.summary.get("state") == "failed" else RunState.KILLED
         return _STATES[self.record.state]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lightsweep.sampler.base import Observation, Searcher
+from lightsweep.sampler.base import Observation, RunState, Searcher
 from lightsweep.sampler.bayes import BayesSearcher, SearchTask
 from lightsweep.sampler.fixed_order import ExtendedGrid, seed_for
 from lightsweep.sampler.optuna_params import (
@@ -20,6 +20,7 @@ __all__ = [
     "BayesSearcher",
     "ExtendedGrid",
     "Observation",
+    "RunState",
     "SearchTask",
     "Searcher",
     "SubspaceSearcher",

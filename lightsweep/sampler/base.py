@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from enum import Enum
+from typing import Protocol
 
 from lightsweep.space import Value
 
 __all__ = ["Observation", "RunState", "Searcher"]
 
-RunState = Literal["running", "finished", "pruned", "failed", "killed"]
+
+class RunState(str, Enum):
+    """The state of a run; each equals its text, ``RunState.RUNNING == "running"``."""
+
+    RUNNING = "running"
+    STOPPING = "stopping"
+    """Shown by a live view: the run was told to stop."""
+    WAITING = "waiting"
+    """Shown instead of failed or killed if an agent is to retry the run."""
+    FINISHED = "finished"
+    PRUNED = "pruned"
+    FAILED = "failed"
+    KILLED = "killed"
+    LOST = "lost"
+    """The end of an attempt whose agent disappeared, or that was preempted: the run is retried."""
+
+    __str__ = str.__str__
 
 
 @dataclass(frozen=True)
