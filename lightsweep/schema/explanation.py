@@ -169,7 +169,7 @@ def _stage(stage: Stage, config: SweepConfig) -> list[str]:
 
 def _end(config: SweepConfig) -> str:
     if config.ends is None:
-        return "never by itself; set run_cap, or give the agent --count"
+        return "never by itself; set run_cap, or a count to its agents"
     endless = most_runs(config.stages) is None if config.stages else config.space.size is None
     target_only = config.run_cap is None and endless
     return config.ends + ("; if that is never reached, it never ends by itself" if target_only else "")
