@@ -27,6 +27,7 @@ from lightsweep.space import Space
 
 __all__ = [
     "BLOCKS",
+    "LISTS",
     "SAMPLERS",
     "SERVICE_KEYS",
     "EarlyTerminate",
@@ -34,14 +35,15 @@ __all__ = [
     "Options",
     "Running",
     "Scheduler",
+    "StageKeys",
     "TopLevel",
+    "bands_text",
     "check_top_keys",
     "find_sampler",
+    "hyperband_text",
     "read_early_terminate",
     "read_metrics",
-    "read_options",
     "read_scheduler",
-    "read_top_level",
     "sampler_names",
     "warn_of_last_bands",
 ]
@@ -120,9 +122,9 @@ class EarlyTerminate:
     Attributes:
         type: How runs are judged; hyperband is the only way.
         min_iter: The first band; each next one is eta times as far, without end.
-        max_iter: The bands are max_iter / eta, max_iter / eta^2, ...; max_iter itself is no band. Overrides min_iter.
+        max_iter: The bands are max_iter / eta, max_iter / eta^2, ...; max_iter is not a band. Overrides min_iter.
         s: The number of bands below max_iter.
-        eta: At each band about one run in eta goes on. Greater than 1.
+        eta: About one run in eta continues beyond each band. Greater than 1.
         strict: true: a run is judged by its value at the band; false: by its best value so far.
     """
 
@@ -171,8 +173,8 @@ def warn_of_last_bands(space: Space, hyperbands: Iterable[Hyperband | None], fau
             if bands[-1:] == (length,):
                 remedy = f"use max_iter: {length:g} with s: {len(bands) - 1}" if len(bands) > 1 else "use other bands"
                 faults.at(*[part for name in parameter.path for part in ("parameters", name)]).key_warning(
-                    f"{length:g} is a band: a run that its last report stops has trained to the end, but skips "
-                    f"what the script does after training (test, save); {remedy}, so that the last band is earlier"
+                    f"{length:g} is a band: a run stopped there has trained to the end, but skips "
+                    f"the code after training (test, save); {remedy}, so that the last band is earlier"
                 )
 
 
@@ -249,6 +251,39 @@ def _sampler(value: object) -> str:
     raise ValueError(f"must be one of {', '.join(names)}; got {quoted(value)}{guess}")
 
 
+def _names(value: object) -> list[str]:
+    if isinstance(value, list) and value and all(isinstance(item, (str, int, float)) for item in value):
+        return [str(item) for item in value]
+    raise ValueError(f"must be a list of names of parameters or groups, got {quoted(value)}")
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return value
+    raise ValueError(f"must be a mapping of names of parameters to values, got {quoted(value)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageKeys:
+    """One stage of a sweep.
+
+    Attributes:
+        parameters: The parameters that it searches: dotted names; a name of a group means all parameters below it.
+        name: The name of the stage; its number by default.
+        method: How its points are chosen; by default as the sweep's.
+        run_cap: The largest number of runs in the stage.
+        early_terminate: Its hyperband; the sweep's by default, and null for none.
+        defaults: Values of parameters that no stage before has searched.
+    """
+
+    parameters: Annotated[list[str], Rule(_names, {"type": "array", "minItems": 1, "items": {"type": "string"}})]
+    name: Text | None = None
+    method: Literal["grid", "random", "bayes"] | None = None
+    run_cap: Natural | None = None
+    early_terminate: Any = None
+    defaults: Annotated[Mapping[str, Any], Rule(_mapping, {"type": "object"})] | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Keys that only lightsweep has.
@@ -272,10 +307,8 @@ class Options:
     stages: Any = None
 
 
-def read_options(value: Any, faults: Faults) -> Options:
-    """Return the options of a config; the defaults if there are none or if they are wrong."""
-    block = None if value is None else check(Options, value, faults.at("lightsweep"), "lightsweep")
-    return block or Options()
+LISTS: dict[str, tuple[str, type]] = {"stages": ("stage", StageKeys)}
+"""Of each key that is a list of blocks the name of a block, and its keys."""
 
 
 BLOCKS = {
@@ -325,10 +358,10 @@ def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
     keys = given(raw)
     for key in keys.keys() - {*KNOWN}:
         if near := one_edit_away(key, KNOWN):
-            faults.at(key).key_error(f"there is no key {key!r}; did you mean {near!r}?")
+            faults.at(key).key_error(f"unknown key {key!r}; did you mean {near!r}?")
             meant.add(near)
         else:
-            faults.at(key).key_warning(f"there is no key {key!r}, so it is ignored")
+            faults.at(key).key_warning(f"unknown key {key!r}; it is ignored")
     service = [key for key in keys if key in SERVICE_KEYS]
     if service:
         are = "is" if len(service) == 1 else "are"
@@ -336,7 +369,25 @@ def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
     return meant
 
 
-def read_top_level(raw: Mapping[str, Any], meant: set[str], faults: Faults) -> TopLevel | None:
-    """Return the keys with one value each; ``None`` if one of them is wrong."""
-    block = {key: value for key, value in raw.items() if key in keys_of(TopLevel)}
-    return check(TopLevel, block, faults.at(), "a sweep config", absent=meant)
+BANDS = 5  # how many are shown of more
+
+
+def hyperband_text(hyperband: Hyperband) -> str:
+    """Describe when runs are compared, and how many continue."""
+    value = "its value at the band" if hyperband.strict else "its best value so far"
+    bands = bands_text(hyperband)
+    if hyperband.max_iter is None:
+        which = f"after {bands} reports of the metric, without end"
+    elif bands:
+        which = f"after {bands} reports of the metric; max_iter {hyperband.max_iter} itself is not a band"
+    else:
+        which = f"at no band: max_iter {hyperband.max_iter} is too small"
+    if hyperband.first(1) == (1,):
+        which += ". Band 1 compares the first report of each run, which may be an evaluation before training"
+    return f"hyperband {which}. About one run in {hyperband.eta:g} continues beyond a band, judged by {value}"
+
+
+def bands_text(hyperband: Hyperband) -> str:
+    """Return the lowest bands, ``"1, 3, 9, 27, 81, ..."``; empty if there are none."""
+    bands = hyperband.first(BANDS + 1)
+    return ", ".join(map(str, bands[:BANDS])) + (", ..." if len(bands) > BANDS else "")

@@ -1,3 +1,5 @@
+"""`lightsweep.agent(function=...)`: runs in this process."""
+
 from __future__ import annotations
 
 import io
@@ -80,7 +82,7 @@ def test_an_exception_fails_its_run_and_the_next_goes_on(sandbox: Sandbox, capsy
 
     lightsweep.agent(sweep, function=train)
     assert states(sweep) == ["finished", "failed", "finished", "finished", "finished"]
-    assert sweep.runs[1].reason.startswith("exit code 1: ValueError: two is bad (test_function_mode.py:")
+    assert sweep.runs[1].reason.startswith("exit code 1: ValueError: two is bad (test_api.py:")
     captured = capsys.readouterr()
     assert "Traceback (most recent call last)" in captured.err
     assert "run 0002 failed: best loss 1 in 1 iteration; exit code 1: ValueError: two is bad" in captured.out

@@ -1,4 +1,4 @@
-"""A smoke run of real processes, and what is said of it."""
+"""Smoke runs of real processes, and their findings."""
 
 from __future__ import annotations
 

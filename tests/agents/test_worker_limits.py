@@ -1,3 +1,5 @@
+"""The limits after which an agent stops because its runs fail."""
+
 from __future__ import annotations
 
 import pytest

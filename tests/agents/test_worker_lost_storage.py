@@ -1,4 +1,4 @@
-"""The SQLite file is removed or replaced under an agent: it says so, ends, and saves what the file held."""
+"""The SQLite file of a working agent is removed or replaced: the agent ends with a message and saves the content."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_program_that_changes_its_directory_keeps_its_file(sandbox: Sandbox, m
     with storage.reading():
         (sandbox.directory / "elsewhere").mkdir()
         monkeypatch.chdir(sandbox.directory / "elsewhere")
-        with storage.reading():  # by a connection of its own
+        with storage.reading():  # by another connection
             pass
     storage.close()
     assert not list((sandbox.directory / "elsewhere").iterdir())

@@ -1,4 +1,4 @@
-"""The storage stops answering while an agent works: runs go on, and all is delivered when it is back."""
+"""The storage is away while an agent works: runs continue, and their reports arrive when it is back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sweep whose space a function of the user's defines: its parameters are known to every command."""
+"""A sweep whose space the user's function defines: every command knows its parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Agents as processes of their own, told to end: by Ctrl-C, a scheduler, or another command."""
+"""Agents that are ended by Ctrl-C, a scheduler, or another command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write a text to a path of the user's: links, pipes and devices stay as they are."""
+"""Write a text to a path from the user: links, pipes and devices are kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs are handed out once; lost and failed ones are started again under the same id."""
+"""Each run is claimed once; lost and failed runs are retried under the same id."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from optuna.trial import TrialState, create_trial
 from lightsweep.controller import ClaimedRun, NoRun, Outcome, RunClaimer, Sweep, claims
 from lightsweep.controller.assign import ParameterAssigner
 from lightsweep.controller.claims import ClaimTransaction, claim_lock
-from lightsweep.controller.keys import ATTEMPT, SUMMARY, VALUES
+from lightsweep.controller.runs import ATTEMPT, SUMMARY, VALUES
 from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError
 from lightsweep.storage import Storage, TrialWriter, open_storage
 

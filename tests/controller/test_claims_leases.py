@@ -1,4 +1,4 @@
-"""An agent with nothing left to begin leaves only when those who still have runs in hand are known to be alive."""
+"""An agent without a run to start ends only if the agents of all running runs are alive."""
 
 from __future__ import annotations
 

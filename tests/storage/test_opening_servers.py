@@ -1,4 +1,4 @@
-"""Connections to database servers: in one time zone whatever the client's, and not waiting for ever."""
+"""Connections to database servers: always in one time zone, and with a limit on waiting."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_heartbeats_are_understood_in_every_time_zone(
 
 @contextmanager
 def silent_port() -> Iterator[int]:
-    """A port that takes connections and never says a word."""
+    """A port that accepts connections and never answers."""
     with socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()

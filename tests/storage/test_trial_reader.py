@@ -1,4 +1,4 @@
-"""The ledger reads what Optuna reads, each finished trial once."""
+"""The reader returns what Optuna returns, and reads each finished trial once."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""The displays of an agent: lines on a pipe, a table on a terminal."""
+
 from __future__ import annotations
 
 import io

@@ -1,4 +1,4 @@
-"""A sweep's states: what is asked of it, what finishes it, and finding it again."""
+"""The states of a sweep: requested by the user, and finished by its config."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from controller_helpers import claim, config, finished, work, working
 
 from lightsweep.controller import NoRun, Outcome, RunClaimer, Sweep, best_run, sweep
-from lightsweep.controller.keys import SWEEP
+from lightsweep.controller.runs import SWEEP
 from lightsweep.errors import ConfigError, NotFoundError, StorageError, UsageError
 from lightsweep.storage import Storage
 
@@ -81,7 +81,7 @@ def test_a_sweep_is_not_finished_while_runs_are_going_on(storage: Storage) -> No
         run = claim(dealer)
         found = dealer.next_run()
         assert isinstance(found, NoRun)
-        assert (found.exhausted, found.for_good) == (True, False)  # the run in hand may come back
+        assert (found.exhausted, found.for_good) == (True, False)  # the running run may be lost and retried
         assert made.state.name == "running"
         reporter.finish(run, Outcome("lost", "preempted"))
         assert made.state.name == "running"
