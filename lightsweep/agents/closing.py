@@ -15,7 +15,7 @@ __all__ = ["closing", "storage_option", "without_result"]
 
 def closing(sweep: Sweep, left: str) -> str:
     """Why the agent left, the best run of the sweep with its parameters, what stopping saved, and what to do next."""
-    refresher = Refresher(sweep, details=True)
+    refresher = Refresher(sweep)
     if not refresher.refresh():
         left = f"{left}; the storage does not answer, so this is what was known before"
     refresher.close()

@@ -18,8 +18,9 @@ STATES = ("running", "paused", "stopped", "cancelled")
 ATTEMPT = "lightsweep:attempt"
 """Trial attribute, from the trial's first moment: kind, agent, and of a retry its run.
 
-Kinds: ``fresh``, ``retry``; ``update``, which is no run but the point from which another config holds; ``prior``, a run
-of another sweep.
+An agent adds the number that it expects for the trial: with another number the trial is void, since another agent was
+faster. Kinds: ``fresh``, ``retry``; ``update``, which is no run but the point from which another config holds;
+``prior``, a run of another sweep.
 """
 
 CONFIG = "lightsweep:config"
@@ -35,10 +36,17 @@ FORMAT = 1
 """Version of what the attributes hold."""
 
 
-def attempt_of(found: Any) -> dict[str, Any] | None:
-    """Return the value of ``ATTEMPT`` if it is one; ``None`` for what another program wrote there, or nothing."""
+def attempt_of(found: Any, number: int) -> dict[str, Any] | None:
+    """Return the value of ``ATTEMPT`` if it is one; ``None`` for what another program wrote there, or nothing.
+
+    Args:
+        found: The attribute of a trial.
+        number: The trial's number. If the attempt was claimed as another one, its kind is ``void``.
+    """
     if not isinstance(found, dict):
         return None
+    if found.get("number", number) != number:
+        return {"kind": "void"}
     kind = found.get("kind")
     if kind == "retry":
         proper = isinstance(found.get("run"), str) and isinstance(found.get("attempt"), int)

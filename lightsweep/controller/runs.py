@@ -163,7 +163,8 @@ class RunEntry:
     @property
     def waiting(self) -> bool:
         """Whether it was lost or preempted and no agent has taken it up again."""
-        return self.record.state == "FAIL" and self.summary.get("state", "lost") == "lost"
+        # Of two agents that end one trial through Optuna's API, one may write the state and the other the summary.
+        return self.record.state == "FAIL" and self.summary.get("state", "lost") not in {"failed", "killed"}
 
     @property
     def state(self) -> RunState:
@@ -229,11 +230,13 @@ class RunTable:
                 self._reached[goal] = value
 
     def _add(self, record: TrialRow) -> RunEntry | None:
-        attempt = attempt_of(record.attributes.get(ATTEMPT))
+        attempt = attempt_of(record.attributes.get(ATTEMPT), record.number)
         if attempt is None:
             if ATTEMPT in record.attributes and record.trial_id not in self._seen:
                 self.malformed.append(record)
                 self._seen.add(record.trial_id)
+            return None
+        if attempt["kind"] == "void":
             return None
         if attempt["kind"] == "update":
             if record.trial_id not in self._seen:
