@@ -1,4 +1,4 @@
-"""Where a training stands, so that one that was resumed or begun again reports no iteration twice."""
+"""Checkpoints to resume from, and the position of a training, so that no iteration is reported twice."""
 
 from __future__ import annotations
 
@@ -12,30 +12,25 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
-    from lightsweep.client import Decision, Run
+    from lightsweep.client import Run, Verdict
 
-__all__ = ["PREFIX", "Position", "is_kept", "keep", "position_of", "remove_empty"]
+__all__ = ["PREFIX", "Position", "keep", "position_of", "remove_empty"]
 
 PREFIX = "resume-"
-"""How the names of what only exists to resume from begin; the agent removes it once the run has a result."""
+"""Prefix of the names of checkpoints to resume from; the agent removes them once the run has a result."""
 
 _LINK = "resume"
 
 
-def is_kept(asked: bool | None, advised: bool) -> bool:
-    """Whether to keep a checkpoint: as the user asked, else as the agent advises."""
-    return advised if asked is None else asked
-
-
 def keep(directory: Path, made: Path) -> None:
-    """Let the link in ``directory`` lead to a complete checkpoint, and remove the one before if it is ours.
+    """Point the link in ``directory`` at a complete checkpoint, and remove the one before if it is ours.
 
-    A process that is killed at any moment leaves the old link or the new one, and a checkpoint behind it.
+    A process that is killed at any moment leaves the old link or the new one, each with its checkpoint.
 
     Args:
         directory: The run's directory.
         made: The new checkpoint, a file or a directory. One outside of ``directory`` is copied, since the next run may
-            write to the same place. One below a name that begins with :data:`PREFIX` is ours to remove.
+            write to the same place. One below a name that begins with :data:`PREFIX` is ours.
     """
     link, home = directory / _LINK, directory.resolve()
     before = link.resolve() if link.is_symlink() else None
@@ -53,11 +48,11 @@ def _is_ours(checkpoint: Path, home: Path) -> bool:
 
 
 def _copied(made: Path, directory: Path, before: Path | None) -> Path:
-    """A copy that leaves alone what the link still leads to, which may be of the same step."""
+    """Copy a checkpoint beside the one that the link still points at, which may be of the same step."""
     place = directory.resolve() / f"{PREFIX}{made.name}"
     if place == before:
         place = place.with_name(f"{place.name}-again")
-    _discard(place)  # what a process that was killed has left
+    _discard(place)  # a killed process may have left it
     if made.is_dir():
         shutil.copytree(made, place)
     else:
@@ -84,11 +79,11 @@ def remove_empty(directory: Path) -> None:
 
 
 class Position:
-    """How many iterations the training of a run has come to, over all of its attempts; kept on rank 0.
+    """The number of iterations that the training of a run has reached, over all attempts; kept on rank 0.
 
     Attributes:
-        iterations: Finite values of the sweep's metric; those of a training from the start, or from a checkpoint, may
-            be fewer than attempts before it have reported.
+        iterations: Finite values of the sweep's metric; fewer than earlier attempts have reported while the training
+            repeats theirs.
         step: The trainer's step at the last of them.
     """
 
@@ -98,19 +93,19 @@ class Position:
         self._resumed_at: int | None = None
 
     def state(self, run: Run) -> dict[str, Any]:
-        """What a checkpoint holds."""
+        """Return the content of a checkpoint."""
         return {"run": run.id, "iterations": self.iterations, "step": self.step}
 
     def restore(self, run: Run, state: Mapping[str, Any]) -> None:
-        """Go on where the checkpoint was made; one of another run says nothing about this one."""
+        """Resume at the position of a checkpoint; one of another run is ignored."""
         if state.get("run") == run.id:
             self.iterations = int(state.get("iterations") or 0)
             self.step = self._resumed_at = state.get("step")
 
-    def report(self, run: Run, numbers: Mapping[str, float], step: int, *, last: bool = False) -> Decision:
-        """``run.report``, without the sweep's metric where an attempt before this one has reported it at this place.
+    def report(self, run: Run, numbers: Mapping[str, float], step: int, *, last: bool = False) -> Verdict:
+        """Call ``run.report``, without the sweep's metric if an earlier attempt has reported it at this position.
 
-        Values that are not finite are no iterations: they are left out while the training is behind what was counted.
+        Values that are not finite are no iterations: they are left out while the training repeats iterations.
         """
         if run.metric is None or run.metric not in numbers:
             return run.report(numbers, last=last)
@@ -133,7 +128,7 @@ _positions: WeakKeyDictionary[Run, Position] = WeakKeyDictionary()
 
 
 def position_of(run: Run) -> Position:
-    """The run's one position in this process, whatever the number of trainings and callbacks."""
+    """Return the run's one position in this process, however many trainings and callbacks there are."""
     if run not in _positions:
-        run.go_on()
+        run.resume_counting()
     return _positions.setdefault(run, Position())

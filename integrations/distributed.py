@@ -4,7 +4,7 @@
     ...
     run.log({"val_loss": loss})     # on every rank, at the same point
 
-Only rank 0 speaks to the agent; what it learns is broadcast, so that every rank leaves its loop at the same point.
+Only rank 0 reports to the agent. Its verdict is broadcast, so that every rank leaves its loop at the same point.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import atexit
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +21,7 @@ from lightsweep.errors import LightsweepError, RunPruned
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lightsweep.client import Run, RunConfig
+    from lightsweep.client import Run, RunConfig, Verdict
 
 __all__ = ["DistributedRun", "broadcast", "on_every_rank"]
 
@@ -30,25 +29,8 @@ _T = TypeVar("_T")
 _LAST_SECONDS = 0.2
 
 
-@dataclass(frozen=True)
-class Reply:
-    """What rank 0 learnt from a report, for all ranks to act on.
-
-    Attributes:
-        active: Whether an agent serves the run.
-        stop: Whether to leave the training loop.
-        reason: Why, in words and numbers.
-        error: What went wrong on rank 0, for every rank to raise.
-    """
-
-    active: bool = True
-    stop: bool = False
-    reason: str = ""
-    error: LightsweepError | None = None
-
-
 def broadcast(value: _T) -> _T:
-    """Rank 0's ``value`` on every rank; ``value`` itself where torch.distributed is not in use.
+    """Return rank 0's ``value`` on every rank; ``value`` itself if torch.distributed is not in use.
 
     A collective: every rank calls it at the same point.
     """
@@ -61,33 +43,34 @@ def broadcast(value: _T) -> _T:
     return received
 
 
-def agreed(ask: Callable[[], Reply], *, first: bool, send: Callable[[Reply], Reply] = broadcast) -> Reply:
-    """Rank 0's reply on every rank; one broadcast, which every rank comes to at the same point.
+def agreed(ask: Callable[[], Verdict | None], *, first: bool, send: Callable[[Any], Any] = broadcast) -> Verdict | None:
+    """Return rank 0's verdict on every rank; a collective with one broadcast.
 
     Args:
-        ask: Asks the agent; called on rank 0 only.
+        ask: Asks the agent; called on rank 0 only. ``None`` means that no agent serves the run.
         first: Whether this is rank 0.
         send: The broadcast.
 
     Raises:
-        LightsweepError: What ``ask`` raised on rank 0; on every rank, so that none waits for another.
+        LightsweepError: The error that ``ask`` raised on rank 0; on every rank, so that none waits for another.
     """
     if (distributed := _distributed()) is not None and distributed.get_backend() == "gloo":
         _leave_in_order()
-    reply = Reply()
+    verdict: Verdict | None = None
+    error: LightsweepError | None = None
     if first:
         try:
-            reply = ask()
-        except LightsweepError as error:
-            reply = Reply(error=error)
-    reply = send(reply)
-    if reply.error is not None:
-        raise reply.error
-    return reply
+            verdict = ask()
+        except LightsweepError as raised:
+            error = raised
+    verdict, error = send((verdict, error))
+    if error is not None:
+        raise error
+    return verdict
 
 
 def _distributed() -> Any:
-    """``torch.distributed`` where it is in use, else ``None``."""
+    """Return ``torch.distributed`` if it is in use, else ``None``."""
     # Looked up, not imported: a script that has not loaded torch is not distributed.
     found = getattr(sys.modules.get("torch"), "distributed", None)
     return found if found is not None and found.is_available() and found.is_initialized() else None
@@ -95,11 +78,11 @@ def _distributed() -> Any:
 
 @cache
 def _leave_in_order() -> None:
-    """Let this process leave its gloo group when it exits, and the group's threads end what they have in hand.
+    """Let this process leave its gloo group when it exits, and wait until the group's threads are done.
 
-    PyTorch asks every script for the first, and the second nobody can ask for: a thread that lets go of a tensor while
-    the interpreter ends aborts a process that has done all of its work, and a run that had finished counts as failed
-    (https://github.com/pytorch/pytorch/pull/179291). Other groups may wait for ranks that are gone, so those are left
+    PyTorch asks every script for the first. Without the second, a thread that releases a tensor while the interpreter
+    ends aborts a process that has done all of its work, so that a finished run counts as failed
+    (https://github.com/pytorch/pytorch/pull/179291). Other groups may wait for ranks that are gone, so they are left
     alone.
     """
     atexit.register(_leave)
@@ -120,7 +103,7 @@ class DistributedRun:
 
     @property
     def run(self) -> Run:
-        """This rank's run; an observer on any rank but 0."""
+        """This rank's run; ranks above 0 only observe."""
         return self._run
 
     @property
@@ -134,29 +117,26 @@ class DistributedRun:
         return self._run.dir
 
     def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Report rank 0's numbers; a collective, so every rank calls it at the same point.
+        """Report rank 0's numbers; a collective: every rank calls it at the same point.
 
         Args:
             metrics: Names and numbers. Those of rank 0 count: reduce them over the ranks first.
             step: Accepted and ignored, as in ``run.log``.
 
         Raises:
-            RunPruned: The run should stop now; on every rank.
-            LightsweepError: What rank 0 met, such as an agent that is gone; on every rank.
+            RunPruned: The run is to stop now; on every rank.
+            LightsweepError: Any other error of rank 0, such as an agent that is gone; on every rank.
         """
-        reply = self.report(metrics, step)
-        if reply.stop:
-            raise RunPruned(reply.reason)
+        verdict = self.report(metrics, step)
+        if verdict.stop:
+            raise RunPruned(verdict.reason)
 
-    def report(self, metrics: Mapping[str, Any], step: int | None = None) -> Reply:
-        """The same as :meth:`log`, but the verdict is returned."""
+    def report(self, metrics: Mapping[str, Any], step: int | None = None) -> Verdict:
+        """Report as :meth:`log` does, but return the verdict."""
         del step
-
-        def ask() -> Reply:
-            decision = self._run.report(metrics)
-            return Reply(active=self._run.active, stop=decision.stop, reason=decision.reason)
-
-        return agreed(ask, first=self._run.rank == 0)
+        verdict = agreed(lambda: self._run.report(metrics), first=self._run.rank == 0)
+        assert verdict is not None
+        return verdict
 
 
 def on_every_rank(run: Run) -> DistributedRun:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lightsweep.agents import agent
     from lightsweep.client import Run, RunConfig, finish, init, log
-    from lightsweep.client.compat import alert, define_metric, login, save, unwatch, watch
+    from lightsweep.client.current import alert, define_metric, login, save, unwatch, watch
     from lightsweep.controller import sweep
     from lightsweep.errors import (
         AgentLostError,
@@ -68,7 +68,7 @@ __all__ = [
 _HOMES = {
     "lightsweep.agents": ("agent",),
     "lightsweep.client": ("Run", "RunConfig", "finish", "init", "log"),
-    "lightsweep.client.compat": ("alert", "define_metric", "login", "save", "unwatch", "watch"),
+    "lightsweep.client.current": ("alert", "define_metric", "login", "save", "unwatch", "watch"),
     "lightsweep.controller": ("sweep",),
     "lightsweep.errors": (
         "AgentLostError",

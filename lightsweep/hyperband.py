@@ -108,7 +108,7 @@ class Verdict:
         compared: How many runs had reached the band, this one included.
     """
 
-    stop: bool
+    stop: bool = False
     reason: str = ""
     band: int | None = None
     value: float | None = None

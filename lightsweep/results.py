@@ -1,24 +1,169 @@
-"""The sweep as its users hold it: the controller's, with what it has found."""
+"""``lightsweep.Sweep``: a sweep as users see it, with figures and tables of its runs."""
 
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lightsweep import controller
 from lightsweep.analysis import Importance, dataframe, importance, required
+from lightsweep.controller import SweepRun, SweepState
+from lightsweep.schema import SweepConfig
+from lightsweep.storage import Storage
 
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-    from lightsweep.report import ReportData
-
 __all__ = ["Sweep"]
 
 
-class Sweep(controller.Sweep):
-    """A sweep in a storage, see :class:`lightsweep.controller.Sweep`, and what its runs tell."""
+class Sweep:
+    """A sweep in a storage: change it, and see what its runs have found.
+
+    Made by :meth:`create`, :meth:`load` and :meth:`all`. Everything that it returns is read from the storage at the
+    call. Safe from several threads.
+
+    Raises:
+        StorageUnavailableError: In every method: the database does not answer.
+        NotFoundError: In every method: the sweep was deleted.
+    """
+
+    def __init__(self, stored: controller.Sweep) -> None:
+        self._stored = stored
+
+    @classmethod
+    def create(
+        cls,
+        config: SweepConfig | str | Path | Mapping[str, Any],
+        *,
+        prior_runs: Sequence[str] = (),
+        storage: Storage | str | None = None,
+    ) -> Sweep:
+        """Put a new sweep into a storage.
+
+        Args:
+            config: The path of a YAML file, a dict, or a loaded config.
+            prior_runs: Sweeps in the same storage, or runs of them as ``SWEEP/RUN``, that bayes learns from, in
+                addition to those that the config names.
+            storage: A storage URL; ``LIGHTSWEEP_STORAGE``, or ``lightsweep.db`` here, by default.
+
+        Raises:
+            ConfigError: The config is wrong; nothing was written.
+            NotFoundError: A prior run does not exist; nothing was written.
+            UsageError: The sweep cannot learn from the prior runs; nothing was written.
+            StorageError: The storage cannot be opened.
+        """
+        return cls(controller.Sweep.create(config, prior_runs=prior_runs, storage=storage))
+
+    @classmethod
+    def load(cls, sweep_id: str, *, storage: Storage | str | None = None) -> Sweep:
+        """Find a sweep by its id.
+
+        Raises:
+            NotFoundError: The storage has no such sweep; the message names the closest id.
+            StorageError: The storage or the sweep cannot be read.
+        """
+        return cls(controller.Sweep.load(sweep_id, storage=storage))
+
+    @classmethod
+    def all(cls, *, storage: Storage | str | None = None) -> list[Sweep]:
+        """Return every sweep of a storage, the oldest first; a sweep that cannot be read is logged and left out."""
+        return [cls(stored) for stored in controller.Sweep.all(storage=storage)]
+
+    @property
+    def id(self) -> str:
+        """Eight letters and digits; the name of the Optuna study."""
+        return self._stored.id
+
+    @property
+    def storage(self) -> Storage:
+        """The storage that the sweep is in; ``str()`` of it is its URL without the password."""
+        return self._stored.storage
+
+    @property
+    def config(self) -> SweepConfig:
+        """The config in force: as created, or as last updated."""
+        self._stored.refresh()
+        return self._stored.config
+
+    @property
+    def state(self) -> SweepState:
+        """The state of the sweep: ``running``, ``paused``, ``stopped``, ``cancelled`` or ``finished``."""
+        return self._stored.state
+
+    @property
+    def runs(self) -> list[SweepRun]:
+        """Every run, by id; prior runs included."""
+        return self._stored.runs
+
+    @property
+    def best_run(self) -> SweepRun | None:
+        """The run with the best value of the metric; ``None`` if no run has one.
+
+        Finished runs and runs that were stopped early come first; others count only if there is none of those. Of
+        equals the earliest. Prior runs do not count.
+        """
+        return self._stored.best_run
+
+    def pause(self) -> None:
+        """Begin no new runs until :meth:`resume`; running ones continue.
+
+        Like :meth:`resume`, :meth:`stop` and :meth:`cancel`, raises ``UsageError`` if the sweep has ended.
+        """
+        self._stored.pause()
+
+    def resume(self) -> None:
+        """Continue after :meth:`pause` or :meth:`stop`."""
+        self._stored.resume()
+
+    def stop(self) -> None:
+        """Begin no new runs; agents end when the running ones have finished."""
+        self._stored.stop()
+
+    def cancel(self) -> None:
+        """Begin no new runs, and kill the running ones. Final."""
+        self._stored.cancel()
+
+    def retry(self, *runs: str, failed: bool = False) -> list[str]:
+        """Let agents retry runs that failed or were killed; return their ids.
+
+        Args:
+            runs: Ids of runs.
+            failed: Retry also every run that ended without a result, except those that agents will retry anyway.
+
+        Raises:
+            NotFoundError: No such run.
+            UsageError: A run has not failed, or the sweep was cancelled.
+        """
+        return self._stored.retry(*runs, failed=failed)
+
+    def update(self, config: SweepConfig | str | Path | Mapping[str, Any]) -> None:
+        """Change ``run_cap``, ``early_terminate``, the metric's target or the values of a grid; runs keep theirs.
+
+        Raises:
+            ConfigError: The config is wrong.
+            UsageError: The config changes something else; the message names each such key.
+        """
+        self._stored.update(config)
+
+    def add_prior_runs(self, *names: str) -> tuple[int, int]:
+        """Let bayes learn from runs of other sweeps in the same storage, each named ``SWEEP`` or ``SWEEP/RUN``.
+
+        Returns:
+            The number of runs that were added, and of those that could not be used: without a value of the metric, or
+            with parameters outside of this sweep's space.
+
+        Raises:
+            NotFoundError: No such sweep or run.
+            UsageError: The sweep cannot learn from them.
+        """
+        return self._stored.add_prior_runs(*names)
+
+    def __repr__(self) -> str:
+        return repr(self._stored)
 
     def dataframe(self) -> pd.DataFrame:
         """Every run as of now, one row each; see :func:`lightsweep.analysis.dataframe`.
@@ -27,7 +172,7 @@ class Sweep(controller.Sweep):
             UsageError: pandas is not installed.
             StorageUnavailableError: The database does not answer.
         """
-        return dataframe(self.runs, self.config)
+        return dataframe(self.runs, self._stored.config)
 
     def importance(self, metric: str | None = None, *, at: int | None = None) -> Importance:
         """Which parameters mattered for a metric; see :func:`lightsweep.analysis.importances`.
@@ -40,7 +185,7 @@ class Sweep(controller.Sweep):
             UsageError: No such metric, or ``at`` cannot be; scikit-learn is not installed.
             StorageUnavailableError: The database does not answer.
         """
-        return importance(self.runs, self.config, metric, at)
+        return importance(self.runs, self._stored.config, metric, at)
 
     def plot_parallel(self) -> go.Figure:
         """Parallel coordinates: each run a line over the parameters, coloured by the metric.
@@ -51,55 +196,41 @@ class Sweep(controller.Sweep):
             UsageError: plotly is not installed.
             StorageUnavailableError: The database does not answer.
         """
-        view = self._digest()
-        from lightsweep.report import parallel_figure
-
-        return parallel_figure(view)
+        return self._figure("parallel")
 
     def plot_importance(self) -> go.Figure:
         """What mattered for the metric: importance and correlation of each parameter."""
-        view = self._digest()
-        from lightsweep.report import importance_figure, weigh
-
-        return importance_figure(weigh(view))
+        return self._figure("importance")
 
     def plot_history(self) -> go.Figure:
         """The value of every run in the order in which they began, and the best so far."""
-        view = self._digest()
-        from lightsweep.report import history_figure
-
-        return history_figure(view)
+        return self._figure("history")
 
     def plot_curves(self) -> go.Figure:
         """The learning curve of each run, with the bands and where runs were stopped early."""
-        view = self._digest()
-        from lightsweep.report import curves_figure
+        return self._figure("curves")
 
-        return curves_figure(view)
-
-    def _digest(self) -> ReportData:
+    def _figure(self, name: str) -> go.Figure:
         required("plotly")
-        from lightsweep.report import digest
+        from lightsweep.report import FIGURES, report_data
 
-        return digest(self.config, self.runs, controller.stage_views(self))
+        return FIGURES[name].draw(report_data(self.config, self.runs, controller.stage_views(self._stored)))
 
     def _repr_html_(self) -> str:
         """What a notebook shows of the sweep: where it stands, its runs by state, its best run."""
-        state, seen, stages = self.state, controller.summarize(self), self.config.stages
-        counts = ", ".join(f"{count} {name}" for name, count in sorted(seen.states.items())) or "no runs yet"
-        if seen.priors:
-            counts += f" + {seen.priors} prior run{'' if seen.priors == 1 else 's'}"
+        self._stored.refresh()
+        seen, stages = controller.summarize(self._stored), self._stored.config.stages
         rows = [
-            ("state", str(state)),
-            ("method", f"{len(stages)} stages" if len(stages) > 1 else self.config.method),
-            ("runs", counts),
+            ("state", str(seen.state)),
+            ("method", f"{len(stages)} stages" if len(stages) > 1 else self._stored.config.method),
+            ("runs", seen.counts),
         ]
-        if self.config.stops_early:
+        if self._stored.config.stops_early:
             rows.append(("stopping early", str(seen.savings)))
-        if seen.best is not None and seen.best.best is not None and self.config.metric is not None:
-            rows.append((f"best {self.config.metric.name}", f"{seen.best.best:.5g} (run {seen.best.id})"))
-            searched = self.config.searched([seen.best.values])
+        if seen.best is not None and seen.best_value:
+            rows.append(("best run", f"{seen.best_value} (run {seen.best.id})"))
+            searched = self._stored.config.searched([seen.best.values])
             rows += [(name, repr(value)) for name, value in seen.best.values.items() if name in searched]
-        title = f"sweep {self.id}" + (f" ({self.config.name})" if self.config.name else "")
+        title = f"sweep {self.id}" + (f" ({self._stored.config.name})" if self._stored.config.name else "")
         cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in rows)
         return f"<table><caption>{html.escape(title)}</caption>{cells}</table>"

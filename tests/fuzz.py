@@ -1,12 +1,13 @@
-"""Run every Hypothesis test with random examples, again and again for a given time.
+"""Run the Hypothesis tests with random examples, again and again for a given time.
 
 Usage: ``python tests/fuzz.py SECONDS``, or ``make fuzz SECONDS=600``. The exit code is 1 after the first failure, whose
-example is printed and kept in ``.hypothesis/``, so that the next call begins with it.
+example is printed and kept in ``.hypothesis/``, so that the next call tries it again.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import sys
 import time
 from pathlib import Path
@@ -17,14 +18,14 @@ TESTS = Path(__file__).parent
 
 
 class Rounds:
-    """Repeats the collected tests until the time is up.
+    """Repeat the collected tests, each round in another order, until the time is up.
 
     Args:
-        seconds: How long to go on; the test that runs then is the last.
+        seconds: The time for tests; the test that runs at its end is the last.
     """
 
     def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
+        self._seconds = seconds
         self.calls = 0
 
     @pytest.hookimpl(tryfirst=True)
@@ -32,9 +33,11 @@ class Rounds:
         if session.testsfailed:
             raise session.Interrupted(f"{session.testsfailed} errors while the tests were collected")
         items = session.items
+        end = time.monotonic() + self._seconds  # from here on, since collecting takes a while
         while items:
+            random.shuffle(items)  # so that a short time does not always go to the same tests
             for item, following in zip(items, [*items[1:], items[0]], strict=True):
-                last = time.monotonic() > self._end
+                last = time.monotonic() > end
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=None if last else following)
                 self.calls += 1
                 if session.shouldfail:

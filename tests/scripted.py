@@ -6,7 +6,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from lightsweep.channel import StartReply
+from lightsweep.channel import LogReply, StartReply
+from lightsweep.hyperband import Verdict
 
 
 class ScriptedHandler:
@@ -53,17 +54,16 @@ class ScriptedHandler:
         }
         return StartReply(**fields)
 
-    def log(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def log(self, message: Mapping[str, Any]) -> LogReply:
         with self._lock:
             self.logs.append(dict(message))
             count = len(self.logs)
         stop = self.stop_at is not None and count >= self.stop_at and not message.get("last")
-        return {"stop": stop, "reason": "0.9 is worse than 0.5 at band 3" if stop else "", "iterations": count}
+        return LogReply(Verdict(stop, "0.9 is worse than 0.5 at band 3" if stop else ""), count)
 
-    def finish(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def finish(self, message: Mapping[str, Any]) -> None:
         with self._lock:
             self.finishes.append(dict(message))
-        return {"ok": True}
 
 
 def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,75 +1,234 @@
-"""A run that the agent has in hand."""
+"""A run while an agent works on it: its directory, the answers to its script, and its end from outside."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from lightsweep.agents.handler import RunHandler
-from lightsweep.agents.launchers.process import Started
-from lightsweep.controller import ClaimedRun
+from lightsweep.agents.launchers import Job
+from lightsweep.channel import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
+from lightsweep.controller import ClaimedRun, Reporter, Sweep
+from lightsweep.controller.runs import nested
+from lightsweep.errors import InputError
+from lightsweep.schema import SweepConfig
 
-__all__ = ["Hand"]
+__all__ = [
+    "RUNS",
+    "ActiveRun",
+    "RunHandler",
+    "discard_checkpoint",
+    "kept_checkpoint",
+    "make_directory",
+    "may_be_preempted",
+    "merge_config",
+    "start_reply",
+]
+
+RUNS = Path("lightsweep_runs")
+"""In the working directory of the agent; it has a directory for each sweep, and that has one for each run."""
+
+# What Slurm, PBS, LSF, Grid Engine, HTCondor and Kubernetes set for the jobs that they may take away at any moment.
+_SCHEDULERS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID", "_CONDOR_JOB_AD", "KUBERNETES_SERVICE_HOST")
 
 
 @dataclass(eq=False)
-class Hand:
-    """A run that the agent has in hand, with its process; safe from several threads.
+class ActiveRun:
+    """A run that an agent works on; safe from several threads.
 
     Attributes:
         run: The run.
+        handler: Answers its script.
         environment: Variables of its slot, such as the GPUs that it may see.
-        started: Its process, or the call of its function; ``None`` before it began.
-        killed: Why the agent ended it; empty while it did not.
-        outcome: What it ends as where the agent ended it: ``killed``, or ``lost`` where an agent shall start it again.
-        deadline: When its process is killed, in seconds of the monotonic clock; ``None`` unless it was told to end.
-        handler: What its process says comes here; ``None`` before it began.
-        finished: Whether it had said that it finished before the agent ended it.
-        ending: Whether its process ended, so that only the storage has to hear of it.
+        job: Its process, or the call of its function; ``None`` before it began.
+        killed: Why the agent ended it; empty if the agent did not.
+        outcome: Its state if the agent ended it: ``killed``, or ``lost`` if an agent is to retry it.
+        deadline: When its job is killed, in seconds of the monotonic clock; ``None`` if it was not told to end.
+        finished: Whether its script had finished before the agent ended it.
+        ending: Whether its job has ended, so that only its end is to be recorded.
     """
 
     run: ClaimedRun
+    handler: RunHandler
     environment: Mapping[str, str] = field(default_factory=dict)
-    started: Started | None = None
+    job: Job | None = None
     killed: str = ""
     outcome: str = "killed"
     deadline: float | None = None
-    handler: RunHandler | None = None
     finished: bool = False
     ending: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def begin(self, started: Started) -> None:
-        """Note the process; it is ended at once where the run was told to end before it began."""
+    def begin(self, job: Job) -> None:
+        """Take the job; end it at once if the run was told to end before it began."""
         with self._lock:
-            self.started = started
-            told = self.deadline
-        if told is not None:
-            started.terminate(max(0.0, told - time.monotonic()))
+            self.job = job
+            deadline = self.deadline
+        if deadline is not None:
+            job.terminate(max(0.0, deadline - time.monotonic()))
 
     def end(self, reason: str, outcome: str, grace: float) -> bool:
-        """Ask its process to end, and let it be killed ``grace`` seconds later; False where that was done before."""
+        """Ask the job to end, and let it be killed ``grace`` seconds later; False if that was done before."""
         with self._lock:
             if self.killed:
                 return False
             self.killed, self.outcome = reason, outcome
-            self.finished = self.handler is not None and self.handler.said.get("state") == "finished"
+            self.finished = self.handler.said.get("state") == "finished"
             self.deadline = time.monotonic() + grace
-            started = self.started
-        if started is not None:
-            started.terminate(grace)
+            job = self.job
+        if job is not None:
+            job.terminate(grace)
         return True
 
     def kill(self) -> None:
-        """End its process now, or as soon as it has begun."""
+        """Kill the job now, or as soon as it has begun."""
         with self._lock:
             self.deadline = time.monotonic()
-            started = self.started
-        if started is not None:
-            started.kill()
+            job = self.job
+        if job is not None:
+            job.kill()
 
     def overdue(self) -> bool:
-        """Whether it should be gone by now."""
+        """Return whether the job should have ended by now."""
         return self.deadline is not None and time.monotonic() >= self.deadline
+
+
+class RunHandler:
+    """Answers one attempt at a run, over the channel or in the agent's own process.
+
+    Attributes:
+        run: The run.
+        connected: Whether the script ever called ``init``.
+        said: The script's ``finish`` message; empty before.
+    """
+
+    def __init__(self, sweep: Sweep, run: ClaimedRun, reporter: Reporter, directory: Path) -> None:
+        self._sweep = sweep
+        self._reporter = reporter
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._counted = len(run.history)
+        self.run = run
+        self.connected = False
+        self.said: FinishRequest = {}
+
+    def start(self, message: StartRequest) -> StartReply:
+        """Return the run's config: the sweep's values over the script's defaults."""
+        config, run = self._sweep.config, self.run
+        self.connected = True
+        return start_reply(
+            config,
+            message,
+            run.values,
+            run=run.id,
+            sweep=self._sweep.id,
+            directory=self._directory,
+            resumed=run.attempt > 1,
+            iterations=len(run.history),
+            counted=self._counted,
+            early_terminate=self._sweep.bands_of(run.ticket) is not None,
+            checkpoint=kept_checkpoint(self._directory),
+            keep_checkpoint=run.attempt > 1 or config.options.max_retries > 0 or may_be_preempted(),
+        )
+
+    def log(self, message: LogRequest) -> LogReply:
+        """Report the numbers, and return the verdict."""
+        verdict = self._reporter.report(self.run, message["metrics"], last=bool(message.get("last")))
+        return LogReply(verdict, len(self.run.history))
+
+    def finish(self, message: FinishRequest) -> None:
+        """Keep the script's last message; the first one that failed stays."""
+        with self._lock:
+            if self.said.get("state") != "failed":
+                self.said = message
+
+
+def start_reply(
+    config: SweepConfig,
+    message: StartRequest,
+    values: Mapping[str, Any],
+    *,
+    run: str,
+    sweep: str,
+    directory: Path,
+    **fields: Any,
+) -> StartReply:
+    """Return the answer to a script that starts with these flat ``values``; ``fields`` are others of `StartReply`."""
+    return StartReply(
+        id=run,
+        sweep=sweep,
+        name=f"{config.name or sweep}-{run}",
+        config=merge_config(message.get("defaults") or {}, nested(values, config)),
+        swept=config.searched([values]),
+        set=config.names([values]),
+        dir=str(directory),
+        metric=config.metric.name if config.metric else None,
+        goal=config.metric.goal if config.metric else None,
+        **fields,
+    )
+
+
+def merge_config(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``values`` over ``defaults``, group by group."""
+    merged = dict(defaults)
+    for key, value in values.items():
+        below = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            merged[key] = merge_config(below, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory for runs, with those above it.
+
+    Raises:
+        InputError: It cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        problem = None if os.access(path, os.W_OK | os.X_OK) else "no permission to write"
+    except OSError as error:
+        problem = error.strerror or str(error)
+    if problem:
+        raise InputError(
+            f"the directory of the runs, {path.absolute()}, cannot be used ({problem}); "
+            "start the agent in a directory that may be written to"
+        )
+
+
+def discard_checkpoint(directory: Path) -> None:
+    """Remove what only exists to resume a run from: ``resume`` in its directory, and names that begin with ``resume-``.
+
+    If the link ``resume`` leads out of the directory, as to a checkpoint of the trainer's own, its target stays.
+
+    Args:
+        directory: The run's directory.
+    """
+    for path in (directory / "resume", directory / "resume.new", *directory.glob("resume-*")):
+        with suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def kept_checkpoint(directory: Path) -> str | None:
+    """Return the target of the link ``resume`` in a run's directory, or the path of the file of that name.
+
+    The link is set once a checkpoint is complete, so a checkpoint that was cut off is never found.
+    """
+    link = directory / "resume"
+    return str(link.resolve()) if link.exists() else None
+
+
+def may_be_preempted(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether a scheduler started this process, so that a checkpoint is worth its time even in attempt 1."""
+    return any(name in environ for name in _SCHEDULERS)

@@ -1,4 +1,4 @@
-"""A command with the best run's parameters in place: in its arguments, and in what ``lightsweep.init()`` gives."""
+"""Run a command with the parameters of a run: in its arguments, and in its ``lightsweep.init()``."""
 
 from __future__ import annotations
 
@@ -10,43 +10,40 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
-from lightsweep.agents.handler import start_reply
-from lightsweep.agents.program import find_program
+from lightsweep.agents.active_run import start_reply
+from lightsweep.agents.launchers.process import find_program
 from lightsweep.channel import (
     ChannelServer,
-    FinishReply,
     FinishRequest,
     LogReply,
     LogRequest,
     StartReply,
     StartRequest,
 )
-from lightsweep.command import DEFAULT_COMMAND, build_command
 from lightsweep.controller import Sweep, SweepRun
 from lightsweep.errors import CommandError
+from lightsweep.schema.command import DEFAULT_COMMAND, build_command
 
 __all__ = ["AppliedHandler", "apply"]
 
 _PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 0.1
 _MACRO = re.compile(r"\$\{[^}]*\}")
 _SEVERAL = re.compile(r"\$\{args(_\w+)?\}")
 
 
 class AppliedHandler:
-    """Answers a training script that is run with the parameters of a run, outside of the sweep.
+    """Answers a script that runs with the parameters of a run, outside of the sweep.
 
-    Nothing that it reports is kept, and it is never asked to stop.
+    Its reports are not kept, and it is never told to stop.
 
     Args:
         sweep: The sweep.
-        run: The run whose parameters it gets.
+        run: The run with the parameters.
         directory: The script's ``run.dir``.
     """
 
@@ -58,43 +55,41 @@ class AppliedHandler:
         self._iterations = 0
 
     def start(self, message: StartRequest) -> StartReply:
-        """The run's parameters over the script's defaults."""
+        """Return the run's parameters over the script's defaults."""
         name = f"{self._run.id}-applied"
         return start_reply(
             self._sweep.config, message, self._run.values, run=name, sweep=self._sweep.id, directory=self._directory
         )
 
     def log(self, message: LogRequest) -> LogReply:
-        """To go on; the iterations are counted as in a sweep."""
+        """Let the script go on; count iterations as a sweep does."""
         metric = self._sweep.config.metric
         with self._lock:
             value = message["metrics"].get(metric.name) if metric else None
             self._iterations += value is not None and math.isfinite(value)
-            return {"stop": False, "reason": "", "iterations": self._iterations}
+            return LogReply(iterations=self._iterations)
 
-    def finish(self, message: FinishRequest) -> FinishReply:
-        """Taken note of by the exit code only."""
-        del message
-        return {"ok": True}
+    def finish(self, message: FinishRequest) -> None:
+        """Do nothing: the exit code says it."""
 
 
 def apply(sweep: Sweep, run: SweepRun, command: Sequence[str] = ()) -> int:
     """Run a command with a run's parameters, and wait for its end.
 
-    Macros in the command are replaced as in a sweep file. Without any, the parameters stand behind it in the form
-    that the sweep's own command has them, if it has them at all: its script takes them from ``lightsweep.init()``
-    otherwise. ``init()`` gives them in either case. Signals are passed on; Ctrl-C reaches the command by itself.
+    Macros in the command are replaced as in a sweep file. Without macros, the parameters are appended in the form that
+    the sweep's own command has them, if any. ``lightsweep.init()`` in the script gives them in either case. Signals are
+    passed on; Ctrl-C reaches the command from the terminal.
 
     Args:
         sweep: The sweep.
         run: The run.
-        command: The command; the sweep's own where empty.
+        command: The command; the sweep's own if empty.
 
     Returns:
-        Its exit code; 128 + N where it was ended by signal N.
+        Its exit code; 128 + N if signal N ended it.
 
     Raises:
-        CommandError: There is nothing to run, a macro is wrong, or it cannot be started.
+        CommandError: There is nothing to run, a macro is wrong, or the command cannot be started.
     """
     directory = Path("lightsweep_runs", sweep.id, f"{run.id}-applied-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LIGHTSWEEP_")}
@@ -107,13 +102,7 @@ def apply(sweep: Sweep, run: SweepRun, command: Sequence[str] = ()) -> int:
             json_path=Path(scratch) / "parameters.json",
         )
         address = server.register(run.id, AppliedHandler(sweep, run, directory))
-        with _SignalsPassedOn() as signals:
-            try:
-                process = subprocess.Popen(argv, env={**environment, **address})
-            except OSError as error:
-                raise CommandError(f"cannot start {argv[0]!r}: {error.strerror or error}") from None
-            signals.go_to(process)
-            code = _ended(process)
+        code = _run(argv, {**environment, **address})
     return code if code >= 0 else 128 - code
 
 
@@ -126,43 +115,23 @@ def _template(sweep: Sweep, command: Sequence[str]) -> list[str] | None:
     return [*command, *(item for item in own if _SEVERAL.fullmatch(item))]
 
 
-def _ended(process: subprocess.Popen[bytes]) -> int:
-    # One of the channel's threads may take a signal, and this one would not run its handler while it blocks.
-    while True:
-        with suppress(subprocess.TimeoutExpired):
-            return process.wait(_LOOK_SECONDS)
-
-
-class _SignalsPassedOn:
-    """While open, signals go to a process, and Ctrl-C is left to it; in the main thread only."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._early: list[int] = []
-        self._before: dict[int, Any] = {}
-
-    def go_to(self, process: subprocess.Popen[bytes]) -> None:
-        """From now on, those included that came before."""
-        self._process = process
-        for number in self._early:
-            process.send_signal(number)
-
-    def __enter__(self) -> _SignalsPassedOn:
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._pass_on) for number in _PASSED_ON}
-            self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._leave)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
+def _run(argv: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a command, and return its exit code; pass signals on to it if this is the main thread."""
+    came: list[int] = []
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _PASSED_ON}
+        # Ignored by a function, since the command would inherit SIG_IGN.
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        process = subprocess.Popen(argv, env=environment)
+        while True:
+            while came:
+                process.send_signal(came.pop(0))
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(_LOOK_SECONDS)
+    except OSError as error:
+        raise CommandError(f"cannot start {argv[0]!r}: {error.strerror or error}") from None
+    finally:
+        for number, handler in before.items():
             signal.signal(number, handler)
-
-    def _pass_on(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        if self._process is None:
-            self._early.append(number)
-        else:
-            self._process.send_signal(number)
-
-    def _leave(self, number: int, frame: FrameType | None) -> None:
-        """Nothing: the terminal sends Ctrl-C to the command too. As a function, since the command inherits SIG_IGN."""

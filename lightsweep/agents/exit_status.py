@@ -1,24 +1,30 @@
-"""From how a process ended, and what it said, to how its run ended."""
+"""The outcome of a run from the exit of its process, and the end of an agent from the failures of its runs."""
 
 from __future__ import annotations
 
 import signal
+from dataclasses import dataclass, field
 
 from lightsweep.channel import FinishRequest
 from lightsweep.controller import ClaimedRun, Outcome
 from lightsweep.errors import closest
 from lightsweep.schema import SweepConfig
 
-__all__ = ["PREEMPTED", "conclude", "logged_as", "no_code_of_its_own"]
+__all__ = ["PREEMPTED", "FailureLimits", "classify_exit", "logged_as", "no_code_of_its_own"]
 
 PREEMPTED = 75
-"""Exit code by which a run says that it was interrupted and should be started again (``EX_TEMPFAIL`` of sysexits.h)."""
+"""The exit code of a run that was interrupted and is to be retried (``EX_TEMPFAIL`` of sysexits.h)."""
 
-# What schedulers, the system and administrators end processes with; a crash of the program's own is none of these.
+# Schedulers, the system and administrators end processes by these; a program that crashes ends by others.
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
-def conclude(
+_FLAPPING_FAILURES = 3
+_FLAPPING_SECONDS = 60.0
+_FIRST_RUNS = 5
+
+
+def classify_exit(
     config: SweepConfig,
     run: ClaimedRun,
     *,
@@ -29,27 +35,26 @@ def conclude(
     before: bool = False,
     last_line: str = "",
 ) -> Outcome:
-    """The outcome of a run.
+    """Return the outcome of a run.
 
-    One that was ended from outside (killed, or told to end by a scheduler), or that exits with :data:`PREEMPTED`, is
-    lost: it goes back and is started again. One that said that it had finished, with its metric logged, has: whatever
-    signal ends its process after that takes nothing from it.
+    A run that was ended from outside (killed, or told to end by a scheduler), or that exits with :data:`PREEMPTED`, is
+    lost: an agent retries it. A run that said that it finished, with its metric logged, is finished, whatever signal
+    ends its process after that.
 
     Args:
         config: The sweep's config.
-        run: The run, with what it reported.
-        exit_code: Of its process; negative for a signal.
-        connected: Whether it ever called ``init``.
-        said: Its ``finish`` message; empty where there was none.
-        killed: Why the agent ended it; empty where it did not.
-        before: Whether it had said that it finished before the agent ended it: a script may leave by SIGTERM as by
-            its end.
+        run: The run, with its reports.
+        exit_code: The exit code of its process; negative for a signal.
+        connected: Whether its script called ``init``.
+        said: The ``finish`` message of its script; empty if there was none.
+        killed: Why the agent ended it; empty if the agent did not.
+        before: Whether its script had finished before the agent ended it: a script may end on SIGTERM as at its end.
         last_line: The last line that it printed, for a run that crashed before it could say why.
     """
     unread = list(said.get("unread") or ())
     if run.pruned:
         return Outcome("pruned", run.stop_reason, unread)
-    # What attempts before this one reported is known by the reports alone.
+    # Of earlier attempts only the reports are known.
     known = {*run.metrics, *(metric.name for metric in config.metrics[:1] if run.reports)}
     missing = [metric.name for metric in config.metrics if metric.name not in known]
     done = said.get("state") == "finished" and not missing and (before or not killed)
@@ -73,12 +78,12 @@ def conclude(
 
 
 def no_code_of_its_own(exit_code: int) -> bool:
-    """Whether the program gave no verdict on itself by its exit code: it ended well, or by a signal."""
+    """Return whether the exit code says nothing of failure: it is 0, or that of a signal from outside."""
     return exit_code <= 0 or _signal(exit_code) in _FROM_OUTSIDE
 
 
 def _preempted(exit_code: int) -> str:
-    """Why a run that ended with this code is to be started again; empty where it is not."""
+    """Return why a run with this exit code is to be retried; empty if it is not."""
     if exit_code == PREEMPTED:
         return f"preempted (exit code {PREEMPTED})"
     number = _signal(exit_code)
@@ -86,7 +91,7 @@ def _preempted(exit_code: int) -> str:
 
 
 def _signal(exit_code: int) -> int:
-    """The signal by which a process has ended, if it was one."""
+    """Return the signal that ended a process, if one did."""
     # A shell between the agent and the run turns signal N into exit code 128 + N.
     return -exit_code if exit_code < 0 else exit_code - 128
 
@@ -109,7 +114,7 @@ def _signal_name(number: int) -> str:
 
 
 def logged_as(metric: str, said: FinishRequest) -> str:
-    """As what other than a number a metric was logged, such as ``text ('0.5')``; empty where it was not logged."""
+    """Return as what other than a number a metric was logged, such as ``text ('0.5')``; empty if it was not."""
     return (said.get("no_numbers") or {}).get(metric, "")
 
 
@@ -120,3 +125,39 @@ def _missing(metric: str, logged: list[str], said: FinishRequest) -> str:
         return f"it ended without logging the metric {metric!r}; it logged nothing: call run.log({{{metric!r}: value}})"
     names = ", ".join(repr(name) for name in sorted(logged)[:20])
     return f"it ended without logging the metric {metric!r}; it logged {names}{closest(metric, logged)}"
+
+
+@dataclass
+class FailureLimits:
+    """Counts failures, and ends the agent if there are too many, so that a broken script does not use up a sweep.
+
+    Attributes:
+        max_consecutive: Failures in a row after which the agent gives up; ``None`` for no such limit.
+        started: When the agent began, by the clock of ``note``, in seconds.
+    """
+
+    max_consecutive: int | None = None
+    started: float = 0.0
+    _ended: int = field(default=0, init=False)
+    _failed: int = field(default=0, init=False)
+    _in_a_row: int = field(default=0, init=False)
+    _early: int = field(default=0, init=False)
+
+    def note(self, failed: bool, now: float) -> str | None:
+        """Count a run that ended; return why to give up, or ``None`` to go on. Runs stopped early did not fail."""
+        self._ended += 1
+        if not failed:
+            self._in_a_row = 0
+            return None
+        self._failed += 1
+        self._in_a_row += 1
+        if now - self.started <= _FLAPPING_SECONDS:
+            self._early += 1
+        if self.max_consecutive is not None and self._in_a_row >= self.max_consecutive:
+            what = "a run" if self._in_a_row == 1 else f"{self._in_a_row} runs in a row"
+            return f"{what} failed (--max-consecutive-failed-runs {self.max_consecutive})"
+        if self._early >= _FLAPPING_FAILURES:
+            return f"{self._early} runs failed within the first {_FLAPPING_SECONDS:.0f} s"
+        if self._failed >= _FIRST_RUNS and self._failed == self._ended:
+            return f"the first {self._failed} runs all failed"
+        return None

@@ -1,4 +1,4 @@
-"""Which GPUs each slot of an agent gives to its runs."""
+"""Divide the GPUs among the slots of an agent."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _LISTING = ("nvidia-smi", "--query-gpu=index", "--format=csv,noheader")
 def gpu_slots(
     gpus: str, per_run: int = 1, *, environ: Mapping[str, str] = os.environ, listing: tuple[str, ...] = _LISTING
 ) -> list[str]:
-    """What ``CUDA_VISIBLE_DEVICES`` is in each slot: one slot for every ``per_run`` GPUs, in the order given.
+    """Return ``CUDA_VISIBLE_DEVICES`` of each slot: one slot for every ``per_run`` GPUs, in the order given.
 
     Args:
-        gpus: GPU indices or UUIDs separated by commas, or ``all``: those that this process may see.
+        gpus: GPU indices or UUIDs separated by commas, or ``all``: all GPUs that this process may use.
         per_run: GPUs for each run.
-        environ: Where ``all`` looks for a ``CUDA_VISIBLE_DEVICES`` that a scheduler has set.
-        listing: The command by which ``all`` finds the GPUs of the machine otherwise.
+        environ: Holds a ``CUDA_VISIBLE_DEVICES`` that a scheduler has set, for ``all``.
+        listing: The command that lists the GPUs of the machine, for ``all`` without that variable.
 
     Raises:
-        InputError: No GPU, one twice, what is neither index nor UUID, one that the scheduler did not give, or a number
-            that ``per_run`` does not divide.
+        InputError: No GPU, one twice, a text that is neither index nor UUID, a GPU that the scheduler did not give, or
+            a number that ``per_run`` does not divide.
     """
     visible = _visible(environ[VARIABLE]) if VARIABLE in environ else None
     if visible == []:
@@ -40,7 +40,7 @@ def gpu_slots(
         )
     names = (visible or _installed(listing)) if gpus.strip() == "all" else _names(gpus)
     if len(set(names)) < len(names):
-        raise InputError(f"--gpus {gpus}: a GPU is named twice; two runs would share it unawares")
+        raise InputError(f"--gpus {gpus}: a GPU is named twice, so two runs would share it; name each once")
     if visible is not None and (others := [name for name in names if name not in visible]):
         raise InputError(
             f"--gpus {gpus}: {', '.join(others)} is not among {VARIABLE}={environ[VARIABLE]}, "
@@ -55,14 +55,14 @@ def _names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     if wrong := [name for name in names if not _NAME.fullmatch(name)]:
         raise InputError(
-            f"--gpus {text!r}: {wrong[0]!r} is no GPU; write their indices or UUIDs separated by commas, "
-            "such as 0,1,2, or all"
+            f"--gpus {text!r}: {wrong[0]!r} is not the index or UUID of a GPU; "
+            "separate indices by commas, as in 0,1,2, or write all"
         )
     return names
 
 
 def _visible(text: str) -> list[str]:
-    """The GPUs that CUDA shows to a process with this ``CUDA_VISIBLE_DEVICES``: those before the first that is none."""
+    """Return the GPUs that a process with this ``CUDA_VISIBLE_DEVICES`` sees: CUDA stops at the first invalid name."""
     names = [name.strip() for name in text.split(",")]
     return list(itertools.takewhile(_NAME.fullmatch, names))
 

@@ -1,4 +1,4 @@
-"""What an agent does once a second beside its runs: signs of life, orders of the user, the display."""
+"""The thread of an agent that keeps its runs alive in the storage, and what it says while the storage is away."""
 
 from __future__ import annotations
 
@@ -6,31 +6,30 @@ import threading
 import time
 from collections.abc import Callable
 
-from lightsweep.agents.active_run import Hand
+from lightsweep.agents.active_run import ActiveRun
 from lightsweep.agents.displays.base import Display
-from lightsweep.agents.outage import OutageNotes
 from lightsweep.controller import Refresher, Sweep
 from lightsweep.errors import StorageUnavailableError
 
-__all__ = ["Keeper"]
+__all__ = ["Heartbeat", "OutageNotes"]
 
 _POLL_SECONDS = 1.0
 _BEATS_PER_LEASE = 4
 _CLOSE_SECONDS = 5.0
-_PATIENCE_SECONDS = 4.0  # a machine may be busy, and to say that the storage is away would be noise
+_PATIENCE_SECONDS = 4.0  # on a busy machine, a message that the storage is away would be noise
 
 
-class Keeper:
-    """A thread that keeps the runs of an agent alive in the storage and hears what the user asks of the sweep.
+class Heartbeat:
+    """A thread that writes heartbeats for the runs of an agent, and acts on the state that users give to the sweep.
 
     Args:
         sweep: The sweep.
-        display: Shows the state.
-        hands: The runs in hand now.
-        leave: Called with the reason when no more runs are to be started.
+        display: Shows the state once a second.
+        runs: Returns the runs that the agent works on.
+        leave: Called with the reason if no more runs are to be started.
         end: Called for a run that is to end, with the reason and ``killed`` or ``lost``.
-        failed: Called with an exception that makes it impossible to go on.
-        outage: Hears whether the storage answers.
+        failed: Called with an exception if the thread cannot go on.
+        outage: Notes whether the storage answers.
     """
 
     def __init__(
@@ -38,29 +37,29 @@ class Keeper:
         sweep: Sweep,
         display: Display,
         *,
-        hands: Callable[[], list[Hand]],
+        runs: Callable[[], list[ActiveRun]],
         leave: Callable[[str], None],
-        end: Callable[[Hand, str, str], None],
+        end: Callable[[ActiveRun, str, str], None],
         failed: Callable[[BaseException], None],
         outage: OutageNotes,
     ) -> None:
         self._sweep = sweep
         self._display = display
-        self._hands = hands
+        self._runs = runs
         self._leave = leave
         self._end = end
         self._failed = failed
         self._outage = outage
         self._refresher = Refresher(sweep, patience=_PATIENCE_SECONDS)
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="lightsweep-keeper", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="lightsweep-heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread, unless it hangs in the database; does nothing where it never began."""
+        """End the thread, if it was started; give up after five seconds if it hangs in the database."""
         self._over.set()
         self._refresher.close()
         if self._thread.is_alive():
@@ -69,7 +68,7 @@ class Keeper:
     def _work(self) -> None:
         try:
             self._keep()
-        except BaseException as error:  # without a keeper other agents would take the runs: the agent must hear of it
+        except BaseException as error:  # without heartbeats other agents would take the runs
             self._failed(error)
 
     def _keep(self) -> None:
@@ -83,16 +82,16 @@ class Keeper:
                 self._listen()
             else:
                 self._outage.away("looks", self._refresher.reason)
-            self._display.tick([hand.run for hand in self._hands()], self._sweep)
+            self._display.tick([active.run for active in self._runs()], self._sweep)
 
     def _between(self) -> float:
-        """Seconds between two signs of life, by the lease as it is now: that is what the others go by."""
+        """Return the seconds between two heartbeats, by the sweep's present lease, which other agents apply."""
         return self._sweep.config.options.lease / _BEATS_PER_LEASE
 
     def _beat(self) -> bool:
         try:
-            for hand in self._hands():
-                self._sweep.beat(hand.run.trial_id)
+            for active in self._runs():
+                self._sweep.beat(active.run.trial_id)
         except StorageUnavailableError:
             return False  # the next round tries again
         return True
@@ -101,11 +100,44 @@ class Keeper:
         state = self._sweep.known_state()
         if state.name == "cancelled":
             self._leave("the sweep was cancelled")
-            for hand in self._hands():
-                self._end(hand, "the sweep was cancelled", "killed")
+            for active in self._runs():
+                self._end(active, "the sweep was cancelled", "killed")
         elif state.name in {"stopped", "finished"}:
             self._leave(f"the sweep is {state}")
-        for hand in self._hands():
-            if not hand.ending and (hand.run.taken or self._sweep.lost(hand.run.id, hand.run.trial_id)):
-                hand.run.taken = True
-                self._end(hand, "another agent took the run over", "lost")
+        for active in self._runs():
+            if not active.ending and (active.run.taken or self._sweep.lost(active.run.id, active.run.trial_id)):
+                active.run.taken = True
+                self._end(active, "another agent took the run over", "lost")
+
+
+class OutageNotes:
+    """Says once that the storage is away, and once that it is back; safe from several threads.
+
+    A full disk can be read but not written to, so the parts of an agent are noted one by one: the storage is back once
+    each part that failed has succeeded again.
+
+    Args:
+        display: Shows them.
+    """
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._lock = threading.Lock()
+        self._failing: set[str] = set()
+
+    def away(self, part: str, reason: str) -> None:
+        """Note that a part of the agent, such as ``claims``, failed to reach the storage."""
+        with self._lock:
+            told = bool(self._failing)
+            self._failing.add(part)
+        if not told:
+            self._display.note(f"{reason}; runs go on, reports and new runs wait until it is back")
+
+    def back(self, part: str) -> None:
+        """Note that a part of the agent succeeded."""
+        with self._lock:
+            told = part in self._failing
+            self._failing.discard(part)
+            told = told and not self._failing
+        if told:
+            self._display.note("the storage is back")

@@ -13,12 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightsweep.agents.handler import start_reply
-from lightsweep.agents.processes.group import RunProcess
-from lightsweep.agents.program import check_command, find_program
+from lightsweep.agents.active_run import start_reply
+from lightsweep.agents.launchers.process import RunProcess, check_command, find_program
 from lightsweep.channel import (
     ChannelServer,
-    FinishReply,
     FinishRequest,
     LogReply,
     LogRequest,
@@ -26,10 +24,11 @@ from lightsweep.channel import (
     StartRequest,
 )
 from lightsweep.client.run import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
-from lightsweep.command import build_command
 from lightsweep.controller.runs import nested
 from lightsweep.errors import closest
+from lightsweep.hyperband import Verdict
 from lightsweep.schema import SweepConfig
+from lightsweep.schema.command import build_command
 
 __all__ = ["ENOUGH_REPORTS", "Observed", "SmokeHandler", "smoke_run"]
 
@@ -121,14 +120,13 @@ class SmokeHandler:
             limited = BATCH_LOSS in seen.logged or STEP_LOSS in seen.logged
             seen.stopped |= not limited and count >= self._enough
             reason = f"a smoke run ends after {self._enough} report{'s' * (self._enough > 1)}" if seen.stopped else ""
-            return {"stop": seen.stopped, "reason": reason, "iterations": count}
+            return LogReply(Verdict(seen.stopped, reason), count)
 
-    def finish(self, message: FinishRequest) -> FinishReply:
+    def finish(self, message: FinishRequest) -> None:
         """Keep the script's last word; the first one that failed stays."""
         with self._lock:
             if self.observed.said.get("state") != "failed":
                 self.observed.said = message
-        return {"ok": True}
 
     def _reports(self) -> int:
         """How often the metric was reported, or what must be meant for it; every name counts where there is none."""
@@ -223,7 +221,7 @@ def _run(start: Callable[[], RunProcess], seen: Observed, timeout: float) -> Non
         with _signals_held_back():
             process = start()
         with _time_limit(process, seen, timeout):
-            seen.exit_code = process.wait()
+            seen.exit_code = process.wait().exit_code
     except BaseException:
         if process is not None:
             process.kill()

@@ -1,9 +1,10 @@
-"""The agent: claims runs, starts them, listens to them, and records how they ended."""
+"""The agent: claim runs, start them, answer them, and record how they ended."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
 import sqlite3
 import threading
@@ -11,16 +12,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from lightsweep.agents.active_run import Hand
-from lightsweep.agents.checkpoint import discard_checkpoint
-from lightsweep.agents.directory import RUNS, make_directory
+from lightsweep.agents.active_run import RUNS, ActiveRun, RunHandler, discard_checkpoint, make_directory
 from lightsweep.agents.displays.base import Display, GuardedDisplay
-from lightsweep.agents.exit_status import conclude
-from lightsweep.agents.handler import RunHandler
-from lightsweep.agents.heartbeat import Keeper
-from lightsweep.agents.launchers.process import Ended, Launcher
-from lightsweep.agents.limits import FailureLimits
-from lightsweep.agents.outage import OutageNotes
+from lightsweep.agents.exit_status import FailureLimits, classify_exit
+from lightsweep.agents.heartbeat import Heartbeat, OutageNotes
+from lightsweep.agents.launchers import Launcher
 from lightsweep.controller import ClaimedRun, Outcome, Reporter, RunClaimer, Sweep, Writer
 from lightsweep.errors import CommandError, LightsweepError, StorageError, StorageUnavailableError
 
@@ -32,16 +28,16 @@ _LONGEST_PAUSE_SECONDS = 2.0
 
 
 class Agent:
-    """Works on one sweep until there is nothing left to do, or it is told to leave.
+    """Works on one sweep until nothing is left to do, or until it is told to leave.
 
     Args:
         sweep: The sweep.
         launcher: Starts the runs.
-        display: Hears what happens.
+        display: Shows what happens.
         directory: Where the directories of runs are, ``lightsweep_runs`` here by default.
         count: Leave after this number of runs; ``None`` for no limit.
         jobs: Number of runs at once.
-        slots: For each run at once the variables that its process gets besides; ``jobs`` empty ones by default.
+        slots: For each run at once, variables that its process gets; ``jobs`` empty ones by default.
         max_consecutive_failed: See :class:`FailureLimits`.
         term_timeout: Seconds between SIGTERM and SIGKILL.
         show_output: Whether the display gets what runs print; only with one job.
@@ -51,9 +47,9 @@ class Agent:
         name: Host, process and a random part: unique among the agents.
         left: Why it left, in words; empty while it works.
         gave_up: Whether it left because too many runs failed.
-        ended: Number of runs that ended by themselves, were stopped early or failed.
+        ended: Number of runs that finished, were stopped early or failed.
         failed: Number of those that failed.
-        signalled: The signal that made it leave; 0 where none did.
+        signalled: The signal that made it leave; 0 if none did. It may be set from outside, to start no more runs.
     """
 
     def __init__(
@@ -89,18 +85,18 @@ class Agent:
         self._lock = threading.Lock()
         self._begun = 0
         self._idle = _LAST_RUNS_SECONDS
-        self._hands: list[Hand] = []
+        self._active: list[ActiveRun] = []
         self._leaving = threading.Event()
         self._abandon = threading.Event()
         self._error: BaseException | None = None
         self._outage = OutageNotes(self.display)
         self._writer = Writer(sweep.storage, self._reports_wait, self._give_back)
-        self._dealer = RunClaimer(sweep, self.name, stay=stay)
+        self._claimer = RunClaimer(sweep, self.name, stay=stay)
         self._reporter = Reporter(sweep, self._writer)
-        self._keeper = Keeper(
+        self._heartbeat = Heartbeat(
             sweep,
             self.display,
-            hands=self.hands,
+            runs=self.active_runs,
             leave=self.leave,
             end=self._end,
             failed=self._give_back,
@@ -109,7 +105,7 @@ class Agent:
 
     @property
     def exit_code(self) -> int:
-        """0 where it did what it was asked to, 1 where it gave up or all of its runs failed, 128 + N after signal N."""
+        """0 for success, 1 if it gave up or all of its runs failed, 128 + N after signal N."""
         if self.signalled:
             return 128 + self.signalled
         return int(self.gave_up or 0 < self.ended == self.failed)
@@ -117,15 +113,15 @@ class Agent:
     # --- working
 
     def run(self) -> None:
-        """Work in the calling thread, one run at a time; returns when the agent leaves.
+        """Work in the calling thread, one run at a time, until the agent leaves.
 
         Raises:
-            LightsweepError: What made it impossible to go on.
+            LightsweepError: The reason why the agent cannot go on.
         """
         self._work(lambda: self._slot(self._slots[0]))
 
     def run_slots(self, wait: Callable[[threading.Thread], None]) -> None:
-        """Work in a thread for each slot; the calling thread, which gets the signals, waits for each by ``wait``."""
+        """Work in a thread for each slot; the calling thread, which gets the signals, calls ``wait`` for each."""
 
         def work() -> None:
             threads = [
@@ -144,10 +140,10 @@ class Agent:
         try:
             self._launcher.check()
             make_directory(self._directory)
-            self._keeper.start()
+            self._heartbeat.start()
             work()
         finally:
-            self._keeper.close()
+            self._heartbeat.close()
             self._launcher.close()
             self._writer.close()
             self._reporter.close()
@@ -155,11 +151,13 @@ class Agent:
             self.display.close()
         if self._error is not None:
             raise self._error
+        if self.signalled:
+            self.leave(f"the agent was told to end ({signal.Signals(self.signalled).name})")
         self.left = self.left or f"--count {self._count} reached"
 
     def _slot(self, environment: Mapping[str, str]) -> None:
         try:
-            while not self._leaving.is_set() and self._reserve():
+            while not self._leaving.is_set() and not self.signalled and self._reserve():
                 found = self._claim()
                 if found is None:
                     self._release()
@@ -185,7 +183,7 @@ class Agent:
 
     def _claim(self) -> ClaimedRun | None:
         try:
-            found = self._dealer.next_run()
+            found = self._claimer.next_run()
         except StorageUnavailableError as error:
             self._outage.away("claims", str(error))
             self._leaving.wait(_PAUSE_SECONDS)
@@ -202,65 +200,61 @@ class Agent:
         return None
 
     def _serve(self, run: ClaimedRun, environment: Mapping[str, str]) -> None:
-        hand = Hand(run, environment)
+        directory = self._directory / run.id
+        active = ActiveRun(run, RunHandler(self.sweep, run, self._reporter, directory), environment)
         with self._lock:
-            self._hands.append(hand)
+            self._active.append(active)
         try:
-            outcome = self._outcome(hand)
-            hand.ending = True
-            self._finish(hand, outcome)
+            outcome = self._outcome(active, directory)
+            active.ending = True
+            self._finish(active, outcome, directory)
         except BaseException as error:
-            if not hand.ending:
-                hand.ending = True
-                self._finish(hand, Outcome("lost", f"the agent failed: {error}"))
+            if not active.ending:
+                active.ending = True
+                self._finish(active, Outcome("lost", f"the agent failed: {error}"), directory)
             raise
         finally:
             with self._lock:
-                self._hands.remove(hand)
+                self._active.remove(active)
 
-    def _outcome(self, hand: Hand) -> Outcome:
-        run = hand.run
-        directory = self._directory / run.id
+    def _outcome(self, active: ActiveRun, directory: Path) -> Outcome:
+        run, handler = active.run, active.handler
         directory.mkdir(parents=True, exist_ok=True)
-        handler = hand.handler = RunHandler(self.sweep, run, self._reporter, directory)
         emit = (lambda text: self.display.output(run, text)) if self._show_output else None
         self.display.started(run)
         try:
-            started = self._launcher.start(handler, directory, emit, hand.environment)
+            job = self._launcher.start(run, handler, directory, active.environment, emit)
         except CommandError as error:
             return Outcome("failed", str(error))
-        hand.begin(started)
-        return self._conclude(hand, handler, started.wait())
-
-    def _conclude(self, hand: Hand, handler: RunHandler, ended: Ended) -> Outcome:
-        if ended.interrupted:
-            self._end(hand, "interrupted", "killed")
+        active.begin(job)
+        status = job.wait()
+        if status.interrupted:
+            self._end(active, "interrupted", "killed")
             self.leave("interrupted")
-        outcome = conclude(
+        outcome = classify_exit(
             self.sweep.config,
-            hand.run,
-            exit_code=ended.exit_code,
+            run,
+            exit_code=status.exit_code,
             connected=handler.connected,
             said=handler.said,
-            killed=hand.killed,
-            before=hand.finished,
-            last_line=ended.last_line,
+            killed=active.killed,
+            before=active.finished,
+            last_line=status.last_line,
         )
-        state = hand.outcome if outcome.state == "killed" else outcome.state
-        reason = "; ".join(filter(None, [outcome.reason, hand.run.not_finite]))
-        return Outcome(state, reason, outcome.unread)
+        state = active.outcome if outcome.state == "killed" else outcome.state
+        return Outcome(state, "; ".join(filter(None, [outcome.reason, run.not_finite])), outcome.unread)
 
-    def _finish(self, hand: Hand, outcome: Outcome) -> None:
-        kept = self._record(hand, outcome)
+    def _finish(self, active: ActiveRun, outcome: Outcome, directory: Path) -> None:
+        kept = self._record(active, outcome)
         if kept is None:
-            self.display.note(f"the end of run {hand.run.id} was not recorded; an agent will start it again")
+            self.display.note(f"the end of run {active.run.id} was not recorded; an agent will retry it")
             return
         if not kept:
-            self.display.note(f"run {hand.run.id} was taken over by another agent")
+            self.display.note(f"run {active.run.id} was taken over by another agent")
             return
         if outcome.state in {"finished", "pruned"}:
-            discard_checkpoint(self._directory / hand.run.id)
-        self.display.ended(hand.run, outcome)
+            discard_checkpoint(directory)
+        self.display.ended(active.run, outcome)
         if outcome.state in {"killed", "lost"}:
             return
         failed = outcome.state == "failed"
@@ -272,35 +266,37 @@ class Agent:
             self.gave_up = True
             self.leave(f"giving up: {why}; last: {outcome.reason}")
 
-    def _record(self, hand: Hand, outcome: Outcome) -> bool | None:
-        """Write the end of a run, however long the storage is away; ``None`` where the agent has to leave before."""
+    def _record(self, active: ActiveRun, outcome: Outcome) -> bool | None:
+        """Write the end of a run, however long the storage is away; ``None`` if the agent has to leave before."""
         told = False
         while True:
             try:
                 if self._writer.flush(_PAUSE_SECONDS):
-                    return self._reporter.finish(hand.run, outcome)
+                    return self._reporter.finish(active.run, outcome)
             except StorageUnavailableError as error:
                 if not told:
                     told = True
-                    self.display.note(f"{error}; the end of run {hand.run.id} waits to be recorded")
+                    self.display.note(f"{error}; the end of run {active.run.id} waits to be recorded")
                 self._abandon.wait(_PAUSE_SECONDS)
-            if self._abandon.is_set() or (hand.outcome == "lost" and hand.overdue()):
+            if self._abandon.is_set() or (active.outcome == "lost" and active.overdue()):
                 return None
 
     def _rescue(self) -> None:
-        """Save what an SQLite file held that was removed or replaced meanwhile."""
+        """Save the content of an SQLite file that was removed or replaced meanwhile."""
         try:
             saved = self.sweep.storage.rescue()
         except (StorageError, sqlite3.Error) as error:
-            self.display.note(f"what the storage held could not be saved: {error}")
+            self.display.note(f"the content of the storage could not be saved: {error}")
             return
         if saved is not None:
-            self.display.note(f"what the storage held is saved in {saved}; go on with --storage sqlite:///{saved}")
+            self.display.note(
+                f"the content of the storage is saved in {saved}; continue with --storage sqlite:///{saved}"
+            )
 
     # --- leaving
 
     def leave(self, reason: str) -> None:
-        """Start no more runs; running ones go on."""
+        """Start no more runs; running ones continue."""
         with self._lock:
             self.left = self.left or reason
         self._leaving.set()
@@ -308,29 +304,29 @@ class Agent:
     def terminate(self, reason: str, *, outcome: str = "killed") -> None:
         """Ask every run to end, and kill it ``term_timeout`` seconds later; start no more."""
         self.leave(reason)
-        for hand in self.hands():
-            self._end(hand, reason, outcome)
+        for active in self.active_runs():
+            self._end(active, reason, outcome)
 
     def kill(self) -> None:
         """End every run now, and wait no longer for a storage that does not answer."""
         self._abandon.set()
-        for hand in self.hands():
-            hand.kill()
+        for active in self.active_runs():
+            active.kill()
 
     def signal(self, number: int) -> None:
         """Pass a signal on to every run."""
-        for hand in self.hands():
-            if hand.started:
-                hand.started.signal(number)
+        for active in self.active_runs():
+            if active.job:
+                active.job.signal(number)
 
-    def hands(self) -> list[Hand]:
-        """The runs in hand now."""
+    def active_runs(self) -> list[ActiveRun]:
+        """The runs in active now."""
         with self._lock:
-            return list(self._hands)
+            return list(self._active)
 
-    def _end(self, hand: Hand, reason: str, outcome: str) -> None:
-        if hand.end(reason, outcome, self._term_timeout):
-            self._reporter.stop(hand.run, reason)
+    def _end(self, active: ActiveRun, reason: str, outcome: str) -> None:
+        if active.end(reason, outcome, self._term_timeout):
+            self._reporter.stop(active.run, reason)
 
     def _reports_wait(self, reason: str) -> None:
         if reason:

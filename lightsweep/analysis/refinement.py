@@ -1,243 +1,40 @@
-"""The next sweep: the same search in a narrower space, around the best runs of this one."""
+"""Write the sweep file of the next sweep: the same search, narrowed to the ranges of the best runs."""
 
 from __future__ import annotations
 
 import copy
+import json
+import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import yaml
 
-from lightsweep.analysis.bounds import Bounds, refined_bounds, refined_normal
-from lightsweep.analysis.importances import Importance, enough, importance
 from lightsweep.analysis.run_scores import Scores, scores
-from lightsweep.analysis.words import counted, few_runs, one_line, shown
 from lightsweep.controller import PriorRun, SweepRun, check_prior_runs
 from lightsweep.errors import LightsweepError, UsageError
 from lightsweep.schema import SweepConfig
-from lightsweep.space import (
-    Beta,
-    Categorical,
-    Distribution,
-    IntUniform,
-    InvLogUniform,
-    LogNormal,
-    LogUniform,
-    Normal,
-    Parameter,
-    Quantized,
-    identity,
-)
+from lightsweep.space import Distribution, identity
+from lightsweep.text import counted, number, one_line, printable
 
-__all__ = ["Block", "Refinement", "commented", "fixed", "narrow", "refine"]
-
-_STEP = "  "
-_LINE_ENDS = frozenset("\x85\u2028\u2029")
-
-
-def commented(raw: Mapping[str, Any], heading: Iterable[str], comments: Mapping[tuple[str, ...], str]) -> str:
-    """The YAML of a config.
-
-    Args:
-        raw: The config, plain values only.
-        heading: Comment lines at the top.
-        comments: For the path of a parameter the comment above it.
-    """
-    lines = [_comment(line) for line in heading]
-    for key, value in raw.items():
-        if key == "parameters" and isinstance(value, Mapping):
-            lines.append("parameters:")
-            lines += _parameters(value, (), comments, _STEP)
-        else:
-            lines += _dumped({key: value}, "")
-    return "\n".join(lines) + "\n"
-
-
-def _parameters(
-    parameters: Mapping[str, Any], path: tuple[str, ...], comments: Mapping[tuple[str, ...], str], indent: str
-) -> list[str]:
-    lines: list[str] = []
-    for name, block in parameters.items():
-        place = (*path, name)
-        if place in comments:
-            lines.append(indent + _comment(comments[place]))
-        below = block.get("parameters") if isinstance(block, Mapping) and place not in comments else None
-        if isinstance(below, Mapping):
-            lines += _opened(name, indent)
-            lines.append(f"{indent}{_STEP}parameters:")
-            lines += _parameters(below, place, comments, indent + 2 * _STEP)
-        else:
-            lines += _dumped({name: block}, indent)
-    return lines
-
-
-def _opened(name: str, indent: str) -> list[str]:
-    """The line of a key with a mapping below it."""
-    lines = _dumped({name: 0}, indent)
-    lines[-1] = lines[-1].removesuffix("0").rstrip()
-    return lines
-
-
-def _dumped(value: Mapping[str, Any], indent: str) -> list[str]:
-    # No line is folded, so that each can be indented.
-    def text(allow_unicode: bool) -> str:
-        return yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=allow_unicode, width=2**31)
-
-    # Unicode's other line ends do not come back as they were unless they are escaped.
-    written = text(True)
-    if not _LINE_ENDS.isdisjoint(written):
-        written = text(False)
-    return [indent + line if line else line for line in written.removesuffix("\n").split("\n")]
-
-
-def _comment(text: str) -> str:
-    return f"# {one_line(text)}"
-
-
-_FEW = 2
-"""A value that was tried less often than this has had no chance yet."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """A parameter in the next sweep file.
-
-    Attributes:
-        keys: What stands below its name.
-        comment: What was done and why, in one line.
-    """
-
-    keys: dict[str, Any]
-    comment: str
-
-
-def fixed(value: Any, why: str) -> Block:
-    """The parameter at one value."""
-    return Block({"value": value}, f"fixed at the best run's value: {why}")
-
-
-def narrow(
-    distribution: Distribution, keys: Mapping[str, Any], best: Any, top: Sequence[Any], tried: Sequence[Any]
-) -> Block:
-    """The parameter around the values of the best runs.
-
-    Numbers between bounds get bounds around them with a margin, on a logarithmic axis where theirs is one; the
-    bound at which the best run lies is moved outwards. Of a list those values stay that a good run had, or that were
-    hardly tried. A normal distribution moves and gets narrower.
-
-    Args:
-        distribution: The parameter's.
-        keys: Its block in the sweep file.
-        best: The value of the best run.
-        top: The values of the best runs, that of the best one among them.
-        tried: The values of all runs.
-    """
-    if isinstance(distribution, Categorical):
-        return _choices(distribution, keys, best, top, tried)
-    base = distribution.base if isinstance(distribution, Quantized) else distribution
-    step = distribution.q if isinstance(distribution, Quantized) else None
-    prefix = "q_" if step is not None else ""
-    rest: dict[str, Any] = {} if step is None else {"q": step}
-    if isinstance(base, (Normal, LogNormal)):
-        mu, sigma, comment = refined_normal(base, top)
-        return Block({"distribution": f"{prefix}{base.name}", "mu": mu, "sigma": sigma, **rest}, comment)
-    whole = isinstance(base, IntUniform)
-    is_log = isinstance(base, (LogUniform, InvLogUniform))
-    if isinstance(base, IntUniform):
-        low, high, name = float(base.low), float(base.high), base.name
-    elif isinstance(base, Beta):
-        low, high, name = 0.0, 1.0, "uniform"
-    else:
-        low, high = base.support  # type: ignore[attr-defined]  # every other distribution is continuous
-        name = base.name if base.name.endswith("_values") or not is_log else f"{base.name}_values"
-    old = Bounds(low, high, log=is_log, step=1 if whole else step, closed=isinstance(base, Beta))
-    new, comment = refined_bounds(old, float(best), [float(value) for value in top])
-    return Block({"distribution": prefix + name, "min": new[0], "max": new[1], **rest}, comment)
-
-
-def _choices(
-    distribution: Categorical, keys: Mapping[str, Any], best: Any, top: Sequence[Any], tried: Sequence[Any]
-) -> Block:
-    values = [distribution.value_at(index) for index in range(distribution.size)]
-    keep = _kept(distribution, values, best, top, tried)
-    kept = [value for value, stays in zip(values, keep, strict=True) if stays]
-    weights = [weight for weight, stays in zip(distribution.weights(), keep, strict=True) if stays]
-    dropped = [value for value, stays in zip(values, keep, strict=True) if not stays]
-    comment = (
-        f"without {', '.join(map(shown, dropped))}: none of the best runs had {'them' if len(dropped) > 1 else 'it'}"
-        if dropped
-        else "all values stay: the best runs are spread over them, or they were hardly tried"
-    )
-    added = _beyond(values, best, top) if distribution.ordered else None
-    if added is not None:
-        kept = [added, *kept] if added < values[0] and values[0] < values[-1] else [*kept, added]
-        weights = [*weights, min(weights)] if kept[-1] is added else [min(weights), *weights]
-        comment = f"widened to {shown(added)}, as the best run is at the edge, {shown(best)}; {comment}"
-    if len(kept) == 1:
-        return Block({"value": kept[0]}, f"fixed, as all of the best runs had it; {comment}")
-    block: dict[str, Any] = {"values": kept}
-    if distribution.probabilities is not None:
-        block = {"distribution": distribution.name, **block, "probabilities": _probabilities(weights)}
-    elif "distribution" in keys:
-        block = {"distribution": distribution.name, **block}
-    return Block(block, comment)
-
-
-def _kept(
-    distribution: Categorical, values: Sequence[Any], best: Any, top: Sequence[Any], tried: Sequence[Any]
-) -> list[bool]:
-    """Which values stay."""
-    good = {identity(value) for value in top}
-    times: dict[Any, int] = {}
-    for value in tried:
-        times[identity(value)] = times.get(identity(value), 0) + 1
-    if not distribution.ordered:
-        return [identity(value) in good or times.get(identity(value), 0) < _FEW for value in values]
-    ranked = sorted(values)
-    places = sorted(place for place, value in enumerate(ranked) if identity(value) in good)
-    at = next(place for place, value in enumerate(ranked) if identity(value) == identity(best))
-    first, last = min(places[0], at - 1), max(places[-1], at + 1)  # and the best one's neighbours
-    return [first <= ranked.index(value) <= last for value in values]
-
-
-def _beyond(values: Sequence[Any], best: Any, top: Sequence[Any]) -> Any:
-    """The number that goes on with a list beyond the edge at which the best runs are; ``None`` for none."""
-    ranked = sorted(values)
-    if len(ranked) < 3 or best not in (ranked[0], ranked[-1]) or 2 * sum(value == best for value in top) < len(top):
-        return None
-    up = best == ranked[-1]
-    edge, inner, after = (ranked[-1], ranked[-2], ranked[-3]) if up else (ranked[0], ranked[1], ranked[2])
-    if 0 not in (inner, after) and ranked[0] > 0 and abs(edge / inner - inner / after) < 1e-6 * abs(edge / inner):
-        found = edge * edge / inner
-    elif abs((edge - inner) - (inner - after)) < 1e-6 * abs(edge - inner):
-        found = edge + (edge - inner)
-    else:
-        return None
-    if all(isinstance(value, int) for value in ranked):
-        if found != int(found):
-            return None
-        found = int(found)
-    else:
-        found = float(f"{found:.12g}")
-    sign_kept = found > 0 if ranked[0] > 0 else found >= 0 if ranked[0] == 0 else True
-    is_share = ranked[0] >= 0 and ranked[-1] <= 1 and not all(isinstance(value, int) for value in ranked)
-    return found if sign_kept and not (is_share and found >= 1) else None
-
-
-def _probabilities(weights: Sequence[float]) -> list[float]:
-    """The weights, scaled to a sum of 1 to within rounding."""
-    total = sum(weights)
-    return [float(f"{weight / total:.9g}") for weight in weights]
-
+__all__ = ["Block", "Refinement", "commented", "narrow", "refine"]
 
 LEAST_RUNS = 10
 """With fewer runs nothing is narrowed."""
 
 _LEAST_TOP = 3
+# Shares of the old range, on the parameter's axis.
+_MARGIN = 0.1  # on each side of the best runs
+_EDGE = 0.05  # a best run nearer to a bound than this is at its edge
+_WIDER = 0.25  # how far that bound moves outwards
 _NOT_NEXT = {"prior_runs", "stages"}  # of the lightsweep block
-_UNIMPORTANT = 0.04
-_GOOD_FIT = 0.3
+_LINE_ENDS = frozenset("\x85\u2028\u2029")
+
+Path = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -246,13 +43,26 @@ class Refinement:
 
     Attributes:
         text: The YAML, with comments.
-        config: What it holds.
+        config: The same as plain values.
         notes: What a reader should know before using it.
     """
 
     text: str
     config: dict[str, Any]
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A parameter in the next sweep file.
+
+    Attributes:
+        keys: The keys below its name; empty if it stays as it was.
+        comment: What was done and why, in one line.
+    """
+
+    keys: dict[str, Any]
+    comment: str
 
 
 def refine(
@@ -263,51 +73,56 @@ def refine(
     sweep_id: str | None = None,
     program: str | None = None,
 ) -> Refinement:
-    """A sweep file with method bayes whose ranges and values are those of the best runs.
+    """Return a sweep file with method bayes that searches between the best runs.
 
-    Finished runs count, and those that were stopped early, by their best value of the first metric. The best ones are
-    the share ``top`` of them, three at least. See :func:`narrow` for what becomes of each
-    parameter. One that made no difference among the better half of the runs (less than 4 % of the importance of all,
-    in a forest that explains 30 % or more, from runs enough to say so) is fixed at the best run's value; never the most
-    important one. The worse half is left out there, since what it shows is how to avoid bad runs. With fewer than ten
-    runs nothing is narrowed. The result is always the same for the same runs.
+    Finished and pruned runs count, by their best value of the first metric. The best runs are the share ``top`` of
+    them, at least three; :func:`narrow` gives the range of each parameter. With fewer than ten runs nothing is
+    narrowed, nor if all of the best runs are alike. The same runs give the same file.
 
     Args:
         runs: The runs of one sweep.
         config: Its config.
         top: The share of the runs that are the best ones, above 0 and up to 1.
-        sweep_id: Whose runs they are: the next sweep begins with them, if there is one metric to compare them by.
-        program: What ``program`` becomes; as it was by default.
+        sweep_id: The sweep's id: the next sweep names it under ``prior_runs`` if there is one metric.
+        program: The ``program`` of the next sweep; by default that of ``config``.
 
     Raises:
-        UsageError: ``top`` is no such share, the sweep has no metric, or its parameters are defined by a function.
+        UsageError: ``top`` is out of range, the sweep has no metric, or a function defines its parameters.
         LightsweepError: No run has a value of the metric.
     """
     if not 0 < top <= 1:
         raise UsageError(f"top is the share of the runs that count as the best, above 0 and up to 1, not {top:g}")
     if config.metric is None:
-        raise UsageError("the sweep has no metric, so none of its runs are the best")
+        raise UsageError("the sweep has no metric by which to find the best runs")
     if not config.space.parameters or (config.scheduler is not None and config.scheduler.search_space):
         raise UsageError("the parameters of this sweep are defined by a function, so change that function instead")
     scored = scores(runs, config)
     if not scored.runs:
         raise LightsweepError(f"no run has ended with a finite {scored.metric!r}, so there is nothing to refine")
-    ordered = _ordered(scored)
-    best, count = ordered[0], min(max(_LEAST_TOP, round(top * len(ordered))), len(ordered))
+    best = _best_first(scored)[: max(_LEAST_TOP, round(top * len(scored.runs)))]
     raw = _next(config, program, sweep_id)
-    notes = list(scored.notes)
-    if len(ordered) < LEAST_RUNS:
-        notes.append(f"{few_runs(len(ordered))} to narrow anything: the ranges are as they were")
+    notes = [*scored.notes]
+    blocks = {
+        parameter.name: narrow(parameter.distribution, [run.values[parameter.name] for run in best])
+        for parameter in config.space.searched
+    }
+    unchanged = None
+    if len(scored.runs) < LEAST_RUNS:
+        unchanged = f"{counted(len(scored.runs), 'run')}, fewer than {LEAST_RUNS}"
+    elif all("value" in block.keys for block in blocks.values()):
+        unchanged = "all of the best runs are alike"
+    if unchanged:
+        blocks = dict.fromkeys(blocks, Block({}, f"as it was: {unchanged}"))
+        notes.append(f"nothing is narrowed: {unchanged}")
     if config.stages:
         notes.append("the stages are left out: the refined sweep searches all parameters at once")
-    blocks = _blocks(config, ordered, count)
     comments = {}
     for parameter in config.space.searched:
         block = blocks[parameter.name]
-        group, name = _place(raw, parameter)
+        place = tuple(step for name in parameter.path for step in ("parameters", name))
+        comments[place] = block.comment
         if block.keys:
-            group[name] = block.keys
-        comments[parameter.path] = block.comment
+            _replace(raw, place, block.keys)
     next_config = SweepConfig.load(raw)
     if next_config.options.prior_runs:
         priors = [PriorRun(sweep_id or "", config.metric.name, run) for run in runs]
@@ -315,78 +130,160 @@ def refine(
             check_prior_runs(next_config, priors)
         except UsageError as error:
             notes.append(f"without the old runs: {error}")
-            raw = _without_priors(raw)
+            raw = _next(SweepConfig.load(raw), program, None)
     if next_config.ends is None:
-        notes.append("nothing ends this sweep by itself: set run_cap, or give the agent --count")
-    heading = _heading(config, scored, best, count, sweep_id)
+        notes.append("this sweep never ends: set run_cap, or start the agent with --count")
+    heading = _heading(config, scored, best, sweep_id)
     return Refinement(commented(raw, [*heading, *(f"Note: {note}." for note in notes)], comments), raw, tuple(notes))
 
 
-def _ordered(scored: Scores) -> list[SweepRun]:
-    """The best run first; of equals the earlier."""
+def narrow(distribution: Distribution, best: Sequence[Any]) -> Block:
+    """Narrow a parameter to the values of the best runs.
+
+    Numbers get bounds around them: from the 10th to the 90th percentile and the best run, with a margin of 10 % of the
+    old range on each side, within the old bounds, all on the parameter's axis. A bound within 5 % of the range of the
+    best run moves outwards by a quarter of the range: not below half of a positive minimum, and of values between 0
+    and 1 not to 1. A normal distribution moves to the mean of the best runs and gets narrower.
+
+    A list keeps the values that one of the best runs had; of numbers also those between them and the neighbours of
+    the best run's, and if that is the first or the last of at least three with equal steps or ratios, the list goes on
+    by one. A value that is left alone is fixed.
+
+    Args:
+        distribution: The parameter's.
+        best: The values of the best runs, the best one first; values outside of the distribution do not count.
+    """
+    inside = [value for value in best if _contains(distribution, value)]
+    if not inside:
+        return Block({}, "as it was: the values of the best runs are outside of it")
+    if distribution.choices is not None:
+        return _list(distribution, distribution.choices, inside)
+    traits = distribution.traits
+    between = f"the best runs lie between {_shown(min(inside))} and {_shown(max(inside))}"
+    step = {"q": traits.step} if distribution.name.startswith("q_") else {}
+    if traits.gaussian is None:
+        low, high, edges = _bounds(distribution, inside)
+        comment = "; ".join(
+            [edges or between, f"was {_shown(distribution.support[0])} to {_shown(distribution.support[1])}"]
+        )
+        return Block({"distribution": traits.bounded, "min": low, "max": high, **step}, comment)
+    mu, sigma = traits.gaussian
+    places = [distribution.place(value) for value in inside]
+    keys = {
+        "distribution": distribution.name,
+        "mu": float(f"{statistics.fmean(places):.4g}"),
+        "sigma": float(f"{min(max(1.5 * statistics.pstdev(places), 0.2 * sigma), sigma):.3g}"),
+    }
+    return Block({**keys, **step}, f"{between}; mu was {_shown(mu)}, sigma {_shown(sigma)}")
+
+
+def _contains(distribution: Distribution, value: Any) -> bool:
+    try:
+        distribution.inverse(value)
+    except ValueError:  # of a run from before an update of the config, or of a prior run
+        return False
+    return True
+
+
+def _bounds(distribution: Distribution, best: Sequence[Any]) -> tuple[float, float, str]:
+    """The new bounds, and which of them moved outwards."""
+    traits, (oldest, newest) = distribution.traits, distribution.support
+
+    def value(place: float) -> float:
+        return math.exp(min(place, 700.0)) if traits.scale == "log" else float(place)
+
+    start, end = distribution.place(oldest), distribution.place(newest)
+    width, at = end - start, distribution.place(best[0])
+    first, last = np.quantile([distribution.place(each) for each in best], [0.1, 0.9])
+    low = max(value(min(first, at) - _MARGIN * width), oldest)
+    high = min(value(max(last, at) + _MARGIN * width), newest)
+    edges = []
+    if at - start <= _EDGE * width and not traits.closed:
+        low = value(start - _WIDER * width) if oldest < 0 else max(value(start - _WIDER * width), oldest / 2)
+        edges.append(("lower", oldest))
+    if end - at <= _EDGE * width and not traits.closed:
+        is_share = oldest >= 0 and newest <= 1 and (traits.step or 0) < 1
+        high = min(value(end + _WIDER * width), (newest + 1) / 2) if is_share else value(end + _WIDER * width)
+        edges.append(("upper", newest))
+    low, high = _rounded(low, high if math.isfinite(high) else newest, traits.step, oldest > 0)
+    moved = [
+        f"the best run is at the {side} edge, {_shown(old)}, so it moved to {_shown(low if side == 'lower' else high)}"
+        for side, old in edges
+        if old != (low if side == "lower" else high)
+    ]
+    return low, high, "; ".join(moved)
+
+
+def _rounded(low: float, high: float, step: float | None, positive: bool) -> tuple[float, float]:
+    """Bounds with as many digits as their distance needs, or as multiples of the step, at least one apart."""
+    if step is not None:
+        exact = Fraction(repr(step))
+        first = max(math.floor(Fraction(repr(low)) / exact), 1 if positive else -math.inf)
+        last = max(math.ceil(Fraction(repr(high)) / exact), first + 1)
+        number = int if exact.denominator == 1 else float
+        return number(first * exact), number(last * exact)
+    digits = 3 + max(0, math.ceil(math.log10(max(abs(low), abs(high)) / (high - low))))
+    return float(f"{low:.{digits}g}"), float(f"{high:.{digits}g}")
+
+
+def _list(distribution: Distribution, values: Sequence[Any], best: Sequence[Any]) -> Block:
+    keep = {identity(value) for value in best}
+    added = None
+    if distribution.traits.scale == "rank":
+        ranked = sorted(values)
+        places = [place for place, value in enumerate(ranked) if identity(value) in keep]
+        at = ranked.index(best[0])
+        keep = {identity(value) for value in ranked[max(min(places[0], at - 1), 0) : max(places[-1], at + 1) + 1]}
+        added = _next_number(ranked, best[0])
+    pairs = list(zip(values, distribution.weights() or (), strict=True))
+    kept = [(value, weight) for value, weight in pairs if identity(value) in keep]
+    dropped = [_shown(value) for value in values if identity(value) not in keep]
+    said = [f"without {', '.join(dropped)}, which none of the best runs had" if dropped else "all values stay"]
+    if added is not None:
+        place = 0 if identity(kept[0][0]) == identity(best[0]) else len(kept)
+        kept.insert(place, (added, min(weight for _, weight in kept)))
+        said.insert(0, f"widened to {_shown(added)}, as the best run is at the edge, {_shown(best[0])}")
+    if len(kept) == 1:
+        return Block({"value": kept[0][0]}, f"fixed, as all of the best runs had it; {said[0]}")
+    keys: dict[str, Any] = {"values": [value for value, _ in kept]}
+    if not distribution.traits.even:
+        total = sum(weight for _, weight in kept)
+        keys["probabilities"] = [float(f"{weight / total:.9g}") for _, weight in kept]
+    return Block(keys, "; ".join(said))
+
+
+def _next_number(ranked: Sequence[Any], best: Any) -> Any:
+    """The number after the best run's, if that is an end of a list with equal steps or ratios; else ``None``."""
+    if len(ranked) < 3 or best not in (ranked[0], ranked[-1]):
+        return None
+    after, inner, edge = ranked[-3:] if best == ranked[-1] else ranked[2::-1]
+    if after * inner > 0 and math.isclose(edge / inner, inner / after, rel_tol=1e-6):
+        found = edge * edge / inner
+    elif math.isclose(edge - inner, inner - after, rel_tol=1e-6):
+        found = 2 * edge - inner
+    else:
+        return None
+    whole = all(isinstance(value, int) for value in ranked)
+    if whole and found != int(found):
+        return None
+    found = int(found) if whole else float(f"{found:.12g}")
+    other_sign = found <= 0 < ranked[0] or found < 0 <= ranked[0]
+    is_share = not whole and ranked[0] >= 0 and ranked[-1] <= 1
+    return None if other_sign or (is_share and found >= 1) else found
+
+
+def _shown(value: Any) -> str:
+    """A value in a comment: text in quotes, long ones shortened."""
+    return (
+        number(value) if isinstance(value, float) else one_line(json.dumps(value, ensure_ascii=False, default=str), 60)
+    )
+
+
+def _best_first(scored: Scores) -> list[SweepRun]:
+    """The runs by their value; of equal ones the earlier first."""
     sign = -1 if scored.goal == "maximize" else 1
     pairs = sorted(zip(scored.values, scored.runs, strict=True), key=lambda pair: (sign * pair[0], pair[1].id))
     return [run for _, run in pairs]
-
-
-def _blocks(config: SweepConfig, ordered: Sequence[SweepRun], count: int) -> dict[str, Block]:
-    """What becomes of each searched parameter; of several one is searched on at least."""
-    searched = config.space.searched
-    if len(ordered) < LEAST_RUNS:
-        few = few_runs(len(ordered))
-        return {parameter.name: Block({}, f"as it was: {few} to narrow it") for parameter in searched}
-    best = ordered[0].values
-    blocks = {}
-    for parameter in searched:
-        of_all = [run.values[parameter.name] for run in ordered]
-        keys = _keys(config.raw, parameter)
-        blocks[parameter.name] = narrow(parameter.distribution, keys, best[parameter.name], of_all[:count], of_all)
-    settled = {name for name, block in blocks.items() if "value" in block.keys}
-    if len(settled) == len(blocks):
-        return blocks | _kept_open(config, ordered)
-    # The next sweep has only runs with what is fixed by now, so those alone say what makes a difference in it.
-    alike = [run for run in ordered if all(identity(run.values[name]) == identity(best[name]) for name in settled)]
-    left = [name for name in blocks if name not in settled]
-    return blocks | _unimportant(config, alike, left)
-
-
-def _unimportant(config: SweepConfig, ordered: Sequence[SweepRun], names: Sequence[str]) -> dict[str, Block]:
-    """Those of the parameters that made no difference among the better half of the runs, never the one that made most.
-
-    Nothing where that half is too small, or its forest explains too little, to act on it.
-    """
-    better = ordered[: len(ordered) // 2]
-    if not enough(len(better), len(names)) or (found := _measured(better, config)) is None:
-        return {}
-    if found.fit is None or found.fit < _GOOD_FIT:
-        return {}
-    limit = min(_UNIMPORTANT, 0.5 / len(names))
-    _, *others = [each for each in found.parameters if each.name in names]
-    return {
-        each.name: fixed(
-            ordered[0].values[each.name],
-            f"among the better runs it made no difference (importance {each.share:.1%})",
-        )
-        for each in others
-        if each.share is not None and each.share < limit
-    }
-
-
-def _kept_open(config: SweepConfig, ordered: Sequence[SweepRun]) -> dict[str, Block]:
-    """The most important parameter, where every one has come to a single value: something has to be searched."""
-    if not config.space.searched:
-        return {}
-    found = _measured(ordered, config)
-    name = found.parameters[0].name if found is not None else config.space.searched[0].name
-    why = f"all of the best runs had {shown(ordered[0].values[name])}, but every other parameter is fixed already"
-    return {name: Block({}, f"as it was: {why}")}
-
-
-def _measured(runs: Sequence[SweepRun], config: SweepConfig) -> Importance | None:
-    try:
-        return importance(runs, config)
-    except UsageError:  # without scikit-learn nothing is known of it
-        return None
 
 
 def _next(config: SweepConfig, program: str | None, sweep_id: str | None) -> dict[str, Any]:
@@ -403,35 +300,56 @@ def _next(config: SweepConfig, program: str | None, sweep_id: str | None) -> dic
     return {**raw, "lightsweep": options} if options else raw
 
 
-def _without_priors(raw: dict[str, Any]) -> dict[str, Any]:
-    options = {key: value for key, value in raw["lightsweep"].items() if key != "prior_runs"}
-    return {
-        **{key: value for key, value in raw.items() if key != "lightsweep"},
-        **({"lightsweep": options} if options else {}),
-    }
+def _replace(raw: dict[str, Any], path: Path, keys: dict[str, Any]) -> None:
+    for name in path[:-1]:
+        raw = raw[name]
+    raw[path[-1]] = keys
 
 
-def _place(raw: dict[str, Any], parameter: Parameter) -> tuple[dict[str, Any], str]:
-    """The mapping in which a parameter stands, and its key there."""
-    group = raw["parameters"]
-    for name in parameter.path[:-1]:
-        group = group[name]["parameters"]
-    return group, parameter.path[-1]
-
-
-def _keys(raw: dict[str, Any], parameter: Parameter) -> Mapping[str, Any]:
-    group, name = _place(raw, parameter)
-    keys: Mapping[str, Any] = group[name]
-    return keys
-
-
-def _heading(config: SweepConfig, scored: Scores, best: SweepRun, count: int, sweep_id: str | None) -> list[str]:
+def _heading(config: SweepConfig, scored: Scores, best: Sequence[SweepRun], sweep_id: str | None) -> list[str]:
     whose = f"sweep {sweep_id}" if sweep_id else "a sweep"
-    value = scored.values[scored.runs.index(best)]
+    value = scored.values[scored.runs.index(best[0])]
     lines = [
-        f"Refined from {whose}: around the best {count} of {counted(len(scored.runs), 'run')} by {scored.metric}.",
-        f"The best, run {best.id}: {scored.metric} {shown(float(value))}.",
+        f"Refined from {whose}: around the best {len(best)} of {counted(len(scored.runs), 'run')} by {scored.metric}.",
+        f"The best, run {best[0].id}: {scored.metric} {number(value)}.",
     ]
     if len(config.metrics) > 1:
         lines.append("The sweep has several metrics; the runs were compared by the first.")
     return lines
+
+
+def commented(raw: Mapping[str, Any], heading: Iterable[str], comments: Mapping[Path, str]) -> str:
+    """The YAML of a config.
+
+    Args:
+        raw: The config, plain values only.
+        heading: Comment lines at the top.
+        comments: The comment above a key, by the path of the key from the top.
+    """
+    opened = {path[:length] for path in comments for length in range(1, len(path))}
+
+    def lines(mapping: Mapping[str, Any], above: Path) -> list[str]:
+        found = []
+        for key, value in mapping.items():
+            path = (*above, key)
+            if path in comments:
+                found.append(f"# {printable(comments[path])}")
+            if path in opened:
+                *before, last = _dumped({key: 0})
+                found += [*before, last.removesuffix("0").rstrip()]
+                found += [f"  {line}" if line else line for line in lines(value, path)]
+            else:
+                found += _dumped({key: value})
+        return found
+
+    return "\n".join([*(f"# {printable(line)}" for line in heading), *lines(raw, ())]) + "\n"
+
+
+def _dumped(value: Mapping[str, Any]) -> list[str]:
+    # No line is folded, so that each can be indented.
+    def text(allow_unicode: bool) -> str:
+        return yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=allow_unicode, width=2**31)
+
+    # Unicode's other line ends are lost unless they are escaped.
+    written = text(True)
+    return (written if _LINE_ENDS.isdisjoint(written) else text(False)).removesuffix("\n").split("\n")

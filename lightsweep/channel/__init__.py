@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lightsweep.channel.connection import Connection, Lifeline
-from lightsweep.channel.dispatch import OPERATIONS, Handler, answer
+from lightsweep.channel.connection import Connection
+from lightsweep.channel.dispatch import OPERATIONS, Handler, InProcess, Remote, answer
 from lightsweep.channel.frames import ENVIRONMENT, ChannelError
-from lightsweep.channel.messages import FinishReply, FinishRequest, LogReply, LogRequest, StartReply, StartRequest
+from lightsweep.channel.messages import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 
 if TYPE_CHECKING:
     from lightsweep.channel.server import ChannelServer
@@ -21,12 +21,12 @@ __all__ = [
     "ChannelError",
     "ChannelServer",
     "Connection",
-    "FinishReply",
     "FinishRequest",
     "Handler",
-    "Lifeline",
+    "InProcess",
     "LogReply",
     "LogRequest",
+    "Remote",
     "StartReply",
     "StartRequest",
     "answer",

@@ -5,26 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any
 
-from lightsweep.channel.frames import (
-    CHANNEL_VARIABLE,
-    HANDSHAKE_LIMIT,
-    HANDSHAKE_SECONDS,
-    RUN_VARIABLE,
-    TOKEN_VARIABLE,
-    ChannelError,
-    FrameStream,
-    is_proof,
-    proof,
-)
+from lightsweep.channel.frames import ENVIRONMENT, ChannelError, FrameStream, introduce
 from lightsweep.errors import AgentLostError, LightsweepError
 
-__all__ = ["Connection", "Lifeline"]
+__all__ = ["Connection"]
 
-_GONE = "the agent that serves run {run!r} is gone ({why}); end this run, it will be retried"
+_GONE = "the agent that serves run {run!r} is gone ({why}); end this run, another agent retries it"
 
 
 class Connection:
@@ -45,7 +34,7 @@ class Connection:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Connection | None:
         """The connection that the environment names, or ``None`` in a process that no agent has started."""
-        path, run_id, token = (environ.get(name) for name in (CHANNEL_VARIABLE, RUN_VARIABLE, TOKEN_VARIABLE))
+        path, run_id, token = map(environ.get, ENVIRONMENT)
         return cls(path, run_id, token) if path and run_id and token else None
 
     @property
@@ -66,8 +55,10 @@ class Connection:
             link = self._link = _Link()
         with link.lock:
             try:
+                if link.stream is not None and not link.stream.is_open():
+                    link.drop()
                 if link.stream is None:
-                    link.stream = self._open("requests")
+                    link.stream = self._open()
                 link.stream.send({"op": op, **message})
                 answer = link.stream.receive()
             except (OSError, ChannelError) as error:
@@ -83,10 +74,14 @@ class Connection:
             raise LightsweepError(str(answer["error"]))
         return answer
 
-    def lifeline(self) -> Lifeline:
-        """A second connection, on which the end of the agent can be awaited. Raises ``AgentLostError``."""
+    def open(self) -> FrameStream:
+        """Open another connection, beside the one for requests.
+
+        Raises:
+            AgentLostError: The agent is gone, or serves this run no longer.
+        """
         try:
-            return Lifeline(self._open("lifeline"))
+            return self._open()
         except (OSError, ChannelError) as error:
             raise self._lost(error) from None
 
@@ -100,51 +95,16 @@ class Connection:
     def _lost(self, why: object) -> AgentLostError:
         return AgentLostError(_GONE.format(run=self._run_id, why=why))
 
-    def _open(self, role: str) -> FrameStream:
+    def _open(self) -> FrameStream:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.connect(self._path)
             stream = FrameStream(sock)
-            self._shake_hands(stream, role)
+            introduce(stream, self._run_id, self._token)
         except BaseException:
             sock.close()
             raise
         return stream
-
-    def _shake_hands(self, stream: FrameStream, role: str) -> None:
-        deadline = time.monotonic() + HANDSHAKE_SECONDS
-        hello = stream.receive(HANDSHAKE_LIMIT, deadline)
-        if hello is None or not isinstance(hello.get("nonce"), str):
-            raise ChannelError("no agent of lightsweep answers there")
-        nonce = os.urandom(16).hex()
-        sides = (self._run_id, hello["nonce"], nonce)
-        stream.send({"run": self._run_id, "role": role, "nonce": nonce, "proof": proof(self._token, "client", *sides)})
-        welcome = stream.receive(HANDSHAKE_LIMIT, deadline)
-        if welcome is None or "error" in welcome:
-            raise ChannelError("it closed the connection" if welcome is None else str(welcome["error"]))
-        if not is_proof(welcome.get("proof"), proof(self._token, "server", *sides)):
-            raise ChannelError("what answers there does not know this run's secret")
-
-
-class Lifeline:
-    """A connection on which nothing is said until the agent releases the run or dies."""
-
-    def __init__(self, stream: FrameStream) -> None:
-        self._stream = stream
-
-    def wait(self) -> bool:
-        """Block until the agent releases the run (True), or is gone (False); also False after ``close``."""
-        try:
-            message = self._stream.receive()
-        except (OSError, ChannelError):
-            return False
-        finally:
-            self._stream.close()
-        return message is not None and bool(message.get("bye"))
-
-    def close(self) -> None:
-        """Wake the thread that waits."""
-        self._stream.end()
 
 
 class _Link:

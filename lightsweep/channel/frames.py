@@ -1,13 +1,15 @@
-"""Frames: a length of four bytes, big-endian, and a JSON object; and the proof that both ends know a run's secret."""
+"""Frames: a length of four bytes, big-endian, and a JSON object; and the handshake, which proves a run's secret."""
 
 from __future__ import annotations
 
 import hmac
 import json
+import os
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from lightsweep.errors import LightsweepError
@@ -22,6 +24,8 @@ __all__ = [
     "TOKEN_VARIABLE",
     "ChannelError",
     "FrameStream",
+    "identify",
+    "introduce",
     "is_proof",
     "proof",
 ]
@@ -52,9 +56,8 @@ class FrameStream:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._buffer = bytearray(_CHUNK)
-        self._view = memoryview(self._buffer)
-        self._filled = 0
+        self._status = os.fstat(sock.fileno())
+        self._buffer = bytearray()
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send one object in one system call; NaN and infinities pass.
@@ -86,15 +89,10 @@ class FrameStream:
         if length > limit:
             raise ChannelError(f"a frame may have {limit} bytes here, this one announces {length}")
         end = _LENGTH.size + length
-        if end > len(self._buffer):
-            self._resize(end)
         if not self._fill(end, deadline):
             raise ChannelError("the connection ended inside a frame")
-        body = bytes(self._view[_LENGTH.size : end])
-        self._view[: self._filled - end] = self._view[end : self._filled]
-        self._filled -= end
-        if len(self._buffer) > _CHUNK and self._filled <= _CHUNK:
-            self._resize(_CHUNK)
+        body = bytes(self._buffer[_LENGTH.size : end])
+        del self._buffer[:end]
         try:
             message = json.loads(body)
         except (ValueError, RecursionError) as error:
@@ -112,50 +110,106 @@ class FrameStream:
         self._shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close this process's end only; a forked copy of the socket stays as it is."""
-        self._sock.close()
+        """Close the socket in this process only; a forked copy stays open."""
+        if self.is_open():
+            self._sock.close()
+        else:
+            self._sock.detach()  # the number may belong to a file of the script by now
+
+    def is_open(self) -> bool:
+        """Return whether the descriptor still is this socket: a script may have closed all of its descriptors."""
+        try:
+            return os.path.samestat(os.fstat(self._sock.fileno()), self._status)
+        except (OSError, ValueError):
+            return False
 
     def _shutdown(self, how: int) -> None:
-        try:
-            self._sock.shutdown(how)
-        except OSError:
-            return  # the other end was faster
+        if self.is_open():
+            with suppress(OSError):  # the other end was faster
+                self._sock.shutdown(how)
 
     def _fill(self, size: int, deadline: float | None) -> bool:
         """Read until the buffer holds ``size`` bytes; False at the end of the stream with nothing read."""
-        while self._filled < size:
+        while len(self._buffer) < size:
             if deadline is not None:
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     raise ChannelError("the other end took too long to identify itself")
                 self._sock.settimeout(remaining)
             try:
-                count = self._sock.recv_into(self._view[self._filled :])
+                found = self._sock.recv(_CHUNK)
             except TimeoutError:
                 continue
             finally:
                 if deadline is not None:
                     self._sock.settimeout(None)
-            if not count:
-                if self._filled:
+            if not found:
+                if self._buffer:
                     raise ChannelError("the connection ended inside a frame")
                 return False
-            self._filled += count
+            self._buffer += found
         return True
 
-    def _resize(self, size: int) -> None:
-        buffer = bytearray(size)
-        buffer[: self._filled] = self._view[: self._filled]
-        self._view.release()
-        self._buffer, self._view = buffer, memoryview(buffer)
+
+def introduce(stream: FrameStream, run_id: str, token: str) -> None:
+    """Prove to an agent that this process belongs to the run, and let the agent prove that it serves the run.
+
+    Raises:
+        ChannelError: The other end is no agent, does not serve the run, or does not know its secret.
+        OSError: The connection broke.
+    """
+    deadline = time.monotonic() + HANDSHAKE_SECONDS
+    hello = stream.receive(HANDSHAKE_LIMIT, deadline)
+    if hello is None or not isinstance(hello.get("nonce"), str):
+        raise ChannelError("no agent of lightsweep answers there")
+    nonce = os.urandom(16).hex()
+    sides = (run_id, hello["nonce"], nonce)
+    stream.send({"run": run_id, "nonce": nonce, "proof": proof(token, "client", *sides)})
+    welcome = stream.receive(HANDSHAKE_LIMIT, deadline)
+    if welcome is None or "error" in welcome:
+        raise ChannelError("it closed the connection" if welcome is None else str(welcome["error"]))
+    if not is_proof(welcome.get("proof"), proof(token, "server", *sides)):
+        raise ChannelError("what answers there does not know this run's secret")
+
+
+def identify(stream: FrameStream, token_of: Callable[[str], str | None], seconds: float) -> tuple[str, dict[str, str]]:
+    """Find out which run a process belongs to.
+
+    Args:
+        stream: The connection.
+        token_of: The token of a run; ``None`` if it is not served.
+        seconds: How long the process may take.
+
+    Returns:
+        The id of the run, and the message that welcomes the process.
+
+    Raises:
+        ChannelError: The process does not prove that it belongs to a run; it was told why.
+        OSError: The connection broke.
+    """
+    nonce = os.urandom(16).hex()
+    stream.send({"nonce": nonce})
+    hello = stream.receive(HANDSHAKE_LIMIT, time.monotonic() + seconds)
+    if hello is None:
+        raise ChannelError("it closed before it identified itself")
+    run_id, theirs = hello.get("run"), hello.get("nonce")
+    if isinstance(run_id, str) and isinstance(theirs, str) and (token := token_of(run_id)) is not None:
+        if is_proof(hello.get("proof"), proof(token, "client", run_id, nonce, theirs)):
+            return run_id, {"proof": proof(token, "server", run_id, nonce, theirs)}
+        refusal = "the secret of this run is wrong"
+    else:
+        refusal = "it does not serve this run, or serves it no longer"
+    with suppress(OSError):  # the process may be gone
+        stream.send({"error": refusal})
+    raise ChannelError(f"{refusal}: {run_id!r}")
 
 
 def proof(token: str, side: str, run_id: str, server_nonce: str, client_nonce: str) -> str:
-    """HMAC-SHA256 over who proves (``side``), the run and both nonces, so that no proof can be used twice."""
+    """Return the HMAC-SHA256 of the side, the run and both nonces, so that no proof can be used twice."""
     text = "\n".join((side, run_id, server_nonce, client_nonce))
     return hmac.digest(token.encode(), text.encode(errors="replace"), "sha256").hex()
 
 
 def is_proof(given: object, expected: str) -> bool:
-    """Whether ``given`` is the expected proof, compared in constant time; False for anything but text."""
+    """Compare two proofs in constant time; False if ``given`` is not a text."""
     return isinstance(given, str) and hmac.compare_digest(given.encode(errors="replace"), expected.encode())

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NotRequired, TypedDict
 
-__all__ = ["FinishReply", "FinishRequest", "LogReply", "LogRequest", "StartReply", "StartRequest"]
+from lightsweep.hyperband import Verdict
+
+__all__ = ["FinishRequest", "LogReply", "LogRequest", "StartReply", "StartRequest"]
 
 
 class StartRequest(TypedDict, total=False):
@@ -61,7 +63,7 @@ class StartReply:
 
     @classmethod
     def read(cls, message: Mapping[str, Any]) -> StartReply:
-        """The reply in a message; fields that this version does not know are left out."""
+        """Return the reply in a message, without fields that this version does not know."""
         known = {one.name for one in fields(cls)}
         return cls(**{name: value for name, value in message.items() if name in known})
 
@@ -78,12 +80,22 @@ class LogRequest(TypedDict):
     last: NotRequired[bool]
 
 
-class LogReply(TypedDict):
-    """The verdict: whether to stop, why in words (empty if not), and the iterations reported so far."""
+@dataclass(frozen=True)
+class LogReply:
+    """The answer to a log.
 
-    stop: bool
-    reason: str
-    iterations: int
+    Attributes:
+        verdict: Whether to stop, and why.
+        iterations: Iterations that were reported so far, over all attempts.
+    """
+
+    verdict: Verdict = field(default_factory=Verdict)
+    iterations: int = 0
+
+    @classmethod
+    def read(cls, message: Mapping[str, Any]) -> LogReply:
+        """Return the reply in a message."""
+        return cls(Verdict(**message["verdict"]), message["iterations"])
 
 
 class FinishRequest(TypedDict, total=False):
@@ -104,9 +116,3 @@ class FinishRequest(TypedDict, total=False):
     no_numbers: dict[str, str]
     read: list[str]
     cut: bool
-
-
-class FinishReply(TypedDict):
-    """The agent has taken note of the end."""
-
-    ok: bool

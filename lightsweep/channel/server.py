@@ -10,27 +10,20 @@ import socket
 import tempfile
 import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
 from lightsweep.channel.dispatch import Handler, answer
-from lightsweep.channel.frames import (
-    CHANNEL_VARIABLE,
-    HANDSHAKE_LIMIT,
-    HANDSHAKE_SECONDS,
-    RUN_VARIABLE,
-    TOKEN_VARIABLE,
-    ChannelError,
-    FrameStream,
-    is_proof,
-    proof,
-)
+from lightsweep.channel.frames import ENVIRONMENT, HANDSHAKE_SECONDS, ChannelError, FrameStream, identify
 from lightsweep.errors import UsageError
 
 __all__ = ["ChannelServer"]
 
 _logger = logging.getLogger("lightsweep")
-_LONGEST_PATH = 100  # bytes; macOS allows 103, Linux 107
+_PREFIX = "lightsweep-"
+_SOCKET = "s"
+_LONGEST_PATH = 95  # bytes; macOS allows 103, Linux 107, and the socket has a longer name at first
 _CLOSE_SECONDS = 10.0
 
 
@@ -50,11 +43,12 @@ class ChannelServer:
         self._peers: dict[threading.Thread, FrameStream] = {}
         self._closed = False
         self._directory = _private_directory()
-        self._path = str(self._directory / "s")
+        self._path = str(self._directory / _SOCKET)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._listener.bind(self._path)
+            self._listener.bind(f"{self._path}-new")
             self._listener.listen(128)
+            os.rename(f"{self._path}-new", self._path)  # noqa: PTH104  under this name it always answers
         except OSError:
             self._listener.close()
             shutil.rmtree(self._directory, ignore_errors=True)
@@ -79,19 +73,17 @@ class ChannelServer:
             if run_id in self._runs:
                 raise UsageError(f"run {run_id!r} is registered already; unregister it first")
             served = self._runs[run_id] = _Served(handler, secrets.token_hex(32))
-        return {CHANNEL_VARIABLE: self._path, RUN_VARIABLE: run_id, TOKEN_VARIABLE: served.token}
+        return dict(zip(ENVIRONMENT, (self._path, run_id, served.token), strict=True))
 
     def unregister(self, run_id: str) -> None:
-        """Release the run: its processes may live on, but their requests fail. Unknown ids are ignored.
+        """Release the run: requests of its processes fail, and a watch on its agent ends them. Ignores unknown ids.
 
         An answer under way is still sent.
         """
         with self._lock:
             served = self._runs.pop(run_id, None)
-            streams, lifelines = (list(served.streams), list(served.lifelines)) if served else ([], [])
-        for lifeline in lifelines:
-            _send(lifeline, {"bye": True})
-        for stream in streams + lifelines:
+            streams = list(served.streams) if served else []
+        for stream in streams:
             stream.end_reading()
 
     def close(self) -> None:
@@ -162,13 +154,13 @@ class ChannelServer:
                 stream.close()
 
     def _converse(self, stream: FrameStream) -> None:
-        """Handshake, then one answer per message until the other end closes."""
-        served, welcome, lifeline = self._shake_hands(stream)
-        streams = served.lifelines if lifeline else served.streams
+        """Shake hands, then send one answer per message until the other end closes."""
+        run_id, welcome = identify(stream, self._token_of, self._handshake_seconds)
         with self._lock:
-            if served not in self._runs.values():
+            served = self._runs.get(run_id)
+            if served is None:
                 raise ChannelError("the run was released meanwhile")
-            streams.add(stream)
+            served.streams.add(stream)
         try:
             stream.send(welcome)
             while (message := stream.receive()) is not None:
@@ -180,50 +172,35 @@ class ChannelServer:
                     stream.send({"error": f"the agent's answer cannot be sent: {error}"})
         finally:
             with self._lock:
-                streams.discard(stream)
+                served.streams.discard(stream)
 
-    def _shake_hands(self, stream: FrameStream) -> tuple[_Served, dict[str, str], bool]:
-        deadline = time.monotonic() + self._handshake_seconds
-        nonce = secrets.token_hex(16)
-        stream.send({"nonce": nonce})
-        hello = stream.receive(HANDSHAKE_LIMIT, deadline)
-        if hello is None:
-            raise ChannelError("it closed before it said who it is")
-        run_id, theirs = hello.get("run"), hello.get("nonce")
+    def _token_of(self, run_id: str) -> str | None:
         with self._lock:
-            served = self._runs.get(run_id) if isinstance(run_id, str) else None
-        if served is None or not isinstance(run_id, str) or not isinstance(theirs, str):
-            _send(stream, {"error": "it does not serve this run, or serves it no longer"})
-            raise ChannelError(f"no run {run_id!r} is served here")
-        if not is_proof(hello.get("proof"), proof(served.token, "client", run_id, nonce, theirs)):
-            _send(stream, {"error": "the secret of this run is wrong"})
-            raise ChannelError(f"a wrong secret for run {run_id!r}")
-        welcome = {"proof": proof(served.token, "server", run_id, nonce, theirs)}
-        return served, welcome, hello.get("role") == "lifeline"
+            served = self._runs.get(run_id)
+        return served.token if served else None
 
 
+@dataclass(frozen=True)
 class _Served:
     """A registered run: its handler, its secret and the connections of its processes."""
 
-    def __init__(self, handler: Handler, token: str) -> None:
-        self.handler = handler
-        self.token = token
-        self.streams: set[FrameStream] = set()
-        self.lifelines: set[FrameStream] = set()
-
-
-def _send(stream: FrameStream, message: dict[str, object]) -> None:
-    """Send what the other end may or may not still be there to read."""
-    try:
-        stream.send(message)
-    except OSError as error:
-        _logger.debug("a last word could not be sent: %s", error)
+    handler: Handler
+    token: str
+    streams: set[FrameStream] = field(default_factory=set)
 
 
 def _private_directory() -> Path:
-    """A new directory of mode 0700 whose path leaves room for a socket's name."""
-    directory = tempfile.mkdtemp(prefix="lightsweep-")
-    if len(os.fsencode(directory)) + len("/s") > _LONGEST_PATH:
-        Path(directory).rmdir()
-        directory = tempfile.mkdtemp(prefix="lightsweep-", dir="/tmp")  # the one short place that Unix promises
-    return Path(directory)
+    """Make a directory of mode 0700 whose path leaves room for a socket's name, and remove those of killed agents."""
+    above = tempfile.gettempdir()
+    if len(os.fsencode(above)) + len(f"/{_PREFIX}12345678/{_SOCKET}") > _LONGEST_PATH:
+        above = "/tmp"  # the one short place that Unix promises
+    for path in Path(above).glob(f"{_PREFIX}*/{_SOCKET}"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:  # nobody listens there any more
+                shutil.rmtree(path.parent, ignore_errors=True)
+            except OSError:
+                continue  # of another user, or just removed
+    return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=above))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from lightsweep.client.current import current_config, current_run, finish, log, serving
 from lightsweep.client.init_run import init
-from lightsweep.client.ranks import rank
-from lightsweep.client.run import Decision, Run
+from lightsweep.client.processes import rank
+from lightsweep.client.run import Run
 from lightsweep.client.run_config import RunConfig
+from lightsweep.hyperband import Verdict
 
 __all__ = [
-    "Decision",
     "Run",
     "RunConfig",
+    "Verdict",
     "current_config",
     "current_run",
     "finish",

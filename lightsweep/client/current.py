@@ -1,4 +1,4 @@
-"""The current run of this process, and what the package offers on it: ``config``, ``log``, ``finish``."""
+"""The current run of this process, and the functions of the package that act on it: ``config``, ``log``, ``finish``."""
 
 from __future__ import annotations
 
@@ -7,23 +7,38 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from lightsweep.channel import Handler
+from lightsweep.channel import Handler, InProcess
 from lightsweep.client.run import Run
 from lightsweep.client.run_config import RunConfig
 from lightsweep.errors import UsageError
 
-__all__ = ["ConfigProxy", "Scope", "current_config", "current_run", "finish", "log", "scope", "serving"]
+__all__ = [
+    "ConfigProxy",
+    "Scope",
+    "alert",
+    "current_config",
+    "current_run",
+    "define_metric",
+    "finish",
+    "log",
+    "login",
+    "save",
+    "scope",
+    "serving",
+    "unwatch",
+    "watch",
+]
 
 
 class Scope:
-    """Where one run at a time lives: the process, or one call of a training function.
+    """The home of one run at a time: the process, or one call of a training function.
 
     Attributes:
-        handler: Who answers in this process; ``None`` where an agent is reached by its socket, if at all.
-        run: The run that was started last.
+        handler: The agent's handler in this process; ``None`` if an agent is only reached by its socket.
+        run: The latest run.
     """
 
-    def __init__(self, handler: Handler | None = None) -> None:
+    def __init__(self, handler: InProcess | None = None) -> None:
         self.handler = handler
         self.run: Run | None = None
 
@@ -34,23 +49,25 @@ _call: ContextVar[Scope | None] = ContextVar("lightsweep_call", default=None)
 
 
 def scope() -> Scope:
-    """The training function's that this thread is in, else the latest one's (in a thread that it started), else the
-    process's."""
+    """Return the scope of this thread's training function, else that of the latest function, else the process's.
+
+    The second is for threads that a training function has started.
+    """
     return _call.get() or (_calls[-1] if _calls else _process)
 
 
 @contextmanager
 def serving(handler: Handler) -> Iterator[None]:
-    """Let ``init()`` inside of the block be answered by ``handler``, in this process.
+    """Let ``handler`` serve the run that ``init()`` starts inside of the block, in this process.
 
-    At the end of the block its run is over: finished, or what the exception makes of it. The exception goes on,
-    ``RunPruned`` too. Blocks in several threads do not disturb each other; a thread that a block starts belongs to
-    the block entered last.
+    The end of the block ends its run: as finished, or in the state that the exception implies. The exception is raised
+    again, ``RunPruned`` too. Blocks in several threads are independent; a thread that is started in a block belongs to
+    the block that was entered last.
 
     Raises:
         LightsweepError: The handler refuses the end of the run.
     """
-    call = Scope(handler)
+    call = Scope(InProcess(handler))
     token = _call.set(call)
     _calls.append(call)
     try:
@@ -68,24 +85,24 @@ def serving(handler: Handler) -> Iterator[None]:
 
 
 def current_run() -> Run | None:
-    """The run that ``init()`` has started and that is not over."""
+    """Return the run that ``init()`` has started, unless it has ended."""
     run = scope().run
     return None if run is None or run.ended else run
 
 
 def current_config() -> RunConfig | ConfigProxy:
-    """The current run's config; without a run a stand-in that becomes it."""
+    """Return the config of the current run; without one a proxy that looks for the run at each use."""
     run = current_run()
     return ConfigProxy() if run is None else run.config
 
 
 def log(metrics: Mapping[str, Any], step: int | None = None, commit: Any = None, sync: Any = None) -> None:
-    """``run.log`` of the current run. Raises ``UsageError`` without one."""
+    """Call ``run.log`` of the current run. Raises ``UsageError`` without one."""
     _demand("log").log(metrics, step, commit, sync)
 
 
 def finish(exit_code: int | None = 0, quiet: Any = None) -> None:
-    """``run.finish`` of the current run; does nothing without one. ``quiet`` is accepted and ignored."""
+    """Call ``run.finish`` of the current run, if there is one. ``quiet`` is accepted and ignored."""
     del quiet
     run = current_run()
     if run is not None:
@@ -95,14 +112,14 @@ def finish(exit_code: int | None = 0, quiet: Any = None) -> None:
 def _demand(name: str) -> Run:
     run = current_run()
     if run is None:
-        raise UsageError(f"lightsweep.{name} belongs to a run, and none is active: call lightsweep.init() first")
+        raise UsageError(f"lightsweep.{name} needs an active run: call lightsweep.init() first")
     return run
 
 
 class ConfigProxy:
-    """``lightsweep.config`` as imported before ``init()``: the config of whatever run is current when it is used.
+    """``lightsweep.config`` as imported before ``init()``: at each use the config of the current run.
 
-    Raises ``UsageError`` for any use without a run.
+    Raises ``UsageError`` if it is used without a run.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -134,3 +151,15 @@ class ConfigProxy:
     def __repr__(self) -> str:
         run = current_run()
         return "<lightsweep.config: no run is active>" if run is None else repr(run.config)
+
+
+def watch(*_: Any, **__: Any) -> None:
+    """Do nothing; accepted for scripts written for W&B."""
+
+
+def login(*_: Any, **__: Any) -> bool:
+    """Return True, since there is no account; accepted for scripts written for W&B."""
+    return True
+
+
+unwatch = define_metric = save = alert = watch

@@ -7,15 +7,21 @@ import sys
 from types import TracebackType
 from typing import Any
 
-from lightsweep.channel import Connection, StartReply
+from lightsweep.channel import Connection, Remote, StartReply
 from lightsweep.client.current import Scope, scope
-from lightsweep.client.defaults import as_json, as_mapping, merged
-from lightsweep.client.ranks import rank
-from lightsweep.client.run import InProcess, Run, cut_loaders, whole_loaders
-from lightsweep.client.watch import AgentWatch
+from lightsweep.client.processes import AgentWatch, rank
+from lightsweep.client.run import Run, cut_loaders, whole_loaders
+from lightsweep.client.run_config import as_json, as_mapping, merged
 from lightsweep.errors import AgentLostError, RunPruned, UsageError, closest
 
 __all__ = ["WANDB_KEYWORDS", "guard", "init"]
+
+_WANDB_KEYWORDS = """
+    allow_val_change anonymous config_exclude_keys config_include_keys dir entity force fork_from group id job_type
+    magic mode monitor_gym name notes project reinit resume resume_from save_code settings sync_tensorboard tags
+    tensorboard
+"""
+WANDB_KEYWORDS = frozenset(_WANDB_KEYWORDS.split())
 
 
 def guard(run: Run) -> None:
@@ -56,37 +62,6 @@ def _print_line(text: str) -> None:
         tqdm.write(text, file=sys.stderr)
 
 
-WANDB_KEYWORDS = frozenset(
-    {
-        "allow_val_change",
-        "anonymous",
-        "config_exclude_keys",
-        "config_include_keys",
-        "dir",
-        "entity",
-        "force",
-        "fork_from",
-        "group",
-        "id",
-        "job_type",
-        "magic",
-        "mode",
-        "monitor_gym",
-        "name",
-        "notes",
-        "project",
-        "reinit",
-        "resume",
-        "resume_from",
-        "save_code",
-        "settings",
-        "sync_tensorboard",
-        "tags",
-        "tensorboard",
-    }
-)
-
-
 def init(config: Any = None, **wandb_keywords: Any) -> Run:
     """Start the run of this process; usable as a context manager.
 
@@ -112,7 +87,7 @@ def init(config: Any = None, **wandb_keywords: Any) -> Run:
     here = scope()
     if here.run is not None:
         if here.run.active and here.run.ended:
-            raise UsageError(f"run {here.run.id} of this process is over; a sweep starts a new one for its next run")
+            raise UsageError(f"run {here.run.id} of this process has ended: each run starts the script anew")
         if here.run.active:
             here.run.config.setdefaults(defaults)
             return here.run
@@ -123,12 +98,12 @@ def init(config: Any = None, **wandb_keywords: Any) -> Run:
 
 def _start(here: Scope, defaults: dict[Any, Any]) -> Run:
     connection = None if here.handler is not None else Connection.from_environment()
-    link = connection if here.handler is None else InProcess(here.handler)
-    if link is None:
+    agent = here.handler if connection is None else Remote(connection)
+    if agent is None:
         return Run(None, StartReply(), defaults)
-    answer = StartReply.read(link.request("start", defaults=as_json(defaults)))
-    config = merged(defaults, answer.config)
-    run = Run(link, answer, config, rank=rank(), arguments_matter=connection is not None and len(sys.argv) > 1)
+    reply = agent.start({"defaults": as_json(defaults)})
+    config = merged(defaults, reply.config)
+    run = Run(agent, reply, config, rank=rank(), arguments_matter=connection is not None and len(sys.argv) > 1)
     if run.smoke:
         cut_loaders(run.smoke_steps)
         run.on_end(whole_loaders)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
-from lightsweep.client.ranks import rank
+from lightsweep.client.processes import rank
 from lightsweep.errors import UsageError, closest
 
-__all__ = ["Reads", "RunConfig"]
+__all__ = ["Reads", "RunConfig", "as_json", "as_mapping", "merged"]
 
 _SHOWN = 20
 
@@ -89,10 +92,7 @@ class RunConfig(dict[str, Any]):
             UsageError: A key that the sweep does not set exists with another value; nothing is changed then.
         """
         changes = dict(*(_mapping(other) for other in others), **values)
-        allowed = bool(allow_val_change)
-        kept = [key for name, value in changes.items() for key in self._kept(name, value, allowed)]
-        for name, value in changes.items():
-            self._add(name, value, allowed)
+        kept = self._merge(changes, allowed=bool(allow_val_change), keep=True)
         if kept and rank() == 0:
             print(f"lightsweep: config.update(): the sweep's values stay: {', '.join(kept)}", file=sys.stderr)
 
@@ -161,8 +161,7 @@ class RunConfig(dict[str, Any]):
         return self[name]
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._check(key, value)
-        self._add(key, value)
+        self._merge({key: value})
 
     def __setattr__(self, name: str, value: Any) -> None:
         self[name] = value
@@ -211,32 +210,36 @@ class RunConfig(dict[str, Any]):
             value = RunConfig(value, self._parameters, self._reads, _prefix=f"{self._prefix}{name}.")
         super().__setitem__(name, value)
 
-    def _add(self, name: str, value: Any, allowed: bool = False) -> None:
-        """Store what a check has let pass: a new key, new keys below an existing one, changes where allowed."""
-        if name not in self:
-            self._put(name, value)
-            return
-        present = super().__getitem__(name)
+    def _merge(self, values: Mapping[str, Any], *, allowed: bool = False, keep: bool = False) -> list[str]:
+        """Add new keys and, if allowed, change those that the sweep does not set; all of it or, if refused, nothing.
+
+        Args:
+            values: Nested values.
+            allowed: Whether keys may change.
+            keep: Whether a key of the sweep keeps its value instead of raising ``UsageError``.
+
+        Returns:
+            The keys that were kept.
+        """
+        kept = []
+        for name, value in values.items():
+            for key, present, new in self._changed(name, value):
+                if keep and self._of_the_sweep(key):
+                    kept.append(key)
+                elif not allowed:
+                    self._refuse_change(key, present, new)
+        for name, value in values.items():
+            self._add(name, value)
+        return kept
+
+    def _add(self, name: str, value: Any) -> None:
+        """Store a value that :meth:`_merge` has let pass, unless the sweep sets it."""
+        present = super().get(name)
         if isinstance(present, RunConfig) and isinstance(value, Mapping):
             for key, below in value.items():
-                present._add(key, below, allowed)
-        elif allowed and not self._of_the_sweep(name) and not _same(present, value):
+                present._add(key, below)
+        elif name not in self or not (self._of_the_sweep(f"{self._prefix}{name}") or _same(present, value)):
             self._put(name, value)
-
-    def _check(self, name: str, value: Any) -> None:
-        """Raise ``UsageError`` if storing ``value`` would change an existing key."""
-        for key, present, new in self._changed(name, value):
-            self._refuse_change(key, present, new)
-
-    def _kept(self, name: str, value: Any, allowed: bool) -> list[str]:
-        """The keys that stay as the sweep sets them; ``UsageError`` for others that may not change."""
-        kept = []
-        for key, present, new in self._changed(name, value):
-            if self._of_the_sweep(key[len(self._prefix) :]):
-                kept.append(key)
-            elif not allowed:
-                self._refuse_change(key, present, new)
-        return kept
 
     def _changed(self, name: str, value: Any) -> Iterator[tuple[str, Any, Any]]:
         """Dotted name, value and new value of each existing key that storing ``value`` would change."""
@@ -249,12 +252,9 @@ class RunConfig(dict[str, Any]):
         elif not _same(present, value):
             yield f"{self._prefix}{name}", present, value
 
-    def _of_the_sweep(self, name: str) -> bool:
-        """Whether the sweep sets ``name``, something in it, or the dict that it stands in."""
-        full = f"{self._prefix}{name}"
-        return any(
-            full == known or known.startswith(f"{full}.") or full.startswith(f"{known}.") for known in self._parameters
-        )
+    def _of_the_sweep(self, key: str) -> bool:
+        """Tell whether the sweep sets the dotted ``key``, a key below it, or one above it."""
+        return any(f"{known}.".startswith(f"{key}.") or key.startswith(f"{known}.") for known in self._parameters)
 
     def _refuse_change(self, key: str, present: Any, value: Any) -> NoReturn:
         if key in self._parameters:
@@ -302,3 +302,61 @@ def _same(present: Any, value: Any) -> bool:
         return present is value or bool(present == value)
     except (TypeError, ValueError, RuntimeError):
         return False
+
+
+def as_mapping(config: object) -> dict[Any, Any]:
+    """The config as a nested dict; dataclasses and namespaces inside become dicts too.
+
+    Raises:
+        UsageError: Neither a mapping, nor a dataclass, nor a namespace; or it contains itself.
+    """
+    if config is None:
+        return {}
+    try:
+        tree = _tree(config)
+    except RecursionError:
+        raise UsageError("the config contains itself, or is nested too deeply") from None
+    if isinstance(tree, dict):
+        return tree
+    hint = "; read the file and pass its content as a dict" if isinstance(config, (str, bytes)) else ""
+    raise UsageError(
+        f"config must be a dict, an argparse.Namespace or a dataclass, got {config!r} ({type(config).__name__}){hint}"
+    )
+
+
+def as_json(value: Any) -> Any:
+    """``value`` as JSON can hold it: tuples and sets as lists, numpy and torch scalars as numbers, the rest as text."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): as_json(below) for key, below in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [as_json(item) for item in value]
+    if callable(getattr(value, "tolist", None)):
+        return as_json(value.tolist())
+    return str(value)
+
+
+def merged(defaults: Any, answer: Any) -> Any:
+    """The agent's answer, with the caller's own objects wherever the answer left them as they were.
+
+    So a default that JSON cannot hold (a path, a tuple, a class) reaches the script as it was written.
+    """
+    if isinstance(defaults, dict) and isinstance(answer, Mapping):
+        keys = {str(key): key for key in defaults}
+        return {
+            keys.get(name, name): merged(defaults[keys[name]], below) if name in keys else below
+            for name, below in answer.items()
+        }
+    return defaults if json.dumps(as_json(defaults), sort_keys=True) == json.dumps(answer, sort_keys=True) else answer
+
+
+def _tree(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _tree(value[key]) for key in value}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _tree(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    argparse = sys.modules.get("argparse")  # who has not imported it has no Namespace to pass
+    if isinstance(value, SimpleNamespace) or (argparse is not None and isinstance(value, argparse.Namespace)):
+        return {name: _tree(below) for name, below in vars(value).items()}
+    return value

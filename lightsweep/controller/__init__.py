@@ -9,7 +9,17 @@ from lightsweep.controller.refresher import Refresher
 from lightsweep.controller.reports import Reporter
 from lightsweep.controller.runs import SweepRun, best_run
 from lightsweep.controller.states import SweepState
-from lightsweep.controller.summary import Savings, StageView, SweepSummary, savings, stage_views, summarize
+from lightsweep.controller.summary import (
+    Savings,
+    StageView,
+    SweepSummary,
+    prior_suffix,
+    savings,
+    stage_line,
+    stage_views,
+    summarize,
+    summarize_runs,
+)
 from lightsweep.controller.sweeps import Sweep, sweep
 from lightsweep.controller.writer import Writer
 
@@ -31,8 +41,11 @@ __all__ = [
     "best_run",
     "check_prior_runs",
     "check_takes_prior_runs",
+    "prior_suffix",
     "savings",
+    "stage_line",
     "stage_views",
     "summarize",
+    "summarize_runs",
     "sweep",
 ]

@@ -17,8 +17,6 @@ from lightsweep.hyperband import Verdict
 
 __all__ = ["Reporter"]
 
-_GO_ON = Verdict(stop=False)
-
 
 class Reporter:
     """The reports and ends of the runs that one agent has in hand; safe from several threads.
@@ -47,7 +45,7 @@ class Reporter:
             run.note(numbers)
             metric = self._sweep.config.metric
             if metric is None or metric.name not in numbers:
-                return _GO_ON
+                return Verdict()
             value = numbers[metric.name]
             known = len(run.history)
             step = run.report(value)
@@ -55,7 +53,7 @@ class Reporter:
             iterations = len(run.history)
         bands = self._sweep.bands_of(run.ticket)
         if bands is None or not iterations or last:
-            return _GO_ON
+            return Verdict()
         if iterations > known and bands.is_band(iterations):
             # Not under the run's lock: whoever tells the run to stop must not wait for the storage.
             with suppress(InputError):  # the sweep or its storage is gone, which ends the agent

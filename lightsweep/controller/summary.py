@@ -1,19 +1,34 @@
-"""A sweep at a glance: what its runs come to, without making a view of each of them."""
+"""Summarize a sweep: its runs in numbers, its stages, and the lines about them that all commands show."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
 
 from lightsweep.controller.reader import SweepReader
-from lightsweep.controller.runs import RunEntry, SweepRun, best_entry, values_of
+from lightsweep.controller.runs import RunEntry, SweepRun, best_entry, best_run, values_of
 from lightsweep.controller.stage_history import ActiveStage, StageHistory
+from lightsweep.controller.states import SweepState
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema import Stage, SweepConfig
+from lightsweep.text import counted, number, parameters, printable
 
-__all__ = ["Savings", "StageView", "SweepSummary", "savings", "stage_views", "summarize"]
+__all__ = [
+    "Savings",
+    "StageView",
+    "SweepSummary",
+    "prior_suffix",
+    "savings",
+    "stage_line",
+    "stage_views",
+    "summarize",
+    "summarize_runs",
+]
+
+_STATES = ("running", "waiting", "finished", "pruned", "failed", "killed")
 
 
 @dataclass(frozen=True)
@@ -35,11 +50,15 @@ class Savings:
         """``saved / total``, 0 where nothing ran."""
         return self.saved / self.total if self.total else 0.0
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
+        """The numbers in words, without the share."""
         if not self.stopped:
             return "nothing stopped early"
-        runs = "1 run" if self.stopped == 1 else f"{self.stopped} runs"
-        return f"{runs} stopped early, {self.saved} of {self.total} iterations saved ({self.share:.0%})"
+        return f"{counted(self.stopped, 'run')} stopped early, {self.saved:,} of {self.total:,} iterations saved"
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.share:.0%})" if self.stopped else self.text
 
 
 def savings(runs: Iterable[tuple[str, int, str | None]], config: SweepConfig) -> Savings:
@@ -74,18 +93,29 @@ def _savings(found: Sequence[tuple[str, int]], hyperband: Hyperband | None) -> S
 
 @dataclass(frozen=True)
 class SweepSummary:
-    """What the runs of a sweep come to.
+    """The runs of a sweep in numbers, and the lines about them that every command and display shows.
 
     Attributes:
-        states: How many runs of its own there are in each state; those that wait to be started again as ``waiting``.
-        priors: How many runs of other sweeps it began with; they are part of nothing else here.
-        savings: What stopping early saved.
+        sweep_id: The sweep's id.
+        config: The config in force.
+        state: Its state.
+        limit: How many runs it can have; ``None`` without a cap or a finite space.
+        states: Number of its own runs in each state; runs that wait for a retry as ``waiting``.
+        savings: What early stopping saved.
         best: See :attr:`~lightsweep.controller.sweeps.Sweep.best_run`.
         searched: The names of the parameters that are searched, see `SweepConfig.searched`.
         unread: Swept parameters that a run never read, sorted.
         last: The runs with the highest ids.
+        priors: Number of prior runs; they count nowhere else here.
+        spent: Whether no run is left to start.
+        started: Start of the earliest run.
+        ends: Ends of the runs that need no retry.
     """
 
+    sweep_id: str
+    config: SweepConfig
+    state: SweepState
+    limit: int | None
     states: Counter[str]
     savings: Savings
     best: SweepRun | None
@@ -93,23 +123,80 @@ class SweepSummary:
     unread: list[str]
     last: list[SweepRun]
     priors: int = 0
+    spent: bool = False
+    started: datetime | None = None
+    ends: Sequence[datetime] = ()
 
     @property
     def total(self) -> int:
         """Number of runs of its own."""
         return self.states.total()
 
+    @property
+    def title(self) -> str:
+        """``sweep k3v9x2ab (digits): running``."""
+        name = f" ({self.config.name})" if self.config.name else ""
+        return printable(f"sweep {self.sweep_id}{name}: {self.state}")
+
+    @property
+    def counts(self) -> str:
+        """``1 running, 2 finished of 10 + 8 prior runs``."""
+        text = ", ".join(f"{self.states[name]:,} {name}" for name in _STATES if self.states[name]) or "no runs yet"
+        limit = f" of {self.limit:,}" if self.limit is not None else ""
+        return f"{text}{limit}{prior_suffix(self.priors)}"
+
+    @property
+    def best_value(self) -> str:
+        """``val_loss 0.25``; empty before a run has a value."""
+        if self.best is None or self.best.best is None or self.config.metric is None:
+            return ""
+        return f"{printable(self.config.metric.name)} {number(self.best.best)}"
+
+    @property
+    def best_line(self) -> str:
+        """``best val_loss 0.25 (run 0001)``; empty before a run has a value."""
+        return f"best {self.best_value} (run {self.best.id})" if self.best is not None and self.best_value else ""
+
+    @property
+    def best_parameters(self) -> str:
+        """The searched parameters of the best run in one line; empty before a run has a value."""
+        return parameters(self.best.values, self.config.searched([self.best.values])) if self.best is not None else ""
+
+    @property
+    def without_result(self) -> str:
+        """How many runs have no result, once no other run is left to start; empty for none."""
+        ended = {name: count for name in ("failed", "killed") if (count := self.states[name])}
+        if not ended or not self.spent:
+            return ""
+        thing = "point" if self.config.method == "grid" and not self.config.stages else "run"
+        count = sum(ended.values())
+        parts = ", ".join(f"{count:,} {name}" for name, count in ended.items())
+        return f"{counted(count, thing)} {'has' if count == 1 else 'have'} no result ({parts})"
+
+    @property
+    def remarks(self) -> list[str]:
+        """Lines about what was saved, runs without a result and parameters that were never read."""
+        unread = f"varied, but never read by a run: {printable(', '.join(self.unread))}" if self.unread else ""
+        saved = str(self.savings) if self.config.stops_early and self.total else ""
+        return [line for line in (saved, self.without_result, unread) if line]
+
+
+def prior_suffix(count: int) -> str:
+    """Return `` + 8 prior runs``; empty for none."""
+    return f" + {counted(count, 'prior run')}" if count else ""
+
 
 def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
-    """The sweep as of the last look at it, with its ``last`` runs."""
+    """Summarize the sweep as of the last look at it, with its ``last`` runs; makes no view of the other runs."""
     with sweep.lock:
         known = sweep.known_entries()
         entries = [entry for entry in known if not entry.prior]
-        ends = [(entry.state, entry.iterations, sweep.stage_name(entry.ticket)) for entry in entries]
         best = best_entry(entries, sweep.config)
         return SweepSummary(
-            states=Counter("waiting" if sweep.waits(entry) else entry.state for entry in entries),
-            savings=savings(ends, sweep.config),
+            sweep.id,
+            sweep.config,
+            sweep.known_state(),
+            sweep.plan.limit()[0],
             best=sweep.view(best) if best else None,
             searched=sweep.config.searched(
                 (values_of(entry, sweep.config) or {} for entry in entries) if sweep.config.defined_by_run else ()
@@ -117,7 +204,62 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
             unread=sorted({name for entry in entries for name in entry.summary.get("unread", ())}),
             last=[sweep.view(entry) for entry in entries[-last:]] if last else [],
             priors=len(known) - len(entries),
+            spent=sweep.spent(),
+            **_totals(
+                (
+                    _Run(
+                        "waiting" if sweep.waits(entry) else entry.state,
+                        entry.state,
+                        entry.iterations,
+                        sweep.stage_name(entry.ticket),
+                        entry.record.started,
+                        entry.record.ended,
+                    )
+                    for entry in entries
+                ),
+                sweep.config,
+            ),
         )
+
+
+def summarize_runs(
+    sweep_id: str, config: SweepConfig, state: SweepState, limit: int | None, runs: Sequence[SweepRun]
+) -> SweepSummary:
+    """Summarize runs that were read before."""
+    own = [run for run in runs if not run.prior]
+    return SweepSummary(
+        sweep_id,
+        config,
+        state,
+        limit,
+        best=best_run(own, config),
+        searched=config.searched(run.values for run in own),
+        unread=sorted({name for run in own for name in run.unread}),
+        last=[],
+        priors=len(runs) - len(own),
+        **_totals(
+            (_Run(run.standing, run.state, run.iterations, run.stage, run.started, run.ended) for run in own), config
+        ),
+    )
+
+
+class _Run(NamedTuple):
+    standing: str
+    state: str
+    iterations: int
+    stage: str | None
+    started: datetime | None
+    ended: datetime | None
+
+
+def _totals(runs: Iterable[_Run], config: SweepConfig) -> dict[str, Any]:
+    own = list(runs)
+    return {
+        "states": Counter(run.standing for run in own),
+        "savings": savings(((run.state, run.iterations, run.stage) for run in own), config),
+        "started": min((run.started for run in own if run.started), default=None),
+        "ends": [run.ended for run in own if run.ended and run.standing not in {"running", "waiting"}],
+    }
 
 
 @dataclass(frozen=True)
@@ -143,6 +285,11 @@ class StageView:
     best: SweepRun | None = None
     base: str | None = None
     fixed: Mapping[str, Any] | None = None
+
+    @property
+    def progress(self) -> str:
+        """``5 of 12``: how many of its runs have ended."""
+        return f"{self.ended} of {self.limit:,}" if self.limit is not None else str(self.ended)
 
     def document(self) -> dict[str, Any]:
         """The same as plain values; what is infinite stays so."""
@@ -197,3 +344,13 @@ def _begun(sweep: SweepReader, course: StageHistory, opened: ActiveStage, entrie
         base=opened.base,
         fixed=opened.stage.fixed(values_of(base, sweep.config) if base is not None else None),
     )
+
+
+def stage_line(views: Sequence[StageView]) -> str:
+    """Return ``stage 2 of 3, architecture: 5 of 12 runs over, from run 0003``; empty without stages."""
+    begun = [view for view in views if view.fixed is not None]
+    if not begun:
+        return ""
+    stage, base = begun[-1].stage, begun[-1].base
+    origin = f", from run {base}" if base is not None else ""
+    return printable(f"stage {stage.number} of {len(views)}, {stage.name}: {begun[-1].progress} runs over{origin}")

@@ -1,17 +1,17 @@
-"""Learning curves: the metric of each run over its iterations, the bands, and where runs were stopped."""
+"""Learning curves: the metric of each run over its iterations, with the bands and the stopped runs."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
 from lightsweep.hyperband import threshold
+from lightsweep.report.axis import metric_axis
 from lightsweep.report.data import ReportData, spread
-from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, label, metric_axis, nothing
+from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, label, nothing
 
-__all__ = ["curves_figure", "thinned"]
+__all__ = ["curves_figure"]
 
 _MOST_CURVES = 240
 _MOST_BEST = 40
@@ -19,75 +19,55 @@ _MOST_POINTS = 120
 _MOST_BANDS = 12
 
 
-def curves_figure(view: ReportData) -> go.Figure:
-    """One curve a run, by state, the best one in front; crosses where runs were stopped, thresholds at the bands.
+def curves_figure(data: ReportData) -> go.Figure:
+    """Draw one curve for each run, by state, the best in front; crosses for stopped runs, thresholds at the bands.
 
-    Of very many runs the best and an even choice of the others are drawn, of very long ones an even choice of their
-    points. Values that are not finite are no iterations and leave no gap.
+    Of very many runs the best and an even choice of the others are drawn, of very long curves an even choice of their
+    points. Values that are not finite are left out and leave no gap.
     """
-    curved = [index for index, run in enumerate(view.runs) if run.history]
+    curved = [index for index, run in enumerate(data.runs) if run.history]
     if not curved:
-        return nothing(view.without_values() or "No run has logged a finite value of the metric yet.")
-    shown = _chosen(view, curved)
-    figure = go.Figure()
-    for state, colour in STATES.items():
-        chosen = [index for index in shown if view.runs[index].state == state]
-        if chosen:
-            figure.add_trace(_lines(view, chosen, state, colour, 0.55 if len(shown) < 60 else 0.35))
-    stopped = [index for index in shown if view.runs[index].state == "pruned"]
+        return nothing(data.without_values() or "No run has logged a finite value of the metric yet.")
+    shown = data.chosen(curved, _MOST_CURVES, _MOST_BEST)
+    states = data.by_state(shown)
+    opacity = 0.55 if len(shown) < 60 else 0.35
+    figure = go.Figure([_lines(data, chosen, state, STATES[state], opacity) for state, chosen in states.items()])
+    stopped = states.get("pruned")
     if stopped:
         figure.add_trace(
             go.Scatter(
                 name="stopped early",
                 mode="markers",
-                x=[len(view.runs[index].history) for index in stopped],
-                y=[view.runs[index].history[-1] for index in stopped],
-                customdata=[view.runs[index].id for index in stopped],
+                x=[len(data.runs[index].history) for index in stopped],
+                y=[data.runs[index].history[-1] for index in stopped],
+                customdata=[data.runs[index].id for index in stopped],
                 hovertemplate="run %{customdata} stopped at iteration %{x}: %{y:.5g}",
                 marker={"symbol": "x-thin", "size": 7, "line": {"color": STATES["pruned"], "width": 1.5}},
                 meta={"runs": stopped},
             )
         )
-    if view.best is not None and view.best.history:
-        index = view.runs.index(view.best)
-        figure.add_trace(_lines(view, [index], "best run", ACCENT, 1.0, width=3.0))
-    _bands(figure, view)
-    values = [value for index in shown for value in view.runs[index].history]
-    axis, note = metric_axis(values, view.sign, view.title)
+    if data.best is not None and data.best.history:
+        index = data.runs.index(data.best)
+        figure.add_trace(_lines(data, [index], "best run", ACCENT, 1.0, width=3.0))
+    _bands(figure, data)
+    values = [value for index in shown for value in data.runs[index].history]
+    axis, note = metric_axis(values, data.sign, data.title)
     figure.update_layout(yaxis=axis, xaxis={"title": {"text": "iteration"}}, hovermode="closest")
     if len(shown) < len(curved):
         note = f"The best and an even choice of the others: {len(shown):,} of {len(curved):,} runs. {note}".strip()
     return finish(figure, 420, note)
 
 
-def thinned(history: Sequence[float], most: int = _MOST_POINTS) -> list[int]:
-    """The indices of at most ``most`` points of a curve, its ends included."""
-    return spread(range(len(history)), most)
-
-
-def _chosen(view: ReportData, curved: list[int]) -> list[int]:
-    if len(curved) <= _MOST_CURVES:
-        return curved
-    ranked = sorted(curved, key=lambda index: view.sign * _best(view, index))
-    best = ranked[:_MOST_BEST]
-    return sorted({*best, *spread([index for index in curved if index not in set(best)], _MOST_CURVES - _MOST_BEST)})
-
-
-def _best(view: ReportData, index: int) -> float:
-    best = view.runs[index].best
-    return view.sign * math.inf if best is None else best
-
-
 def _lines(
-    view: ReportData, chosen: list[int], name: str, colour: str, opacity: float, width: float = 1.3
+    data: ReportData, chosen: Sequence[int], name: str, colour: str, opacity: float, width: float = 1.3
 ) -> go.Scatter:
-    """The curves of several runs as one trace, with gaps between them."""
+    """Draw the curves of several runs as one trace, with gaps between them."""
     x: list[int | None] = []
     y: list[float | None] = []
     owners: list[int] = []
     for index in chosen:
-        history = view.runs[index].history
-        points = thinned(history)
+        history = data.runs[index].history
+        points = spread(range(len(history)), _MOST_POINTS)
         x += [point + 1 for point in points] + [None]
         y += [float(f"{history[point]:.6g}") for point in points] + [None]
         owners += [index] * (len(points) + 1)
@@ -96,7 +76,7 @@ def _lines(
         mode="lines" if len(x) > 2 * len(chosen) else "lines+markers",
         x=x,
         y=y,
-        customdata=[view.runs[index].id for index in owners],
+        customdata=[data.runs[index].id for index in owners],
         hovertemplate="run %{customdata}, iteration %{x}: %{y:.5g}",
         line={"color": colour, "width": width},
         opacity=opacity,
@@ -105,35 +85,32 @@ def _lines(
     )
 
 
-def _bands(figure: go.Figure, view: ReportData) -> None:
-    """The bands, and at each what a run had to have; with stages each has bands and thresholds of its own."""
-    metric = view.config.metric
+def _bands(figure: go.Figure, data: ReportData) -> None:
+    """Draw the bands and the threshold at each; a sweep with stages has bands and thresholds for each stage."""
+    metric = data.config.metric
     if metric is None:
         return
-    stages: list[str | None] = [stage.name for stage in view.config.stages]
-    places: list[int] = []
-    limits: list[float] = []
-    whose: list[str] = []
-    for stage in stages or [None]:
-        hyperband = view.config.stopping(stage)
-        runs = [run for run in view.runs if run.stage == stage]
-        if hyperband is None or not runs:
+    stages: list[str | None] = [stage.name for stage in data.config.stages] or [None]
+    marks: list[tuple[int, float, str]] = []
+    for stage in stages:
+        hyperband = data.config.stopping(stage)
+        histories = [run.history for run in data.runs if run.stage == stage]
+        if hyperband is None or not histories:
             continue
-        for band in hyperband.bands(upto=max(len(run.history) for run in runs))[:_MOST_BANDS]:
-            at = [run.history[band - 1] for run in runs if len(run.history) >= band]
-            places.append(band)
-            limits.append(threshold(at, hyperband.eta, metric.goal))
-            whose.append(f"{label(stage)}, " if stage is not None else "")
-    for band in sorted(set(places)):
+        for band in hyperband.bands(upto=max(map(len, histories)))[:_MOST_BANDS]:
+            values = [history[band - 1] for history in histories if len(history) >= band]
+            limit = threshold(values, hyperband.eta, metric.goal)
+            marks.append((band, limit, f"{label(stage)}, " if stage is not None else ""))
+    for band in sorted({band for band, _, _ in marks}):
         figure.add_vline(band, line={"color": MUTED, "dash": "dot", "width": 1}, opacity=0.7)
-    if places:
+    if marks:
         figure.add_trace(
             go.Scatter(
                 name="bands and thresholds",
                 mode="markers",
-                x=places,
-                y=limits,
-                customdata=whose,
+                x=[band for band, _, _ in marks],
+                y=[limit for _, limit, _ in marks],
+                customdata=[stage for _, _, stage in marks],
                 hovertemplate="%{customdata}band %{x}: threshold %{y:.5g}",
                 marker={"symbol": "line-ew", "size": 16, "line": {"color": MUTED, "width": 2.5}},
             )

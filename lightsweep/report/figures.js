@@ -132,17 +132,16 @@ function figures() {
       cards.set(figure.heading, card);
     }
     const meta = figure.layout.meta || {};
-    const slices = figure.name.startsWith("slice-");
     let home = card;
-    if (slices) {
-      home = card.querySelector(".slices") || card.appendChild(make("div", "slices"));
+    if (figure.small) {
+      home = card.querySelector(".grid") || card.appendChild(make("div", "grid"));
     }
     const lines = figure.name === "parallel" && figure.data.length ? figure.data[0].meta.runs.length : 0;
     if (lines > MOST_LINES) {
       const [most, best, all] = [MOST_LINES, BEST_LINES, lines].map((number) => number.toLocaleString("en"));
       card.append(make("p", "note", `${most} of ${all} lines are drawn, the best ${best} and a sample of the others; brushes choose among all.`));
     }
-    if (meta.note && (!slices || !card.querySelector(".note"))) card.querySelector("h2").after(make("p", "note", meta.note));
+    if (meta.note && (!figure.small || !card.querySelector(".note"))) card.querySelector("h2").after(make("p", "note", meta.note));
     if (meta.empty) {
       home.append(make("p", "note", meta.empty));
       continue;

@@ -1,8 +1,8 @@
-"""The report: one page with everything in it, that asks no other machine for anything.
+"""The HTML page: one file with everything in it, which loads nothing from another machine.
 
-Text of users reaches the page in two ways only: as JSON in a block that is never run, with ``<``, ``>`` and ``&`` as
-escapes, from where the page's script puts it into place as text; and HTML-escaped, as the title. The page's policy
-admits its own scripts by their hashes and no other, and no connection at all.
+Text of users reaches the page in two ways only: as JSON in a block that is never run, with ``<``, ``>`` and ``&``
+escaped, which the page's script inserts as text; and HTML-escaped, as the title. The page's policy admits its own
+scripts by their hashes, no other script, and no connection.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ import html
 import json
 import math
 from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -21,68 +24,63 @@ import plotly
 import yaml
 from plotly.offline import get_plotlyjs
 
-from lightsweep.controller import Savings, SweepRun, SweepState, savings
-from lightsweep.report.data import ReportData, stage_table
-from lightsweep.report.gallery import figures
+from lightsweep.controller import StageView, SweepRun, SweepState, savings
+from lightsweep.report.data import ReportData
+from lightsweep.report.figures import figures
 from lightsweep.report.theme import DARK, LIGHT, STATES
 from lightsweep.text import number, one_line, value_text
 
-__all__ = ["columns", "page", "page_data", "rows"]
+__all__ = ["page", "page_data"]
 
 _MOST_METRICS = 8
 _REASON_WIDTH = 160
 _VALUE_WIDTH = 80
+_VALUES_WIDTH = 400
 
 
-def columns(view: ReportData) -> list[dict[str, str]]:
-    """Name and kind (``text``, ``number``, ``time``, ``duration``, ``value``) of each column."""
-    metric = [{"name": view.metric, "kind": "number"}] if view.metric else []
+@dataclass(frozen=True)
+class Column:
+    """A column of the table of runs.
+
+    Attributes:
+        name: Its heading.
+        kind: ``text``, ``number``, ``time``, ``duration`` or ``value``.
+        cell: Its cell for a run: numbers as numbers, ``None`` for no value.
+    """
+
+    name: str
+    kind: str
+    cell: Callable[[SweepRun], Any]
+
+
+def columns(data: ReportData) -> list[Column]:
+    """Return the columns; of very many other metrics the first by name."""
+    others = sorted({name for run in data.runs for name in run.metrics} - {data.metric})[:_MOST_METRICS]
+    metric = [Column(data.metric, "number", lambda run: _number(run.best))] if data.metric else []
+    stage = [Column("stage", "text", lambda run: one_line(run.stage, _VALUE_WIDTH) if run.stage is not None else None)]
     return [
-        {"name": "run", "kind": "text"},
-        {"name": "state", "kind": "text"},
+        Column("run", "text", lambda run: run.id),
+        Column("state", "text", lambda run: run.state),
         *metric,
-        *([{"name": "stage", "kind": "text"}] if view.config.stages else []),
-        {"name": "iterations", "kind": "number"},
-        *({"name": axis.name, "kind": "value"} for axis in view.axes),
-        *({"name": f"last {name}", "kind": "number"} for name in _others(view)),
-        {"name": "started (UTC)", "kind": "time"},
-        {"name": "took", "kind": "duration"},
-        {"name": "reason", "kind": "text"},
+        *(stage if data.config.stages else []),
+        Column("iterations", "number", lambda run: run.iterations),
+        *(Column(axis.name, "value", partial(_value, axis.name)) for axis in data.axes),
+        *(Column(f"last {name}", "number", partial(_last, name)) for name in others),
+        Column("started (UTC)", "time", lambda run: _time(run.started)),
+        Column("took", "duration", partial(_took, data.now)),
+        Column("reason", "text", lambda run: one_line(run.reason, _REASON_WIDTH)),
     ]
-
-
-def rows(view: ReportData, now: datetime) -> list[list[Any]]:
-    """One row a run in the order of the columns; numbers as numbers, ``None`` where there is nothing."""
-    others = _others(view)
-    return [
-        [
-            run.id,
-            run.state,
-            *([_number(run.best)] if view.metric else []),
-            *([one_line(run.stage, _VALUE_WIDTH) if run.stage is not None else None] if view.config.stages else []),
-            run.iterations,
-            *(_cell(run.values[axis.name]) if axis.name in run.values else None for axis in view.axes),
-            *(_number(run.metrics.get(name, {}).get("last")) for name in others),
-            _time(run.started),
-            _took(run, now),
-            one_line(run.reason, _REASON_WIDTH),
-        ]
-        for run in view.runs
-    ]
-
-
-def _others(view: ReportData) -> list[str]:
-    """The other numbers that runs logged, by name; the first of very many."""
-    names = sorted({name for run in view.runs for name in run.metrics} - {view.metric})
-    return names[:_MOST_METRICS]
 
 
 def _number(value: float | None) -> float | None:
     return float(f"{value:.6g}") if value is not None and math.isfinite(value) else None
 
 
-def _cell(value: Any) -> Any:
-    """A number that JSON and JavaScript hold as it is, else text."""
+def _value(name: str, run: SweepRun) -> Any:
+    """The value of a parameter: a number that JSON and JavaScript hold exactly, else text."""
+    if name not in run.values:
+        return None
+    value = run.values[name]
     if isinstance(value, float):
         return _number(value) if math.isfinite(value) else str(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
@@ -90,52 +88,57 @@ def _cell(value: Any) -> Any:
     return one_line(value_text(value), _VALUE_WIDTH)
 
 
+def _last(name: str, run: SweepRun) -> float | None:
+    return _number(run.metrics.get(name, {}).get("last"))
+
+
 def _time(moment: datetime | None) -> str | None:
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S") if moment else None
 
 
-def _took(run: SweepRun, now: datetime) -> float | None:
+def _took(now: datetime, run: SweepRun) -> float | None:
     return round(((run.ended or now) - run.started).total_seconds(), 1) if run.started else None
 
 
-def page(sweep_id: str, state: SweepState, view: ReportData, now: datetime) -> str:
-    """The whole page as HTML.
+def page(sweep_id: str, state: SweepState, data: ReportData) -> str:
+    """Return the whole page as HTML.
 
     Args:
         sweep_id: The sweep's id.
-        state: Where it stands.
-        view: Its config and runs.
-        now: The time of the report, with a time zone.
+        state: The sweep's state.
+        data: Its config and runs, and the time of the report.
     """
     assets = files("lightsweep.report")
-    data = json.dumps(page_data(sweep_id, state, view, now), allow_nan=False, separators=(",", ":"))
+    content = json.dumps(page_data(sweep_id, state, data), allow_nan=False, separators=(",", ":"))
     for character in "<>&":
-        data = data.replace(character, f"\\u{ord(character):04x}")
+        content = content.replace(character, f"\\u{ord(character):04x}")
     scripts = {name: (assets / f"{name}.js").read_text("utf-8") for name in ("table", "page", "figures")}
     scripts["plotly"] = get_plotlyjs()
     parts = {
         "policy": _policy(list(scripts.values())),
-        "title": html.escape(f"{one_line(view.config.name or sweep_id, 120)} – lightsweep"),
+        "title": html.escape(f"{one_line(data.config.name or sweep_id, 120)} – lightsweep"),
         "style": (assets / "page.css").read_text("utf-8"),
-        "data": data,
+        "data": content,
         **{f"script-{name}": text for name, text in scripts.items()},
     }
-    # Split first, so that nothing which is put in is ever looked at for places again.
+    # Split before inserting, so that inserted text is never searched for placeholders.
     pieces = (assets / "page.html").read_text("utf-8").split("@@")
     return "".join(parts[piece] if place % 2 else piece for place, piece in enumerate(pieces))
 
 
-def page_data(sweep_id: str, state: SweepState, view: ReportData, now: datetime) -> dict[str, Any]:
-    """What the page's script shows, JSON-able."""
+def page_data(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, Any]:
+    """Return the content of the page for its script, as values that JSON can hold."""
+    table = columns(data)
     return {
-        "headline": _headline(sweep_id, state, view, now),
-        "columns": columns(view),
-        "rows": rows(view, now),
-        "stages": stage_table(view),
-        "sort": _sort(view),
+        "headline": _headline(sweep_id, state, data),
+        "columns": [{"name": column.name, "kind": column.kind} for column in table],
+        "rows": [[column.cell(run) for column in table] for run in data.runs],
+        "stages": _stage_table(data),
+        "sort": _sort(data),
         "states": STATES,
         "figures": [
-            {"name": named.name, "heading": named.heading, **_plain(named.figure)} for named in figures(view, now)
+            {"name": each.name, "heading": each.heading, "small": each.small, **_plain(each.figure)}
+            for each in figures(data)
         ],
         "templates": {"light": _plain(LIGHT), "dark": _plain(DARK)},
         "plotly": plotly.__version__,
@@ -145,17 +148,17 @@ def page_data(sweep_id: str, state: SweepState, view: ReportData, now: datetime)
 def _plain(figure: Any) -> dict[str, Any]:
     found: dict[str, Any] = figure.to_plotly_json()
     if isinstance(found.get("layout"), dict) and "data" in found:
-        # The page puts the template of light or dark in its place.
+        # The page inserts the template for light or dark.
         found["layout"] = {key: value for key, value in found["layout"].items() if key != "template"}
     return found
 
 
-def _headline(sweep_id: str, state: SweepState, view: ReportData, now: datetime) -> dict[str, Any]:
-    config, best, metric = view.config, view.best, view.config.metric
-    counts = Counter(run.state for run in view.runs)
-    started = [run.started for run in view.runs if run.started]
-    ended = [run.ended or now for run in view.runs if run.started]
-    saved = savings(((run.state, run.iterations, run.stage) for run in view.runs), config)
+def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, Any]:
+    config, best, metric = data.config, data.best, data.config.metric
+    counts = Counter(run.state for run in data.runs)
+    started = [run.started for run in data.runs if run.started]
+    ended = [run.ended or data.now for run in data.runs if run.started]
+    saved = savings(((run.state, run.iterations, run.stage) for run in data.runs), config)
     return {
         "title": one_line(config.name or f"Sweep {sweep_id}", 120),
         "description": one_line(config.description or "", 600),
@@ -173,30 +176,55 @@ def _headline(sweep_id: str, state: SweepState, view: ReportData, now: datetime)
         }
         if best is not None and best.best is not None and metric is not None
         else None,
-        "no_best": view.without_values(),
+        "no_best": data.without_values(),
         "counts": {name: counts[name] for name in STATES if counts[name]},
-        "runs": len(view.runs),
-        "priors": len(view.priors),
-        "saved": {"share": f"{saved.share:.0%}", "text": _saved(saved)} if config.stops_early else None,
+        "runs": len(data.runs),
+        "priors": len(data.priors),
+        "saved": {"share": f"{saved.share:.0%}", "text": saved.text} if config.stops_early else None,
         "seconds": round((max(ended) - min(started)).total_seconds()) if started else None,
-        "made": now.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "made": data.now.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
     }
 
 
-def _saved(saved: Savings) -> str:
-    if not saved.stopped:
-        return "nothing stopped early"
-    runs = "1 run" if saved.stopped == 1 else f"{saved.stopped:,} runs"
-    return f"{runs} stopped early: {saved.saved:,} of {saved.total:,} iterations"
+def _stage_table(data: ReportData) -> dict[str, Any] | None:
+    """A row for each stage: its state, its best run and its fixed values; ``None`` for a sweep without stages."""
+    if not data.stages:
+        return None
+    return {
+        "columns": ["stage", "state", "method", "runs", f"best {data.metric}", "searched", "fixed"],
+        "rows": [_stage_row(each, data.config.searched()) for each in data.stages],
+    }
 
 
-def _sort(view: ReportData) -> dict[str, Any]:
-    """The table's first order: by the metric, best first; by id where there is none."""
-    return {"column": 2, "descending": view.sign < 0} if view.metric else {"column": 0, "descending": False}
+def _stage_row(view: StageView, searched: Collection[str]) -> list[str]:
+    stage, best = view.stage, view.best
+    fixed = {name: value for name, value in (view.fixed or {}).items() if name in searched}
+    base = f"; from run {view.base}" if view.base is not None else ""
+    return [
+        one_line(stage.name, 60),
+        view.state,
+        stage.method,
+        f"{view.runs:,} of {view.limit:,}" if view.limit is not None else f"{view.runs:,}",
+        f"{number(best.best)} (run {best.id})" if best is not None and best.best is not None else "–",
+        _values(best.values, stage.searched)
+        if best is not None
+        else one_line(", ".join(stage.searched), _VALUES_WIDTH),
+        f"{_values(fixed, sorted(fixed))}{base}" if fixed else "–",
+    ]
+
+
+def _values(values: Mapping[str, Any], names: Collection[str]) -> str:
+    texts = [f"{name}={one_line(value_text(values[name]), 40)}" for name in names if name in values]
+    return one_line(", ".join(texts), _VALUES_WIDTH)
+
+
+def _sort(data: ReportData) -> dict[str, Any]:
+    """The first order of the table: by the metric, best first; by id without a metric."""
+    return {"column": 2, "descending": data.sign < 0} if data.metric else {"column": 0, "descending": False}
 
 
 def _policy(scripts: list[str]) -> str:
-    # A browser hashes what it reads, in which a carriage return has become a line feed.
+    # A browser turns carriage returns into line feeds before it hashes a script.
     texts = [script.replace("\r\n", "\n").replace("\r", "\n").encode() for script in scripts]
     hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text).digest()).decode()}'" for text in texts)
     # WebGL figures compile their shaders' interface with Function, which counts as eval.

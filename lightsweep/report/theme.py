@@ -1,86 +1,20 @@
-"""How figures look: one template for light pages, one for dark ones, and colours that can be seen on both."""
+"""The look of figures: a template for light pages, one for dark pages, and colours for both."""
 
 from __future__ import annotations
-
-import math
-from collections.abc import Sequence
-from typing import Any
 
 import plotly.graph_objects as go
 
 from lightsweep.text import one_line
 
-__all__ = [
-    "ACCENT",
-    "DARK",
-    "FONT",
-    "GOOD_TO_BAD",
-    "LIGHT",
-    "MUTED",
-    "STATES",
-    "finish",
-    "label",
-    "metric_axis",
-    "nothing",
-    "quantile",
-]
+__all__ = ["ACCENT", "DARK", "FONT", "GOOD_TO_BAD", "LIGHT", "MUTED", "STATES", "finish", "label", "nothing"]
 
 
 def label(text: str, width: int = 40) -> str:
-    """``text`` for those places where plotly reads a kind of HTML, placeholders (``%{x}``) and TeX (``$x$``)."""
+    """Shorten and escape a text for plotly, which reads some HTML, placeholders (``%{x}``) and TeX (``$x$``)."""
     line = one_line(text, width)
-    for character in "&<>{}$":  # the ampersand first, since what it becomes holds none of the others
+    for character in "&<>{}$":  # the ampersand first, since the escapes of the others begin with it
         line = line.replace(character, f"&#{ord(character)};")
     return line
-
-
-_LOG_RATIO = 30.0
-
-
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """The value below which the share of an ascending sequence lies; the sequence has one item or more."""
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
-def metric_axis(values: Sequence[float], sign: int, title: str) -> tuple[dict[str, Any], str]:
-    """Settings of a plotly axis, and a sentence where it leaves values out.
-
-    The worst values are left out where they lie further from the middle eight tenths than three times their width; a
-    double click shows them. The best are always within.
-
-    Args:
-        values: Those to be shown; those that are not finite are passed over.
-        sign: 1 where smaller is better, -1 where greater is.
-        title: The axis' title, as plotly reads it.
-    """
-    ordered = sorted(value for value in values if math.isfinite(value))
-    axis: dict[str, Any] = {"title": {"text": title}}
-    if not ordered:
-        return axis, ""
-    low, high = ordered[0], ordered[-1]
-    log = low > 0 and quantile(ordered, 0.95) / max(quantile(ordered, 0.05), low) > _LOG_RATIO
-    if log:
-        axis.update(type="log", exponentformat="power", dtick=1 if math.log10(high / low) > 2 else None)
-        ordered = [math.log10(value) for value in ordered]
-        low, high = ordered[0], ordered[-1]
-    lower, upper = quantile(ordered, 0.1), quantile(ordered, 0.9)
-    width = upper - lower
-    first, last = low, high
-    if width > 0 and sign > 0 and high > upper + 3 * width:
-        last = upper + width
-    elif width > 0 and sign < 0 and low < lower - 3 * width:
-        first = lower - width
-    left_out = sum(not first <= value <= last for value in ordered)
-    if not left_out:
-        return axis, ""
-    margin = 0.04 * (last - first)
-    axis["range"] = [first - margin, last + margin]
-    what = (
-        "1 far-off value; a double click shows it"
-        if left_out == 1
-        else f"{left_out:,} far-off values; a double click shows them"
-    )
-    return axis, f"The scale leaves out {what}."
 
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif"
@@ -145,16 +79,15 @@ DARK = _template("#1d2026", "#e6e8eb", "#a3abb6", "#33383f", "#6b7480")
 
 
 def finish(figure: go.Figure, height: int, note: str = "") -> go.Figure:
-    """Give a figure the light template, its height in pixels, and a sentence in plain text to be read beside it."""
+    """Give a figure the light template, its height in pixels, and a sentence in plain text beside it."""
     figure.update_layout(template=LIGHT, height=height, meta={"note": note} if note else None)
     return figure
 
 
 def nothing(sentence: str) -> go.Figure:
-    """A figure that says why there is nothing to see, in plain text; ``layout.meta["empty"]`` has the sentence too."""
+    """Return a figure that shows only a sentence in plain text, which is also its ``layout.meta["empty"]``."""
     figure = go.Figure()
     figure.add_annotation(text=label(sentence, 200), x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
-    figure.update_layout(template=LIGHT, height=120, meta={"empty": sentence})
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False)
+    hidden = {"visible": False}
+    figure.update_layout(template=LIGHT, height=120, meta={"empty": sentence}, xaxis=hidden, yaxis=hidden)
     return figure

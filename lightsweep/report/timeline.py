@@ -1,8 +1,7 @@
-"""The timeline: which agent had which run in hand, and when."""
+"""The timeline: the runs of each agent, from start to end."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from datetime import datetime
 
 import plotly.graph_objects as go
@@ -15,38 +14,31 @@ __all__ = ["lanes", "timeline_figure"]
 _MOST_LANES = 200
 
 
-def timeline_figure(view: ReportData, now: datetime) -> go.Figure:
-    """A bar for each run from its start to its end, by state, in the lane of its agent.
-
-    Args:
-        view: The sweep.
-        now: Where the bars of running runs end, with a time zone.
-    """
-    placed = lanes(view, now)
+def timeline_figure(data: ReportData) -> go.Figure:
+    """Draw a bar for each run from its start to its end, by state, in the lane of its agent; a running run ends now."""
+    placed = lanes(data)
     if not placed:
         return nothing("No run has started yet.")
     names = sorted(placed)[:_MOST_LANES]
     height = {lane: len(names) - 1 - place for place, lane in enumerate(names)}
     figure = go.Figure()
-    for state, colour in STATES.items():
-        bars = [(index, lane) for lane in names for index in placed[lane] if view.runs[index].state == state]
-        if not bars:
-            continue
-        runs = [view.runs[index] for index, _ in bars]
+    lane_of = {index: lane for lane in names for index in placed[lane]}
+    for state, bars in data.by_state(lane_of).items():
+        runs = [data.runs[index] for index in bars]
         starts = [run.started for run in runs if run.started is not None]
-        lengths = [((run.ended or now) - start).total_seconds() for run, start in zip(runs, starts, strict=True)]
+        lengths = [((run.ended or data.now) - start).total_seconds() for run, start in zip(runs, starts, strict=True)]
         figure.add_trace(
             go.Bar(
                 name=state,
                 orientation="h",
                 base=[start.isoformat(timespec="milliseconds").removesuffix("+00:00") for start in starts],
                 x=[max(0, round(1000 * length)) for length in lengths],
-                y=[height[lane] for _, lane in bars],
+                y=[height[lane_of[index]] for index in bars],
                 customdata=[[run.id, _duration(length)] for run, length in zip(runs, lengths, strict=True)],
                 hovertemplate="run %{customdata[0]}: %{customdata[1]}",
-                marker={"color": colour, "line": {"width": 0}},
+                marker={"color": STATES[state], "line": {"width": 0}},
                 width=0.7,
-                meta={"runs": [index for index, _ in bars]},
+                meta={"runs": bars},
             )
         )
     figure.update_layout(
@@ -66,18 +58,18 @@ def timeline_figure(view: ReportData, now: datetime) -> go.Figure:
     return finish(figure, min(900, 130 + 26 * len(names)), note)
 
 
-def lanes(view: ReportData, now: datetime) -> dict[tuple[str, int], list[int]]:
-    """Indices of the runs by agent and slot: runs of one agent that overlap are put into slots of their own."""
-    by_agent: dict[str, list[int]] = defaultdict(list)
-    for index, run in enumerate(view.runs):
+def lanes(data: ReportData) -> dict[tuple[str, int], list[int]]:
+    """Return the indices of the runs by agent and slot; runs of one agent that overlap have different slots."""
+    by_agent: dict[str, list[int]] = {}
+    for index, run in enumerate(data.runs):
         if run.started is not None:
-            by_agent[run.agent].append(index)
+            by_agent.setdefault(run.agent, []).append(index)
     placed: dict[tuple[str, int], list[int]] = {}
     for agent, indices in by_agent.items():
         free: list[datetime] = []
-        for index in sorted(indices, key=lambda index: (view.runs[index].started or now, index)):
-            run = view.runs[index]
-            start, end = run.started or now, run.ended or now
+        for index in sorted(indices, key=lambda index: (data.runs[index].started or data.now, index)):
+            run = data.runs[index]
+            start, end = run.started or data.now, run.ended or data.now
             slot = next((slot for slot, until in enumerate(free) if until <= start), len(free))
             free[slot : slot + 1] = [end]
             placed.setdefault((agent, slot), []).append(index)

@@ -1,8 +1,9 @@
-"""Proposals: grid, random and Sobol from tickets; any Optuna sampler driven through the unit cube."""
+"""Searchers choose the parameters of runs: grid, random and Sobol by ticket, Optuna's samplers in the unit cube."""
 
 from __future__ import annotations
 
 from lightsweep.sampler.base import Observation, Searcher
+from lightsweep.sampler.bayes import BayesSearcher, SearchTask
 from lightsweep.sampler.fixed_order import ExtendedGrid
 from lightsweep.sampler.optuna_params import (
     from_optuna,
@@ -16,8 +17,10 @@ from lightsweep.sampler.registry import make_searcher, make_stage_searcher
 from lightsweep.sampler.stages import StageSearcher, taken_before
 
 __all__ = [
+    "BayesSearcher",
     "ExtendedGrid",
     "Observation",
+    "SearchTask",
     "Searcher",
     "StageSearcher",
     "from_optuna",

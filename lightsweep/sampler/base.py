@@ -1,13 +1,12 @@
-"""What a sampler sees of a sweep, and what it gives: the contract of this room."""
+"""The interface of a searcher: it gets the runs so far, and returns the parameters of the next one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
-if TYPE_CHECKING:
-    from lightsweep.space import Value
+from lightsweep.space import Value
 
 __all__ = ["Observation", "RunState", "Searcher"]
 
@@ -16,17 +15,17 @@ RunState = Literal["running", "finished", "pruned", "failed", "killed"]
 
 @dataclass(frozen=True)
 class Observation:
-    """One run as the sampler should see it.
+    """One run as a searcher sees it.
 
     Attributes:
         key: The run's id.
-        ticket: The ticket that the run was proposed for; ``None`` for a run that came from outside.
+        ticket: The ticket of the run; ``None`` for a prior run.
         values: The run's parameters, flat, under their dotted names.
-        state: Where the run stands.
-        objectives: The best of the finite history for each metric of the sweep; ``None`` where nothing finite was
-            logged.
+        state: The state of the run.
+        objectives: The best finite value of the first metric and the last of the others, one for each metric; ``None``
+            if the run logged nothing finite.
         last: The last finite value of each metric; ``objectives`` if ``None``.
-        version: Changes whenever ``state`` or ``objectives`` change; cached work for the run is done again then.
+        version: Changes with ``state`` or ``objectives``, so that cached work for the run is redone.
     """
 
     key: str
@@ -39,10 +38,10 @@ class Observation:
 
 
 class Searcher(Protocol):
-    """Gives the parameters of the run for a ticket."""
+    """Suggest the parameters of runs."""
 
     def suggest(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
-        """Flat parameters for ``ticket`` (0, 1, 2, ...), a function of the config, the seed, the ticket and ``known``.
+        """Return flat parameters for ``ticket`` (0, 1, 2, ...), which follow from config, seed, ticket and ``known``.
 
-        ``None`` when the space is exhausted: each of its points was proposed for an earlier ticket or is in ``known``.
+        ``None`` if the space is exhausted: each of its points belongs to an earlier ticket or is in ``known``.
         """

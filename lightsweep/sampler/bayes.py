@@ -1,70 +1,98 @@
-"""Bayes: any Optuna sampler driven through the unit cube over the shadow study."""
+"""Search with an Optuna sampler that learns from the runs so far, each of them a trial in the unit cube."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import optuna
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from lightsweep.sampler.base import Observation, Searcher
-from lightsweep.sampler.fixed_order import seed_for
-from lightsweep.sampler.optuna_samplers import CmaEsState, prepared, quiet
-from lightsweep.sampler.unit_cube import Axes, SnapshotStorage, UnitCubeTrials, UnseenPoints
+from lightsweep.sampler.fixed_order import SobolSearcher, seed_for
+from lightsweep.sampler.unit_cube import Axes, SnapshotStorage, UnitCubeTrials, UnseenPoints, frozen_trial
+from lightsweep.schema import Metric
+from lightsweep.space import Space, Value
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from lightsweep.schema import Metric
-    from lightsweep.space import Space, Value
+__all__ = [
+    "GP_RUNS",
+    "MIN_COMPLETED",
+    "STARTUP",
+    "BayesSearcher",
+    "Choose",
+    "CmaEsTrials",
+    "SearchTask",
+    "directions",
+    "gp_trials",
+    "quiet",
+    "tpe_sampler",
+]
 
 Goal = Literal["minimize", "maximize"]
 
-__all__ = ["STARTUP", "BayesProposer", "directions"]
-
-# The first tickets get draws of their own, so that agents that start together differ.
+# The first tickets are drawn by ticket, so that agents that start together get different points.
 STARTUP = 10
-# A model of fewer runs than this says nothing.
-LEAST = 4
+# An Optuna sampler is asked once this many runs count.
+MIN_COMPLETED = 4
+# From this many runs a Gaussian process takes about half a second on two cores; the time grows with the third power.
+GP_RUNS = 300
+# Values this many times as far from the best as the median are clipped.
+REACH = 3.0
+
+Choose = Callable[[int, Sequence[FrozenTrial]], BaseSampler]
+"""Return the Optuna sampler for a seed and the trials that it will see."""
 
 
-class BayesProposer:
-    """The first tickets by ``draws``, the later ones by an Optuna sampler that has seen all runs.
+@dataclass(frozen=True)
+class SearchTask:
+    """The search that a sampler of the registry is made for.
+
+    Attributes:
+        space: The parameters.
+        metrics: The metrics by which runs are compared; several make a multi-objective study.
+        seed: The seed of all random numbers, any integer.
+        startup: The number of first tickets that are drawn by ticket alone.
+    """
+
+    space: Space
+    metrics: Sequence[Metric]
+    seed: int
+    startup: int = STARTUP
+
+
+class BayesSearcher:
+    """Draw the first tickets by ``draws``, and ask an Optuna sampler, which sees all runs, for the later ones.
 
     Args:
-        space: The space of the sweep.
-        metrics: What the runs are compared by; several make a multi-objective study, none leaves all to ``draws``.
-        seed: Of all random numbers.
-        draws: Proposes for the first tickets, and while too few runs count.
-        choose: Gives the sampler for a seed and the trials that it will see; ``None`` leaves all to ``draws``.
-        unordered: Whether the sampler knows categories, see ``Axes``.
-        startup: How many tickets are the first ones.
+        task: The search. Without a metric, or without a searched parameter, ``draws`` gives all points.
+        choose: Gives the Optuna sampler; ``None`` if ``draws`` gives all points.
+        draws: Gives the points of the first tickets, and while too few runs count; a Sobol sequence by default.
+        categories: Whether the sampler knows categories; if not, they are shown as numbers in [0, 1].
     """
 
     def __init__(
-        self,
-        space: Space,
-        metrics: Sequence[Metric],
-        seed: int,
-        draws: Searcher,
-        choose: Callable[[int, Sequence[FrozenTrial]], BaseSampler] | None,
-        *,
-        unordered: bool = True,
-        startup: int = STARTUP,
+        self, task: SearchTask, choose: Choose | None, *, draws: Searcher | None = None, categories: bool = True
     ) -> None:
-        self._startup = startup
-        self._space = space
-        self._seed = seed_for(seed)
-        self._draws = draws
-        self._choose = choose if metrics and space.searched else None
-        self._axes = Axes(space, unordered=unordered)
-        self._directions = directions(metrics)
-        self._shadow = UnitCubeTrials(self._axes, metrics)
-        self._free = UnseenPoints(space)
-        self._generations: CmaEsState | None = None
+        self.choose = choose if task.metrics and task.space.searched else None
+        self._startup = task.startup
+        self._space = task.space
+        self._seed = seed_for(task.seed)
+        self._draws = SobolSearcher(task.space, task.seed) if draws is None else draws
+        self._axes = Axes(task.space, unordered=categories)
+        self._directions = directions(task.metrics)
+        self._trials = UnitCubeTrials(self._axes, task.metrics)
+        self._unseen = UnseenPoints(task.space)
+        self._cmaes: CmaEsTrials | None = None
 
     def suggest(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
         point = self._modelled(ticket, known)
@@ -73,31 +101,123 @@ class BayesProposer:
         if point is None:
             # All draws of a finite space are given, but a ticket was used for something else: take what is left.
             point = self._space.at([0.5] * len(self._space.searched))
-        return self._free.nearest(point, self._free.taken(known), seed_for(self._seed, ticket, 1))
+        return self._unseen.nearest(point, self._unseen.taken(known), seed_for(self._seed, ticket, 1))
 
     def _modelled(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
-        """What the sampler proposes; ``None`` as long as it has too little to go by."""
-        outside = sum(observation.ticket is None for observation in known)
-        if self._choose is None or ticket < self._startup - outside:
+        """The point of the Optuna sampler; ``None`` while too few runs count."""
+        prior = sum(observation.ticket is None for observation in known)
+        if self.choose is None or ticket < self._startup - prior:
             return None
-        trials = self._shadow.trials(known)
-        if sum(trial.state == TrialState.COMPLETE for trial in trials) < LEAST:
+        trials = self._trials.trials(known)
+        if sum(trial.state == TrialState.COMPLETE for trial in trials) < MIN_COMPLETED:
             return None
-        sampler = self._choose(seed_for(self._seed, ticket), trials)
+        sampler = self.choose(seed_for(self._seed, ticket), trials)
         if isinstance(sampler, CmaEsSampler):
-            trials = self._replayed(trials, partial(self._choose, self._seed, trials))
+            make = partial(self.choose, self._seed, trials)
+            self._cmaes = self._cmaes or CmaEsTrials(self._axes.distributions, self._directions[0], make)
+            trials = self._cmaes.trials(trials)
         elif isinstance(sampler, GPSampler):
-            trials = prepared(trials, self._directions)
+            trials = gp_trials(trials, self._directions)
         with quiet():
             study = optuna.create_study(storage=SnapshotStorage(trials), sampler=sampler, directions=self._directions)
             return self._axes.values(study.ask(self._axes.distributions).params)
 
-    def _replayed(self, trials: Sequence[FrozenTrial], make: Callable[[], BaseSampler]) -> list[FrozenTrial]:
-        if self._generations is None:
-            self._generations = CmaEsState(self._axes.distributions, self._directions[0], make)
-        return self._generations.trials(trials)
-
 
 def directions(metrics: Sequence[Metric]) -> list[Goal]:
-    """The directions of a study for these metrics; one that is minimized where there are none."""
+    """Return the directions of a study for these metrics; without metrics one that is minimized."""
     return [metric.goal for metric in metrics] or ["minimize"]
+
+
+def gp_trials(trials: Sequence[FrozenTrial], goals: Sequence[str]) -> list[FrozenTrial]:
+    """Subsample and clip trials for a Gaussian process, so that it stays fast and robust to outliers.
+
+    At most ``GP_RUNS`` completed trials are kept: the better half of that number, and as many of the others, evenly
+    over their order. A Gaussian process standardizes the values, so a single diverged run (a loss of 1e9) would make
+    all others look the same: values further from the best than 3 times the distance of the median, on the bad side,
+    are set to that distance.
+
+    Args:
+        trials: COMPLETE trials with finite values, and RUNNING ones, which are all kept.
+        goals: ``minimize`` or ``maximize`` for each objective.
+    """
+    completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    if not completed:
+        return list(trials)
+    signs = np.array([-1.0 if goal == "maximize" else 1.0 for goal in goals])
+    losses = np.array([trial.values for trial in completed]) * signs
+    best = losses.min(axis=0)
+    reach = REACH * (np.median(losses, axis=0) - best)
+    clipped = np.minimum(losses, np.where(reach > 0, best + reach, np.inf)) * signs
+    shown = [trial for trial in trials if trial.state != TrialState.COMPLETE]
+    for place in _subsample(losses):
+        trial, values = completed[place], clipped[place].tolist()
+        same = values == trial.values
+        shown.append(trial if same else frozen_trial(trial.number, trial.params, trial.distributions, values))
+    return sorted(shown, key=lambda trial: trial.number)
+
+
+def _subsample(losses: npt.NDArray[np.float64]) -> list[int]:
+    if len(losses) <= GP_RUNS:
+        return list(range(len(losses)))
+    ranks = losses.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable").sum(axis=1)
+    order = np.argsort(ranks, kind="stable")
+    better, others = order[: GP_RUNS // 2], np.sort(order[GP_RUNS // 2 :])
+    spread = np.linspace(0, len(others) - 1, GP_RUNS - len(better)).round().astype(np.int64)
+    return [*better.tolist(), *others[spread].tolist()]
+
+
+class CmaEsTrials:
+    """Trials with the attributes in which CMA-ES keeps its state, made by telling it the runs in their order.
+
+    Args:
+        distributions: The distributions of the trials' parameters.
+        direction: The direction of the study.
+        make: Gives a fresh CMA-ES sampler, always with the same seed.
+    """
+
+    def __init__(
+        self, distributions: Mapping[str, BaseDistribution], direction: Goal, make: Callable[[], BaseSampler]
+    ) -> None:
+        self._distributions = dict(distributions)
+        self._direction = direction
+        self._make = make
+        self._told: list[FrozenTrial] = []
+        self._study: optuna.Study | None = None
+
+    def trials(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """Return the completed trials with attributes; new ones are told to the sampler of the last call if it fits."""
+        completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+        with quiet():
+            if self._study is None or completed[: len(self._told)] != self._told:
+                self._study = optuna.create_study(sampler=self._make(), direction=self._direction)
+                self._told = []
+            for trial in completed[len(self._told) :]:
+                self._study.enqueue_trial(trial.params)
+                asked = self._study.ask(self._distributions)
+                _ = asked.relative_params  # CMA-ES notes its generation when these are drawn
+                self._study.tell(asked, trial.values)
+        self._told = completed
+        return self._study.get_trials(deepcopy=False)
+
+
+def tpe_sampler(seed: int) -> BaseSampler:
+    """Return a fresh TPE sampler that keeps away from running trials."""
+    with quiet():
+        return TPESampler(seed=seed, n_startup_trials=1, constant_liar=True)
+
+
+# Verbosity and warning filters belong to the process: two threads must not restore each other's.
+_quiet = threading.RLock()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Suppress Optuna's log lines and its warnings about experimental arguments, inside of the block only."""
+    with _quiet, warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        verbosity = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(logging.ERROR)
+        try:
+            yield
+        finally:
+            optuna.logging.set_verbosity(verbosity)

@@ -1,4 +1,4 @@
-"""The parameters of a run on their way into the Optuna storage and back."""
+"""Convert the parameters of a run to Optuna's distributions and values for the storage, and back."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from lightsweep.sampler.base import Searcher
 from lightsweep.sampler.define_by_run import DefineByRunSearcher
-from lightsweep.space import Categorical, Constant, InvLogUniform, LogNormal, LogUniform, Quantized
-
-if TYPE_CHECKING:
-    from lightsweep.sampler.base import Searcher
-    from lightsweep.space import Distribution, Space, Value
+from lightsweep.space import Distribution, Space, Value
 
 __all__ = [
     "from_optuna",
@@ -31,64 +28,58 @@ EXACT = 2**53
 
 
 def optuna_distribution(distribution: Distribution) -> BaseDistribution:
-    """The Optuna distribution under which values of ``distribution`` are stored.
+    """Return the Optuna distribution under which values of ``distribution`` are stored.
 
     Categorical values and constants become choices: as they are where all of them are ``None``, ``bool``, ``int``,
     finite ``float`` or ``str`` and no two are equal under ``==`` (``1 == True``), else each as a JSON string.
-    Numbers become a range from the lowest to the highest value that the distribution gives, also where it is unbounded
-    in theory, on a logarithmic axis for logarithmic distributions and with a step where that is exact. A narrow range
-    of integers beyond 2**53 is stored as the distance from its lowest value.
+    Numbers become a range from the lowest to the highest value that the distribution gives, also if it is unbounded in
+    theory, on a logarithmic axis for logarithmic distributions and with a step if that is exact.
     """
-    if isinstance(distribution, (Constant, Categorical)):
-        return CategoricalDistribution(_choices(distribution))
+    if distribution.choices is not None:
+        return CategoricalDistribution(_choices(distribution.choices))
     low, high = _range(distribution)
-    log = _is_log(distribution) and low > 0
-    if isinstance(low, int) and isinstance(high, int):
-        offset = _offset(distribution)
-        low, high = _outward(low - offset, high - offset)
-        step = int(_step(distribution))
-        if offset == 0 and not log and abs(low) <= EXACT and abs(high) <= EXACT:
-            return IntDistribution(low, high, step=step)
-        return IntDistribution(low, high, log=log and offset == 0)
-    low, high = float(low), float(high)
-    if log or distribution.size is None or not isinstance(distribution, Quantized):
+    log = distribution.traits.scale == "log" and low > 0
+    step = distribution.traits.step
+    if isinstance(low, int):
+        low, high = int(float(low)), int(float(high))  # as a double rounds the values between them
+        exact = max(abs(low), abs(high)) <= EXACT
+        return IntDistribution(low, high, log=log, step=int(step or 1) if exact and not log else 1)
+    if log or distribution.size is None or step is None:
         return FloatDistribution(low, high, log=log)
-    return _stepped(low, high, distribution.q, distribution.size)
+    return _stepped(low, high, step, distribution.size)
 
 
 def to_optuna(distribution: Distribution, value: Value) -> Any:
-    """What Optuna stores for ``value`` under ``optuna_distribution(distribution)``.
+    """Return what Optuna stores for ``value`` under ``optuna_distribution(distribution)``.
 
     Raises:
-        ValueError: ``value`` is none of the distribution's choices.
+        ValueError: ``value`` is not one of the distribution's choices.
     """
-    if isinstance(distribution, (Constant, Categorical)):
-        return _choices(distribution)[distribution.index_of(value)]
-    if isinstance(_range(distribution)[0], int):
-        return int(value) - _offset(distribution)
-    return float(value)
+    if distribution.choices is not None:
+        return _choices(distribution.choices)[distribution.index_of(value)]
+    return int(value) if isinstance(_range(distribution)[0], int) else float(value)
 
 
 def from_optuna(distribution: Distribution, stored: Any) -> Value:
-    """The inverse of ``to_optuna``: the value that the program gets, of its own type.
+    """Return the value that the program gets, of its own type: the inverse of ``to_optuna``.
 
-    Exact, except in integer ranges that hold more than 2**53 values, where a double cannot tell neighbours apart.
+    Exact, except for whole numbers beyond 2**53, where a double cannot tell neighbours apart.
 
     Raises:
-        ValueError: ``stored`` is none of the distribution's choices.
+        ValueError: ``stored`` is not one of the distribution's choices.
     """
-    if isinstance(distribution, (Constant, Categorical)):
-        return distribution.value_at(_position(_choices(distribution), stored))
+    if distribution.choices is not None:
+        choices = _choices(distribution.choices)
+        if stored not in choices:
+            raise ValueError(f"{stored!r} is not one of the choices {choices!r}")
+        return distribution.value_at(choices.index(stored))
     low, high = _range(distribution)
-    if isinstance(low, int):
-        return max(low, min(high, int(stored) + _offset(distribution)))
-    return float(stored)
+    return max(low, min(high, int(stored))) if isinstance(low, int) else float(stored)
 
 
-def _choices(distribution: Constant | Categorical) -> list[Any]:
-    values = [distribution.value_at(index) for index in range(distribution.size or 1)]
+def _choices(values: Sequence[Value]) -> list[Any]:
     if all(_is_plain(value) for value in values) and len(set(values)) == len(values):
-        return values
+        return list(values)
     return [json.dumps(value, default=str) for value in values]
 
 
@@ -98,45 +89,15 @@ def _is_plain(value: Value) -> bool:
     return value is None or isinstance(value, (bool, int, str))
 
 
-def _position(choices: Sequence[Any], stored: Any) -> int:
-    try:
-        return choices.index(stored)
-    except ValueError:
-        raise ValueError(f"{stored!r} is none of the choices {list(choices)!r}") from None
-
-
-def _is_log(distribution: Distribution) -> bool:
-    base = distribution.base if isinstance(distribution, Quantized) else distribution
-    return isinstance(base, (LogUniform, InvLogUniform, LogNormal))
-
-
 def _range(distribution: Distribution) -> tuple[Any, Any]:
-    """The lowest and the highest value that can come up; ints for a distribution of ints."""
+    """The lowest and the highest value of the distribution; ints for a distribution of ints."""
     return distribution.quantile(0.0), distribution.quantile(1.0)
 
 
-def _offset(distribution: Distribution) -> int:
-    """What is taken off integers so that a double holds them: 0 except for a narrow range of large ones."""
-    low, high = _range(distribution)
-    large = max(abs(low), abs(high)) > EXACT
-    return int(low) if large and distribution.size is not None and high - low <= EXACT else 0
-
-
-def _outward(low: int, high: int) -> tuple[int, int]:
-    """Bounds that still hold their values once a double has rounded them."""
-    return min(low, int(float(low))), max(high, int(float(high)))
-
-
-def _step(distribution: Distribution) -> int | float:
-    if not isinstance(distribution, Quantized):
-        return 1
-    return int(distribution.q) if distribution.q == int(distribution.q) else distribution.q
-
-
 def _stepped(low: float, high: float, step: float, size: int) -> FloatDistribution:
-    """A range with a step where Optuna finds every multiple inside it, else without one."""
+    """A range with a step if Optuna finds every multiple inside it, else without one."""
     with warnings.catch_warnings():
-        # Optuna warns where it would have to lower ``high``; the range is then given without a step.
+        # Optuna warns if it has to lower ``high``; the range is then given without a step.
         warnings.simplefilter("ignore", UserWarning)
         stepped = FloatDistribution(low, high, step=step)
     drift = abs((high - low) / step - (size - 1))
@@ -144,7 +105,7 @@ def _stepped(low: float, high: float, step: float, size: int) -> FloatDistributi
 
 
 def optuna_distributions(space: Space) -> dict[str, BaseDistribution]:
-    """For each parameter of a space its distribution in the storage; for those who store many runs."""
+    """Return the distribution in the storage of each parameter of a space, for a caller that stores many runs."""
     return {parameter.name: optuna_distribution(parameter.distribution) for parameter in space.parameters}
 
 
@@ -154,17 +115,17 @@ def params_to_optuna(
     searcher: Searcher | None = None,
     distributions: Mapping[str, BaseDistribution] | None = None,
 ) -> dict[str, tuple[BaseDistribution, Any]]:
-    """For each parameter of a run its distribution in the storage and what is stored under it.
+    """Return for each parameter of a run its distribution in the storage, and the stored value.
 
     Args:
         space: The space of the config.
-        values: Of the run, flat.
-        proposer: The one that proposed ``values``; it knows the distributions of parameters that a function of the
-            user's defined by run, which are in no config.
-        distributions: The space's :func:`optuna_distributions`, where they are at hand.
+        values: The parameters of the run, flat.
+        searcher: The searcher that suggested ``values``, which knows the distributions of parameters that a function
+            defines by run.
+        distributions: The space's :func:`optuna_distributions`, if the caller has them.
 
     Raises:
-        ValueError: A value is none of its parameter's.
+        ValueError: The parameter's distribution does not have a value.
     """
     stored = optuna_distributions(space) if distributions is None else distributions
     found = {
@@ -179,10 +140,10 @@ def params_to_optuna(
 
 
 def params_from_optuna(space: Space, stored: Mapping[str, Any]) -> dict[str, Value]:
-    """The values of a run, flat, from the parameters of its trial; those defined by run are as they are stored.
+    """Return the values of a run, flat, from the parameters of its trial; those defined by run are not converted.
 
     Raises:
-        ValueError: What is stored is none of its parameter's choices.
+        ValueError: A stored value is not one of its parameter's choices.
     """
     distributions = {parameter.name: parameter.distribution for parameter in space.parameters}
     return {

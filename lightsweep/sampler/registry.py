@@ -1,106 +1,159 @@
-"""The proposer that a config asks for."""
+"""Make the searcher of a config: by its scheduler, its method and its sampler.
+
+A sampler is a function from a :class:`SearchTask` to a :class:`Searcher`. The functions below are named by ``SAMPLERS``
+in ``lightsweep.schema.sections``; an installed package adds its own as entry points of the group
+``lightsweep.samplers``:
+
+    [project.entry-points."lightsweep.samplers"]
+    nsga2 = "my_package:nsga2"
+
+    def nsga2(task: SearchTask) -> Searcher:
+        return BayesSearcher(task, lambda seed, trials: optuna.samplers.NSGAIISampler(seed=seed))
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import importlib
+import importlib.util
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import cache
 
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from lightsweep.errors import InputError
-from lightsweep.sampler.bayes import STARTUP, BayesProposer
-from lightsweep.sampler.define_by_run import scheduled_proposer
-from lightsweep.sampler.fixed_order import GridProposer, RandomProposer, SobolProposer, seed_for
-from lightsweep.sampler.optuna_samplers import GP_RUNS, check_packages, has_torch, make_sampler
+from lightsweep.sampler.base import Searcher
+from lightsweep.sampler.bayes import GP_RUNS, STARTUP, BayesSearcher, SearchTask, quiet, tpe_sampler
+from lightsweep.sampler.define_by_run import scheduled_searcher
+from lightsweep.sampler.fixed_order import GridSearcher, RandomSearcher, SobolSearcher, seed_for
 from lightsweep.sampler.stages import StageSearcher
+from lightsweep.schema import Stage, SweepConfig, find_sampler
+from lightsweep.space import Value
 
-if TYPE_CHECKING:
-    from lightsweep.sampler.base import Searcher
-    from lightsweep.schema import Stage, SweepConfig
-    from lightsweep.space import Value
+__all__ = ["auto", "cmaes", "gp", "make_searcher", "make_stage_searcher", "qmc", "random", "tpe"]
 
-__all__ = ["make_searcher", "make_stage_searcher", "sampler_for"]
+logger = logging.getLogger("lightsweep")
 
-# With more parameters than this, and as many runs as a Gaussian process is given, a proposal takes a second.
+# With more parameters than this, and GP_RUNS runs, a point of the Gaussian process takes a second.
 GP_PARAMETERS = 20
 
 
 def make_searcher(config: SweepConfig, seed: int) -> Searcher:
-    """The proposer for ``config.method`` and ``config.options.sampler``.
+    """Return the searcher for ``config.scheduler``, ``config.method`` and ``config.options.sampler``.
 
-    Of a sweep with stages that of the first one; those of the others are made too, so that an error comes at once.
+    For a sweep with stages it is that of the first stage; those of the others are made too, so that an error is raised
+    at once.
 
     Raises:
-        InputError: The sampler needs a package that is not installed or knows one metric only, or the scheduler's
+        InputError: The sampler needs a package that is not installed or takes one metric only, or the scheduler's
             file cannot be used.
     """
     if config.stages:
         first, *_ = [make_stage_searcher(config, stage, seed, stage.given) for stage in config.stages]
         return first
-    return scheduled_proposer(config, seed) or _proposer(config, seed, STARTUP)
-
-
-def _proposer(config: SweepConfig, seed: int, startup: int) -> Searcher:
-    space, name = config.space, config.options.sampler
-    if config.method == "grid":
-        return GridProposer(space)
-    if config.method == "random":
-        return SobolProposer(space, seed) if name == "qmc" else RandomProposer(space, seed)
-    if name == "random":
-        return BayesProposer(space, config.metrics, seed, RandomProposer(space, seed), None)
-    sobol = SobolProposer(space, seed)
-    if name == "qmc":
-        return BayesProposer(space, config.metrics, seed, sobol, None)
-    if name == "cmaes" and len(config.metrics) > 1:
-        raise InputError(f"sampler cmaes improves one metric, but metrics has {len(config.metrics)}; use gp or tpe")
-    check_packages(name)
-
-    def choose(seed: int, trials: Sequence[FrozenTrial]) -> BaseSampler:
-        completed = sum(trial.state == TrialState.COMPLETE for trial in trials)
-        return sampler_for(name, seed, completed * len(config.metrics), len(space.searched), startup)
-
-    return BayesProposer(space, config.metrics, seed, sobol, choose, unordered=name != "cmaes", startup=startup)
+    return scheduled_searcher(config, seed) or _searcher(config, seed, STARTUP)
 
 
 def make_stage_searcher(
     config: SweepConfig, stage: Stage, seed: int, fixed: Mapping[str, Value], taken: Collection[int] = ()
 ) -> StageSearcher:
-    """The proposer of one stage.
-
-    Where it is bayes it begins with fewer draws than a sweep, as it is short and searches little.
+    """Return the searcher of one stage; with bayes it draws fewer first tickets, as a stage is short.
 
     Args:
         config: The config of the sweep.
         stage: The stage.
-        seed: Of the sweep; the stage has one of its own that follows from it.
-        fixed: The values of the parameters that it does not search.
-        taken: Indices of its points that runs before it had.
+        seed: The seed of the sweep, from which that of the stage follows.
+        fixed: The values of the parameters that the stage does not search.
+        taken: Indices of the stage's points that earlier runs had.
 
     Raises:
         InputError: As :func:`make_searcher`.
     """
     alone = replace(config, method=stage.method, space=stage.space, stages=())
     startup = min(STARTUP, 2 * len(stage.searched) + 1)
-    inner = _proposer(alone, seed_for(seed, stage.number), startup)
+    inner = _searcher(alone, seed_for(seed, stage.number), startup)
     return StageSearcher(config.space, stage, inner, fixed, taken)
 
 
-def sampler_for(name: str, seed: int, completed: int, parameters: int, startup: int = STARTUP) -> BaseSampler:
-    """The Optuna sampler called ``name``; for ``auto`` a Gaussian process where that is quick, else TPE.
+def _searcher(config: SweepConfig, seed: int, startup: int) -> Searcher:
+    if config.method == "grid":
+        return GridSearcher(config.space)
+    if config.method == "random":
+        sobol = config.options.sampler == "qmc"
+        return SobolSearcher(config.space, seed) if sobol else RandomSearcher(config.space, seed)
+    entry = find_sampler(config.options.sampler)
+    if entry is None:
+        raise InputError(f"no installed package has the sampler {config.options.sampler!r}")
+    searcher: Searcher = entry.load()(SearchTask(config.space, config.metrics, seed, startup))
+    return searcher
 
-    Without torch it is TPE instead of a Gaussian process.
 
-    Args:
-        name: ``auto``, ``gp``, ``tpe`` or ``cmaes``.
-        seed: Of all its random numbers.
-        completed: How many runs it learns from, times the number of metrics.
-        parameters: How many of them are searched.
-        startup: How many runs CMA-ES leaves to others.
-    """
-    if name == "cmaes":
-        return make_sampler("cmaes", seed, startup)
-    quick = completed <= GP_RUNS and parameters <= GP_PARAMETERS
-    gaussian = (name == "gp" or (name == "auto" and quick)) and has_torch()
-    return make_sampler("gp" if gaussian else "tpe", seed, startup)
+def random(task: SearchTask) -> Searcher:
+    """Independent random draws."""
+    return BayesSearcher(task, None, draws=RandomSearcher(task.space, task.seed))
+
+
+def qmc(task: SearchTask) -> Searcher:
+    """The points of a scrambled Sobol sequence."""
+    return BayesSearcher(task, None)
+
+
+def tpe(task: SearchTask) -> Searcher:
+    """A tree-structured Parzen estimator."""
+    return BayesSearcher(task, lambda seed, _: tpe_sampler(seed))
+
+
+def gp(task: SearchTask) -> Searcher:
+    """A Gaussian process; TPE, with a warning, if torch cannot be imported."""
+    return _gaussian(task, lambda _: True)
+
+
+def auto(task: SearchTask) -> Searcher:
+    """A Gaussian process while it takes less than a second, with up to 300 values and 20 parameters; then TPE."""
+    few = len(task.space.searched) <= GP_PARAMETERS
+    return _gaussian(task, lambda completed: few and completed * len(task.metrics) <= GP_RUNS)
+
+
+def _gaussian(task: SearchTask, is_quick: Callable[[int], bool]) -> Searcher:
+    if importlib.util.find_spec("torch") is None:
+        has_torch()  # logs the warning before the first run
+
+    def choose(seed: int, trials: Sequence[FrozenTrial]) -> BaseSampler:
+        completed = sum(trial.state == TrialState.COMPLETE for trial in trials)
+        if not is_quick(completed) or not has_torch():
+            return tpe_sampler(seed)
+        with quiet():
+            return GPSampler(seed=seed, n_startup_trials=1)
+
+    return BayesSearcher(task, choose)
+
+
+@cache
+def has_torch() -> bool:
+    """Import torch, which the Gaussian process needs; return false, after one warning, if that fails."""
+    try:
+        importlib.import_module("torch")
+    except ImportError as error:
+        logger.warning(
+            "bayes uses the TPE sampler, since the Gaussian process needs torch and that cannot be imported (%s); "
+            "pip install torch, or write sampler: tpe in the lightsweep block",
+            error,
+        )
+        return False
+    return True
+
+
+def cmaes(task: SearchTask) -> Searcher:
+    """CMA-ES, for one metric; categories are numbers to it."""
+    if len(task.metrics) > 1:
+        raise InputError(f"sampler cmaes improves one metric, but metrics has {len(task.metrics)}; use gp or tpe")
+    if importlib.util.find_spec("cmaes") is None:
+        raise InputError("sampler cmaes needs the package cmaes, which is not installed; pip install cmaes")
+
+    def choose(seed: int, _: Sequence[FrozenTrial]) -> BaseSampler:
+        with quiet():
+            return CmaEsSampler(seed=seed, n_startup_trials=task.startup, warn_independent_sampling=False)
+
+    return BayesSearcher(task, choose, categories=False)

@@ -1,23 +1,45 @@
-"""The ``command`` of a sweep file: a list of arguments, some of them macros."""
+"""The ``command`` of a sweep file: read its arguments and macros, and build the command line of a run from them.
+
+An argument is built in one pass and no shell ever sees it: whatever a value holds (spaces, quotes, newlines,
+``$(...)``, text that looks like a macro), the program receives it as it is.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import re
-from collections.abc import Collection
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
-from lightsweep.schema.diagnostics import Faults, one_edit_away, shown
+from lightsweep.errors import CommandError, closest
+from lightsweep.schema.diagnostics import Spot, one_edit_away, quoted
 
-__all__ = ["MACROS", "SEVERAL", "meant_by", "not_alone", "read_command"]
+__all__ = ["DEFAULT_COMMAND", "MACRO", "MACROS", "SEVERAL", "build_command", "format_value", "read_command"]
 
-SEVERAL = (
-    "args", "args_no_hyphens", "args_no_equals", "args_no_boolean_flags", "args_append_hydra", "args_override_hydra",
-)  # fmt: skip
+DEFAULT_COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")
+
+SEVERAL: dict[str, Callable[[str, Any], list[str]]] = {
+    "args": lambda name, value: [f"--{name}={_text(name, value)}"],
+    "args_no_hyphens": lambda name, value: [f"{name}={_text(name, value)}"],
+    "args_no_equals": lambda name, value: [f"--{name}", _text(name, value)],
+    "args_no_boolean_flags": lambda name, value: _flag(name, value),
+    "args_append_hydra": lambda name, value: [f"+{name}={_hydra_text(name, value)}"],
+    "args_override_hydra": lambda name, value: [f"++{name}={_hydra_text(name, value)}"],
+}
 """Macros that stand for the arguments of all parameters, and so for an item of their own."""
 
 MACROS = ("env", "interpreter", "program", *SEVERAL, "args_json", "args_json_file")
+
+_HYDRA_WORD = re.compile(r"[A-Za-z0-9_/+.%*@?|-]*", re.ASCII)
+"""What Hydra's grammar takes as one value without quotes."""
+
 MACRO = re.compile(r"\$\{([^{}]*)\}")
+
 
 SHELL_OPTION = re.compile(r"-[a-z]*c")
 HOME = re.compile(r"(?:^|=|:)~(?=/|$)")
@@ -48,77 +70,249 @@ def not_alone(name: str) -> str:
     return f"${{{name}}} stands for several arguments, so it must be an item of its own"
 
 
-def read_command(value: Any, parameters: Collection[str], program: bool, faults: Faults) -> tuple[str, ...] | None:
-    """The arguments of ``command`` as text; ``None`` where it is not given or wrong.
+def read_command(value: Any, parameters: Collection[str], program: bool, at: Spot) -> tuple[str, ...] | None:
+    """Return the arguments of ``command`` as text; ``None`` if it is not given or wrong.
 
     Numbers and booleans become text as Python writes them. ``${name}`` may be a macro, a parameter or
     ``envvar:NAME``; one that resembles a macro or a parameter is a fault, any other one is left to the program.
 
     Args:
-        value: What stands there, as ``plain`` made it.
+        value: The block, as ``plain`` made it.
         parameters: Names of parameters and of groups of them.
         program: Whether there is a ``program``.
-        faults: Takes the mistakes.
+        at: Its place.
     """
     if value is None:
         return None
-    path = ("command",)
     if isinstance(value, str):
-        form = ", ".join(f'"{part}"' for part in value.split())
-        faults.error(path, f"command must be a list of arguments, since no shell reads it; write command: [{form}]")
+        at.error(f"command must be a list of arguments, since no shell reads it; write command: [{_split(value)}]")
         return None
     if not isinstance(value, list) or not value:
-        faults.error(path, f"command must be a list of arguments, got {shown(value)}")
+        at.error(f"command must be a list of arguments, got {quoted(value)}")
         return None
-    before = faults.count
-    items = [_read_item(item, index, parameters, program, faults) for index, item in enumerate(value)]
+    before = at.faults.count
+    items = [_read_item(item, parameters, program, at[index]) for index, item in enumerate(value)]
     for index, item in enumerate(items):
         if index and SHELL_OPTION.fullmatch(items[index - 1]):
             break  # bash -c "...": a shell reads what follows
-        _warn_of_shell(item, index, parameters, faults)
-    return tuple(items) if faults.count == before else None
+        _warn_of_shell(item, parameters, at[index], first=index == 0)
+    return tuple(items) if at.faults.count == before else None
 
 
-def _read_item(item: Any, index: int, parameters: Collection[str], program: bool, faults: Faults) -> str:
-    path = ("command", index)
+def _split(text: str) -> str:
+    return ", ".join(f'"{part}"' for part in text.split())
+
+
+def _read_item(item: Any, parameters: Collection[str], program: bool, at: Spot) -> str:
     if not isinstance(item, (str, int, float)):
         remedy = ""
         if isinstance(item, dict) and len(item) == 1:
             key, value = next(iter(item.items()))
             remedy = f"; for one argument with a colon put quotes around it: {f'{key}: {value}'!r}"
-        faults.error(path, f"an argument of command must be a text or a number, got {shown(item)}{remedy}")
+        at.error(f"an argument of command must be a text or a number, got {quoted(item)}{remedy}")
         return ""
     text = str(item)
     if "\0" in text:
-        faults.error(path, f"an argument of command cannot hold a NUL character, got {shown(text)}")
+        at.error(f"an argument of command cannot hold a NUL character, got {quoted(text)}")
     for name in MACRO.findall(text):
         if name in SEVERAL and text != f"${{{name}}}":
-            faults.error(path, f"{not_alone(name)}, got {shown(text)}")
+            at.error(f"{not_alone(name)}, got {quoted(text)}")
         elif name == "program" and not program:
-            faults.error(path, "${program} stands for the key 'program', which the config does not have: add it")
-        elif name not in MACROS and name not in parameters and not name.startswith("envvar:"):
-            meant = meant_by(name, parameters)
-            if meant:
-                faults.error(path, f"${{{name}}} is neither a macro nor a parameter; did you mean '${{{meant}}}'?")
+            at.error("${program} stands for the key 'program', which the config does not have: add it")
+        elif name in MACROS or name in parameters or name.startswith("envvar:"):
+            continue
+        elif meant := meant_by(name, parameters):
+            at.error(f"${{{name}}} is neither a macro nor a parameter; did you mean '${{{meant}}}'?")
     return text
 
 
-def _warn_of_shell(text: str, index: int, parameters: Collection[str], faults: Faults) -> None:
-    """Warn of what only a shell would replace or split."""
-    path = ("command", index)
+def _warn_of_shell(text: str, parameters: Collection[str], at: Spot, *, first: bool) -> None:
+    """Warn of text that only a shell would replace or split."""
+    as_it_is = "stays as it is, since no shell reads command"
     if HOME.search(text):
         right = HOME.sub(lambda found: found[0].replace("~", "${envvar:HOME}"), text)
-        faults.warn(path, f"~ stays as it is, since no shell reads command; write {shown(right)}")
+        at.warn(f"~ {as_it_is}; write {quoted(right)}")
     for plain, braced in VARIABLE.findall(text):
         if plain or braced not in parameters:
             written = f"${plain}" if plain else f"${{{braced}}}"
-            faults.warn(
-                path,
-                f"{written} stays as it is, since no shell reads command;"
-                f" for the environment variable write ${{envvar:{plain or braced}}}",
-            )
+            at.warn(f"{written} {as_it_is}; for the environment variable write ${{envvar:{plain or braced}}}")
     if SUBSTITUTION.search(text):
-        faults.warn(path, f"{shown(text)} stays as it is, since no shell reads command; use bash -c for it")
-    if TWO.search(text) or (index == 0 and SEVERAL_WORDS.match(text)):
-        form = ", ".join(f'"{part}"' for part in text.split())
-        faults.warn(path, f"{shown(text)} is one argument, blanks included; for several write {form}")
+        at.warn(f"{quoted(text)} {as_it_is}; use bash -c for it")
+    if TWO.search(text) or (first and SEVERAL_WORDS.match(text)):
+        at.warn(f"{quoted(text)} is one argument, blanks included; for several write {_split(text)}")
+
+
+def build_command(
+    program: str | None,
+    command: Sequence[str] | None,
+    values: Mapping[str, Any],
+    nested: Mapping[str, Any],
+    *,
+    json_path: Path,
+    environ: Mapping[str, str] = os.environ,
+) -> list[str]:
+    """The argument list that starts one run.
+
+    An item that is one of ``${args}``, ``${args_no_hyphens}``, ... is replaced by the arguments of every parameter, in
+    the order of ``values``. All other macros, and ``${name}`` of a parameter or of a group of parameters, are replaced
+    inside an item as well. A ``${...}`` that is none of these is left to the program (``${hydra:runtime.cwd}``), unless
+    it is so close to one that it must be a typing error.
+
+    ``${args_append_hydra}`` and ``${args_override_hydra}`` write values in Hydra's own grammar: ``null``, quotes around
+    strings that are no plain word, lists and dicts without JSON's escapes.
+
+    Args:
+        program: The ``program`` key; ``None`` where the sweep has none.
+        command: The ``command`` key; ``None`` for the default: env, interpreter, program, args.
+        values: Parameter values under their dotted names.
+        nested: The same values as the nested config: what the JSON macros give.
+        json_path: Where ``${args_json_file}`` writes; untouched when no item uses it.
+        environ: Where ``${envvar:NAME}`` looks.
+
+    Returns:
+        One string per argument; the first is the executable. Never empty.
+
+    Raises:
+        CommandError: Neither ``program`` nor ``command``; ``${program}`` without ``program``; an unset environment
+            variable; a misspelt macro; ``${args}`` or one of its kind as a part of an item; a value that no command
+            line can carry (a NUL byte, a lone surrogate); a JSON file that cannot be written; nothing to execute.
+    """
+    if command is None and program is None:
+        raise CommandError("the sweep does not say what to run: set `program` (a script) or `command` (a list)")
+    fill = _Filler(program, values, nested, json_path, environ)
+    argv = [argument for item in (DEFAULT_COMMAND if command is None else command) for argument in fill.item(item)]
+    if not argv:
+        raise CommandError("`command` comes to an empty command line: begin it with the program to execute")
+    return argv
+
+
+def format_value(value: Any) -> str:
+    """``value`` as one argument.
+
+    ``True``, ``False`` and ``None`` as Python prints them; strings as they are; floats so that ``float()`` gives the
+    same number back; lists and dicts as JSON.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (list, tuple, dict)):
+        return json.dumps(value)
+    return repr(value)
+
+
+def _text(name: str, value: Any) -> str:
+    text = format_value(value)
+    _check(text, f"the value of parameter {name!r}")
+    return text
+
+
+def _check(text: str, what: str) -> None:
+    """Refuse what the operating system cannot pass as an argument."""
+    if "\0" in text:
+        raise CommandError(f"{what} holds a NUL byte, which no command line can carry: {text!r}; use ${{args_json}}")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError as error:
+        raise CommandError(f"{what} cannot be written as {error.encoding}: {text!r}; use ${{args_json}}") from error
+
+
+def _hydra_text(name: str, value: Any) -> str:
+    """``value`` in the grammar of Hydra's overrides.
+
+    A plain word stays as it is, and Hydra reads one like ``1e3`` as a number. The text ``null`` is quoted in any case,
+    since Hydra reads the bare word as ``None``.
+    """
+    plain = isinstance(value, str) and _HYDRA_WORD.fullmatch(value) and value.lower() != "null"
+    text = value if plain else _hydra(value)
+    _check(text, f"the value of parameter {name!r}")
+    return text
+
+
+def _hydra(value: Any) -> str:
+    """Strings in quotes: a backslash escapes a quote, and a backslash only where a quote follows."""
+    if value is None:
+        return "null"
+    if isinstance(value, str):
+        return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", r"\'"), value) + "'"
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(map(_hydra, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{_hydra_key(key)}:{_hydra(below)}' for key, below in value.items())}}}"
+    return repr(value)
+
+
+def _hydra_key(key: Any) -> str:
+    """The key of a dict, which cannot stand in quotes."""
+    return re.sub(r"[\\()\[\]{}:=, \t]", lambda found: f"\\{found[0]}", key if isinstance(key, str) else repr(key))
+
+
+def _flag(name: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [f"--{name}"] if value else []
+    return [f"--{name}={_text(name, value)}"]
+
+
+@dataclass(frozen=True)
+class _Filler:
+    """Replaces the macros of one run; a replacement is never searched for macros again."""
+
+    program: str | None
+    values: Mapping[str, Any]
+    nested: Mapping[str, Any]
+    json_path: Path
+    environ: Mapping[str, str]
+
+    def item(self, item: str) -> list[str]:
+        """The arguments that one item of ``command`` becomes: none, one or several."""
+        whole = MACRO.fullmatch(item)
+        if whole and whole[1] in SEVERAL:
+            expand = SEVERAL[whole[1]]
+            for name in self.values:
+                _check(name, f"the parameter name {name!r}")
+            return [argument for name, value in self.values.items() for argument in expand(name, value)]
+        if whole and whole[1] == "env" and os.name == "nt":
+            return []
+        return [MACRO.sub(lambda match: self._replacement(match, item), item)]
+
+    def _replacement(self, match: re.Match[str], item: str) -> str:
+        name = match[1]
+        simple = {
+            "env": lambda: "/usr/bin/env",
+            "interpreter": lambda: sys.executable,
+            "program": self._the_program,
+            "args_json": lambda: json.dumps(self.nested),
+            "args_json_file": self._json_file,
+        }
+        if name in simple:
+            return simple[name]()
+        if name in SEVERAL:
+            raise CommandError(f"command item {item!r}: {not_alone(name)}")
+        if name in self.values:
+            return _text(name, self.values[name])
+        if name in self.nested:
+            return _text(name, self.nested[name])
+        if name.startswith("envvar:"):
+            return self._variable(name.removeprefix("envvar:"), item)
+        if meant := meant_by(name, {*self.values, *self.nested}):
+            raise CommandError(
+                f"command item {item!r}: ${{{name}}} is neither a macro nor a parameter; did you mean {meant!r}?"
+            )
+        return match[0]
+
+    def _the_program(self) -> str:
+        if self.program is None:
+            raise CommandError("`command` uses ${program}, but the sweep has no `program`: set it")
+        return self.program
+
+    def _json_file(self) -> str:
+        try:
+            self.json_path.parent.mkdir(parents=True, exist_ok=True)
+            self.json_path.write_text(json.dumps(self.nested, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise CommandError(f"the file of ${{args_json_file}} cannot be written: {error}") from error
+        return str(self.json_path)
+
+    def _variable(self, name: str, item: str) -> str:
+        if name not in self.environ:
+            hint = closest(name, self.environ)
+            raise CommandError(f"command item {item!r}: the environment variable {name!r} is not set{hint}")
+        return self.environ[name]

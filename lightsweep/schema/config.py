@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,54 +12,26 @@ from typing import Any, Literal
 from lightsweep.errors import ConfigError, Fault
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema.command import read_command
-from lightsweep.schema.diagnostics import Faults, plain, shown
+from lightsweep.schema.diagnostics import Faults, plain, quoted
 from lightsweep.schema.distributions import count
+from lightsweep.schema.fields import check, keys_of
 from lightsweep.schema.parameters import Parameters, read_parameters
 from lightsweep.schema.sections import (
     Metric,
     Options,
     Scheduler,
+    TopLevel,
     check_top_keys,
     read_early_terminate,
     read_metrics,
-    read_options,
     read_scheduler,
-    read_top_level,
     warn_of_last_bands,
 )
 from lightsweep.schema.stages import Stage, has_stages, most_runs, read_stages
 from lightsweep.schema.yaml_file import read_file
 from lightsweep.space import Space
 
-__all__ = ["SweepConfig", "ends"]
-
-
-def ends(
-    method: str,
-    space: Space,
-    run_cap: int | None,
-    metric: Metric | None,
-    scheduler: Scheduler | None,
-    stages: Sequence[Stage] = (),
-) -> str | None:
-    """What ends a sweep by itself, whichever comes first, in words; ``None`` where nothing does.
-
-    Of several metrics ``metric`` is the first: its target alone counts.
-    """
-    size = None if scheduler is not None and scheduler.search_space else space.size
-    parts = []
-    if stages:
-        size = None
-        if most_runs(stages) is not None:
-            parts.append(f"stages of at most {' + '.join(count(stage.most) for stage in stages)} runs")
-    if size is not None and (run_cap is None or size <= run_cap):
-        parts.append(f"{'grid' if method == 'grid' else 'space'} of {count(size)}")
-    elif run_cap is not None:
-        parts.append(f"run_cap {run_cap}")
-    if metric is not None and metric.target is not None:
-        sign = "<=" if metric.goal == "minimize" else ">="
-        parts.append(f"{metric.name} {sign} {metric.target:g}")
-    return " or ".join(parts) or None
+__all__ = ["SweepConfig"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +85,10 @@ class SweepConfig:
         if isinstance(source, Mapping):
             return _validate(source, Faults(), None)
         if not isinstance(source, (str, os.PathLike)):
-            raise ConfigError([Fault(f"a sweep config is a path or a dict, got {shown(source)}")])
+            raise ConfigError([Fault(f"a sweep config is a path or a dict, got {quoted(source)}")])
         path = os.fspath(source)
         if not isinstance(path, str) or "\n" in path:
-            raise ConfigError([Fault(f"give the path of a YAML file, or a dict, not {shown(path)}")])
+            raise ConfigError([Fault(f"give the path of a YAML file, or a dict, not {quoted(path)}")])
         value, faults = read_file(Path(path))
         return _validate(value, faults, path)
 
@@ -148,8 +120,19 @@ class SweepConfig:
 
     @property
     def ends(self) -> str | None:
-        """What ends the sweep by itself, such as ``"run_cap 20"`` or ``"grid of 12"``; ``None``: nothing does."""
-        return ends(self.method, self.space, self.run_cap, self.metric, self.scheduler, self.stages)
+        """What ends the sweep by itself, such as ``"run_cap 20 or loss <= 0.1"``; ``None`` if nothing does."""
+        size = None if self.stages or (self.scheduler and self.scheduler.search_space) else self.space.size
+        parts = []
+        if self.stages and most_runs(self.stages) is not None:
+            parts.append(f"stages of at most {' + '.join(count(stage.most) for stage in self.stages)} runs")
+        if size is not None and (self.run_cap is None or size <= self.run_cap):
+            parts.append(f"{'grid' if self.method == 'grid' else 'space'} of {count(size)}")
+        elif self.run_cap is not None:
+            parts.append(f"run_cap {self.run_cap}")
+        if self.metric is not None and self.metric.target is not None:
+            sign = "<=" if self.metric.goal == "minimize" else ">="
+            parts.append(f"{self.metric.name} {sign} {self.metric.target:g}")
+        return " or ".join(parts) or None
 
     def stopping(self, stage: str | None) -> Hyperband | None:
         """The hyperband of the stage with this name; that of the sweep where it is ``None``."""
@@ -178,30 +161,30 @@ class SweepConfig:
 
 
 def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> SweepConfig:
-    raw = plain(source, (), faults)
+    raw = plain(source, faults.at())
     if not isinstance(raw, dict):
         faults.raise_if_any()
         raw = {}
     meant = check_top_keys(raw, faults)
-    top = read_top_level(raw, meant, faults)
-    method = raw.get("method")
-    scheduler = read_scheduler(raw.get("scheduler"), method, faults)
+    single = {key: value for key, value in raw.items() if key in keys_of(TopLevel)}
+    top = check(TopLevel, single, faults.at(), "a sweep config", absent=meant)
+    scheduler = read_scheduler(raw.get("scheduler"), raw.get("method"), faults)
     found = _parameters(raw, meant, scheduler, faults)
     space = _space(found, faults)
     metrics = read_metrics(raw, faults)
-    early_terminate = read_early_terminate(raw.get("early_terminate"), faults)
+    early_terminate = read_early_terminate(raw.get("early_terminate"), faults.at("early_terminate"))
     _check_metric(raw, meant, metrics, faults)
-    command = read_command(
-        raw.get("command"), found.names, raw.get("program") is not None or "program" in meant, faults
-    )
-    options = read_options(raw.get("lightsweep"), faults)
+    has_program = raw.get("program") is not None or "program" in meant
+    command = read_command(raw.get("command"), found.names, has_program, faults.at("command"))
+    own = raw.get("lightsweep")
+    options = check(Options, {} if own is None else own, faults.at("lightsweep"), "lightsweep") or Options()
     stages = read_stages(raw, found, early_terminate, len(metrics), faults)
     faults.raise_if_any()
     if top is None or space is None:
         raise ConfigError([Fault("the config is not valid", file=file)])
     warn_of_last_bands(space, [early_terminate, *(stage.early_terminate for stage in stages)], faults)
     return SweepConfig(
-        **dict(top),
+        **vars(top),
         space=space,
         metrics=metrics,
         early_terminate=early_terminate,
@@ -216,13 +199,12 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
 
 
 def _parameters(raw: Mapping[str, Any], meant: set[str], scheduler: Scheduler | None, faults: Faults) -> Parameters:
-    value = raw.get("parameters")
-    if value is not None:
+    at = faults.at("parameters")
+    if raw.get("parameters") is not None:
         method = None if has_stages(raw) else raw.get("method")  # each stage has a method of its own
-        return read_parameters(value, method, faults)
-    define_by_run = scheduler is not None and scheduler.search_space is not None
-    if not define_by_run and "parameters" not in meant:
-        faults.error(("parameters",), "a sweep config needs the key 'parameters': what to search", key=True)
+        return read_parameters(raw["parameters"], method, at)
+    if "parameters" not in meant and (scheduler is None or scheduler.search_space is None):
+        at.key_error("a sweep config needs the key 'parameters': what to search")
     return Parameters()
 
 
@@ -232,24 +214,21 @@ def _space(found: Parameters, faults: Faults) -> Space | None:
     try:
         return Space(found.good)
     except ValueError as error:
-        faults.error(("parameters",), str(error), key=True)
+        faults.at("parameters").key_error(str(error))
         return None
 
 
 def _check_metric(raw: Mapping[str, Any], meant: set[str], metrics: tuple[Metric, ...], faults: Faults) -> None:
-    if raw.get("metric") is None and raw.get("metrics") is None and not meant & {"metric", "metrics"}:
-        needed = ["method bayes"] if raw.get("method") == "bayes" else []
-        needed += ["early_terminate"] if raw.get("early_terminate") is not None else []
-        if needed:
-            verb = "needs" if len(needed) == 1 else "need"
-            at = "method" if raw.get("method") == "bayes" else "early_terminate"
-            message = f"{' and '.join(needed)} {verb} the key 'metric' with the name that the training script logs"
-            faults.error(("metric",), message, key=True, at=(at,))
-    if len(metrics) < 2:
-        return
-    first = f"the first metric only, which is {metrics[0].name!r}"
-    if raw.get("early_terminate") is not None:
-        faults.warn(("early_terminate",), f"runs are stopped early by {first}", key=True)
-    for index, metric in enumerate(metrics[1:], start=1):
-        if metric.target is not None:
-            faults.warn(("metrics", index, "target"), f"a sweep ends by the target of {first}", key=True)
+    stops_early = raw.get("early_terminate") is not None
+    needed = ["method bayes"] * (raw.get("method") == "bayes") + ["early_terminate"] * stops_early
+    if needed and not meant & {"metric", "metrics"} and raw.get("metric") is None and raw.get("metrics") is None:
+        verb, cause = "needs" if len(needed) == 1 else "need", needed[0].split()[0]
+        message = f"{' and '.join(needed)} {verb} the key 'metric' with the name that the training script logs"
+        faults.at("metric").key_error(message, at=(cause,))
+    if len(metrics) > 1:
+        first = f"the first metric only, which is {metrics[0].name!r}"
+        if stops_early:
+            faults.at("early_terminate").key_warning(f"runs are stopped early by {first}")
+        for index, metric in enumerate(metrics[1:], start=1):
+            if metric.target is not None:
+                faults.at("metrics", index, "target").key_warning(f"a sweep ends by the target of {first}")

@@ -1,22 +1,22 @@
-"""The keys of every distribution of a sweep file, and the distribution that they make."""
+"""The distributions of a sweep file: their keys, and the class that each makes. A new one is one entry."""
 
 from __future__ import annotations
 
 import json
 import math
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import yaml
-from pydantic import BeforeValidator, WithJsonSchema
 
-from lightsweep.schema.diagnostics import shown
-from lightsweep.schema.fields import Block, Integer, Number, Positive
+from lightsweep.schema.diagnostics import quoted
+from lightsweep.schema.fields import ANYTHING, Key, Rule, number
 from lightsweep.schema.yaml_file import SweepLoader
 from lightsweep.space import (
     Beta,
     Categorical,
     Constant,
-    Continuous,
     Distribution,
     IntUniform,
     InvLogUniform,
@@ -27,63 +27,124 @@ from lightsweep.space import (
     Uniform,
 )
 
-__all__ = ["DISTRIBUTIONS", "Bounded", "DistributionKeys", "count", "kind", "reach", "spelt"]
+__all__ = ["DISTRIBUTIONS", "Form", "count", "spelt"]
 
-KINDS: dict[type[Distribution], str] = {
-    Constant: "fixed",
-    IntUniform: "integer",
-    Uniform: "uniform",
-    LogUniform: "log-uniform",
-    InvLogUniform: "inverse log-uniform",
-    Normal: "normal",
-    LogNormal: "log-normal",
-    Beta: "beta",
-}
 MANY = 10**15
-MANY_VALUES = 100  # no more are listed
+MAX_VALUES = 10_000  # each run is stored with all of them
 _reader = SweepLoader("")  # knows which type an unquoted text has
 
 
+@dataclass(frozen=True)
+class Form:
+    """A distribution in a sweep file.
+
+    Attributes:
+        about: One sentence, for the JSON Schema.
+        keys: Its keys beside ``distribution``, in the order in which ``build`` takes their values.
+        build: Makes the distribution; ``ValueError`` if the values do not fit each other.
+    """
+
+    about: str
+    keys: Mapping[str, Key]
+    build: Callable[..., Distribution]
+
+    def make(self, values: Mapping[str, Any]) -> Distribution:
+        """Return the distribution; a key without a value has its default."""
+        return self.build(*(values.get(name, key.default) for name, key in self.keys.items()))
+
+
+def _values(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"must be a list, got {quoted(value)}; for one value write value: {quoted(value)}")
+    if not value:
+        raise ValueError("must be a list of at least one value, got []")
+    if len(value) > MAX_VALUES:
+        raise ValueError(
+            f"must be a list of at most {MAX_VALUES:,} values, got {len(value):,}; use min and max for a range"
+        )
+    return value
+
+
+def _probabilities(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"must be a list with one number for each of values, got {quoted(value)}")
+    return value
+
+
+_NUMBER, _POSITIVE, _WHOLE = number(), number(above=0), number(whole=True)
+_VALUES = Key(Rule(_values, {"type": "array", "minItems": 1}), "The values, of any types.")
+_WEIGHTS = Rule(_probabilities, {"type": "array", "items": _NUMBER.schema}, each=_NUMBER)
+_STEP = Key(_POSITIVE, "The step. A whole number gives integers.", 1)
+
+
+def _bounds(rule: Rule, low: str, high: str) -> dict[str, Key]:
+    return {"min": Key(rule, low), "max": Key(rule, high)}
+
+
+_ANY = _bounds(_NUMBER, "The lower bound.", "The upper bound.")
+_EXPONENTS = _bounds(
+    _NUMBER,
+    "The natural logarithm of the smallest value. For bounds that are values use log_uniform_values.",
+    "The natural logarithm of the largest value.",
+)
+_INVERSE = _bounds(
+    _NUMBER,
+    "The smallest log(1/X). For bounds that are values use inv_log_uniform_values.",
+    "The largest log(1/X).",
+)
+_NORMAL = {"mu": Key(_NUMBER, "The mean.", 0), "sigma": Key(number(least=0), "The standard deviation.", 1)}
+_LOG_NORMAL = {
+    "mu": Key(_NUMBER, "The logarithm of the median.", 0),
+    "sigma": Key(number(least=0), "The standard deviation of the logarithm.", 1),
+}
+_SHAPES = {"a": Key(_POSITIVE, "The first shape parameter.", 1), "b": Key(_POSITIVE, "The second shape parameter.", 1)}
+_VALUE_BOUNDS = _bounds(_POSITIVE, "The smallest value, above 0.", "The largest value.")
+
+DISTRIBUTIONS: dict[str, Form] = {
+    "constant": Form("One fixed value.", {"value": Key(ANYTHING, "The value, of any type.")}, Constant),
+    "categorical": Form("Values that are equally likely.", {"values": _VALUES}, Categorical),
+    "categorical_w_probabilities": Form(
+        "Values with a probability each.",
+        {"values": _VALUES, "probabilities": Key(_WEIGHTS, "One for each value; together they are 1.")},
+        Categorical,
+    ),
+    "int_uniform": Form(
+        "Whole numbers, both bounds included.", _bounds(_WHOLE, "The smallest value.", "The largest value."), IntUniform
+    ),
+    "uniform": Form("Real numbers, equally likely everywhere.", _ANY, Uniform),
+    "log_uniform": Form("exp(uniform(min, max)).", _EXPONENTS, LogUniform),
+    "log_uniform_values": Form("Log-uniform between the bounds.", _VALUE_BOUNDS, LogUniform.from_values),
+    "inv_log_uniform": Form("X such that log(1/X) is uniform(min, max).", _INVERSE, InvLogUniform),
+    "inv_log_uniform_values": Form(
+        "X such that log(1/X) is uniform, with the bounds of X.", _VALUE_BOUNDS, InvLogUniform.from_values
+    ),
+    "normal": Form("The normal distribution.", _NORMAL, Normal),
+    "log_normal": Form("exp(normal(mu, sigma)); the median is exp(mu).", _LOG_NORMAL, LogNormal),
+    "beta": Form("The beta distribution on [0, 1].", _SHAPES, Beta),
+}
+
+
+def _in_steps(base: Form, name: str) -> Form:
+    def build(*values: Any) -> Distribution:
+        rounded: Any = base.build(*values[:-1])
+        return Quantized(rounded, values[-1])
+
+    return Form(f"{name}, rounded to multiples of q.", {**base.keys, "q": _STEP}, build)
+
+
+for _name in ("uniform", "log_uniform", "log_uniform_values", "normal", "log_normal", "beta"):
+    DISTRIBUTIONS[f"q_{_name}"] = _in_steps(DISTRIBUTIONS[_name], _name)
+
+
 def count(number: int | None) -> str:
-    """``number`` with thousands separated, as a power of ten where it is long, ``"endless"`` for ``None``."""
+    """Return ``number`` with separated thousands, as a power of ten if it is long, ``"endless"`` for ``None``."""
     if number is None:
         return "endless"
     return f"{number:,}" if number < MANY else f"about 10^{math.log10(number):.0f}"
 
 
-def kind(distribution: Distribution) -> str:
-    """The distribution in words: ``"log-uniform, steps of 8"``; ``"fixed"`` where it has one value only."""
-    if distribution.size == 1:
-        return "fixed"
-    if isinstance(distribution, Quantized):
-        return f"{kind(distribution.base)}, steps of {distribution.q:g}"
-    if isinstance(distribution, Categorical):
-        return "one of" if distribution.probabilities is None else "one of, weighted"
-    return KINDS.get(type(distribution), distribution.name)
-
-
-def reach(distribution: Distribution) -> str:
-    """Where the values lie: the values themselves, the smallest and the largest, or the parameters of the curve."""
-    if distribution.size == 1:
-        return spelt(distribution.value_at(0))
-    if isinstance(distribution, Categorical):
-        few = min(distribution.size, MANY_VALUES)
-        values = [spelt(distribution.value_at(index)) for index in range(few)]
-        if distribution.probabilities is not None:
-            values = [f"{value} ({distribution.weights()[index]:.0%})" for index, value in enumerate(values)]
-        return ", ".join(values + ["..."] * (few < distribution.size))
-    base = distribution.base if isinstance(distribution, Quantized) else distribution
-    if isinstance(base, LogNormal):
-        return f"median {math.exp(base.mu):g}, sigma {base.sigma:g}"
-    if isinstance(base, Normal):
-        return f"mean {base.mu:g}, sigma {base.sigma:g}"
-    if isinstance(base, Beta) and base is distribution:
-        return f"0 to 1, a {base.a:g}, b {base.b:g}"
-    return f"{spelt(distribution.quantile(0))} to {spelt(distribution.quantile(1))}"
-
-
 def spelt(value: object) -> str:
-    """A value of a parameter, as in a sweep file; numbers with as many digits as one compares.
+    """Return the value of a parameter as in a sweep file; numbers with as many digits as a reader compares.
 
     A text is quoted if a sweep file would read it as another type without quotes (``"true"``, ``"1e-5"``), or if its
     ends would not show in a list.
@@ -95,257 +156,3 @@ def spelt(value: object) -> str:
         unclear = tag.rpartition(":")[2] in {"bool", "int", "float", "null"} or value != value.strip() or ", " in value
         return json.dumps(value, ensure_ascii=False) if unclear else value
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (bool, list, dict, type(None))) else str(value)
-
-
-MAX_VALUES = 10_000  # each run is stored with all of them
-
-
-def _values(value: object) -> object:
-    if not isinstance(value, list):
-        raise ValueError(f"must be a list, got {shown(value)}; for one value write value: {shown(value)}")
-    if not value:
-        raise ValueError("must be a list of at least one value, got []")
-    if len(value) > MAX_VALUES:
-        raise ValueError(
-            f"must be a list of at most {MAX_VALUES:,} values, got {len(value):,}; numbers in a range are min and max"
-        )
-    return value
-
-
-def _probabilities(value: object) -> object:
-    if not isinstance(value, list):
-        raise ValueError(f"must be a list with one number for each of values, got {shown(value)}")
-    return value
-
-
-def _sigma(value: object) -> object:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value < 0:
-        raise ValueError(f"must not be negative, got {shown(value)}")
-    return value
-
-
-Values = Annotated[list[Any], BeforeValidator(_values), WithJsonSchema({"type": "array", "minItems": 1})]
-Probabilities = Annotated[list[Number], BeforeValidator(_probabilities)]
-Sigma = Annotated[Number, BeforeValidator(_sigma), WithJsonSchema({"type": "number", "minimum": 0})]
-
-
-class DistributionKeys(Block):
-    """The keys that go with one distribution, apart from ``distribution`` itself."""
-
-    def build(self) -> Distribution:
-        """The distribution; ``ValueError`` where the keys do not fit each other."""
-        raise NotImplementedError
-
-
-class ConstantKeys(DistributionKeys):
-    """One fixed value."""
-
-    value: Any
-    """The value, of any type."""
-
-    def build(self) -> Distribution:
-        return Constant(self.value)
-
-
-class CategoricalKeys(DistributionKeys):
-    """Values that are equally likely."""
-
-    values: Values
-    """The values, of any types."""
-
-    def build(self) -> Distribution:
-        return Categorical(self.values)
-
-
-class WeightedKeys(CategoricalKeys):
-    """Values with a probability each."""
-
-    probabilities: Probabilities
-    """One for each value; together they are 1."""
-
-    def build(self) -> Distribution:
-        return Categorical(self.values, self.probabilities)
-
-
-class Bounded(DistributionKeys):
-    """Numbers between two bounds."""
-
-    min: Number
-    """The lower bound."""
-    max: Number
-    """The upper bound."""
-
-
-class IntUniformKeys(Bounded):
-    """Whole numbers, both bounds included."""
-
-    min: Integer
-    """The smallest value."""
-    max: Integer
-    """The largest value."""
-
-    def build(self) -> Distribution:
-        return IntUniform(self.min, self.max)
-
-
-class UniformKeys(Bounded):
-    """Real numbers, equally likely everywhere."""
-
-    def build(self) -> Continuous:
-        return Uniform(self.min, self.max)
-
-
-class LogUniformKeys(Bounded):
-    """exp(uniform(min, max))."""
-
-    min: Number
-    """The natural logarithm of the smallest value. For bounds that are values use log_uniform_values."""
-    max: Number
-    """The natural logarithm of the largest value."""
-
-    def build(self) -> Continuous:
-        return LogUniform(self.min, self.max)
-
-
-class LogUniformValuesKeys(Bounded):
-    """Log-uniform between the bounds."""
-
-    min: Positive
-    """The smallest value, above 0."""
-    max: Positive
-    """The largest value."""
-
-    def build(self) -> Continuous:
-        return LogUniform.from_values(self.min, self.max)
-
-
-class InvLogUniformKeys(LogUniformKeys):
-    """X such that log(1/X) is uniform(min, max)."""
-
-    min: Number
-    """The smallest log(1/X). For bounds that are values use inv_log_uniform_values."""
-    max: Number
-    """The largest log(1/X)."""
-
-    def build(self) -> Continuous:
-        return InvLogUniform(self.min, self.max)
-
-
-class InvLogUniformValuesKeys(LogUniformValuesKeys):
-    """X such that log(1/X) is uniform, with the bounds of X."""
-
-    def build(self) -> Continuous:
-        return InvLogUniform.from_values(self.min, self.max)
-
-
-class NormalKeys(DistributionKeys):
-    """The normal distribution."""
-
-    mu: Number = 0
-    """The mean."""
-    sigma: Sigma = 1
-    """The standard deviation."""
-
-    def build(self) -> Continuous:
-        return Normal(self.mu, self.sigma)
-
-
-class LogNormalKeys(NormalKeys):
-    """exp(normal(mu, sigma)); the median is exp(mu)."""
-
-    def build(self) -> Continuous:
-        return LogNormal(self.mu, self.sigma)
-
-
-class BetaKeys(DistributionKeys):
-    """The beta distribution on [0, 1]."""
-
-    a: Positive = 1
-    """The first shape parameter."""
-    b: Positive = 1
-    """The second shape parameter."""
-
-    def build(self) -> Continuous:
-        return Beta(self.a, self.b)
-
-
-class QUniformKeys(UniformKeys):
-    """uniform, rounded to multiples of q."""
-
-    q: Positive = 1
-    """The step. A whole number gives integers."""
-
-    def build(self) -> Any:
-        return Quantized(super().build(), self.q)
-
-
-class QLogUniformKeys(LogUniformKeys):
-    """log_uniform, rounded to multiples of q."""
-
-    q: Positive = 1
-    """The step. A whole number gives integers."""
-
-    def build(self) -> Any:
-        return Quantized(super().build(), self.q)
-
-
-class QLogUniformValuesKeys(LogUniformValuesKeys):
-    """log_uniform_values, rounded to multiples of q."""
-
-    q: Positive = 1
-    """The step. A whole number gives integers."""
-
-    def build(self) -> Any:
-        return Quantized(super().build(), self.q)
-
-
-class QNormalKeys(NormalKeys):
-    """normal, rounded to multiples of q."""
-
-    q: Positive = 1
-    """The step. A whole number gives integers."""
-
-    def build(self) -> Any:
-        return Quantized(super().build(), self.q)
-
-
-class QLogNormalKeys(LogNormalKeys):
-    """log_normal, rounded to multiples of q."""
-
-    q: Positive = 1
-    """The step. A whole number gives integers."""
-
-    def build(self) -> Any:
-        return Quantized(super().build(), self.q)
-
-
-class QBetaKeys(BetaKeys):
-    """beta, rounded to multiples of q."""
-
-    q: Positive = 1
-    """The step. A whole number gives integers."""
-
-    def build(self) -> Any:
-        return Quantized(super().build(), self.q)
-
-
-DISTRIBUTIONS: dict[str, type[DistributionKeys]] = {
-    "constant": ConstantKeys,
-    "categorical": CategoricalKeys,
-    "categorical_w_probabilities": WeightedKeys,
-    "int_uniform": IntUniformKeys,
-    "uniform": UniformKeys,
-    "q_uniform": QUniformKeys,
-    "log_uniform": LogUniformKeys,
-    "q_log_uniform": QLogUniformKeys,
-    "log_uniform_values": LogUniformValuesKeys,
-    "q_log_uniform_values": QLogUniformValuesKeys,
-    "inv_log_uniform": InvLogUniformKeys,
-    "inv_log_uniform_values": InvLogUniformValuesKeys,
-    "normal": NormalKeys,
-    "q_normal": QNormalKeys,
-    "log_normal": LogNormalKeys,
-    "q_log_normal": QLogNormalKeys,
-    "beta": BetaKeys,
-    "q_beta": QBetaKeys,
-}

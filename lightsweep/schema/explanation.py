@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema.config import SweepConfig
-from lightsweep.schema.distributions import count, kind, reach, spelt
+from lightsweep.schema.distributions import count, spelt
 from lightsweep.schema.sections import Metric
 from lightsweep.schema.stages import Stage, most_runs
 from lightsweep.space import Space
+from lightsweep.text import printable, shortened
 
 __all__ = ["bands_text", "explain"]
 
@@ -53,9 +54,10 @@ def explain(config: SweepConfig, *, whole: bool = False, width: int = WIDTH) -> 
 
 
 def _entry(label: str, text: str) -> list[str]:
+    text = printable(text)
     indent = " " * LABEL
     return textwrap.wrap(
-        _printable(text), WIDTH, initial_indent=label.ljust(LABEL), subsequent_indent=indent, break_on_hyphens=False
+        text, WIDTH, initial_indent=label.ljust(LABEL), subsequent_indent=indent, break_on_hyphens=False
     ) or [label]
 
 
@@ -99,9 +101,10 @@ def _space(config: SweepConfig) -> str:
 def _table(space: Space, whole: bool, width: int) -> Iterator[str]:
     rows = [("parameter", "distribution", "range", "values")]
     for parameter in space.parameters:
-        size = parameter.distribution.size
-        cells = (parameter.name, kind(parameter.distribution), reach(parameter.distribution))
-        name, what, values = (_printable(cell).replace("\n", " ") for cell in cells)
+        distribution, size = parameter.distribution, parameter.distribution.size
+        kind = "fixed" if size == 1 else distribution.traits.kind
+        cells = (parameter.name, kind, distribution.describe(spelt))
+        name, what, values = map(printable, cells)
         rows.append((name, what, values, count(size)))
     names, kinds, ranges, sizes = (max(map(len, column)) for column in zip(*rows, strict=True))
     if not whole:
@@ -109,29 +112,20 @@ def _table(space: Space, whole: bool, width: int) -> Iterator[str]:
         names = min(names, max(20, width - kinds - sizes - 8 - min(ranges, LEAST_RANGE)))
     ranges = min(ranges, max(LEAST_RANGE, width - names - kinds - sizes - 8))
     for name, what, values, number in rows:
-        first, *more = _wrapped(values, ranges) if whole else [_cut(values, ranges)]
-        left = [_middle_cut(name, names).ljust(names), _cut(what, kinds).ljust(kinds), first.ljust(ranges)]
+        first, *more = _wrapped(values, ranges) if whole else [shortened(values, ranges)]
+        left = [_middle_cut(name, names).ljust(names), shortened(what, kinds).ljust(kinds), first.ljust(ranges)]
         yield "  ".join(["", *left, number.rjust(sizes)])
         yield from (" " * (names + kinds + 6) + line for line in more)
-
-
-def _printable(text: str) -> str:
-    """Text that cannot disturb a terminal."""
-    return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)
 
 
 def _wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False) or [""]
 
 
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 3] + "..."
-
-
 def _middle_cut(text: str, width: int) -> str:
     """Shortened in the middle: names in one group differ at their ends."""
-    tail = (width - 3) * 2 // 3
-    return text if len(text) <= width else f"{text[: width - 3 - tail]}...{text[-tail:]}"
+    tail = (width - 1) * 2 // 3
+    return text if len(text) <= width else f"{text[: width - 1 - tail]}…{text[-tail:]}"
 
 
 def _hyperband(hyperband: Hyperband) -> str:

@@ -1,56 +1,130 @@
-"""The pydantic base of every block of a sweep file, and the translation of what pydantic finds into our words."""
+"""The keys of the mappings in a sweep file: the rule of each value, and the message of each mistake."""
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import math
-from collections.abc import Collection, Iterator, Mapping
-from typing import Annotated, Any, TypeVar, get_args
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import MISSING, dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema
-from pydantic_core import ErrorDetails
-
-from lightsweep.schema.diagnostics import Faults, KeyPath, hint, shown
+from lightsweep.schema.diagnostics import Spot, hint, quoted
 
 __all__ = [
-    "Block",
-    "Count",
-    "Integer",
+    "ANYTHING",
+    "Key",
     "Label",
     "Natural",
     "Number",
-    "Positive",
+    "Rule",
     "Text",
     "Texts",
     "Truth",
-    "between",
     "check",
     "given",
+    "keys_of",
+    "number",
+    "read_keys",
 ]
 
-Model = TypeVar("Model", bound="Block")
+Schema = dict[str, Any]
+Model = TypeVar("Model")
 
 MAX_INTEGER = 2**53  # a storage keeps every number as a double, which is exact up to here
 
 
-class Block(BaseModel):
-    """A mapping of a sweep file with known keys and no others; immutable once read."""
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """What the value of a key must be.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    Attributes:
+        read: Returns the value in the type that the package uses; ``ValueError`` that begins with "must".
+        schema: The same rule as a JSON Schema.
+        each: For a list: the rule of its items.
+    """
+
+    read: Callable[[Any], Any]
+    schema: Schema
+    each: Rule | None = None
 
 
-def _number(value: object) -> float | int:
-    if isinstance(value, str):
-        remedy = "; write it without quotes" if _reads_as_number(value) else ""
-        raise ValueError(f"must be a number, and this is the text {shown(value)}{remedy}")
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"must be a number, got {shown(value)}")
-    try:
-        finite = math.isfinite(float(value))
-    except OverflowError:
-        finite = False
-    if not finite:
-        raise ValueError(f"must be a finite number, got {shown(value)}")
-    return value
+@dataclass(frozen=True)
+class Key:
+    """A key of a mapping: its rule, its description, and its default; ``...`` if it is required."""
+
+    rule: Rule
+    about: str
+    default: Any = ...
+
+
+@cache
+def keys_of(model: Any) -> dict[str, Key]:
+    """Return the keys that a dataclass declares as its fields.
+
+    A type is ``Annotated`` with its `Rule`, or a ``Literal``, or one of them ``| None``. A key is described under
+    ``Attributes`` in the docstring of the class.
+    """
+    attributes = (inspect.getdoc(model) or "").partition("Attributes:\n")[2]
+    about = {
+        name: " ".join(text.split()) for name, text in re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", attributes, re.M)
+    }
+    hints = get_type_hints(model, include_extras=True)
+    return {
+        field.name: Key(
+            _rule_of(hints[field.name]), about.get(field.name, ""), ... if field.default is MISSING else field.default
+        )
+        for field in dataclasses.fields(model)
+    }
+
+
+def _rule_of(hint: Any) -> Rule:
+    if hint is Any:
+        return ANYTHING
+    if hasattr(hint, "__metadata__"):
+        rule: Rule = hint.__metadata__[0]
+        return rule
+    return choice(*get_args(hint)) if get_origin(hint) is Literal else _rule_of(get_args(hint)[0])
+
+
+def number(
+    *, least: float | None = None, most: float | None = None, above: float | None = None, whole: bool = False
+) -> Rule:
+    """Return the rule of a finite number; neither a boolean nor a text is one.
+
+    Args:
+        least, most: The bounds, both included.
+        above: A bound that is not included.
+        whole: Whether it must be a whole number, such as ``5`` or ``5.0``; the size is then at most 2^53.
+    """
+    noun = "a whole number" if whole else "a number"
+    low = f" greater than {above:,}" if above is not None else "" if least is None else f" of at least {least:,}"
+    rule = noun + (low if most is None else f" between {least:,} and {most:,}" if above is None else low)
+    if most is not None and above is not None:
+        rule += f" and at most {most:,}"
+
+    def read(value: Any) -> float | int:
+        if isinstance(value, str):
+            remedy = "; write it without quotes" if _reads_as_number(value) else ""
+            raise ValueError(f"must be a number, and this is the text {quoted(value)}{remedy}")
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"must be a number, got {quoted(value)}")
+        if not abs(value) < math.inf or (isinstance(value, int) and value.bit_length() > 1023):
+            raise ValueError(f"must be a finite number, got {quoted(value)}")
+        if whole and value != int(value):
+            raise ValueError(f"must be a whole number, got {quoted(value)}")
+        if whole and abs(value) > MAX_INTEGER:
+            raise ValueError(f"must be a whole number from -2^53 to 2^53, got {quoted(value)}")
+        below = (least is not None and value < least) or (above is not None and value <= above)
+        if below or (most is not None and value > most):
+            raise ValueError(f"must be {rule}, got {quoted(value)}")
+        return int(value) if whole else value
+
+    bounds = {"minimum": least, "maximum": most, "exclusiveMinimum": above}
+    schema = {"type": "integer" if whole else "number"}
+    return Rule(read, schema | {name: bound for name, bound in bounds.items() if bound is not None})
 
 
 def _reads_as_number(text: str) -> bool:
@@ -61,155 +135,102 @@ def _reads_as_number(text: str) -> bool:
     return True
 
 
-def _positive(value: object) -> float | int:
-    number = _number(value)
-    if number <= 0:
-        raise ValueError(f"must be greater than 0, got {shown(value)}")
-    return number
+def choice(*words: str) -> Rule:
+    """Return the rule of one of several words."""
+
+    def read(value: Any) -> str:
+        if isinstance(value, str) and value in words:
+            return value
+        guess = hint(value, words) if isinstance(value, str) else ""
+        raise ValueError(f"must be one of {', '.join(words)}; got {quoted(value)}{guess}")
+
+    return Rule(read, {"enum": list(words)})
 
 
-def _integer(value: object) -> int:
-    number = _number(value)
-    if number != int(number):
-        raise ValueError(f"must be a whole number, got {shown(value)}")
-    if abs(number) > MAX_INTEGER:
-        raise ValueError(f"must be a whole number from -2^53 to 2^53, got {shown(value)}")
-    return int(number)
-
-
-def _natural(value: object) -> int:
-    number = _integer(value)
-    if number < 1:
-        raise ValueError(f"must be a whole number of at least 1, got {shown(value)}")
-    return number
-
-
-def _count(value: object) -> int:
-    number = _integer(value)
-    if number < 0:
-        raise ValueError(f"must be a whole number of at least 0, got {shown(value)}")
-    return number
-
-
-def _label(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+def _label(value: Any) -> str:
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
         return str(value)
-    raise ValueError(f"must be a text, got {shown(value)}")
+    raise ValueError(f"must be a text, got {quoted(value)}")
 
 
-def _text(value: object) -> str:
-    if isinstance(value, str) and value.strip():
-        return value
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+def _text(value: Any) -> str:
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool) and str(value).strip():
         return str(value)
-    raise ValueError(f"must be a text that is not empty, got {shown(value)}")
+    raise ValueError(f"must be a text that is not empty, got {quoted(value)}")
 
 
-def _texts(value: object) -> tuple[str, ...]:
-    given = [value] if isinstance(value, str) else value
-    if not isinstance(given, (list, tuple)) or not all(isinstance(text, str) and text.strip() for text in given):
-        raise ValueError(f"must be a list of texts, got {shown(value)}")
-    return tuple(given)
+def _texts(value: Any) -> tuple[str, ...]:
+    texts = [value] if isinstance(value, str) else value
+    if isinstance(texts, (list, tuple)) and all(isinstance(text, str) and text.strip() for text in texts):
+        return tuple(texts)
+    raise ValueError(f"must be a list of texts, got {quoted(value)}")
 
 
-def _truth(value: object) -> bool:
+def _truth(value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    raise ValueError(f"must be true or false, got {shown(value)}")
+    raise ValueError(f"must be true or false, got {quoted(value)}")
 
 
-Number = Annotated[float | int, BeforeValidator(_number), WithJsonSchema({"type": "number"})]
-"""A finite number; neither a boolean nor a text."""
-Positive = Annotated[float | int, BeforeValidator(_positive), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})]
-"""A finite number greater than 0."""
-Integer = Annotated[int, BeforeValidator(_integer), WithJsonSchema({"type": "integer"})]
-"""A whole number of at most 2^53 in size; ``5.0`` is one."""
-Natural = Annotated[int, BeforeValidator(_natural), WithJsonSchema({"type": "integer", "minimum": 1})]
-"""A whole number of at least 1."""
-Count = Annotated[int, BeforeValidator(_count), WithJsonSchema({"type": "integer", "minimum": 0})]
-"""A whole number of at least 0."""
-Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number"], "minLength": 1})]
-"""A text that is not empty; a number is taken as the text that it is written as."""
+ANYTHING = Rule(lambda value: value, {})
+Number = Annotated[float, number()]
+Natural = Annotated[int, number(whole=True, least=1)]
+Text = Annotated[str, Rule(_text, {"type": ["string", "number"], "minLength": 1})]
+Label = Annotated[str, Rule(_label, {"type": ["string", "number"]})]  # may be empty
 Texts = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_texts),
-    WithJsonSchema({"type": ["array", "string"], "items": {"type": "string", "minLength": 1}}),
+    tuple[str, ...], Rule(_texts, {"type": ["array", "string"], "items": {"type": "string", "minLength": 1}})
 ]
-"""A list of texts; one text stands for a list of one."""
-Label = Annotated[str, BeforeValidator(_label), WithJsonSchema({"type": ["string", "number"]})]
-"""As ``Text``, and may be empty."""
-Truth = Annotated[bool, BeforeValidator(_truth), WithJsonSchema({"type": "boolean"})]
-"""``true`` or ``false``."""
-
-
-def between(low: float, high: float) -> AfterValidator:
-    """A rule for a number: from ``low`` to ``high``, both included."""
-
-    def bounded(value: float) -> float:
-        if not low <= value <= high:
-            raise ValueError(f"must be between {low:,} and {high:,}, got {shown(value)}")
-        return value
-
-    return AfterValidator(bounded)
+Truth = Annotated[bool, Rule(_truth, {"type": "boolean"})]
 
 
 def given(block: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of ``block`` that have a value: null counts as not given."""
+    """Return the keys of ``block`` that have a value: null counts as not given."""
     return {key: value for key, value in block.items() if value is not None}
 
 
 def check(
-    model: type[Model], value: Any, path: KeyPath, faults: Faults, what: str, *, absent: Collection[str] = ()
+    model: Callable[..., Model], value: Any, at: Spot, what: str, *, absent: Collection[str] = ()
 ) -> Model | None:
-    """``value`` as ``model``, or ``None`` with every mistake noted in ``faults``.
+    """Return ``value`` as the dataclass ``model``; for the rest see `read_keys`."""
+    found = read_keys(keys_of(model), value, at, what, absent=absent)
+    return None if found is None else model(**found)
+
+
+def read_keys(
+    keys: Mapping[str, Key], value: Any, at: Spot, what: str, *, absent: Collection[str] = ()
+) -> dict[str, Any] | None:
+    """Return the values of the keys that are given; ``None`` with every mistake noted.
 
     Args:
-        model: The block that ``value`` should be.
-        value: What stands in the file at ``path``.
-        path: Where the block stands.
-        faults: Takes the mistakes.
-        what: What the block is called in a message, such as ``metric``.
-        absent: Keys whose absence is no mistake, or was noted already.
+        keys: The known keys.
+        value: A mapping from the file.
+        at: Its place.
+        what: The name of the mapping in a message, such as ``metric``.
+        absent: Keys whose absence is no mistake of its own.
     """
     if not isinstance(value, Mapping):
-        keys = ", ".join(name for name in model.model_fields)
-        faults.error(path, f"{what} must be a mapping with the keys {keys}; got {shown(value)}")
+        at.error(f"{what} must be a mapping with the keys {', '.join(keys)}; got {quoted(value)}")
         return None
+    before, written = at.faults.count, given(value)
+    found = {}
+    for name, item in written.items():
+        if name not in keys:
+            guess = hint(name, keys) or "."
+            at[name].key_error(f"{name!r} is not a key of {what}{guess} Known keys: {', '.join(keys)}")
+            continue
+        rule = keys[name].rule
+        found[name] = _read(rule, item, at[name], name)
+        if rule.each is not None and isinstance(item, list):
+            found[name] = [_read(rule.each, one, at[name][index], name) for index, one in enumerate(item)]
+    lacking = [name for name, key in keys.items() if key.default is ... and name not in written]
+    for name in lacking:
+        if name not in absent:
+            (at if at.path else at[name]).key_error(f"{what} needs the key {name!r}")
+    return None if lacking or at.faults.count > before else found
+
+
+def _read(rule: Rule, value: Any, at: Spot, name: str) -> Any:
     try:
-        return model.model_validate(given(value))
-    except ValidationError as error:
-        for detail in error.errors(include_url=False):
-            if detail["type"] != "missing" or detail["loc"][0] not in absent:
-                _note(detail, model, path, faults, what)
-        return None
-
-
-def _choices(annotation: Any) -> Iterator[str]:
-    """The words of a Literal, also of one that may be null."""
-    for choice in get_args(annotation):
-        if isinstance(choice, str):
-            yield choice
-        else:
-            yield from _choices(choice)
-
-
-def _note(detail: ErrorDetails, model: type[Block], path: KeyPath, faults: Faults, what: str) -> None:
-    name = str(detail["loc"][0]) if detail["loc"] else ""
-    place = (*path, *detail["loc"])
-    kind, value = detail["type"], detail["input"]
-    if kind == "extra_forbidden":
-        known = list(model.model_fields)
-        guess = hint(name, known) or "."
-        faults.error(place, f"{name!r} is not a key of {what}{guess} Known keys: {', '.join(known)}", key=True)
-    elif kind == "missing":
-        faults.error(path or place, f"{what} needs the key {name!r}", key=True)
-    elif kind == "literal_error":
-        choices = list(_choices(model.model_fields[name].annotation))
-        guess = hint(value, choices) if isinstance(value, str) else ""
-        faults.error(place, f"{name} must be one of {', '.join(choices)}; got {shown(value)}{guess}")
-    elif kind == "value_error":
-        faults.error(place, f"{name} {detail['ctx']['error']}")
-    else:
-        faults.error(place, f"{name}: {detail['msg']}; got {shown(value)}")
+        return rule.read(value)
+    except ValueError as error:
+        return at.error(f"{name} {error}")

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lightsweep.schema.distributions import DISTRIBUTIONS
-from lightsweep.schema.fields import Block
-from lightsweep.schema.sections import BLOCKS, SERVICE_KEYS, EarlyTerminate, Metric, Options, Scheduler, TopLevel
+from lightsweep.schema.fields import Key, keys_of
+from lightsweep.schema.sections import (
+    BLOCKS,
+    SERVICE_KEYS,
+    EarlyTerminate,
+    Metric,
+    Options,
+    Scheduler,
+    TopLevel,
+    sampler_names,
+)
 from lightsweep.schema.stages import StageKeys
 
 __all__ = ["json_schema"]
@@ -67,7 +77,7 @@ def json_schema() -> Schema:
             "early_terminate": _early_terminate(),
             "scheduler": _object(Scheduler),
             "lightsweep": _options(),
-            "stage": _stage(),
+            "stage": _object(StageKeys, {"early_terminate": _ref("early_terminate")}),
         },
     }
 
@@ -81,14 +91,14 @@ def _parameter() -> Schema:
         "required": ["parameters"],
         "additionalProperties": NULL,
     }
-    forms = [{**_object(DISTRIBUTIONS[name]), "title": name, "description": text} for name, text in INFERRED.items()]
+    forms = [{**_mapping(text, DISTRIBUTIONS[name].keys), "title": name} for name, text in INFERRED.items()]
     return {"type": "object", "anyOf": [*forms, group, *(_named(name) for name in DISTRIBUTIONS)]}
 
 
 def _named(name: str) -> Schema:
-    form = _object(DISTRIBUTIONS[name])
-    named = {"const": name, "description": form.get("description", "")}
-    required = ["distribution", *form.get("required", [])]
+    form = _mapping(DISTRIBUTIONS[name].about, DISTRIBUTIONS[name].keys)
+    named = {"const": name, "description": form["description"]}
+    required = ["distribution", *form["required"]]
     return {**form, "title": name, "properties": {"distribution": named, **form["properties"]}, "required": required}
 
 
@@ -98,36 +108,32 @@ def _early_terminate() -> Schema:
 
 
 def _options() -> Schema:
-    found = _object(Options)
     stages: Schema = {"type": "array", "minItems": 1, "items": _ref("stage")}
-    about = found["properties"]["stages"]["description"]
-    return {**found, "properties": {**found["properties"], "stages": {"description": about, "anyOf": [stages, NULL]}}}
+    return _object(Options, {"stages": stages, "sampler": {"enum": sampler_names()}})
 
 
-def _stage() -> Schema:
-    found = _object(StageKeys)
-    about = found["properties"]["early_terminate"]["description"]
-    stopping: Schema = {"description": about, "anyOf": [_ref("early_terminate"), NULL]}
-    return {**found, "properties": {**found["properties"], "early_terminate": stopping}}
+def _object(model: type, others: Mapping[str, Schema] | None = None) -> Schema:
+    """The schema of the keys that a dataclass declares; ``others`` are schemas that its rules do not know."""
+    about = (model.__doc__ or "").partition("\n")[0].replace("``", "")
+    return _mapping(about, keys_of(model), others or {})
 
 
-def _object(model: type[Block]) -> Schema:
-    """The schema of a block; its keys take null where they have a default, and unknown ones take nothing else."""
-    schema = model.model_json_schema()
-    required = schema.get("required", [])
-    properties = {}
-    for key, given in schema["properties"].items():
-        plain = {name: value for name, value in given.items() if name != "title"}
-        properties[key] = plain if key in required else _or_null(plain)
-    about = schema.get("description", "").replace("``", "")
-    return {**schema, "description": about, "properties": properties, "additionalProperties": NULL}
+def _mapping(about: str, keys: Mapping[str, Key], others: Mapping[str, Schema] | None = None) -> Schema:
+    """The schema of a mapping; keys with a default take null as well, and unknown ones take nothing else."""
+    properties: Schema = {}
+    for name, key in keys.items():
+        schema = (others or {}).get(name, key.rule.schema)
+        found = {"description": key.about}
+        if key.default not in (..., None, ()):
+            found["default"] = key.default
+        properties[name] = found | (schema if key.default is ... else _or_null(schema))
+    required = [name for name, key in keys.items() if key.default is ...]
+    kind = {"description": about, "type": "object"}
+    return {**kind, "properties": properties, "required": required, "additionalProperties": NULL}
 
 
 def _or_null(schema: Schema) -> Schema:
-    about: Schema = {name: schema[name] for name in ("description", "default") if schema.get(name) is not None}
-    rest: Schema = {name: value for name, value in schema.items() if name not in ("description", "default")}
-    choices = rest["anyOf"] if set(rest) == {"anyOf"} else [rest]
-    return {**about, "anyOf": choices if NULL in choices else [*choices, NULL]}
+    return {"anyOf": [schema, NULL]}
 
 
 def _ref(name: str) -> Schema:

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, WithJsonSchema
-
 from lightsweep.hyperband import Hyperband
-from lightsweep.schema.diagnostics import Faults, KeyPath, hint, one_edit_away, shown
+from lightsweep.schema.diagnostics import Faults, Spot, hint, one_edit_away, quoted
 from lightsweep.schema.fields import (
-    Block,
-    Count,
     Label,
     Natural,
     Number,
-    Positive,
+    Rule,
     Text,
     Texts,
     Truth,
-    between,
     check,
     given,
+    keys_of,
+    number,
 )
 from lightsweep.space import Space
 
 __all__ = [
     "BLOCKS",
+    "SAMPLERS",
     "SERVICE_KEYS",
     "EarlyTerminate",
     "Metric",
@@ -36,11 +36,11 @@ __all__ = [
     "Scheduler",
     "TopLevel",
     "check_top_keys",
+    "find_sampler",
     "read_early_terminate",
     "read_metrics",
-    "read_options",
     "read_scheduler",
-    "read_top_level",
+    "sampler_names",
     "warn_of_last_bands",
 ]
 
@@ -48,57 +48,55 @@ Running = Literal["best", "latest", "worst"]
 _RUNNING = ("best", "latest", "worst", "false")
 
 
-def _running(value: object) -> object:
+def _running(value: Any) -> Any:
     if isinstance(value, bool):
         return value
     if value in _RUNNING:
         return False if value == "false" else value
     guess = hint(value, _RUNNING) if isinstance(value, str) else ""
-    raise ValueError(f"must be true or false, or one of {', '.join(_RUNNING)}; got {shown(value)}{guess}")
+    raise ValueError(f"must be true or false, or one of {', '.join(_RUNNING)}; got {quoted(value)}{guess}")
 
 
-class Metric(Block):
-    """What a sweep improves."""
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """The metric that a sweep improves.
+
+    Attributes:
+        name: The name under which the training script logs it.
+        goal: Whether smaller or larger values are better.
+        target: The sweep finishes once any run reaches this value; of several metrics the first one's counts.
+        impute: The value that a failed, crashed or killed run counts with in a bayes search.
+        impute_while_running: best, latest, worst: a running run counts with its own best value so far; true: with the
+            value of impute.
+    """
 
     name: Text
-    """The name under which the training script logs it."""
     goal: Literal["minimize", "maximize"] = "minimize"
-    """Whether smaller or larger values are better."""
     target: Number | None = None
-    """The sweep finishes once any run reaches this value; of several metrics the first one's counts."""
     impute: Literal["worst", "best", "latest"] = "worst"
-    """The value that a failed, crashed or killed run counts with in a bayes search."""
-    impute_while_running: Annotated[
-        bool | Running, BeforeValidator(_running), WithJsonSchema({"enum": [True, False, *_RUNNING]})
-    ] = False
-    """best, latest, worst: a running run counts with its own best value so far; true: with the value of impute."""
+    impute_while_running: Annotated[bool | Running, Rule(_running, {"enum": [True, False, *_RUNNING]})] = False
 
 
 def read_metrics(raw: Mapping[str, Any], faults: Faults) -> tuple[Metric, ...]:
-    """The metrics of a config: none, the one of ``metric``, or those of ``metrics`` in their order."""
-    one, several = raw.get("metric"), raw.get("metrics")
+    """Return the metrics of a config: none, the one of ``metric``, or those of ``metrics`` in their order."""
+    one, several, at = raw.get("metric"), raw.get("metrics"), faults.at("metrics")
     if several is None:
-        metric = None if one is None else check(Metric, one, ("metric",), faults, "metric")
+        metric = None if one is None else check(Metric, one, faults.at("metric"), "metric")
         return (metric,) if metric else ()
     if one is not None:
-        faults.error(("metrics",), "give either metric or metrics, not both", key=True)
+        at.key_error("give either metric or metrics, not both")
     if not isinstance(several, list) or len(several) < 2:
-        faults.error(
-            ("metrics",), f"metrics is a list of two metrics or more, got {shown(several)}; one goes into metric"
-        )
+        at.error(f"metrics is a list of two metrics or more, got {quoted(several)}; for one metric use the key metric")
         return ()
-    read = [check(Metric, item, ("metrics", index), faults, "a metric") for index, item in enumerate(several)]
-    metrics = tuple(metric for metric in read if metric)
-    names: dict[str, int] = {}
-    for index, metric in enumerate(read):
-        if metric and metric.name in names:
-            faults.error(("metrics", index, "name"), f"the metric {metric.name!r} stands twice in metrics")
+    found: dict[str, Metric] = {}
+    for index, item in enumerate(several):
+        metric = check(Metric, item, at[index], "a metric")
+        if metric and metric.name in found:
+            at[index]["name"].error(f"the metric {metric.name!r} is listed twice in metrics")
         elif metric:
-            names[metric.name] = index
-    return metrics
+            found[metric.name] = metric
+    return tuple(found.values())
 
-
-EARLY_TERMINATE: KeyPath = ("early_terminate",)
 
 MAX_ITERATIONS = 10**15
 MAX_ETA = 10**6
@@ -110,56 +108,53 @@ _LENGTH = re.compile(
 """Names of parameters that say how long training is."""
 
 
-def _eta(value: object) -> object:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and not 1 < value <= MAX_ETA:
-        raise ValueError(f"must be greater than 1 and at most {MAX_ETA}, got {shown(value)}")
-    return value
+Iterations = Annotated[int, number(whole=True, least=1, most=MAX_ITERATIONS)]
 
 
-Iterations = Annotated[Natural, between(1, MAX_ITERATIONS)]
+@dataclass(frozen=True, kw_only=True)
+class EarlyTerminate:
+    """Stops runs that fall behind. Needs ``min_iter``, or ``max_iter`` and ``s``.
 
-
-class EarlyTerminate(Block):
-    """Stops runs that fall behind. Needs ``min_iter``, or ``max_iter`` and ``s``."""
+    Attributes:
+        type: How runs are judged; hyperband is the only way.
+        min_iter: The first band; each next one is eta times as far, without end.
+        max_iter: The bands are max_iter / eta, max_iter / eta^2, ...; max_iter itself is no band. Overrides min_iter.
+        s: The number of bands below max_iter.
+        eta: At each band about one run in eta goes on. Greater than 1.
+        strict: true: a run is judged by its value at the band; false: by its best value so far.
+    """
 
     type: Literal["hyperband"]
-    """How runs are judged; hyperband is the only way."""
     min_iter: Iterations | None = None
-    """The first band; the following ones are eta times as far, without end."""
     max_iter: Iterations | None = None
-    """The bands are max_iter / eta, max_iter / eta^2, ...; max_iter itself is none. Wins over min_iter."""
-    s: Annotated[Natural, between(1, MAX_BANDS)] | None = None
-    """How many bands max_iter is divided into."""
-    eta: Annotated[Number, BeforeValidator(_eta), WithJsonSchema({"type": "number", "exclusiveMinimum": 1})] = 3
-    """At each band about one run in eta goes on. Greater than 1."""
+    s: Annotated[int, number(whole=True, least=1, most=MAX_BANDS)] | None = None
+    eta: Annotated[float, number(above=1, most=MAX_ETA)] = 3
     strict: Truth = True
-    """true: a run is judged by its value at the band; false: by its best value so far."""
 
 
-def read_early_terminate(value: Any, faults: Faults, path: KeyPath = EARLY_TERMINATE) -> Hyperband | None:
-    """The hyperband at ``path``; ``None`` where there is none or where it is wrong, which ``faults`` then knows."""
-    if value is None:
-        return None
-    before = faults.count
+def read_early_terminate(value: Any, at: Spot) -> Hyperband | None:
+    """Return the hyperband at a place; ``None`` if there is none, or if it is wrong, which is then noted."""
+    before = at.faults.count
     if isinstance(value, dict):
-        _check_keys(given(value), path, faults)
-    block = check(EarlyTerminate, value, path, faults, "early_terminate")
-    if block is None or faults.count > before:
+        _check_band_keys(given(value).keys(), value.get("type"), at)
+    block = None if value is None else check(EarlyTerminate, value, at, "early_terminate")
+    if block is None or at.faults.count > before:
         return None
-    min_iter, max_iter = block.min_iter, block.max_iter
-    if max_iter is not None and block.s is None:
-        faults.warn((*path, "max_iter"), "max_iter does nothing without s: the bands follow from min_iter", key=True)
-        max_iter = None
-    elif max_iter is not None and min_iter is not None:
-        faults.warn(
-            (*path, "min_iter"), "min_iter does nothing beside max_iter and s: the bands follow from those", key=True
-        )
-        min_iter = None
-    s = block.s
-    if max_iter is None and s is not None:
-        faults.warn((*path, "s"), "s does nothing without max_iter: with min_iter the bands have no end", key=True)
-        s = None
-    return Hyperband(min_iter=min_iter, max_iter=max_iter, s=s, eta=block.eta, strict=block.strict)
+    if block.max_iter is not None and block.s is not None:
+        if block.min_iter is not None:
+            at["min_iter"].key_warning("min_iter has no effect beside max_iter and s, from which the bands follow")
+        return Hyperband(min_iter=None, max_iter=block.max_iter, s=block.s, eta=block.eta, strict=block.strict)
+    if block.max_iter is not None:
+        at["max_iter"].key_warning("max_iter has no effect without s: the bands follow from min_iter")
+    if block.s is not None:
+        at["s"].key_warning("s has no effect without max_iter: the bands from min_iter have no end")
+    return Hyperband(min_iter=block.min_iter, max_iter=None, s=None, eta=block.eta, strict=block.strict)
+
+
+def _check_band_keys(keys: Collection[str], kind: object, at: Spot) -> None:
+    if kind in (None, "hyperband") and "min_iter" not in keys and not {"max_iter", "s"} <= {*keys}:
+        lack = "s is missing" if "max_iter" in keys else "max_iter is missing" if "s" in keys else "neither is given"
+        at.key_error(f"hyperband needs min_iter, or max_iter and s; {lack}")
 
 
 def warn_of_last_bands(space: Space, hyperbands: Iterable[Hyperband | None], faults: Faults) -> None:
@@ -171,100 +166,108 @@ def warn_of_last_bands(space: Space, hyperbands: Iterable[Hyperband | None], fau
             continue
         for hyperband in dict.fromkeys(each for each in hyperbands if each is not None):
             bands = hyperband.bands(upto=int(length)) if 1 <= length <= MAX_ITERATIONS else ()
-            if bands[-1:] != (length,):
-                continue
-            remedy = f"use max_iter: {length:g} with s: {len(bands) - 1}" if len(bands) > 1 else "use other bands"
-            faults.warn(
-                ("parameters", *[part for key in parameter.path for part in ("parameters", key)][1:]),
-                f"{length:g} is a band: a run that is stopped by its last report has trained to its end, but skips "
-                f"what the script does after training (test, save); {remedy}, so that the last band is earlier",
-                key=True,
-            )
+            if bands[-1:] == (length,):
+                remedy = f"use max_iter: {length:g} with s: {len(bands) - 1}" if len(bands) > 1 else "use other bands"
+                faults.at(*[part for name in parameter.path for part in ("parameters", name)]).key_warning(
+                    f"{length:g} is a band: a run that its last report stops has trained to the end, but skips "
+                    f"what the script does after training (test, save); {remedy}, so that the last band is earlier"
+                )
 
 
-def _check_keys(keys: dict[str, Any], path: KeyPath, faults: Faults) -> None:
-    if keys.get("type", "hyperband") != "hyperband" or "min_iter" in keys or {"max_iter", "s"} <= keys.keys():
-        return
-    lack = "s is missing" if "max_iter" in keys else "max_iter is missing" if "s" in keys else "neither is given"
-    faults.error(path, f"hyperband needs min_iter, or max_iter and s; {lack}", key=True)
+@dataclass(frozen=True, kw_only=True)
+class Scheduler:
+    """The source of the runs' values.
 
-
-SCHEDULER = ("scheduler",)
-
-
-class Scheduler(Block):
-    """Who proposes the runs."""
+    Attributes:
+        engine: wandb: the methods grid, random and bayes; optuna: the functions in source.
+        source: A Python file.
+        optimizer: The function in source that builds the Optuna study or sampler.
+        search_space: The function in source that defines the space, by run.
+    """
 
     engine: Literal["wandb", "optuna"] = "optuna"
-    """wandb: the methods of this page; optuna: what source defines."""
     source: Text | None = None
-    """A Python file."""
     optimizer: Text | None = None
-    """The function in source that builds the Optuna study or sampler."""
     search_space: Text | None = None
-    """The function in source that defines the space, by run."""
 
 
 def read_scheduler(value: Any, method: object, faults: Faults) -> Scheduler | None:
-    """The scheduler of a config; ``None`` where there is none or where it is wrong."""
+    """Return the scheduler of a config; ``None`` if there is none or if it is wrong."""
+    at = faults.at("scheduler")
     if value is None:
         if method == "custom":
-            faults.error(
-                ("method",),
-                "method custom needs a scheduler block that says what proposes the runs;"
-                " without one write grid, random or bayes",
+            faults.at("method").error(
+                "method custom needs a scheduler block that proposes the runs; without one write grid, random or bayes"
             )
         return None
     if isinstance(value, Mapping) and value.get("engine") == "ax":
-        faults.error(
-            (*SCHEDULER, "engine"),
-            "the engine ax is not supported; use engine optuna, or method bayes without a scheduler",
-        )
-        check(Scheduler, {**value, "engine": None}, SCHEDULER, faults, "scheduler")
+        at["engine"].error("the engine ax is not supported; use engine optuna, or method bayes without a scheduler")
+        check(Scheduler, {**value, "engine": None}, at, "scheduler")
         return None
-    block = check(Scheduler, value, SCHEDULER, faults, "scheduler")
+    block = check(Scheduler, value, at, "scheduler")
     if block and not block.source:
-        for key in ("optimizer", "search_space"):
-            if key in given(value):
-                faults.error(
-                    (*SCHEDULER, key), f"{key} names a function in source, and scheduler has no source", key=True
-                )
+        for key in given({"optimizer": block.optimizer, "search_space": block.search_space}):
+            at[key].key_error(f"{key} names a function in source, and scheduler has no source")
     if block and method == "custom" and block.engine == "wandb":
-        faults.error(
-            (*SCHEDULER, "engine"),
-            "the engine wandb has the methods grid, random and bayes; method custom needs optuna",
-        )
+        at["engine"].error("the engine wandb has the methods grid, random and bayes; method custom needs optuna")
     return block
 
 
-MAX_STARTS = 1_000_000
+Starts = Annotated[int, number(whole=True, least=0, most=1_000_000)]
 MIN_LEASE = 0.1
 MAX_LEASE = 7 * 24 * 3600
 
 
-class Options(Block):
-    """What only lightsweep knows."""
+SAMPLERS = ("auto", "gp", "tpe", "cmaes", "qmc", "random")
+"""The names of the samplers in ``lightsweep.sampler.registry``, each a function there."""
 
-    sampler: Literal["auto", "gp", "tpe", "cmaes", "qmc", "random"] = "auto"
-    """The Optuna sampler behind method bayes; auto is gp, and tpe where that gets too slow."""
-    seed: Count | None = None
-    """Makes the proposals repeatable; without it each sweep draws a seed of its own."""
-    max_retries: Annotated[Count, between(0, MAX_STARTS)] = 0
-    """How often a run that failed is started again; at most 1,000,000."""
-    max_preemptions: Annotated[Count, between(0, MAX_STARTS)] = 5
-    """How often a run that was lost with its agent or machine, or preempted, is started again; at most 1,000,000."""
-    lease: Annotated[Positive, between(MIN_LEASE, MAX_LEASE)] = 60.0
-    """Seconds without a sign of life after which a run counts as lost; from 0.1 to 604,800, which is a week."""
+_ENTRY_POINTS = "lightsweep.samplers"
+
+
+def sampler_names() -> list[str]:
+    """The names that ``sampler`` can have: those of ``SAMPLERS``, and those that installed packages add."""
+    return [*SAMPLERS, *sorted(entry_points(group=_ENTRY_POINTS).names)]
+
+
+def find_sampler(name: str) -> EntryPoint | None:
+    """Return where the function of a sampler is, which is not imported yet; ``None`` if the name is unknown.
+
+    Installed packages add samplers as entry points of the group ``lightsweep.samplers``.
+    """
+    if name in SAMPLERS:  # without reading the metadata of all packages
+        return EntryPoint(name, f"lightsweep.sampler.registry:{name}", _ENTRY_POINTS)
+    return next(iter(entry_points(group=_ENTRY_POINTS, name=name)), None)
+
+
+def _sampler(value: object) -> str:
+    if isinstance(value, str) and find_sampler(value):
+        return value
+    names = sampler_names()
+    guess = hint(value, names) if isinstance(value, str) else ""
+    raise ValueError(f"must be one of {', '.join(names)}; got {quoted(value)}{guess}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Keys that only lightsweep has.
+
+    Attributes:
+        sampler: The Optuna sampler behind method bayes; auto is gp, and tpe once gp gets too slow.
+        seed: Makes the values of the runs repeatable; by default each sweep draws a seed of its own.
+        max_retries: How often a failed run is retried; at most 1,000,000.
+        max_preemptions: How often a run is retried that was preempted, or lost with its agent; at most 1,000,000.
+        lease: Seconds without a heartbeat after which a run counts as lost; from 0.1 to 604,800, which is a week.
+        prior_runs: Sweeps of the same storage, or runs of them as SWEEP/RUN, from which bayes learns.
+        stages: Stages run in order; each searches some parameters and keeps the best values found so far.
+    """
+
+    sampler: Annotated[str, Rule(_sampler, {"type": "string"})] = "auto"
+    seed: Annotated[int, number(whole=True, least=0)] | None = None
+    max_retries: Starts = 0
+    max_preemptions: Starts = 5
+    lease: Annotated[float, number(least=MIN_LEASE, most=MAX_LEASE)] = 60.0
     prior_runs: Texts = ()
-    """Sweeps of the same storage, or runs of them as SWEEP/RUN, that bayes begins with."""
     stages: Any = None
-    """What is searched first, and what is searched then, with the best of before; a list of stages."""
-
-
-def read_options(value: Any, faults: Faults) -> Options:
-    """The options of a config; the defaults where there are none or where they are wrong."""
-    block = None if value is None else check(Options, value, ("lightsweep",), faults, "lightsweep")
-    return block or Options()
 
 
 BLOCKS = {
@@ -279,55 +282,47 @@ BLOCKS = {
 SERVICE_KEYS = ("controller", "apiVersion", "kind", "job", "image_uri")
 
 
-class TopLevel(Block):
-    """The keys at the top that hold one value each."""
+@dataclass(frozen=True, kw_only=True)
+class TopLevel:
+    """The keys at the top that hold one value each.
+
+    Attributes:
+        method: How points are chosen; custom needs a scheduler.
+        program: The training script.
+        run_cap: The largest number of runs, across any number of agents.
+        name: The name of the sweep.
+        description: The purpose of the sweep.
+        project: The project of the sweep; a label.
+        entity: The owner of the sweep; a label.
+    """
 
     method: Literal["grid", "random", "bayes", "custom"]
-    """How points are chosen; custom needs a scheduler."""
     program: Text | None = None
-    """The training script."""
     run_cap: Natural | None = None
-    """No more runs than this, across any number of agents."""
     name: Label | None = None
-    """The name of the sweep."""
     description: Label | None = None
-    """What it is for."""
     project: Label | None = None
-    """The project that it belongs to; a label."""
     entity: Label | None = None
-    """Whose it is; a label."""
 
 
-KNOWN = (*TopLevel.model_fields, *BLOCKS, *SERVICE_KEYS)
+KNOWN = (*keys_of(TopLevel), *BLOCKS, *SERVICE_KEYS)
 
 
 def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
-    """Notes keys that are misspelt (a fault), unknown or of the W&B service only (a warning each).
+    """Note keys that are misspelt (a fault), unknown or of the W&B service only (a warning each).
 
-    Returns the keys that the misspelt ones were meant to be.
+    Returns the keys that were meant by the misspelt ones.
     """
     meant: set[str] = set()
     keys = given(raw)
-    for key in keys:
-        if key in KNOWN:
-            continue
-        near = one_edit_away(key, KNOWN)
-        if near:
-            faults.error((key,), f"there is no key {key!r}; did you mean {near!r}?", key=True)
+    for key in keys.keys() - {*KNOWN}:
+        if near := one_edit_away(key, KNOWN):
+            faults.at(key).key_error(f"there is no key {key!r}; did you mean {near!r}?")
             meant.add(near)
         else:
-            faults.warn((key,), f"there is no key {key!r}, so it is ignored", key=True)
+            faults.at(key).key_warning(f"there is no key {key!r}, so it is ignored")
     service = [key for key in keys if key in SERVICE_KEYS]
     if service:
-        verb = "means" if len(service) == 1 else "mean"
         are = "is" if len(service) == 1 else "are"
-        faults.warn(
-            (service[0],), f"{', '.join(service)} {verb} something to the W&B service only and {are} ignored", key=True
-        )
+        faults.at(service[0]).key_warning(f"{', '.join(service)} {are} for the W&B service only, and ignored")
     return meant
-
-
-def read_top_level(raw: Mapping[str, Any], meant: set[str], faults: Faults) -> TopLevel | None:
-    """The keys with one value each; ``None`` where one of them is wrong."""
-    block = {key: value for key, value in raw.items() if key in TopLevel.model_fields}
-    return check(TopLevel, block, (), faults, "a sweep config", absent=meant)

@@ -6,12 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, WithJsonSchema
-
 from lightsweep.hyperband import Hyperband
-from lightsweep.schema.diagnostics import Faults, KeyPath, hint, shown
-from lightsweep.schema.fields import Block, Natural, Text, check
-from lightsweep.schema.parameters import Parameters, is_listable, note_not_listable, warn_of_grid
+from lightsweep.schema.diagnostics import Faults, KeyPath, hint, quoted
+from lightsweep.schema.fields import Natural, Rule, Text, check
+from lightsweep.schema.parameters import Parameters, check_grid
 from lightsweep.schema.sections import read_early_terminate
 from lightsweep.space import Distribution, Parameter, Space
 
@@ -23,36 +21,34 @@ Method = Literal["grid", "random", "bayes"]
 def _names(value: object) -> list[str]:
     if isinstance(value, list) and value and all(isinstance(item, (str, int, float)) for item in value):
         return [str(item) for item in value]
-    raise ValueError(f"must be a list of names of parameters or groups, got {shown(value)}")
+    raise ValueError(f"must be a list of names of parameters or groups, got {quoted(value)}")
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
     if isinstance(value, Mapping):
         return value
-    raise ValueError(f"must be a mapping of names of parameters to values, got {shown(value)}")
+    raise ValueError(f"must be a mapping of names of parameters to values, got {quoted(value)}")
 
 
-Names = Annotated[
-    list[str], BeforeValidator(_names), WithJsonSchema({"type": "array", "minItems": 1, "items": {"type": "string"}})
-]
-Values = Annotated[Mapping[str, Any], BeforeValidator(_mapping), WithJsonSchema({"type": "object"})]
+@dataclass(frozen=True, kw_only=True)
+class StageKeys:
+    """One stage of a sweep.
 
+    Attributes:
+        parameters: The parameters that it searches: dotted names; a name of a group means all parameters below it.
+        name: The name of the stage; its number by default.
+        method: How its points are chosen; by default as the sweep's.
+        run_cap: The largest number of runs in the stage.
+        early_terminate: Its hyperband; the sweep's by default, and null for none.
+        defaults: Values of parameters that no stage before has searched.
+    """
 
-class StageKeys(Block):
-    """One stage of a sweep."""
-
-    parameters: Names
-    """What it searches: dotted names; the name of a group means everything below it."""
+    parameters: Annotated[list[str], Rule(_names, {"type": "array", "minItems": 1, "items": {"type": "string"}})]
     name: Text | None = None
-    """What it is called; its number by default."""
     method: Method | None = None
-    """How its points are chosen; the sweep's method by default."""
     run_cap: Natural | None = None
-    """No more runs than this in the stage."""
     early_terminate: Any = None
-    """Its hyperband; the sweep's by default, and null for none."""
-    defaults: Values | None = None
-    """Values of parameters that no stage before has searched."""
+    defaults: Annotated[Mapping[str, Any], Rule(_mapping, {"type": "object"})] | None = None
 
 
 @dataclass(frozen=True)
@@ -141,11 +137,11 @@ def read_stages(
     _check_rest(raw, metrics, faults)
     if not isinstance(value, list) or not value:
         faults.error(
-            PATH, f"stages is a list of one stage or more, each with its parameters, got {shown(value)}", key=True
+            PATH, f"stages is a list of one stage or more, each with its parameters, got {quoted(value)}", key=True
         )
         return ()
     reader = _Reader(raw, found, early_terminate, faults)
-    blocks = [check(StageKeys, item, (*PATH, index), faults, "a stage") for index, item in enumerate(value)]
+    blocks = [check(StageKeys, item, faults.at(*PATH, index), "a stage") for index, item in enumerate(value)]
     stages = [reader.read(index, block) for index, block in enumerate(blocks) if block is not None]
     if len(stages) == len(value):
         _check_together(stages, raw, found, faults)
@@ -249,11 +245,10 @@ class _Reader:
     def _method_of(self, block: StageKeys, chosen: Sequence[Parameter], path: KeyPath) -> Method:
         method = block.method or self._method
         if method == "grid":
+            cause = self._faults.at(*path, "method" if block.method else "parameters")
             for parameter in chosen:
-                if not is_listable(parameter.distribution):
-                    at = (*path, "method") if block.method else (*path, "parameters")
-                    note_not_listable(parameter.name, parameter.distribution.name, at, self._faults)
-                warn_of_grid(parameter.distribution, self._places[parameter.name], self._faults)
+                place = self._faults.at(*self._places[parameter.name])
+                check_grid(parameter.name, parameter.distribution, place, cause)
         known: tuple[Method, ...] = get_args(Method)
         return next((each for each in known if each == method), "random")
 
@@ -288,7 +283,7 @@ class _Reader:
             return self._early_terminate
         if block.early_terminate is None:
             return None
-        return read_early_terminate(block.early_terminate, self._faults, (*path, "early_terminate"))
+        return read_early_terminate(block.early_terminate, self._faults.at(*path, "early_terminate"))
 
     def _check_values(self, stage: Stage, path: KeyPath) -> None:
         has = {*stage.searched, *stage.given, *stage.kept}
@@ -346,5 +341,5 @@ def _value(distribution: Distribution, value: Any) -> Any:
         return distribution.value_at(distribution.index_of(value))
     low, high = distribution.quantile(0.0), distribution.quantile(1.0)
     if not low <= value <= high:
-        raise ValueError(f"{distribution.name} gives values from {low:g} to {high:g}, not {shown(value)}")
+        raise ValueError(f"{distribution.name} gives values from {low:g} to {high:g}, not {quoted(value)}")
     return type(low)(value)

@@ -1,13 +1,13 @@
-"""Distributions that are uniform on a logarithmic axis, with bounds written as exponents or as values."""
+"""Distributions over an interval of the real numbers."""
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lightsweep.space.base import Distribution, Value, describe, finite, unit_interval
+from lightsweep.space.base import Distribution, Traits, Value, finite, unit_interval
+from lightsweep.text import quoted
 
 __all__ = ["Beta", "Continuous", "InvLogUniform", "LogNormal", "LogUniform", "Normal", "Uniform"]
 
@@ -26,9 +26,14 @@ class Continuous(Distribution):
     """A distribution over an interval of the real numbers; one of zero width is a single value."""
 
     @property
+    def slack(self) -> float:
+        """The relative error of the bounds; above 0 if they are computed from those of the sweep file."""
+        return 0.0
+
+    @property
     @abstractmethod
     def support(self) -> tuple[float, float]:
-        """The smallest and the largest value; infinite where there is none."""
+        """The smallest and the largest value; infinite if there is none."""
 
     @abstractmethod
     def _value(self, u: float) -> float:
@@ -51,35 +56,22 @@ class Continuous(Distribution):
         low, high = self.support
         number = finite(f"a value of {self.name}", value)
         if not low <= number <= high:
-            raise ValueError(f"{self.name} between {low} and {high} does not contain {describe(value)}")
+            raise ValueError(f"{self.name} between {low} and {high} does not contain {quoted(value)}")
         return 0.5 if low == high else self.cumulative(number)
 
     def cumulative(self, value: float) -> float:
-        """The probability of a value that is not above ``value``, which may lie outside the support.
+        """Return the probability of a value up to ``value``, which may lie outside the support.
 
-        For a single value, 1 from that value on.
+        A single value gives 0 below itself and 1 from itself on.
         """
         low, high = self.support
         if value >= high:
             return 1.0
-        if value <= low:
-            return 0.0
-        return min(max(float(self._share(float(value))), 0.0), 1.0)
+        return 0.0 if value <= low else min(max(float(self._share(float(value))), 0.0), 1.0)
 
-    def value_at(self, index: int) -> float:
-        if self.size is None:
-            return float(super().value_at(index))
-        self.check_index(index)
-        return self.quantile(0.5)
-
-    def index_of(self, value: Value) -> int:
-        if self.size is None:
-            return super().index_of(value)
+    def _index_of(self, value: Value) -> int:
         self.inverse(value)
         return 0
-
-    def weights(self) -> Sequence[float] | None:
-        return None if self.size is None else [1.0]
 
 
 @dataclass(frozen=True)
@@ -93,18 +85,13 @@ class Uniform(Continuous):
     low: float
     high: float
 
+    name = "uniform"
+    traits = Traits("uniform", even=True)
+
     def __post_init__(self) -> None:
-        low, high = finite("min", self.low), finite("max", self.high)
-        if low >= high:
-            raise ValueError(f"min must be below max, but min is {self.low} and max is {self.high}")
+        low, high = _ascending(self, self.low, self.high)
         if math.isinf(high - low):
             raise ValueError(f"the range from {low} to {high} is wider than a number can be")
-        object.__setattr__(self, "low", low)
-        object.__setattr__(self, "high", high)
-
-    @property
-    def name(self) -> str:
-        return "uniform"
 
     @property
     def support(self) -> tuple[float, float]:
@@ -130,26 +117,39 @@ class Normal(Continuous):
     mu: float = 0.0
     sigma: float = 1.0
 
-    def __post_init__(self) -> None:
-        _check_normal(self)
+    name = "normal"
 
-    @property
-    def name(self) -> str:
-        return "normal"
+    def __post_init__(self) -> None:
+        mu, sigma = finite("mu", self.mu), finite("sigma", self.sigma)
+        if sigma < 0:
+            raise ValueError(f"sigma must not be negative, but is {sigma}")
+        if math.isinf(mu + 10 * sigma) or math.isinf(mu - 10 * sigma):
+            raise ValueError(f"mu {mu} with sigma {sigma} gives values that are larger than a number can be")
+        object.__setattr__(self, "mu", mu)
+        object.__setattr__(self, "sigma", sigma)
 
     @property
     def support(self) -> tuple[float, float]:
         return (-math.inf, math.inf) if self.sigma else (self.mu, self.mu)
 
+    @property
+    def traits(self) -> Traits:
+        curve = f"mean {self.mu:g}, sigma {self.sigma:g}"
+        return Traits("normal", gaussian=(self.mu, self.sigma), curve=curve)
+
     def _value(self, u: float) -> float:
-        return self.mu + self.sigma * _normal_quantile(u)
+        from scipy.special import ndtri
+
+        return self.mu + self.sigma * float(ndtri(_inside(u)))
 
     def _share(self, value: float) -> float:
-        return _normal_share((value - self.mu) / self.sigma)
+        from scipy.special import ndtr
+
+        return float(ndtr((value - self.mu) / self.sigma))
 
 
 @dataclass(frozen=True)
-class LogNormal(Continuous):
+class LogNormal(Normal):
     """``log_normal``: exp of a normal distribution, so the median is exp(mu); with sigma 0 the single value exp(mu).
 
     Values end at 8.2 standard deviations as those of ``Normal``, and at exp(-700) and exp(700).
@@ -158,28 +158,27 @@ class LogNormal(Continuous):
         ValueError: A parameter is not finite, sigma is negative, or mu is not between -700 and 700.
     """
 
-    mu: float = 0.0
-    sigma: float = 1.0
+    name = "log_normal"
 
     def __post_init__(self) -> None:
-        _check_normal(self)
+        super().__post_init__()
         if abs(self.mu) > _LARGEST_EXPONENT:
             raise ValueError(f"mu is the natural logarithm of the median, between -700 and 700, not {self.mu}")
-
-    @property
-    def name(self) -> str:
-        return "log_normal"
 
     @property
     def support(self) -> tuple[float, float]:
         return (0.0, math.inf) if self.sigma else (math.exp(self.mu), math.exp(self.mu))
 
+    @property
+    def traits(self) -> Traits:
+        curve = f"median {math.exp(self.mu):g}, sigma {self.sigma:g}"
+        return Traits("log-normal", "log", bounded="log_uniform_values", gaussian=(self.mu, self.sigma), curve=curve)
+
     def _value(self, u: float) -> float:
-        exponent = self.mu + self.sigma * _normal_quantile(u)
-        return math.exp(min(max(exponent, -_LARGEST_EXPONENT), _LARGEST_EXPONENT))
+        return math.exp(min(max(super()._value(u), -_LARGEST_EXPONENT), _LARGEST_EXPONENT))
 
     def _share(self, value: float) -> float:
-        return _normal_share((math.log(value) - self.mu) / self.sigma)
+        return super()._share(math.log(value))
 
 
 @dataclass(frozen=True)
@@ -193,6 +192,9 @@ class Beta(Continuous):
     a: float = 1.0
     b: float = 1.0
 
+    name = "beta"
+    support = (0.0, 1.0)
+
     def __post_init__(self) -> None:
         for what in ("a", "b"):
             number = finite(what, getattr(self, what))
@@ -201,12 +203,8 @@ class Beta(Continuous):
             object.__setattr__(self, what, number)
 
     @property
-    def name(self) -> str:
-        return "beta"
-
-    @property
-    def support(self) -> tuple[float, float]:
-        return 0.0, 1.0
+    def traits(self) -> Traits:
+        return Traits("beta", closed=True, curve=f"0 to 1, a {self.a:g}, b {self.b:g}")
 
     def _value(self, u: float) -> float:
         from scipy.special import betaincinv
@@ -222,51 +220,31 @@ class Beta(Continuous):
         return float(betainc(self.a, self.b, value))
 
 
-def _check_normal(distribution: Normal | LogNormal) -> None:
-    mu, sigma = finite("mu", distribution.mu), finite("sigma", distribution.sigma)
-    if sigma < 0:
-        raise ValueError(f"sigma must not be negative, but is {sigma}")
-    if math.isinf(mu + 10 * sigma) or math.isinf(mu - 10 * sigma):
-        raise ValueError(f"mu {mu} with sigma {sigma} gives values that are larger than a number can be")
-    object.__setattr__(distribution, "mu", mu)
-    object.__setattr__(distribution, "sigma", sigma)
-
-
-def _inside(u: float) -> float:
-    return min(max(u, _INSIDE), 1 - _INSIDE)
-
-
-def _normal_quantile(u: float) -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri(_inside(u)))
-
-
-def _normal_share(z: float) -> float:
-    from scipy.special import ndtr
-
-    return float(ndtr(z))
-
-
 @dataclass(frozen=True)
-class _LogAxis(Continuous):
-    """exp of a uniform number between ``low`` and ``high``, in the sense that the subclass gives to the two.
+class LogUniform(Continuous):
+    """``log_uniform``: exp(low + U (high - low)), the bounds being natural-log exponents.
+
+    ``LogUniform.from_values(1e-5, 1e-1)`` is ``log_uniform_values``: its bounds are the values themselves, which come
+    out exactly at u = 0 and u = 1.
 
     Attributes:
         low, high: The bounds as natural-log exponents.
-        bounds: The bounds as values where the sweep file gives them so; ``None`` where it gives exponents.
+        bounds: The bounds as values if the sweep file gives them so; ``None`` if it gives exponents.
+
+    Raises:
+        ValueError: A bound is not finite, ``low >= high``, or exp of a bound is no positive float.
     """
 
     low: float
     high: float
     bounds: tuple[float, float] | None = field(default=None, kw_only=True)
 
+    traits = Traits("log-uniform", "log", bounded="log_uniform_values")
+    _sign = 1
+
     def __post_init__(self) -> None:
-        low, high = finite("min", self.low), finite("max", self.high)
-        if low >= high and self.bounds is None:
-            raise ValueError(f"min must be below max, but min is {self.low} and max is {self.high}")
-        object.__setattr__(self, "low", low)
-        object.__setattr__(self, "high", high)
+        if self.bounds is None:
+            _ascending(self, self.low, self.high)
         try:
             smallest, largest = self.support
         except OverflowError:
@@ -274,55 +252,55 @@ class _LogAxis(Continuous):
         if smallest <= 0 or math.isinf(largest):
             raise ValueError(
                 f"min {self.low} and max {self.high} are exponents (natural log) of values that no number can hold; "
-                f"for bounds that are values themselves write {self.name}_values"
+                f"for bounds that are values themselves write {self.traits.bounded}"
             )
 
-    def _exponents(self) -> tuple[float, float]:
-        """The exponents of the smallest and the largest value."""
-        return self.low, self.high
+    @classmethod
+    def from_values(cls, low: float, high: float) -> LogUniform:
+        """Return the distribution between the values ``low`` and ``high``; ``ValueError`` unless 0 < low < high."""
+        low, high = finite("min", low), finite("max", high)
+        if low <= 0:
+            raise ValueError(f"min must be above 0 on a logarithmic axis, not {low}")
+        if low >= high:
+            raise ValueError(f"min must be below max, but min is {low} and max is {high}")
+        first, last = sorted((cls._sign * math.log(low), cls._sign * math.log(high)))
+        return cls(first, last, bounds=(low, high))
+
+    @property
+    def name(self) -> str:
+        return self.traits.bounded if self.bounds else self.traits.bounded.removesuffix("_values")
+
+    # exp(log(128)) is below 128 by up to |log(128)| roundings.
+    @property
+    def slack(self) -> float:
+        return 1e-12 if self.bounds is None else 0.0
 
     @property
     def support(self) -> tuple[float, float]:
         if self.bounds is not None:
             return self.bounds
-        low, high = self._exponents()
+        low, high = self._exponents
         return math.exp(low), math.exp(high)
+
+    @property
+    def _exponents(self) -> tuple[float, float]:
+        """The logarithms of the smallest and the largest value."""
+        return (self.low, self.high) if self._sign > 0 else (-self.high, -self.low)
 
     def _value(self, u: float) -> float:
         # The ends are exact; exp(log(x)) is not always x.
         if u in (0, 1):
             return self.support[int(u)]
-        low, high = self._exponents()
+        low, high = self._exponents
         return math.exp(min(low + u * (high - low), high))
 
     def _share(self, value: float) -> float:
-        low, high = self._exponents()
+        low, high = self._exponents
         # Neighbouring floats can have the same logarithm.
         return (math.log(value) - low) / (high - low) if high > low else 0.5
 
 
-class LogUniform(_LogAxis):
-    """``log_uniform``: exp(low + U (high - low)), the bounds being natural-log exponents.
-
-    ``LogUniform.from_values(1e-5, 1e-1)`` is ``log_uniform_values``: its bounds are the values themselves, which come
-    out exactly at u = 0 and u = 1.
-
-    Raises:
-        ValueError: A bound is not finite, ``low >= high``, or exp of a bound is no positive float.
-    """
-
-    @property
-    def name(self) -> str:
-        return "log_uniform" if self.bounds is None else "log_uniform_values"
-
-    @classmethod
-    def from_values(cls, low: float, high: float) -> LogUniform:
-        """``log_uniform_values`` between ``low`` and ``high``; ``ValueError`` unless 0 < low < high."""
-        low, high = _positive(low, high)
-        return cls(math.log(low), math.log(high), bounds=(low, high))
-
-
-class InvLogUniform(_LogAxis):
+class InvLogUniform(LogUniform):
     """``inv_log_uniform``: X such that log(1/X) is uniform between ``low`` and ``high``.
 
     The quantile function of X ascends, from exp(-high) at u = 0 to exp(-low) at u = 1.
@@ -332,24 +310,19 @@ class InvLogUniform(_LogAxis):
         ValueError: A bound is not finite, ``low >= high``, or exp of a bound is no positive float.
     """
 
-    @property
-    def name(self) -> str:
-        return "inv_log_uniform" if self.bounds is None else "inv_log_uniform_values"
-
-    def _exponents(self) -> tuple[float, float]:
-        return -self.high, -self.low
-
-    @classmethod
-    def from_values(cls, low: float, high: float) -> InvLogUniform:
-        """``inv_log_uniform_values`` between ``low`` and ``high``; ``ValueError`` unless 0 < low < high."""
-        low, high = _positive(low, high)
-        return cls(-math.log(high), -math.log(low), bounds=(low, high))
+    traits = Traits("inverse log-uniform", "log", bounded="inv_log_uniform_values")
+    _sign = -1
 
 
-def _positive(low: float, high: float) -> tuple[float, float]:
-    low, high = finite("min", low), finite("max", high)
-    if low <= 0:
-        raise ValueError(f"min must be above 0 on a logarithmic axis, not {low}")
-    if low >= high:
+def _ascending(distribution: Uniform | LogUniform, low: float, high: float) -> tuple[float, float]:
+    """Set the bounds to floats; ``ValueError`` unless both are finite and ``low < high``."""
+    first, last = finite("min", low), finite("max", high)
+    if first >= last:
         raise ValueError(f"min must be below max, but min is {low} and max is {high}")
-    return low, high
+    object.__setattr__(distribution, "low", first)
+    object.__setattr__(distribution, "high", last)
+    return first, last
+
+
+def _inside(u: float) -> float:
+    return min(max(u, _INSIDE), 1 - _INSIDE)

@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, TypeVar
 
 from lightsweep.errors import closest
-from lightsweep.space.base import Distribution, Value, describe
+from lightsweep.space.base import Distribution, Value, identity
 
-__all__ = ["Parameter", "Space", "check_paths", "flatten", "fresh", "identity", "nest"]
-
-
-def identity(value: Value) -> Hashable:
-    """A hashable that is equal for equal values: 1 and 1.0 are one value, 1 and True are two.
-
-    Lists (tuples count as lists), dicts and sets are compared deep by the same rule; the order of a dict's keys does
-    not matter; every NaN is the same value.
-
-    Raises:
-        ValueError: ``value`` holds something that cannot be hashed.
-    """
-    if isinstance(value, bool) or value is None:
-        return (type(value).__name__, value)
-    if isinstance(value, (int, float)):
-        return ("number", "nan" if math.isnan(value) else value)
-    if isinstance(value, str):
-        return ("str", str(value))
-    if isinstance(value, (list, tuple)):
-        return ("list", tuple(identity(item) for item in value))
-    if isinstance(value, dict):
-        return ("dict", frozenset((identity(key), identity(item)) for key, item in value.items()))
-    if isinstance(value, (set, frozenset)):
-        return ("set", frozenset(identity(item) for item in value))
-    if isinstance(value, Hashable):
-        return (type(value).__qualname__, value)
-    raise ValueError(f"a parameter cannot have a value of type {type(value).__name__}: {describe(value)}")
-
-
-def fresh(value: Value) -> Value:
-    """``value`` itself, or a deep copy where it is mutable, so that nobody can change a parameter's values."""
-    return copy.deepcopy(value) if isinstance(value, (list, tuple, dict, set)) else value
+__all__ = ["Parameter", "Space"]
 
 
 Path = tuple[str, ...]
@@ -72,51 +40,6 @@ def check_paths(paths: Iterable[Path]) -> None:
                     f"{_spell(path[:depth])} cannot be a parameter and also the group that holds {_spell(path)}; "
                     "rename one of them"
                 )
-
-
-def nest(values: Mapping[str, Value], paths: Mapping[str, Path]) -> dict[str, Any]:
-    """``values`` by dotted name, each put where its path says, in the order given.
-
-    Raises:
-        ValueError: A name is not in ``paths``.
-    """
-    nested: dict[str, Any] = {}
-    for name, value in values.items():
-        if name not in paths:
-            raise ValueError(f"no parameter {name!r}{closest(name, paths)}")
-        *groups, leaf = paths[name]
-        place = nested
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[leaf] = value
-    return nested
-
-
-def flatten(nested: Mapping[str, Any], paths: Mapping[str, Path]) -> dict[str, Value]:
-    """The inverse of ``nest``; a dict that is a parameter's value stays one.
-
-    Raises:
-        ValueError: ``nested`` holds something that belongs to no parameter, or a value where a group should be.
-    """
-    names = {path: name for name, path in paths.items()}
-    groups = {path[:depth] for path in names for depth in range(1, len(path))}
-    values: dict[str, Value] = {}
-
-    def walk(place: Mapping[str, Any], above: Path) -> None:
-        for key, value in place.items():
-            path = (*above, key)
-            if path in names:
-                values[names[path]] = value
-            elif path not in groups:
-                dotted = ".".join(map(str, path))
-                raise ValueError(f"no parameter {dotted!r}{closest(dotted, paths)}")
-            elif isinstance(value, Mapping):
-                walk(value, path)
-            else:
-                raise ValueError(f"{_spell(path)} is a group of parameters, so its value cannot be {value!r}")
-
-    walk(nested, ())
-    return values
 
 
 def _spell(path: Path) -> str:
@@ -205,20 +128,19 @@ class Space:
         return index
 
     def nest(self, values: Mapping[str, Value]) -> dict[str, Any]:
-        """Flat values by dotted name -> the nested config, in the order given; a part of the parameters will do.
+        """Return the nested config of flat values by dotted name, in the order given; some parameters may be absent.
 
         Raises:
             ValueError: A name is no parameter.
         """
-        return nest(values, self._paths)
-
-    def flatten(self, nested: Mapping[str, Any]) -> dict[str, Value]:
-        """The inverse of ``nest``.
-
-        Raises:
-            ValueError: ``nested`` holds something that belongs to no parameter.
-        """
-        return flatten(nested, self._paths)
+        nested: dict[str, Any] = {}
+        for name, value in values.items():
+            if name not in self._paths:
+                raise ValueError(f"no parameter {name!r}{closest(name, self._paths)}")
+            *groups, leaf = self._paths[name]
+            group = reduce(lambda above, part: above.setdefault(part, {}), groups, nested)
+            group[leaf] = value
+        return nested
 
     def at(self, unit: Sequence[float]) -> dict[str, Value]:
         """The point at ``unit``, which has one number in [0, 1] for each of ``searched``; constants are added.

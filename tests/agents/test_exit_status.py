@@ -1,11 +1,13 @@
+"""The state of a run from the end of its process."""
+
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
 
-from lightsweep.agents.exit_status import conclude
-from lightsweep.agents.overlay import overlay
+from lightsweep.agents.active_run import merge_config
+from lightsweep.agents.exit_status import classify_exit
 from lightsweep.controller import ClaimedRun, Outcome
 from lightsweep.schema import SweepConfig
 
@@ -25,7 +27,7 @@ def live(**metrics: float) -> ClaimedRun:
 
 
 def end(run: ClaimedRun, **given: Any) -> Outcome:
-    return conclude(given.pop("config", config()), run, **{"exit_code": 0, "connected": True, "said": {}, **given})
+    return classify_exit(given.pop("config", config()), run, **{"exit_code": 0, "connected": True, "said": {}, **given})
 
 
 def test_finished() -> None:
@@ -148,5 +150,5 @@ def test_the_values_of_the_sweep_lie_over_the_defaults_at_every_depth() -> None:
     defaults = {"a": 1, "model": {"width": 8, "depth": 2}, "opt": "adam", "flat": {"k": 1}}
     values = {"model": {"width": 64}, "opt": {"name": "sgd"}, "flat": 3, "new": None}
     merged = {"a": 1, "model": {"width": 64, "depth": 2}, "opt": {"name": "sgd"}, "flat": 3, "new": None}
-    assert overlay(defaults, values) == merged
+    assert merge_config(defaults, values) == merged
     assert defaults["model"] == {"width": 8, "depth": 2}

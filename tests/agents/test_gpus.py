@@ -52,12 +52,12 @@ def test_all_asks_the_driver_otherwise() -> None:
 @pytest.mark.parametrize(
     ("gpus", "words"),
     [
-        ("0,,1", "'' is no GPU; write .* separated by commas"),
-        ("", "separated"),
+        ("0,,1", "'' is not the index or UUID of a GPU; separate indices by commas"),
+        ("", "separate"),
         ("0,1,0", "twice"),
-        ("1 2", "'1 2' is no GPU"),
-        ("0,-1", "'-1' is no GPU"),
-        ("cuda:0", "'cuda:0' is no GPU"),
+        ("1 2", "'1 2' is not the index or UUID of a GPU"),
+        ("0,-1", "'-1' is not the index or UUID of a GPU"),
+        ("cuda:0", "'cuda:0' is not the index or UUID of a GPU"),
     ],
 )
 def test_a_list_that_means_nothing_is_an_error(gpus: str, words: str) -> None:

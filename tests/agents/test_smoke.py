@@ -1,4 +1,4 @@
-"""A smoke run of real processes, and what is said of it."""
+"""Smoke runs of real processes, and their findings."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 from sandboxes import Sandbox
 
 from lightsweep.agents import smoke
+from lightsweep.agents.active_run import merge_config
 from lightsweep.agents.findings import Finding, findings
-from lightsweep.agents.overlay import overlay
-from lightsweep.agents.processes.group import RunProcess
+from lightsweep.agents.launchers.process import RunProcess
 from lightsweep.agents.smoke import ENOUGH_REPORTS, Observed, SmokeHandler, smoke_run
 from lightsweep.client.run import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
 from lightsweep.errors import CommandError, NotFoundError
@@ -266,8 +266,8 @@ def test_a_failure_is_not_overwritten_by_another_process_of_the_run(tmp_path: Pa
     assert handler.observed.said["error"] == "rank 1: no memory"
 
 
-def test_overlay_goes_group_by_group() -> None:
-    assert overlay({"a": {"b": 1, "c": 2}, "d": 1}, {"a": {"b": 3}, "d": {"e": 1}}) == {
+def test_configs_merge_group_by_group() -> None:
+    assert merge_config({"a": {"b": 1, "c": 2}, "d": 1}, {"a": {"b": 3}, "d": {"e": 1}}) == {
         "a": {"b": 3, "c": 2},
         "d": {"e": 1},
     }

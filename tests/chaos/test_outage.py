@@ -1,4 +1,4 @@
-"""A real database goes away in the middle of a run that a real agent started: training goes on, nothing is lost."""
+"""A real database goes away during a run of a real agent: training continues, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -127,5 +127,5 @@ def test_the_third_ctrl_c_does_not_wait_for_a_database_that_hangs(sandbox: Sandb
         hanging.join()
         sweep.storage.close()
     assert code == 130
-    assert "the end of run 0001 was not recorded; an agent will start it again" in said, said
+    assert "the end of run 0001 was not recorded; an agent will retry it" in said, said
     assert "Traceback" not in said, said

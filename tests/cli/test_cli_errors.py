@@ -235,7 +235,7 @@ def test_debug_shows_the_traceback(sandbox: Sandbox, capsys: Capture, arguments:
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (KeyError("x"), 1, "error: KeyError: 'x'\nerror: this is a fault of lightsweep; run the command with --debug"),
+        (KeyError("x"), 1, "error: KeyError: 'x'\nerror: this is a bug in lightsweep; --debug shows the traceback"),
         (OSError(28, "No space left on device", "a.db"), 1, "error: a.db: No space left on device\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (RuntimeError("\x1b[31mred"), 1, "error: RuntimeError:  [31mred\n"),

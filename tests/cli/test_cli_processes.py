@@ -1,4 +1,4 @@
-"""Agents as processes of their own, told to end: by Ctrl-C, a scheduler, or another command."""
+"""Agents that are ended by Ctrl-C, a scheduler, or another command."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_ctrl_c_on_a_terminal_reaches_the_agent_only(sandbox: Sandbox) -> None:
     os.close(ours)
     assert f"sweep {sweep_id} running: 1 running of 1" in text()
     assert "run 0001 finished: best loss 0.5 in 2 iterations" in text()
-    assert "best run 0001: loss 0.5" in text()
+    assert "best loss 0.5 (run 0001)" in text()
 
 
 @pytest.mark.parametrize("presses", [0, 2])

@@ -1,4 +1,4 @@
-"""A sweep in stages as its users see it: check, agents that pass through, status, export, report, what comes after."""
+"""A sweep in stages on the command line: check, agents, status, export, report, and the next sweep."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ import yaml
 from sandboxes import PATIENCE_SECONDS, Sandbox, wait_until
 
 import lightsweep
-from lightsweep import Sweep
+from lightsweep import Sweep, controller
+from lightsweep.agents.displays.live_view import Frame
 from lightsweep.analysis import importance, refine
 from lightsweep.cli import main
-from lightsweep.cli.live_view import Frame
-from lightsweep.controller import stage_views
+from lightsweep.controller import summarize
 
 importlib.import_module("sklearn")  # which sets variables of the environment when it is first imported
 
@@ -88,8 +88,14 @@ def done(sandbox: Sandbox) -> Sweep:
     """All but the last run of the last stage."""
     sweep = Sweep.load(sandbox.sweep(**STAGES), storage=sandbox.storage)
     lightsweep.agent(sweep.id, function=train, count=9)
-    sweep.refresh()
     return sweep
+
+
+def stored(sweep: Sweep) -> controller.Sweep:
+    """The sweep as commands see it."""
+    found = controller.Sweep.load(sweep.id, storage=sweep.storage)
+    found.refresh()
+    return found
 
 
 def test_agents_pass_through_three_stages_and_one_that_is_killed_holds_them_back(sandbox: Sandbox) -> None:
@@ -122,7 +128,7 @@ def test_status_shows_where_the_sweep_stands_and_the_best_of_each_stage(done: Sw
     lines = text.splitlines()
     assert "in 3 stages over 4 parameters, minimize loss" in lines
     at = next(line for line in lines if line.startswith("stage 3 of 3"))
-    views = stage_views(done)
+    views = controller.stage_views(stored(done))
     assert at == f"stage 3 of 3, stage 3: 2 of 3 runs over, from run {views[2].base}"
     (heading,) = [
         place for place, line in enumerate(lines) if line.startswith("stage ") and "from run" in line and "best" in line
@@ -172,9 +178,9 @@ def test_tables_have_a_column_for_the_stage(done: Sweep, show: Show) -> None:
 
 
 def test_the_live_view_shows_the_stage(done: Sweep) -> None:
-    views = stage_views(done)
+    views = controller.stage_views(stored(done))
     now = datetime.now(timezone.utc)
-    frame = Frame(done.id, done.state, done.config, done.known_runs(), done.plan.limit()[0], now, stages=views)
+    frame = Frame(summarize(stored(done)), [], now, views)
     lines = frame.lines(120, 40)
     assert lines[1].endswith("of 10")
     assert lines[2] == f"stage 3 of 3, stage 3: 2 of 3 runs over, from run {views[2].base}"
@@ -232,7 +238,7 @@ def test_the_report_holds_the_stages(done: Sweep, show: Show, sandbox: Sandbox) 
         ["<b>shape [31m", "over", "grid", "3 of 3"],
         ["stage 3", "running", "random", "2 of 3"],
     ]
-    views = stage_views(done)
+    views = controller.stage_views(stored(done))
     assert table["rows"][0][6] == "decay=0.5, model.depth=2, model.width=8"
     assert table["rows"][1][6].endswith(f"; from run {views[1].base}")
     (history,) = [figure for figure in data["figures"] if figure["name"] == "history"]

@@ -1,4 +1,4 @@
-"""A sweep that cannot be read, or that another program wrote to, hides no other sweep and ends in no traceback."""
+"""A sweep that cannot be read, or that another program wrote to: other sweeps are shown, without a traceback."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from optuna.trial import TrialState, create_trial
 from sandboxes import Sandbox
 
 import lightsweep
-from lightsweep import Sweep
 from lightsweep.cli import main
+from lightsweep.controller import Sweep
 from lightsweep.controller.keys import ATTEMPT, CONFIG, STATE, SWEEP
 from lightsweep.storage import Storage
 

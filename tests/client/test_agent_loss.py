@@ -1,4 +1,4 @@
-"""The agent dies, in a process of its own: what becomes of the run."""
+"""A run whose agent, another process, dies."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from sandboxes import wait_until
 
+from lightsweep.agents.reaper import marked
 from lightsweep.channel import ChannelServer
 from scripted import ScriptedHandler
 
@@ -29,8 +30,8 @@ time.sleep(60)
 """
 
 
-# The script is to end by itself, however long that takes on a busy machine.
-PATIENT = "from lightsweep.client import watch\nwatch.GRACE_SECONDS = 60\n"
+# The script has to end without help, after any time on a busy machine.
+PATIENT = "from lightsweep.client import processes\nprocesses.GRACE_SECONDS = 60\n"
 
 
 @pytest.fixture
@@ -70,8 +71,8 @@ def test_what_the_script_has_started_is_ended_with_it(agent, logs):
     with start(
         f"""
         import subprocess, time, lightsweep
-        from lightsweep.client import watch
-        watch.GRACE_SECONDS = watch.TERM_SECONDS = 0.2
+        from lightsweep.client import processes
+        processes.GRACE_SECONDS = processes.TERM_SECONDS = 0.2
         run = lightsweep.init()
         print(subprocess.Popen(["sleep", "300"]).pid, flush=True)
         while True:
@@ -95,8 +96,8 @@ def test_a_run_that_ends_in_good_order_leaves_its_group_alone(tmp_path):
         with start(
             """
             import os, subprocess, time, lightsweep
-            from lightsweep.client import watch
-            watch.GRACE_SECONDS = watch.TERM_SECONDS = 0.1
+            from lightsweep.client import processes
+            processes.GRACE_SECONDS = processes.TERM_SECONDS = 0.1
             with lightsweep.init() as run:
                 run.log({"val_loss": 1.0})
             print("over", flush=True)
@@ -124,7 +125,7 @@ def test_a_script_that_does_not_log_is_ended_with_one_line(agent):
         assert run.stdout.readline() == "ready\n"
         agent.kill()
         _, errors = run.communicate(timeout=120)
-    assert errors == "lightsweep: the agent is gone; ending this run, it will be retried\n"
+    assert errors == "lightsweep: the agent has ended; ending this run, another agent retries it\n"
     assert run.returncode == -signal.SIGTERM
 
 
@@ -132,8 +133,8 @@ def test_a_script_that_ignores_sigterm_is_ended_too(agent):
     with start(
         """
         import signal, time, lightsweep
-        from lightsweep.client import watch
-        watch.GRACE_SECONDS = watch.TERM_SECONDS = 0.1
+        from lightsweep.client import processes
+        processes.GRACE_SECONDS = processes.TERM_SECONDS = 0.1
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         lightsweep.init()
         print("ready", flush=True)
@@ -144,7 +145,7 @@ def test_a_script_that_ignores_sigterm_is_ended_too(agent):
         assert run.stdout.readline() == "ready\n"
         agent.kill()
         run.communicate(timeout=120)
-    assert run.returncode == 128 + signal.SIGTERM
+    assert run.returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("block", ["with lightsweep.init() as run:", "run = lightsweep.init()\nif True:"])
@@ -179,37 +180,35 @@ def test_a_script_that_ends_after_its_agent_does_not_hang(agent):
     assert run.returncode == 0
 
 
-def test_a_run_that_is_released_in_good_order_lives_on(server):
-    variables = server.register("0007", ScriptedHandler())
-    with subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import lightsweep\nfrom lightsweep.client import watch\nwatch.GRACE_SECONDS = 0.1\n"
-            "run = lightsweep.init()\nprint('ready', flush=True)\ninput()\n"
-            "import threading, time\nfor _ in range(50):\n    time.sleep(0.02)\n"
-            "print([t.name for t in threading.enumerate()])\n",
-        ],
-        env={**os.environ, **variables},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+def test_a_run_that_was_finished_outlives_its_release(server):
+    with start(
+        """
+        import threading, lightsweep
+        with lightsweep.init():
+            print("ready", flush=True)
+            input()
+        print([thread.name for thread in threading.enumerate()], flush=True)
+        input()
+        """,
+        server.register("0007", ScriptedHandler()),
     ) as run:
         assert run.stdout.readline() == "ready\n"
+        run.stdin.write("\n")
+        run.stdin.flush()
+        assert run.stdout.readline() == "['MainThread']\n"
         server.unregister("0007")
-        output, _ = run.communicate("\n", timeout=120)
-    assert output == "['MainThread']\n"
+        run.communicate("\n", timeout=120)
     assert run.returncode == 0
 
 
-def test_a_server_that_closes_without_releasing_the_run_ends_it():
+@pytest.mark.parametrize("end", ["unregister", "close"])
+def test_a_server_that_ends_its_service_ends_the_run(end):
     server = ChannelServer()
     with start(
         """
         import time, lightsweep
-        from lightsweep.client import watch
-        watch.GRACE_SECONDS = 0.1
+        from lightsweep.client import processes
+        processes.GRACE_SECONDS = 0.1
         lightsweep.init()
         print("ready", flush=True)
         time.sleep(60)
@@ -217,6 +216,40 @@ def test_a_server_that_closes_without_releasing_the_run_ends_it():
         server.register("0007", ScriptedHandler()),
     ) as run:
         assert run.stdout.readline() == "ready\n"
-        server.close()
+        server.unregister("0007") if end == "unregister" else server.close()
         run.communicate(timeout=120)
+        server.close()
     assert run.returncode == -signal.SIGTERM
+
+
+def test_a_run_on_another_host_ends_with_its_agent(sandbox):
+    """Nothing that the agent's reaper knows leads to it: no descendant, another group, no token in its environment."""
+    sandbox.write(
+        "train.py",
+        "import json, os, time\nopen('variables', 'w').write(json.dumps(dict(os.environ)))\ntime.sleep(180)\n",
+    )
+    sweep_id = sandbox.sweep(parameters={"x": {"values": [1]}})
+    agent = sandbox.start("agent", sweep_id)
+    written = sandbox.directory / "variables"
+    wait_until(lambda: written.exists() and written.read_text().endswith("}"), "the run to begin")
+    variables = {name: value for name, value in json.loads(written.read_text()).items() if "LIGHTSWEEP" in name}
+    with start(
+        f"""
+        import os, signal, subprocess, sys, time
+        os.environ.update({variables})
+        import lightsweep
+        lightsweep.init()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print(subprocess.Popen(["sleep", "300"]).pid, flush=True)
+        time.sleep(300)
+        """,
+        {},
+        session=True,
+    ) as elsewhere:
+        child = int(elsewhere.stdout.readline())
+        assert elsewhere.pid not in marked({variables["LIGHTSWEEP_TOKEN"]})
+        agent.kill()
+        elsewhere.wait(timeout=60)
+        wait_until(lambda: not lives(child), "what it has started to end", 10)
+    assert elsewhere.returncode == -signal.SIGKILL
+    wait_until(lambda: not marked({variables["LIGHTSWEEP_TOKEN"]}), "the run on the agent's host to end")

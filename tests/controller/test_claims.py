@@ -1,4 +1,4 @@
-"""Runs are handed out once; lost and failed ones are started again under the same id."""
+"""Each run is claimed once; lost and failed runs are retried under the same id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sweep in stages: each begins when those before are over, fixed at the best of their runs."""
+"""Sweeps in stages: each begins when the runs of those before have ended, with the values of their best run."""
 
 from __future__ import annotations
 
@@ -414,7 +414,7 @@ def test_a_run_is_compared_with_runs_of_its_stage(storage: Storage) -> None:
         third = claim(dealer)
         assert reporter.report(third, {"loss": 2.0}).stop
         assert reporter.finish(third, Outcome("pruned"))
-        # Far worse than those of the stage before, but the first of its own to reach the band.
+        # Far worse than the runs of the stage before, but the first of its stage at the band.
         run = claim(dealer)
         assert not reporter.report(run, {"loss": 9.0}).stop
         assert not reporter.report(run, {"loss": 9.0}).stop

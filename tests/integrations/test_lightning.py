@@ -18,9 +18,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import lightsweep
 from lightsweep import client
-from lightsweep.channel import StartReply
+from lightsweep.channel import LogReply, StartReply
 from lightsweep.errors import AgentLostError, InputError, LightsweepError, RunPruned, UsageError
-from lightsweep.integrations import _base as current
+from lightsweep.hyperband import Verdict
+from lightsweep.integrations import base as current
 from lightsweep.integrations.lightning import MetricMissingError, SweepCallback
 
 pytestmark = [
@@ -64,14 +65,13 @@ class ScriptedAgent:
             smoke=False,
         )
 
-    def log(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def log(self, message: Mapping[str, Any]) -> LogReply:
         self.logs.append(message)
         stop = self.stop_at is not None and len(self.logs) >= self.stop_at
-        return {"stop": stop, "reason": "worse at band 3" if stop else "", "iterations": len(self.logs)}
+        return LogReply(Verdict(stop, "worse at band 3" if stop else ""), len(self.logs))
 
-    def finish(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def finish(self, message: Mapping[str, Any]) -> None:
         self.finishes.append(message)
-        return {"ok": True}
 
     @property
     def reported(self) -> list[float]:
@@ -79,7 +79,7 @@ class ScriptedAgent:
 
 
 class LostAgent(ScriptedAgent):
-    def log(self, _: Mapping[str, Any]) -> dict[str, Any]:
+    def log(self, _: Mapping[str, Any]) -> LogReply:
         raise AgentLostError("the agent is gone")
 
 

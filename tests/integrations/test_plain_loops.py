@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 import lightsweep
-from lightsweep.channel import ChannelServer
+from lightsweep.channel import ChannelServer, LogReply
 from lightsweep.client import serving
 from lightsweep.errors import AgentLostError, LightsweepError
 from lightsweep.integrations.distributed import on_every_rank
@@ -99,7 +99,7 @@ ACCELERATE = """
 class Refusing(ScriptedHandler):
     """Answers the second report with an error."""
 
-    def log(self, message: Any) -> dict[str, Any]:
+    def log(self, message: Any) -> LogReply:
         answer = super().log(message)
         if len(self.logs) == 2:
             raise LightsweepError("the storage is full")

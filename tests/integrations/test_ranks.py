@@ -51,12 +51,13 @@ def test_a_process_leaves_its_group_when_it_exits(tmp_path: Path) -> None:
     script = tmp_path / "leaving.py"
     script.write_text(
         "import atexit, os, torch.distributed as dist\n"
-        "from lightsweep.integrations.distributed import Reply, agreed\n"
+        "from lightsweep.integrations.distributed import agreed\n"
+        "from lightsweep.client import Verdict\n"
         # one write for each rank, since they share a pipe
         "atexit.register(lambda: os.write(1, f'still in it: {dist.is_initialized()}\\n'.encode()))\n"
         "dist.init_process_group('gloo')\n"
         "for _ in range(2):\n"
-        "    agreed(Reply, first=dist.get_rank() == 0)\n"
+        "    agreed(Verdict, first=dist.get_rank() == 0)\n"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(

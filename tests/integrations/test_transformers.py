@@ -13,6 +13,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 import lightsweep
 from lightsweep import client
+from lightsweep.channel import LogReply
 from lightsweep.errors import InputError, LightsweepError, RunPruned, UsageError
 from lightsweep.integrations.transformers import MetricMissingError, SweepCallback
 from scripted import ScriptedHandler
@@ -274,7 +275,7 @@ def test_a_wrong_on_prune_is_an_error() -> None:
 
 def test_an_agent_that_is_gone_ends_training(make_trainer: MakeTrainer) -> None:
     class Gone(ScriptedHandler):
-        def log(self, message: Any) -> dict[str, Any]:
+        def log(self, message: Any) -> LogReply:
             raise LightsweepError("gone")
 
     with client.serving(Gone(metric="eval_loss")), pytest.raises(LightsweepError, match="gone"), lightsweep.init():

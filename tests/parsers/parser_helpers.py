@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from lightsweep.command import build_command
 from lightsweep.schema import SweepConfig
+from lightsweep.schema.command import build_command
 
 __all__ = ["PAGE", "VALUES", "blocks", "receive", "sweep_of"]
 

@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lightsweep.command import build_command
+from lightsweep.schema.command import build_command
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12) | st.text(
     "\\\\'\",=()[]{}: ab\t\n", max_size=8

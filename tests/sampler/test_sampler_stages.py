@@ -1,4 +1,4 @@
-"""The proposals of one stage: what it searches, beside what it is fixed at."""
+"""The suggestions of one stage: its searched parameters beside the fixed ones."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_bayes_is_told_of_runs_that_differ_in_what_it_searches_only() -> None:
 
 
 def test_bayes_goes_on_from_the_run_that_it_is_fixed_at() -> None:
-    """Of the six points the first stage had one, so five are left."""
+    """The first stage had one of the six points, so five are left."""
     made = config("bayes", sampler="tpe")
     stage = made.stages[1]
     searcher = make_stage_searcher(made, stage, 1, FIXED)
@@ -126,7 +126,7 @@ def test_what_a_later_stage_needs_is_missed_at_once(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_stage_begins_with_few_draws() -> None:
-    """Three for one parameter, less the run that it goes on from; a sweep would begin with ten."""
+    """Three for one parameter, less the base run; a sweep would begin with ten."""
     made = config("grid", sampler="tpe")
     stage = made.stages[2]
     fixed = {"epochs": 9, "a": 1, "b": None}

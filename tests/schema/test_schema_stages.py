@@ -1,4 +1,4 @@
-"""``lightsweep.stages``: what is read, and every mistake with its line."""
+"""``lightsweep.stages``: valid stages, and every mistake with its line."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def grid() -> Space:
             parameter("layers", IntUniform(1, 3)),
             parameter("batch", Categorical([64, 16, 64.0, 32])),
             parameter("fixed", Constant("x")),
-            parameter("model.dropout", Quantized(Uniform(0, 0.2), 0.1, 0, 0.2), flat=False),
+            parameter("model.dropout", Quantized(Uniform(0, 0.2), 0.1), flat=False),
         ]
     )
 

@@ -1,205 +1,369 @@
-"""Rows written in few statements equal the rows that Optuna writes."""
+"""The reader returns what Optuna returns, and reads each finished trial once."""
 
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from random import Random
 from typing import Any
 
 import optuna
 import pytest
 import sqlalchemy
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import TrialState, create_trial
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from lightsweep.storage import Storage, Trials
+from lightsweep.storage import Storage, TrialReader, TrialRow, open_storage
 from lightsweep.storage.optuna_trials import OptunaTrials
-from lightsweep.storage.trials import SqlTrials, TrialRow
+from lightsweep.storage.trials import SqlTrials
 
-PARAMETERS = {
-    "lr": (FloatDistribution(1e-5, 1.0, log=True), 1e-3),
-    "layers": (IntDistribution(1, 9, step=2), 5),
-    "kind": (CategoricalDistribution([None, True, 3, 2.5, "a.b 'ü'"]), "a.b 'ü'"),
+DISTRIBUTIONS: dict[str, BaseDistribution] = {
+    "float": FloatDistribution(-1.0, 1.0),
+    "log": FloatDistribution(1e-5, 1.0, log=True),
+    "step": FloatDistribution(0.0, 1.0, step=0.25),
+    "int": IntDistribution(1, 9),
+    "int log": IntDistribution(1, 9, log=True),
+    "int step": IntDistribution(1, 9, step=2),
+    "choice": CategoricalDistribution([None, True, 3, 2.5, "a.b 'ü'"]),
 }
-ATTRIBUTES = {"a": {"deep": [1, "ü", None, 0.1]}, "b": "text"}
-REPORTS = [0.5, math.nan, math.inf, -math.inf, -1e-300]
-VALUES = [1.5, math.inf]
-BEAT = "lightsweep:beat"
-TABLES = (
-    "trials",
-    "trial_user_attributes",
-    "trial_system_attributes",
-    "trial_params",
-    "trial_values",
-    "trial_intermediate_values",
-    "trial_heartbeats",
-)
+PARAMS = [
+    {"float": -0.125, "log": 1e-5, "step": 0.75, "int": 9, "int log": 3, "int step": 5, "choice": choice}
+    for choice in (None, True, 3, 2.5, "a.b 'ü'")
+]
+REPORTS = {1: 0.5, 2: math.nan, 3: math.inf, 7: -math.inf, 8: -1e-300}
 
 
-def study(storage: Storage, directions: int = 1) -> int:
-    directed = [optuna.study.StudyDirection.MINIMIZE] * directions
-    return int(storage.optuna.create_new_study(directed, f"study {directions}"))
+@pytest.fixture
+def study(storage: Storage) -> optuna.Study:
+    return optuna.create_study(storage=storage.optuna, study_name="s")
+
+
+Way = type[SqlTrials] | type[OptunaTrials]
 
 
 @pytest.fixture(params=[SqlTrials, OptunaTrials])
-def trials(request: pytest.FixtureRequest, storage: Storage) -> Trials:
+def way(request: pytest.FixtureRequest) -> Way:
     """Both ways to the trials, which keep the same contract."""
-    made: Trials = request.param(storage)
+    made: Way = request.param
     return made
 
 
-def begin(
-    trials: Trials, study_id: int, last: TrialRow | None = None, parameters: Any = None, reports: Any = ()
-) -> int:
-    with trials.claim(study_id, "none", last) as claim:
-        return claim.add(ATTRIBUTES, parameters or {}, reports)
+def ledger_of(storage: Storage, study: optuna.Study, way: Way = SqlTrials, **options: Any) -> TrialReader:
+    return TrialReader(way(storage), storage.optuna.get_study_id_from_name(study.study_name), **options)
 
 
-def after(trial_id: int, number: int) -> TrialRow:
-    """A trial as the last one that is known."""
-    return TrialRow(trial_id, number, "RUNNING")
+def look(ledger: TrialReader) -> list[TrialRow]:
+    return ledger.take(ledger.read("none")[1])
 
 
-def rows(storage: Storage, trial_id: int) -> dict[str, list[dict[str, Any]]]:
-    """Everything that each table has of a trial, without the keys, which count up, and times, which go on."""
-    found = {}
-    with storage.engine.connect() as connection:
-        for table in TABLES:
-            query = sqlalchemy.text(f"SELECT * FROM {table} WHERE trial_id = :trial")
-            all_rows = [dict(row._mapping) for row in connection.execute(query, {"trial": trial_id})]
-            all_rows = [row for row in all_rows if row.get("key") != BEAT]  # the heartbeat where SQL reads none
-            keys = {name for name in (all_rows[0] if all_rows else ()) if name.endswith("_id") and name != "study_id"}
-            for row in all_rows:
-                for name in (*keys, "number"):
-                    row.pop(name, None)
-                for name in ("datetime_start", "datetime_complete", "heartbeat"):
-                    if row.get(name) is not None:
-                        row[name] = near(row[name])
-            found[table] = sorted(all_rows, key=repr)
-    return found
+def number_of(study: optuna.Study, storage: Storage, number: int) -> int:
+    study_id = storage.optuna.get_study_id_from_name(study.study_name)
+    return storage.optuna.get_trial_id_from_study_id_trial_number(study_id, number)
 
 
-def near(moment: Any) -> bool:
-    """True if it is now, in UTC."""
-    parsed = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    now = datetime.now(timezone.utc).replace(tzinfo=None)
-    return abs(parsed - now) < timedelta(minutes=5)
+def assert_same(records: list[TrialRow], trials: list[FrozenTrial]) -> None:
+    assert [record.number for record in records] == [trial.number for trial in trials]
+    for record, trial in zip(records, trials, strict=True):
+        assert record.state == trial.state.name
+        assert record.parameters == trial.params
+        assert {name: type(value) for name, value in record.parameters.items()} == {
+            name: type(value) for name, value in trial.params.items()
+        }
+        assert record.attributes == trial.user_attrs
+        expected = [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
+        assert [repr(value) for value in record.reports] == [repr(float(value)) for value in expected]
+        assert record.last_step == max(trial.intermediate_values, default=-(2**31))
+        for mine, theirs in ((record.started, trial.datetime_start), (record.ended, trial.datetime_complete)):
+            assert mine == (None if theirs is None else theirs.astimezone(timezone.utc))
 
 
-def test_a_trial_is_begun_as_by_optuna(trials: Trials, storage: Storage) -> None:
-    study_id = study(storage)
-    template = create_trial(
-        state=TrialState.RUNNING,
-        params={name: value for name, (_, value) in PARAMETERS.items()},
-        distributions={name: distribution for name, (distribution, _) in PARAMETERS.items()},
-        user_attrs=ATTRIBUTES,
-        intermediate_values=dict(enumerate(REPORTS, start=1)),
+def test_every_field_is_what_optuna_reads(way: Way, storage: Storage, study: optuna.Study) -> None:
+    for state in TrialState:
+        for params in PARAMS:
+            study.add_trial(
+                create_trial(
+                    state=state,
+                    params=params,
+                    distributions=DISTRIBUTIONS,
+                    user_attrs={"note": {"deep": [1, None, "ü"]}, "other": 2.5},
+                    intermediate_values=REPORTS,
+                    value=math.inf if state == TrialState.COMPLETE else None,
+                )
+            )
+        study.add_trial(create_trial(state=state, value=1.0 if state == TrialState.COMPLETE else None))
+    ledger = ledger_of(storage, study, way)
+    assert look(ledger) == ledger.records
+    assert_same(ledger.records, optuna.load_study(storage=storage.optuna, study_name="s").trials)
+
+
+def test_times_are_utc_whatever_the_time_zone(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as zone:
+        zone.setenv("TZ", "Asia/Kathmandu")
+        time.tzset()
+        try:
+            study = optuna.create_study(storage=storage.optuna)
+            study.add_trial(create_trial(value=1.0))
+            study.ask()
+            ledger = ledger_of(storage, study)
+            look(ledger)
+        finally:
+            zone.undo()
+            time.tzset()
+    started = [record.started for record in ledger.records]
+    assert all(moment and abs(datetime.now(timezone.utc) - moment) < timedelta(minutes=2) for moment in started)
+
+
+def test_it_follows_what_another_storage_object_writes(
+    way: Way, url: str, storage: Storage, study: optuna.Study
+) -> None:
+    ledger = ledger_of(storage, study, way)
+    other = open_storage(url)
+    writing = optuna.load_study(storage=other.optuna, study_name="s")
+    assert look(ledger) == []
+    one, two = writing.ask({"x": FloatDistribution(0.0, 1.0)}), writing.ask()
+    one.report(3.0, 1)
+    assert [record.number for record in look(ledger)] == [0, 1]
+    kept = ledger.records[0]
+    one.report(2.0, 2)
+    two.report(math.nan, 1)
+    one.report(1.0, 3)
+    two.set_user_attr("k", "v")
+    look(ledger)
+    assert_same(ledger.records, study.trials)
+    two.suggest_int("late", 1, 3)
+    writing.tell(one, state=TrialState.PRUNED)
+    three = writing.ask()
+    assert [record.number for record in look(ledger)] == [0, 1, 2]
+    assert_same(ledger.records, study.trials)
+    writing.tell(two, 1.0)
+    writing.tell(three, state=TrialState.FAIL)
+    assert [record.number for record in look(ledger)] == [1, 2]
+    assert look(ledger) == []
+    assert_same(ledger.records, study.trials)
+    assert ledger.records[0] is kept
+    other.close()
+
+
+STEPS = st.lists(st.sampled_from(["ask", "report", "complete", "prune", "fail", "look"]), max_size=30)
+
+
+@given(STEPS, st.randoms(use_true_random=False))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_many_looks_see_what_optuna_reads(storage: Storage, steps: list[str], random: Random) -> None:
+    study = optuna.create_study(storage=storage.optuna)
+    ledgers = [ledger_of(storage, study, way) for way in (SqlTrials, OptunaTrials)]
+    running: list[optuna.Trial] = []
+    for step in steps:
+        if step == "ask":
+            running.append(study.ask({"x": FloatDistribution(0.0, 1.0), "y": IntDistribution(1, 3)}))
+            running[-1].set_user_attr("from the start", random.random())
+        elif step == "look":
+            for ledger in ledgers:
+                look(ledger)
+        elif running:
+            trial = running[random.randrange(len(running))]
+            if step == "report":
+                done = study.trials[trial.number].intermediate_values
+                trial.report(random.random(), len(done) + 1)
+            else:
+                running.remove(trial)
+                trial.set_user_attr("at the end", step)
+                state = {"complete": TrialState.COMPLETE, "prune": TrialState.PRUNED, "fail": TrialState.FAIL}[step]
+                study.tell(trial, 1.0 if step == "complete" else None, state=state)
+    for ledger in ledgers:
+        look(ledger)
+        assert_same(ledger.records, study.trials)
+        assert look(ledger) == [record for record in ledger.records if record.state == "RUNNING"]
+
+
+def test_parameters_of_a_running_trial_are_read_once(storage: Storage, study: optuna.Study) -> None:
+    ledger = ledger_of(storage, study)
+    study.ask({"x": FloatDistribution(0.0, 1.0)}).report(1.0, 1)
+    look(ledger)
+    statements: list[str] = []
+    sqlalchemy.event.listen(
+        storage.engine, "before_cursor_execute", lambda _a, _b, statement, *_rest: statements.append(statement)
     )
-    peer = storage.optuna.create_new_trial(study_id, template)
-    storage.optuna.record_heartbeat(peer)
-    ours = begin(trials, study_id, parameters=PARAMETERS, reports=REPORTS)
-    assert rows(storage, ours) == rows(storage, peer)
-    first, second = storage.optuna.get_all_trials(study_id)
-    assert (first.number, second.number) == (0, 1)
-    second.user_attrs.pop(BEAT, None)
-    assert (second.params, second.distributions, second.user_attrs) == (
-        first.params,
-        first.distributions,
-        first.user_attrs,
-    )
-    assert repr(second.intermediate_values) == repr(first.intermediate_values)
-    assert second.datetime_start is not None
-    assert abs(second.datetime_start - datetime.now()) < timedelta(minutes=5)
+    look(ledger)
+    assert statements
+    assert not any("trial_params" in statement for statement in statements)
 
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_what_comes_later_is_written_as_by_optuna(trials: Trials, storage: Storage, number: int) -> None:
-    study_id = study(storage, 2)
-    peer, ours = begin(trials, study_id), begin(trials, study_id)
-    for name, (distribution, value) in PARAMETERS.items():
-        storage.optuna.set_trial_param(peer, name, distribution.to_internal_repr(value), distribution)
-    for step, value in enumerate(REPORTS, start=1):
-        storage.optuna.set_trial_intermediate_value(peer, step, value)
-    storage.optuna.set_trial_user_attr(peer, "end", {"state": "finished"})
-    values = [VALUES[number], VALUES[1 - number]]
-    storage.optuna.set_trial_state_values(peer, TrialState.COMPLETE, values)
-    trials.set_parameters(ours, PARAMETERS)
-    assert trials.report([(ours, step, value) for step, value in enumerate(REPORTS, start=1)]) == set()
-    assert trials.end(ours, TrialState.COMPLETE, {"end": {"state": "finished"}}, values)
-    assert rows(storage, ours) == rows(storage, peer)
+def test_other_studies_are_left_out(way: Way, storage: Storage, study: optuna.Study) -> None:
+    elsewhere = optuna.create_study(storage=storage.optuna, study_name="other")
+    elsewhere.add_trial(create_trial(value=1.0))
+    study.add_trial(create_trial(value=2.0))
+    elsewhere.ask()
+    ledger = ledger_of(storage, study, way)
+    assert [record.number for record in look(ledger)] == [0]
+    assert look(ledger) == []
 
 
-@pytest.mark.parametrize("state", [TrialState.PRUNED, TrialState.FAIL])
-def test_an_end_without_values(trials: Trials, storage: Storage, state: TrialState) -> None:
-    study_id = study(storage)
-    peer, ours = begin(trials, study_id), begin(trials, study_id)
-    storage.optuna.set_trial_user_attr(peer, "end", 1)
-    storage.optuna.set_trial_state_values(peer, state)
-    assert trials.end(ours, state, {"end": 1})
-    assert rows(storage, ours) == rows(storage, peer)
+def test_finished_trials_are_read_once(storage: Storage, study: optuna.Study) -> None:
+    for value in range(3):
+        study.add_trial(create_trial(value=float(value), intermediate_values={1: 1.0}, user_attrs={"k": 1}))
+    running = study.ask()
+    running.report(1.0, 1)
+    ledger = ledger_of(storage, study)
+    look(ledger)
+    finished = f"trial_id != {number_of(study, storage, 3)}"
+    with storage.engine.begin() as connection:
+        # What would be read again would be read wrong, and of the running one only what is new.
+        connection.execute(sqlalchemy.text("UPDATE trial_intermediate_values SET intermediate_value = 99"))
+        connection.execute(sqlalchemy.text(f"UPDATE trial_user_attributes SET value_json = '2' WHERE {finished}"))
+    running.report(2.0, 2)
+    assert [record.number for record in look(ledger)] == [3]
+    assert [list(record.reports) for record in ledger.records] == [[1.0], [1.0], [1.0], [1.0, 2.0]]
+    assert [record.attributes for record in ledger.records] == [{"k": 1}] * 3 + [{}]
 
 
-def test_a_trial_that_is_over_takes_nothing(trials: Trials, storage: Storage) -> None:
-    study_id = study(storage)
-    over, running = begin(trials, study_id), begin(trials, study_id)
-    assert trials.end(over, TrialState.FAIL, {"end": "lost"})
-    before = rows(storage, over)
-    assert trials.report([(over, 1, 0.5), (running, 1, 0.5), (10**6, 1, 0.5)]) == {over, 10**6}
-    with pytest.raises(UpdateFinishedTrialError):
-        trials.set_parameters(over, PARAMETERS)
-    assert not trials.end(over, TrialState.COMPLETE, {"end": "finished"}, [1.0])
-    assert not trials.end(10**6, TrialState.COMPLETE, {"end": "finished"}, [1.0])
-    assert rows(storage, over) == before
-    assert storage.optuna.get_trial(running).intermediate_values == {1: 0.5}
+def test_many_open_trials_need_few_statements(storage: Storage, study: optuna.Study) -> None:
+    for _ in range(30):
+        study.ask().report(1.0, 1)
+    ledger = ledger_of(storage, study)
+    look(ledger)
+    statements: list[str] = []
+
+    def count(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        statements.append(statement)
+
+    sqlalchemy.event.listen(storage.engine, "before_cursor_execute", count)
+    assert len(look(ledger)) == 30
+    sqlalchemy.event.remove(storage.engine, "before_cursor_execute", count)
+    found = [statement for statement in statements if "SELECT" in statement]
+    assert len(found) == 6
 
 
-def test_what_was_committed_can_be_written_again(trials: Trials, storage: Storage) -> None:
-    trial_id = begin(trials, study(storage))
-    assert trials.report([(trial_id, 1, 0.5), (trial_id, 2, 0.25)]) == set()
-    assert trials.report([(trial_id, 2, 9.0), (trial_id, 2, 0.125), (trial_id, 3, math.nan)]) == set()
-    assert repr(storage.optuna.get_trial(trial_id).intermediate_values) == "{1: 0.5, 2: 0.125, 3: nan}"
+class Outage:
+    """Makes the nth statement from now on fail, as where the database goes away."""
+
+    def __init__(self, engine: sqlalchemy.Engine) -> None:
+        self.left: int | None = None
+        self._engine = engine
+        sqlalchemy.event.listen(engine, "before_cursor_execute", self._count)
+
+    def _count(self, _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if self.left is not None and "SELECT" in statement:
+            if self.left == 0:
+                raise sqlalchemy.exc.OperationalError(statement, {}, Exception("gone"))
+            self.left -= 1
+
+    def end(self) -> None:
+        sqlalchemy.event.remove(self._engine, "before_cursor_execute", self._count)
+
+
+@pytest.fixture
+def outage(storage: Storage) -> Iterator[Outage]:
+    made = Outage(storage.engine)
+    yield made
+    made.end()
+
+
+@pytest.mark.parametrize("statement", range(6))
+def test_a_refresh_that_fails_half_way_changes_nothing(
+    storage: Storage, study: optuna.Study, outage: Outage, statement: int
+) -> None:
+    ledger = ledger_of(storage, study)
+    running = study.ask()
+    running.report(1.0, 1)
+    look(ledger)
+    running.report(2.0, 2)
+    study.tell(running, 2.0)
+    study.ask({"x": FloatDistribution(0.0, 1.0)}).report(5.0, 1)
+    outage.left = statement
+    with pytest.raises(sqlalchemy.exc.OperationalError, match="gone"):
+        look(ledger)
+    assert [(record.state, list(record.reports)) for record in ledger.records] == [("RUNNING", [1.0])]
+    outage.left = None
+    assert len(look(ledger)) == 2
+    assert_same(ledger.records, study.trials)
+
+
+def test_a_trial_is_stale_when_its_heartbeat_is_older_than_the_lease(storage: Storage, study: optuna.Study) -> None:
+    ledger = ledger_of(storage, study)
     for _ in range(2):
-        assert trials.end(trial_id, TrialState.COMPLETE, {"end": {"of": ["ü", 0.1]}}, [0.125])
-    assert storage.optuna.get_trial(trial_id).value == 0.125
+        study.ask()
+    for number in range(2):
+        storage.optuna.record_heartbeat(number_of(study, storage, number))
+    look(ledger)
+    assert ledger.stale(60.0) == []
+    age(storage, number_of(study, storage, 1), 50)
+    assert ledger.stale(60.0) == []
+    age(storage, number_of(study, storage, 1), 20)
+    assert [record.number for record in ledger.stale(60.0)] == [1]
+    study.tell(1, state=TrialState.FAIL)
+    look(ledger)
+    assert ledger.stale(60.0) == []
 
 
-def test_a_claim_that_fails_writes_nothing(storage: Storage) -> None:
-    study_id = study(storage)
-    with pytest.raises(RuntimeError), SqlTrials(storage).claim(study_id, "b", None) as claim:
-        claim.add(ATTRIBUTES, {}, ())
-        raise RuntimeError
-    assert storage.optuna.get_all_trials(study_id) == []
+def test_a_trial_without_heartbeats_is_stale_a_lease_after_it_was_seen(storage: Storage, study: optuna.Study) -> None:
+    now = 1000.0
+    ledger = ledger_of(storage, study, clock=lambda: now)
+    study.ask()
+    look(ledger)
+    now += 59
+    look(ledger)
+    assert ledger.stale(60.0) == []
+    now += 2
+    assert [record.number for record in ledger.stale(60.0)] == [0]
+    storage.optuna.record_heartbeat(number_of(study, storage, 0))
+    assert ledger.stale(60.0) == []
 
 
-def test_a_claim_tells_what_was_added_since(trials: Trials, storage: Storage) -> None:
-    study_id = study(storage)
-    other = study(storage, 2)
-    first = begin(trials, study_id)
-    begin(trials, other)
-    storage.optuna.create_new_trial(study_id)
-    begin(trials, study_id)
-    for key, last, expected in (
-        ("b", None, ["text", None, "text"]),
-        ("b", after(first, 0), [None, "text"]),
-        ("none of them", after(first, 0), [None, None]),
-    ):
-        with trials.claim(study_id, key, last) as claim:
-            assert (claim.number, claim.news) == (3, expected)
+def test_attributes_of_the_study(way: Way, storage: Storage, study: optuna.Study) -> None:
+    ledger = ledger_of(storage, study, way)
+    assert ledger.read("state") == (None, [])
+    study.set_user_attr("state", {"deep": [1, "ü"]})
+    assert ledger.read("state") == ({"deep": [1, "ü"]}, [])
 
 
-def test_a_claim_through_the_api_counts_only_if_nothing_was_added_meanwhile(storage: Storage) -> None:
-    study_id = study(storage)
-    trials = OptunaTrials(storage)
-    with trials.claim(study_id, "b", None) as claim:
-        begin(trials, study_id)
-        with pytest.raises(UpdateFinishedTrialError, match="another trial was added"):
-            claim.add(ATTRIBUTES, {}, ())
-    assert [trial.state for trial in storage.optuna.get_all_trials(study_id)] == [TrialState.RUNNING, TrialState.FAIL]
+def test_without_sql_a_trial_is_stale_when_its_heartbeat_has_not_changed_for_a_lease(
+    storage: Storage, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("lightsweep.storage.optuna_trials.time.monotonic", lambda: now)
+    ledger, other = ledger_of(storage, study, OptunaTrials, clock=lambda: now), OptunaTrials(storage)
+    for _ in range(2):
+        other.beat(study.ask()._trial_id)
+    look(ledger)
+    assert ledger.stale(60.0) == []
+    now += 50
+    other.beat(number_of(study, storage, 0))
+    assert ledger.stale(60.0) == []
+    now += 20
+    assert [record.number for record in ledger.stale(60.0)] == [1]
+    assert ledger.beats[number_of(study, storage, 0)] > ledger.beats[number_of(study, storage, 1)]
+    study.tell(1, state=TrialState.FAIL)
+    other.beat(number_of(study, storage, 1))  # as an agent does that has not noticed
+    look(ledger)
+    assert ledger.stale(60.0) == []
 
 
-def test_a_study_that_was_deleted(trials: Trials, storage: Storage) -> None:
-    study_id = study(storage)
-    storage.optuna.delete_study(study_id)
-    with pytest.raises(KeyError), trials.claim(study_id, "b", None):
-        pass
+def test_optuna_has_the_tables_that_the_ledger_reads(storage: Storage) -> None:
+    inspector = sqlalchemy.inspect(storage.engine)
+    needed = {
+        "trials": {"trial_id", "number", "study_id", "state", "datetime_start", "datetime_complete"},
+        "trial_user_attributes": {"trial_id", "key", "value_json"},
+        "trial_params": {"param_id", "trial_id", "param_name", "param_value", "distribution_json"},
+        "trial_intermediate_values": {"trial_id", "step", "intermediate_value", "intermediate_value_type"},
+        "trial_heartbeats": {"trial_id", "heartbeat"},
+        "study_user_attributes": {"study_id", "key", "value_json"},
+    }
+    for table, columns in needed.items():
+        assert columns <= {column["name"] for column in inspector.get_columns(table)}
+
+
+def age(storage: Storage, trial_id: int, seconds: int) -> None:
+    """Make the last heartbeat of a trial older."""
+    with storage.engine.begin() as connection:
+        query = sqlalchemy.text("SELECT heartbeat FROM trial_heartbeats WHERE trial_id = :trial")
+        beat = connection.execute(query, {"trial": trial_id}).scalar_one()
+        moment = datetime.fromisoformat(beat) if isinstance(beat, str) else beat
+        older = moment - timedelta(seconds=seconds)
+        shown = older.strftime("%Y-%m-%d %H:%M:%S") if isinstance(beat, str) else older
+        update = sqlalchemy.text("UPDATE trial_heartbeats SET heartbeat = :beat WHERE trial_id = :trial")
+        connection.execute(update, {"beat": shown, "trial": trial_id})

@@ -1,214 +1,315 @@
-"""How a run is started: as a process of its own, or as a call of a Python function."""
+"""Start the command of a run as a process in a group of its own, with its output in a file."""
 
 from __future__ import annotations
 
 import os
-import sys
-import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
-from lightsweep.agents.follow import Follower, last_line
-from lightsweep.agents.handler import RunHandler
-from lightsweep.agents.processes.group import RunProcess
-from lightsweep.agents.processes.reaper import Warden
-from lightsweep.agents.program import check_command, find_program
-from lightsweep.channel import ChannelServer
-from lightsweep.client import serving
-from lightsweep.command import build_command
-from lightsweep.controller import Sweep
-from lightsweep.errors import CommandError, RunPruned, UsageError
+from lightsweep.agents.launchers import ExitStatus, Job
+from lightsweep.agents.reaper import MARK, Processes, Reaper
+from lightsweep.channel import ChannelServer, Handler
+from lightsweep.controller import ClaimedRun, Sweep
+from lightsweep.errors import CommandError, NotFoundError, closest
+from lightsweep.schema import SweepConfig
+from lightsweep.schema.command import DEFAULT_COMMAND, build_command
 
-__all__ = ["Ended", "FunctionLauncher", "Launcher", "ProcessLauncher", "Started"]
+__all__ = [
+    "CommandLauncher",
+    "Follower",
+    "ProcessLauncher",
+    "RunProcess",
+    "check_command",
+    "check_program",
+    "find_program",
+    "last_line",
+]
 
-
-@dataclass(frozen=True)
-class Ended:
-    """How the work of a run ended: exit code (negative for a signal), and the last line that it printed."""
-
-    exit_code: int
-    last_line: str = ""
-    interrupted: bool = False
-
-
-class Started(Protocol):
-    """A run that was started."""
-
-    def wait(self) -> Ended:
-        """Wait for its end."""
-
-    def terminate(self, grace: float) -> None:
-        """Ask it to end, and end it ``grace`` seconds later."""
-
-    def kill(self) -> None:
-        """End it."""
-
-    def signal(self, number: int) -> None:
-        """Pass on a signal."""
+_LEFTOVER_SECONDS = 2.0
+_POLL_SECONDS = 0.1
+_CHUNK_BYTES = 2**16
+_TAIL_BYTES = 2**12
+_LONGEST_LINE = 500
 
 
-class Launcher(Protocol):
-    """Starts runs."""
-
-    def check(self) -> None:
-        """Whether runs can be started at all; raises an ``InputError`` where not."""
-
-    def start(
-        self,
-        handler: RunHandler,
-        directory: Path,
-        emit: Callable[[bytes], None] | None,
-        environment: Mapping[str, str],
-    ) -> Started:
-        """Start one run in its directory; ``emit`` gets what it prints, ``environment`` is added to its variables."""
-
-    def close(self) -> None:
-        """Give up what was held for all runs."""
-
-
-class ProcessLauncher:
-    """Runs the sweep's command, each run in a process group of its own.
+class ProcessLauncher(ABC):
+    """Starts a process for each run, which reaches its handler by a channel; a reaper ends it if the agent is killed.
 
     Args:
-        sweep: The sweep.
-        environment: What the processes get beside the address of the channel. The storage URL is taken out of it,
-            since no run needs it and it may hold a password.
+        environment: The variables of the processes, beside the address of the channel; those of this process by
+            default. The URL of the storage is left out, since no run needs it and it may hold a password.
     """
 
-    def __init__(self, sweep: Sweep, environment: Mapping[str, str] | None = None) -> None:
-        self._sweep = sweep
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         inherited = os.environ if environment is None else environment
-        self._environment = {key: value for key, value in inherited.items() if key != "LIGHTSWEEP_STORAGE"}
-        # A run's output would otherwise arrive in blocks of 8 kB, and the last one not at all when it is killed.
-        self._environment.setdefault("PYTHONUNBUFFERED", "1")
-        self._environment.setdefault("HYDRA_FULL_ERROR", "1")  # or Hydra catches the exception that is the reason
-        self._program = find_program(sweep.config, sweep.directory)
+        self._environment = {
+            # The output would otherwise arrive in blocks of 8 kB, and the last block not at all if the run is killed.
+            "PYTHONUNBUFFERED": "1",
+            "HYDRA_FULL_ERROR": "1",  # or Hydra hides the exception that is the reason of a failure
+            **{name: value for name, value in inherited.items() if name != "LIGHTSWEEP_STORAGE"},
+        }
         self._server = ChannelServer()
-        self._warden = Warden()
+        self._reaper = Reaper()
 
+    @abstractmethod
     def check(self) -> None:
-        check_command(self._sweep.config, self._sweep.directory)
+        """See `Launcher`."""
 
-    def command(self, values: Mapping[str, Any], json_path: Path) -> list[str]:
-        """The argument list of a run with these parameters."""
-        nested = self._sweep.nest(values)
-        return build_command(self._program, self._sweep.config.command, values, nested, json_path=json_path)
+    @abstractmethod
+    def command(self, run: ClaimedRun, directory: Path) -> list[str]:
+        """Return the argument list of a run; ``directory`` is for files that the command names."""
 
     def start(
         self,
-        handler: RunHandler,
+        run: ClaimedRun,
+        handler: Handler,
         directory: Path,
-        emit: Callable[[bytes], None] | None,
         environment: Mapping[str, str],
-    ) -> Started:
-        run = handler.run
-        command = self.command(run.values, directory / "parameters.json")
+        emit: Callable[[bytes], None] | None,
+    ) -> Job:
+        """See `Launcher`."""
+        command = self.command(run, directory)
         output = directory / "output.log"
-        start = output.stat().st_size if output.exists() else 0
         address = self._server.register(run.id, handler)
         try:
-            process = RunProcess(command, {**self._environment, **environment, **address}, output)
+            process = RunProcess(command, {**self._environment, **environment, **address}, output, emit)
         except CommandError:
             self._server.unregister(run.id)
             raise
-        self._warden.add(process.pid, process.token)
-        follower = Follower(output, emit, start) if emit else None
+        self._reaper.add(process.pid, process.token)
 
         def release() -> None:
-            self._warden.remove(process.pid)
+            self._reaper.remove(process.pid)
             self._server.unregister(run.id)
 
-        return _StartedProcess(process, output, follower, release)
+        process.at_end = release
+        return process
 
     def close(self) -> None:
+        """End the channel and the reaper."""
         self._server.close()
-        self._warden.close()
+        self._reaper.close()
 
 
-@dataclass(frozen=True)
-class _StartedProcess:
-    process: RunProcess
-    output: Path
-    follower: Follower | None
-    release: Callable[[], None]
-
-    def wait(self) -> Ended:
-        code = self.process.wait()
-        self.release()
-        if self.follower:
-            self.follower.close()
-        return Ended(code, last_line(self.output) if code else "")
-
-    def terminate(self, grace: float) -> None:
-        self.process.terminate(grace)
-
-    def kill(self) -> None:
-        self.process.kill()
-
-    def signal(self, number: int) -> None:
-        self.process.signal(number)
-
-
-class FunctionLauncher:
-    """Calls a Python function for each run, in this process and thread; its ``init()`` finds the run.
+class CommandLauncher(ProcessLauncher):
+    """Starts the command of a sweep, with the values of the run in it.
 
     Args:
-        function: Called without arguments.
+        sweep: The sweep.
+        environment: See `ProcessLauncher`.
     """
 
-    def __init__(self, function: Callable[[], Any]) -> None:
-        self._function = function
+    def __init__(self, sweep: Sweep, environment: Mapping[str, str] | None = None) -> None:
+        super().__init__(environment)
+        self._sweep = sweep
+        self._program = find_program(sweep.config, sweep.directory)
 
     def check(self) -> None:
-        if not callable(self._function):
-            raise UsageError(
-                f"function must be callable, got {self._function!r}; pass the function itself: function=train"
-            )
+        """Raise what :func:`check_command` does."""
+        check_command(self._sweep.config, self._sweep.directory)
 
-    def start(
+    def command(self, run: ClaimedRun, directory: Path) -> list[str]:
+        """Return the sweep's command with the values of the run."""
+        template, nested = self._sweep.config.command, self._sweep.nest(run.values)
+        return build_command(self._program, template, run.values, nested, json_path=directory / "parameters.json")
+
+
+class RunProcess:
+    """A started command in a process group of its own; its output goes to a file.
+
+    What leaves the group, as the workers of torchrun do, is found by the token in its environment. The output goes to
+    the file directly, not through the agent, so that a run can print when its agent is gone.
+
+    Args:
+        command: Program and arguments; no shell sees them.
+        environment: The whole environment of the process.
+        output: The file; its content is kept, so that it holds the attempts of one run one after the other.
+        emit: Gets what the process prints; ``None`` if nobody shows it.
+
+    Attributes:
+        at_end: Called once all processes of the run have ended.
+
+    Raises:
+        CommandError: The program cannot be started: not found, no permission.
+    """
+
+    def __init__(
         self,
-        handler: RunHandler,
-        directory: Path,
-        emit: Callable[[bytes], None] | None,
+        command: Sequence[str],
         environment: Mapping[str, str],
-    ) -> Started:
-        del directory, emit, environment
-        return _StartedCall(self._function, handler)
+        output: Path,
+        emit: Callable[[bytes], None] | None = None,
+    ) -> None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with output.open("ab") as sink:
+            start = sink.tell()
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    env=dict(environment),
+                    stdin=subprocess.DEVNULL,
+                    stdout=sink,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise CommandError(f"cannot start {command[0]!r}: {error.strerror or error}") from None
+        self.pid = self._process.pid
+        token = environment.get(MARK, "")
+        self.token = "" if token == os.environ.get(MARK) else token  # ours marks this process too
+        self.at_end: Callable[[], None] = lambda: None
+        self._output = output
+        self._follower = Follower(output, emit, start) if emit else None
+        self._all = Processes({self.pid: self.token})
+        self._lock = threading.Lock()
+        self._gone = False
+        self._deadline: float | None = None
+        self._killer: threading.Timer | None = None
 
-    def close(self) -> None:
-        return
-
-
-@dataclass(frozen=True)
-class _StartedCall:
-    function: Callable[[], Any]
-    handler: RunHandler
-
-    def wait(self) -> Ended:
-        try:
-            with serving(self.handler):
-                self.function()
-        except RunPruned:
-            return Ended(0)
-        except KeyboardInterrupt:
-            return Ended(130, interrupted=True)
-        except SystemExit as error:  # as Python ends a script: a text is printed, and the exit code is then 1
-            if error.code is None or isinstance(error.code, int):
-                return Ended(error.code or 0)
-            print(error.code, file=sys.stderr)
-            return Ended(1, str(error.code))
-        except Exception as error:  # a run that fails must not end the sweep, whatever it raised
-            traceback.print_exc(file=sys.stderr)
-            return Ended(1, f"{type(error).__name__}: {error}")
-        return Ended(0)
-
-    def terminate(self, grace: float) -> None:
-        del grace  # the next report raises
-
-    def kill(self) -> None:
-        return
+    def wait(self) -> ExitStatus:
+        """Wait for the end of the process, and end what is left of the run."""
+        code = self._process.wait()
+        asked = self._deadline is not None
+        patience = max(0.0, self._deadline - time.monotonic()) if self._deadline is not None else _LEFTOVER_SECONDS
+        self._all.end(patience, asked=asked)
+        with self._lock:
+            self._gone = True  # from here on the number may belong to another group
+            if self._killer is not None:
+                self._killer.cancel()
+        if self._killer is not None:
+            self._killer.join()
+        self.at_end()
+        if self._follower is not None:
+            self._follower.close()
+        return ExitStatus(code, last_line(self._output) if code else "")
 
     def signal(self, number: int) -> None:
-        del number
+        """Send a signal to the whole group; does nothing once it is gone."""
+        with self._lock:
+            if not self._gone:
+                self._all.signal(number)
+
+    def terminate(self, grace: float) -> None:
+        """Ask the group to end, and kill all of the run ``grace`` seconds later. Only the first call counts.
+
+        Processes outside of the group are ended by those of the group, which know how.
+        """
+        with self._lock:
+            if self._gone or self._killer is not None:
+                return
+            self._deadline = time.monotonic() + grace
+            self._killer = threading.Timer(grace, self.kill)
+            self._killer.name = "lightsweep-killer"
+            self._killer.daemon = True
+            self._killer.start()
+            self._all.signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill the group, and what has left it."""
+        with self._lock:
+            if not self._gone:
+                self._all.kill()
+
+
+class Follower:
+    """Passes on what is appended to a file, from a thread of its own, in pieces of 64 KiB at most.
+
+    Args:
+        path: The file; it exists.
+        emit: Gets the new bytes, as they are.
+        start: Where in the file to begin.
+    """
+
+    def __init__(self, path: Path, emit: Callable[[bytes], None], start: int = 0) -> None:
+        self._path = path
+        self._emit = emit
+        self._start = start
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="lightsweep-follower", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Pass on the rest, and end."""
+        self._done.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        with self._path.open("rb") as file:
+            file.seek(self._start)
+            while True:
+                last = self._done.wait(_POLL_SECONDS)
+                while found := file.read(_CHUNK_BYTES):
+                    self._emit(found)
+                if last:
+                    return
+
+
+def last_line(path: Path) -> str:
+    """Return the last line of a file that is not blank, without control characters; empty if there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    lines = [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
+    return "".join(character for character in lines[-1] if character.isprintable())[:_LONGEST_LINE] if lines else ""
+
+
+def find_program(config: SweepConfig, directory: str | None) -> str | None:
+    """Return ``program`` if it exists in the working directory, or else the file of that name beside the sweep file.
+
+    Args:
+        config: The sweep's config.
+        directory: The directory of its file; ``None`` for a config given as a dict.
+    """
+    program = config.program
+    if program and directory and not Path(program).exists() and (Path(directory) / program).exists():
+        return str(Path(directory) / program)
+    return program
+
+
+def check_program(config: SweepConfig, directory: str | None) -> str | None:
+    """Return ``program`` as :func:`find_program` does.
+
+    The file must exist if ``${program}`` is an item of the command, except after ``-m``, which takes a module.
+
+    Raises:
+        NotFoundError: ``program`` does not exist; the message names the file that is most like it.
+    """
+    program = find_program(config, directory)
+    items = DEFAULT_COMMAND if config.command is None else config.command
+    files = [item for before, item in zip(("", *items), items, strict=False) if before != "-m"]
+    if program is not None and "${program}" in files and not Path(program).exists() and not shutil.which(program):
+        remedy = _closest_file(program, directory) or "; work in the directory that `program` is relative to"
+        raise NotFoundError(f"program {program!r} is neither in {Path.cwd()} nor beside the sweep file{remedy}")
+    return program
+
+
+def _closest_file(program: str, directory: str | None) -> str:
+    folders = {Path(root or ".", program).parent for root in (None, directory)}
+    found = [each for folder in folders if folder.is_dir() for each in folder.iterdir() if each.is_file()]
+    return closest(Path(program).name, [each.name for each in found])
+
+
+def check_command(config: SweepConfig, directory: str | None) -> None:
+    """Check that runs can be started, before one is claimed.
+
+    Raises:
+        CommandError: There is nothing to run, a macro is wrong, or the executable does not exist.
+        NotFoundError: ``program`` does not exist.
+    """
+    program = check_program(config, directory)
+    values = {parameter.name: parameter.distribution.quantile(0.5) for parameter in config.space.parameters}
+    command = build_command(program, config.command, values, config.space.nest(values), json_path=Path(os.devnull))
+    if shutil.which(command[0]) is None:
+        raise CommandError(
+            f"cannot start {command[0]!r}: no such program, or no permission to execute it; "
+            "correct `command` in the sweep file"
+        )

@@ -1,0 +1,203 @@
+"""The base of the callbacks for trainers: the run, the report of a validation, and the end of a stopped training.
+
+A callback for another trainer is one class: it inherits `SweepCallbackBase`, calls ``_begin_training`` when a training
+begins and ``_report`` after each validation, and stops the trainer's loop once ``_pruned`` is true.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import lightsweep
+from lightsweep.client.metrics import numbers
+from lightsweep.client.run import BATCH_LOSS, STEP_LOSS
+from lightsweep.errors import InputError, RunPruned, UsageError, closest
+from lightsweep.integrations._checkpoints import position_of
+from lightsweep.integrations.distributed import agreed, broadcast
+
+if TYPE_CHECKING:
+    from lightsweep.client import Run, Verdict
+
+__all__ = ["MetricMissingError", "OnPrune", "SweepCallbackBase"]
+
+OnPrune = Literal["raise", "stop"]
+
+
+class MetricMissingError(InputError):
+    """The trainer does not log the metric of the sweep; the message lists what it does log."""
+
+
+class SweepCallbackBase:
+    """What the callbacks of all trainers share; without an agent none of it does anything.
+
+    Args:
+        run: The run to report to; by default the current one, which the callback starts if the script has not.
+        metric: The trainer's name for the metric of the sweep, if it is not the sweep's own name.
+        on_prune: How a stopped training ends: ``"raise"`` raises `RunPruned`; ``"stop"`` sets the trainer's own flag.
+        checkpoint: Whether to keep a checkpoint to resume from. By default if the run may be retried: the sweep has
+            ``max_retries``, a scheduler may end the job, or this is not the run's first attempt.
+
+    Raises:
+        UsageError: ``on_prune`` is something else.
+
+    Attributes:
+        _run: The run of the training in progress; ``None`` without an agent.
+        _metric: The trainer's name for the metric; ``None`` if the sweep has no metric.
+        _reporting: Whether validations are reported now.
+        _pruned: Whether the verdict was to stop: the trainer's loop must end.
+    """
+
+    def __init__(
+        self,
+        run: Run | None = None,
+        metric: str | None = None,
+        on_prune: OnPrune = "raise",
+        checkpoint: bool | None = None,
+    ) -> None:
+        super().__init__()
+        known = get_args(OnPrune)
+        if on_prune not in known:
+            raise UsageError(
+                f"SweepCallback(on_prune=...) is 'raise' or 'stop', not {on_prune!r}{closest(str(on_prune), known)}"
+            )
+        self._given = run
+        self._given_metric = metric
+        self._on_prune = on_prune
+        self._checkpoint = checkpoint
+        self._forget()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the run, whose connection belongs to one process: another process finds its own current run."""
+        return {**self.__dict__, "_given": None, "_run": None}
+
+    # For the callbacks of trainers.
+
+    def _forget(self) -> None:
+        """Forget the training before this one."""
+        self._run: Run | None = None
+        self._metric: str | None = None
+        self._reporting = False
+        self._pruned = False
+
+    def _begin_training(self, *, first: bool) -> Run | None:
+        """Begin to report, and return the run; ``None`` without an agent.
+
+        Args:
+            first: Whether this is rank 0, which says so if there is no agent. Each rank has the run, so that each ends
+                with one line when the run is stopped or the agent is gone.
+        """
+        self._forget()
+        self._run = active_run(self._given, speak=first)
+        self._metric = self._given_metric or (self._run.metric if self._run else None)
+        self._reporting = True
+        return self._run
+
+    def _names(self) -> tuple[str, ...]:
+        """Return the names under which the trainer may log the metric, the likeliest first."""
+        return (self._metric,) if self._metric else ()
+
+    def _remedy(self) -> str:
+        """Say how to make the trainer log the metric, as a sentence without its full stop."""
+        return f"Log {self._metric!r} with each validation"
+
+    def _report(
+        self,
+        logged: Mapping[str, Any],
+        step: int,
+        *,
+        last: bool,
+        first: bool = True,
+        send: Callable[[Any], Any] = broadcast,
+    ) -> Verdict | None:
+        """Report a validation, and return the verdict; with several processes a collective with one broadcast.
+
+        Iterations that an earlier attempt has reported are not reported again. ``None`` means that nothing was
+        reported: there is no agent, or the verdict was to stop before.
+
+        Args:
+            logged: Values by the trainer's names; those that are no numbers are left out.
+            step: The trainer's count of its steps.
+            last: Whether training ends by itself now, so that there is nothing to stop.
+            first: Whether this is rank 0, which alone reports.
+            send: The trainer's own broadcast of a Python object from rank 0, if it has one.
+
+        Raises:
+            RunPruned: The verdict is to stop, with ``on_prune="raise"``; on every rank.
+            LightsweepError: Anything else that rank 0 met, such as `MetricMissingError`; on every rank.
+        """
+        if not self._reporting or self._pruned:
+            return None
+        verdict = agreed(lambda: self._ask(logged, step, last), first=first, send=send)
+        if verdict is None:
+            self._reporting = False
+        elif verdict.stop:
+            self._pruned = True
+            if self._on_prune == "raise":
+                raise RunPruned(verdict.reason)
+        return verdict
+
+    def _report_loss(self, outputs: Any, *, one_batch: bool) -> None:
+        """Report the training loss of one step of a smoke run; nothing in other runs.
+
+        Args:
+            outputs: The loss, or a mapping with it under ``"loss"``; ``None`` if there is none.
+            one_batch: Whether every step is on the same batch.
+        """
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        if loss is not None and self._run is not None and self._run.smoke:
+            self._run.report({BATCH_LOSS if one_batch else STEP_LOSS: loss})
+
+    @property
+    def _keeps_checkpoints(self) -> bool:
+        """Whether to keep a checkpoint: as the user says, else as the agent advises."""
+        if self._run is None:
+            return False
+        return self._run.keep_checkpoint if self._checkpoint is None else self._checkpoint
+
+    def _missing(self, logged: Iterable[str]) -> MetricMissingError:
+        """Make the error for a metric that is not among the names ``logged``."""
+        names, name = sorted(logged), self._metric or ""
+        return MetricMissingError(
+            f"the trainer has not logged the metric {name!r}{closest((self._names() or (name,))[-1], names)}; it has "
+            f"logged {', '.join(map(repr, names)) or 'no metric at all'}. {self._remedy()}, or name another one in "
+            "SweepCallback(metric=...)"
+        )
+
+    def _ask(self, logged: Mapping[str, Any], step: int, last: bool) -> Verdict | None:
+        run = self._run
+        if run is None:
+            return None
+        found = numbers(logged)
+        if self._metric is not None:
+            name = next((name for name in self._names() if name in found), None)
+            if name is None:
+                raise self._missing(found)
+            if run.metric is not None:
+                found[run.metric] = found[name]
+        return position_of(run).report(run, found, step, last=last)
+
+
+def active_run(given: Run | None, *, speak: bool = True) -> Run | None:
+    """Return the given run, or the current one, or a new one; ``None`` without an agent, which one line says once."""
+    known = given if given is not None else lightsweep.run
+    run = lightsweep.init() if known is None else known
+    if run.active:
+        return run
+    if known is None:
+        run.finish()
+    if speak:
+        _say_inactive()
+    return None
+
+
+@cache
+def _say_inactive() -> None:
+    print("lightsweep: no agent serves this process, so SweepCallback reports nothing", file=sys.stderr)
+
+
+def two_callbacks(what: str) -> UsageError:
+    """Make the error for a trainer with two callbacks, which would report each ``what`` twice."""
+    return UsageError(f"the trainer has two SweepCallbacks, so each {what} would count twice: remove one")

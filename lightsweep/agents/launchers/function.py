@@ -1,0 +1,151 @@
+"""Start a Python function for each run: in this process, or in a process of its own."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+from lightsweep.agents.launchers import ExitStatus, Job, call
+from lightsweep.agents.launchers.process import ProcessLauncher
+from lightsweep.channel import Handler
+from lightsweep.client import serving
+from lightsweep.controller import ClaimedRun
+from lightsweep.errors import RunPruned, UsageError
+
+__all__ = ["FunctionLauncher", "IsolatedLauncher"]
+
+
+class FunctionLauncher:
+    """Calls a function for each run in this process and thread; its ``init()`` gives the run.
+
+    Args:
+        function: Called without arguments.
+
+    Attributes:
+        calling: Whether the function runs now, so that an exception in this thread ends it.
+    """
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function = function
+        self.calling = False
+
+    def check(self) -> None:
+        """Raise a ``UsageError`` if the function cannot be called."""
+        _check(self._function)
+
+    def start(
+        self,
+        run: ClaimedRun,
+        handler: Handler,
+        directory: Path,
+        environment: Mapping[str, str],
+        emit: Callable[[bytes], None] | None,
+    ) -> Job:
+        """Return a job that calls the function when it is waited for."""
+        del run, directory, environment, emit
+        return _Call(self, handler)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def call(self) -> None:
+        """Call the function."""
+        self.calling = True
+        try:
+            self._function()
+        finally:
+            self.calling = False
+
+
+@dataclass(frozen=True)
+class _Call:
+    launcher: FunctionLauncher
+    handler: Handler
+
+    def wait(self) -> ExitStatus:
+        try:
+            with serving(self.handler):
+                self.launcher.call()
+        except RunPruned:
+            return ExitStatus(0)
+        except KeyboardInterrupt:
+            return ExitStatus(130, interrupted=True)
+        except SystemExit as error:  # as Python ends a script: a text is printed, and the exit code is then 1
+            if error.code is None or isinstance(error.code, int):
+                return ExitStatus(error.code or 0)
+            print(error.code, file=sys.stderr)
+            return ExitStatus(1, str(error.code))
+        except Exception as error:  # a run that fails must not end the sweep, whatever it raised
+            traceback.print_exc(file=sys.stderr)
+            return ExitStatus(1, f"{type(error).__name__}: {error}")
+        return ExitStatus(0)
+
+    def terminate(self, grace: float) -> None:
+        del grace  # the next report raises
+
+    def kill(self) -> None:
+        return
+
+    def signal(self, number: int) -> None:
+        del number
+
+
+class IsolatedLauncher(ProcessLauncher):
+    """Calls a function for each run in a fresh process, so that memory does not pile up from run to run.
+
+    The function is pickled by its name if it has one that the process can import, which runs the main script again
+    under the name ``__mp_main__``, as ``multiprocessing`` does; or else with its code, by cloudpickle.
+
+    Args:
+        function: Called without arguments.
+
+    Raises:
+        UsageError: ``function`` cannot be pickled.
+    """
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        _check(function)
+        self._pickled = _pickled(function)
+        super().__init__()
+
+    def check(self) -> None:
+        """Do nothing: the function was pickled before."""
+
+    def command(self, run: ClaimedRun, directory: Path) -> list[str]:
+        """Write the function into the directory of the run, and return the command that calls it."""
+        del run
+        path = directory / "function.pickle"
+        path.write_bytes(self._pickled)
+        return [sys.executable, "-P", call.__file__, str(path)]
+
+
+def _check(function: object) -> None:
+    if not callable(function):
+        raise UsageError(f"function must be callable, got {function!r}; pass the function itself: function=train")
+
+
+def _pickled(function: Callable[[], Any]) -> bytes:
+    """Return what :mod:`.call` reads."""
+    main = sys.modules["__main__"]
+    script = (main.__spec__.name if main.__spec__ else None), getattr(main, "__file__", None)
+    try:
+        data = pickle.dumps(function)
+    except Exception:  # a lambda, a function inside of another one
+        data = b""
+    needed = script if b"__main__" in data else None
+    if not data or needed == (None, None):
+        try:
+            data, needed = cloudpickle.dumps(function), None
+        except Exception as error:
+            raise UsageError(
+                f"{function!r} cannot be passed to another process ({type(error).__name__}: {error}); "
+                "leave out isolate, or make what it needs inside of it"
+            ) from None
+    return pickle.dumps((sys.path, sys.argv, needed, data))

@@ -1,0 +1,158 @@
+"""The processes of a run: their ranks, and ends that come from another process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from lightsweep.channel import Connection
+from lightsweep.errors import AgentLostError, LightsweepError, RunPruned
+from lightsweep.hyperband import Verdict
+
+__all__ = ["AgentWatch", "cause", "described", "rank"]
+
+GRACE_SECONDS = 2.0
+"""From the end of the agent to SIGTERM: the next ``log`` of the script raises ``AgentLostError`` before."""
+
+TERM_SECONDS = 5.0
+"""From SIGTERM to SIGKILL."""
+
+_ENDS = tuple(f"{kind.__module__}.{kind.__qualname__}: " for kind in (RunPruned, AgentLostError))
+_LONGEST_ERROR = 2000
+_STANDARD_LIBRARY = os.path.dirname(os.__file__)  # noqa: PTH120 - compared as text
+
+
+def rank(environ: Mapping[str, str] = os.environ) -> int:
+    """Return the global rank: from torch.distributed if it runs, else from RANK or LOCAL_RANK, else 0.
+
+    torch is asked only if the script has imported it. SLURM_PROCID does not count: several agents under one ``srun``
+    have different ones, and each serves its own runs.
+    """
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        return int(distributed.get_rank())
+    for name in ("RANK", "LOCAL_RANK"):
+        value = environ.get(name, "")
+        if value.isdecimal():
+            return int(value)
+    return 0
+
+
+class AgentWatch:
+    """Ends this process when its agent has died or has released the run, on whichever host the agent is.
+
+    A daemon thread waits for the end of a connection on which nothing is sent. Then the script has ``GRACE_SECONDS`` to
+    end by itself; after that its process group gets SIGTERM, and ``TERM_SECONDS`` later SIGKILL. On the agent's own
+    host the agent's reaper also ends scripts that never call ``init``.
+
+    Args:
+        connection: Opens the connection; raises ``AgentLostError``.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._stream = connection.open()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="lightsweep-watch", daemon=True)
+        self._thread.start()
+
+    def close(self, *, lost: bool = False) -> None:
+        """End the watch.
+
+        Args:
+            lost: Whether the script ends because its agent was gone: what it has started ends with it.
+        """
+        self._closed.set()
+        self._stream.end()
+        self._thread.join(GRACE_SECONDS)
+        if lost and _leads_session():
+            with suppress(ValueError):  # not in the main thread: this process ends by the signal too
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            os.killpg(0, signal.SIGTERM)
+
+    def _watch(self) -> None:
+        with suppress(OSError, LightsweepError):
+            self._stream.receive()
+        self._stream.close()
+        if self._closed.wait(GRACE_SECONDS):
+            return
+        print("lightsweep: the agent has ended; ending this run, another agent retries it", file=sys.stderr, flush=True)
+        for number, seconds in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, 0.0)):
+            if _leads_session():
+                os.killpg(0, number)
+            else:
+                os.kill(os.getpid(), number)
+            time.sleep(seconds)
+
+
+def _leads_session() -> bool:
+    """Tell whether the process group leads a session, as that of a run does; the group of a job in a shell does not."""
+    return os.getpgrp() == os.getsid(0)
+
+
+def cause(error: BaseException, verdict: Callable[[], Verdict]) -> BaseException:
+    """Return the ``RunPruned`` or ``AgentLostError`` by which a process that torch started has ended, else ``error``.
+
+    ``torch.multiprocessing`` (``ddp_spawn``, ``ddp_fork``, ``mp.spawn``) passes on the text of what a process raised,
+    or only that it ended; the agent knows whether it has told the run to stop.
+
+    Args:
+        error: The exception in the process that started the others.
+        verdict: Asks the agent for the verdict.
+    """
+    if not _from_child(error):
+        return error
+    try:
+        found = verdict()
+    except AgentLostError as lost:
+        return lost
+    except LightsweepError:
+        return error
+    return RunPruned(found.reason) if found.stop else error
+
+
+def described(error: BaseException) -> str:
+    """Return class, message and line of an exception: ``ValueError: no data (train.py:12)``.
+
+    The line is the innermost one of the user's own code, or else the innermost of all. An exception that wraps the
+    traceback of a process that torch started counts as the one at the end of that traceback.
+    """
+    torch = sys.modules.get("torch.multiprocessing")
+    if torch is not None and isinstance(error, torch.ProcessRaisedException):
+        text = f"{_last_line(error)} (in a process that torch started)"
+    else:
+        text = f"{type(error).__name__}: {error}"
+    places: list[str] = []
+    own: list[str] = []
+    trace = error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        places.append(f" ({Path(file).name}:{trace.tb_lineno})")
+        if not _is_library(file, str(trace.tb_frame.f_globals.get("__name__"))):
+            own.append(places[-1])
+        trace = trace.tb_next
+    return text[:_LONGEST_ERROR] + (own or places or [""])[-1]
+
+
+def _is_library(file: str, module: str) -> bool:
+    """Tell whether code is of this package, of an installed one, of the standard library, or of no file at all."""
+    installed = {"site-packages", "dist-packages"} & set(Path(file).parts)
+    return bool(installed) or file.startswith(("<", _STANDARD_LIBRARY)) or module.partition(".")[0] == "lightsweep"
+
+
+def _last_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [""])[-1]
+
+
+def _from_child(error: BaseException) -> bool:
+    """Tell whether a process that torch started may have ended by one of ours; a killed one leaves no text."""
+    torch = sys.modules.get("torch.multiprocessing")
+    if torch is None:
+        return False
+    raised = isinstance(error, torch.ProcessRaisedException) and _last_line(error).startswith(_ENDS)
+    return raised or isinstance(error, torch.ProcessExitedException)

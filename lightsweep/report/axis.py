@@ -1,0 +1,212 @@
+"""The axes of figures: of a parameter, by its distribution, and of the metric."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lightsweep.space import Distribution
+from lightsweep.text import counted, number, one_line, value_text
+
+__all__ = ["MOST", "Axis", "apart", "clamped", "log_places", "make_axis", "metric_axis", "quantile"]
+
+MOST = 1e300
+"""No number on an axis is greater in size, so that a few times the width of an axis is finite too."""
+
+_TICK_WIDTH = 18
+_MOST_TICKS = 12
+_MOST_CHOICES = 50
+_FEW = 10
+_LEAST_WIDTH = 1e-300
+# Without a distribution, a range is shown in log scale if its ends differ by this factor.
+_WIDE = 1000.0
+_LOG_RATIO = 30.0
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One parameter's axis.
+
+    Attributes:
+        name: The parameter's dotted name.
+        kind: ``linear``; ``log``, whose positions are decimal logarithms; ``ordinal``, one position for each value.
+        low, high: The ends, as positions; ``low < high``.
+        ticks: Position and plain text of each tick, ascending.
+    """
+
+    name: str
+    kind: Literal["linear", "log", "ordinal"]
+    low: float
+    high: float
+    ticks: tuple[tuple[float, str], ...]
+    _places: Mapping[Hashable, int] = field(default_factory=dict, repr=False)
+
+    def position(self, value: Any) -> float | None:
+        """Return the position of a value; ``None`` for one that is not on this axis, such as text among numbers."""
+        if self.kind == "ordinal":
+            place = self._places.get(_key(value))
+            return None if place is None else float(place)
+        found = _real(value)
+        if found is None or self.kind == "linear":
+            return found
+        return math.log10(found) if found > 0 else None
+
+    def position_in(self, values: Mapping[str, Any]) -> float | None:
+        """Return the position of a run; ``None`` if its values lack this parameter."""
+        return self.position(values[self.name]) if self.name in values else None
+
+
+def make_axis(name: str, values: Sequence[Any], distribution: Distribution | None = None) -> Axis:
+    """Return the axis of a parameter.
+
+    Args:
+        name: Its dotted name.
+        values: The values of the runs, of any type; may be empty.
+        distribution: The one of the sweep file; ``None`` for a parameter defined by run, whose scale is guessed.
+    """
+    real = [found for found in map(_real, values) if found is not None]
+    scale = distribution.traits.scale if distribution is not None else None
+    continuous = len(set(real)) > _FEW if scale is None else scale in ("linear", "log")
+    if len(real) < len(values) or not continuous:
+        return _ordinal(name, values, distribution)
+    if not real:
+        return Axis(name, "linear", 0.0, 1.0, ((0.0, "0"), (1.0, "1")))
+    low, high = min(real), max(real)
+    if low > 0 and (scale == "log" or (scale is None and high / low >= _WIDE)):
+        low, high = apart(math.log10(low), math.log10(high))
+        return Axis(name, "log", low, high, _log_ticks(low, high))
+    low, high = apart(low, high)
+    return Axis(name, "linear", low, high, _linear_ticks(low, high))
+
+
+def _ordinal(name: str, values: Iterable[Any], distribution: Distribution | None) -> Axis:
+    declared: list[Any] = []
+    if distribution is not None and distribution.size is not None and distribution.size <= _MOST_CHOICES:
+        declared = [distribution.value_at(index) for index in range(distribution.size)]
+    choices: dict[Hashable, Any] = {}
+    for value in [*declared, *values]:
+        choices.setdefault(_key(value), value)
+    if not declared or (distribution is not None and distribution.ordered):
+        choices = dict(sorted(choices.items(), key=lambda item: _order(item[1])))
+    places = {key: place for place, key in enumerate(choices)}
+    texts = [one_line(value_text(value), _TICK_WIDTH) for value in choices.values()]
+    step = max(1, math.ceil(len(texts) / _MOST_TICKS))
+    ticks = tuple((float(place), texts[place]) for place in range(0, len(texts), step))
+    low, high = apart(0.0, float(max(0, len(texts) - 1)))
+    return Axis(name, "ordinal", low, high, ticks, places)
+
+
+def _real(value: Any) -> float | None:
+    """A finite number as a float, clamped to ``MOST``; else ``None``."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return clamped(found) if math.isfinite(found) else None
+
+
+def clamped(value: float) -> float:
+    """Return the value, drawn in to ``MOST`` in size."""
+    return max(-MOST, min(MOST, value))
+
+
+def _key(value: Any) -> Hashable:
+    """Equal for equal values: 1 and 1.0 are one, 1 and True are two."""
+    found = _real(value)
+    if found is not None:
+        return found
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _order(value: Any) -> tuple[bool, float, str]:
+    """Numbers by size, then the rest by its text."""
+    found = _real(value)
+    return (found is None, found or 0.0, "" if found is not None else one_line(value_text(value), 200))
+
+
+def apart(low: float, high: float) -> tuple[float, float]:
+    """Return the ends of an axis from ``low`` to ``high``, wider if those are too near to each other."""
+    if high - low > _LEAST_WIDTH:
+        return low, high
+    margin = max(0.5, abs(low) * 0.05)
+    return low - margin, high + margin
+
+
+def _linear_ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
+    step = _round_step((high - low) / 5)
+    first = math.ceil(low / step)
+    ticks = [place * step for place in range(first, math.floor(high / step) + 1)]
+    digits = max(0, -math.floor(math.log10(step))) if step < 1 else 0
+    largest = max(abs(low), abs(high))
+    if largest >= 1e5 or digits > 5:
+        return tuple((tick, f"{tick:.3g}") for tick in ticks)
+    return tuple((tick, f"{tick:.{digits}f}") for tick in ticks)
+
+
+def _round_step(rough: float) -> float:
+    """The next of 1, 2 and 5 times a power of ten."""
+    power: float = 10.0 ** math.floor(math.log10(rough))
+    return next((factor * power for factor in (1, 2, 5) if factor * power >= rough), 10 * power)
+
+
+def _log_ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
+    decades = log_places(low, high, [1])
+    step = max(1, math.ceil(len(decades) / 8))
+    ticks = [decade for decade in decades if decade % step == 0]
+    if len(ticks) < 3:
+        ticks = log_places(low, high, [1, 2, 5])
+    return tuple((tick, number(10.0**tick)) for tick in (ticks if len(ticks) >= 2 else [low, high]))
+
+
+def log_places(low: float, high: float, factors: Sequence[float]) -> list[float]:
+    """Return the positions of the factors from 1 up to 10 of every power of ten on a ``log`` axis, ascending."""
+    decades = range(math.floor(low), math.ceil(high) + 1)
+    places = [decade + math.log10(factor) for decade in decades for factor in factors]
+    return [place for place in places if low <= place <= high]
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """Return the value below which this share of an ascending sequence lies; the sequence has one item or more."""
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def metric_axis(values: Sequence[float], sign: int, title: str) -> tuple[dict[str, Any], str]:
+    """Return the settings of a plotly axis, and a sentence if it leaves values out.
+
+    The worst values are left out if they are further from the middle eight tenths than three times the width of those;
+    a double click shows them. The best values are always within.
+
+    Args:
+        values: The values to show; those that are not finite are ignored.
+        sign: 1 if smaller is better, -1 if greater is.
+        title: The title of the axis, as plotly reads it.
+    """
+    ordered = sorted(value for value in values if math.isfinite(value))
+    axis: dict[str, Any] = {"title": {"text": title}}
+    if not ordered:
+        return axis, ""
+    low, high = ordered[0], ordered[-1]
+    log = low > 0 and quantile(ordered, 0.95) / max(quantile(ordered, 0.05), low) > _LOG_RATIO
+    if log:
+        axis.update(type="log", exponentformat="power", dtick=1 if math.log10(high / low) > 2 else None)
+        ordered = [math.log10(value) for value in ordered]
+        low, high = ordered[0], ordered[-1]
+    lower, upper = quantile(ordered, 0.1), quantile(ordered, 0.9)
+    width = upper - lower
+    first, last = low, high
+    if width > 0 and sign > 0 and high > upper + 3 * width:
+        last = upper + width
+    elif width > 0 and sign < 0 and low < lower - 3 * width:
+        first = lower - width
+    left_out = sum(not first <= value <= last for value in ordered)
+    if not left_out:
+        return axis, ""
+    margin = 0.04 * (last - first)
+    axis["range"] = [first - margin, last + margin]
+    shows = "a double click shows it" if left_out == 1 else "a double click shows them"
+    return axis, f"The scale leaves out {counted(left_out, 'far-off value')}; {shows}."

@@ -1,0 +1,133 @@
+"""The registry of the report's figures, and their files for papers.
+
+A new figure is a function from `ReportData` to a plotly figure, in one file, and one line in `FIGURES`. The
+page and the image files follow from the registry.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import plotly.graph_objects as go
+
+from lightsweep.errors import InputError, LightsweepError
+from lightsweep.report.curves import curves_figure
+from lightsweep.report.data import ReportData
+from lightsweep.report.importance import importance_figure
+from lightsweep.report.parallel import parallel_figure
+from lightsweep.report.points import history_figure, slice_figures
+from lightsweep.report.timeline import timeline_figure
+
+__all__ = ["FIGURES", "FigureKind", "NamedFigure", "figures", "write_images"]
+
+_WIDTH = 900
+_SMALL_WIDTH = 420
+_SCALE = 2.0  # pixels of a PNG for each pixel of the layout
+
+
+@dataclass(frozen=True)
+class FigureKind:
+    """An entry of the registry.
+
+    Attributes:
+        heading: The heading on the page, in plain text.
+        draw: Draws the figure, or one that says why there is nothing to show (`theme.nothing`). A list of figures
+            becomes a grid of small ones below one heading.
+    """
+
+    heading: str
+    draw: Callable[[ReportData], go.Figure | list[go.Figure]]
+
+
+FIGURES = {
+    "parallel": FigureKind("Parallel coordinates", parallel_figure),
+    "importance": FigureKind("Parameter importance", importance_figure),
+    "history": FigureKind("History", history_figure),
+    "curves": FigureKind("Learning curves", curves_figure),
+    "slice": FigureKind("Slices", slice_figures),
+    "timeline": FigureKind("Agents", timeline_figure),
+}
+"""All kinds of figures by name, in the order of the page."""
+
+
+@dataclass(frozen=True)
+class NamedFigure:
+    """A figure of the report.
+
+    Attributes:
+        name: Its key in `FIGURES`, with a number if it is one of several; also the name of its file.
+        heading: The heading on the page.
+        figure: The plotly figure.
+        small: Whether it is one of a grid.
+    """
+
+    name: str
+    heading: str
+    figure: go.Figure
+    small: bool = False
+
+
+def figures(data: ReportData) -> list[NamedFigure]:
+    """Draw every figure; those that have nothing to show say why."""
+    drawn: list[NamedFigure] = []
+    for name, kind in FIGURES.items():
+        made = kind.draw(data)
+        if isinstance(made, go.Figure):
+            drawn.append(NamedFigure(name, kind.heading, made))
+        else:
+            drawn += [NamedFigure(f"{name}-{place:02}", kind.heading, one, True) for place, one in enumerate(made, 1)]
+    return drawn
+
+
+def write_images(
+    named: Sequence[NamedFigure], directory: Path, format_: Literal["png", "svg"], *, width: int = _WIDTH
+) -> list[Path]:
+    """Write each figure that has something to show as ``<name>.<format>``, by a Chromium or Chrome on this machine.
+
+    Args:
+        named: The figures.
+        directory: Created if it is missing; files of the same names are replaced.
+        format_: ``png``, with two pixels for each pixel of the layout, or ``svg``.
+        width: In pixels of the layout; small figures are narrower.
+
+    Returns:
+        The paths of the files.
+
+    Raises:
+        InputError: kaleido, or a browser for it, is not installed.
+        LightsweepError: The browser did not draw a figure.
+    """
+    if importlib.util.find_spec("kaleido") is None:
+        raise InputError("images need kaleido; install it with `pip install 'lightsweep[images]'`")
+    import kaleido
+    from kaleido.errors import ChromeNotFoundError
+
+    wanted = [one for one in named if not (one.figure.layout.meta or {}).get("empty")]
+    directory.mkdir(parents=True, exist_ok=True)
+    paths = [directory / f"{one.name}.{format_}" for one in wanted]
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".images-") as made:
+        drafts = [Path(made) / path.name for path in paths]
+        shared = {"format": format_, "scale": _SCALE if format_ == "png" else 1.0}
+        work = []
+        for one, draft in zip(wanted, drafts, strict=True):
+            size = {"width": _SMALL_WIDTH if one.small else width, "height": one.figure.layout.height}
+            work.append({"fig": one.figure, "path": draft, "opts": {**shared, **size}})
+        try:
+            # Without MathJax, which would be fetched from the network.
+            kaleido.write_fig_from_object_sync(work, kopts={"page_generator": kaleido.PageGenerator(mathjax=False)})
+        except ChromeNotFoundError:
+            raise InputError(
+                "images are drawn by Chromium or Chrome, and neither is installed; the page needs none: "
+                "leave out --format and open it in any browser"
+            ) from None
+        missing = [draft.name for draft in drafts if not draft.exists()]
+        if missing:
+            raise LightsweepError(f"the browser did not draw {', '.join(missing)}")
+        for draft, path in zip(drafts, paths, strict=True):
+            draft.replace(path)
+    return paths

@@ -1,0 +1,79 @@
+"""Signals to an agent that calls a function in its own process."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sandboxes import PATIENCE_SECONDS, Sandbox, wait_until
+
+WORK = """
+    import signal, sys, time
+    from pathlib import Path
+    import lightsweep
+
+    def train():
+        with lightsweep.init() as run:
+            run.log({"loss": 1.0})
+            Path("begun").touch()
+            if "finish" in sys.argv:
+                return
+            time.sleep(180)
+
+    if "own" in sys.argv:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
+    lightsweep.agent(sys.argv[1], function=train, count=1)
+    print("after", flush=True)
+    """
+
+
+def start(sandbox: Sandbox, *words: str) -> tuple[str, subprocess.Popen[str]]:
+    """The id of a sweep, and an agent that calls the function."""
+    sweep_id = sandbox.sweep(program=None, parameters={"x": {"values": [1]}})
+    agent = subprocess.Popen(
+        [sys.executable, "-u", str(sandbox.write("work.py", WORK)), sweep_id, *words],
+        cwd=sandbox.directory,
+        env=sandbox.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(Path(sandbox.directory, "begun").exists, "the function to be called")
+    return sweep_id, agent
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_a_signal_gives_the_run_back_at_once_and_ends_the_process_as_ever(
+    sandbox: Sandbox, number: signal.Signals
+) -> None:
+    sweep_id, agent = start(sandbox)
+    with agent:
+        agent.send_signal(number)
+        out, _ = agent.communicate(timeout=PATIENCE_SECONDS)
+    assert agent.returncode == -number
+    assert f"run 0001 lost: best loss 1 in 1 iteration; ended from outside by {number.name}" in out
+    assert f"left sweep {sweep_id}: the agent was told to end ({number.name})" in out
+    assert "after" not in out
+    (run,) = sandbox.runs(sweep_id)
+    assert (run.state, run.reason) == ("killed", f"ended from outside by {number.name}")
+    done = subprocess.run(
+        [sys.executable, "work.py", sweep_id, "finish"],
+        cwd=sandbox.directory,
+        env=sandbox.environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert "run 0001 started (attempt 2)" in done.stdout  # without waiting for a lease of 60 s to end
+
+
+def test_a_handler_of_the_program_is_left_alone(sandbox: Sandbox) -> None:
+    _, agent = start(sandbox, "own")
+    with agent:
+        agent.terminate()
+        out, _ = agent.communicate(timeout=PATIENCE_SECONDS)
+    assert "run 0001 failed: best loss 1 in 1 iteration; exit code 3" in out
+    assert agent.returncode == 0

@@ -1,0 +1,184 @@
+"""Processes of runs: their start, their output, and their end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import textwrap
+import threading
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sandboxes import wait_until
+
+from lightsweep.agents.launchers.process import Follower, RunProcess
+from lightsweep.errors import CommandError
+
+Start = Callable[[str], RunProcess]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    def run(source: str) -> RunProcess:
+        return RunProcess(
+            [sys.executable, "-u", "-c", textwrap.dedent(source)], dict(os.environ), tmp_path / "deep" / "output.log"
+        )
+
+    return run
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "output.log"
+
+
+def group_lives(group: int) -> bool:
+    """True if a process of the group runs; zombies do not count."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] != "Z":
+            return True
+    return False
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_exit_code_and_output(start: Start, output: Path, code: int) -> None:
+    process = start(
+        f"""
+        import sys
+        sys.stdout.buffer.write(bytes(range(256)))
+        sys.stdout.flush()
+        print("bad", file=sys.stderr)
+        sys.exit({code})
+        """
+    )
+    assert process.wait().exit_code == code
+    assert output.read_bytes() == bytes(range(256)) + b"bad\n"
+
+
+def test_attempts_stand_one_after_the_other(start: Start, output: Path) -> None:
+    for word in ("one", "two"):
+        start(f"print({word!r})").wait()
+    assert output.read_text() == "one\ntwo\n"
+
+
+def test_it_gets_no_input_and_its_own_group(start: Start, output: Path) -> None:
+    process = start("import os, sys; print(repr(sys.stdin.read()), os.getpgid(0))")
+    process.wait()
+    assert output.read_text().split() == ["''", str(process.pid)]
+    assert process.pid != os.getpgid(0)
+
+
+def test_a_signal_is_a_negative_code(start: Start) -> None:
+    assert start("import os; os.kill(os.getpid(), 11)").wait().exit_code == -signal.SIGSEGV
+
+
+def test_a_program_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="cannot start 'no-such-thing': No such file"):
+        RunProcess(["no-such-thing"], {}, tmp_path / "output.log")
+
+
+def test_what_the_run_leaves_behind_is_ended(start: Start, output: Path) -> None:
+    process = start(
+        """
+        import os, time
+        if os.fork() == 0:
+            if os.fork() == 0:
+                print("child", os.getpid(), flush=True)
+                time.sleep(60)
+            os._exit(0)
+        os.wait()
+        """
+    )
+    wait_until(lambda: output.read_text().startswith("child"), "the child")
+    assert process.wait().exit_code == 0
+    wait_until(lambda: not group_lives(process.pid), "the group to end")
+
+
+def test_one_that_ignores_sigterm_is_killed_after_the_grace(start: Start, output: Path) -> None:
+    process = start("import signal, time; signal.signal(15, signal.SIG_IGN); print('up'); time.sleep(60)")
+    wait_until(lambda: output.read_text() == "up\n", "the script")
+    process.terminate(0.2)
+    process.terminate(60)
+    assert process.wait().exit_code == -signal.SIGKILL
+
+
+def test_sigterm_leaves_time_to_save(start: Start, output: Path) -> None:
+    process = start(
+        """
+        import signal, sys, time
+        def save(*_):
+            time.sleep(0.3); print("saved"); sys.exit(5)
+        signal.signal(signal.SIGTERM, save)
+        print("up")
+        time.sleep(60)
+        """
+    )
+    wait_until(lambda: output.read_text() == "up\n", "the script")
+    process.terminate(30)
+    assert process.wait().exit_code == 5
+    assert output.read_text() == "up\nsaved\n"
+
+
+def test_a_shell_that_ends_at_once_does_not_shorten_the_grace_of_its_child(start: Start, output: Path) -> None:
+    process = start(
+        """
+        import os, signal, time
+        if os.fork() == 0:
+            def save(*_):
+                time.sleep(2.5); print("saved"); os._exit(0)
+            signal.signal(signal.SIGTERM, save)
+            print("up")
+            time.sleep(60)
+        time.sleep(60)
+        """
+    )
+    wait_until(lambda: output.read_text() == "up\n", "the child")
+    process.terminate(30)
+    assert process.wait().exit_code == -signal.SIGTERM
+    assert output.read_text() == "up\nsaved\n"
+
+
+def test_a_stopped_one_can_be_ended(start: Start, output: Path) -> None:
+    process = start("import os, time; print('up'); os.kill(os.getpid(), 19); time.sleep(60)")
+    wait_until(lambda: output.read_text() == "up\n", "the script")
+    process.terminate(30)
+    assert process.wait().exit_code == -signal.SIGTERM
+
+
+def test_signals_after_its_end_hit_nobody(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = start("pass")
+    process.wait()
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a signal was sent")
+
+    monkeypatch.setattr(os, "killpg", refuse)
+    process.terminate(0)
+    process.kill()
+    process.signal(signal.SIGUSR1)
+    assert "lightsweep-killer" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_output_is_passed_on_in_bounded_memory(tmp_path: Path) -> None:
+    """The file grows faster than it can be shown, without a line break."""
+    path = tmp_path / "output.log"
+    size = 2**28
+    with path.open("wb") as file:
+        file.truncate(size)
+    sizes: list[int] = []
+    tracemalloc.start()
+    try:
+        Follower(path, lambda text: sizes.append(len(text)), size // 2).close()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sum(sizes) == size // 2
+    assert max(sizes) <= 2**16
+    assert most < 2**22

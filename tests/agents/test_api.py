@@ -1,0 +1,241 @@
+"""`lightsweep.agent(function=...)`: runs in this process."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from typing import Any
+
+import pytest
+from sandboxes import Sandbox
+
+import lightsweep
+from lightsweep import LightsweepError, RunPruned, Sweep, UsageError
+
+HYPERBAND = {"type": "hyperband", "min_iter": 1}
+
+
+def create(sandbox: Sandbox, **keys: Any) -> Sweep:
+    return Sweep.create(
+        {
+            "method": "grid",
+            "metric": {"name": "loss"},
+            "parameters": {"x": {"values": [1, 2, 3, 4, 5]}},
+            **keys,
+        },
+        storage=sandbox.storage,
+    )
+
+
+def states(sweep: Sweep) -> list[str]:
+    return [run.state for run in sweep.runs]
+
+
+def test_a_function_is_called_for_each_run(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = create(sandbox)
+    seen = []
+
+    def train() -> None:
+        with lightsweep.init(config={"epochs": 2, "x": 0}) as run:
+            assert lightsweep.run is run
+            assert run.dir == sandbox.directory / "lightsweep_runs" / sweep.id / run.id
+            seen.append(dict(run.config))
+            lightsweep.log({"loss": run.config.x, "epoch": 1})
+
+    lightsweep.agent(sweep.id, function=train, count=3, storage=sandbox.storage)
+    assert seen == [{"epochs": 2, "x": x} for x in (1, 2, 3)]
+    assert states(sweep) == ["finished"] * 3
+    out = capsys.readouterr().out
+    assert "run 0001 started: x=1\nrun 0001 finished: best loss 1 in 1 iteration\n" in out
+    assert f"left sweep {sweep.id}: --count 3 reached" in out
+    assert "best loss 1 (run 0001)\n  x: 1\n" in out
+    lightsweep.agent(sweep, train)
+    assert states(sweep) == ["finished"] * 5
+    assert "the sweep is finished (all 5 points of the grid)" in capsys.readouterr().out
+
+
+def test_a_stdout_that_cannot_encode_a_value_loses_no_run(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = create(sandbox, name="größe", parameters={"größe": {"values": ["…", "ü"]}})
+    sink = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(sink, encoding="ascii"))
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            run.log({"loss": 1.0})
+
+    lightsweep.agent(sweep, train)
+    assert states(sweep) == ["finished"] * 2
+    out = sink.getvalue().decode("ascii")
+    assert r"run 0001 started: gr\xf6\xdfe=\u2026" in out
+    assert r"  gr\xf6\xdfe: \u2026" in out
+
+
+def test_an_exception_fails_its_run_and_the_next_goes_on(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = create(sandbox)
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            run.log({"loss": 1.0})
+            if run.config.x == 2:
+                raise ValueError("two is bad")
+
+    lightsweep.agent(sweep, function=train)
+    assert states(sweep) == ["finished", "failed", "finished", "finished", "finished"]
+    assert sweep.runs[1].reason.startswith("exit code 1: ValueError: two is bad (test_api.py:")
+    captured = capsys.readouterr()
+    assert "Traceback (most recent call last)" in captured.err
+    assert "run 0002 failed: best loss 1 in 1 iteration; exit code 1: ValueError: two is bad" in captured.out
+
+
+def test_an_exception_before_init(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = create(sandbox)
+
+    def train() -> None:
+        raise ValueError("no data")
+
+    lightsweep.agent(sweep, function=train)
+    assert states(sweep) == ["failed"] * 3
+    assert sweep.runs[0].reason == "exit code 1: ValueError: no data"
+    assert "giving up: 3 runs failed within the first 60 s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("block", [True, False])
+def test_a_stopped_run_leaves_the_function(sandbox: Sandbox, block: bool) -> None:
+    sweep = create(sandbox, early_terminate=HYPERBAND)
+    after = []
+
+    def train() -> None:
+        if block:
+            with lightsweep.init() as run:
+                run.log({"loss": run.config.x})
+        else:
+            lightsweep.init()
+            lightsweep.log({"loss": lightsweep.config.x})
+        after.append(True)
+
+    lightsweep.agent(sweep, function=train, count=2)
+    assert states(sweep) == ["finished", "pruned"]
+    assert "band 1" in sweep.runs[1].reason
+    assert len(after) == (2 if block else 1)
+
+
+def test_a_verdict_that_a_user_catches_counts_all_the_same(sandbox: Sandbox) -> None:
+    sweep = create(sandbox, early_terminate=HYPERBAND)
+
+    def train() -> None:
+        run = lightsweep.init()
+        try:
+            run.log({"loss": run.config.x})
+        except RunPruned:
+            run.finish()
+
+    lightsweep.agent(sweep, function=train, count=2)
+    assert states(sweep) == ["finished", "pruned"]
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "reason"),
+    [(None, "finished", ""), (0, "finished", ""), (4, "failed", "exit code 4"), ("no data", "failed", "no data")],
+)
+def test_sys_exit_ends_the_run_only(sandbox: Sandbox, code: object, state: str, reason: str) -> None:
+    sweep = create(sandbox)
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            run.log({"loss": run.config.x})
+            sys.exit(code)  # type: ignore[arg-type]
+
+    lightsweep.agent(sweep, function=train, count=2)
+    assert states(sweep) == [state] * 2
+    assert reason in sweep.runs[0].reason
+
+
+def test_ctrl_c_ends_the_run_and_the_agent(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = create(sandbox)
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            run.log({"loss": 1.0})
+            raise KeyboardInterrupt
+
+    lightsweep.agent(sweep, function=train)
+    assert [(run.state, run.reason) for run in sweep.runs] == [("killed", "interrupted")]
+    assert f"left sweep {sweep.id}: interrupted" in capsys.readouterr().out
+
+
+def test_the_names_that_were_logged_are_told(sandbox: Sandbox) -> None:
+    sweep = create(sandbox)
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            run.log({"Loss": run.config.x, "acc": 1})
+
+    lightsweep.agent(sweep, function=train, count=1)
+    assert sweep.runs[0].state == "failed"
+    assert "it logged 'Loss', 'acc'; did you mean 'Loss'?" in sweep.runs[0].reason
+
+
+def test_a_metric_that_was_logged_as_text_is_told(sandbox: Sandbox) -> None:
+    sweep = create(sandbox)
+    (metric,) = (metric.name for metric in sweep.config.metrics)
+
+    def train() -> None:
+        lightsweep.init().log({metric: "0.5"})
+
+    lightsweep.agent(sweep, function=train, count=1)
+    assert sweep.runs[0].state == "failed"
+    assert f"it logged {metric!r} as text ('0.5'): log one number" in sweep.runs[0].reason
+
+
+def test_parameters_that_no_run_reads_are_told(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = create(sandbox, parameters={"x": {"values": [1, 2]}, "y": {"values": [1, 2]}, "z": {"value": 3}})
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            run.log({"loss": run.config.x})
+
+    lightsweep.agent(sweep, function=train, count=1)
+    assert sweep.runs[0].unread == ("y",)
+    out = capsys.readouterr().out
+    assert "run 0001 finished: best loss 1 in 1 iteration; never read: y" in out
+    assert "varied, but never read by a run: y" in out
+
+
+def test_a_cancelled_sweep_ends_the_function_at_its_next_report(sandbox: Sandbox) -> None:
+    sweep = create(sandbox, lightsweep={"lease": 0.2})
+    other = Sweep.load(sweep.id, storage=sandbox.storage)
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            other.cancel()
+            deadline = time.monotonic() + 120
+            while time.monotonic() < deadline:
+                run.log({"loss": 1.0})
+                time.sleep(0.001)
+
+    lightsweep.agent(sweep, function=train)
+    assert [(run.state, run.reason) for run in sweep.runs] == [("killed", "the sweep was cancelled")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"function": "train"}, "function must be callable"),
+        ({"function": print, "jobs": 2}, "jobs=2 is not possible"),
+        ({"count": 0}, "count must be 1 or more, not 0"),
+        ({"function": print, "max_consecutive_failed_runs": 0}, "max_consecutive_failed_runs must be 1 or more"),
+    ],
+)
+def test_calls_that_cannot_mean_anything(sandbox: Sandbox, arguments: dict[str, Any], words: str) -> None:
+    sweep = create(sandbox)
+    with pytest.raises(UsageError, match=words):
+        lightsweep.agent(sweep, **arguments)
+    assert sweep.runs == []
+
+
+def test_a_sweep_without_a_program_needs_a_function(sandbox: Sandbox) -> None:
+    sweep = create(sandbox)
+    with pytest.raises(LightsweepError, match="does not say what to run"):
+        lightsweep.agent(sweep)
+    assert sweep.runs == []

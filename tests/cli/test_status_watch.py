@@ -1,0 +1,216 @@
+"""The live view: what a frame shows, and when watching ends."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from report_helpers import EVIL, NOW, START, many_runs, sweep_config, sweep_run
+from rich.console import Console
+from sandboxes import Sandbox
+
+import lightsweep
+from lightsweep.agents.displays.live_view import STEPS, Frame, sparkline
+from lightsweep.cli import main
+from lightsweep.cli.status import watch
+from lightsweep.controller import Sweep, SweepRun, SweepState, summarize_runs
+from lightsweep.errors import StorageUnavailableError
+from lightsweep.schema import SweepConfig
+
+RUNNING = SweepState("running")
+
+
+def frame(
+    config: SweepConfig | None = None,
+    runs: Sequence[SweepRun] | None = None,
+    state: SweepState = RUNNING,
+    limit: int | None = 10,
+) -> Frame:
+    """Two runs an hour ago and one running now, of ten."""
+    config = config or sweep_config()
+    runs = two_runs_and_one(config) if runs is None else runs
+    running = [run for run in runs if run.state == "running"]
+    now = START + timedelta(minutes=30)
+    return Frame(summarize_runs("k3v9x2ab", config, state, limit, runs), running, now)
+
+
+def two_runs_and_one(config: SweepConfig) -> list[SweepRun]:
+    return [
+        sweep_run(config, 0, started=START, ended=START + timedelta(minutes=10), history=[3.0, 2.0, 1.0]),
+        sweep_run(config, 1, started=START, ended=START + timedelta(minutes=20), history=[5, 4, 3], state="pruned"),
+        sweep_run(config, 2, started=START + timedelta(minutes=20), history=[9.0, 5.0, 2.0, 1.0], state="running"),
+    ]
+
+
+def test_a_frame_says_where_the_sweep_stands() -> None:
+    lines = frame().lines(80, 24)
+    assert lines[0] == "sweep k3v9x2ab (digits): running"
+    assert lines[1] == "1 running, 1 finished, 1 pruned of 10"
+    assert lines[2] == "best val_loss 1 (run 0001), 20 min ago"
+    assert lines[3].startswith("  batch_size=")
+    # Two ended in half an hour: four an hour, so the eight that are still to end take two hours.
+    assert lines[5] == "4 runs per hour, about 2 h 0 min left"
+    assert lines[-2].split() == ["run", "iteration", "band", "last", "best", "curve", "parameters"]
+    assert lines[-1].split()[:6] == ["0003", "4", "3", "1", "1", "█▅▂▁"]
+    assert lines[-1].split()[6].startswith("batch_size=")
+
+
+def test_prior_runs_have_no_part_in_counts_pace_and_best() -> None:
+    config = sweep_config()
+    prior = [
+        sweep_run(config, place, id=f"p000{place}", prior=True, started=START, ended=START, history=[0.1])
+        for place in range(1, 9)
+    ]
+    alone = frame()
+    begun_with = frame(runs=[*two_runs_and_one(config), *prior])
+    lines = begun_with.lines(80, 24)
+    assert lines[1] == "1 running, 1 finished, 1 pruned of 10 + 8 prior runs"
+    assert lines[2:] == alone.lines(80, 24)[2:]
+    only = frame(runs=prior[:1])
+    assert only.line().endswith("running: no runs yet of 10 + 1 prior run")
+
+
+def test_a_run_that_waits_is_still_to_come() -> None:
+    runs = two_runs_and_one(sweep_config())
+    runs[1] = replace(runs[1], state="killed", waiting=True)
+    found = frame(runs=runs)
+    assert found.lines(80, 24)[1] == "1 running, 1 waiting, 1 finished of 10"
+    assert found.per_hour == 2
+    assert found.left == timedelta(hours=4.5)
+
+
+def test_a_frame_keeps_to_the_size_of_the_terminal_and_to_printable_text() -> None:
+    config = sweep_config(
+        {"x\x1b[31m": {"values": ["\r\n" * 50, 2]}}, name="\x1b[2J" + EVIL * 3, metric={"name": "a\tb"}
+    )
+    runs = [sweep_run(config, place, state="running", started=START, history=[1.0]) for place in range(50)]
+    lines = frame(config=config, runs=runs).lines(80, 20)
+    assert len(lines) <= 20
+    assert all(len(line) <= 80 and line.isprintable() for line in lines)
+    assert lines[-1].startswith("and ")
+    assert frame(config=config, runs=runs).line().isprintable()
+
+
+@pytest.mark.parametrize("keys", [{"runs": []}, {"limit": None}, {"state": SweepState("paused")}])
+def test_a_time_left_is_told_only_where_there_is_one(keys: dict[str, Any]) -> None:
+    found = frame(**keys)
+    assert found.left is None
+    assert "left" not in found.line()
+
+
+def test_a_sweep_without_metric_or_with_odd_values_has_a_frame() -> None:
+    bare = sweep_config(metric=None, method="random", early_terminate=None)
+    assert "best" not in frame(config=bare, runs=many_runs(bare, 3)).line()
+    config = sweep_config()
+    odd = sweep_run(config, 0, state="running", values={}, best=None)
+    odd = replace(odd, last=math.nan)
+    assert frame(runs=[odd]).lines(80, 24)[-1].split() == ["0001", "0", "–", "nan", "–"]
+
+
+def test_one_line_for_a_pipe() -> None:
+    text = frame().line()
+    assert text.endswith(
+        "running: 1 running, 1 finished, 1 pruned of 10; best val_loss 1 (run 0001); 0 of 10 iterations saved; "
+        "4 runs per hour, about 2 h 0 min left"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([], ""),
+        ([math.nan, math.inf], ""),
+        ([1.0], "▄"),
+        ([0, 7], "▁█"),
+        ([7, 0, 7], "█▁█"),
+        ([-1.7e308, 1.7e308], "▁█"),
+        (list(range(100)), "▁▂▄▅▇█"),
+    ],
+)
+def test_sparklines(values: list[float], shown: str) -> None:
+    assert sparkline(values, 6) == shown
+
+
+def test_sparklines_in_ascii() -> None:
+    assert sparkline([0, 1, 2, 3, 4, 5], 6, STEPS) == "_.-=*#"
+
+
+@pytest.fixture
+def sweep(sandbox: Sandbox) -> Sweep:
+    config = {"method": "grid", "metric": {"name": "loss"}, "parameters": {"x": {"values": [1, 2, 3]}}}
+    return Sweep.create(config, storage=sandbox.storage)
+
+
+def train() -> None:
+    with lightsweep.init() as run:
+        run.log({"loss": run.config.x})
+
+
+def follow(sweep: Sweep, between: Callable[[int], None], terminal: bool = False) -> str:
+    """Return the text shown; ``between`` is called with the number of looks after each."""
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=terminal, width=80, height=24, highlight=False)
+    looks = 0
+
+    def sleep(_: float) -> None:
+        nonlocal looks
+        looks += 1
+        assert looks < 10
+        between(looks)
+
+    watch(sweep, console, 1.0, sleep=sleep, clock=lambda: NOW)
+    return stream.getvalue()
+
+
+def test_a_pipe_gets_a_line_for_each_look_until_the_sweep_is_finished(sweep: Sweep) -> None:
+    text = follow(sweep, lambda _: lightsweep.agent(sweep, function=train, count=1))
+    lines = [line.partition(" ")[2] for line in text.splitlines() if line.partition(" ")[0].count(":") == 2]
+    assert lines[0] == "running: no runs yet of 3"
+    assert lines[-1].startswith("finished (all 3 points of the grid): 3 finished of 3; best loss 1 (run 0001)")
+    assert len(lines) == 4
+    assert "\x1b" not in text
+
+
+def test_a_terminal_is_written_in_place_and_without_colours(sweep: Sweep) -> None:
+    text = follow(sweep, lambda _: sweep.cancel(), terminal=True)
+    assert f"sweep {sweep.id}: cancelled" in text
+    assert "\x1b[3" not in text.replace("\x1b[3A", "").replace("\x1b[3B", "")
+
+
+def test_a_stopped_sweep_is_watched_until_nothing_runs(sweep: Sweep) -> None:
+    sweep.stop()
+    assert follow(sweep, lambda _: pytest.fail("there was nothing to wait for")).count("\n") == 1
+
+
+def test_ctrl_c_ends_the_watch_quietly(sweep: Sweep) -> None:
+    def interrupt(looks: int) -> None:
+        raise KeyboardInterrupt
+
+    assert follow(sweep, interrupt).count("\n") == 1
+
+
+def test_a_database_that_is_away_is_waited_for(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    refresh, away = sweep.refresh, [True, False]
+
+    def refreshing(**options: Any) -> Any:
+        if away.pop(0) if away else False:
+            raise StorageUnavailableError("the storage does not answer: gone")
+        return refresh(**options)
+
+    monkeypatch.setattr(sweep, "refresh", refreshing)
+    lines = follow(sweep, lambda looks: sweep.stop() if looks == 2 else None).splitlines()
+    assert lines[0] == "the storage does not answer: gone; trying again"
+    assert "no runs yet" in lines[-1]
+
+
+def test_the_command(sandbox: Sandbox, sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep.stop()
+    assert main(["status", sweep.id, "--watch", "--every", "0.1"]) == 0
+    assert capsys.readouterr().out.endswith(" stopped: no runs yet of 3\n")
+    assert main(["status", sweep.id, "--watch", "--json"]) == 2
+    assert "give one of them" in capsys.readouterr().err

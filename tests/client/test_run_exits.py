@@ -1,0 +1,279 @@
+"""Ends of training scripts, in real processes: the message to the agent, the output, the exit code."""
+
+from __future__ import annotations
+
+import pytest
+
+from scripted import ScriptedHandler
+
+
+def the_finish(handler: ScriptedHandler) -> dict[str, object]:
+    (finish,) = handler.finishes
+    return finish
+
+
+def test_a_with_block_that_is_pruned_is_left_and_the_script_goes_on(script):
+    handler = ScriptedHandler(stop_at=3)
+    result = script(
+        handler,
+        """
+        import lightsweep
+        with lightsweep.init() as run:
+            for epoch in range(100):
+                run.log({"val_loss": 1.0})
+        print("after the block")
+        """,
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "after the block\n", "")
+    assert len(handler.logs) == 3
+    assert the_finish(handler)["state"] == "pruned"
+
+
+def test_without_a_with_block_a_pruned_script_ends_with_one_line_and_exit_code_0(script):
+    handler = ScriptedHandler(stop_at=2)
+    result = script(
+        handler,
+        """
+        import atexit, lightsweep
+        atexit.register(print, "other exit handlers run")
+        lightsweep.init()
+        while True:
+            lightsweep.log({"val_loss": 1.0})
+        """,
+    )
+    assert result.stderr == "lightsweep: run 0007 stopped early: 0.9 is worse than 0.5 at band 3\n"
+    assert result.stdout == "other exit handlers run\n"
+    assert result.returncode == 0
+    assert the_finish(handler)["state"] == "pruned"
+
+
+def test_only_the_first_rank_says_that_the_run_was_stopped(script):
+    code = """
+        import lightsweep
+        lightsweep.init()
+        while True:
+            lightsweep.log({"val_loss": 1.0})
+            if lightsweep.run.rank:
+                raise lightsweep.RunPruned("as rank 0 was told")
+        """
+    for rank in ("0", "1"):
+        result = script(ScriptedHandler(stop_at=2), code, RANK=rank)
+        assert result.stderr.count("stopped early") == (rank == "0")
+        assert (result.returncode, "Traceback" in result.stderr) == (0, False)
+
+
+def test_the_line_of_a_stopped_run_is_not_glued_to_a_progress_bar(script):
+    pytest.importorskip("tqdm")
+    result = script(
+        ScriptedHandler(stop_at=2),
+        """
+        import lightsweep
+        from tqdm import tqdm
+        lightsweep.init()
+        bar = tqdm(total=10)
+        while True:
+            lightsweep.log({"val_loss": 1.0})
+            bar.update(1)
+        """,
+    )
+    line = "lightsweep: run 0007 stopped early: 0.9 is worse than 0.5 at band 3\n"
+    assert result.returncode == 0
+    before, _, _ = result.stderr.partition(line)
+    assert line in result.stderr
+    assert before.endswith(("\r", "\n")), repr(result.stderr)
+
+
+def test_a_script_that_ends_without_a_word_has_finished(script, handler):
+    result = script(handler, "import lightsweep\nlightsweep.init()\nlightsweep.log({'val_loss': 1})\n")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert the_finish(handler) == {"state": "finished", "error": None, "unread": []}
+
+
+@pytest.mark.parametrize("block", ["with lightsweep.init():\n    ", "lightsweep.init()\n"])
+def test_an_exception_is_a_failure_with_its_message_and_line(script, handler, block):
+    result = script(handler, f"import lightsweep\n{block}raise ValueError('no data')\n")
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+    assert the_finish(handler)["state"] == "failed"
+    assert the_finish(handler)["error"] == "ValueError: no data (train.py:3)"
+
+
+def test_an_exception_counts_where_another_library_took_the_hook(script, handler):
+    script(
+        handler,
+        """
+        import sys, lightsweep
+        lightsweep.init()
+        sys.excepthook = lambda *_: None
+        raise ValueError("no data")
+        """,
+    )
+    assert the_finish(handler)["state"] == "failed"
+
+
+def test_a_hook_that_was_there_before_is_called(script, handler):
+    result = script(
+        handler,
+        """
+        import sys, lightsweep
+        sys.excepthook = lambda kind, *_: print("hook:", kind.__name__)
+        lightsweep.init()
+        raise ValueError("no data")
+        """,
+    )
+    assert result.stdout == "hook: ValueError\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "error"), [(0, "finished", None), (3, "failed", "SystemExit: 3 (train.py:3)")]
+)
+def test_sys_exit_in_a_with_block_counts_by_its_code(script, handler, code, state, error):
+    result = script(handler, f"import lightsweep, sys\nwith lightsweep.init():\n    sys.exit({code})\n")
+    assert result.returncode == code
+    assert the_finish(handler)["state"] == state
+    assert the_finish(handler)["error"] == error
+
+
+@pytest.mark.parametrize("block", ["with lightsweep.init():\n    ", "lightsweep.init()\n"])
+def test_nothing_is_said_about_a_keyboard_interrupt(script, handler, block):
+    result = script(handler, f"import lightsweep\n{block}raise KeyboardInterrupt\n")
+    assert result.returncode != 0
+    assert len(handler.starts) == 1
+    assert handler.finishes == []
+
+
+def test_a_verdict_that_was_only_reported_still_counts(script):
+    handler = ScriptedHandler(stop_at=1)
+    result = script(
+        handler,
+        """
+        import lightsweep
+        with lightsweep.init() as run:
+            verdict = run.report({"val_loss": 1})
+            print(verdict.stop, verdict.reason)
+        """,
+    )
+    assert result.stdout == "True 0.9 is worse than 0.5 at band 3\n"
+    assert the_finish(handler)["state"] == "pruned"
+
+
+def test_finish_with_an_exit_code_is_a_failure_and_the_first_word_counts(script, handler):
+    script(handler, "import lightsweep\nlightsweep.init()\nlightsweep.finish(exit_code=2)\nlightsweep.finish()\n")
+    assert the_finish(handler)["state"] == "failed"
+    assert the_finish(handler)["error"] == "exit code 2"
+
+
+def test_a_fork_leaves_the_run_to_its_parent(script, handler):
+    result = script(
+        handler,
+        """
+        import multiprocessing, os, lightsweep
+
+        def work(worker):
+            for _ in range(200):
+                lightsweep.log({"worker": worker})
+
+        run = lightsweep.init()
+        run.log({"parent": 0})
+        children = [multiprocessing.get_context("fork").Process(target=work, args=(i,)) for i in range(3)]
+        for child in children:
+            child.start()
+        for _ in range(200):
+            run.log({"parent": 1})
+        for child in children:
+            child.join()
+        pid = os.fork()
+        if pid == 0:
+            raise SystemExit(0)  # runs the exit handlers, in the child
+        os.waitpid(pid, 0)
+        run.log({"parent": 2})
+        print([child.exitcode for child in children])
+        """,
+        PYTHONWARNINGS="ignore::DeprecationWarning",  # Python 3.12 warns of a fork beside the watch
+    )
+    assert (result.stdout, result.stderr) == ("[0, 0, 0]\n", "")
+    assert len(handler.logs) == 802
+    assert handler.logs[-1]["metrics"] == {"parent": 2}
+    assert the_finish(handler)["state"] == "finished"
+
+
+def test_a_script_that_catches_sigterm_by_itself_is_left_alone(script, handler):
+    result = script(
+        handler,
+        """
+        import signal, lightsweep
+        lightsweep.init()
+        print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
+        """,
+    )
+    assert result.stdout == "True\n"
+
+
+def test_swept_parameters_that_are_never_read_are_named(script):
+    handler = ScriptedHandler(
+        {"lr": 0.1, "model": {"hidden": 8, "depth": 2}}, swept=("lr", "model.depth", "model.hidden")
+    )
+    script(handler, "import lightsweep\nwith lightsweep.init() as run:\n    run.config.model.hidden\n")
+    assert the_finish(handler)["unread"] == ["lr", "model.depth"]
+
+
+def test_a_script_with_arguments_that_never_looks_at_its_config_may_have_read_them_there(script):
+    handler = ScriptedHandler({"lr": 0.1}, swept=("lr",))
+    source = "import lightsweep\nwith lightsweep.init() as run:\n    pass\n"
+    script(handler, source, "--lr=0.1")
+    assert the_finish(handler)["unread"] is None
+    handler.finishes.clear()
+    script(handler, source)
+    assert the_finish(handler)["unread"] == ["lr"]
+    handler.finishes.clear()
+    script(handler, "import lightsweep\nwith lightsweep.init() as run:\n    run.config.get('epochs')\n", "--lr=0.1")
+    assert the_finish(handler)["unread"] == ["lr"]
+
+
+def test_a_fork_that_becomes_another_rank_is_not_recorded(script, handler):
+    script(
+        handler,
+        """
+        import os, lightsweep
+        run = lightsweep.init()
+        run.log({"val_loss": 1})
+        child = os.fork()
+        os.environ["RANK"] = "1" if child == 0 else "0"
+        run.log({"val_loss": 1})
+        if child:
+            os.waitpid(child, 0)
+        """,
+    )
+    assert len(handler.logs) == 2
+    assert the_finish(handler)["state"] == "finished"
+
+
+@pytest.mark.parametrize("block", ["with lightsweep.init():", "if lightsweep.init():"])
+def test_the_line_of_a_failure_is_the_last_of_the_users_own_code(script, handler, block):
+    for line, error in (
+        ("lightsweep.config.learning_rate", "AttributeError: the config has no 'learning_rate'. It has: nothing"),
+        (
+            "json.loads('{')",
+            "JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+        ),
+    ):
+        script(handler, f"import json, lightsweep\n{block}\n    {line}\n")
+        assert handler.finishes[-1]["error"] == f"{error} (train.py:3)"
+
+
+def test_other_ranks_get_the_config_and_only_tell_of_their_failures(script):
+    handler = ScriptedHandler({"lr": 0.1}, stop_at=1)
+    result = script(
+        handler,
+        """
+        import lightsweep
+        with lightsweep.init() as run:
+            run.log({"val_loss": 1})
+            print(run.rank, run.config.lr, run.report({"val_loss": 1}).stop)
+        """,
+        RANK="2",
+    )
+    assert result.stdout == "2 0.1 False\n"
+    assert (handler.logs, handler.finishes) == ([], [])
+    script(handler, "import lightsweep\nwith lightsweep.init():\n    raise ValueError('nan')\n", RANK="2")
+    assert the_finish(handler)["error"] == "rank 2: ValueError: nan (train.py:3)"

@@ -1,0 +1,121 @@
+"""The checkpoints of a Hugging Face Trainer, and the one that the next attempt finds."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+from hf_line import Line, Model
+from transformers import Trainer, TrainingArguments
+
+import lightsweep
+from lightsweep import client
+from lightsweep.errors import UsageError
+from lightsweep.integrations._checkpoints import keep
+from lightsweep.integrations.transformers import DEFAULT_OUTPUT_DIR, SweepCallback
+from scripted import ScriptedHandler
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*pin_memory.*")
+
+
+def train(home: Path, run: str = "0007", resume: Path | None = None, **arguments: Any) -> Trainer:
+    """Five epochs of two steps, each with an evaluation, in a run that may be started again."""
+    handler = ScriptedHandler(metric="eval_loss", id=run, dir=str(home / run), keep_checkpoint=True)
+    fields = {"eval_strategy": "epoch", "num_train_epochs": 5, "per_device_train_batch_size": 4, "use_cpu": True}
+    with client.serving(handler), lightsweep.init():
+        trainer = Trainer(
+            model=Model(),
+            args=TrainingArguments(**{**fields, "report_to": "none", "disable_tqdm": True, **arguments}),
+            train_dataset=Line(),
+            eval_dataset=Line(),
+            callbacks=[SweepCallback()],
+        )
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    return trainer
+
+
+def steps(directory: Path) -> set[int]:
+    return {int(path.name.rpartition("-")[2]) for path in directory.glob("*checkpoint-*")}
+
+
+def test_the_last_evaluation_is_kept_where_the_trainer_saves_rarely(tmp_path: Path) -> None:
+    train(tmp_path, output_dir=str(tmp_path / "0007"), max_steps=9)
+    found = (tmp_path / "0007" / "resume").resolve()
+    assert found.parent in (tmp_path / "0007", tmp_path / "0007" / "resume-trainer")
+    assert steps(tmp_path / "0007") | steps(tmp_path / "0007" / "resume-trainer") <= {8, 9}
+    assert found.name in ("checkpoint-8", "checkpoint-9")
+    assert (found / "trainer_state.json").exists()
+
+
+def test_what_the_trainer_saves_by_itself_stays(tmp_path: Path) -> None:
+    train(tmp_path, output_dir=str(tmp_path / "0007"), save_strategy="steps", save_steps=4)
+    assert steps(tmp_path / "0007") == {4, 8, 10}
+    assert (tmp_path / "0007" / "resume").resolve().name == "checkpoint-10"
+
+
+def test_the_best_model_is_loaded_from_what_the_trainer_saves(tmp_path: Path) -> None:
+    options = {"save_strategy": "epoch", "load_best_model_at_end": True, "save_total_limit": 2}
+    trainer = train(tmp_path, output_dir=str(tmp_path / "0007"), **options)
+    assert trainer.state.best_model_checkpoint
+    assert Path(trainer.state.best_model_checkpoint).is_dir()
+    assert (tmp_path / "0007" / "resume").resolve().is_dir()
+
+
+def test_a_place_that_runs_share_is_copied_from_and_another_run_does_not_go_on_from_it(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    train(tmp_path, output_dir=str(shared), save_strategy="epoch")
+    found = (tmp_path / "0007" / "resume").resolve()
+    assert found == tmp_path / "0007" / "resume-checkpoint-10"
+    assert steps(tmp_path / "0007") == {10}
+    assert steps(shared) == {2, 4, 6, 8, 10}
+    assert (found / "trainer_state.json").read_text() == (shared / "checkpoint-10" / "trainer_state.json").read_text()
+    with pytest.raises(UsageError, match="from a checkpoint of run 0007, but this is run 0008"):
+        train(tmp_path, "0008", shared / "checkpoint-4", output_dir=str(shared))
+
+
+def test_what_is_made_in_a_place_that_runs_share_does_not_pile_up(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    train(tmp_path, output_dir=str(shared), save_strategy="no")
+    assert steps(shared) == set()
+    assert steps(tmp_path / "0007" / "resume-trainer") == {10}
+    train(tmp_path, "0008", output_dir=str(shared), save_strategy="steps", save_steps=4)
+    assert steps(shared) == {4, 8, 10}
+    assert (tmp_path / "0008" / "resume" / "trainer_state.json").exists()
+    assert len(list((tmp_path / "0008").glob("resume-*"))) == 1
+
+
+def test_the_link_leads_to_a_whole_checkpoint_while_the_next_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, made = tmp_path / "0007", tmp_path / "shared" / "checkpoint-4"
+    run.mkdir()
+    made.mkdir(parents=True)
+    seen = []
+    copy = shutil.copytree
+
+    def watched(*arguments: Any) -> Any:
+        seen.append((run / "resume" / "state").read_text() if (run / "resume").is_symlink() else "")
+        return copy(*arguments)
+
+    monkeypatch.setattr(shutil, "copytree", watched)
+    for text in ("first", "second", "third"):  # all of one step
+        (made / "state").write_text(text)
+        keep(run, made)
+        assert (run / "resume" / "state").read_text() == text
+    assert seen == ["", "first", "second"]
+    assert len(list(run.glob("resume-*"))) == 1
+
+
+def test_an_output_directory_that_nobody_named_is_that_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if int(transformers.__version__.partition(".")[0]) < 5:
+        pytest.skip("transformers 4 wants a name")
+    monkeypatch.chdir(tmp_path)
+    assert TrainingArguments(use_cpu=True, report_to="none").output_dir == DEFAULT_OUTPUT_DIR
+    trainer = train(tmp_path, save_strategy="epoch")
+    assert trainer.args.output_dir == str(tmp_path / "0007")
+    assert {path.name for path in tmp_path.iterdir()} == {"0007"}

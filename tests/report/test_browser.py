@@ -1,0 +1,300 @@
+"""The page in a real browser: Debian's chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, sync_playwright
+from report_helpers import EVIL, NOW, many_runs, sweep_config
+
+from lightsweep.controller import StageView, SweepRun, SweepState
+from lightsweep.report import page, report_data
+from lightsweep.schema import SweepConfig
+
+pytestmark = pytest.mark.slow
+
+RUNS = 60
+# A browser without a graphics card draws WebGL by SwiftShader; as root it runs without its sandbox.
+ARGUMENTS = ["--no-sandbox", "--enable-unsafe-swiftshader", "--use-angle=swiftshader"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium")
+    assert path is not None, "the report is tested in chromium: apt-get install chromium"
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+class Visit:
+    """A page as a visitor sees it, with everything that goes wrong on it."""
+
+    def __init__(self, browser: Browser, path: Path, **settings: Any) -> None:
+        self.troubles: list[str] = []
+        self.requests: list[str] = []
+        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **settings})
+        self.context.set_default_timeout(60_000)  # a machine may be busy
+        self.page: Page = self.context.new_page()
+        self.page.on("console", lambda message: self.troubles.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.troubles.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        self.context.route("**/*", self._route)
+        self.page.goto(path.as_uri())
+
+    def _route(self, route: Route) -> None:
+        self.requests.append(route.request.url)
+        if route.request.url.startswith("file:"):
+            route.continue_()
+        else:
+            route.abort()
+
+    def draw_all(self) -> None:
+        """Bring every figure near the window."""
+        figures = self.page.locator("[id^=figure-]")
+        for place in range(figures.count()):
+            figures.nth(place).scroll_into_view_if_needed()
+            figures.nth(place).locator(".main-svg").first.wait_for(state="attached")
+
+    def brush(self, axis: int, first: float, last: float) -> None:
+        """Drag along an axis of the parallel coordinates, between two shares of its length from the top."""
+        lines = self.page.locator("#figure-parallel .y-axis .domain")
+        self.page.locator("#figure-parallel").scroll_into_view_if_needed()
+        lines.nth(axis).wait_for(state="attached")
+        box = lines.nth(axis).bounding_box()
+        assert box is not None
+        x = box["x"] + box["width"]
+        self.page.mouse.move(x, box["y"] + first * box["height"])
+        self.page.mouse.down()
+        for share in (first + (last - first) / 2, last):
+            self.page.mouse.move(x, box["y"] + share * box["height"], steps=3)
+        self.page.mouse.up()
+
+    def column(self, place: int) -> list[str]:
+        """The shown cells of a column of the table."""
+        return self.page.locator(f"#runs tbody tr > :nth-child({place + 1})").all_inner_texts()
+
+    def close(self) -> None:
+        """Nothing went wrong, and nothing was asked of another machine."""
+        self.context.close()
+        assert self.troubles == []
+        assert len(self.requests) == 1
+        assert self.requests[0].startswith("file:")
+
+
+@pytest.fixture(scope="module")
+def sweep() -> tuple[SweepConfig, list[SweepRun]]:
+    config = sweep_config()
+    return config, many_runs(config, RUNS)
+
+
+@pytest.fixture(scope="module")
+def written(sweep: tuple[SweepConfig, list[SweepRun]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(page("k3v9x2ab", SweepState("finished", f"run_cap {RUNS}"), report_data(*sweep, now=NOW)), "utf-8")
+    return path
+
+
+def test_figures_brushes_sorting_and_filter(
+    browser: Browser, written: Path, sweep: tuple[SweepConfig, list[SweepRun]]
+) -> None:
+    _, runs = sweep
+    visit = Visit(browser, written)
+    visit.draw_all()
+    names = {"parallel", "importance", "history", "curves", "timeline", *(f"slice-0{n}" for n in range(1, 6))}
+    drawn = visit.page.locator(".js-plotly-plot")
+    assert {drawn.nth(place).get_attribute("id") for place in range(drawn.count())} == {f"figure-{n}" for n in names}
+    assert visit.page.locator("#figure-parallel canvas").count() > 0
+
+    # The table begins with the best run, and sorts by any column, in both directions.
+    best = [run.id for run in sorted(runs, key=lambda run: run.best or 9)]
+    assert visit.column(0) == best
+    visit.page.get_by_role("button", name="batch_size").click()
+    sizes = [int(text) for text in visit.column(4)]
+    assert sizes == sorted(sizes)
+    visit.page.get_by_role("button", name="batch_size").click()
+    assert [int(text) for text in visit.column(4)] == sorted(sizes, reverse=True)
+    assert visit.page.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"
+
+    # The filter takes words.
+    visit.page.locator("#filter").fill("PRUNED adamw")
+    chosen = {run.id for run in runs if run.state == "pruned" and run.values["optimizer"] == "adamw"}
+    assert set(visit.column(0)) == chosen
+    visit.page.locator("#filter").fill("")
+
+    # A brush over the upper part of the first axis leaves the largest batch size, in the table and in the figures.
+    visit.brush(0, 0.2, -0.05)
+    large = {run.id for run in runs if run.values["batch_size"] == 128}
+    visit.page.locator("#chosen").wait_for(state="visible")
+    assert set(visit.column(0)) == large
+    assert visit.page.locator("#chosen span").inner_text() == f"{len(large)} of {RUNS} runs"
+    shown = "name => document.querySelector('#figure-' + name).data.filter(t => t.meta).flatMap(t => t.customdata)"
+    assert set(visit.page.evaluate(shown, "history")) == large
+    assert set(visit.page.evaluate(shown, "slice-02")) == large
+    assert set(visit.page.evaluate(shown, "curves")) <= large
+
+    # On an axis in log scale a brush chooses by value, wherever it ends.
+    visit.page.locator("#chosen button").click()
+    visit.page.locator("#chosen").wait_for(state="hidden")
+    visit.brush(1, 0.75, 0.3)
+    visit.page.locator("#chosen").wait_for(state="visible")
+    low, high = visit.page.evaluate("document.querySelector('#figure-parallel').data[0].dimensions[1].constraintrange")
+    assert high - low > 0.5
+    between = {run.id for run in runs if low - 1e-6 <= math.log10(run.values["learning_rate"]) <= high + 1e-6}
+    assert 0 < len(between) < RUNS
+    assert set(visit.column(0)) == between
+    visit.page.locator("#chosen button").click()
+    visit.page.locator("#chosen").wait_for(state="hidden")
+    visit.brush(0, 0.2, -0.05)
+    visit.page.locator("#chosen").wait_for(state="visible")
+
+    # A second brush narrows it further, and the button lets go of both.
+    visit.brush(4, 0.2, -0.05)
+    both = {run.id for run in runs if run.values["batch_size"] == 128 and run.values["optimizer"] == "sgd"}
+    visit.page.wait_for_function("count => table.order().length === count", arg=len(both))
+    assert set(visit.column(0)) == both
+    visit.page.locator("#chosen button").click()
+    visit.page.locator("#chosen").wait_for(state="hidden")
+    assert set(visit.column(0)) == {run.id for run in runs}
+    assert len(visit.page.evaluate(shown, "history")) == RUNS
+
+    # The config of the best run can be copied.
+    visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visit.page.locator("#copy").click()
+    visit.page.get_by_text("Copied").wait_for()
+    assert f"batch_size: {min(runs, key=lambda run: run.best or 9).values['batch_size']}" in visit.page.evaluate(
+        "navigator.clipboard.readText()"
+    )
+    visit.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_all_of_it_without_scrolling_sideways(browser: Browser, written: Path, scheme: Any) -> None:
+    visit = Visit(browser, written, viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True)
+    visit.draw_all()
+    assert visit.page.evaluate("document.documentElement.scrollWidth") == 390
+    paper = visit.page.evaluate("document.querySelector('#figure-history')._fullLayout.paper_bgcolor")
+    card = visit.page.evaluate("getComputedStyle(document.querySelector('.card')).backgroundColor")
+    rgb = tuple(int(paper[place : place + 2], 16) for place in (1, 3, 5))
+    assert card == f"rgb{rgb}"
+    assert (sum(rgb) > 600) == (scheme == "light")
+    visit.close()
+
+
+def test_the_page_follows_the_system_from_light_to_dark_and_keeps_its_brush(browser: Browser, written: Path) -> None:
+    visit = Visit(browser, written, color_scheme="light")
+    visit.brush(0, 0.2, -0.05)
+    visit.page.locator("#chosen").wait_for(state="visible")
+    before = visit.column(0)
+    visit.page.emulate_media(color_scheme="dark")
+    visit.page.wait_for_function("document.querySelector('#figure-parallel')._fullLayout.paper_bgcolor === '#1d2026'")
+    brush = "document.querySelector('#figure-parallel').data[0].dimensions[0].constraintrange"
+    assert visit.page.evaluate(brush) is not None
+    assert visit.column(0) == before
+    visit.close()
+
+
+def test_hostile_names_do_nothing(browser: Browser, tmp_path: Path) -> None:
+    config = sweep_config(
+        {EVIL: {"values": [EVIL, "b", None, [EVIL]]}, "x<b>y": {"min": 0.0, "max": 1.0}},
+        name=EVIL,
+        description=EVIL,
+        metric={"name": EVIL},
+    )
+    runs = [replace(run, agent=EVIL, reason=EVIL, metrics={EVIL + "!": {"last": 1.0}}) for run in many_runs(config, 30)]
+    path = tmp_path / "report.html"
+    path.write_text(page("k3v9x2ab", SweepState("finished", EVIL), report_data(config, runs, now=NOW)), "utf-8")
+    visit = Visit(browser, path)
+    visit.draw_all()
+    assert visit.page.locator("h1").inner_text() == EVIL
+    assert visit.page.locator("img").count() == 0
+    assert visit.page.locator("#figure-parallel .axis-title").first.text_content() == f"{EVIL[:14]}…{EVIL[-7:]}"
+    point = visit.page.locator("#figure-history .points path").first
+    point.hover(force=True)
+    visit.page.locator("#figure-history .hovertext").wait_for()
+    assert visit.page.locator("img").count() == 0
+    visit.close()
+
+
+def test_a_sweep_without_runs_is_a_page_of_sentences(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(page("k3v9x2ab", SweepState("running"), report_data(sweep_config(), [], now=NOW)), "utf-8")
+    visit = Visit(browser, path)
+    assert visit.page.locator("#figures .note").all_inner_texts().count("No run has started yet.") == 4
+    assert visit.page.locator("#count").inner_text() == "0 runs"
+    assert visit.page.locator(".js-plotly-plot").count() == 0
+    visit.close()
+
+
+def test_thousands_of_runs_open_and_a_long_table_is_shown_in_parts(browser: Browser, tmp_path: Path) -> None:
+    config = sweep_config()
+    view = report_data(config, many_runs(config, 2500))
+    path = tmp_path / "report.html"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("lightsweep.report.importance.importance_or_reason", lambda _: "Not asked.")
+        path.write_text(page("k3v9x2ab", SweepState("running"), view), "utf-8")
+    visit = Visit(browser, path)
+    visit.draw_all()
+    assert len(visit.column(0)) == 100
+    assert visit.page.locator("#count").inner_text() == "2,500 runs, the first 100 shown"
+    visit.page.locator("#more").click()
+    assert len(visit.column(0)) == 600
+
+    # Of so many lines some are drawn, the best among them; a brush chooses among all runs.
+    drawn = visit.page.evaluate("document.querySelector('#figure-parallel').data[0].line.color")
+    best = sorted(run.best for run in view.runs if run.best is not None)
+    assert len(drawn) == 1500
+    assert sorted(drawn)[:500] == pytest.approx(best[:500], rel=1e-6)
+    assert sorted(drawn)[-1] > best[-20]
+    assert visit.page.get_by_text(
+        "1,500 of 2,500 lines are drawn, the best 500 and a sample of the others"
+    ).is_visible()
+    visit.brush(0, 0.2, -0.05)
+    visit.page.locator("#chosen").wait_for(state="visible")
+    large = sum(run.values["batch_size"] == 128 for run in view.runs)
+    assert visit.page.locator("#chosen span").inner_text() == f"{large:,} of 2,500 runs"
+    visit.close()
+
+
+def test_the_stages_are_a_table(browser: Browser, tmp_path: Path) -> None:
+    given = {"learning_rate": 1e-3, "batch_size": 16, "model.width": 16, "model.dropout": 0.1}
+    stages = [
+        {"name": EVIL, "parameters": ["optimizer"], "defaults": given},
+        {"name": "rest", "parameters": ["learning_rate", "model"], "run_cap": 5},
+    ]
+    config = sweep_config(lightsweep={"stages": stages})
+    runs = [replace(run, stage=EVIL if place < 3 else "rest") for place, run in enumerate(many_runs(config, 6))]
+    one, two = config.stages
+    views = [
+        StageView(one, "over", 3, 3, 3, runs[0], None, one.fixed(None)),
+        StageView(two, "running", 3, 2, 5, runs[4], runs[0].id, two.fixed(runs[0].values)),
+    ]
+    path = tmp_path / "report.html"
+    path.write_text(page("k3v9x2ab", SweepState("running"), report_data(config, runs, views, now=NOW)), "utf-8")
+    visit = Visit(browser, path)
+    table = visit.page.locator("#stages table")
+    assert table.locator("thead th").all_inner_texts()[:3] == ["stage", "state", "method"]
+    assert table.locator("tbody tr").count() == 2
+    assert table.locator("tbody tr").nth(1).locator("td").all_inner_texts()[:3] == ["running", "bayes", "3 of 5"]
+    assert table.locator("tbody th").all_inner_texts()[1] == "rest"
+    assert visit.page.locator("#runs thead th").all_inner_texts()[3] == "stage"
+    visit.draw_all()
+    visit.close()
+
+
+def test_a_sweep_without_stages_shows_none(
+    browser: Browser, tmp_path: Path, sweep: tuple[SweepConfig, list[SweepRun]]
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(page("k3v9x2ab", SweepState("running"), report_data(*sweep, now=NOW)), "utf-8")
+    visit = Visit(browser, path)
+    assert visit.page.locator("#runs tbody tr").count() == RUNS
+    assert not visit.page.locator("#stages").is_visible()
+    visit.close()

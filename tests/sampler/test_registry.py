@@ -1,0 +1,122 @@
+"""Samplers that need an optional package, and the one warning without it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, TPESampler
+from sampler_helpers import MIXED, QUADRATIC, play, quadratic, sweep
+
+from lightsweep.errors import InputError
+from lightsweep.sampler import BayesSearcher, make_searcher
+from lightsweep.sampler.bayes import GP_RUNS, quiet, tpe_sampler
+from lightsweep.sampler.registry import GP_PARAMETERS, has_torch
+from lightsweep.sampler.unit_cube import frozen_trial
+
+
+@pytest.fixture
+def no_torch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    real = importlib.import_module
+
+    def without(name: str, package: str | None = None) -> Any:
+        if name == "torch":
+            raise ImportError("No module named 'torch'")
+        return real(name, package)
+
+    has_torch.cache_clear()
+    monkeypatch.setattr(importlib, "import_module", without)
+    yield
+    has_torch.cache_clear()
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_without_torch_tpe_takes_over_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="lightsweep"):
+        proposals = [
+            make_searcher(sweep(QUADRATIC, sampler=sampler), 1).suggest(14, play_random()) for sampler in ("auto", "gp")
+        ]
+    tpe = make_searcher(sweep(QUADRATIC, sampler="tpe"), 1).suggest(14, play_random())
+    assert proposals == [tpe, tpe]
+    assert [record.name for record in caplog.records] == ["lightsweep"]
+    assert "torch" in caplog.text
+    assert "TPE" in caplog.text
+
+
+def play_random() -> list[Any]:
+    return play(make_searcher(sweep(QUADRATIC, sampler="random"), 1), 14, quadratic)
+
+
+def test_without_its_package_cma_es_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match="pip install cmaes"):
+        make_searcher(sweep(QUADRATIC, sampler="cmaes"), 1)
+
+
+def test_cma_es_with_several_metrics_is_an_input_error() -> None:
+    with pytest.raises(InputError, match="one metric"):
+        make_searcher(sweep(QUADRATIC, sampler="cmaes", metrics=[{"name": "a"}, {"name": "b"}]), 1)
+
+
+def chosen(sampler: str, completed: int, parameters: int) -> BaseSampler:
+    """Return the Optuna sampler for a search of so many parameters after so many runs."""
+    config = sweep({f"x{number}": {"min": 0.0, "max": 1.0} for number in range(parameters)}, sampler=sampler)
+    searcher = make_searcher(config, 1)
+    assert isinstance(searcher, BayesSearcher)
+    assert searcher.choose is not None
+    trial = frozen_trial(1, {"x0": 0.5}, {"x0": FloatDistribution(0, 1)}, [0.5])
+    return searcher.choose(1, [trial] * completed)
+
+
+def test_auto_leaves_the_gaussian_process_where_it_gets_slow() -> None:
+    assert isinstance(chosen("auto", GP_RUNS, GP_PARAMETERS), GPSampler)
+    assert isinstance(chosen("auto", GP_RUNS + 1, 2), TPESampler)
+    assert isinstance(chosen("auto", 20, GP_PARAMETERS + 1), TPESampler)
+    assert isinstance(chosen("gp", 10 * GP_RUNS, 2), GPSampler)
+    assert isinstance(chosen("tpe", 20, 2), TPESampler)
+    assert isinstance(chosen("cmaes", 20, 2), CmaEsSampler)
+
+
+def test_optuna_says_nothing_and_is_left_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:
+    before = optuna.logging.get_verbosity()
+    play(make_searcher(sweep(MIXED, sampler="tpe"), 1), 12, lambda values: values["dropout"])
+    assert optuna.logging.get_verbosity() == before
+    assert capfd.readouterr() == ("", "")
+
+
+def test_quiet_ends_with_its_block() -> None:
+    before = optuna.logging.get_verbosity()
+    with pytest.raises(RuntimeError, match="inside"), quiet():
+        raise RuntimeError("inside")
+    assert optuna.logging.get_verbosity() == before
+
+
+def test_samplers_follow_their_seed() -> None:
+    draws = []
+    for seed in (1, 1, 2):
+        with quiet():
+            study = optuna.create_study(sampler=tpe_sampler(seed))
+            draws.append(study.ask().suggest_float("x", 0, 1))
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_torch_is_not_imported_before_a_gaussian_process_is_asked() -> None:
+    code = (
+        "import sys\n"
+        "from lightsweep.sampler import make_searcher\n"
+        "from lightsweep.schema import SweepConfig\n"
+        "config = {'method': 'bayes', 'metric': {'name': 'loss'}, 'parameters': {'x': {'min': 0.0, 'max': 1.0}}}\n"
+        "print(make_searcher(SweepConfig.load(config), 1).suggest(0, []), 'torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("{'x': ")
+    assert done.stdout.endswith("} False\n")
+    assert done.stderr == ""

@@ -1,0 +1,90 @@
+"""Points as Optuna's trials, rebuilt only if a run changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import optuna
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
+from sampler_helpers import MIXED, QUADRATIC, run, sweep
+
+from lightsweep.sampler.bayes import quiet
+from lightsweep.sampler.unit_cube import Axes, SnapshotStorage, UnitCubeTrials
+
+
+def test_numbers_are_axes_and_names_are_categories() -> None:
+    axes = Axes(sweep(MIXED).space)
+    assert axes.distributions == {
+        "dropout": FloatDistribution(0, 1),
+        "layers": IntDistribution(0, 3),
+        "lr": FloatDistribution(0, 1),
+        "optimizer": CategoricalDistribution([0, 1, 2]),
+        "width": IntDistribution(0, 2),
+    }
+    values = {"dropout": 0.125, "epochs": 27, "layers": 3, "lr": 1e-3, "optimizer": "lion", "width": 32}
+    params = axes.params(values)
+    assert params is not None
+    assert params["width"] == 1
+    assert params["layers"] == 2
+    assert params["optimizer"] == 2
+    back = axes.values(params)
+    assert abs(back.pop("lr") - 1e-3) < 1e-12
+    assert back == {name: value for name, value in values.items() if name != "lr"}
+
+
+def test_values_of_unequal_probability_keep_their_place_in_the_unit_interval() -> None:
+    parameters = {"x": {"distribution": "q_log_uniform_values", "min": 1, "max": 64, "q": 8}}
+    axes = Axes(sweep(parameters).space)
+    assert axes.distributions == {"x": FloatDistribution(0, 1)}
+
+
+def test_samplers_that_know_numbers_only_see_numbers_only() -> None:
+    axes = Axes(sweep(MIXED).space, unordered=False)
+    assert not any(isinstance(one, CategoricalDistribution) for one in axes.distributions.values())
+    params = axes.params({"dropout": 0.125, "layers": 3, "lr": 1e-3, "optimizer": "lion", "width": 32})
+    assert params is not None
+    assert axes.values(params)["optimizer"] == "lion"
+
+
+def test_points_outside_the_space_are_no_trials() -> None:
+    axes = Axes(sweep(QUADRATIC).space)
+    assert axes.params({"x": 0.5}) is None
+    assert axes.params({"x": 0.5, "y": 2.0}) is None
+    assert axes.params({"x": 0.5, "y": "high"}) is None
+
+
+def test_a_trial_is_rebuilt_only_when_its_run_or_its_imputed_value_changes() -> None:
+    config = sweep(QUADRATIC)
+    shadow = UnitCubeTrials(Axes(config.space), config.metrics)
+    point = {"x": 0.5, "y": 0.5}
+    known = [run(0, point, 1.0), run(1, point, state="failed"), run(2, point, state="running")]
+    first = shadow.trials(known)
+    assert [trial.values for trial in first] == [[1.0], [1.0], None]
+    assert all(one is two for one, two in zip(first, shadow.trials(known), strict=True))
+    known[2] = replace(known[2], state="finished", objectives=(4.0,), version=2)
+    second = shadow.trials(known)
+    assert [trial.values for trial in second] == [[1.0], [4.0], [4.0]]
+    assert second[0] is first[0]
+
+
+def test_a_run_that_does_not_count_is_left_out() -> None:
+    config = sweep(QUADRATIC)
+    known = [run(0, {"x": 0.5, "y": 0.5}, state="failed"), run(1, {"x": 0.5, "y": 0.5}, state="running")]
+    trials = UnitCubeTrials(Axes(config.space), config.metrics).trials(known)
+    assert [(trial.number, trial.state) for trial in trials] == [(1, TrialState.RUNNING)]
+
+
+def test_the_storage_shows_its_trials_beside_the_one_that_is_asked_for() -> None:
+    config = sweep(QUADRATIC)
+    axes = Axes(config.space)
+    point = {"x": 0.5, "y": 0.5}
+    trials = UnitCubeTrials(axes, config.metrics).trials([run(0, point, 1.0), run(1, point, state="running")])
+    with quiet():
+        study = optuna.create_study(storage=SnapshotStorage(trials))
+        asked = study.ask(axes.distributions)
+    assert asked.number == 0
+    assert sorted(trial.number for trial in study.get_trials()) == [0, 1, 2]
+    assert study.get_trials(states=[TrialState.COMPLETE]) == trials[:1]
+    assert study.get_trials(deepcopy=True)[0] is not trials[0]
+    assert study.get_trials(deepcopy=False)[0] is trials[0]
