@@ -2,8 +2,8 @@
 
 Optuna's own API reads a whole study at once, about a second for each thousand trials, and commits each parameter,
 attribute and report on its own: some fifty statements for a short run. So this module works on the tables of Optuna's
-storage directly, with the same statements on every database. ``tests/storage/test_trials_contract.py`` compares each row with
-what Optuna writes. If the version of the tables is unknown, :mod:`lightsweep.storage.optuna_trials` takes its place.
+storage directly, with the same statements on every database. Tests compare each row with what Optuna writes. If the
+version of the tables is unknown, :mod:`lightsweep.storage.optuna_trials` takes its place.
 """
 
 from __future__ import annotations

@@ -13,10 +13,9 @@ import pytest
 from sandboxes import Sandbox
 
 import lightsweep
-from lightsweep import Sweep
 from lightsweep.agents import Agent
 from lightsweep.agents.launchers.function import FunctionLauncher
-from lightsweep.controller import ClaimedRun, NoRun, Outcome, Reporter, RunClaimer, Writer
+from lightsweep.controller import ClaimedRun, NoRun, Outcome, Reporter, RunClaimer, Sweep, Writer
 from lightsweep.controller.keys import ATTEMPT
 from lightsweep.storage import open_storage, opening
 from lightsweep.storage.trials import SqlTrials
