@@ -212,17 +212,18 @@ class Sweep:
 
     def _figure(self, name: str) -> go.Figure:
         required("plotly")
-        from lightsweep.report import FIGURES, report_data
+        from lightsweep.report import FIGURES, sweep_data
 
-        return FIGURES[name].draw(report_data(self.config, self.runs, controller.stage_views(self._stored)))
+        self._stored.refresh()
+        return FIGURES[name].draw(sweep_data(self._stored))
 
     def _repr_html_(self) -> str:
         """What a notebook shows of the sweep: where it stands, its runs by state, its best run."""
         self._stored.refresh()
-        seen, stages = controller.summarize(self._stored), self._stored.config.stages
+        seen = controller.summarize(self._stored)
         rows = [
             ("state", str(seen.state)),
-            ("method", f"{len(stages)} stages" if len(stages) > 1 else self._stored.config.method),
+            ("method", self._stored.config.method_text),
             ("runs", seen.counts),
         ]
         if self._stored.config.stops_early:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from pathlib import Path
 from typing import Any
+
+from measure import sources
 
 ROOT = Path(__file__).parent.parent
 
@@ -58,3 +61,30 @@ def test_links_in_the_docs_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+# In typing since Python 3.11 or later.
+NEWER = {
+    "LiteralString",
+    "Never",
+    "NotRequired",
+    "Required",
+    "Self",
+    "TypeVarTuple",
+    "Unpack",
+    "assert_never",
+    "override",
+}
+
+
+def test_no_name_of_typing_is_newer_than_the_oldest_python() -> None:
+    assert project()["project"]["requires-python"] == ">=3.10"
+    imported = {
+        alias.name: path
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == "typing"
+        for alias in node.names
+    }
+    assert "Any" in imported
+    assert {name: path for name, path in imported.items() if name in NEWER} == {}

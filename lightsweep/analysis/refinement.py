@@ -114,7 +114,7 @@ def refine(
     if unchanged:
         blocks = dict.fromkeys(blocks, Block({}, f"as it was: {unchanged}"))
         notes.append(f"nothing is narrowed: {unchanged}")
-    if config.stages:
+    if not config.is_flat:
         notes.append("the stages are left out: the refined sweep searches all parameters at once")
     comments = {}
     for parameter in config.space.searched:

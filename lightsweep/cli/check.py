@@ -96,13 +96,13 @@ def _samples(config: SweepConfig, points: list[Mapping[str, Any]]) -> str:
         commands = [f"  {_command(config, point)}" for point in points] if runs_program else []
     except CommandError as error:
         return f"\nsample commands: {error}"
-    of_stage = f" of {config.stages[0].name!r}" if config.stages else ""
-    lines = ["", f"sample commands{of_stage}:", *commands]
+    of_first = f" of {config.parts[0].name!r}" if config.parts[0].name else ""
+    lines = ["", f"sample commands{of_first}:", *commands]
     if not runs_program:
-        lines = ["", f"sample parameters (for a function){of_stage}:", *values]
+        lines = ["", f"sample parameters (for a function){of_first}:", *values]
     elif commands and not _passes_parameters(config, points[0]):
         lines = ["", "command of every run, without parameters (pass them with ${args}, or read them by init()):"]
-        lines += [commands[0], "", f"sample parameters that init() gives the script{of_stage}:", *values]
+        lines += [commands[0], "", f"sample parameters that init() gives the script{of_first}:", *values]
     if config.scheduler is not None and (config.scheduler.optimizer or config.scheduler.search_space):
         lines += ["", f"check executed the Python file {config.scheduler.source}, as scheduler.source says"]
     return "\n".join(lines)

@@ -17,7 +17,6 @@ import typer
 from lightsweep.analysis import required
 from lightsweep.cli.options import Storage, SweepId, read_sweep
 from lightsweep.cli.output import check_folder, write_whole
-from lightsweep.controller import stage_views
 from lightsweep.errors import UsageError
 from lightsweep.storage import default_url, open_storage
 
@@ -57,11 +56,11 @@ def report(
     The page needs no network. Existing files are replaced.
     """
     required("plotly")
-    from lightsweep.report import figures, page, report_data, write_images
+    from lightsweep.report import figures, page, sweep_data, write_images
 
     sweep = read_sweep(sweep_id, storage)
     state = sweep.state
-    data = report_data(sweep.config, sweep.known_runs(), stage_views(sweep))
+    data = sweep_data(sweep)
     path = output or Path(f"report-{sweep.id}{'.html' if format_ is Format.html else ''}")
     check_folder(path)
     if format_ is not Format.html:

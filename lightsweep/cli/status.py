@@ -19,7 +19,7 @@ from lightsweep.agents.displays.live_view import BARS, Frame, Screen
 from lightsweep.cli.options import Storage, SweepId, open_read_only, read_sweep, storage_option
 from lightsweep.cli.output import say
 from lightsweep.cli.sweep import parameter_count
-from lightsweep.controller import StageView, Sweep, SweepRun, prior_suffix, stage_line, stage_views, summarize
+from lightsweep.controller import PartView, Sweep, SweepRun, part_line, part_views, prior_suffix, summarize
 from lightsweep.controller.runs import json_number
 from lightsweep.errors import StorageError, StorageUnavailableError, UsageError
 from lightsweep.text import aligned, counted, number, parameters, printable, shortened
@@ -96,7 +96,7 @@ def export(
     metrics = sorted({name for run in runs for name in run.metrics})
     writer = csv.writer(sys.stdout, lineterminator="\n")
     fields = ["id", "state", "best", "last", "iterations", "started", "ended", "reason"]
-    fields[1:1] = ["stage"] if sweep.config.stages else []
+    fields[1:1] = sweep.config.labels
     fields[1:1] = ["prior"] if any(run.prior for run in runs) else []
     columns = [*(f"config.{name}" for name in names), *(f"last.{name}" for name in metrics)]
     writer.writerow([*fields, *map(_cell, columns)])
@@ -134,7 +134,7 @@ def _document(sweep: Sweep) -> dict[str, Any]:
     """
     state = sweep.state
     metric = sweep.config.metric
-    views = stage_views(sweep)
+    views = part_views(sweep)
     stages = {"stages": [without_infinities(view.document()) for view in views]} if views else {}
     return {
         "id": sweep.id,
@@ -161,7 +161,7 @@ def _run_document(run: SweepRun) -> dict[str, Any]:
         "ended": run.ended.isoformat() if run.ended else None,
         "reason": run.reason,
         "unread": list(run.unread),
-        **({"stage": run.stage} if run.stage is not None else {}),
+        **run.labels,
         **({"prior": True} if run.prior else {}),
     }
 
@@ -178,7 +178,7 @@ def without_infinities(value: Any) -> Any:
 def _text(sweep: Sweep) -> str:
     config = sweep.config
     sweep.refresh()
-    seen, views = summarize(sweep, _SHOWN), stage_views(sweep)
+    seen, views = summarize(sweep, _SHOWN), part_views(sweep)
     goal = f", {config.metric.goal} {printable(config.metric.name)}" if config.metric else ""
     method = f"in {counted(len(views), 'stage')}" if views else config.method
     lines = [seen.title, f"{method} over {parameter_count(config, seen.searched)}{goal}", seen.counts]
@@ -188,16 +188,16 @@ def _text(sweep: Sweep) -> str:
     if seen.without_result:
         lines.append(f"retry them with: lightsweep retry {sweep.id} --failed{storage_option(sweep)}")
     if views:
-        lines += [stage_line(views), "", *_stage_table(views, seen.searched)]
+        lines += [part_line(views), "", *_stage_table(views, seen.searched)]
     if seen.last:
         lines.append("")
         if seen.total > _SHOWN:
             lines.append(f"the last {_SHOWN} of {seen.total:,} runs (all with --json or `lightsweep export`):")
-        heading = ["run", *(["stage"] if views else []), "state", "iterations", "best", "reason or parameters"]
+        heading = ["run", *config.labels, "state", "iterations", "best", "reason or parameters"]
         rows = [
             [
                 run.id,
-                *([shortened(printable(run.stage or "–"), 20)] if views else []),
+                *(shortened(printable(run.labels.get(name, "–")), 20) for name in config.labels),
                 run.standing,
                 str(run.iterations),
                 number(run.best) if run.best is not None else "–",
@@ -209,23 +209,23 @@ def _text(sweep: Sweep) -> str:
     return "\n".join(lines)
 
 
-def _stage_table(views: Sequence[StageView], names: list[str]) -> list[str]:
+def _stage_table(views: Sequence[PartView], names: list[str]) -> list[str]:
     """Return a line per stage, with what its best run has of the parameters ``names`` that the stage searches."""
     rows = [
         [
-            printable(view.stage.name),
+            printable(view.part.name),
             view.state,
-            view.stage.method,
+            view.part.method,
             view.progress,
             view.base or "–",
             f"{number(view.best.best)} ({view.best.id})" if view.best and view.best.best is not None else "–",
-            parameters(view.best.values, [name for name in names if name in view.stage.searched])
+            parameters(view.best.values, [name for name in names if name in view.part.searched])
             if view.best
-            else printable(", ".join(view.stage.searched)),
+            else printable(", ".join(view.part.searched)),
         ]
         for view in views
     ]
-    return aligned([["stage", "state", "method", "runs over", "from run", "best (run)", "searched"], *rows])
+    return aligned([["stage", "state", "method", "runs ended", "from run", "best (run)", "searched"], *rows])
 
 
 def watch(
@@ -259,7 +259,7 @@ def watch(
                 sweep.refresh()
                 running = [run for run in sweep.known_runs() if run.state == "running"]
                 marks = screen.marks if screen else BARS
-                frame = Frame(summarize(sweep), running, clock(), stage_views(sweep), marks)
+                frame = Frame(summarize(sweep), running, clock(), part_views(sweep), marks)
             except StorageUnavailableError as error:
                 line = f"{error}; trying again"
                 shown = [*lines, line]

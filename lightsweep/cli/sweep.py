@@ -15,7 +15,7 @@ from lightsweep.cli.output import say
 from lightsweep.controller import Sweep
 from lightsweep.sampler import make_searcher
 from lightsweep.schema import SweepConfig
-from lightsweep.schema.explanation import bands_text
+from lightsweep.schema.sections import bands_text
 from lightsweep.text import counted
 
 __all__ = ["create", "parameter_count", "retry", "sweep"]
@@ -119,12 +119,12 @@ def _loaded(path: str) -> SweepConfig:
 def _describe(config: SweepConfig) -> str:
     """Return the lines about a new sweep: the size of its grid, its bands, and when it ends."""
     lines = [f"created a {config.method} sweep over {parameter_count(config, config.searched())}"]
-    if config.stages:
-        named = ", then ".join(f"{stage.name} ({', '.join(stage.searched)})" for stage in config.stages)
-        lines = [f"created a sweep in {counted(len(config.stages), 'stage')}: {named}"]
+    if not config.is_flat:
+        named = ", then ".join(f"{part.name} ({', '.join(part.searched)})" for part in config.parts)
+        lines = [f"created a sweep in {counted(len(config.parts), *config.labels)}: {named}"]
     elif config.method == "grid":
         lines[0] += f", {counted(config.space.size or 0, 'point')}"
-    if config.early_terminate is not None and not config.stages:
+    if config.early_terminate is not None and config.is_flat:
         lines.append(f"bands (iterations of the metric): {bands_text(config.early_terminate) or 'none'}")
     lines.append(
         f"it ends by itself: {config.ends}"

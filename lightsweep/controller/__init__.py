@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from lightsweep.controller.changes import PriorRun, check_prior_runs, check_takes_prior_runs
 from lightsweep.controller.claims import NoRun, RunClaimer
 from lightsweep.controller.outcome import ClaimedRun, Outcome
-from lightsweep.controller.priors import PriorRun, check_prior_runs, check_takes_prior_runs
+from lightsweep.controller.plan import SweepState
 from lightsweep.controller.refresher import Refresher
 from lightsweep.controller.reports import Reporter
 from lightsweep.controller.runs import SweepRun, best_run
-from lightsweep.controller.states import SweepState
 from lightsweep.controller.summary import (
+    PartView,
     Savings,
-    StageView,
     SweepSummary,
+    part_line,
+    part_views,
     prior_suffix,
     savings,
-    stage_line,
-    stage_views,
     summarize,
     summarize_runs,
 )
@@ -27,12 +27,12 @@ __all__ = [
     "ClaimedRun",
     "NoRun",
     "Outcome",
+    "PartView",
     "PriorRun",
     "Refresher",
     "Reporter",
     "RunClaimer",
     "Savings",
-    "StageView",
     "Sweep",
     "SweepRun",
     "SweepState",
@@ -41,10 +41,10 @@ __all__ = [
     "best_run",
     "check_prior_runs",
     "check_takes_prior_runs",
+    "part_line",
+    "part_views",
     "prior_suffix",
     "savings",
-    "stage_line",
-    "stage_views",
     "summarize",
     "summarize_runs",
     "sweep",

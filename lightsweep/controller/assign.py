@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from lightsweep.controller.keys import VALUES
 from lightsweep.controller.outcome import Observations
 from lightsweep.controller.reader import storage_errors
-from lightsweep.controller.runs import RunEntry
+from lightsweep.controller.runs import VALUES, RunEntry
 from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import InputError
 from lightsweep.sampler import Observation, Searcher, optuna_distributions, params_to_optuna

@@ -15,11 +15,10 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from lightsweep.controller.assign import ParameterAssigner
-from lightsweep.controller.keys import ATTEMPT, SUMMARY, VALUES, attempt_of
 from lightsweep.controller.outcome import ClaimedRun
+from lightsweep.controller.plan import SweepState
 from lightsweep.controller.reader import storage_errors
-from lightsweep.controller.runs import RunEntry, finite, run_id, values_of
-from lightsweep.controller.states import SweepState
+from lightsweep.controller.runs import ATTEMPT, SUMMARY, VALUES, RunEntry, attempt_of, finite, run_id, values_of
 from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import NotFoundError, StorageUnavailableError
 from lightsweep.storage import Claim, Parameters

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from lightsweep.controller.bands import BandValues
-from lightsweep.controller.keys import SUMMARY
 from lightsweep.controller.outcome import ClaimedRun, Outcome, summary, trial_end
 from lightsweep.controller.reader import storage_errors
 from lightsweep.controller.refresher import Refresher
+from lightsweep.controller.runs import SUMMARY
 from lightsweep.controller.sweeps import Sweep
 from lightsweep.controller.writer import Writer
 from lightsweep.errors import InputError, StorageUnavailableError

@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
+from lightsweep.controller.plan import Part, SweepState
 from lightsweep.controller.reader import SweepReader
 from lightsweep.controller.runs import RunEntry, SweepRun, best_entry, best_run, values_of
-from lightsweep.controller.stage_history import ActiveStage, StageHistory
-from lightsweep.controller.states import SweepState
 from lightsweep.hyperband import Hyperband
-from lightsweep.schema import Stage, SweepConfig
+from lightsweep.schema import SweepConfig
+from lightsweep.schema.stages import Stage
 from lightsweep.text import counted, number, parameters, printable
 
 __all__ = [
+    "PartView",
     "Savings",
-    "StageView",
     "SweepSummary",
+    "part_line",
+    "part_views",
     "prior_suffix",
     "savings",
-    "stage_line",
-    "stage_views",
     "summarize",
     "summarize_runs",
 ]
@@ -211,7 +211,7 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
                         "waiting" if sweep.waits(entry) else entry.state,
                         entry.state,
                         entry.iterations,
-                        sweep.stage_name(entry.ticket),
+                        sweep.part_name(entry.ticket),
                         entry.record.started,
                         entry.record.ended,
                     )
@@ -263,11 +263,11 @@ def _totals(runs: Iterable[_Run], config: SweepConfig) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class StageView:
+class PartView:
     """A stage of a sweep, as it is now.
 
     Attributes:
-        stage: What the sweep file says of it.
+        part: The stage as the sweep file has it.
         state: ``waiting``, ``running``, ``over``, or ``passed over`` where all of its points were run before.
         runs: How many runs it has.
         ended: How many of them are over.
@@ -277,7 +277,7 @@ class StageView:
         fixed: The values of the parameters that it does not search; ``None`` before it begins.
     """
 
-    stage: Stage
+    part: Stage
     state: Literal["waiting", "running", "over", "passed over"]
     runs: int = 0
     ended: int = 0
@@ -294,10 +294,10 @@ class StageView:
     def document(self) -> dict[str, Any]:
         """The same as plain values; what is infinite stays so."""
         return {
-            "name": self.stage.name,
+            "name": self.part.name,
             "state": self.state,
-            "method": self.stage.method,
-            "parameters": list(self.stage.searched),
+            "method": self.part.method,
+            "parameters": list(self.part.searched),
             "runs": self.runs,
             "ended": self.ended,
             "limit": self.limit,
@@ -307,50 +307,48 @@ class StageView:
         }
 
 
-def stage_views(sweep: SweepReader) -> tuple[StageView, ...]:
-    """The stages of a sweep as of the last look at it; none where it has none."""
-    course = sweep.plan.course
-    if course is None:
-        return ()
+def part_views(sweep: SweepReader) -> tuple[PartView, ...]:
+    """Return the stages of a sweep as of the last look at it; none for a flat sweep."""
+    plan, config = sweep.plan, sweep.config
     with sweep.lock:
-        begun = {opened.stage.number: opened for opened in course.opened}
+        begun = {part.stage.number: part for part in plan.parts}
         members: dict[int, list[RunEntry]] = {number: [] for number in begun}
         for entry in sweep.known_entries():
             if entry.ticket is not None:
-                members[course.of(entry.ticket).stage.number].append(entry)
+                members[plan.part_of(entry.ticket).stage.number].append(entry)
         return tuple(
-            _begun(sweep, course, begun[stage.number], members[stage.number])
+            _begun(sweep, begun[stage.number], members[stage.number])
             if stage.number in begun
-            else StageView(
-                stage, "passed over" if stage.number < course.current.stage.number else "waiting", limit=stage.most
+            else PartView(
+                stage, "passed over" if stage.number < plan.current.stage.number else "waiting", limit=stage.most
             )
-            for stage in course.stages
+            for stage in config.stages
         )
 
 
-def _begun(sweep: SweepReader, course: StageHistory, opened: ActiveStage, entries: Sequence[RunEntry]) -> StageView:
+def _begun(sweep: SweepReader, part: Part, entries: Sequence[RunEntry]) -> PartView:
     open_ = {entry.id for entry in (*sweep.running(), *sweep.waiting())}
     ended = sum(entry.id not in open_ for entry in entries)
-    over = opened is not course.current or (course.is_full(opened.start + len(entries)) and ended == len(entries))
+    over = part is not sweep.plan.current or (part.is_full(part.start + len(entries)) and ended == len(entries))
     best = best_entry(entries, sweep.config)
-    base = sweep.book.entries[opened.base] if opened.base is not None else None
-    return StageView(
-        opened.stage,
+    base = sweep.book.entries[part.base] if part.base is not None else None
+    return PartView(
+        part.stage,
         "over" if over else "running",
         runs=len(entries),
         ended=ended,
-        limit=opened.limit,
+        limit=part.limit,
         best=sweep.view(best) if best is not None else None,
-        base=opened.base,
-        fixed=opened.stage.fixed(values_of(base, sweep.config) if base is not None else None),
+        base=part.base,
+        fixed=part.stage.fixed(values_of(base, sweep.config) if base is not None else None),
     )
 
 
-def stage_line(views: Sequence[StageView]) -> str:
-    """Return ``stage 2 of 3, architecture: 5 of 12 runs over, from run 0003``; empty without stages."""
+def part_line(views: Sequence[PartView]) -> str:
+    """Return ``stage 2 of 3, architecture: 5 of 12 runs ended, from run 0003``; empty without stages."""
     begun = [view for view in views if view.fixed is not None]
     if not begun:
         return ""
-    stage, base = begun[-1].stage, begun[-1].base
+    stage, base = begun[-1].part, begun[-1].base
     origin = f", from run {base}" if base is not None else ""
-    return printable(f"stage {stage.number} of {len(views)}, {stage.name}: {begun[-1].progress} runs over{origin}")
+    return printable(f"stage {stage.number} of {len(views)}, {stage.name}: {begun[-1].progress} runs ended{origin}")

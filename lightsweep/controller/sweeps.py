@@ -14,12 +14,10 @@ from typing import Any, TypeVar
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 
-from lightsweep.controller.changes import ask, retry, update
-from lightsweep.controller.keys import FORMAT, STATE, SWEEP
-from lightsweep.controller.priors import add_prior_runs, check_prior_runs, named_runs
+from lightsweep.controller.changes import add_prior_runs, ask, check_prior_runs, named_runs, retry, update
+from lightsweep.controller.plan import SweepState
 from lightsweep.controller.reader import SweepReader, storage_errors
-from lightsweep.controller.runs import SweepRun, best_run, nested
-from lightsweep.controller.states import SweepState
+from lightsweep.controller.runs import FORMAT, STATE, SWEEP, SweepRun, best_run, nested
 from lightsweep.errors import NotFoundError, StorageError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Storage, default_url, open_storage, quiet
@@ -205,7 +203,7 @@ class Sweep(SweepReader):
     def add_prior_runs(self, *names: str) -> tuple[int, int]:
         """Begin with the runs of other sweeps in the same storage, each named ``SWEEP`` or ``SWEEP/RUN``.
 
-        See :func:`~lightsweep.controller.priors.add_prior_runs`.
+        See :func:`~lightsweep.controller.changes.add_prior_runs`.
 
         Raises:
             NotFoundError: No such sweep or run.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lightsweep.sampler.base import Observation, Searcher
 from lightsweep.sampler.bayes import BayesSearcher, SearchTask
-from lightsweep.sampler.fixed_order import ExtendedGrid
+from lightsweep.sampler.fixed_order import ExtendedGrid, seed_for
 from lightsweep.sampler.optuna_params import (
     from_optuna,
     optuna_distribution,
@@ -13,8 +13,8 @@ from lightsweep.sampler.optuna_params import (
     params_to_optuna,
     to_optuna,
 )
-from lightsweep.sampler.registry import make_searcher, make_stage_searcher
-from lightsweep.sampler.stages import StageSearcher, taken_before
+from lightsweep.sampler.registry import make_searcher, make_subspace_searcher
+from lightsweep.sampler.subspace import SubspaceSearcher, taken_before
 
 __all__ = [
     "BayesSearcher",
@@ -22,14 +22,15 @@ __all__ = [
     "Observation",
     "SearchTask",
     "Searcher",
-    "StageSearcher",
+    "SubspaceSearcher",
     "from_optuna",
     "make_searcher",
-    "make_stage_searcher",
+    "make_subspace_searcher",
     "optuna_distribution",
     "optuna_distributions",
     "params_from_optuna",
     "params_to_optuna",
+    "seed_for",
     "taken_before",
     "to_optuna",
 ]

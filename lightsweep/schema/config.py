@@ -27,7 +27,7 @@ from lightsweep.schema.sections import (
     read_scheduler,
     warn_of_last_bands,
 )
-from lightsweep.schema.stages import Stage, has_stages, most_runs, read_stages
+from lightsweep.schema.stages import Stage, describe, has_stages, methods_text, most_runs, read_stages
 from lightsweep.schema.yaml_file import read_file
 from lightsweep.space import Space
 
@@ -119,6 +119,11 @@ class SweepConfig:
         return [name for name in self.names(runs) if name not in fixed]
 
     @property
+    def outline(self) -> list[tuple[str, str]]:
+        """A label and a text for each line on the stages; none for a flat sweep."""
+        return describe(self.stages, self.space, self.early_terminate)
+
+    @property
     def ends(self) -> str | None:
         """What ends the sweep by itself, such as ``"run_cap 20 or loss <= 0.1"``; ``None`` if nothing does."""
         size = None if self.stages or (self.scheduler and self.scheduler.search_space) else self.space.size
@@ -134,15 +139,48 @@ class SweepConfig:
             parts.append(f"{self.metric.name} {sign} {self.metric.target:g}")
         return " or ".join(parts) or None
 
-    def stopping(self, stage: str | None) -> Hyperband | None:
-        """The hyperband of the stage with this name; that of the sweep where it is ``None``."""
+    @property
+    def is_flat(self) -> bool:
+        """Whether all parameters are searched at once."""
+        return not self.stages
+
+    @property
+    def parts(self) -> tuple[Stage, ...]:
+        """The stages; for a flat sweep the whole of it, without a name."""
+        return self.stages or (Stage(0, "", self.method, self.space, self.run_cap, self.early_terminate),)
+
+    @property
+    def labels(self) -> dict[str, list[str]]:
+        """The names of the labels that runs have, each with its values in order: of a flat sweep none."""
+        return {"stage": [stage.name for stage in self.stages]} if self.stages else {}
+
+    @property
+    def method_text(self) -> str:
+        """The method, or the number of stages."""
+        return f"{len(self.stages)} stages" if len(self.stages) > 1 else self.method
+
+    @property
+    def methods_text(self) -> str:
+        """The method, or that of each stage: ``random and bayes in 2 stages``."""
+        return methods_text(self.stages) or self.method
+
+    @property
+    def endless(self) -> bool:
+        """Whether the number of points is not limited."""
+        return (most_runs(self.stages) if self.stages else self.space.size) is None
+
+    def alone(self, part: Stage) -> SweepConfig:
+        """Return the flat config that searches one part by itself."""
+        return replace(self, method=part.method, space=part.space, early_terminate=part.early_terminate, stages=())
+
+    def stopping(self, stage: str | None = None) -> Hyperband | None:
+        """Return the hyperband of the stage with this name; that of the sweep without a name."""
         return next((each.early_terminate for each in self.stages if each.name == stage), self.early_terminate)
 
     @property
     def stops_early(self) -> bool:
         """Whether any run may be stopped early."""
-        hyperbands = [stage.early_terminate for stage in self.stages] or [self.early_terminate]
-        return any(hyperband is not None for hyperband in hyperbands)
+        return any(part.early_terminate is not None for part in self.parts)
 
     def labelled(self, *, entity: str | None = None, project: str | None = None) -> SweepConfig:
         """This config with the labels given, where it has none of its own."""

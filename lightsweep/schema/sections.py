@@ -27,6 +27,7 @@ from lightsweep.space import Space
 
 __all__ = [
     "BLOCKS",
+    "LISTS",
     "SAMPLERS",
     "SERVICE_KEYS",
     "EarlyTerminate",
@@ -34,9 +35,12 @@ __all__ = [
     "Options",
     "Running",
     "Scheduler",
+    "StageKeys",
     "TopLevel",
+    "bands_text",
     "check_top_keys",
     "find_sampler",
+    "hyperband_text",
     "read_early_terminate",
     "read_metrics",
     "read_scheduler",
@@ -247,6 +251,39 @@ def _sampler(value: object) -> str:
     raise ValueError(f"must be one of {', '.join(names)}; got {quoted(value)}{guess}")
 
 
+def _names(value: object) -> list[str]:
+    if isinstance(value, list) and value and all(isinstance(item, (str, int, float)) for item in value):
+        return [str(item) for item in value]
+    raise ValueError(f"must be a list of names of parameters or groups, got {quoted(value)}")
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return value
+    raise ValueError(f"must be a mapping of names of parameters to values, got {quoted(value)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageKeys:
+    """One stage of a sweep.
+
+    Attributes:
+        parameters: The parameters that it searches: dotted names; a name of a group means all parameters below it.
+        name: The name of the stage; its number by default.
+        method: How its points are chosen; by default as the sweep's.
+        run_cap: The largest number of runs in the stage.
+        early_terminate: Its hyperband; the sweep's by default, and null for none.
+        defaults: Values of parameters that no stage before has searched.
+    """
+
+    parameters: Annotated[list[str], Rule(_names, {"type": "array", "minItems": 1, "items": {"type": "string"}})]
+    name: Text | None = None
+    method: Literal["grid", "random", "bayes"] | None = None
+    run_cap: Natural | None = None
+    early_terminate: Any = None
+    defaults: Annotated[Mapping[str, Any], Rule(_mapping, {"type": "object"})] | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Keys that only lightsweep has.
@@ -268,6 +305,10 @@ class Options:
     lease: Annotated[float, number(least=MIN_LEASE, most=MAX_LEASE)] = 60.0
     prior_runs: Texts = ()
     stages: Any = None
+
+
+LISTS: dict[str, tuple[str, type]] = {"stages": ("stage", StageKeys)}
+"""Of each key that is a list of blocks the name of a block, and its keys."""
 
 
 BLOCKS = {
@@ -326,3 +367,27 @@ def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
         are = "is" if len(service) == 1 else "are"
         faults.at(service[0]).key_warning(f"{', '.join(service)} {are} for the W&B service only, and ignored")
     return meant
+
+
+BANDS = 5  # how many are shown of more
+
+
+def hyperband_text(hyperband: Hyperband) -> str:
+    """Describe when runs are compared, and how many continue."""
+    value = "its value at the band" if hyperband.strict else "its best value so far"
+    bands = bands_text(hyperband)
+    if hyperband.max_iter is None:
+        which = f"after {bands} reports of the metric, without end"
+    elif bands:
+        which = f"after {bands} reports of the metric; max_iter {hyperband.max_iter} itself is no band"
+    else:
+        which = f"at no band: max_iter {hyperband.max_iter} is too small"
+    if hyperband.first(1) == (1,):
+        which += ". Band 1 compares the first report of each run, which may be an evaluation before training"
+    return f"hyperband {which}. Beyond a band goes about one run in {hyperband.eta:g}, judged by {value}"
+
+
+def bands_text(hyperband: Hyperband) -> str:
+    """Return the lowest bands, ``"1, 3, 9, 27, 81, ..."``; empty if there are none."""
+    bands = hyperband.first(BANDS + 1)
+    return ", ".join(map(str, bands[:BANDS])) + (", ..." if len(bands) > BANDS else "")

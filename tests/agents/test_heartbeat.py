@@ -13,7 +13,7 @@ from lightsweep import RunPruned
 from lightsweep.agents import Agent, Display
 from lightsweep.agents.launchers.function import FunctionLauncher
 from lightsweep.controller import ClaimedRun, NoRun, RunClaimer, Sweep
-from lightsweep.controller.keys import ATTEMPT, CONFIG
+from lightsweep.controller.runs import ATTEMPT, CONFIG
 
 
 class Notes(Display):

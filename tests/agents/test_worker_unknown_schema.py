@@ -16,7 +16,7 @@ import lightsweep
 from lightsweep.agents import Agent
 from lightsweep.agents.launchers.function import FunctionLauncher
 from lightsweep.controller import ClaimedRun, NoRun, Outcome, Reporter, RunClaimer, Sweep, Writer
-from lightsweep.controller.keys import ATTEMPT
+from lightsweep.controller.runs import ATTEMPT
 from lightsweep.storage import open_storage, opening
 from lightsweep.storage.trials import SqlTrials
 

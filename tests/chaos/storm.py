@@ -24,7 +24,7 @@ from pathlib import Path
 import optuna
 
 from lightsweep.controller import Sweep, SweepRun
-from lightsweep.controller.keys import ATTEMPT
+from lightsweep.controller.runs import ATTEMPT
 from lightsweep.errors import LightsweepError
 
 LEASE_SECONDS = 3.0

@@ -12,7 +12,7 @@ from sandboxes import Sandbox
 import lightsweep
 from lightsweep.cli import main
 from lightsweep.controller import Sweep
-from lightsweep.controller.keys import ATTEMPT, CONFIG, STATE, SWEEP
+from lightsweep.controller.runs import ATTEMPT, CONFIG, STATE, SWEEP
 from lightsweep.storage import Storage
 
 Capture = pytest.CaptureFixture[str]

@@ -11,8 +11,8 @@ from optuna.trial import TrialState, create_trial
 from lightsweep.controller import ClaimedRun, Outcome, Reporter, Sweep
 from lightsweep.controller import assign as points
 from lightsweep.controller.assign import ParameterAssigner
-from lightsweep.controller.keys import ATTEMPT, VALUES
 from lightsweep.controller.outcome import Observations
+from lightsweep.controller.runs import ATTEMPT, VALUES
 from lightsweep.storage import Storage
 
 SPACE = {"a": {"values": [1, 2, 3]}, "b": {"values": ["u", "v"]}}

@@ -15,7 +15,7 @@ from optuna.trial import TrialState, create_trial
 from lightsweep.controller import ClaimedRun, NoRun, Outcome, RunClaimer, Sweep, claims
 from lightsweep.controller.assign import ParameterAssigner
 from lightsweep.controller.claims import ClaimTransaction, claim_lock
-from lightsweep.controller.keys import ATTEMPT, SUMMARY, VALUES
+from lightsweep.controller.runs import ATTEMPT, SUMMARY, VALUES
 from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError
 from lightsweep.storage import Storage, open_storage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
 from rich.console import Console
@@ -16,12 +16,12 @@ from lightsweep.agents.displays.base import Display, describe_end
 from lightsweep.controller import (
     ClaimedRun,
     Outcome,
-    StageView,
+    PartView,
     Sweep,
     SweepRun,
     SweepSummary,
-    stage_line,
-    stage_views,
+    part_line,
+    part_views,
     summarize,
 )
 from lightsweep.controller.runs import best_of
@@ -47,14 +47,14 @@ class Frame:
         summary: The sweep.
         running: The runs to show one by one.
         now: The time, with a time zone.
-        stages: The sweep's stages.
+        parts: The sweep's stages.
         marks: The characters of curves, from low to high.
     """
 
     summary: SweepSummary
     running: Sequence[SweepRun]
     now: datetime
-    stages: Sequence[StageView] = ()
+    parts: Sequence[PartView] = ()
     marks: str = BARS
 
     @property
@@ -79,11 +79,11 @@ class Frame:
         """Return the lines for a terminal of this size: the summary, then as many running runs as fit."""
         summary, best = self.summary, self.summary.best
         lines = [summary.title, summary.counts]
-        if self.stages:
-            lines.append(stage_line(self.stages))
+        if self.parts:
+            lines.append(part_line(self.parts))
             lines += [
-                printable(f"  {view.stage.name}: best {number(view.best.best)}, run {view.best.id}")
-                for view in self.stages
+                printable(f"  {view.part.name}: best {number(view.best.best)}, run {view.best.id}")
+                for view in self.parts
                 if view.best is not None and view.best.best is not None
             ]
         if best is not None and summary.best_line:
@@ -107,7 +107,7 @@ class Frame:
         saved = f"{summary.savings.saved:,} of {summary.savings.total:,} iterations saved"
         parts = [
             summary.counts,
-            stage_line(self.stages),
+            part_line(self.parts),
             summary.best_line,
             saved if summary.config.stops_early and summary.savings.stopped else "",
             self._pace(),
@@ -123,7 +123,7 @@ class Frame:
 
     def _row(self, run: SweepRun) -> list[str]:
         config = self.summary.config
-        hyperband = config.stopping(run.stage)
+        hyperband = config.stopping(**run.labels)
         band = hyperband.reached(run.iterations) if hyperband else None
         mark = " stopping" if run.state == "stopping" else f" attempt {run.attempt}" if run.attempt > 1 else ""
         return [
@@ -257,7 +257,7 @@ class TableDisplay(Display):
         sweep, console = self._sweep, self._screen.console
         now = datetime.now(timezone.utc)
         running = [_seen(run, sweep) for run in self._running]
-        frame = Frame(summarize(sweep), running, now, stage_views(sweep), self._screen.marks)
+        frame = Frame(summarize(sweep), running, now, part_views(sweep), self._screen.marks)
         with self._lock:
             self._screen.show(frame.lines(console.width, console.height))
 
@@ -265,7 +265,7 @@ class TableDisplay(Display):
 def _seen(run: ClaimedRun, sweep: Sweep) -> SweepRun:
     """Return a run of this agent as it is now; the storage has its reports a moment later."""
     history = tuple(run.history)
-    return SweepRun(
+    seen = SweepRun(
         run.id,
         "stopping" if run.stop_reason else "running",
         run.config,
@@ -275,5 +275,5 @@ def _seen(run: ClaimedRun, sweep: Sweep) -> SweepRun:
         iterations=len(history),
         history=history,
         attempt=run.attempt,
-        stage=sweep.stage_name(run.ticket),
     )
+    return replace(seen, **sweep.labels_of(run.ticket))

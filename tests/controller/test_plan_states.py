@@ -10,7 +10,7 @@ import pytest
 from controller_helpers import claim, config, finished, work, working
 
 from lightsweep.controller import NoRun, Outcome, RunClaimer, Sweep, best_run, sweep
-from lightsweep.controller.keys import SWEEP
+from lightsweep.controller.runs import SWEEP
 from lightsweep.errors import ConfigError, NotFoundError, StorageError, UsageError
 from lightsweep.storage import Storage
 

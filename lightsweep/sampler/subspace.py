@@ -1,4 +1,4 @@
-"""The proposals of one stage: its own proposer over what it searches, with the other parameters as they are fixed."""
+"""Search a part of the parameters while the others are fixed, and leave out points that earlier runs had."""
 
 from __future__ import annotations
 
@@ -11,36 +11,35 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from lightsweep.sampler.base import Observation, Searcher
-    from lightsweep.schema import Stage
     from lightsweep.space import Space, Value
 
-__all__ = ["StageSearcher", "taken_before"]
+__all__ = ["SubspaceSearcher", "taken_before"]
 
 
-class StageSearcher:
-    """Tickets of one stage, counted from 0, each point at most once.
+class SubspaceSearcher:
+    """Suggest each point of a subspace at most once, for tickets counted from 0.
 
-    Runs that differ from those of the stage in nothing but what it searches are as good as its own, whatever stage they
-    were of: bayes learns from them.
+    Runs with the same fixed values are as good as its own, so bayes learns from them.
 
     Args:
         space: All parameters of the sweep.
-        stage: The stage.
-        inner: Proposes what it searches.
-        fixed: The values of the parameters that it does not search.
-        taken: Indices of its points that runs before it had, see :func:`taken_before`.
+        subspace: Those that are searched.
+        inner: Suggests their values.
+        fixed: The values of the others.
+        taken: Indices of the points to leave out, see :func:`taken_before`; empty for a searcher such as bayes, which
+            leaves out the points of all runs that it learns from.
     """
 
     def __init__(
         self,
         space: Space,
-        stage: Stage,
+        subspace: Space,
         inner: Searcher,
         fixed: Mapping[str, Value],
         taken: Collection[int] = (),
     ) -> None:
         self._space = space
-        self._stage = stage
+        self._subspace = subspace
         self._inner = inner
         self._fixed = fixed
         self._point = _identities(fixed)
@@ -50,13 +49,13 @@ class StageSearcher:
         self._free: list[dict[str, Value]] = []
 
     def suggest(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
-        """All parameters of the run for a ticket of the stage; ``None`` when its points are exhausted.
+        """Return all parameters of the run for ``ticket``; ``None`` if no point is left.
 
         Args:
-            ticket: Counted from the first one of the stage.
-            known: The runs of the sweep; those that are not of the stage have no ticket.
+            ticket: Counted from the first one of the subspace.
+            known: The runs of the sweep; those of other parts have no ticket.
         """
-        if self._taken and self._stage.method != "bayes":  # which keeps away from the points of all that it is told of
+        if self._taken:
             found = self._next_free(ticket)
         else:
             found = self._inner.suggest(ticket, [each for each in known if self._is_alike(each)])
@@ -72,31 +71,30 @@ class StageSearcher:
         return known
 
     def _next_free(self, ticket: int) -> dict[str, Value] | None:
-        """The ``ticket``-th of the points that no run before the stage had."""
+        """Return the ``ticket``-th of the points that no earlier run had."""
         while len(self._free) <= ticket:
             values = self._inner.suggest(self._asked, ())
             if values is None:
                 return None
             self._asked += 1
-            if self._stage.space.index(values) not in self._taken:
+            if self._subspace.index(values) not in self._taken:
                 self._free.append(values)
         return self._free[ticket]
 
 
-def taken_before(stage: Stage, fixed: Mapping[str, Value], runs: Iterable[Mapping[str, Value]]) -> set[int]:
-    """Indices of the points of a stage that runs before it had; none where its points are endless.
+def taken_before(subspace: Space, fixed: Mapping[str, Value], runs: Iterable[Mapping[str, Value]]) -> set[int]:
+    """Return the indices of the points of a subspace that runs had; none if the subspace is not finite.
 
     Args:
-        stage: The stage.
-        fixed: The values of the parameters that it does not search.
-        runs: The parameters of the runs before it.
+        subspace: The parameters that are searched.
+        fixed: The values of the others.
+        runs: The parameters of the runs.
     """
-    if stage.space.size is None:
+    if subspace.size is None:
         return set()
     point = _identities(fixed)
-    return {
-        stage.space.index({name: values[name] for name in stage.searched}) for values in runs if _has(values, point)
-    }
+    names = [parameter.name for parameter in subspace.parameters]
+    return {subspace.index({name: values[name] for name in names}) for values in runs if _has(values, point)}
 
 
 def _identities(values: Mapping[str, Value]) -> dict[str, Hashable]:
