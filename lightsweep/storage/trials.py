@@ -28,13 +28,10 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Enum,
-    Float,
     Integer,
     MetaData,
     Select,
-    String,
     Table,
-    Text,
     and_,
     bindparam,
     func,
@@ -239,54 +236,35 @@ class TrialReader:
         return record
 
 
-def _table(name: str, key: str, /, **columns: Any) -> Table:
-    kinds = [Column(column, kind) for column, kind in columns.items()]
-    return Table(name, MetaData(), Column(key, Integer, primary_key=True), *kinds)
+def _table(name: str, key: str, columns: str, **typed: Any) -> Table:
+    return Table(
+        name,
+        MetaData(),
+        Column(key, Integer, primary_key=True),
+        *[Column(column) for column in columns.split()],
+        *[Column(column, kind) for column, kind in typed.items()],
+    )
 
 
-_KINDS = ("FINITE", "INF_POS", "INF_NEG", "NAN")
-_STUDIES = _table("studies", "study_id")
-_STUDY_ATTRIBUTES = _table(
-    "study_user_attributes", "study_user_attribute_id", study_id=Integer, key=String, value_json=Text
-)
-_TRIALS = _table(
-    "trials",
-    "trial_id",
-    number=Integer,
-    study_id=Integer,
-    state=Enum(TrialState),
-    datetime_start=DateTime,
-    datetime_complete=DateTime,
-)
-_ATTRIBUTES = _table("trial_user_attributes", "trial_user_attribute_id", trial_id=Integer, key=String, value_json=Text)
-_PARAMETERS = _table(
-    "trial_params",
-    "param_id",
-    trial_id=Integer,
-    param_name=String,
-    param_value=Float(53),
-    distribution_json=Text,
-)
+_FINITE, _NOT_FINITE = "FINITE", {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
+_KIND = Enum(_FINITE, *_NOT_FINITE, name="trialintermediatevaluetype")
+_VALUE_KIND = Enum(_FINITE, "INF_POS", "INF_NEG", name="trialvaluetype")
+_STUDIES = _table("studies", "study_id", "study_name")
+_STUDY_ATTRIBUTES = _table("study_user_attributes", "study_user_attribute_id", "study_id key value_json")
+_TIMES = {"datetime_start": DateTime, "datetime_complete": DateTime}
+_TRIALS = _table("trials", "trial_id", "number study_id", state=Enum(TrialState), **_TIMES)
+_ATTRIBUTES = _table("trial_user_attributes", "trial_user_attribute_id", "trial_id key value_json")
+_PARAMETERS = _table("trial_params", "param_id", "trial_id param_name param_value distribution_json")
 _REPORTS = _table(
     "trial_intermediate_values",
     "trial_intermediate_value_id",
-    trial_id=Integer,
-    step=Integer,
-    intermediate_value=Float(53),
-    intermediate_value_type=Enum(*_KINDS, name="trialintermediatevaluetype"),
+    "trial_id step intermediate_value",
+    intermediate_value_type=_KIND,
 )
-_OBJECTIVES = _table(
-    "trial_values",
-    "trial_value_id",
-    trial_id=Integer,
-    objective=Integer,
-    value=Float(53),
-    value_type=Enum(*_KINDS[:3], name="trialvaluetype"),
-)
-_HEARTBEATS = _table("trial_heartbeats", "trial_heartbeat_id", trial_id=Integer, heartbeat=DateTime)
+_OBJECTIVES = _table("trial_values", "trial_value_id", "trial_id objective value", value_type=_VALUE_KIND)
+_HEARTBEATS = _table("trial_heartbeats", "trial_heartbeat_id", "trial_id", heartbeat=DateTime)
 
 _CHUNK = 450  # trials per statement, each with up to two bound variables; SQLite allows 999 in old builds
-_NOT_FINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 
 
 class SqlTrials:
@@ -503,7 +481,7 @@ def _stored(value: float) -> tuple[str, float | None]:
         return "NAN", None
     if math.isinf(value):
         return "INF_POS" if value > 0 else "INF_NEG", None
-    return "FINITE", float(value)
+    return _FINITE, float(value)
 
 
 @lru_cache(maxsize=4096)
