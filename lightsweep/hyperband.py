@@ -1,8 +1,18 @@
-"""Early termination by hyperband bands: when a run is judged, against what, and why it stops.
+"""Early termination by hyperband: bands, thresholds and verdicts.
 
-An iteration is the n-th time that a run logged the sweep's metric with a finite number. At fixed numbers of iterations,
-the bands, a run is compared with what every run of the sweep had at the same number. Pure functions, so that a verdict
-can be computed anywhere and is the same everywhere.
+An iteration is one finite value of the sweep's metric that a run has logged. At fixed numbers of iterations, the bands,
+a run is compared with every run of the sweep that has reached the same number. All functions are pure, so every agent
+computes the same verdict from the same values.
+
+The bands follow Li, Jamieson, DeSalvo, Rostamizadeh and Talwalkar, "Hyperband: A Novel Bandit-Based Approach to
+Hyperparameter Optimization", JMLR 18(185), 2018. Like the engine of W&B sweeps, this judges runs one by one as they
+arrive, instead of brackets of a fixed size.
+
+>>> settings = Hyperband(max_iter=27, s=2)
+>>> settings.bands()
+(3, 9)
+>>> judge(settings, "minimize", history=[0.9, 0.8, 0.7], values_at=[0.2, 0.3, 0.4, 0.7]).stop
+True
 """
 
 from __future__ import annotations
@@ -14,7 +24,7 @@ from itertools import islice, takewhile
 
 __all__ = ["Hyperband", "Verdict", "judge", "threshold", "verdict"]
 
-# Floats, which the bands are computed in, count without gaps up to here.
+# Floats, by which the bands are computed, hold every whole number up to here.
 _MOST = 2**53
 
 
@@ -24,10 +34,10 @@ class Hyperband:
 
     Attributes:
         min_iter: The first band, in iterations; the others are ``int(min_iter * eta**k)`` without end.
-        max_iter: The longest a run can be, in iterations: the bands are ``int(max_iter / eta**k)`` for k = 1 .. s.
-            Needs ``s``. Counts if ``min_iter`` is given as well.
+        max_iter: The greatest length of a run, in iterations: the bands are ``int(max_iter / eta**k)`` for k = 1 .. s.
+            Needs ``s``. If ``min_iter`` is given as well, ``max_iter`` decides.
         s: The number of bands below ``max_iter``; bands below 1 are dropped.
-        eta: The ratio of neighbouring bands, above 1; the best ``1/eta`` of the runs go on beyond a band.
+        eta: The ratio of neighbouring bands, above 1; the best ``1/eta`` of the runs continue beyond a band.
         strict: Whether a run is judged by its value at the band (True) or by its best so far (False).
 
     Raises:
@@ -52,10 +62,10 @@ class Hyperband:
             raise ValueError("hyperband needs min_iter, or max_iter together with s")
 
     def bands(self, upto: int | None = None) -> tuple[int, ...]:
-        """The numbers of iterations at which runs are judged, ascending and distinct.
+        """Return the numbers of iterations at which runs are judged, ascending and distinct.
 
         Args:
-            upto: Leave out bands above it. Needed with ``min_iter`` alone, whose bands have no end.
+            upto: Leave out bands above it. Needed if only ``min_iter`` is given, since its bands have no end.
 
         Raises:
             ValueError: The bands have no end and ``upto`` is not given.
@@ -65,11 +75,11 @@ class Hyperband:
         return tuple(takewhile(lambda band: upto is None or band <= upto, self._ascending()))
 
     def first(self, count: int) -> tuple[int, ...]:
-        """The lowest ``count`` bands, ascending; fewer where there are fewer."""
+        """Return the lowest ``count`` bands, ascending; all of them if there are fewer."""
         return tuple(islice(self._ascending(), count))
 
     def reached(self, iterations: int) -> int | None:
-        """The highest band that is not above ``iterations``; ``None`` below the first."""
+        """Return the highest band that is not above ``iterations``; ``None`` below the first."""
         bands = self.bands(upto=iterations)
         return bands[-1] if bands else None
 
@@ -87,25 +97,25 @@ class Hyperband:
 
     def _from_min(self) -> Iterator[int]:
         first, k, last = self.min_iter or 1, 0, 0
-        while (band := int(first * self.eta**k)) <= _MOST:  # no run gets further
+        while (band := int(first * self.eta**k)) <= _MOST:  # no run is longer
             if band > last:
                 yield band
             last = band
-            # With eta close to 1 many k in a row give the same band: go on just before the first that does not.
+            # With eta close to 1 many k in a row give the same band: continue just before the first other one.
             k = max(k + 1, math.floor(math.log((band + 1) / first) / math.log(self.eta)) - 1)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a run stops, and why.
+    """The answer to a report: continue or stop, with the reason.
 
     Attributes:
-        stop: Whether the run is to leave its training loop.
+        stop: Whether the run should leave its training loop.
         reason: The verdict in words and numbers.
         band: The band at which the run was judged; ``None`` below the first.
-        value: What was compared: the value at the band, or the best so far. ``None`` below the first band.
-        threshold: What it was compared with. ``None`` below the first band.
-        compared: How many runs had reached the band, this one included.
+        value: The compared value: at the band, or the best so far. ``None`` below the first band.
+        threshold: The limit for the value. ``None`` below the first band.
+        compared: The number of runs that have reached the band, this one included.
     """
 
     stop: bool = False
@@ -117,16 +127,16 @@ class Verdict:
 
 
 def threshold(values: Sequence[float], eta: float, goal: str, *, ascending: bool = False) -> float:
-    """The element at index ``int(n / eta)``, from 0, of the ``n`` values sorted best first.
+    """Return the element at index ``int(n / eta)``, from 0, of the ``n`` values sorted best first.
 
-    NaN and both infinities rank worst; where one of them is the threshold, it is inf for ``minimize`` and -inf for
-    ``maximize``.
+    NaN and both infinities rank worst. If one of them is the threshold, the threshold is inf for ``minimize`` and -inf
+    for ``maximize``.
 
     Args:
         values: The values at one band of all runs that have reached it, in any order.
         eta: Above 1.
         goal: ``"minimize"`` or ``"maximize"``.
-        ascending: Whether the values are known to be finite and in ascending order, so that none is looked at but one.
+        ascending: Whether the values are known to be finite and in ascending order, so that only one of them is read.
 
     Raises:
         ValueError: No values, or another goal.
@@ -143,17 +153,17 @@ def threshold(values: Sequence[float], eta: float, goal: str, *, ascending: bool
 
 
 def judge(hyperband: Hyperband, goal: str, history: Sequence[float], values_at: Sequence[float]) -> Verdict:
-    """Whether a run stops: it does if its value is strictly worse than the threshold at the highest band it reached.
+    """Judge a run: it stops if its value is strictly worse than the threshold at the highest band that it has reached.
 
-    So the first run to reach a band goes on there, and so do ties. To be called at every report, since thresholds move
-    as other runs arrive.
+    So the first run at a band continues, and so do ties. Call it at every report, since thresholds move as other runs
+    arrive.
 
     Args:
         hyperband: The settings.
         goal: ``"minimize"`` or ``"maximize"``.
-        history: The finite values of the run itself, in order; others are left out, as they are no iterations.
+        history: The values of the run itself, in order; those that are not finite do not count.
         values_at: The value at ``hyperband.reached(len(history))`` of every run of the sweep that has reached it, the
-            run itself included; not looked at below the first band.
+            run itself included; not used below the first band.
 
     Raises:
         ValueError: ``values_at`` is empty though a band is reached, or another goal.
@@ -177,7 +187,7 @@ def verdict(
     *,
     ascending: bool = False,
 ) -> Verdict:
-    """Return the verdict of :func:`judge`, from what it depends on, however long the history is.
+    """Return the verdict of :func:`judge`, from the values that it depends on, without the whole history.
 
     Args:
         hyperband: The settings.
@@ -207,19 +217,19 @@ def verdict(
 
 
 def _sign(goal: str) -> int:
-    """1 where smaller is better, -1 where greater is."""
+    """1 if smaller is better, -1 if greater is."""
     if goal not in ("minimize", "maximize"):
         raise ValueError(f"goal must be minimize or maximize, not {goal!r}")
     return 1 if goal == "minimize" else -1
 
 
 def _place(count: int, eta: float) -> int:
-    """Index of the threshold among ``count`` sorted values; below ``count`` even where eta is just above 1."""
+    """The index of the threshold among ``count`` sorted values; below ``count`` even if eta is just above 1."""
     return int(count / eta)
 
 
 def _distinct(value: float, other: float) -> tuple[str, str]:
-    """Both numbers with as many digits as it takes to tell them apart, four at least."""
+    """Both numbers with enough digits to differ, four at least."""
     for digits in range(4, 18):
         texts = f"{value:#.{digits}g}", f"{other:#.{digits}g}"
         if value == other or texts[0] != texts[1]:

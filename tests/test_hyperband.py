@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import math
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import lightsweep.hyperband
 from lightsweep.hyperband import Hyperband, Verdict, judge, threshold, verdict
 
 
@@ -289,3 +291,7 @@ def test_values_known_to_ascend_give_the_same_threshold(values: list[float], eta
     assert verdict(hyperband, goal, 1, 1, values[0], ordered, ascending=True) == judge(
         hyperband, goal, values[:1], values
     )
+
+
+def test_the_examples_of_the_module() -> None:
+    assert doctest.testmod(lightsweep.hyperband) == (0, 3)

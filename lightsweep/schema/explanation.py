@@ -1,4 +1,4 @@
-"""What a sweep would do, in words: the text of ``lightsweep check``."""
+"""Describe a sweep in words: the text of ``lightsweep check``."""
 
 from __future__ import annotations
 
@@ -126,4 +126,4 @@ def _end(config: SweepConfig) -> str:
     if config.ends is None:
         return "never by itself; set run_cap, or give the agent --count"
     target_only = config.run_cap is None and config.endless
-    return config.ends + ("; if that is never reached, it never ends by itself" if target_only else "")
+    return config.ends + ("; if no run reaches it, the sweep never ends by itself" if target_only else "")
