@@ -155,7 +155,7 @@ class FailureLimits:
             self._early += 1
         if self.max_consecutive is not None and self._in_a_row >= self.max_consecutive:
             what = "a run" if self._in_a_row == 1 else f"{self._in_a_row} runs in a row"
-            return f"{what} failed (--max-consecutive-failed-runs {self.max_consecutive})"
+            return f"{what} failed (max_consecutive_failed_runs: {self.max_consecutive})"
         if self._early >= _FLAPPING_FAILURES:
             return f"{self._early} runs failed within the first {_FLAPPING_SECONDS:.0f} s"
         if self._failed >= _FIRST_RUNS and self._failed == self._ended:

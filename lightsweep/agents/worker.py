@@ -153,7 +153,7 @@ class Agent:
             raise self._error
         if self.signalled:
             self.leave(f"the agent was told to end ({signal.Signals(self.signalled).name})")
-        self.left = self.left or f"--count {self._count} reached"
+        self.left = self.left or f"count {self._count} reached"
 
     def _slot(self, environment: Mapping[str, str]) -> None:
         try:
@@ -290,7 +290,7 @@ class Agent:
             return
         if saved is not None:
             self.display.note(
-                f"the content of the storage is saved in {saved}; continue with --storage sqlite:///{saved}"
+                f"the content of the storage is saved in {saved}; continue with the storage sqlite:///{saved}"
             )
 
     # --- leaving

@@ -280,7 +280,7 @@ def check_update(sweep_id: str, before: SweepConfig, config: SweepConfig) -> Non
         whose = f"sweep {sweep_id} runs" if before.stages else "the new config describes a sweep that runs"
         raise UsageError(
             f"{whose} in stages, which nothing can be changed of, since each follows from those before; "
-            "create a new sweep, with --prior-run to learn from the runs of this one"
+            "create a new sweep, with this one as its prior runs"
         )
     allowed = _CHANGEABLE | ({"parameters"} if before.method == config.method == "grid" else set())
     keys = sorted({*before.raw, *config.raw})
@@ -300,7 +300,7 @@ def check_update(sweep_id: str, before: SweepConfig, config: SweepConfig) -> Non
     if changed:
         raise UsageError(
             f"sweep {sweep_id} cannot change {', '.join(changed)} while it runs; change run_cap, early_terminate, "
-            "metric.target or the values of a grid, or create a new sweep with --prior-run"
+            "metric.target or the values of a grid, or create a new sweep with this one as its prior runs"
         )
 
 

@@ -74,7 +74,7 @@ def warn_of_network(path: Path) -> None:
     if kind is not None:
         _logger.warning(
             "%s lies on a network file system (%s), where SQLite's locks do not work reliably: "
-            "keep it on a local disk, and for several machines use PostgreSQL: --storage postgresql://user@host/database",
+            "keep it on a local disk, and for several machines use PostgreSQL, as postgresql://user@host/database",
             path,
             kind,
         )
@@ -168,7 +168,7 @@ def connect_to_look(path: Path) -> sqlite3.Connection:
     if logged and not index.exists():
         raise StorageError(
             f"the storage {path} may not be written to, and its last commits are in {log.name}, which SQLite cannot "
-            "read without writing; copy both files to a directory of your own and name that copy with --storage"
+            "read without writing; copy both files to a directory of your own and open that copy"
         )
     uri = f"{path.absolute().as_uri()}?{'mode=ro' if logged else 'immutable=1'}"
     return sqlite3.connect(uri, uri=True, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
@@ -370,8 +370,8 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
         path = Path(str(parsed.database))
         if not create and not path.exists():
             raise NotFoundError(
-                f"there is no storage {path} here, so no sweep either; create one by `lightsweep sweep CONFIG.yaml`, "
-                "or name another storage with --storage or LIGHTSWEEP_STORAGE"
+                f"there is no storage {path}; create a sweep in it first, "
+                "or name another storage, such as by LIGHTSWEEP_STORAGE"
             )
         warn_of_network(path.absolute())
         if look and path.exists() and not may_write(path):
