@@ -172,7 +172,7 @@ class Sweep(SweepReader):
     def beat(self, trial_id: int) -> None:
         """Give a sign of life for a run in hand."""
         with storage_errors():
-            self.storage.optuna.record_heartbeat(trial_id)
+            self.ledger.trials.beat(trial_id)
 
     # --- being told what to do
 
