@@ -14,7 +14,7 @@ import optuna
 from optuna.distributions import BaseDistribution, distribution_to_json
 
 from lightsweep.controller import Sweep
-from lightsweep.controller.keys import ATTEMPT, SUMMARY
+from lightsweep.controller.runs import ATTEMPT, SUMMARY
 from lightsweep.sampler import make_searcher, optuna_distribution, to_optuna
 from lightsweep.schema import SweepConfig
 

@@ -75,13 +75,13 @@ class _Claims:
     """An agent that claims runs and gives them up; what is measured is :meth:`next_run`."""
 
     def __init__(self, sweep: Sweep) -> None:
-        self._dealer = RunClaimer(sweep, "benchmark")
+        self._claimer = RunClaimer(sweep, "benchmark")
         self._writer = Writer(sweep.storage)
         self._reporter = Reporter(sweep, self._writer)
         self._claimed: list[ClaimedRun] = []
 
     def next_run(self) -> None:
-        found = self._dealer.next_run()
+        found = self._claimer.next_run()
         assert isinstance(found, ClaimedRun), found
         self._claimed.append(found)
 

@@ -1,11 +1,11 @@
 """Many agents on one PostgreSQL server that claim and finish short runs, beside plain Optuna workers.
 
-The agents are simulated: threads, each with a connection, a sweep, a dealer and a writer of its own, in a few
-processes (``crowd.py``). Each claims a run of the demo's space, reports three times, the last time at a band, and
-finishes it, without training between and without a process for the run. The peer is as many threads in as many
-processes, each with a study of its own that ``study.optimize`` works on: RandomSampler, the storage with Optuna's
-defaults, three reports, its pruner never asked. An agent's first claim, which reads the whole sweep, has a line of
-its own. Memory is what a process takes more than it did before its agents began, for each of its agents.
+The agents are simulated: threads in a few processes (``crowd.py``), each with its own connection, sweep, claimer and
+writer. Each claims a run of the demo's space, reports three times, the last time at a band, and finishes it, without
+training in between and without a process for the run. The peer is as many threads in as many processes, each with its
+own study and ``study.optimize``: RandomSampler, the storage with Optuna's defaults, three reports, no pruner. An
+agent's first claim, which reads the whole sweep, has a separate line. Memory is the growth of a process since its
+agents began, for each of its agents.
 
 1,000 runs by default; 10,000 more with ``--whole``. Both take minutes.
 """

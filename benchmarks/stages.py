@@ -110,8 +110,8 @@ def _losses(
     sweep = Sweep.create(config, storage=f"sqlite:///{path}")
     writer = Writer(sweep.storage)
     try:
-        dealer, reporter = RunClaimer(sweep, "benchmark"), Reporter(sweep, writer)
-        while isinstance(run := dealer.next_run(), ClaimedRun):
+        claimer, reporter = RunClaimer(sweep, "benchmark"), Reporter(sweep, writer)
+        while isinstance(run := claimer.next_run(), ClaimedRun):
             reporter.report(run, {"loss": _train(run.values)})
             reporter.finish(run, Outcome("finished"))
         return [run.best for run in sweep.runs if run.best is not None]

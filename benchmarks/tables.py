@@ -50,7 +50,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """``ok``, ``over``, or nothing where there is no bound."""
+        """``ok``, ``over``, or nothing without a bound."""
         if self.most is None and self.most_ratio is None:
             return ""
         over = self.most is not None and self.ours.median > self.most

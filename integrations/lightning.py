@@ -90,7 +90,7 @@ class SweepCallback(LightningCallback):
 
     # The hooks, in the order in which a fit calls them.
 
-    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         if stage != "fit":
             self._reporting = False
             return
@@ -111,7 +111,7 @@ class SweepCallback(LightningCallback):
     def on_train_epoch_start(self, trainer: Any, *_: Any) -> None:
         self._report_late_epoch(trainer)
 
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, *_: Any) -> None:  # noqa: ARG002
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, *_: Any) -> None:
         self._report_loss(outputs, one_batch=True)
         if self._pruned:
             trainer.should_stop = True
@@ -133,14 +133,14 @@ class SweepCallback(LightningCallback):
                 trainer.should_stop |= self._pruned
         self._keep(trainer)
 
-    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
+    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Put the position in the sweep into every checkpoint."""
         if self._run is not None:
             state = position_of(self._run).state(self._run)
             state["iterations"] += self._epoch_ended  # reported after the hooks of this epoch
             checkpoint[_STATE] = state
 
-    def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
+    def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Resume at the position of a checkpoint."""
         if self._run is not None and self._reporting:
             position_of(self._run).restore(self._run, checkpoint.get(_STATE) or {})
@@ -148,7 +148,7 @@ class SweepCallback(LightningCallback):
     def on_train_end(self, trainer: Any, *_: Any) -> None:
         self._report_late_epoch(trainer, last=True)
 
-    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:  # noqa: ARG002
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         """Raise the error that ended the run, if it is another than ``exception``."""
         self._remove_unused()
         if self._run is None:
@@ -160,7 +160,7 @@ class SweepCallback(LightningCallback):
         if ended_by is not exception:
             raise ended_by from None
 
-    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
+    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
         self._remove_unused()
 
     # Reports and checkpoints.

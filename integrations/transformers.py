@@ -28,7 +28,10 @@ from lightsweep.integrations.hf_metrics import (
 )
 
 if TYPE_CHECKING:
-    from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
+    from transformers import Trainer
+    from transformers import TrainerControl as Control
+    from transformers import TrainerState as State
+    from transformers import TrainingArguments as Arguments
 
     from lightsweep import Sweep
     from lightsweep.client import Run, Verdict
@@ -85,7 +88,7 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
 
     def _forget(self) -> None:
         super()._forget()
-        self._state: TrainerState | None = None
+        self._state: State | None = None
         self._seen: set[str] = set()
         self._reported_at: int | None = None
         self._missed = False
@@ -95,20 +98,20 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
 
     # The hooks, in the order in which they are called.
 
-    def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Let a smoke run take all of its steps, however short training is, and write below its own directory only."""
-        del state, control, kwargs
-        run = active_run(self._given, speak=False)
-        if run is not None and run.smoke:
-            args.max_steps = run.smoke_steps
-            run.leave_loaders_whole()
-            _write_below(run, args)
+    def on_init_end(self, args: Arguments, state: State, control: Control, **kwargs: Any) -> None:
+        """Move the output of the trainer; let a smoke run take all of its steps, however short training is.
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+        This is earlier than ``on_train_begin``, in which loggers of the trainer read where to write.
+        """
+        run = active_run(self._given, speak=False)
+        if run is not None:
+            _write_below(run, args)
+            if run.smoke:
+                args.max_steps = run.smoke_steps
+                run.leave_loaders_whole()
+
+    def on_train_begin(self, args: Arguments, state: State, control: Control, **kwargs: Any) -> None:
         """Begin to report, if an agent serves the run."""
-        del control
         other = self._reporting_for.get(id(state))
         if other is not None and other is not self and other._state is state:
             raise two_callbacks("evaluation")
@@ -134,18 +137,14 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
             # A smoke run takes fewer steps, but logs and evaluates all the same.
             check_strategies(args, self._metric) if run.smoke else check_training(args, state, self._metric)
 
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_begin(self, args: Arguments, state: State, control: Control, **kwargs: Any) -> None:
         """Raise if the metric is missing, once every dataset of the evaluation before has been evaluated."""
-        del state, control, kwargs
         self._save_as_before(args)
         if self._missed:
             self._fail()
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(self, args: Arguments, state: State, control: Control, **kwargs: Any) -> None:
         """Keep a smoke run short: log each step, evaluate twice, and end."""
-        del kwargs
         if self._run is None or not self._run.smoke or not self._reporting:
             return
         steps = self._run.smoke_steps
@@ -158,14 +157,13 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
 
     def on_log(
         self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
+        args: Arguments,
+        state: State,
+        control: Control,
         logs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         """Report a metric of the training loop."""
-        del kwargs
         if not logs or not self._reporting:
             return
         self._seen |= set(logs)
@@ -176,14 +174,13 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
 
     def on_evaluate(
         self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
+        args: Arguments,
+        state: State,
+        control: Control,
         metrics: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         """Report an evaluation; the one before the first step is a sanity check and no report."""
-        del kwargs
         if not self._reporting or state.global_step == 0 or not metrics:
             return
         self._seen |= set(metrics)
@@ -194,18 +191,14 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
             # One of several datasets may still bring it.
             self._missed |= means_evaluated(self._metric, metrics)
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_save(self, args: Arguments, state: State, control: Control, **kwargs: Any) -> None:
         """Point the next attempt at the checkpoint, which is now complete."""
-        del control, kwargs
         if self._run is not None and state.is_world_process_zero and self._keeps_checkpoints:
             keep(self._run.dir, Path(args.output_dir or "", f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"))
         self._save_as_before(args)
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_end(self, args: Arguments, state: State, control: Control, **kwargs: Any) -> None:
         """Stop reporting; raise if the metric was never logged."""
-        del control, kwargs
         self._save_as_before(args)
         if self._missed or (self._reporting and self._metric is not None and self._reported_at is None):
             self._fail()
@@ -227,13 +220,11 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
         self._stop_reporting(self._state)
         raise error
 
-    def _stop_reporting(self, state: TrainerState | None) -> None:
+    def _stop_reporting(self, state: State | None) -> None:
         self._reporting = self._missed = False
         self._reporting_for.pop(id(state), None)
 
-    def _report_logs(
-        self, logs: Mapping[str, Any], args: TrainingArguments, state: TrainerState, control: TrainerControl
-    ) -> None:
+    def _report_logs(self, logs: Mapping[str, Any], args: Arguments, state: State, control: Control) -> None:
         """Report; every rank calls this at the same point."""
         self._reported_at = state.global_step
         last = state.global_step >= state.max_steps or control.should_training_stop
@@ -255,12 +246,12 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
             _states(self._state)[_STATE] = position_of(self._run).state(self._run)
         return verdict
 
-    def _save_ours(self, args: TrainingArguments) -> None:
+    def _save_ours(self, args: Arguments) -> None:
         """Give the checkpoint that the trainer now makes for us a place that tells it from the trainer's own."""
         if self._run is not None and self._output_dir is None:
             self._output_dir, args.output_dir = args.output_dir, str(self._run.dir / f"{PREFIX}trainer")
 
-    def _save_as_before(self, args: TrainingArguments) -> None:
+    def _save_as_before(self, args: Arguments) -> None:
         if self._output_dir is not None:
             args.output_dir, self._output_dir = self._output_dir, None
 
@@ -310,13 +301,13 @@ class _Training:
 # What Hugging Face's own objects say and do.
 
 
-def _states(state: TrainerState | None) -> dict[str, Any]:
+def _states(state: State | None) -> dict[str, Any]:
     """Return what goes into checkpoints for each callback; declared as a list, which it is only while it is made."""
     found: Any = None if state is None else state.stateful_callbacks
     return found if isinstance(found, dict) else {}
 
 
-def _write_below(run: Run, args: TrainingArguments) -> None:
+def _write_below(run: Run, args: Arguments) -> None:
     """Send to ``run.dir`` what runs would otherwise write over each other's.
 
     In a smoke run, which leaves nothing behind, all that the trainer writes goes there, whatever was named, and nothing

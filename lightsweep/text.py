@@ -1,39 +1,49 @@
-"""Text for people: one line, short, and with the same digits everywhere."""
+"""Format text for people: short lines without control characters, with the same digits everywhere."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["counted", "number", "one_line", "parameters", "printable", "quoted", "shortened", "value_text"]
+__all__ = [
+    "aligned",
+    "counted",
+    "number",
+    "one_line",
+    "parameters",
+    "printable",
+    "quoted",
+    "shortened",
+    "value_text",
+]
 
 _LONGEST_LINE = 160
 
 
 def printable(text: str) -> str:
-    """Replace line ends and control characters by blanks, so that no name or message can steer a terminal."""
+    """Replace line ends and control characters by blanks, so that no name or message controls a terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
 def shortened(text: str, width: int) -> str:
-    """The first ``width`` characters at most, with ``…`` for those left out."""
+    """Cut a text at its end to ``width`` characters; ``…`` marks the cut."""
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
 
 
 def one_line(text: str, width: int) -> str:
-    """A text without control characters: beginning and end, ``width`` characters at most, with ``…`` between them."""
+    """Remove control characters from a text and cut it in its middle to ``width`` characters; ``…`` marks the cut."""
     line, end = printable(text), (width - 1) // 3
     return line if len(line) <= width else f"{line[: width - 1 - end]}…{line[len(line) - end :]}"
 
 
 def number(value: float) -> str:
-    """A number with the five digits that a reader compares."""
+    """Format a number with five significant digits."""
     return f"{value:.5g}"
 
 
 def value_text(value: Any) -> str:
-    """The value of a parameter: text as it is, numbers by `number`, lists and dicts as JSON."""
+    """Format the value of a parameter: text as it is, floats by `number`, lists and dicts as JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, float):
@@ -44,16 +54,34 @@ def value_text(value: Any) -> str:
 
 
 def parameters(values: Mapping[str, Any], names: Iterable[str]) -> str:
-    """Those parameters of a run that have these names, in one line."""
+    """Format the parameters of a run that have these names as one line: ``lr=0.1, opt=adam``."""
     text = ", ".join(f"{name}={value_text(values[name])}" for name in names if name in values)
     return shortened(printable(text), _LONGEST_LINE)
 
 
 def counted(count: int, thing: str) -> str:
-    """``1 run``, ``2,000 runs``."""
+    """Return ``1 run``, ``2,000 runs``."""
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def quoted(value: object, width: int = 80) -> str:
-    """The ``repr`` of a value for a message, ``width`` characters at most."""
+    """Return the ``repr`` of a value for a message, cut to ``width`` characters."""
     return shortened(repr(value), width)
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
+    """Return each row as a line, with each column as wide as its widest cell.
+
+    Args:
+        rows: The cells, the heading first; all rows have the same length.
+        right: Indexes of the columns that are aligned at their right.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    numeric = set(right)
+    return [
+        "  ".join(
+            cell.rjust(width) if column in numeric else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

@@ -35,7 +35,7 @@ def sources() -> list[Path]:
 
 
 def room_of(path: Path) -> str:
-    """The folder below ``lightsweep/``, or the name of a module that is a room of its own."""
+    """The folder below ``lightsweep/``, or the name of a module that is a room."""
     parts = path.relative_to(ROOT).parts
     return "integrations" if parts[0] == "integrations" else parts[1].removesuffix(".py")
 

@@ -1,4 +1,4 @@
-"""A sweep file, a training script and the command line of lightsweep in a directory of their own."""
+"""A directory with a sweep file and a training script, and the command line of lightsweep in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any
 __all__ = ["Followed", "Lateness", "Sandbox", "powerless", "wait_until"]
 
 PATIENCE_SECONDS = 180.0
-"""For what takes a few seconds where nothing else runs."""
+"""For what takes a few seconds on a quiet machine."""
 
 
 def wait_until(true: Callable[[], object], what: str, seconds: float = 60.0, *, strict: bool = True) -> None:
@@ -26,7 +26,7 @@ def wait_until(true: Callable[[], object], what: str, seconds: float = 60.0, *, 
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
-            assert not strict, f"waited {seconds} s in vain for {what}"
+            assert not strict, f"waited {seconds} s for {what}"
             return
         time.sleep(0.02)
 
@@ -34,7 +34,7 @@ def wait_until(true: Callable[[], object], what: str, seconds: float = 60.0, *, 
 class Lateness:
     """The lateness of a busy machine in seconds, summed over a thread that sleeps briefly again and again.
 
-    What is promised within some seconds is promised where the machine has time for it.
+    A promise within some seconds holds only if the machine has the time.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ def powerless(directory: Path) -> Iterator[None]:
 
 
 class Followed:
-    """A command whose lines are read while it runs, so that a test can wait for what it says."""
+    """A command whose lines are read while it runs, so that a test can wait for them."""
 
     def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
         self.process = process
@@ -86,17 +86,17 @@ class Followed:
         return self._log.read_text()
 
     def until(self, words: str) -> None:
-        """Wait until it has said so."""
+        """Wait for these words in the output."""
         wait_until(lambda: words in self.said or self.process.poll() is not None, words)
         assert words in self.said
 
     def interrupt(self, answer: str) -> None:
-        """Press Ctrl-C, and wait for what it says to that: two that come together count as one."""
+        """Press Ctrl-C, and wait for the answer: two that come together count as one."""
         self.process.send_signal(signal.SIGINT)
         self.until(answer)
 
     def end(self) -> tuple[int, str]:
-        """Wait for the end; the exit code and all that was said."""
+        """Wait for the end; return the exit code and the whole output."""
         return self.process.wait(PATIENCE_SECONDS), self.said
 
 
@@ -118,7 +118,7 @@ class Sandbox:
         return path
 
     def sweep(self, script: str | None = None, **config: Any) -> str:
-        """Write ``train.py`` and create a sweep on it; its id. Without a config three points of a grid."""
+        """Write ``train.py`` and create a sweep of it; return its id. Without a config it is a grid of three points."""
         from lightsweep import Sweep
 
         if script is not None:
@@ -142,7 +142,7 @@ class Sandbox:
         return Sweep.load(sweep_id, storage=self.storage).runs
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        """Start a command in a process of its own."""
+        """Start a command as a process."""
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options}
         process = subprocess.Popen(
             [sys.executable, "-m", "lightsweep", *arguments],
@@ -156,13 +156,13 @@ class Sandbox:
         return process
 
     def follow(self, *arguments: str) -> Followed:
-        """Start a command in a process of its own, whose lines are read while it runs."""
+        """Start a command as a process, and read its lines while it runs."""
         log = self.directory / f"said-{len(self._started)}.log"
         with log.open("wb") as sink:
             return Followed(self.start(*arguments, stdout=sink), log)
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in a process of its own to its end."""
+        """Run a command as a process, and wait for its end."""
         return subprocess.run(
             [sys.executable, "-m", "lightsweep", *arguments],
             cwd=self.directory,

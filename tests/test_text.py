@@ -1,4 +1,4 @@
-"""Text for people: what it says, how long it is, and that it cannot steer a terminal."""
+"""Text for people: its content, its length, and no control characters."""
 
 from __future__ import annotations
 

@@ -35,10 +35,10 @@ def ours(url: str, name: str, _runs: int, _agents: int) -> Callable[[str, list[S
     def work(agent: str, samples: list[Sample]) -> None:
         sweep = Sweep.load(name, storage=url)
         writer = Writer(sweep.storage)
-        dealer, reporter = RunClaimer(sweep, agent), Reporter(sweep, writer)
+        claimer, reporter = RunClaimer(sweep, agent), Reporter(sweep, writer)
         while True:
             began = time.monotonic()
-            run = dealer.next_run()
+            run = claimer.next_run()
             if isinstance(run, NoRun):
                 break
             claimed = time.monotonic()

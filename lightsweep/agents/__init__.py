@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from lightsweep.agents.api import agent, work
-from lightsweep.agents.closing import closing
-from lightsweep.agents.displays.base import Display
-from lightsweep.agents.displays.lines import LineDisplay
+from lightsweep.agents.displays.base import Display, LineDisplay, closing
 from lightsweep.agents.worker import Agent
 
 __all__ = ["Agent", "Display", "LineDisplay", "agent", "closing", "work"]

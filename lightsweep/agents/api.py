@@ -13,9 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Protocol
 
-from lightsweep.agents.closing import closing
-from lightsweep.agents.displays.base import Display
-from lightsweep.agents.displays.lines import LineDisplay
+from lightsweep.agents.displays.base import Display, LineDisplay, closing
 from lightsweep.agents.launchers.call import IMPORTING
 from lightsweep.agents.launchers.function import FunctionLauncher, IsolatedLauncher
 from lightsweep.agents.launchers.process import CommandLauncher

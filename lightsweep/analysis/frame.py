@@ -45,11 +45,9 @@ def dataframe(runs: Sequence[SweepRun], config: SweepConfig) -> pd.DataFrame:
     columns: dict[str, Any] = {"id": column([run.id for run in runs], "str")}
     if any(run.prior for run in runs):
         columns["prior"] = column([run.prior for run in runs], "bool")
-    if config.stages:
-        names = [stage.name for stage in config.stages]
-        columns["stage"] = pandas.Series(
-            pandas.Categorical([run.stage for run in runs], categories=names, ordered=True)
-        )
+    for name, values in config.labels.items():
+        labels = [run.labels.get(name) for run in runs]
+        columns[name] = pandas.Series(pandas.Categorical(labels, categories=values, ordered=True))
     columns |= {
         "state": column([run.state for run in runs], "str"),
         "best": _floats(pandas, [run.best for run in runs]),

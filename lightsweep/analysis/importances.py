@@ -142,7 +142,7 @@ def importance(
             warnings.append(
                 f"the parameters explain little of {scored.metric} (R² {fit:.2f}), so their order may be chance"
             )
-        if config.stages:
+        if not config.is_flat:
             notes.append("the runs of all stages count, and a stage does not vary the parameters of the others")
         if data.clipped:
             notes.append(f"outliers, whose values were clipped: {data.clipped} of {counted(len(data.y), 'run')}")
@@ -155,7 +155,7 @@ def importance(
 
 
 def enough(runs: int, parameters: int) -> bool:
-    """Whether so many runs say something about so many parameters: at least 20, and four for each parameter."""
+    """Return true if there are at least 20 runs, and four for each parameter."""
     return runs >= _plenty(parameters)
 
 

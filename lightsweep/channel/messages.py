@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, NotRequired, TypedDict
+from typing import Any, TypedDict
 
 from lightsweep.hyperband import Verdict
 
@@ -68,8 +68,8 @@ class StartReply:
         return cls(**{name: value for name, value in message.items() if name in known})
 
 
-class LogRequest(TypedDict):
-    """What a script logged.
+class LogRequest(TypedDict, total=False):
+    """A log of a script.
 
     Attributes:
         metrics: Numbers by flat name; none if the script only asks for the verdict.
@@ -77,7 +77,7 @@ class LogRequest(TypedDict):
     """
 
     metrics: dict[str, float]
-    last: NotRequired[bool]
+    last: bool
 
 
 @dataclass(frozen=True)

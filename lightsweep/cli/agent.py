@@ -1,31 +1,39 @@
-"""``lightsweep agent`` and ``lightsweep agents``: work on a sweep, here or as jobs of an engine."""
+"""``lightsweep agent``, ``agents`` and ``run``: run the program of a sweep, here or as jobs of an engine."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
+from lightsweep.agents import Display, LineDisplay, closing, work
+from lightsweep.agents.displays.live_view import TableDisplay
+from lightsweep.agents.engines import make_engine
+from lightsweep.agents.gpus import VARIABLE, gpu_slots
 from lightsweep.cli.options import (
+    Config,
     Count,
     ForwardSignals,
     Gpus,
     GpusPerRun,
     Jobs,
     MaxFailed,
+    PriorRuns,
     Stay,
     Storage,
     SweepId,
     TermTimeout,
+    storage_option,
 )
 from lightsweep.cli.output import say
+from lightsweep.cli.sweep import create
+from lightsweep.controller import Sweep, summarize
+from lightsweep.errors import UsageError
 
-if TYPE_CHECKING:
-    from lightsweep.controller import Sweep
-
-__all__ = ["agent", "agents", "options", "work_on"]
+__all__ = ["agent", "agents", "run"]
 
 
 def agent(
@@ -40,17 +48,34 @@ def agent(
     stay: Stay = False,
     storage: Storage = None,
 ) -> None:
-    """Run a sweep's program with its parameters, again and again, until there is nothing left to do."""
-    from lightsweep.controller import Sweep
+    """Run the program of a sweep with its parameters until no run is left."""
+    slots = _slots(jobs, gpus, gpus_per_run)
+    sweep = Sweep.load(sweep_id, storage=storage)
+    _work_on(sweep, count, max_failed, forward_signals, term_timeout, stay=stay, **slots)
 
-    chosen = options(count, jobs, gpus, gpus_per_run, max_failed, forward_signals, term_timeout)
-    raise typer.Exit(work_on(Sweep.load(sweep_id, storage=storage), {**chosen, "stay": stay}))
+
+def run(
+    config: Config,
+    count: Count = None,
+    jobs: Jobs = None,
+    gpus: Gpus = None,
+    gpus_per_run: GpusPerRun = 1,
+    max_failed: MaxFailed = None,
+    forward_signals: ForwardSignals = False,
+    term_timeout: TermTimeout = 30.0,
+    prior_run: PriorRuns = None,
+    storage: Storage = None,
+) -> None:
+    """Create a sweep and run it: `sweep` and `agent` in one."""
+    slots = _slots(jobs, gpus, gpus_per_run)
+    sweep = create(config, storage, prior_runs=prior_run or (), runnable=True)
+    _work_on(sweep, count, max_failed, forward_signals, term_timeout, **slots)
 
 
 def agents(
     sweep_id: SweepId,
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- OPTIONS]", help="Options of `lightsweep agent` for new agents.")
+        list[str] | None, typer.Argument(metavar="-- OPTION", help="Options of `lightsweep agent` for new agents.")
     ] = None,
     start: Annotated[int, typer.Option(min=0, metavar="N", help="Start N agents.")] = 0,
     stop: Annotated[bool, typer.Option("--stop", help="Tell all agents to end; they give their runs back.")] = False,
@@ -60,9 +85,6 @@ def agents(
     storage: Storage = None,
 ) -> None:
     """Start, list or stop agents that run in the background, or as jobs of another engine."""
-    from lightsweep.agents.engines import make_engine
-    from lightsweep.controller import Sweep
-
     sweep = Sweep.load(sweep_id, storage=storage)
     if storage is not None:
         os.environ["LIGHTSWEEP_STORAGE"] = storage  # not an argument, which others can read
@@ -78,48 +100,41 @@ def agents(
         say(f"no agent of sweep {sweep.id} runs here by the engine {engine!r}; start one with --start 1")
 
 
-def options(
-    count: int | None,
-    jobs: int | None,
-    gpus: str | None,
-    gpus_per_run: int,
-    max_failed: int | None,
-    forward_signals: bool,
-    term_timeout: float,
-) -> dict[str, Any]:
-    """The options of a command line as :func:`lightsweep.agents.work` takes them.
+def _slots(jobs: int | None, gpus: str | None, per_run: int) -> dict[str, Any]:
+    """Return how many runs there are at once, and which GPUs each of them sees.
 
     Raises:
-        InputError: GPUs that cannot be given to runs.
-        typer.BadParameter: ``--jobs`` with ``--gpus``.
+        InputError: GPUs that do not exist, or do not divide into runs.
+        UsageError: ``--jobs`` with ``--gpus``.
     """
-    from lightsweep.agents.gpus import VARIABLE, gpu_slots
-
-    if gpus is None and gpus_per_run != 1:
-        raise typer.BadParameter("--gpus-per-run needs --gpus, which says which GPUs there are")
+    if gpus is None and per_run != 1:
+        raise UsageError("--gpus-per-run needs --gpus, the list of GPUs to use")
     if gpus is not None and jobs is not None:
-        raise typer.BadParameter("--gpus says how many runs there are at once, one for each; leave out --jobs")
-    slots = None if gpus is None else [{VARIABLE: visible} for visible in gpu_slots(gpus, gpus_per_run)]
-    return {
-        "count": count,
-        "jobs": jobs or 1,
-        "slots": slots,
-        "max_consecutive_failed": max_failed,
-        "forward_signals": forward_signals,
-        "term_timeout": term_timeout,
-    }
+        raise UsageError("--gpus also sets how many runs there are at once; leave out --jobs")
+    slots = None if gpus is None else [{VARIABLE: visible} for visible in gpu_slots(gpus, per_run)]
+    return {"jobs": jobs or 1, "slots": slots}
 
 
-def work_on(sweep: Sweep, chosen: dict[str, Any]) -> int:
-    """Run an agent with a display that fits the terminal; see :attr:`lightsweep.agents.Agent.exit_code`."""
-    from rich.console import Console
-
-    from lightsweep.agents import Display, LineDisplay, closing, work
-    from lightsweep.agents.displays.table import TableDisplay
-
+def _work_on(
+    sweep: Sweep, count: int | None, max_failed: int | None, forward_signals: bool, term_timeout: float, **options: Any
+) -> None:
+    """Run an agent with a display that fits the terminal, and exit with :attr:`lightsweep.agents.Agent.exit_code`."""
     console = Console()
     on_terminal = sys.stdout.isatty() and not console.is_dumb_terminal
     display: Display = TableDisplay(console, sweep) if on_terminal else LineDisplay(sys.stdout, sweep)
-    worker = work(sweep, display=display, **chosen)
+    worker = work(
+        sweep,
+        display=display,
+        count=count,
+        max_consecutive_failed=max_failed,
+        forward_signals=forward_signals,
+        term_timeout=term_timeout,
+        **options,
+    )
     say(closing(sweep, worker.left))
-    return worker.exit_code
+    summary = summarize(sweep)
+    if summary.without_result:
+        say(f"retry them with: lightsweep retry {sweep.id} --failed{storage_option(sweep)}")
+    if summary.best_value:
+        say(f"use it: lightsweep best {sweep.id} --format args{storage_option(sweep)}   (or yaml, json)")
+    raise typer.Exit(worker.exit_code)

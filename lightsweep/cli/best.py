@@ -1,22 +1,29 @@
-"""``lightsweep best``: the best run's parameters, ready to use."""
+"""``lightsweep best`` and ``lightsweep apply``: print the parameters of the best run, or run a command with them."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
+import pprint
 import shlex
-import sys
-from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+import yaml
 
-from lightsweep.cli.options import Storage, SweepId
+from lightsweep.agents.apply import apply as run_command
+from lightsweep.cli.options import Storage, SweepId, read_sweep
+from lightsweep.cli.output import say
+from lightsweep.cli.status import without_infinities
+from lightsweep.controller import Sweep, SweepRun
+from lightsweep.errors import LightsweepError, NotFoundError, UsageError, closest
+from lightsweep.schema.command import build_command
+from lightsweep.text import number
 
-__all__ = ["Format", "best"]
+__all__ = ["Format", "apply", "best"]
 
 
 class Format(str, Enum):
@@ -30,50 +37,73 @@ class Format(str, Enum):
 
 def best(
     sweep_id: SweepId,
-    format_: Annotated[Format, typer.Option("--format", help="yaml, json, arguments, or a Python dict.")] = Format.yaml,
+    format_: Annotated[Format, typer.Option("--format", help="YAML, JSON, arguments, or a Python dict.")] = Format.yaml,
     storage: Storage = None,
 ) -> None:
-    """Print the parameters of the best run on stdout, and which run that is on stderr."""
-    import yaml
+    """Print the parameters of the best run.
 
-    from lightsweep.cli.output import looking
-    from lightsweep.cli.status import without_infinities
-    from lightsweep.controller import Sweep
-    from lightsweep.errors import LightsweepError
-    from lightsweep.schema.command import build_command
-    from lightsweep.text import number
-
-    sweep = Sweep.load(sweep_id, storage=looking(storage))
-    metric = sweep.config.metric
-    if metric is None:
-        raise LightsweepError(f"sweep {sweep.id} has no metric, so no run of it is the best")
-    run = sweep.best_run
-    if run is None or run.best is None:
-        raise LightsweepError(
-            f"sweep {sweep.id}: no run has logged a finite {metric.name!r} yet, so there is no best one"
-        )
-    print(f"run {run.id} ({run.standing}): {metric.name} {number(run.best)}", file=sys.stderr)
+    They go to stdout; the id and the value of the run go to stderr.
+    """
+    run = _best_run(read_sweep(sweep_id, storage))
     if format_ is Format.yaml:
         print(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True), end="")
     elif format_ is Format.json:
         print(json.dumps(without_infinities(run.config), indent=2, allow_nan=False))
     elif format_ is Format.python:
-        print(_literal(run.config))
+        print(_Printer(width=100, sort_dicts=False).pformat(run.config))
     else:
         arguments = build_command(None, ["lightsweep", "${args}"], run.values, run.config, json_path=Path(os.devnull))
         print(shlex.join(arguments[1:]))
 
 
-def _literal(config: Mapping[str, Any]) -> str:
-    """A dict that Python reads back as it was, one entry a line where it does not fit into one."""
-    import pprint
+class _Printer(pprint.PrettyPrinter):
+    """Prints a dict that Python reads back equal."""
 
-    class Printer(pprint.PrettyPrinter):
-        def format(
-            self, value: object, context: dict[int, int], maxlevels: int, level: int, /
-        ) -> tuple[str, bool, bool]:
-            if isinstance(value, float) and math.isinf(value):  # which has no literal of its own
-                return ("1e999" if value > 0 else "-1e999"), True, False
-            return super().format(value, context, maxlevels, level)
+    def format(self, value: object, context: dict[int, int], maxlevels: int, level: int, /) -> tuple[str, bool, bool]:
+        if isinstance(value, float) and math.isinf(value):  # which has no literal of its own
+            return ("1e999" if value > 0 else "-1e999"), True, False
+        return super().format(value, context, maxlevels, level)
 
-    return Printer(width=100, sort_dicts=False).pformat(config)
+
+def apply(
+    sweep_id: SweepId,
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="-- COMMAND", help="Macros as in a sweep file; the sweep's own command by default."),
+    ] = None,
+    run: Annotated[str | None, typer.Option(metavar="RUN", help="Id of another run than the best one.")] = None,
+    storage: Storage = None,
+) -> None:
+    """Run a command with the parameters of the best run.
+
+    The parameters are in its arguments and in `lightsweep.init()`.
+    """
+    sweep = read_sweep(sweep_id, storage)
+    chosen = _best_run(sweep, "; choose a run with --run") if run is None else _named(sweep, run)
+    if chosen.prior:
+        raise UsageError(f"run {chosen.id} is a prior run, {chosen.reason}; apply it from the sweep that ran it")
+    raise typer.Exit(run_command(sweep, chosen, command or ()))
+
+
+def _best_run(sweep: Sweep, remedy: str = "") -> SweepRun:
+    metric, run = sweep.config.metric, sweep.best_run
+    if metric is None:
+        raise LightsweepError(f"sweep {sweep.id} has no metric, so no run is the best{remedy}")
+    if run is None:
+        raise LightsweepError(f"sweep {sweep.id}: no run has logged a finite {metric.name!r} yet{remedy}")
+    _announce(sweep, run)
+    return run
+
+
+def _named(sweep: Sweep, run_id: str) -> SweepRun:
+    runs = {run.id: run for run in sweep.runs}
+    if run_id not in runs:
+        raise NotFoundError(f"sweep {sweep.id} has no run {run_id!r}{closest(run_id, runs)}")
+    _announce(sweep, runs[run_id])
+    return runs[run_id]
+
+
+def _announce(sweep: Sweep, run: SweepRun) -> None:
+    metric = sweep.config.metric
+    value = f": {metric.name} {number(run.best)}" if metric and run.best is not None else ""
+    say(f"run {run.id} ({run.standing}){value}", error=True)

@@ -1,4 +1,4 @@
-"""``lightsweep check``: validate a sweep file and show what it would do."""
+"""``lightsweep check`` and ``lightsweep schema``: what a sweep file means, and what it may hold."""
 
 from __future__ import annotations
 
@@ -12,82 +12,27 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from lightsweep.agents.findings import findings
+from lightsweep.agents.launchers.process import check_program
+from lightsweep.agents.smoke import smoke_run
 from lightsweep.cli.options import Config
 from lightsweep.cli.output import say
 from lightsweep.client.run import SMOKE_STEPS
+from lightsweep.controller import check_takes_prior_runs
+from lightsweep.controller.runs import nested
+from lightsweep.errors import CommandError
+from lightsweep.sampler import Observation, RunState, make_searcher
+from lightsweep.schema import SweepConfig, explain, json_schema
+from lightsweep.schema.command import DEFAULT_COMMAND, MACRO, SEVERAL, build_command
+from lightsweep.text import counted, parameters, printable
 
-if TYPE_CHECKING:
-    from lightsweep.schema import SweepConfig
-
-__all__ = ["check", "run_smoke"]
+__all__ = ["check", "schema"]
 
 _MARKS = {True: "ok", False: "WRONG", None: "-"}
-
-
-def run_smoke(config: SweepConfig, timeout: float, steps: int) -> int:
-    """Run the program once with sampled parameters and print the report; the exit code.
-
-    Args:
-        config: The sweep's config.
-        timeout: Seconds after which the program is ended.
-        steps: How many steps of training it takes, and batches of each pass over a loader.
-
-    Raises:
-        InputError: There is no program to run, or none of that name.
-    """
-    from lightsweep.agents.findings import findings
-    from lightsweep.agents.smoke import smoke_run
-    from lightsweep.errors import CommandError
-    from lightsweep.text import parameters, printable
-
-    values = _sample(config)
-    if values is None:
-        raise CommandError("the sweep has no point to try")
-    shown = parameters(values, list(values))
-    say(f"\nsmoke run outside of any sweep, with {printable(shown)}")
-    with _ending_by_sigterm():
-        seen = smoke_run(config, values, timeout=timeout, steps=steps)
-    found = findings(config, seen, timeout)
-    for finding in found:
-        say(_entry(f"  {_MARKS[finding.right]:<6}", printable(finding.text)))
-    wrong = sum(finding.right is False for finding in found)
-    if not wrong:
-        say("the script is ready for the sweep")
-        return 0
-    if seen.output:
-        say("the last that it printed:")
-        say("\n".join(f"  | {printable(line)}" for line in seen.output))
-    say(f"{wrong} thing{'s' if wrong > 1 else ''} to correct before a sweep")
-    return 1
-
-
-@contextmanager
-def _ending_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM unwind the stack, so that the program is ended with this process."""
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _entry(mark: str, text: str) -> str:
-    width = max(40, min(shutil.get_terminal_size().columns, 120))
-    wrapped = textwrap.wrap(text, width - len(mark), break_on_hyphens=False, break_long_words=False)
-    return mark + f"\n{' ' * len(mark)}".join(wrapped)
-
-
-def _sample(config: SweepConfig) -> Mapping[str, Any] | None:
-    """The first of the sample commands."""
-    from lightsweep.sampler import make_searcher
-
-    return make_searcher(config, config.options.seed or 0).suggest(0, [])
-
-
 _SAMPLES = 3
 _JSON_FILE = "lightsweep_runs/SWEEP/RUN/parameters.json"
 
@@ -95,7 +40,7 @@ _JSON_FILE = "lightsweep_runs/SWEEP/RUN/parameters.json"
 def check(
     config: Config,
     smoke: Annotated[
-        bool, typer.Option("--smoke", help="Run the program once, on one batch, outside of any sweep.")
+        bool, typer.Option("--smoke", help="Also run the program for a few steps, outside of any sweep.")
     ] = False,
     smoke_timeout: Annotated[
         float, typer.Option(min=0.1, metavar="SECONDS", help="End the smoke run after this time.")
@@ -105,50 +50,59 @@ def check(
         typer.Option(
             min=1,
             metavar="N",
-            help="Training steps of the smoke run, batches of each pass over a DataLoader; below 5 also reports.",
+            help="Training steps of the smoke run, and batches of each pass over a DataLoader; below 5 also reports.",
         ),
     ] = SMOKE_STEPS,
 ) -> None:
-    """Validate a sweep file: its space, grid, bands, stages, three sample commands, and whether it ever ends."""
-    from lightsweep.agents.launchers.process import check_program
-    from lightsweep.schema import SweepConfig, explain
+    """Validate a sweep file and show what the sweep would do.
 
+    That is its parameters, grid, bands and stages, three sample commands, and when it ends.
+    """
     loaded = SweepConfig.load(config)
     if loaded.options.prior_runs:
-        from lightsweep.controller import check_takes_prior_runs
-
-        check_takes_prior_runs(loaded)  # as `lightsweep sweep` will; that they exist only the storage can tell
+        check_takes_prior_runs(loaded)  # as `lightsweep sweep` will; only the storage knows whether they exist
     terminal = sys.stdout.isatty()
     say(explain(loaded, whole=not terminal, width=max(80, shutil.get_terminal_size().columns) if terminal else 120))
-    say(_samples(loaded))
+    points = _points(loaded)
+    say(_samples(loaded, points))
     check_program(loaded, str(Path(config).resolve().parent))
     if smoke:
-        raise typer.Exit(run_smoke(loaded, smoke_timeout, steps))
+        if not points:
+            raise CommandError("the sweep has no point to try")
+        raise typer.Exit(_smoke(loaded, points[0], smoke_timeout, steps))
 
 
-def _samples(config: SweepConfig) -> str:
-    from lightsweep.errors import CommandError
-    from lightsweep.sampler import Observation, make_searcher
+def schema() -> None:
+    """Print the JSON Schema of sweep files, for editors.
 
+    An editor that knows it completes and checks the keys of a sweep file.
+    """
+    print(json.dumps(json_schema(), indent=2))
+
+
+def _points(config: SweepConfig) -> list[Mapping[str, Any]]:
+    """Return the values of the first runs, drawn as an agent draws them."""
     searcher = make_searcher(config, config.options.seed or 0)
     drawn: list[Observation] = []
-    points: list[Mapping[str, Any]] = []
-    while len(points) < _SAMPLES and (values := searcher.suggest(len(points), drawn)) is not None:
-        drawn.append(Observation(str(len(points)), len(points), values, "running"))
-        points.append(values)
+    while len(drawn) < _SAMPLES and (values := searcher.suggest(len(drawn), drawn)) is not None:
+        drawn.append(Observation(str(len(drawn)), len(drawn), values, RunState.RUNNING))
+    return [each.values for each in drawn]
+
+
+def _samples(config: SweepConfig, points: list[Mapping[str, Any]]) -> str:
     runs_program = config.program is not None or config.command is not None
-    parameters = [f"  {', '.join(f'{name}={value!r}' for name, value in point.items())}" for point in points]
+    values = [f"  {', '.join(f'{name}={value!r}' for name, value in point.items())}" for point in points]
     try:
         commands = [f"  {_command(config, point)}" for point in points] if runs_program else []
     except CommandError as error:
         return f"\nsample commands: {error}"
-    of_stage = f" of {config.stages[0].name!r}" if config.stages else ""
-    lines = ["", f"sample commands{of_stage}:", *commands]
+    of_first = f" of {config.parts[0].name!r}" if config.parts[0].name else ""
+    lines = ["", f"sample commands{of_first}:", *commands]
     if not runs_program:
-        lines = ["", f"sample parameters (for a function){of_stage}:", *parameters]
+        lines = ["", f"sample parameters (for a function){of_first}:", *values]
     elif commands and not _passes_parameters(config, points[0]):
         lines = ["", "command of every run, without parameters (pass them with ${args}, or read them by init()):"]
-        lines += [commands[0], "", f"sample parameters that init() gives the script{of_stage}:", *parameters]
+        lines += [commands[0], "", f"sample parameters that init() gives the script{of_first}:", *values]
     if config.scheduler is not None and (config.scheduler.optimizer or config.scheduler.search_space):
         lines += ["", f"check executed the Python file {config.scheduler.source}, as scheduler.source says"]
     return "\n".join(lines)
@@ -156,21 +110,59 @@ def _samples(config: SweepConfig) -> str:
 
 def _passes_parameters(config: SweepConfig, values: Mapping[str, Any]) -> bool:
     """Whether the command line of a run holds any of its parameters."""
-    from lightsweep.controller.runs import nested
-    from lightsweep.schema.command import DEFAULT_COMMAND, MACRO, SEVERAL
-
     names = {name for item in config.command or DEFAULT_COMMAND for name in MACRO.findall(item)}
     return not names.isdisjoint({*SEVERAL, "args_json", "args_json_file", *values, *nested(values, config)})
 
 
 def _command(config: SweepConfig, values: Mapping[str, Any]) -> str:
-    """The command of a run with these values; below it, where it names a file of them, what that will hold."""
-    from lightsweep.controller.runs import nested
-    from lightsweep.schema.command import build_command
-
+    """Return the command of a run, and below it the content of its file of parameters if it has one."""
     config_of_run = nested(values, config)
     with tempfile.TemporaryDirectory(prefix="lightsweep-check-") as scratch:
         path = Path(scratch) / "parameters.json"
         command = build_command(config.program, config.command, values, config_of_run, json_path=path)
         line = shlex.join(item.replace(str(path), _JSON_FILE) for item in command)
         return f"{line}\n    {_JSON_FILE}: {json.dumps(config_of_run)}" if path.exists() else line
+
+
+def _smoke(config: SweepConfig, values: Mapping[str, Any], timeout: float, steps: int) -> int:
+    """Run the program once with sampled parameters, print the findings, and return the exit code.
+
+    Args:
+        config: The sweep's config.
+        values: The parameters.
+        timeout: Seconds after which the program is ended.
+        steps: Training steps, and batches of each pass over a loader.
+
+    Raises:
+        InputError: There is no program to run, or none of that name.
+    """
+    say(f"\nsmoke run outside of any sweep, with {parameters(values, list(values))}")
+    with _ending_by_sigterm():
+        seen = smoke_run(config, values, timeout=timeout, steps=steps)
+    found = findings(config, seen, timeout)
+    width = max(40, min(shutil.get_terminal_size().columns, 120))
+    for finding in found:
+        mark = f"  {_MARKS[finding.right]:<6}"
+        wrapped = textwrap.wrap(
+            printable(finding.text), width - len(mark), break_on_hyphens=False, break_long_words=False
+        )
+        say(mark + f"\n{' ' * len(mark)}".join(wrapped))
+    wrong = sum(finding.right is False for finding in found)
+    if not wrong:
+        say("the script is ready for the sweep")
+        return 0
+    if seen.output:
+        say("the last lines of its output:")
+        say("\n".join(f"  | {printable(line)}" for line in seen.output))
+    say(f"{counted(wrong, 'thing')} to correct before a sweep")
+    return 1
+
+
+@contextmanager
+def _ending_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that the program ends with this process."""
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,7 +1,8 @@
-"""The entry point: which commands there are, and what an error looks like."""
+"""The entry point: the commands, loaded when they are called, and the form of their errors."""
 
 from __future__ import annotations
 
+import importlib
 import io
 import signal
 import sys
@@ -11,71 +12,74 @@ from typing import Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command
 
-from lightsweep.cli.agent import agent, agents
-from lightsweep.cli.apply import apply
-from lightsweep.cli.best import best
-from lightsweep.cli.check import check
-from lightsweep.cli.dashboard import dashboard
-from lightsweep.cli.export import export
-from lightsweep.cli.importance import importance
-from lightsweep.cli.ls import ls
+import lightsweep
 from lightsweep.cli.output import discard, flush, say
-from lightsweep.cli.refine import refine
-from lightsweep.cli.report import report
-from lightsweep.cli.retry import retry
-from lightsweep.cli.run import run
-from lightsweep.cli.schema import schema
-from lightsweep.cli.status import status
-from lightsweep.cli.sweep import sweep
 from lightsweep.errors import LightsweepError
+from lightsweep.text import printable
 
-__all__ = ["app", "describe", "main"]
+__all__ = ["COMMANDS", "describe", "main"]
+
+COMMANDS = {
+    "sweep": ("sweep", "Create a sweep, or stop, pause, resume, cancel or update one."),
+    "agent": ("agent", "Run the program of a sweep with its parameters until no run is left."),
+    "agents": ("agent", "Start, list or stop agents that run in the background, or as jobs of another engine."),
+    "run": ("agent", "Create a sweep and run it: `sweep` and `agent` in one."),
+    "check": ("check", "Validate a sweep file and show what the sweep would do."),
+    "schema": ("check", "Print the JSON Schema of sweep files, for editors."),
+    "ls": ("status", "List the sweeps of a storage."),
+    "status": ("status", "Show the state of a sweep, its runs and its best run."),
+    "best": ("best", "Print the parameters of the best run."),
+    "export": ("status", "Print all runs of a sweep as CSV or JSON."),
+    "retry": ("sweep", "Retry runs that have no result."),
+    "importance": ("analysis", "Show which parameters matter for the metric."),
+    "refine": ("analysis", "Write a sweep file that searches around the best runs."),
+    "apply": ("best", "Run a command with the parameters of the best run."),
+    "report": ("report", "Write an HTML report of a sweep, or its figures."),
+    "dashboard": ("report", "Show a storage in the browser with optuna-dashboard."),
+}
+"""The module of each command, which has a function of its name, and the first line of its help."""
 
 # What typer raises for a wrong command line is click's own class or a copy of it, depending on its version.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
-class _InterruptedError(Exception):
-    """Ctrl-C, under a name that typer does not turn into an exit code without a word."""
+class _LazyGroup(TyperGroup):
+    """The commands of `COMMANDS`: the help names them without loading their modules."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        names: Any = dict.fromkeys(COMMANDS)
+        self.commands = names  # what typer lists and suggests; `get_command` makes the commands
 
-class _UnreadError(Exception):
-    """The reader of stdout has left, under a name that typer does not turn into exit code 1."""
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        one = typer.Typer(add_completion=False, rich_markup_mode=None)
+        one.command(cmd_name)(getattr(importlib.import_module(f"lightsweep.cli.{module}"), cmd_name))
+        return get_command(one)
 
-
-class _Commands(TyperGroup):
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise _InterruptedError from None
-        except BrokenPipeError:
-            raise _UnreadError from None
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
 app = typer.Typer(
-    name="lightsweep",
-    cls=_Commands,
+    cls=_LazyGroup,
     help="Hyperparameter sweeps that you own.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    pretty_exceptions_enable=False,
 )
-_COMMANDS = (
-    *(sweep, agent, agents, run, check, schema, ls, status, best, export, retry),
-    *(importance, refine, apply, report, dashboard),
-)
-for command in _COMMANDS:
-    app.command()(command)
 
 
 def _show_version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version
-
-        print(f"lightsweep {version('lightsweep')}")
+        print(f"lightsweep {lightsweep.__version__}")
         raise typer.Exit
 
 
@@ -90,22 +94,25 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; its exit code: 0 done, 1 the work failed, 2 the input was wrong, 128 + N ended by signal N."""
+    """Run a command and return its exit code.
+
+    The codes: 0 done, 1 the work failed, 2 the input was wrong, 128 + N ended by signal N.
+    """
     if sys.platform == "win32":
         print("lightsweep runs on Linux and macOS only", file=sys.stderr)
         return 2
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # Taken out here, so that it may stand behind the command too; behind "--" it belongs to a program of the user's.
+    # Removed here, so that it may follow the command too; behind "--" it belongs to the user's program.
     end = given.index("--") if "--" in given else len(given)
     ours, theirs = given[:end], given[end:]
     debug, given = "--debug" in ours, [argument for argument in ours if argument != "--debug"] + theirs
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a character must not end a command
     try:
         return _run(given)
-    except _UnreadError:
-        # The reader of a pipe, such as head, has left: it has seen all that it wanted of a command that only shows.
+    except BrokenPipeError:
+        # The reader of a pipe, such as head, has what it wanted from a command that only shows something.
         discard(sys.stdout)
         discard(sys.stderr)
         return 0
@@ -120,25 +127,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    code = 0
+    group = get_command(app)
     try:
-        code = app(arguments, prog_name="lightsweep", standalone_mode=False)
+        with group.make_context("lightsweep", arguments) as context:
+            group.invoke(context)
     except _UsageError as error:
         error.show()  # type: ignore[attr-defined]  # a method of typer's class, which has no public name
         return 2
-    except (typer.Abort, _InterruptedError):
+    except typer.Abort:
         raise KeyboardInterrupt from None
+    except typer.Exit as left:
+        code = left.exit_code
     flush()
-    return code if isinstance(code, int) else 0
+    return code
 
 
 def describe(error: Exception) -> str:
-    """An exception as one message, without control characters."""
+    """Return an exception as one message, without control characters."""
     text = str(error)
     if isinstance(error, OSError):
         text = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else text
     elif not isinstance(error, LightsweepError):
-        text = (
-            f"{type(error).__name__}: {text}\nthis is a fault of lightsweep; run the command with --debug to see where"
-        )
-    lines = text.splitlines() or [type(error).__name__]
-    return "\n".join("".join(char if char.isprintable() else " " for char in line) for line in lines)
+        text = f"{type(error).__name__}: {text}\nthis is a bug in lightsweep; --debug shows the traceback"
+    return "\n".join(map(printable, text.splitlines() or [type(error).__name__]))

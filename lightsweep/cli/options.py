@@ -1,10 +1,15 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the sweep and storage that they name."""
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
+
+from lightsweep.controller import Sweep
+from lightsweep.storage import Storage as OpenStorage
+from lightsweep.storage import default_url, open_storage
 
 __all__ = [
     "Config",
@@ -19,10 +24,13 @@ __all__ = [
     "Storage",
     "SweepId",
     "TermTimeout",
+    "open_read_only",
+    "read_sweep",
+    "storage_option",
 ]
 
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="A sweep file (YAML).")]
-SweepId = Annotated[str, typer.Argument(metavar="ID", help="The sweep's id.")]
+SweepId = Annotated[str, typer.Argument(metavar="ID", help="Id of the sweep.")]
 Storage = Annotated[
     str | None,
     typer.Option(metavar="URL", help="Database URL or SQLite file; LIGHTSWEEP_STORAGE or lightsweep.db by default."),
@@ -31,23 +39,38 @@ Count = Annotated[int | None, typer.Option(min=1, metavar="N", help="Leave after
 Gpus = Annotated[
     str | None,
     typer.Option(
-        metavar="LIST", help="A run at a time on each of these GPUs: 0,1,2 or all. Sets CUDA_VISIBLE_DEVICES."
+        metavar="LIST", help="Run one training on each of these GPUs: 0,1,2 or all. Sets CUDA_VISIBLE_DEVICES."
     ),
 ]
 GpusPerRun = Annotated[int, typer.Option(min=1, metavar="N", help="GPUs for each run, with --gpus.")]
-Jobs = Annotated[int | None, typer.Option(min=1, metavar="N", help="Number of runs at once, 1 by default.")]
+Jobs = Annotated[int | None, typer.Option(min=1, metavar="N", help="Runs at the same time; 1 by default.")]
 PriorRuns = Annotated[
     list[str] | None,
-    typer.Option(metavar="ID[/RUN]", help="Let bayes begin with the runs of another sweep; may be repeated."),
+    typer.Option(metavar="ID[/RUN]", help="Let bayes learn from the runs of another sweep; may be repeated."),
 ]
 MaxFailed = Annotated[
     int | None,
     typer.Option("--max-consecutive-failed-runs", min=1, metavar="N", help="Leave after N failed runs in a row."),
 ]
 Stay = Annotated[
-    bool, typer.Option("--stay", help="Leave only when every run is over, to start again what other agents lose.")
+    bool, typer.Option("--stay", help="Stay until all runs have finished, and retry runs that other agents lose.")
 ]
 ForwardSignals = Annotated[bool, typer.Option(help="Pass SIGUSR1, SIGUSR2 and SIGHUP on to the runs.")]
 TermTimeout = Annotated[
-    float, typer.Option(min=0.0, metavar="SECONDS", help="From SIGTERM to SIGKILL when a run is ended.")
+    float, typer.Option(min=0.0, metavar="SECONDS", help="Time between SIGTERM and SIGKILL when a run is ended.")
 ]
+
+
+def open_read_only(storage: str | None) -> OpenStorage:
+    """Open the storage of ``--storage``, or the default one, even if this user may not write to it."""
+    return open_storage(storage or default_url(), create=False, look=True)
+
+
+def read_sweep(sweep_id: str, storage: str | None) -> Sweep:
+    """Load a sweep for a command that only reads it."""
+    return Sweep.load(sweep_id, storage=open_read_only(storage))
+
+
+def storage_option(sweep: Sweep) -> str:
+    """Return `` --storage URL`` if a command needs it to find the sweep; never a password."""
+    return "" if sweep.storage.url == default_url() else f" --storage {shlex.quote(str(sweep.storage))}"

@@ -1,4 +1,4 @@
-"""The stages of a sweep as lines of text."""
+"""Print the output of commands and write their files."""
 
 from __future__ import annotations
 
@@ -6,52 +6,33 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-from lightsweep.controller import StageView
 from lightsweep.errors import InputError, NotFoundError
-from lightsweep.storage import Storage, default_url, open_storage
-from lightsweep.text import counted, number, parameters, printable
 
-if TYPE_CHECKING:
-    from lightsweep.schema import SweepConfig
-
-__all__ = [
-    "aligned",
-    "besides",
-    "check_folder",
-    "discard",
-    "flush",
-    "looking",
-    "now",
-    "parameter_count",
-    "progress",
-    "say",
-    "table",
-    "write_whole",
-]
+__all__ = ["check_folder", "discard", "flush", "say", "write_whole"]
 
 
 def say(text: str, *, error: bool = False) -> None:
-    """Print a line of a command that does more than show something; once the reader has left, nothing is shown.
+    """Print a line of a command that does more than show something; print nothing once the reader has left.
 
     Args:
         text: The line, or several.
-        error: Whether it goes to stderr.
+        error: Print to stderr.
     """
     stream = sys.stderr if error else sys.stdout
     _unless_unread(stream, lambda: print(text, file=stream, flush=True))
 
 
 def flush() -> None:
-    """Hand over what was printed on stdout, if there is somebody left to read it."""
+    """Flush stdout, unless its reader has left."""
     _unless_unread(sys.stdout, sys.stdout.flush)
 
 
 def discard(stream: TextIO) -> None:
-    """Let everything from now on, and what Python flushes at its end, go nowhere."""
+    """Discard all further output of a stream, with what Python flushes at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
@@ -64,77 +45,51 @@ def _unless_unread(stream: TextIO, action: Callable[[], None]) -> None:
         discard(stream)
 
 
-def aligned(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The rows below their heading, each column as wide as its widest cell."""
-    table = [list(heading), *(list(row) for row in rows)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(heading))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
-    )
-
-
-def besides(priors: int) -> str:
-    """`` + 8 prior runs``, which count as none of the sweep's own; empty for none."""
-    return f" + {counted(priors, 'prior run')}" if priors else ""
-
-
-def parameter_count(config: SweepConfig, searched: Collection[str]) -> str:
-    """How many parameters are searched; whose they are, as long as no run has shown those that a function defines."""
-    if config.scheduler is not None and config.defined_by_run and not searched:
-        return f"the parameters that {config.scheduler.search_space}() in {config.scheduler.source} defines"
-    return counted(len(searched), "parameter")
-
-
-def looking(storage: str | None) -> Storage:
-    """Open the storage that ``--storage`` names, or the default one, also where it may not be written to."""
-    return open_storage(storage or default_url(), create=False, look=True)
-
-
-_OPEN = re.compile(r"/dev/(stdout|stderr|fd/)|/proc/")  # what this process has open, be it a regular file
+_OPEN = re.compile(r"/dev/(stdout|stderr|fd/)|/proc/")  # files that this process has open, even regular ones
 
 
 def check_folder(path: Path) -> None:
-    """Raise ``NotFoundError`` where the folder that ``path`` stands in is not there."""
+    """Raise ``NotFoundError`` if the folder of ``path`` does not exist."""
     if not path.parent.is_dir():
-        raise NotFoundError(f"there is no folder {str(path.parent)!r} to write {path.name!r} into; make it first")
+        raise NotFoundError(f"cannot write {path.name!r}: the folder {str(path.parent)!r} does not exist; create it")
 
 
 def write_whole(path: Path, text: str, check: Callable[[Path], object] | None = None) -> bool:
-    """Write a file at once: whoever looks sees what was there or the new text, never half of one.
+    """Write a file atomically: a reader sees the old content or the new text, never a part of it.
 
-    A symbolic link stays, and what it points to is written. What is no regular file (a pipe, a device, ``/dev/stdout``
-    wherever that goes) is written to: a file put in its place would take it away from everybody.
+    A symbolic link stays, and its target is written. A pipe, a device or ``/dev/stdout`` is appended to, since a file
+    in its place would take it away from other programs.
 
     Args:
         path: The file.
-        text: What it will hold.
-        check: Is given a file with the text before anybody sees it as ``path``; what it raises leaves ``path`` alone.
+        text: The new content.
+        check: Called with a temporary file that holds the text; if it raises, ``path`` stays as it is.
 
     Returns:
-        Whether there is a file of that name now, rather than somebody who has read the text.
+        Whether a file of that name exists now; ``False`` if the text went into a stream.
 
     Raises:
-        InputError: It cannot be written there; the message names ``path``.
+        InputError: The file cannot be written; the message names ``path``.
     """
     check_folder(path)
     stream = _OPEN.match(str(path.absolute())) or (path.exists() and not path.is_file())
     try:
         if stream:
-            _into(path, text, check)
+            _append(path, text, check)
         else:
-            _replace(Path(os.path.realpath(path)), text, check)  # as Path.resolve, which fails where links go round
+            _replace(Path(os.path.realpath(path)), text, check)  # Path.resolve fails if links form a circle
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
     return not stream
 
 
-def _into(path: Path, text: str, check: Callable[[Path], object] | None) -> None:
+def _append(path: Path, text: str, check: Callable[[Path], object] | None) -> None:
     if check is not None:
         with tempfile.TemporaryDirectory() as directory:
             draft = Path(directory) / "draft"
             draft.write_text(text, encoding="utf-8")
             check(draft)
-    # Appended, since /dev/stdout may be a file to which somebody's shell has written before.
+    # /dev/stdout may be a file that a shell has written to before.
     with path.open("a", encoding="utf-8", newline="\n") as stream:
         stream.write(text)
 
@@ -149,42 +104,8 @@ def _replace(path: Path, text: str, check: Callable[[Path], object] | None) -> N
             check(draft)
         mask = os.umask(0)
         os.umask(mask)
-        draft.chmod(0o666 & ~mask)  # as any new file; mkstemp makes it private
+        draft.chmod(0o666 & ~mask)  # the mode of any new file; mkstemp makes it private
         draft.replace(path)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-
-
-def progress(view: StageView) -> str:
-    """How many of the runs of a stage are over: ``5 of 12``."""
-    return f"{view.ended} of {view.limit:,}" if view.limit is not None else str(view.ended)
-
-
-def now(views: Sequence[StageView]) -> str:
-    """Where a sweep stands in its stages: ``stage 2 of 3, architecture: 5 of 12 runs over``."""
-    begun = [view for view in views if view.fixed is not None]
-    current = begun[-1]
-    base = f", from run {current.base}" if current.base is not None else ""
-    return printable(
-        f"stage {current.stage.number} of {len(views)}, {current.stage.name}: {progress(current)} runs over{base}"
-    )
-
-
-def table(views: Sequence[StageView], names: list[str]) -> str:
-    """A line for each stage, with what its best run had of the parameters ``names`` that it searches."""
-    rows = [
-        [
-            printable(view.stage.name),
-            view.state,
-            view.stage.method,
-            progress(view),
-            view.base or "–",
-            f"{number(view.best.best)} ({view.best.id})" if view.best and view.best.best is not None else "–",
-            parameters(view.best.values, [name for name in names if name in view.stage.searched])
-            if view.best
-            else printable(", ".join(view.stage.searched)),
-        ]
-        for view in views
-    ]
-    return aligned(["stage", "state", "method", "runs over", "from run", "best (run)", "searched"], rows)

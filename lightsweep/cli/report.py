@@ -1,20 +1,34 @@
-"""``lightsweep report``: what a sweep found, as one page or as figures."""
+"""``lightsweep report`` and ``lightsweep dashboard``: the results of a sweep in a browser."""
 
 from __future__ import annotations
 
+import re
+import socket
+import sys
+from collections.abc import Callable, Iterable
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from socketserver import TCPServer, ThreadingMixIn
+from typing import Annotated, Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import typer
 
-from lightsweep.cli.options import Storage, SweepId
+from lightsweep.analysis import required
+from lightsweep.cli.options import Storage, SweepId, read_sweep
+from lightsweep.cli.output import check_folder, write_whole
+from lightsweep.errors import UsageError
+from lightsweep.storage import default_url, open_storage
 
-__all__ = ["Format", "report"]
+__all__ = ["Format", "dashboard", "only_here", "report"]
+
+_HOST = "127.0.0.1"
+_NAMES = {_HOST, "localhost"}
+_PORT = re.compile(r":\d*\Z")
 
 
 class Format(str, Enum):
-    """What is written."""
+    """The kinds of report."""
 
     html = "html"
     png = "png"
@@ -26,26 +40,27 @@ def report(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="PATH", help="The page, or the folder of the figures; named after the sweep here."
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="The page, or the folder of the figures; report-ID in the current directory by default.",
         ),
     ] = None,
     format_: Annotated[
-        Format, typer.Option("--format", help="html: one page, for any browser; png, svg: a file for each figure.")
+        Format, typer.Option("--format", help="html: one page for any browser; png, svg: a file for each figure.")
     ] = Format.html,
     storage: Storage = None,
 ) -> None:
-    """Write what a sweep found: one page that needs no network, or its figures. What was there is replaced."""
-    from lightsweep.analysis import required
-    from lightsweep.cli.output import check_folder, looking, write_whole
-    from lightsweep.controller import Sweep, stage_views
-    from lightsweep.errors import UsageError
+    """Write an HTML report of a sweep, or its figures.
 
+    The page needs no network. Existing files are replaced.
+    """
     required("plotly")
-    from lightsweep.report import figures, page, report_data, write_images
+    from lightsweep.report import figures, page, sweep_data, write_images
 
-    sweep = Sweep.load(sweep_id, storage=looking(storage))
+    sweep = read_sweep(sweep_id, storage)
     state = sweep.state
-    data = report_data(sweep.config, sweep.known_runs(), stage_views(sweep))
+    data = sweep_data(sweep)
     path = output or Path(f"report-{sweep.id}{'.html' if format_ is Format.html else ''}")
     check_folder(path)
     if format_ is not Format.html:
@@ -60,3 +75,70 @@ def report(
         raise UsageError(f"--output is the file of the page, but {path} is a folder; write to {path / 'report.html'}")
     if write_whole(path, page(sweep.id, state, data)):
         print(path)
+
+
+def dashboard(
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="Port; 0 takes any free one.")] = 8080,
+    storage: Storage = None,
+) -> None:
+    """Show a storage in the browser with optuna-dashboard.
+
+    The page is live and answers on this machine only; Ctrl-C ends it.
+    """
+    try:
+        from optuna_dashboard import wsgi
+    except ModuleNotFoundError as error:
+        if error.name != "optuna_dashboard":
+            raise
+        raise UsageError(
+            "the dashboard needs optuna-dashboard, which is not installed; install it with: "
+            "pip install 'lightsweep[dashboard]'"
+        ) from None
+    opened = open_storage(storage or default_url(), create=False)
+    try:
+        server: Any = make_server(
+            _HOST, port, only_here(wsgi(opened.optuna)), server_class=_Server, handler_class=_Handler
+        )
+    except OSError as error:
+        raise UsageError(f"port {port} cannot be used: {error.strerror}; choose another one with --port") from None
+    with server:
+        print(f"http://{_HOST}:{server.server_port}/", flush=True)
+        print(f"showing {opened}; Ctrl-C ends it", file=sys.stderr, flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print("ended", file=sys.stderr)
+    opened.close()
+
+
+def only_here(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """Refuse requests for another host name, which a web page elsewhere can make a browser send."""
+
+    def guarded(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        # A client sends the name as its user wrote it, and leaves out port 80.
+        if _PORT.sub("", environ.get("HTTP_HOST", "")).lower() not in _NAMES:
+            start("403 Forbidden", [("Content-Type", "text/plain")])
+            return [b"This page answers to 127.0.0.1 and localhost only.\n"]
+        return app(environ, start)
+
+    return guarded
+
+
+class _Handler(WSGIRequestHandler):
+    """Answers without a line for each request."""
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in the class above
+        pass
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """One thread for each request, since the page sends several at once."""
+
+    daemon_threads = True
+    address_family = socket.AF_INET
+
+    def server_bind(self) -> None:
+        # Without the look-up of the machine's full name, which can take seconds.
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = _HOST, self.server_address[1]
+        self.setup_environ()

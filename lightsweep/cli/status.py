@@ -1,60 +1,140 @@
-"""``lightsweep status``: where a sweep stands."""
+"""``lightsweep ls``, ``status`` and ``export``: the sweeps of a storage and their runs."""
 
 from __future__ import annotations
 
+import csv
 import json
 import math
-from typing import TYPE_CHECKING, Annotated, Any
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from enum import Enum
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
-from lightsweep.cli.options import Storage, SweepId
+from lightsweep.agents.displays.live_view import BARS, Frame, Screen
+from lightsweep.cli.options import Storage, SweepId, open_read_only, read_sweep, storage_option
+from lightsweep.cli.output import say
+from lightsweep.cli.sweep import parameter_count
+from lightsweep.controller import PartView, Sweep, SweepRun, part_line, part_views, prior_suffix, summarize
+from lightsweep.controller.runs import json_number
+from lightsweep.errors import StorageError, StorageUnavailableError, UsageError
+from lightsweep.text import aligned, counted, number, parameters, printable, shortened
 
-if TYPE_CHECKING:
-    from lightsweep.controller import Sweep, SweepRun
-
-__all__ = ["document", "status", "without_infinities"]
+__all__ = ["Format", "export", "ls", "status", "watch", "without_infinities"]
 
 _SHOWN = 20
 _REASON_WIDTH = 80
-_STATES = ("running", "waiting", "finished", "pruned", "failed", "killed")
+
+
+class Format(str, Enum):
+    """The kinds of export."""
+
+    csv = "csv"
+    json = "json"
+
+
+def ls(storage: Storage = None) -> None:
+    """List the sweeps of a storage."""
+    rows = []
+    for sweep in Sweep.all(storage=open_read_only(storage)):
+        try:
+            state = sweep.state
+        except StorageError as error:
+            say(f"{error}; it is left out", error=True)
+            continue
+        seen = summarize(sweep)
+        runs = counted(seen.total, "run") + prior_suffix(seen.priors)
+        created = sweep.created.astimezone().strftime("%Y-%m-%d %H:%M")
+        name = printable(sweep.config.name or "")
+        rows.append([sweep.id, state.name, sweep.config.method, runs, seen.best_value or "–", created, name])
+    if rows:
+        print("\n".join(aligned([["id", "state", "method", "runs", "best", "created", "name"], *rows])))
+    else:
+        print("no sweeps yet; create one with: lightsweep sweep CONFIG.yaml")
 
 
 def status(
     sweep_id: SweepId,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Follow the sweep until it is over, or until Ctrl-C.")] = False,
-    every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How often to look, with --watch.")] = 2.0,
+    watching: Annotated[
+        bool, typer.Option("--watch", help="Follow the sweep until it has ended, or until Ctrl-C.")
+    ] = False,
+    every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Time between updates, with --watch.")] = 2.0,
     storage: Storage = None,
 ) -> None:
-    """Show a sweep: its state, its runs by state, the best so far, what stopping early saved."""
-    from lightsweep.cli.output import looking
-    from lightsweep.controller import Sweep
-    from lightsweep.errors import UsageError
+    """Show the state of a sweep, its runs and its best run."""
+    if watching and as_json:
+        raise UsageError("--watch is for people and --json is for programs; give one of them")
+    sweep = read_sweep(sweep_id, storage)
+    if watching:
+        watch(sweep, Console(highlight=False), every)
+    else:
+        print(json.dumps(_document(sweep), indent=2, allow_nan=False) if as_json else _text(sweep))
 
-    if watch and as_json:
-        raise UsageError("--watch is for reading along and --json is for programs: give one of them")
-    sweep = Sweep.load(sweep_id, storage=looking(storage))
-    if watch:
-        from rich.console import Console
 
-        from lightsweep.cli.live_view import watch as follow
+def export(
+    sweep_id: SweepId,
+    format_: Annotated[
+        Format, typer.Option("--format", help="csv: one row per run; json: as `status --json`.")
+    ] = Format.csv,
+    storage: Storage = None,
+) -> None:
+    """Print all runs of a sweep as CSV or JSON.
 
-        follow(sweep, Console(highlight=False), every)
+    Prior runs are among them.
+    """
+    sweep = read_sweep(sweep_id, storage)
+    if format_ is Format.json:
+        print(json.dumps(_document(sweep), indent=2, allow_nan=False))
         return
-    print(json.dumps(document(sweep), indent=2, allow_nan=False) if as_json else _text(sweep))
+    runs = sweep.runs
+    names = sweep.config.names(run.values for run in runs)
+    metrics = sorted({name for run in runs for name in run.metrics})
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    fields = ["id", "state", "best", "last", "iterations", "started", "ended", "reason"]
+    fields[1:1] = sweep.config.labels
+    fields[1:1] = ["prior"] if any(run.prior for run in runs) else []
+    columns = [*(f"config.{name}" for name in names), *(f"last.{name}" for name in metrics)]
+    writer.writerow([*fields, *map(_cell, columns)])
+    for run in runs:
+        writer.writerow(
+            [_cell(getattr(run, field)) for field in fields]
+            + [_cell(run.values.get(name)) for name in names]
+            + [_cell(run.metrics.get(name, {}).get("last")) for name in metrics]
+        )
 
 
-def document(sweep: Sweep) -> dict[str, Any]:
-    """The JSON document of a sweep; metrics that are not finite become null, such parameters text (``"inf"``).
+def _cell(value: Any) -> Any:
+    """Return a cell of a CSV file: no text is a formula to a spreadsheet or a control sequence to a terminal."""
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    text = json.dumps(value) if isinstance(value, (list, dict)) else value
+    if not isinstance(text, str):
+        return text
+    visible = "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
+    return f"'{visible}" if visible.startswith(("=", "+", "-", "@", "\t")) and not _is_number(visible) else visible
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _document(sweep: Sweep) -> dict[str, Any]:
+    """Return the JSON document of a sweep; metrics that are not finite are null, such parameters text (``"inf"``).
 
     Only a sweep with stages has the keys ``stages`` and, in its runs, ``stage``; only a prior run has ``prior``.
     """
-    from lightsweep.controller import stage_views
-
     state = sweep.state
     metric = sweep.config.metric
-    views = stage_views(sweep)
+    views = part_views(sweep)
     stages = {"stages": [without_infinities(view.document()) for view in views]} if views else {}
     return {
         "id": sweep.id,
@@ -65,14 +145,11 @@ def document(sweep: Sweep) -> dict[str, Any]:
         "metric": {"name": metric.name, "goal": metric.goal} if metric else None,
         "storage": str(sweep.storage),
         **stages,
-        "runs": [run_document(run) for run in sweep.known_runs()],
+        "runs": [_run_document(run) for run in sweep.known_runs()],
     }
 
 
-def run_document(run: SweepRun) -> dict[str, Any]:
-    """The JSON document of a run."""
-    from lightsweep.controller.runs import json_number
-
+def _run_document(run: SweepRun) -> dict[str, Any]:
     return {
         "id": run.id,
         "state": run.state,
@@ -84,13 +161,13 @@ def run_document(run: SweepRun) -> dict[str, Any]:
         "ended": run.ended.isoformat() if run.ended else None,
         "reason": run.reason,
         "unread": list(run.unread),
-        **({"stage": run.stage} if run.stage is not None else {}),
+        **run.labels,
         **({"prior": True} if run.prior else {}),
     }
 
 
 def without_infinities(value: Any) -> Any:
-    """``value`` for a JSON document, which has no infinities: they become text, ``"inf"``."""
+    """Return ``value`` for JSON, which has no infinities: they become text, ``"inf"``."""
     if isinstance(value, dict):
         return {key: without_infinities(below) for key, below in value.items()}
     if isinstance(value, list):
@@ -99,52 +176,107 @@ def without_infinities(value: Any) -> Any:
 
 
 def _text(sweep: Sweep) -> str:
-    from lightsweep.agents.closing import without_result
-    from lightsweep.cli.output import aligned, besides, now, parameter_count, table
-    from lightsweep.controller import stage_views, summarize
-    from lightsweep.text import counted, number, parameters, printable, shortened
-
-    state = sweep.state
-    seen = summarize(sweep, _SHOWN)
-    searched = seen.searched
-    views = stage_views(sweep)
-    metric = sweep.config.metric
-    title = f"sweep {sweep.id}" + (f" ({printable(sweep.config.name)})" if sweep.config.name else "")
-    lines = [
-        f"{title}: {state}",
-        (f"in {counted(len(views), 'stage')}" if views else sweep.config.method)
-        + f" over {parameter_count(sweep.config, searched)}"
-        + (f", {metric.goal} {printable(metric.name)}" if metric else ""),
-        (", ".join(f"{seen.states[name]} {name}" for name in _STATES if seen.states[name]) or "no runs yet")
-        + besides(seen.priors),
-    ]
-    if lacking := without_result(sweep, seen):
-        lines.append(lacking)
-    if sweep.config.stops_early:
-        lines.append(str(seen.savings))
-    if (best := seen.best) is not None and best.best is not None and metric is not None:
-        lines.append(
-            f"best: run {best.id}, {printable(metric.name)} {number(best.best)}: {parameters(best.values, searched)}"
-        )
-    if seen.unread:
-        lines.append(f"never read by a run, though the sweep varies it: {printable(', '.join(seen.unread))}")
+    config = sweep.config
+    sweep.refresh()
+    seen, views = summarize(sweep, _SHOWN), part_views(sweep)
+    goal = f", {config.metric.goal} {printable(config.metric.name)}" if config.metric else ""
+    method = f"in {counted(len(views), 'stage')}" if views else config.method
+    lines = [seen.title, f"{method} over {parameter_count(config, seen.searched)}{goal}", seen.counts]
+    if seen.best_line:
+        lines.append(f"{seen.best_line}: {seen.best_parameters}")
+    lines += seen.remarks
+    if seen.without_result:
+        lines.append(f"retry them with: lightsweep retry {sweep.id} --failed{storage_option(sweep)}")
     if views:
-        lines += [now(views), "", table(views, searched)]
+        lines += [part_line(views), "", *_stage_table(views, seen.searched)]
     if seen.last:
+        lines.append("")
+        if seen.total > _SHOWN:
+            lines.append(f"the last {_SHOWN} of {seen.total:,} runs (all with --json or `lightsweep export`):")
+        heading = ["run", *config.labels, "state", "iterations", "best", "reason or parameters"]
         rows = [
             [
                 run.id,
-                *([printable(run.stage or "–")[:20]] if views else []),
+                *(shortened(printable(run.labels.get(name, "–")), 20) for name in config.labels),
                 run.standing,
                 str(run.iterations),
                 number(run.best) if run.best is not None else "–",
-                shortened(printable(run.reason or parameters(run.values, searched)), _REASON_WIDTH),
+                shortened(printable(run.reason or parameters(run.values, seen.searched)), _REASON_WIDTH),
             ]
             for run in seen.last
         ]
-        lines.append("")
-        if seen.total > _SHOWN:
-            lines.append(f"the last {_SHOWN} of {seen.total} runs (all with --json or `lightsweep export`):")
-        heading = ["run", *(["stage"] if views else []), "state", "iterations", "best", "reason or parameters"]
-        lines.append(aligned(heading, rows))
+        lines += aligned([heading, *rows])
     return "\n".join(lines)
+
+
+def _stage_table(views: Sequence[PartView], names: list[str]) -> list[str]:
+    """Return a line per stage, with what its best run has of the parameters ``names`` that the stage searches."""
+    rows = [
+        [
+            printable(view.part.name),
+            view.state,
+            view.part.method,
+            view.progress,
+            view.base or "–",
+            f"{number(view.best.best)} ({view.best.id})" if view.best and view.best.best is not None else "–",
+            parameters(view.best.values, [name for name in names if name in view.part.searched])
+            if view.best
+            else printable(", ".join(view.part.searched)),
+        ]
+        for view in views
+    ]
+    return aligned([["stage", "state", "method", "runs ended", "from run", "best (run)", "searched"], *rows])
+
+
+def watch(
+    sweep: Sweep,
+    console: Console,
+    every: float,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+) -> None:
+    """Show a sweep until it has ended or the user presses Ctrl-C: on a terminal in place, else one line per update.
+
+    A stopped sweep has ended once none of its runs is running. While the database does not answer, a message says so.
+
+    Args:
+        sweep: The sweep.
+        console: Where to show it.
+        every: Seconds between two updates.
+        sleep: Waits.
+        clock: Tells the time.
+
+    Raises:
+        NotFoundError: The sweep was deleted.
+    """
+    screen = Screen(console) if console.is_terminal else None
+    lines: list[str] = []
+    try:
+        while True:
+            ended = False
+            try:
+                sweep.refresh()
+                running = [run for run in sweep.known_runs() if run.state == "running"]
+                marks = screen.marks if screen else BARS
+                frame = Frame(summarize(sweep), running, clock(), part_views(sweep), marks)
+            except StorageUnavailableError as error:
+                line = f"{error}; trying again"
+                shown = [*lines, line]
+            else:
+                line = frame.line()
+                lines = shown = frame.lines(console.width, console.height)
+                state = frame.summary.state.name
+                ended = state in {"finished", "cancelled"} or (state == "stopped" and not running)
+            if screen:
+                screen.show(shown)
+            else:
+                print(line, file=console.file, flush=True)
+            if ended:
+                return
+            sleep(every)
+    except KeyboardInterrupt:
+        return
+    finally:
+        if screen:
+            screen.close()

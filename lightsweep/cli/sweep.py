@@ -1,98 +1,103 @@
-"""``lightsweep sweep``: create a sweep, or control one."""
+"""``lightsweep sweep`` and ``lightsweep retry``: create a sweep and control it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from lightsweep.cli.options import PriorRuns, Storage
+from lightsweep.agents.active_run import RUNS, make_directory
+from lightsweep.agents.launchers.process import check_command
+from lightsweep.cli.options import PriorRuns, Storage, SweepId, storage_option
 from lightsweep.cli.output import say
+from lightsweep.controller import Sweep
+from lightsweep.errors import UsageError
+from lightsweep.sampler import make_searcher
+from lightsweep.schema import SweepConfig
+from lightsweep.schema.sections import bands_text
+from lightsweep.text import counted
 
-if TYPE_CHECKING:
-    from lightsweep.controller import Sweep
-    from lightsweep.schema import SweepConfig
-
-__all__ = ["create", "sweep"]
+__all__ = ["create", "parameter_count", "retry", "sweep"]
 
 
 def sweep(
     target: Annotated[
-        str, typer.Argument(metavar="CONFIG|ID", help="A sweep file; with an option below a sweep's id.")
+        str, typer.Argument(metavar="CONFIG|ID", help="A sweep file; with one of the first options a sweep's id.")
     ],
-    stop: Annotated[bool, typer.Option("--stop", help="No new runs; running ones finish.")] = False,
-    pause: Annotated[bool, typer.Option("--pause", help="No new runs until --resume.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after --pause or --stop.")] = False,
-    cancel: Annotated[bool, typer.Option("--cancel", help="No new runs; running ones are killed. Final.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Start no new runs; running ones finish.")] = False,
+    pause: Annotated[bool, typer.Option("--pause", help="Start no new runs until --resume.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue after --pause or --stop.")] = False,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="Start no new runs and kill the running ones. Cannot be undone.")
+    ] = False,
     update: Annotated[
         str | None,
-        typer.Option(metavar="CONFIG", help="Go on with another cap, other bands, or more points of a grid."),
+        typer.Option(metavar="CONFIG", help="Continue with another run_cap, other bands, or more points of a grid."),
     ] = None,
     prior_run: PriorRuns = None,
     storage: Storage = None,
 ) -> None:
-    """Create a sweep: its id on stdout, the agent command on stderr. Or stop, pause, resume, cancel or update one."""
-    asked = [name for name, given in zip(_ACTIONS, (stop, pause, resume, cancel), strict=True) if given]
-    if len(asked) > 1:
-        raise typer.BadParameter(f"--{asked[0]} and --{asked[1]} exclude each other; give one of them")
-    if asked and update is not None:
-        raise typer.BadParameter(f"--{asked[0]} and --update exclude each other; give one of them")
-    if prior_run and (asked or update is not None):
-        raise typer.BadParameter(
-            "--prior-run goes with the file of a new sweep; to add runs to a sweep that exists, call "
+    """Create a sweep, or stop, pause, resume, cancel or update one.
+
+    A new sweep's id is printed on stdout, the command of its agents on stderr.
+    """
+    flags = {"stop": stop, "pause": pause, "resume": resume, "cancel": cancel, "update": update is not None}
+    actions = [name for name, given in flags.items() if given]
+    if len(actions) > 1:
+        raise UsageError(f"--{actions[0]} and --{actions[1]} exclude each other; give one of them")
+    if prior_run and actions:
+        raise UsageError(
+            "--prior-run needs the file of a new sweep; to add runs to a sweep that exists, call "
             f"lightsweep.Sweep.load({target!r}).add_prior_runs(...) in Python"
         )
-    if not asked and update is None:
+    if not actions:
         create(target, storage, prior_runs=prior_run or ())
         return
-    from lightsweep.controller import Sweep
-
-    if update is not None:
-        _update(Sweep.load(target, storage=storage), update)
-        return
     found = Sweep.load(target, storage=storage)
-    getattr(found, asked[0])()
-    say(f"sweep {found.id}: {found.state}", error=True)
+    if update is None:
+        getattr(found, actions[0])()
+        say(f"sweep {found.id}: {found.state}", error=True)
+        return
+    loaded = _loaded(update)
+    found.update(loaded)
+    say(f"sweep {found.id} continues with {update}: {found.state}", error=True)
 
 
-_ACTIONS = ("stop", "pause", "resume", "cancel")
+def retry(
+    sweep_id: SweepId,
+    runs: Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Ids of runs.")] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="All runs that failed, were killed, or were lost too often.")
+    ] = False,
+    storage: Storage = None,
+) -> None:
+    """Retry runs that have no result.
 
-
-def _update(sweep: Sweep, path: str) -> None:
-    from lightsweep.schema import SweepConfig
-
-    loaded = SweepConfig.load(path)
-    _warn(loaded)
-    sweep.update(loaded)
-    say(f"sweep {sweep.id} goes on with {path}: {sweep.state}", error=True)
-
-
-def _warn(config: SweepConfig) -> None:
-    for warning in config.warnings:
-        say(f"warning: {warning}", error=True)
+    Runs that failed, were killed, or were lost too often are started again by the agents of the sweep.
+    """
+    if not runs and not failed:
+        raise UsageError("name the runs by their ids, or give --failed")
+    sweep = Sweep.load(sweep_id, storage=storage)
+    again = sweep.retry(*(runs or ()), failed=failed)
+    if not again:
+        print("every run that has ended has a result; nothing to retry")
+        return
+    print(f"waiting for an agent: {', '.join(again)}")
+    print(f"start one with: lightsweep agent {sweep.id}{storage_option(sweep)}")
 
 
 def create(config: str, storage: str | None, *, prior_runs: Sequence[str] = (), runnable: bool = False) -> Sweep:
-    """Create the sweep and say what it will do.
+    """Create a sweep and print what it will do.
 
     Args:
         config: The sweep file.
         storage: URL of the storage.
-        prior_runs: Sweeps, or runs of them as ``SWEEP/RUN``, that bayes begins with.
-        runnable: Whether runs must be possible here; what stands in their way is an error before anything is stored.
+        prior_runs: Sweeps, or runs of them as ``SWEEP/RUN``, that bayes learns from.
+        runnable: Check that runs can be started here before anything is stored.
     """
-    from lightsweep.agents.active_run import RUNS, make_directory
-    from lightsweep.agents.closing import storage_option
-    from lightsweep.agents.launchers.process import check_command
-    from lightsweep.controller import Sweep
-    from lightsweep.sampler import make_searcher
-    from lightsweep.schema import SweepConfig
-    from lightsweep.text import counted
-
-    loaded = SweepConfig.load(config)
-    _warn(loaded)
+    loaded = _loaded(config)
     if runnable:
         check_command(loaded, str(Path(config).resolve().parent))
         make_searcher(loaded, loaded.options.seed or 0)
@@ -105,20 +110,22 @@ def create(config: str, storage: str | None, *, prior_runs: Sequence[str] = (), 
     return made
 
 
-def _describe(config: SweepConfig) -> str:
-    """What is worth a line at creation: the grid's size, the bands, what ends the sweep."""
-    from lightsweep.cli.output import parameter_count
-    from lightsweep.schema.explanation import bands_text
-    from lightsweep.text import counted
+def _loaded(path: str) -> SweepConfig:
+    config = SweepConfig.load(path)
+    for warning in config.warnings:
+        say(f"warning: {warning}", error=True)
+    return config
 
-    size = config.space.size
+
+def _describe(config: SweepConfig) -> str:
+    """Return the lines about a new sweep: the size of its grid, its bands, and when it ends."""
     lines = [f"created a {config.method} sweep over {parameter_count(config, config.searched())}"]
-    if config.stages:
-        named = ", then ".join(f"{stage.name} ({', '.join(stage.searched)})" for stage in config.stages)
-        lines = [f"created a sweep in {counted(len(config.stages), 'stage')}: {named}"]
+    if not config.is_flat:
+        named = ", then ".join(f"{part.name} ({', '.join(part.searched)})" for part in config.parts)
+        lines = [f"created a sweep in {counted(len(config.parts), *config.labels)}: {named}"]
     elif config.method == "grid":
-        lines[0] += f", {counted(size or 0, 'point')}"
-    if config.early_terminate is not None and not config.stages:
+        lines[0] += f", {counted(config.space.size or 0, 'point')}"
+    if config.early_terminate is not None and config.is_flat:
         lines.append(f"bands (iterations of the metric): {bands_text(config.early_terminate) or 'none'}")
     lines.append(
         f"it ends by itself: {config.ends}"
@@ -126,3 +133,10 @@ def _describe(config: SweepConfig) -> str:
         else "it never ends by itself: set run_cap, give agents --count, or use `lightsweep sweep --stop`"
     )
     return "\n".join(lines)
+
+
+def parameter_count(config: SweepConfig, searched: Collection[str]) -> str:
+    """Return how many parameters are searched, or before the first run the function that defines them."""
+    if config.scheduler is not None and config.defined_by_run and not searched:
+        return f"the parameters that {config.scheduler.search_space}() in {config.scheduler.source} defines"
+    return counted(len(searched), "parameter")

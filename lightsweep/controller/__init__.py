@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from lightsweep.controller.changes import PriorRun, check_prior_runs, check_takes_prior_runs
 from lightsweep.controller.claims import NoRun, RunClaimer
 from lightsweep.controller.outcome import ClaimedRun, Outcome
-from lightsweep.controller.priors import PriorRun, check_prior_runs, check_takes_prior_runs
+from lightsweep.controller.plan import SweepState
 from lightsweep.controller.refresher import Refresher
 from lightsweep.controller.reports import Reporter
 from lightsweep.controller.runs import SweepRun, best_run
-from lightsweep.controller.states import SweepState
-from lightsweep.controller.summary import Savings, StageView, SweepSummary, savings, stage_views, summarize
+from lightsweep.controller.summary import (
+    PartView,
+    Savings,
+    SweepSummary,
+    part_line,
+    part_views,
+    prior_suffix,
+    savings,
+    summarize,
+    summarize_runs,
+)
 from lightsweep.controller.sweeps import Sweep, sweep
 from lightsweep.controller.writer import Writer
+from lightsweep.sampler import RunState
 
 __all__ = [
     "ClaimedRun",
     "NoRun",
     "Outcome",
+    "PartView",
     "PriorRun",
     "Refresher",
     "Reporter",
     "RunClaimer",
+    "RunState",
     "Savings",
-    "StageView",
     "Sweep",
     "SweepRun",
     "SweepState",
@@ -31,8 +43,11 @@ __all__ = [
     "best_run",
     "check_prior_runs",
     "check_takes_prior_runs",
+    "part_line",
+    "part_views",
+    "prior_suffix",
     "savings",
-    "stage_views",
     "summarize",
+    "summarize_runs",
     "sweep",
 ]

@@ -72,7 +72,7 @@ class BandValues:
 
 
 def band_values(config: SweepConfig) -> dict[int, BandValues]:
-    """A book for each stage that has bands, by the stage's number; for a sweep without stages the one at 0."""
+    """Return the values at the bands for each part of the sweep that has bands, by its number."""
     metric = config.metric
-    found = {stage.number: stage.early_terminate for stage in config.stages} or {0: config.early_terminate}
+    found = {part.number: part.early_terminate for part in config.parts}
     return {number: BandValues(each, metric.goal) for number, each in found.items() if each and metric}

@@ -6,26 +6,43 @@ and every agent sees it at the same point of their sequence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from lightsweep.controller.keys import ATTEMPT, CONFIG, STATE, SUMMARY, VALUES
+from lightsweep.controller.outcome import learns, plain_metrics
+from lightsweep.controller.plan import check_update, wants_retry
 from lightsweep.controller.reader import SweepReader, storage_errors
-from lightsweep.controller.runs import RunEntry, values_of
-from lightsweep.controller.states import wants_retry
+from lightsweep.controller.runs import (
+    ATTEMPT,
+    CONFIG,
+    STATE,
+    SUMMARY,
+    VALUES,
+    RunEntry,
+    SweepRun,
+    best_of,
+    values_of,
+)
 from lightsweep.errors import NotFoundError, UsageError, closest
-from lightsweep.schema import SweepConfig
+from lightsweep.sampler import params_to_optuna
+from lightsweep.schema import Metric, SweepConfig
 
-__all__ = ["ask", "retry", "update"]
+__all__ = [
+    "PriorRun",
+    "add_prior_runs",
+    "ask",
+    "check_prior_runs",
+    "check_takes_prior_runs",
+    "named_runs",
+    "retry",
+    "update",
+]
 
 _ASKED = {"running": "resume", "paused": "pause"}
-
-# What an update may change; of a grid the parameters' values too. Of the block ``lightsweep`` neither what proposals
-# follow from nor the lease: an agent that is away would be judged by one that it has never heard of.
-_CHANGEABLE = {"run_cap", "early_terminate", "name", "description", "lightsweep", "metric"}
-
 
 _WITHOUT_RESULT = {"failed", "killed"}
 
@@ -107,33 +124,7 @@ def update(sweep: SweepReader, config: SweepConfig) -> None:
     """
     if sweep.look().name == "cancelled":
         raise UsageError(f"sweep {sweep.id} was cancelled, which is final; create a new one to go on")
-    before = sweep.config
-    if before.stages or config.stages:
-        whose = f"sweep {sweep.id} runs" if before.stages else "the new config describes a sweep that runs"
-        raise UsageError(
-            f"{whose} in stages, which nothing can be changed of, since each follows from those before; "
-            "create a new sweep, with --prior-run to learn from the runs of this one"
-        )
-    allowed = _CHANGEABLE | ({"parameters"} if before.method == config.method == "grid" else set())
-    keys = sorted({*before.raw, *config.raw})
-    changed = [key for key in keys if before.raw.get(key) != config.raw.get(key) and key not in allowed]
-    if [metric.name for metric in before.metrics] != [metric.name for metric in config.metrics]:
-        changed.append("metric.name")
-    if [metric.goal for metric in before.metrics] != [metric.goal for metric in config.metrics]:
-        changed.append("metric.goal")
-    changed += [
-        f"lightsweep.{name}"
-        for name in ("seed", "sampler", "prior_runs", "lease")
-        if getattr(before.options, name) != getattr(config.options, name)
-    ]
-    names = [[parameter.name for parameter in space.parameters] for space in (before.space, config.space)]
-    if names[0] != names[1]:
-        changed.append("the names of the parameters")
-    if changed:
-        raise UsageError(
-            f"sweep {sweep.id} cannot change {', '.join(changed)} while it runs; change run_cap, early_terminate, "
-            "metric.target or the values of a grid, or create a new sweep with --prior-run"
-        )
+    check_update(sweep.id, sweep.config, config)
     attributes = {ATTEMPT: {"kind": "update"}, CONFIG: config.raw}
     _create(sweep, create_trial(state=TrialState.FAIL, user_attrs=attributes))
     sweep.refresh()
@@ -142,3 +133,141 @@ def update(sweep: SweepReader, config: SweepConfig) -> None:
 def _create(sweep: SweepReader, trial: FrozenTrial) -> None:
     with storage_errors():
         sweep.storage.optuna.create_new_trial(sweep.study_id, trial)
+
+
+@dataclass(frozen=True)
+class PriorRun:
+    """A run of another sweep.
+
+    Attributes:
+        sweep: The other sweep's id.
+        metric: The name of that sweep's metric; ``None`` where it has none.
+        run: The run.
+    """
+
+    sweep: str
+    metric: str | None
+    run: SweepRun
+
+    def value(self, metric: Metric) -> float | None:
+        """The best finite value of a metric that the run logged, by that metric's own goal; ``None`` for none.
+
+        By its name: the other sweep may have improved another metric, or this one towards the other side.
+        """
+        stats = self.run.metrics.get(metric.name, {})
+        logged = [stats[key] for key in ("min", "max") if key in stats]
+        # What attempts before the last one reported is known by the history alone.
+        return best_of([*logged, *(self.run.history if self.metric == metric.name else ())], metric.goal)
+
+
+def named_runs(load: Callable[[str], SweepReader], names: Sequence[str]) -> list[PriorRun]:
+    """The runs that ``names`` stand for, each ``SWEEP`` or ``SWEEP/RUN``.
+
+    Raises:
+        NotFoundError: No such sweep or run.
+    """
+    found: list[PriorRun] = []
+    for name in names:
+        other, _, run = name.partition("/")
+        loaded = load(other)
+        loaded.refresh()
+        runs = {each.id: each for each in loaded.known_runs()}
+        if run and run not in runs:
+            raise NotFoundError(f"sweep {other} has no run {run!r}{closest(run, runs)}")
+        metric = loaded.config.metric.name if loaded.config.metric else None
+        found += [PriorRun(other, metric, each) for each in ([runs[run]] if run else runs.values())]
+    return found
+
+
+def check_prior_runs(config: SweepConfig, runs: Sequence[PriorRun]) -> None:
+    """See that prior runs can mean something to a sweep.
+
+    Raises:
+        UsageError: It has several metrics or none, or learns from no run; of a sweep none of the runs has its metric;
+            or no run has a parameter in common with it.
+    """
+    if not runs:
+        return
+    metric = check_takes_prior_runs(config)
+    for sweep in dict.fromkeys(prior.sweep for prior in runs):
+        _check_metric(metric, sweep, [prior for prior in runs if prior.sweep == sweep])
+    names = {parameter.name for parameter in config.space.searched}
+    if not any(names & set(prior.run.values) for prior in runs):
+        which = f"which searches {', '.join(sorted(names))}" if names else "which searches none"
+        raise UsageError(f"the prior runs have no parameter in common with the sweep, {which}")
+
+
+def check_takes_prior_runs(config: SweepConfig) -> Metric:
+    """See that a sweep can begin with runs of others, whichever they are; the metric that they count by.
+
+    Raises:
+        UsageError: It has several metrics or none, or learns from no run.
+    """
+    if config.metric is None or len(config.metrics) != 1:
+        raise UsageError("prior runs need a sweep with one metric, as their best value of it is what counts")
+    if not learns(config):
+        raise UsageError(
+            f"method {config.method} learns from no runs, so prior runs would do nothing; "
+            "take method bayes, or leave them out"
+        )
+    return config.metric
+
+
+def _check_metric(metric: Metric, sweep: str, runs: Sequence[PriorRun]) -> None:
+    own = runs[0].metric
+    if own == metric.name or any(prior.value(metric) is not None for prior in runs):
+        return
+    whose = f"which is for {own!r}" if own else "which has no metric"
+    raise UsageError(
+        f"no run of sweep {sweep}, {whose}, has logged {metric.name!r}, the metric of this sweep, "
+        "so none of them can be a prior run"
+    )
+
+
+def add_prior_runs(sweep: SweepReader, runs: Sequence[PriorRun]) -> tuple[int, int]:
+    """Let bayes begin with what runs of other sweeps found; how many were taken, and how many could not be.
+
+    A run is taken if it logged the metric and its values of the parameters that this sweep searches are among those of
+    this sweep. A parameter that it did not have counts, for the sampler, with the middle of its distribution. Prior
+    runs count for no cap, no ticket and no band.
+
+    Args:
+        sweep: The sweep.
+        runs: The runs.
+    """
+    metric, space = sweep.config.metric, sweep.config.space
+    names = {parameter.name for parameter in space.searched}
+    taken = 0
+    for prior in runs:
+        run, value = prior.run, prior.value(metric) if metric else None
+        values = {parameter.name: parameter.distribution.quantile(0.5) for parameter in space.parameters}
+        values.update({name: each for name, each in run.values.items() if name in names})
+        if value is None or not math.isfinite(value) or not _inside(sweep, values):
+            continue
+        taken += 1
+        stored = params_to_optuna(space, values)
+        source = f"{prior.sweep}/{run.id}"
+        had = {name: each for name, each in run.values.items() if name in values}
+        trial = create_trial(
+            state=TrialState.COMPLETE,
+            value=value,
+            params={name: each for name, (_, each) in stored.items()},
+            distributions={name: distribution for name, (distribution, _) in stored.items()},
+            user_attrs={
+                ATTEMPT: {"kind": "prior", "from": source, "values": had},
+                SUMMARY: {"state": "finished", "reason": f"from {source}", "metrics": plain_metrics(run.metrics)},
+            },
+            intermediate_values={1: value},
+        )
+        with storage_errors():
+            sweep.storage.optuna.create_new_trial(sweep.study_id, trial)
+    sweep.refresh()
+    return taken, len(runs) - taken
+
+
+def _inside(sweep: SweepReader, values: dict[str, Any]) -> bool:
+    try:
+        sweep.config.space.unit(values)
+    except (ValueError, TypeError):
+        return False
+    return True

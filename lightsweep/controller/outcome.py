@@ -12,7 +12,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from lightsweep.controller.runs import RunEntry, best_of, values_of
-from lightsweep.sampler import Observation
+from lightsweep.sampler import Observation, RunState
 from lightsweep.schema import Metric, SweepConfig
 
 __all__ = ["ClaimedRun", "Observations", "Outcome", "learns", "objectives", "plain_metrics", "summary", "trial_end"]
@@ -91,7 +91,7 @@ class Outcome:
         unread: Swept parameters that the run never read.
     """
 
-    state: str
+    state: RunState
     reason: str = ""
     unread: Sequence[str] = ()
 
@@ -148,7 +148,7 @@ def plain_metrics(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[
 def learns(config: SweepConfig) -> bool:
     """Whether proposals, of one stage at least, follow from what other runs found."""
     scheduled = config.scheduler is not None and config.scheduler.optimizer is not None
-    methods: set[str] = {stage.method for stage in config.stages} or {config.method}
+    methods: set[str] = {part.method for part in config.parts}
     return scheduled or config.defined_by_run or not methods <= {"grid", "random"}
 
 
@@ -165,7 +165,7 @@ class Observations:
     def __init__(self, config: SweepConfig) -> None:
         self._config = config
         # A grid or random stage learns nothing, but which of its points ran before decides what is left of it.
-        self.needed = learns(config) or bool(config.stages)
+        self.needed = learns(config) or not config.is_flat
         self._made: dict[str, tuple[int, Observation]] = {}
 
     def of(self, entries: Iterable[RunEntry]) -> list[Observation]:

@@ -1,103 +1,214 @@
-"""What a sweep is to do: its config, and those that it had before it was updated."""
+"""Decide what comes next in a sweep: the config in force, its parts, the next fresh run, and the state.
+
+A flat sweep is one part. A sweep with stages has one part for each stage that has begun. All of it follows from the
+sequence of trials, so every agent decides the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
 
-from lightsweep.controller.stage_history import ActiveStage, StageHistory
-from lightsweep.sampler import ExtendedGrid, Observation, Searcher, make_searcher, make_stage_searcher, taken_before
+from lightsweep.controller.runs import RunEntry, best_entry, values_of
+from lightsweep.errors import UsageError
+from lightsweep.sampler import (
+    ExtendedGrid,
+    Observation,
+    Searcher,
+    make_searcher,
+    make_subspace_searcher,
+    seed_for,
+    taken_before,
+)
 from lightsweep.schema import SweepConfig
+from lightsweep.schema.stages import Stage, least, most_runs
 from lightsweep.space import Value
 
-__all__ = ["Plan", "StagedSearcher"]
+__all__ = [
+    "NextRun",
+    "Part",
+    "PartSearcher",
+    "Plan",
+    "SweepState",
+    "SweepStatus",
+    "check_update",
+    "state_of",
+    "target_reached",
+    "wants_retry",
+]
 
 
-class StagedSearcher:
-    """Proposes for the tickets of every stage that has begun.
+@dataclass(frozen=True)
+class Part:
+    """Tickets that are drawn and judged together: all of a flat sweep, or those of a stage that has begun.
+
+    Attributes:
+        stage: What is searched.
+        start: The first ticket.
+        limit: The number of tickets; ``None`` for no limit.
+        base: The run whose values are kept; ``None`` for the first stage.
+    """
+
+    stage: Stage
+    start: int
+    limit: int | None
+    base: str | None = None
+
+    @property
+    def number(self) -> int:
+        """1 for the first stage; 0 for a flat sweep."""
+        return self.stage.number
+
+    @property
+    def name(self) -> str | None:
+        """The name of the stage; ``None`` for a flat sweep."""
+        return self.stage.name or None
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The values of the labels of its runs, see :attr:`~lightsweep.SweepConfig.labels`."""
+        return {} if self.name is None else {"stage": self.name}
+
+    @property
+    def end(self) -> int | None:
+        """The first ticket behind it; ``None`` if there is no limit."""
+        return None if self.limit is None else self.start + self.limit
+
+    def is_full(self, tickets: int) -> bool:
+        """Return whether the part has no ticket left once ``tickets`` have been drawn in all."""
+        return self.end is not None and tickets >= self.end
+
+    def local(self, observation: Observation) -> Observation:
+        """Return the observation with its ticket counted from ``start``; without a ticket if it is of another part."""
+        ticket = observation.ticket
+        if ticket is None:
+            return observation
+        inside = ticket >= self.start and not self.is_full(ticket)
+        return replace(observation, ticket=ticket - self.start if inside else None)
+
+
+@dataclass(frozen=True)
+class NextRun:
+    """The decision on the next fresh run.
+
+    Attributes:
+        limit: The first ticket that the decision does not hold for; ``None`` if it holds for all.
+        why: The reason why no ticket follows ``limit``; empty if one may follow later.
+        opens: Further content of the trial's ``ATTEMPT``, if it is the first of a stage.
+        wait: The reason to wait until other runs have ended; empty if a ticket can be drawn now.
+    """
+
+    limit: int | None = None
+    why: str = ""
+    opens: Mapping[str, Any] = field(default_factory=dict)
+    wait: str = ""
+
+
+class PartSearcher:
+    """Suggest values for the tickets of every part that has begun.
 
     Args:
         config: The sweep's config.
-        seed: Of the sweep.
-        course: Which stage each ticket belongs to.
+        seed: The sweep's seed.
+        part_of: Gives the part of a ticket.
     """
 
-    def __init__(self, config: SweepConfig, seed: int, course: StageHistory) -> None:
+    def __init__(self, config: SweepConfig, seed: int, part_of: Callable[[int], Part]) -> None:
         self._config = config
         self._seed = seed
-        self._course = course
-        self._proposers: dict[int, Searcher] = {}
+        self._part_of = part_of
+        self._searchers: dict[int, Searcher] = {}
 
     def suggest(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
-        """All parameters of the run for ``ticket``; ``None`` where the points of its stage are exhausted."""
-        opened = self._course.of(ticket)
-        searcher = self._proposers.get(opened.start)
+        """Return all parameters of the run for ``ticket``; ``None`` if its part has no point left."""
+        part = self._part_of(ticket)
+        searcher = self._searchers.get(part.start)
         if searcher is None:
-            searcher = self._proposers[opened.start] = self._make(opened, known)
-        return searcher.suggest(ticket - opened.start, [_within(each, opened) for each in known])
-
-    def _make(self, opened: ActiveStage, known: Sequence[Observation]) -> Searcher:
-        values = {each.key: each.values for each in known if each.ticket is not None and each.ticket < opened.start}
-        fixed = opened.stage.fixed(values[opened.base] if opened.base is not None else None)
-        taken = taken_before(opened.stage, fixed, values.values())
-        return make_stage_searcher(self._config, opened.stage, self._seed, fixed, taken)
-
-
-def _within(observation: Observation, opened: ActiveStage) -> Observation:
-    """The observation with its ticket counted from the first one of the stage; without one if it is of another."""
-    ticket = observation.ticket
-    return observation if ticket is None else replace(observation, ticket=_local(ticket, opened))
-
-
-def _local(ticket: int, opened: ActiveStage) -> int | None:
-    return ticket - opened.start if ticket >= opened.start and (opened.end is None or ticket < opened.end) else None
+            values = {each.key: each.values for each in known if each.ticket is not None and each.ticket < part.start}
+            fixed = part.stage.fixed(values[part.base] if part.base is not None else None)
+            taken = taken_before(part.stage.space, fixed, values.values())
+            alone = self._config.alone(part.stage)
+            seed = seed_for(self._seed, part.stage.number)
+            searcher = make_subspace_searcher(self._config, alone, seed, fixed, taken)
+            self._searchers[part.start] = searcher
+        return searcher.suggest(ticket - part.start, [part.local(each) for each in known])
 
 
 class Plan:
-    """The config of a sweep, how many fresh runs it can have, and where their parameters come from.
+    """The config of a sweep, its parts, and the number of fresh runs that it can have.
 
     Args:
         config: The config that the sweep was created from.
-        seed: What its proposals follow from.
+        seed: The seed of all suggestions.
 
     Attributes:
-        course: Which stage each ticket belongs to; ``None`` for a sweep without stages, which cannot get any later.
+        parts: The stages that have begun, in order; one for a flat sweep.
+        revision: The number of updates of the config.
     """
 
     def __init__(self, config: SweepConfig, seed: int) -> None:
         self.config = config
         self.seed = seed
         self.revision = 0
-        self.course = StageHistory(config.stages, config.run_cap) if config.stages else None
+        self.parts = [_first_part(config)]
         self._grid: ExtendedGrid | None = None
 
     def update(self, config: SweepConfig, tickets: int) -> None:
-        """Go on with another config; ``tickets`` were given out under the one before."""
+        """Continue with another config; ``tickets`` were drawn under the one before."""
         if config.method == "grid":
             size = self._size()
             before = self._grid or make_searcher(self.config, self.seed)
             self._grid = ExtendedGrid(before, tickets if size is None else min(tickets, size), config.space)
         self.config = config
         self.revision += 1
+        self.parts = [_first_part(config)]
+
+    def take(self, attempt: Mapping[str, Any], ticket: int) -> None:
+        """Take in the next fresh trial.
+
+        The first trial of a later stage names the stage, its number of tickets and the run whose values it keeps. So
+        these stay the same, whatever is retried later.
+        """
+        if "stage" in attempt:
+            stage = self.config.stages[attempt["stage"] - 1]
+            self.parts.append(Part(stage, ticket, attempt["limit"], attempt["base"]))
+
+    @property
+    def current(self) -> Part:
+        """The part that began last."""
+        return self.parts[-1]
+
+    @property
+    def later(self) -> tuple[Stage, ...]:
+        """The stages that have not begun."""
+        return self.config.stages[self.current.stage.number :]
+
+    def part_of(self, ticket: int) -> Part:
+        """Return the part that a ticket belongs to."""
+        return next(part for part in reversed(self.parts) if part.start <= ticket)
 
     def searcher(self) -> Searcher:
-        """Where the parameters of fresh runs come from.
+        """Return the source of the parameters of fresh runs.
 
         Raises:
             InputError: The sampler cannot be made.
         """
-        if self.course is not None:
-            return StagedSearcher(self.config, self.seed, self.course)
+        if self.config.stages:
+            return PartSearcher(self.config, self.seed, self.part_of)
         return self._grid or make_searcher(self.config, self.seed)
 
     def limit(self) -> tuple[int | None, str]:
-        """How many fresh runs the sweep can have, and what limits it; ``(None, "")`` where nothing does.
+        """Return the highest number of fresh runs and what limits it; ``(None, "")`` if nothing does.
 
-        With stages it may be fewer, see :func:`lightsweep.controller.stages.next_step`.
+        With stages there may be fewer, see :meth:`next_run`.
         """
-        if self.course is not None:
-            return self.course.most, f"{len(self.course.stages)} stages"
         cap, size = self.config.run_cap, self._size()
+        if self.config.stages:
+            rest, end = most_runs(self.later), self.current.end
+            most = cap if end is None or rest is None else least(cap, end + rest)
+            return most, f"{len(self.config.stages)} stages"
         if cap is not None and (size is None or cap <= size):
             return cap, f"run_cap {cap}"
         if size is None:
@@ -105,7 +216,165 @@ class Plan:
         what = "grid" if self.config.method == "grid" else "space"
         return size, f"all {size} points of the {what}" if size != 1 else f"the one point of the {what}"
 
+    def next_run(self, entries: Callable[[], Sequence[RunEntry]], tickets: int, *, pending: bool) -> NextRun:
+        """Decide on the next fresh run.
+
+        A stage begins when every run before it has ended, with the values of the best of them; prior runs do not
+        count. A stage is passed over if earlier runs had all of its points.
+
+        Args:
+            entries: Gives every run, by id.
+            tickets: The number of tickets drawn so far.
+            pending: Whether a run is running or waits for a retry.
+        """
+        part, config = self.current, self.config
+        cap = config.run_cap
+        if not config.stages:
+            return NextRun(*self.limit())
+        if not part.is_full(tickets):
+            return NextRun(part.end)
+        if cap is not None and tickets >= cap:
+            return NextRun(tickets, f"run_cap {cap}")
+        if not self.later:
+            return NextRun(tickets, f"all {len(config.stages)} stages" if len(config.stages) > 1 else "its one stage")
+        following = self.later[0].name
+        if pending:
+            wait = f"every run of {part.stage.name!r} was handed out; {following!r} begins when they have ended"
+            return NextRun(wait=wait)
+        own = [entry for entry in entries() if not entry.prior]
+        best = best_entry(own, config)
+        values = values_of(best, config) if best is not None else None
+        if best is None or values is None:
+            metric = config.metric.name if config.metric else ""
+            return NextRun(tickets, f"no run has a value of {metric} that {following!r} could start from")
+        before = [found for entry in own if (found := values_of(entry, config)) is not None]
+        for later in self.later:
+            size = later.space.size
+            left = None if size is None else size - len(taken_before(later.space, later.fixed(values), before))
+            if left != 0:
+                limit = least(later.run_cap, left, None if cap is None else cap - tickets)
+                return NextRun(tickets + 1, opens={"stage": later.number, "limit": limit, "base": best.id})
+        return NextRun(tickets, "earlier runs had every point of the remaining stages")
+
     def _size(self) -> int | None:
         if self._grid is not None:
             return self._grid.size
         return None if self.config.defined_by_run else self.config.space.size
+
+
+def _first_part(config: SweepConfig) -> Part:
+    stage = config.parts[0]
+    return Part(stage, 0, least(stage.most, config.run_cap))
+
+
+# What an update may change; of a grid the parameters' values too. Of the block ``lightsweep`` neither what proposals
+# follow from nor the lease: an agent that is away would be judged by one that it has never heard of.
+_CHANGEABLE = {"run_cap", "early_terminate", "name", "description", "lightsweep", "metric"}
+
+
+def check_update(sweep_id: str, before: SweepConfig, config: SweepConfig) -> None:
+    """Check that a sweep can continue with another config.
+
+    Raises:
+        UsageError: The config changes what cannot change; the message names each such key.
+    """
+    if before.stages or config.stages:
+        whose = f"sweep {sweep_id} runs" if before.stages else "the new config describes a sweep that runs"
+        raise UsageError(
+            f"{whose} in stages, which nothing can be changed of, since each follows from those before; "
+            "create a new sweep, with this one as its prior runs"
+        )
+    allowed = _CHANGEABLE | ({"parameters"} if before.method == config.method == "grid" else set())
+    keys = sorted({*before.raw, *config.raw})
+    changed = [key for key in keys if before.raw.get(key) != config.raw.get(key) and key not in allowed]
+    if [metric.name for metric in before.metrics] != [metric.name for metric in config.metrics]:
+        changed.append("metric.name")
+    if [metric.goal for metric in before.metrics] != [metric.goal for metric in config.metrics]:
+        changed.append("metric.goal")
+    changed += [
+        f"lightsweep.{name}"
+        for name in ("seed", "sampler", "prior_runs", "lease")
+        if getattr(before.options, name) != getattr(config.options, name)
+    ]
+    names = [[parameter.name for parameter in space.parameters] for space in (before.space, config.space)]
+    if names[0] != names[1]:
+        changed.append("the names of the parameters")
+    if changed:
+        raise UsageError(
+            f"sweep {sweep_id} cannot change {', '.join(changed)} while it runs; change run_cap, early_terminate, "
+            "metric.target or the values of a grid, or create a new sweep with this one as its prior runs"
+        )
+
+
+class SweepStatus(str, Enum):
+    """The state of a sweep without its reason; each equals its text, ``SweepStatus.PAUSED == "paused"``."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    CANCELLED = "cancelled"
+    FINISHED = "finished"
+
+    __str__ = str.__str__
+
+
+@dataclass(frozen=True)
+class SweepState:
+    """The state of a sweep.
+
+    Attributes:
+        name: The state.
+        reason: What finished a finished sweep, in words: its cap, its grid or space, its stages, or the target.
+    """
+
+    name: SweepStatus
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.reason})" if self.reason else self.name
+
+
+def wants_retry(entry: RunEntry, config: SweepConfig) -> bool:
+    """Return whether the run waits for an agent to retry it."""
+    if entry.running:
+        return False
+    if entry.waiting:
+        return entry.asked or entry.starts <= config.options.max_preemptions
+    return entry.state == "failed" and entry.starts <= config.options.max_retries
+
+
+def target_reached(config: SweepConfig, best: float | None) -> bool:
+    """Return whether the best value that any run reported ends the sweep."""
+    metric = config.metric
+    if metric is None or metric.target is None or best is None:
+        return False
+    return best <= metric.target if metric.goal == "minimize" else best >= metric.target
+
+
+def state_of(
+    asked: str,
+    config: SweepConfig,
+    entries: Iterable[RunEntry],
+    tickets: int,
+    best: float | None,
+    limit: tuple[int | None, str],
+) -> SweepState:
+    """Return the state of a sweep.
+
+    Args:
+        asked: The user's last request: ``running``, ``paused``, ``stopped`` or ``cancelled``.
+        config: The sweep's config.
+        entries: Its runs, or those of them that are running or wait for a retry.
+        tickets: The number of tickets drawn so far.
+        best: The best value that any run reported.
+        limit: The highest number of tickets, and why.
+    """
+    if asked == "cancelled":
+        return SweepState(SweepStatus.CANCELLED)
+    if config.metric is not None and target_reached(config, best):
+        return SweepState(SweepStatus.FINISHED, f"target {config.metric.target:g} of {config.metric.name} reached")
+    most, why = limit
+    if most is None or tickets < most:
+        return SweepState(SweepStatus(asked))
+    pending = any(entry.running or wants_retry(entry, config) for entry in entries)
+    return SweepState(SweepStatus(asked)) if pending else SweepState(SweepStatus.FINISHED, why)

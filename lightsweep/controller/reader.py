@@ -17,14 +17,11 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy import exc
 
 from lightsweep.controller.bands import BandValues, band_values
-from lightsweep.controller.keys import ATTEMPT, FORMAT, STATE, STATES, SWEEP
-from lightsweep.controller.plan import Plan
-from lightsweep.controller.runs import RunEntry, RunTable, SweepRun, view
-from lightsweep.controller.stages import NextRun, decide
-from lightsweep.controller.states import SweepState, state_of, target_reached, wants_retry
+from lightsweep.controller.plan import NextRun, Plan, SweepState, state_of, target_reached, wants_retry
+from lightsweep.controller.runs import ATTEMPT, FORMAT, STATE, STATES, SWEEP, RunEntry, RunTable, SweepRun, view
 from lightsweep.errors import ConfigError, LightsweepError, NotFoundError, StorageError, StorageUnavailableError
-from lightsweep.schema import Stage, SweepConfig
-from lightsweep.storage import Storage, TrialReader, mask
+from lightsweep.schema import SweepConfig
+from lightsweep.storage import Storage, TrialReader, mask, trials_of
 
 __all__ = ["OutageTracker", "SweepReader", "storage_errors"]
 
@@ -144,10 +141,10 @@ class SweepReader:
         self._unsettled: dict[str, RunEntry] = {}
         self._views: dict[str, tuple[tuple[int, bool], SweepRun]] = {}
         self._adopt(attributes)
-        self.ledger = TrialReader(storage, study_id)
+        self.ledger = TrialReader(trials_of(storage), study_id)
         # The agents beat four times a lease, so shorter absences of all of them make no run look lost.
         self.contact = OutageTracker(lambda: self.ledger.clock(), lambda: self.config.options.lease / 2)
-        self.book = RunTable(self.plan.course)
+        self.book = RunTable(self.plan.take)
 
     def _adopt(self, attributes: Mapping[str, Any]) -> None:
         kept = attributes[SWEEP]
@@ -182,19 +179,16 @@ class SweepReader:
         return StorageError(f"sweep {self.id} cannot be read: {why}")
 
     def bands_of(self, ticket: int | None) -> BandValues | None:
-        """The values at the bands that the run with this ticket is compared with; ``None`` where it has no bands."""
-        stage = self.stage_of(ticket)
-        return self._bands.get(stage.number if stage is not None else 0)
+        """Return the values at the bands that the run with this ticket is compared with; ``None`` without bands."""
+        return self._bands.get(0 if ticket is None else self.plan.part_of(ticket).number)
 
-    def stage_of(self, ticket: int | None) -> Stage | None:
-        """The stage of the run with this ticket; ``None`` in a sweep without stages, and for a prior run."""
-        course = self.plan.course
-        return None if course is None or ticket is None else course.of(ticket).stage
+    def part_name(self, ticket: int | None) -> str | None:
+        """Return the name of the part of the sweep that a ticket belongs to; ``None`` for a flat sweep or no ticket."""
+        return None if ticket is None else self.plan.part_of(ticket).name
 
-    def stage_name(self, ticket: int | None) -> str | None:
-        """The name of that stage."""
-        stage = self.stage_of(ticket)
-        return stage.name if stage is not None else None
+    def labels_of(self, ticket: int | None) -> dict[str, Any]:
+        """Return the values of the labels of the run with this ticket."""
+        return {} if ticket is None else self.plan.part_of(ticket).labels
 
     @property
     def config(self) -> SweepConfig:
@@ -203,21 +197,19 @@ class SweepReader:
 
     # --- looking
 
-    def refresh(self, *, details: bool = True) -> list[RunEntry]:
-        """Read what changed in the storage; the runs concerned.
-
-        Args:
-            details: False where only the states of the runs and their reports are needed, which is faster: an agent's
-                view. Parameters and summaries then come with the next refresh that asks for them.
+    def refresh(self) -> list[RunEntry]:
+        """Read what changed in the storage; return the runs concerned.
 
         Raises:
             StorageUnavailableError: The database does not answer.
             NotFoundError: The sweep was deleted.
         """
         with self._reading:
-            with self.contact.asking(), self.storage.reading() as connection:
-                asked = self._known(self.ledger.attribute(connection, STATE))
-                found = self.ledger.read(connection, details=details)
+            with self.contact.asking():
+                asked, found = self.ledger.read(STATE)
+                if asked is None:
+                    raise KeyError(STATE)
+            asked = self._known(asked)
             with self.lock:
                 self.asked = asked
                 changed = self.book.take(self.ledger.take(found))
@@ -257,14 +249,14 @@ class SweepReader:
         bands = None if entry.prior else self.bands_of(entry.ticket)
         return bands if bands is not None and bands.behind(entry.id, entry.iterations) else None
 
-    def look(self, *, details: bool = True) -> SweepState:
+    def look(self) -> SweepState:
         """Where the sweep stands now, after a :meth:`refresh`.
 
         Raises:
             StorageUnavailableError: The database does not answer.
             NotFoundError: The sweep was deleted.
         """
-        self.refresh(details=details)
+        self.refresh()
         return self.known_state()
 
     def known_state(self) -> SweepState:
@@ -281,13 +273,9 @@ class SweepReader:
             )
 
     def next_fresh_run(self) -> NextRun:
-        """What comes next after the runs of the last look."""
-        if self.plan.course is None:
-            return NextRun(*self.plan.limit())
+        """Decide on the next fresh run, from what the last look has seen."""
         with self.lock:
-            return decide(
-                self.plan.course, self.config, self.known_entries, self.book.next_ticket, pending=bool(self._unsettled)
-            )
+            return self.plan.next_run(self.known_entries, self.book.next_ticket, pending=bool(self._unsettled))
 
     def waiting(self) -> list[RunEntry]:
         """The runs that, at the last look, waited to be started again, by ticket."""
@@ -319,7 +307,7 @@ class SweepReader:
         return seen
 
     def _made(self, entry: RunEntry) -> SweepRun:
-        return view(entry, self.config, self.stage_name(entry.ticket), waiting=self.waits(entry))
+        return view(entry, self.config, self.part_name(entry.ticket), waiting=self.waits(entry))
 
     def waits(self, entry: RunEntry) -> bool:
         """Whether, as of the last look, an agent is to start the run again: not in a sweep that has ended."""

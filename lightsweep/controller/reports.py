@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from lightsweep.controller.bands import BandValues
-from lightsweep.controller.keys import SUMMARY
 from lightsweep.controller.outcome import ClaimedRun, Outcome, summary, trial_end
 from lightsweep.controller.reader import storage_errors
 from lightsweep.controller.refresher import Refresher
+from lightsweep.controller.runs import SUMMARY
 from lightsweep.controller.sweeps import Sweep
 from lightsweep.controller.writer import Writer
 from lightsweep.errors import InputError, StorageUnavailableError
 from lightsweep.hyperband import Verdict
-from lightsweep.storage import TrialWriter
 
 __all__ = ["Reporter"]
 
@@ -30,7 +29,7 @@ class Reporter:
     def __init__(self, sweep: Sweep, writer: Writer) -> None:
         self._sweep = sweep
         self._writer = writer
-        self._trials = TrialWriter(sweep.storage)
+        self._trials = sweep.ledger.trials
         self._refresher = Refresher(sweep)
 
     def report(self, run: ClaimedRun, numbers: Mapping[str, float], *, last: bool = False) -> Verdict:

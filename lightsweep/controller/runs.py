@@ -1,4 +1,4 @@
-"""Choose the best run of a sweep: the one definition for every command, figure and stage."""
+"""The runs of a sweep as the storage holds them, as users see them, and the best of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from lightsweep.controller.keys import ATTEMPT, CONFIG, SUMMARY, VALUES, attempt_of
-from lightsweep.controller.stage_history import StageHistory
 from lightsweep.errors import InputError
 from lightsweep.sampler import from_optuna
 from lightsweep.sampler.base import RunState
@@ -19,9 +17,18 @@ from lightsweep.space import Constant, Parameter, Space
 from lightsweep.storage import TrialRow
 
 __all__ = [
+    "ATTEMPT",
+    "CONFIG",
+    "FORMAT",
+    "STATE",
+    "STATES",
+    "SUMMARY",
+    "SWEEP",
+    "VALUES",
     "RunEntry",
     "RunTable",
     "SweepRun",
+    "attempt_of",
     "best_entry",
     "best_of",
     "best_run",
@@ -31,11 +38,61 @@ __all__ = [
     "view",
 ]
 
+SWEEP = "lightsweep:sweep"
+"""Study attribute: format, config as written, seed, source, time of creation."""
+
+STATE = "lightsweep:state"
+"""Study attribute: what the user asked for, ``running``, ``paused``, ``stopped`` or ``cancelled``."""
+
+STATES = ("running", "paused", "stopped", "cancelled")
+"""Values of ``STATE``."""
+
+ATTEMPT = "lightsweep:attempt"
+"""Trial attribute, from the trial's first moment: kind, agent, and of a retry its run.
+
+Kinds: ``fresh``, ``retry``; ``update``, from which on another config holds; ``prior``, a run of another sweep. An agent
+adds the number that it expects for the trial: with another number the trial is void, since another agent was faster.
+"""
+
+CONFIG = "lightsweep:config"
+"""Trial attribute of an ``update``: the config as written."""
+
+SUMMARY = "lightsweep:summary"
+"""Trial attribute, written when the trial ends: state, reason, metrics, unread parameters."""
+
+VALUES = "lightsweep:values"
+"""Trial attribute, flat values in JSON: claims the point while others propose, and keeps what no config declares."""
+
+FORMAT = 1
+"""Version of what the attributes hold."""
+
+
+def attempt_of(found: Any, number: int) -> dict[str, Any] | None:
+    """Return the value of ``ATTEMPT`` if it is one; ``None`` for what another program wrote there, or nothing.
+
+    Args:
+        found: The attribute of a trial.
+        number: The trial's number. If the attempt was claimed as another one, its kind is ``void``.
+    """
+    if not isinstance(found, dict):
+        return None
+    if found.get("number", number) != number:
+        return {"kind": "void"}
+    kind = found.get("kind")
+    if kind == "retry":
+        proper = isinstance(found.get("run"), str) and isinstance(found.get("attempt"), int)
+    elif kind == "fresh" and "stage" in found:
+        proper = isinstance(found["stage"], int) and {"limit", "base"} <= found.keys()
+    else:
+        proper = kind in {"fresh", "update", "prior"}
+    return found if proper else None
+
+
 _STATES: dict[str, RunState] = {
-    "RUNNING": "running",
-    "WAITING": "running",
-    "COMPLETE": "finished",
-    "PRUNED": "pruned",
+    "RUNNING": RunState.RUNNING,
+    "WAITING": RunState.RUNNING,
+    "COMPLETE": RunState.FINISHED,
+    "PRUNED": RunState.PRUNED,
 }
 
 
@@ -65,7 +122,7 @@ class SweepRun:
     """
 
     id: str
-    state: str
+    state: RunState
     config: dict[str, Any]
     values: dict[str, Any]
     best: float | None = None
@@ -84,9 +141,19 @@ class SweepRun:
     waiting: bool = False
 
     @property
-    def standing(self) -> str:
+    def labels(self) -> dict[str, str]:
+        """The values of the labels that the run has, see :attr:`~lightsweep.SweepConfig.labels`."""
+        return {} if self.stage is None else {"stage": self.stage}
+
+    @property
+    def ending(self) -> tuple[str, int, str | None]:
+        """State, number of iterations and stage: what :func:`~lightsweep.controller.savings` counts."""
+        return self.state, self.iterations, self.stage
+
+    @property
+    def standing(self) -> RunState:
         """The state as people are shown it: ``waiting`` where an agent is to start it again, else ``state``."""
-        return "waiting" if self.waiting else self.state
+        return RunState.WAITING if self.waiting else self.state
 
 
 @dataclass(slots=True)
@@ -163,13 +230,14 @@ class RunEntry:
     @property
     def waiting(self) -> bool:
         """Whether it was lost or preempted and no agent has taken it up again."""
-        return self.record.state == "FAIL" and self.summary.get("state", "lost") == "lost"
+        # Of two agents that end one trial through Optuna's API, one may write the state and the other the summary.
+        return self.record.state == "FAIL" and self.summary.get("state", "lost") not in {"failed", "killed"}
 
     @property
     def state(self) -> RunState:
         """One of the states of :class:`SweepRun`; a run that waits to be retried counts as ``killed``."""
         if self.record.state == "FAIL":
-            return "failed" if self.summary.get("state") == "failed" else "killed"
+            return RunState.FAILED if self.summary.get("state") == "failed" else RunState.KILLED
         return _STATES[self.record.state]
 
 
@@ -180,7 +248,7 @@ class RunTable:
     runs, updates, and whatever another program added to the study), so every reader finds the same tickets.
 
     Args:
-        course: Takes in which stages have begun; ``None`` in a sweep without stages.
+        on_fresh: Called with the attempt and the ticket of each fresh run, in order.
 
     Attributes:
         entries: By id.
@@ -189,8 +257,8 @@ class RunTable:
         malformed: Trials whose ``ATTEMPT`` is none, so that they count for nothing.
     """
 
-    def __init__(self, course: StageHistory | None = None) -> None:
-        self._course = course
+    def __init__(self, on_fresh: Callable[[Mapping[str, Any], int], None] = lambda _attempt, _ticket: None) -> None:
+        self._on_fresh = on_fresh
         self.entries: dict[str, RunEntry] = {}
         self.next_ticket = 0
         self.updates: list[tuple[int, dict[str, Any]]] = []
@@ -229,11 +297,13 @@ class RunTable:
                 self._reached[goal] = value
 
     def _add(self, record: TrialRow) -> RunEntry | None:
-        attempt = attempt_of(record.attributes.get(ATTEMPT))
+        attempt = attempt_of(record.attributes.get(ATTEMPT), record.number)
         if attempt is None:
             if ATTEMPT in record.attributes and record.trial_id not in self._seen:
                 self.malformed.append(record)
                 self._seen.add(record.trial_id)
+            return None
+        if attempt["kind"] == "void":
             return None
         if attempt["kind"] == "update":
             if record.trial_id not in self._seen:
@@ -245,8 +315,7 @@ class RunTable:
             entry = RunEntry(f"p{self._priors:04d}", None, 1, record, prior=True)
             self.entries[entry.id] = entry
         elif attempt["kind"] == "fresh":
-            if self._course is not None:
-                self._course.take(attempt, self.next_ticket)
+            self._on_fresh(attempt, self.next_ticket)
             entry = RunEntry(run_id(self.next_ticket), self.next_ticket, 1, record)
             self.next_ticket += 1
             self.entries[entry.id] = entry

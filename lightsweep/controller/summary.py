@@ -1,20 +1,34 @@
-"""A sweep at a glance: what its runs come to, without making a view of each of them."""
+"""Summarize a sweep: its runs in numbers, its stages, and the lines about them that all commands show."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
 
+from lightsweep.controller.plan import Part, SweepState
 from lightsweep.controller.reader import SweepReader
-from lightsweep.controller.runs import RunEntry, SweepRun, best_entry, values_of
-from lightsweep.controller.stage_history import ActiveStage, StageHistory
+from lightsweep.controller.runs import RunEntry, SweepRun, best_entry, best_run, values_of
 from lightsweep.hyperband import Hyperband
-from lightsweep.schema import Stage, SweepConfig
-from lightsweep.text import counted
+from lightsweep.schema import SweepConfig
+from lightsweep.schema.stages import Stage
+from lightsweep.text import counted, number, parameters, printable
 
-__all__ = ["Savings", "StageView", "SweepSummary", "savings", "stage_views", "summarize"]
+__all__ = [
+    "PartView",
+    "Savings",
+    "SweepSummary",
+    "part_line",
+    "part_views",
+    "prior_suffix",
+    "savings",
+    "summarize",
+    "summarize_runs",
+]
+
+_STATES = ("running", "waiting", "finished", "pruned", "failed", "killed")
 
 
 @dataclass(frozen=True)
@@ -79,18 +93,29 @@ def _savings(found: Sequence[tuple[str, int]], hyperband: Hyperband | None) -> S
 
 @dataclass(frozen=True)
 class SweepSummary:
-    """What the runs of a sweep come to.
+    """The runs of a sweep in numbers, and the lines about them that every command and display shows.
 
     Attributes:
-        states: How many runs of its own there are in each state; those that wait to be started again as ``waiting``.
-        priors: How many runs of other sweeps it began with; they are part of nothing else here.
-        savings: What stopping early saved.
+        sweep_id: The sweep's id.
+        config: The config in force.
+        state: Its state.
+        limit: How many runs it can have; ``None`` without a cap or a finite space.
+        states: Number of its own runs in each state; runs that wait for a retry as ``waiting``.
+        savings: What early stopping saved.
         best: See :attr:`~lightsweep.controller.sweeps.Sweep.best_run`.
         searched: The names of the parameters that are searched, see `SweepConfig.searched`.
         unread: Swept parameters that a run never read, sorted.
         last: The runs with the highest ids.
+        priors: Number of prior runs; they count nowhere else here.
+        spent: Whether no run is left to start.
+        started: Start of the earliest run.
+        ends: Ends of the runs that need no retry.
     """
 
+    sweep_id: str
+    config: SweepConfig
+    state: SweepState
+    limit: int | None
     states: Counter[str]
     savings: Savings
     best: SweepRun | None
@@ -98,23 +123,80 @@ class SweepSummary:
     unread: list[str]
     last: list[SweepRun]
     priors: int = 0
+    spent: bool = False
+    started: datetime | None = None
+    ends: Sequence[datetime] = ()
 
     @property
     def total(self) -> int:
         """Number of runs of its own."""
         return self.states.total()
 
+    @property
+    def title(self) -> str:
+        """``sweep k3v9x2ab (digits): running``."""
+        name = f" ({self.config.name})" if self.config.name else ""
+        return printable(f"sweep {self.sweep_id}{name}: {self.state}")
+
+    @property
+    def counts(self) -> str:
+        """``1 running, 2 finished of 10 + 8 prior runs``."""
+        text = ", ".join(f"{self.states[name]:,} {name}" for name in _STATES if self.states[name]) or "no runs yet"
+        limit = f" of {self.limit:,}" if self.limit is not None else ""
+        return f"{text}{limit}{prior_suffix(self.priors)}"
+
+    @property
+    def best_value(self) -> str:
+        """``val_loss 0.25``; empty before a run has a value."""
+        if self.best is None or self.best.best is None or self.config.metric is None:
+            return ""
+        return f"{printable(self.config.metric.name)} {number(self.best.best)}"
+
+    @property
+    def best_line(self) -> str:
+        """``best val_loss 0.25 (run 0001)``; empty before a run has a value."""
+        return f"best {self.best_value} (run {self.best.id})" if self.best is not None and self.best_value else ""
+
+    @property
+    def best_parameters(self) -> str:
+        """The searched parameters of the best run in one line; empty before a run has a value."""
+        return parameters(self.best.values, self.config.searched([self.best.values])) if self.best is not None else ""
+
+    @property
+    def without_result(self) -> str:
+        """How many runs have no result, once no other run is left to start; empty for none."""
+        ended = {name: count for name in ("failed", "killed") if (count := self.states[name])}
+        if not ended or not self.spent:
+            return ""
+        thing = "point" if self.config.method == "grid" and not self.config.stages else "run"
+        count = sum(ended.values())
+        parts = ", ".join(f"{count:,} {name}" for name, count in ended.items())
+        return f"{counted(count, thing)} {'has' if count == 1 else 'have'} no result ({parts})"
+
+    @property
+    def remarks(self) -> list[str]:
+        """Lines about what was saved, runs without a result and parameters that were never read."""
+        unread = f"varied, but never read by a run: {printable(', '.join(self.unread))}" if self.unread else ""
+        saved = str(self.savings) if self.config.stops_early and self.total else ""
+        return [line for line in (saved, self.without_result, unread) if line]
+
+
+def prior_suffix(count: int) -> str:
+    """Return `` + 8 prior runs``; empty for none."""
+    return f" + {counted(count, 'prior run')}" if count else ""
+
 
 def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
-    """The sweep as of the last look at it, with its ``last`` runs."""
+    """Summarize the sweep as of the last look at it, with its ``last`` runs; makes no view of the other runs."""
     with sweep.lock:
         known = sweep.known_entries()
         entries = [entry for entry in known if not entry.prior]
-        ends = [(entry.state, entry.iterations, sweep.stage_name(entry.ticket)) for entry in entries]
         best = best_entry(entries, sweep.config)
         return SweepSummary(
-            states=Counter("waiting" if sweep.waits(entry) else entry.state for entry in entries),
-            savings=savings(ends, sweep.config),
+            sweep.id,
+            sweep.config,
+            sweep.known_state(),
+            sweep.plan.limit()[0],
             best=sweep.view(best) if best else None,
             searched=sweep.config.searched(
                 (values_of(entry, sweep.config) or {} for entry in entries) if sweep.config.defined_by_run else ()
@@ -122,15 +204,70 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
             unread=sorted({name for entry in entries for name in entry.summary.get("unread", ())}),
             last=[sweep.view(entry) for entry in entries[-last:]] if last else [],
             priors=len(known) - len(entries),
+            spent=sweep.spent(),
+            **_totals(
+                (
+                    _Run(
+                        "waiting" if sweep.waits(entry) else entry.state,
+                        entry.state,
+                        entry.iterations,
+                        sweep.part_name(entry.ticket),
+                        entry.record.started,
+                        entry.record.ended,
+                    )
+                    for entry in entries
+                ),
+                sweep.config,
+            ),
         )
 
 
+def summarize_runs(
+    sweep_id: str, config: SweepConfig, state: SweepState, limit: int | None, runs: Sequence[SweepRun]
+) -> SweepSummary:
+    """Summarize runs that were read before."""
+    own = [run for run in runs if not run.prior]
+    return SweepSummary(
+        sweep_id,
+        config,
+        state,
+        limit,
+        best=best_run(own, config),
+        searched=config.searched(run.values for run in own),
+        unread=sorted({name for run in own for name in run.unread}),
+        last=[],
+        priors=len(runs) - len(own),
+        **_totals(
+            (_Run(run.standing, run.state, run.iterations, run.stage, run.started, run.ended) for run in own), config
+        ),
+    )
+
+
+class _Run(NamedTuple):
+    standing: str
+    state: str
+    iterations: int
+    stage: str | None
+    started: datetime | None
+    ended: datetime | None
+
+
+def _totals(runs: Iterable[_Run], config: SweepConfig) -> dict[str, Any]:
+    own = list(runs)
+    return {
+        "states": Counter(run.standing for run in own),
+        "savings": savings(((run.state, run.iterations, run.stage) for run in own), config),
+        "started": min((run.started for run in own if run.started), default=None),
+        "ends": [run.ended for run in own if run.ended and run.standing not in {"running", "waiting"}],
+    }
+
+
 @dataclass(frozen=True)
-class StageView:
+class PartView:
     """A stage of a sweep, as it is now.
 
     Attributes:
-        stage: What the sweep file says of it.
+        part: The stage as the sweep file has it.
         state: ``waiting``, ``running``, ``over``, or ``passed over`` where all of its points were run before.
         runs: How many runs it has.
         ended: How many of them are over.
@@ -140,7 +277,7 @@ class StageView:
         fixed: The values of the parameters that it does not search; ``None`` before it begins.
     """
 
-    stage: Stage
+    part: Stage
     state: Literal["waiting", "running", "over", "passed over"]
     runs: int = 0
     ended: int = 0
@@ -149,13 +286,18 @@ class StageView:
     base: str | None = None
     fixed: Mapping[str, Any] | None = None
 
+    @property
+    def progress(self) -> str:
+        """``5 of 12``: how many of its runs have ended."""
+        return f"{self.ended} of {self.limit:,}" if self.limit is not None else str(self.ended)
+
     def document(self) -> dict[str, Any]:
         """The same as plain values; what is infinite stays so."""
         return {
-            "name": self.stage.name,
+            "name": self.part.name,
             "state": self.state,
-            "method": self.stage.method,
-            "parameters": list(self.stage.searched),
+            "method": self.part.method,
+            "parameters": list(self.part.searched),
             "runs": self.runs,
             "ended": self.ended,
             "limit": self.limit,
@@ -165,40 +307,48 @@ class StageView:
         }
 
 
-def stage_views(sweep: SweepReader) -> tuple[StageView, ...]:
-    """The stages of a sweep as of the last look at it; none where it has none."""
-    course = sweep.plan.course
-    if course is None:
-        return ()
+def part_views(sweep: SweepReader) -> tuple[PartView, ...]:
+    """Return the stages of a sweep as of the last look at it; none for a flat sweep."""
+    plan, config = sweep.plan, sweep.config
     with sweep.lock:
-        begun = {opened.stage.number: opened for opened in course.opened}
+        begun = {part.stage.number: part for part in plan.parts}
         members: dict[int, list[RunEntry]] = {number: [] for number in begun}
         for entry in sweep.known_entries():
             if entry.ticket is not None:
-                members[course.of(entry.ticket).stage.number].append(entry)
+                members[plan.part_of(entry.ticket).stage.number].append(entry)
         return tuple(
-            _begun(sweep, course, begun[stage.number], members[stage.number])
+            _begun(sweep, begun[stage.number], members[stage.number])
             if stage.number in begun
-            else StageView(
-                stage, "passed over" if stage.number < course.current.stage.number else "waiting", limit=stage.most
+            else PartView(
+                stage, "passed over" if stage.number < plan.current.stage.number else "waiting", limit=stage.most
             )
-            for stage in course.stages
+            for stage in config.stages
         )
 
 
-def _begun(sweep: SweepReader, course: StageHistory, opened: ActiveStage, entries: Sequence[RunEntry]) -> StageView:
+def _begun(sweep: SweepReader, part: Part, entries: Sequence[RunEntry]) -> PartView:
     open_ = {entry.id for entry in (*sweep.running(), *sweep.waiting())}
     ended = sum(entry.id not in open_ for entry in entries)
-    over = opened is not course.current or (course.is_full(opened.start + len(entries)) and ended == len(entries))
+    over = part is not sweep.plan.current or (part.is_full(part.start + len(entries)) and ended == len(entries))
     best = best_entry(entries, sweep.config)
-    base = sweep.book.entries[opened.base] if opened.base is not None else None
-    return StageView(
-        opened.stage,
+    base = sweep.book.entries[part.base] if part.base is not None else None
+    return PartView(
+        part.stage,
         "over" if over else "running",
         runs=len(entries),
         ended=ended,
-        limit=opened.limit,
+        limit=part.limit,
         best=sweep.view(best) if best is not None else None,
-        base=opened.base,
-        fixed=opened.stage.fixed(values_of(base, sweep.config) if base is not None else None),
+        base=part.base,
+        fixed=part.stage.fixed(values_of(base, sweep.config) if base is not None else None),
     )
+
+
+def part_line(views: Sequence[PartView]) -> str:
+    """Return ``stage 2 of 3, architecture: 5 of 12 runs ended, from run 0003``; empty without stages."""
+    begun = [view for view in views if view.fixed is not None]
+    if not begun:
+        return ""
+    stage, base = begun[-1].part, begun[-1].base
+    origin = f", from run {base}" if base is not None else ""
+    return printable(f"stage {stage.number} of {len(views)}, {stage.name}: {begun[-1].progress} runs ended{origin}")

@@ -14,12 +14,10 @@ from typing import Any, TypeVar
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 
-from lightsweep.controller.changes import ask, retry, update
-from lightsweep.controller.keys import FORMAT, STATE, SWEEP
-from lightsweep.controller.priors import add_prior_runs, check_prior_runs, named_runs
+from lightsweep.controller.changes import add_prior_runs, ask, check_prior_runs, named_runs, retry, update
+from lightsweep.controller.plan import SweepState
 from lightsweep.controller.reader import SweepReader, storage_errors
-from lightsweep.controller.runs import SweepRun, best_run, nested
-from lightsweep.controller.states import SweepState
+from lightsweep.controller.runs import FORMAT, STATE, SWEEP, SweepRun, best_run, nested
 from lightsweep.errors import NotFoundError, StorageError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Storage, default_url, open_storage, quiet
@@ -111,7 +109,7 @@ class Sweep(SweepReader):
                 found = opened.optuna.get_all_studies()
             known = [study.study_name for study in found if SWEEP in study.user_attrs]
             hint = closest(sweep_id, known) or (
-                "; `lightsweep ls` lists the sweeps" if known else "; there is no sweep in it yet"
+                f"; the latest is {known[-1]}" if known else "; there is no sweep in it yet"
             )
             raise NotFoundError(f"no sweep {sweep_id!r} in {opened}{hint}")
         return cls(opened, study_id, sweep_id, attributes)
@@ -174,7 +172,7 @@ class Sweep(SweepReader):
     def beat(self, trial_id: int) -> None:
         """Give a sign of life for a run in hand."""
         with storage_errors():
-            self.storage.optuna.record_heartbeat(trial_id)
+            self.ledger.trials.beat(trial_id)
 
     # --- being told what to do
 
@@ -205,7 +203,7 @@ class Sweep(SweepReader):
     def add_prior_runs(self, *names: str) -> tuple[int, int]:
         """Begin with the runs of other sweeps in the same storage, each named ``SWEEP`` or ``SWEEP/RUN``.
 
-        See :func:`~lightsweep.controller.priors.add_prior_runs`.
+        See :func:`~lightsweep.controller.changes.add_prior_runs`.
 
         Raises:
             NotFoundError: No such sweep or run.

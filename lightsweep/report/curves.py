@@ -23,7 +23,7 @@ def curves_figure(data: ReportData) -> go.Figure:
     """Draw one curve for each run, by state, the best in front; crosses for stopped runs, thresholds at the bands.
 
     Of very many runs the best and an even choice of the others are drawn, of very long curves an even choice of their
-    points. Values that are not finite are no iterations and leave no gap.
+    points. Values that are not finite are left out and leave no gap.
     """
     curved = [index for index, run in enumerate(data.runs) if run.history]
     if not curved:
@@ -90,17 +90,16 @@ def _bands(figure: go.Figure, data: ReportData) -> None:
     metric = data.config.metric
     if metric is None:
         return
-    stages: list[str | None] = [stage.name for stage in data.config.stages] or [None]
     marks: list[tuple[int, float, str]] = []
-    for stage in stages:
-        hyperband = data.config.stopping(stage)
-        histories = [run.history for run in data.runs if run.stage == stage]
+    for part in data.config.parts:
+        hyperband = part.early_terminate
+        histories = [run.history for run in data.runs if not part.name or part.name in run.labels.values()]
         if hyperband is None or not histories:
             continue
         for band in hyperband.bands(upto=max(map(len, histories)))[:_MOST_BANDS]:
             values = [history[band - 1] for history in histories if len(history) >= band]
             limit = threshold(values, hyperband.eta, metric.goal)
-            marks.append((band, limit, f"{label(stage)}, " if stage is not None else ""))
+            marks.append((band, limit, f"{label(part.name)}, " if part.name else ""))
     for band in sorted({band for band, _, _ in marks}):
         figure.add_vline(band, line={"color": MUTED, "dash": "dot", "width": 1}, opacity=0.7)
     if marks:
@@ -110,7 +109,7 @@ def _bands(figure: go.Figure, data: ReportData) -> None:
                 mode="markers",
                 x=[band for band, _, _ in marks],
                 y=[limit for _, limit, _ in marks],
-                customdata=[stage for _, _, stage in marks],
+                customdata=[whose for _, _, whose in marks],
                 hovertemplate="%{customdata}band %{x}: threshold %{y:.5g}",
                 marker={"symbol": "line-ew", "size": 16, "line": {"color": MUTED, "width": 2.5}},
             )

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from lightsweep.controller import StageView, SweepRun, best_run
+from lightsweep.controller import PartView, Sweep, SweepRun, best_run, part_views
 from lightsweep.report.axis import MOST, Axis, clamped, make_axis
 from lightsweep.report.theme import STATES, label
 from lightsweep.schema import SweepConfig
 from lightsweep.text import one_line, value_text
 
-__all__ = ["ReportData", "report_data", "spread"]
+__all__ = ["ReportData", "report_data", "spread", "sweep_data"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ReportData:
         runs: The runs that the sweep began, in the order of their ids; the index of a run is its row on the page.
         axes: One for each parameter that is searched or that differed between runs, by name.
         best: The best run; ``None`` if no run has a finite value.
-        stages: The stages, if the sweep has some and they were given.
+        parts: The stages, if the sweep has some and they were given.
         priors: The runs of other sweeps that it began with. They appear in no figure; only parameter importance uses
             them.
         now: The moment, with a time zone; running runs have lasted until then.
@@ -36,7 +36,7 @@ class ReportData:
     runs: tuple[SweepRun, ...]
     axes: tuple[Axis, ...]
     best: SweepRun | None
-    stages: tuple[StageView, ...] = ()
+    parts: tuple[PartView, ...] = ()
     priors: tuple[SweepRun, ...] = ()
     now: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
@@ -79,13 +79,13 @@ class ReportData:
         first = set(sorted(indices, key=lambda index: self.sign * self.best_of(index))[:best])
         return sorted([*first, *spread([index for index in indices if index not in first], most - best)])
 
-    def first_of_stages(self) -> list[tuple[int, str]]:
-        """Return the index of the first run of each stage, with the stage's name."""
+    def first_of_labels(self) -> list[tuple[int, str]]:
+        """Return the index of the first run with each label, with the label: the beginnings of the stages."""
         first: dict[str, int] = {}
         for index, run in enumerate(self.runs):
-            if run.stage is not None:
-                first.setdefault(run.stage, index)
-        return [(index, stage) for stage, index in first.items()]
+            for text in run.labels.values():
+                first.setdefault(text, index)
+        return [(index, text) for text, index in first.items()]
 
     def without_values(self) -> str:
         """Say in a sentence why there is nothing to compare; empty if there is something."""
@@ -97,7 +97,7 @@ class ReportData:
 
 
 def report_data(
-    config: SweepConfig, runs: Sequence[SweepRun], stages: Sequence[StageView] = (), now: datetime | None = None
+    config: SweepConfig, runs: Sequence[SweepRun], parts: Sequence[PartView] = (), now: datetime | None = None
 ) -> ReportData:
     """Prepare a sweep for its figures.
 
@@ -106,7 +106,7 @@ def report_data(
     Args:
         config: The sweep's config.
         runs: In the order of their ids, as ``Sweep.runs`` gives them.
-        stages: The stages, for a sweep that has some.
+        parts: The stages, for a sweep that has some.
         now: The time of the report, with a time zone; the time of the call by default.
     """
     everything = [replace(_clamped(run), state=run.standing) for run in runs]
@@ -122,18 +122,21 @@ def report_data(
         runs=own,
         axes=tuple(axes),
         best=best_run(own, config),
-        stages=tuple(stages),
+        parts=tuple(parts),
         priors=tuple(run for run in everything if run.prior),
         now=now or datetime.now(timezone.utc),
     )
 
 
+def sweep_data(sweep: Sweep) -> ReportData:
+    """Prepare a sweep for its figures, as of the last look at it."""
+    return report_data(sweep.config, sweep.known_runs(), part_views(sweep))
+
+
 def spread(items: Sequence[int], most: int) -> list[int]:
-    """Return at most ``most`` of the items, evenly over their order, the first and the last included."""
+    """Return at most ``most`` of the items, two or more, evenly over their order, with the first and the last."""
     if len(items) <= most:
         return list(items)
-    if most < 2:
-        return list(items[:most])
     return [items[round(place * (len(items) - 1) / (most - 1))] for place in range(most)]
 
 

@@ -1,6 +1,6 @@
 """The registry of the report's figures, and their files for papers.
 
-A new figure is a function from `ReportData` to a plotly figure, in a file of its own, and one line in `FIGURES`. The
+A new figure is a function from `ReportData` to a plotly figure, in one file, and one line in `FIGURES`. The
 page and the image files follow from the registry.
 """
 

@@ -24,7 +24,7 @@ import plotly
 import yaml
 from plotly.offline import get_plotlyjs
 
-from lightsweep.controller import StageView, SweepRun, SweepState, savings
+from lightsweep.controller import PartView, SweepRun, SweepState, savings
 from lightsweep.report.data import ReportData
 from lightsweep.report.figures import figures
 from lightsweep.report.theme import DARK, LIGHT, STATES
@@ -57,12 +57,11 @@ def columns(data: ReportData) -> list[Column]:
     """Return the columns; of very many other metrics the first by name."""
     others = sorted({name for run in data.runs for name in run.metrics} - {data.metric})[:_MOST_METRICS]
     metric = [Column(data.metric, "number", lambda run: _number(run.best))] if data.metric else []
-    stage = [Column("stage", "text", lambda run: one_line(run.stage, _VALUE_WIDTH) if run.stage is not None else None)]
     return [
         Column("run", "text", lambda run: run.id),
         Column("state", "text", lambda run: run.state),
         *metric,
-        *(stage if data.config.stages else []),
+        *(Column(name, "text", partial(_label, name)) for name in data.config.labels),
         Column("iterations", "number", lambda run: run.iterations),
         *(Column(axis.name, "value", partial(_value, axis.name)) for axis in data.axes),
         *(Column(f"last {name}", "number", partial(_last, name)) for name in others),
@@ -86,6 +85,10 @@ def _value(name: str, run: SweepRun) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
         return value
     return one_line(value_text(value), _VALUE_WIDTH)
+
+
+def _label(name: str, run: SweepRun) -> str | None:
+    return one_line(run.labels[name], _VALUE_WIDTH) if name in run.labels else None
 
 
 def _last(name: str, run: SweepRun) -> float | None:
@@ -155,16 +158,16 @@ def _plain(figure: Any) -> dict[str, Any]:
 
 def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, Any]:
     config, best, metric = data.config, data.best, data.config.metric
-    counts = Counter(run.state for run in data.runs)
+    counts = Counter[str](run.state for run in data.runs)
     started = [run.started for run in data.runs if run.started]
     ended = [run.ended or data.now for run in data.runs if run.started]
-    saved = savings(((run.state, run.iterations, run.stage) for run in data.runs), config)
+    saved = savings((run.ending for run in data.runs), config)
     return {
         "title": one_line(config.name or f"Sweep {sweep_id}", 120),
         "description": one_line(config.description or "", 600),
         "id": sweep_id,
         "state": str(state),
-        "method": f"{len(config.stages)} stages" if len(config.stages) > 1 else config.method,
+        "method": config.method_text,
         "metric": f"{metric.goal} {metric.name}" if metric else None,
         "metrics": [other.name for other in config.metrics[1:]],
         "best": {
@@ -187,17 +190,17 @@ def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, A
 
 
 def _stage_table(data: ReportData) -> dict[str, Any] | None:
-    """What each stage searched, its best run and what it fixed; ``None`` for a sweep without stages."""
-    if not data.stages:
+    """A row for each stage: its state, its best run and its fixed values; ``None`` for a sweep without stages."""
+    if not data.parts:
         return None
     return {
         "columns": ["stage", "state", "method", "runs", f"best {data.metric}", "searched", "fixed"],
-        "rows": [_stage_row(each, data.config.searched()) for each in data.stages],
+        "rows": [_stage_row(each, data.config.searched()) for each in data.parts],
     }
 
 
-def _stage_row(view: StageView, searched: Collection[str]) -> list[str]:
-    stage, best = view.stage, view.best
+def _stage_row(view: PartView, searched: Collection[str]) -> list[str]:
+    stage, best = view.part, view.best
     fixed = {name: value for name, value in (view.fixed or {}).items() if name in searched}
     base = f"; from run {view.base}" if view.base is not None else ""
     return [

@@ -44,11 +44,11 @@ def history_figure(data: ReportData) -> go.Figure:
             line={"color": MUTED, "dash": "dash", "width": 1.5},
             annotation={"text": label(f"target {data.config.metric.target:g}"), "font": {"color": MUTED}},
         )
-    for index, stage in data.first_of_stages():
+    for index, text in data.first_of_labels():
         figure.add_vline(
             index + 0.5,
             line={"color": MUTED, "dash": "dot", "width": 1.5},
-            annotation={"text": label(stage, 24), "font": {"color": MUTED}, "xanchor": "left"},
+            annotation={"text": label(text, 24), "font": {"color": MUTED}, "xanchor": "left"},
             annotation_position="top right",
         )
     figure.update_layout(yaxis=axis, xaxis={"title": {"text": "run"}, "rangemode": "tozero"}, hovermode="closest")

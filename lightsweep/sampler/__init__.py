@@ -1,10 +1,10 @@
-"""Proposals: grid, random and Sobol from tickets; any Optuna sampler driven through the unit cube."""
+"""Searchers choose the parameters of runs: grid, random and Sobol by ticket, Optuna's samplers in the unit cube."""
 
 from __future__ import annotations
 
-from lightsweep.sampler.base import Observation, Searcher
-from lightsweep.sampler.bayes import BayesSearcher, SearchTask
-from lightsweep.sampler.fixed_order import ExtendedGrid
+from lightsweep.sampler.base import Observation, RunState, Searcher, SearchTask, SubspaceSearcher, taken_before
+from lightsweep.sampler.bayes import BayesSearcher
+from lightsweep.sampler.fixed_order import ExtendedGrid, seed_for
 from lightsweep.sampler.optuna_params import (
     from_optuna,
     optuna_distribution,
@@ -13,23 +13,24 @@ from lightsweep.sampler.optuna_params import (
     params_to_optuna,
     to_optuna,
 )
-from lightsweep.sampler.registry import make_searcher, make_stage_searcher
-from lightsweep.sampler.stages import StageSearcher, taken_before
+from lightsweep.sampler.registry import make_searcher, make_subspace_searcher
 
 __all__ = [
     "BayesSearcher",
     "ExtendedGrid",
     "Observation",
+    "RunState",
     "SearchTask",
     "Searcher",
-    "StageSearcher",
+    "SubspaceSearcher",
     "from_optuna",
     "make_searcher",
-    "make_stage_searcher",
+    "make_subspace_searcher",
     "optuna_distribution",
     "optuna_distributions",
     "params_from_optuna",
     "params_to_optuna",
+    "seed_for",
     "taken_before",
     "to_optuna",
 ]

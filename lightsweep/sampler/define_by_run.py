@@ -1,4 +1,4 @@
-"""The ``scheduler`` block: an Optuna sampler or a space by run that a Python file of the user's defines."""
+"""Search by the ``scheduler`` block: functions of the user's file define the Optuna sampler or the parameters."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import importlib.util
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -16,22 +16,12 @@ from optuna.samplers import BaseSampler, CmaEsSampler, QMCSampler, RandomSampler
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
 from lightsweep.errors import InputError, NotFoundError, closest
-from lightsweep.sampler.base import Observation, Searcher
-from lightsweep.sampler.bayes import (
-    MIN_COMPLETED,
-    STARTUP,
-    BayesSearcher,
-    SearchTask,
-    directions,
-    quiet,
-    tpe_sampler,
-)
+from lightsweep.sampler.base import STARTUP, Observation, Searcher, SearchTask
+from lightsweep.sampler.bayes import MIN_COMPLETED, BayesSearcher, directions, quiet, tpe_sampler
 from lightsweep.sampler.fixed_order import seed_for
-from lightsweep.sampler.unit_cube import SnapshotStorage, counted_objectives, frozen_trial, is_pending
-
-if TYPE_CHECKING:
-    from lightsweep.schema import Metric, SweepConfig
-    from lightsweep.space import Value
+from lightsweep.sampler.unit_cube import SnapshotStorage, counting, frozen_trial
+from lightsweep.schema import Metric, SweepConfig
+from lightsweep.space import Value
 
 __all__ = ["DefineByRunSearcher", "SourceFile", "scheduled_searcher"]
 
@@ -41,10 +31,10 @@ class SourceFile:
 
     Args:
         path: As written in the config.
-        beside: The folder of the config, where a relative path is looked for first; then the working directory.
+        beside: The folder of the config, in which a relative path is looked for first, before the working directory.
 
     Raises:
-        NotFoundError: No such file.
+        NotFoundError: The file does not exist.
         InputError: The file cannot be imported.
     """
 
@@ -55,67 +45,57 @@ class SourceFile:
             looked = " or ".join(str(place.resolve()) for place in places)
             raise NotFoundError(f"scheduler.source: there is no file {looked}")
         self._path = found
-        self._module = self._load()
+        spec = importlib.util.spec_from_file_location(f"lightsweep_source_{found.stem}", found)
+        if spec is None or spec.loader is None:
+            raise InputError(f"scheduler.source: {found} is not a Python file; its name must end in .py")
+        self._module = importlib.util.module_from_spec(spec)
+        self._call("scheduler.source", spec.loader.exec_module, self._module)
 
     def function(self, name: str, key: str) -> Callable[..., Any]:
-        """The function ``name``; calling it turns whatever it raises into an ``InputError`` with file and line.
+        """Return the function ``name``; any exception in it becomes an ``InputError`` with file and line.
 
         Args:
             name: As written in the config.
-            key: Where in the config, such as ``scheduler.optimizer``.
+            key: Its place in the config, such as ``scheduler.optimizer``.
 
         Raises:
             NotFoundError: The file has no such function.
         """
-        functions = {
-            known
-            for known, value in vars(self._module).items()
-            if callable(value) and getattr(value, "__module__", None) == self._module.__name__
-        }
         target = getattr(self._module, name, None)
         if not callable(target):
+            functions = {
+                known
+                for known, value in vars(self._module).items()
+                if callable(value) and getattr(value, "__module__", None) == self._module.__name__
+            }
             has = f"it has {', '.join(sorted(functions))}" if functions else "it has no functions"
             raise NotFoundError(f"{key}: {self._path} has no function {name!r}{closest(name, functions)} ({has})")
+        return partial(self._call, f"{key}: {name}()", target)
 
-        def call(*arguments: Any) -> Any:
-            return self._guarded(f"{key}: {name}()", target, *arguments)
-
-        return call
-
-    def _load(self) -> ModuleType:
-        spec = importlib.util.spec_from_file_location(f"lightsweep_source_{self._path.stem}", self._path)
-        if spec is None or spec.loader is None:
-            raise InputError(f"scheduler.source: {self._path} is not a Python file; its name must end in .py")
-        module = importlib.util.module_from_spec(spec)
-        self._guarded("scheduler.source", spec.loader.exec_module, module)
-        return module
-
-    def _guarded(self, what: str, target: Callable[..., Any], *arguments: Any) -> Any:
+    def _call(self, what: str, target: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return target(*arguments)
         except InputError:
             raise
-        except Exception as error:  # the user's code may raise anything, and its own line is what helps
-            place = self._place(error)
+        except Exception as error:  # the user's code may raise anything; its own line helps most
+            if isinstance(error, SyntaxError):
+                place = f"{error.filename}:{error.lineno}"
+            else:
+                frames = traceback.extract_tb(error.__traceback__)
+                lines = [frame.lineno for frame in frames if frame.filename == str(self._path)]
+                place = f"{self._path}:{lines[-1]}" if lines else str(self._path)
             raise InputError(f"{what} failed at {place}: {type(error).__name__}: {error}") from error
-
-    def _place(self, error: Exception) -> str:
-        if isinstance(error, SyntaxError):
-            return f"{error.filename}:{error.lineno}"
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == str(self._path)]
-        return f"{self._path}:{lines[-1]}" if lines else str(self._path)
 
 
 class DefineByRunSearcher:
-    """Asks ``define`` for the parameters of each run.
+    """Let a function define the parameters of each run.
 
     Args:
-        define: Gets an Optuna trial and calls its ``suggest_`` methods; which ones may depend on the values.
-        constants: Added to each run.
-        metrics: What the runs are compared by.
-        seed: Of the first tickets, and of TPE where there is no ``sampler``.
-        sampler: Proposes once enough runs count; ``None`` for TPE.
+        define: Takes an Optuna trial and calls its ``suggest_`` methods, which may depend on the values.
+        constants: The values that every run has besides.
+        metrics: The metrics by which runs are compared.
+        seed: The seed of the first tickets, and of TPE.
+        sampler: The sampler once enough runs count; ``None`` for TPE.
     """
 
     def __init__(
@@ -148,22 +128,22 @@ class DefineByRunSearcher:
         return {**self._constants, **trial.params}
 
     def distributions(self, values: Mapping[str, Value]) -> dict[str, BaseDistribution]:
-        """The distributions from which a run with ``values`` was suggested; empty where ``define`` refuses them."""
-        fixed = self._retold(values)
+        """Return the distributions from which ``values`` were suggested; none if ``define`` does not accept them."""
+        fixed = self._replayed(values)
         return {} if fixed is None else dict(fixed.distributions)
 
     def _trials(self, known: Sequence[Observation]) -> list[FrozenTrial]:
         trials: list[FrozenTrial] = []
-        for observation, objectives in zip(known, counted_objectives(known, self._metrics), strict=True):
+        for observation, objectives in counting(known, self._metrics):
             if observation.key not in self._observed:
-                self._observed[observation.key] = self._retold(observation.values)
+                self._observed[observation.key] = self._replayed(observation.values)
             fixed = self._observed[observation.key]
-            if fixed is not None and (objectives is not None or is_pending(observation, self._metrics)):
+            if fixed is not None:
                 trials.append(frozen_trial(len(trials) + 1, fixed.params, fixed.distributions, objectives))
         return trials
 
-    def _retold(self, values: Mapping[str, Value]) -> FixedTrial | None:
-        """``define`` told with a run's values, which gives their distributions; ``None`` where they do not fit."""
+    def _replayed(self, values: Mapping[str, Value]) -> FixedTrial | None:
+        """Call ``define`` with a run's values to learn their distributions; ``None`` if they do not fit."""
         fixed = FixedTrial(dict(values))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
@@ -175,15 +155,16 @@ class DefineByRunSearcher:
 
 
 def scheduled_searcher(config: SweepConfig, seed: int) -> Searcher | None:
-    """The proposer that ``config.scheduler`` defines; ``None`` where it leaves the choice to the method.
+    """Return the searcher that ``config.scheduler`` defines; ``None`` if it leaves the choice to the method.
 
-    With ``optimizer`` alone, its sampler searches the config's parameters through the unit cube as method bayes does.
-    With ``search_space``, that function defines the parameters by run, and constants of the config are added. The
-    first tickets are drawn at random by ticket; a sampler of the user's is seeded anew in each process after that, so
-    what it proposes is not repeatable.
+    With ``optimizer`` alone, its sampler searches the config's parameters in the unit cube, as method bayes does. With
+    ``search_space``, that function defines the parameters of each run, to which the constants of the config are added.
+    The first tickets are random draws by ticket. The user's sampler is seeded anew in each process, so its suggestions
+    are not repeatable.
 
     Raises:
-        InputError: The file or a function is not there, raises, or gives no Optuna study or sampler.
+        InputError: The file or a function does not exist or raises, or ``optimizer`` does not return an Optuna study or
+            sampler.
     """
     scheduler = config.scheduler
     if scheduler is None or scheduler.engine != "optuna" or scheduler.source is None:
@@ -217,6 +198,6 @@ def _sampler(optimizer: Callable[[], Any], name: str) -> BaseSampler:
         raise InputError(
             f"scheduler.optimizer: {name}() must return an Optuna study or sampler, not {type(made).__name__}"
         )
-    # Agents that run the same function with the same seed in it must not all propose the same.
+    # Agents call the same function with the same seed in it, and must not all get the same points.
     sampler.reseed_rng()
     return sampler

@@ -1,21 +1,16 @@
-"""Proposals that follow from (space, seed, ticket) alone, so that any number of agents share one sequence."""
+"""Search in a fixed order: points follow from space, seed and ticket alone, so all agents share one sequence."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lightsweep.sampler.base import Observation, Searcher
-
-if TYPE_CHECKING:
-    from scipy.stats.qmc import Sobol
-
-    from lightsweep.space import Distribution, Space, Value
-
+from lightsweep.space import Distribution, Space, Value
 
 __all__ = [
     "BLOCK",
@@ -39,7 +34,7 @@ TABLE = 2**12
 
 
 class Lattice:
-    """Rows of the unit cube over ``space.searched`` as indices of points in grid order, many at a time."""
+    """Convert rows of the unit cube over ``space.searched`` to indices of points in grid order, many at a time."""
 
     def __init__(self, space: Space) -> None:
         self._distributions = [parameter.distribution for parameter in space.searched]
@@ -49,7 +44,7 @@ class Lattice:
             self._strides[axis] = self._strides[axis + 1] * (self._distributions[axis + 1].size or 1)
 
     def indices(self, rows: UnitRows) -> list[int]:
-        """``rows`` of shape (n, number of searched parameters) in [0, 1); n indices as for ``space.point``."""
+        """Return n indices as for ``space.point``; ``rows`` has the shape (n, searched parameters), in [0, 1)."""
         totals = [0] * len(rows)
         for axis, distribution in enumerate(self._distributions):
             column = rows[:, axis]
@@ -65,14 +60,14 @@ class Lattice:
 
 
 class DistinctPoints:
-    """The t-th distinct point of an endless stream of rows of the unit cube.
+    """Give the t-th distinct point of an endless stream of rows of the unit cube.
+
+    The stream is read once and its points are kept, so that the next ticket costs about one row. If a whole block has
+    no new point, the next free point in grid order is taken, so that every point is given in the end.
 
     Args:
         space: A finite space with at least one searched parameter.
         block: Gives rows ``k * BLOCK`` to ``(k + 1) * BLOCK - 1`` of the stream for each k.
-
-    The stream is read once and what it gave is kept, so that the next ticket costs about one row. When a whole block
-    brings nothing new, the next free point in grid order is taken, so that each point comes in the end.
     """
 
     def __init__(self, space: Space, block: Callable[[int], UnitRows]) -> None:
@@ -85,7 +80,7 @@ class DistinctPoints:
         self._walk = 0
 
     def at(self, ticket: int) -> int | None:
-        """Index in grid order of the point for ``ticket``; ``None`` once all points are given."""
+        """Return the index in grid order of the point for ``ticket``; ``None`` after the last point."""
         if ticket >= self._size:
             return None
         while len(self._order) <= ticket:
@@ -106,15 +101,15 @@ class DistinctPoints:
 
 
 def is_tabulated(space: Space) -> bool:
-    """Whether every searched parameter has so few values that their probabilities are quickly listed."""
+    """Return true if every searched parameter has few enough values to list their probabilities."""
     return all((parameter.distribution.size or TABLE + 1) <= TABLE for parameter in space.searched)
 
 
 def weighted_order(space: Space, seed: int) -> npt.NDArray[np.int64]:
-    """Every index of a finite space once, in the order of weighted draws without replacement.
+    """Return the indices of a finite space in the order of weighted draws without replacement.
 
-    Each point has the key log(u) / w with u uniform and w its probability, and the largest key comes first
-    (Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006). Points of probability 0 come last.
+    Each point has the key log(u) / w, with u uniform and w its probability; the largest key is first (Efraimidis and
+    Spirakis, "Weighted random sampling with a reservoir", 2006). Points of probability 0 are last.
     """
     log_weights = np.zeros(1)
     for parameter in space.searched:
@@ -136,7 +131,7 @@ def _weights(distribution: Distribution) -> UnitRows:
 
 
 def _table(distribution: Distribution) -> tuple[UnitRows, npt.NDArray[np.int64]] | None:
-    """Where the interval of each value ends along the unit axis, and the value's index in grid order."""
+    """The end of each value's interval on the unit axis, and the value's index in grid order."""
     size = distribution.size or 0
     if size > TABLE:
         return None
@@ -146,10 +141,10 @@ def _table(distribution: Distribution) -> tuple[UnitRows, npt.NDArray[np.int64]]
 
 
 class ExtendedGrid:
-    """Tickets below ``base`` as before; those from there on the points that none of them had, in grid order.
+    """Continue a grid that was changed: tickets from ``base`` on get the points that earlier tickets did not have.
 
     Args:
-        before: What gave the tickets below ``base``.
+        before: The searcher of the tickets below ``base``.
         base: The first ticket of the changed grid.
         space: The changed grid.
     """
@@ -164,7 +159,7 @@ class ExtendedGrid:
         self.size = base + (space.size or 0) - len(taken)
 
     def suggest(self, ticket: int, known: Sequence[Observation] = ()) -> dict[str, Value] | None:
-        """The point of a ticket; ``None`` behind the last one."""
+        """Return the point of a ticket; ``None`` after the last one."""
         if ticket < self._base:
             return self._before.suggest(ticket, known)
         if ticket >= self.size:
@@ -173,7 +168,7 @@ class ExtendedGrid:
         return self._space.point(free + bisect_right(self._free_below, free))
 
     def _index(self, ticket: int) -> int | None:
-        """Where the point of a ticket from before stands in the changed grid; ``None`` where it is no longer there."""
+        """The index in the changed grid of the point of an earlier ticket; ``None`` if the grid no longer has it."""
         values = self._before.suggest(ticket, ())
         if values is None:
             return None
@@ -185,18 +180,18 @@ class ExtendedGrid:
 
 Array = npt.NDArray[np.float64]
 
-# Finite spaces up to this size are put in order at once; larger ones are drawn from as tickets come.
+# Finite spaces up to this size are ordered at once; in larger ones points are drawn ticket by ticket.
 ORDERED = 2**16
 
 
 def seed_for(seed: int, *parts: int) -> int:
-    """A seed of 32 bits that follows from ``seed`` (any integer) and ``parts`` (not negative)."""
+    """Return a seed of 32 bits that follows from ``seed`` (any integer) and ``parts`` (not negative)."""
     sequence = np.random.SeedSequence(2 * abs(seed) + (seed < 0), spawn_key=parts)
     return int(sequence.generate_state(1)[0])
 
 
 class GridSearcher:
-    """Every point of a finite space in grid order: ticket t gets point t."""
+    """Suggest every point of a finite space in grid order: ticket t gets point t."""
 
     def __init__(self, space: Space) -> None:
         self._space = space
@@ -207,7 +202,7 @@ class GridSearcher:
 
 
 class RandomSearcher:
-    """Independent draws from the parameters' distributions; from a finite space without repeats."""
+    """Suggest independent draws from the parameters' distributions; in a finite space each point once."""
 
     def __init__(self, space: Space, seed: int) -> None:
         self._space = space
@@ -238,13 +233,13 @@ class RandomSearcher:
 
 
 class SobolSearcher:
-    """The points of a scrambled Sobol sequence, which fill the space evenly; in a finite space without repeats."""
+    """Suggest the points of a scrambled Sobol sequence, which fill the space evenly; in a finite space each once."""
 
     def __init__(self, space: Space, seed: int) -> None:
         self._space = space
         self._seed = seed_for(seed)
         self._blocks: list[Array] = []
-        self._engine: Sobol | None = None
+        self._engine: Any = None
         self._stream = DistinctPoints(space, self._block) if space.size is not None and space.searched else None
 
     def suggest(self, ticket: int, known: Sequence[Observation] = ()) -> dict[str, Value] | None:  # noqa: ARG002 - Searcher
@@ -256,12 +251,12 @@ class SobolSearcher:
         return None if index is None else self._space.point(index)
 
     def unit(self, ticket: int) -> list[float]:
-        """Point ``ticket`` of the sequence, in [0, 1) on each axis of ``space.searched``."""
+        """Return point ``ticket`` of the sequence, in [0, 1) on each axis of ``space.searched``."""
         return [float(value) for value in self._block(ticket // BLOCK)[ticket % BLOCK]]
 
     def _block(self, number: int) -> Array:
         if self._engine is None:
-            # Loading scipy.stats takes a second, which grid and random agents are spared.
+            # Loading scipy.stats takes a second, which agents of grid and random are spared.
             from scipy.stats.qmc import Sobol
 
             self._engine = Sobol(len(self._space.searched), scramble=True, seed=self._seed)

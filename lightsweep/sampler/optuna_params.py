@@ -1,4 +1,4 @@
-"""The parameters of a run on their way into the Optuna storage and back."""
+"""Convert the parameters of a run to Optuna's distributions and values for the storage, and back."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from lightsweep.sampler.base import Searcher
 from lightsweep.sampler.define_by_run import DefineByRunSearcher
-
-if TYPE_CHECKING:
-    from lightsweep.sampler.base import Searcher
-    from lightsweep.space import Distribution, Space, Value
+from lightsweep.space import Distribution, Space, Value
 
 __all__ = [
     "from_optuna",
@@ -30,7 +28,7 @@ EXACT = 2**53
 
 
 def optuna_distribution(distribution: Distribution) -> BaseDistribution:
-    """The Optuna distribution under which values of ``distribution`` are stored.
+    """Return the Optuna distribution under which values of ``distribution`` are stored.
 
     Categorical values and constants become choices: as they are where all of them are ``None``, ``bool``, ``int``,
     finite ``float`` or ``str`` and no two are equal under ``==`` (``1 == True``), else each as a JSON string.
@@ -52,10 +50,10 @@ def optuna_distribution(distribution: Distribution) -> BaseDistribution:
 
 
 def to_optuna(distribution: Distribution, value: Value) -> Any:
-    """What Optuna stores for ``value`` under ``optuna_distribution(distribution)``.
+    """Return what Optuna stores for ``value`` under ``optuna_distribution(distribution)``.
 
     Raises:
-        ValueError: ``value`` is none of the distribution's choices.
+        ValueError: ``value`` is not one of the distribution's choices.
     """
     if distribution.choices is not None:
         return _choices(distribution.choices)[distribution.index_of(value)]
@@ -63,15 +61,18 @@ def to_optuna(distribution: Distribution, value: Value) -> Any:
 
 
 def from_optuna(distribution: Distribution, stored: Any) -> Value:
-    """The inverse of ``to_optuna``: the value that the program gets, of its own type.
+    """Return the value that the program gets, of its own type: the inverse of ``to_optuna``.
 
     Exact, except for whole numbers beyond 2**53, where a double cannot tell neighbours apart.
 
     Raises:
-        ValueError: ``stored`` is none of the distribution's choices.
+        ValueError: ``stored`` is not one of the distribution's choices.
     """
     if distribution.choices is not None:
-        return distribution.value_at(_position(_choices(distribution.choices), stored))
+        choices = _choices(distribution.choices)
+        if stored not in choices:
+            raise ValueError(f"{stored!r} is not one of the choices {choices!r}")
+        return distribution.value_at(choices.index(stored))
     low, high = _range(distribution)
     return max(low, min(high, int(stored))) if isinstance(low, int) else float(stored)
 
@@ -88,15 +89,8 @@ def _is_plain(value: Value) -> bool:
     return value is None or isinstance(value, (bool, int, str))
 
 
-def _position(choices: Sequence[Any], stored: Any) -> int:
-    try:
-        return choices.index(stored)
-    except ValueError:
-        raise ValueError(f"{stored!r} is none of the choices {list(choices)!r}") from None
-
-
 def _range(distribution: Distribution) -> tuple[Any, Any]:
-    """The lowest and the highest value that can come up; ints for a distribution of ints."""
+    """The lowest and the highest value of the distribution; ints for a distribution of ints."""
     return distribution.quantile(0.0), distribution.quantile(1.0)
 
 
@@ -111,7 +105,7 @@ def _stepped(low: float, high: float, step: float, size: int) -> FloatDistributi
 
 
 def optuna_distributions(space: Space) -> dict[str, BaseDistribution]:
-    """For each parameter of a space its distribution in the storage; for those who store many runs."""
+    """Return the distribution in the storage of each parameter of a space, for a caller that stores many runs."""
     return {parameter.name: optuna_distribution(parameter.distribution) for parameter in space.parameters}
 
 
@@ -121,17 +115,17 @@ def params_to_optuna(
     searcher: Searcher | None = None,
     distributions: Mapping[str, BaseDistribution] | None = None,
 ) -> dict[str, tuple[BaseDistribution, Any]]:
-    """For each parameter of a run its distribution in the storage and what is stored under it.
+    """Return for each parameter of a run its distribution in the storage, and the stored value.
 
     Args:
         space: The space of the config.
-        values: Of the run, flat.
-        proposer: The one that proposed ``values``; it knows the distributions of parameters that a function of the
-            user's defined by run, which are in no config.
-        distributions: The space's :func:`optuna_distributions`, where they are at hand.
+        values: The parameters of the run, flat.
+        searcher: The searcher that suggested ``values``, which knows the distributions of parameters that a function
+            defines by run.
+        distributions: The space's :func:`optuna_distributions`, if the caller has them.
 
     Raises:
-        ValueError: A value is none of its parameter's.
+        ValueError: The parameter's distribution does not have a value.
     """
     stored = optuna_distributions(space) if distributions is None else distributions
     found = {
@@ -146,10 +140,10 @@ def params_to_optuna(
 
 
 def params_from_optuna(space: Space, stored: Mapping[str, Any]) -> dict[str, Value]:
-    """The values of a run, flat, from the parameters of its trial; those defined by run are as they are stored.
+    """Return the values of a run, flat, from the parameters of its trial; those defined by run are not converted.
 
     Raises:
-        ValueError: What is stored is none of its parameter's choices.
+        ValueError: A stored value is not one of its parameter's choices.
     """
     distributions = {parameter.name: parameter.distribution for parameter in space.parameters}
     return {

@@ -17,22 +17,20 @@ import importlib
 import importlib.util
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from lightsweep.errors import InputError
-from lightsweep.sampler.base import Searcher
-from lightsweep.sampler.bayes import GP_RUNS, STARTUP, BayesSearcher, SearchTask, quiet, tpe_sampler
+from lightsweep.sampler.base import STARTUP, Searcher, SearchTask, SubspaceSearcher
+from lightsweep.sampler.bayes import GP_RUNS, BayesSearcher, quiet, tpe_sampler
 from lightsweep.sampler.define_by_run import scheduled_searcher
 from lightsweep.sampler.fixed_order import GridSearcher, RandomSearcher, SobolSearcher, seed_for
-from lightsweep.sampler.stages import StageSearcher
-from lightsweep.schema import Stage, SweepConfig, find_sampler
+from lightsweep.schema import SweepConfig, find_sampler
 from lightsweep.space import Value
 
-__all__ = ["auto", "cmaes", "gp", "make_searcher", "make_stage_searcher", "qmc", "random", "tpe"]
+__all__ = ["auto", "cmaes", "gp", "make_searcher", "make_subspace_searcher", "qmc", "random", "tpe"]
 
 logger = logging.getLogger("lightsweep")
 
@@ -50,31 +48,37 @@ def make_searcher(config: SweepConfig, seed: int) -> Searcher:
         InputError: The sampler needs a package that is not installed or takes one metric only, or the scheduler's
             file cannot be used.
     """
-    if config.stages:
-        first, *_ = [make_stage_searcher(config, stage, seed, stage.given) for stage in config.stages]
+    if not config.is_flat:
+        first, *_ = [
+            make_subspace_searcher(config, config.alone(part), seed_for(seed, part.number), part.given)
+            for part in config.parts
+        ]
         return first
     return scheduled_searcher(config, seed) or _searcher(config, seed, STARTUP)
 
 
-def make_stage_searcher(
-    config: SweepConfig, stage: Stage, seed: int, fixed: Mapping[str, Value], taken: Collection[int] = ()
-) -> StageSearcher:
-    """Return the searcher of one stage; with bayes it draws fewer first tickets, as a stage is short.
+def make_subspace_searcher(
+    config: SweepConfig,
+    alone: SweepConfig,
+    seed: int,
+    fixed: Mapping[str, Value],
+    taken: Collection[int] = (),
+) -> SubspaceSearcher:
+    """Return a searcher of some of the parameters; with bayes it draws fewer first tickets, as it has few runs.
 
     Args:
         config: The config of the sweep.
-        stage: The stage.
-        seed: The seed of the sweep, from which that of the stage follows.
-        fixed: The values of the parameters that the stage does not search.
-        taken: Indices of the stage's points that earlier runs had.
+        alone: A flat config with the parameters that are searched.
+        seed: The seed of the searcher.
+        fixed: The values of the other parameters.
+        taken: Indices of the points that earlier runs had.
 
     Raises:
         InputError: As :func:`make_searcher`.
     """
-    alone = replace(config, method=stage.method, space=stage.space, stages=())
-    startup = min(STARTUP, 2 * len(stage.searched) + 1)
-    inner = _searcher(alone, seed_for(seed, stage.number), startup)
-    return StageSearcher(config.space, stage, inner, fixed, taken)
+    inner = _searcher(alone, seed, min(STARTUP, 2 * len(alone.space.parameters) + 1))
+    # bayes leaves out the points of all runs that it learns from
+    return SubspaceSearcher(config.space, alone.space, inner, fixed, () if alone.method == "bayes" else taken)
 
 
 def _searcher(config: SweepConfig, seed: int, startup: int) -> Searcher:
@@ -132,7 +136,7 @@ def _gaussian(task: SearchTask, is_quick: Callable[[int], bool]) -> Searcher:
 
 @cache
 def has_torch() -> bool:
-    """Whether torch can be imported, which the Gaussian process needs; if not, log one warning."""
+    """Import torch, which the Gaussian process needs; return false, after one warning, if that fails."""
     try:
         importlib.import_module("torch")
     except ImportError as error:

@@ -1,25 +1,22 @@
-"""The shadow study: the sweep as an Optuna sampler sees it, in memory and in the unit cube."""
+"""Show a sweep to an Optuna sampler: each run as a trial in the unit cube, in memory."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from lightsweep.sampler.base import Observation
 from lightsweep.sampler.fixed_order import BLOCK, Lattice
-
-if TYPE_CHECKING:
-    from lightsweep.schema import Metric
-    from lightsweep.space import Distribution, Parameter, Space, Value
+from lightsweep.schema import Metric
+from lightsweep.space import Distribution, Parameter, Space, Value
 
 __all__ = [
     "LARGEST",
@@ -28,180 +25,28 @@ __all__ = [
     "UnitCubeTrials",
     "UnseenPoints",
     "counted_objectives",
+    "counting",
     "frozen_trial",
     "is_pending",
 ]
 
-Array = npt.NDArray[np.float64]
-
-# Spaces up to this size are searched point by point; in larger ones a random search looks around the point.
-LISTED = 2**14
-SCALES = (0.02, 0.1, 0.5)
-
-
-class UnseenPoints:
-    """Keeps the proposals of a finite space apart: each point is proposed once.
-
-    In a space that is not finite every point is free.
-    """
-
-    def __init__(self, space: Space) -> None:
-        self._space = space
-        self._indices: dict[str, int | None] = {}
-        self._coordinates: Array | None = None
-        self._lattice = Lattice(space) if space.size is not None else None
-
-    def taken(self, known: Sequence[Observation]) -> set[int]:
-        """Indices of the points that runs of any state have; runs from outside the space are passed over."""
-        if self._space.size is None:
-            return set()
-        for observation in known:
-            if observation.key not in self._indices:
-                self._indices[observation.key] = self._index(observation.values)
-        indices = (self._indices[observation.key] for observation in known)
-        return {index for index in indices if index is not None}
-
-    def nearest(self, values: dict[str, Value], taken: set[int], seed: int) -> dict[str, Value] | None:
-        """``values`` if it is free, else a free point near to it; ``None`` when all points are taken.
-
-        The nearest one in the unit cube in spaces of up to 16,384 points, where two values of an unordered parameter
-        are 1 apart; in larger ones the nearest that a random search seeded with ``seed`` finds.
-        """
-        size = self._space.size
-        if size is None:
-            return values
-        if len(taken) >= size:
-            return None
-        index = self._space.index(values)
-        if index not in taken:
-            return values
-        return self._space.point(self._listed(index, taken) if size <= LISTED else self._around(values, taken, seed))
-
-    def _index(self, values: Mapping[str, Value]) -> int | None:
-        try:
-            return self._space.index(values)
-        except ValueError:
-            return None
-
-    def _listed(self, index: int, taken: set[int]) -> int:
-        if self._coordinates is None:
-            self._coordinates = _coordinates(self._space)
-        distances = ((self._coordinates - self._coordinates[index]) ** 2).sum(axis=1)
-        distances[list(taken)] = np.inf
-        return int(np.argmin(distances))
-
-    def _around(self, values: Mapping[str, Value], taken: set[int], seed: int) -> int:
-        generator = np.random.default_rng(seed)
-        centre = np.asarray(self._space.unit(values))
-        for scale in SCALES if self._lattice else ():
-            rows = np.clip(generator.normal(centre, scale, (BLOCK, len(centre))), 0.0, 1.0)
-            indices = self._lattice.indices(rows) if self._lattice else []
-            distances = ((rows - centre) ** 2).sum(axis=1)
-            free = [place for place, index in enumerate(indices) if index not in taken]
-            if free:
-                return indices[min(free, key=lambda place: float(distances[place]))]
-        return next(index for index in range(len(taken) + 1) if index not in taken)
-
-
-def _coordinates(space: Space) -> Array:
-    """One row for each point of the space in grid order; an unordered parameter has a column for each value."""
-    sizes = [parameter.distribution.size or 1 for parameter in space.searched]
-    places = np.unravel_index(np.arange(space.size or 1), sizes)
-    columns: list[Array] = []
-    for parameter, size, place in zip(space.searched, sizes, places, strict=True):
-        distribution = parameter.distribution
-        if distribution.ordered:
-            middles = [distribution.inverse(distribution.value_at(index)) for index in range(size)]
-            columns.append(np.asarray(middles)[place][:, np.newaxis])
-        else:
-            columns.append((np.eye(size) / np.sqrt(2.0))[place])
-    return np.concatenate(columns, axis=1)
-
-
 Objectives = tuple[float, ...]
 
-# Larger numbers overflow when a sampler squares them, so they are cut off here; their order below is kept.
+# In spaces up to this size the nearest point is found exactly; in larger ones by a random search around the point.
+LISTED = 2**14
+SCALES = (0.02, 0.1, 0.5)
+# Larger values would overflow when a sampler squares them; they are clipped, and the order below is kept.
 LARGEST = 1e100
-
-
-def is_pending(observation: Observation, metrics: Sequence[Metric]) -> bool:
-    """Whether the run counts as still running: a point to keep away from, without a value."""
-    if observation.state != "running":
-        return False
-    if not any(metric.impute_while_running for metric in metrics):
-        return True
-    # By W&B's texts a running run counts with its own best, and it may have none yet.
-    return any(
-        _running_counts_best(metric) and _finite(observation.objectives, axis) is None
-        for axis, metric in enumerate(metrics)
-    )
-
-
-def counted_objectives(known: Sequence[Observation], metrics: Sequence[Metric]) -> list[Objectives | None]:
-    """For each run the objectives that it counts with, one per metric; ``None``: it does not count.
-
-    Finished and pruned runs count with the best of their history. Failed and killed runs count with the imputed value
-    of each metric: ``best`` is the run's own best, ``latest`` its own last value, ``worst`` the worst objective of all
-    runs, which also stands in if the run logged nothing finite. A running run counts if ``impute_while_running`` is
-    set: with its imputed value if it is ``True``, with its own best so far if it is one of W&B's texts. Pending runs
-    do not count, nor do imputed ones while no run has a finite value.
-    """
-    worst = [_worst(known, axis, metric) for axis, metric in enumerate(metrics)]
-    return [_objectives(observation, metrics, worst) for observation in known]
-
-
-def _objectives(
-    observation: Observation, metrics: Sequence[Metric], worst: Sequence[float | None]
-) -> Objectives | None:
-    if not metrics or is_pending(observation, metrics):
-        return None
-    values = [
-        _value(observation, axis, metric, fallback)
-        for axis, (metric, fallback) in enumerate(zip(metrics, worst, strict=True))
-    ]
-    counted = [value for value in values if value is not None]
-    return tuple(counted) if len(counted) == len(values) else None
-
-
-def _value(observation: Observation, axis: int, metric: Metric, worst: float | None) -> float | None:
-    best = _finite(observation.objectives, axis)
-    own_best = observation.state in ("finished", "pruned") or metric.impute == "best"
-    if own_best or (observation.state == "running" and _running_counts_best(metric)):
-        own = best
-    elif metric.impute == "latest":
-        own = _finite(observation.last or observation.objectives, axis)
-    else:
-        own = None
-    return worst if own is None else own
-
-
-def _running_counts_best(metric: Metric) -> bool:
-    """Whether ``impute_while_running`` is one of W&B's texts, which all mean the same."""
-    return metric.impute_while_running not in (False, True)
-
-
-def _worst(known: Sequence[Observation], axis: int, metric: Metric) -> float | None:
-    """The worst finite objective of one metric over all runs; ``None`` if there is none."""
-    values = [value for each in known if (value := _finite(each.objectives, axis)) is not None]
-    return (min if metric.goal == "maximize" else max)(values, default=None)
-
-
-def _finite(values: Sequence[float] | None, axis: int) -> float | None:
-    value = values[axis] if values is not None and axis < len(values) else math.nan
-    return max(-LARGEST, min(LARGEST, float(value))) if math.isfinite(value) else None
-
-
-# With more values than this the bins are too narrow to matter.
+# With more values than this the steps are too narrow to matter.
 _MOST_RANKS = 256
-
-# No sampler reads the times of a trial, so all of them share one.
+# Samplers do not read the times of a trial.
 MOMENT = datetime(2000, 1, 1, tzinfo=timezone.utc)
 
 
 class SnapshotStorage(optuna.storages.InMemoryStorage):
-    """An in-memory storage that also shows ready-made trials, numbered from 1, without copying them.
+    """An in-memory storage that also has the given trials, numbered from 1, without copies of them.
 
-    The trial that a study asks for is created by the base class and bears number 0.
+    The trial that a study asks for is created by the base class and has the number 0.
     """
 
     def __init__(self, trials: Sequence[FrozenTrial]) -> None:
@@ -217,73 +62,8 @@ class SnapshotStorage(optuna.storages.InMemoryStorage):
         return shown + super().get_all_trials(study_id, deepcopy=deepcopy, states=states)
 
 
-class Axes:
-    """How points of a space stand in the shadow study: one parameter of a trial for each searched parameter.
-
-    A number in [0, 1], or the rank among few ordered values of equal probability, or the index of a category.
-
-    Args:
-        space: The space of the sweep.
-        unordered: Show unordered categorical parameters as categories. ``False``, for samplers that know numbers
-            only, shows them as numbers in [0, 1].
-    """
-
-    def __init__(self, space: Space, *, unordered: bool = True) -> None:
-        self._space = space
-        self.distributions: dict[str, BaseDistribution] = {}
-        for parameter in space.searched:
-            size = parameter.distribution.size
-            if unordered and size is not None and not parameter.distribution.ordered:
-                self.distributions[parameter.name] = CategoricalDistribution(range(size))
-            elif size is not None and _is_even(parameter.distribution, size):
-                self.distributions[parameter.name] = IntDistribution(0, size - 1)
-            else:
-                self.distributions[parameter.name] = FloatDistribution(0.0, 1.0)
-
-    def params(self, values: Mapping[str, Value]) -> dict[str, float] | None:
-        """The trial's parameters for a point; ``None`` for a point that is not in the space."""
-        try:
-            return {parameter.name: self._coordinate(parameter, values) for parameter in self._space.searched}
-        except (KeyError, ValueError):
-            return None
-
-    def _coordinate(self, parameter: Parameter, values: Mapping[str, Value]) -> float:
-        value = values[parameter.name]
-        shown = self.distributions[parameter.name]
-        if isinstance(shown, CategoricalDistribution):
-            return parameter.distribution.index_of(value)
-        unit = parameter.distribution.inverse(value)
-        return int(unit * (shown.high + 1)) if isinstance(shown, IntDistribution) else unit
-
-    def values(self, params: Mapping[str, Any]) -> dict[str, Value]:
-        """The point for a trial's parameters, constants included."""
-        chosen: dict[str, Value] = {}
-        unit: list[float] = []
-        for parameter in self._space.searched:
-            shown = self.distributions[parameter.name]
-            if isinstance(shown, CategoricalDistribution):
-                chosen[parameter.name] = parameter.distribution.value_at(int(params[parameter.name]))
-                unit.append(0.5)
-            elif isinstance(shown, IntDistribution):
-                unit.append((int(params[parameter.name]) + 0.5) / (shown.high + 1))
-            else:
-                unit.append(float(params[parameter.name]))
-        return {**self._space.at(unit), **chosen}
-
-
-def _is_even(distribution: Distribution, size: int) -> bool:
-    """Whether an ordered parameter is few values of equal probability: their ranks are then a whole-number axis.
-
-    A sampler that knows that it is one does not search inside of the bins, where nothing changes.
-    """
-    if size > _MOST_RANKS or not distribution.ordered:
-        return False
-    weights = distribution.weights()
-    return weights is not None and max(weights) - min(weights) < 1e-9
-
-
 class UnitCubeTrials:
-    """The trials of the shadow study, kept from one proposal to the next and rebuilt only where a run changed."""
+    """The trials of the runs, kept from one suggestion to the next; a trial is made again if its run has changed."""
 
     def __init__(self, axes: Axes, metrics: Sequence[Metric]) -> None:
         self._axes = axes
@@ -292,13 +72,13 @@ class UnitCubeTrials:
         self._trials: dict[str, tuple[tuple[Any, ...], FrozenTrial]] = {}
 
     def trials(self, known: Sequence[Observation]) -> list[FrozenTrial]:
-        """COMPLETE trials for the runs that count and RUNNING ones for those that pend, in the order of ``known``."""
+        """Return COMPLETE trials for runs that count and RUNNING ones for pending runs, in the order of ``known``."""
         trials: list[FrozenTrial] = []
-        for observation, objectives in zip(known, counted_objectives(known, self._metrics), strict=True):
+        for observation, objectives in counting(known, self._metrics):
             if observation.key not in self._params:
                 self._params[observation.key] = self._axes.params(observation.values)
             params = self._params[observation.key]
-            if params is None or (objectives is None and not is_pending(observation, self._metrics)):
+            if params is None:
                 continue
             number = len(trials) + 1
             stamp = (number, observation.version, objectives)
@@ -316,7 +96,7 @@ def frozen_trial(
     distributions: dict[str, BaseDistribution],
     objectives: Sequence[float] | None,
 ) -> FrozenTrial:
-    """A COMPLETE trial with ``objectives``, or a RUNNING one without."""
+    """Return a COMPLETE trial with ``objectives``, or a RUNNING one without."""
     return FrozenTrial(
         number=number,
         trial_id=number,
@@ -331,3 +111,203 @@ def frozen_trial(
         system_attrs={},
         intermediate_values={},
     )
+
+
+class Axes:
+    """The parameters of a trial: one for each searched parameter of the space.
+
+    Each is a number in [0, 1], the rank among few ordered values of equal probability, or the index of a category.
+
+    Args:
+        space: The space of the sweep.
+        unordered: Show unordered parameters as categories. ``False``, for samplers that take numbers only, shows them
+            as numbers in [0, 1].
+    """
+
+    def __init__(self, space: Space, *, unordered: bool = True) -> None:
+        self._space = space
+        self.distributions: dict[str, BaseDistribution] = {}
+        for parameter in space.searched:
+            size = parameter.distribution.size
+            if unordered and size is not None and not parameter.distribution.ordered:
+                self.distributions[parameter.name] = CategoricalDistribution(range(size))
+            elif size is not None and _is_even(parameter.distribution, size):
+                self.distributions[parameter.name] = IntDistribution(0, size - 1)
+            else:
+                self.distributions[parameter.name] = FloatDistribution(0.0, 1.0)
+
+    def params(self, values: Mapping[str, Value]) -> dict[str, float] | None:
+        """Return the trial's parameters for a point; ``None`` if the point is not in the space."""
+        try:
+            return {parameter.name: self._coordinate(parameter, values) for parameter in self._space.searched}
+        except (KeyError, ValueError):
+            return None
+
+    def _coordinate(self, parameter: Parameter, values: Mapping[str, Value]) -> float:
+        value = values[parameter.name]
+        shown = self.distributions[parameter.name]
+        if isinstance(shown, CategoricalDistribution):
+            return parameter.distribution.index_of(value)
+        unit = parameter.distribution.inverse(value)
+        return int(unit * (shown.high + 1)) if isinstance(shown, IntDistribution) else unit
+
+    def values(self, params: Mapping[str, Any]) -> dict[str, Value]:
+        """Return the point for a trial's parameters, constants included."""
+        chosen: dict[str, Value] = {}
+        unit: list[float] = []
+        for parameter in self._space.searched:
+            shown, param = self.distributions[parameter.name], params[parameter.name]
+            if isinstance(shown, CategoricalDistribution):
+                chosen[parameter.name] = parameter.distribution.value_at(int(param))
+                param = 0.5
+            elif isinstance(shown, IntDistribution):
+                param = (int(param) + 0.5) / (shown.high + 1)
+            unit.append(float(param))
+        return {**self._space.at(unit), **chosen}
+
+
+def _is_even(distribution: Distribution, size: int) -> bool:
+    """Whether an ordered parameter has few values of equal probability, so that its ranks are an axis of integers.
+
+    On such an axis a sampler does not search between two values, where nothing changes.
+    """
+    weights = distribution.weights() if size <= _MOST_RANKS and distribution.ordered else None
+    return weights is not None and max(weights) - min(weights) < 1e-9
+
+
+def is_pending(observation: Observation, metrics: Sequence[Metric]) -> bool:
+    """Return true if the run is a point to keep away from, without a value."""
+    if observation.state != "running":
+        return False
+    if not any(metric.impute_while_running for metric in metrics):
+        return True
+    # By W&B's texts a running run counts with its own best, and it may not have one yet.
+    return any(
+        _running_counts_best(metric) and _finite(observation.objectives, axis) is None
+        for axis, metric in enumerate(metrics)
+    )
+
+
+def counting(
+    known: Sequence[Observation], metrics: Sequence[Metric]
+) -> Iterator[tuple[Observation, Objectives | None]]:
+    """Yield the runs that count, with their objectives, and the pending ones, with ``None``."""
+    for observation, objectives in zip(known, counted_objectives(known, metrics), strict=True):
+        if objectives is not None or is_pending(observation, metrics):
+            yield observation, objectives
+
+
+def counted_objectives(known: Sequence[Observation], metrics: Sequence[Metric]) -> list[Objectives | None]:
+    """Return for each run the objectives that it counts with, one for each metric; ``None`` if it does not count.
+
+    Finished and pruned runs count with the best of their history. Failed and killed runs count with the imputed value
+    of each metric: ``best`` is the run's own best, ``latest`` its own last value, ``worst`` the worst objective of all
+    runs, which is also used if the run logged nothing finite. A running run counts if ``impute_while_running`` is set:
+    with its imputed value if it is ``True``, with its own best so far if it is one of W&B's texts. Pending runs do not
+    count, nor do imputed ones while no run has a finite value.
+    """
+    worst = []
+    for axis, metric in enumerate(metrics):
+        finite = (_finite(observation.objectives, axis) for observation in known)
+        values = [value for value in finite if value is not None]
+        worst.append((min if metric.goal == "maximize" else max)(values, default=None))
+    return [_objectives(observation, metrics, worst) for observation in known]
+
+
+def _objectives(
+    observation: Observation, metrics: Sequence[Metric], worst: Sequence[float | None]
+) -> Objectives | None:
+    if not metrics or is_pending(observation, metrics):
+        return None
+    values = []
+    for axis, metric in enumerate(metrics):
+        value = _own_value(observation, axis, metric)
+        values.append(worst[axis] if value is None else value)
+    counted = tuple(value for value in values if value is not None)
+    return counted if len(counted) == len(values) else None
+
+
+def _own_value(observation: Observation, axis: int, metric: Metric) -> float | None:
+    running_best = observation.state == "running" and _running_counts_best(metric)
+    if observation.state in ("finished", "pruned") or metric.impute == "best" or running_best:
+        return _finite(observation.objectives, axis)
+    if metric.impute == "latest":
+        return _finite(observation.last or observation.objectives, axis)
+    return None
+
+
+def _running_counts_best(metric: Metric) -> bool:
+    """Whether ``impute_while_running`` is one of W&B's texts, which all mean the same."""
+    return metric.impute_while_running not in (False, True)
+
+
+def _finite(values: Sequence[float] | None, axis: int) -> float | None:
+    value = values[axis] if values is not None and axis < len(values) else math.nan
+    return max(-LARGEST, min(LARGEST, float(value))) if math.isfinite(value) else None
+
+
+class UnseenPoints:
+    """Suggest each point of a finite space only once; in any other space every point is free."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._indices: dict[str, int | None] = {}
+        self._lattice = Lattice(space) if space.size is not None else None
+
+    def taken(self, known: Sequence[Observation]) -> set[int]:
+        """Return the indices of the points of all runs, whatever their state; runs outside of the space have none."""
+        if self._space.size is None:
+            return set()
+        for observation in known:
+            if observation.key not in self._indices:
+                self._indices[observation.key] = self._index(observation.values)
+        indices = (self._indices[observation.key] for observation in known)
+        return {index for index in indices if index is not None}
+
+    def nearest(self, values: dict[str, Value], taken: set[int], seed: int) -> dict[str, Value] | None:
+        """Return ``values`` if it is free, else a free point near to it; ``None`` if all points are taken.
+
+        In spaces of up to 16,384 points it is the nearest one in the unit cube, in which two values of an unordered
+        parameter are 1 apart; in larger ones the nearest that a random search with ``seed`` finds.
+        """
+        size = self._space.size
+        if size is None:
+            return values
+        if len(taken) >= size:
+            return None
+        index = self._space.index(values)
+        if index not in taken:
+            return values
+        return self._space.point(self._listed(values, taken) if size <= LISTED else self._around(values, taken, seed))
+
+    def _index(self, values: Mapping[str, Value]) -> int | None:
+        try:
+            return self._space.index(values)
+        except ValueError:
+            return None
+
+    def _listed(self, values: Mapping[str, Value], taken: set[int]) -> int:
+        distances = np.zeros(1)  # of all points in grid order
+        for parameter in self._space.searched:
+            value, distribution = values[parameter.name], parameter.distribution
+            if distribution.ordered:
+                others = map(distribution.value_at, range(distribution.size or 1))
+                axis = (np.array([distribution.inverse(other) for other in others]) - distribution.inverse(value)) ** 2
+            else:
+                axis = np.ones(distribution.size or 1)
+                axis[distribution.index_of(value)] = 0.0
+            distances = np.add.outer(distances, axis).ravel()
+        distances[list(taken)] = np.inf
+        return int(np.argmin(distances))
+
+    def _around(self, values: Mapping[str, Value], taken: set[int], seed: int) -> int:
+        generator = np.random.default_rng(seed)
+        centre = np.asarray(self._space.unit(values))
+        for scale in SCALES if self._lattice else ():
+            rows = np.clip(generator.normal(centre, scale, (BLOCK, len(centre))), 0.0, 1.0)
+            indices = self._lattice.indices(rows) if self._lattice else []
+            distances = ((rows - centre) ** 2).sum(axis=1)
+            free = [place for place, index in enumerate(indices) if index not in taken]
+            if free:
+                return indices[min(free, key=lambda place: float(distances[place]))]
+        return next(index for index in range(len(taken) + 1) if index not in taken)

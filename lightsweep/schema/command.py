@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lightsweep.errors import CommandError, closest
-from lightsweep.schema.diagnostics import Faults, one_edit_away, shown
+from lightsweep.schema.diagnostics import Spot, one_edit_away, quoted
 
 __all__ = ["DEFAULT_COMMAND", "MACRO", "MACROS", "SEVERAL", "build_command", "format_value", "read_command"]
 
@@ -31,7 +31,7 @@ SEVERAL: dict[str, Callable[[str, Any], list[str]]] = {
     "args_append_hydra": lambda name, value: [f"+{name}={_hydra_text(name, value)}"],
     "args_override_hydra": lambda name, value: [f"++{name}={_hydra_text(name, value)}"],
 }
-"""Macros that stand for the arguments of all parameters, and so for an item of their own."""
+"""Macros that become the arguments of all parameters, so that each must be a separate item."""
 
 MACROS = ("env", "interpreter", "program", *SEVERAL, "args_json", "args_json_file")
 
@@ -66,84 +66,80 @@ def meant_by(name: str, parameters: Collection[str]) -> str | None:
 
 
 def not_alone(name: str) -> str:
-    """What is wrong with a macro of several arguments inside of an item."""
-    return f"${{{name}}} stands for several arguments, so it must be an item of its own"
+    """Return the message for a macro of several arguments inside of an item."""
+    return f"${{{name}}} becomes several arguments, so it must be a separate item"
 
 
-def read_command(value: Any, parameters: Collection[str], program: bool, faults: Faults) -> tuple[str, ...] | None:
-    """The arguments of ``command`` as text; ``None`` where it is not given or wrong.
+def read_command(value: Any, parameters: Collection[str], program: bool, at: Spot) -> tuple[str, ...] | None:
+    """Return the arguments of ``command`` as text; ``None`` if it is not given or wrong.
 
     Numbers and booleans become text as Python writes them. ``${name}`` may be a macro, a parameter or
     ``envvar:NAME``; one that resembles a macro or a parameter is a fault, any other one is left to the program.
 
     Args:
-        value: What stands there, as ``plain`` made it.
+        value: The block, as ``plain`` made it.
         parameters: Names of parameters and of groups of them.
         program: Whether there is a ``program``.
-        faults: Takes the mistakes.
+        at: Its place.
     """
     if value is None:
         return None
-    path = ("command",)
     if isinstance(value, str):
-        form = ", ".join(f'"{part}"' for part in value.split())
-        faults.error(path, f"command must be a list of arguments, since no shell reads it; write command: [{form}]")
+        at.error(f"command must be a list of arguments, since no shell reads it; write command: [{_split(value)}]")
         return None
     if not isinstance(value, list) or not value:
-        faults.error(path, f"command must be a list of arguments, got {shown(value)}")
+        at.error(f"command must be a list of arguments, got {quoted(value)}")
         return None
-    before = faults.count
-    items = [_read_item(item, index, parameters, program, faults) for index, item in enumerate(value)]
+    before = at.faults.count
+    items = [_read_item(item, parameters, program, at[index]) for index, item in enumerate(value)]
     for index, item in enumerate(items):
         if index and SHELL_OPTION.fullmatch(items[index - 1]):
             break  # bash -c "...": a shell reads what follows
-        _warn_of_shell(item, index, parameters, faults)
-    return tuple(items) if faults.count == before else None
+        _warn_of_shell(item, parameters, at[index], first=index == 0)
+    return tuple(items) if at.faults.count == before else None
 
 
-def _read_item(item: Any, index: int, parameters: Collection[str], program: bool, faults: Faults) -> str:
-    path = ("command", index)
+def _split(text: str) -> str:
+    return ", ".join(f'"{part}"' for part in text.split())
+
+
+def _read_item(item: Any, parameters: Collection[str], program: bool, at: Spot) -> str:
     if not isinstance(item, (str, int, float)):
         remedy = ""
         if isinstance(item, dict) and len(item) == 1:
             key, value = next(iter(item.items()))
             remedy = f"; for one argument with a colon put quotes around it: {f'{key}: {value}'!r}"
-        faults.error(path, f"an argument of command must be a text or a number, got {shown(item)}{remedy}")
+        at.error(f"an argument of command must be a text or a number, got {quoted(item)}{remedy}")
         return ""
     text = str(item)
     if "\0" in text:
-        faults.error(path, f"an argument of command cannot hold a NUL character, got {shown(text)}")
+        at.error(f"an argument of command cannot hold a NUL character, got {quoted(text)}")
     for name in MACRO.findall(text):
         if name in SEVERAL and text != f"${{{name}}}":
-            faults.error(path, f"{not_alone(name)}, got {shown(text)}")
+            at.error(f"{not_alone(name)}, got {quoted(text)}")
         elif name == "program" and not program:
-            faults.error(path, "${program} stands for the key 'program', which the config does not have: add it")
-        elif name not in MACROS and name not in parameters and not name.startswith("envvar:"):
-            meant = meant_by(name, parameters)
-            if meant:
-                faults.error(path, f"${{{name}}} is neither a macro nor a parameter; did you mean '${{{meant}}}'?")
+            at.error("${program} needs the key 'program': add it")
+        elif name in MACROS or name in parameters or name.startswith("envvar:"):
+            continue
+        elif meant := meant_by(name, parameters):
+            at.error(f"${{{name}}} is neither a macro nor a parameter; did you mean '${{{meant}}}'?")
     return text
 
 
-def _warn_of_shell(text: str, index: int, parameters: Collection[str], faults: Faults) -> None:
-    """Warn of what only a shell would replace or split."""
-    path = ("command", index)
+def _warn_of_shell(text: str, parameters: Collection[str], at: Spot, *, first: bool) -> None:
+    """Warn of text that only a shell would replace or split."""
+    unchanged = "is passed unchanged, since no shell reads command"
     if HOME.search(text):
         right = HOME.sub(lambda found: found[0].replace("~", "${envvar:HOME}"), text)
-        faults.warn(path, f"~ stays as it is, since no shell reads command; write {shown(right)}")
+        at.warn(f"~ {unchanged}; write {quoted(right)}")
     for plain, braced in VARIABLE.findall(text):
         if plain or braced not in parameters:
             written = f"${plain}" if plain else f"${{{braced}}}"
-            faults.warn(
-                path,
-                f"{written} stays as it is, since no shell reads command;"
-                f" for the environment variable write ${{envvar:{plain or braced}}}",
-            )
+            at.warn(f"{written} {unchanged}; for the environment variable write ${{envvar:{plain or braced}}}")
     if SUBSTITUTION.search(text):
-        faults.warn(path, f"{shown(text)} stays as it is, since no shell reads command; use bash -c for it")
-    if TWO.search(text) or (index == 0 and SEVERAL_WORDS.match(text)):
-        form = ", ".join(f'"{part}"' for part in text.split())
-        faults.warn(path, f"{shown(text)} is one argument, blanks included; for several write {form}")
+        at.warn(f"{quoted(text)} {unchanged}; use bash -c for it")
+    if TWO.search(text) or (first and SEVERAL_WORDS.match(text)):
+        at.warn(f"{quoted(text)} is one argument, blanks included; for several write {_split(text)}")
 
 
 def build_command(
@@ -163,10 +159,10 @@ def build_command(
     it is so close to one that it must be a typing error.
 
     ``${args_append_hydra}`` and ``${args_override_hydra}`` write values in Hydra's own grammar: ``null``, quotes around
-    strings that are no plain word, lists and dicts without JSON's escapes.
+    strings other than plain words, lists and dicts without JSON's escapes.
 
     Args:
-        program: The ``program`` key; ``None`` where the sweep has none.
+        program: The ``program`` key; ``None`` if the sweep has none.
         command: The ``command`` key; ``None`` for the default: env, interpreter, program, args.
         values: Parameter values under their dotted names.
         nested: The same values as the nested config: what the JSON macros give.
@@ -186,7 +182,7 @@ def build_command(
     fill = _Filler(program, values, nested, json_path, environ)
     argv = [argument for item in (DEFAULT_COMMAND if command is None else command) for argument in fill.item(item)]
     if not argv:
-        raise CommandError("`command` comes to an empty command line: begin it with the program to execute")
+        raise CommandError("`command` gives an empty command line: begin it with the program to execute")
     return argv
 
 
@@ -212,7 +208,9 @@ def _text(name: str, value: Any) -> str:
 def _check(text: str, what: str) -> None:
     """Refuse what the operating system cannot pass as an argument."""
     if "\0" in text:
-        raise CommandError(f"{what} holds a NUL byte, which no command line can carry: {text!r}; use ${{args_json}}")
+        raise CommandError(
+            f"{what} contains a NUL byte, which a command line cannot carry: {text!r}; use ${{args_json}}"
+        )
     try:
         os.fsencode(text)
     except UnicodeEncodeError as error:
@@ -222,7 +220,7 @@ def _check(text: str, what: str) -> None:
 def _hydra_text(name: str, value: Any) -> str:
     """``value`` in the grammar of Hydra's overrides.
 
-    A plain word stays as it is, and Hydra reads one like ``1e3`` as a number. The text ``null`` is quoted in any case,
+    A plain word is not quoted, and Hydra reads one like ``1e3`` as a number. The text ``null`` is quoted in any case,
     since Hydra reads the bare word as ``None``.
     """
     plain = isinstance(value, str) and _HYDRA_WORD.fullmatch(value) and value.lower() != "null"
@@ -245,7 +243,7 @@ def _hydra(value: Any) -> str:
 
 
 def _hydra_key(key: Any) -> str:
-    """The key of a dict, which cannot stand in quotes."""
+    """The key of a dict, which Hydra does not allow in quotes."""
     return re.sub(r"[\\()\[\]{}:=, \t]", lambda found: f"\\{found[0]}", key if isinstance(key, str) else repr(key))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,54 +12,26 @@ from typing import Any, Literal
 from lightsweep.errors import ConfigError, Fault
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema.command import read_command
-from lightsweep.schema.diagnostics import Faults, plain, shown
+from lightsweep.schema.diagnostics import Faults, plain, quoted
 from lightsweep.schema.distributions import count
+from lightsweep.schema.fields import check, keys_of
 from lightsweep.schema.parameters import Parameters, read_parameters
 from lightsweep.schema.sections import (
     Metric,
     Options,
     Scheduler,
+    TopLevel,
     check_top_keys,
     read_early_terminate,
     read_metrics,
-    read_options,
     read_scheduler,
-    read_top_level,
     warn_of_last_bands,
 )
-from lightsweep.schema.stages import Stage, has_stages, most_runs, read_stages
+from lightsweep.schema.stages import Stage, describe, has_stages, methods_text, most_runs, read_stages
 from lightsweep.schema.yaml_file import read_file
 from lightsweep.space import Space
 
-__all__ = ["SweepConfig", "ends"]
-
-
-def ends(
-    method: str,
-    space: Space,
-    run_cap: int | None,
-    metric: Metric | None,
-    scheduler: Scheduler | None,
-    stages: Sequence[Stage] = (),
-) -> str | None:
-    """What ends a sweep by itself, whichever comes first, in words; ``None`` where nothing does.
-
-    Of several metrics ``metric`` is the first: its target alone counts.
-    """
-    size = None if scheduler is not None and scheduler.search_space else space.size
-    parts = []
-    if stages:
-        size = None
-        if most_runs(stages) is not None:
-            parts.append(f"stages of at most {' + '.join(count(stage.most) for stage in stages)} runs")
-    if size is not None and (run_cap is None or size <= run_cap):
-        parts.append(f"{'grid' if method == 'grid' else 'space'} of {count(size)}")
-    elif run_cap is not None:
-        parts.append(f"run_cap {run_cap}")
-    if metric is not None and metric.target is not None:
-        sign = "<=" if metric.goal == "minimize" else ">="
-        parts.append(f"{metric.name} {sign} {metric.target:g}")
-    return " or ".join(parts) or None
+__all__ = ["SweepConfig"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +49,7 @@ class SweepConfig:
         scheduler: An Optuna study or space that a Python file defines.
         options: The ``lightsweep:`` block, with its defaults.
         stages: What is searched one after the other; none where all parameters are searched at once.
-        warnings: What was accepted but deserves a word, in the order of the file.
+        warnings: Accepted keys and values that may not be meant, in the order of the file.
         raw: The config as written, in the form of JSON with numbers read; loading it gives an equal config.
         source: The file; ``None`` for a dict.
     """
@@ -113,21 +85,21 @@ class SweepConfig:
         if isinstance(source, Mapping):
             return _validate(source, Faults(), None)
         if not isinstance(source, (str, os.PathLike)):
-            raise ConfigError([Fault(f"a sweep config is a path or a dict, got {shown(source)}")])
+            raise ConfigError([Fault(f"a sweep config is a path or a dict, got {quoted(source)}")])
         path = os.fspath(source)
         if not isinstance(path, str) or "\n" in path:
-            raise ConfigError([Fault(f"give the path of a YAML file, or a dict, not {shown(path)}")])
+            raise ConfigError([Fault(f"give the path of a YAML file, or a dict, not {quoted(path)}")])
         value, faults = read_file(Path(path))
         return _validate(value, faults, path)
 
     @property
     def metric(self) -> Metric | None:
-        """The first of ``metrics``; ``None`` where there is none."""
+        """The first of ``metrics``; ``None`` if there is none."""
         return self.metrics[0] if self.metrics else None
 
     @property
     def defined_by_run(self) -> bool:
-        """Whether a function of the user's defines the parameters of each run, beside those of the config."""
+        """Return whether a function of the user's defines the parameters of each run, beside those of the config."""
         scheduler = self.scheduler
         return bool(scheduler and scheduler.engine == "optuna" and scheduler.source and scheduler.search_space)
 
@@ -147,22 +119,71 @@ class SweepConfig:
         return [name for name in self.names(runs) if name not in fixed]
 
     @property
-    def ends(self) -> str | None:
-        """What ends the sweep by itself, such as ``"run_cap 20"`` or ``"grid of 12"``; ``None``: nothing does."""
-        return ends(self.method, self.space, self.run_cap, self.metric, self.scheduler, self.stages)
+    def outline(self) -> list[tuple[str, str]]:
+        """A label and a text for each line on the stages; none for a flat sweep."""
+        return describe(self.stages, self.space, self.early_terminate)
 
-    def stopping(self, stage: str | None) -> Hyperband | None:
-        """The hyperband of the stage with this name; that of the sweep where it is ``None``."""
+    @property
+    def ends(self) -> str | None:
+        """The limits that end the sweep, such as ``"run_cap 20 or loss <= 0.1"``; ``None`` if nothing does."""
+        size = None if self.stages or (self.scheduler and self.scheduler.search_space) else self.space.size
+        parts = []
+        if self.stages and most_runs(self.stages) is not None:
+            parts.append(f"stages of at most {' + '.join(count(stage.most) for stage in self.stages)} runs")
+        if size is not None and (self.run_cap is None or size <= self.run_cap):
+            parts.append(f"{'grid' if self.method == 'grid' else 'space'} of {count(size)}")
+        elif self.run_cap is not None:
+            parts.append(f"run_cap {self.run_cap}")
+        if self.metric is not None and self.metric.target is not None:
+            sign = "<=" if self.metric.goal == "minimize" else ">="
+            parts.append(f"{self.metric.name} {sign} {self.metric.target:g}")
+        return " or ".join(parts) or None
+
+    @property
+    def is_flat(self) -> bool:
+        """Return whether all parameters are searched at once."""
+        return not self.stages
+
+    @property
+    def parts(self) -> tuple[Stage, ...]:
+        """The stages; for a flat sweep the whole of it, without a name."""
+        return self.stages or (Stage(0, "", self.method, self.space, self.run_cap, self.early_terminate),)
+
+    @property
+    def labels(self) -> dict[str, list[str]]:
+        """The names of the labels that runs have, each with its values in order: of a flat sweep none."""
+        return {"stage": [stage.name for stage in self.stages]} if self.stages else {}
+
+    @property
+    def method_text(self) -> str:
+        """The method, or the number of stages."""
+        return f"{len(self.stages)} stages" if len(self.stages) > 1 else self.method
+
+    @property
+    def methods_text(self) -> str:
+        """The method, or that of each stage: ``random and bayes in 2 stages``."""
+        return methods_text(self.stages) or self.method
+
+    @property
+    def endless(self) -> bool:
+        """Return whether the number of points is not limited."""
+        return (most_runs(self.stages) if self.stages else self.space.size) is None
+
+    def alone(self, part: Stage) -> SweepConfig:
+        """Return the flat config that searches one part by itself."""
+        return replace(self, method=part.method, space=part.space, early_terminate=part.early_terminate, stages=())
+
+    def stopping(self, stage: str | None = None) -> Hyperband | None:
+        """Return the hyperband of the stage with this name; that of the sweep without a name."""
         return next((each.early_terminate for each in self.stages if each.name == stage), self.early_terminate)
 
     @property
     def stops_early(self) -> bool:
-        """Whether any run may be stopped early."""
-        hyperbands = [stage.early_terminate for stage in self.stages] or [self.early_terminate]
-        return any(hyperband is not None for hyperband in hyperbands)
+        """Return whether any run may be stopped early."""
+        return any(part.early_terminate is not None for part in self.parts)
 
     def labelled(self, *, entity: str | None = None, project: str | None = None) -> SweepConfig:
-        """This config with the labels given, where it has none of its own."""
+        """Return this config with the given labels, unless it has its own."""
         entity, project = self.entity or entity, self.project or project
         labels = {key: text for key, text in (("entity", entity), ("project", project)) if text is not None}
         return replace(self, entity=entity, project=project, raw={**self.raw, **labels})
@@ -178,23 +199,23 @@ class SweepConfig:
 
 
 def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> SweepConfig:
-    raw = plain(source, (), faults)
+    raw = plain(source, faults.at())
     if not isinstance(raw, dict):
         faults.raise_if_any()
         raw = {}
     meant = check_top_keys(raw, faults)
-    top = read_top_level(raw, meant, faults)
-    method = raw.get("method")
-    scheduler = read_scheduler(raw.get("scheduler"), method, faults)
+    single = {key: value for key, value in raw.items() if key in keys_of(TopLevel)}
+    top = check(TopLevel, single, faults.at(), "a sweep config", absent=meant)
+    scheduler = read_scheduler(raw.get("scheduler"), raw.get("method"), faults)
     found = _parameters(raw, meant, scheduler, faults)
     space = _space(found, faults)
     metrics = read_metrics(raw, faults)
-    early_terminate = read_early_terminate(raw.get("early_terminate"), faults)
+    early_terminate = read_early_terminate(raw.get("early_terminate"), faults.at("early_terminate"))
     _check_metric(raw, meant, metrics, faults)
-    command = read_command(
-        raw.get("command"), found.names, raw.get("program") is not None or "program" in meant, faults
-    )
-    options = read_options(raw.get("lightsweep"), faults)
+    has_program = raw.get("program") is not None or "program" in meant
+    command = read_command(raw.get("command"), found.names, has_program, faults.at("command"))
+    own = raw.get("lightsweep")
+    options = check(Options, {} if own is None else own, faults.at("lightsweep"), "lightsweep") or Options()
     stages = read_stages(raw, found, early_terminate, len(metrics), faults)
     faults.raise_if_any()
     if top is None or space is None:
@@ -216,13 +237,12 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
 
 
 def _parameters(raw: Mapping[str, Any], meant: set[str], scheduler: Scheduler | None, faults: Faults) -> Parameters:
-    value = raw.get("parameters")
-    if value is not None:
+    at = faults.at("parameters")
+    if raw.get("parameters") is not None:
         method = None if has_stages(raw) else raw.get("method")  # each stage has a method of its own
-        return read_parameters(value, method, faults)
-    define_by_run = scheduler is not None and scheduler.search_space is not None
-    if not define_by_run and "parameters" not in meant:
-        faults.error(("parameters",), "a sweep config needs the key 'parameters': what to search", key=True)
+        return read_parameters(raw["parameters"], method, at)
+    if "parameters" not in meant and (scheduler is None or scheduler.search_space is None):
+        at.key_error("a sweep config needs the key 'parameters'")
     return Parameters()
 
 
@@ -232,24 +252,21 @@ def _space(found: Parameters, faults: Faults) -> Space | None:
     try:
         return Space(found.good)
     except ValueError as error:
-        faults.error(("parameters",), str(error), key=True)
+        faults.at("parameters").key_error(str(error))
         return None
 
 
 def _check_metric(raw: Mapping[str, Any], meant: set[str], metrics: tuple[Metric, ...], faults: Faults) -> None:
-    if raw.get("metric") is None and raw.get("metrics") is None and not meant & {"metric", "metrics"}:
-        needed = ["method bayes"] if raw.get("method") == "bayes" else []
-        needed += ["early_terminate"] if raw.get("early_terminate") is not None else []
-        if needed:
-            verb = "needs" if len(needed) == 1 else "need"
-            at = "method" if raw.get("method") == "bayes" else "early_terminate"
-            message = f"{' and '.join(needed)} {verb} the key 'metric' with the name that the training script logs"
-            faults.error(("metric",), message, key=True, at=(at,))
-    if len(metrics) < 2:
-        return
-    first = f"the first metric only, which is {metrics[0].name!r}"
-    if raw.get("early_terminate") is not None:
-        faults.warn(("early_terminate",), f"runs are stopped early by {first}", key=True)
-    for index, metric in enumerate(metrics[1:], start=1):
-        if metric.target is not None:
-            faults.warn(("metrics", index, "target"), f"a sweep ends by the target of {first}", key=True)
+    stops_early = raw.get("early_terminate") is not None
+    needed = ["method bayes"] * (raw.get("method") == "bayes") + ["early_terminate"] * stops_early
+    if needed and not meant & {"metric", "metrics"} and raw.get("metric") is None and raw.get("metrics") is None:
+        verb, cause = "needs" if len(needed) == 1 else "need", needed[0].split()[0]
+        message = f"{' and '.join(needed)} {verb} the key 'metric' with the name that the training script logs"
+        faults.at("metric").key_error(message, at=(cause,))
+    if len(metrics) > 1:
+        first = f"the first metric only, which is {metrics[0].name!r}"
+        if stops_early:
+            faults.at("early_terminate").key_warning(f"runs are stopped early by {first}")
+        for index, metric in enumerate(metrics[1:], start=1):
+            if metric.target is not None:
+                faults.at("metrics", index, "target").key_warning(f"the sweep ends by the target of {first}")

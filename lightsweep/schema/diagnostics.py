@@ -1,38 +1,29 @@
-"""Collect every fault of a config, each with its place in the file and the word that was meant."""
+"""Collect every fault of a config, each with its place in the file and the closest known word."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from lightsweep.errors import ConfigError, Fault, closest
+from lightsweep.text import quoted
 
-__all__ = ["Faults", "KeyPath", "Locator", "dotted", "hint", "one_edit_away", "plain", "shown"]
+__all__ = ["Faults", "KeyPath", "Spot", "dotted", "hint", "one_edit_away", "plain", "quoted"]
 
 KeyPath = tuple[str | int, ...]  # keys and list positions from the top of the config down to a value
 
-
-class Locator(Protocol):
-    """Knows where the parts of a config stand in its file."""
-
-    def place(self, path: KeyPath, *, key: bool) -> tuple[int, int] | None:
-        """1-based line and column of the value at ``path`` (of its key with ``key``); of what encloses it if absent."""
+Locate = Callable[[KeyPath, bool], tuple[int, int] | None]
+"""Finds the 1-based line and column of the value at a path (``True``: of its key); if it is absent, of its parent."""
 
 
 def dotted(path: KeyPath) -> str:
-    """``path`` as people write it: ``("parameters", "lr", "values", 2)`` is ``parameters.lr.values[2]``."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            text += f".{part}" if text else part
-    return text
+    """Return ``path`` as people write it: ``("parameters", "lr", "values", 2)`` is ``parameters.lr.values[2]``."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
 class Faults:
@@ -40,29 +31,33 @@ class Faults:
 
     Args:
         file: Name of the file; ``None`` for a dict.
-        locator: Finds lines and columns; ``None`` for a dict.
+        locate: Finds lines and columns; ``None`` for a dict.
     """
 
-    def __init__(self, file: str | None = None, locator: Locator | None = None) -> None:
+    def __init__(self, file: str | None = None, locate: Locate | None = None) -> None:
         self.file = file
-        self.locator = locator
+        self._locate = locate
         self._errors: list[Fault] = []
         self._warnings: list[Fault] = []
+
+    def at(self, *path: str | int) -> Spot:
+        """Return the place at ``path``."""
+        return Spot(self, path)
 
     def error(self, path: KeyPath, message: str, *, key: bool = False, at: KeyPath | None = None) -> None:
         """Note a mistake.
 
         Args:
-            path: What it is about.
+            path: The place of the mistake.
             message: The rule, the value received and the remedy.
-            key: It is about the key itself and not about its value.
-            at: Where in the file to point, if not at ``path``, such as at what makes an absent key necessary.
+            key: The mistake is the key itself and not its value.
+            at: The place in the file to point at, if it is not ``path``; for an absent key that which needs it.
         """
         fault = self._fault(path if at is None else at, message, key)
         self._errors.append(replace(fault, where=dotted(path)))
 
     def warn(self, path: KeyPath, message: str, *, key: bool = False) -> None:
-        """Note something at ``path`` that is accepted but deserves a word."""
+        """Note something at ``path`` that is accepted but may not be meant."""
         self._warnings.append(self._fault(path, message, key))
 
     def __bool__(self) -> bool:
@@ -79,19 +74,40 @@ class Faults:
         return tuple(_sorted(self._warnings))
 
     def raise_if_any(self) -> None:
-        """Raise ``ConfigError`` with every mistake in the order of the file; nothing where there is none."""
+        """Raise ``ConfigError`` with every mistake in the order of the file, if there are any."""
         if self._errors:
             raise ConfigError(_sorted(self._errors))
 
-    def line(self, path: KeyPath) -> int | None:
-        """The 1-based line of the value at ``path``."""
-        place = self.locator.place(path, key=False) if self.locator else None
-        return place[0] if place else None
-
     def _fault(self, path: KeyPath, message: str, key: bool) -> Fault:
-        place = self.locator.place(path, key=key) if self.locator else None
-        line, column = place if place else (None, None)
+        line, column = (self._locate and self._locate(path, key)) or (None, None)
         return Fault(message, dotted(path), self.file, line, column)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A place in a config, and the faults that take what is wrong there; ``spot["min"]`` is the key below it."""
+
+    faults: Faults
+    path: KeyPath = ()
+
+    def __getitem__(self, part: str | int) -> Spot:
+        return Spot(self.faults, (*self.path, part))
+
+    def error(self, message: str) -> Any:
+        """Note that the value is wrong; return ``None``, the value to go on with."""
+        self.faults.error(self.path, message)
+
+    def key_error(self, message: str, at: KeyPath | None = None) -> None:
+        """Note that the key is wrong or absent; ``at`` is the place to point at if not here."""
+        self.faults.error(self.path, message, key=True, at=at)
+
+    def warn(self, message: str) -> None:
+        """Note that the value may not be meant."""
+        self.faults.warn(self.path, message)
+
+    def key_warning(self, message: str) -> None:
+        """Note that the key may not be meant."""
+        self.faults.warn(self.path, message, key=True)
 
 
 def _sorted(faults: Sequence[Fault]) -> list[Fault]:
@@ -102,93 +118,70 @@ MAX_DEPTH = 100
 MAX_BITS = 1000  # what a float can hold
 
 
-def shown(value: object) -> str:
-    """``value`` for a message: its repr, shortened to 80 characters."""
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+def plain(value: Any, at: Spot) -> Any:
+    """Return ``value`` as dict, list, str, int, float, bool and None only.
 
-
-def plain(value: Any, path: KeyPath, faults: Faults) -> Any:
-    """``value`` as dict, list, str, int, float, bool and None only.
-
-    Tuples become lists, NumPy scalars Python numbers, paths and other keys than text become text. Whatever else,
-    NaN, and nesting deeper than 100 levels is a fault at its path, and ``None`` in the result.
+    Tuples become lists, NumPy scalars Python numbers, paths and other keys than text become text. Anything else, NaN,
+    and nesting deeper than 100 levels is a fault at its place, and ``None`` in the result.
     """
-    if value is None or isinstance(value, bool):
-        return value
     if isinstance(value, (np.generic, np.bool_)):
         value = value.item()
-        if value is None or isinstance(value, bool):
-            return value
-    if isinstance(value, str):
-        return _text(str.__str__(value), path, faults)
-    if isinstance(value, int):
-        if int(value).bit_length() > MAX_BITS:
-            faults.error(path, "this integer has more than 300 digits, which is more than a number can have")
-            return None
-        return int(value)
-    if isinstance(value, float):
-        if math.isnan(value):
-            faults.error(path, "NaN is not a value that a sweep can hold")
-            return None
-        return float(value)
     if isinstance(value, os.PathLike):
-        return _text(str(os.fspath(value)), path, faults)
-    if len(path) > MAX_DEPTH:
-        faults.error(path[:8], f"this value is nested deeper than {MAX_DEPTH} levels, or holds itself")
-        return None
-    if isinstance(value, Mapping) and _is_list_in_braces(value, path):
-        meant = [plain(key, path, faults) for key in value]
-        faults.error(path, f"{path[-1]} must be a list, and a list has brackets, not braces: write {shown(meant)}")
+        value = str(os.fspath(value))
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _text(str.__str__(value), at)
+    if isinstance(value, int) and int(value).bit_length() > MAX_BITS:
+        return at.error("this integer has more than 300 digits, too many for a number")
+    if isinstance(value, float) and math.isnan(value):
+        return at.error("NaN is not allowed in a sweep config")
+    if isinstance(value, (int, float)):
+        return int(value) if isinstance(value, int) else float(value)
+    if len(at.path) > MAX_DEPTH:
+        return Spot(at.faults, at.path[:8]).error(
+            f"this value is nested deeper than {MAX_DEPTH} levels, or contains itself"
+        )
+    if isinstance(value, Mapping) and _is_list_in_braces(value, at.path):
+        meant = [plain(key, at) for key in value]
+        at.error(f"{at.path[-1]} must be a list, and a list has brackets, not braces: write {quoted(meant)}")
         return meant
     if isinstance(value, Mapping):
-        return _mapping(value, path, faults)
+        names = [(_key(key, at), item) for key, item in value.items()]
+        return {name: plain(item, at[name]) for name, item in names if name is not None}
     if isinstance(value, (list, tuple)):
-        return [plain(item, (*path, index), faults) for index, item in enumerate(value)]
+        return [plain(item, at[index]) for index, item in enumerate(value)]
     remedy = "; write it as a list" if isinstance(value, (np.ndarray, set, frozenset, range)) else ""
-    faults.error(path, f"a value of type {type(value).__name__} cannot be kept as JSON{remedy}")
-    return None
+    return at.error(f"a value of type {type(value).__name__} cannot be kept as JSON{remedy}")
 
 
-def _text(text: str, path: KeyPath, faults: Faults) -> str | None:
+def _text(text: str, at: Spot) -> Any:
     if text.isascii() or text.encode("utf-8", "replace").decode("utf-8") == text:
         return text
-    faults.error(path, f"this text cannot be written as UTF-8: {ascii(text)[:100]}")
-    return None
-
-
-def _mapping(value: Mapping[Any, Any], path: KeyPath, faults: Faults) -> dict[str, Any]:
-    result = {}
-    for key, item in value.items():
-        name = _key(key, path, faults)
-        if name is not None:
-            result[name] = plain(item, (*path, name), faults)
-    return result
+    return at.error(f"this text cannot be written as UTF-8: {ascii(text)[:100]}")
 
 
 def _is_list_in_braces(value: Mapping[Any, Any], path: KeyPath) -> bool:
-    """Whether ``{a, b}`` was written where a parameter needs the list ``[a, b]``."""
+    """Return whether ``{a, b}`` was written where a parameter needs the list ``[a, b]``."""
     is_key = len(path) > 2 and path[0] == "parameters" != path[-2] and path[-1] in ("values", "probabilities")
     return is_key and bool(value) and all(item is None for item in value.values())
 
 
-def _key(key: object, path: KeyPath, faults: Faults) -> str | None:
+def _key(key: object, at: Spot) -> Any:
     if isinstance(key, str):
-        return _text(str.__str__(key), path, faults)
+        return _text(str.__str__(key), at)
     if key is not None and not isinstance(key, (int, float)):
-        faults.error(path, f"a key of type {type(key).__name__} cannot be kept as JSON; write it as text")
-        return None
+        return at.error(f"a key of type {type(key).__name__} cannot be kept as JSON; write it as text")
     if isinstance(key, int) and key.bit_length() > MAX_BITS:
-        faults.error(path, "a key is an integer with too many digits; write it as text")
-        return None
+        return at.error("a key is an integer with too many digits; write it as text")
     name = str(key)
-    if path[:1] == ("parameters",):
-        faults.error(path, f"the key {name} is not text; put it in quotes: {name!r}", key=True, at=(*path, name))
+    if at.path[:1] == ("parameters",):
+        at.key_error(f"the key {name} is not text; put it in quotes: {name!r}", at=(*at.path, name))
     return name
 
 
 def one_edit_away(word: str, known: Iterable[str]) -> str | None:
-    """The known word that ``word`` is, or that it becomes by one edit; ``None`` where there is none.
+    """Return the known word that ``word`` is, or that it becomes by one edit; ``None`` if there is none.
 
     An edit inserts, drops or replaces one character, or swaps two neighbours. Case does not count, ``-``, ``_`` and
     a blank are the same.
@@ -200,7 +193,7 @@ def one_edit_away(word: str, known: Iterable[str]) -> str | None:
 
 
 def hint(word: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'x'?"`` for the word that was most likely meant, or an empty string."""
+    """Return ``"; did you mean 'x'?"`` for the most likely word, or an empty string."""
     words = list(known)
     exact = one_edit_away(word, words)
     return f"; did you mean {exact!r}?" if exact else closest(word, words)

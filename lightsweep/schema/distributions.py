@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from lightsweep.schema.diagnostics import shown
+from lightsweep.schema.diagnostics import quoted
 from lightsweep.schema.fields import ANYTHING, Key, Rule, number
 from lightsweep.schema.yaml_file import SweepLoader
 from lightsweep.space import (
@@ -55,7 +55,7 @@ class Form:
 
 def _values(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError(f"must be a list, got {shown(value)}; for one value write value: {shown(value)}")
+        raise ValueError(f"must be a list, got {quoted(value)}; for one value write value: {quoted(value)}")
     if not value:
         raise ValueError("must be a list of at least one value, got []")
     if len(value) > MAX_VALUES:
@@ -67,7 +67,7 @@ def _values(value: Any) -> list[Any]:
 
 def _probabilities(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError(f"must be a list with one number for each of values, got {shown(value)}")
+        raise ValueError(f"must be a list with one number for each of values, got {quoted(value)}")
     return value
 
 

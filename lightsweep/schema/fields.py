@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from lightsweep.schema.diagnostics import Faults, KeyPath, hint, shown
+from lightsweep.schema.diagnostics import Spot, hint, quoted
 
 __all__ = [
     "ANYTHING",
@@ -38,7 +38,7 @@ MAX_INTEGER = 2**53  # a storage keeps every number as a double, which is exact 
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """What the value of a key must be.
+    """The rule that the value of a key must follow.
 
     Attributes:
         read: Returns the value in the type that the package uses; ``ValueError`` that begins with "must".
@@ -108,18 +108,18 @@ def number(
     def read(value: Any) -> float | int:
         if isinstance(value, str):
             remedy = "; write it without quotes" if _reads_as_number(value) else ""
-            raise ValueError(f"must be a number, and this is the text {shown(value)}{remedy}")
+            raise ValueError(f"must be a number, and this is the text {quoted(value)}{remedy}")
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"must be a number, got {shown(value)}")
+            raise ValueError(f"must be a number, got {quoted(value)}")
         if not abs(value) < math.inf or (isinstance(value, int) and value.bit_length() > 1023):
-            raise ValueError(f"must be a finite number, got {shown(value)}")
+            raise ValueError(f"must be a finite number, got {quoted(value)}")
         if whole and value != int(value):
-            raise ValueError(f"must be a whole number, got {shown(value)}")
+            raise ValueError(f"must be a whole number, got {quoted(value)}")
         if whole and abs(value) > MAX_INTEGER:
-            raise ValueError(f"must be a whole number from -2^53 to 2^53, got {shown(value)}")
+            raise ValueError(f"must be a whole number from -2^53 to 2^53, got {quoted(value)}")
         below = (least is not None and value < least) or (above is not None and value <= above)
         if below or (most is not None and value > most):
-            raise ValueError(f"must be {rule}, got {shown(value)}")
+            raise ValueError(f"must be {rule}, got {quoted(value)}")
         return int(value) if whole else value
 
     bounds = {"minimum": least, "maximum": most, "exclusiveMinimum": above}
@@ -142,7 +142,7 @@ def choice(*words: str) -> Rule:
         if isinstance(value, str) and value in words:
             return value
         guess = hint(value, words) if isinstance(value, str) else ""
-        raise ValueError(f"must be one of {', '.join(words)}; got {shown(value)}{guess}")
+        raise ValueError(f"must be one of {', '.join(words)}; got {quoted(value)}{guess}")
 
     return Rule(read, {"enum": list(words)})
 
@@ -150,26 +150,26 @@ def choice(*words: str) -> Rule:
 def _label(value: Any) -> str:
     if isinstance(value, (str, int, float)) and not isinstance(value, bool):
         return str(value)
-    raise ValueError(f"must be a text, got {shown(value)}")
+    raise ValueError(f"must be a text, got {quoted(value)}")
 
 
 def _text(value: Any) -> str:
     if isinstance(value, (str, int, float)) and not isinstance(value, bool) and str(value).strip():
         return str(value)
-    raise ValueError(f"must be a text that is not empty, got {shown(value)}")
+    raise ValueError(f"must be a text that is not empty, got {quoted(value)}")
 
 
 def _texts(value: Any) -> tuple[str, ...]:
     texts = [value] if isinstance(value, str) else value
     if isinstance(texts, (list, tuple)) and all(isinstance(text, str) and text.strip() for text in texts):
         return tuple(texts)
-    raise ValueError(f"must be a list of texts, got {shown(value)}")
+    raise ValueError(f"must be a list of texts, got {quoted(value)}")
 
 
 def _truth(value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    raise ValueError(f"must be true or false, got {shown(value)}")
+    raise ValueError(f"must be true or false, got {quoted(value)}")
 
 
 ANYTHING = Rule(lambda value: value, {})
@@ -189,51 +189,48 @@ def given(block: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check(
-    model: Callable[..., Model], value: Any, path: KeyPath, faults: Faults, what: str, *, absent: Collection[str] = ()
+    model: Callable[..., Model], value: Any, at: Spot, what: str, *, absent: Collection[str] = ()
 ) -> Model | None:
     """Return ``value`` as the dataclass ``model``; for the rest see `read_keys`."""
-    found = read_keys(keys_of(model), value, path, faults, what, absent=absent)
+    found = read_keys(keys_of(model), value, at, what, absent=absent)
     return None if found is None else model(**found)
 
 
 def read_keys(
-    keys: Mapping[str, Key], value: Any, path: KeyPath, faults: Faults, what: str, *, absent: Collection[str] = ()
+    keys: Mapping[str, Key], value: Any, at: Spot, what: str, *, absent: Collection[str] = ()
 ) -> dict[str, Any] | None:
-    """Return the values of the keys that are given; ``None`` with every mistake noted in ``faults``.
+    """Return the values of the keys that are given; ``None`` with every mistake noted.
 
     Args:
         keys: The known keys.
-        value: The value in the file at ``path``, a mapping.
-        path: The place of the mapping.
-        faults: Takes the mistakes.
+        value: A mapping from the file.
+        at: Its place.
         what: The name of the mapping in a message, such as ``metric``.
-        absent: Keys whose absence is no mistake of its own.
+        absent: Keys whose absence is not reported.
     """
     if not isinstance(value, Mapping):
-        faults.error(path, f"{what} must be a mapping with the keys {', '.join(keys)}; got {shown(value)}")
+        at.error(f"{what} must be a mapping with the keys {', '.join(keys)}; got {quoted(value)}")
         return None
-    before, written = faults.count, given(value)
+    before, written = at.faults.count, given(value)
     found = {}
     for name, item in written.items():
         if name not in keys:
             guess = hint(name, keys) or "."
-            message = f"{name!r} is not a key of {what}{guess} Known keys: {', '.join(keys)}"
-            faults.error((*path, name), message, key=True)
+            at[name].key_error(f"{name!r} is not a key of {what}{guess} Known keys: {', '.join(keys)}")
             continue
         rule = keys[name].rule
-        found[name] = _read(rule, item, (*path, name), name, faults)
+        found[name] = _read(rule, item, at[name], name)
         if rule.each is not None and isinstance(item, list):
-            found[name] = [_read(rule.each, one, (*path, name, n), name, faults) for n, one in enumerate(item)]
+            found[name] = [_read(rule.each, one, at[name][index], name) for index, one in enumerate(item)]
     lacking = [name for name, key in keys.items() if key.default is ... and name not in written]
     for name in lacking:
         if name not in absent:
-            faults.error(path or (name,), f"{what} needs the key {name!r}", key=True)
-    return None if lacking or faults.count > before else found
+            (at if at.path else at[name]).key_error(f"{what} needs the key {name!r}")
+    return None if lacking or at.faults.count > before else found
 
 
-def _read(rule: Rule, value: Any, path: KeyPath, name: str, faults: Faults) -> Any:
+def _read(rule: Rule, value: Any, at: Spot, name: str) -> Any:
     try:
         return rule.read(value)
     except ValueError as error:
-        faults.error(path, f"{name} {error}")
-        return None
+        return at.error(f"{name} {error}")

@@ -9,6 +9,7 @@ from lightsweep.schema.distributions import DISTRIBUTIONS
 from lightsweep.schema.fields import Key, keys_of
 from lightsweep.schema.sections import (
     BLOCKS,
+    LISTS,
     SERVICE_KEYS,
     EarlyTerminate,
     Metric,
@@ -17,7 +18,6 @@ from lightsweep.schema.sections import (
     TopLevel,
     sampler_names,
 )
-from lightsweep.schema.stages import StageKeys
 
 __all__ = ["json_schema"]
 
@@ -77,7 +77,7 @@ def json_schema() -> Schema:
             "early_terminate": _early_terminate(),
             "scheduler": _object(Scheduler),
             "lightsweep": _options(),
-            "stage": _object(StageKeys, {"early_terminate": _ref("early_terminate")}),
+            **{name: _object(keys, {"early_terminate": _ref("early_terminate")}) for name, keys in LISTS.values()},
         },
     }
 
@@ -108,8 +108,8 @@ def _early_terminate() -> Schema:
 
 
 def _options() -> Schema:
-    stages: Schema = {"type": "array", "minItems": 1, "items": _ref("stage")}
-    return _object(Options, {"stages": stages, "sampler": {"enum": sampler_names()}})
+    lists: Schema = {key: {"type": "array", "minItems": 1, "items": _ref(name)} for key, (name, _) in LISTS.items()}
+    return _object(Options, {**lists, "sampler": {"enum": sampler_names()}})
 
 
 def _object(model: type, others: Mapping[str, Schema] | None = None) -> Schema:

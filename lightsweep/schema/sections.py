@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal
 
 from lightsweep.hyperband import Hyperband
-from lightsweep.schema.diagnostics import Faults, KeyPath, hint, one_edit_away, shown
+from lightsweep.schema.diagnostics import Faults, Spot, hint, one_edit_away, quoted
 from lightsweep.schema.fields import (
     Label,
     Natural,
@@ -27,6 +27,7 @@ from lightsweep.space import Space
 
 __all__ = [
     "BLOCKS",
+    "LISTS",
     "SAMPLERS",
     "SERVICE_KEYS",
     "EarlyTerminate",
@@ -34,14 +35,15 @@ __all__ = [
     "Options",
     "Running",
     "Scheduler",
+    "StageKeys",
     "TopLevel",
+    "bands_text",
     "check_top_keys",
     "find_sampler",
+    "hyperband_text",
     "read_early_terminate",
     "read_metrics",
-    "read_options",
     "read_scheduler",
-    "read_top_level",
     "sampler_names",
     "warn_of_last_bands",
 ]
@@ -56,7 +58,7 @@ def _running(value: Any) -> Any:
     if value in _RUNNING:
         return False if value == "false" else value
     guess = hint(value, _RUNNING) if isinstance(value, str) else ""
-    raise ValueError(f"must be true or false, or one of {', '.join(_RUNNING)}; got {shown(value)}{guess}")
+    raise ValueError(f"must be true or false, or one of {', '.join(_RUNNING)}; got {quoted(value)}{guess}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,30 +82,25 @@ class Metric:
 
 
 def read_metrics(raw: Mapping[str, Any], faults: Faults) -> tuple[Metric, ...]:
-    """The metrics of a config: none, the one of ``metric``, or those of ``metrics`` in their order."""
-    one, several = raw.get("metric"), raw.get("metrics")
+    """Return the metrics of a config: none, the one of ``metric``, or those of ``metrics`` in their order."""
+    one, several, at = raw.get("metric"), raw.get("metrics"), faults.at("metrics")
     if several is None:
-        metric = None if one is None else check(Metric, one, ("metric",), faults, "metric")
+        metric = None if one is None else check(Metric, one, faults.at("metric"), "metric")
         return (metric,) if metric else ()
     if one is not None:
-        faults.error(("metrics",), "give either metric or metrics, not both", key=True)
+        at.key_error("give either metric or metrics, not both")
     if not isinstance(several, list) or len(several) < 2:
-        faults.error(
-            ("metrics",), f"metrics is a list of two metrics or more, got {shown(several)}; one goes into metric"
-        )
+        at.error(f"metrics is a list of two metrics or more, got {quoted(several)}; for one metric use the key metric")
         return ()
-    read = [check(Metric, item, ("metrics", index), faults, "a metric") for index, item in enumerate(several)]
-    metrics = tuple(metric for metric in read if metric)
-    names: dict[str, int] = {}
-    for index, metric in enumerate(read):
-        if metric and metric.name in names:
-            faults.error(("metrics", index, "name"), f"the metric {metric.name!r} stands twice in metrics")
+    found: dict[str, Metric] = {}
+    for index, item in enumerate(several):
+        metric = check(Metric, item, at[index], "a metric")
+        if metric and metric.name in found:
+            at[index]["name"].error(f"the metric {metric.name!r} is listed twice in metrics")
         elif metric:
-            names[metric.name] = index
-    return metrics
+            found[metric.name] = metric
+    return tuple(found.values())
 
-
-EARLY_TERMINATE: KeyPath = ("early_terminate",)
 
 MAX_ITERATIONS = 10**15
 MAX_ETA = 10**6
@@ -125,9 +122,9 @@ class EarlyTerminate:
     Attributes:
         type: How runs are judged; hyperband is the only way.
         min_iter: The first band; each next one is eta times as far, without end.
-        max_iter: The bands are max_iter / eta, max_iter / eta^2, ...; max_iter itself is no band. Overrides min_iter.
+        max_iter: The bands are max_iter / eta, max_iter / eta^2, ...; max_iter is not a band. Overrides min_iter.
         s: The number of bands below max_iter.
-        eta: At each band about one run in eta goes on. Greater than 1.
+        eta: About one run in eta continues beyond each band. Greater than 1.
         strict: true: a run is judged by its value at the band; false: by its best value so far.
     """
 
@@ -139,30 +136,29 @@ class EarlyTerminate:
     strict: Truth = True
 
 
-def read_early_terminate(value: Any, faults: Faults, path: KeyPath = EARLY_TERMINATE) -> Hyperband | None:
-    """The hyperband at ``path``; ``None`` where there is none or where it is wrong, which ``faults`` then knows."""
-    if value is None:
-        return None
-    before = faults.count
+def read_early_terminate(value: Any, at: Spot) -> Hyperband | None:
+    """Return the hyperband at a place; ``None`` if there is none, or if it is wrong, which is then noted."""
+    before = at.faults.count
     if isinstance(value, dict):
-        _check_keys(given(value), path, faults)
-    block = check(EarlyTerminate, value, path, faults, "early_terminate")
-    if block is None or faults.count > before:
+        _check_band_keys(given(value).keys(), value.get("type"), at)
+    block = None if value is None else check(EarlyTerminate, value, at, "early_terminate")
+    if block is None or at.faults.count > before:
         return None
-    min_iter, max_iter = block.min_iter, block.max_iter
-    if max_iter is not None and block.s is None:
-        faults.warn((*path, "max_iter"), "max_iter does nothing without s: the bands follow from min_iter", key=True)
-        max_iter = None
-    elif max_iter is not None and min_iter is not None:
-        faults.warn(
-            (*path, "min_iter"), "min_iter does nothing beside max_iter and s: the bands follow from those", key=True
-        )
-        min_iter = None
-    s = block.s
-    if max_iter is None and s is not None:
-        faults.warn((*path, "s"), "s does nothing without max_iter: with min_iter the bands have no end", key=True)
-        s = None
-    return Hyperband(min_iter=min_iter, max_iter=max_iter, s=s, eta=block.eta, strict=block.strict)
+    if block.max_iter is not None and block.s is not None:
+        if block.min_iter is not None:
+            at["min_iter"].key_warning("min_iter has no effect beside max_iter and s, from which the bands follow")
+        return Hyperband(min_iter=None, max_iter=block.max_iter, s=block.s, eta=block.eta, strict=block.strict)
+    if block.max_iter is not None:
+        at["max_iter"].key_warning("max_iter has no effect without s: the bands follow from min_iter")
+    if block.s is not None:
+        at["s"].key_warning("s has no effect without max_iter: the bands from min_iter have no end")
+    return Hyperband(min_iter=block.min_iter, max_iter=None, s=None, eta=block.eta, strict=block.strict)
+
+
+def _check_band_keys(keys: Collection[str], kind: object, at: Spot) -> None:
+    if kind in (None, "hyperband") and "min_iter" not in keys and not {"max_iter", "s"} <= {*keys}:
+        lack = "s is missing" if "max_iter" in keys else "max_iter is missing" if "s" in keys else "neither is given"
+        at.key_error(f"hyperband needs min_iter, or max_iter and s; {lack}")
 
 
 def warn_of_last_bands(space: Space, hyperbands: Iterable[Hyperband | None], faults: Faults) -> None:
@@ -174,25 +170,12 @@ def warn_of_last_bands(space: Space, hyperbands: Iterable[Hyperband | None], fau
             continue
         for hyperband in dict.fromkeys(each for each in hyperbands if each is not None):
             bands = hyperband.bands(upto=int(length)) if 1 <= length <= MAX_ITERATIONS else ()
-            if bands[-1:] != (length,):
-                continue
-            remedy = f"use max_iter: {length:g} with s: {len(bands) - 1}" if len(bands) > 1 else "use other bands"
-            faults.warn(
-                ("parameters", *[part for key in parameter.path for part in ("parameters", key)][1:]),
-                f"{length:g} is a band: a run that is stopped by its last report has trained to its end, but skips "
-                f"what the script does after training (test, save); {remedy}, so that the last band is earlier",
-                key=True,
-            )
-
-
-def _check_keys(keys: dict[str, Any], path: KeyPath, faults: Faults) -> None:
-    if keys.get("type", "hyperband") != "hyperband" or "min_iter" in keys or {"max_iter", "s"} <= keys.keys():
-        return
-    lack = "s is missing" if "max_iter" in keys else "max_iter is missing" if "s" in keys else "neither is given"
-    faults.error(path, f"hyperband needs min_iter, or max_iter and s; {lack}", key=True)
-
-
-SCHEDULER = ("scheduler",)
+            if bands[-1:] == (length,):
+                remedy = f"use max_iter: {length:g} with s: {len(bands) - 1}" if len(bands) > 1 else "use other bands"
+                faults.at(*[part for name in parameter.path for part in ("parameters", name)]).key_warning(
+                    f"{length:g} is a band: a run stopped there has trained to the end, but skips "
+                    f"the code after training (test, save); {remedy}, so that the last band is earlier"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,34 +196,24 @@ class Scheduler:
 
 
 def read_scheduler(value: Any, method: object, faults: Faults) -> Scheduler | None:
-    """The scheduler of a config; ``None`` where there is none or where it is wrong."""
+    """Return the scheduler of a config; ``None`` if there is none or if it is wrong."""
+    at = faults.at("scheduler")
     if value is None:
         if method == "custom":
-            faults.error(
-                ("method",),
-                "method custom needs a scheduler block that says what proposes the runs;"
-                " without one write grid, random or bayes",
+            faults.at("method").error(
+                "method custom needs a scheduler block that proposes the runs; without one write grid, random or bayes"
             )
         return None
     if isinstance(value, Mapping) and value.get("engine") == "ax":
-        faults.error(
-            (*SCHEDULER, "engine"),
-            "the engine ax is not supported; use engine optuna, or method bayes without a scheduler",
-        )
-        check(Scheduler, {**value, "engine": None}, SCHEDULER, faults, "scheduler")
+        at["engine"].error("the engine ax is not supported; use engine optuna, or method bayes without a scheduler")
+        check(Scheduler, {**value, "engine": None}, at, "scheduler")
         return None
-    block = check(Scheduler, value, SCHEDULER, faults, "scheduler")
+    block = check(Scheduler, value, at, "scheduler")
     if block and not block.source:
-        for key in ("optimizer", "search_space"):
-            if key in given(value):
-                faults.error(
-                    (*SCHEDULER, key), f"{key} names a function in source, and scheduler has no source", key=True
-                )
+        for key in given({"optimizer": block.optimizer, "search_space": block.search_space}):
+            at[key].key_error(f"{key} names a function in source, and scheduler has no source")
     if block and method == "custom" and block.engine == "wandb":
-        faults.error(
-            (*SCHEDULER, "engine"),
-            "the engine wandb has the methods grid, random and bayes; method custom needs optuna",
-        )
+        at["engine"].error("the engine wandb has the methods grid, random and bayes; method custom needs optuna")
     return block
 
 
@@ -275,7 +248,40 @@ def _sampler(value: object) -> str:
         return value
     names = sampler_names()
     guess = hint(value, names) if isinstance(value, str) else ""
-    raise ValueError(f"must be one of {', '.join(names)}; got {shown(value)}{guess}")
+    raise ValueError(f"must be one of {', '.join(names)}; got {quoted(value)}{guess}")
+
+
+def _names(value: object) -> list[str]:
+    if isinstance(value, list) and value and all(isinstance(item, (str, int, float)) for item in value):
+        return [str(item) for item in value]
+    raise ValueError(f"must be a list of names of parameters or groups, got {quoted(value)}")
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return value
+    raise ValueError(f"must be a mapping of names of parameters to values, got {quoted(value)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageKeys:
+    """One stage of a sweep.
+
+    Attributes:
+        parameters: The parameters that it searches: dotted names; a name of a group means all parameters below it.
+        name: The name of the stage; its number by default.
+        method: How its points are chosen; by default as the sweep's.
+        run_cap: The largest number of runs in the stage.
+        early_terminate: Its hyperband; the sweep's by default, and null for none.
+        defaults: Values of parameters that no stage before has searched.
+    """
+
+    parameters: Annotated[list[str], Rule(_names, {"type": "array", "minItems": 1, "items": {"type": "string"}})]
+    name: Text | None = None
+    method: Literal["grid", "random", "bayes"] | None = None
+    run_cap: Natural | None = None
+    early_terminate: Any = None
+    defaults: Annotated[Mapping[str, Any], Rule(_mapping, {"type": "object"})] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -301,10 +307,8 @@ class Options:
     stages: Any = None
 
 
-def read_options(value: Any, faults: Faults) -> Options:
-    """The options of a config; the defaults where there are none or where they are wrong."""
-    block = None if value is None else check(Options, value, ("lightsweep",), faults, "lightsweep")
-    return block or Options()
+LISTS: dict[str, tuple[str, type]] = {"stages": ("stage", StageKeys)}
+"""Of each key that is a list of blocks the name of a block, and its keys."""
 
 
 BLOCKS = {
@@ -346,32 +350,44 @@ KNOWN = (*keys_of(TopLevel), *BLOCKS, *SERVICE_KEYS)
 
 
 def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
-    """Notes keys that are misspelt (a fault), unknown or of the W&B service only (a warning each).
+    """Note keys that are misspelt (a fault), unknown or of the W&B service only (a warning each).
 
-    Returns the keys that the misspelt ones were meant to be.
+    Returns the keys that were meant by the misspelt ones.
     """
     meant: set[str] = set()
     keys = given(raw)
-    for key in keys:
-        if key in KNOWN:
-            continue
-        near = one_edit_away(key, KNOWN)
-        if near:
-            faults.error((key,), f"there is no key {key!r}; did you mean {near!r}?", key=True)
+    for key in keys.keys() - {*KNOWN}:
+        if near := one_edit_away(key, KNOWN):
+            faults.at(key).key_error(f"unknown key {key!r}; did you mean {near!r}?")
             meant.add(near)
         else:
-            faults.warn((key,), f"there is no key {key!r}, so it is ignored", key=True)
+            faults.at(key).key_warning(f"unknown key {key!r}; it is ignored")
     service = [key for key in keys if key in SERVICE_KEYS]
     if service:
-        verb = "means" if len(service) == 1 else "mean"
         are = "is" if len(service) == 1 else "are"
-        faults.warn(
-            (service[0],), f"{', '.join(service)} {verb} something to the W&B service only and {are} ignored", key=True
-        )
+        faults.at(service[0]).key_warning(f"{', '.join(service)} {are} for the W&B service only, and ignored")
     return meant
 
 
-def read_top_level(raw: Mapping[str, Any], meant: set[str], faults: Faults) -> TopLevel | None:
-    """The keys with one value each; ``None`` where one of them is wrong."""
-    block = {key: value for key, value in raw.items() if key in keys_of(TopLevel)}
-    return check(TopLevel, block, (), faults, "a sweep config", absent=meant)
+BANDS = 5  # how many are shown of more
+
+
+def hyperband_text(hyperband: Hyperband) -> str:
+    """Describe when runs are compared, and how many continue."""
+    value = "its value at the band" if hyperband.strict else "its best value so far"
+    bands = bands_text(hyperband)
+    if hyperband.max_iter is None:
+        which = f"after {bands} reports of the metric, without end"
+    elif bands:
+        which = f"after {bands} reports of the metric; max_iter {hyperband.max_iter} itself is not a band"
+    else:
+        which = f"at no band: max_iter {hyperband.max_iter} is too small"
+    if hyperband.first(1) == (1,):
+        which += ". Band 1 compares the first report of each run, which may be an evaluation before training"
+    return f"hyperband {which}. About one run in {hyperband.eta:g} continues beyond a band, judged by {value}"
+
+
+def bands_text(hyperband: Hyperband) -> str:
+    """Return the lowest bands, ``"1, 3, 9, 27, 81, ..."``; empty if there are none."""
+    bands = hyperband.first(BANDS + 1)
+    return ", ".join(map(str, bands[:BANDS])) + (", ..." if len(bands) > BANDS else "")

@@ -4,60 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from lightsweep.hyperband import Hyperband
-from lightsweep.schema.diagnostics import Faults, KeyPath, hint, shown
-from lightsweep.schema.fields import Natural, Rule, Text, check
-from lightsweep.schema.parameters import Parameters, is_listable, note_not_listable, warn_of_grid
-from lightsweep.schema.sections import read_early_terminate
+from lightsweep.schema.diagnostics import Faults, KeyPath, hint, quoted
+from lightsweep.schema.distributions import count, spelt
+from lightsweep.schema.fields import check
+from lightsweep.schema.parameters import Parameters, check_grid
+from lightsweep.schema.sections import StageKeys, hyperband_text, read_early_terminate
 from lightsweep.space import Distribution, Parameter, Space
 
-__all__ = ["Method", "Stage", "StageKeys", "has_stages", "most_runs", "read_stages"]
+__all__ = ["Stage", "describe", "has_stages", "least", "methods_text", "most_runs", "read_stages"]
 
 Method = Literal["grid", "random", "bayes"]
 
 
-def _names(value: object) -> list[str]:
-    if isinstance(value, list) and value and all(isinstance(item, (str, int, float)) for item in value):
-        return [str(item) for item in value]
-    raise ValueError(f"must be a list of names of parameters or groups, got {shown(value)}")
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    if isinstance(value, Mapping):
-        return value
-    raise ValueError(f"must be a mapping of names of parameters to values, got {shown(value)}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageKeys:
-    """One stage of a sweep.
-
-    Attributes:
-        parameters: The parameters that it searches: dotted names; a name of a group means all parameters below it.
-        name: The name of the stage; its number by default.
-        method: How its points are chosen; by default as the sweep's.
-        run_cap: The largest number of runs in the stage.
-        early_terminate: Its hyperband; the sweep's by default, and null for none.
-        defaults: Values of parameters that no stage before has searched.
-    """
-
-    parameters: Annotated[list[str], Rule(_names, {"type": "array", "minItems": 1, "items": {"type": "string"}})]
-    name: Text | None = None
-    method: Method | None = None
-    run_cap: Natural | None = None
-    early_terminate: Any = None
-    defaults: Annotated[Mapping[str, Any], Rule(_mapping, {"type": "object"})] | None = None
-
-
 @dataclass(frozen=True)
 class Stage:
-    """A valid stage.
+    """A valid stage, or a whole flat sweep.
 
     Attributes:
-        number: 1 for the first.
-        name: Unique among the stages.
+        number: 1 for the first; 0 for a flat sweep.
+        name: Unique among the stages; empty for a flat sweep.
         method: How its points are chosen.
         space: The parameters that it searches.
         run_cap: No more runs than this; ``None`` for no limit of its own.
@@ -68,7 +36,7 @@ class Stage:
 
     number: int
     name: str
-    method: Method
+    method: Literal["grid", "random", "bayes", "custom"]
     space: Space
     run_cap: int | None = None
     early_terminate: Hyperband | None = None
@@ -137,11 +105,11 @@ def read_stages(
     _check_rest(raw, metrics, faults)
     if not isinstance(value, list) or not value:
         faults.error(
-            PATH, f"stages is a list of one stage or more, each with its parameters, got {shown(value)}", key=True
+            PATH, f"stages is a list of one stage or more, each with its parameters, got {quoted(value)}", key=True
         )
         return ()
     reader = _Reader(raw, found, early_terminate, faults)
-    blocks = [check(StageKeys, item, (*PATH, index), faults, "a stage") for index, item in enumerate(value)]
+    blocks = [check(StageKeys, item, faults.at(*PATH, index), "a stage") for index, item in enumerate(value)]
     stages = [reader.read(index, block) for index, block in enumerate(blocks) if block is not None]
     if len(stages) == len(value):
         _check_together(stages, raw, found, faults)
@@ -245,11 +213,10 @@ class _Reader:
     def _method_of(self, block: StageKeys, chosen: Sequence[Parameter], path: KeyPath) -> Method:
         method = block.method or self._method
         if method == "grid":
+            cause = self._faults.at(*path, "method" if block.method else "parameters")
             for parameter in chosen:
-                if not is_listable(parameter.distribution):
-                    at = (*path, "method") if block.method else (*path, "parameters")
-                    note_not_listable(parameter.name, parameter.distribution.name, at, self._faults)
-                warn_of_grid(parameter.distribution, self._places[parameter.name], self._faults)
+                place = self._faults.at(*self._places[parameter.name])
+                check_grid(parameter.name, parameter.distribution, place, cause)
         known: tuple[Method, ...] = get_args(Method)
         return next((each for each in known if each == method), "random")
 
@@ -284,7 +251,7 @@ class _Reader:
             return self._early_terminate
         if block.early_terminate is None:
             return None
-        return read_early_terminate(block.early_terminate, self._faults, (*path, "early_terminate"))
+        return read_early_terminate(block.early_terminate, self._faults.at(*path, "early_terminate"))
 
     def _check_values(self, stage: Stage, path: KeyPath) -> None:
         has = {*stage.searched, *stage.given, *stage.kept}
@@ -342,5 +309,36 @@ def _value(distribution: Distribution, value: Any) -> Any:
         return distribution.value_at(distribution.index_of(value))
     low, high = distribution.quantile(0.0), distribution.quantile(1.0)
     if not low <= value <= high:
-        raise ValueError(f"{distribution.name} gives values from {low:g} to {high:g}, not {shown(value)}")
+        raise ValueError(f"{distribution.name} gives values from {low:g} to {high:g}, not {quoted(value)}")
     return type(low)(value)
+
+
+def methods_text(stages: Sequence[Stage]) -> str:
+    """Return the methods of the stages and their number: ``random and bayes in 2 stages``; empty without stages."""
+    if not stages:
+        return ""
+    *first, last = dict.fromkeys(stage.method for stage in stages)
+    methods = f"{', '.join(first)} and {last}" if first else last
+    return f"{methods} in {'one stage' if len(stages) == 1 else f'{len(stages)} stages'}"
+
+
+def describe(stages: Sequence[Stage], space: Space, early_terminate: Hyperband | None) -> list[tuple[str, str]]:
+    """Return a label and a text for each line on the stages of a sweep with this space and hyperband."""
+    lines = []
+    searched = {parameter.name for parameter in space.searched}
+    for stage in stages:
+        size = "endless points" if stage.space.size is None else f"{count(stage.space.size)} points"
+        most = "" if stage.most is None else f", at most {count(stage.most)} run{'' if stage.most == 1 else 's'}"
+        label = f"stage {stage.number}"
+        lines.append((label, f"{'' if stage.name == label else f'{stage.name}: '}{stage.method}, {size}{most}"))
+        lines.append(("", f"searches {', '.join(stage.searched)}"))
+        if stage.kept:
+            lines.append(("", f"keeps of the best run before: {', '.join(stage.kept)}"))
+        fixed = [f"{name} {spelt(given)}" for name, given in sorted(stage.given.items()) if name in searched]
+        if fixed:
+            lines.append(("", f"fixed: {', '.join(fixed)}"))
+        if stage.early_terminate is None and early_terminate is not None:
+            lines.append(("", "stops no run early"))
+        elif stage.early_terminate is not None and stage.early_terminate != early_terminate:
+            lines.append(("", f"stopping: {hyperband_text(stage.early_terminate)}"))
+    return lines

@@ -9,12 +9,13 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lightsweep.text import quoted
+
 __all__ = [
     "Distribution",
     "Scale",
     "Traits",
     "Value",
-    "describe",
     "finite",
     "fresh",
     "identity",
@@ -58,7 +59,7 @@ class Distribution(ABC):
     """The values of one parameter and their probabilities, as a quantile function and its inverse.
 
     A subclass defines ``name``, ``size``, ``quantile`` and ``inverse``; ``traits`` and the rest have defaults. It is a
-    frozen dataclass, so that equal distributions compare equal and hash alike. All values that come out are native
+    frozen dataclass, so that equal distributions compare equal and hash alike. All returned values are native
     Python ones (never NumPy scalars), and a fresh copy each time if they are mutable.
     """
 
@@ -110,7 +111,7 @@ class Distribution(ABC):
             ValueError: The distribution does not have this value, or the number of values is not finite.
         """
         if self.size is None:
-            raise ValueError(f"{self.name} has no countable values, so {describe(value)} has no index")
+            raise ValueError(f"{self.name} has no countable values, so {quoted(value)} has no index")
         return self._index_of(value)
 
     def weights(self) -> Sequence[float] | None:
@@ -127,12 +128,12 @@ class Distribution(ABC):
 
     @property
     def traits(self) -> Traits:
-        """What the storage, the analysis, the report and ``check`` ask for."""
+        """The properties that the storage, the analysis, the report and ``check`` ask for."""
         return Traits(self.name.replace("_", " "))
 
     @property
     def ordered(self) -> bool:
-        """Whether ``quantile`` sorts by size; False only for a list of values that are not all numbers."""
+        """Return whether ``quantile`` sorts by size; False only for a list of values that are not all numbers."""
         return self.traits.scale != "category"
 
     @property
@@ -185,7 +186,7 @@ def identity(value: Value) -> Hashable:
         return ("set", frozenset(map(identity, value)))
     if isinstance(value, Hashable):
         return (type(value).__qualname__, value)
-    raise ValueError(f"a parameter cannot have a value of type {type(value).__name__}: {describe(value)}")
+    raise ValueError(f"a parameter cannot have a value of type {type(value).__name__}: {quoted(value)}")
 
 
 def fresh(value: Value) -> Value:
@@ -202,7 +203,7 @@ def unit_interval(u: float) -> float:
 
 
 def is_number(value: object) -> bool:
-    """Whether ``value`` is an int or float: a bool is not, and neither is NaN."""
+    """Return whether ``value`` is an int or float: a bool is not, and neither is NaN."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
 
 
@@ -213,11 +214,5 @@ def finite(what: str, value: float) -> float:
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise ValueError(f"{what} must be a finite number, not {describe(value)}")
+        raise ValueError(f"{what} must be a finite number, not {quoted(value)}")
     return number
-
-
-def describe(value: object, length: int = 60) -> str:
-    """Return ``repr(value)``, shortened to fit in a message."""
-    text = repr(value)
-    return text if len(text) <= length else text[: length - 3] + "..."

@@ -6,7 +6,8 @@ import math
 from abc import abstractmethod
 from dataclasses import dataclass, field
 
-from lightsweep.space.base import Distribution, Traits, Value, describe, finite, unit_interval
+from lightsweep.space.base import Distribution, Traits, Value, finite, unit_interval
+from lightsweep.text import quoted
 
 __all__ = ["Beta", "Continuous", "InvLogUniform", "LogNormal", "LogUniform", "Normal", "Uniform"]
 
@@ -55,7 +56,7 @@ class Continuous(Distribution):
         low, high = self.support
         number = finite(f"a value of {self.name}", value)
         if not low <= number <= high:
-            raise ValueError(f"{self.name} between {low} and {high} does not contain {describe(value)}")
+            raise ValueError(f"{self.name} between {low} and {high} does not contain {quoted(value)}")
         return 0.5 if low == high else self.cumulative(number)
 
     def cumulative(self, value: float) -> float:

@@ -16,7 +16,6 @@ from lightsweep.space.base import (
     Scale,
     Traits,
     Value,
-    describe,
     finite,
     fresh,
     identity,
@@ -24,6 +23,7 @@ from lightsweep.space.base import (
     unit_interval,
 )
 from lightsweep.space.continuous import Continuous
+from lightsweep.text import quoted
 
 __all__ = ["Categorical", "Constant", "IntUniform", "Quantized"]
 
@@ -124,7 +124,7 @@ class Categorical(Distribution):
         try:
             return self._index[identity(value)]
         except KeyError:
-            raise ValueError(f"{describe(value)} is none of the values {describe(list(self._distinct))}") from None
+            raise ValueError(f"{quoted(value)} is not one of the values {quoted(list(self._distinct))}") from None
 
     @cached_property
     def _weights(self) -> dict[Hashable, float]:
@@ -189,7 +189,7 @@ class IntUniform(Distribution):
     def __post_init__(self) -> None:
         for what, bound in (("min", self.low), ("max", self.high)):
             if not is_number(bound) or bound % 1 != 0:
-                raise ValueError(f"{what} of int_uniform must be a whole number, not {describe(bound)}")
+                raise ValueError(f"{what} of int_uniform must be a whole number, not {quoted(bound)}")
         object.__setattr__(self, "low", int(self.low))
         object.__setattr__(self, "high", int(self.high))
         if self.low >= self.high:
@@ -210,7 +210,7 @@ class IntUniform(Distribution):
 
     def _index_of(self, value: Value) -> int:
         if not is_number(value) or not self.low <= value <= self.high or value != int(value):
-            raise ValueError(f"{describe(value)} is no integer from {self.low} to {self.high}")
+            raise ValueError(f"{quoted(value)} is not an integer from {self.low} to {self.high}")
         return int(value) - self.low
 
 
@@ -240,7 +240,7 @@ class Quantized(Distribution):
 
     def __post_init__(self) -> None:
         if not isinstance(self.base, Continuous):
-            raise ValueError(f"only a continuous distribution can be quantized, not {describe(self.base)}")
+            raise ValueError(f"only a continuous distribution can be quantized, not {quoted(self.base)}")
         if finite("q", self.q) <= 0:
             raise ValueError(f"q must be above 0, not {self.q}")
         first, last = self._multiples
@@ -342,7 +342,7 @@ class Quantized(Distribution):
         # Values from elsewhere may carry rounding, such as 0.30000000000000004.
         if abs(self._value(multiple) - number) <= 1e-9 * float(self._step):
             return multiple
-        raise ValueError(f"{describe(value)} is no multiple of q {self.q} in the range of {self.name}")
+        raise ValueError(f"{quoted(value)} is not a multiple of q {self.q} in the range of {self.name}")
 
 
 def _exact(number: float) -> Fraction:

@@ -1,4 +1,4 @@
-"""Checkpoints that one attempt at a run leaves for the next, and when they are worth their time."""
+"""Checkpoints that an attempt at a run leaves for the next, and when they are written."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""`lightsweep.agent(function=...)`: runs in this process."""
+
 from __future__ import annotations
 
 import io
@@ -47,7 +49,7 @@ def test_a_function_is_called_for_each_run(sandbox: Sandbox, capsys: pytest.Capt
     out = capsys.readouterr().out
     assert "run 0001 started: x=1\nrun 0001 finished: best loss 1 in 1 iteration\n" in out
     assert f"left sweep {sweep.id}: count 3 reached" in out
-    assert "best run 0001: loss 1\n  x: 1\n" in out
+    assert "best loss 1 (run 0001)\n  x: 1\n" in out
     lightsweep.agent(sweep, train)
     assert states(sweep) == ["finished"] * 5
     assert "the sweep is finished (all 5 points of the grid)" in capsys.readouterr().out
@@ -80,7 +82,7 @@ def test_an_exception_fails_its_run_and_the_next_goes_on(sandbox: Sandbox, capsy
 
     lightsweep.agent(sweep, function=train)
     assert states(sweep) == ["finished", "failed", "finished", "finished", "finished"]
-    assert sweep.runs[1].reason.startswith("exit code 1: ValueError: two is bad (test_function_mode.py:")
+    assert sweep.runs[1].reason.startswith("exit code 1: ValueError: two is bad (test_api.py:")
     captured = capsys.readouterr()
     assert "Traceback (most recent call last)" in captured.err
     assert "run 0002 failed: best loss 1 in 1 iteration; exit code 1: ValueError: two is bad" in captured.out
@@ -197,7 +199,7 @@ def test_parameters_that_no_run_reads_are_told(sandbox: Sandbox, capsys: pytest.
     assert sweep.runs[0].unread == ("y",)
     out = capsys.readouterr().out
     assert "run 0001 finished: best loss 1 in 1 iteration; never read: y" in out
-    assert "never read by a run, though the sweep varies it: y" in out
+    assert "varied, but never read by a run: y" in out
 
 
 def test_a_cancelled_sweep_ends_the_function_at_its_next_report(sandbox: Sandbox) -> None:

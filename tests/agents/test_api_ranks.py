@@ -1,4 +1,4 @@
-"""A function's agent in the ranks of a distributed training, and what an agent tells a run of the parameters."""
+"""`agent(function=...)` in the ranks of a distributed training, and the parameters that a run gets."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Ctrl-C and signals to an agent."""
+
 from __future__ import annotations
 
 import os
@@ -15,7 +17,7 @@ from lightsweep.agents.worker import Agent
 
 
 class ScriptedAgent(Display):
-    """Notes what it is told; its runs end once it was told the word that they wait for."""
+    """Records the requests to an agent; its runs end at one of them."""
 
     def __init__(self, until: str, running: int = 1) -> None:
         self.display = self

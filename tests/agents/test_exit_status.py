@@ -1,3 +1,5 @@
+"""The state of a run from the end of its process."""
+
 from __future__ import annotations
 
 from typing import Any

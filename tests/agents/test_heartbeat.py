@@ -1,4 +1,4 @@
-"""Signs of life: a run in hand stays in hand, and one that was taken over is let go."""
+"""Heartbeats: an agent keeps its runs, and gives up a run that another agent has taken."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lightsweep import RunPruned
 from lightsweep.agents import Agent, Display
 from lightsweep.agents.launchers.function import FunctionLauncher
 from lightsweep.controller import ClaimedRun, NoRun, RunClaimer, Sweep
-from lightsweep.controller.keys import ATTEMPT, CONFIG
+from lightsweep.controller.runs import ATTEMPT, CONFIG
 
 
 class Notes(Display):

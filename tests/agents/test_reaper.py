@@ -1,4 +1,4 @@
-"""An agent that is killed, and one that leaves in good order: what becomes of its runs and of their reaper."""
+"""The runs and the reaper of an agent that is killed, and of one that ends normally."""
 
 from __future__ import annotations
 

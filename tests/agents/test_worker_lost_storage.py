@@ -1,4 +1,4 @@
-"""The SQLite file is removed or replaced under an agent: it says so, ends, and saves what the file held."""
+"""The SQLite file of a working agent is removed or replaced: the agent ends with a message and saves the content."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_an_agent_notices_and_saves_everything(sandbox: Sandbox, lose: object) -
     assert f"error: the storage {sandbox.directory}/lightsweep.db was removed or replaced while it was in use" in said
     (saved,) = sandbox.directory.glob("lightsweep.rescued-*.db")
     url = f"sqlite:///{saved}"
-    assert f"is saved in {saved}; continue with --storage {url}" in said
+    assert f"is saved in {saved}; continue with the storage {url}" in said
     done = sandbox.call("agent", sweep_id, "--storage", url)
     assert done.returncode == 0, done.stderr
     sweep = Sweep.load(sweep_id, storage=url)
@@ -85,7 +85,7 @@ def test_a_program_that_changes_its_directory_keeps_its_file(sandbox: Sandbox, m
     with storage.reading():
         (sandbox.directory / "elsewhere").mkdir()
         monkeypatch.chdir(sandbox.directory / "elsewhere")
-        with storage.reading():  # by a connection of its own
+        with storage.reading():  # by another connection
             pass
     storage.close()
     assert not list((sandbox.directory / "elsewhere").iterdir())

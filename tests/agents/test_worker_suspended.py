@@ -1,4 +1,4 @@
-"""Agents that were all stopped for longer than a lease, as on a laptop that was closed, take no run from each other."""
+"""Agents that were suspended for longer than a lease, as on a closed laptop, take no run from each other."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import optuna
 
 from lightsweep.controller import Sweep, SweepRun
-from lightsweep.controller.keys import ATTEMPT
+from lightsweep.controller.runs import ATTEMPT
 from lightsweep.errors import LightsweepError
 
 LEASE_SECONDS = 3.0
@@ -109,7 +109,7 @@ class Storm:
         return sweep
 
     def config(self) -> dict[str, object]:
-        """A grid whose runs are all alike, with bands that stop none of them."""
+        """A grid of equal runs, with bands that stop no run."""
         return {
             "program": "train.py",
             "method": "grid",
@@ -120,7 +120,7 @@ class Storm:
         }
 
     def check(self, runs: list[SweepRun]) -> None:
-        """That the runs are those of the config: every point of the grid, once."""
+        """Check that the runs are those of the config: every point of the grid, once."""
         assert sorted(run.values["x"] for run in runs) == list(range(1, self.points + 1))
 
     def processes(self) -> list[int]:
@@ -254,7 +254,7 @@ def _environment(pid: int, name: str) -> str:
 
 @contextmanager
 def database() -> Iterator[tuple[str, Callable[..., None]]]:
-    """A PostgreSQL server of its own: the URL of a database in it, and what restarts it, so many seconds later.
+    """Start a PostgreSQL server: the URL of a database in it, and a function that restarts it after some seconds.
 
     With ``hang`` it is not stopped but neither answers nor refuses for so long, or until that is set.
     """

@@ -1,4 +1,4 @@
-"""A real database goes away in the middle of a run that a real agent started: training goes on, nothing is lost."""
+"""A real database goes away during a run of a real agent: training continues, and nothing is lost."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ AGENTS = 8
 
 
 class Killings(Storm):
-    """A random sweep with a cap: agents and runs are killed with -9, while runs are in hand; agents start again."""
+    """A random sweep with a cap; agents and runs are killed with SIGKILL, and new agents start."""
 
     def config(self) -> dict[str, object]:
         parameters = {"x": {"min": 0.0, "max": 1.0}}

@@ -92,7 +92,7 @@ def test_every_command_answers_something_sensible(
     assert main(["importance", sweep.id]) == 0
     shown = capfd.readouterr()
     assert max(map(len, shown.out.splitlines())) <= 80
-    assert shown.out.startswith("what mattered for loss (minimize): ")
+    assert shown.out.startswith("importance for loss (minimize): ")
     assert "\x1b" not in shown.out
     assert ("warning: " in shown.out) == (train is not good or count < 25)
     assert shown.err == ""
@@ -132,7 +132,7 @@ def test_the_table_of_importance(sandbox: Sandbox, capfd: Capture) -> None:
     capfd.readouterr()
     assert main(["importance", sweep.id]) == 0
     lines = capfd.readouterr().out.splitlines()
-    assert lines[0] == "what mattered for loss (minimize): 25 runs"
+    assert lines[0] == "importance for loss (minimize): 25 runs"
     head = next(place for place, line in enumerate(lines) if line.startswith("parameter"))
     assert lines[head].split() == ["parameter", "axis", "importance", "linear", "rank"]
     first = lines[head + 1].split()
@@ -142,7 +142,7 @@ def test_the_table_of_importance(sandbox: Sandbox, capfd: Capture) -> None:
     assert len(lines[head + 2].split("category")[1].split()[0]) <= 13
     assert main(["importance", sweep.id, "--metric", "time"]) == 0
     other = capfd.readouterr().out
-    assert other.startswith("what mattered for time: 25 runs")
+    assert other.startswith("importance for time: 25 runs")
     assert "-1.00   -1.00" in other
     assert main(["importance", sweep.id, "--at", "2"]) == 0
     assert "left out: 25 runs with fewer than 2 iterations" in capfd.readouterr().out
@@ -167,7 +167,7 @@ def test_a_file_that_exists_is_left_alone(sandbox: Sandbox, capfd: Capture) -> N
     sweep = swept(sandbox, good, 12)
     path = sandbox.write("next.yaml", "mine")
     assert main(["refine", sweep.id, "-o", "next.yaml"]) == 2
-    assert "next.yaml exists; give another name, or --force to write over it" in capfd.readouterr().err
+    assert "next.yaml exists; give another name, or --force to overwrite it" in capfd.readouterr().err
     assert path.read_text() == "mine"
     assert main(["refine", sweep.id, "-o", "next.yaml", "--force"]) == 0
     written = path.read_text()
@@ -181,7 +181,10 @@ def test_a_file_that_exists_is_left_alone(sandbox: Sandbox, capfd: Capture) -> N
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-o", "nowhere/next.yaml"], "error: there is no folder 'nowhere' to write 'next.yaml' into; make it first\n"),
+        (
+            ["-o", "nowhere/next.yaml"],
+            "error: cannot write 'next.yaml': the folder 'nowhere' does not exist; ",
+        ),
         (["-o", "folder", "--force"], "error: --output is a sweep file, but folder is a folder; write to folder/sweep"),
         (["-o", "folder"], "error: --output is a sweep file, but folder is a folder"),
         (["-o", "lost", "--force"], "error: lost cannot be written: "),

@@ -1,4 +1,4 @@
-"""A sweep whose space a function of the user's defines: its parameters are known to every command."""
+"""A sweep whose space the user's function defines: every command knows its parameters."""
 
 from __future__ import annotations
 
@@ -88,9 +88,9 @@ def test_status_and_export_show_the_parameters_and_what_no_run_read(define_by_ru
     assert names >= {"lr", "kind"}
     text = said(capsys, "status", sweep_id)
     assert f"custom over {len(names)} parameters, minimize loss" in text
-    assert "best: run " in text
-    assert "kind=" in next(line for line in text.splitlines() if line.startswith("best: run "))
-    assert "never read by a run, though the sweep varies it: kind" in text
+    assert "best loss " in text
+    assert "kind=" in next(line for line in text.splitlines() if line.startswith("best loss "))
+    assert "varied, but never read by a run: kind" in text
     table = list(csv.DictReader(io.StringIO(said(capsys, "export", sweep_id))))
     assert [column for column in table[0] if column.startswith("config.")] == [
         f"config.{name}" for name in ["epochs", *sorted(names)]

@@ -43,23 +43,23 @@ def test_a_failed_run_is_started_again(sandbox: Sandbox, capsys: Capture) -> Non
     assert main(["retry", sweep_id, "0001"]) == 2
     assert "run 0001 is finished; only failed and killed runs can be started again" in capsys.readouterr().err
     assert main(["retry", sweep_id, "--failed"]) == 0
-    assert "to be started again: 0002" in capsys.readouterr().out
+    assert "waiting for an agent: 0002" in capsys.readouterr().out
     assert main(["agent", sweep_id]) == 0
     runs = sandbox.runs(sweep_id)
     assert [(run.state, run.iterations) for run in runs] == [("finished", 1)] * 3
     assert main(["retry", sweep_id, "--failed"]) == 0
-    assert "no run ended without a result" in capsys.readouterr().out
+    assert "nothing to retry" in capsys.readouterr().out
 
 
 def test_points_without_a_result_are_told_and_started_again(sandbox: Sandbox, capsys: Capture) -> None:
     sweep_id = sandbox.sweep(LOG)
     assert main(["agent", sweep_id]) == 0
-    told = f"1 point has no result (1 failed): lightsweep retry {sweep_id} --failed"
-    assert told in capsys.readouterr().out.splitlines()
+    told = {"1 point has no result (1 failed)", f"retry them with: lightsweep retry {sweep_id} --failed"}
+    assert told <= set(capsys.readouterr().out.splitlines())
     assert main(["status", sweep_id]) == 0
-    assert told in capsys.readouterr().out.splitlines()
+    assert told <= set(capsys.readouterr().out.splitlines())
     assert main(["agent", sweep_id]) == 0  # with nothing to begin it says so again
-    assert told in capsys.readouterr().out.splitlines()
+    assert told <= set(capsys.readouterr().out.splitlines())
     assert main(["retry", sweep_id, "--failed"]) == 0
     capsys.readouterr()
     assert main(["status", sweep_id]) == 0
@@ -88,7 +88,7 @@ def test_a_grid_is_extended(sandbox: Sandbox, capsys: Capture) -> None:
         """,
     )
     assert main(["sweep", "--update", "more.yaml", sweep_id]) == 0
-    assert f"sweep {sweep_id} goes on with more.yaml: running" in capsys.readouterr().err
+    assert f"sweep {sweep_id} continues with more.yaml: running" in capsys.readouterr().err
     assert main(["agent", sweep_id]) == 0
     assert [run.values["x"] for run in sandbox.runs(sweep_id)] == [1, 2, 3, 7]
     assert main(["sweep", "--update", "more.yaml", "--stop", sweep_id]) == 2
@@ -114,7 +114,7 @@ def test_a_sweep_begins_from_another(sandbox: Sandbox, capsys: Capture) -> None:
     assert "4 prior runs" in said.err
     assert [run.id for run in made.runs] == ["p0001", "p0002", "p0003", "p0004"]
     assert main(["status", made.id]) == 0
-    assert "\nno runs yet + 4 prior runs" in capsys.readouterr().out
+    assert "\nno runs yet of 1 + 4 prior runs" in capsys.readouterr().out
     assert main(["best", made.id]) == 1  # not a run of another sweep, with parameters that this one would add
     assert main(["apply", made.id, "--run", "p0001", "--", "true"]) == 2
     assert f"run p0001 is a prior run, from {sweep_id}/0001" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Agents and runs that are killed: nothing of them lives on, and another agent starts the runs again."""
+"""Killed agents and runs: no process is left, and another agent retries the runs."""
 
 from __future__ import annotations
 

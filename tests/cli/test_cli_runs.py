@@ -51,7 +51,7 @@ def test_run_creates_and_works(sandbox: Sandbox, capsys: Capture) -> None:
     assert lines[:2] == ["run 0001 started: x=3", "run 0001 finished: best loss 3 in 1 iteration"]
     assert lines[-4:] == [
         f"left sweep {sweep_id}: the sweep is finished (all 3 points of the grid)",
-        "best run 0002: loss 1",
+        "best loss 1 (run 0002)",
         "  x: 1",
         f"use it: lightsweep best {sweep_id} --format args   (or yaml, json)",
     ]
@@ -137,7 +137,7 @@ def test_failures_in_a_row(sandbox: Sandbox, capsys: Capture) -> None:
     code, sweep = agent(sandbox, "raise SystemExit(3)", "--max-consecutive-failed-runs", "1")
     assert code == 1
     assert len(sweep.runs) == 1
-    assert "--max-consecutive-failed-runs 1" in capsys.readouterr().out
+    assert "(max_consecutive_failed_runs: 1)" in capsys.readouterr().out
 
 
 def test_a_script_that_never_calls_init(sandbox: Sandbox) -> None:

@@ -1,4 +1,4 @@
-"""A sweep in stages as its users see it: check, agents that pass through, status, export, report, what comes after."""
+"""A sweep in stages on the command line: check, agents, status, export, report, and the next sweep."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from sandboxes import PATIENCE_SECONDS, Sandbox, wait_until
 
 import lightsweep
 from lightsweep import Sweep, controller
+from lightsweep.agents.displays.live_view import Frame
 from lightsweep.analysis import importance, refine
 from lightsweep.cli import main
-from lightsweep.cli.live_view import Frame
+from lightsweep.controller import summarize
 
 importlib.import_module("sklearn")  # which sets variables of the environment when it is first imported
 
@@ -127,8 +128,8 @@ def test_status_shows_where_the_sweep_stands_and_the_best_of_each_stage(done: Sw
     lines = text.splitlines()
     assert "in 3 stages over 4 parameters, minimize loss" in lines
     at = next(line for line in lines if line.startswith("stage 3 of 3"))
-    views = controller.stage_views(stored(done))
-    assert at == f"stage 3 of 3, stage 3: 2 of 3 runs over, from run {views[2].base}"
+    views = controller.part_views(stored(done))
+    assert at == f"stage 3 of 3, stage 3: 2 of 3 runs ended, from run {views[2].base}"
     (heading,) = [
         place for place, line in enumerate(lines) if line.startswith("stage ") and "from run" in line and "best" in line
     ]
@@ -177,15 +178,15 @@ def test_tables_have_a_column_for_the_stage(done: Sweep, show: Show) -> None:
 
 
 def test_the_live_view_shows_the_stage(done: Sweep) -> None:
-    views = controller.stage_views(stored(done))
+    views = controller.part_views(stored(done))
     now = datetime.now(timezone.utc)
-    frame = Frame(done.id, done.state, done.config, done.runs, stored(done).plan.limit()[0], now, stages=views)
+    frame = Frame(summarize(stored(done)), [], now, views)
     lines = frame.lines(120, 40)
     assert lines[1].endswith("of 10")
-    assert lines[2] == f"stage 3 of 3, stage 3: 2 of 3 runs over, from run {views[2].base}"
+    assert lines[2] == f"stage 3 of 3, stage 3: 2 of 3 runs ended, from run {views[2].base}"
     best = [view.best for view in views if view.best is not None]
     assert [line.split(",")[-1] for line in lines[3:6]] == [f" run {run.id}" for run in best]
-    assert "stage 3 of 3, stage 3: 2 of 3 runs over" in frame.line()
+    assert "stage 3 of 3, stage 3: 2 of 3 runs ended" in frame.line()
 
 
 def test_check_shows_the_stages_and_commands_of_the_first(sandbox: Sandbox, show: Show) -> None:
@@ -237,7 +238,7 @@ def test_the_report_holds_the_stages(done: Sweep, show: Show, sandbox: Sandbox) 
         ["<b>shape [31m", "over", "grid", "3 of 3"],
         ["stage 3", "running", "random", "2 of 3"],
     ]
-    views = controller.stage_views(stored(done))
+    views = controller.part_views(stored(done))
     assert table["rows"][0][6] == "decay=0.5, model.depth=2, model.width=8"
     assert table["rows"][1][6].endswith(f"; from run {views[1].base}")
     (history,) = [figure for figure in data["figures"] if figure["name"] == "history"]
@@ -260,6 +261,6 @@ def test_what_comes_after(done: Sweep) -> None:
     assert "stages" not in made.config["lightsweep"]
     assert any("the stages are left out" in note for note in made.notes)
     found = importance(done.runs, done.config)
-    assert any("the sweep has stages, and the runs of all of them count" in note for note in found.notes)
+    assert any("the runs of all stages count" in note for note in found.notes)
     alone = importance([run for run in done.runs if run.stage == "rate"], done.config)
     assert alone.runs == 4

@@ -1,4 +1,4 @@
-"""Agents whose reader leaves, and many agents at once."""
+"""Agents whose output pipe closes, and many agents together."""
 
 from __future__ import annotations
 

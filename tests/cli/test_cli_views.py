@@ -130,8 +130,8 @@ def test_numbers_that_json_lacks_are_null(sandbox: Sandbox, show: Show) -> None:
 def test_the_text(done: Sweep, show: Show) -> None:
     text = show("status", done.id)
     assert text.startswith(f"sweep {done.id} (four ways): finished (all 4 points of the grid)\n")
-    assert "best: run 0001, loss 0.5: x=1" in text
-    assert "never read by a run, though the sweep varies it: model.text" not in text  # one value: nothing is varied
+    assert "best loss 0.5 (run 0001): x=1" in text
+    assert "varied, but never read by a run: model.text" not in text  # one value: nothing is varied
     assert all(line.isprintable() for line in text.splitlines())
     assert [line.split()[:2] for line in text.splitlines()[-4:]] == [
         ["0001", "finished"],
@@ -163,7 +163,7 @@ def test_unread_parameters_are_in_status(sandbox: Sandbox, show: Show) -> None:
             run.log({"loss": run.config.x})
 
     lightsweep.agent(sweep, function=train, count=1)
-    assert "never read by a run, though the sweep varies it: y\n" in show("status", sweep.id)
+    assert "varied, but never read by a run: y\n" in show("status", sweep.id)
     assert json.loads(show("status", sweep.id, "--json"))["runs"][0]["unread"] == ["y"]
 
 
@@ -223,7 +223,7 @@ def test_every_command_has_the_same_best_run(sandbox: Sandbox, show: Show) -> No
                 raise ValueError("better, but without a result")
 
     lightsweep.agent(sweep, function=train)
-    assert "best: run 0002, loss 2: x=2" in show("status", sweep.id)
+    assert "best loss 2 (run 0002): x=2" in show("status", sweep.id)
     assert yaml.safe_load(show("best", sweep.id)) == {"x": 2}
     assert "loss 2 " in show("ls")
 

@@ -1,4 +1,4 @@
-"""A sweep that cannot be read, or that another program wrote to, hides no other sweep and ends in no traceback."""
+"""A sweep that cannot be read, or that another program wrote to: other sweeps are shown, without a traceback."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sandboxes import Sandbox
 import lightsweep
 from lightsweep.cli import main
 from lightsweep.controller import Sweep
-from lightsweep.controller.keys import ATTEMPT, CONFIG, STATE, SWEEP
+from lightsweep.controller.runs import ATTEMPT, CONFIG, STATE, SWEEP
 from lightsweep.storage import Storage
 
 Capture = pytest.CaptureFixture[str]

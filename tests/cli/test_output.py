@@ -1,4 +1,4 @@
-"""Write a text to a path of the user's: links, pipes and devices stay as they are."""
+"""Write a text to a path from the user: links, pipes and devices are kept."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_text_that_is_refused_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 def test_where_nothing_can_be_written(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match=r"there is no folder '.*missing' to write 'x' into"):
+    with pytest.raises(NotFoundError, match=r"cannot write 'x': the folder '.*missing' does not exist"):
         write_whole(tmp_path / "missing" / "x", "")
     (tmp_path / "lost").symlink_to("missing/x")
     with pytest.raises(InputError, match=r"lost cannot be written: No such file or directory$"):

@@ -77,7 +77,7 @@ def test_a_report_of_a_sweep_that_has_not_begun(sandbox: Sandbox, capsys: Captur
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-o", "missing/report.html"], "there is no folder 'missing'"),
+        (["-o", "missing/report.html"], "the folder 'missing' does not exist"),
         (["-o", "."], "is a folder; write to report.html"),
         (["--format", "svg", "-o", "taken"], "but taken is a file"),
         (["--format", "pdf"], "pdf"),
@@ -139,7 +139,7 @@ def test_a_sweep_has_its_figures(sweep: Sweep) -> None:
 def test_a_sweep_in_a_notebook_is_a_table_of_text(sweep: Sweep) -> None:
     text = sweep._repr_html_()
     assert "<td>finished (all 6 points of the grid)</td>" in text
-    assert "<td>6 finished</td>" in text
+    assert "<td>6 finished of 6</td>" in text
     assert "<img" not in text
     assert "&lt;img src=x" in text
     assert text.count("<tr>") == text.count("</tr>") == 5

@@ -37,7 +37,7 @@ def handler() -> ScriptedHandler:
 
 @pytest.fixture
 def script(server: ChannelServer, tmp_path: Path) -> Script:
-    """Run a training script in a process of its own, as the agent would."""
+    """Run a training script as a process, like an agent."""
 
     def run(handler: Handler, source: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         path = tmp_path / "train.py"

@@ -1,4 +1,4 @@
-"""The agent dies, in a process of its own: what becomes of the run."""
+"""A run whose agent, another process, dies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ time.sleep(60)
 """
 
 
-# The script is to end by itself, however long that takes on a busy machine.
+# The script has to end without help, after any time on a busy machine.
 PATIENT = "from lightsweep.client import processes\nprocesses.GRACE_SECONDS = 60\n"
 
 

@@ -237,7 +237,7 @@ def test_calls_in_several_threads_do_not_disturb_each_other():
 
 
 def warned(logs, capsys, **answer):
-    """What is printed while a script logs this, with val_loss as the sweep's metric."""
+    """The output while a script logs this, with val_loss as the sweep's metric."""
     with serving(ScriptedHandler(**answer)), lightsweep.init() as run:
         for metrics in logs:
             run.log(metrics)

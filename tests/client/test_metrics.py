@@ -1,3 +1,5 @@
+"""Logged metrics as flat names and floats."""
+
 from __future__ import annotations
 
 import math

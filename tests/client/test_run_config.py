@@ -1,3 +1,5 @@
+"""`run.config`: values by attribute and item, and the record of what is read."""
+
 from __future__ import annotations
 
 import argparse

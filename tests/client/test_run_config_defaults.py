@@ -1,3 +1,5 @@
+"""The defaults of a script, in every form that W&B accepts."""
+
 from __future__ import annotations
 
 import argparse

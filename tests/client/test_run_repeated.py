@@ -1,4 +1,4 @@
-"""A script that begins from the start again repeats iterations that were counted; one that resumes does not."""
+"""A retried script that starts from the beginning repeats counted iterations; one that resumes does not."""
 
 from __future__ import annotations
 

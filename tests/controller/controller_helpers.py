@@ -99,7 +99,7 @@ def _agent(url: str, sweep_id: str, name: str) -> list[dict[str, Any]]:
             elif run.for_good or not sweep.config.stages:
                 break
             else:
-                time.sleep(0.01)  # the next stage begins when the runs of the others are over
+                time.sleep(0.01)  # the next stage begins when the runs of the others have ended
     sweep.storage.close()
     return done
 

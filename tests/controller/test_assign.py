@@ -1,4 +1,4 @@
-"""Two agents that propose the same point at the same moment: one of them keeps it."""
+"""Two agents that suggest the same point at the same time: one of them keeps it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from optuna.trial import TrialState, create_trial
 from lightsweep.controller import ClaimedRun, Outcome, Reporter, Sweep
 from lightsweep.controller import assign as points
 from lightsweep.controller.assign import ParameterAssigner
-from lightsweep.controller.keys import ATTEMPT, VALUES
 from lightsweep.controller.outcome import Observations
+from lightsweep.controller.runs import ATTEMPT, VALUES
 from lightsweep.storage import Storage
 
 SPACE = {"a": {"values": [1, 2, 3]}, "b": {"values": ["u", "v"]}}

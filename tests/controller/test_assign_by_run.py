@@ -1,4 +1,4 @@
-"""A space that a function of the user's defines by run: stored in natural units, read back exactly."""
+"""A space that the user's function defines by run: stored in natural units, read back exactly."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from controller_helpers import claim, finished, work
 from plain import plain_study
 
 from lightsweep.controller import RunClaimer, Sweep
-from lightsweep.controller.keys import VALUES
-from lightsweep.controller.runs import RunEntry, nested
+from lightsweep.controller.runs import VALUES, RunEntry, nested
 from lightsweep.errors import InputError
 from lightsweep.storage import Storage
 

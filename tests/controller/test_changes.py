@@ -1,4 +1,4 @@
-"""Runs started again, and configs changed under way."""
+"""Retries, and updates of the config during a sweep."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def grid(*values: Any, **keys: Any) -> dict[str, Any]:
 
 
 class Worker:
-    """An agent without processes: each run logs ``loss`` and ends as it is told."""
+    """An agent without processes: each run logs ``loss`` and ends in the given state."""
 
     def __init__(self, sweep_id: str, storage: Storage) -> None:
         self.sweep = Sweep.load(sweep_id, storage=storage)
@@ -118,7 +118,7 @@ def test_a_run_that_is_to_be_started_again_waits(storage: Storage) -> None:
         sweep.resume()
         worker.work(1, state="failed")
         assert shown() == [("failed", "waiting")]
-        worker.work(1, state="killed")  # by the user, who has to ask for it again
+        worker.work(1, state="killed")  # by the user; a retry has to be requested
         assert shown() == [("killed", "killed")]
         sweep.retry("0001")
         assert shown() == [("killed", "waiting")]

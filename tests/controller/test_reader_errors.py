@@ -1,4 +1,4 @@
-"""Which failures of a database are retried, and which end the agent."""
+"""Failures of a database: retry some, and end the agent after the others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def raised(error: BaseException) -> LightsweepError:
 
 
 def by_driver(error: Exception, base: type[Exception]) -> sqlalchemy.exc.SQLAlchemyError:
-    """What SQLAlchemy makes of a driver's exception."""
+    """SQLAlchemy's exception for one of a driver."""
     made = sqlalchemy.exc.DBAPIError.instance("SELECT 1", {}, error, base)
     assert isinstance(made, sqlalchemy.exc.SQLAlchemyError)
     return made

@@ -1,4 +1,4 @@
-"""Those who cannot wait for the storage share one read, and do not wait for one that hangs."""
+"""Training steps share one read of the storage, and do not wait for one that hangs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lightsweep.errors import NotFoundError, StorageUnavailableError
 
 
 class FakeSweep:
-    """A sweep whose storage answers when it is told to."""
+    """A sweep whose storage answers on request."""
 
     def __init__(self) -> None:
         self.reads = 0
@@ -23,8 +23,7 @@ class FakeSweep:
         self.answers.set()
         self.error: Exception | None = None
 
-    def refresh(self, *, details: bool) -> None:
-        assert not details
+    def refresh(self) -> None:
         self.reads += 1
         self.reading.set()
         assert self.answers.wait(30)

@@ -1,4 +1,4 @@
-"""Verdicts through the reporter are those of a naive reference, whoever reports and in whatever order."""
+"""Verdicts of the reporter equal those of a naive reference, for any agent and any order of reports."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_run_is_judged_again_at_later_reports(storage: Storage) -> None:
         for run in others:
             for _ in range(3):
                 assert not reporter.report(run, {"loss": 1.0}).stop
-        # A value that is no iteration is an occasion to be judged as well.
+        # A value that does not count as an iteration is judged, too.
         verdict = reporter.report(early, {"loss": math.nan})
         assert verdict.stop
         assert "band 3: 5.000 is worse than the threshold 1.000" in verdict.reason
@@ -209,7 +209,7 @@ class FakeTrials:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTrials:
     found = FakeTrials()
-    monkeypatch.setattr("lightsweep.controller.writer.TrialWriter", lambda _: found)
+    monkeypatch.setattr("lightsweep.controller.writer.trials_of", lambda _: found)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Tickets and run ids follow from the order of the trials alone, whoever reads them and when."""
+"""Tickets and run ids follow from the order of the trials alone, for every reader at any time."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightsweep.controller.keys import ATTEMPT, SUMMARY
-from lightsweep.controller.runs import RunEntry, RunTable
+from lightsweep.controller.runs import ATTEMPT, SUMMARY, RunEntry, RunTable
 from lightsweep.storage import TrialRow
 
 KINDS = st.lists(st.one_of(st.sampled_from(["fresh", "foreign"]), st.integers(0, 20)), max_size=40)

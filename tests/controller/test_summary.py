@@ -1,4 +1,4 @@
-"""What is said of a sweep as a whole."""
+"""The summary of a sweep."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def run(arguments: list[str], directory: Path, **environment: str) -> subprocess
 
 
 def copy(example: str, tmp_path: Path, *, runs: int, epochs: int | None = None) -> Path:
-    """The example in a directory of its own, cut down to a few runs."""
+    """Copy an example to another directory, with a few runs only."""
     work = tmp_path / example
     shutil.copytree(EXAMPLES / example, work)
     config = yaml.safe_load((work / "sweep.yaml").read_text())

@@ -41,7 +41,7 @@ class Case:
         values: What the validations yield, one training after the other.
         stop_at: The report that the agent answers with stop.
         reported: What the agent gets.
-        state: The last word of the run; ``None`` where there is no agent to hear it.
+        state: The state that the run reported; ``None`` without an agent.
         raises: What the training ends by, as the user sees it inside of the ``with`` block.
         epochs: Begun, of each training.
         hook_raises: The epoch at which the user's hook raises.
@@ -97,7 +97,7 @@ class Ended:
 
 
 class _Counting(ScriptedHandler):
-    """Counts as an agent does: a message without the metric is no report, and does not come nearer to the stop."""
+    """Counts as an agent does: a message without the metric does not count as a report."""
 
     def __init__(self, metric: str, **options: Any) -> None:
         super().__init__(metric=metric, **options)

@@ -109,13 +109,14 @@ def test_the_link_leads_to_a_whole_checkpoint_while_the_next_is_copied(
     assert len(list(run.glob("resume-*"))) == 1
 
 
+@pytest.mark.parametrize("logger", ["none", "tensorboard"])
 def test_an_output_directory_that_nobody_named_is_that_of_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logger: str
 ) -> None:
     if int(transformers.__version__.partition(".")[0]) < 5:
         pytest.skip("transformers 4 wants a name")
     monkeypatch.chdir(tmp_path)
     assert TrainingArguments(use_cpu=True, report_to="none").output_dir == DEFAULT_OUTPUT_DIR
-    trainer = train(tmp_path, save_strategy="epoch")
+    trainer = train(tmp_path, save_strategy="epoch", report_to=logger)
     assert trainer.args.output_dir == str(tmp_path / "0007")
     assert {path.name for path in tmp_path.iterdir()} == {"0007"}

@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 import transformers
 from contract import CASES, Integration, play
+from own_trainer import Callback, Model, SweepCallback
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import lightsweep
@@ -127,6 +128,21 @@ class HuggingFace:
         ).train()
 
 
+class OwnTrainer:
+    """A trainer that the package does not know, with one class on public helpers."""
+
+    metric = "val_loss"
+
+    def train(self, values: Sequence[float], *, hook: Callable[[int], None], on_prune: Any, log: bool) -> None:
+        class Hook(Callback):
+            def on_epoch_begin(self, model: Model, epoch: int) -> None:
+                del model
+                hook(epoch)
+
+        model = Model(lambda epoch: {"val_loss" if log else "other": values[epoch]})
+        model.fit(len(values), [Hook(), SweepCallback(on_prune=on_prune)])
+
+
 class Plain:
     """A loop of the user's own, with ``run.log``."""
 
@@ -164,6 +180,7 @@ INTEGRATIONS: Mapping[str, Callable[[Path], Integration]] = {
     "lightning.pytorch": lambda _: Lightning(lightning.pytorch),
     "pytorch_lightning": lambda _: Lightning(pytorch_lightning),
     "transformers": HuggingFace,
+    "a trainer of its own": lambda _: OwnTrainer(),
     "plain": lambda _: Plain(),
     "every rank": lambda _: EveryRank(),
 }

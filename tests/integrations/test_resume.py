@@ -1,4 +1,4 @@
-"""A run that is killed with its agent goes on under another one, and counts nothing twice."""
+"""A run that is killed with its agent continues under another agent, and counts no iteration twice."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning.pytorch
 import lightning.pytorch.loggers
+import own_trainer
 import pytest
 import pytorch_lightning
 import torch
@@ -234,14 +235,15 @@ def test_hugging_face_overfits_one_batch(tmp_path: Path, size: int, epochs: int,
     assert wrong(config, seen) == []
 
 
-@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize(("begun", "added"), [(True, False), (False, False), (True, True)])
 def test_hugging_face_writes_nowhere_but_in_the_directory_of_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bool, added: bool
 ) -> None:
     here, run = tmp_path / "here", tmp_path / "run"
     (here / "models").mkdir(parents=True)
     (here / "models" / "model.safetensors").write_text("weeks of training")
     monkeypatch.chdir(here)
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(run / "runs"))  # as smoke_run does
     for output in ("models", "new/model"):
         handler = SmokeHandler(sweep("eval/loss"), {"lr": 0.1}, run)
         with serving(handler):
@@ -261,8 +263,10 @@ def test_hugging_face_writes_nowhere_but_in_the_directory_of_the_run(
                 args=arguments,
                 train_dataset=Line(8),
                 eval_dataset=Line(8),
-                callbacks=[for_transformers.SweepCallback()],
+                callbacks=[] if added else [for_transformers.SweepCallback()],
             )
+            if added:
+                trainer.add_callback(for_transformers.SweepCallback())
             trainer.train()
             trainer.save_model()
         assert handler.observed.said["state"] == "finished"
@@ -270,3 +274,14 @@ def test_hugging_face_writes_nowhere_but_in_the_directory_of_the_run(
         assert [path.name for path in here.iterdir()] == ["models"]
         assert (run / "model.safetensors").exists()
         assert list(run.rglob("events.out.tfevents*"))
+
+
+def test_a_trainer_that_the_package_does_not_know_is_shortened_by_its_own_callback(tmp_path: Path) -> None:
+    config = sweep("val_loss")
+    handler = SmokeHandler(config, {"lr": 0.1}, tmp_path)
+    with serving(handler), lightsweep.init() as run:
+        assert run.config.lr
+        own_trainer.Model(lambda epoch: {"val_loss": 1 / (1 + epoch)}).fit(1000, [own_trainer.SweepCallback()])
+    seen = handler.observed
+    assert len(seen.logged[BATCH_LOSS]) == len(seen.logged["val_loss"]) == SMOKE_STEPS
+    assert wrong(config, seen) == []

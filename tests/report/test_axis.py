@@ -1,4 +1,4 @@
-"""The places of values on an axis, and the axis of a metric."""
+"""The positions of values on an axis, and the axis of a metric."""
 
 from __future__ import annotations
 

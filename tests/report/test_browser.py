@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 from report_helpers import EVIL, NOW, many_runs, sweep_config
 
-from lightsweep.controller import StageView, SweepRun, SweepState
+from lightsweep.controller import PartView, SweepRun, SweepState
 from lightsweep.report import page, report_data
 from lightsweep.schema import SweepConfig
 
@@ -273,8 +273,8 @@ def test_the_stages_are_a_table(browser: Browser, tmp_path: Path) -> None:
     runs = [replace(run, stage=EVIL if place < 3 else "rest") for place, run in enumerate(many_runs(config, 6))]
     one, two = config.stages
     views = [
-        StageView(one, "over", 3, 3, 3, runs[0], None, one.fixed(None)),
-        StageView(two, "running", 3, 2, 5, runs[4], runs[0].id, two.fixed(runs[0].values)),
+        PartView(one, "over", 3, 3, 3, runs[0], None, one.fixed(None)),
+        PartView(two, "running", 3, 2, 5, runs[4], runs[0].id, two.fixed(runs[0].values)),
     ]
     path = tmp_path / "report.html"
     path.write_text(page("k3v9x2ab", SweepState("running"), report_data(config, runs, views, now=NOW)), "utf-8")

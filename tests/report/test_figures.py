@@ -1,4 +1,4 @@
-"""The figures: what each shows, and that none is lost on odd sweeps."""
+"""The figures: the content of each, the registry, and sweeps of every odd kind."""
 
 from __future__ import annotations
 

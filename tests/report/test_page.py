@@ -1,4 +1,4 @@
-"""The page: everything in it, nothing from elsewhere, and text that stays text."""
+"""The page: complete, without any request, and safe from text of users."""
 
 from __future__ import annotations
 

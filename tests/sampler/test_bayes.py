@@ -11,7 +11,8 @@ from optuna.trial import TrialState
 from sampler_helpers import QUADRATIC, best, play, quadratic, run, sweep
 
 from lightsweep.sampler import BayesSearcher, Observation, SearchTask, make_searcher
-from lightsweep.sampler.bayes import STARTUP, tpe_sampler
+from lightsweep.sampler.base import STARTUP
+from lightsweep.sampler.bayes import tpe_sampler
 
 SEEDS = range(2)
 
@@ -134,7 +135,7 @@ def test_cma_es_tells_its_generations_alike_in_every_agent() -> None:
     asked = make_searcher(config, 1)
     known = play(asked, 30, quadratic)
     assert make_searcher(config, 1).suggest(30, known) == asked.suggest(30, known)
-    # A run that ends late stands before others that were told already.
+    # A run that ends late comes before others that are in the study already.
     late = make_searcher(config, 1)
     late.suggest(30, [one for one in known if one.ticket != 15])
     assert late.suggest(30, known) == asked.suggest(30, known)

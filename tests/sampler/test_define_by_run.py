@@ -1,4 +1,4 @@
-"""The scheduler block: a file of the user's brings the sampler or the space."""
+"""The scheduler block: the user's file provides the sampler or the space."""
 
 from __future__ import annotations
 

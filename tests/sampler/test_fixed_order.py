@@ -1,4 +1,4 @@
-"""Proposals from tickets: one sequence, whoever asks."""
+"""Values from tickets: the same sequence for every agent."""
 
 from __future__ import annotations
 

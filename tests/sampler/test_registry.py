@@ -1,4 +1,4 @@
-"""Optional packages: what happens without them, said once."""
+"""Samplers that need an optional package, and the one warning without it."""
 
 from __future__ import annotations
 

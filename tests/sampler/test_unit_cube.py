@@ -1,4 +1,4 @@
-"""The shadow study: points as trials, rebuilt only where a run changed."""
+"""Points as Optuna's trials, rebuilt only if a run changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever comes in, the answer is a ``SweepConfig`` or a ``ConfigError``."""
+"""Any input gives a ``SweepConfig`` or a ``ConfigError``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every rule of a sweep config on a small case: the place, the line and the words of the refusal."""
+"""Every rule of a sweep config in a small case: the place, the line and the text of the error."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def refused(tmp_path: Path, text: str, where: str, line: int, *words: str) -> No
         (f"{ONE}method: bayesian\n", "method", 2, ["bayesian", "did you mean 'bayes'?"]),
         (f"{ONE}method: [grid]\n", "method", 2, ["grid, random, bayes, custom"]),
         (RANDOM, "parameters", 1, ["parameters"]),
-        (f"{RANDOM}parameters: {{}}\n", "parameters", 2, ["no parameter"]),
+        (f"{RANDOM}parameters: {{}}\n", "parameters", 2, ["parameters is empty"]),
         (f"{RANDOM}parameters: [a]\n", "parameters", 2, ["mapping", "['a']"]),
         (f"{RANDOM}parameters:\n  42: {{value: 1}}\n", "parameters", 3, ["42", "quotes"]),
         (f"{RANDOM}parameters:\n  '': {{value: 1}}\n", "parameters.", 3, ["empty"]),
@@ -135,8 +135,8 @@ def test_early_terminate(tmp_path: Path, keys: str, where: str, line: int, words
         ("command: [python, {--a: 1}]", "command[1]", ["'--a: 1'"]),
         ("command: ['${progam}']", "command[0]", ["did you mean '${program}'?"]),
         ("command: ['--a=${arg}']", "command[0]", ["did you mean '${args}'?"]),
-        ("command: ['--a=${args}']", "command[0]", ["'--a=${args}'", "an item of its own"]),
-        ("command: [run, '${args_no_hyphens} ']", "command[1]", ["an item of its own"]),
+        ("command: ['--a=${args}']", "command[0]", ["'--a=${args}'", "a separate item"]),
+        ("command: [run, '${args_no_hyphens} ']", "command[1]", ["a separate item"]),
         ("command: [run, '${program}']", "command[1]", ["the key 'program'", "add it"]),
         ("command: [run, '--x=${X}']", "command[1]", ["did you mean '${x}'?"]),
         ("command: [run, '${env_var:HOME}']", "command[1]", ["did you mean '${envvar:HOME}'?"]),
@@ -260,7 +260,7 @@ def test_a_program_that_is_wrong_itself_is_one_fault(tmp_path: Path) -> None:
         ("{hidden: {value: 3}}", ".hidden", ["parameters:"]),
         ("{a: {value: 3}}", ".a", ["parameters:"]),
         ("{values: {hidden: {value: 3}}}", ".values", ["parameters:"]),
-        ("{parameters: {}}", ".parameters", ["no parameter"]),
+        ("{parameters: {}}", ".parameters", ["parameters is empty"]),
         ("{parameters: [a]}", ".parameters", ["mapping"]),
         ("{parameters: {a: {value: 1}}, distribution: uniform}", ".distribution", ["nested group"]),
         ("{parameters: {a: {min: 2, max: 1}}}", ".parameters.a.min", ["min 2"]),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from lightsweep.analysis.axes import axes
+from lightsweep.analysis.importances import axes
 from lightsweep.analysis.refinement import narrow
 from lightsweep.errors import ConfigError
 from lightsweep.report.axis import make_axis
@@ -137,7 +137,7 @@ def test_runs_are_drawn_stored_and_shown(tmp_path: Path, method: str) -> None:
 
 
 def test_the_next_sweep_has_bounds_around_the_best_runs() -> None:
-    block = narrow(Triangular(1, 100, 10), {}, 10.0, [9.0, 10.0, 12.0], [9.0, 10.0, 12.0, 50.0])
+    block = narrow(Triangular(1, 100, 10), [10.0, 9.0, 12.0])
     assert block.keys["distribution"] == "log_uniform_values"
     assert 1 < block.keys["min"] < 9
     assert 12 < block.keys["max"] < 100

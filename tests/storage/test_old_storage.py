@@ -29,7 +29,7 @@ EXPECTED: dict[str, Any] = json.loads((OLD / "887819d.json").read_text())
 
 @pytest.fixture
 def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Of a copy, in the working directory, with the function of the define-by-run sweep beside it."""
+    """The URL of a copy in the working directory, with the function of the define-by-run sweep beside it."""
     monkeypatch.chdir(tmp_path)
     shutil.copy(OLD / "887819d.db", tmp_path / "lightsweep.db")
     shutil.copy(OLD / "space.py", tmp_path)
@@ -76,7 +76,7 @@ def go_on(name: str) -> Sweep:
 
 def test_every_sweep_is_read_as_it_was(url: str) -> None:
     sweeps = {sweep.id: sweep for sweep in Sweep.all()}
-    assert list(sweeps) == list(EXPECTED)  # and not the study that is no sweep
+    assert list(sweeps) == list(EXPECTED)  # without the study of another program
     for name, expected in EXPECTED.items():
         sweep = sweeps[name]
         best = sweep.best_run

@@ -1,4 +1,4 @@
-"""Storages that open, and what is said of those that do not."""
+"""Storages that open, and the messages about those that do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections to database servers: in one time zone whatever the client's, and not waiting for ever."""
+"""Connections to database servers: always in one time zone, and with a limit on waiting."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 from lightsweep.errors import StorageError
-from lightsweep.storage import TrialReader, open_storage
+from lightsweep.storage import TrialReader, open_storage, trials_of
 from lightsweep.storage import opening as servers
 from lightsweep.storage.url import parse
 
@@ -28,8 +28,8 @@ def test_heartbeats_are_understood_in_every_time_zone(
     one.optuna.record_heartbeat(trial._trial_id)
     monkeypatch.setenv("PGTZ", zones[1])
     two = open_storage(url)
-    ledger = TrialReader(two, study._study_id)
-    ledger.refresh()
+    ledger = TrialReader(trials_of(two), study._study_id)
+    ledger.take(ledger.read("none")[1])
     assert ledger.stale(30.0) == []
     time.sleep(1.1)
     assert len(ledger.stale(1.0)) == 1
@@ -41,7 +41,7 @@ def test_heartbeats_are_understood_in_every_time_zone(
 
 @contextmanager
 def silent_port() -> Iterator[int]:
-    """A port that takes connections and never says a word."""
+    """A port that accepts connections and never answers."""
     with socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()

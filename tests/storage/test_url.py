@@ -1,4 +1,4 @@
-"""Storage URLs: which driver a bare scheme gets, without a server or a driver of its kind."""
+"""Storage URLs: the driver of a bare scheme, tested without a server or that driver."""
 
 from __future__ import annotations
 

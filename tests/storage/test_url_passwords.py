@@ -1,4 +1,4 @@
-"""No message about a storage holds its password, however its URL is written."""
+"""No message about a storage contains its password, for any spelling of the URL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lightsweep.errors import StorageError
 from lightsweep.storage import open_storage, opening
 from lightsweep.storage.url import conceal, mask, parse, shown
 
-# Letters that stand in no message by themselves, so that a part of a password is found as well as the whole.
+# Letters that are in no message, so that a part of a password is found as well as the whole.
 LETTERS = "ΑΒΓΔ"
 PASSWORDS = st.lists(st.sampled_from([*LETTERS, *"@:/ %\\'\"?#&=+\n", "//", "://", "%41"]), min_size=1).map("".join)
 FORMS = (

@@ -1,40 +1,45 @@
-"""What an agent tells while it works: a display shows it, and can fail without harm."""
+"""What an agent reports while it works, as lines of text; other displays show it in another form."""
 
 from __future__ import annotations
 
+import codecs
+import threading
 from collections.abc import Callable, Sequence
+from typing import TextIO
 
-from lightsweep.controller import ClaimedRun, Outcome, Sweep
+import yaml
 
-__all__ = ["Display", "GuardedDisplay"]
+from lightsweep.controller import ClaimedRun, Outcome, Refresher, Sweep, summarize
+from lightsweep.controller.runs import best_of
+from lightsweep.text import counted, number, parameters, printable
+
+__all__ = ["Display", "GuardedDisplay", "LineDisplay", "closing", "describe_end"]
 
 
 class Display:
-    """Hears everything and shows nothing; the displays of the terminal extend it. Called from several threads."""
+    """Shows nothing; the base class of all displays. Its methods are called from several threads."""
 
     def started(self, run: ClaimedRun) -> None:
-        """A run began."""
+        """Show that a run started."""
 
     def output(self, run: ClaimedRun, text: bytes) -> None:
-        """A run printed something; only told where there is one slot."""
+        """Show what a run printed; called only if the agent runs one run at a time."""
 
     def ended(self, run: ClaimedRun, outcome: Outcome) -> None:
-        """A run ended."""
+        """Show that a run ended."""
 
     def note(self, text: str) -> None:
-        """Something that the user should know."""
+        """Show a message to the user."""
 
     def tick(self, live: Sequence[ClaimedRun], sweep: Sweep) -> None:
-        """Once a second: the runs that the agent has in hand, and the sweep as of the last look at it."""
+        """Show the agent's running runs and the sweep as of the last look at it; called once a second."""
 
     def close(self) -> None:
-        """The agent leaves."""
+        """Show nothing more."""
 
 
 class GuardedDisplay(Display):
-    """Passes everything on to a display until that cannot write any more; from then on nothing is shown.
-
-    Training does not depend on somebody who watches it.
+    """Passes everything to a display until it cannot write any more, so that training does not depend on a terminal.
 
     Args:
         display: The display.
@@ -44,24 +49,24 @@ class GuardedDisplay(Display):
         self._display = display
 
     def started(self, run: ClaimedRun) -> None:
-        self._tell(lambda: self._display.started(run))
+        self._show(lambda: self._display.started(run))
 
     def output(self, run: ClaimedRun, text: bytes) -> None:
-        self._tell(lambda: self._display.output(run, text))
+        self._show(lambda: self._display.output(run, text))
 
     def ended(self, run: ClaimedRun, outcome: Outcome) -> None:
-        self._tell(lambda: self._display.ended(run, outcome))
+        self._show(lambda: self._display.ended(run, outcome))
 
     def note(self, text: str) -> None:
-        self._tell(lambda: self._display.note(text))
+        self._show(lambda: self._display.note(text))
 
     def tick(self, live: Sequence[ClaimedRun], sweep: Sweep) -> None:
-        self._tell(lambda: self._display.tick(live, sweep))
+        self._show(lambda: self._display.tick(live, sweep))
 
     def close(self) -> None:
-        self._tell(self._display.close)
+        self._show(self._display.close)
 
-    def _tell(self, action: Callable[[], None]) -> None:
+    def _show(self, action: Callable[[], None]) -> None:
         try:
             action()
         except OSError:
@@ -69,6 +74,81 @@ class GuardedDisplay(Display):
         except UnicodeError:
             pass  # this terminal cannot show the text; it may show the next
         except ValueError as error:
-            if "closed file" not in str(error):  # what a stream says that was closed in this process
+            if "closed file" not in str(error):  # the message of a stream that was closed in this process
                 raise
             self._display = Display()
+
+
+class LineDisplay(Display):
+    """One line per event, for pipes, notebooks and logs.
+
+    The output of runs is passed on as it is, with replacements for bytes that are not UTF-8 and for characters that
+    the stream cannot encode.
+
+    Args:
+        stream: Where the lines go.
+        sweep: The sweep.
+    """
+
+    def __init__(self, stream: TextIO, sweep: Sweep) -> None:
+        self._stream = stream
+        self._sweep = sweep
+        self._lock = threading.Lock()
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._within_line = False
+
+    def started(self, run: ClaimedRun) -> None:
+        again = f" (attempt {run.attempt})" if run.attempt > 1 else ""
+        shown = parameters(run.values, self._sweep.config.searched([run.values]))
+        self.say(f"run {run.id} started{again}{': ' if shown else ''}{shown}")
+
+    def output(self, run: ClaimedRun, text: bytes) -> None:
+        del run
+        with self._lock:
+            decoded = self._decoder.decode(text)
+            if decoded:
+                self._write(decoded)
+                self._within_line = not decoded.endswith("\n")
+
+    def ended(self, run: ClaimedRun, outcome: Outcome) -> None:
+        self.say(describe_end(self._sweep, run, outcome))
+
+    def note(self, text: str) -> None:
+        self.say(f"lightsweep: {text}")
+
+    def say(self, text: str) -> None:
+        """Print one line."""
+        with self._lock:
+            begin = "\n" if self._within_line else ""
+            self._within_line = False
+            self._write(f"{begin}{printable(text)}\n")
+
+    def _write(self, text: str) -> None:
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        self._stream.flush()
+
+
+def describe_end(sweep: Sweep, run: ClaimedRun, outcome: Outcome) -> str:
+    """Return how a run ended, in one line."""
+    metric = sweep.config.metric
+    best = best_of(run.history, metric.goal) if metric else None
+    parts = [outcome.reason] if outcome.reason else []
+    if metric and best is not None:
+        parts.insert(0, f"best {metric.name} {number(best)} in {counted(len(run.history), 'iteration')}")
+    unread = f"; never read: {', '.join(outcome.unread)}" if outcome.unread else ""
+    return f"run {run.id} {outcome.state}{': ' if parts else ''}{'; '.join(parts)}{unread}"
+
+
+def closing(sweep: Sweep, left: str) -> str:
+    """Return the last words of an agent: why it left, what the sweep lacks, and its best run with all parameters."""
+    refresher = Refresher(sweep)
+    if not refresher.refresh():
+        left = f"{left}; the storage does not answer, so the rest is as of the last look"
+    refresher.close()
+    summary = summarize(sweep)
+    lines = [f"left sweep {sweep.id}: {left}", *summary.remarks]
+    if summary.best is not None and summary.best_value:
+        config = yaml.safe_dump(summary.best.config, sort_keys=False, allow_unicode=True, default_flow_style=False)
+        lines += [summary.best_line, *(f"  {line}" for line in config.splitlines())]
+    return "\n".join(map(printable, lines))

@@ -1,3 +1,5 @@
+"""The displays of an agent: lines on a pipe, a table on a terminal."""
+
 from __future__ import annotations
 
 import io
@@ -7,10 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from lightsweep.agents.closing import closing
-from lightsweep.agents.displays.base import Display, GuardedDisplay
-from lightsweep.agents.displays.lines import LineDisplay, describe_end
-from lightsweep.agents.displays.table import TableDisplay
+from lightsweep.agents.displays.base import Display, GuardedDisplay, LineDisplay, closing, describe_end
+from lightsweep.agents.displays.live_view import TableDisplay
 from lightsweep.controller import ClaimedRun, Outcome, Sweep
 from lightsweep.text import printable
 
@@ -127,11 +127,10 @@ def test_the_table_shows_state_metric_best_and_what_was_saved(tmp_path: Path) ->
         display.close()
     text = stream.getvalue()
     rows = [" ".join(line.split()) for line in text.splitlines()]
-    assert "0001 running 3 0.75 0.25 lr=0.12346, opt=adam" in rows
-    assert "0002 stopping 1 0.9 0.9 lr=0.12346, opt=adam" in rows
-    assert "0003 attempt 2 0 – – lr=0.12346, opt=adam" in rows
-    assert f"sweep {sweep.id} running: no runs yet of 7" in text
-    assert "nothing stopped early" in text
+    assert "0001 3 3 0.75 0.25 ▅▁█ lr=0.12346, opt=adam" in rows
+    assert "0002 stopping 1 – 0.9 0.9 ▄ lr=0.12346, opt=adam" in rows
+    assert "0003 attempt 2 0 – – – lr=0.12346, opt=adam" in rows
+    assert f"sweep {sweep.id}: running\nno runs yet of 7\n" in text.replace("\r", "")
 
 
 def test_no_more_rows_than_the_terminal_has(sweep: Sweep) -> None:
@@ -147,12 +146,12 @@ def test_a_run_is_in_the_table_from_its_start_to_its_end(sweep: Sweep) -> None:
     display, stream = table(sweep)
     run = live(history=(1.0,))
     display.started(run)
-    assert "0001  running" in stream.getvalue()
+    assert "\n0001  " in stream.getvalue().replace("\r", "")
     before = len(stream.getvalue())
     display.ended(run, Outcome("finished"))
     display.close()
     assert "run 0001 finished: best loss 1 in 1 iteration" in stream.getvalue()[before:]
-    assert "0001  running" not in stream.getvalue()[before:]
+    assert "\n0001  " not in stream.getvalue()[before:].replace("\r", "")
 
 
 def test_user_text_in_the_table_is_neither_markup_nor_control(sweep: Sweep) -> None:

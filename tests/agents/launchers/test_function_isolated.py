@@ -1,4 +1,4 @@
-"""A function in a process of its own for each run: what that process gets, and what is left of it."""
+"""Functions with `isolate=True`: the process of each run, and its end."""
 
 from __future__ import annotations
 

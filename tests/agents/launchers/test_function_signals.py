@@ -1,4 +1,4 @@
-"""An agent that calls a function in its own process, and is told to end."""
+"""Signals to an agent that calls a function in its own process."""
 
 from __future__ import annotations
 

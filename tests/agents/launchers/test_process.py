@@ -1,3 +1,5 @@
+"""Processes of runs: their start, their output, and their end."""
+
 from __future__ import annotations
 
 import os

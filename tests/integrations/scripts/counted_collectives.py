@@ -53,7 +53,7 @@ def replace_everywhere() -> None:
 
 
 class Sections(pl.Callback):
-    """Cuts the calls at the end of each validation; stands behind what is counted."""
+    """Cuts the calls at the end of each validation; comes after the counted callback."""
 
     def __init__(self) -> None:
         self.sections: list[list[str]] = []

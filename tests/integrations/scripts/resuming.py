@@ -1,4 +1,4 @@
-"""A small regression that goes on from its checkpoint: ``resuming.py --trainer=lightning|transformers --every=EPOCHS``.
+"""A regression that continues from its checkpoint: ``resuming.py --trainer=lightning|transformers --every=EPOCHS``.
 
 ``--every=0.5`` validates twice an epoch. It prints how many steps of training it did itself. Where a file ``halt``
 names a number of iterations, it trains no further and waits to be killed.

@@ -1,4 +1,4 @@
-"""A sweep in stages: each begins when those before are over, fixed at the best of their runs."""
+"""Sweeps in stages: each begins when the runs of those before have ended, with the values of their best run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from plain import plain_study
 from test_claims import lose
 
-from lightsweep.controller import ClaimedRun, NoRun, Outcome, Reporter, RunClaimer, Sweep, SweepRun, stage_views
+from lightsweep.controller import ClaimedRun, NoRun, Outcome, Reporter, RunClaimer, Sweep, SweepRun, part_views
 from lightsweep.controller.claims import ClaimTransaction, claim_lock
-from lightsweep.controller.keys import ATTEMPT
+from lightsweep.controller.plan import NextRun
 from lightsweep.controller.reader import SweepReader
-from lightsweep.controller.stages import NextRun
+from lightsweep.controller.runs import ATTEMPT
 from lightsweep.errors import UsageError
 from lightsweep.sampler import optuna_distribution
 from lightsweep.storage import Storage, open_storage
@@ -127,14 +127,14 @@ def test_optuna_sees_every_parameter_with_its_whole_distribution(storage: Storag
 
 def test_what_there_is_to_see_of_the_stages(storage: Storage) -> None:
     sweep = Sweep.create(config(), storage=storage)
-    assert [(view.state, view.runs, view.limit) for view in stage_views(sweep)] == [
+    assert [(view.state, view.runs, view.limit) for view in part_views(sweep)] == [
         ("running", 0, 4),
         ("waiting", 0, 9),
         ("waiting", 0, 3),
     ]
     work(sweep, trained, 6)
     sweep.refresh()
-    one, two, three = stage_views(sweep)
+    one, two, three = part_views(sweep)
     assert (one.state, one.runs, one.ended, one.base) == ("over", 4, 4, None)
     assert (two.state, two.runs, two.ended, two.limit) == ("running", 2, 2, 8)
     assert one.best is not None
@@ -144,8 +144,8 @@ def test_what_there_is_to_see_of_the_stages(storage: Storage) -> None:
     assert (three.state, three.fixed, three.best) == ("waiting", None, None)
     work(sweep, trained)
     sweep.refresh()
-    assert [view.state for view in stage_views(sweep)] == ["over"] * 3
-    assert stage_views(Sweep.create({**config(), "lightsweep": {}, "run_cap": 1}, storage=storage)) == ()
+    assert [view.state for view in part_views(sweep)] == ["over"] * 3
+    assert part_views(Sweep.create({**config(), "lightsweep": {}, "run_cap": 1}, storage=storage)) == ()
 
 
 def test_of_equal_runs_the_earliest_is_the_best(storage: Storage) -> None:
@@ -156,7 +156,7 @@ def test_of_equal_runs_the_earliest_is_the_best(storage: Storage) -> None:
         return Outcome("finished")
 
     work(sweep, flat)
-    assert [view.base for view in stage_views(sweep)] == [None, "0001", "0001"]
+    assert [view.base for view in part_views(sweep)] == [None, "0001", "0001"]
 
 
 def test_a_stopped_run_can_be_the_best_and_a_failed_one_only_where_there_is_no_other(storage: Storage) -> None:
@@ -166,7 +166,7 @@ def test_a_stopped_run_can_be_the_best_and_a_failed_one_only_where_there_is_no_o
             for number, state in enumerate(states):
                 finish(reporter, claim(dealer), -float(number), state)
             claim(dealer)
-        return stage_views(sweep)[1].base
+        return part_views(sweep)[1].base
 
     assert ended("finished", "finished", "pruned", "failed") == "0003"
     assert ended("failed", "failed", "failed", "failed") == "0004"
@@ -181,7 +181,7 @@ def test_a_stage_waits_for_the_runs_before_it(storage: Storage) -> None:
     with working(sweep, "one") as (one, reporter, _):
         other = RunClaimer(two, "two")
         runs = [claim(one), claim(other), claim(one), claim(other)]
-        reason = "every run of 'optimizer' was handed out; 'architecture' begins when they are over"
+        reason = "every run of 'optimizer' was handed out; 'architecture' begins when they have ended"
         assert waits(other.next_run()) == waits(one.next_run()) == reason
         assert sweep.state.name == "running"
         for run in runs[:3]:
@@ -325,7 +325,7 @@ def test_what_a_stage_is_fixed_at_stays_whatever_is_retried_later(storage: Stora
             finish(reporter, run, 2.0)
     work(sweep, trained)
     assert len(by_stage(sweep)["architecture"]) == 8
-    assert stage_views(sweep)[2].base == "0001"
+    assert part_views(sweep)[2].base == "0001"
 
 
 # --- where it ends
@@ -337,7 +337,7 @@ def test_without_a_value_there_is_nothing_to_go_on_from(storage: Storage) -> Non
         for _ in range(4):
             finish(reporter, claim(dealer), None, "failed")
         found = dealer.next_run()
-    reason = "no run has a value of loss that 'architecture' could go on from"
+    reason = "no run has a value of loss that 'architecture' could start from"
     assert isinstance(found, NoRun)
     assert found.for_good
     assert str(sweep.state) == f"finished ({reason})"
@@ -381,7 +381,7 @@ def test_no_point_of_a_stage_that_refines_is_run_again(storage: Storage, method:
     runs = sweep.runs
     assert len({(run.values["a"], run.values["b"]) for run in runs if run.stage != "c"}) == 12
     # All points of the fourth were run in the third.
-    assert [view.state for view in stage_views(sweep)] == ["over", "over", "over", "passed over", "over"]
+    assert [view.state for view in part_views(sweep)] == ["over", "over", "over", "passed over", "over"]
     assert [run.stage for run in runs[12:]] == ["c"] * 3
     assert {run.state for run in runs} == {"finished"}
 
@@ -391,7 +391,7 @@ def test_a_sweep_whose_last_stages_have_nothing_left_is_over(storage: Storage) -
     sweep = Sweep.create(config(stages, parameters={"a": {"values": [1, 2, 3]}}), storage=storage)
     work(sweep, trained)
     assert len(sweep.runs) == 3
-    assert str(sweep.state) == "finished (every point of the stages that are left has run)"
+    assert str(sweep.state) == "finished (earlier runs had every point of the remaining stages)"
 
 
 # --- early termination
@@ -414,7 +414,7 @@ def test_a_run_is_compared_with_runs_of_its_stage(storage: Storage) -> None:
         third = claim(dealer)
         assert reporter.report(third, {"loss": 2.0}).stop
         assert reporter.finish(third, Outcome("pruned"))
-        # Far worse than those of the stage before, but the first of its own to reach the band.
+        # Far worse than the runs of the stage before, but the first of its stage at the band.
         run = claim(dealer)
         assert not reporter.report(run, {"loss": 9.0}).stop
         assert not reporter.report(run, {"loss": 9.0}).stop
@@ -572,7 +572,7 @@ def test_prior_runs_are_no_stage_and_no_base(storage: Storage) -> None:
     priors = [run for run in second.runs if run.id.startswith("p")]
     assert len(priors) == 15
     assert {run.stage for run in priors} == {None}
-    assert stage_views(second)[1].base == "0001"
+    assert part_views(second)[1].base == "0001"
 
 
 def test_nothing_of_stages_can_be_changed(storage: Storage) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -15,36 +15,49 @@ from rich.console import Console
 from sandboxes import Sandbox
 
 import lightsweep
+from lightsweep.agents.displays.live_view import STEPS, Frame, sparkline
 from lightsweep.cli import main
-from lightsweep.cli.live_view import STEPS, Frame, sparkline, watch
-from lightsweep.controller import Sweep, SweepState
+from lightsweep.cli.status import watch
+from lightsweep.controller import Sweep, SweepRun, SweepState, summarize_runs
 from lightsweep.errors import StorageUnavailableError
+from lightsweep.schema import SweepConfig
 
 RUNNING = SweepState("running")
 
 
-def frame(**keys: Any) -> Frame:
+def frame(
+    config: SweepConfig | None = None,
+    runs: Sequence[SweepRun] | None = None,
+    state: SweepState = RUNNING,
+    limit: int | None = 10,
+) -> Frame:
     """Two runs an hour ago and one running now, of ten."""
-    config = sweep_config()
-    runs = [
+    config = config or sweep_config()
+    runs = two_runs_and_one(config) if runs is None else runs
+    running = [run for run in runs if run.state == "running"]
+    now = START + timedelta(minutes=30)
+    return Frame(summarize_runs("k3v9x2ab", config, state, limit, runs), running, now)
+
+
+def two_runs_and_one(config: SweepConfig) -> list[SweepRun]:
+    return [
         sweep_run(config, 0, started=START, ended=START + timedelta(minutes=10), history=[3.0, 2.0, 1.0]),
         sweep_run(config, 1, started=START, ended=START + timedelta(minutes=20), history=[5, 4, 3], state="pruned"),
         sweep_run(config, 2, started=START + timedelta(minutes=20), history=[9.0, 5.0, 2.0, 1.0], state="running"),
     ]
-    now = START + timedelta(minutes=30)
-    return replace(Frame("k3v9x2ab", RUNNING, config, runs, 10, now), **keys)
 
 
 def test_a_frame_says_where_the_sweep_stands() -> None:
     lines = frame().lines(80, 24)
     assert lines[0] == "sweep k3v9x2ab (digits): running"
     assert lines[1] == "1 running, 1 finished, 1 pruned of 10"
-    assert lines[2] == "best val_loss 1: run 0001, 20 min ago"
+    assert lines[2] == "best val_loss 1 (run 0001), 20 min ago"
     assert lines[3].startswith("  batch_size=")
     # Two ended in half an hour: four an hour, so the eight that are still to end take two hours.
     assert lines[5] == "4 runs per hour, about 2 h 0 min left"
-    assert lines[-2].split() == ["run", "iteration", "band", "last", "best", "val_loss"]
-    assert lines[-1].split() == ["0003", "4", "3", "1", "1", "█▅▂▁"]
+    assert lines[-2].split() == ["run", "iteration", "band", "last", "best", "curve", "parameters"]
+    assert lines[-1].split()[:6] == ["0003", "4", "3", "1", "1", "█▅▂▁"]
+    assert lines[-1].split()[6].startswith("batch_size=")
 
 
 def test_prior_runs_have_no_part_in_counts_pace_and_best() -> None:
@@ -54,7 +67,7 @@ def test_prior_runs_have_no_part_in_counts_pace_and_best() -> None:
         for place in range(1, 9)
     ]
     alone = frame()
-    begun_with = frame(runs=[*alone.runs, *prior])
+    begun_with = frame(runs=[*two_runs_and_one(config), *prior])
     lines = begun_with.lines(80, 24)
     assert lines[1] == "1 running, 1 finished, 1 pruned of 10 + 8 prior runs"
     assert lines[2:] == alone.lines(80, 24)[2:]
@@ -63,7 +76,7 @@ def test_prior_runs_have_no_part_in_counts_pace_and_best() -> None:
 
 
 def test_a_run_that_waits_is_still_to_come() -> None:
-    runs = list(frame().runs)
+    runs = two_runs_and_one(sweep_config())
     runs[1] = replace(runs[1], state="killed", waiting=True)
     found = frame(runs=runs)
     assert found.lines(80, 24)[1] == "1 running, 1 waiting, 1 finished of 10"

@@ -1,4 +1,4 @@
-"""Sweeps that begin with the runs of others: which are taken, with what value, and what they never count for."""
+"""Prior runs: which are taken, their values, and the counts that leave them out."""
 
 from __future__ import annotations
 

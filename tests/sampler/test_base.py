@@ -1,4 +1,4 @@
-"""The proposals of one stage: what it searches, beside what it is fixed at."""
+"""The suggestions of one stage: its searched parameters beside the fixed ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lightsweep.errors import InputError
-from lightsweep.sampler import Observation, StageSearcher, make_searcher, make_stage_searcher, taken_before
+from lightsweep.sampler import Observation, SubspaceSearcher, make_searcher, make_subspace_searcher, taken_before
 from lightsweep.schema import SweepConfig
 
 PARAMETERS: dict[str, Any] = {
@@ -62,16 +62,16 @@ FIXED = {"epochs": 9, "lr": 0.5}
 def test_taken_are_the_points_of_runs_that_differ_in_nothing_else() -> None:
     stage = config().stages[1]
     runs = [point(1, None), point(2, "x", lr=0.6), point(3, "x"), point(3, "x")]
-    assert taken_before(stage, FIXED, runs) == {stage.space.index({"a": 1, "b": None}), 4}
-    assert taken_before(config().stages[2], {"epochs": 9, "a": 1, "b": None}, [point(1, None)]) == set()
+    assert taken_before(stage.space, FIXED, runs) == {stage.space.index({"a": 1, "b": None}), 4}
+    assert taken_before(config().stages[2].space, {"epochs": 9, "a": 1, "b": None}, [point(1, None)]) == set()
 
 
 @pytest.mark.parametrize("method", ["grid", "random"])
 def test_every_point_that_is_left_comes_once(method: str) -> None:
     made = config(method)
     stage = made.stages[1]
-    taken = taken_before(stage, FIXED, [point(1, "x"), point(3, "x")])
-    searcher = make_stage_searcher(made, stage, 1, FIXED, taken)
+    taken = taken_before(stage.space, FIXED, [point(1, "x"), point(3, "x")])
+    searcher = make_subspace_searcher(made, made.alone(stage), 1, FIXED, taken)
     found = [searcher.suggest(ticket, []) for ticket in range(4)]
     assert searcher.suggest(4, []) is None
     left = [point(a, b) for a in (1, 2, 3) for b in ("x", None) if point(a, b) not in (point(1, "x"), point(3, "x"))]
@@ -79,31 +79,31 @@ def test_every_point_that_is_left_comes_once(method: str) -> None:
     if method == "grid":
         assert found == left
     # Another agent may begin with any ticket.
-    again = make_stage_searcher(made, stage, 1, FIXED, taken)
+    again = make_subspace_searcher(made, made.alone(stage), 1, FIXED, taken)
     assert [again.suggest(ticket, []) for ticket in (3, 1)] == [found[3], found[1]]
 
 
 def test_all_parameters_are_given_in_the_order_of_the_space() -> None:
     made = config()
     stage = made.stages[1]
-    values = make_stage_searcher(made, stage, 1, FIXED).suggest(0, [])
+    values = make_subspace_searcher(made, made.alone(stage), 1, FIXED).suggest(0, [])
     assert values is not None
     assert list(values.items()) == list(point(1, "x").items())
 
 
 def test_bayes_is_told_of_runs_that_differ_in_what_it_searches_only() -> None:
     made, inner = config("bayes"), Recorded()
-    searcher = StageSearcher(made.space, made.stages[1], inner, FIXED)
+    searcher = SubspaceSearcher(made.space, made.stages[1].space, inner, FIXED)
     own, alike = run("5", point(2, "x"), 0), run("1", point(1, None))
     searcher.suggest(1, [alike, run("2", point(1, None, lr=0.6)), own, run("p1", {"a": 1})])
     assert inner.told == [alike, own]
 
 
 def test_bayes_goes_on_from_the_run_that_it_is_fixed_at() -> None:
-    """Of the six points the first stage had one, so five are left."""
+    """The first stage had one of the six points, so five are left."""
     made = config("bayes", sampler="tpe")
     stage = made.stages[1]
-    searcher = make_stage_searcher(made, stage, 1, FIXED)
+    searcher = make_subspace_searcher(made, made.alone(stage), 1, FIXED)
     known = [run("1", point(1, "x"))]
     for ticket in range(5):
         values = searcher.suggest(ticket, known)
@@ -126,7 +126,7 @@ def test_what_a_later_stage_needs_is_missed_at_once(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_stage_begins_with_few_draws() -> None:
-    """Three for one parameter, less the run that it goes on from; a sweep would begin with ten."""
+    """Three for one parameter, less the base run; a sweep would begin with ten."""
     made = config("grid", sampler="tpe")
     stage = made.stages[2]
     fixed = {"epochs": 9, "a": 1, "b": None}
@@ -135,7 +135,7 @@ def test_a_stage_begins_with_few_draws() -> None:
         values = [point(1, None, lr) for lr in (0.1, 0.3, 0.5, 0.7, 0.9)]
         losses = [abs(each["lr"] - best) for each in values]
         known = [run(str(place), values[place], place - 1 if place else None, losses[place]) for place in range(5)]
-        return make_stage_searcher(made, stage, 1, fixed).suggest(ticket, known)
+        return make_subspace_searcher(made, made.alone(stage), 1, fixed).suggest(ticket, known)
 
     assert proposed(1, 0.1) == proposed(1, 0.9)
     assert proposed(2, 0.1) != proposed(2, 0.9)

@@ -182,4 +182,4 @@ def test_what_cannot_be_applied(sandbox: Sandbox, capfd: pytest.CaptureFixture[s
         assert message in capfd.readouterr().err
     empty = Sweep.create({"method": "random", "parameters": {"x": {"value": 1}}}, storage=sandbox.storage)
     assert main(["apply", empty.id, "--", "true"]) == 1
-    assert "there is no best one; choose one with --run" in capfd.readouterr().err
+    assert "; choose a run with --run" in capfd.readouterr().err

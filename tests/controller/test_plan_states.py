@@ -1,4 +1,4 @@
-"""A sweep's states: what is asked of it, what finishes it, and finding it again."""
+"""The states of a sweep: requested by the user, and finished by its config."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from controller_helpers import claim, config, finished, work, working
 
 from lightsweep.controller import NoRun, Outcome, RunClaimer, Sweep, best_run, sweep
-from lightsweep.controller.keys import SWEEP
+from lightsweep.controller.runs import SWEEP
 from lightsweep.errors import ConfigError, NotFoundError, StorageError, UsageError
 from lightsweep.storage import Storage
 
@@ -81,7 +81,7 @@ def test_a_sweep_is_not_finished_while_runs_are_going_on(storage: Storage) -> No
         run = claim(dealer)
         found = dealer.next_run()
         assert isinstance(found, NoRun)
-        assert (found.exhausted, found.for_good) == (True, False)  # the run in hand may come back
+        assert (found.exhausted, found.for_good) == (True, False)  # the running run may be lost and retried
         assert made.state.name == "running"
         reporter.finish(run, Outcome("lost", "preempted"))
         assert made.state.name == "running"
@@ -138,7 +138,7 @@ def test_an_unknown_id(storage: Storage, missing: str) -> None:
     with pytest.raises(NotFoundError, match="there is no sweep in it yet"):
         Sweep.load(missing, storage=storage)
     made = Sweep.create(config(), storage=storage)
-    with pytest.raises(NotFoundError, match="lists the sweeps"):
+    with pytest.raises(NotFoundError, match="the latest is"):
         Sweep.load(missing, storage=storage)
     with pytest.raises(NotFoundError, match=f"did you mean '{made.id}'"):
         Sweep.load(made.id[:-1], storage=storage)

@@ -14,7 +14,7 @@ import pytest
 from sandboxes import Sandbox
 
 from lightsweep.cli import main
-from lightsweep.cli.dashboard import only_here
+from lightsweep.cli.report import only_here
 
 
 @pytest.fixture
