@@ -117,9 +117,9 @@ class RunPruned(LightsweepError):  # noqa: N818 - a verdict, not an error; the n
 
 
 def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """``"; did you mean 'x'?"`` for the known word that is most like ``word``, or an empty string.
+    """Return ``"; did you mean 'x'?"`` with the known word that is most like ``word``, or an empty string.
 
-    ``cutoff``, up to 1, is how like it must be: more where ``word`` is probably no misspelling at all.
+    ``cutoff``, up to 1, is the least similarity: higher if ``word`` is probably not a misspelling.
     """
     lowered = {name.lower(): name for name in known}
     match = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=cutoff)
@@ -127,7 +127,7 @@ def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
 
 def absent(owner: str, name: str, known: Iterable[str]) -> str:
-    """What is said of a name that scripts written for W&B may use and that ``owner`` does not have."""
+    """Return the message for a name that ``owner`` does not have, but that scripts written for W&B may use."""
     public = [each for each in known if not each.startswith("_")]
     hint = closest(name, public, cutoff=0.75) or "."
     return f"{owner} has no {name!r}{hint} It is for sweeps only, and has: {', '.join(public)}"

@@ -1,8 +1,33 @@
-"""Early termination by hyperband bands: when a run is judged, against what, and why it stops.
+"""Early termination by the bands of Hyperband: when a run is judged, against what, and why it stops.
 
 An iteration is the n-th time that a run logged the sweep's metric with a finite number. At fixed numbers of iterations,
-the bands, a run is compared with what every run of the sweep had at the same number. Pure functions, so that a verdict
-can be computed anywhere and is the same everywhere.
+the bands, a run is compared with what every run of the sweep had at the same number. Band is W&B's word; the literature
+calls it a rung, and the sequence of rungs that follows from one ``min_iter`` or ``max_iter`` a bracket. There is one
+bracket here, and runs join it one by one, as in asynchronous successive halving.
+
+Sources:
+    Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar. Hyperband: A Novel Bandit-Based Approach to Hyperparameter
+    Optimization. Journal of Machine Learning Research 18(185), 2018. https://jmlr.org/papers/v18/16-558.html
+    The ratio ``eta`` and the rungs ``max_iter * eta**-k`` are those of its Algorithm 1.
+    W&B's engine (``hyperband_stopping.py`` of ``wandb/sweeps``) gives the rounding of bands, the threshold as an
+    element of the sorted values, and ``strict``.
+
+Everything here is a pure function, so the same reports give the same verdict anywhere.
+
+Four runs have reached the band of 3 iterations. With ``eta=2`` about the better half of them continues:
+
+>>> hyperband = Hyperband(min_iter=3, eta=2)
+>>> hyperband.bands(upto=30)
+(3, 6, 12, 24)
+>>> hyperband.reached(5)
+3
+>>> found = judge(hyperband, "minimize", history=[0.9, 0.8, 0.75], values_at=[0.25, 0.5, 0.7, 0.75])
+>>> found.stop
+True
+>>> found.reason
+'band 3: 0.7500 is worse than the threshold 0.7000 (3rd best of 4 runs), goal minimize'
+>>> judge(hyperband, "minimize", history=[0.9, 0.8], values_at=[]).reason
+'no band reached after 2 iterations'
 """
 
 from __future__ import annotations
@@ -12,9 +37,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
 
+from lightsweep.text import counted
+
 __all__ = ["Hyperband", "Verdict", "judge", "threshold", "verdict"]
 
-# Floats, which the bands are computed in, count without gaps up to here.
+# Bands are computed as floats, which hold every whole number up to here.
 _MOST = 2**53
 
 
@@ -23,12 +50,14 @@ class Hyperband:
     """The settings of ``early_terminate``.
 
     Attributes:
-        min_iter: The first band, in iterations; the others are ``int(min_iter * eta**k)`` without end.
-        max_iter: The longest a run can be, in iterations: the bands are ``int(max_iter / eta**k)`` for k = 1 .. s.
-            Needs ``s``. Counts if ``min_iter`` is given as well.
+        min_iter: The first band, in iterations; the others are ``int(min_iter * eta**k)`` without end ("minimum
+            resource" in the literature).
+        max_iter: The length of the longest run, in iterations: the bands are ``int(max_iter / eta**k)`` for k = 1 .. s
+            ("maximum resource"). Needs ``s``, and takes precedence over ``min_iter``.
         s: The number of bands below ``max_iter``; bands below 1 are dropped.
-        eta: The ratio of neighbouring bands, above 1; the best ``1/eta`` of the runs go on beyond a band.
-        strict: Whether a run is judged by its value at the band (True) or by its best so far (False).
+        eta: The ratio of neighbouring bands, above 1 ("reduction factor"); about the best ``1/eta`` of the runs
+            continue beyond a band.
+        strict: Judge a run by its value at the band (True) or by its best value so far (False).
 
     Raises:
         ValueError: A setting out of its range, or neither ``min_iter`` nor ``max_iter`` with ``s``.
@@ -52,7 +81,7 @@ class Hyperband:
             raise ValueError("hyperband needs min_iter, or max_iter together with s")
 
     def bands(self, upto: int | None = None) -> tuple[int, ...]:
-        """The numbers of iterations at which runs are judged, ascending and distinct.
+        """Return the numbers of iterations at which runs are judged, ascending and distinct.
 
         Args:
             upto: Leave out bands above it. Needed with ``min_iter`` alone, whose bands have no end.
@@ -61,15 +90,15 @@ class Hyperband:
             ValueError: The bands have no end and ``upto`` is not given.
         """
         if self.max_iter is None and upto is None:
-            raise ValueError("the bands of min_iter have no end: say up to which iteration")
+            raise ValueError("the bands of min_iter have no end: give upto, the last iteration")
         return tuple(takewhile(lambda band: upto is None or band <= upto, self._ascending()))
 
     def first(self, count: int) -> tuple[int, ...]:
-        """The lowest ``count`` bands, ascending; fewer where there are fewer."""
+        """Return the lowest ``count`` bands, ascending; all bands if there are fewer."""
         return tuple(islice(self._ascending(), count))
 
     def reached(self, iterations: int) -> int | None:
-        """The highest band that is not above ``iterations``; ``None`` below the first."""
+        """Return the highest band that is not above ``iterations``; ``None`` below the first."""
         bands = self.bands(upto=iterations)
         return bands[-1] if bands else None
 
@@ -87,7 +116,7 @@ class Hyperband:
 
     def _from_min(self) -> Iterator[int]:
         first, k, last = self.min_iter or 1, 0, 0
-        while (band := int(first * self.eta**k)) <= _MOST:  # no run gets further
+        while (band := int(first * self.eta**k)) <= _MOST:  # no run is longer
             if band > last:
                 yield band
             last = band
@@ -97,15 +126,15 @@ class Hyperband:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a run stops, and why.
+    """The answer to a report: stop or continue, and why.
 
     Attributes:
-        stop: Whether the run is to leave its training loop.
+        stop: True if the run is to leave its training loop.
         reason: The verdict in words and numbers.
         band: The band at which the run was judged; ``None`` below the first.
-        value: What was compared: the value at the band, or the best so far. ``None`` below the first band.
-        threshold: What it was compared with. ``None`` below the first band.
-        compared: How many runs had reached the band, this one included.
+        value: The value that was compared: at the band, or the best so far. ``None`` below the first band.
+        threshold: The value that it was compared with. ``None`` below the first band.
+        compared: The number of runs that had reached the band, this one included.
     """
 
     stop: bool = False
@@ -117,16 +146,16 @@ class Verdict:
 
 
 def threshold(values: Sequence[float], eta: float, goal: str, *, ascending: bool = False) -> float:
-    """The element at index ``int(n / eta)``, from 0, of the ``n`` values sorted best first.
+    """Return the element at index ``int(n / eta)``, from 0, of the ``n`` values sorted best first.
 
-    NaN and both infinities rank worst; where one of them is the threshold, it is inf for ``minimize`` and -inf for
+    NaN and both infinities rank worst; if one of them is the threshold, it is inf for ``minimize`` and -inf for
     ``maximize``.
 
     Args:
         values: The values at one band of all runs that have reached it, in any order.
         eta: Above 1.
         goal: ``"minimize"`` or ``"maximize"``.
-        ascending: Whether the values are known to be finite and in ascending order, so that none is looked at but one.
+        ascending: The values are known to be finite and in ascending order, so one lookup is enough.
 
     Raises:
         ValueError: No values, or another goal.
@@ -143,17 +172,17 @@ def threshold(values: Sequence[float], eta: float, goal: str, *, ascending: bool
 
 
 def judge(hyperband: Hyperband, goal: str, history: Sequence[float], values_at: Sequence[float]) -> Verdict:
-    """Whether a run stops: it does if its value is strictly worse than the threshold at the highest band it reached.
+    """Judge a run: it stops if its value is strictly worse than the threshold at the highest band that it has reached.
 
-    So the first run to reach a band goes on there, and so do ties. To be called at every report, since thresholds move
-    as other runs arrive.
+    So the first run at a band continues, and so do ties. Call it at every report, since thresholds move as other runs
+    reach the band.
 
     Args:
         hyperband: The settings.
         goal: ``"minimize"`` or ``"maximize"``.
-        history: The finite values of the run itself, in order; others are left out, as they are no iterations.
+        history: The values of the run itself, in order; those that are not finite are left out.
         values_at: The value at ``hyperband.reached(len(history))`` of every run of the sweep that has reached it, the
-            run itself included; not looked at below the first band.
+            run itself included; ignored below the first band.
 
     Raises:
         ValueError: ``values_at`` is empty though a band is reached, or another goal.
@@ -177,7 +206,7 @@ def verdict(
     *,
     ascending: bool = False,
 ) -> Verdict:
-    """Return the verdict of :func:`judge`, from what it depends on, however long the history is.
+    """Return the verdict of :func:`judge` in constant time, from numbers that the caller keeps.
 
     Args:
         hyperband: The settings.
@@ -186,14 +215,14 @@ def verdict(
         band: ``hyperband.reached(iterations)``; the rest is ignored if it is ``None``.
         value: The run's value at the band; its best value so far unless ``hyperband.strict``.
         values_at: See :func:`judge`.
-        ascending: Whether ``values_at`` is known to be finite and in ascending order.
+        ascending: ``values_at`` is known to be finite and in ascending order.
 
     Raises:
         ValueError: ``values_at`` is empty though a band is reached, or another goal.
     """
     sign = _sign(goal)
     if band is None:
-        return Verdict(False, f"no band reached after {_count(iterations, 'iteration')}")
+        return Verdict(False, f"no band reached after {counted(iterations, 'iteration')}")
     limit = threshold(values_at, hyperband.eta, goal, ascending=ascending)
     stop = sign * value > sign * limit
     shown, shown_limit = _distinct(value, limit)
@@ -201,25 +230,25 @@ def verdict(
     rank = _ordinal(_place(len(values_at), hyperband.eta) + 1)
     reason = (
         f"band {band}: {subject} is {'' if stop else 'not '}worse than the threshold {shown_limit} "
-        f"({rank} best of {_count(len(values_at), 'run')}), goal {goal}"
+        f"({rank} best of {counted(len(values_at), 'run')}), goal {goal}"
     )
     return Verdict(stop, reason, band, value, limit, len(values_at))
 
 
 def _sign(goal: str) -> int:
-    """1 where smaller is better, -1 where greater is."""
+    """Return 1 if smaller is better, -1 if greater is."""
     if goal not in ("minimize", "maximize"):
         raise ValueError(f"goal must be minimize or maximize, not {goal!r}")
     return 1 if goal == "minimize" else -1
 
 
 def _place(count: int, eta: float) -> int:
-    """Index of the threshold among ``count`` sorted values; below ``count`` even where eta is just above 1."""
+    """Return the index of the threshold among ``count`` sorted values; below ``count`` even if eta is just above 1."""
     return int(count / eta)
 
 
 def _distinct(value: float, other: float) -> tuple[str, str]:
-    """Both numbers with as many digits as it takes to tell them apart, four at least."""
+    """Return both numbers with as many digits as are needed to tell them apart, four at least."""
     for digits in range(4, 18):
         texts = f"{value:#.{digits}g}", f"{other:#.{digits}g}"
         if value == other or texts[0] != texts[1]:
@@ -230,7 +259,3 @@ def _distinct(value: float, other: float) -> tuple[str, str]:
 def _ordinal(number: int) -> str:
     suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{suffix}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -103,8 +103,8 @@ class Sweep:
     def best_run(self) -> SweepRun | None:
         """The run with the best value of the metric; ``None`` if no run has one.
 
-        Finished runs and runs that were stopped early come first; others count only if there is none of those. Of
-        equals the earliest. Prior runs do not count.
+        Finished runs and runs that were stopped early come first; others count only if there are no such runs. The
+        earliest of equal ones is the best. Prior runs do not count.
         """
         return self._stored.best_run
 
@@ -175,22 +175,22 @@ class Sweep:
         return dataframe(self.runs, self._stored.config)
 
     def importance(self, metric: str | None = None, *, at: int | None = None) -> Importance:
-        """Which parameters mattered for a metric; see :func:`lightsweep.analysis.importances`.
+        """Compute the importance of each parameter for a metric; see :func:`lightsweep.analysis.importance`.
 
         Args:
-            metric: The sweep's own by default; any other that was logged.
+            metric: Any logged metric; the one of the sweep by default.
             at: Compare the runs after this number of iterations.
 
         Raises:
-            UsageError: No such metric, or ``at`` cannot be; scikit-learn is not installed.
+            UsageError: The metric was never logged, ``at`` is out of range, or scikit-learn is not installed.
             StorageUnavailableError: The database does not answer.
         """
         return importance(self.runs, self._stored.config, metric, at)
 
     def plot_parallel(self) -> go.Figure:
-        """Parallel coordinates: each run a line over the parameters, coloured by the metric.
+        """Draw parallel coordinates: each run is a line over the parameters, coloured by the metric.
 
-        Like every plot: the runs as of now, as a plotly figure; where there is nothing to see, it says why.
+        Each plot is a plotly figure of the runs as of now; a figure without anything to show says why.
 
         Raises:
             UsageError: plotly is not installed.
@@ -199,15 +199,15 @@ class Sweep:
         return self._figure("parallel")
 
     def plot_importance(self) -> go.Figure:
-        """What mattered for the metric: importance and correlation of each parameter."""
+        """Draw importance and correlation of each parameter for the metric."""
         return self._figure("importance")
 
     def plot_history(self) -> go.Figure:
-        """The value of every run in the order in which they began, and the best so far."""
+        """Draw the value of every run in the order of their start, and the best so far."""
         return self._figure("history")
 
     def plot_curves(self) -> go.Figure:
-        """The learning curve of each run, with the bands and where runs were stopped early."""
+        """Draw the learning curve of each run, with the bands and the stopped runs."""
         return self._figure("curves")
 
     def _figure(self, name: str) -> go.Figure:
@@ -218,7 +218,7 @@ class Sweep:
         return FIGURES[name].draw(sweep_data(self._stored))
 
     def _repr_html_(self) -> str:
-        """What a notebook shows of the sweep: where it stands, its runs by state, its best run."""
+        """Return the sweep as a notebook shows it: its state, its runs by state, its best run."""
         self._stored.refresh()
         seen = controller.summarize(self._stored)
         rows = [

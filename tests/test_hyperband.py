@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import math
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lightsweep import hyperband as module
 from lightsweep.hyperband import Hyperband, Verdict, judge, threshold, verdict
 
 
@@ -289,3 +291,9 @@ def test_values_known_to_ascend_give_the_same_threshold(values: list[float], eta
     assert verdict(hyperband, goal, 1, 1, values[0], ordered, ascending=True) == judge(
         hyperband, goal, values[:1], values
     )
+
+
+def test_the_example_of_the_module_is_true() -> None:
+    found = doctest.testmod(module)
+    assert found.attempted >= 6
+    assert found.failed == 0

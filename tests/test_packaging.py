@@ -54,13 +54,26 @@ def test_every_requirement_is_pinned_for_development() -> None:
         assert name == "lightsweep" or name in pinned, f"{name} is not in constraints.txt"
 
 
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE):
+        anchor = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        count = sum(bool(re.fullmatch(rf"{anchor}(-\d+)?", each)) for each in found)
+        found.add(f"{anchor}-{count}" if count else anchor)
+    return found
+
+
 def test_links_in_the_docs_lead_somewhere() -> None:
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").rglob("*.md")]
+    folders = [ROOT / "docs", ROOT / "examples", ROOT / "benchmarks"]
+    pages = [*ROOT.glob("*.md"), *(page for folder in folders for page in folder.rglob("*.md"))]
     assert len(pages) > 5
     for page in pages:
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text()):
             if "://" not in target:
-                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+                linked = page.parent / target if target else page
+                assert linked.exists(), f"{page.name} links to {target}"
+                assert not anchor or anchor in anchors(linked), f"{page.name} links to {target}#{anchor}"
 
 
 # In typing since Python 3.11 or later.

@@ -55,9 +55,7 @@ def findings(config: SweepConfig, seen: Observed, timeout: float) -> list[Findin
 def _end(seen: Observed, timeout: float) -> Finding:
     """Judge the end as an agent would: a script that was asked to stop has stopped, whatever its exit code."""
     if seen.timed_out:
-        return Finding(
-            False, f"it did not end within {timeout:g} s and was terminated; give it more time with --smoke-timeout"
-        )
+        return Finding(False, f"it did not end within {timeout:g} s and was ended; raise the smoke timeout")
     state = seen.said.get("state")
     failed = state == "failed" or (seen.exit_code and not (state == "finished" and no_code_of_its_own(seen.exit_code)))
     if failed and not seen.stopped:
@@ -65,7 +63,7 @@ def _end(seen: Observed, timeout: float) -> Finding:
         error = str(seen.said.get("error") or "") or "".join(seen.output[-1:])
         text = f"it failed ({how})" + (f": {error}" if error else "")
         if seen.said.get("cut"):
-            text += "; its passes over a DataLoader were cut short: give them more batches by --steps"
+            text += "; its passes over a DataLoader were cut short: raise the number of steps"
         return Finding(False, text)
     asked = ", asked to stop after enough reports" if seen.stopped else ""
     return Finding(True, f"it ended by itself after {seen.seconds:.1f} s{asked}")

@@ -50,7 +50,7 @@ class Heartbeat:
         self._end = end
         self._failed = failed
         self._outage = outage
-        self._refresher = Refresher(sweep, details=True, patience=_PATIENCE_SECONDS)
+        self._refresher = Refresher(sweep, patience=_PATIENCE_SECONDS)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="lightsweep-heartbeat", daemon=True)
 

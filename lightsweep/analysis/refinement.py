@@ -73,7 +73,7 @@ def refine(
     sweep_id: str | None = None,
     program: str | None = None,
 ) -> Refinement:
-    """Return a sweep file with method bayes that searches between the best runs.
+    """Return a sweep file with method bayes that searches around the best runs.
 
     Finished and pruned runs count, by their best value of the first metric. The best runs are the share ``top`` of
     them, at least three; :func:`narrow` gives the range of each parameter. With fewer than ten runs nothing is
@@ -103,13 +103,13 @@ def refine(
     raw = _next(config, program, sweep_id)
     notes = [*scored.notes]
     blocks = {
-        parameter.name: narrow(parameter.distribution, [run.values[parameter.name] for run in best])
-        for parameter in config.space.searched
+        each.name: narrow(each.distribution, [run.values[each.name] for run in best if each.name in run.values])
+        for each in config.space.searched
     }
     unchanged = None
     if len(scored.runs) < LEAST_RUNS:
         unchanged = f"{counted(len(scored.runs), 'run')}, fewer than {LEAST_RUNS}"
-    elif all("value" in block.keys for block in blocks.values()):
+    elif blocks and all("value" in block.keys for block in blocks.values()):
         unchanged = "all of the best runs are alike"
     if unchanged:
         blocks = dict.fromkeys(blocks, Block({}, f"as it was: {unchanged}"))
@@ -132,7 +132,7 @@ def refine(
             notes.append(f"without the old runs: {error}")
             raw = _next(SweepConfig.load(raw), program, None)
     if next_config.ends is None:
-        notes.append("this sweep never ends: set run_cap, or start the agent with --count")
+        notes.append("this sweep never ends: set run_cap, or a count to its agents")
     heading = _heading(config, scored, best, sweep_id)
     return Refinement(commented(raw, [*heading, *(f"Note: {note}." for note in notes)], comments), raw, tuple(notes))
 
@@ -146,8 +146,8 @@ def narrow(distribution: Distribution, best: Sequence[Any]) -> Block:
     and 1 not to 1. A normal distribution moves to the mean of the best runs and gets narrower.
 
     A list keeps the values that one of the best runs had; of numbers also those between them and the neighbours of
-    the best run's, and if that is the first or the last of at least three with equal steps or ratios, the list goes on
-    by one. A value that is left alone is fixed.
+    the best run's. If that one is the first or the last of at least three with equal steps or ratios, the next number
+    is added. A value that is left alone is fixed.
 
     Args:
         distribution: The parameter's.

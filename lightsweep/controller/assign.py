@@ -13,7 +13,6 @@ from lightsweep.controller.runs import VALUES, RunEntry
 from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import InputError
 from lightsweep.sampler import Observation, Searcher, optuna_distributions, params_to_optuna
-from lightsweep.storage import TrialWriter
 
 __all__ = ["ParameterAssigner"]
 
@@ -34,7 +33,7 @@ class ParameterAssigner:
 
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
-        self._trials = TrialWriter(sweep.storage)
+        self._trials = sweep.ledger.trials
         self._observations = Observations(sweep.config)
         self._proposer: Searcher = sweep.plan.searcher()
         self._distributions = optuna_distributions(sweep.config.space)

@@ -13,7 +13,6 @@ from typing import Any
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
-from sqlalchemy import Connection
 
 from lightsweep.controller.assign import ParameterAssigner
 from lightsweep.controller.outcome import ClaimedRun
@@ -22,8 +21,7 @@ from lightsweep.controller.reader import storage_errors
 from lightsweep.controller.runs import ATTEMPT, SUMMARY, VALUES, RunEntry, attempt_of, finite, run_id, values_of
 from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import NotFoundError, StorageUnavailableError
-from lightsweep.storage import TrialWriter
-from lightsweep.storage.trial_writer import Parameters
+from lightsweep.storage import Claim, Parameters
 
 __all__ = ["ClaimTransaction", "Leases", "NoRun", "RunClaimer", "claim_lock"]
 
@@ -39,10 +37,8 @@ class ClaimTransaction:
 
     ticket: int
     updated: bool
-    _number: int
     _attempts: Sequence[Mapping[str, Any]]
-    _connection: Connection
-    _sweep: Sweep
+    _claim: Claim
 
     def taken(self, run: str) -> bool:
         """Whether another agent began an attempt at this run since the agent's last look."""
@@ -52,10 +48,8 @@ class ClaimTransaction:
         self, attributes: Mapping[str, Any], parameters: Parameters | None = None, reports: Sequence[float] = ()
     ) -> int:
         """Begin a trial; Optuna's key of it. Once in a turn."""
-        study_id = self._sweep.study_id
-        return TrialWriter(self._sweep.storage).add(
-            self._connection, study_id, self._number, attributes, parameters, reports
-        )
+        attempt = {**attributes[ATTEMPT], "number": self._claim.number}
+        return self._claim.add({**attributes, ATTEMPT: attempt}, parameters or {}, reports)
 
 
 @contextmanager
@@ -66,16 +60,13 @@ def claim_lock(sweep: Sweep) -> Iterator[ClaimTransaction]:
         StorageUnavailableError: The database does not answer; nothing was written.
         NotFoundError: The sweep was deleted.
     """
-    trials = TrialWriter(sweep.storage)
-    with storage_errors(), trials.locked(sweep.study_id) as connection:
-        with sweep.lock:
-            last, ticket, number = sweep.ledger.last_trial_id, sweep.book.next_ticket, len(sweep.ledger.records)
-        news = trials.since(connection, sweep.study_id, last, ATTEMPT)
-        attempts = [attempt for each in news if (attempt := attempt_of(each)) is not None]
+    with sweep.lock:
+        last, ticket = sweep.ledger.last, sweep.book.next_ticket
+    with storage_errors(), sweep.ledger.trials.claim(sweep.study_id, ATTEMPT, last) as claim:
+        numbered = enumerate(claim.news, start=claim.number - len(claim.news))
+        attempts = [attempt for number, each in numbered if (attempt := attempt_of(each, number)) is not None]
         kinds = [attempt["kind"] for attempt in attempts]
-        yield ClaimTransaction(
-            ticket + kinds.count("fresh"), "update" in kinds, number + len(news), attempts, connection, sweep
-        )
+        yield ClaimTransaction(ticket + kinds.count("fresh"), "update" in kinds, attempts, claim)
 
 
 _LOOKS_PER_LEASE = 8
@@ -173,7 +164,7 @@ class RunClaimer:
         self._agent = agent
         self._stay = stay
         self._leases = Leases(sweep)
-        self._trials = TrialWriter(sweep.storage)
+        self._trials = sweep.ledger.trials
         self._points: ParameterAssigner | None = None
         self._handed: set[int] = set()
         # Held while proposing, which may take a second; reports go on meanwhile.
@@ -189,7 +180,7 @@ class RunClaimer:
         """
         with self._turn:
             while True:
-                state = self._sweep.look(details=self._points is None or not self._points.by_ticket)
+                state = self._sweep.look()
                 if state.name == "paused":
                     return NoRun(state, False, "the sweep is paused")
                 if state.name != "running":
@@ -200,15 +191,13 @@ class RunClaimer:
                 try:
                     found = self._claim(state, self._points)
                 except UpdateFinishedTrialError:
-                    continue  # proposing took longer than the lease, so another agent took the run
+                    continue  # another agent was faster, or took the run when proposing took longer than the lease
                 if found is not None:
                     return found
 
     def _claim(self, state: SweepState, points: ParameterAssigner) -> ClaimedRun | NoRun | None:
         """The next run; ``None`` where something has changed meanwhile, so that one has to look again."""
         self._fail_stale()
-        if self._sweep.waiting():
-            self._sweep.refresh()  # with their parameters
         for entry in self._sweep.waiting():
             run = self._retry(entry, points)
             if run is not None:

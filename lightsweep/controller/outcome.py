@@ -12,7 +12,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from lightsweep.controller.runs import RunEntry, best_of, values_of
-from lightsweep.sampler import Observation
+from lightsweep.sampler import Observation, RunState
 from lightsweep.schema import Metric, SweepConfig
 
 __all__ = ["ClaimedRun", "Observations", "Outcome", "learns", "objectives", "plain_metrics", "summary", "trial_end"]
@@ -91,7 +91,7 @@ class Outcome:
         unread: Swept parameters that the run never read.
     """
 
-    state: str
+    state: RunState
     reason: str = ""
     unread: Sequence[str] = ()
 

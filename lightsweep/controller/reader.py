@@ -21,7 +21,7 @@ from lightsweep.controller.plan import NextRun, Plan, SweepState, state_of, targ
 from lightsweep.controller.runs import ATTEMPT, FORMAT, STATE, STATES, SWEEP, RunEntry, RunTable, SweepRun, view
 from lightsweep.errors import ConfigError, LightsweepError, NotFoundError, StorageError, StorageUnavailableError
 from lightsweep.schema import SweepConfig
-from lightsweep.storage import Storage, TrialReader, mask
+from lightsweep.storage import Storage, TrialReader, mask, trials_of
 
 __all__ = ["OutageTracker", "SweepReader", "storage_errors"]
 
@@ -141,7 +141,7 @@ class SweepReader:
         self._unsettled: dict[str, RunEntry] = {}
         self._views: dict[str, tuple[tuple[int, bool], SweepRun]] = {}
         self._adopt(attributes)
-        self.ledger = TrialReader(storage, study_id)
+        self.ledger = TrialReader(trials_of(storage), study_id)
         # The agents beat four times a lease, so shorter absences of all of them make no run look lost.
         self.contact = OutageTracker(lambda: self.ledger.clock(), lambda: self.config.options.lease / 2)
         self.book = RunTable(self.plan.take)
@@ -197,21 +197,19 @@ class SweepReader:
 
     # --- looking
 
-    def refresh(self, *, details: bool = True) -> list[RunEntry]:
-        """Read what changed in the storage; the runs concerned.
-
-        Args:
-            details: False where only the states of the runs and their reports are needed, which is faster: an agent's
-                view. Parameters and summaries then come with the next refresh that asks for them.
+    def refresh(self) -> list[RunEntry]:
+        """Read what changed in the storage; return the runs concerned.
 
         Raises:
             StorageUnavailableError: The database does not answer.
             NotFoundError: The sweep was deleted.
         """
         with self._reading:
-            with self.contact.asking(), self.storage.reading() as connection:
-                asked = self._known(self.ledger.attribute(connection, STATE))
-                found = self.ledger.read(connection, details=details)
+            with self.contact.asking():
+                asked, found = self.ledger.read(STATE)
+                if asked is None:
+                    raise KeyError(STATE)
+            asked = self._known(asked)
             with self.lock:
                 self.asked = asked
                 changed = self.book.take(self.ledger.take(found))
@@ -251,14 +249,14 @@ class SweepReader:
         bands = None if entry.prior else self.bands_of(entry.ticket)
         return bands if bands is not None and bands.behind(entry.id, entry.iterations) else None
 
-    def look(self, *, details: bool = True) -> SweepState:
+    def look(self) -> SweepState:
         """Where the sweep stands now, after a :meth:`refresh`.
 
         Raises:
             StorageUnavailableError: The database does not answer.
             NotFoundError: The sweep was deleted.
         """
-        self.refresh(details=details)
+        self.refresh()
         return self.known_state()
 
     def known_state(self) -> SweepState:

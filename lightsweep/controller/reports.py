@@ -14,7 +14,6 @@ from lightsweep.controller.sweeps import Sweep
 from lightsweep.controller.writer import Writer
 from lightsweep.errors import InputError, StorageUnavailableError
 from lightsweep.hyperband import Verdict
-from lightsweep.storage import TrialWriter
 
 __all__ = ["Reporter"]
 
@@ -30,7 +29,7 @@ class Reporter:
     def __init__(self, sweep: Sweep, writer: Writer) -> None:
         self._sweep = sweep
         self._writer = writer
-        self._trials = TrialWriter(sweep.storage)
+        self._trials = sweep.ledger.trials
         self._refresher = Refresher(sweep)
 
     def report(self, run: ClaimedRun, numbers: Mapping[str, float], *, last: bool = False) -> Verdict:

@@ -50,8 +50,8 @@ STATES = ("running", "paused", "stopped", "cancelled")
 ATTEMPT = "lightsweep:attempt"
 """Trial attribute, from the trial's first moment: kind, agent, and of a retry its run.
 
-Kinds: ``fresh``, ``retry``; ``update``, which is no run but the point from which another config holds; ``prior``, a run
-of another sweep.
+Kinds: ``fresh``, ``retry``; ``update``, from which on another config holds; ``prior``, a run of another sweep. An agent
+adds the number that it expects for the trial: with another number the trial is void, since another agent was faster.
 """
 
 CONFIG = "lightsweep:config"
@@ -67,10 +67,17 @@ FORMAT = 1
 """Version of what the attributes hold."""
 
 
-def attempt_of(found: Any) -> dict[str, Any] | None:
-    """Return the value of ``ATTEMPT`` if it is one; ``None`` for what another program wrote there, or nothing."""
+def attempt_of(found: Any, number: int) -> dict[str, Any] | None:
+    """Return the value of ``ATTEMPT`` if it is one; ``None`` for what another program wrote there, or nothing.
+
+    Args:
+        found: The attribute of a trial.
+        number: The trial's number. If the attempt was claimed as another one, its kind is ``void``.
+    """
     if not isinstance(found, dict):
         return None
+    if found.get("number", number) != number:
+        return {"kind": "void"}
     kind = found.get("kind")
     if kind == "retry":
         proper = isinstance(found.get("run"), str) and isinstance(found.get("attempt"), int)
@@ -82,10 +89,10 @@ def attempt_of(found: Any) -> dict[str, Any] | None:
 
 
 _STATES: dict[str, RunState] = {
-    "RUNNING": "running",
-    "WAITING": "running",
-    "COMPLETE": "finished",
-    "PRUNED": "pruned",
+    "RUNNING": RunState.RUNNING,
+    "WAITING": RunState.RUNNING,
+    "COMPLETE": RunState.FINISHED,
+    "PRUNED": RunState.PRUNED,
 }
 
 
@@ -115,7 +122,7 @@ class SweepRun:
     """
 
     id: str
-    state: str
+    state: RunState
     config: dict[str, Any]
     values: dict[str, Any]
     best: float | None = None
@@ -144,9 +151,9 @@ class SweepRun:
         return self.state, self.iterations, self.stage
 
     @property
-    def standing(self) -> str:
+    def standing(self) -> RunState:
         """The state as people are shown it: ``waiting`` where an agent is to start it again, else ``state``."""
-        return "waiting" if self.waiting else self.state
+        return RunState.WAITING if self.waiting else self.state
 
 
 @dataclass(slots=True)
@@ -223,13 +230,14 @@ class RunEntry:
     @property
     def waiting(self) -> bool:
         """Whether it was lost or preempted and no agent has taken it up again."""
-        return self.record.state == "FAIL" and self.summary.get("state", "lost") == "lost"
+        # Of two agents that end one trial through Optuna's API, one may write the state and the other the summary.
+        return self.record.state == "FAIL" and self.summary.get("state", "lost") not in {"failed", "killed"}
 
     @property
     def state(self) -> RunState:
         """One of the states of :class:`SweepRun`; a run that waits to be retried counts as ``killed``."""
         if self.record.state == "FAIL":
-            return "failed" if self.summary.get("state") == "failed" else "killed"
+            return RunState.FAILED if self.summary.get("state") == "failed" else RunState.KILLED
         return _STATES[self.record.state]
 
 
@@ -289,11 +297,13 @@ class RunTable:
                 self._reached[goal] = value
 
     def _add(self, record: TrialRow) -> RunEntry | None:
-        attempt = attempt_of(record.attributes.get(ATTEMPT))
+        attempt = attempt_of(record.attributes.get(ATTEMPT), record.number)
         if attempt is None:
             if ATTEMPT in record.attributes and record.trial_id not in self._seen:
                 self.malformed.append(record)
                 self._seen.add(record.trial_id)
+            return None
+        if attempt["kind"] == "void":
             return None
         if attempt["kind"] == "update":
             if record.trial_id not in self._seen:

@@ -109,7 +109,7 @@ class Sweep(SweepReader):
                 found = opened.optuna.get_all_studies()
             known = [study.study_name for study in found if SWEEP in study.user_attrs]
             hint = closest(sweep_id, known) or (
-                "; `lightsweep ls` lists the sweeps" if known else "; there is no sweep in it yet"
+                f"; the latest is {known[-1]}" if known else "; there is no sweep in it yet"
             )
             raise NotFoundError(f"no sweep {sweep_id!r} in {opened}{hint}")
         return cls(opened, study_id, sweep_id, attributes)
@@ -172,7 +172,7 @@ class Sweep(SweepReader):
     def beat(self, trial_id: int) -> None:
         """Give a sign of life for a run in hand."""
         with storage_errors():
-            self.storage.optuna.record_heartbeat(trial_id)
+            self.ledger.trials.beat(trial_id)
 
     # --- being told what to do
 

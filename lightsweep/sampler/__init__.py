@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lightsweep.sampler.base import Observation, Searcher
-from lightsweep.sampler.bayes import BayesSearcher, SearchTask
+from lightsweep.sampler.base import Observation, RunState, Searcher, SearchTask, SubspaceSearcher, taken_before
+from lightsweep.sampler.bayes import BayesSearcher
 from lightsweep.sampler.fixed_order import ExtendedGrid, seed_for
 from lightsweep.sampler.optuna_params import (
     from_optuna,
@@ -14,12 +14,12 @@ from lightsweep.sampler.optuna_params import (
     to_optuna,
 )
 from lightsweep.sampler.registry import make_searcher, make_subspace_searcher
-from lightsweep.sampler.subspace import SubspaceSearcher, taken_before
 
 __all__ = [
     "BayesSearcher",
     "ExtendedGrid",
     "Observation",
+    "RunState",
     "SearchTask",
     "Searcher",
     "SubspaceSearcher",

@@ -7,7 +7,6 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
@@ -18,20 +17,18 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from lightsweep.sampler.base import Observation, Searcher
+from lightsweep.sampler.base import Observation, Searcher, SearchTask
 from lightsweep.sampler.fixed_order import SobolSearcher, seed_for
 from lightsweep.sampler.unit_cube import Axes, SnapshotStorage, UnitCubeTrials, UnseenPoints, frozen_trial
 from lightsweep.schema import Metric
-from lightsweep.space import Space, Value
+from lightsweep.space import Value
 
 __all__ = [
     "GP_RUNS",
     "MIN_COMPLETED",
-    "STARTUP",
     "BayesSearcher",
     "Choose",
     "CmaEsTrials",
-    "SearchTask",
     "directions",
     "gp_trials",
     "quiet",
@@ -40,8 +37,6 @@ __all__ = [
 
 Goal = Literal["minimize", "maximize"]
 
-# The first tickets are drawn by ticket, so that agents that start together get different points.
-STARTUP = 10
 # An Optuna sampler is asked once this many runs count.
 MIN_COMPLETED = 4
 # From this many runs a Gaussian process takes about half a second on two cores; the time grows with the third power.
@@ -51,23 +46,6 @@ REACH = 3.0
 
 Choose = Callable[[int, Sequence[FrozenTrial]], BaseSampler]
 """Return the Optuna sampler for a seed and the trials that it will see."""
-
-
-@dataclass(frozen=True)
-class SearchTask:
-    """The search that a sampler of the registry is made for.
-
-    Attributes:
-        space: The parameters.
-        metrics: The metrics by which runs are compared; several make a multi-objective study.
-        seed: The seed of all random numbers, any integer.
-        startup: The number of first tickets that are drawn by ticket alone.
-    """
-
-    space: Space
-    metrics: Sequence[Metric]
-    seed: int
-    startup: int = STARTUP
 
 
 class BayesSearcher:

@@ -16,16 +16,8 @@ from optuna.samplers import BaseSampler, CmaEsSampler, QMCSampler, RandomSampler
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
 from lightsweep.errors import InputError, NotFoundError, closest
-from lightsweep.sampler.base import Observation, Searcher
-from lightsweep.sampler.bayes import (
-    MIN_COMPLETED,
-    STARTUP,
-    BayesSearcher,
-    SearchTask,
-    directions,
-    quiet,
-    tpe_sampler,
-)
+from lightsweep.sampler.base import STARTUP, Observation, Searcher, SearchTask
+from lightsweep.sampler.bayes import MIN_COMPLETED, BayesSearcher, directions, quiet, tpe_sampler
 from lightsweep.sampler.fixed_order import seed_for
 from lightsweep.sampler.unit_cube import SnapshotStorage, counting, frozen_trial
 from lightsweep.schema import Metric, SweepConfig

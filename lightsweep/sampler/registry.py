@@ -23,11 +23,10 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from lightsweep.errors import InputError
-from lightsweep.sampler.base import Searcher
-from lightsweep.sampler.bayes import GP_RUNS, STARTUP, BayesSearcher, SearchTask, quiet, tpe_sampler
+from lightsweep.sampler.base import STARTUP, Searcher, SearchTask, SubspaceSearcher
+from lightsweep.sampler.bayes import GP_RUNS, BayesSearcher, quiet, tpe_sampler
 from lightsweep.sampler.define_by_run import scheduled_searcher
 from lightsweep.sampler.fixed_order import GridSearcher, RandomSearcher, SobolSearcher, seed_for
-from lightsweep.sampler.subspace import SubspaceSearcher
 from lightsweep.schema import SweepConfig, find_sampler
 from lightsweep.space import Value
 

@@ -9,7 +9,6 @@ from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
@@ -31,7 +30,6 @@ __all__ = [
     "is_pending",
 ]
 
-Array = npt.NDArray[np.float64]
 Objectives = tuple[float, ...]
 
 # In spaces up to this size the nearest point is found exactly; in larger ones by a random search around the point.
@@ -254,7 +252,6 @@ class UnseenPoints:
     def __init__(self, space: Space) -> None:
         self._space = space
         self._indices: dict[str, int | None] = {}
-        self._coordinates: Array | None = None
         self._lattice = Lattice(space) if space.size is not None else None
 
     def taken(self, known: Sequence[Observation]) -> set[int]:
@@ -281,7 +278,7 @@ class UnseenPoints:
         index = self._space.index(values)
         if index not in taken:
             return values
-        return self._space.point(self._listed(index, taken) if size <= LISTED else self._around(values, taken, seed))
+        return self._space.point(self._listed(values, taken) if size <= LISTED else self._around(values, taken, seed))
 
     def _index(self, values: Mapping[str, Value]) -> int | None:
         try:
@@ -289,10 +286,17 @@ class UnseenPoints:
         except ValueError:
             return None
 
-    def _listed(self, index: int, taken: set[int]) -> int:
-        if self._coordinates is None:
-            self._coordinates = _coordinates(self._space)
-        distances = ((self._coordinates - self._coordinates[index]) ** 2).sum(axis=1)
+    def _listed(self, values: Mapping[str, Value], taken: set[int]) -> int:
+        distances = np.zeros(1)  # of all points in grid order
+        for parameter in self._space.searched:
+            value, distribution = values[parameter.name], parameter.distribution
+            if distribution.ordered:
+                others = map(distribution.value_at, range(distribution.size or 1))
+                axis = (np.array([distribution.inverse(other) for other in others]) - distribution.inverse(value)) ** 2
+            else:
+                axis = np.ones(distribution.size or 1)
+                axis[distribution.index_of(value)] = 0.0
+            distances = np.add.outer(distances, axis).ravel()
         distances[list(taken)] = np.inf
         return int(np.argmin(distances))
 
@@ -307,18 +311,3 @@ class UnseenPoints:
             if free:
                 return indices[min(free, key=lambda place: float(distances[place]))]
         return next(index for index in range(len(taken) + 1) if index not in taken)
-
-
-def _coordinates(space: Space) -> Array:
-    """One row for each point of the space in grid order; an unordered parameter has a column for each value."""
-    sizes = [parameter.distribution.size or 1 for parameter in space.searched]
-    places = np.unravel_index(np.arange(space.size or 1), sizes)
-    columns: list[Array] = []
-    for parameter, size, place in zip(space.searched, sizes, places, strict=True):
-        distribution = parameter.distribution
-        if distribution.ordered:
-            middles = [distribution.inverse(distribution.value_at(index)) for index in range(size)]
-            columns.append(np.asarray(middles)[place][:, np.newaxis])
-        else:
-            columns.append((np.eye(size) / np.sqrt(2.0))[place])
-    return np.concatenate(columns, axis=1)

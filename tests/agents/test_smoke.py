@@ -126,7 +126,7 @@ def test_a_failure_with_cut_loaders_says_so(sandbox: Sandbox) -> None:
     (text,) = [found.text for found in findings(config(), seen, 7) if found.right is False]
     assert text == (
         "it failed (exit code 1): AssertionError:  (train.py:5); its passes over a DataLoader were cut short: "
-        "give them more batches by --steps"
+        "raise the number of steps"
     )
 
 
@@ -313,7 +313,7 @@ def test_a_script_that_never_connects() -> None:
     [
         (
             {"timed_out": True, "exit_code": -15},
-            "it did not end within 7 s and was terminated; give it more time with --smoke-timeout",
+            "it did not end within 7 s and was ended; raise the smoke timeout",
         ),
         ({"exit_code": 3}, "it failed (exit code 3)"),
         ({"exit_code": -9, "said": {}}, "it failed (ended by signal 9)"),
@@ -366,9 +366,7 @@ def test_one_crash_is_one_fault() -> None:
         "it failed (exit code 1): ValueError: no data",
         "it had not logged the metric 'val_loss'; it logged 'val_los'; did you mean 'val_los'?",
     ]
-    assert wrong(Observed(timed_out=True)) == [
-        "it did not end within 7 s and was terminated; give it more time with --smoke-timeout"
-    ]
+    assert wrong(Observed(timed_out=True)) == ["it did not end within 7 s and was ended; raise the smoke timeout"]
 
 
 def test_reading_that_cannot_be_seen_is_not_wrong() -> None:

@@ -145,7 +145,7 @@ def test_a_writer_that_dies_ends_the_agent_with_the_reason(sweep: Sweep, monkeyp
     def break_(*_: object) -> None:
         raise RuntimeError("a fault in the writer")
 
-    monkeypatch.setattr("lightsweep.storage.TrialWriter.report", break_)
+    monkeypatch.setattr("lightsweep.storage.trials.SqlTrials.report", break_)
     logged = []
 
     def train() -> None:
@@ -204,10 +204,10 @@ def test_a_sweep_that_is_deleted_ends_the_agent(
     fail = threading.Event()
     refresh = Sweep.refresh
 
-    def refreshing(self: Sweep, *, details: bool = True) -> Any:
+    def refreshing(self: Sweep) -> Any:
         if fail.is_set():
             raise KeyError("No such study")
-        return refresh(self, details=details)
+        return refresh(self)
 
     monkeypatch.setattr(Sweep, "refresh", refreshing)
     agent = Agent(sweep, CommandLauncher(sweep), display=Notes())

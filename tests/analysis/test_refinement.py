@@ -178,6 +178,16 @@ def test_nothing_is_narrowed_if_all_of_the_best_runs_are_alike() -> None:
     creatable(found, made_of)
 
 
+def test_a_run_from_before_an_update_may_lack_a_parameter() -> None:
+    space = config({"x": {"min": 0.0, "max": 1.0}, "y": {"min": 0.0, "max": 1.0}})
+    old = [made({"x": place / 20}, [place / 20], place) for place in range(1, 10)]
+    new = [made({"x": place / 20, "y": 0.5}, [place / 20 - 1], place) for place in range(3, 8)]
+    found = refine([*old, *(replace(run, id=f"1{run.id}") for run in new)], space)
+    assert found.config["parameters"]["y"] == {"distribution": "uniform", "min": 0.4, "max": 0.6}
+    only_old = refine([*old, made({"x": 0.9}, [0.9], 10)], space)
+    assert only_old.config["parameters"]["y"] == {"min": 0.0, "max": 1.0}
+
+
 def test_a_sweep_that_searches_nothing_names_no_prior_runs() -> None:
     space = config({"x": {"value": 3}}, lightsweep={"seed": 1})
     found = refine([made({"x": 3}, [1.0])], space, sweep_id="old")

@@ -113,7 +113,7 @@ def test_a_script_that_hangs(sandbox: Sandbox, capsys: Capture) -> None:
         "10",
     )
     assert code == 1
-    assert "WRONG it did not end within 10 s and was terminated; give it more time with --smoke-timeout" in report
+    assert "WRONG it did not end within 10 s and was ended; raise the smoke timeout" in report
     assert "ok it connected" in report
     assert "WRONG it had not logged the metric 'val_loss'; it logged 'loss'; did you mean 'loss'?" in report
 

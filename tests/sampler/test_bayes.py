@@ -11,7 +11,8 @@ from optuna.trial import TrialState
 from sampler_helpers import QUADRATIC, best, play, quadratic, run, sweep
 
 from lightsweep.sampler import BayesSearcher, Observation, SearchTask, make_searcher
-from lightsweep.sampler.bayes import STARTUP, tpe_sampler
+from lightsweep.sampler.base import STARTUP
+from lightsweep.sampler.bayes import tpe_sampler
 
 SEEDS = range(2)
 
