@@ -78,9 +78,7 @@ def agents(
         list[str] | None, typer.Argument(metavar="-- OPTION", help="Options of `lightsweep agent` for new agents.")
     ] = None,
     start: Annotated[int, typer.Option(min=0, metavar="N", help="Start N agents.")] = 0,
-    stop: Annotated[
-        bool, typer.Option("--stop", help="Tell all listed agents to end; they give their runs back.")
-    ] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Tell these agents to end; they give their runs back.")] = False,
     engine: Annotated[
         str, typer.Option(metavar="NAME", help="Where agents run; local is the background of this machine.")
     ] = "local",
