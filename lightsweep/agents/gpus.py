@@ -35,19 +35,19 @@ def gpu_slots(
     visible = _visible(environ[VARIABLE]) if VARIABLE in environ else None
     if visible == []:
         raise InputError(
-            f"--gpus {gpus}: this process was given no GPU ({VARIABLE}={environ[VARIABLE]}); "
-            "set or unset that variable, or use --jobs"
+            f"GPUs {gpus}: this process was given no GPU ({VARIABLE}={environ[VARIABLE]}); "
+            "set or unset that variable, or name no GPUs"
         )
     names = (visible or _installed(listing)) if gpus.strip() == "all" else _names(gpus)
     if len(set(names)) < len(names):
-        raise InputError(f"--gpus {gpus}: a GPU is named twice, so two runs would share it; name each once")
+        raise InputError(f"GPUs {gpus}: a GPU is named twice, so two runs would share it; name each once")
     if visible is not None and (others := [name for name in names if name not in visible]):
         raise InputError(
-            f"--gpus {gpus}: {', '.join(others)} is not among {VARIABLE}={environ[VARIABLE]}, "
+            f"GPUs {gpus}: {', '.join(others)} is not among {VARIABLE}={environ[VARIABLE]}, "
             "the GPUs that this process was given"
         )
     if len(names) % per_run:
-        raise InputError(f"--gpus-per-run {per_run} does not divide the {len(names)} GPUs of --gpus {gpus}")
+        raise InputError(f"{len(names)} GPUs ({gpus}) cannot be divided into groups of {per_run}")
     return [",".join(names[start : start + per_run]) for start in range(0, len(names), per_run)]
 
 
@@ -55,7 +55,7 @@ def _names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     if wrong := [name for name in names if not _NAME.fullmatch(name)]:
         raise InputError(
-            f"--gpus {text!r}: {wrong[0]!r} is not the index or UUID of a GPU; "
+            f"GPUs {text!r}: {wrong[0]!r} is not the index or UUID of a GPU; "
             "separate indices by commas, as in 0,1,2, or write all"
         )
     return names
@@ -72,10 +72,9 @@ def _installed(listing: tuple[str, ...]) -> list[str]:
         found = subprocess.run(listing, capture_output=True, text=True, check=True, timeout=30)
     except (OSError, subprocess.SubprocessError) as error:
         raise InputError(
-            f"--gpus all: the GPUs cannot be listed by {listing[0]} ({error}); "
-            "name them, such as --gpus 0,1, or use --jobs"
+            f"GPUs all: the GPUs cannot be listed by {listing[0]} ({error}); name them, such as 0,1, or name no GPUs"
         ) from None
     names = found.stdout.split()
     if not names:
-        raise InputError("--gpus all: this machine has no GPU; use --jobs")
+        raise InputError("GPUs all: this machine has no GPU; name no GPUs")
     return names

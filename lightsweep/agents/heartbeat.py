@@ -50,7 +50,7 @@ class Heartbeat:
         self._end = end
         self._failed = failed
         self._outage = outage
-        self._refresher = Refresher(sweep, details=True, patience=_PATIENCE_SECONDS)
+        self._refresher = Refresher(sweep, patience=_PATIENCE_SECONDS)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="lightsweep-heartbeat", daemon=True)
 
@@ -131,7 +131,7 @@ class OutageNotes:
             told = bool(self._failing)
             self._failing.add(part)
         if not told:
-            self._display.note(f"{reason}; runs go on, reports and new runs wait until it is back")
+            self._display.note(f"{reason}; runs continue; reports and new runs wait until it is back")
 
     def back(self, part: str) -> None:
         """Note that a part of the agent succeeded."""

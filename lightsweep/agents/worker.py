@@ -17,7 +17,7 @@ from lightsweep.agents.displays.base import Display, GuardedDisplay
 from lightsweep.agents.exit_status import FailureLimits, classify_exit
 from lightsweep.agents.heartbeat import Heartbeat, OutageNotes
 from lightsweep.agents.launchers import Launcher
-from lightsweep.controller import ClaimedRun, Outcome, Reporter, RunClaimer, Sweep, Writer
+from lightsweep.controller import ClaimedRun, Outcome, Reporter, RunClaimer, RunState, Sweep, Writer
 from lightsweep.errors import CommandError, LightsweepError, StorageError, StorageUnavailableError
 
 __all__ = ["Agent"]
@@ -153,7 +153,7 @@ class Agent:
             raise self._error
         if self.signalled:
             self.leave(f"the agent was told to end ({signal.Signals(self.signalled).name})")
-        self.left = self.left or f"--count {self._count} reached"
+        self.left = self.left or f"count {self._count} reached"
 
     def _slot(self, environment: Mapping[str, str]) -> None:
         try:
@@ -211,7 +211,7 @@ class Agent:
         except BaseException as error:
             if not active.ending:
                 active.ending = True
-                self._finish(active, Outcome("lost", f"the agent failed: {error}"), directory)
+                self._finish(active, Outcome(RunState.LOST, f"the agent failed: {error}"), directory)
             raise
         finally:
             with self._lock:
@@ -225,7 +225,7 @@ class Agent:
         try:
             job = self._launcher.start(run, handler, directory, active.environment, emit)
         except CommandError as error:
-            return Outcome("failed", str(error))
+            return Outcome(RunState.FAILED, str(error))
         active.begin(job)
         status = job.wait()
         if status.interrupted:
@@ -241,7 +241,7 @@ class Agent:
             before=active.finished,
             last_line=status.last_line,
         )
-        state = active.outcome if outcome.state == "killed" else outcome.state
+        state = RunState(active.outcome) if outcome.state == "killed" else outcome.state
         return Outcome(state, "; ".join(filter(None, [outcome.reason, run.not_finite])), outcome.unread)
 
     def _finish(self, active: ActiveRun, outcome: Outcome, directory: Path) -> None:
@@ -290,7 +290,7 @@ class Agent:
             return
         if saved is not None:
             self.display.note(
-                f"the content of the storage is saved in {saved}; continue with --storage sqlite:///{saved}"
+                f"the content of the storage is saved in {saved}; continue with the storage sqlite:///{saved}"
             )
 
     # --- leaving

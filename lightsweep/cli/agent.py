@@ -31,6 +31,7 @@ from lightsweep.cli.options import (
 from lightsweep.cli.output import say
 from lightsweep.cli.sweep import create
 from lightsweep.controller import Sweep, summarize
+from lightsweep.errors import UsageError
 
 __all__ = ["agent", "agents", "run"]
 
@@ -48,8 +49,9 @@ def agent(
     storage: Storage = None,
 ) -> None:
     """Run the program of a sweep with its parameters until no run is left."""
-    options = _options(count, jobs, gpus, gpus_per_run, max_failed, forward_signals, term_timeout)
-    _work_on(Sweep.load(sweep_id, storage=storage), stay=stay, **options)
+    slots = _slots(jobs, gpus, gpus_per_run)
+    sweep = Sweep.load(sweep_id, storage=storage)
+    _work_on(sweep, count, max_failed, forward_signals, term_timeout, stay=stay, **slots)
 
 
 def run(
@@ -65,14 +67,15 @@ def run(
     storage: Storage = None,
 ) -> None:
     """Create a sweep and run it: `sweep` and `agent` in one."""
-    options = _options(count, jobs, gpus, gpus_per_run, max_failed, forward_signals, term_timeout)
-    _work_on(create(config, storage, prior_runs=prior_run or (), runnable=True), **options)
+    slots = _slots(jobs, gpus, gpus_per_run)
+    sweep = create(config, storage, prior_runs=prior_run or (), runnable=True)
+    _work_on(sweep, count, max_failed, forward_signals, term_timeout, **slots)
 
 
 def agents(
     sweep_id: SweepId,
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- OPTIONS]", help="Options of `lightsweep agent` for new agents.")
+        list[str] | None, typer.Argument(metavar="-- OPTION", help="Options of `lightsweep agent` for new agents.")
     ] = None,
     start: Annotated[int, typer.Option(min=0, metavar="N", help="Start N agents.")] = 0,
     stop: Annotated[bool, typer.Option("--stop", help="Tell all agents to end; they give their runs back.")] = False,
@@ -97,42 +100,37 @@ def agents(
         say(f"no agent of sweep {sweep.id} runs here by the engine {engine!r}; start one with --start 1")
 
 
-def _options(
-    count: int | None,
-    jobs: int | None,
-    gpus: str | None,
-    gpus_per_run: int,
-    max_failed: int | None,
-    forward_signals: bool,
-    term_timeout: float,
-) -> dict[str, Any]:
-    """Return the options of a command line as :func:`lightsweep.agents.work` takes them.
+def _slots(jobs: int | None, gpus: str | None, per_run: int) -> dict[str, Any]:
+    """Return how many runs there are at once, and which GPUs each of them sees.
 
     Raises:
         InputError: GPUs that do not exist, or do not divide into runs.
-        typer.BadParameter: ``--jobs`` with ``--gpus``.
+        UsageError: ``--jobs`` with ``--gpus``.
     """
-    if gpus is None and gpus_per_run != 1:
-        raise typer.BadParameter("--gpus-per-run needs --gpus, the list of GPUs to use")
+    if gpus is None and per_run != 1:
+        raise UsageError("--gpus-per-run needs --gpus, the list of GPUs to use")
     if gpus is not None and jobs is not None:
-        raise typer.BadParameter("--gpus also sets how many runs there are at once; leave out --jobs")
-    slots = None if gpus is None else [{VARIABLE: visible} for visible in gpu_slots(gpus, gpus_per_run)]
-    return {
-        "count": count,
-        "jobs": jobs or 1,
-        "slots": slots,
-        "max_consecutive_failed": max_failed,
-        "forward_signals": forward_signals,
-        "term_timeout": term_timeout,
-    }
+        raise UsageError("--gpus also sets how many runs there are at once; leave out --jobs")
+    slots = None if gpus is None else [{VARIABLE: visible} for visible in gpu_slots(gpus, per_run)]
+    return {"jobs": jobs or 1, "slots": slots}
 
 
-def _work_on(sweep: Sweep, **options: Any) -> None:
+def _work_on(
+    sweep: Sweep, count: int | None, max_failed: int | None, forward_signals: bool, term_timeout: float, **options: Any
+) -> None:
     """Run an agent with a display that fits the terminal, and exit with :attr:`lightsweep.agents.Agent.exit_code`."""
     console = Console()
     on_terminal = sys.stdout.isatty() and not console.is_dumb_terminal
     display: Display = TableDisplay(console, sweep) if on_terminal else LineDisplay(sys.stdout, sweep)
-    worker = work(sweep, display=display, **options)
+    worker = work(
+        sweep,
+        display=display,
+        count=count,
+        max_consecutive_failed=max_failed,
+        forward_signals=forward_signals,
+        term_timeout=term_timeout,
+        **options,
+    )
     say(closing(sweep, worker.left))
     summary = summarize(sweep)
     if summary.without_result:

@@ -69,7 +69,7 @@ def apply(
     sweep_id: SweepId,
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="-- COMMAND ...", help="Macros as in a sweep file; the sweep's own command by default."),
+        typer.Argument(metavar="-- COMMAND", help="Macros as in a sweep file; the sweep's own command by default."),
     ] = None,
     run: Annotated[str | None, typer.Option(metavar="RUN", help="Id of another run than the best one.")] = None,
     storage: Storage = None,

@@ -13,6 +13,7 @@ from lightsweep.agents.launchers.process import check_command
 from lightsweep.cli.options import PriorRuns, Storage, SweepId, storage_option
 from lightsweep.cli.output import say
 from lightsweep.controller import Sweep
+from lightsweep.errors import UsageError
 from lightsweep.sampler import make_searcher
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.sections import bands_text
@@ -45,9 +46,9 @@ def sweep(
     flags = {"stop": stop, "pause": pause, "resume": resume, "cancel": cancel, "update": update is not None}
     actions = [name for name, given in flags.items() if given]
     if len(actions) > 1:
-        raise typer.BadParameter(f"--{actions[0]} and --{actions[1]} exclude each other; give one of them")
+        raise UsageError(f"--{actions[0]} and --{actions[1]} exclude each other; give one of them")
     if prior_run and actions:
-        raise typer.BadParameter(
+        raise UsageError(
             "--prior-run needs the file of a new sweep; to add runs to a sweep that exists, call "
             f"lightsweep.Sweep.load({target!r}).add_prior_runs(...) in Python"
         )
@@ -66,7 +67,7 @@ def sweep(
 
 def retry(
     sweep_id: SweepId,
-    runs: Annotated[list[str] | None, typer.Argument(metavar="[RUN ...]", help="Ids of runs.")] = None,
+    runs: Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Ids of runs.")] = None,
     failed: Annotated[
         bool, typer.Option("--failed", help="All runs that failed, were killed, or were lost too often.")
     ] = False,
@@ -77,7 +78,7 @@ def retry(
     Runs that failed, were killed, or were lost too often are started again by the agents of the sweep.
     """
     if not runs and not failed:
-        raise typer.BadParameter("name the runs by their ids, or give --failed")
+        raise UsageError("name the runs by their ids, or give --failed")
     sweep = Sweep.load(sweep_id, storage=storage)
     again = sweep.retry(*(runs or ()), failed=failed)
     if not again:

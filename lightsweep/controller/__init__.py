@@ -22,6 +22,7 @@ from lightsweep.controller.summary import (
 )
 from lightsweep.controller.sweeps import Sweep, sweep
 from lightsweep.controller.writer import Writer
+from lightsweep.sampler import RunState
 
 __all__ = [
     "ClaimedRun",
@@ -32,6 +33,7 @@ __all__ = [
     "Refresher",
     "Reporter",
     "RunClaimer",
+    "RunState",
     "Savings",
     "Sweep",
     "SweepRun",

@@ -21,16 +21,14 @@ class Refresher:
 
     Args:
         sweep: The sweep.
-        details: See :meth:`Sweep.refresh`.
         patience: Seconds; those of a training step by default.
 
     Attributes:
         reason: Why the last look failed.
     """
 
-    def __init__(self, sweep: Sweep, *, details: bool = False, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, sweep: Sweep, patience: float = PATIENCE_SECONDS) -> None:
         self._sweep = sweep
-        self._details = details
         self._patience = patience
         self._changed = threading.Condition()
         self._asked = 0
@@ -79,7 +77,7 @@ class Refresher:
                 upto = self._asked
             error: BaseException | None = None
             try:
-                self._sweep.refresh(details=self._details)
+                self._sweep.refresh()
             except BaseException as raised:  # those who asked raise it
                 error = raised
             with self._changed:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from lightsweep.controller.outcome import ClaimedRun
 from lightsweep.controller.reader import storage_errors
 from lightsweep.errors import StorageUnavailableError
-from lightsweep.storage import Storage, TrialWriter
+from lightsweep.storage import Storage, trials_of
 
 __all__ = ["Writer"]
 
@@ -51,7 +51,7 @@ class Writer:
         on_outage: Callable[[str], None] = lambda _: None,
         on_failure: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
-        self._trials = TrialWriter(storage)
+        self._trials = trials_of(storage)
         self._on_outage = on_outage
         self._on_failure = on_failure
         self._failure: BaseException | None = None

@@ -134,11 +134,9 @@ def sweep_data(sweep: Sweep) -> ReportData:
 
 
 def spread(items: Sequence[int], most: int) -> list[int]:
-    """Return at most ``most`` of the items, evenly over their order, the first and the last included."""
+    """Return at most ``most`` of the items, two or more, evenly over their order, with the first and the last."""
     if len(items) <= most:
         return list(items)
-    if most < 2:
-        return list(items[:most])
     return [items[round(place * (len(items) - 1) / (most - 1))] for place in range(most)]
 
 

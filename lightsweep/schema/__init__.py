@@ -1,4 +1,4 @@
-"""What a sweep file says: read it, validate it, explain it."""
+"""Sweep files: read, validate and explain them."""
 
 from lightsweep.schema.config import SweepConfig
 from lightsweep.schema.explanation import explain

@@ -31,7 +31,7 @@ SEVERAL: dict[str, Callable[[str, Any], list[str]]] = {
     "args_append_hydra": lambda name, value: [f"+{name}={_hydra_text(name, value)}"],
     "args_override_hydra": lambda name, value: [f"++{name}={_hydra_text(name, value)}"],
 }
-"""Macros that stand for the arguments of all parameters, and so for an item of their own."""
+"""Macros that become the arguments of all parameters, so that each must be a separate item."""
 
 MACROS = ("env", "interpreter", "program", *SEVERAL, "args_json", "args_json_file")
 
@@ -66,8 +66,8 @@ def meant_by(name: str, parameters: Collection[str]) -> str | None:
 
 
 def not_alone(name: str) -> str:
-    """What is wrong with a macro of several arguments inside of an item."""
-    return f"${{{name}}} stands for several arguments, so it must be an item of its own"
+    """Return the message for a macro of several arguments inside of an item."""
+    return f"${{{name}}} becomes several arguments, so it must be a separate item"
 
 
 def read_command(value: Any, parameters: Collection[str], program: bool, at: Spot) -> tuple[str, ...] | None:
@@ -118,7 +118,7 @@ def _read_item(item: Any, parameters: Collection[str], program: bool, at: Spot) 
         if name in SEVERAL and text != f"${{{name}}}":
             at.error(f"{not_alone(name)}, got {quoted(text)}")
         elif name == "program" and not program:
-            at.error("${program} stands for the key 'program', which the config does not have: add it")
+            at.error("${program} needs the key 'program': add it")
         elif name in MACROS or name in parameters or name.startswith("envvar:"):
             continue
         elif meant := meant_by(name, parameters):
@@ -128,16 +128,16 @@ def _read_item(item: Any, parameters: Collection[str], program: bool, at: Spot) 
 
 def _warn_of_shell(text: str, parameters: Collection[str], at: Spot, *, first: bool) -> None:
     """Warn of text that only a shell would replace or split."""
-    as_it_is = "stays as it is, since no shell reads command"
+    unchanged = "is passed unchanged, since no shell reads command"
     if HOME.search(text):
         right = HOME.sub(lambda found: found[0].replace("~", "${envvar:HOME}"), text)
-        at.warn(f"~ {as_it_is}; write {quoted(right)}")
+        at.warn(f"~ {unchanged}; write {quoted(right)}")
     for plain, braced in VARIABLE.findall(text):
         if plain or braced not in parameters:
             written = f"${plain}" if plain else f"${{{braced}}}"
-            at.warn(f"{written} {as_it_is}; for the environment variable write ${{envvar:{plain or braced}}}")
+            at.warn(f"{written} {unchanged}; for the environment variable write ${{envvar:{plain or braced}}}")
     if SUBSTITUTION.search(text):
-        at.warn(f"{quoted(text)} {as_it_is}; use bash -c for it")
+        at.warn(f"{quoted(text)} {unchanged}; use bash -c for it")
     if TWO.search(text) or (first and SEVERAL_WORDS.match(text)):
         at.warn(f"{quoted(text)} is one argument, blanks included; for several write {_split(text)}")
 
@@ -159,10 +159,10 @@ def build_command(
     it is so close to one that it must be a typing error.
 
     ``${args_append_hydra}`` and ``${args_override_hydra}`` write values in Hydra's own grammar: ``null``, quotes around
-    strings that are no plain word, lists and dicts without JSON's escapes.
+    strings other than plain words, lists and dicts without JSON's escapes.
 
     Args:
-        program: The ``program`` key; ``None`` where the sweep has none.
+        program: The ``program`` key; ``None`` if the sweep has none.
         command: The ``command`` key; ``None`` for the default: env, interpreter, program, args.
         values: Parameter values under their dotted names.
         nested: The same values as the nested config: what the JSON macros give.
@@ -182,7 +182,7 @@ def build_command(
     fill = _Filler(program, values, nested, json_path, environ)
     argv = [argument for item in (DEFAULT_COMMAND if command is None else command) for argument in fill.item(item)]
     if not argv:
-        raise CommandError("`command` comes to an empty command line: begin it with the program to execute")
+        raise CommandError("`command` gives an empty command line: begin it with the program to execute")
     return argv
 
 
@@ -208,7 +208,9 @@ def _text(name: str, value: Any) -> str:
 def _check(text: str, what: str) -> None:
     """Refuse what the operating system cannot pass as an argument."""
     if "\0" in text:
-        raise CommandError(f"{what} holds a NUL byte, which no command line can carry: {text!r}; use ${{args_json}}")
+        raise CommandError(
+            f"{what} contains a NUL byte, which a command line cannot carry: {text!r}; use ${{args_json}}"
+        )
     try:
         os.fsencode(text)
     except UnicodeEncodeError as error:
@@ -218,7 +220,7 @@ def _check(text: str, what: str) -> None:
 def _hydra_text(name: str, value: Any) -> str:
     """``value`` in the grammar of Hydra's overrides.
 
-    A plain word stays as it is, and Hydra reads one like ``1e3`` as a number. The text ``null`` is quoted in any case,
+    A plain word is not quoted, and Hydra reads one like ``1e3`` as a number. The text ``null`` is quoted in any case,
     since Hydra reads the bare word as ``None``.
     """
     plain = isinstance(value, str) and _HYDRA_WORD.fullmatch(value) and value.lower() != "null"
@@ -241,7 +243,7 @@ def _hydra(value: Any) -> str:
 
 
 def _hydra_key(key: Any) -> str:
-    """The key of a dict, which cannot stand in quotes."""
+    """The key of a dict, which Hydra does not allow in quotes."""
     return re.sub(r"[\\()\[\]{}:=, \t]", lambda found: f"\\{found[0]}", key if isinstance(key, str) else repr(key))
 
 

@@ -49,7 +49,7 @@ class SweepConfig:
         scheduler: An Optuna study or space that a Python file defines.
         options: The ``lightsweep:`` block, with its defaults.
         stages: What is searched one after the other; none where all parameters are searched at once.
-        warnings: What was accepted but deserves a word, in the order of the file.
+        warnings: Accepted keys and values that may not be meant, in the order of the file.
         raw: The config as written, in the form of JSON with numbers read; loading it gives an equal config.
         source: The file; ``None`` for a dict.
     """
@@ -94,12 +94,12 @@ class SweepConfig:
 
     @property
     def metric(self) -> Metric | None:
-        """The first of ``metrics``; ``None`` where there is none."""
+        """The first of ``metrics``; ``None`` if there is none."""
         return self.metrics[0] if self.metrics else None
 
     @property
     def defined_by_run(self) -> bool:
-        """Whether a function of the user's defines the parameters of each run, beside those of the config."""
+        """Return whether a function of the user's defines the parameters of each run, beside those of the config."""
         scheduler = self.scheduler
         return bool(scheduler and scheduler.engine == "optuna" and scheduler.source and scheduler.search_space)
 
@@ -125,7 +125,7 @@ class SweepConfig:
 
     @property
     def ends(self) -> str | None:
-        """What ends the sweep by itself, such as ``"run_cap 20 or loss <= 0.1"``; ``None`` if nothing does."""
+        """The limits that end the sweep, such as ``"run_cap 20 or loss <= 0.1"``; ``None`` if nothing does."""
         size = None if self.stages or (self.scheduler and self.scheduler.search_space) else self.space.size
         parts = []
         if self.stages and most_runs(self.stages) is not None:
@@ -141,7 +141,7 @@ class SweepConfig:
 
     @property
     def is_flat(self) -> bool:
-        """Whether all parameters are searched at once."""
+        """Return whether all parameters are searched at once."""
         return not self.stages
 
     @property
@@ -166,7 +166,7 @@ class SweepConfig:
 
     @property
     def endless(self) -> bool:
-        """Whether the number of points is not limited."""
+        """Return whether the number of points is not limited."""
         return (most_runs(self.stages) if self.stages else self.space.size) is None
 
     def alone(self, part: Stage) -> SweepConfig:
@@ -179,11 +179,11 @@ class SweepConfig:
 
     @property
     def stops_early(self) -> bool:
-        """Whether any run may be stopped early."""
+        """Return whether any run may be stopped early."""
         return any(part.early_terminate is not None for part in self.parts)
 
     def labelled(self, *, entity: str | None = None, project: str | None = None) -> SweepConfig:
-        """This config with the labels given, where it has none of its own."""
+        """Return this config with the given labels, unless it has its own."""
         entity, project = self.entity or entity, self.project or project
         labels = {key: text for key, text in (("entity", entity), ("project", project)) if text is not None}
         return replace(self, entity=entity, project=project, raw={**self.raw, **labels})
@@ -242,7 +242,7 @@ def _parameters(raw: Mapping[str, Any], meant: set[str], scheduler: Scheduler | 
         method = None if has_stages(raw) else raw.get("method")  # each stage has a method of its own
         return read_parameters(raw["parameters"], method, at)
     if "parameters" not in meant and (scheduler is None or scheduler.search_space is None):
-        at.key_error("a sweep config needs the key 'parameters': what to search")
+        at.key_error("a sweep config needs the key 'parameters'")
     return Parameters()
 
 
@@ -269,4 +269,4 @@ def _check_metric(raw: Mapping[str, Any], meant: set[str], metrics: tuple[Metric
             faults.at("early_terminate").key_warning(f"runs are stopped early by {first}")
         for index, metric in enumerate(metrics[1:], start=1):
             if metric.target is not None:
-                faults.at("metrics", index, "target").key_warning(f"a sweep ends by the target of {first}")
+                faults.at("metrics", index, "target").key_warning(f"the sweep ends by the target of {first}")

@@ -133,14 +133,14 @@ def plain(value: Any, at: Spot) -> Any:
     if isinstance(value, str):
         return _text(str.__str__(value), at)
     if isinstance(value, int) and int(value).bit_length() > MAX_BITS:
-        return at.error("this integer has more than 300 digits, which is more than a number can have")
+        return at.error("this integer has more than 300 digits, too many for a number")
     if isinstance(value, float) and math.isnan(value):
-        return at.error("NaN is not a value that a sweep can hold")
+        return at.error("NaN is not allowed in a sweep config")
     if isinstance(value, (int, float)):
         return int(value) if isinstance(value, int) else float(value)
     if len(at.path) > MAX_DEPTH:
         return Spot(at.faults, at.path[:8]).error(
-            f"this value is nested deeper than {MAX_DEPTH} levels, or holds itself"
+            f"this value is nested deeper than {MAX_DEPTH} levels, or contains itself"
         )
     if isinstance(value, Mapping) and _is_list_in_braces(value, at.path):
         meant = [plain(key, at) for key in value]
@@ -162,7 +162,7 @@ def _text(text: str, at: Spot) -> Any:
 
 
 def _is_list_in_braces(value: Mapping[Any, Any], path: KeyPath) -> bool:
-    """Whether ``{a, b}`` was written where a parameter needs the list ``[a, b]``."""
+    """Return whether ``{a, b}`` was written where a parameter needs the list ``[a, b]``."""
     is_key = len(path) > 2 and path[0] == "parameters" != path[-2] and path[-1] in ("values", "probabilities")
     return is_key and bool(value) and all(item is None for item in value.values())
 

@@ -1,4 +1,4 @@
-"""What a sweep would do, in words: the text of ``lightsweep check``."""
+"""Describe a sweep in words: the text of ``lightsweep check``."""
 
 from __future__ import annotations
 
@@ -124,6 +124,6 @@ def _middle_cut(text: str, width: int) -> str:
 
 def _end(config: SweepConfig) -> str:
     if config.ends is None:
-        return "never by itself; set run_cap, or give the agent --count"
+        return "never by itself; set run_cap, or a count to its agents"
     target_only = config.run_cap is None and config.endless
-    return config.ends + ("; if that is never reached, it never ends by itself" if target_only else "")
+    return config.ends + ("; if no run reaches it, the sweep never ends by itself" if target_only else "")

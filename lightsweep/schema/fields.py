@@ -38,7 +38,7 @@ MAX_INTEGER = 2**53  # a storage keeps every number as a double, which is exact 
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """What the value of a key must be.
+    """The rule that the value of a key must follow.
 
     Attributes:
         read: Returns the value in the type that the package uses; ``ValueError`` that begins with "must".
@@ -206,7 +206,7 @@ def read_keys(
         value: A mapping from the file.
         at: Its place.
         what: The name of the mapping in a message, such as ``metric``.
-        absent: Keys whose absence is no mistake of its own.
+        absent: Keys whose absence is not reported.
     """
     if not isinstance(value, Mapping):
         at.error(f"{what} must be a mapping with the keys {', '.join(keys)}; got {quoted(value)}")

@@ -17,7 +17,7 @@ GROUP = "parameters"
 EXPONENTS = {name: f"{name}_values" for name in DISTRIBUTIONS if f"{name}_values" in DISTRIBUTIONS}
 """Distributions whose bounds are exponents, and those with the values as bounds."""
 
-MAX_EXPONENT = 709  # exp of more is no float
+MAX_EXPONENT = 709  # exp of more overflows
 MAX_NAME = 500  # an Optuna storage holds 512
 MAX_PARAMETERS = 10_000
 
@@ -64,7 +64,7 @@ def _read_group(value: Any, at: Spot, names: tuple[str, ...], method: object, fo
         at.error(f"parameters must be a mapping of names to parameters, got {quoted(value)}")
         return
     if not value:
-        at.key_error("parameters holds no parameter")
+        at.key_error("parameters is empty; it needs at least one parameter")
     for name, item in value.items():
         here, full = at[name], (*names, name)
         whole = ".".join(full)
@@ -72,7 +72,7 @@ def _read_group(value: Any, at: Spot, names: tuple[str, ...], method: object, fo
             here.key_error("the name of a parameter must not be empty")
         elif isinstance(item, Mapping) and item.get(GROUP) is not None:
             for key in given(item).keys() - {GROUP}:
-                here[key].key_error(f"a nested group has the key parameters only; {key!r} does not go with it")
+                here[key].key_error(f"a nested group has only the key parameters; remove {key!r}")
             _read_group(item[GROUP], here[GROUP], full, method, found)
         elif len(whole) > MAX_NAME:
             most = f"the name of a parameter has at most {MAX_NAME} characters"
@@ -80,10 +80,10 @@ def _read_group(value: Any, at: Spot, names: tuple[str, ...], method: object, fo
         else:
             if whole in found.places:
                 same = dotted(found.places[whole])
-                here.key_error(f"{whole!r} is the same parameter as {same}; keep one of them")
+                here.key_error(f"{whole!r} is the same parameter as {same}; remove one of them")
             found.places.setdefault(whole, here.path)
             if len(found.places) > MAX_PARAMETERS:
-                at.faults.at(GROUP).key_error(f"a sweep has at most {MAX_PARAMETERS:,} parameters, and here are more")
+                at.faults.at(GROUP).key_error(f"a sweep has at most {MAX_PARAMETERS:,} parameters; this one has more")
                 at.faults.raise_if_any()
             distribution = _read_parameter(name, item, here, method)
             if distribution is not None:
@@ -99,7 +99,7 @@ def _check_inside(found: Parameters, at: Spot) -> None:
             outer, below = ".".join(parts[:depth]), ".".join(parts[depth:])
             if any(_holds(choice, parts[depth:]) for choice in dicts.get(outer, ())):
                 of = dotted(found.places[outer])
-                at.faults.at(*place).key_error(f"{whole!r} is also {below!r} in the value of {of}; keep one of them")
+                at.faults.at(*place).key_error(f"{whole!r} is also {below!r} in the value of {of}; remove one of them")
 
 
 def _dicts(distribution: Distribution) -> list[Mapping[str, Any]]:
@@ -108,7 +108,7 @@ def _dicts(distribution: Distribution) -> list[Mapping[str, Any]]:
 
 
 def _holds(value: Any, names: list[str]) -> bool:
-    """Whether a dict has a value at these names, or one that is no dict on the way to them."""
+    """Return whether a dict has a value at these names, or a value that is not a dict on the way to them."""
     for name in names:
         if not isinstance(value, Mapping):
             return True
@@ -141,7 +141,7 @@ def _read_parameter(name: str, item: Any, at: Spot, method: object) -> Distribut
         _note_unknown(key, value, known_names, at[key])
     known = {key: value for key, value in keys.items() if key not in unknown}
     if unknown and not known.keys() & {"distribution", "value", "values", "min", "max"}:
-        return None  # the unknown keys stand for the missing ones, which are no second mistake
+        return None  # the unknown keys are probably the missing ones: one mistake
     kind = _kind(known, at)
     return None if kind is None else _read_keys(name, kind, known, at, method, whole=not unknown)
 
@@ -188,7 +188,7 @@ def _kind(keys: Mapping[str, Any], at: Spot) -> str | None:
             for exponents, values in EXPONENTS.items():  # bounds above 0 are meant as values
                 guess = guess.replace(f"{exponents!r}", f"{values!r}")
         known = ", ".join(DISTRIBUTIONS)
-        at["distribution"].error(f"there is no distribution {quoted(name)}{guess or '.'} Known ones: {known}")
+        at["distribution"].error(f"unknown distribution {quoted(name)}{guess or '.'} Known: {known}")
         return None
     for key, implied in (
         ("probabilities", "categorical_w_probabilities"),
@@ -207,7 +207,7 @@ def _kind(keys: Mapping[str, Any], at: Spot) -> str | None:
         if found := [key for key in some if key in keys]:
             at.key_error(f"{' and '.join(found)} without a distribution; write distribution: {names}")
             return None
-    at.key_error("a parameter needs value, values, or min and max; it has none of them")
+    at.key_error("a parameter needs value, values, or min and max")
     return None
 
 
@@ -270,7 +270,7 @@ def _check_bounds(low: float, high: float, kind: str, at: Spot) -> bool:
 
 
 def is_listable(distribution: Distribution) -> bool:
-    """Whether a grid can list the values, all of which are equally likely."""
+    """Return whether a grid can list the values, all of which are equally likely."""
     return distribution.traits.even and distribution.size is not None
 
 

@@ -122,9 +122,9 @@ class EarlyTerminate:
     Attributes:
         type: How runs are judged; hyperband is the only way.
         min_iter: The first band; each next one is eta times as far, without end.
-        max_iter: The bands are max_iter / eta, max_iter / eta^2, ...; max_iter itself is no band. Overrides min_iter.
+        max_iter: The bands are max_iter / eta, max_iter / eta^2, ...; max_iter is not a band. Overrides min_iter.
         s: The number of bands below max_iter.
-        eta: At each band about one run in eta goes on. Greater than 1.
+        eta: About one run in eta continues beyond each band. Greater than 1.
         strict: true: a run is judged by its value at the band; false: by its best value so far.
     """
 
@@ -173,8 +173,8 @@ def warn_of_last_bands(space: Space, hyperbands: Iterable[Hyperband | None], fau
             if bands[-1:] == (length,):
                 remedy = f"use max_iter: {length:g} with s: {len(bands) - 1}" if len(bands) > 1 else "use other bands"
                 faults.at(*[part for name in parameter.path for part in ("parameters", name)]).key_warning(
-                    f"{length:g} is a band: a run that its last report stops has trained to the end, but skips "
-                    f"what the script does after training (test, save); {remedy}, so that the last band is earlier"
+                    f"{length:g} is a band: a run stopped there has trained to the end, but skips "
+                    f"the code after training (test, save); {remedy}, so that the last band is earlier"
                 )
 
 
@@ -358,10 +358,10 @@ def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
     keys = given(raw)
     for key in keys.keys() - {*KNOWN}:
         if near := one_edit_away(key, KNOWN):
-            faults.at(key).key_error(f"there is no key {key!r}; did you mean {near!r}?")
+            faults.at(key).key_error(f"unknown key {key!r}; did you mean {near!r}?")
             meant.add(near)
         else:
-            faults.at(key).key_warning(f"there is no key {key!r}, so it is ignored")
+            faults.at(key).key_warning(f"unknown key {key!r}; it is ignored")
     service = [key for key in keys if key in SERVICE_KEYS]
     if service:
         are = "is" if len(service) == 1 else "are"
@@ -379,12 +379,12 @@ def hyperband_text(hyperband: Hyperband) -> str:
     if hyperband.max_iter is None:
         which = f"after {bands} reports of the metric, without end"
     elif bands:
-        which = f"after {bands} reports of the metric; max_iter {hyperband.max_iter} itself is no band"
+        which = f"after {bands} reports of the metric; max_iter {hyperband.max_iter} itself is not a band"
     else:
         which = f"at no band: max_iter {hyperband.max_iter} is too small"
     if hyperband.first(1) == (1,):
         which += ". Band 1 compares the first report of each run, which may be an evaluation before training"
-    return f"hyperband {which}. Beyond a band goes about one run in {hyperband.eta:g}, judged by {value}"
+    return f"hyperband {which}. About one run in {hyperband.eta:g} continues beyond a band, judged by {value}"
 
 
 def bands_text(hyperband: Hyperband) -> str:

@@ -41,7 +41,7 @@ class SweepLoader(yaml.SafeLoader):
         return node
 
     def construct_text(self, node: yaml.Node) -> str:
-        """The text of a scalar as it stands in the file."""
+        """Return the text of a scalar as it is written in the file."""
         return str(self.construct_scalar(node)) if isinstance(node, yaml.ScalarNode) else ""
 
 
@@ -102,7 +102,7 @@ class Tree:
         if id(node) in self._done:
             return self._done[id(node)]
         if id(node) in self._open:
-            return at.error("this value holds itself"), 1
+            return at.error("this value contains itself"), 1
         self._open.add(id(node))
         result: tuple[Any, int]
         if isinstance(node, yaml.MappingNode) and node.tag == MAP:
@@ -160,7 +160,7 @@ class Tree:
 
         Raises:
             TooLargeError: The merge keys of the file add too much.
-            yaml.MarkedYAMLError: A merge key has a value that is no mapping.
+            yaml.MarkedYAMLError: A merge key has a value that is not a mapping.
         """
         merged: Pairs = []
         own = [(key, value) for key, value in node.value if key.tag != MERGE]
@@ -204,7 +204,7 @@ def read_file(path: Path) -> tuple[dict[Any, Any], Faults]:
     key the last counts, with a warning.
 
     Raises:
-        ConfigError: The file cannot be read, is too large, is not UTF-8, does not parse, is empty, or is no mapping.
+        ConfigError: The file cannot be read, is too large, is not UTF-8, does not parse, is empty, or is not a mapping.
     """
     name = str(path)
     text = _text(path, name)
@@ -240,14 +240,14 @@ def _text(path: Path, name: str) -> str:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise _refusal("there is no such file", name) from None
+        raise _refusal("no such file", name) from None
     except IsADirectoryError:
         raise _refusal("this is a directory; give the path of a YAML file", name) from None
     except (OSError, ValueError) as error:
         raise _refusal(f"the file cannot be read: {getattr(error, 'strerror', None) or error}", name) from None
     if len(data) > MAX_BYTES:
         size = f"the file has {len(data):,} bytes, and a sweep file has at most {MAX_BYTES:,}"
-        raise _refusal(f"{size}; keep data in a file of its own, and give its path as a parameter", name)
+        raise _refusal(f"{size}; keep data in a separate file, and pass its path as a parameter", name)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -59,7 +59,7 @@ class Distribution(ABC):
     """The values of one parameter and their probabilities, as a quantile function and its inverse.
 
     A subclass defines ``name``, ``size``, ``quantile`` and ``inverse``; ``traits`` and the rest have defaults. It is a
-    frozen dataclass, so that equal distributions compare equal and hash alike. All values that come out are native
+    frozen dataclass, so that equal distributions compare equal and hash alike. All returned values are native
     Python ones (never NumPy scalars), and a fresh copy each time if they are mutable.
     """
 
@@ -128,12 +128,12 @@ class Distribution(ABC):
 
     @property
     def traits(self) -> Traits:
-        """What the storage, the analysis, the report and ``check`` ask for."""
+        """The properties that the storage, the analysis, the report and ``check`` ask for."""
         return Traits(self.name.replace("_", " "))
 
     @property
     def ordered(self) -> bool:
-        """Whether ``quantile`` sorts by size; False only for a list of values that are not all numbers."""
+        """Return whether ``quantile`` sorts by size; False only for a list of values that are not all numbers."""
         return self.traits.scale != "category"
 
     @property
@@ -203,7 +203,7 @@ def unit_interval(u: float) -> float:
 
 
 def is_number(value: object) -> bool:
-    """Whether ``value`` is an int or float: a bool is not, and neither is NaN."""
+    """Return whether ``value`` is an int or float: a bool is not, and neither is NaN."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
 
 

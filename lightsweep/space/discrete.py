@@ -124,7 +124,7 @@ class Categorical(Distribution):
         try:
             return self._index[identity(value)]
         except KeyError:
-            raise ValueError(f"{quoted(value)} is none of the values {quoted(list(self._distinct))}") from None
+            raise ValueError(f"{quoted(value)} is not one of the values {quoted(list(self._distinct))}") from None
 
     @cached_property
     def _weights(self) -> dict[Hashable, float]:
@@ -210,7 +210,7 @@ class IntUniform(Distribution):
 
     def _index_of(self, value: Value) -> int:
         if not is_number(value) or not self.low <= value <= self.high or value != int(value):
-            raise ValueError(f"{quoted(value)} is no integer from {self.low} to {self.high}")
+            raise ValueError(f"{quoted(value)} is not an integer from {self.low} to {self.high}")
         return int(value) - self.low
 
 
@@ -342,7 +342,7 @@ class Quantized(Distribution):
         # Values from elsewhere may carry rounding, such as 0.30000000000000004.
         if abs(self._value(multiple) - number) <= 1e-9 * float(self._step):
             return multiple
-        raise ValueError(f"{quoted(value)} is no multiple of q {self.q} in the range of {self.name}")
+        raise ValueError(f"{quoted(value)} is not a multiple of q {self.q} in the range of {self.name}")
 
 
 def _exact(number: float) -> Fraction:

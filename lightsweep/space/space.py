@@ -18,10 +18,10 @@ Path = tuple[str, ...]
 
 
 def check_paths(paths: Iterable[Path]) -> None:
-    """Refuses paths that cannot stand in one config.
+    """Refuse paths that exclude each other in one config.
 
     Raises:
-        ValueError: Two paths have the same dotted name, or one ends where another goes on; the message names both.
+        ValueError: Two paths have the same dotted name, or one is the beginning of another; the message names both.
     """
     by_name: dict[str, Path] = {}
     leaves: set[Path] = set()
@@ -30,7 +30,7 @@ def check_paths(paths: Iterable[Path]) -> None:
             raise ValueError(f"a parameter needs a name that is not empty, but its path is {list(path)}")
         name = ".".join(path)
         if name in by_name:
-            raise ValueError(f"{_spell(by_name[name])} and {_spell(path)} are the same parameter; keep one of them")
+            raise ValueError(f"{_spell(by_name[name])} and {_spell(path)} are the same parameter; remove one of them")
         by_name[name] = path
         leaves.add(path)
     for path in by_name.values():
@@ -56,7 +56,7 @@ class Parameter:
 
     Attributes:
         name: Dotted, as on the command line and in the storage: ``"model.hidden"``.
-        path: Where it stands in the nested config: ``("model", "hidden")``, or ``("model.hidden",)`` for a flat name
+        path: Its place in the nested config: ``("model", "hidden")``, or ``("model.hidden",)`` for a flat name
             with a dot. Joined by dots it is ``name``.
         distribution: Its values.
 
@@ -93,7 +93,7 @@ class Space:
 
     @cached_property
     def size(self) -> int | None:
-        """The number of distinct points; ``None`` where that is not finite."""
+        """The number of distinct points; ``None`` if that is not finite."""
         sizes = [parameter.distribution.size for parameter in self.parameters]
         finite = [size for size in sizes if size is not None]
         return math.prod(finite) if len(finite) == len(sizes) else None
@@ -118,7 +118,7 @@ class Space:
         """The inverse of ``point``.
 
         Raises:
-            ValueError: The space is not finite, or ``values`` is none of its points.
+            ValueError: The space is not finite, or ``values`` is not one of its points.
         """
         self._countable()
         index = 0
@@ -131,7 +131,7 @@ class Space:
         """Return the nested config of flat values by dotted name, in the order given; some parameters may be absent.
 
         Raises:
-            ValueError: A name is no parameter.
+            ValueError: A name is unknown.
         """
         nested: dict[str, Any] = {}
         for name, value in values.items():
@@ -160,7 +160,7 @@ class Space:
         """The inverse of ``at``; values of constants are not looked at.
 
         Raises:
-            ValueError: The value of a searched parameter is missing or none of its own.
+            ValueError: The value of a searched parameter is missing, or the parameter does not have it.
         """
         return [_within(parameter, parameter.distribution.inverse, values) for parameter in self.searched]
 

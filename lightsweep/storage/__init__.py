@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from lightsweep.storage.opening import Storage, open_storage, quiet
-from lightsweep.storage.trial_reader import TrialReader, TrialRow
-from lightsweep.storage.trial_writer import TrialWriter
+from lightsweep.storage.optuna_trials import trials_of
+from lightsweep.storage.trials import Claim, Parameters, TrialReader, TrialRow, Trials
 from lightsweep.storage.url import DEFAULT_URL, default_url, mask
 
 __all__ = [
     "DEFAULT_URL",
+    "Claim",
+    "Parameters",
     "Storage",
     "TrialReader",
     "TrialRow",
-    "TrialWriter",
+    "Trials",
     "default_url",
     "mask",
     "open_storage",
     "quiet",
+    "trials_of",
 ]

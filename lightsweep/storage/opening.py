@@ -10,7 +10,6 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -75,7 +74,7 @@ def warn_of_network(path: Path) -> None:
     if kind is not None:
         _logger.warning(
             "%s lies on a network file system (%s), where SQLite's locks do not work reliably: "
-            "keep it on a local disk, and for several machines use PostgreSQL: --storage postgresql://user@host/database",
+            "keep it on a local disk, and for several machines use PostgreSQL, as postgresql://user@host/database",
             path,
             kind,
         )
@@ -169,7 +168,7 @@ def connect_to_look(path: Path) -> sqlite3.Connection:
     if logged and not index.exists():
         raise StorageError(
             f"the storage {path} may not be written to, and its last commits are in {log.name}, which SQLite cannot "
-            "read without writing; copy both files to a directory of your own and name that copy with --storage"
+            "read without writing; copy both files to a directory of your own and open that copy"
         )
     uri = f"{path.absolute().as_uri()}?{'mode=ro' if logged else 'immutable=1'}"
     return sqlite3.connect(uri, uri=True, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
@@ -266,6 +265,19 @@ _CREATION_PAUSE_SECONDS = 0.05
 _MADE_BY_ANOTHER = ("already exists", "UNIQUE", "unique", "Duplicate entry")  # of PostgreSQL, SQLite, MySQL
 
 
+KNOWN_SCHEMAS = frozenset({"v3.2.0.a"})
+"""Versions of Optuna's tables, as Optuna numbers them, that SQL of ours reads and writes."""
+
+
+@cache
+def _warn_of_schema(name: str, version: str) -> None:
+    _logger.warning(
+        "storage %s: this lightsweep does not know version %s of Optuna's tables; it uses Optuna's API, which is slow",
+        name,
+        version,
+    )
+
+
 class Storage:
     """An open storage: Optuna's own object for every write, its engine for the ledger's reads.
 
@@ -274,11 +286,13 @@ class Storage:
     Attributes:
         optuna: Optuna's storage; ``optuna.load_study(storage=...)`` takes it as it is.
         url: The URL as it was given, with its password; show ``str(storage)`` instead.
+        schema_known: Whether the version of Optuna's tables is one that SQL of ours may read and write.
     """
 
-    def __init__(self, url: str, storage: RDBStorage, file: File | None = None) -> None:
+    def __init__(self, url: str, storage: RDBStorage, file: File | None = None, *, schema_known: bool = True) -> None:
         self.url = url
         self.optuna = storage
+        self.schema_known = schema_known
         self._file = file
         # Neither SQLAlchemy nor a user who typed Sweep.load(...) in a notebook closes what waits in the pool.
         weakref.finalize(storage, _release, storage.engine, os.getpid())
@@ -291,23 +305,26 @@ class Storage:
         """SQLAlchemy's engine of the storage."""
         return self.optuna.engine
 
+    def check(self) -> None:
+        """See that an SQLite file is still there.
+
+        Raises:
+            StorageError: It was removed or replaced.
+        """
+        if self._file is not None:
+            self._file.check()
+
     def reading(self) -> sqlalchemy.Connection:
         """A connection for reading: one consistent snapshot for all of its statements, without a write lock.
 
         Raises:
             StorageError: The SQLite file was removed or replaced.
         """
-        if self._file is not None:
-            self._file.check()
+        self.check()
         options: dict[str, Any] = {READ: True}
         if self.engine.dialect.name == "postgresql":
             options["isolation_level"] = "REPEATABLE READ"  # what SQLite and MySQL give by themselves
         return self.engine.connect().execution_options(**options)
-
-    def now(self, connection: sqlalchemy.Connection) -> datetime:
-        """Return the time by the database's clock, in UTC without a zone, as heartbeats are kept."""
-        moment: datetime = connection.execute(sqlalchemy.select(sqlalchemy.func.now())).scalar_one()
-        return moment.replace(tzinfo=None)  # PostgreSQL's carries the session's zone, which is UTC
 
     def rescue(self) -> Path | None:
         """Copy an SQLite file that was removed or replaced while it was open; the copy, ``None`` if it was not.
@@ -353,8 +370,8 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
         path = Path(str(parsed.database))
         if not create and not path.exists():
             raise NotFoundError(
-                f"there is no storage {path} here, so no sweep either; create one by `lightsweep sweep CONFIG.yaml`, "
-                "or name another storage with --storage or LIGHTSWEEP_STORAGE"
+                f"there is no storage {path}; create a sweep in it first, "
+                "or name another storage, such as by LIGHTSWEEP_STORAGE"
             )
         warn_of_network(path.absolute())
         if look and path.exists() and not may_write(path):
@@ -369,6 +386,7 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
     name = shown(url)
     try:
         storage = _make(parsed.render_as_string(hide_password=False), options, tables)
+        version = storage.get_current_version()
     except ImportError:
         extra = "postgres" if parsed.drivername.startswith("postgres") else "mysql"
         hint = "pip install 'lightsweep[postgres]'" if extra == "postgres" else "pip install pymysql"
@@ -387,7 +405,9 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
             file.remember()
     else:
         prepare(storage.engine)
-    return Storage(url, storage, file)
+    if version not in KNOWN_SCHEMAS:
+        _warn_of_schema(name, version)
+    return Storage(url, storage, file, schema_known=version in KNOWN_SCHEMAS)
 
 
 def _release(engine: sqlalchemy.Engine, owner: int) -> None:

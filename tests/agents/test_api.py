@@ -48,7 +48,7 @@ def test_a_function_is_called_for_each_run(sandbox: Sandbox, capsys: pytest.Capt
     assert states(sweep) == ["finished"] * 3
     out = capsys.readouterr().out
     assert "run 0001 started: x=1\nrun 0001 finished: best loss 1 in 1 iteration\n" in out
-    assert f"left sweep {sweep.id}: --count 3 reached" in out
+    assert f"left sweep {sweep.id}: count 3 reached" in out
     assert "best loss 1 (run 0001)\n  x: 1\n" in out
     lightsweep.agent(sweep, train)
     assert states(sweep) == ["finished"] * 5

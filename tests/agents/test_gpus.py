@@ -17,7 +17,7 @@ def test_one_slot_for_each_gpu_in_the_order_given() -> None:
 
 def test_several_gpus_for_a_run() -> None:
     assert gpu_slots("0,1,2,3", 2, environ={}) == ["0,1", "2,3"]
-    with pytest.raises(InputError, match="--gpus-per-run 2 does not divide the 3 GPUs"):
+    with pytest.raises(InputError, match=r"3 GPUs .* cannot be divided into groups of 2"):
         gpu_slots("0,1,2", 2, environ={})
 
 
@@ -31,7 +31,7 @@ def test_all_means_those_that_the_scheduler_gave() -> None:
 @pytest.mark.parametrize("gpus", ["0", "all"])
 def test_a_process_that_was_given_none_has_none(gpus: str, given: str) -> None:
     with pytest.raises(
-        InputError, match=rf"--gpus {gpus}: this process was given no GPU \(CUDA_VISIBLE_DEVICES={given}\)"
+        InputError, match=rf"GPUs {gpus}: this process was given no GPU \(CUDA_VISIBLE_DEVICES={given}\)"
     ):
         gpu_slots(gpus, environ={"CUDA_VISIBLE_DEVICES": given})
 

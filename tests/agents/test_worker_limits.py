@@ -43,7 +43,7 @@ def test_failures_in_a_row(limit: int) -> None:
     number, why = first_word(FailureLimits(limit), ends) or (0, "")
     assert number == 2 * limit
     what = "a run failed" if limit == 1 else f"{limit} runs in a row failed"
-    assert why == f"{what} (--max-consecutive-failed-runs {limit})"
+    assert why == f"{what} (max_consecutive_failed_runs: {limit})"
 
 
 @given(

@@ -47,7 +47,7 @@ def test_an_agent_notices_and_saves_everything(sandbox: Sandbox, lose: object) -
     assert f"error: the storage {sandbox.directory}/lightsweep.db was removed or replaced while it was in use" in said
     (saved,) = sandbox.directory.glob("lightsweep.rescued-*.db")
     url = f"sqlite:///{saved}"
-    assert f"is saved in {saved}; continue with --storage {url}" in said
+    assert f"is saved in {saved}; continue with the storage {url}" in said
     done = sandbox.call("agent", sweep_id, "--storage", url)
     assert done.returncode == 0, done.stderr
     sweep = Sweep.load(sweep_id, storage=url)

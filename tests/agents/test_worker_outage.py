@@ -114,7 +114,7 @@ def test_a_claim_waits_for_the_storage(sweep: Sweep) -> None:
     assert [run.state for run in sweep.runs] == ["finished"] * 2
     away, back = display.notes
     assert away.startswith("the storage does not answer")
-    assert away.endswith("; runs go on, reports and new runs wait until it is back")
+    assert away.endswith("; runs continue; reports and new runs wait until it is back")
     assert back == "the storage is back"
 
 
@@ -136,7 +136,7 @@ def test_a_storage_that_can_be_read_but_not_written_is_told_once(sweep: Sweep) -
     told = [note for note in display.notes if "waits to be recorded" not in note]
     assert told == [
         "the storage does not answer: the server closed the connection; "
-        "runs go on, reports and new runs wait until it is back",
+        "runs continue; reports and new runs wait until it is back",
         "the storage is back",
     ]
 
@@ -145,7 +145,7 @@ def test_a_writer_that_dies_ends_the_agent_with_the_reason(sweep: Sweep, monkeyp
     def break_(*_: object) -> None:
         raise RuntimeError("a fault in the writer")
 
-    monkeypatch.setattr("lightsweep.storage.TrialWriter.report", break_)
+    monkeypatch.setattr("lightsweep.storage.trials.SqlTrials.report", break_)
     logged = []
 
     def train() -> None:
@@ -204,10 +204,10 @@ def test_a_sweep_that_is_deleted_ends_the_agent(
     fail = threading.Event()
     refresh = Sweep.refresh
 
-    def refreshing(self: Sweep, *, details: bool = True) -> Any:
+    def refreshing(self: Sweep) -> Any:
         if fail.is_set():
             raise KeyError("No such study")
-        return refresh(self, details=details)
+        return refresh(self)
 
     monkeypatch.setattr(Sweep, "refresh", refreshing)
     agent = Agent(sweep, CommandLauncher(sweep), display=Notes())

@@ -68,7 +68,7 @@ def test_a_wrong_name_and_an_unread_parameter(sandbox: Sandbox, capsys: Capture)
         """,
     )
     assert code == 1
-    assert "WRONG it never read 'width', so searching that would be in vain; it read 'lr'" in report
+    assert "WRONG it never read 'width', so varying that has no effect; it read 'lr'" in report
     assert "WRONG it never logged the metric 'val_loss'; it logged 'valid_loss'; did you mean 'valid_loss'?" in report
     assert report.endswith("2 things to correct before a sweep")
 
@@ -113,7 +113,7 @@ def test_a_script_that_hangs(sandbox: Sandbox, capsys: Capture) -> None:
         "10",
     )
     assert code == 1
-    assert "WRONG it did not end within 10 s and was ended; give it longer by --smoke-timeout" in report
+    assert "WRONG it did not end within 10 s and was ended; raise the smoke timeout" in report
     assert "ok it connected" in report
     assert "WRONG it had not logged the metric 'val_loss'; it logged 'loss'; did you mean 'loss'?" in report
 

@@ -137,7 +137,7 @@ def test_failures_in_a_row(sandbox: Sandbox, capsys: Capture) -> None:
     code, sweep = agent(sandbox, "raise SystemExit(3)", "--max-consecutive-failed-runs", "1")
     assert code == 1
     assert len(sweep.runs) == 1
-    assert "--max-consecutive-failed-runs 1" in capsys.readouterr().out
+    assert "(max_consecutive_failed_runs: 1)" in capsys.readouterr().out
 
 
 def test_a_script_that_never_calls_init(sandbox: Sandbox) -> None:

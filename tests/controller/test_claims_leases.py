@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy
@@ -175,11 +175,14 @@ def test_after_a_step_of_the_clock_the_others_get_one_more_lease(
     run = claim(RunClaimer(sweep, "first"))
     dealer, clock = second(sweep, other)
     assert not leaves(dealer)
-    began, wall = clock.now, other.now
-    stepped = timedelta(hours=hours)
-    monkeypatch.setattr(
-        other, "now", lambda connection: wall(connection) + timedelta(seconds=clock.now - began) + stepped
-    )
+    trials, began = dealer._sweep.ledger.trials, clock.now
+    heartbeats, stepped = trials.heartbeats, timedelta(hours=hours)
+
+    def later(study_id: int) -> tuple[datetime, dict[int, datetime]]:
+        now, beats = heartbeats(study_id)
+        return now + timedelta(seconds=clock.now - began) + stepped, beats
+
+    monkeypatch.setattr(trials, "heartbeats", later)
     shift(sweep, run, int(LEASE) + 2 - 3600 * min(hours, 0))
     for _ in range(4):
         clock.now += LEASE / 4

@@ -138,7 +138,7 @@ def test_an_unknown_id(storage: Storage, missing: str) -> None:
     with pytest.raises(NotFoundError, match="there is no sweep in it yet"):
         Sweep.load(missing, storage=storage)
     made = Sweep.create(config(), storage=storage)
-    with pytest.raises(NotFoundError, match="lists the sweeps"):
+    with pytest.raises(NotFoundError, match="the latest is"):
         Sweep.load(missing, storage=storage)
     with pytest.raises(NotFoundError, match=f"did you mean '{made.id}'"):
         Sweep.load(made.id[:-1], storage=storage)

@@ -23,8 +23,7 @@ class FakeSweep:
         self.answers.set()
         self.error: Exception | None = None
 
-    def refresh(self, *, details: bool) -> None:
-        assert not details
+    def refresh(self) -> None:
         self.reads += 1
         self.reading.set()
         assert self.answers.wait(30)

@@ -209,7 +209,7 @@ class FakeTrials:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTrials:
     found = FakeTrials()
-    monkeypatch.setattr("lightsweep.controller.writer.TrialWriter", lambda _: found)
+    monkeypatch.setattr("lightsweep.controller.writer.trials_of", lambda _: found)
     return found
 
 

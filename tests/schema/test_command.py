@@ -75,7 +75,7 @@ def test_boolean_flags_keep_integers_as_values() -> None:
 
 @pytest.mark.parametrize("macro", ["${args}", "${args_no_equals}", "${args_append_hydra}"])
 def test_a_macro_of_several_arguments_inside_an_item_is_refused(macro: str) -> None:
-    with pytest.raises(CommandError, match="an item of its own"):
+    with pytest.raises(CommandError, match="a separate item"):
         build(["bash", "-c", f"python train.py {macro}"])
 
 

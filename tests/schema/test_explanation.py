@@ -38,10 +38,10 @@ def test_the_whole_text() -> None:
         "  model.hidden  one of        64, 128             2",
         "",
         "stopping  hyperband after 3, 9, 27, 81, 243, ... reports of the metric, without",
-        "          end. Beyond a band goes about one run in 3, judged by its value at the",
-        "          band",
+        "          end. About one run in 3 continues beyond a band, judged by its value",
+        "          at the band",
         "ends      run_cap 20 or val_loss <= 0.1",
-        "warning   notes: there is no key 'notes', so it is ignored",
+        "warning   notes: unknown key 'notes'; it is ignored",
     ]
 
 
@@ -58,7 +58,7 @@ def test_a_grid_says_its_number_of_points() -> None:
 
 def test_max_iter_is_no_band() -> None:
     found = text(early_terminate={"type": "hyperband", "max_iter": 27, "s": 2, "strict": False})
-    assert "after 3, 9 reports of the metric; max_iter 27 itself is no band" in found
+    assert "after 3, 9 reports of the metric; max_iter 27 itself is not a band" in found
     assert "its best value so far" in found
     assert "at no band" in text(early_terminate={"type": "hyperband", "max_iter": 2, "s": 2})
 
@@ -107,7 +107,7 @@ def test_the_meaning_of_a_band_at_the_first_report() -> None:
 
 def test_a_sweep_that_never_ends_says_so() -> None:
     assert "never by itself; set run_cap" in text(run_cap=None, metric={"name": "val_loss"})
-    assert "if that is never reached, it never ends" in text(run_cap=None)
+    assert "if no run reaches it, the sweep never ends" in text(run_cap=None)
 
 
 def test_options_and_schedulers_are_shown() -> None:

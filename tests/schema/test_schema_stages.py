@@ -220,8 +220,8 @@ def test_the_whole_text_of_check(tmp_path: Path) -> None:
         "          searches lr",
         "          keeps of the best run before: model.hidden, model.layers, optimizer",
         "          stopping: hyperband after 3 reports of the metric; max_iter 9 itself",
-        "          is no band. Beyond a band goes about one run in 3, judged by its value",
-        "          at the band",
+        "          is not a band. About one run in 3 continues beyond a band, judged by",
+        "          its value at the band",
         "ends      stages of at most 5 + 9 + 4 runs",
     ]
 

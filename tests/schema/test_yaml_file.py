@@ -214,7 +214,7 @@ def test_missing_file_directory_and_text_instead_of_a_path(tmp_path: Path) -> No
         ("!!int ''", "cannot be read as !!int"),
         ("!!float ''", "cannot be read as !!float"),
         ("!!bool maybe", "cannot be read as !!bool"),
-        ("&a [*a]", "holds itself"),
+        ("&a [*a]", "contains itself"),
         ("{[1, 2]: 3}", "must be text"),
         ("{<<: 3}", "merge key"),
     ],

@@ -125,9 +125,9 @@ def test_a_point_of_another_dimension_is_refused(unit: list[float]) -> None:
 
 def test_values_that_do_not_fit_are_refused_by_name(grid: Space) -> None:
     point = grid.point(0)
-    with pytest.raises(ValueError, match=r"batch: 128 is none of the values \[64, 16, 32\]"):
+    with pytest.raises(ValueError, match=r"batch: 128 is not one of the values \[64, 16, 32\]"):
         grid.unit(point | {"batch": 128})
-    with pytest.raises(ValueError, match="layers: 4 is no integer from 1 to 3"):
+    with pytest.raises(ValueError, match="layers: 4 is not an integer from 1 to 3"):
         grid.index(point | {"layers": 4})
     with pytest.raises(ValueError, match="no value for the parameter 'batch'; did you mean 'batsh'"):
         grid.unit({"batsh": 64})

@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 from lightsweep.errors import StorageError
-from lightsweep.storage import TrialReader, open_storage
+from lightsweep.storage import TrialReader, open_storage, trials_of
 from lightsweep.storage import opening as servers
 from lightsweep.storage.url import parse
 
@@ -28,8 +28,8 @@ def test_heartbeats_are_understood_in_every_time_zone(
     one.optuna.record_heartbeat(trial._trial_id)
     monkeypatch.setenv("PGTZ", zones[1])
     two = open_storage(url)
-    ledger = TrialReader(two, study._study_id)
-    ledger.refresh()
+    ledger = TrialReader(trials_of(two), study._study_id)
+    ledger.take(ledger.read("none")[1])
     assert ledger.stale(30.0) == []
     time.sleep(1.1)
     assert len(ledger.stale(1.0)) == 1

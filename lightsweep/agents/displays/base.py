@@ -142,7 +142,7 @@ def describe_end(sweep: Sweep, run: ClaimedRun, outcome: Outcome) -> str:
 
 def closing(sweep: Sweep, left: str) -> str:
     """Return the last words of an agent: why it left, what the sweep lacks, and its best run with all parameters."""
-    refresher = Refresher(sweep, details=True)
+    refresher = Refresher(sweep)
     if not refresher.refresh():
         left = f"{left}; the storage does not answer, so the rest is as of the last look"
     refresher.close()

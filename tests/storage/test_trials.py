@@ -18,6 +18,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lightsweep.storage import Storage, TrialReader, TrialRow, open_storage
+from lightsweep.storage.optuna_trials import OptunaTrials
+from lightsweep.storage.trials import SqlTrials
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "float": FloatDistribution(-1.0, 1.0),
@@ -40,8 +42,22 @@ def study(storage: Storage) -> optuna.Study:
     return optuna.create_study(storage=storage.optuna, study_name="s")
 
 
-def ledger_of(storage: Storage, study: optuna.Study, **options: Any) -> TrialReader:
-    return TrialReader(storage, storage.optuna.get_study_id_from_name(study.study_name), **options)
+Way = type[SqlTrials] | type[OptunaTrials]
+
+
+@pytest.fixture(params=[SqlTrials, OptunaTrials])
+def way(request: pytest.FixtureRequest) -> Way:
+    """Both ways to the trials, which keep the same contract."""
+    made: Way = request.param
+    return made
+
+
+def ledger_of(storage: Storage, study: optuna.Study, way: Way = SqlTrials, **options: Any) -> TrialReader:
+    return TrialReader(way(storage), storage.optuna.get_study_id_from_name(study.study_name), **options)
+
+
+def look(ledger: TrialReader) -> list[TrialRow]:
+    return ledger.take(ledger.read("none")[1])
 
 
 def number_of(study: optuna.Study, storage: Storage, number: int) -> int:
@@ -65,7 +81,7 @@ def assert_same(records: list[TrialRow], trials: list[FrozenTrial]) -> None:
             assert mine == (None if theirs is None else theirs.astimezone(timezone.utc))
 
 
-def test_every_field_is_what_optuna_reads(storage: Storage, study: optuna.Study) -> None:
+def test_every_field_is_what_optuna_reads(way: Way, storage: Storage, study: optuna.Study) -> None:
     for state in TrialState:
         for params in PARAMS:
             study.add_trial(
@@ -79,8 +95,8 @@ def test_every_field_is_what_optuna_reads(storage: Storage, study: optuna.Study)
                 )
             )
         study.add_trial(create_trial(state=state, value=1.0 if state == TrialState.COMPLETE else None))
-    ledger = ledger_of(storage, study)
-    assert ledger.refresh() == ledger.records
+    ledger = ledger_of(storage, study, way)
+    assert look(ledger) == ledger.records
     assert_same(ledger.records, optuna.load_study(storage=storage.optuna, study_name="s").trials)
 
 
@@ -93,7 +109,7 @@ def test_times_are_utc_whatever_the_time_zone(storage: Storage, monkeypatch: pyt
             study.add_trial(create_trial(value=1.0))
             study.ask()
             ledger = ledger_of(storage, study)
-            ledger.refresh()
+            look(ledger)
         finally:
             zone.undo()
             time.tzset()
@@ -101,50 +117,53 @@ def test_times_are_utc_whatever_the_time_zone(storage: Storage, monkeypatch: pyt
     assert all(moment and abs(datetime.now(timezone.utc) - moment) < timedelta(minutes=2) for moment in started)
 
 
-def test_it_follows_what_another_storage_object_writes(url: str, storage: Storage, study: optuna.Study) -> None:
-    ledger = ledger_of(storage, study)
+def test_it_follows_what_another_storage_object_writes(
+    way: Way, url: str, storage: Storage, study: optuna.Study
+) -> None:
+    ledger = ledger_of(storage, study, way)
     other = open_storage(url)
     writing = optuna.load_study(storage=other.optuna, study_name="s")
-    assert ledger.refresh() == []
+    assert look(ledger) == []
     one, two = writing.ask({"x": FloatDistribution(0.0, 1.0)}), writing.ask()
     one.report(3.0, 1)
-    assert [record.number for record in ledger.refresh()] == [0, 1]
+    assert [record.number for record in look(ledger)] == [0, 1]
     kept = ledger.records[0]
     one.report(2.0, 2)
     two.report(math.nan, 1)
     one.report(1.0, 3)
     two.set_user_attr("k", "v")
-    ledger.refresh()
+    look(ledger)
     assert_same(ledger.records, study.trials)
     two.suggest_int("late", 1, 3)
     writing.tell(one, state=TrialState.PRUNED)
     three = writing.ask()
-    assert [record.number for record in ledger.refresh()] == [0, 1, 2]
+    assert [record.number for record in look(ledger)] == [0, 1, 2]
     assert_same(ledger.records, study.trials)
     writing.tell(two, 1.0)
     writing.tell(three, state=TrialState.FAIL)
-    assert [record.number for record in ledger.refresh()] == [1, 2]
-    assert ledger.refresh() == []
+    assert [record.number for record in look(ledger)] == [1, 2]
+    assert look(ledger) == []
     assert_same(ledger.records, study.trials)
     assert ledger.records[0] is kept
     other.close()
 
 
-STEPS = st.lists(st.sampled_from(["ask", "report", "complete", "prune", "fail", "look", "glance"]), max_size=30)
+STEPS = st.lists(st.sampled_from(["ask", "report", "complete", "prune", "fail", "look"]), max_size=30)
 
 
 @given(STEPS, st.randoms(use_true_random=False))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_looks_without_details_are_made_up_for(storage: Storage, steps: list[str], random: Random) -> None:
+def test_many_looks_see_what_optuna_reads(storage: Storage, steps: list[str], random: Random) -> None:
     study = optuna.create_study(storage=storage.optuna)
-    ledger = ledger_of(storage, study)
+    ledgers = [ledger_of(storage, study, way) for way in (SqlTrials, OptunaTrials)]
     running: list[optuna.Trial] = []
     for step in steps:
         if step == "ask":
             running.append(study.ask({"x": FloatDistribution(0.0, 1.0), "y": IntDistribution(1, 3)}))
             running[-1].set_user_attr("from the start", random.random())
-        elif step in {"look", "glance"}:
-            ledger.refresh(details=step == "look")
+        elif step == "look":
+            for ledger in ledgers:
+                look(ledger)
         elif running:
             trial = running[random.randrange(len(running))]
             if step == "report":
@@ -155,41 +174,33 @@ def test_looks_without_details_are_made_up_for(storage: Storage, steps: list[str
                 trial.set_user_attr("at the end", step)
                 state = {"complete": TrialState.COMPLETE, "prune": TrialState.PRUNED, "fail": TrialState.FAIL}[step]
                 study.tell(trial, 1.0 if step == "complete" else None, state=state)
-    ledger.refresh(details=False)
-    trials = study.trials
-    for record, trial in zip(ledger.records, trials, strict=True):
-        assert record.state == trial.state.name
-        assert list(record.reports) == list(trial.intermediate_values.values())
-        assert "from the start" in record.attributes
-        assert record.state != "FAIL" or record.attributes == trial.user_attrs
-    ledger.refresh()
-    assert_same(ledger.records, trials)
-    assert not any(record.partial for record in ledger.records)
-    assert ledger.refresh() == [record for record in ledger.records if record.state == "RUNNING"]
+    for ledger in ledgers:
+        look(ledger)
+        assert_same(ledger.records, study.trials)
+        assert look(ledger) == [record for record in ledger.records if record.state == "RUNNING"]
 
 
-def test_a_look_without_details_reads_no_parameters(storage: Storage, study: optuna.Study) -> None:
+def test_parameters_of_a_running_trial_are_read_once(storage: Storage, study: optuna.Study) -> None:
     ledger = ledger_of(storage, study)
-    study.ask({"x": FloatDistribution(0.0, 1.0)})
-    study.add_trial(create_trial(value=1.0, user_attrs={"k": 1}))
+    study.ask({"x": FloatDistribution(0.0, 1.0)}).report(1.0, 1)
+    look(ledger)
     statements: list[str] = []
     sqlalchemy.event.listen(
         storage.engine, "before_cursor_execute", lambda _a, _b, statement, *_rest: statements.append(statement)
     )
-    ledger.refresh(details=False)
+    look(ledger)
     assert statements
     assert not any("trial_params" in statement for statement in statements)
-    assert [record.parameters for record in ledger.records] == [{}, {}]
 
 
-def test_other_studies_are_left_out(storage: Storage, study: optuna.Study) -> None:
+def test_other_studies_are_left_out(way: Way, storage: Storage, study: optuna.Study) -> None:
     elsewhere = optuna.create_study(storage=storage.optuna, study_name="other")
     elsewhere.add_trial(create_trial(value=1.0))
     study.add_trial(create_trial(value=2.0))
     elsewhere.ask()
-    ledger = ledger_of(storage, study)
-    assert [record.number for record in ledger.refresh()] == [0]
-    assert ledger.refresh() == []
+    ledger = ledger_of(storage, study, way)
+    assert [record.number for record in look(ledger)] == [0]
+    assert look(ledger) == []
 
 
 def test_finished_trials_are_read_once(storage: Storage, study: optuna.Study) -> None:
@@ -198,14 +209,14 @@ def test_finished_trials_are_read_once(storage: Storage, study: optuna.Study) ->
     running = study.ask()
     running.report(1.0, 1)
     ledger = ledger_of(storage, study)
-    ledger.refresh()
+    look(ledger)
     finished = f"trial_id != {number_of(study, storage, 3)}"
     with storage.engine.begin() as connection:
         # What would be read again would be read wrong, and of the running one only what is new.
         connection.execute(sqlalchemy.text("UPDATE trial_intermediate_values SET intermediate_value = 99"))
         connection.execute(sqlalchemy.text(f"UPDATE trial_user_attributes SET value_json = '2' WHERE {finished}"))
     running.report(2.0, 2)
-    assert [record.number for record in ledger.refresh()] == [3]
+    assert [record.number for record in look(ledger)] == [3]
     assert [list(record.reports) for record in ledger.records] == [[1.0], [1.0], [1.0], [1.0, 2.0]]
     assert [record.attributes for record in ledger.records] == [{"k": 1}] * 3 + [{}]
 
@@ -214,17 +225,17 @@ def test_many_open_trials_need_few_statements(storage: Storage, study: optuna.St
     for _ in range(30):
         study.ask().report(1.0, 1)
     ledger = ledger_of(storage, study)
-    ledger.refresh()
+    look(ledger)
     statements: list[str] = []
 
     def count(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         statements.append(statement)
 
     sqlalchemy.event.listen(storage.engine, "before_cursor_execute", count)
-    assert len(ledger.refresh()) == 30
+    assert len(look(ledger)) == 30
     sqlalchemy.event.remove(storage.engine, "before_cursor_execute", count)
     found = [statement for statement in statements if "SELECT" in statement]
-    assert len(found) == (4 if storage.engine.dialect.name == "postgresql" else 5)
+    assert len(found) == 6
 
 
 class Outage:
@@ -252,23 +263,23 @@ def outage(storage: Storage) -> Iterator[Outage]:
     made.end()
 
 
-@pytest.mark.parametrize("statement", range(4))
+@pytest.mark.parametrize("statement", range(6))
 def test_a_refresh_that_fails_half_way_changes_nothing(
     storage: Storage, study: optuna.Study, outage: Outage, statement: int
 ) -> None:
     ledger = ledger_of(storage, study)
     running = study.ask()
     running.report(1.0, 1)
-    ledger.refresh()
+    look(ledger)
     running.report(2.0, 2)
     study.tell(running, 2.0)
     study.ask({"x": FloatDistribution(0.0, 1.0)}).report(5.0, 1)
     outage.left = statement
     with pytest.raises(sqlalchemy.exc.OperationalError, match="gone"):
-        ledger.refresh()
+        look(ledger)
     assert [(record.state, list(record.reports)) for record in ledger.records] == [("RUNNING", [1.0])]
     outage.left = None
-    assert len(ledger.refresh()) == 2
+    assert len(look(ledger)) == 2
     assert_same(ledger.records, study.trials)
 
 
@@ -278,14 +289,14 @@ def test_a_trial_is_stale_when_its_heartbeat_is_older_than_the_lease(storage: St
         study.ask()
     for number in range(2):
         storage.optuna.record_heartbeat(number_of(study, storage, number))
-    ledger.refresh()
+    look(ledger)
     assert ledger.stale(60.0) == []
     age(storage, number_of(study, storage, 1), 50)
     assert ledger.stale(60.0) == []
     age(storage, number_of(study, storage, 1), 20)
     assert [record.number for record in ledger.stale(60.0)] == [1]
     study.tell(1, state=TrialState.FAIL)
-    ledger.refresh()
+    look(ledger)
     assert ledger.stale(60.0) == []
 
 
@@ -293,9 +304,9 @@ def test_a_trial_without_heartbeats_is_stale_a_lease_after_it_was_seen(storage: 
     now = 1000.0
     ledger = ledger_of(storage, study, clock=lambda: now)
     study.ask()
-    ledger.refresh()
+    look(ledger)
     now += 59
-    ledger.refresh()
+    look(ledger)
     assert ledger.stale(60.0) == []
     now += 2
     assert [record.number for record in ledger.stale(60.0)] == [0]
@@ -303,13 +314,33 @@ def test_a_trial_without_heartbeats_is_stale_a_lease_after_it_was_seen(storage: 
     assert ledger.stale(60.0) == []
 
 
-def test_attributes_of_the_study(storage: Storage, study: optuna.Study) -> None:
-    ledger = ledger_of(storage, study)
-    with storage.reading() as connection, pytest.raises(KeyError):
-        ledger.attribute(connection, "state")
+def test_attributes_of_the_study(way: Way, storage: Storage, study: optuna.Study) -> None:
+    ledger = ledger_of(storage, study, way)
+    assert ledger.read("state") == (None, [])
     study.set_user_attr("state", {"deep": [1, "ü"]})
-    with storage.reading() as connection:
-        assert ledger.attribute(connection, "state") == {"deep": [1, "ü"]}
+    assert ledger.read("state") == ({"deep": [1, "ü"]}, [])
+
+
+def test_without_sql_a_trial_is_stale_when_its_heartbeat_has_not_changed_for_a_lease(
+    storage: Storage, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("lightsweep.storage.optuna_trials.time.monotonic", lambda: now)
+    ledger, other = ledger_of(storage, study, OptunaTrials, clock=lambda: now), OptunaTrials(storage)
+    for _ in range(2):
+        other.beat(study.ask()._trial_id)
+    look(ledger)
+    assert ledger.stale(60.0) == []
+    now += 50
+    other.beat(number_of(study, storage, 0))
+    assert ledger.stale(60.0) == []
+    now += 20
+    assert [record.number for record in ledger.stale(60.0)] == [1]
+    assert ledger.beats[number_of(study, storage, 0)] > ledger.beats[number_of(study, storage, 1)]
+    study.tell(1, state=TrialState.FAIL)
+    other.beat(number_of(study, storage, 1))  # as an agent does that has not noticed
+    look(ledger)
+    assert ledger.stale(60.0) == []
 
 
 def test_optuna_has_the_tables_that_the_ledger_reads(storage: Storage) -> None:

@@ -13,7 +13,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState, create_trial
 
-from lightsweep.storage import Storage, TrialWriter
+from lightsweep.storage import Storage, Trials
+from lightsweep.storage.optuna_trials import OptunaTrials
+from lightsweep.storage.trials import SqlTrials, TrialRow
 
 PARAMETERS = {
     "lr": (FloatDistribution(1e-5, 1.0, log=True), 1e-3),
@@ -23,6 +25,7 @@ PARAMETERS = {
 ATTRIBUTES = {"a": {"deep": [1, "ü", None, 0.1]}, "b": "text"}
 REPORTS = [0.5, math.nan, math.inf, -math.inf, -1e-300]
 VALUES = [1.5, math.inf]
+BEAT = "lightsweep:beat"
 TABLES = (
     "trials",
     "trial_user_attributes",
@@ -39,10 +42,23 @@ def study(storage: Storage, directions: int = 1) -> int:
     return int(storage.optuna.create_new_study(directed, f"study {directions}"))
 
 
-def begin(storage: Storage, study_id: int, number: int = 0, **keys: Any) -> int:
-    trials = TrialWriter(storage)
-    with trials.locked(study_id) as connection:
-        return trials.add(connection, study_id, number, ATTRIBUTES, **keys)
+@pytest.fixture(params=[SqlTrials, OptunaTrials])
+def trials(request: pytest.FixtureRequest, storage: Storage) -> Trials:
+    """Both ways to the trials, which keep the same contract."""
+    made: Trials = request.param(storage)
+    return made
+
+
+def begin(
+    trials: Trials, study_id: int, last: TrialRow | None = None, parameters: Any = None, reports: Any = ()
+) -> int:
+    with trials.claim(study_id, "none", last) as claim:
+        return claim.add(ATTRIBUTES, parameters or {}, reports)
+
+
+def after(trial_id: int, number: int) -> TrialRow:
+    """A trial as the last one that is known."""
+    return TrialRow(trial_id, number, "RUNNING")
 
 
 def rows(storage: Storage, trial_id: int) -> dict[str, list[dict[str, Any]]]:
@@ -52,6 +68,7 @@ def rows(storage: Storage, trial_id: int) -> dict[str, list[dict[str, Any]]]:
         for table in TABLES:
             query = sqlalchemy.text(f"SELECT * FROM {table} WHERE trial_id = :trial")
             all_rows = [dict(row._mapping) for row in connection.execute(query, {"trial": trial_id})]
+            all_rows = [row for row in all_rows if row.get("key") != BEAT]  # the heartbeat where SQL reads none
             keys = {name for name in (all_rows[0] if all_rows else ()) if name.endswith("_id") and name != "study_id"}
             for row in all_rows:
                 for name in (*keys, "number"):
@@ -70,7 +87,7 @@ def near(moment: Any) -> bool:
     return abs(parsed - now) < timedelta(minutes=5)
 
 
-def test_a_trial_is_begun_as_by_optuna(storage: Storage) -> None:
+def test_a_trial_is_begun_as_by_optuna(trials: Trials, storage: Storage) -> None:
     study_id = study(storage)
     template = create_trial(
         state=TrialState.RUNNING,
@@ -81,10 +98,11 @@ def test_a_trial_is_begun_as_by_optuna(storage: Storage) -> None:
     )
     peer = storage.optuna.create_new_trial(study_id, template)
     storage.optuna.record_heartbeat(peer)
-    ours = begin(storage, study_id, 1, parameters=PARAMETERS, reports=REPORTS)
+    ours = begin(trials, study_id, parameters=PARAMETERS, reports=REPORTS)
     assert rows(storage, ours) == rows(storage, peer)
     first, second = storage.optuna.get_all_trials(study_id)
     assert (first.number, second.number) == (0, 1)
+    second.user_attrs.pop(BEAT, None)
     assert (second.params, second.distributions, second.user_attrs) == (
         first.params,
         first.distributions,
@@ -96,9 +114,9 @@ def test_a_trial_is_begun_as_by_optuna(storage: Storage) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_what_comes_later_is_written_as_by_optuna(storage: Storage, number: int) -> None:
+def test_what_comes_later_is_written_as_by_optuna(trials: Trials, storage: Storage, number: int) -> None:
     study_id = study(storage, 2)
-    peer, ours = begin(storage, study_id), begin(storage, study_id, 1)
+    peer, ours = begin(trials, study_id), begin(trials, study_id)
     for name, (distribution, value) in PARAMETERS.items():
         storage.optuna.set_trial_param(peer, name, distribution.to_internal_repr(value), distribution)
     for step, value in enumerate(REPORTS, start=1):
@@ -106,7 +124,6 @@ def test_what_comes_later_is_written_as_by_optuna(storage: Storage, number: int)
     storage.optuna.set_trial_user_attr(peer, "end", {"state": "finished"})
     values = [VALUES[number], VALUES[1 - number]]
     storage.optuna.set_trial_state_values(peer, TrialState.COMPLETE, values)
-    trials = TrialWriter(storage)
     trials.set_parameters(ours, PARAMETERS)
     assert trials.report([(ours, step, value) for step, value in enumerate(REPORTS, start=1)]) == set()
     assert trials.end(ours, TrialState.COMPLETE, {"end": {"state": "finished"}}, values)
@@ -114,19 +131,18 @@ def test_what_comes_later_is_written_as_by_optuna(storage: Storage, number: int)
 
 
 @pytest.mark.parametrize("state", [TrialState.PRUNED, TrialState.FAIL])
-def test_an_end_without_values(storage: Storage, state: TrialState) -> None:
+def test_an_end_without_values(trials: Trials, storage: Storage, state: TrialState) -> None:
     study_id = study(storage)
-    peer, ours = begin(storage, study_id), begin(storage, study_id, 1)
+    peer, ours = begin(trials, study_id), begin(trials, study_id)
     storage.optuna.set_trial_user_attr(peer, "end", 1)
     storage.optuna.set_trial_state_values(peer, state)
-    assert TrialWriter(storage).end(ours, state, {"end": 1})
+    assert trials.end(ours, state, {"end": 1})
     assert rows(storage, ours) == rows(storage, peer)
 
 
-def test_a_trial_that_is_over_takes_nothing(storage: Storage) -> None:
+def test_a_trial_that_is_over_takes_nothing(trials: Trials, storage: Storage) -> None:
     study_id = study(storage)
-    over, running = begin(storage, study_id), begin(storage, study_id, 1)
-    trials = TrialWriter(storage)
+    over, running = begin(trials, study_id), begin(trials, study_id)
     assert trials.end(over, TrialState.FAIL, {"end": "lost"})
     before = rows(storage, over)
     assert trials.report([(over, 1, 0.5), (running, 1, 0.5), (10**6, 1, 0.5)]) == {over, 10**6}
@@ -138,9 +154,8 @@ def test_a_trial_that_is_over_takes_nothing(storage: Storage) -> None:
     assert storage.optuna.get_trial(running).intermediate_values == {1: 0.5}
 
 
-def test_what_was_committed_can_be_written_again(storage: Storage) -> None:
-    trial_id = begin(storage, study(storage))
-    trials = TrialWriter(storage)
+def test_what_was_committed_can_be_written_again(trials: Trials, storage: Storage) -> None:
+    trial_id = begin(trials, study(storage))
     assert trials.report([(trial_id, 1, 0.5), (trial_id, 2, 0.25)]) == set()
     assert trials.report([(trial_id, 2, 9.0), (trial_id, 2, 0.125), (trial_id, 3, math.nan)]) == set()
     assert repr(storage.optuna.get_trial(trial_id).intermediate_values) == "{1: 0.5, 2: 0.125, 3: nan}"
@@ -149,31 +164,42 @@ def test_what_was_committed_can_be_written_again(storage: Storage) -> None:
     assert storage.optuna.get_trial(trial_id).value == 0.125
 
 
-def test_a_turn_that_fails_writes_nothing(storage: Storage) -> None:
+def test_a_claim_that_fails_writes_nothing(storage: Storage) -> None:
     study_id = study(storage)
-    trials = TrialWriter(storage)
-    with pytest.raises(RuntimeError), trials.locked(study_id) as connection:
-        trials.add(connection, study_id, 0, ATTRIBUTES)
+    with pytest.raises(RuntimeError), SqlTrials(storage).claim(study_id, "b", None) as claim:
+        claim.add(ATTRIBUTES, {}, ())
         raise RuntimeError
     assert storage.optuna.get_all_trials(study_id) == []
 
 
-def test_what_was_added_since(storage: Storage) -> None:
+def test_a_claim_tells_what_was_added_since(trials: Trials, storage: Storage) -> None:
     study_id = study(storage)
     other = study(storage, 2)
-    first = begin(storage, study_id)
-    begin(storage, other)
+    first = begin(trials, study_id)
+    begin(trials, other)
     storage.optuna.create_new_trial(study_id)
-    begin(storage, study_id, 2)
-    trials = TrialWriter(storage)
-    with trials.locked(study_id) as connection:
-        assert trials.since(connection, study_id, -1, "b") == ["text", None, "text"]
-        assert trials.since(connection, study_id, first, "b") == [None, "text"]
-        assert trials.since(connection, study_id, first, "none of them") == [None, None]
+    begin(trials, study_id)
+    for key, last, expected in (
+        ("b", None, ["text", None, "text"]),
+        ("b", after(first, 0), [None, "text"]),
+        ("none of them", after(first, 0), [None, None]),
+    ):
+        with trials.claim(study_id, key, last) as claim:
+            assert (claim.number, claim.news) == (3, expected)
 
 
-def test_a_study_that_was_deleted(storage: Storage) -> None:
+def test_a_claim_through_the_api_counts_only_if_nothing_was_added_meanwhile(storage: Storage) -> None:
+    study_id = study(storage)
+    trials = OptunaTrials(storage)
+    with trials.claim(study_id, "b", None) as claim:
+        begin(trials, study_id)
+        with pytest.raises(UpdateFinishedTrialError, match="another trial was added"):
+            claim.add(ATTRIBUTES, {}, ())
+    assert [trial.state for trial in storage.optuna.get_all_trials(study_id)] == [TrialState.RUNNING, TrialState.FAIL]
+
+
+def test_a_study_that_was_deleted(trials: Trials, storage: Storage) -> None:
     study_id = study(storage)
     storage.optuna.delete_study(study_id)
-    with pytest.raises(KeyError), TrialWriter(storage).locked(study_id):
+    with pytest.raises(KeyError), trials.claim(study_id, "b", None):
         pass
