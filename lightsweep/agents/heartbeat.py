@@ -131,7 +131,7 @@ class OutageNotes:
             told = bool(self._failing)
             self._failing.add(part)
         if not told:
-            self._display.note(f"{reason}; runs go on, reports and new runs wait until it is back")
+            self._display.note(f"{reason}; runs continue; reports and new runs wait until it is back")
 
     def back(self, part: str) -> None:
         """Note that a part of the agent succeeded."""
