@@ -164,7 +164,7 @@ class SweepSummary:
 
     @property
     def without_result(self) -> str:
-        """How many runs have no result, once no other run is left to start; empty for none."""
+        """The number of runs without a result, once no other run is left to start; empty if there are none."""
         ended = {name: count for name in ("failed", "killed") if (count := self.states[name])}
         if not ended or not self.spent:
             return ""
@@ -264,16 +264,16 @@ def _totals(runs: Iterable[_Run], config: SweepConfig) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class PartView:
-    """A stage of a sweep, as it is now.
+    """A stage of a sweep as of the last look.
 
     Attributes:
         part: The stage as the sweep file has it.
-        state: ``waiting``, ``running``, ``over``, or ``passed over`` where all of its points were run before.
-        runs: How many runs it has.
-        ended: How many of them are over.
-        limit: How many it can have, at most; ``None`` where nothing limits it.
-        best: Its best run; ``None`` where none has a value.
-        base: The run whose values it is fixed at; ``None`` for the first stage, and before it begins.
+        state: ``waiting``, ``running``, ``over``, or ``passed over`` if earlier runs had all of its points.
+        runs: The number of its runs.
+        ended: The number of those that have ended.
+        limit: The greatest number of runs; ``None`` without a limit.
+        best: Its best run; ``None`` if no run has a value.
+        base: The run whose values it keeps; ``None`` for the first stage, and before the stage begins.
         fixed: The values of the parameters that it does not search; ``None`` before it begins.
     """
 
@@ -292,7 +292,7 @@ class PartView:
         return f"{self.ended} of {self.limit:,}" if self.limit is not None else str(self.ended)
 
     def document(self) -> dict[str, Any]:
-        """The same as plain values; what is infinite stays so."""
+        """Return the same as plain values, infinities included."""
         return {
             "name": self.part.name,
             "state": self.state,
