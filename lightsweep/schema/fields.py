@@ -184,7 +184,7 @@ Truth = Annotated[bool, Rule(_truth, {"type": "boolean"})]
 
 
 def given(block: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys of ``block`` that have a value: null counts as not given."""
+    """Return the keys of ``block`` that have a value: null counts as absent."""
     return {key: value for key, value in block.items() if value is not None}
 
 

@@ -130,7 +130,7 @@ def _read_parameter(name: str, item: Any, at: Spot, method: object) -> Distribut
         return None
     keys, known_names = given(item), known_keys()
     if "value" in item and keys in ({}, {"distribution": "constant"}):
-        return Constant(None)  # beside other keys null means not given
+        return Constant(None)  # beside other keys null counts as absent
     # A mapping below ``a`` is a parameter with this name, and no shape of beta.
     unknown = {
         key: value
@@ -176,7 +176,7 @@ def _read_keys(
 def _kind(keys: Mapping[str, Any], at: Spot) -> str | None:
     """The name of the distribution that ``keys`` name or imply; ``None`` with a fault if they do neither.
 
-    ``parameters`` (a nested group) is not looked at. Integers as both bounds imply ``int_uniform``, any other bounds
+    ``parameters`` (a nested group) is ignored. Integers as both bounds imply ``int_uniform``, any other bounds
     ``uniform``.
     """
     name = keys.get("distribution")

@@ -109,7 +109,7 @@ MAX_BANDS = 1000
 _LENGTH = re.compile(
     r"(?:max|num|n|total|training|(?:num_)?train)?_?(?:epochs?|steps|iters?|iterations)", re.IGNORECASE
 )
-"""Names of parameters that say how long training is."""
+"""Names of parameters that give the length of training."""
 
 
 Iterations = Annotated[int, number(whole=True, least=1, most=MAX_ITERATIONS)]
@@ -234,7 +234,7 @@ def sampler_names() -> list[str]:
 
 
 def find_sampler(name: str) -> EntryPoint | None:
-    """Return where the function of a sampler is, which is not imported yet; ``None`` if the name is unknown.
+    """Return the entry point of a sampler, without importing it; ``None`` if the name is unknown.
 
     Installed packages add samplers as entry points of the group ``lightsweep.samplers``.
     """
@@ -308,17 +308,17 @@ class Options:
 
 
 LISTS: dict[str, tuple[str, type]] = {"stages": ("stage", StageKeys)}
-"""Of each key that is a list of blocks the name of a block, and its keys."""
+"""The keys whose value is a list of mappings: the name of such a mapping, and its keys."""
 
 
 BLOCKS = {
-    "parameters": "What to search: names of parameters, each with its values or its distribution.",
-    "metric": "What the sweep improves. Needed by method bayes and by early_terminate.",
+    "parameters": "The names of the parameters, each with its values or its distribution.",
+    "metric": "The value that the sweep improves. Required by method bayes and by early_terminate.",
     "metrics": "Two metrics or more, improved together.",
     "early_terminate": "Stops runs that fall behind, by hyperband.",
     "command": "The arguments that start a run; a list with macros such as ${program} and ${args}.",
     "scheduler": "An Optuna study or search space that a Python file defines.",
-    "lightsweep": "What W&B does not have: sampler, seed, retries.",
+    "lightsweep": "Keys that W&B does not have: sampler, seed, retries and so on.",
 }
 SERVICE_KEYS = ("controller", "apiVersion", "kind", "job", "image_uri")
 
