@@ -78,13 +78,13 @@ def agents(
         list[str] | None, typer.Argument(metavar="-- OPTION", help="Options of `lightsweep agent` for new agents.")
     ] = None,
     start: Annotated[int, typer.Option(min=0, metavar="N", help="Start N agents.")] = 0,
-    stop: Annotated[bool, typer.Option("--stop", help="Tell all agents to end; they give their runs back.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Tell these agents to end; they give their runs back.")] = False,
     engine: Annotated[
-        str, typer.Option(metavar="NAME", help="Where agents run: local, in the background of this machine.")
+        str, typer.Option(metavar="NAME", help="Where agents run; local is the background of this machine.")
     ] = "local",
     storage: Storage = None,
 ) -> None:
-    """Start, list or stop agents that run in the background, or as jobs of another engine."""
+    """Start, list or stop agents in the background of this machine or of a cluster."""
     sweep = Sweep.load(sweep_id, storage=storage)
     if storage is not None:
         os.environ["LIGHTSWEEP_STORAGE"] = storage  # not an argument, which others can read
@@ -97,7 +97,7 @@ def agents(
             where.stop(job.id)
         say(f"{job.id}  {'told to end' if stop else job.state}  {job.output}".rstrip())
     if not found:
-        say(f"no agent of sweep {sweep.id} runs here by the engine {engine!r}; start one with --start 1")
+        say(f"the engine {engine!r} runs no agent of sweep {sweep.id} here; start one with --start 1")
 
 
 def _slots(jobs: int | None, gpus: str | None, per_run: int) -> dict[str, Any]:

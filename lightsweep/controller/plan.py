@@ -73,7 +73,7 @@ class Part:
 
     @property
     def end(self) -> int | None:
-        """The first ticket behind it; ``None`` if there is no limit."""
+        """The ticket after the last one; ``None`` without a limit."""
         return None if self.limit is None else self.start + self.limit
 
     def is_full(self, tickets: int) -> bool:
@@ -267,8 +267,8 @@ def _first_part(config: SweepConfig) -> Part:
     return Part(stage, 0, least(stage.most, config.run_cap))
 
 
-# What an update may change; of a grid the parameters' values too. Of the block ``lightsweep`` neither what proposals
-# follow from nor the lease: an agent that is away would be judged by one that it has never heard of.
+# The keys that an update may change; of a grid the values of parameters too. Of the block ``lightsweep`` neither the
+# keys that suggestions depend on nor the lease: an agent without a connection would not know the new one.
 _CHANGEABLE = {"run_cap", "early_terminate", "name", "description", "lightsweep", "metric"}
 
 
@@ -281,7 +281,7 @@ def check_update(sweep_id: str, before: SweepConfig, config: SweepConfig) -> Non
     if before.stages or config.stages:
         whose = f"sweep {sweep_id} runs" if before.stages else "the new config describes a sweep that runs"
         raise UsageError(
-            f"{whose} in stages, which nothing can be changed of, since each follows from those before; "
+            f"{whose} in stages, and a sweep with stages cannot be updated; "
             "create a new sweep, with this one as its prior runs"
         )
     allowed = _CHANGEABLE | ({"parameters"} if before.method == config.method == "grid" else set())
