@@ -7,7 +7,7 @@ import difflib
 import sys
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -174,28 +174,15 @@ def _field(name: str, known: set[str]) -> str | None:
 
 
 def _convert(name: str, field: str, value: Any, hint: Any) -> Any:
-    """Return ``value`` in the type of the field; unchanged if the field has several types."""
+    """Return ``value`` in the type of the field; unchanged if the field has several types, or none of numbers."""
     choices = [choice for choice in _choices(hint) if choice is not type(None)]
-    if value is None or not choices:
+    if value is None or len(choices) != 1 or choices[0] not in _READERS:
         return value
-    kind = choices[0] if len(choices) == 1 else None
     try:
-        if kind is bool:
-            return _as_bool(value)
-        if kind is int and not isinstance(value, bool):
-            number = float(value)
-            if number != int(number):
-                raise ValueError(value)
-            return int(number)
-        if kind is float and not isinstance(value, bool):
-            return float(value)
+        return _READERS[choices[0]](value)
     except (TypeError, ValueError, OverflowError):
-        pass
-    else:
-        if kind not in (int, float):
-            return value
-    assert kind is not None
-    raise UsageError(f"parameter {name!r}: the field {field!r} takes {kind.__name__}, not {value!r}")
+        kind = choices[0].__name__
+        raise UsageError(f"parameter {name!r}: the field {field!r} takes {kind}, not {value!r}") from None
 
 
 def _takes_dict(hint: Any) -> bool:
@@ -209,10 +196,25 @@ def _choices(hint: Any) -> tuple[Any, ...]:
 
 
 def _as_bool(value: Any) -> bool:
+    texts = {"true": True, "false": False}
+    if isinstance(value, str) and value.lower() in texts:
+        return texts[value.lower()]
+    if value not in (0, 1):
+        raise ValueError(value)
+    return bool(value)
+
+
+def _as_float(value: Any) -> float:
     if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in {"true", "false"}:
-        return value.lower() == "true"
-    if value in (0, 1):
-        return bool(value)
-    raise ValueError(value)
+        raise ValueError(value)
+    return float(value)
+
+
+def _as_int(value: Any) -> int:
+    number = _as_float(value)
+    if number != int(number):
+        raise ValueError(value)
+    return int(number)
+
+
+_READERS: Mapping[Any, Callable[[Any], Any]] = {bool: _as_bool, float: _as_float, int: _as_int}

@@ -15,14 +15,7 @@ from typing import Any
 
 from lightsweep.agents.active_run import start_reply
 from lightsweep.agents.launchers.process import RunProcess, check_command, find_program
-from lightsweep.channel import (
-    ChannelServer,
-    FinishRequest,
-    LogReply,
-    LogRequest,
-    StartReply,
-    StartRequest,
-)
+from lightsweep.channel import ChannelServer, FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 from lightsweep.client.run import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
 from lightsweep.controller.runs import nested
 from lightsweep.errors import closest
@@ -216,34 +209,30 @@ def _changes(
 
 def _run(start: Callable[[], RunProcess], seen: Observed, timeout: float) -> None:
     """Start a process and wait for it; end its whole group when its time is up, or when this process ends."""
-    process = None
+
+    def expire() -> None:
+        seen.timed_out = True
+        if process is not None:
+            process.terminate(_GRACE_SECONDS)
+
+    process: RunProcess | None = None
+    timer = threading.Timer(timeout, expire)
+    timer.name = "lightsweep-smoke-timeout"
+    timer.daemon = True
     try:
         with _signals_held_back():
             process = start()
-        with _time_limit(process, seen, timeout):
-            seen.exit_code = process.wait().exit_code
+        timer.start()
+        seen.exit_code = process.wait().exit_code
     except BaseException:
         if process is not None:
             process.kill()
             process.wait()
         raise
-
-
-@contextmanager
-def _time_limit(process: RunProcess, seen: Observed, seconds: float) -> Iterator[None]:
-    def expire() -> None:
-        seen.timed_out = True
-        process.terminate(_GRACE_SECONDS)
-
-    timer = threading.Timer(seconds, expire)
-    timer.name = "lightsweep-smoke-timeout"
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
     finally:
         timer.cancel()
-        timer.join()
+        if timer.is_alive():
+            timer.join()
 
 
 @contextmanager
