@@ -105,7 +105,7 @@ class Position:
     def report(self, run: Run, numbers: Mapping[str, float], step: int, *, last: bool = False) -> Verdict:
         """Call ``run.report``, without the sweep's metric if an earlier attempt has reported it at this position.
 
-        Values that are not finite are no iterations: they are left out while the training repeats iterations.
+        Values that are not finite do not count as iterations; while the training repeats iterations, they are left out.
         """
         if run.metric is None or run.metric not in numbers:
             return run.report(numbers, last=last)

@@ -31,7 +31,7 @@ class MetricMissingError(InputError):
 
 
 class SweepCallbackBase:
-    """What the callbacks of all trainers share; without an agent none of it does anything.
+    """Base of the callbacks of all trainers; without an agent it does nothing.
 
     Args:
         run: The run to report to; by default the current one, which the callback starts if the script has not.
@@ -86,8 +86,8 @@ class SweepCallbackBase:
         """Begin to report, and return the run; ``None`` without an agent.
 
         Args:
-            first: Whether this is rank 0, which says so if there is no agent. Each rank has the run, so that each ends
-                with one line when the run is stopped or the agent is gone.
+            first: Whether this is rank 0, which prints a line if there is no agent. Each rank has the run, so that each
+                ends with one line if the run is stopped or the agent is gone.
         """
         self._forget()
         self._run = active_run(self._given, speak=first)
@@ -115,12 +115,12 @@ class SweepCallbackBase:
         """Report a validation, and return the verdict; with several processes a collective with one broadcast.
 
         Iterations that an earlier attempt has reported are not reported again. ``None`` means that nothing was
-        reported: there is no agent, or the verdict was to stop before.
+        reported: no agent serves the run, or an earlier verdict was to stop.
 
         Args:
-            logged: Values by the trainer's names; those that are no numbers are left out.
+            logged: Values by the trainer's names; other values than numbers are left out.
             step: The trainer's count of its steps.
-            last: Whether training ends by itself now, so that there is nothing to stop.
+            last: Whether training ends now anyway, so that there is nothing to stop.
             first: Whether this is rank 0, which alone reports.
             send: The trainer's own broadcast of a Python object from rank 0, if it has one.
 
@@ -152,7 +152,7 @@ class SweepCallbackBase:
 
     @property
     def _keeps_checkpoints(self) -> bool:
-        """Whether to keep a checkpoint: as the user says, else as the agent advises."""
+        """The user's choice whether to keep a checkpoint; by default the agent's advice."""
         if self._run is None:
             return False
         return self._run.keep_checkpoint if self._checkpoint is None else self._checkpoint

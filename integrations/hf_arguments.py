@@ -7,7 +7,7 @@ import difflib
 import sys
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -46,9 +46,9 @@ ALIASES: Mapping[str, str] = {
     "warmup_ratio": "warmup_steps",  # which takes a share of all steps, too, since transformers 5
     "wd": "weight_decay",
 }
-"""Names that sweeps use for fields of ``TrainingArguments``, where these have longer ones."""
+"""Names that sweeps use for fields of ``TrainingArguments`` with longer names."""
 
-# How alike a name and a field must be for the one to be a misspelling of the other: "learnin_rate" is 0.96 like
+# How similar a name and a field must be to count as a misspelling: "learnin_rate" is 0.96 similar to
 # "learning_rate", while "hidden_size" and other names of models stay below 0.8 for every field.
 _MISSPELT = 0.87
 
@@ -64,22 +64,22 @@ def training_arguments(run: Run, base: Mapping[str, Any] | None = None, **overri
 
 
 def training_arguments(run: Run, base: Any = None, **overrides: Any) -> Any:
-    """``TrainingArguments`` with the values of the run's config in their fields.
+    """Make ``TrainingArguments`` from the run's config.
 
-    A parameter, nested ones by their last name, goes into the field of its name or the one that :data:`ALIASES` gives,
-    converted to the field's type. Parameters that are no field (dropout, hidden size) stay in ``run.config``; one line
-    on stderr lists them. ``output_dir`` is ``run.dir`` unless given. Where the metric of the sweep comes from an
-    evaluation and nothing says when to evaluate, that is after each epoch. What goes into a field counts as read.
+    A parameter goes into the field of its name, or of its name in :data:`ALIASES`, converted to the field's type; a
+    nested one by its last name. Parameters without a field (dropout, hidden size) stay in ``run.config``; one line on
+    stderr lists them. Only parameters that go into a field count as read. ``output_dir`` is ``run.dir`` unless given.
+    If the metric of the sweep comes from an evaluation and no field says when to evaluate, it is after each epoch.
 
     Args:
         run: The run, from ``lightsweep.init()``.
-        base: What the config is laid over: arguments, a dict of fields, or a subclass of ``TrainingArguments`` such as
-            ``Seq2SeqTrainingArguments`` or ``trl.SFTConfig``.
-        overrides: Fields, laid over the config.
+        base: Fields that the config overrides: arguments, a dict of fields, or a subclass of ``TrainingArguments`` such
+            as ``Seq2SeqTrainingArguments`` or ``trl.SFTConfig``.
+        overrides: Fields that override the config.
 
     Raises:
-        UsageError: A parameter that looks like a misspelt field, two for one field, one that ``overrides`` gives as
-            well, or a value that the field's type does not take.
+        UsageError: A parameter resembles a field, two parameters mean one field, ``overrides`` has the field of a
+            parameter, or a value does not fit the field's type.
         InputError: The arguments would never produce the metric of the sweep.
     """
     kind, fields = _base(base)
@@ -116,14 +116,14 @@ def training_arguments(run: Run, base: Any = None, **overrides: Any) -> Any:
 
 
 def _base(base: Any) -> tuple[type[TrainingArguments], dict[str, Any]]:
-    """The class of the arguments, and the fields to begin with."""
+    """Return the class of the arguments, and the first fields."""
     if base is None:
         return TrainingArguments, {}
     if isinstance(base, type) and issubclass(base, TrainingArguments):
         return base, {}
     if isinstance(base, TrainingArguments):
         fields = (field for field in dataclasses.fields(base) if field.init)
-        # What is at its default is left out: some defaults are not accepted when given.
+        # Without fields that have their default: some defaults are refused if they are passed.
         return type(base), {
             field.name: value for field in fields if (value := getattr(base, field.name)) != _default(field)
         }
@@ -142,7 +142,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 
 def _paths(config: dict[str, Any], whole: AbstractSet[str], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The names that lead to each parameter, none of which counts as read by this; ``whole`` are fields for dicts."""
+    """Yield the path of each parameter, without marking it as read; ``whole`` are fields that take dicts."""
     for name, value in dict.items(config):
         if isinstance(value, dict) and ALIASES.get(name, name) not in whole:
             yield from _paths(value, whole, (*above, name))
@@ -157,7 +157,7 @@ def _read(config: Any, path: tuple[str, ...]) -> Any:
 
 
 def _field(name: str, known: set[str]) -> str | None:
-    """The field that a parameter goes into; ``None`` for a parameter that is none."""
+    """Return the field of a parameter; ``None`` if it has none."""
     last = name.rpartition(".")[2]
     if last in known:
         return last
@@ -167,35 +167,22 @@ def _field(name: str, known: set[str]) -> str | None:
     likely = difflib.get_close_matches(last, [*known, *ALIASES], n=1, cutoff=_MISSPELT)
     if likely:
         raise UsageError(
-            f"parameter {name!r} is no field of the training arguments, but resembles {likely[0]!r}: correct the "
-            "sweep file, or rename the parameter if it means something else"
+            f"parameter {name!r} is not a field of the training arguments, but resembles {likely[0]!r}: correct "
+            "the sweep file, or rename the parameter if it means something else"
         )
     return None
 
 
 def _convert(name: str, field: str, value: Any, hint: Any) -> Any:
-    """``value`` in the type of the field; fields of several types take it as it is, unless it is a number in text."""
+    """Return ``value`` in the type of the field; unchanged if the field has several types, or none of numbers."""
     choices = [choice for choice in _choices(hint) if choice is not type(None)]
-    if value is None or not choices:
+    if value is None or len(choices) != 1 or choices[0] not in _READERS:
         return value
-    kind = choices[0] if len(choices) == 1 else None
     try:
-        if kind is bool:
-            return _as_bool(value)
-        if kind is int and not isinstance(value, bool):
-            number = float(value)
-            if number != int(number):
-                raise ValueError(value)
-            return int(number)
-        if kind is float and not isinstance(value, bool):
-            return float(value)
+        return _READERS[choices[0]](value)
     except (TypeError, ValueError, OverflowError):
-        pass
-    else:
-        if kind not in (int, float):
-            return value
-    assert kind is not None
-    raise UsageError(f"parameter {name!r}: the field {field!r} takes {kind.__name__}, not {value!r}")
+        kind = choices[0].__name__
+        raise UsageError(f"parameter {name!r}: the field {field!r} takes {kind}, not {value!r}") from None
 
 
 def _takes_dict(hint: Any) -> bool:
@@ -209,10 +196,25 @@ def _choices(hint: Any) -> tuple[Any, ...]:
 
 
 def _as_bool(value: Any) -> bool:
+    texts = {"true": True, "false": False}
+    if isinstance(value, str) and value.lower() in texts:
+        return texts[value.lower()]
+    if value not in (0, 1):
+        raise ValueError(value)
+    return bool(value)
+
+
+def _as_float(value: Any) -> float:
     if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in {"true", "false"}:
-        return value.lower() == "true"
-    if value in (0, 1):
-        return bool(value)
-    raise ValueError(value)
+        raise ValueError(value)
+    return float(value)
+
+
+def _as_int(value: Any) -> int:
+    number = _as_float(value)
+    if number != int(number):
+        raise ValueError(value)
+    return int(number)
+
+
+_READERS: Mapping[Any, Callable[[Any], Any]] = {bool: _as_bool, float: _as_float, int: _as_int}

@@ -1,4 +1,4 @@
-"""How Hugging Face names a metric of a sweep, and whether its Trainer will ever come to it."""
+"""Hugging Face's names for the metric of a sweep, and checks that its Trainer will produce the metric."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ __all__ = [
 ]
 
 _TRAINING = frozenset({"loss", "grad_norm", "learning_rate"})
-"""What the training loop logs by itself."""
+"""Names that the training loop itself logs."""
 
 _STEPS = ("logging_steps", "eval_steps", "save_steps")
 
 
 def candidates(metric: str) -> tuple[str, ...]:
-    """The names under which a Trainer may log ``metric``, the likeliest first.
+    """Return the names under which a Trainer may log ``metric``, the likeliest first.
 
-    W&B's Hugging Face callback turned ``eval_loss`` into ``eval/loss`` and put ``train/`` before the others; sweep
-    files are written with those names.
+    W&B's Hugging Face callback turns ``eval_loss`` into ``eval/loss`` and puts ``train/`` before the others; sweep
+    files have those names.
     """
     group, slash, name = metric.partition("/")
     if slash and group == "train":
@@ -44,22 +44,22 @@ def candidates(metric: str) -> tuple[str, ...]:
 
 
 def is_evaluated(metric: str, metrics: Mapping[str, Any]) -> bool:
-    """Whether the metric comes from an evaluation rather than from the training loop.
+    """Tell whether the metric comes from an evaluation rather than from the training loop.
 
     Args:
         metric: Its name in the sweep.
-        metrics: What was just logged: its names tell where it comes from when ``metric`` does not.
+        metrics: The values just logged: their names tell where they come from if ``metric`` does not.
     """
     named = any(name.startswith("eval") for name in candidates(metric))
     return named or any(name.startswith("eval_") for name in metrics)
 
 
 def means_evaluated(metric: str, evaluated: Iterable[str]) -> bool:
-    """Whether a metric that an evaluation came without should have been in it: by its name, or misspelt.
+    """Tell whether a metric that is missing in an evaluation belongs there: by its name, or misspelt.
 
     Args:
         metric: Its name in the sweep.
-        evaluated: What the evaluation gave.
+        evaluated: The names in the evaluation.
     """
     names = list(evaluated)
     if is_evaluated(metric, {}) or f"eval_{metric}" in names:
@@ -68,17 +68,17 @@ def means_evaluated(metric: str, evaluated: Iterable[str]) -> bool:
 
 
 def remedy(metric: str) -> str:
-    """How to let a Trainer log a metric that it has not logged, as a sentence without its end."""
+    """Say how to make a Trainer log a metric, as a sentence without its full stop."""
     if _is_trained(metric):
         return "Let the trainer log more often (logging_steps)"
     return "Return it from compute_metrics" if is_evaluated(metric, {}) else "Return it from compute_metrics or log it"
 
 
 def check_arguments(args: TrainingArguments, metric: str) -> None:
-    """Refuse arguments under which no Trainer would ever produce the metric.
+    """Refuse arguments with which no Trainer would ever produce the metric.
 
     Raises:
-        InputError: As `check_strategies`; or the first evaluation or logging comes after ``max_steps``.
+        InputError: As `check_strategies`; or the first evaluation or log comes after ``max_steps``.
     """
     check_strategies(args, metric)
     if args.max_steps > 0:
@@ -90,7 +90,7 @@ def check_arguments(args: TrainingArguments, metric: str) -> None:
 
 
 def check_strategies(args: TrainingArguments, metric: str) -> None:
-    """Refuse arguments under which a Trainer would never produce the metric, however long it trains.
+    """Refuse arguments with which a Trainer would never produce the metric, however long it trains.
 
     Raises:
         InputError: Evaluation or logging is off.
@@ -100,7 +100,7 @@ def check_strategies(args: TrainingArguments, metric: str) -> None:
         if not (_is_evaluated_or_trained(metric) or _strategy(args, "eval") == "no"):
             return  # an evaluation may give it under this name
         raise InputError(
-            f"the metric {metric!r} never {what} with {kind}_strategy='no', so the sweep could compare nothing; "
+            f"the metric {metric!r} never {what} with {kind}_strategy='no', so the sweep cannot compare runs; "
             f"set {kind}_strategy='epoch', or 'steps' with {kind}_steps"
         )
 
@@ -109,12 +109,12 @@ def check_training(args: TrainingArguments, state: TrainerState, metric: str) ->
     """Refuse a training that would end before it produces the metric for the first time.
 
     Args:
-        args: What the Trainer was made with.
-        state: As it is when training begins: how many steps and epochs there will be is known.
+        args: The arguments of the Trainer.
+        state: The state when training begins, with the numbers of steps and epochs.
         metric: Its name in the sweep.
 
     Raises:
-        InputError: As `check_strategies`; or the first evaluation or logging comes after the last step or epoch.
+        InputError: As `check_strategies`; or the first evaluation or log comes after the last step or epoch.
     """
     check_strategies(args, metric)
     _check_steps(args, state, metric)
@@ -144,17 +144,17 @@ def _check_steps(args: TrainingArguments, state: TrainerState, metric: str) -> N
 
 
 def _kind(metric: str) -> tuple[str, str]:
-    """Which of the Trainer's settings say when the metric comes, and what then happens, in words."""
+    """Return the prefix of the settings that say when the metric comes, and the verb for it."""
     return ("eval", "is evaluated") if is_evaluated(metric, {}) else ("logging", "is logged")
 
 
 def _is_trained(metric: str) -> bool:
-    """Whether the training loop logs it by itself."""
+    """Tell whether the training loop itself logs the metric."""
     return not _TRAINING.isdisjoint(candidates(metric))
 
 
 def _is_evaluated_or_trained(metric: str) -> bool:
-    """Whether its name tells where it comes from; any other may be logged by the user at any time."""
+    """Tell whether the name shows where the metric comes from; users may log any other name at any time."""
     return is_evaluated(metric, {}) or _is_trained(metric)
 
 

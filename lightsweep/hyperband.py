@@ -1,18 +1,33 @@
-"""Early termination by hyperband: bands, thresholds and verdicts.
+"""Early termination by the bands of Hyperband: when a run is judged, against what, and why it stops.
 
-An iteration is one finite value of the sweep's metric that a run has logged. At fixed numbers of iterations, the bands,
-a run is compared with every run of the sweep that has reached the same number. All functions are pure, so every agent
-computes the same verdict from the same values.
+An iteration is the n-th time that a run logged the sweep's metric with a finite number. At fixed numbers of iterations,
+the bands, a run is compared with what every run of the sweep had at the same number. Band is W&B's word; the literature
+calls it a rung, and the sequence of rungs that follows from one ``min_iter`` or ``max_iter`` a bracket. There is one
+bracket here, and runs join it one by one, as in asynchronous successive halving.
 
-The bands follow Li, Jamieson, DeSalvo, Rostamizadeh and Talwalkar, "Hyperband: A Novel Bandit-Based Approach to
-Hyperparameter Optimization", JMLR 18(185), 2018. Like the engine of W&B sweeps, this judges runs one by one as they
-arrive, instead of brackets of a fixed size.
+Sources:
+    Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar. Hyperband: A Novel Bandit-Based Approach to Hyperparameter
+    Optimization. Journal of Machine Learning Research 18(185), 2018. https://jmlr.org/papers/v18/16-558.html
+    The ratio ``eta`` and the rungs ``max_iter * eta**-k`` are those of its Algorithm 1.
+    W&B's engine (``hyperband_stopping.py`` of ``wandb/sweeps``) gives the rounding of bands, the threshold as an
+    element of the sorted values, and ``strict``.
 
->>> settings = Hyperband(max_iter=27, s=2)
->>> settings.bands()
-(3, 9)
->>> judge(settings, "minimize", history=[0.9, 0.8, 0.7], values_at=[0.2, 0.3, 0.4, 0.7]).stop
+Everything here is a pure function, so the same reports give the same verdict anywhere.
+
+Four runs have reached the band of 3 iterations. With ``eta=2`` about the better half of them continues:
+
+>>> hyperband = Hyperband(min_iter=3, eta=2)
+>>> hyperband.bands(upto=30)
+(3, 6, 12, 24)
+>>> hyperband.reached(5)
+3
+>>> found = judge(hyperband, "minimize", history=[0.9, 0.8, 0.75], values_at=[0.25, 0.5, 0.7, 0.75])
+>>> found.stop
 True
+>>> found.reason
+'band 3: 0.7500 is worse than the threshold 0.7000 (3rd best of 4 runs), goal minimize'
+>>> judge(hyperband, "minimize", history=[0.9, 0.8], values_at=[]).reason
+'no band reached after 2 iterations'
 """
 
 from __future__ import annotations
@@ -22,9 +37,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
 
+from lightsweep.text import counted
+
 __all__ = ["Hyperband", "Verdict", "judge", "threshold", "verdict"]
 
-# Floats, by which the bands are computed, hold every whole number up to here.
+# Bands are computed as floats, which hold every whole number up to here.
 _MOST = 2**53
 
 
@@ -33,12 +50,14 @@ class Hyperband:
     """The settings of ``early_terminate``.
 
     Attributes:
-        min_iter: The first band, in iterations; the others are ``int(min_iter * eta**k)`` without end.
-        max_iter: The greatest length of a run, in iterations: the bands are ``int(max_iter / eta**k)`` for k = 1 .. s.
-            Needs ``s``. If ``min_iter`` is given as well, ``max_iter`` decides.
+        min_iter: The first band, in iterations; the others are ``int(min_iter * eta**k)`` without end ("minimum
+            resource" in the literature).
+        max_iter: The length of the longest run, in iterations: the bands are ``int(max_iter / eta**k)`` for k = 1 .. s
+            ("maximum resource"). Needs ``s``, and takes precedence over ``min_iter``.
         s: The number of bands below ``max_iter``; bands below 1 are dropped.
-        eta: The ratio of neighbouring bands, above 1; the best ``1/eta`` of the runs continue beyond a band.
-        strict: Whether a run is judged by its value at the band (True) or by its best so far (False).
+        eta: The ratio of neighbouring bands, above 1 ("reduction factor"); about the best ``1/eta`` of the runs
+            continue beyond a band.
+        strict: Judge a run by its value at the band (True) or by its best value so far (False).
 
     Raises:
         ValueError: A setting out of its range, or neither ``min_iter`` nor ``max_iter`` with ``s``.
@@ -65,17 +84,17 @@ class Hyperband:
         """Return the numbers of iterations at which runs are judged, ascending and distinct.
 
         Args:
-            upto: Leave out bands above it. Needed if only ``min_iter`` is given, since its bands have no end.
+            upto: Leave out bands above it. Needed with ``min_iter`` alone, whose bands have no end.
 
         Raises:
             ValueError: The bands have no end and ``upto`` is not given.
         """
         if self.max_iter is None and upto is None:
-            raise ValueError("the bands of min_iter have no end: say up to which iteration")
+            raise ValueError("the bands of min_iter have no end: give upto, the last iteration")
         return tuple(takewhile(lambda band: upto is None or band <= upto, self._ascending()))
 
     def first(self, count: int) -> tuple[int, ...]:
-        """Return the lowest ``count`` bands, ascending; all of them if there are fewer."""
+        """Return the lowest ``count`` bands, ascending; all bands if there are fewer."""
         return tuple(islice(self._ascending(), count))
 
     def reached(self, iterations: int) -> int | None:
@@ -101,21 +120,21 @@ class Hyperband:
             if band > last:
                 yield band
             last = band
-            # With eta close to 1 many k in a row give the same band: continue just before the first other one.
+            # With eta close to 1 many k in a row give the same band: go on just before the first that does not.
             k = max(k + 1, math.floor(math.log((band + 1) / first) / math.log(self.eta)) - 1)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to a report: continue or stop, with the reason.
+    """The answer to a report: stop or continue, and why.
 
     Attributes:
-        stop: Whether the run should leave its training loop.
+        stop: True if the run is to leave its training loop.
         reason: The verdict in words and numbers.
         band: The band at which the run was judged; ``None`` below the first.
-        value: The compared value: at the band, or the best so far. ``None`` below the first band.
-        threshold: The limit for the value. ``None`` below the first band.
-        compared: The number of runs that have reached the band, this one included.
+        value: The value that was compared: at the band, or the best so far. ``None`` below the first band.
+        threshold: The value that it was compared with. ``None`` below the first band.
+        compared: The number of runs that had reached the band, this one included.
     """
 
     stop: bool = False
@@ -129,14 +148,14 @@ class Verdict:
 def threshold(values: Sequence[float], eta: float, goal: str, *, ascending: bool = False) -> float:
     """Return the element at index ``int(n / eta)``, from 0, of the ``n`` values sorted best first.
 
-    NaN and both infinities rank worst. If one of them is the threshold, the threshold is inf for ``minimize`` and -inf
-    for ``maximize``.
+    NaN and both infinities rank worst; if one of them is the threshold, it is inf for ``minimize`` and -inf for
+    ``maximize``.
 
     Args:
         values: The values at one band of all runs that have reached it, in any order.
         eta: Above 1.
         goal: ``"minimize"`` or ``"maximize"``.
-        ascending: Whether the values are known to be finite and in ascending order, so that only one of them is read.
+        ascending: The values are known to be finite and in ascending order, so one lookup is enough.
 
     Raises:
         ValueError: No values, or another goal.
@@ -156,14 +175,14 @@ def judge(hyperband: Hyperband, goal: str, history: Sequence[float], values_at: 
     """Judge a run: it stops if its value is strictly worse than the threshold at the highest band that it has reached.
 
     So the first run at a band continues, and so do ties. Call it at every report, since thresholds move as other runs
-    arrive.
+    reach the band.
 
     Args:
         hyperband: The settings.
         goal: ``"minimize"`` or ``"maximize"``.
-        history: The values of the run itself, in order; those that are not finite do not count.
+        history: The values of the run itself, in order; those that are not finite are left out.
         values_at: The value at ``hyperband.reached(len(history))`` of every run of the sweep that has reached it, the
-            run itself included; not used below the first band.
+            run itself included; ignored below the first band.
 
     Raises:
         ValueError: ``values_at`` is empty though a band is reached, or another goal.
@@ -187,7 +206,7 @@ def verdict(
     *,
     ascending: bool = False,
 ) -> Verdict:
-    """Return the verdict of :func:`judge`, from the values that it depends on, without the whole history.
+    """Return the verdict of :func:`judge` in constant time, from numbers that the caller keeps.
 
     Args:
         hyperband: The settings.
@@ -196,14 +215,14 @@ def verdict(
         band: ``hyperband.reached(iterations)``; the rest is ignored if it is ``None``.
         value: The run's value at the band; its best value so far unless ``hyperband.strict``.
         values_at: See :func:`judge`.
-        ascending: Whether ``values_at`` is known to be finite and in ascending order.
+        ascending: ``values_at`` is known to be finite and in ascending order.
 
     Raises:
         ValueError: ``values_at`` is empty though a band is reached, or another goal.
     """
     sign = _sign(goal)
     if band is None:
-        return Verdict(False, f"no band reached after {_count(iterations, 'iteration')}")
+        return Verdict(False, f"no band reached after {counted(iterations, 'iteration')}")
     limit = threshold(values_at, hyperband.eta, goal, ascending=ascending)
     stop = sign * value > sign * limit
     shown, shown_limit = _distinct(value, limit)
@@ -211,25 +230,25 @@ def verdict(
     rank = _ordinal(_place(len(values_at), hyperband.eta) + 1)
     reason = (
         f"band {band}: {subject} is {'' if stop else 'not '}worse than the threshold {shown_limit} "
-        f"({rank} best of {_count(len(values_at), 'run')}), goal {goal}"
+        f"({rank} best of {counted(len(values_at), 'run')}), goal {goal}"
     )
     return Verdict(stop, reason, band, value, limit, len(values_at))
 
 
 def _sign(goal: str) -> int:
-    """1 if smaller is better, -1 if greater is."""
+    """Return 1 if smaller is better, -1 if greater is."""
     if goal not in ("minimize", "maximize"):
         raise ValueError(f"goal must be minimize or maximize, not {goal!r}")
     return 1 if goal == "minimize" else -1
 
 
 def _place(count: int, eta: float) -> int:
-    """The index of the threshold among ``count`` sorted values; below ``count`` even if eta is just above 1."""
+    """Return the index of the threshold among ``count`` sorted values; below ``count`` even if eta is just above 1."""
     return int(count / eta)
 
 
 def _distinct(value: float, other: float) -> tuple[str, str]:
-    """Both numbers with enough digits to differ, four at least."""
+    """Return both numbers with as many digits as are needed to tell them apart, four at least."""
     for digits in range(4, 18):
         texts = f"{value:#.{digits}g}", f"{other:#.{digits}g}"
         if value == other or texts[0] != texts[1]:
@@ -240,7 +259,3 @@ def _distinct(value: float, other: float) -> tuple[str, str]:
 def _ordinal(number: int) -> str:
     suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{suffix}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -31,9 +31,12 @@ def shortened(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
 
 
-def one_line(text: str, width: int) -> str:
-    """Remove control characters from a text and cut it in its middle to ``width`` characters; ``…`` marks the cut."""
-    line, end = printable(text), (width - 1) // 3
+def one_line(text: str, width: int, end: int = 1) -> str:
+    """Remove control characters from a text and cut it in its middle to ``width`` characters; ``…`` marks the cut.
+
+    ``end`` thirds of what is kept are from the end of the text.
+    """
+    line, end = printable(text), (width - 1) * end // 3
     return line if len(line) <= width else f"{line[: width - 1 - end]}…{line[len(line) - end :]}"
 
 

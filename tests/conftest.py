@@ -27,7 +27,13 @@ settings.register_profile(
 settings.load_profile(os.environ.get("LIGHTSWEEP_TEST_PROFILE", "lightsweep"))
 
 # Variables that pytest sets, and that imports of TensorBoard and scikit-learn set.
-_FOREIGN = {"PYTEST_CURRENT_TEST", "CRC32C_SW_MODE", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"}
+_FOREIGN = {
+    "PYTEST_CURRENT_TEST",
+    "CRC32C_SW_MODE",
+    "KMP_DUPLICATE_LIB_OK",
+    "KMP_INIT_AT_FORK",
+    "TORCHINDUCTOR_CACHE_DIR",
+}
 
 
 @pytest.fixture(scope="session", autouse=True)

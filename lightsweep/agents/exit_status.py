@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass, field
 
 from lightsweep.channel import FinishRequest
-from lightsweep.controller import ClaimedRun, Outcome
+from lightsweep.controller import ClaimedRun, Outcome, RunState
 from lightsweep.errors import closest
 from lightsweep.schema import SweepConfig
 
@@ -53,28 +53,28 @@ def classify_exit(
     """
     unread = list(said.get("unread") or ())
     if run.pruned:
-        return Outcome("pruned", run.stop_reason, unread)
+        return Outcome(RunState.PRUNED, run.stop_reason, unread)
     # Of earlier attempts only the reports are known.
     known = {*run.metrics, *(metric.name for metric in config.metrics[:1] if run.reports)}
     missing = [metric.name for metric in config.metrics if metric.name not in known]
     done = said.get("state") == "finished" and not missing and (before or not killed)
     if done and no_code_of_its_own(exit_code):
-        return Outcome("finished", "", unread)
+        return Outcome(RunState.FINISHED, "", unread)
     if killed:
-        return Outcome("killed", killed, unread)
+        return Outcome(RunState.KILLED, killed, unread)
     if preempted := _preempted(exit_code):
-        return Outcome("lost", preempted, unread)
+        return Outcome(RunState.LOST, preempted, unread)
     if exit_code or said.get("state") == "failed":
-        return Outcome("failed", _crash(exit_code, str(said.get("error") or ""), last_line), unread)
+        return Outcome(RunState.FAILED, _crash(exit_code, str(said.get("error") or ""), last_line), unread)
     if not missing:
-        return Outcome("finished", "", unread)
+        return Outcome(RunState.FINISHED, "", unread)
     if not connected:
         return Outcome(
-            "failed",
+            RunState.FAILED,
             f"it ended without a call of lightsweep.init(), so it never logged the metric {missing[0]!r}",
             unread,
         )
-    return Outcome("failed", _missing(missing[0], list(run.metrics), said), unread)
+    return Outcome(RunState.FAILED, _missing(missing[0], list(run.metrics), said), unread)
 
 
 def no_code_of_its_own(exit_code: int) -> bool:

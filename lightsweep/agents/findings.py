@@ -1,4 +1,4 @@
-"""From what was seen of a smoke run to what is right and wrong with a script."""
+"""Findings from a smoke run: what is right with a script, and what is wrong."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Finding:
     """One sentence on a script.
 
     Attributes:
-        right: Whether it is as it should be; ``None`` where that cannot be said.
+        right: Whether it is as it should be; ``None`` if unknown.
         text: The sentence.
     """
 
@@ -32,9 +32,9 @@ class Finding:
 
 
 def findings(config: SweepConfig, seen: Observed, timeout: float) -> list[Finding]:
-    """What a smoke run shows, the cause before its effects: its end, the connection, parameters, metric, loss.
+    """Return the findings, causes before effects: the end, the connection, parameters, metric, loss.
 
-    Each cause is one fault: what a script that failed would still have done cannot be said.
+    Each cause is one fault: what a failed script would still have done is unknown.
 
     Args:
         config: The sweep's config.
@@ -53,7 +53,7 @@ def findings(config: SweepConfig, seen: Observed, timeout: float) -> list[Findin
 
 
 def _end(seen: Observed, timeout: float) -> Finding:
-    """Judged as an agent would: a script that was asked to stop has stopped, whatever its exit code."""
+    """Judge the end as an agent would: a script that was asked to stop has stopped, whatever its exit code."""
     if seen.timed_out:
         return Finding(False, f"it did not end within {timeout:g} s and was ended; raise the smoke timeout")
     state = seen.said.get("state")
@@ -65,7 +65,7 @@ def _end(seen: Observed, timeout: float) -> Finding:
         if seen.said.get("cut"):
             text += "; its passes over a DataLoader were cut short: raise the number of steps"
         return Finding(False, text)
-    asked = ", asked to stop once it had reported enough" if seen.stopped else ""
+    asked = ", asked to stop after enough reports" if seen.stopped else ""
     return Finding(True, f"it ended by itself after {seen.seconds:.1f} s{asked}")
 
 
@@ -85,19 +85,19 @@ def _parameters(config: SweepConfig, seen: Observed, *, cut_off: bool) -> Findin
     if not swept:
         return Finding(None, "nothing is searched: every parameter has one value")
     if not seen.said:
-        return Finding(None, "which parameters it reads cannot be said: it ended without a word")
+        return Finding(None, "cannot tell which parameters it reads: it ended without finish()")
     if unread is None:
         return Finding(
             None,
-            f"it used nothing of run.config: right if it takes {_names(swept)} from its command line, else in vain",
+            f"it read nothing from run.config: right only if it takes {_names(swept)} from its command line",
         )
     read = [name for name in swept if name not in unread]
     if unread:
         others = seen.said.get("read") or ()
         text = f"it {'had not' if cut_off else 'never'} read {_names(unread)}"
-        text += "" if cut_off else ", so searching that would be in vain"
+        text += "" if cut_off else ", so varying that has no effect"
         hints = [f"{name!r}{closest(name, others)}" for name in unread if closest(name, others)]
-        text += f" (of what it reads, {'; '.join(hints)})" if hints else ""
+        text += f" ({'; '.join(hints)})" if hints else ""
         return Finding(None if cut_off and not hints else False, f"{text}; it read {_names(read)}" if read else text)
     return Finding(True, f"it read every parameter that is searched: {_names(read)}")
 
@@ -124,15 +124,15 @@ def _metric(name: str, logged: Mapping[str, Sequence[float]], otherwise: str, cu
 
 
 def _learning(config: SweepConfig, seen: Observed) -> Finding:
-    """Whether the loss on one batch fell; without a callback a training loss, or else the metric in its direction.
+    """Judge the loss on one batch; without a callback a training loss, or else the metric in its direction.
 
-    Only on one batch must it: elsewhere a few reports may go the wrong way with parameters that are worth trying.
+    Only on one batch must it fall: elsewhere a few reports may go the wrong way with good parameters.
     """
     name, maximize = _series(config, seen)
     values = seen.logged.get(name, [])
     if len(values) < 2:
-        return Finding(None, "whether it learns cannot be said: it logged neither a loss nor the metric twice")
-    # Where each step is on another batch, single losses say little.
+        return Finding(None, "cannot tell whether it learns: it logged neither a loss nor the metric twice")
+    # If each step is on another batch, single losses say little.
     span = max(1, len(values) // 4) if name == STEP_LOSS else 1
     first, last = sum(values[:span]) / span, sum(values[-span:]) / span
     shown = _LOSSES.get(name, repr(name))
@@ -142,12 +142,12 @@ def _learning(config: SweepConfig, seen: Observed) -> Finding:
         return Finding(wrong, f"{shown} went {numbers}: it diverges with these parameters")
     if (last > first) if maximize else (last < first):
         return Finding(True, f"{shown} {'rose' if maximize else 'fell'} {numbers}")
-    also = "" if name == BATCH_LOSS else ", which these parameters alone may explain"
+    also = "" if name == BATCH_LOSS else ", which may be due to these parameters"
     return Finding(wrong, f"{shown} did not {'rise' if maximize else 'fall'}: {numbers}{also}")
 
 
 def _series(config: SweepConfig, seen: Observed) -> tuple[str, bool]:
-    """The name to judge by, and whether more of it is better."""
+    """Return the name to judge by, and whether greater is better."""
     metric = config.metric
     for name, values in seen.logged.items():
         lower = name.lower()
@@ -160,9 +160,9 @@ def _series(config: SweepConfig, seen: Observed) -> tuple[str, bool]:
 
 
 def _files(seen: Observed) -> list[Finding]:
-    """What the script itself wrote, which nobody can send elsewhere."""
+    """List what the script itself wrote, which cannot be redirected."""
     if seen.changed is None:
-        return [Finding(None, "too many files here to say which of them it changed")]
+        return [Finding(None, "cannot tell which files it changed: there are too many here")]
     if not seen.changed:
         return []
     shown = ", ".join(seen.changed[:_SHOWN])

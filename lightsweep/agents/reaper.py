@@ -43,7 +43,12 @@ def marked(tokens: Collection[str]) -> list[Any]:
     """
     if not tokens:
         return []
-    return [each for each in psutil.process_iter() if each.pid != os.getpid() and _has_mark(each, tokens)]
+    found = []
+    for each in psutil.process_iter():
+        if each.pid != os.getpid() and _has_mark(each, tokens):
+            with suppress(psutil.Error):
+                found.append(psutil.Process(each.pid))  # not `each`, which may be an earlier process with this id
+    return found
 
 
 def _has_mark(process: Any, tokens: Collection[str]) -> bool:

@@ -1,4 +1,4 @@
-"""One run of a sweep's program outside of any sweep and storage, to see whether it would work as one."""
+"""A smoke run: the program of a sweep once, outside of any sweep and storage, to see whether it works in one."""
 
 from __future__ import annotations
 
@@ -15,14 +15,7 @@ from typing import Any
 
 from lightsweep.agents.active_run import start_reply
 from lightsweep.agents.launchers.process import RunProcess, check_command, find_program
-from lightsweep.channel import (
-    ChannelServer,
-    FinishRequest,
-    LogReply,
-    LogRequest,
-    StartReply,
-    StartRequest,
-)
+from lightsweep.channel import ChannelServer, FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 from lightsweep.client.run import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
 from lightsweep.controller.runs import nested
 from lightsweep.errors import closest
@@ -45,16 +38,16 @@ _NOT_LOOKED_AT = (".", "__pycache__", "node_modules", "lightsweep.db", "lightswe
 
 @dataclass
 class Observed:
-    """What was seen of a smoke run.
+    """The observations of a smoke run.
 
     Attributes:
         values: The sampled parameters, flat.
         connected: Whether the script called ``init``.
         logged: Every name that it logged, with its values in order.
-        said: Its ``finish`` message; empty where there was none.
+        said: Its ``finish`` message; empty if there was none.
         stopped: Whether it was asked to stop, having reported enough.
         exit_code: Of its process; negative for a signal.
-        timed_out: Whether it was ended because its time was up.
+        timed_out: Whether it was terminated because its time was up.
         seconds: How long it took.
         output: The last lines that it printed.
         changed: What it did to files below the working directory, such as ``overwrote 'model.pt'``; ``None`` if there
@@ -74,17 +67,17 @@ class Observed:
 
 
 class SmokeHandler:
-    """Plays the agent for a run that counts nowhere.
+    """Plays the agent for a smoke run.
 
-    A script with a callback is limited by the callback, see ``Run.smoke``. Any other is asked to stop once it has
-    reported the metric, or what looks like a misspelling of it, `ENOUGH_REPORTS` times.
+    A callback limits its own trainer, see ``Run.smoke``. Any other script is asked to stop after `ENOUGH_REPORTS`
+    reports of the metric, or of a name that resembles it.
 
     Args:
         config: The sweep's config.
         values: The sampled parameters, by dotted name.
         directory: The run's directory.
-        steps: How many steps a trainer takes, and batches a pass over a loader has; fewer than `ENOUGH_REPORTS` are
-            also the reports after which a script is asked to stop.
+        steps: Steps of a trainer, and batches of a pass over a loader; fewer than `ENOUGH_REPORTS` are also the
+            number of reports after which a script is asked to stop.
     """
 
     def __init__(
@@ -98,7 +91,7 @@ class SmokeHandler:
         self.observed = Observed(values=values)
 
     def start(self, message: StartRequest) -> StartReply:
-        """The sampled config over the script's defaults."""
+        """Answer with the sampled config over the script's defaults."""
         self.observed.connected = True
         return start_reply(
             self._config,
@@ -111,7 +104,7 @@ class SmokeHandler:
         )
 
     def log(self, message: LogRequest) -> LogReply:
-        """Keep the numbers; the answer is to stop once they are enough."""
+        """Keep the numbers, and answer to stop after enough reports."""
         with self._lock:
             seen = self.observed
             for name, value in message["metrics"].items():
@@ -123,13 +116,13 @@ class SmokeHandler:
             return LogReply(Verdict(seen.stopped, reason), count)
 
     def finish(self, message: FinishRequest) -> None:
-        """Keep the script's last word; the first one that failed stays."""
+        """Keep the script's last message; the first one that failed stays."""
         with self._lock:
             if self.observed.said.get("state") != "failed":
                 self.observed.said = message
 
     def _reports(self) -> int:
-        """How often the metric was reported, or what must be meant for it; every name counts where there is none."""
+        """Return how often the metric, or a name that resembles it, was reported; without a metric, any name."""
         logged = self.observed.logged
         names = [metric.name for metric in self._config.metrics]
         if not names:
@@ -142,12 +135,12 @@ def _meant(name: str, logged: Mapping[str, list[float]]) -> list[list[float]]:
 
 
 def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float, steps: int = SMOKE_STEPS) -> Observed:
-    """Run the program once with ``values``; nothing of it is left, neither files nor processes.
+    """Run the program once with ``values``; it leaves neither files of lightsweep nor processes.
 
     Args:
         config: The sweep's config.
         values: Parameters by dotted name.
-        timeout: Seconds after which its process group is ended.
+        timeout: Seconds after which its process group is terminated.
         steps: See `SmokeHandler`.
 
     Raises:
@@ -159,7 +152,7 @@ def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float,
     environment = {key: value for key, value in os.environ.items() if key != "LIGHTSWEEP_STORAGE"}
     environment.setdefault("PYTHONUNBUFFERED", "1")
     environment.setdefault("HYDRA_FULL_ERROR", "1")
-    environment["WANDB_MODE"] = "disabled"  # what counts nowhere is logged nowhere
+    environment["WANDB_MODE"] = "disabled"  # a smoke run is logged nowhere
     before = _files_here()
     with (
         tempfile.TemporaryDirectory(prefix="lightsweep-smoke-", ignore_cleanup_errors=True) as name,
@@ -186,9 +179,9 @@ def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float,
 
 
 def _files_here() -> dict[str, tuple[int, ...]] | None:
-    """Time, size and inode of each file below the working directory; ``None`` where there are too many.
+    """Return time, size and inode of each file below the working directory; ``None`` if there are too many.
 
-    Left out: hidden directories, caches of Python, and what agents at work write.
+    Hidden directories, caches of Python and the files of running agents are left out.
     """
     found: dict[str, tuple[int, ...]] = {}
     for above, directories, names in os.walk("."):
@@ -215,40 +208,36 @@ def _changes(
 
 
 def _run(start: Callable[[], RunProcess], seen: Observed, timeout: float) -> None:
-    """Wait for a process that is started, or end it with its whole group when its time is up, or this one's."""
-    process = None
+    """Start a process and wait for it; end its whole group when its time is up, or when this process ends."""
+
+    def expire() -> None:
+        seen.timed_out = True
+        if process is not None:
+            process.terminate(_GRACE_SECONDS)
+
+    process: RunProcess | None = None
+    timer = threading.Timer(timeout, expire)
+    timer.name = "lightsweep-smoke-timeout"
+    timer.daemon = True
     try:
         with _signals_held_back():
             process = start()
-        with _time_limit(process, seen, timeout):
-            seen.exit_code = process.wait().exit_code
+        timer.start()
+        seen.exit_code = process.wait().exit_code
     except BaseException:
         if process is not None:
             process.kill()
             process.wait()
         raise
-
-
-@contextmanager
-def _time_limit(process: RunProcess, seen: Observed, seconds: float) -> Iterator[None]:
-    def expire() -> None:
-        seen.timed_out = True
-        process.terminate(_GRACE_SECONDS)
-
-    timer = threading.Timer(seconds, expire)
-    timer.name = "lightsweep-smoke-timeout"
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
     finally:
         timer.cancel()
-        timer.join()
+        if timer.is_alive():
+            timer.join()
 
 
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """Ctrl-C and SIGTERM take effect at the end of the block; in the main thread, where alone they are handled."""
+    """Delay Ctrl-C and SIGTERM to the end of the block; only in the main thread, which alone handles them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

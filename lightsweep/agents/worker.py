@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from lightsweep.agents.active_run import RUNS, ActiveRun, RunHandler, discard_checkpoint, make_directory
@@ -17,7 +18,7 @@ from lightsweep.agents.displays.base import Display, GuardedDisplay
 from lightsweep.agents.exit_status import FailureLimits, classify_exit
 from lightsweep.agents.heartbeat import Heartbeat, OutageNotes
 from lightsweep.agents.launchers import Launcher
-from lightsweep.controller import ClaimedRun, Outcome, Reporter, RunClaimer, Sweep, Writer
+from lightsweep.controller import ClaimedRun, Outcome, Reporter, RunClaimer, RunState, Sweep, Writer
 from lightsweep.errors import CommandError, LightsweepError, StorageError, StorageUnavailableError
 
 __all__ = ["Agent"]
@@ -90,7 +91,7 @@ class Agent:
         self._abandon = threading.Event()
         self._error: BaseException | None = None
         self._outage = OutageNotes(self.display)
-        self._writer = Writer(sweep.storage, self._reports_wait, self._give_back)
+        self._writer = Writer(sweep.storage, partial(self._outage.note, "reports"), self._give_back)
         self._claimer = RunClaimer(sweep, self.name, stay=stay)
         self._reporter = Reporter(sweep, self._writer)
         self._heartbeat = Heartbeat(
@@ -185,10 +186,10 @@ class Agent:
         try:
             found = self._claimer.next_run()
         except StorageUnavailableError as error:
-            self._outage.away("claims", str(error))
+            self._outage.note("claims", str(error))
             self._leaving.wait(_PAUSE_SECONDS)
             return None
-        self._outage.back("claims")
+        self._outage.note("claims", "")
         if isinstance(found, ClaimedRun):
             self._idle = _LAST_RUNS_SECONDS
             return found
@@ -211,7 +212,7 @@ class Agent:
         except BaseException as error:
             if not active.ending:
                 active.ending = True
-                self._finish(active, Outcome("lost", f"the agent failed: {error}"), directory)
+                self._finish(active, Outcome(RunState.LOST, f"the agent failed: {error}"), directory)
             raise
         finally:
             with self._lock:
@@ -225,7 +226,7 @@ class Agent:
         try:
             job = self._launcher.start(run, handler, directory, active.environment, emit)
         except CommandError as error:
-            return Outcome("failed", str(error))
+            return Outcome(RunState.FAILED, str(error))
         active.begin(job)
         status = job.wait()
         if status.interrupted:
@@ -241,7 +242,7 @@ class Agent:
             before=active.finished,
             last_line=status.last_line,
         )
-        state = active.outcome if outcome.state == "killed" else outcome.state
+        state = RunState(active.outcome) if outcome.state == "killed" else outcome.state
         return Outcome(state, "; ".join(filter(None, [outcome.reason, run.not_finite])), outcome.unread)
 
     def _finish(self, active: ActiveRun, outcome: Outcome, directory: Path) -> None:
@@ -327,12 +328,6 @@ class Agent:
     def _end(self, active: ActiveRun, reason: str, outcome: str) -> None:
         if active.end(reason, outcome, self._term_timeout):
             self._reporter.stop(active.run, reason)
-
-    def _reports_wait(self, reason: str) -> None:
-        if reason:
-            self._outage.away("reports", reason)
-        else:
-            self._outage.back("reports")
 
     def _fail(self, error: BaseException) -> None:
         self._error = self._error or error

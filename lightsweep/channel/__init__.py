@@ -1,4 +1,4 @@
-"""The wire between an agent and the processes that it starts: a Unix socket, a secret per run, JSON messages.
+"""The channel between an agent and the processes of its runs: a Unix socket, a secret per run, JSON messages.
 
 Standard library only, since every training process imports it.
 """

@@ -33,7 +33,7 @@ class Connection:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Connection | None:
-        """The connection that the environment names, or ``None`` in a process that no agent has started."""
+        """Return the connection that the environment names, or ``None`` in a process that no agent has started."""
         path, run_id, token = map(environ.get, ENVIRONMENT)
         return cls(path, run_id, token) if path and run_id and token else None
 
@@ -86,7 +86,7 @@ class Connection:
             raise self._lost(error) from None
 
     def close(self) -> None:
-        """Close this process's connection; a later request opens it again."""
+        """Close the connection of this process; a later request opens it again."""
         link = self._link
         if link.pid == os.getpid():
             with link.lock:
@@ -108,7 +108,7 @@ class Connection:
 
 
 class _Link:
-    """The connection of one process: a forked child must never use its parent's socket, nor its parent's lock."""
+    """The connection of one process: a forked child must use neither the socket nor the lock of its parent."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()

@@ -73,7 +73,7 @@ class FrameStream:
         self._sock.sendall(_LENGTH.pack(len(body)) + body)
 
     def receive(self, limit: int = MESSAGE_LIMIT, deadline: float | None = None) -> dict[str, Any] | None:
-        """The next object, or ``None`` when the other end has closed between two frames.
+        """Return the next object, or ``None`` if the other end has closed between two frames.
 
         Args:
             limit: Largest length that is accepted, in bytes.
@@ -102,11 +102,11 @@ class FrameStream:
         return message
 
     def end_reading(self) -> None:
-        """Make the reader, in whatever thread it waits, see the end; an answer under way can still be sent."""
+        """Let the reader, in whichever thread it waits, see the end; an answer under way can still be sent."""
         self._shutdown(socket.SHUT_RD)
 
     def end(self) -> None:
-        """Make reader and writer, in whatever thread they wait, see the end."""
+        """Let reader and writer, in whichever threads they wait, see the end."""
         self._shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:

@@ -12,7 +12,6 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 
 from lightsweep.channel.dispatch import Handler, answer
 from lightsweep.channel.frames import ENVIRONMENT, HANDSHAKE_SECONDS, ChannelError, FrameStream, identify
@@ -30,7 +29,7 @@ _CLOSE_SECONDS = 10.0
 class ChannelServer:
     """Serves the processes of any number of runs; usable as a context manager. All methods are thread-safe.
 
-    Whatever arrives at the socket ends at most the connection that it came from.
+    A faulty message ends at most its own connection.
 
     Args:
         handshake_seconds: How long a connection may take to prove that it knows a run's secret.
@@ -62,7 +61,7 @@ class ChannelServer:
         return self._path
 
     def register(self, run_id: str, handler: Handler) -> dict[str, str]:
-        """Serve ``run_id`` from now on; the environment variables that its process needs.
+        """Serve ``run_id`` from now on, and return the environment variables that its process needs.
 
         Raises:
             UsageError: The id is registered already, or the server is closed.
@@ -89,7 +88,7 @@ class ChannelServer:
     def close(self) -> None:
         """End all connections and threads; remove the socket and its directory. Idempotent.
 
-        Processes of runs that are still registered take this as the end of their agent, and end themselves.
+        To processes of runs that are still registered this is the end of their agent, so they end.
         """
         with self._lock:
             first, self._closed = not self._closed, True
@@ -111,13 +110,11 @@ class ChannelServer:
     def __enter__(self) -> ChannelServer:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _wake_acceptor(self) -> None:
-        """Closing a socket does not wake a thread that waits in ``accept``; a connection does."""
+        """Connect, since closing a socket does not wake a thread that waits in ``accept``."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:
             try:
                 knock.connect(self._path)

@@ -1,4 +1,4 @@
-"""The ``lightsweep`` command: one small module per command, loaded when it is called."""
+"""The ``lightsweep`` command: the module of a command is loaded when the command is called."""
 
 from __future__ import annotations
 

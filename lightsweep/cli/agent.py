@@ -48,7 +48,10 @@ def agent(
     stay: Stay = False,
     storage: Storage = None,
 ) -> None:
-    """Run the program of a sweep with its parameters until no run is left."""
+    """Run the program of a sweep until no run is left.
+
+    Each run gets other parameters. Several agents may work on one sweep.
+    """
     slots = _slots(jobs, gpus, gpus_per_run)
     sweep = Sweep.load(sweep_id, storage=storage)
     _work_on(sweep, count, max_failed, forward_signals, term_timeout, stay=stay, **slots)
@@ -78,13 +81,16 @@ def agents(
         list[str] | None, typer.Argument(metavar="-- OPTION", help="Options of `lightsweep agent` for new agents.")
     ] = None,
     start: Annotated[int, typer.Option(min=0, metavar="N", help="Start N agents.")] = 0,
-    stop: Annotated[bool, typer.Option("--stop", help="Tell all agents to end; they give their runs back.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Tell these agents to end; they give their runs back.")] = False,
     engine: Annotated[
-        str, typer.Option(metavar="NAME", help="Where agents run: local, in the background of this machine.")
+        str, typer.Option(metavar="NAME", help="Where agents run; local is the background of this machine.")
     ] = "local",
     storage: Storage = None,
 ) -> None:
-    """Start, list or stop agents that run in the background, or as jobs of another engine."""
+    """Start, list or stop agents in the background.
+
+    They run on this machine, or as jobs of another engine, such as that of a cluster.
+    """
     sweep = Sweep.load(sweep_id, storage=storage)
     if storage is not None:
         os.environ["LIGHTSWEEP_STORAGE"] = storage  # not an argument, which others can read
@@ -97,7 +103,7 @@ def agents(
             where.stop(job.id)
         say(f"{job.id}  {'told to end' if stop else job.state}  {job.output}".rstrip())
     if not found:
-        say(f"no agent of sweep {sweep.id} runs here by the engine {engine!r}; start one with --start 1")
+        say(f"the engine {engine!r} runs no agent of sweep {sweep.id} here; start one with --start 1")
 
 
 def _slots(jobs: int | None, gpus: str | None, per_run: int) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from lightsweep.client.run import SMOKE_STEPS
 from lightsweep.controller import check_takes_prior_runs
 from lightsweep.controller.runs import nested
 from lightsweep.errors import CommandError
-from lightsweep.sampler import Observation, make_searcher
+from lightsweep.sampler import Observation, RunState, make_searcher
 from lightsweep.schema import SweepConfig, explain, json_schema
 from lightsweep.schema.command import DEFAULT_COMMAND, MACRO, SEVERAL, build_command
 from lightsweep.text import counted, parameters, printable
@@ -85,7 +85,7 @@ def _points(config: SweepConfig) -> list[Mapping[str, Any]]:
     searcher = make_searcher(config, config.options.seed or 0)
     drawn: list[Observation] = []
     while len(drawn) < _SAMPLES and (values := searcher.suggest(len(drawn), drawn)) is not None:
-        drawn.append(Observation(str(len(drawn)), len(drawn), values, "running"))
+        drawn.append(Observation(str(len(drawn)), len(drawn), values, RunState.RUNNING))
     return [each.values for each in drawn]
 
 

@@ -35,7 +35,7 @@ Storage = Annotated[
     str | None,
     typer.Option(metavar="URL", help="Database URL or SQLite file; LIGHTSWEEP_STORAGE or lightsweep.db by default."),
 ]
-Count = Annotated[int | None, typer.Option(min=1, metavar="N", help="Leave after N runs.")]
+Count = Annotated[int | None, typer.Option(min=1, metavar="N", help="End after N runs.")]
 Gpus = Annotated[
     str | None,
     typer.Option(
@@ -50,14 +50,14 @@ PriorRuns = Annotated[
 ]
 MaxFailed = Annotated[
     int | None,
-    typer.Option("--max-consecutive-failed-runs", min=1, metavar="N", help="Leave after N failed runs in a row."),
+    typer.Option("--max-consecutive-failed-runs", min=1, metavar="N", help="End after N failed runs in a row."),
 ]
 Stay = Annotated[
-    bool, typer.Option("--stay", help="Stay until all runs have finished, and retry runs that other agents lose.")
+    bool, typer.Option("--stay", help="End only when all runs have ended, and retry runs that other agents lose.")
 ]
-ForwardSignals = Annotated[bool, typer.Option(help="Pass SIGUSR1, SIGUSR2 and SIGHUP on to the runs.")]
+ForwardSignals = Annotated[bool, typer.Option(help="Forward SIGUSR1, SIGUSR2 and SIGHUP to the runs.")]
 TermTimeout = Annotated[
-    float, typer.Option(min=0.0, metavar="SECONDS", help="Time between SIGTERM and SIGKILL when a run is ended.")
+    float, typer.Option(min=0.0, metavar="SECONDS", help="Time between SIGTERM and SIGKILL if the agent ends a run.")
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ __all__ = ["Format", "export", "ls", "status", "watch", "without_infinities"]
 
 _SHOWN = 20
 _REASON_WIDTH = 80
+_FORMULA = re.compile(r"[=@\t]|[+-](?!(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\Z|inf\Z)", re.IGNORECASE)
+"""The beginning of a text that a spreadsheet takes for a formula; a signed number is none."""
 
 
 class Format(str, Enum):
@@ -116,15 +119,7 @@ def _cell(value: Any) -> Any:
     if not isinstance(text, str):
         return text
     visible = "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
-    return f"'{visible}" if visible.startswith(("=", "+", "-", "@", "\t")) and not _is_number(visible) else visible
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return f"'{visible}" if _FORMULA.match(visible) else visible
 
 
 def _document(sweep: Sweep) -> dict[str, Any]:

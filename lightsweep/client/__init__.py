@@ -1,4 +1,4 @@
-"""What a training script holds. Standard library only, so that a script pays next to nothing for it."""
+"""The side of the training script. Standard library only, so that importing it costs next to nothing."""
 
 from __future__ import annotations
 

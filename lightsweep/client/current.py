@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -116,6 +116,11 @@ def _demand(name: str) -> Run:
     return run
 
 
+def _forwarded(name: str) -> Callable[..., Any]:
+    """Make the method ``name`` of the current config."""
+    return lambda _, *arguments: getattr(_demand("config").config, name)(*arguments)
+
+
 class ConfigProxy:
     """``lightsweep.config`` as imported before ``init()``: at each use the config of the current run.
 
@@ -127,30 +132,17 @@ class ConfigProxy:
             raise AttributeError(name)
         return getattr(_demand("config").config, name)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(_demand("config").config, name, value)
-
-    def __getitem__(self, key: str) -> Any:
-        return _demand("config").config[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        _demand("config").config[key] = value
-
-    def __contains__(self, key: object) -> bool:
-        return key in _demand("config").config
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_demand("config").config)
-
-    def __len__(self) -> int:
-        return len(_demand("config").config)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _demand("config").config.__reduce__()
-
     def __repr__(self) -> str:
         run = current_run()
         return "<lightsweep.config: no run is active>" if run is None else repr(run.config)
+
+    __setattr__ = _forwarded("__setattr__")
+    __getitem__ = _forwarded("__getitem__")
+    __setitem__ = _forwarded("__setitem__")
+    __contains__ = _forwarded("__contains__")
+    __iter__ = _forwarded("__iter__")
+    __len__ = _forwarded("__len__")
+    __reduce__ = _forwarded("__reduce__")
 
 
 def watch(*_: Any, **__: Any) -> None:

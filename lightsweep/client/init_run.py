@@ -1,4 +1,4 @@
-"""``init()``: find who answers, hand over the defaults, and make the run."""
+"""``init()``: find the agent, send it the defaults, and make the run."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ WANDB_KEYWORDS = frozenset(_WANDB_KEYWORDS.split())
 def guard(run: Run) -> None:
     """End ``run`` when this process ends.
 
-    An uncaught ``RunPruned`` becomes one line and exit code 0, ``AgentLostError`` one line and exit code 1; anything
-    else goes to the hook that was there before.
+    An uncaught ``RunPruned`` becomes one line and exit code 0, ``AgentLostError`` one line and exit code 1; other
+    exceptions go to the hook that was installed before.
     """
     before = sys.excepthook
 
@@ -45,7 +45,7 @@ def guard(run: Run) -> None:
         before(kind, raised, trace)
 
     def at_exit() -> None:
-        # where another library has replaced the hook, the interpreter still remembers what was not caught
+        # if another library has replaced the hook, the interpreter still remembers the uncaught exception
         run.close(getattr(sys, "last_value", None))
 
     sys.excepthook = at_exception
@@ -54,7 +54,7 @@ def guard(run: Run) -> None:
 
 
 def _print_line(text: str) -> None:
-    """Print on a line of its own: tqdm, if the script uses it, takes its bars away first."""
+    """Print a whole line: tqdm, if the script uses it, first removes its bars."""
     tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
     if tqdm is None:
         print(text, file=sys.stderr)
@@ -63,20 +63,20 @@ def _print_line(text: str) -> None:
 
 
 def init(config: Any = None, **wandb_keywords: Any) -> Run:
-    """Start the run of this process; usable as a context manager.
+    """Start the run of this process, and return it; usable as a context manager.
 
     Under an agent, and inside of a training function, the run's config holds the sweep's values over the defaults.
-    Elsewhere it is a plain run with the defaults, so that a script also works on its own. While a run of a sweep is
-    active, a second call returns it; a plain one is finished first.
+    Elsewhere it is a plain run with the defaults, so that the script also works without an agent. While a run of a
+    sweep is active, a second call returns that run; a plain run is finished first.
 
     Args:
-        config: Defaults: a dict, an ``argparse.Namespace`` or a dataclass; may be nested.
+        config: Defaults: a dict, an ``argparse.Namespace`` or a dataclass, possibly nested.
         wandb_keywords: Every keyword of ``wandb.init`` is accepted and ignored.
 
     Raises:
-        TypeError: A keyword that ``wandb.init`` does not have either.
-        UsageError: ``config`` is of another kind, or the run of this process is over.
-        AgentLostError: The environment names an agent that is gone.
+        TypeError: ``wandb.init`` has no such keyword either.
+        UsageError: ``config`` is of another type, or the run of this process has ended.
+        AgentLostError: The agent that the environment names is gone.
     """
     for name in wandb_keywords:
         if name not in WANDB_KEYWORDS:

@@ -1,4 +1,4 @@
-"""From what a script logs to names and numbers."""
+"""Names and numbers from the dict that a script logs."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ _LONGEST_TEXT = 40
 
 
 def numbers(metrics: Any, others: dict[str, str] | None = None, always: str | None = None) -> dict[str, float]:
-    """The numbers in ``metrics`` under flat names; nested mappings are joined with a dot.
+    """Return the numbers in ``metrics`` under flat names; nested mappings are joined with a dot.
 
-    NumPy scalars and tensors of one element become floats; NaN and infinities stay. Whatever is no number (booleans,
-    also those of NumPy and torch, text, images, lists, None) is left out, since scripts log those for other tools.
+    NumPy scalars and tensors of one element become floats; NaN and infinities stay. Other values (booleans, also those
+    of NumPy and torch, text, images, lists, None) are left out, since scripts log them for other tools.
 
     Args:
-        metrics: What was logged.
-        others: Takes what was left out and as what it was logged ("text ('0.5')"), of each name once and of few names.
-        always: The name that is noted however many others are.
+        metrics: The dict that was logged.
+        others: Takes the names that were left out, each with a description of its first value ("text ('0.5')"); only
+            a few names.
+        always: The name that is taken even if there are more.
 
     Raises:
-        UsageError: Not a mapping, or a name that is not text.
+        UsageError: ``metrics`` is not a mapping, or a name is not text.
     """
     if not isinstance(metrics, Mapping):
         raise UsageError(
@@ -69,7 +70,7 @@ def _number(value: Any) -> float | None:
 
 
 def _item(value: Any) -> Any:
-    """The Python value inside a NumPy scalar or a tensor of one element; any other ``value`` as it is."""
+    """Return the Python value inside a NumPy scalar or a tensor of one element; any other ``value`` unchanged."""
     try:
         return value.item()
     except (AttributeError, TypeError, ValueError, RuntimeError):
@@ -77,7 +78,7 @@ def _item(value: Any) -> Any:
 
 
 def _described(value: Any) -> str:
-    """What was logged instead of a number: ``text ('0.5')``, ``a tensor of 4 elements``."""
+    """Describe a value that is not a number: ``text ('0.5')``, ``a tensor of 4 elements``."""
     if isinstance(value, str):
         return f"text ({value!r})" if len(value) <= _LONGEST_TEXT else f"text ({value[:_LONGEST_TEXT]!r}...)"
     if value is None:

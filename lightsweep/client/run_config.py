@@ -18,11 +18,11 @@ _SHOWN = 20
 
 
 class Reads:
-    """Which names of a config were read.
+    """The names of a config that were read.
 
     Attributes:
-        names: Dotted names that were read, or asked for in vain.
-        touched: Whether the config was looked at in any way.
+        names: Dotted names that were read, or looked up without success.
+        touched: Whether the config was read at all.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Reads:
         self.names.add(name)
 
     def unread(self, names: Iterable[str]) -> list[str]:
-        """Those of ``names`` that were not read, in their order."""
+        """Return those of ``names`` that were not read, in their order."""
         return [name for name in names if name not in self.names]
 
 
@@ -43,17 +43,17 @@ class RunConfig(dict[str, Any]):
     """A config that is read by item or by attribute, at any depth: ``config["model"]["lr"]``, ``config.model.lr``.
 
     It is a dict, so that ``json``, ``**config`` and ``isinstance`` treat it as one. A new key may be added; changing
-    or removing one raises ``UsageError``, since what the run was recorded with would be wrong. ``update`` alone lets
-    pass what the sweep overrides. A key that is also the name of a method (``items``, ``update``) is reached as an item
-    only.
+    or removing one raises ``UsageError``, since the recorded config would then be wrong. Only ``update`` accepts keys
+    that the sweep sets, and keeps the sweep's values. A key that is also the name of a method (``items``, ``update``)
+    is reached as an item only.
 
     Reading one value marks its dotted name as read; iterating, unpacking and ``as_dict`` mark all that is below.
     ``repr``, ``len``, ``in`` and comparing mark nothing.
 
     Args:
         values: The nested values; dicts inside become configs too, dicts inside of lists stay as they are.
-        parameters: Dotted names that the sweep sets, searched or constant; a dict that it sets is its own as a whole.
-        reads: Where reading is noted; a fresh record by default.
+        parameters: Dotted names that the sweep sets, searched or constant; a dict that it sets is set as a whole.
+        reads: The record of what is read; a new one by default.
     """
 
     __slots__ = ("_parameters", "_prefix", "_reads")
@@ -74,14 +74,14 @@ class RunConfig(dict[str, Any]):
             self._put(name, value)
 
     def as_dict(self) -> dict[str, Any]:
-        """A plain nested copy, free to change."""
+        """Return a plain nested copy, which may be changed."""
         return {name: value.as_dict() if isinstance(value, RunConfig) else value for name, value in self.items()}
 
     def update(self, *others: Any, allow_val_change: bool | None = None, **values: Any) -> None:
         """Add the keys that are new; nested dicts are merged, level by level.
 
-        What the sweep sets keeps the sweep's value, so that ``config.update(args)`` may follow ``init()``: one line on
-        stderr, of rank 0, names the keys that were to get another. A group stays if the sweep sets anything in it.
+        Keys that the sweep sets keep the sweep's values, so that ``config.update(args)`` may follow ``init()``: rank 0
+        prints one line on stderr that names those with another value. A group stays if the sweep sets a key in it.
 
         Args:
             others: Mappings, pairs, or objects with attributes such as an ``argparse.Namespace``.
@@ -97,7 +97,7 @@ class RunConfig(dict[str, Any]):
             print(f"lightsweep: config.update(): the sweep's values stay: {', '.join(kept)}", file=sys.stderr)
 
     def setdefaults(self, values: Any) -> None:
-        """Add the keys that are new at every depth, ignore the others; a dict that the sweep sets is its own."""
+        """Add the keys that are new, at every depth, but none to a dict that the sweep sets; ignore the others."""
         for name, value in _mapping(values).items():
             present = super().get(name)
             if name not in self:
@@ -110,34 +110,34 @@ class RunConfig(dict[str, Any]):
                 present.setdefaults(value)
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        """The value of ``key``, which is added if it is new."""
+        """Return the value of ``key``, which is added if it is new."""
         if key not in self:
             self._put(key, default)
         return self[key]
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The value of ``key``, or ``default``."""
+        """Return the value of ``key``, or ``default``."""
         if key in self:
             return self[key]
         self._reads.mark(f"{self._prefix}{key}")
         return default
 
     def copy(self) -> dict[str, Any]:
-        """The same as ``as_dict``."""
+        """Return the same as ``as_dict``."""
         return self.as_dict()
 
     def keys(self) -> Any:
-        """The names at this level; counts as reading all that is below."""
+        """Return the names at this level; counts as reading all that is below."""
         self._mark_below()
         return super().keys()
 
     def values(self) -> Any:
-        """The values at this level; counts as reading all that is below."""
+        """Return the values at this level; counts as reading all that is below."""
         self._mark_below()
         return super().values()
 
     def items(self) -> Any:
-        """Names and values at this level; counts as reading all that is below."""
+        """Return names and values at this level; counts as reading all that is below."""
         self._mark_below()
         return super().items()
 
@@ -242,7 +242,7 @@ class RunConfig(dict[str, Any]):
             self._put(name, value)
 
     def _changed(self, name: str, value: Any) -> Iterator[tuple[str, Any, Any]]:
-        """Dotted name, value and new value of each existing key that storing ``value`` would change."""
+        """Yield dotted name, value and new value of each existing key that storing ``value`` would change."""
         if name not in self:
             return
         present = super().__getitem__(name)
@@ -258,10 +258,10 @@ class RunConfig(dict[str, Any]):
 
     def _refuse_change(self, key: str, present: Any, value: Any) -> NoReturn:
         if key in self._parameters:
-            why = "the sweep sets it; give defaults to init(config=...), or use another key"
+            why = "the sweep sets it; pass defaults to init(config=...), or use another key"
         else:
             why = (
-                "the run was started with that value; give defaults to init(config=...), use another key, "
+                "the run was started with it; pass defaults to init(config=...), use another key, "
                 "or config.update(..., allow_val_change=True)"
             )
         raise UsageError(f"config key {key!r} is {present!r} and cannot become {value!r}: {why}")
@@ -290,14 +290,14 @@ class RunConfig(dict[str, Any]):
 
 
 def _mapping(values: Any) -> dict[str, Any]:
-    """What ``update`` is given: a mapping, pairs, or an object with attributes such as an argparse.Namespace."""
+    """Return a dict from a mapping, pairs, or an object with attributes such as an argparse.Namespace."""
     if hasattr(values, "keys") or not hasattr(values, "__dict__"):
         return dict(values)
     return dict(vars(values))
 
 
 def _same(present: Any, value: Any) -> bool:
-    """Whether two values are equal; False for arrays, whose comparison is no single truth value."""
+    """Tell whether two values are equal; False for arrays, whose comparison gives an array."""
     try:
         return present is value or bool(present == value)
     except (TypeError, ValueError, RuntimeError):
@@ -305,10 +305,10 @@ def _same(present: Any, value: Any) -> bool:
 
 
 def as_mapping(config: object) -> dict[Any, Any]:
-    """The config as a nested dict; dataclasses and namespaces inside become dicts too.
+    """Return the config as a nested dict; dataclasses and namespaces inside become dicts too.
 
     Raises:
-        UsageError: Neither a mapping, nor a dataclass, nor a namespace; or it contains itself.
+        UsageError: The config is neither a mapping, nor a dataclass, nor a namespace; or it contains itself.
     """
     if config is None:
         return {}
@@ -325,7 +325,7 @@ def as_mapping(config: object) -> dict[Any, Any]:
 
 
 def as_json(value: Any) -> Any:
-    """``value`` as JSON can hold it: tuples and sets as lists, numpy and torch scalars as numbers, the rest as text."""
+    """Return ``value`` for JSON: tuples and sets as lists, numpy and torch scalars as numbers, the rest as text."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Mapping):
@@ -338,7 +338,7 @@ def as_json(value: Any) -> Any:
 
 
 def merged(defaults: Any, answer: Any) -> Any:
-    """The agent's answer, with the caller's own objects wherever the answer left them as they were.
+    """Return the agent's answer, with the caller's own objects wherever the answer did not change them.
 
     So a default that JSON cannot hold (a path, a tuple, a class) reaches the script as it was written.
     """
@@ -356,7 +356,7 @@ def _tree(value: Any) -> Any:
         return {key: _tree(value[key]) for key in value}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _tree(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    argparse = sys.modules.get("argparse")  # who has not imported it has no Namespace to pass
+    argparse = sys.modules.get("argparse")  # without this import the script has no Namespace
     if isinstance(value, SimpleNamespace) or (argparse is not None and isinstance(value, argparse.Namespace)):
         return {name: _tree(below) for name, below in vars(value).items()}
     return value

@@ -18,10 +18,10 @@ from lightsweep.controller.summary import (
     prior_suffix,
     savings,
     summarize,
-    summarize_runs,
 )
 from lightsweep.controller.sweeps import Sweep, sweep
 from lightsweep.controller.writer import Writer
+from lightsweep.sampler import RunState
 
 __all__ = [
     "ClaimedRun",
@@ -32,6 +32,7 @@ __all__ = [
     "Refresher",
     "Reporter",
     "RunClaimer",
+    "RunState",
     "Savings",
     "Sweep",
     "SweepRun",
@@ -46,6 +47,5 @@ __all__ = [
     "prior_suffix",
     "savings",
     "summarize",
-    "summarize_runs",
     "sweep",
 ]

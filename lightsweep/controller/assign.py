@@ -1,4 +1,4 @@
-"""Give a run its parameters: propose them, claim the point against other agents, write them to the trial."""
+"""Assign parameters to a run: get them from the searcher, claim the point, write them to the trial."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PATIENCE_SECONDS = 2.0
 
 
 class ParameterAssigner:
-    """The parameters of the runs that one agent starts; used by one thread at a time.
+    """Assign the parameters of the runs that one agent starts; for one thread at a time.
 
     Args:
         sweep: The sweep.
@@ -40,12 +40,12 @@ class ParameterAssigner:
         self.revision = sweep.plan.revision
 
     def give(self, entry: RunEntry) -> dict[str, Any] | None:
-        """Parameters for a run that has none, written to its trial; ``None`` where the space is exhausted.
+        """Assign parameters to a run that has none, and write them to its trial; ``None`` if the space is exhausted.
 
         Raises:
             StorageUnavailableError: The database does not answer.
-            InputError: What the user's own function proposes cannot be used.
-            optuna.exceptions.UpdateFinishedTrialError: Another agent took the run, as the lease was over before.
+            InputError: The values that the user's own function suggests cannot be used.
+            optuna.exceptions.UpdateFinishedTrialError: The lease ended first, and another agent took the run.
         """
         assert entry.ticket is not None
         values = self.at(entry.ticket) if self.by_ticket else self._claimed(entry)
@@ -57,31 +57,27 @@ class ParameterAssigner:
         return values
 
     def at(self, ticket: int) -> dict[str, Any] | None:
-        """Parameters that follow from the ticket alone; ``None`` where the space is exhausted.
+        """Return parameters that follow from the ticket alone; ``None`` if the space is exhausted.
 
         Raises:
-            InputError: What the user's own function proposes cannot be used.
+            InputError: The values that the user's own function suggests cannot be used.
         """
         assert self.by_ticket
-        values = self._proposer.suggest(ticket, ())
-        if values is not None:
-            self._sweep.nest(values)  # before anything is written: names of the user's may collide
-        return values
+        return self._suggested(ticket, ())
 
     @property
     def by_ticket(self) -> bool:
-        """Whether parameters follow from the ticket alone, so that no other run has to be known for them."""
+        """Whether parameters follow from the ticket alone, without a look at other runs."""
         return not self._observations.needed
 
     def stored(self, values: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-        """For each parameter its Optuna distribution and what is stored under it."""
+        """Return the Optuna distribution and the stored value of each parameter."""
         return params_to_optuna(self._sweep.config.space, values, self._proposer, self._distributions)
 
-    def _propose(self, entry: RunEntry, known: Sequence[Observation]) -> dict[str, Any] | None:
-        assert entry.ticket is not None
-        values = self._proposer.suggest(entry.ticket, known)
+    def _suggested(self, ticket: int, known: Sequence[Observation]) -> dict[str, Any] | None:
+        values = self._proposer.suggest(ticket, known)
         if values is not None:
-            self._sweep.nest(values)  # before anything is written: names of the user's may collide
+            self._sweep.nest(values)  # before anything is written, since names of parameters may collide
         return values
 
     def _others(self, entry: RunEntry) -> list[Observation]:
@@ -89,11 +85,12 @@ class ParameterAssigner:
             return self._observations.of(found for found in self._sweep.book.entries.values() if found is not entry)
 
     def _claimed(self, entry: RunEntry) -> dict[str, Any] | None:
-        """A point that no other agent takes: noted in the trial first, then compared with what others noted."""
+        """Find a point that no other agent takes: note it in the trial, then compare it with the notes of others."""
+        assert entry.ticket is not None
         values = None
         for _ in range(_TRIES):
             known = self._others(entry)
-            values = self._propose(entry, known)
+            values = self._suggested(entry.ticket, known)
             if values is None:
                 return None
             self._note(entry, values)
@@ -109,10 +106,10 @@ class ParameterAssigner:
             raise InputError(f"the parameters {dict(values)!r} cannot be kept as JSON: {error}") from None
 
     def _is_mine(self, entry: RunEntry, values: Mapping[str, Any], known: Sequence[Observation]) -> bool:
-        """Whether the run can keep a point that it noted, and that was none of the ``known`` runs'.
+        """Return whether the run keeps a point that it noted; none of the ``known`` runs has it.
 
-        Of two that noted the same the later one sees the other, perhaps both do. Then the lower ticket keeps the
-        point, unless the other has begun with it already: it looks again until the other has moved.
+        If two runs note the same point, at least one of them sees the other. The lower ticket keeps the point, unless
+        the other run has started with it. It waits until the other run has moved to another point.
         """
         space, end = self._sweep.config.space, time.monotonic() + _PATIENCE_SECONDS
         point, before = space.key(values), {id(observation) for observation in known}
@@ -134,11 +131,11 @@ class ParameterAssigner:
 
     @property
     def changeable(self) -> bool:
-        """Whether a parameter's distribution may have changed in a way that Optuna refuses: VALUES then has it."""
+        """Whether Optuna may refuse a parameter, as its distribution has changed; then ``VALUES`` holds the values."""
         return self.revision > 0 or self._sweep.config.defined_by_run
 
     def write(self, trial_id: int, values: Mapping[str, Any]) -> None:
-        """Write parameters to their trial, in natural units."""
+        """Write the parameters of a trial, in natural units."""
         stored = self.stored(values)
         if not self.changeable:
             with storage_errors():

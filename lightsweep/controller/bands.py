@@ -1,4 +1,4 @@
-"""What every run of a sweep had at each band, kept as the reports arrive."""
+"""Keep the values of all runs at each band, as the reports arrive."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ __all__ = ["BandValues", "band_values"]
 
 
 class BandValues:
-    """The values at the bands, of all runs.
+    """The values of all runs at the bands. Safe from several threads.
 
-    A run's value at a band never changes once it is there, so each is noted once, from whichever source is ahead: the
-    agent's memory for its own runs, the storage for those of others. Safe from several threads; its lock is held for
-    work in memory only, so a report never waits for the storage because of it.
+    A value at a band never changes, so each is noted once: from the agent's memory for its own runs, from the storage
+    for the others. The lock is held for work in memory only, so no report waits for the storage.
     """
 
     def __init__(self, hyperband: Hyperband, goal: str) -> None:
@@ -32,17 +31,17 @@ class BandValues:
         self._known_upto = 0
 
     def is_band(self, iteration: int) -> bool:
-        """Whether runs are judged afresh at this iteration."""
+        """Return whether the iteration is a band."""
         with self._lock:
             return self._is_band(iteration)
 
     def note(self, run: str, history: Sequence[float]) -> None:
-        """Take in the finite values of a run, in order; what was noted before is skipped."""
+        """Note the finite values of a run, in order; values noted before are skipped."""
         with self._lock:
             self._note(run, history)
 
     def judge(self, run: str, history: Sequence[float]) -> Verdict:
-        """Take in the finite values of a run, in order, and judge it; looks at those only that were not noted."""
+        """Note the finite values of a run, in order, and judge it; only values not noted before are visited."""
         iterations = len(history)
         band = self.hyperband.reached(iterations)
         with self._lock:
@@ -52,7 +51,7 @@ class BandValues:
             return verdict(self.hyperband, self.goal, iterations, band, value, values, ascending=True)
 
     def behind(self, run: str, iterations: int) -> bool:
-        """Whether a run that has this number of iterations has some that were not noted."""
+        """Return whether some of the run's first ``iterations`` values have not been noted."""
         return self._noted.get(run, 0) < iterations
 
     def _is_band(self, iteration: int) -> bool:

@@ -1,7 +1,7 @@
-"""What users change of a sweep that exists: pause it, start runs again, give it another config.
+"""Change a sweep that exists: pause it, retry runs, update its config, add prior runs.
 
-Except for pausing and its like each is a trial that is no fresh run, so that the storage numbers it among the others
-and every agent sees it at the same point of their sequence.
+The state is an attribute of the study. Every other change is a trial, so that the storage numbers it among the others
+and every agent sees it at the same point of the sequence.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ _WITHOUT_RESULT = {"failed", "killed"}
 
 
 def ask(sweep: SweepReader, wanted: str) -> None:
-    """Note what the user wants of a sweep: ``running``, ``paused``, ``stopped`` or ``cancelled``.
+    """Request a state: ``running``, ``paused``, ``stopped`` or ``cancelled``.
 
     Raises:
-        UsageError: A sweep that is over cannot do that.
+        UsageError: The sweep has ended.
     """
     state = sweep.look()
     if state.name == "cancelled" and wanted != "cancelled":
-        raise UsageError(f"sweep {sweep.id} was cancelled, which is final; create a new one to go on")
+        raise UsageError(f"sweep {sweep.id} was cancelled, which is final; create a new sweep")
     if state.name == "finished" and wanted in {"running", "paused"}:
         raise UsageError(f"sweep {sweep.id} cannot {_ASKED[wanted]}: it is finished, {state.reason}")
     with storage_errors():
@@ -64,20 +64,19 @@ def ask(sweep: SweepReader, wanted: str) -> None:
 
 
 def retry(sweep: SweepReader, runs: Iterable[str] = (), *, failed: bool = False) -> list[str]:
-    """Let agents start runs again that failed, were killed or were lost too often; their ids.
+    """Let agents retry runs that failed, were killed or were lost too often; return their ids.
 
     Args:
         sweep: The sweep.
         runs: Ids.
-        failed: Every run that ended without a result, besides: that failed, was killed or was lost too often. Not one
-            that waits to be started again anyway.
+        failed: Retry also every other run that ended without a result, except those that wait for a retry anyway.
 
     Raises:
         NotFoundError: No such run.
-        UsageError: A run that did not fail, or a sweep that was cancelled.
+        UsageError: A run has not failed, or the sweep was cancelled.
     """
     if sweep.look().name == "cancelled":
-        raise UsageError(f"sweep {sweep.id} was cancelled, which is final; create a new one to go on")
+        raise UsageError(f"sweep {sweep.id} was cancelled, which is final; create a new sweep")
     with sweep.lock:
         entries = dict(sweep.book.entries)
     chosen: dict[str, RunEntry] = {}
@@ -86,7 +85,7 @@ def retry(sweep: SweepReader, runs: Iterable[str] = (), *, failed: bool = False)
         if entry is None:
             raise NotFoundError(f"sweep {sweep.id} has no run {run!r}{closest(run, entries)}")
         if entry.state not in _WITHOUT_RESULT:
-            raise UsageError(f"run {run} is {entry.state}; only failed and killed runs can be started again")
+            raise UsageError(f"run {run} is {entry.state}; only failed and killed runs can be retried")
         chosen[run] = entry
     if failed:
         ended = {run: entry for run, entry in entries.items() if entry.state in _WITHOUT_RESULT}
@@ -98,11 +97,11 @@ def retry(sweep: SweepReader, runs: Iterable[str] = (), *, failed: bool = False)
 
 
 def _asked_again(sweep: SweepReader, entry: RunEntry) -> FrozenTrial:
-    """An attempt that was over before it began: from there on the run is one that was lost."""
+    """Return a trial for an attempt that has ended already; after it the run counts as lost, so agents retry it."""
     attempt = {"kind": "retry", "run": entry.id, "ticket": entry.ticket, "attempt": entry.attempt + 1, "asked": True}
     attributes: dict[str, Any] = {
         ATTEMPT: attempt,
-        SUMMARY: {"state": "lost", "reason": "the user asked to start it again"},
+        SUMMARY: {"state": "lost", "reason": "the user requested a retry"},
     }
     if (values := values_of(entry, sweep.config)) is not None:
         attributes[VALUES] = values
@@ -114,16 +113,16 @@ def _asked_again(sweep: SweepReader, entry: RunEntry) -> FrozenTrial:
 
 
 def update(sweep: SweepReader, config: SweepConfig) -> None:
-    """Go on with another config: another cap, other bands, a target, more points of a grid.
+    """Continue with another config: another cap, other bands, a target, more points of a grid.
 
-    Runs that were handed out before keep their parameters. A changed grid goes on with the points that none of them
-    had.
+    Runs that were claimed before keep their parameters. A changed grid continues with the points that they did not
+    have.
 
     Raises:
-        UsageError: What cannot change while the sweep runs; the message names each such key.
+        UsageError: The config changes a key that cannot change; the message names each.
     """
     if sweep.look().name == "cancelled":
-        raise UsageError(f"sweep {sweep.id} was cancelled, which is final; create a new one to go on")
+        raise UsageError(f"sweep {sweep.id} was cancelled, which is final; create a new sweep")
     check_update(sweep.id, sweep.config, config)
     attributes = {ATTEMPT: {"kind": "update"}, CONFIG: config.raw}
     _create(sweep, create_trial(state=TrialState.FAIL, user_attrs=attributes))
@@ -141,7 +140,7 @@ class PriorRun:
 
     Attributes:
         sweep: The other sweep's id.
-        metric: The name of that sweep's metric; ``None`` where it has none.
+        metric: The name of that sweep's metric; ``None`` if it has none.
         run: The run.
     """
 
@@ -150,18 +149,18 @@ class PriorRun:
     run: SweepRun
 
     def value(self, metric: Metric) -> float | None:
-        """The best finite value of a metric that the run logged, by that metric's own goal; ``None`` for none.
+        """Return the best finite value that the run logged of a metric, by the goal of ``metric``; ``None`` for none.
 
-        By its name: the other sweep may have improved another metric, or this one towards the other side.
+        The metric is found by its name: the other sweep may have another metric, or another goal.
         """
         stats = self.run.metrics.get(metric.name, {})
         logged = [stats[key] for key in ("min", "max") if key in stats]
-        # What attempts before the last one reported is known by the history alone.
+        # The reports of attempts before the last one are in the history only.
         return best_of([*logged, *(self.run.history if self.metric == metric.name else ())], metric.goal)
 
 
 def named_runs(load: Callable[[str], SweepReader], names: Sequence[str]) -> list[PriorRun]:
-    """The runs that ``names`` stand for, each ``SWEEP`` or ``SWEEP/RUN``.
+    """Return the runs with these names, each ``SWEEP`` or ``SWEEP/RUN``.
 
     Raises:
         NotFoundError: No such sweep or run.
@@ -180,11 +179,11 @@ def named_runs(load: Callable[[str], SweepReader], names: Sequence[str]) -> list
 
 
 def check_prior_runs(config: SweepConfig, runs: Sequence[PriorRun]) -> None:
-    """See that prior runs can mean something to a sweep.
+    """Check that a sweep can learn from prior runs.
 
     Raises:
-        UsageError: It has several metrics or none, or learns from no run; of a sweep none of the runs has its metric;
-            or no run has a parameter in common with it.
+        UsageError: The sweep has several metrics or none, or its method does not learn; the runs of a prior sweep lack
+            the metric; or no prior run has a parameter in common with the sweep.
     """
     if not runs:
         return
@@ -198,17 +197,17 @@ def check_prior_runs(config: SweepConfig, runs: Sequence[PriorRun]) -> None:
 
 
 def check_takes_prior_runs(config: SweepConfig) -> Metric:
-    """See that a sweep can begin with runs of others, whichever they are; the metric that they count by.
+    """Check that a sweep can have prior runs at all, and return the metric by which they are compared.
 
     Raises:
-        UsageError: It has several metrics or none, or learns from no run.
+        UsageError: The sweep has several metrics or none, or its method does not learn.
     """
     if config.metric is None or len(config.metrics) != 1:
-        raise UsageError("prior runs need a sweep with one metric, as their best value of it is what counts")
+        raise UsageError("prior runs need a sweep with exactly one metric, by which they are compared")
     if not learns(config):
         raise UsageError(
-            f"method {config.method} learns from no runs, so prior runs would do nothing; "
-            "take method bayes, or leave them out"
+            f"method {config.method} does not learn from runs, so prior runs have no effect; "
+            "use method bayes, or leave them out"
         )
     return config.metric
 
@@ -219,17 +218,16 @@ def _check_metric(metric: Metric, sweep: str, runs: Sequence[PriorRun]) -> None:
         return
     whose = f"which is for {own!r}" if own else "which has no metric"
     raise UsageError(
-        f"no run of sweep {sweep}, {whose}, has logged {metric.name!r}, the metric of this sweep, "
-        "so none of them can be a prior run"
+        f"no run of sweep {sweep}, {whose}, has logged {metric.name!r}, the metric of this sweep; "
+        "choose prior runs that have logged it"
     )
 
 
 def add_prior_runs(sweep: SweepReader, runs: Sequence[PriorRun]) -> tuple[int, int]:
-    """Let bayes begin with what runs of other sweeps found; how many were taken, and how many could not be.
+    """Let bayes learn from runs of other sweeps; return the numbers of runs that were added and that were not.
 
-    A run is taken if it logged the metric and its values of the parameters that this sweep searches are among those of
-    this sweep. A parameter that it did not have counts, for the sampler, with the middle of its distribution. Prior
-    runs count for no cap, no ticket and no band.
+    A run is added if it logged the metric and its values are in this sweep's space. A parameter that the run did not
+    have gets the middle of its distribution. Prior runs do not count for caps, tickets and bands.
 
     Args:
         sweep: The sweep.

@@ -1,4 +1,4 @@
-"""Hand out runs: a lost one that waits to be started again, else a fresh ticket."""
+"""Claim runs: a lost run that waits for a retry, else the next ticket."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["ClaimTransaction", "Leases", "NoRun", "RunClaimer", "claim_lock"]
 
 @dataclass(frozen=True)
 class ClaimTransaction:
-    """What there is at this moment, and the one who may add to it.
+    """The trials at this moment, under the study's lock: no other agent adds a trial meanwhile.
 
     Attributes:
         ticket: The ticket of the next fresh run.
@@ -41,20 +41,20 @@ class ClaimTransaction:
     _claim: Claim
 
     def taken(self, run: str) -> bool:
-        """Whether another agent began an attempt at this run since the agent's last look."""
+        """Return whether another agent has started an attempt at this run since the agent's last look."""
         return any(attempt.get("run") == run for attempt in self._attempts)
 
     def add(
         self, attributes: Mapping[str, Any], parameters: Parameters | None = None, reports: Sequence[float] = ()
     ) -> int:
-        """Begin a trial; Optuna's key of it. Once in a turn."""
+        """Add a trial and return Optuna's key of it; once in a transaction."""
         attempt = {**attributes[ATTEMPT], "number": self._claim.number}
         return self._claim.add({**attributes, ATTEMPT: attempt}, parameters or {}, reports)
 
 
 @contextmanager
 def claim_lock(sweep: Sweep) -> Iterator[ClaimTransaction]:
-    """Wait for the lock, and see what was added since the last look; what is added here is committed at the end.
+    """Wait for the study's lock and read the trials added since the last look; commit at the end.
 
     Raises:
         StorageUnavailableError: The database does not answer; nothing was written.
@@ -73,7 +73,7 @@ _LOOKS_PER_LEASE = 8
 
 
 class Leases:
-    """What one agent knows of the signs of life of the others; looked at a few times per lease.
+    """The heartbeats of the other agents' runs, read a few times per lease.
 
     Args:
         sweep: The sweep.
@@ -86,10 +86,10 @@ class Leases:
         self._before: dict[int, datetime | None] = {}
 
     def expired(self, mine: Collection[int]) -> list[int]:
-        """The trials whose agent gave no sign of life for a lease; empty between two looks.
+        """Return the trials without a heartbeat for a lease; empty between two looks.
 
-        Not ``mine``, those that this agent has in hand: it is alive. After an outage of the database, a suspension of
-        this process or a step of the clock, the other agents get one more lease for a sign of life.
+        The agent's own trials (``mine``) never expire. After an outage of the database, a suspension of this process
+        or a step of the clock, every run gets one more lease.
 
         Raises:
             StorageUnavailableError: The database does not answer.
@@ -108,10 +108,10 @@ class Leases:
         return [found.trial_id for found in stale if ATTEMPT in found.attributes and found.trial_id not in mine]
 
     def all_alive(self, entries: Iterable[RunEntry]) -> bool:
-        """Whether each of these running runs got a new sign of life since it was first asked for here."""
+        """Return whether each of these running runs has had a heartbeat since the first call for it."""
         asked = {entry.record.trial_id for entry in entries}
         if not asked <= self._asked:
-            # What was seen before it was asked for may have been its agent's last, so the next look comes at once.
+            # An earlier heartbeat may have been the agent's last, so look again at once.
             self._asked |= asked
             self._looked = -math.inf
             return False
@@ -119,7 +119,7 @@ class Leases:
         return all(trial_id in before and _newer(beats.get(trial_id), before[trial_id]) for trial_id in asked)
 
     def forget(self) -> None:
-        """Ask anew for signs of life."""
+        """Wait for new heartbeats of all runs again."""
         self._asked.clear()
         self._before.clear()
 
@@ -128,19 +128,19 @@ def _newer(beat: datetime | None, before: datetime | None) -> bool:
     return beat is not None and (before is None or beat > before)
 
 
-_SPACE_TAKEN = "every point of the space was taken"
+_SPACE_TAKEN = "all points of the space are taken"
 
 
 @dataclass(frozen=True)
 class NoRun:
-    """No run to hand out.
+    """The answer if no run can be claimed.
 
     Attributes:
-        state: Where the sweep stands.
-        for_good: Whether to leave (True) or to ask again later (False: the sweep is paused, or a run that is not over
-            may yet have to be started again by this agent).
-        reason: Why, for people.
-        exhausted: Whether every run was handed out and some are not over yet.
+        state: The state of the sweep.
+        for_good: True if the agent can leave; False if it is to ask again, as the sweep is paused or a running run may
+            need a retry.
+        reason: Why, in words.
+        exhausted: Whether every run was handed out and some have not ended yet.
     """
 
     state: SweepState
@@ -150,13 +150,12 @@ class NoRun:
 
 
 class RunClaimer:
-    """Gives the runs of one sweep to one agent; safe from several threads.
+    """Claim runs of one sweep for one agent; safe from several threads.
 
     Args:
         sweep: The sweep.
-        agent: Who claims the runs: shown beside them, and unique among the agents.
-        stay: Whether, once every run was handed out, to wait until all are over; else only until the agents of the
-            others have given a sign of life.
+        agent: The agent's name, unique among the agents; shown with its runs.
+        stay: Wait, once every run was handed out, until all have ended; else only until each has had a heartbeat.
     """
 
     def __init__(self, sweep: Sweep, agent: str, *, stay: bool = False) -> None:
@@ -167,7 +166,7 @@ class RunClaimer:
         self._trials = sweep.ledger.trials
         self._points: ParameterAssigner | None = None
         self._handed: set[int] = set()
-        # Held while proposing, which may take a second; reports go on meanwhile.
+        # Held during a suggestion, which may take a second; reports continue meanwhile.
         self._turn = threading.Lock()
 
     def next_run(self) -> ClaimedRun | NoRun:
@@ -184,19 +183,19 @@ class RunClaimer:
                 if state.name == "paused":
                     return NoRun(state, False, "the sweep is paused")
                 if state.name != "running":
-                    self._fail_stale()  # nobody starts them again, but they are not running either
+                    self._fail_stale()  # no agent retries them, but they are not running either
                     return NoRun(state, True, f"the sweep is {state}")
                 if self._points is None or self._points.revision != self._sweep.plan.revision:
                     self._points = ParameterAssigner(self._sweep)
                 try:
                     found = self._claim(state, self._points)
                 except UpdateFinishedTrialError:
-                    continue  # another agent was faster, or took the run when proposing took longer than the lease
+                    continue  # another agent was faster, or took the run when the suggestion took longer than the lease
                 if found is not None:
                     return found
 
     def _claim(self, state: SweepState, points: ParameterAssigner) -> ClaimedRun | NoRun | None:
-        """The next run; ``None`` where something has changed meanwhile, so that one has to look again."""
+        """Claim the next run; ``None`` if something has changed meanwhile, so the caller looks again."""
         self._fail_stale()
         for entry in self._sweep.waiting():
             run = self._retry(entry, points)
@@ -214,7 +213,7 @@ class RunClaimer:
         if limit is not None and ticket >= limit:
             why = f"{step.why}: every run was handed out; some are still running"
             return self._exhausted(state, why) if step.why else None
-        values = points.at(ticket) if points.by_ticket else None  # what takes long is done before the lock is held
+        values = points.at(ticket) if points.by_ticket else None  # before the lock is held, since it may take long
         if points.by_ticket and values is None:
             return self._exhausted(state, _SPACE_TAKEN)
         attributes: dict[str, Any] = {ATTEMPT: {"kind": "fresh", "agent": self._agent, **step.opens}}
@@ -242,7 +241,7 @@ class RunClaimer:
         return self._live(entry.id, entry.ticket, 1, trial_id, values)
 
     def _exhausted(self, state: SweepState, reason: str) -> NoRun:
-        """Nothing is left to begin, but a run that is not over may be lost, and then somebody has to be there."""
+        """Return the answer if no fresh run is left: stay as long as a running run may be lost and need a retry."""
         running = self._sweep.running()
         others = [entry for entry in running if entry.record.trial_id not in self._handed]
         if self._stay or len(others) < len(running):
@@ -253,15 +252,15 @@ class RunClaimer:
     # --- runs that were lost
 
     def _fail_stale(self) -> None:
-        """Declare runs lost whose agent gave no sign of life for a lease; of several agents one succeeds."""
+        """Mark runs without a heartbeat for a lease as lost; of several agents one succeeds."""
         lost = self._leases.expired(self._handed)
         for trial_id in lost:
-            self._end(trial_id, {"state": "lost", "reason": "its agent gave no sign of life"})
+            self._end(trial_id, {"state": "lost", "reason": "its agent sent no heartbeat"})
         if lost:
             self._sweep.refresh()
 
     def _retry(self, entry: RunEntry, points: ParameterAssigner) -> ClaimedRun | None:
-        """Start a run again, with its id, parameters and reports; ``None`` where another agent was faster."""
+        """Retry a run, with its id, parameters and reports; ``None`` if another agent was faster."""
         values, attempt, reports = values_of(entry, self._sweep.config), entry.attempt + 1, entry.record.reports
         start = entry.starts + 1
         kept = {"kind": "retry", "agent": self._agent, "run": entry.id, "ticket": entry.ticket, "attempt": attempt}
@@ -273,11 +272,11 @@ class RunClaimer:
             if mine.taken(entry.id):
                 return None
             trial_id = mine.add(attributes, stored, reports)
-        self._sweep.refresh()  # before anyone asks whether the run is still with this attempt
+        self._sweep.refresh()  # so that the reader knows this attempt as the run's latest
         if values is not None and points.changeable:
             points.write(trial_id, values)
         if values is None:
-            # Lost before its parameters were written: they follow from the ticket once more.
+            # Lost before its parameters were written, so they are assigned now.
             values = self._give(entry, points)
         if values is None:
             self._end(trial_id, {"state": "failed", "reason": _SPACE_TAKEN})
@@ -287,7 +286,7 @@ class RunClaimer:
     # --- both
 
     def _give(self, entry: RunEntry, points: ParameterAssigner) -> dict[str, Any] | None:
-        """Parameters for a run that was just claimed; where that fails the run is given back at once."""
+        """Assign parameters to a run that was just claimed; on failure the run is given back at once."""
         try:
             return points.give(entry)
         except (UpdateFinishedTrialError, StorageUnavailableError, NotFoundError):
@@ -301,7 +300,7 @@ class RunClaimer:
             return self._sweep.book.of_trial(trial_id)
 
     def _end(self, trial_id: int, summary: dict[str, Any]) -> None:
-        with storage_errors():  # False where another agent was faster
+        with storage_errors():  # False if another agent was faster
             self._trials.end(trial_id, TrialState.FAIL, {SUMMARY: summary})
 
     def _live(

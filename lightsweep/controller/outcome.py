@@ -1,4 +1,4 @@
-"""What the sampler is told of the runs so far."""
+"""The run that an agent holds, how it ends, and how a searcher sees it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from lightsweep.controller.runs import RunEntry, best_of, values_of
-from lightsweep.sampler import Observation
+from lightsweep.sampler import Observation, RunState
 from lightsweep.schema import Metric, SweepConfig
 
 __all__ = ["ClaimedRun", "Observations", "Outcome", "learns", "objectives", "plain_metrics", "summary", "trial_end"]
@@ -32,9 +32,9 @@ class ClaimedRun:
         reports: Every value of the metric so far, in order.
         history: Those of them that are finite: the iterations.
         metrics: For each number logged ``{"min", "max", "last"}``.
-        stop_reason: Why the run was told to stop; empty while it goes on.
-        pruned: Whether that was the verdict of early termination.
-        taken: Whether another agent holds the run now, or it was deleted, so that nothing of it is to be written.
+        stop_reason: The reason to stop; empty if the run is to continue.
+        pruned: Whether early termination stopped the run.
+        taken: Whether another agent holds the run now, or it was deleted, so that nothing more of it is written.
     """
 
     id: str
@@ -52,7 +52,7 @@ class ClaimedRun:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, numbers: Mapping[str, float]) -> None:
-        """Keep the least, the greatest and the last of each number; one that is not finite is only ever the last."""
+        """Keep the least, greatest and last value of each number; NaN and infinities count as last values only."""
         for name, value in numbers.items():
             stats = self.metrics.setdefault(name, {})
             stats["last"] = value
@@ -71,7 +71,7 @@ class ClaimedRun:
         return f"{'NaN' if math.isnan(last) else f'{last:g}'} since iteration {first} of {total}"
 
     def report(self, value: float) -> int:
-        """Add a value of the sweep's metric; how many there are now."""
+        """Add a value of the sweep's metric and return the number of values."""
         self.reports.append(value)
         if math.isfinite(value):
             self.history.append(value)
@@ -83,15 +83,15 @@ _TRIAL_STATE = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
+    """The end of an attempt at a run.
 
     Attributes:
-        state: ``finished``, ``pruned``, ``failed``, ``killed`` (by the user), or ``lost`` (to be started again).
+        state: ``finished``, ``pruned``, ``failed``, ``killed`` (by the user), or ``lost`` (to be retried).
         reason: Why, in words and numbers.
         unread: Swept parameters that the run never read.
     """
 
-    state: str
+    state: RunState
     reason: str = ""
     unread: Sequence[str] = ()
 
@@ -99,9 +99,9 @@ class Outcome:
 def objectives(
     metrics: Sequence[Metric], history: Sequence[float], stats: Mapping[str, Mapping[str, float]]
 ) -> list[float] | None:
-    """What the run counts with, one value for each metric; ``None`` where one of them has no finite value.
+    """Return the values that a run is compared by, one for each metric; ``None`` if one of them is not finite.
 
-    The best of the history for the one metric of a sweep; of several the last values, which belong to one model.
+    For a sweep with one metric it is the best value; for several metrics the last values, which belong to one model.
     """
     if len(metrics) == 1:
         best = best_of(history, metrics[0].goal)
@@ -111,10 +111,10 @@ def objectives(
 
 
 def trial_end(metrics: Sequence[Metric], run: ClaimedRun, outcome: Outcome) -> tuple[TrialState, list[float] | None]:
-    """State and values of the run's trial in Optuna.
+    """Return the state and the values of the run's trial in Optuna.
 
-    A finished run whose values were never finite counts with infinity on the bad side. A sweep without a metric has
-    nothing to compare, so its finished runs have the value 0.
+    A finished run without a finite value gets infinity on the bad side. In a sweep without a metric finished runs get
+    the value 0.
     """
     state = _TRIAL_STATE.get(outcome.state, TrialState.FAIL)
     if state == TrialState.FAIL:
@@ -128,7 +128,7 @@ def trial_end(metrics: Sequence[Metric], run: ClaimedRun, outcome: Outcome) -> t
 
 
 def summary(run: ClaimedRun, outcome: Outcome) -> dict[str, Any]:
-    """What is kept of a run beside its reports; JSON without NaN, which not every database takes."""
+    """Return the content of ``SUMMARY``; JSON without NaN, which some databases refuse."""
     return {
         "state": outcome.state,
         "reason": outcome.reason,
@@ -138,7 +138,7 @@ def summary(run: ClaimedRun, outcome: Outcome) -> dict[str, Any]:
 
 
 def plain_metrics(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | str]]:
-    """The statistics of each number as a summary keeps them, those that are not finite as text."""
+    """Return the statistics of each number for ``SUMMARY``; values that are not finite become text."""
     return {
         name: {key: value if math.isfinite(value) else str(value) for key, value in stats.items()}
         for name, stats in metrics.items()
@@ -146,30 +146,30 @@ def plain_metrics(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[
 
 
 def learns(config: SweepConfig) -> bool:
-    """Whether proposals, of one stage at least, follow from what other runs found."""
+    """Return whether suggestions depend on earlier runs, in one stage at least."""
     scheduled = config.scheduler is not None and config.scheduler.optimizer is not None
     methods: set[str] = {part.method for part in config.parts}
     return scheduled or config.defined_by_run or not methods <= {"grid", "random"}
 
 
 class Observations:
-    """Observations made from runs, each kept until its run changes.
+    """Observations of runs, each kept until its run changes.
 
     Args:
         config: The sweep's config.
 
     Attributes:
-        needed: Whether proposals depend on other runs; where they follow from the ticket alone nothing is made.
+        needed: Whether suggestions depend on other runs; if they follow from the ticket alone, none are made.
     """
 
     def __init__(self, config: SweepConfig) -> None:
         self._config = config
-        # A grid or random stage learns nothing, but which of its points ran before decides what is left of it.
+        # A grid or random stage does not learn, but it leaves out points that earlier runs had.
         self.needed = learns(config) or not config.is_flat
         self._made: dict[str, tuple[int, Observation]] = {}
 
     def of(self, entries: Iterable[RunEntry]) -> list[Observation]:
-        """One observation for each run whose parameters are known, in the order of ``entries``."""
+        """Return an observation for each run whose parameters are known, in the order of ``entries``."""
         if not self.needed:
             return []
         found = []

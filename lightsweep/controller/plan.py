@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Any
 
 from lightsweep.controller.runs import RunEntry, best_entry, values_of
@@ -31,6 +32,7 @@ __all__ = [
     "PartSearcher",
     "Plan",
     "SweepState",
+    "SweepStatus",
     "check_update",
     "state_of",
     "target_reached",
@@ -71,7 +73,7 @@ class Part:
 
     @property
     def end(self) -> int | None:
-        """The first ticket behind it; ``None`` if there is no limit."""
+        """The ticket after the last one; ``None`` without a limit."""
         return None if self.limit is None else self.start + self.limit
 
     def is_full(self, tickets: int) -> bool:
@@ -265,8 +267,8 @@ def _first_part(config: SweepConfig) -> Part:
     return Part(stage, 0, least(stage.most, config.run_cap))
 
 
-# What an update may change; of a grid the parameters' values too. Of the block ``lightsweep`` neither what proposals
-# follow from nor the lease: an agent that is away would be judged by one that it has never heard of.
+# The keys that an update may change; of a grid the values of parameters too. Of the block ``lightsweep`` neither the
+# keys that suggestions depend on nor the lease: an agent without a connection would not know the new one.
 _CHANGEABLE = {"run_cap", "early_terminate", "name", "description", "lightsweep", "metric"}
 
 
@@ -279,7 +281,7 @@ def check_update(sweep_id: str, before: SweepConfig, config: SweepConfig) -> Non
     if before.stages or config.stages:
         whose = f"sweep {sweep_id} runs" if before.stages else "the new config describes a sweep that runs"
         raise UsageError(
-            f"{whose} in stages, which nothing can be changed of, since each follows from those before; "
+            f"{whose} in stages, and a sweep with stages cannot be updated; "
             "create a new sweep, with this one as its prior runs"
         )
     allowed = _CHANGEABLE | ({"parameters"} if before.method == config.method == "grid" else set())
@@ -304,16 +306,28 @@ def check_update(sweep_id: str, before: SweepConfig, config: SweepConfig) -> Non
         )
 
 
+class SweepStatus(str, Enum):
+    """The state of a sweep without its reason; each equals its text, ``SweepStatus.PAUSED == "paused"``."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    CANCELLED = "cancelled"
+    FINISHED = "finished"
+
+    __str__ = str.__str__
+
+
 @dataclass(frozen=True)
 class SweepState:
     """The state of a sweep.
 
     Attributes:
-        name: ``running``, ``paused``, ``stopped``, ``cancelled`` or ``finished``.
+        name: The state.
         reason: What finished a finished sweep, in words: its cap, its grid or space, its stages, or the target.
     """
 
-    name: str
+    name: SweepStatus
     reason: str = ""
 
     def __str__(self) -> str:
@@ -356,11 +370,11 @@ def state_of(
         limit: The highest number of tickets, and why.
     """
     if asked == "cancelled":
-        return SweepState("cancelled")
+        return SweepState(SweepStatus.CANCELLED)
     if config.metric is not None and target_reached(config, best):
-        return SweepState("finished", f"target {config.metric.target:g} of {config.metric.name} reached")
+        return SweepState(SweepStatus.FINISHED, f"target {config.metric.target:g} of {config.metric.name} reached")
     most, why = limit
     if most is None or tickets < most:
-        return SweepState(asked)
+        return SweepState(SweepStatus(asked))
     pending = any(entry.running or wants_retry(entry, config) for entry in entries)
-    return SweepState(asked) if pending else SweepState("finished", why)
+    return SweepState(SweepStatus(asked)) if pending else SweepState(SweepStatus.FINISHED, why)

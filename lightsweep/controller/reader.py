@@ -1,4 +1,4 @@
-"""A sweep as whoever follows it knows it: what its storage said at the last look, and the next look."""
+"""Read a sweep from its storage: its config, its runs and its state, as of the last look."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["OutageTracker", "SweepReader", "storage_errors"]
 
 _RESOLUTION_SECONDS = 1.0  # of SQLite's clock
 
-# What may pass is retried; after everything else somebody has to mend the database, the account or this program.
+# Errors that may pass are retried; all others need a repair of the database, the account or this program.
 _OF_SQLALCHEMY: dict[type[exc.SQLAlchemyError], type[LightsweepError]] = {
     exc.OperationalError: StorageUnavailableError,  # the server is away, or the database is locked or full
     exc.InterfaceError: StorageUnavailableError,  # the driver lost its connection
@@ -48,7 +48,7 @@ def storage_errors() -> Iterator[None]:
     Raises:
         StorageUnavailableError: The database does not answer, or fails in a way that may pass: retry.
         StorageError: The database refuses for good, such as without a permission: give up.
-        NotFoundError: What was asked for, a study or a trial of it, is not in the storage: Optuna's ``KeyError``.
+        NotFoundError: The study or the trial is not in the storage: Optuna's ``KeyError``.
     """
     try:
         yield
@@ -63,7 +63,7 @@ def storage_errors() -> Iterator[None]:
 
 
 def _passes(error: BaseException, text: str) -> bool:
-    """Whether the same may succeed later."""
+    """Return whether the same statement may succeed later."""
     if getattr(error, "connection_invalidated", False):
         return True
     ours = next((ours for theirs, ours in _OF_SQLALCHEMY.items() if isinstance(error, theirs)), StorageUnavailableError)
@@ -71,11 +71,11 @@ def _passes(error: BaseException, text: str) -> bool:
 
 
 class OutageTracker:
-    """When a storage and this process lost sight of each other, and when they last met again.
+    """Track outages: when the storage last answered again after an outage or a suspension of this process.
 
     Args:
         clock: Seconds that only go forward.
-        patience: The longest time between two answers, in seconds, that does not count as an absence.
+        patience: The longest time between two answers, in seconds, that does not count as an outage.
 
     Attributes:
         returned: When the storage last answered after an outage, or after this process was suspended; minus infinity
@@ -106,7 +106,7 @@ class OutageTracker:
         self._answered = now
 
     def compare(self, moment: datetime) -> None:
-        """Compare the database's clock, which says ``moment``, with this one: a step of either is an absence."""
+        """Compare the database's time ``moment`` with this clock: a step of either counts as an outage."""
         now = self._clock()
         drift = moment.timestamp() - now
         if self._drift is not None and abs(drift - self._drift) > self._patience() + _RESOLUTION_SECONDS:
@@ -122,17 +122,24 @@ class SweepReader:
 
     Attributes:
         id: Eight letters and digits; the name of the Optuna study.
-        plan: What it is to do: its config, its limit, where parameters come from.
-        seed: What its proposals follow from, together with the config and the tickets.
-        storage: Where it lives.
-        created: When, in UTC.
-        directory: Where the sweep file was; ``None`` for a config given as a dict.
-        contact: When the storage answered and when it did not, by the ledger's clock.
-        lock: Held while the runs in memory are looked at or changed; never while the storage is asked, so call no
-            method that asks it, such as ``refresh``, while holding it.
+        plan: Its config, its limit and its searcher.
+        seed: The seed of all suggestions.
+        storage: The storage that it is in.
+        created: The time of its creation, in UTC.
+        directory: The directory of the sweep file; ``None`` for a config given as a dict.
+        contact: The outages of the storage, by the ledger's clock.
+        lock: Guards the runs in memory. Never held during a call of the storage, so call no method that reads the
+            storage, such as ``refresh``, while holding it.
     """
 
-    def __init__(self, storage: Storage, study_id: int, sweep_id: str, attributes: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        study_id: int,
+        sweep_id: str,
+        attributes: Mapping[str, Any],
+        config: SweepConfig | None = None,
+    ) -> None:
         self.storage = storage
         self.id = sweep_id
         self.study_id = study_id
@@ -140,13 +147,13 @@ class SweepReader:
         self._reading = threading.Lock()
         self._unsettled: dict[str, RunEntry] = {}
         self._views: dict[str, tuple[tuple[int, bool], SweepRun]] = {}
-        self._adopt(attributes)
+        self._adopt(attributes, config)
         self.ledger = TrialReader(trials_of(storage), study_id)
-        # The agents beat four times a lease, so shorter absences of all of them make no run look lost.
+        # Agents send four heartbeats per lease, so a shorter outage does not make a run look lost.
         self.contact = OutageTracker(lambda: self.ledger.clock(), lambda: self.config.options.lease / 2)
         self.book = RunTable(self.plan.take)
 
-    def _adopt(self, attributes: Mapping[str, Any]) -> None:
+    def _adopt(self, attributes: Mapping[str, Any], loaded: SweepConfig | None) -> None:
         kept = attributes[SWEEP]
         try:
             format_, self.source, self.seed = int(kept["format"]), kept.get("source"), int(kept["seed"])
@@ -159,7 +166,7 @@ class SweepReader:
                 f"sweep {self.id} was made by a newer lightsweep (format {format_}, this one knows {FORMAT}); "
                 "update with `pip install -U lightsweep`"
             )
-        self.plan = Plan(self._load(config), self.seed)
+        self.plan = Plan(loaded or self._load(config), self.seed)
         self.asked = self._known(attributes.get(STATE, "running"))
         self._bands = band_values(self.config)
 
@@ -192,13 +199,13 @@ class SweepReader:
 
     @property
     def config(self) -> SweepConfig:
-        """The config that the sweep was created from, or the last one that it was updated to."""
+        """The config in force: as created, or as last updated."""
         return self.plan.config
 
     # --- looking
 
     def refresh(self) -> list[RunEntry]:
-        """Read what changed in the storage; return the runs concerned.
+        """Read the changes from the storage; return the changed runs.
 
         Raises:
             StorageUnavailableError: The database does not answer.
@@ -235,7 +242,7 @@ class SweepReader:
             return changed
 
     def _take_updates(self) -> bool:
-        """Go on with the newest config; whether there was a new one."""
+        """Adopt the newest config; return whether there was a new one."""
         new = self.book.updates[self.plan.revision :]
         for tickets, raw in new:
             self.plan.update(self._load(raw), tickets)
@@ -245,12 +252,12 @@ class SweepReader:
         return bool(new)
 
     def _behind(self, entry: RunEntry) -> BandValues | None:
-        """The bands that lack values of the run."""
+        """Return the bands that lack values of the run; ``None`` if none do."""
         bands = None if entry.prior else self.bands_of(entry.ticket)
         return bands if bands is not None and bands.behind(entry.id, entry.iterations) else None
 
     def look(self) -> SweepState:
-        """Where the sweep stands now, after a :meth:`refresh`.
+        """Return the state of the sweep after a :meth:`refresh`.
 
         Raises:
             StorageUnavailableError: The database does not answer.
@@ -260,7 +267,7 @@ class SweepReader:
         return self.known_state()
 
     def known_state(self) -> SweepState:
-        """Where the sweep stood at the last look."""
+        """Return the state of the sweep at the last look."""
         with self.lock:
             best, step = self._reached(), self.next_fresh_run()
             return state_of(
@@ -278,27 +285,27 @@ class SweepReader:
             return self.plan.next_run(self.known_entries, self.book.next_ticket, pending=bool(self._unsettled))
 
     def waiting(self) -> list[RunEntry]:
-        """The runs that, at the last look, waited to be started again, by ticket."""
+        """Return the runs that waited for a retry at the last look, by ticket."""
         with self.lock:
             found = [entry for entry in self._unsettled.values() if not entry.running]
         return sorted(found, key=lambda entry: (len(entry.id), entry.id))
 
     def running(self) -> list[RunEntry]:
-        """The runs that, at the last look, agents had in hand."""
+        """Return the runs that were running at the last look."""
         with self.lock:
             return [entry for entry in self._unsettled.values() if entry.running]
 
     def known_runs(self) -> list[SweepRun]:
-        """Every run as of the last look, by id, for those who look often: to be read only, since they are kept."""
+        """Return every run as of the last look, by id; do not change them, since they are cached."""
         with self.lock:
             return [self.view(entry) for entry in self.known_entries()]
 
     def known_entries(self) -> list[RunEntry]:
-        """What the storage said of every run at the last look, by id; to be called while holding ``lock``."""
+        """Return the entry of every run as of the last look, by id; call it while holding ``lock``."""
         return sorted(self.book.entries.values(), key=lambda entry: (len(entry.id), entry.id))
 
     def view(self, entry: RunEntry) -> SweepRun:
-        """The run for users, made again only where it changed."""
+        """Return the run for users; it is made again only if it changed."""
         now = (entry.version, self.waits(entry))
         before, seen = self._views.get(entry.id, (None, None))
         if seen is None or before != now:
@@ -310,26 +317,26 @@ class SweepReader:
         return view(entry, self.config, self.part_name(entry.ticket), waiting=self.waits(entry))
 
     def waits(self, entry: RunEntry) -> bool:
-        """Whether, as of the last look, an agent is to start the run again: not in a sweep that has ended."""
+        """Return whether agents will retry the run, as of the last look; never in a sweep that has ended."""
         if entry.running or entry.id not in self._unsettled:
             return False
         return self.known_state().name in {"running", "paused"}
 
     def spent(self) -> bool:
-        """Whether, as of the last look, agents find nothing more to begin than what users ask for once more."""
+        """Return whether agents have no run left to start, as of the last look, except retries that users request."""
         with self.lock:
             best, step = self._reached(), self.next_fresh_run()
             if step.limit is None or self.book.next_ticket < step.limit:
                 return False
-            over = target_reached(self.config, best)  # then nothing is begun, whatever is asked
+            over = target_reached(self.config, best)  # then agents start nothing, not even a requested retry
             return not over and self.known_state().name in {"running", "finished"}
 
     def _reached(self) -> float | None:
-        """The best value of the metric that any run reported, whatever its state: what the target is compared with."""
+        """Return the best value that any run reported, in whatever state; it is compared with the target."""
         return self.book.reached(self.config.metric.goal) if self.config.metric else None
 
     def lost(self, run: str, trial_id: int) -> bool:
-        """Whether, at the last look, the run was no longer with the attempt of this trial."""
+        """Return whether another attempt has replaced this trial of the run, as of the last look."""
         with self.lock:
             entry = self.book.entries.get(run)
             return entry is not None and (entry.record.trial_id != trial_id or entry.record.state != "RUNNING")

@@ -1,4 +1,4 @@
-"""Take what a run reports, give the verdict, and record how it ended."""
+"""Take in the reports of runs, give verdicts, and record how runs end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Reporter"]
 
 
 class Reporter:
-    """The reports and ends of the runs that one agent has in hand; safe from several threads.
+    """The reports and ends of one agent's runs; safe from several threads.
 
     Args:
         sweep: The sweep.
@@ -35,9 +35,9 @@ class Reporter:
     def report(self, run: ClaimedRun, numbers: Mapping[str, float], *, last: bool = False) -> Verdict:
         """Take in what the run logged.
 
-        Below a band the verdict comes from memory and the report is committed afterwards. At a band the storage is
-        read first, so that the run is compared with all runs of all agents; while the database is away it is compared
-        with those that are known. With ``last`` the run ends by itself after this report, so that it is not judged.
+        Below a band the verdict comes from memory, and the report is committed afterwards. At a band the storage is
+        read first, so that the run is compared with the runs of all agents; during an outage with those already known.
+        With ``last`` the run is not judged, since it ends after this report anyway.
         """
         with run.lock:
             if run.stop_reason:
@@ -55,13 +55,13 @@ class Reporter:
         if bands is None or not iterations or last:
             return Verdict()
         if iterations > known and bands.is_band(iterations):
-            # Not under the run's lock: whoever tells the run to stop must not wait for the storage.
-            with suppress(InputError):  # the sweep or its storage is gone, which ends the agent
+            # Not under the run's lock: a call of stop() must not wait for the storage.
+            with suppress(InputError):  # the sweep or its storage was deleted, which ends the agent
                 self._refresher.refresh()
         return self._judge(bands, run)
 
     def close(self) -> None:
-        """Ask the storage no more."""
+        """Read the storage no more."""
         self._refresher.close()
 
     def _judge(self, bands: BandValues, run: ClaimedRun) -> Verdict:
@@ -75,15 +75,15 @@ class Reporter:
             return verdict
 
     def stop(self, run: ClaimedRun, reason: str) -> None:
-        """Let the run's next report, and each later one, answer with stop."""
+        """Answer the run's next reports with stop."""
         with run.lock:
             run.stop_reason = run.stop_reason or reason
 
     def finish(self, run: ClaimedRun, outcome: Outcome) -> bool:
-        """Record how the run ended, after its last report; False where another agent holds it now, or it was deleted.
+        """Record the end of a run, after its last report; False if another agent holds it now or it was deleted.
 
         Raises:
-            StorageUnavailableError: The database does not answer; try again, nothing was lost.
+            StorageUnavailableError: The database does not answer; call again; nothing was lost.
         """
         if not self._writer.flush(timeout=60):
             raise StorageUnavailableError("the storage does not answer: reports wait to be delivered")

@@ -42,7 +42,7 @@ SWEEP = "lightsweep:sweep"
 """Study attribute: format, config as written, seed, source, time of creation."""
 
 STATE = "lightsweep:state"
-"""Study attribute: what the user asked for, ``running``, ``paused``, ``stopped`` or ``cancelled``."""
+"""Study attribute: the state that the user requested, ``running``, ``paused``, ``stopped`` or ``cancelled``."""
 
 STATES = ("running", "paused", "stopped", "cancelled")
 """Values of ``STATE``."""
@@ -61,14 +61,14 @@ SUMMARY = "lightsweep:summary"
 """Trial attribute, written when the trial ends: state, reason, metrics, unread parameters."""
 
 VALUES = "lightsweep:values"
-"""Trial attribute, flat values in JSON: claims the point while others propose, and keeps what no config declares."""
+"""Trial attribute, flat values in JSON: claims a point, and keeps parameters that no config declares."""
 
 FORMAT = 1
-"""Version of what the attributes hold."""
+"""Version of the attributes' content."""
 
 
 def attempt_of(found: Any, number: int) -> dict[str, Any] | None:
-    """Return the value of ``ATTEMPT`` if it is one; ``None`` for what another program wrote there, or nothing.
+    """Return the value of ``ATTEMPT`` if it is valid; ``None`` without one, or if another program wrote it.
 
     Args:
         found: The attribute of a trial.
@@ -89,40 +89,40 @@ def attempt_of(found: Any, number: int) -> dict[str, Any] | None:
 
 
 _STATES: dict[str, RunState] = {
-    "RUNNING": "running",
-    "WAITING": "running",
-    "COMPLETE": "finished",
-    "PRUNED": "pruned",
+    "RUNNING": RunState.RUNNING,
+    "WAITING": RunState.RUNNING,
+    "COMPLETE": RunState.FINISHED,
+    "PRUNED": RunState.PRUNED,
 }
 
 
 @dataclass(frozen=True)
 class SweepRun:
-    """One run of a sweep, as it is now.
+    """One run of a sweep, for users.
 
     Attributes:
         id: Unique within the sweep: ``"0001"`` is the first.
         state: ``running``, ``finished``, ``pruned``, ``failed`` or ``killed``.
         config: The parameters as the script sees them, nested.
         values: The parameters under their dotted names.
-        best: The best finite value of the sweep's metric; ``None`` where there is none.
-        last: The value that was reported last, NaN and infinities included; ``None`` before the first.
-        iterations: How many finite values of the metric were reported.
+        best: The best finite value of the sweep's metric; ``None`` if there is none.
+        last: The last reported value, NaN and infinities included; ``None`` before the first.
+        iterations: The number of finite values of the metric.
         history: Those values, in order.
-        started, ended: Times in UTC; ``None`` where not yet.
-        reason: Why it ended as it did, in words; empty while it runs.
+        started, ended: Times in UTC; ``None`` before that time.
+        reason: The reason of its end, in words; empty while it runs.
         metrics: For each number that the run logged ``{"min", "max", "last"}``.
         unread: Swept parameters that the run never read.
-        attempt: 1, and one more for each time that it was started again.
-        agent: Who runs it or ran it: host and process.
+        attempt: 1, and one more for each retry.
+        agent: The agent of its last attempt: host and process.
         stage: The name of its stage; ``None`` in a sweep without stages.
-        prior: Whether another sweep ran it, and this one only learns from it. ``config`` and ``values`` then hold what
-            it really had of this sweep's parameters, and ``best`` is of this sweep's metric.
-        waiting: Whether it ended without a result and an agent is to start it again.
+        prior: Whether it is a prior run. ``config`` and ``values`` then hold those of this sweep's parameters that it
+            had, and ``best`` is of this sweep's metric.
+        waiting: Whether it ended without a result and agents will retry it.
     """
 
     id: str
-    state: str
+    state: RunState
     config: dict[str, Any]
     values: dict[str, Any]
     best: float | None = None
@@ -151,26 +151,26 @@ class SweepRun:
         return self.state, self.iterations, self.stage
 
     @property
-    def standing(self) -> str:
-        """The state as people are shown it: ``waiting`` where an agent is to start it again, else ``state``."""
-        return "waiting" if self.waiting else self.state
+    def standing(self) -> RunState:
+        """The state that is displayed: ``waiting`` if agents will retry the run, else ``state``."""
+        return RunState.WAITING if self.waiting else self.state
 
 
 @dataclass(slots=True)
 class RunEntry:
-    """What the storage says of one run: its latest attempt, and how it got there.
+    """One run as the storage holds it: its latest attempt, and the number of its attempts.
 
     Attributes:
         id: Run id.
-        ticket: Position among the fresh runs, from 0; ``None`` for one that was not drawn from a ticket.
-        attempt: Number of the latest attempt, from 1. That a user asked for another counts as one.
-        starts: How often an agent really began it.
+        ticket: Position among the fresh runs, from 0; ``None`` for a prior run.
+        attempt: The number of the latest attempt, from 1; a requested retry counts as one.
+        starts: The number of times that an agent started it.
         record: The latest attempt's trial.
-        prior: Whether it was run in another sweep, so that it counts for no band.
-        version: Changes whenever the record did.
-        iterations: How many finite values of the metric there are.
-        least: The least of them; ``None`` where there is none.
-        greatest: The greatest of them; ``None`` where there is none.
+        prior: Whether it is a prior run.
+        version: Changes with the record.
+        iterations: The number of finite values of the metric.
+        least: The least of them; ``None`` if there is none.
+        greatest: The greatest of them; ``None`` if there is none.
     """
 
     id: str
@@ -191,17 +191,17 @@ class RunEntry:
         return finite(self.record.reports)
 
     def best(self, goal: str) -> float | None:
-        """The best finite value of the metric; ``None`` where there is none."""
+        """Return the best finite value of the metric; ``None`` if there is none."""
         return self.least if goal == "minimize" else self.greatest
 
     def adopt(self, attempt: int, record: TrialRow) -> None:
-        """Go on with the next attempt, whose record carries the reports of those before."""
+        """Continue with the next attempt; its record holds the reports of those before."""
         self.attempt, self.record = attempt, record
         self.starts += not self.record.attributes.get(ATTEMPT, {}).get("asked", False)
         self.iterations, self.least, self.greatest, self._measured = 0, None, None, 0
 
     def measure(self) -> None:
-        """Take the reports that are new into ``version``, ``iterations``, ``least`` and ``greatest``."""
+        """Update ``version``, ``iterations``, ``least`` and ``greatest`` by the new reports."""
         self.version += 1
         reports = self.record.reports
         new = finite(reports[self._measured :])
@@ -213,23 +213,23 @@ class RunEntry:
 
     @property
     def summary(self) -> Mapping[str, Any]:
-        """What was written when the attempt ended; empty while it runs."""
+        """The content of ``SUMMARY``, written at the attempt's end; empty while it runs."""
         found = self.record.attributes.get(SUMMARY)
         return found if isinstance(found, dict) else {}
 
     @property
     def running(self) -> bool:
-        """Whether an agent has it in hand, as far as the storage knows."""
+        """Whether it is running, by the storage."""
         return self.record.state == "RUNNING"
 
     @property
     def asked(self) -> bool:
-        """Whether the user asked to start it again, and no agent has done so yet."""
+        """Whether the user requested a retry that no agent has started yet."""
         return self.waiting and bool(self.record.attributes.get(ATTEMPT, {}).get("asked"))
 
     @property
     def waiting(self) -> bool:
-        """Whether it was lost or preempted and no agent has taken it up again."""
+        """Whether it was lost or preempted, and no agent has retried it yet."""
         # Of two agents that end one trial through Optuna's API, one may write the state and the other the summary.
         return self.record.state == "FAIL" and self.summary.get("state", "lost") not in {"failed", "killed"}
 
@@ -237,15 +237,15 @@ class RunEntry:
     def state(self) -> RunState:
         """One of the states of :class:`SweepRun`; a run that waits to be retried counts as ``killed``."""
         if self.record.state == "FAIL":
-            return "failed" if self.summary.get("state") == "failed" else "killed"
+            return RunState.FAILED if self.summary.get("state") == "failed" else RunState.KILLED
         return _STATES[self.record.state]
 
 
 class RunTable:
     """The runs of a sweep, from the records of its ledger.
 
-    A fresh run's ticket is its trial number less the trials numbered before it that are no fresh runs (retries, prior
-    runs, updates, and whatever another program added to the study), so every reader finds the same tickets.
+    A fresh run's ticket is its trial number less the number of earlier trials that are not fresh runs: retries, prior
+    runs, updates, and trials of other programs. So every reader finds the same tickets.
 
     Args:
         on_fresh: Called with the attempt and the ticket of each fresh run, in order.
@@ -254,7 +254,7 @@ class RunTable:
         entries: By id.
         next_ticket: The ticket of the next fresh run.
         updates: For each update of the config the number of tickets given out before it, and the config as written.
-        malformed: Trials whose ``ATTEMPT`` is none, so that they count for nothing.
+        malformed: Trials with an invalid ``ATTEMPT``; they are ignored.
     """
 
     def __init__(self, on_fresh: Callable[[Mapping[str, Any], int], None] = lambda _attempt, _ticket: None) -> None:
@@ -269,15 +269,15 @@ class RunTable:
         self._reached: dict[str, float] = {}
 
     def reached(self, goal: str) -> float | None:
-        """The best value that any run reported, whatever its state; ``None`` where there is none."""
+        """Return the best value that any run reported, in whatever state; ``None`` if there is none."""
         return self._reached.get(goal)
 
     def of_trial(self, trial_id: int) -> RunEntry | None:
-        """The run of which this trial is or was an attempt that counts."""
+        """Return the run that this trial is or was a valid attempt of."""
         return self._by_trial.get(trial_id)
 
     def take(self, records: Iterable[TrialRow]) -> list[RunEntry]:
-        """Note changed records, in the order of their numbers; the runs concerned."""
+        """Note changed records, in the order of their numbers, and return the changed runs."""
         changed: dict[str, RunEntry] = {}
         for record in records:
             entry = self._by_trial.get(record.trial_id)
@@ -285,7 +285,7 @@ class RunTable:
                 entry = self._add(record)
             if entry is not None and entry.record is record:
                 entry.measure()
-                if not entry.prior:  # what another sweep reached finishes this one as little as it counts for its cap
+                if not entry.prior:  # a prior run cannot reach the target
                     self._compare(entry)
                 changed[entry.id] = entry
         return list(changed.values())
@@ -325,7 +325,7 @@ class RunTable:
                 known = self.entries[attempt["run"]] = RunEntry(
                     attempt["run"], attempt.get("ticket"), 0, record, starts=0
                 )
-            # Of two retries of one attempt the earlier counts; the later one's agent sees that and lets go.
+            # Of two trials for the same attempt the earlier counts; the agent of the later one notices and gives it up.
             if attempt["attempt"] <= known.attempt:
                 return None
             known.adopt(attempt["attempt"], record)
@@ -335,17 +335,17 @@ class RunTable:
 
 
 def run_id(ticket: int) -> str:
-    """The id of the run that a ticket stands for: counted from 1, with four digits or more."""
+    """Return the id of a ticket's run: counted from 1, with four digits or more."""
     return f"{ticket + 1:04d}"
 
 
 def finite(reports: array[float] | Iterable[float]) -> list[float]:
-    """The reports that count as iterations."""
+    """Return the reports that count as iterations: the finite ones."""
     return [value for value in reports if math.isfinite(value)]
 
 
 def best_of(values: Iterable[float], goal: str) -> float | None:
-    """The best finite value; ``None`` where there is none."""
+    """Return the best finite value; ``None`` if there is none."""
     counted = finite(values)
     if not counted:
         return None
@@ -353,10 +353,10 @@ def best_of(values: Iterable[float], goal: str) -> float | None:
 
 
 def values_of(entry: RunEntry, config: SweepConfig) -> dict[str, Any] | None:
-    """The parameters of a run under their dotted names; ``None`` while they are not written yet.
+    """Return the parameters of a run under their dotted names; ``None`` before they are written.
 
-    Read from the trial's parameters; from ``VALUES`` where the config does not know all of them, or some are missing
-    since the agent died while it wrote.
+    They are the trial's parameters; or ``VALUES`` if the config does not declare all of them, or if the agent died
+    while it wrote them.
     """
     kept = entry.record.attributes.get(VALUES)
     if not config.defined_by_run:
@@ -375,11 +375,11 @@ def _native(parameter: Parameter, stored: Any) -> Any:
     try:
         return from_optuna(parameter.distribution, stored)
     except ValueError:
-        return stored  # of a run from before an update that took the value away
+        return stored  # of a run before an update that removed the value
 
 
 def nested(values: Mapping[str, Any], config: SweepConfig) -> dict[str, Any]:
-    """The parameters of a run as the script sees them; those that the config does not know nest by their dots.
+    """Return the parameters of a run as the script sees them; undeclared ones are nested by their dots.
 
     Raises:
         InputError: One of those is a parameter and also the group that holds another.
@@ -400,7 +400,7 @@ def _path(name: str) -> tuple[str, ...]:
 
 
 def view(entry: RunEntry, config: SweepConfig, stage: str | None = None, *, waiting: bool = False) -> SweepRun:
-    """The run for users, of the stage with this name."""
+    """Return the run for users; ``stage`` is the name of its stage."""
     values = _had(entry, config) if entry.prior else values_of(entry, config) or {}
     history = entry.history
     reports = entry.record.reports
@@ -435,13 +435,13 @@ def view(entry: RunEntry, config: SweepConfig, stage: str | None = None, *, wait
 
 
 def _had(entry: RunEntry, config: SweepConfig) -> dict[str, Any]:
-    """What a prior run really had of the parameters; its trial has a value for each, as the sampler needs one."""
+    """Return those parameters that a prior run had; its trial has a value for every parameter of the sweep."""
     kept = entry.record.attributes.get(ATTEMPT, {}).get("values")
     return dict(kept) if isinstance(kept, dict) else values_of(entry, config) or {}
 
 
 def json_number(value: float | None) -> float | None:
-    """``value`` for a JSON document, which has no NaN and no infinities."""
+    """Return ``value``, or ``None`` for NaN and infinities, which JSON does not have."""
     return value if value is not None and math.isfinite(value) else None
 
 
@@ -456,12 +456,12 @@ _R = TypeVar("_R", bound=_Run)
 
 
 def best_run(runs: Iterable[SweepRun], config: SweepConfig) -> SweepRun | None:
-    """See :attr:`~lightsweep.controller.sweeps.Sweep.best_run`."""
+    """Return the best run, by the rule of :attr:`~lightsweep.controller.sweeps.Sweep.best_run`."""
     return _best(runs, config, lambda run: run.best)
 
 
 def best_entry(entries: Iterable[RunEntry], config: SweepConfig) -> RunEntry | None:
-    """The same from what the storage says of the runs, without making a view of each."""
+    """Return the same from entries, which is faster."""
     goal = config.metric.goal if config.metric else ""
     return _best(entries, config, lambda entry: entry.best(goal))
 

@@ -1,4 +1,4 @@
-"""Create a sweep as W&B's function of the same name does."""
+"""Create, find and change sweeps in a storage; ``sweep()`` is the function of the same name of W&B."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import secrets
 import string
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -32,9 +33,9 @@ _S = TypeVar("_S", bound="Sweep")
 class Sweep(SweepReader):
     """A sweep in a storage.
 
-    Made by :meth:`create` and :meth:`load`. What it tells is as of the last :meth:`refresh`, which the properties
-    ``state``, ``runs`` and ``best_run`` do themselves. Safe from several threads. Its attributes are those of
-    :class:`~lightsweep.controller.reader.SweepReader`.
+    Made by :meth:`create` and :meth:`load`. Its attributes are those of
+    :class:`~lightsweep.controller.reader.SweepReader`, as of the last :meth:`refresh`; the properties ``state``,
+    ``runs`` and ``best_run`` refresh first. Safe from several threads.
     """
 
     @classmethod
@@ -49,14 +50,14 @@ class Sweep(SweepReader):
 
         Args:
             config: A loaded config, the path of a YAML file, or a dict.
-            prior_runs: Sweeps in the same storage, or runs of them as ``SWEEP/RUN``, that bayes begins with, besides
-                those that the config names.
+            prior_runs: Sweeps in the same storage, or runs of them as ``SWEEP/RUN``, that bayes learns from, in
+                addition to those that the config names.
             storage: A storage or its URL; ``LIGHTSWEEP_STORAGE``, or ``lightsweep.db`` here, by default.
 
         Raises:
             ConfigError: The config is wrong; nothing was written.
             NotFoundError: No such prior run; nothing was written.
-            UsageError: The prior runs cannot mean anything to this sweep; nothing was written.
+            UsageError: The sweep cannot learn from the prior runs; nothing was written.
             StorageError: The storage cannot be opened.
         """
         if not isinstance(config, SweepConfig):
@@ -67,12 +68,13 @@ class Sweep(SweepReader):
         goals = [metric.goal for metric in config.metrics] or ["minimize"]
         directions = [StudyDirection.MINIMIZE if goal == "minimize" else StudyDirection.MAXIMIZE for goal in goals]
         seed = config.options.seed
+        source = str(Path(config.source).resolve()) if config.source else None
         kept = {
             "format": FORMAT,
             "config": config.raw,
             "seed": secrets.randbelow(2**31) if seed is None else seed,
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "source": str(Path(config.source).resolve()) if config.source else None,
+            "source": source,
         }
         with storage_errors(), quiet():
             while True:
@@ -83,8 +85,11 @@ class Sweep(SweepReader):
                 except DuplicatedStudyError:
                     continue
             opened.optuna.set_study_user_attr(study_id, STATE, "running")
-            opened.optuna.set_study_user_attr(study_id, SWEEP, kept)  # last: it is what makes the study a sweep
-        made = cls(opened, study_id, sweep_id, {SWEEP: kept, STATE: "running"})
+            opened.optuna.set_study_user_attr(
+                study_id, SWEEP, kept
+            )  # last, since this attribute makes the study a sweep
+        attributes = {SWEEP: kept, STATE: "running"}
+        made = cls(opened, study_id, sweep_id, attributes, replace(config, source=source))
         if prior:
             add_prior_runs(made, prior)
         return made
@@ -133,11 +138,11 @@ class Sweep(SweepReader):
                 _logger.warning("%s; it is left out", error)
         return made
 
-    # --- what it has found
+    # --- results
 
     @property
     def state(self) -> SweepState:
-        """Where the sweep stands now.
+        """The state of the sweep, read now.
 
         Raises:
             StorageUnavailableError: The database does not answer.
@@ -154,60 +159,60 @@ class Sweep(SweepReader):
 
     @property
     def best_run(self) -> SweepRun | None:
-        """The run with the best value of the metric; ``None`` where no run has one.
+        """The run with the best value of the metric; ``None`` if no run has one.
 
-        Runs that went to their end or were stopped early come first; others count only where there is none of those.
-        Of equals the earliest. Prior runs are none of the sweep's own.
+        Finished runs and runs that were stopped early come first; others count only if there are no such runs. The
+        earliest of equal runs. Prior runs do not count.
         """
         return best_run(self.runs, self.config)
 
     def nest(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters of a run, flat, as the script sees them; those defined by run nest by the dots in their names.
+        """Return flat parameters as the script sees them; parameters defined by run are nested by their dots.
 
         Raises:
-            InputError: A name defined by run is a parameter and also the group that holds another.
+            InputError: A name defined by run is both a parameter and a group.
         """
         return nested(values, self.config)
 
     def beat(self, trial_id: int) -> None:
-        """Give a sign of life for a run in hand."""
+        """Write a heartbeat for a running trial."""
         with storage_errors():
             self.ledger.trials.beat(trial_id)
 
-    # --- being told what to do
+    # --- changes
 
     def pause(self) -> None:
-        """No new runs until :meth:`resume`; running ones go on."""
+        """Start no new runs until :meth:`resume`; running ones continue."""
         ask(self, "paused")
 
     def resume(self) -> None:
-        """Go on after :meth:`pause` or :meth:`stop`."""
+        """Continue after :meth:`pause` or :meth:`stop`."""
         ask(self, "running")
 
     def stop(self) -> None:
-        """No new runs; running ones finish, then the agents leave."""
+        """Start no new runs; agents leave when the running ones have finished."""
         ask(self, "stopped")
 
     def cancel(self) -> None:
-        """No new runs, and running ones are killed. Final."""
+        """Start no new runs, and kill the running ones. Final."""
         ask(self, "cancelled")
 
     def retry(self, *runs: str, failed: bool = False) -> list[str]:
-        """Let agents start runs again, see :func:`~lightsweep.controller.changes.retry`."""
+        """Let agents retry runs, see :func:`~lightsweep.controller.changes.retry`."""
         return retry(self, runs, failed=failed)
 
     def update(self, config: SweepConfig | str | Path | Mapping[str, Any]) -> None:
-        """Go on with another config, see :func:`~lightsweep.controller.changes.update`."""
+        """Continue with another config, see :func:`~lightsweep.controller.changes.update`."""
         update(self, config if isinstance(config, SweepConfig) else SweepConfig.load(config))
 
     def add_prior_runs(self, *names: str) -> tuple[int, int]:
-        """Begin with the runs of other sweeps in the same storage, each named ``SWEEP`` or ``SWEEP/RUN``.
+        """Learn from runs of other sweeps in the same storage, each named ``SWEEP`` or ``SWEEP/RUN``.
 
         See :func:`~lightsweep.controller.changes.add_prior_runs`.
 
         Raises:
             NotFoundError: No such sweep or run.
-            UsageError: The prior runs cannot mean anything to this sweep.
+            UsageError: The sweep cannot learn from the prior runs.
         """
         found = named_runs(partial(self.load, storage=self.storage), names)
         check_prior_runs(self.config, found)
@@ -235,7 +240,7 @@ def sweep(
         sweep: The path of a YAML file, a dict, or a loaded config.
         entity: A label, as in W&B; kept where the config has none.
         project: A label, as in W&B; kept where the config has none.
-        prior_runs: Sweeps in the same storage, or runs of them as ``SWEEP/RUN``, that bayes begins with.
+        prior_runs: Sweeps in the same storage, or runs of them as ``SWEEP/RUN``, that bayes learns from.
         storage: A storage URL; ``LIGHTSWEEP_STORAGE``, or ``lightsweep.db`` here, by default.
 
     Raises:

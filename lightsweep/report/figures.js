@@ -23,7 +23,7 @@ function narrowed(trace) {
   return copy;
 }
 
-// Parallel coordinates with the best lines and an even sample of the others, where there are more than one can see.
+// Parallel coordinates with the best lines and an even sample of the others, if there are too many to see.
 function thinned(trace) {
   const count = trace.meta.runs.length;
   if (count <= MOST_LINES) return trace;
@@ -127,7 +127,7 @@ function figures() {
     if (!card) {
       card = make("section", "card");
       card.append(make("h2", "", figure.heading));
-      if (figure.name === "parallel") card.append(make("p", "note", "Drag along an axis to choose runs, here and everywhere on the page; click an axis to let go."));
+      if (figure.name === "parallel") card.append(make("p", "note", "Drag along an axis to choose runs, here and everywhere on the page; click an axis to undo."));
       document.querySelector("#figures").append(card);
       cards.set(figure.heading, card);
     }
@@ -139,7 +139,7 @@ function figures() {
     const lines = figure.name === "parallel" && figure.data.length ? figure.data[0].meta.runs.length : 0;
     if (lines > MOST_LINES) {
       const [most, best, all] = [MOST_LINES, BEST_LINES, lines].map((number) => number.toLocaleString("en"));
-      card.append(make("p", "note", `${most} of ${all} lines are drawn, the best ${best} and a sample of the others; brushes choose among all.`));
+      card.append(make("p", "note", `${most} of ${all} lines are drawn, the best ${best} and a sample of the others; a choice counts all lines.`));
     }
     if (meta.note && (!figure.small || !card.querySelector(".note"))) card.querySelector("h2").after(make("p", "note", meta.note));
     if (meta.empty) {

@@ -49,7 +49,7 @@ async function copy(event) {
   } catch {
     // Not allowed, as in some pages opened from a file: leave the text selected.
     window.getSelection().selectAllChildren(source);
-    button.textContent = "Selected; now copy";
+    button.textContent = "Selected; copy now";
   }
   setTimeout(() => (button.textContent = "Copy YAML"), 2000);
 }

@@ -158,7 +158,7 @@ def _plain(figure: Any) -> dict[str, Any]:
 
 def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, Any]:
     config, best, metric = data.config, data.best, data.config.metric
-    counts = Counter(run.state for run in data.runs)
+    counts = Counter[str](run.state for run in data.runs)
     started = [run.started for run in data.runs if run.started]
     ended = [run.ended or data.now for run in data.runs if run.started]
     saved = savings((run.ending for run in data.runs), config)

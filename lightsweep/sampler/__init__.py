@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lightsweep.sampler.base import Observation, Searcher, SearchTask, SubspaceSearcher, taken_before
+from lightsweep.sampler.base import Observation, RunState, Searcher, SearchTask, SubspaceSearcher, taken_before
 from lightsweep.sampler.bayes import BayesSearcher
 from lightsweep.sampler.fixed_order import ExtendedGrid, seed_for
 from lightsweep.sampler.optuna_params import (
@@ -19,6 +19,7 @@ __all__ = [
     "BayesSearcher",
     "ExtendedGrid",
     "Observation",
+    "RunState",
     "SearchTask",
     "Searcher",
     "SubspaceSearcher",

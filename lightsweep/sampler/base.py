@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from enum import Enum
+from typing import Protocol
 
 from lightsweep.schema import Metric
 from lightsweep.space import Space, Value, identity
@@ -14,7 +15,23 @@ __all__ = ["STARTUP", "Observation", "RunState", "SearchTask", "Searcher", "Subs
 # The first tickets are drawn by ticket, so that agents that start together get different points.
 STARTUP = 10
 
-RunState = Literal["running", "finished", "pruned", "failed", "killed"]
+
+class RunState(str, Enum):
+    """The state of a run; each equals its text, ``RunState.RUNNING == "running"``."""
+
+    RUNNING = "running"
+    STOPPING = "stopping"
+    """Shown by a live view: the run was told to stop."""
+    WAITING = "waiting"
+    """Shown instead of failed or killed if an agent is to retry the run."""
+    FINISHED = "finished"
+    PRUNED = "pruned"
+    FAILED = "failed"
+    KILLED = "killed"
+    LOST = "lost"
+    """The end of an attempt whose agent disappeared, or that was preempted: the run is retried."""
+
+    __str__ = str.__str__
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lightsweep.sampler.base import Observation, Searcher
+from lightsweep.sampler.base import Observation, Searcher, SubspaceSearcher
 from lightsweep.space import Distribution, Space, Value
 
 __all__ = [
@@ -123,11 +123,7 @@ def weighted_order(space: Space, seed: int) -> npt.NDArray[np.int64]:
 
 
 def _weights(distribution: Distribution) -> UnitRows:
-    weights = distribution.weights()
-    if weights is None:
-        size = distribution.size or 1
-        return np.full(size, 1.0 / size)
-    return np.asarray(weights, dtype=np.float64)
+    return np.asarray(distribution.weights(), dtype=np.float64)
 
 
 def _table(distribution: Distribution) -> tuple[UnitRows, npt.NDArray[np.int64]] | None:
@@ -152,33 +148,18 @@ class ExtendedGrid:
     def __init__(self, before: Searcher, base: int, space: Space) -> None:
         self._before = before
         self._base = base
-        self._space = space
-        taken = sorted({index for ticket in range(base) if (index := self._index(ticket)) is not None})
-        # taken[i] - i points are free below the i-th taken one.
-        self._free_below = [index - position for position, index in enumerate(taken)]
+        taken = set()
+        for values in (before.suggest(ticket, ()) for ticket in range(base)):
+            with suppress(ValueError):  # the changed grid no longer has the point
+                taken.add(space.index(values or {}))
+        self._rest = SubspaceSearcher(space, space, GridSearcher(space), {}, taken)
         self.size = base + (space.size or 0) - len(taken)
 
     def suggest(self, ticket: int, known: Sequence[Observation] = ()) -> dict[str, Value] | None:
         """Return the point of a ticket; ``None`` after the last one."""
-        if ticket < self._base:
-            return self._before.suggest(ticket, known)
-        if ticket >= self.size:
-            return None
-        free = ticket - self._base
-        return self._space.point(free + bisect_right(self._free_below, free))
+        first = ticket < self._base
+        return self._before.suggest(ticket, known) if first else self._rest.suggest(ticket - self._base, known)
 
-    def _index(self, ticket: int) -> int | None:
-        """The index in the changed grid of the point of an earlier ticket; ``None`` if the grid no longer has it."""
-        values = self._before.suggest(ticket, ())
-        if values is None:
-            return None
-        try:
-            return self._space.index(values)
-        except ValueError:
-            return None
-
-
-Array = npt.NDArray[np.float64]
 
 # Finite spaces up to this size are ordered at once; in larger ones points are drawn ticket by ticket.
 ORDERED = 2**16
@@ -224,10 +205,10 @@ class RandomSearcher:
             self._order = weighted_order(self._space, seed_for(self._seed))
         return self._space.point(int(self._order[ticket]))
 
-    def _block(self, number: int) -> Array:
+    def _block(self, number: int) -> UnitRows:
         return self._rows(number, BLOCK)
 
-    def _rows(self, part: int, count: int) -> Array:
+    def _rows(self, part: int, count: int) -> UnitRows:
         generator = np.random.default_rng(seed_for(self._seed, part))
         return generator.random((count, len(self._space.searched)))
 
@@ -238,7 +219,7 @@ class SobolSearcher:
     def __init__(self, space: Space, seed: int) -> None:
         self._space = space
         self._seed = seed_for(seed)
-        self._blocks: list[Array] = []
+        self._blocks: list[UnitRows] = []
         self._engine: Any = None
         self._stream = DistinctPoints(space, self._block) if space.size is not None and space.searched else None
 
@@ -254,7 +235,7 @@ class SobolSearcher:
         """Return point ``ticket`` of the sequence, in [0, 1) on each axis of ``space.searched``."""
         return [float(value) for value in self._block(ticket // BLOCK)[ticket % BLOCK]]
 
-    def _block(self, number: int) -> Array:
+    def _block(self, number: int) -> UnitRows:
         if self._engine is None:
             # Loading scipy.stats takes a second, which agents of grid and random are spared.
             from scipy.stats.qmc import Sobol

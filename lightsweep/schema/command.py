@@ -1,7 +1,7 @@
 """The ``command`` of a sweep file: read its arguments and macros, and build the command line of a run from them.
 
-An argument is built in one pass and no shell ever sees it: whatever a value holds (spaces, quotes, newlines,
-``$(...)``, text that looks like a macro), the program receives it as it is.
+Each argument is built in one pass, and no shell reads it: spaces, quotes, newlines, ``$(...)`` and texts that look like
+a macro reach the program unchanged.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SEVERAL: dict[str, Callable[[str, Any], list[str]]] = {
 MACROS = ("env", "interpreter", "program", *SEVERAL, "args_json", "args_json_file")
 
 _HYDRA_WORD = re.compile(r"[A-Za-z0-9_/+.%*@?|-]*", re.ASCII)
-"""What Hydra's grammar takes as one value without quotes."""
+"""Texts that Hydra's grammar takes as one value without quotes."""
 
 MACRO = re.compile(r"\$\{([^{}]*)\}")
 
@@ -52,7 +52,7 @@ TWO = re.compile(
 
 
 def meant_by(name: str, parameters: Collection[str]) -> str | None:
-    """The macro or parameter that the unknown ``${name}`` must be a misspelling of; ``None``: it is the program's.
+    """Return the macro or parameter that the unknown ``${name}`` misspells; ``None``: it belongs to the program.
 
     A name with a colon is another tool's (``${hydra:runtime.cwd}``), unless it is nearly ``envvar:``. Any short name
     is one edit from a parameter's of one or two characters, so only another case is a misspelling of that.
@@ -113,7 +113,7 @@ def _read_item(item: Any, parameters: Collection[str], program: bool, at: Spot) 
         return ""
     text = str(item)
     if "\0" in text:
-        at.error(f"an argument of command cannot hold a NUL character, got {quoted(text)}")
+        at.error(f"an argument of command cannot contain a NUL character, got {quoted(text)}")
     for name in MACRO.findall(text):
         if name in SEVERAL and text != f"${{{name}}}":
             at.error(f"{not_alone(name)}, got {quoted(text)}")
@@ -151,7 +151,7 @@ def build_command(
     json_path: Path,
     environ: Mapping[str, str] = os.environ,
 ) -> list[str]:
-    """The argument list that starts one run.
+    """Return the argument list that starts one run.
 
     An item that is one of ``${args}``, ``${args_no_hyphens}``, ... is replaced by the arguments of every parameter, in
     the order of ``values``. All other macros, and ``${name}`` of a parameter or of a group of parameters, are replaced
@@ -162,7 +162,7 @@ def build_command(
     strings other than plain words, lists and dicts without JSON's escapes.
 
     Args:
-        program: The ``program`` key; ``None`` if the sweep has none.
+        program: The ``program`` key; ``None`` without one.
         command: The ``command`` key; ``None`` for the default: env, interpreter, program, args.
         values: Parameter values under their dotted names.
         nested: The same values as the nested config: what the JSON macros give.
@@ -187,7 +187,7 @@ def build_command(
 
 
 def format_value(value: Any) -> str:
-    """``value`` as one argument.
+    """Return ``value`` as one argument.
 
     ``True``, ``False`` and ``None`` as Python prints them; strings as they are; floats so that ``float()`` gives the
     same number back; lists and dicts as JSON.
@@ -206,7 +206,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def _check(text: str, what: str) -> None:
-    """Refuse what the operating system cannot pass as an argument."""
+    """Refuse a text that the operating system cannot pass as an argument."""
     if "\0" in text:
         raise CommandError(
             f"{what} contains a NUL byte, which a command line cannot carry: {text!r}; use ${{args_json}}"
@@ -230,7 +230,7 @@ def _hydra_text(name: str, value: Any) -> str:
 
 
 def _hydra(value: Any) -> str:
-    """Strings in quotes: a backslash escapes a quote, and a backslash only where a quote follows."""
+    """Strings in quotes: a backslash escapes a quote, and a backslash only before a quote."""
     if value is None:
         return "null"
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""``SweepConfig``: what a sweep file says, read and validated."""
+"""``SweepConfig``: a sweep file, read and validated."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ __all__ = ["SweepConfig"]
 
 @dataclass(frozen=True, eq=False)
 class SweepConfig:
-    """A valid sweep config. Two are equal if they say the same, whatever file they come from.
+    """A valid sweep config. Two with the same content are equal, also from different files.
 
     Attributes:
         method: How points are chosen.
         space: The parameters.
         metrics: None, one, or several (multi-objective).
         early_terminate: The hyperband, if runs are stopped early.
-        run_cap: No more runs than this; ``None`` for no limit.
+        run_cap: The largest number of runs; ``None`` for no limit.
         program, command: How a run is started; ``command`` is ``None`` for the default one.
         name, description, project, entity: Labels.
         scheduler: An Optuna study or space that a Python file defines.
         options: The ``lightsweep:`` block, with its defaults.
-        stages: What is searched one after the other; none where all parameters are searched at once.
+        stages: The stages in order; empty if all parameters are searched at once.
         warnings: Accepted keys and values that may not be meant, in the order of the file.
         raw: The config as written, in the form of JSON with numbers read; loading it gives an equal config.
         source: The file; ``None`` for a dict.
@@ -74,7 +74,7 @@ class SweepConfig:
 
     @classmethod
     def load(cls, source: str | os.PathLike[str] | Mapping[str, Any]) -> SweepConfig:
-        """The config in a YAML file, or in a mapping of the same form.
+        """Read and validate the config in a YAML file, or in a mapping of the same form.
 
         Args:
             source: The path of a YAML file, or a mapping; tuples, NumPy scalars and paths in it are converted.

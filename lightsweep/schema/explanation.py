@@ -9,7 +9,7 @@ from lightsweep.schema.config import SweepConfig
 from lightsweep.schema.distributions import count, spelt
 from lightsweep.schema.sections import Metric, hyperband_text
 from lightsweep.space import Space
-from lightsweep.text import printable, shortened
+from lightsweep.text import counted, one_line, printable, shortened
 
 __all__ = ["explain"]
 
@@ -83,7 +83,7 @@ def _space(config: SweepConfig) -> str:
     if config.scheduler is not None and config.scheduler.search_space:
         return f"defined by {config.scheduler.search_space} in {config.scheduler.source}"
     searched, fixed = len(space.searched), len(space.parameters) - len(space.searched)
-    parts = [f"{searched} searched parameter{'' if searched == 1 else 's'}"] + ([f"{fixed} fixed"] if fixed else [])
+    parts = [counted(searched, "searched parameter")] + ([f"{fixed} fixed"] if fixed else [])
     if space.size is None:
         size = "endless points"
     else:
@@ -107,19 +107,14 @@ def _table(space: Space, whole: bool, width: int) -> Iterator[str]:
     ranges = min(ranges, max(LEAST_RANGE, width - names - kinds - sizes - 8))
     for name, what, values, number in rows:
         first, *more = _wrapped(values, ranges) if whole else [shortened(values, ranges)]
-        left = [_middle_cut(name, names).ljust(names), shortened(what, kinds).ljust(kinds), first.ljust(ranges)]
+        # Names in one group differ at their ends.
+        left = [one_line(name, names, end=2).ljust(names), shortened(what, kinds).ljust(kinds), first.ljust(ranges)]
         yield "  ".join(["", *left, number.rjust(sizes)])
         yield from (" " * (names + kinds + 6) + line for line in more)
 
 
 def _wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False) or [""]
-
-
-def _middle_cut(text: str, width: int) -> str:
-    """Shortened in the middle: names in one group differ at their ends."""
-    tail = (width - 1) * 2 // 3
-    return text if len(text) <= width else f"{text[: width - 1 - tail]}…{text[-tail:]}"
 
 
 def _end(config: SweepConfig) -> str:

@@ -24,6 +24,7 @@ __all__ = [
     "Texts",
     "Truth",
     "check",
+    "choice",
     "given",
     "keys_of",
     "number",
@@ -141,8 +142,7 @@ def choice(*words: str) -> Rule:
     def read(value: Any) -> str:
         if isinstance(value, str) and value in words:
             return value
-        guess = hint(value, words) if isinstance(value, str) else ""
-        raise ValueError(f"must be one of {', '.join(words)}; got {quoted(value)}{guess}")
+        raise ValueError(f"must be one of {', '.join(words)}; got {quoted(value)}{hint(value, words)}")
 
     return Rule(read, {"enum": list(words)})
 
@@ -184,7 +184,7 @@ Truth = Annotated[bool, Rule(_truth, {"type": "boolean"})]
 
 
 def given(block: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys of ``block`` that have a value: null counts as not given."""
+    """Return the keys of ``block`` that have a value: null counts as absent."""
     return {key: value for key, value in block.items() if value is not None}
 
 

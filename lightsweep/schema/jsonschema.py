@@ -1,4 +1,4 @@
-"""The JSON Schema of a sweep file, by which editors complete and check it."""
+"""The JSON Schema of a sweep file, with which editors complete and check it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["json_schema"]
 
 Schema = dict[str, Any]
 
-NULL: Schema = {"type": "null"}  # a key whose value is null counts as not given
+NULL: Schema = {"type": "null"}  # a key with the value null counts as absent
 INFERRED = {
     "constant": "A fixed value.",
     "categorical": "Values that are equally likely.",
@@ -33,11 +33,11 @@ INFERRED = {
 
 
 def json_schema() -> Schema:
-    """The JSON Schema (draft 2020-12) of a sweep file.
+    """Return the JSON Schema (draft 2020-12) of a sweep file.
 
-    It knows every key with its description, choices and type. What needs arithmetic (``min < max``) or both method and
-    distribution (a grid over a continuous parameter) is left to ``SweepConfig.load``, which also takes misspelt keys at
-    the top for mistakes: here further keys are allowed there, as in a W&B config.
+    It has every key with its description, choices and type. Only ``SweepConfig.load`` checks rules between keys
+    (``min < max``, no grid over a continuous parameter) and misspelt keys at the top, where this schema allows any key,
+    as W&B does.
     """
     blocks: dict[str, Schema] = {
         "parameters": _ref("parameters"),
@@ -51,7 +51,7 @@ def json_schema() -> Schema:
     top = _object(TopLevel)
     properties = top["properties"]
     properties |= {key: {**_or_null(blocks[key]), "description": text} for key, text in BLOCKS.items()}
-    properties |= {key: {"description": "Means something to the W&B service only; ignored."} for key in SERVICE_KEYS}
+    properties |= {key: {"description": "For the W&B service only; ignored."} for key in SERVICE_KEYS}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "lightsweep sweep file",
@@ -113,7 +113,7 @@ def _options() -> Schema:
 
 
 def _object(model: type, others: Mapping[str, Schema] | None = None) -> Schema:
-    """The schema of the keys that a dataclass declares; ``others`` are schemas that its rules do not know."""
+    """The schema of the keys that a dataclass declares; ``others`` are schemas that replace those of its rules."""
     about = (model.__doc__ or "").partition("\n")[0].replace("``", "")
     return _mapping(about, keys_of(model), others or {})
 

@@ -71,7 +71,7 @@ def _read_group(value: Any, at: Spot, names: tuple[str, ...], method: object, fo
         if not name:
             here.key_error("the name of a parameter must not be empty")
         elif isinstance(item, Mapping) and item.get(GROUP) is not None:
-            for key in given(item).keys() - {GROUP}:
+            for key in [key for key in given(item) if key != GROUP]:
                 here[key].key_error(f"a nested group has only the key parameters; remove {key!r}")
             _read_group(item[GROUP], here[GROUP], full, method, found)
         elif len(whole) > MAX_NAME:
@@ -130,7 +130,7 @@ def _read_parameter(name: str, item: Any, at: Spot, method: object) -> Distribut
         return None
     keys, known_names = given(item), known_keys()
     if "value" in item and keys in ({}, {"distribution": "constant"}):
-        return Constant(None)  # beside other keys null means not given
+        return Constant(None)  # beside other keys null counts as absent
     # A mapping below ``a`` is a parameter with this name, and no shape of beta.
     unknown = {
         key: value
@@ -176,14 +176,14 @@ def _read_keys(
 def _kind(keys: Mapping[str, Any], at: Spot) -> str | None:
     """The name of the distribution that ``keys`` name or imply; ``None`` with a fault if they do neither.
 
-    ``parameters`` (a nested group) is not looked at. Integers as both bounds imply ``int_uniform``, any other bounds
+    ``parameters`` (a nested group) is ignored. Integers as both bounds imply ``int_uniform``, any other bounds
     ``uniform``.
     """
     name = keys.get("distribution")
     if name is not None:
         if isinstance(name, str) and name in DISTRIBUTIONS:
             return name
-        guess = hint(name, DISTRIBUTIONS) if isinstance(name, str) else ""
+        guess = hint(name, DISTRIBUTIONS)
         if any(isinstance(keys.get(key), (int, float)) and keys[key] > 0 for key in ("min", "max")):
             for exponents, values in EXPONENTS.items():  # bounds above 0 are meant as values
                 guess = guess.replace(f"{exponents!r}", f"{values!r}")

@@ -19,6 +19,7 @@ from lightsweep.schema.fields import (
     Texts,
     Truth,
     check,
+    choice,
     given,
     keys_of,
     number,
@@ -57,8 +58,8 @@ def _running(value: Any) -> Any:
         return value
     if value in _RUNNING:
         return False if value == "false" else value
-    guess = hint(value, _RUNNING) if isinstance(value, str) else ""
-    raise ValueError(f"must be true or false, or one of {', '.join(_RUNNING)}; got {quoted(value)}{guess}")
+    words = ", ".join(_RUNNING)
+    raise ValueError(f"must be true or false, or one of {words}; got {quoted(value)}{hint(value, _RUNNING)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,7 @@ MAX_BANDS = 1000
 _LENGTH = re.compile(
     r"(?:max|num|n|total|training|(?:num_)?train)?_?(?:epochs?|steps|iters?|iterations)", re.IGNORECASE
 )
-"""Names of parameters that say how long training is."""
+"""Names of parameters that give the length of training."""
 
 
 Iterations = Annotated[int, number(whole=True, least=1, most=MAX_ITERATIONS)]
@@ -234,7 +235,7 @@ def sampler_names() -> list[str]:
 
 
 def find_sampler(name: str) -> EntryPoint | None:
-    """Return where the function of a sampler is, which is not imported yet; ``None`` if the name is unknown.
+    """Return the entry point of a sampler, without importing it; ``None`` if the name is unknown.
 
     Installed packages add samplers as entry points of the group ``lightsweep.samplers``.
     """
@@ -243,12 +244,8 @@ def find_sampler(name: str) -> EntryPoint | None:
     return next(iter(entry_points(group=_ENTRY_POINTS, name=name)), None)
 
 
-def _sampler(value: object) -> str:
-    if isinstance(value, str) and find_sampler(value):
-        return value
-    names = sampler_names()
-    guess = hint(value, names) if isinstance(value, str) else ""
-    raise ValueError(f"must be one of {', '.join(names)}; got {quoted(value)}{guess}")
+def _sampler(value: object) -> Any:
+    return value if isinstance(value, str) and find_sampler(value) else choice(*sampler_names()).read(value)
 
 
 def _names(value: object) -> list[str]:
@@ -308,17 +305,17 @@ class Options:
 
 
 LISTS: dict[str, tuple[str, type]] = {"stages": ("stage", StageKeys)}
-"""Of each key that is a list of blocks the name of a block, and its keys."""
+"""The keys whose value is a list of mappings: the name of such a mapping, and its keys."""
 
 
 BLOCKS = {
-    "parameters": "What to search: names of parameters, each with its values or its distribution.",
-    "metric": "What the sweep improves. Needed by method bayes and by early_terminate.",
+    "parameters": "The names of the parameters, each with its values or its distribution.",
+    "metric": "The value that the sweep improves. Required by method bayes and by early_terminate.",
     "metrics": "Two metrics or more, improved together.",
     "early_terminate": "Stops runs that fall behind, by hyperband.",
     "command": "The arguments that start a run; a list with macros such as ${program} and ${args}.",
     "scheduler": "An Optuna study or search space that a Python file defines.",
-    "lightsweep": "What W&B does not have: sampler, seed, retries.",
+    "lightsweep": "Keys that W&B does not have: sampler, seed, retries and so on.",
 }
 SERVICE_KEYS = ("controller", "apiVersion", "kind", "job", "image_uri")
 
@@ -356,7 +353,9 @@ def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
     """
     meant: set[str] = set()
     keys = given(raw)
-    for key in keys.keys() - {*KNOWN}:
+    for key in keys:
+        if key in KNOWN:
+            continue
         if near := one_edit_away(key, KNOWN):
             faults.at(key).key_error(f"unknown key {key!r}; did you mean {near!r}?")
             meant.add(near)

@@ -17,7 +17,7 @@ __all__ = ["SweepLoader", "TooLargeError", "Tree", "read_file"]
 PREFIX = "tag:yaml.org,2002:"
 SCALAR_TAGS = frozenset(PREFIX + name for name in ("str", "int", "float", "bool", "null", "timestamp", "value"))
 
-# YAML 1.1 wants a dot and a signed exponent; people write 1e-5, 3e6 and 1.0E5 and mean numbers.
+# YAML 1.1 needs a dot and a signed exponent in a number; people write 1e-5, 3e6 and 1.0E5.
 EXPONENT = re.compile(r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)[eE][-+]?[0-9]+$")
 
 
@@ -26,12 +26,12 @@ class TooLargeError(yaml.MarkedYAMLError):
 
 
 class SweepLoader(yaml.SafeLoader):
-    """PyYAML's safe loader with the numbers that people write, and with a bound on nesting."""
+    """PyYAML's safe loader, with more forms of numbers and a bound on nesting."""
 
     depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """The next node; ``TooLargeError`` if it is nested too deeply, before anything below it is read."""
+        """Return the next node; ``TooLargeError`` if it is nested too deeply, before anything below it is read."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             problem = f"this value is nested deeper than {MAX_DEPTH} levels"
@@ -122,7 +122,7 @@ class Tree:
         tag = node.tag.replace(PREFIX, "!!")
         where = "at line {}, column {}".format(*_position(node))
         if not isinstance(node, yaml.ScalarNode) or node.tag not in SCALAR_TAGS:
-            return at.error(f"the tag {tag} {where} is not supported: a sweep file holds plain values")
+            return at.error(f"the tag {tag} {where} is not supported: a sweep file has plain values only")
         try:
             return self._loader.construct_object(node)
         except (ValueError, LookupError, ArithmeticError, yaml.YAMLError):  # what PyYAML raises for !!int '' and others
@@ -265,7 +265,7 @@ def _parse_message(error: yaml.MarkedYAMLError) -> str:
     if "'\\t'" in problem:
         hint = "; indent with spaces, not with tabs"
     elif "mapping values are not allowed" in problem:
-        hint = "; check the indentation, and put quotes around a text that holds a colon"
+        hint = "; check the indentation, and put quotes around a text with a colon"
     elif "but found another document" in problem:
         hint = "; one file holds one sweep, so split it at ---"
     return f"this is not valid YAML: {context}{problem}{hint}"

@@ -1,4 +1,4 @@
-"""The interface of a distribution: the rest of the package asks these properties and never for a class."""
+"""The interface of a distribution: the other rooms use these properties and never test for a class."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Scale = Literal["linear", "log", "rank", "category"]
 
 @dataclass(frozen=True)
 class Traits:
-    """Properties of a distribution that others ask for, so that they need not know its class.
+    """Properties of a distribution that the other rooms use, so that they need not know its class.
 
     Attributes:
         kind: The distribution in words, such as ``"log-uniform"``.
@@ -128,7 +128,7 @@ class Distribution(ABC):
 
     @property
     def traits(self) -> Traits:
-        """The properties that the storage, the analysis, the report and ``check`` ask for."""
+        """The properties that the storage, the analysis, the report and ``check`` use."""
         return Traits(self.name.replace("_", " "))
 
     @property
@@ -138,7 +138,7 @@ class Distribution(ABC):
 
     @property
     def choices(self) -> Sequence[Value] | None:
-        """The distinct values of a list in the sweep file; ``None`` for numbers from a range."""
+        """The distinct values of a list in the sweep file, which are not copies; ``None`` for numbers from a range."""
         return None
 
     @property
@@ -170,7 +170,7 @@ def identity(value: Value) -> Hashable:
     not matter; every NaN is the same value.
 
     Raises:
-        ValueError: ``value`` holds something that cannot be hashed.
+        ValueError: ``value`` contains something that cannot be hashed.
     """
     if isinstance(value, bool) or value is None:
         return (type(value).__name__, value)

@@ -251,7 +251,7 @@ class LogUniform(Continuous):
             smallest = largest = math.inf
         if smallest <= 0 or math.isinf(largest):
             raise ValueError(
-                f"min {self.low} and max {self.high} are exponents (natural log) of values that no number can hold; "
+                f"min {self.low} and max {self.high} are exponents (natural log) of values out of range; "
                 f"for bounds that are values themselves write {self.traits.bounded}"
             )
 

@@ -92,7 +92,7 @@ class Categorical(Distribution):
 
     @property
     def choices(self) -> Sequence[Value]:
-        return [fresh(value) for value in self._distinct]
+        return self._distinct
 
     def describe(self, spell: Callable[[Value], str]) -> str:
         values = [spell(value) for value in self._distinct[:_MANY]]
@@ -214,7 +214,7 @@ class IntUniform(Distribution):
         return int(value) - self.low
 
 
-# Beyond it a double cannot tell one multiple from the next.
+# Beyond it a double cannot distinguish one multiple from the next.
 _MAX_STEPS = 2**53
 
 
@@ -224,7 +224,7 @@ class Quantized(Distribution):
 
     A whole-number ``q`` gives ints, any other one floats that are the closest to the decimal number (3 steps of 0.1
     are 0.3). Numbers are taken as they are written, so 0.7 is 7 steps of 0.1 although the floats' quotient is below.
-    Bounds that are exponents hold for multiples up to rounding: from log(8) to log(128) includes 8 and 128.
+    Bounds that are exponents include multiples up to rounding: from log(8) to log(128) includes 8 and 128.
 
     Attributes:
         base: The distribution that is rounded.
@@ -316,7 +316,7 @@ class Quantized(Distribution):
         return self._multiple_of(value) - (self._multiples[0] or 0)
 
     def _interval(self, multiple: int) -> tuple[float, float]:
-        """The part of the u axis that rounds to ``multiple``: the outermost ones take all that lies beyond them."""
+        """The part of the u axis that rounds to ``multiple``: the outermost ones include all beyond them."""
         first, last = self._multiples
         half = Fraction(1, 2)
         start = 0.0 if multiple == first else self.base.cumulative(float((multiple - half) * self._step))

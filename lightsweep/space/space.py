@@ -43,7 +43,7 @@ def check_paths(paths: Iterable[Path]) -> None:
 
 
 def _spell(path: Path) -> str:
-    """The path as a person would point at it: ``'model.hidden'``, or ``'hidden' in 'model'`` where it is nested."""
+    """The path in words: ``'model.hidden'``, or ``'hidden' in 'model'`` if it is nested."""
     return " in ".join(repr(part) for part in reversed(path))
 
 
@@ -99,7 +99,7 @@ class Space:
         return math.prod(finite) if len(finite) == len(sizes) else None
 
     def point(self, index: int) -> dict[str, Value]:
-        """The ``index``-th point of the grid: parameters sorted by name, the last varying fastest.
+        """Return the ``index``-th point of the grid: parameters sorted by name, the last varying fastest.
 
         Raises:
             IndexError: Not in ``range(size)``.
@@ -115,7 +115,7 @@ class Space:
         return dict(zip(self._paths, reversed(values), strict=True))
 
     def index(self, values: Mapping[str, Value]) -> int:
-        """The inverse of ``point``.
+        """Return the index of a point, the inverse of ``point``.
 
         Raises:
             ValueError: The space is not finite, or ``values`` is not one of its points.
@@ -143,10 +143,10 @@ class Space:
         return nested
 
     def at(self, unit: Sequence[float]) -> dict[str, Value]:
-        """The point at ``unit``, which has one number in [0, 1] for each of ``searched``; constants are added.
+        """Return the point at ``unit``, which has one number in [0, 1] for each of ``searched``; constants are added.
 
         Raises:
-            ValueError: ``unit`` has another length, or holds NaN.
+            ValueError: ``unit`` has another length, or contains NaN.
         """
         if len(unit) != len(self.searched):
             raise ValueError(f"{len(self.searched)} parameters are searched, but {len(unit)} numbers were given")
@@ -157,7 +157,7 @@ class Space:
         }
 
     def unit(self, values: Mapping[str, Value]) -> list[float]:
-        """The inverse of ``at``; values of constants are not looked at.
+        """Return the coordinates of a point, the inverse of ``at``; values of constants are ignored.
 
         Raises:
             ValueError: The value of a searched parameter is missing, or the parameter does not have it.
@@ -165,7 +165,7 @@ class Space:
         return [_within(parameter, parameter.distribution.inverse, values) for parameter in self.searched]
 
     def key(self, values: Mapping[str, Value]) -> Hashable:
-        """Equal for equal points, whatever the order of their names: 1 and 1.0 are the same, 1 and True are not."""
+        """Return a hashable that is equal for equal points: 1 and 1.0 are equal, 1 and True are not."""
         return tuple((name, identity(values[name])) for name in sorted(values))
 
     def _countable(self) -> int:

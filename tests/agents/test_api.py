@@ -48,7 +48,7 @@ def test_a_function_is_called_for_each_run(sandbox: Sandbox, capsys: pytest.Capt
     assert states(sweep) == ["finished"] * 3
     out = capsys.readouterr().out
     assert "run 0001 started: x=1\nrun 0001 finished: best loss 1 in 1 iteration\n" in out
-    assert f"left sweep {sweep.id}: count 3 reached" in out
+    assert f"agent of sweep {sweep.id} ended: count 3 reached" in out
     assert "best loss 1 (run 0001)\n  x: 1\n" in out
     lightsweep.agent(sweep, train)
     assert states(sweep) == ["finished"] * 5
@@ -161,7 +161,7 @@ def test_ctrl_c_ends_the_run_and_the_agent(sandbox: Sandbox, capsys: pytest.Capt
 
     lightsweep.agent(sweep, function=train)
     assert [(run.state, run.reason) for run in sweep.runs] == [("killed", "interrupted")]
-    assert f"left sweep {sweep.id}: interrupted" in capsys.readouterr().out
+    assert f"agent of sweep {sweep.id} ended: interrupted" in capsys.readouterr().out
 
 
 def test_the_names_that_were_logged_are_told(sandbox: Sandbox) -> None:

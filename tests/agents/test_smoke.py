@@ -243,7 +243,9 @@ def test_what_the_script_itself_changes_is_said(sandbox: Sandbox) -> None:
 def test_too_many_files_to_look_at_are_said(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smoke, "_MOST_FILES", 0)
     seen = run(sandbox, "import lightsweep; lightsweep.init()")
-    assert findings(config(), seen, 30.0)[-1] == Finding(None, "too many files here to say which of them it changed")
+    assert findings(config(), seen, 30.0)[-1] == Finding(
+        None, "cannot tell which files it changed: there are too many here"
+    )
 
 
 def test_the_storage_is_kept_from_it(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,7 +294,7 @@ def wrong(seen: Observed, **changes: Any) -> list[str]:
 
 def test_nothing_is_wrong_with_a_good_run() -> None:
     assert findings(config(), observed(seconds=1.26, stopped=True), 300) == [
-        Finding(True, "it ended by itself after 1.3 s, asked to stop once it had reported enough"),
+        Finding(True, "it ended by itself after 1.3 s, asked to stop after enough reports"),
         Finding(True, "it connected: lightsweep.init() was called"),
         Finding(True, "it read every parameter that is searched: 'lr', 'model.hidden'"),
         Finding(True, "it logged the metric 'val_loss', 2 times"),
@@ -324,18 +326,17 @@ def test_bad_ends(changes: dict[str, Any], text: str) -> None:
 
 
 def test_a_parameter_that_is_never_read() -> None:
-    text = "it never read 'model.hidden', so searching that would be in vain"
+    text = "it never read 'model.hidden', so varying that has no effect"
     assert wrong(observed(unread=["model.hidden"])) == [f"{text}; it read 'lr'"]
     assert wrong(observed(unread=["lr", "model.hidden"])) == [
-        "it never read 'lr', 'model.hidden', so searching that would be in vain"
+        "it never read 'lr', 'model.hidden', so varying that has no effect"
     ]
 
 
 def test_a_parameter_that_the_script_reads_under_another_name() -> None:
     said = {"state": "finished", "error": None, "unread": ["lr"], "read": ["learnin_rate", "lrs", "depth"]}
     assert wrong(observed(said=said)) == [
-        "it never read 'lr', so searching that would be in vain (of what it reads, 'lr'; did you mean 'lrs'?); "
-        "it read 'model.hidden'"
+        "it never read 'lr', so varying that has no effect ('lr'; did you mean 'lrs'?); it read 'model.hidden'"
     ]
 
 
@@ -372,7 +373,7 @@ def test_reading_that_cannot_be_seen_is_not_wrong() -> None:
     by_arguments = {"state": "finished", "error": None, "unread": None}
     assert wrong(observed(said=by_arguments)) == []
     texts = [finding.text for finding in findings(config(), observed(said=by_arguments), 1)]
-    text = "it used nothing of run.config: right if it takes 'lr', 'model.hidden' from its command line, else in vain"
+    text = "it read nothing from run.config: right only if it takes 'lr', 'model.hidden' from its command line"
     assert text in texts
     assert wrong(observed(said={}, exit_code=1)) == ["it failed (exit code 1)"]
     assert wrong(observed(), parameters={"lr": {"value": 1}}) == []
@@ -421,13 +422,13 @@ def test_several_metrics_and_none() -> None:
             {"loss": [1, 3], "val_loss": [2, 1]},
             "minimize",
             None,
-            "'loss' did not fall: from 1 to 3 in 2 reports, which these parameters alone may explain",
+            "'loss' did not fall: from 1 to 3 in 2 reports, which may be due to these parameters",
         ),
         (
             {STEP_LOSS: [1, 5]},
             "minimize",
             None,
-            "the training loss did not fall: from 1 to 5 in 2 steps, which these parameters alone may explain",
+            "the training loss did not fall: from 1 to 5 in 2 steps, which may be due to these parameters",
         ),
         (
             {"val_loss": [1, math.nan]},
@@ -441,13 +442,13 @@ def test_several_metrics_and_none() -> None:
             {"val_loss": [3, 3]},
             "maximize",
             None,
-            "'val_loss' did not rise: from 3 to 3 in 2 reports, which these parameters alone may explain",
+            "'val_loss' did not rise: from 3 to 3 in 2 reports, which may be due to these parameters",
         ),
         (
             {"val_loss": [3]},
             "minimize",
             None,
-            "whether it learns cannot be said: it logged neither a loss nor the metric twice",
+            "cannot tell whether it learns: it logged neither a loss nor the metric twice",
         ),
     ],
 )

@@ -114,7 +114,7 @@ def test_a_claim_waits_for_the_storage(sweep: Sweep) -> None:
     assert [run.state for run in sweep.runs] == ["finished"] * 2
     away, back = display.notes
     assert away.startswith("the storage does not answer")
-    assert away.endswith("; runs go on, reports and new runs wait until it is back")
+    assert away.endswith("; runs continue; reports and new runs wait until it is back")
     assert back == "the storage is back"
 
 
@@ -136,7 +136,7 @@ def test_a_storage_that_can_be_read_but_not_written_is_told_once(sweep: Sweep) -
     told = [note for note in display.notes if "waits to be recorded" not in note]
     assert told == [
         "the storage does not answer: the server closed the connection; "
-        "runs go on, reports and new runs wait until it is back",
+        "runs continue; reports and new runs wait until it is back",
         "the storage is back",
     ]
 

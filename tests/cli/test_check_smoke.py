@@ -68,7 +68,7 @@ def test_a_wrong_name_and_an_unread_parameter(sandbox: Sandbox, capsys: Capture)
         """,
     )
     assert code == 1
-    assert "WRONG it never read 'width', so searching that would be in vain; it read 'lr'" in report
+    assert "WRONG it never read 'width', so varying that has no effect; it read 'lr'" in report
     assert "WRONG it never logged the metric 'val_loss'; it logged 'valid_loss'; did you mean 'valid_loss'?" in report
     assert report.endswith("2 things to correct before a sweep")
 

@@ -41,7 +41,7 @@ def test_a_failed_run_is_started_again(sandbox: Sandbox, capsys: Capture) -> Non
     assert [run.state for run in sandbox.runs(sweep_id)] == ["finished", "failed", "finished"]
     assert main(["retry", sweep_id]) == 2
     assert main(["retry", sweep_id, "0001"]) == 2
-    assert "run 0001 is finished; only failed and killed runs can be started again" in capsys.readouterr().err
+    assert "run 0001 is finished; only failed and killed runs can be retried" in capsys.readouterr().err
     assert main(["retry", sweep_id, "--failed"]) == 0
     assert "waiting for an agent: 0002" in capsys.readouterr().out
     assert main(["agent", sweep_id]) == 0
@@ -147,10 +147,8 @@ def test_a_grid_that_names_prior_runs_is_an_error(sandbox: Sandbox, capsys: Capt
     )
     capsys.readouterr()
     assert main([command, "next.yaml"]) == 2
-    error = (
-        "error: method grid learns from no runs, so prior runs would do nothing; take method bayes, or leave them out"
-    )
-    assert capsys.readouterr().err.splitlines() == [error]
+    what = "method grid does not learn from runs, so prior runs have no effect"
+    assert capsys.readouterr().err.splitlines() == [f"error: {what}; use method bayes, or leave them out"]
     assert len(Sweep.all()) == 1
 
 

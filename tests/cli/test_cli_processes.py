@@ -27,7 +27,7 @@ def test_the_first_ctrl_c_waits(sandbox: Sandbox) -> None:
     sandbox.write("go", "")
     code, out = agent.end()
     assert code == 130
-    assert f"left sweep {sweep_id}: interrupted by Ctrl-C" in out
+    assert f"agent of sweep {sweep_id} ended: interrupted by Ctrl-C" in out
     assert states(sandbox, sweep_id) == [("finished", "")]
 
 
@@ -98,7 +98,7 @@ def test_cancel_ends_what_runs(sandbox: Sandbox) -> None:
         assert time.monotonic() - began < 5 + late.seconds
     code, out = end(agent)
     assert code == 0
-    assert f"left sweep {sweep_id}: the sweep was cancelled" in out
+    assert f"agent of sweep {sweep_id} ended: the sweep was cancelled" in out
     assert states(sandbox, sweep_id) == [("killed", "the sweep was cancelled")] * 2
 
 
@@ -111,7 +111,7 @@ def test_stop_lets_running_runs_finish(sandbox: Sandbox) -> None:
     sandbox.write("go", "")
     code, out = end(agent)
     assert code == 0
-    assert f"left sweep {sweep_id}: the sweep is stopped" in out
+    assert f"agent of sweep {sweep_id} ended: the sweep is stopped" in out
     assert states(sandbox, sweep_id) == [("finished", "")]
 
 

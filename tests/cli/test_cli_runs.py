@@ -50,13 +50,13 @@ def test_run_creates_and_works(sandbox: Sandbox, capsys: Capture) -> None:
     sweep_id, *lines = out.splitlines()
     assert lines[:2] == ["run 0001 started: x=3", "run 0001 finished: best loss 3 in 1 iteration"]
     assert lines[-4:] == [
-        f"left sweep {sweep_id}: the sweep is finished (all 3 points of the grid)",
+        f"agent of sweep {sweep_id} ended: the sweep is finished (all 3 points of the grid)",
         "best loss 1 (run 0002)",
         "  x: 1",
         f"use it: lightsweep best {sweep_id} --format args   (or yaml, json)",
     ]
     assert "created a grid sweep over 1 parameter, 3 points" in err
-    assert f"start agents with: lightsweep agent {sweep_id}\n" in err
+    assert f"start more agents with: lightsweep agent {sweep_id}\n" in err
     assert [run.state for run in sandbox.runs(sweep_id)] == ["finished"] * 3
 
 

@@ -213,7 +213,7 @@ def test_a_sweep_says_its_stages_when_it_is_created(sandbox: Sandbox, capsys: Ca
 def test_an_update_is_refused(sandbox: Sandbox, done: Sweep, capsys: Capture) -> None:
     path = sandbox.write("sweep.yaml", yaml.safe_dump({**done.config.raw, "run_cap": 50}))
     assert main(["sweep", done.id, "--update", str(path)]) == 2
-    assert "runs in stages, which nothing can be changed of" in capsys.readouterr().err
+    assert "runs in stages, and a sweep with stages cannot be updated" in capsys.readouterr().err
 
 
 def test_the_best_run_is_that_of_all_stages(done: Sweep, show: Show) -> None:

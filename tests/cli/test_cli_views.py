@@ -282,7 +282,7 @@ def test_an_agent_of_a_sweep_that_is_over_leaves(sandbox: Sandbox, capsys: Captu
     sweep_id = sandbox.sweep("")
     main(["sweep", f"--{word}", sweep_id])
     assert main(["agent", sweep_id]) == code
-    assert f"left sweep {sweep_id}: the sweep is" in capsys.readouterr().out
+    assert f"agent of sweep {sweep_id} ended: the sweep is" in capsys.readouterr().out
 
 
 def test_sweep_prints_the_id_and_how_to_go_on(sandbox: Sandbox, capsys: Capture) -> None:

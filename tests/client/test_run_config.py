@@ -101,7 +101,7 @@ def test_new_keys_may_be_added_and_equal_ones_repeated(config):
     [
         (
             lambda c: setattr(c, "lr", 1),
-            r"config key 'lr' is 0\.1 and cannot become 1: the sweep sets it; give defaults to",
+            r"config key 'lr' is 0\.1 and cannot become 1: the sweep sets it; pass defaults to",
         ),
         (lambda c: c.update({"new": 1, "lr": 1, "data.root": "/y"}), "'data.root' is '/x'.*allow_val_change=True"),
         (lambda c: c.update(layers=[2]), "'layers' is"),

@@ -136,5 +136,5 @@ def test_a_method_that_learns_nothing_takes_no_prior_runs(storage: Storage, meth
     parameters = {"x": {"values": [1, 2]}}
     first = Sweep.create(bayes(parameters=parameters), storage=storage)
     work(first, logs({"loss": 1.0}), 1)
-    with pytest.raises(UsageError, match=f"method {method} learns from no runs"):
+    with pytest.raises(UsageError, match=f"method {method} does not learn from runs"):
         Sweep.create(bayes(method=method, parameters=parameters), prior_runs=[first.id], storage=storage)

@@ -577,7 +577,7 @@ def test_prior_runs_are_no_stage_and_no_base(storage: Storage) -> None:
 
 def test_nothing_of_stages_can_be_changed(storage: Storage) -> None:
     sweep = Sweep.create(config(), storage=storage)
-    with pytest.raises(UsageError, match=f"sweep {sweep.id} runs in stages, which nothing can be changed of"):
+    with pytest.raises(UsageError, match=f"sweep {sweep.id} runs in stages, and a sweep with stages cannot be updated"):
         sweep.update(config(run_cap=5))
     flat = Sweep.create({**config(), "lightsweep": {"seed": 3}}, storage=storage)
     with pytest.raises(UsageError, match="the new config describes a sweep that runs in stages"):

@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
 from sandboxes import Sandbox
 
+import lightsweep
 from lightsweep import Sweep
+from lightsweep.client import serving
 from lightsweep.integrations.transformers import ALIASES
+from scripted import ScriptedHandler
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "trainers.md").read_text()
 
@@ -28,6 +33,21 @@ def test_the_table_of_aliases_is_the_one_in_use() -> None:
     assert len(rows) == table.count("\n")  # every line but the one of dashes is a row
     assert dict(rows) == dict(ALIASES)
     assert len(rows) == len(ALIASES)
+
+
+def test_the_class_for_another_trainer_reports_and_stops() -> None:
+    names: dict[str, Any] = {"keras": SimpleNamespace(callbacks=SimpleNamespace(Callback=object))}
+    exec(block("python", "SweepCallbackBase"), names)
+    callback = names["SweepCallback"]()
+    callback.params, callback.model = {"epochs": 4}, SimpleNamespace(stop_training=False)
+    handler = ScriptedHandler(stop_at=2)
+    epoch = 0
+    with serving(handler), lightsweep.init():
+        callback.on_train_begin()
+        for epoch in range(4):
+            callback.on_epoch_end(epoch, {"val_loss": 1.0})
+    assert (epoch, len(handler.logs)) == (1, 2)
+    assert [finish["state"] for finish in handler.finishes] == ["pruned"]
 
 
 @pytest.mark.slow

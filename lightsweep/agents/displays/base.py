@@ -147,7 +147,7 @@ def closing(sweep: Sweep, left: str) -> str:
         left = f"{left}; the storage does not answer, so the rest is as of the last look"
     refresher.close()
     summary = summarize(sweep)
-    lines = [f"left sweep {sweep.id}: {left}", *summary.remarks]
+    lines = [f"agent of sweep {sweep.id} ended: {left}", *summary.remarks]
     if summary.best is not None and summary.best_value:
         config = yaml.safe_dump(summary.best.config, sort_keys=False, allow_unicode=True, default_flow_style=False)
         lines += [summary.best_line, *(f"  {line}" for line in config.splitlines())]

@@ -17,6 +17,7 @@ from lightsweep.controller import (
     ClaimedRun,
     Outcome,
     PartView,
+    RunState,
     Sweep,
     SweepRun,
     SweepSummary,
@@ -267,7 +268,7 @@ def _seen(run: ClaimedRun, sweep: Sweep) -> SweepRun:
     history = tuple(run.history)
     seen = SweepRun(
         run.id,
-        "stopping" if run.stop_reason else "running",
+        RunState.STOPPING if run.stop_reason else RunState.RUNNING,
         run.config,
         run.values,
         best=best_of(history, sweep.config.metric.goal) if sweep.config.metric else None,

@@ -6,6 +6,7 @@ import os
 import secrets
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -55,7 +56,8 @@ class LocalEngine:
         """Send SIGTERM to an agent."""
         for name, process in self._processes():
             if name == job:
-                process.terminate()
+                with suppress(psutil.Error):  # it has ended since
+                    psutil.Process(process.pid).terminate()
 
     def _job(self, name: str) -> AgentJob:
         return AgentJob(name, "running", str(self._directory / f"{name}.log"))

@@ -257,5 +257,5 @@ def test_a_fault_of_the_display_itself_is_not_hidden(error: Exception) -> None:
 
 def test_closing_without_runs_and_with_a_storage_of_its_own(sweep: Sweep) -> None:
     assert closing(sweep, f"count 1 reached{EVIL}").splitlines() == [
-        printable(f"left sweep {sweep.id}: count 1 reached{EVIL}")
+        printable(f"agent of sweep {sweep.id} ended: count 1 reached{EVIL}")
     ]
