@@ -75,13 +75,13 @@ class Heartbeat:
         last_beat = time.monotonic()
         while not self._over.wait(min(_POLL_SECONDS, self._between())):
             if self._refresher.refresh():
-                self._outage.back("looks")
+                self._outage.note("looks", "")
                 now = time.monotonic()
                 if now >= last_beat + self._between() and self._beat():
                     last_beat = now
                 self._listen()
             else:
-                self._outage.away("looks", self._refresher.reason)
+                self._outage.note("looks", self._refresher.reason)
             self._display.tick([active.run for active in self._runs()], self._sweep)
 
     def _between(self) -> float:
@@ -125,19 +125,16 @@ class OutageNotes:
         self._lock = threading.Lock()
         self._failing: set[str] = set()
 
-    def away(self, part: str, reason: str) -> None:
-        """Note that a part of the agent, such as ``claims``, failed to reach the storage."""
+    def note(self, part: str, reason: str) -> None:
+        """Note why a part of the agent, such as ``claims``, failed to reach the storage; empty if it succeeded."""
         with self._lock:
-            told = bool(self._failing)
-            self._failing.add(part)
-        if not told:
+            before = bool(self._failing)
+            if reason:
+                self._failing.add(part)
+            else:
+                self._failing.discard(part)
+            away = bool(self._failing)
+        if away and not before:
             self._display.note(f"{reason}; runs continue; reports and new runs wait until it is back")
-
-    def back(self, part: str) -> None:
-        """Note that a part of the agent succeeded."""
-        with self._lock:
-            told = part in self._failing
-            self._failing.discard(part)
-            told = told and not self._failing
-        if told:
+        elif before and not away:
             self._display.note("the storage is back")

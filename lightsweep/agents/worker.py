@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from lightsweep.agents.active_run import RUNS, ActiveRun, RunHandler, discard_checkpoint, make_directory
@@ -90,7 +91,7 @@ class Agent:
         self._abandon = threading.Event()
         self._error: BaseException | None = None
         self._outage = OutageNotes(self.display)
-        self._writer = Writer(sweep.storage, self._reports_wait, self._give_back)
+        self._writer = Writer(sweep.storage, partial(self._outage.note, "reports"), self._give_back)
         self._claimer = RunClaimer(sweep, self.name, stay=stay)
         self._reporter = Reporter(sweep, self._writer)
         self._heartbeat = Heartbeat(
@@ -185,10 +186,10 @@ class Agent:
         try:
             found = self._claimer.next_run()
         except StorageUnavailableError as error:
-            self._outage.away("claims", str(error))
+            self._outage.note("claims", str(error))
             self._leaving.wait(_PAUSE_SECONDS)
             return None
-        self._outage.back("claims")
+        self._outage.note("claims", "")
         if isinstance(found, ClaimedRun):
             self._idle = _LAST_RUNS_SECONDS
             return found
@@ -327,12 +328,6 @@ class Agent:
     def _end(self, active: ActiveRun, reason: str, outcome: str) -> None:
         if active.end(reason, outcome, self._term_timeout):
             self._reporter.stop(active.run, reason)
-
-    def _reports_wait(self, reason: str) -> None:
-        if reason:
-            self._outage.away("reports", reason)
-        else:
-            self._outage.back("reports")
 
     def _fail(self, error: BaseException) -> None:
         self._error = self._error or error

@@ -18,7 +18,6 @@ from lightsweep.controller.summary import (
     prior_suffix,
     savings,
     summarize,
-    summarize_runs,
 )
 from lightsweep.controller.sweeps import Sweep, sweep
 from lightsweep.controller.writer import Writer
@@ -48,6 +47,5 @@ __all__ = [
     "prior_suffix",
     "savings",
     "summarize",
-    "summarize_runs",
     "sweep",
 ]

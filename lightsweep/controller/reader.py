@@ -132,7 +132,14 @@ class SweepReader:
             storage, such as ``refresh``, while holding it.
     """
 
-    def __init__(self, storage: Storage, study_id: int, sweep_id: str, attributes: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        study_id: int,
+        sweep_id: str,
+        attributes: Mapping[str, Any],
+        config: SweepConfig | None = None,
+    ) -> None:
         self.storage = storage
         self.id = sweep_id
         self.study_id = study_id
@@ -140,13 +147,13 @@ class SweepReader:
         self._reading = threading.Lock()
         self._unsettled: dict[str, RunEntry] = {}
         self._views: dict[str, tuple[tuple[int, bool], SweepRun]] = {}
-        self._adopt(attributes)
+        self._adopt(attributes, config)
         self.ledger = TrialReader(trials_of(storage), study_id)
         # Agents send four heartbeats per lease, so a shorter outage does not make a run look lost.
         self.contact = OutageTracker(lambda: self.ledger.clock(), lambda: self.config.options.lease / 2)
         self.book = RunTable(self.plan.take)
 
-    def _adopt(self, attributes: Mapping[str, Any]) -> None:
+    def _adopt(self, attributes: Mapping[str, Any], loaded: SweepConfig | None) -> None:
         kept = attributes[SWEEP]
         try:
             format_, self.source, self.seed = int(kept["format"]), kept.get("source"), int(kept["seed"])
@@ -159,7 +166,7 @@ class SweepReader:
                 f"sweep {self.id} was made by a newer lightsweep (format {format_}, this one knows {FORMAT}); "
                 "update with `pip install -U lightsweep`"
             )
-        self.plan = Plan(self._load(config), self.seed)
+        self.plan = Plan(loaded or self._load(config), self.seed)
         self.asked = self._known(attributes.get(STATE, "running"))
         self._bands = band_values(self.config)
 

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from lightsweep.controller.plan import Part, SweepState
 from lightsweep.controller.reader import SweepReader
-from lightsweep.controller.runs import RunEntry, SweepRun, best_entry, best_run, values_of
+from lightsweep.controller.runs import RunEntry, SweepRun, best_entry, values_of
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.stages import Stage
@@ -25,7 +25,6 @@ __all__ = [
     "prior_suffix",
     "savings",
     "summarize",
-    "summarize_runs",
 ]
 
 _STATES = ("running", "waiting", "finished", "pruned", "failed", "killed")
@@ -191,75 +190,26 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
     with sweep.lock:
         known = sweep.known_entries()
         entries = [entry for entry in known if not entry.prior]
+        states = ["waiting" if sweep.waits(entry) else str(entry.state) for entry in entries]
+        over = [entry for entry, state in zip(entries, states, strict=True) if state not in {"running", "waiting"}]
         best = best_entry(entries, sweep.config)
+        values = (values_of(entry, sweep.config) or {} for entry in entries)
         return SweepSummary(
             sweep.id,
             sweep.config,
             sweep.known_state(),
             sweep.plan.limit()[0],
-            best=sweep.view(best) if best else None,
-            searched=sweep.config.searched(
-                (values_of(entry, sweep.config) or {} for entry in entries) if sweep.config.defined_by_run else ()
-            ),
+            Counter(states),
+            savings(((each.state, each.iterations, sweep.part_name(each.ticket)) for each in entries), sweep.config),
+            sweep.view(best) if best else None,
+            searched=sweep.config.searched(values if sweep.config.defined_by_run else ()),
             unread=sorted({name for entry in entries for name in entry.summary.get("unread", ())}),
             last=[sweep.view(entry) for entry in entries[-last:]] if last else [],
             priors=len(known) - len(entries),
             spent=sweep.spent(),
-            **_totals(
-                (
-                    _Run(
-                        "waiting" if sweep.waits(entry) else entry.state,
-                        entry.state,
-                        entry.iterations,
-                        sweep.part_name(entry.ticket),
-                        entry.record.started,
-                        entry.record.ended,
-                    )
-                    for entry in entries
-                ),
-                sweep.config,
-            ),
+            started=min((entry.record.started for entry in entries if entry.record.started), default=None),
+            ends=[entry.record.ended for entry in over if entry.record.ended],
         )
-
-
-def summarize_runs(
-    sweep_id: str, config: SweepConfig, state: SweepState, limit: int | None, runs: Sequence[SweepRun]
-) -> SweepSummary:
-    """Summarize runs that were read before."""
-    own = [run for run in runs if not run.prior]
-    return SweepSummary(
-        sweep_id,
-        config,
-        state,
-        limit,
-        best=best_run(own, config),
-        searched=config.searched(run.values for run in own),
-        unread=sorted({name for run in own for name in run.unread}),
-        last=[],
-        priors=len(runs) - len(own),
-        **_totals(
-            (_Run(run.standing, run.state, run.iterations, run.stage, run.started, run.ended) for run in own), config
-        ),
-    )
-
-
-class _Run(NamedTuple):
-    standing: str
-    state: str
-    iterations: int
-    stage: str | None
-    started: datetime | None
-    ended: datetime | None
-
-
-def _totals(runs: Iterable[_Run], config: SweepConfig) -> dict[str, Any]:
-    own = list(runs)
-    return {
-        "states": Counter(run.standing for run in own),
-        "savings": savings(((run.state, run.iterations, run.stage) for run in own), config),
-        "started": min((run.started for run in own if run.started), default=None),
-        "ends": [run.ended for run in own if run.ended and run.standing not in {"running", "waiting"}],
-    }
 
 
 @dataclass(frozen=True)

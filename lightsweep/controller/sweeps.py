@@ -6,6 +6,7 @@ import logging
 import secrets
 import string
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -67,12 +68,13 @@ class Sweep(SweepReader):
         goals = [metric.goal for metric in config.metrics] or ["minimize"]
         directions = [StudyDirection.MINIMIZE if goal == "minimize" else StudyDirection.MAXIMIZE for goal in goals]
         seed = config.options.seed
+        source = str(Path(config.source).resolve()) if config.source else None
         kept = {
             "format": FORMAT,
             "config": config.raw,
             "seed": secrets.randbelow(2**31) if seed is None else seed,
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "source": str(Path(config.source).resolve()) if config.source else None,
+            "source": source,
         }
         with storage_errors(), quiet():
             while True:
@@ -86,7 +88,8 @@ class Sweep(SweepReader):
             opened.optuna.set_study_user_attr(
                 study_id, SWEEP, kept
             )  # last, since this attribute makes the study a sweep
-        made = cls(opened, study_id, sweep_id, {SWEEP: kept, STATE: "running"})
+        attributes = {SWEEP: kept, STATE: "running"}
+        made = cls(opened, study_id, sweep_id, attributes, replace(config, source=source))
         if prior:
             add_prior_runs(made, prior)
         return made

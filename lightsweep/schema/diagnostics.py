@@ -192,8 +192,10 @@ def one_edit_away(word: str, known: Iterable[str]) -> str | None:
     return next((name for name in ranked if _within_one(given, _folded(name))), None)
 
 
-def hint(word: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the most likely word, or an empty string."""
+def hint(word: object, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the most likely word, or an empty string, as for anything but a text."""
+    if not isinstance(word, str):
+        return ""
     words = list(known)
     exact = one_edit_away(word, words)
     return f"; did you mean {exact!r}?" if exact else closest(word, words)

@@ -24,6 +24,7 @@ __all__ = [
     "Texts",
     "Truth",
     "check",
+    "choice",
     "given",
     "keys_of",
     "number",
@@ -141,8 +142,7 @@ def choice(*words: str) -> Rule:
     def read(value: Any) -> str:
         if isinstance(value, str) and value in words:
             return value
-        guess = hint(value, words) if isinstance(value, str) else ""
-        raise ValueError(f"must be one of {', '.join(words)}; got {quoted(value)}{guess}")
+        raise ValueError(f"must be one of {', '.join(words)}; got {quoted(value)}{hint(value, words)}")
 
     return Rule(read, {"enum": list(words)})
 

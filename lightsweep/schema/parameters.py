@@ -71,7 +71,7 @@ def _read_group(value: Any, at: Spot, names: tuple[str, ...], method: object, fo
         if not name:
             here.key_error("the name of a parameter must not be empty")
         elif isinstance(item, Mapping) and item.get(GROUP) is not None:
-            for key in given(item).keys() - {GROUP}:
+            for key in [key for key in given(item) if key != GROUP]:
                 here[key].key_error(f"a nested group has only the key parameters; remove {key!r}")
             _read_group(item[GROUP], here[GROUP], full, method, found)
         elif len(whole) > MAX_NAME:
@@ -183,7 +183,7 @@ def _kind(keys: Mapping[str, Any], at: Spot) -> str | None:
     if name is not None:
         if isinstance(name, str) and name in DISTRIBUTIONS:
             return name
-        guess = hint(name, DISTRIBUTIONS) if isinstance(name, str) else ""
+        guess = hint(name, DISTRIBUTIONS)
         if any(isinstance(keys.get(key), (int, float)) and keys[key] > 0 for key in ("min", "max")):
             for exponents, values in EXPONENTS.items():  # bounds above 0 are meant as values
                 guess = guess.replace(f"{exponents!r}", f"{values!r}")

@@ -19,6 +19,7 @@ from lightsweep.schema.fields import (
     Texts,
     Truth,
     check,
+    choice,
     given,
     keys_of,
     number,
@@ -57,8 +58,8 @@ def _running(value: Any) -> Any:
         return value
     if value in _RUNNING:
         return False if value == "false" else value
-    guess = hint(value, _RUNNING) if isinstance(value, str) else ""
-    raise ValueError(f"must be true or false, or one of {', '.join(_RUNNING)}; got {quoted(value)}{guess}")
+    words = ", ".join(_RUNNING)
+    raise ValueError(f"must be true or false, or one of {words}; got {quoted(value)}{hint(value, _RUNNING)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,12 +244,8 @@ def find_sampler(name: str) -> EntryPoint | None:
     return next(iter(entry_points(group=_ENTRY_POINTS, name=name)), None)
 
 
-def _sampler(value: object) -> str:
-    if isinstance(value, str) and find_sampler(value):
-        return value
-    names = sampler_names()
-    guess = hint(value, names) if isinstance(value, str) else ""
-    raise ValueError(f"must be one of {', '.join(names)}; got {quoted(value)}{guess}")
+def _sampler(value: object) -> Any:
+    return value if isinstance(value, str) and find_sampler(value) else choice(*sampler_names()).read(value)
 
 
 def _names(value: object) -> list[str]:
@@ -356,7 +353,9 @@ def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
     """
     meant: set[str] = set()
     keys = given(raw)
-    for key in keys.keys() - {*KNOWN}:
+    for key in keys:
+        if key in KNOWN:
+            continue
         if near := one_edit_away(key, KNOWN):
             faults.at(key).key_error(f"unknown key {key!r}; did you mean {near!r}?")
             meant.add(near)

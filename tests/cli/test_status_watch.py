@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -18,7 +19,7 @@ import lightsweep
 from lightsweep.agents.displays.live_view import STEPS, Frame, sparkline
 from lightsweep.cli import main
 from lightsweep.cli.status import watch
-from lightsweep.controller import Sweep, SweepRun, SweepState, summarize_runs
+from lightsweep.controller import Sweep, SweepRun, SweepState, SweepSummary, best_run, savings
 from lightsweep.errors import StorageUnavailableError
 from lightsweep.schema import SweepConfig
 
@@ -36,7 +37,23 @@ def frame(
     runs = two_runs_and_one(config) if runs is None else runs
     running = [run for run in runs if run.state == "running"]
     now = START + timedelta(minutes=30)
-    return Frame(summarize_runs("k3v9x2ab", config, state, limit, runs), running, now)
+    own = [run for run in runs if not run.prior]
+    summary = SweepSummary(
+        "k3v9x2ab",
+        config,
+        state,
+        limit,
+        Counter(run.standing for run in own),
+        savings((run.ending for run in own), config),
+        best_run(own, config),
+        searched=config.searched(run.values for run in own),
+        unread=[],
+        last=[],
+        priors=len(runs) - len(own),
+        started=min((run.started for run in own if run.started), default=None),
+        ends=[run.ended for run in own if run.ended and run.standing not in {"running", "waiting"}],
+    )
+    return Frame(summary, running, now)
 
 
 def two_runs_and_one(config: SweepConfig) -> list[SweepRun]:

@@ -12,6 +12,7 @@ from controller_helpers import claim, config, finished, work, working
 from lightsweep.controller import NoRun, Outcome, RunClaimer, Sweep, best_run, sweep
 from lightsweep.controller.runs import SWEEP
 from lightsweep.errors import ConfigError, NotFoundError, StorageError, UsageError
+from lightsweep.schema import SweepConfig
 from lightsweep.storage import Storage
 
 
@@ -156,6 +157,16 @@ def test_a_wrong_config_writes_nothing(storage: Storage) -> None:
     with pytest.raises(ConfigError):
         Sweep.create({"method": "grdi"}, storage=storage)
     assert storage.optuna.get_all_studies() == []
+
+
+def test_creating_a_sweep_reads_its_config_once(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading a config of many parameters takes a while."""
+    loaded: list[Any] = []
+    load = SweepConfig.load
+    monkeypatch.setattr(SweepConfig, "load", lambda source: loaded.append(source) or load(source))
+    made = Sweep.create(config(), storage=storage)
+    assert len(loaded) == 1
+    assert made.config == Sweep.load(made.id, storage=storage).config
 
 
 def test_the_best_run(storage: Storage) -> None:

@@ -15,7 +15,7 @@ from lightsweep.schema import SweepConfig, explain, json_schema
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 TABLE = CORPUS / "EXPECTED.tsv"
 FILES = 194
-NEEDS_A_WORD = ("duplicate key", "unknown key", "to the W&B service only")
+NEEDS_A_WORD = ("duplicate key", "unknown key", "for the W&B service only")
 
 # Where a reader would look for each mistake, by the number of the file.
 LINES = {

@@ -457,3 +457,13 @@ def test_errors_do_not_depend_on_each_other() -> None:
     with pytest.raises(ConfigError) as caught:
         SweepConfig.load(bad)
     assert [fault.where for fault in caught.value.faults] == ["metirc"]
+
+
+def test_faults_of_a_dict_keep_its_order() -> None:
+    unknown = {f"{letter}_key": 1 for letter in "qwertyuiop"}
+    config = SweepConfig.load({"method": "random", "parameters": {"x": {"value": 1}}, **unknown})
+    assert [warning.where for warning in config.warnings] == list(unknown)
+    group = {"parameters": {"a": {"value": 1}}, **unknown}
+    with pytest.raises(ConfigError) as caught:
+        SweepConfig.load({"method": "random", "parameters": {"x": group}})
+    assert [fault.where for fault in caught.value.faults] == [f"parameters.x.{key}" for key in unknown]
