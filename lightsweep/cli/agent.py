@@ -48,7 +48,10 @@ def agent(
     stay: Stay = False,
     storage: Storage = None,
 ) -> None:
-    """Run the program of a sweep with its parameters until no run is left."""
+    """Run the program of a sweep until no run is left.
+
+    Each run gets other parameters. Several agents may work on one sweep.
+    """
     slots = _slots(jobs, gpus, gpus_per_run)
     sweep = Sweep.load(sweep_id, storage=storage)
     _work_on(sweep, count, max_failed, forward_signals, term_timeout, stay=stay, **slots)
@@ -84,7 +87,10 @@ def agents(
     ] = "local",
     storage: Storage = None,
 ) -> None:
-    """Start, list or stop agents in the background of this machine or of a cluster."""
+    """Start, list or stop agents in the background.
+
+    They run on this machine, or as jobs of another engine, such as that of a cluster.
+    """
     sweep = Sweep.load(sweep_id, storage=storage)
     if storage is not None:
         os.environ["LIGHTSWEEP_STORAGE"] = storage  # not an argument, which others can read

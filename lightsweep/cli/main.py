@@ -23,8 +23,8 @@ __all__ = ["COMMANDS", "describe", "main"]
 
 COMMANDS = {
     "sweep": ("sweep", "Create a sweep, or stop, pause, resume, cancel or update one."),
-    "agent": ("agent", "Run the program of a sweep with its parameters until no run is left."),
-    "agents": ("agent", "Start, list or stop agents in the background of this machine or of a cluster."),
+    "agent": ("agent", "Run the program of a sweep until no run is left."),
+    "agents": ("agent", "Start, list or stop agents in the background."),
     "run": ("agent", "Create a sweep and run it: `sweep` and `agent` in one."),
     "check": ("check", "Validate a sweep file and show what the sweep would do."),
     "schema": ("check", "Print the JSON Schema of sweep files, for editors."),

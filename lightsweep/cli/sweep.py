@@ -106,7 +106,8 @@ def create(config: str, storage: str | None, *, prior_runs: Sequence[str] = (), 
     say(made.id)
     if prior_runs or loaded.options.prior_runs:
         say(f"begins with {counted(len(made.runs), 'prior run')}", error=True)
-    say(f"{_describe(loaded)}\nstart agents with: lightsweep agent {made.id}{storage_option(made)}", error=True)
+    more = "more " if runnable else ""
+    say(f"{_describe(loaded)}\nstart {more}agents with: lightsweep agent {made.id}{storage_option(made)}", error=True)
     return made
 
 

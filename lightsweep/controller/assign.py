@@ -63,10 +63,7 @@ class ParameterAssigner:
             InputError: The values that the user's own function suggests cannot be used.
         """
         assert self.by_ticket
-        values = self._proposer.suggest(ticket, ())
-        if values is not None:
-            self._sweep.nest(values)  # before anything is written, since names of parameters may collide
-        return values
+        return self._suggested(ticket, ())
 
     @property
     def by_ticket(self) -> bool:
@@ -77,9 +74,8 @@ class ParameterAssigner:
         """Return the Optuna distribution and the stored value of each parameter."""
         return params_to_optuna(self._sweep.config.space, values, self._proposer, self._distributions)
 
-    def _propose(self, entry: RunEntry, known: Sequence[Observation]) -> dict[str, Any] | None:
-        assert entry.ticket is not None
-        values = self._proposer.suggest(entry.ticket, known)
+    def _suggested(self, ticket: int, known: Sequence[Observation]) -> dict[str, Any] | None:
+        values = self._proposer.suggest(ticket, known)
         if values is not None:
             self._sweep.nest(values)  # before anything is written, since names of parameters may collide
         return values
@@ -90,10 +86,11 @@ class ParameterAssigner:
 
     def _claimed(self, entry: RunEntry) -> dict[str, Any] | None:
         """Find a point that no other agent takes: note it in the trial, then compare it with the notes of others."""
+        assert entry.ticket is not None
         values = None
         for _ in range(_TRIES):
             known = self._others(entry)
-            values = self._propose(entry, known)
+            values = self._suggested(entry.ticket, known)
             if values is None:
                 return None
             self._note(entry, values)

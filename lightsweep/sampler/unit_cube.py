@@ -167,7 +167,7 @@ class Axes:
 
 
 def _is_even(distribution: Distribution, size: int) -> bool:
-    """Whether an ordered parameter has few values of equal probability, so that its ranks are an axis of integers.
+    """Return true if an ordered parameter has few values of equal probability: its ranks are then an axis of integers.
 
     On such an axis a sampler does not search between two values, where nothing changes.
     """
@@ -237,7 +237,7 @@ def _own_value(observation: Observation, axis: int, metric: Metric) -> float | N
 
 
 def _running_counts_best(metric: Metric) -> bool:
-    """Whether ``impute_while_running`` is one of W&B's texts, which all mean the same."""
+    """Return true if ``impute_while_running`` is one of W&B's texts, which all mean the same."""
     return metric.impute_while_running not in (False, True)
 
 

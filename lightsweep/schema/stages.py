@@ -1,4 +1,4 @@
-"""Reading ``lightsweep.stages``: from names of parameters to what each stage searches and what it keeps."""
+"""Read ``lightsweep.stages``: the parameters that each stage searches, and the values that it keeps."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class Stage:
 
     @property
     def most(self) -> int | None:
-        """No more runs than this, by its cap and by the number of its points; ``None`` where nothing limits it."""
+        """The greatest number of runs, by its cap and by its points; ``None`` without a limit."""
         return least(self.run_cap, self.space.size)
 
     def fixed(self, best: Mapping[str, Any] | None) -> dict[str, Any]:
-        """The values of all parameters that it does not search, by name.
+        """Return the values of all parameters that it does not search, by name.
 
         Args:
             best: The values of the best run of the stages before; ``None`` for the first stage.
@@ -63,12 +63,12 @@ class Stage:
 
 
 def least(*limits: int | None) -> int | None:
-    """The smallest of the limits, where ``None`` is none."""
+    """Return the smallest limit; ``None`` means no limit."""
     return min((limit for limit in limits if limit is not None), default=None)
 
 
 def most_runs(stages: Sequence[Stage], run_cap: int | None = None) -> int | None:
-    """No more runs than this in all of the stages and by the sweep's cap; ``None`` where nothing limits them."""
+    """Return the greatest number of runs in all stages, by the sweep's cap too; ``None`` without a limit."""
     limits = [stage.most for stage in stages]
     counted = [limit for limit in limits if limit is not None]
     return least(run_cap, sum(counted) if len(counted) == len(limits) else None)
@@ -78,7 +78,7 @@ PATH: KeyPath = ("lightsweep", "stages")
 
 
 def has_stages(raw: Mapping[str, Any]) -> bool:
-    """Whether the config has the key ``lightsweep.stages``."""
+    """Return whether the config has the key ``lightsweep.stages``."""
     return _written(raw) is not None
 
 
@@ -90,7 +90,7 @@ def _written(raw: Mapping[str, Any]) -> Any:
 def read_stages(
     raw: Mapping[str, Any], found: Parameters, early_terminate: Hyperband | None, metrics: int, faults: Faults
 ) -> tuple[Stage, ...]:
-    """The stages of a config; none where it has none. What is wrong with them goes to ``faults``.
+    """Return the stages of a config, if it has some; mistakes go to ``faults``.
 
     Args:
         raw: The config.
@@ -105,7 +105,7 @@ def read_stages(
     _check_rest(raw, metrics, faults)
     if not isinstance(value, list) or not value:
         faults.error(
-            PATH, f"stages is a list of one stage or more, each with its parameters, got {quoted(value)}", key=True
+            PATH, f"stages must be a list of one stage or more, each with its parameters; got {quoted(value)}", key=True
         )
         return ()
     reader = _Reader(raw, found, early_terminate, faults)
@@ -121,22 +121,22 @@ def _check_rest(raw: Mapping[str, Any], metrics: int, faults: Faults) -> None:
     if raw.get("method") == "custom" or (isinstance(scheduler, Mapping) and scheduler.get("engine") != "wandb"):
         faults.error(
             PATH,
-            "stages choose their points by grid, random or bayes, so they go with no scheduler; drop one of the two",
+            "`stages` cannot be combined with `scheduler` or method custom; remove one of them",
             key=True,
         )
     if raw.get("metric") is None and raw.get("metrics") is None:
         faults.error(
             ("metric",),
-            "stages need the key 'metric': each goes on from the best run of those before",
+            "stages need the key 'metric': each starts from the best run of the earlier ones",
             key=True,
             at=PATH,
         )
     if metrics > 1:
-        faults.warn(PATH, "stages go on from the best run by the first metric", key=True)
+        faults.warn(PATH, "stages start from the best run by the first metric", key=True)
 
 
 class _Reader:
-    """Reads the stages in their order, each knowing what those before it have searched and given."""
+    """Read the stages in order; each depends on the parameters that earlier ones search and give values."""
 
     def __init__(
         self, raw: Mapping[str, Any], found: Parameters, early_terminate: Hyperband | None, faults: Faults
@@ -191,15 +191,15 @@ class _Reader:
             searchable = [each for each in below if each not in self._good or not _has_one_value(self._good[each])]
             if below and not searchable:
                 self._faults.error(
-                    (*path, place), f"{name!r} has one value only, so there is nothing to search; drop it"
+                    (*path, place), f"{name!r} has one value only, so there is nothing to search; remove it"
                 )
             if below and any(each in chosen for each in below):
-                self._faults.error((*path, place), f"{name!r} stands twice in the parameters of the stage; drop one")
+                self._faults.error((*path, place), f"{name!r} is twice in the parameters of the stage; remove one")
             chosen.update({each: self._good[each] for each in searchable if each in self._good})
         return list(chosen.values())
 
     def _meant(self, name: str) -> list[str]:
-        """The parameters that a name stands for: itself, or all that are nested below it."""
+        """Return the parameters that a name means: itself, or all that are nested below it."""
         if name in self._places:
             return [name]
         return [known for known, place in self._places.items() if known.startswith(f"{name}.") and len(place) > 2]
@@ -227,7 +227,7 @@ class _Reader:
                 self._faults.error((*path, name), self._unknown(name), key=True)
             elif name in now:
                 self._faults.error(
-                    (*path, name), f"the stage {stage!r} searches {name!r}, so it has no default; drop one", key=True
+                    (*path, name), f"the stage {stage!r} searches {name!r}, so it has no default; remove one", key=True
                 )
             elif name in self._searched:
                 self._faults.error(
@@ -299,7 +299,7 @@ def _has_one_value(parameter: Parameter) -> bool:
 
 
 def _value(distribution: Distribution, value: Any) -> Any:
-    """``value`` as the distribution gives it.
+    """Return ``value`` as the distribution gives it.
 
     Raises:
         ValueError: It is none of the distribution's, or beyond the range that comes up.

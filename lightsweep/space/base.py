@@ -138,7 +138,7 @@ class Distribution(ABC):
 
     @property
     def choices(self) -> Sequence[Value] | None:
-        """The distinct values of a list in the sweep file; ``None`` for numbers from a range."""
+        """The distinct values of a list in the sweep file, which are not copies; ``None`` for numbers from a range."""
         return None
 
     @property

@@ -92,7 +92,7 @@ class Categorical(Distribution):
 
     @property
     def choices(self) -> Sequence[Value]:
-        return [fresh(value) for value in self._distinct]
+        return self._distinct
 
     def describe(self, spell: Callable[[Value], str]) -> str:
         values = [spell(value) for value in self._distinct[:_MANY]]

@@ -56,7 +56,7 @@ def test_run_creates_and_works(sandbox: Sandbox, capsys: Capture) -> None:
         f"use it: lightsweep best {sweep_id} --format args   (or yaml, json)",
     ]
     assert "created a grid sweep over 1 parameter, 3 points" in err
-    assert f"start agents with: lightsweep agent {sweep_id}\n" in err
+    assert f"start more agents with: lightsweep agent {sweep_id}\n" in err
     assert [run.state for run in sandbox.runs(sweep_id)] == ["finished"] * 3
 
 

@@ -111,7 +111,7 @@ GIVEN = "defaults: {model.hidden: 16, model.layers: 1}"
         ("- {parameters: [modle, optimizer, lr]}", 13, "no parameter 'modle'; did you mean 'model'?"),
         ("- {parameters: [hidden, optimizer, lr]}", 13, "no parameter 'hidden'"),
         (f"- {{parameters: [optimizer, lr, epochs], {GIVEN}}}", 13, "'epochs' has one value only"),
-        ("- {parameters: [model, model.hidden, optimizer, lr]}", 13, "'model.hidden' stands twice"),
+        ("- {parameters: [model, model.hidden, optimizer, lr]}", 13, "'model.hidden' is twice"),
         ("- {parameters: [optimizer, lr]}", 13, "does not search 'model.hidden', 'model.layers', and no stage before"),
         ("- {parameters: lr}", 13, "parameters must be a list of names of parameters or groups, got 'lr'"),
         ("- {name: x}", 13, "a stage needs the key 'parameters'"),
@@ -158,7 +158,7 @@ def test_stages_are_a_list_of_one_or_more(tmp_path: Path, value: str) -> None:
     begin = BEGIN.replace("  stages:\n", f"  stages: {value}\n")
     ((line, text),) = faults(tmp_path, "", begin)
     assert line == 12
-    assert "stages is a list of one stage or more" in text
+    assert "stages must be a list of one stage or more" in text
 
 
 def test_what_stages_do_not_go_with(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_what_stages_do_not_go_with(tmp_path: Path) -> None:
     assert (line, "metric" in text) == (11, True)
     custom = BEGIN.replace("bayes", "custom").replace("metric:", "scheduler: {source: a.py, optimizer: f}\nmetric:")
     ((line, text),) = faults(tmp_path, stages, custom)
-    assert (line, "no scheduler" in text) == (13, True)
+    assert (line, "cannot be combined with `scheduler`" in text) == (13, True)
 
 
 def test_a_sweep_of_method_grid_may_search_a_range_by_another_method(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_warnings(tmp_path: Path) -> None:
     )
     assert [warning.message for warning in found.warnings] == [
         "run_cap 5 is reached before the stage 'stage 2' begins, as those before have 5 runs",
-        "stages go on from the best run by the first metric",
+        "stages start from the best run by the first metric",
         "no stage searches 'model.hidden': the values of defaults are all that is used",
     ]
 
