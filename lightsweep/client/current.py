@@ -12,23 +12,6 @@ from lightsweep.client.run import Run
 from lightsweep.client.run_config import RunConfig
 from lightsweep.errors import UsageError
 
-__all__ = [
-    "ConfigProxy",
-    "Scope",
-    "alert",
-    "current_config",
-    "current_run",
-    "define_metric",
-    "finish",
-    "log",
-    "login",
-    "save",
-    "scope",
-    "serving",
-    "unwatch",
-    "watch",
-]
-
 
 class Scope:
     """The home of one run at a time: the process, or one call of a training function.
