@@ -86,7 +86,7 @@ class SweepCallbackBase:
         """Begin to report, and return the run; ``None`` without an agent.
 
         Args:
-            first: Whether this is rank 0, which prints a line if there is no agent. Each rank has the run, so that each
+            first: Whether this is rank 0, which prints a line without an agent. Each rank has the run, so that each
                 ends with one line if the run is stopped or the agent is gone.
         """
         self._forget()

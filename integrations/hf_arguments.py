@@ -174,7 +174,7 @@ def _field(name: str, known: set[str]) -> str | None:
 
 
 def _convert(name: str, field: str, value: Any, hint: Any) -> Any:
-    """Return ``value`` in the type of the field; unchanged if the field has several types, or none of numbers."""
+    """Return ``value`` in the type of the field; unchanged if the field has several types or takes no numbers."""
     choices = [choice for choice in _choices(hint) if choice is not type(None)]
     if value is None or len(choices) != 1 or choices[0] not in _READERS:
         return value

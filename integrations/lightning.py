@@ -48,7 +48,7 @@ class SweepCallback(LightningCallback):
 
     Every validation of ``fit`` outside the sanity check is a report and counts as one iteration, also if an epoch has
     several. Without a validation loop each training epoch is one. All numbers in ``trainer.callback_metrics`` are
-    logged along with the metric of the sweep; NaN is reported as it is and ranks worst. ``trainer.validate`` and
+    logged along with the metric of the sweep; NaN is reported too and ranks worst. ``trainer.validate`` and
     ``trainer.test`` report nothing.
 
     With several processes only rank 0 reports. The verdict is broadcast, one broadcast for each report, so that all
@@ -218,7 +218,7 @@ class SweepCallback(LightningCallback):
 
 
 def _is_at_end(trainer: Any) -> bool:
-    """Tell whether ``fit`` ends by itself after this batch; ``max_epochs`` and ``max_steps`` are -1 for no limit."""
+    """Tell whether ``fit`` ends after this batch anyway; ``max_epochs`` and ``max_steps`` are -1 for no limit."""
     last_epoch = trainer.max_epochs not in (None, -1) and trainer.current_epoch + 1 >= trainer.max_epochs
     return bool((last_epoch and trainer.is_last_batch) or 0 <= trainer.max_steps <= trainer.global_step)
 
@@ -264,7 +264,7 @@ def _write_below(run: Run, trainer: Any) -> list[Path]:
     here = os.path.normpath(Path.cwd())
     if trainer.default_root_dir != here and not run.smoke:
         return []
-    # Private, since there is no other way once the trainer is made; a test looks at what default_root_dir then says.
+    # Private, as a trainer that exists offers no other way; a test checks the default_root_dir that follows.
     trainer._default_root_dir = str(run.dir)
     before = trainer.loggers
     trainer.loggers = [_moved(logger, here, run) for logger in before]
@@ -279,7 +279,7 @@ def _write_below(run: Run, trainer: Any) -> list[Path]:
 
 
 def _moved(logger: Any, here: str, run: Run) -> Any:
-    """Return a logger below ``run.dir`` for the one that a Trainer makes by default; any other logger as it is.
+    """Return a logger below ``run.dir`` for the one that a Trainer makes by default; other loggers unchanged.
 
     In a smoke run this holds for every logger that writes files; those that talk to services are silenced.
     """

@@ -270,7 +270,7 @@ def run_sweep(
         make_trainer: Takes the run and returns a Trainer. It gets a `SweepCallback` if it has none, and is trained.
         config: The path of a sweep file, or a dict.
         count: Number of runs; by default until the sweep is finished.
-        isolate: Whether each run has a process of its own, so that memory does not grow from run to run.
+        isolate: Whether each run has its own process, so that memory does not grow from run to run.
             ``make_trainer`` must then be a function of a module, and the script must guard its work by
             ``if __name__ == "__main__"``, as multiprocessing needs it.
         storage: A storage URL; ``LIGHTSWEEP_STORAGE``, or ``lightsweep.db`` here, by default.
@@ -328,7 +328,7 @@ def _write_below(run: Run, args: Arguments) -> None:
 def _repeat_first_batch(loader: Any) -> bool:
     """Let a data loader that has not begun give its first batch again and again; False if it has no ``collate_fn``.
 
-    Each worker process of a loader that has some repeats a first batch of its own.
+    If the loader has worker processes, each repeats its own first batch.
     """
     # accelerate, which the Trainer uses, wraps the loader that collates.
     wrapped: list[Any] = [getattr(loader, "base_dataloader", None), loader]

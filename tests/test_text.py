@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lightsweep.text import counted, number, one_line, parameters, printable, quoted, shortened, value_text
+from lightsweep.text import aligned, counted, number, one_line, parameters, printable, quoted, shortened, value_text
 
 
 def test_control_characters_become_blanks_and_letters_of_every_script_stay() -> None:
@@ -18,6 +18,7 @@ def test_control_characters_become_blanks_and_letters_of_every_script_stay() -> 
 def test_a_long_text_is_cut_at_its_end_or_in_its_middle() -> None:
     assert (shortened("abcdef", 6), shortened("abcdef", 5), shortened("abc", 1)) == ("abcdef", "abcd…", "…")
     assert one_line("model.encoder.layer.0.dropout", 20) == "model.encoder…ropout"
+    assert one_line("model.encoder.layer.0.dropout", 20, end=2) == "model.e…er.0.dropout"
     assert one_line("a\nb", 20) == "a b"
     assert all(len(one_line("x" * 100, width)) == width for width in range(1, 100))
 
@@ -52,3 +53,9 @@ def test_counts_and_quotes() -> None:
     assert [counted(count, "run") for count in (0, 1, 2000)] == ["0 runs", "1 run", "2,000 runs"]
     assert quoted("a\n") == "'a\\n'"
     assert len(quoted(["x"] * 100)) == 80
+
+
+def test_rows_are_aligned_by_their_widest_cells() -> None:
+    rows = [["run", "best", "why"], ["0001", "0.5", ""], ["12", "10.25", "a b"]]
+    assert aligned(rows) == ["run   best   why", "0001  0.5", "12    10.25  a b"]
+    assert aligned(rows, right=[1]) == ["run    best  why", "0001    0.5", "12    10.25  a b"]

@@ -132,7 +132,7 @@ def refine(
             notes.append(f"without the old runs: {error}")
             raw = _next(SweepConfig.load(raw), program, None)
     if next_config.ends is None:
-        notes.append("this sweep never ends: set run_cap, or a count to its agents")
+        notes.append("this sweep never ends: set run_cap, or give its agents a count")
     heading = _heading(config, scored, best, sweep_id)
     return Refinement(commented(raw, [*heading, *(f"Note: {note}." for note in notes)], comments), raw, tuple(notes))
 

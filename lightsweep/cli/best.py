@@ -27,7 +27,7 @@ __all__ = ["Format", "apply", "best"]
 
 
 class Format(str, Enum):
-    """How parameters are written."""
+    """The forms in which parameters are printed."""
 
     yaml = "yaml"
     json = "json"

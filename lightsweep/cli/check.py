@@ -109,7 +109,7 @@ def _samples(config: SweepConfig, points: list[Mapping[str, Any]]) -> str:
 
 
 def _passes_parameters(config: SweepConfig, values: Mapping[str, Any]) -> bool:
-    """Whether the command line of a run holds any of its parameters."""
+    """Return whether the command line of a run holds any of its parameters."""
     names = {name for item in config.command or DEFAULT_COMMAND for name in MACRO.findall(item)}
     return not names.isdisjoint({*SEVERAL, "args_json", "args_json_file", *values, *nested(values, config)})
 
@@ -134,7 +134,7 @@ def _smoke(config: SweepConfig, values: Mapping[str, Any], timeout: float, steps
         steps: Training steps, and batches of each pass over a loader.
 
     Raises:
-        InputError: There is no program to run, or none of that name.
+        InputError: The sweep has no program, or the program does not exist.
     """
     say(f"\nsmoke run outside of any sweep, with {parameters(values, list(values))}")
     with _ending_by_sigterm():

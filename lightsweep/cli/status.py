@@ -233,7 +233,7 @@ def watch(
 ) -> None:
     """Show a sweep until it has ended or the user presses Ctrl-C: on a terminal in place, else one line per update.
 
-    A stopped sweep has ended once none of its runs is running. While the database does not answer, a message says so.
+    A stopped sweep has ended when all of its runs have ended. While the database does not answer, a message says so.
 
     Args:
         sweep: The sweep.

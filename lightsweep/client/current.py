@@ -150,7 +150,7 @@ def watch(*_: Any, **__: Any) -> None:
 
 
 def login(*_: Any, **__: Any) -> bool:
-    """Return True, since there is no account; accepted for scripts written for W&B."""
+    """Return True, as sweeps need no account; accepted for scripts written for W&B."""
     return True
 
 

@@ -81,7 +81,7 @@ class AgentWatch:
         self._stream.close()
         if self._closed.wait(GRACE_SECONDS):
             return
-        print("lightsweep: the agent has ended; ending this run, another agent retries it", file=sys.stderr, flush=True)
+        print("lightsweep: the agent is gone; ending this run, another agent retries it", file=sys.stderr, flush=True)
         for number, seconds in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, 0.0)):
             if _leads_session():
                 os.killpg(0, number)

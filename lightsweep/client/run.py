@@ -144,7 +144,7 @@ class Run:
         """Report numbers by name; the run is judged by the sweep's metric among them.
 
         Args:
-            metrics: Names and numbers; nested dicts are joined with a dot, values that are no numbers are left out.
+            metrics: Names and numbers; nested dicts are joined with a dot, other values are left out.
             step: Accepted for scripts written for W&B and ignored: the agent counts how often the metric is logged.
             commit: Accepted and ignored.
             sync: Accepted and ignored.
@@ -168,8 +168,8 @@ class Run:
         Args:
             metrics: See ``log``.
             step: Accepted and ignored.
-            last: Whether training ends by itself after this report. The run is then not judged by it: stopping would
-                save nothing, and would lose the work that the script does after training.
+            last: Whether training ends after this report anyway. The run is then not judged by it: stopping would save
+                nothing, and would lose the work that the script does after training.
         """
         del step
         if self._ended:

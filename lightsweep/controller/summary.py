@@ -99,7 +99,7 @@ class SweepSummary:
         config: The config in force.
         state: Its state.
         limit: How many runs it can have; ``None`` without a cap or a finite space.
-        states: Number of its own runs in each state; runs that wait for a retry as ``waiting``.
+        states: Number of runs in each state, without prior runs; runs that wait for a retry as ``waiting``.
         savings: What early stopping saved.
         best: See :attr:`~lightsweep.controller.sweeps.Sweep.best_run`.
         searched: The names of the parameters that are searched, see `SweepConfig.searched`.
@@ -128,7 +128,7 @@ class SweepSummary:
 
     @property
     def total(self) -> int:
-        """Number of runs of its own."""
+        """Number of runs, without prior runs."""
         return self.states.total()
 
     @property

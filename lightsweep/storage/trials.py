@@ -37,6 +37,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    union_all,
 )
 from sqlalchemy.exc import IntegrityError
 
@@ -368,8 +369,7 @@ class SqlTrials:
                 {"trial_id": trial_id, "objective": index, "value": finite, "value_type": kind}
                 for index, (kind, finite) in enumerate(map(_stored, values or ()))
             ]
-            if rows:
-                connection.execute(_OBJECTIVES.insert(), rows)
+            _insert(connection, _OBJECTIVES, rows)
             return True
 
     def _report(self, given: Mapping[tuple[int, int], float], *, again: bool) -> set[int]:
@@ -380,8 +380,7 @@ class SqlTrials:
             for row in rows if again else ():
                 same = (_REPORTS.c.trial_id == row["trial_id"]) & (_REPORTS.c.step == row["step"])
                 connection.execute(_REPORTS.delete().where(same))
-            if rows:
-                connection.execute(_REPORTS.insert(), rows)
+            _insert(connection, _REPORTS, rows)
         return trial_ids - running
 
 
@@ -392,7 +391,6 @@ def _of_trials(table: Table) -> Select[Any]:
 
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _SOME_ATTRIBUTES, _SOME_PARAMETERS = _of_trials(_ATTRIBUTES), _of_trials(_PARAMETERS)
-_SOME_TRIALS = select(_TRIALS).where(_TRIALS.c.trial_id.in_(_IDS))
 _NEW_TRIALS = select(_TRIALS).where(_TRIALS.c.study_id == bindparam("study"), _TRIALS.c.trial_id > bindparam("last"))
 
 
@@ -406,10 +404,10 @@ def _rows(connection: Connection, query: Select[Any], ids: Sequence[int]) -> Ite
 
 
 def _changed(connection: Connection, study_id: int, last: TrialRow | None, known: Sequence[int]) -> list[Any]:
-    """Return the trials after ``last`` and the ``known`` ones; apart, since "OR" makes databases search the study."""
+    """Return the trials after ``last`` and the ``known`` ones; no "OR", which makes databases search all of them."""
+    some = [select(_TRIALS).where(_TRIALS.c.trial_id.in_(chunk)) for chunk in _chunks(known)]
     values = {"study": study_id, "last": last.trial_id if last else -1}
-    rows = [*connection.execute(_NEW_TRIALS, values), *_rows(connection, _SOME_TRIALS, known)]
-    return sorted(rows, key=lambda row: int(row.number))
+    return sorted(connection.execute(union_all(_NEW_TRIALS, *some), values), key=lambda row: int(row.number))
 
 
 def _new_reports(connection: Connection, rows: Mapping[int, TrialRow]) -> Iterator[Any]:
@@ -444,16 +442,19 @@ def _add(
     trial_id = int(made[0])
     _insert_attributes(connection, trial_id, attributes)
     _insert_parameters(connection, trial_id, parameters)
-    if reports:
-        rows = [_report_row(trial_id, step, value) for step, value in enumerate(reports, start=1)]
-        connection.execute(_REPORTS.insert(), rows)
+    _insert(connection, _REPORTS, [_report_row(trial_id, step, value) for step, value in enumerate(reports, start=1)])
     connection.execute(_HEARTBEATS.insert().values(trial_id=trial_id, heartbeat=func.current_timestamp()))
     return trial_id
 
 
+def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:  # a single row costs less outside of a list
+        connection.execute(table.insert(), rows if len(rows) > 1 else rows[0])
+
+
 def _insert_attributes(connection: Connection, trial_id: int, attributes: Mapping[str, Any]) -> None:
     rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
-    connection.execute(_ATTRIBUTES.insert(), rows)
+    _insert(connection, _ATTRIBUTES, rows)
 
 
 def _insert_parameters(connection: Connection, trial_id: int, parameters: Parameters) -> None:
@@ -466,8 +467,7 @@ def _insert_parameters(connection: Connection, trial_id: int, parameters: Parame
         }
         for name, (distribution, value) in parameters.items()
     ]
-    if rows:
-        connection.execute(_PARAMETERS.insert(), rows)
+    _insert(connection, _PARAMETERS, rows)
 
 
 def _report_row(trial_id: int, step: int, value: float) -> dict[str, Any]:

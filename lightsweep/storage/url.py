@@ -1,4 +1,4 @@
-"""Storage URLs: the default one, and the drivers behind them."""
+"""Storage URLs: the default one, the drivers behind them, and how to show them without a password."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib.util
 import os
 import re
 from pathlib import Path
-from urllib.parse import quote, quote_plus, unquote, unquote_plus
+from urllib.parse import quote, quote_plus
 
 import sqlalchemy
 from sqlalchemy.exc import ArgumentError
@@ -17,27 +17,18 @@ __all__ = ["DEFAULT_URL", "conceal", "default_url", "mask", "parse", "shown"]
 
 _HIDDEN = "***"
 _KEY = r"\w*(?:password|passwd|pwd)"
-# Of a URL: a value in its query, up to the next key, so that a "&" that should have been escaped does not end it.
-_IN_QUERY = re.compile(rf"[?&]{_KEY}=((?:(?!&\w+=).)*)", re.IGNORECASE | re.DOTALL)
-_START = re.compile(r"(?:postgres|mysql|mariadb|sqlite)[a-z0-9+]*(?::/*|//+)", re.IGNORECASE | re.ASCII)
-_USER = re.compile(r"[^\s:/@]*:")
-_FILE = re.compile(r"sqlite[\w+]*:///", re.IGNORECASE)
-_PLAIN = re.compile(r"[^:/?@]*@?[^:/?@]*(?::\d*)?(?:/[^:?@]*)?\?")  # no password before the query
-_PORT = re.compile(r"\d*(?:[/?]|\Z)")
-
-# A secret shorter than this is looked for as a word of its own, or it would be found in every text.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# The ways to write a secret: in the URL that SQLAlchemy makes of this one, in another's, in a Python message.
+_FORMS = (lambda text: text, lambda text: quote(text, safe=" +"), quote, quote_plus, lambda text: repr(text)[1:-1])
+# A shorter secret is replaced only as a whole word; it would be found in every text.
 _SHORT = 4
 
 
-# The ways in which others write it: in the URL that SQLAlchemy makes of this one, in another's, in a Python message.
-_WRITTEN = (lambda text: quote(text, safe=" +"), quote, quote_plus, lambda text: repr(text)[1:-1])
-
-
 def mask(text: str) -> str:
-    """``text`` with the password of every URL and of every ``password=`` in it replaced by ``***``.
+    """Return ``text`` with the password of every URL and of every ``password=`` in it replaced by ``***``.
 
-    Of a text that is one URL show :func:`shown`, of what a driver says of a URL that is known :func:`conceal`: where a
-    password ends in the middle of a text can only be guessed.
+    It guesses where a password ends. Show a URL by :func:`shown`, and the message of a driver about a URL that is known
+    by :func:`conceal`.
     """
     # A password may hold any character but "@", also those that should have been escaped: mask up to the last one.
     text = re.sub(r"(\w[\w+.-]*://[^\s:/@]*):[^\s]*@", rf"\1:{_HIDDEN}@", text)
@@ -46,60 +37,54 @@ def mask(text: str) -> str:
 
 
 def shown(url: str) -> str:
-    """A storage URL as it may be shown, also one that was misspelt: too little of it rather than a password."""
-    text, before = "", 0
-    for start, end in _hidden(url):
-        if end > before:
-            text += url[before:start] + (_HIDDEN if start >= before else "")
-            before = end
-    return text + url[before:]
+    """Return a storage URL without its passwords; only the scheme if a password in it cannot be told apart."""
+    parsed = _parsed(url)
+    if parsed is None or _unescaped(parsed, url):
+        scheme = re.match(r"[\w+]+://", url)
+        return url if re.fullmatch(r"[^:@?]*", url) else (scheme[0] if scheme else "") + _HIDDEN
+    if not _secrets(parsed):
+        return url
+    in_query = len(_secrets(parsed)) > (parsed.password is not None)
+    text = (parsed.set(query={}) if in_query else parsed).render_as_string(hide_password=True)
+    return f"{text}?{_HIDDEN}" if in_query else text
 
 
 def conceal(text: str, url: str) -> str:
-    """``text`` about the storage at ``url``, without its passwords in any form or part that may stand there."""
+    """Return ``text``, a message about the storage at ``url``, without the passwords of the URL in any form."""
     text = text.replace(url, shown(url))
-    for secret in sorted(_secrets(url), key=len, reverse=True):
+    parsed = _parsed(url)
+    secrets = {form(secret) for secret in (_secrets(parsed) if parsed else ()) for form in _FORMS}
+    # A password that is also the name of the user or of the database is visible in the URL anyway.
+    for secret in sorted(secrets - set(re.split(r"[:/@?&=]+", shown(url))), key=len, reverse=True):
         found = re.escape(secret)
         text = re.sub(rf"(?<!\w){found}(?!\w)" if len(secret) < _SHORT else found, _HIDDEN, text)
     return mask(text)
 
 
-def _hidden(url: str) -> list[tuple[int, int]]:
-    """Where passwords stand in ``url``, or may stand if it is misspelt; ascending by where they begin."""
-    spans = [match.span(1) for match in _IN_QUERY.finditer(url)]
-    authority = _authority(url)
-    return sorted([*spans, authority] if authority else spans)
-
-
-def _authority(url: str) -> tuple[int, int] | None:
-    """The password before the host, up to the last "@"; all that stands before it where no user can be told apart."""
-    if _FILE.match(url):
+def _parsed(url: str) -> sqlalchemy.URL | None:
+    """Return the parts of a URL; ``None`` if it is none, or has control characters, at which parsing would end."""
+    try:
+        return None if _CONTROL.search(url) and not url.startswith("sqlite:///") else sqlalchemy.make_url(url)
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
         return None
-    scheme = _START.match(url)
-    start = scheme.end() if scheme else 0
-    proper = scheme is not None and scheme[0].endswith("://")
-    user = _USER.match(url, start) if proper else None
-    at = url.rfind("@")
-    if at < start:
-        # Without "@" a port that is no number may be the password of somebody who forgot the host.
-        forgot = user and "[" not in user[0] and not _PORT.match(url, user.end())
-        return (user.end(), len(url)) if user and forgot else None
-    if user:
-        return user.end(), at
-    plain = proper and (re.fullmatch(r"[^:/?@]*", url[start:at]) or _PLAIN.match(url, start))
-    return None if plain else (start, at)
 
 
-def _secrets(url: str) -> set[str]:
-    found: set[str] = set()
-    for raw in (url[start:end] for start, end in _hidden(url)):
-        found |= {raw, unquote(raw), unquote_plus(raw)}
-        if re.search(r"[@&\s]", raw):
-            # It may be taken apart there, so its pieces may be named as the host, the port, the database or a setting.
-            found.update(re.findall(r"\w+", f"{raw} {unquote(raw)}"))
-    found |= {form(secret) for secret in found for form in _WRITTEN}
-    # Whoever is called as his password is: the URL that is shown says it anyway.
-    return found - set(re.split(r"[:/@?&=]+", shown(url))) - {""}
+def _secrets(url: sqlalchemy.URL) -> list[str]:
+    """Return the password before the host, and those in the query."""
+    given = [value for key, values in url.normalized_query.items() if re.fullmatch(_KEY, key, re.I) for value in values]
+    return [secret for secret in (url.password, *given) if secret]
+
+
+def _unescaped(url: sqlalchemy.URL, text: str) -> str:
+    """Return a character that a password may hold unescaped, so that the rest of it is taken for another part."""
+    if url.drivername.startswith("sqlite") and url.host is None:
+        at = False
+    elif url.password is None:
+        at = "@" in f"{url.username}{url.host}{url.database}"
+    else:
+        at = text.count("@") > 1
+    secret = any(re.fullmatch(_KEY, key, re.I) for key in url.query)
+    return "@" if at else "&" if secret and "" in url.query.values() else ""
 
 
 DEFAULT_URL = "sqlite:///lightsweep.db"
@@ -118,12 +103,12 @@ _DIALECT_OF = {"MySQLdb": "mysqldb"}
 
 
 def default_url() -> str:
-    """``LIGHTSWEEP_STORAGE``, or the SQLite file ``lightsweep.db`` in the working directory."""
+    """Return ``LIGHTSWEEP_STORAGE``, or the SQLite file ``lightsweep.db`` in the working directory."""
     return os.environ.get("LIGHTSWEEP_STORAGE") or DEFAULT_URL
 
 
 def parse(url: str) -> sqlalchemy.URL:
-    """The URL with an installed driver filled in.
+    """Parse a storage URL and fill in an installed driver.
 
     A path that ends in ``.db`` or ``.sqlite`` means the SQLite file there.
 
@@ -134,12 +119,14 @@ def parse(url: str) -> sqlalchemy.URL:
         url = f"sqlite:///{url}"
     if url.startswith("postgres://"):
         url = "postgresql" + url.removeprefix("postgres")
-    if not url.startswith("sqlite:///") and re.search(r"[\x00-\x1f\x7f]", url):
-        raise StorageError(f"storage: {shown(url)!r} is no database URL, with a line break or the like in it")
-    try:
-        parsed = sqlalchemy.make_url(url)
-    except (ArgumentError, ValueError):  # ValueError: a port that is no number
-        raise StorageError(f"storage: {shown(url)!r} is no database URL; write one such as {_EXAMPLES}") from None
+    parsed = _parsed(url)
+    if parsed is None:
+        broken = " (it has a line break or another control character)" if _CONTROL.search(url) else ""
+        raise StorageError(f"storage: {shown(url)!r} is no database URL{broken}; write one such as {_EXAMPLES}")
+    if wrong := _unescaped(parsed, url):
+        raise StorageError(
+            f"storage: {shown(url)!r} has an {wrong!r} in its user or password; write it as {quote(wrong)}"
+        )
     backend = parsed.drivername.partition("+")[0]
     if backend == "sqlite":
         if parsed.database in (None, "", ":memory:"):
@@ -149,8 +136,6 @@ def parse(url: str) -> sqlalchemy.URL:
             )
     elif backend not in _DRIVERS:
         raise StorageError(f"storage: {backend!r} is not supported; write a URL such as {_EXAMPLES}")
-    elif "@" in (parsed.host or ""):
-        raise StorageError(f"storage: {shown(url)!r} has an '@' in its user or password; write it as %40")
     elif parsed.drivername == backend:
         driver = next((name for name in _DRIVERS[backend] if importlib.util.find_spec(name)), None)
         if driver is not None:

@@ -94,7 +94,7 @@ def test_a_port_that_is_taken(sandbox: Sandbox, capsys: pytest.CaptureFixture[st
         assert main(["dashboard", "--port", str(port)]) == 2
     assert (
         capsys.readouterr().err
-        == f"error: port {port} cannot be used: Address already in use; try another one with --port\n"
+        == f"error: port {port} cannot be used: Address already in use; choose another one with --port\n"
     )
 
 

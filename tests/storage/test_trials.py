@@ -235,7 +235,7 @@ def test_many_open_trials_need_few_statements(storage: Storage, study: optuna.St
     assert len(look(ledger)) == 30
     sqlalchemy.event.remove(storage.engine, "before_cursor_execute", count)
     found = [statement for statement in statements if "SELECT" in statement]
-    assert len(found) == 6
+    assert len(found) == 5
 
 
 class Outage:

@@ -1,4 +1,4 @@
-"""What an agent reports while it works, as lines of text; other displays show it in another form."""
+"""Displays of an agent: the base class, and one line of text for each event."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ class GuardedDisplay(Display):
 class LineDisplay(Display):
     """One line per event, for pipes, notebooks and logs.
 
-    The output of runs is passed on as it is, with replacements for bytes that are not UTF-8 and for characters that
-    the stream cannot encode.
+    The output of runs is passed on, with replacements for bytes that are not UTF-8 and for characters that the stream
+    cannot encode.
 
     Args:
         stream: Where the lines go.

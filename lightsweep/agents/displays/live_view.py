@@ -70,7 +70,7 @@ class Frame:
 
     @property
     def left(self) -> timedelta | None:
-        """How long the remaining runs take at this pace; ``None`` if that is unknown."""
+        """Time that the remaining runs take at this pace; ``None`` if that is unknown."""
         if self.summary.limit is None or self.per_hour is None or self.summary.state.name != "running":
             return None
         open_ = self.summary.states["running"] + self.summary.states["waiting"]
