@@ -12,6 +12,9 @@ from lightsweep.client.run import Run
 from lightsweep.client.run_config import RunConfig
 from lightsweep.errors import UsageError
 
+# The names that users have from the package; the others serve this room.
+__all__ = ["alert", "define_metric", "finish", "log", "login", "save", "unwatch", "watch"]
+
 
 class Scope:
     """The home of one run at a time: the process, or one call of a training function.
