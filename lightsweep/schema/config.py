@@ -12,7 +12,7 @@ from typing import Any, Literal
 from lightsweep.errors import ConfigError, Fault
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema.command import read_command
-from lightsweep.schema.diagnostics import Faults, plain, quoted
+from lightsweep.schema.diagnostics import Faults, plain
 from lightsweep.schema.distributions import count
 from lightsweep.schema.fields import check, keys_of
 from lightsweep.schema.parameters import Parameters, read_parameters
@@ -30,8 +30,7 @@ from lightsweep.schema.sections import (
 from lightsweep.schema.stages import Stage, describe, has_stages, methods_text, most_runs, read_stages
 from lightsweep.schema.yaml_file import read_file
 from lightsweep.space import Space
-
-__all__ = ["SweepConfig"]
+from lightsweep.text import quoted
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,6 @@ from lightsweep.schema.sections import Metric, hyperband_text
 from lightsweep.space import Space
 from lightsweep.text import counted, one_line, printable, shortened
 
-__all__ = ["explain"]
-
 WIDTH = 80
 LABEL = 10  # columns of the words at the left
 LEAST_RANGE = 15  # columns of the table's ranges, however long the names are

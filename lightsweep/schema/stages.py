@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from lightsweep.hyperband import Hyperband
-from lightsweep.schema.diagnostics import Faults, KeyPath, hint, quoted
+from lightsweep.schema.diagnostics import Faults, KeyPath, hint
 from lightsweep.schema.distributions import count, spelt
 from lightsweep.schema.fields import check
 from lightsweep.schema.parameters import Parameters, check_grid
 from lightsweep.schema.sections import StageKeys, hyperband_text, read_early_terminate
 from lightsweep.space import Distribution, Parameter, Space
-
-__all__ = ["Stage", "describe", "has_stages", "least", "methods_text", "most_runs", "read_stages"]
+from lightsweep.text import quoted
 
 Method = Literal["grid", "random", "bayes"]
 

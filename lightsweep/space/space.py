@@ -11,9 +11,6 @@ from typing import Any, TypeVar
 from lightsweep.errors import closest
 from lightsweep.space.base import Distribution, Value, identity
 
-__all__ = ["Parameter", "Space"]
-
-
 Path = tuple[str, ...]
 
 
