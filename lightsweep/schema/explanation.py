@@ -118,5 +118,4 @@ def _wrapped(text: str, width: int) -> list[str]:
 def _end(config: SweepConfig) -> str:
     if config.ends is None:
         return "never by itself; set run_cap, or give its agents a count"
-    target_only = config.run_cap is None and config.endless
-    return config.ends + ("; if no run reaches it, the sweep never ends by itself" if target_only else "")
+    return config.ends + ("; if no run reaches it, the sweep never ends by itself" if config.endless else "")
