@@ -1,4 +1,4 @@
-"""Read the storage for those who cannot wait: a training step goes on where the database does not answer in time."""
+"""Refresh the sweep in the background with a timeout, so that a slow database never blocks training."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ PATIENCE_SECONDS = 2.0
 
 
 class Refresher:
-    """Refreshes a sweep in a thread of its own; several who ask at once share one read.
+    """Refreshes a sweep in a background thread; simultaneous requests share one read.
 
-    A database that refuses connections answers at once. One that hangs, or whose host has vanished, does not, and then
-    nobody waits longer than ``patience`` from the moment at which it stopped to answer.
+    If the database hangs or its host has vanished, no request waits longer than ``patience`` seconds from the moment at
+    which it stopped answering.
 
     Args:
         sweep: The sweep.
-        patience: Seconds; those of a training step by default.
+        patience: Longest wait, in seconds.
 
     Attributes:
-        reason: Why the last look failed.
+        reason: Why the last refresh failed.
     """
 
     def __init__(self, sweep: Sweep, patience: float = PATIENCE_SECONDS) -> None:
@@ -40,9 +40,9 @@ class Refresher:
         self.reason = ""
 
     def refresh(self) -> bool:
-        """Read what changed until now; False where the database refused, or did not answer in time.
+        """Read what changed until now; return false if the database refused or did not answer in time.
 
-        Raises whatever else reading raised: ``NotFoundError`` where the sweep was deleted.
+        Raise any other exception of the read, such as ``NotFoundError`` if the sweep was deleted.
         """
         with self._changed:
             if self._thread is None:
@@ -63,7 +63,7 @@ class Refresher:
         return in_time and error is None
 
     def close(self) -> None:
-        """End the thread, which may yet wait for the database."""
+        """End the thread; it may still wait for the database for a while."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -78,7 +78,7 @@ class Refresher:
             error: BaseException | None = None
             try:
                 self._sweep.refresh()
-            except BaseException as raised:  # those who asked raise it
+            except BaseException as raised:  # refresh() raises it
                 error = raised
             with self._changed:
                 self._error = error

@@ -1,4 +1,4 @@
-"""Reports are written behind: the training loop goes on while they are committed."""
+"""Write reports in the background, so that training does not wait for commits."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _LONGEST_PAUSE = 5.0
 _LOOK_SECONDS = 0.5
 _GATHER_SECONDS = 0.02
 _BATCH = 500
-_CLOSE_SECONDS = 10.0  # for a database that neither takes nor refuses
+_CLOSE_SECONDS = 10.0  # for a database that hangs
 
 _Report = tuple[ClaimedRun, int, float]
 
 
 @dataclass(eq=False)
 class _Mark:
-    """A place in the queue: when the writer reaches it, all that was handed over before is settled."""
+    """A place in the queue: when the writer reaches it, all earlier reports are stored or dropped."""
 
     last: bool = False
     reached: threading.Event = field(default_factory=threading.Event)
@@ -35,14 +35,14 @@ class _Mark:
 
 
 class Writer:
-    """Delivers reports to the storage in order, from a thread of its own; those that have gathered in one transaction.
+    """Delivers reports to the storage in order, in a background thread; waiting reports share one transaction.
 
-    While the database is away the reports wait here and are tried again, in order.
+    While the database does not answer, the reports wait in the queue and are retried in order.
 
     Args:
-        storage: Where they go.
-        on_outage: Called with the reason when the database takes no reports, and with an empty text when it does again.
-        on_failure: Called with an exception that ended the thread, so that no report can be delivered any more.
+        storage: The storage.
+        on_outage: Called with the reason when a write fails, and with an empty text when writes succeed again.
+        on_failure: Called with the exception that ended the thread; later reports are not delivered.
     """
 
     def __init__(
@@ -62,13 +62,14 @@ class Writer:
         self._thread.start()
 
     def put(self, run: ClaimedRun, step: int, value: float) -> None:
-        """Hand over one report; returns at once."""
+        """Queue one report; return at once."""
         self._queue.put((run, step, value))
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until all that was handed over before is in the storage.
+        """Wait until all queued reports are in the storage.
 
-        False after ``timeout`` seconds, and if :meth:`close` dropped something. Raises what ended the thread.
+        Return false after ``timeout`` seconds, or if :meth:`close` dropped reports. Raise the exception that ended the
+        thread, if any.
         """
         mark = _Mark()
         self._queue.put(mark)
@@ -83,7 +84,7 @@ class Writer:
         return mark.complete
 
     def close(self) -> None:
-        """End the thread; after the first report that the database does not take at once the rest is dropped."""
+        """End the thread; if a write fails, the rest of the reports is dropped."""
         self._closing.set()
         self._queue.put(_Mark(last=True))
         self._thread.join(_CLOSE_SECONDS)
@@ -91,7 +92,7 @@ class Writer:
     def _work(self) -> None:
         try:
             self._deliver_all()
-        except BaseException as error:  # whoever flushes raises it
+        except BaseException as error:  # flush() raises it
             self._failure = error
             self._on_failure(error)
 
@@ -106,7 +107,7 @@ class Writer:
                 mark.reached.set()
 
     def _gathered(self) -> tuple[list[_Report], _Mark | None]:
-        """Wait for what comes next: the reports that come in quick succession, and the mark behind them if any."""
+        """Wait for reports; return those in quick succession, and the mark after them if there is one."""
         batch: list[_Report] = []
         item = self._queue.get()
         end = time.monotonic() + _GATHER_SECONDS

@@ -11,8 +11,6 @@ from typing import Any, Literal
 from lightsweep.space import Distribution
 from lightsweep.text import counted, number, one_line, value_text
 
-__all__ = ["MOST", "Axis", "apart", "clamped", "log_places", "make_axis", "metric_axis", "quantile"]
-
 MOST = 1e300
 """No number on an axis is greater in size, so that a few times the width of an axis is finite too."""
 

@@ -11,8 +11,6 @@ from lightsweep.report.axis import metric_axis
 from lightsweep.report.data import ReportData, spread
 from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, label, nothing
 
-__all__ = ["curves_figure"]
-
 _MOST_CURVES = 240
 _MOST_BEST = 40
 _MOST_POINTS = 120

@@ -14,8 +14,6 @@ from lightsweep.report.theme import STATES, label
 from lightsweep.schema import SweepConfig
 from lightsweep.text import one_line, value_text
 
-__all__ = ["ReportData", "report_data", "spread", "sweep_data"]
-
 
 @dataclass(frozen=True)
 class ReportData:

@@ -30,8 +30,6 @@ from lightsweep.report.figures import figures
 from lightsweep.report.theme import DARK, LIGHT, STATES
 from lightsweep.text import number, one_line, value_text
 
-__all__ = ["page", "page_data"]
-
 _MOST_METRICS = 8
 _REASON_WIDTH = 160
 _VALUE_WIDTH = 80

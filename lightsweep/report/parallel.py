@@ -12,8 +12,6 @@ from lightsweep.report.data import ReportData
 from lightsweep.report.theme import GOOD_TO_BAD, finish, label, nothing
 from lightsweep.text import counted
 
-__all__ = ["parallel_figure"]
-
 # The distance below an axis of the runs that lack its parameter, as a share of its length.
 _BELOW = 0.1
 _ABSENT = "–"

@@ -10,8 +10,6 @@ from lightsweep.report.axis import Axis, metric_axis
 from lightsweep.report.data import ReportData
 from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, label, nothing
 
-__all__ = ["history_figure", "slice_figures"]
-
 # From this number of runs on, the history is drawn by WebGL.
 _MANY = 2000
 _MOST_RUNS = 800

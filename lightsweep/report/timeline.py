@@ -9,8 +9,6 @@ import plotly.graph_objects as go
 from lightsweep.report.data import ReportData
 from lightsweep.report.theme import STATES, finish, label, nothing
 
-__all__ = ["lanes", "timeline_figure"]
-
 _MOST_LANES = 200
 
 

@@ -49,9 +49,9 @@ _logger = logging.getLogger("lightsweep")
 
 
 def network_file_system(path: Path, mounts: Path = _MOUNTS) -> str | None:
-    """The kind of network file system that ``path`` lies on, such as ``nfs4``; ``None`` for a local one.
+    """Return the kind of network file system that holds ``path``, such as ``nfs4``; ``None`` for a local one.
 
-    Where the system does not list its mounts (macOS), every path counts as local.
+    If the system does not list its mounts (macOS), every path counts as local.
     """
     try:
         lines = mounts.read_text(errors="replace").splitlines()
@@ -69,7 +69,7 @@ def network_file_system(path: Path, mounts: Path = _MOUNTS) -> str | None:
 
 @cache
 def warn_of_network(path: Path) -> None:
-    """Say once that an SQLite file on a network file system is a danger."""
+    """Warn once that an SQLite file on a network file system may be corrupted."""
     kind = network_file_system(path)
     if kind is not None:
         _logger.warning(
@@ -87,12 +87,12 @@ _LOCK_TIMEOUT_SECONDS = 60.0
 
 
 class File:
-    """An SQLite file that has to stay where it is for as long as programs work on it.
+    """An SQLite file that must stay in its place while programs use it.
 
-    One that is removed or replaced can still be written to, but nobody would ever find what is written there.
+    A removed or replaced file can still be written to, but nobody would ever find what is written there.
 
     Args:
-        path: Where it is, whatever the working directory is later.
+        path: Its path; a later change of the working directory does not matter.
     """
 
     def __init__(self, path: Path) -> None:
@@ -100,12 +100,12 @@ class File:
         self._identity: tuple[int, int] | None = None
 
     def remember(self) -> None:
-        """Take the file that is there now for the one to stay."""
+        """Remember the file that is there now as the one that must stay."""
         found = self.path.stat()
         self._identity = found.st_dev, found.st_ino
 
     def check(self) -> None:
-        """See that the file is still there.
+        """Check that the file is still there.
 
         Raises:
             StorageError: It was removed or replaced.
@@ -114,7 +114,7 @@ class File:
             raise StorageError(f"the storage {self.path} was removed or replaced while it was in use")
 
     def is_lost(self) -> bool:
-        """Whether the file was removed or replaced."""
+        """Return whether the file was removed or replaced."""
         try:
             found = self.path.stat()
         except OSError:
@@ -127,7 +127,7 @@ class File:
         return connect(self.path)
 
     def rescue(self, connection: sqlite3.Connection) -> Path:
-        """Copy the file beside the place where it was, through a connection that was made when it still was there."""
+        """Copy the file beside its former place, through a connection from before; return the copy's path."""
         target = self.path.with_name(f"{self.path.stem}.rescued-{os.getpid()}{self.path.suffix}")
         with closing(sqlite3.connect(target)) as copy:
             connection.backup(copy)
@@ -135,13 +135,13 @@ class File:
 
 
 def may_write(path: Path) -> bool:
-    """Whether this user may write to the file and make others beside it, which SQLite needs even for reading."""
+    """Return whether this user may write to the file and create files beside it, which SQLite needs even to read."""
     effective = os.access in os.supports_effective_ids
     return all(os.access(each, os.W_OK, effective_ids=effective) for each in (path, path.absolute().parent))
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection that writes ahead, and waits for the lock."""
+    """Connect to an SQLite file in WAL mode; the connection waits for locks."""
     # isolation_level=None: Python's own implicit BEGIN would come after the first read.
     connection = sqlite3.connect(path, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
     try:
@@ -154,14 +154,13 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def connect_to_look(path: Path) -> sqlite3.Connection:
-    """A connection that writes nothing and makes no file beside the database; to be closed when the look is over.
+    """Connect to an SQLite file without writing to it or beside it; close the connection after each look.
 
-    SQLite reads the file together with the log beside it, in which programs write ahead. Where that is missing or
-    empty everything is in the file, which SQLite then reads only when told that nobody changes it: so it is while one
-    looks.
+    SQLite reads the file together with its write-ahead log. If the log is missing or empty, the file holds everything,
+    and SQLite reads it only as ``immutable``, which holds for the time of one look.
 
     Raises:
-        StorageError: There is a log whose index is missing, and making one takes writing.
+        StorageError: The index of the log is missing, and SQLite would have to write one.
     """
     log, index = (path.with_name(path.name + ending) for ending in ("-wal", "-shm"))
     logged = log.exists() and log.stat().st_size > 0
@@ -175,18 +174,18 @@ def connect_to_look(path: Path) -> sqlite3.Connection:
 
 
 def begin_write(connection: sqlalchemy.Connection) -> None:
-    """Begin a transaction with the write lock, unless it only reads; to be called on SQLAlchemy's event."""
+    """Begin a transaction with the write lock, unless it only reads; a listener of SQLAlchemy's ``begin``."""
     reading = connection.get_execution_options().get(READ)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 def begin_to_look(connection: sqlalchemy.Connection) -> None:
-    """Begin a transaction without a lock."""
+    """Begin a transaction without the write lock."""
     connection.exec_driver_sql("BEGIN")
 
 
-# A host that vanishes without a word (a cable, a firewall) is noticed within half a minute rather than the quarter of
-# an hour that TCP takes by itself. PostgreSQL's are libpq's settings, read by every driver that stands on it.
+# A host that vanishes (a cable, a firewall) is noticed within half a minute; TCP alone takes a quarter of an hour.
+# PostgreSQL's settings are libpq's, which its drivers use.
 _LIBPQ = {
     "connect_timeout": 10,
     "keepalives_idle": 15,
@@ -216,15 +215,15 @@ _IN_UTC = {
 
 
 def engine_options(url: sqlalchemy.URL) -> dict[str, Any]:
-    """What SQLAlchemy's ``create_engine`` gets besides the URL, whose own settings count more."""
+    """Return options for SQLAlchemy's ``create_engine``; settings in the URL take precedence."""
     timeouts = {name: value for name, value in _TIMEOUTS.get(url.drivername, {}).items() if name not in url.query}
     return {"connect_args": timeouts}
 
 
 def prepare(engine: sqlalchemy.Engine) -> None:
-    """See to every connection from now on: in UTC, and tried before it is used where it lay idle.
+    """Set up all later connections: in UTC, and tested before use if they were idle.
 
-    Trying it every time, which SQLAlchemy offers, would double the traffic of a busy agent.
+    Testing them at every use, which SQLAlchemy offers, would cost a busy agent a round trip for each transaction.
     """
     engine.dispose()  # those that are open began without
     _in_utc(engine)
@@ -252,14 +251,14 @@ def _tried_where_idle(engine: sqlalchemy.Engine) -> None:
         try:
             engine.dialect.do_ping(connection)
         except engine.dialect.loaded_dbapi.Error as error:
-            # The server was restarted, so every connection in the pool is of no use; a new one is made.
+            # The server was restarted, so no connection in the pool works any more.
             raise InvalidatePoolError(str(error)) from error
 
     sqlalchemy.event.listen(engine, "checkin", note)
     sqlalchemy.event.listen(engine, "checkout", attempt)
 
 
-# Programs that make the tables at the same moment get in each other's way for milliseconds.
+# Programs that create the tables at the same moment disturb each other for milliseconds.
 _CREATION_TRIES = 6
 _CREATION_PAUSE_SECONDS = 0.05
 _MADE_BY_ANOTHER = ("already exists", "UNIQUE", "unique", "Duplicate entry")  # of PostgreSQL, SQLite, MySQL
@@ -279,14 +278,14 @@ def _warn_of_schema(name: str, version: str) -> None:
 
 
 class Storage:
-    """An open storage: Optuna's own object for every write, its engine for the ledger's reads.
+    """An open storage: Optuna's own object, and its engine for SQL.
 
-    Its connections close by :meth:`close`, or by themselves when nobody holds ``optuna`` any more.
+    Its connections close by :meth:`close`, or when ``optuna`` is garbage-collected.
 
     Attributes:
-        optuna: Optuna's storage; ``optuna.load_study(storage=...)`` takes it as it is.
-        url: The URL as it was given, with its password; show ``str(storage)`` instead.
-        schema_known: Whether the version of Optuna's tables is one that SQL of ours may read and write.
+        optuna: Optuna's storage; ``optuna.load_study(storage=...)`` accepts it.
+        url: The given URL, with its password; show ``str(storage)`` instead.
+        schema_known: Whether SQL of ours may read and write Optuna's tables, since their version is known.
     """
 
     def __init__(self, url: str, storage: RDBStorage, file: File | None = None, *, schema_known: bool = True) -> None:
@@ -294,7 +293,7 @@ class Storage:
         self.optuna = storage
         self.schema_known = schema_known
         self._file = file
-        # Neither SQLAlchemy nor a user who typed Sweep.load(...) in a notebook closes what waits in the pool.
+        # SQLAlchemy does not close the pool's connections, nor does a user of Sweep.load(...) in a notebook.
         weakref.finalize(storage, _release, storage.engine, os.getpid())
 
     def __str__(self) -> str:
@@ -306,7 +305,7 @@ class Storage:
         return self.optuna.engine
 
     def check(self) -> None:
-        """See that an SQLite file is still there.
+        """Check that an SQLite file is still there.
 
         Raises:
             StorageError: It was removed or replaced.
@@ -315,7 +314,7 @@ class Storage:
             self._file.check()
 
     def reading(self) -> sqlalchemy.Connection:
-        """A connection for reading: one consistent snapshot for all of its statements, without a write lock.
+        """Return a connection for reading: one consistent snapshot for all its statements, without a write lock.
 
         Raises:
             StorageError: The SQLite file was removed or replaced.
@@ -327,10 +326,10 @@ class Storage:
         return self.engine.connect().execution_options(**options)
 
     def rescue(self) -> Path | None:
-        """Copy an SQLite file that was removed or replaced while it was open; the copy, ``None`` if it was not.
+        """Copy an SQLite file that was removed or replaced while open; return the copy's path, ``None`` if it was not.
 
         Raises:
-            StorageError: No connection is left that was made before.
+            StorageError: No connection from before is left.
             sqlite3.Error: The copy cannot be written.
         """
         if self._file is None or not self._file.is_lost():
@@ -341,22 +340,22 @@ class Storage:
             return self._file.rescue(connection)
 
     def close(self) -> None:
-        """Give every connection back."""
+        """Close every connection."""
         self.optuna.remove_session()
         self.engine.dispose()
 
 
 def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storage:
-    """Open the storage at ``url``, and make its tables where they are missing.
+    """Open the storage at ``url``, and create its tables if they are missing.
 
-    SQLite is opened in WAL mode with ``synchronous=NORMAL``: a commit costs a fraction of a millisecond, and what a
-    power cut can take back are the last commits, never the consistency of the file. Each of its writing transactions
-    begins with the write lock, since Optuna reads before it writes and a lock taken late cannot wait for others.
+    SQLite is opened in WAL mode with ``synchronous=NORMAL``: a commit takes a fraction of a millisecond. A power cut
+    can lose the last commits but not corrupt the file. A transaction that writes begins with the write lock: Optuna
+    reads before it writes, and a lock that is taken late cannot wait for others.
 
     Args:
         url: A database URL, or the path of an SQLite file.
-        create: False where an SQLite file that does not exist is an error.
-        look: For those who only look: an SQLite file that this user may not write to is read as it is.
+        create: If false, an SQLite file that does not exist is an error.
+        look: Read only, so that an SQLite file without write permission can be opened too.
 
     Raises:
         StorageError: No such driver, no permission, no database there, or tables of another Optuna version.
@@ -375,7 +374,7 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
             )
         warn_of_network(path.absolute())
         if look and path.exists() and not may_write(path):
-            # Each look opens the file again, since what it may take for granted holds for one look.
+            # Each look opens the file again, since its assumptions hold for one look.
             options = {"creator": lambda: connect_to_look(path), "poolclass": sqlalchemy.NullPool}
             begin, tables = begin_to_look, False
         else:
@@ -398,7 +397,7 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
     except (SQLAlchemyError, StorageInternalError) as error:
         raise StorageError(f"storage {name}: {_explain(error, url)}") from None
     if storage.engine.dialect.name == "sqlite":
-        # The tables were made through connections that began without the listener.
+        # Close the connections that created the tables: they began without the listener.
         storage.engine.dispose()
         sqlalchemy.event.listen(storage.engine, "begin", begin)
         if file is not None:
@@ -411,13 +410,13 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
 
 
 def _release(engine: sqlalchemy.Engine, owner: int) -> None:
-    """Close the connections in the pool, except in a child process that was forked: they are its parent's."""
+    """Close the connections in the pool; not in a forked child, where they belong to the parent."""
     engine.dispose(close=os.getpid() == owner)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Optuna's notes, such as "A new study created", off the user's terminal; warnings pass."""
+    """Hide Optuna's log lines such as "A new study created"; warnings pass."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(max(level, optuna.logging.WARNING))
     try:
@@ -428,7 +427,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def _closing_where_it_fails() -> Iterator[None]:
-    """Close the connections that this thread makes within; an Optuna storage that fails leaves nobody who could."""
+    """Close the connections that this thread opens in the block if it raises; Optuna leaves them open."""
     made: list[Any] = []
     thread = threading.get_ident()
 
@@ -453,10 +452,10 @@ def _make(url: str, options: dict[str, Any], tables: bool) -> RDBStorage:
             with quiet(), _closing_where_it_fails():
                 return RDBStorage(url, engine_kwargs=dict(options), skip_table_creation=not tables)
         except (DatabaseError, StorageInternalError) as error:
-            # Another program makes the same tables now; what it has made is found the next time.
+            # Another program creates the same tables now; the next try finds them.
             if not left or not any(words in str(_cause(error)) for words in _MADE_BY_ANOTHER):
                 raise
-        except AssertionError:  # Optuna's, where it finds the table of its version before the version
+        except AssertionError:  # Optuna found the table of its version before the version was written
             if not left:
                 raise
         time.sleep(_CREATION_PAUSE_SECONDS)
@@ -464,7 +463,7 @@ def _make(url: str, options: dict[str, Any], tables: bool) -> RDBStorage:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The driver's own error below those of Optuna and SQLAlchemy."""
+    """Return the driver's error below those of Optuna and SQLAlchemy."""
     while isinstance(error, (SQLAlchemyError, StorageInternalError)):
         inner = getattr(error, "orig", None) or error.__cause__
         if inner is None:

@@ -20,7 +20,7 @@ _KEY = r"\w*(?:password|passwd|pwd)"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # The ways to write a secret: in the URL that SQLAlchemy makes of this one, in another's, in a Python message.
 _FORMS = (lambda text: text, lambda text: quote(text, safe=" +"), quote, quote_plus, lambda text: repr(text)[1:-1])
-# A secret shorter than this is looked for as a word of its own, or it would be found in every text.
+# A shorter secret is replaced only as a whole word; it would be found in every text.
 _SHORT = 4
 
 
@@ -103,12 +103,12 @@ _DIALECT_OF = {"MySQLdb": "mysqldb"}
 
 
 def default_url() -> str:
-    """``LIGHTSWEEP_STORAGE``, or the SQLite file ``lightsweep.db`` in the working directory."""
+    """Return ``LIGHTSWEEP_STORAGE``, or the SQLite file ``lightsweep.db`` in the working directory."""
     return os.environ.get("LIGHTSWEEP_STORAGE") or DEFAULT_URL
 
 
 def parse(url: str) -> sqlalchemy.URL:
-    """The URL with an installed driver filled in.
+    """Parse a storage URL and fill in an installed driver.
 
     A path that ends in ``.db`` or ``.sqlite`` means the SQLite file there.
 

@@ -23,7 +23,7 @@ from lightsweep.controller.plan import NextRun
 from lightsweep.controller.reader import SweepReader
 from lightsweep.controller.runs import ATTEMPT
 from lightsweep.errors import UsageError
-from lightsweep.sampler import optuna_distribution
+from lightsweep.sampler.optuna_params import optuna_distribution
 from lightsweep.storage import Storage, open_storage
 
 PARAMETERS: dict[str, Any] = {
@@ -590,4 +590,4 @@ def test_what_is_written_of_a_stage(storage: Storage) -> None:
     attempts = [trial.user_attrs[ATTEMPT] for trial in storage.optuna.get_all_trials(sweep.study_id)]
     first = attempts.pop(4)
     assert {"stage": 2, "limit": 8, "base": best_of(by_stage(sweep)["optimizer"]).id}.items() <= first.items()
-    assert all(attempt.keys() == {"kind", "agent"} for attempt in attempts)
+    assert all(attempt.keys() == {"kind", "agent", "number"} for attempt in attempts)

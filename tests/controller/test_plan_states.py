@@ -41,7 +41,7 @@ def test_cancelled_is_final(storage: Storage) -> None:
     made.cancel()
     assert made.state.name == "cancelled"
     for ask in (made.pause, made.resume, made.stop):
-        with pytest.raises(UsageError, match="cancelled, which is final; create a new one"):
+        with pytest.raises(UsageError, match="cancelled, which is final; create a new sweep"):
             ask()
     made.cancel()
     assert isinstance(RunClaimer(made, "a").next_run(), NoRun)
