@@ -11,18 +11,6 @@ from typing import Any, Literal
 
 from lightsweep.text import quoted
 
-__all__ = [
-    "Distribution",
-    "Scale",
-    "Traits",
-    "Value",
-    "finite",
-    "fresh",
-    "identity",
-    "is_number",
-    "unit_interval",
-]
-
 Value = Any
 """A native Python value: int, float, str, bool, None, list or dict."""
 
