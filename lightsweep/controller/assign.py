@@ -14,8 +14,6 @@ from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import InputError
 from lightsweep.sampler import Observation, Searcher, optuna_distributions, params_to_optuna
 
-__all__ = ["ParameterAssigner"]
-
 _TRIES = 10
 _LOOK_SECONDS = 0.05
 _PATIENCE_SECONDS = 2.0

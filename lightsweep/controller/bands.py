@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from lightsweep.hyperband import Hyperband, Verdict, verdict
 from lightsweep.schema import SweepConfig
 
-__all__ = ["BandValues", "band_values"]
-
 
 class BandValues:
     """The values of all runs at the bands. Safe from several threads.

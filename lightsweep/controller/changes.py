@@ -31,17 +31,6 @@ from lightsweep.errors import NotFoundError, UsageError, closest
 from lightsweep.sampler import params_to_optuna
 from lightsweep.schema import Metric, SweepConfig
 
-__all__ = [
-    "PriorRun",
-    "add_prior_runs",
-    "ask",
-    "check_prior_runs",
-    "check_takes_prior_runs",
-    "named_runs",
-    "retry",
-    "update",
-]
-
 _ASKED = {"running": "resume", "paused": "pause"}
 
 _WITHOUT_RESULT = {"failed", "killed"}

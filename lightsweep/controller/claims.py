@@ -23,8 +23,6 @@ from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import NotFoundError, StorageUnavailableError
 from lightsweep.storage import Claim, Parameters
 
-__all__ = ["ClaimTransaction", "Leases", "NoRun", "RunClaimer", "claim_lock"]
-
 
 @dataclass(frozen=True)
 class ClaimTransaction:

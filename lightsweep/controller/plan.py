@@ -26,19 +26,6 @@ from lightsweep.schema import SweepConfig
 from lightsweep.schema.stages import Stage, least, most_runs
 from lightsweep.space import Value
 
-__all__ = [
-    "NextRun",
-    "Part",
-    "PartSearcher",
-    "Plan",
-    "SweepState",
-    "SweepStatus",
-    "check_update",
-    "state_of",
-    "target_reached",
-    "wants_retry",
-]
-
 
 @dataclass(frozen=True)
 class Part:

@@ -23,8 +23,6 @@ from lightsweep.errors import ConfigError, LightsweepError, NotFoundError, Stora
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Storage, TrialReader, mask, trials_of
 
-__all__ = ["OutageTracker", "SweepReader", "storage_errors"]
-
 _RESOLUTION_SECONDS = 1.0  # of SQLite's clock
 
 # Errors that may pass are retried; all others need a repair of the database, the account or this program.

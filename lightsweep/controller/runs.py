@@ -16,28 +16,6 @@ from lightsweep.schema import SweepConfig
 from lightsweep.space import Constant, Parameter, Space
 from lightsweep.storage import TrialRow
 
-__all__ = [
-    "ATTEMPT",
-    "CONFIG",
-    "FORMAT",
-    "STATE",
-    "STATES",
-    "SUMMARY",
-    "SWEEP",
-    "VALUES",
-    "RunEntry",
-    "RunTable",
-    "SweepRun",
-    "attempt_of",
-    "best_entry",
-    "best_of",
-    "best_run",
-    "json_number",
-    "nested",
-    "values_of",
-    "view",
-]
-
 SWEEP = "lightsweep:sweep"
 """Study attribute: format, config as written, seed, source, time of creation."""
 

@@ -16,17 +16,6 @@ from lightsweep.schema import SweepConfig
 from lightsweep.schema.stages import Stage
 from lightsweep.text import counted, number, parameters, printable
 
-__all__ = [
-    "PartView",
-    "Savings",
-    "SweepSummary",
-    "part_line",
-    "part_views",
-    "prior_suffix",
-    "savings",
-    "summarize",
-]
-
 _STATES = ("running", "waiting", "finished", "pruned", "failed", "killed")
 
 

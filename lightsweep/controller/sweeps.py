@@ -23,8 +23,6 @@ from lightsweep.errors import NotFoundError, StorageError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Storage, default_url, open_storage, quiet
 
-__all__ = ["Sweep", "sweep"]
-
 _ALPHABET = string.ascii_lowercase + string.digits
 _logger = logging.getLogger("lightsweep")
 _S = TypeVar("_S", bound="Sweep")
