@@ -592,7 +592,7 @@ def test_nothing_of_stages_can_be_changed(storage: Storage) -> None:
         update_config(sweep, config(run_cap=5))
     flat = Sweep.create({**config(), "lightsweep": {"seed": 3}}, storage=storage)
     with pytest.raises(UsageError, match="the new config describes a sweep that runs in stages"):
-        flat.update(config())
+        update_config(flat, config())
 
 
 def test_what_is_written_of_a_stage(storage: Storage) -> None:

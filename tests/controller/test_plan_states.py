@@ -40,9 +40,9 @@ def test_cancelled_is_final(storage: Storage) -> None:
     made = Sweep.create(config(), storage=storage)
     request(made, "cancel")
     assert made.state.name == "cancelled"
-    for ask in (made.pause, made.resume, made.stop):
+    for action in ("pause", "resume", "stop"):
         with pytest.raises(UsageError, match="cancelled, which is final; create a new sweep"):
-            ask()
+            request(made, action)
     request(made, "cancel")
     assert isinstance(RunClaimer(made, "a").next_run(), NoRun)
 
@@ -71,9 +71,9 @@ def test_what_finishes_a_sweep(storage: Storage, keys: dict[str, Any], reason: s
     work(made, finished)
     assert str(made.state) == f"finished ({reason})"
     assert str(Sweep.load(made.id, storage=storage).state) == f"finished ({reason})"
-    for ask in (made.resume, made.pause):
+    for action in ("resume", "pause"):
         with pytest.raises(UsageError, match="it is finished"):
-            ask()
+            request(made, action)
 
 
 def test_a_sweep_is_not_finished_while_runs_are_going_on(storage: Storage) -> None:
