@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 from sandboxes import Sandbox
 
-from lightsweep import Sweep
 from lightsweep.agents import Agent
 from lightsweep.agents.launchers import ExitStatus, Job, Launcher
 from lightsweep.channel import Handler
-from lightsweep.controller import ClaimedRun
+from lightsweep.controller import ClaimedRun, Sweep
 from lightsweep.errors import CommandError
 
 
