@@ -19,17 +19,7 @@ from lightsweep.controller.runs import nested
 from lightsweep.errors import InputError
 from lightsweep.schema import SweepConfig
 
-__all__ = [
-    "RUNS",
-    "ActiveRun",
-    "RunHandler",
-    "discard_checkpoint",
-    "kept_checkpoint",
-    "make_directory",
-    "may_be_preempted",
-    "merge_config",
-    "start_reply",
-]
+__all__ = ["RUNS", "ActiveRun", "RunHandler", "discard_checkpoint", "make_directory", "start_reply"]
 
 RUNS = Path("lightsweep_runs")
 """In the working directory of the agent; it has a directory for each sweep, and that has one for each run."""

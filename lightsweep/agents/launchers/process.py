@@ -10,6 +10,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from lightsweep.agents.launchers import ExitStatus, Job
@@ -20,16 +21,7 @@ from lightsweep.errors import CommandError, NotFoundError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.command import DEFAULT_COMMAND, build_command
 
-__all__ = [
-    "CommandLauncher",
-    "Follower",
-    "ProcessLauncher",
-    "RunProcess",
-    "check_command",
-    "check_program",
-    "find_program",
-    "last_line",
-]
+__all__ = ["CommandLauncher", "ProcessLauncher", "RunProcess", "check_command", "check_program", "find_program"]
 
 _LEFTOVER_SECONDS = 2.0
 _POLL_SECONDS = 0.1
@@ -77,18 +69,12 @@ class ProcessLauncher(ABC):
         command = self.command(run, directory)
         output = directory / "output.log"
         address = self._server.register(run.id, handler)
-        try:
+        with ExitStack() as release:
+            release.callback(self._server.unregister, run.id)
             process = RunProcess(command, {**self._environment, **environment, **address}, output, emit)
-        except CommandError:
-            self._server.unregister(run.id)
-            raise
-        self._reaper.add(process.pid, process.token)
-
-        def release() -> None:
-            self._reaper.remove(process.pid)
-            self._server.unregister(run.id)
-
-        process.at_end = release
+            self._reaper.add(process.pid, process.token)
+            release.callback(self._reaper.remove, process.pid)
+            process.at_end = release.pop_all().close
         return process
 
     def close(self) -> None:
@@ -180,9 +166,8 @@ class RunProcess:
         self._all.end(patience, asked=asked)
         with self._lock:
             self._gone = True  # from here on the number may belong to another group
-            if self._killer is not None:
-                self._killer.cancel()
         if self._killer is not None:
+            self._killer.cancel()
             self._killer.join()
         self.at_end()
         if self._follower is not None:
