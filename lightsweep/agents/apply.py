@@ -20,13 +20,12 @@ from lightsweep.agents.signals import handled
 from lightsweep.channel import ChannelServer, FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 from lightsweep.controller import Sweep, SweepRun
 from lightsweep.errors import CommandError
-from lightsweep.schema.command import DEFAULT_COMMAND, build_command
+from lightsweep.schema.command import DEFAULT_COMMAND, MACRO, build_command
 
 __all__ = ["AppliedHandler", "apply"]
 
 _PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _LOOK_SECONDS = 0.1
-_MACRO = re.compile(r"\$\{[^}]*\}")
 _SEVERAL = re.compile(r"\$\{args(_\w+)?\}")
 
 
@@ -104,7 +103,7 @@ def _template(sweep: Sweep, command: Sequence[str]) -> list[str] | None:
     own = DEFAULT_COMMAND if sweep.config.command is None else sweep.config.command
     if not command:
         return None if sweep.config.command is None else list(own)
-    if any(_MACRO.search(item) for item in command):
+    if any(MACRO.search(item) for item in command):
         return list(command)
     return [*command, *(item for item in own if _SEVERAL.fullmatch(item))]
 

@@ -148,13 +148,11 @@ class FailureLimits:
     def note(self, failed: bool, now: float) -> str | None:
         """Count a run that ended; return why to give up, or ``None`` to go on. Runs stopped early did not fail."""
         self.ended += 1
+        self.failed += failed
+        self._early += failed and now - self.started <= _FLAPPING_SECONDS
+        self._in_a_row = self._in_a_row + 1 if failed else 0
         if not failed:
-            self._in_a_row = 0
             return None
-        self.failed += 1
-        self._in_a_row += 1
-        if now - self.started <= _FLAPPING_SECONDS:
-            self._early += 1
         if self.max_consecutive is not None and self._in_a_row >= self.max_consecutive:
             what = "a run" if self._in_a_row == 1 else f"{self._in_a_row} runs in a row"
             return f"{what} failed (max_consecutive_failed_runs: {self.max_consecutive})"

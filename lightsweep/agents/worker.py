@@ -10,7 +10,8 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -36,7 +37,6 @@ class Agent:
         sweep: The sweep.
         launcher: Starts the runs.
         display: Shows what happens.
-        directory: Where the directories of runs are, ``lightsweep_runs`` here by default.
         count: Leave after this number of runs; ``None`` for no limit.
         jobs: Number of runs at once.
         slots: For each run at once, variables that its process gets; ``jobs`` empty ones by default.
@@ -58,7 +58,6 @@ class Agent:
         launcher: Launcher,
         *,
         display: Display | None = None,
-        directory: Path | None = None,
         count: int | None = None,
         jobs: int = 1,
         slots: Sequence[Mapping[str, str]] | None = None,
@@ -74,7 +73,7 @@ class Agent:
         self.gave_up = False
         self.signalled = 0
         self._launcher = launcher
-        self._directory = (directory or RUNS).absolute() / sweep.id
+        self._directory = RUNS.absolute() / sweep.id
         self._count = count
         self._permits = threading.Semaphore(sys.maxsize if count is None else count)
         self._slots: Sequence[Mapping[str, str]] = [{}] * jobs if slots is None else slots
@@ -116,12 +115,12 @@ class Agent:
         Raises:
             LightsweepError: The reason why the agent cannot go on.
         """
-        self._work(lambda: self._slot(self._slots[0]))
+        with self._working():
+            self._slot(self._slots[0])
 
     def run_slots(self, wait: Callable[[threading.Thread], None]) -> None:
         """Work in a thread for each slot; the calling thread, which gets the signals, calls ``wait`` for each."""
-
-        def work() -> None:
+        with self._working():
             threads = [
                 # Daemons, since a database that hangs must not keep the process from ending.
                 threading.Thread(target=self._slot, args=(slot,), name=f"lightsweep-slot-{number}", daemon=True)
@@ -132,14 +131,13 @@ class Agent:
             for thread in threads:
                 wait(thread)
 
-        self._work(work)
-
-    def _work(self, work: Callable[[], None]) -> None:
+    @contextmanager
+    def _working(self) -> Iterator[None]:
         try:
             self._launcher.check()
             make_directory(self._directory)
             self._heartbeat.start()
-            work()
+            yield
         finally:
             self._heartbeat.close()
             self._launcher.close()

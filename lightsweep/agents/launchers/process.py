@@ -33,18 +33,16 @@ _LONGEST_LINE = 500
 class ProcessLauncher(ABC):
     """Starts a process for each run, which reaches its handler by a channel; a reaper ends it if the agent is killed.
 
-    Args:
-        environment: The variables of the processes, beside the address of the channel; those of this process by
-            default. The URL of the storage is left out, since no run needs it and it may hold a password.
+    Its variables are those of this process and the address of the channel. The URL of the storage is left out, since no
+    run needs it and it may hold a password.
     """
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        inherited = os.environ if environment is None else environment
+    def __init__(self) -> None:
         self._environment = {
             # The output would otherwise arrive in blocks of 8 kB, and the last block not at all if the run is killed.
             "PYTHONUNBUFFERED": "1",
             "HYDRA_FULL_ERROR": "1",  # or Hydra hides the exception that is the reason of a failure
-            **{name: value for name, value in inherited.items() if name != "LIGHTSWEEP_STORAGE"},
+            **{name: value for name, value in os.environ.items() if name != "LIGHTSWEEP_STORAGE"},
         }
         self._server = ChannelServer()
         self._reaper = Reaper()
@@ -88,11 +86,10 @@ class CommandLauncher(ProcessLauncher):
 
     Args:
         sweep: The sweep.
-        environment: See `ProcessLauncher`.
     """
 
-    def __init__(self, sweep: Sweep, environment: Mapping[str, str] | None = None) -> None:
-        super().__init__(environment)
+    def __init__(self, sweep: Sweep) -> None:
+        super().__init__()
         self._sweep = sweep
         self._program = find_program(sweep.config, sweep.directory)
 
