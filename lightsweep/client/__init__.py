@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lightsweep.client.current import current_config, current_run, finish, log, serving
+from lightsweep.client.current import finish, log, serving
 from lightsweep.client.init_run import init
 from lightsweep.client.processes import rank
 from lightsweep.client.run import Run
@@ -13,8 +13,6 @@ __all__ = [
     "Run",
     "RunConfig",
     "Verdict",
-    "current_config",
-    "current_run",
     "finish",
     "init",
     "log",

@@ -12,22 +12,8 @@ from lightsweep.client.run import Run
 from lightsweep.client.run_config import RunConfig
 from lightsweep.errors import UsageError
 
-__all__ = [
-    "ConfigProxy",
-    "Scope",
-    "alert",
-    "current_config",
-    "current_run",
-    "define_metric",
-    "finish",
-    "log",
-    "login",
-    "save",
-    "scope",
-    "serving",
-    "unwatch",
-    "watch",
-]
+# The names that users have from the package; the others serve this room.
+__all__ = ["alert", "define_metric", "finish", "log", "login", "save", "unwatch", "watch"]
 
 
 class Scope:

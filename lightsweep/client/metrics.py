@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lightsweep.errors import UsageError
@@ -36,27 +36,25 @@ def numbers(metrics: Any, others: dict[str, str] | None = None, always: str | No
             f"({type(metrics).__name__})"
         )
     found: dict[str, float] = {}
-    unusable: dict[str, Any] = {}
-    _collect(metrics, "", found, unusable)
-    if others is not None:
-        for name, value in unusable.items():
+    for name, value in _flat(metrics):
+        number = value if type(value) is float else _number(value)
+        if number is not None:
+            found[name] = number
+        elif others is not None:
             room = len(others) < _MOST_OTHERS and len(name) <= _LONGEST_NAME
             if name not in others and (room or name == always):
                 others[name] = _described(value)
     return found
 
 
-def _collect(metrics: Mapping[Any, Any], prefix: str, found: dict[str, float], unusable: dict[str, Any]) -> None:
+def _flat(metrics: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in metrics.items():
         if not isinstance(name, str):
             raise UsageError(f"the name of a metric must be text, got {name!r} ({type(name).__name__})")
-        number = value if type(value) is float else _number(value)
-        if number is not None:
-            found[prefix + name] = number
-        elif isinstance(value, Mapping):
-            _collect(value, f"{prefix}{name}.", found, unusable)
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
         else:
-            unusable[prefix + name] = value
+            yield prefix + name, value
 
 
 def _number(value: Any) -> float | None:

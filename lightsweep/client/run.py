@@ -16,7 +16,7 @@ from lightsweep.channel import FinishRequest, Handler, LogRequest, StartReply
 from lightsweep.client.metrics import numbers
 from lightsweep.client.processes import cause, described
 from lightsweep.client.processes import rank as current_rank
-from lightsweep.client.run_config import Reads, RunConfig
+from lightsweep.client.run_config import RunConfig
 from lightsweep.errors import AgentLostError, LightsweepError, RunPruned, UsageError, absent, closest
 from lightsweep.hyperband import Verdict
 
@@ -46,6 +46,8 @@ class Run:
         summary: The last value of every number that was logged; may be written to.
         metric: Name of the sweep's metric; ``None`` if it has none.
         goal: ``"minimize"``, ``"maximize"``, or ``None`` without a metric.
+        active: Whether an agent serves the run; False for a plain run.
+        ended: Whether the run has ended.
         lost: Whether the run has ended because its agent was gone.
         swept: Dotted names of the parameters that the sweep searches.
         resumed: Whether this is another attempt at a run that was cut off.
@@ -67,12 +69,13 @@ class Run:
     ) -> None:
         stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         self._agent = agent
+        self.active = agent is not None
         self._pid = os.getpid()
         self._arguments_matter = arguments_matter
         self._directory = Path(start.dir if agent else Path("lightsweep_runs", "local", stamp)).absolute()
-        self._reads = Reads()
+        self._reads: set[str] = set()
         self._stopped: Verdict | None = None
-        self._ended = False
+        self.ended = False
         self.lost = False
         self._at_end: list[Callable[[], None]] = []
         self._rank = rank
@@ -98,11 +101,6 @@ class Run:
         self.counted = start.counted
 
     @property
-    def active(self) -> bool:
-        """Whether an agent serves the run; False for a plain run."""
-        return self._agent is not None
-
-    @property
     def iterations(self) -> int:
         """How often the sweep's metric was logged with a finite number, over all attempts; 0 in a plain run.
 
@@ -120,11 +118,6 @@ class Run:
     def resume_counting(self) -> None:
         """Take every report as new: the caller itself skips what earlier attempts have reported."""
         self._resumes_counting = True
-
-    @property
-    def ended(self) -> bool:
-        """Whether the run has ended."""
-        return self._ended
 
     @property
     def rank(self) -> int:
@@ -172,7 +165,7 @@ class Run:
                 nothing, and would lose the work that the script does after training.
         """
         del step
-        if self._ended:
+        if self.ended:
             raise UsageError(f"run {self.id} has ended: log before finish(), inside of the with block")
         if self._cuts_loaders:
             cut_loaders(self.smoke_steps)  # torch may have been imported after init()
@@ -301,9 +294,9 @@ class Run:
         return True
 
     def _end(self, state: str | None, error: str | None = None) -> None:
-        if self._ended or self._pid != os.getpid():
+        if self.ended or self._pid != os.getpid():
             return
-        self._ended = True
+        self.ended = True
         try:
             if state and self._agent and (self.rank == 0 or state == "failed"):
                 self._agent.finish(self._last_message(state, error))
@@ -314,12 +307,12 @@ class Run:
     def _last_message(self, state: str, error: str | None) -> FinishRequest:
         prefix = f"rank {self.rank}: " if self.rank and error else ""
         # A script that never touched the config may have taken its parameters from its arguments.
-        unknown = self._arguments_matter and not self._reads.touched
-        unread = None if unknown else self._reads.unread(self.swept)
+        unknown = self._arguments_matter and not self._reads
+        unread = None if unknown else [name for name in self.swept if name not in self._reads]
         message = FinishRequest(state=state, error=error and prefix + error, unread=unread)
         if self._no_numbers:
             message["no_numbers"] = self._no_numbers
-        if unread and (read := sorted(self._reads.names.difference(self.swept))[:_MOST_READ]):
+        if unread and (read := sorted(self._reads.difference(self.swept))[:_MOST_READ]):
             message["read"] = read
         if state == "failed" and _whole:
             message["cut"] = True

@@ -12,31 +12,9 @@ from typing import Any, NoReturn
 from lightsweep.client.processes import rank
 from lightsweep.errors import UsageError, closest
 
-__all__ = ["Reads", "RunConfig", "as_json", "as_mapping", "merged"]
+__all__ = ["RunConfig", "as_json", "as_mapping", "merged"]
 
 _SHOWN = 20
-
-
-class Reads:
-    """The names of a config that were read.
-
-    Attributes:
-        names: Dotted names that were read, or looked up without success.
-        touched: Whether the config was read at all.
-    """
-
-    def __init__(self) -> None:
-        self.names: set[str] = set()
-        self.touched = False
-
-    def mark(self, name: str) -> None:
-        """Note that ``name`` was read."""
-        self.touched = True
-        self.names.add(name)
-
-    def unread(self, names: Iterable[str]) -> list[str]:
-        """Return those of ``names`` that were not read, in their order."""
-        return [name for name in names if name not in self.names]
 
 
 class RunConfig(dict[str, Any]):
@@ -53,7 +31,7 @@ class RunConfig(dict[str, Any]):
     Args:
         values: The nested values; dicts inside become configs too, dicts inside of lists stay as they are.
         parameters: Dotted names that the sweep sets, searched or constant; a dict that it sets is set as a whole.
-        reads: The record of what is read; a new one by default.
+        reads: Takes the dotted names that are read, or looked up without success; a new set by default.
     """
 
     __slots__ = ("_parameters", "_prefix", "_reads")
@@ -62,12 +40,12 @@ class RunConfig(dict[str, Any]):
         self,
         values: Mapping[str, Any],
         parameters: Iterable[str] = (),
-        reads: Reads | None = None,
+        reads: set[str] | None = None,
         *,
         _prefix: str = "",
     ) -> None:
         object.__setattr__(self, "_parameters", frozenset(parameters))
-        object.__setattr__(self, "_reads", Reads() if reads is None else reads)
+        object.__setattr__(self, "_reads", set() if reads is None else reads)
         object.__setattr__(self, "_prefix", _prefix)
         super().__init__()
         for name, value in dict(values).items():
@@ -76,6 +54,8 @@ class RunConfig(dict[str, Any]):
     def as_dict(self) -> dict[str, Any]:
         """Return a plain nested copy, which may be changed."""
         return {name: value.as_dict() if isinstance(value, RunConfig) else value for name, value in self.items()}
+
+    copy = as_dict
 
     def update(self, *others: Any, allow_val_change: bool | None = None, **values: Any) -> None:
         """Add the keys that are new; nested dicts are merged, level by level.
@@ -98,16 +78,9 @@ class RunConfig(dict[str, Any]):
 
     def setdefaults(self, values: Any) -> None:
         """Add the keys that are new, at every depth, but none to a dict that the sweep sets; ignore the others."""
-        for name, value in _mapping(values).items():
-            present = super().get(name)
-            if name not in self:
-                self._put(name, value)
-            elif (
-                isinstance(present, RunConfig)
-                and isinstance(value, Mapping)
-                and f"{self._prefix}{name}" not in self._parameters
-            ):
-                present.setdefaults(value)
+        for config, name, value in self._changes(_mapping(values)):
+            if name not in config and not any(config._prefix.startswith(f"{known}.") for known in self._parameters):
+                config._put(name, value)
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         """Return the value of ``key``, which is added if it is new."""
@@ -117,14 +90,8 @@ class RunConfig(dict[str, Any]):
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of ``key``, or ``default``."""
-        if key in self:
-            return self[key]
-        self._reads.mark(f"{self._prefix}{key}")
-        return default
-
-    def copy(self) -> dict[str, Any]:
-        """Return the same as ``as_dict``."""
-        return self.as_dict()
+        self._reads.add(f"{self._prefix}{key}")
+        return super().get(key, default)
 
     def keys(self) -> Any:
         """Return the names at this level; counts as reading all that is below."""
@@ -146,19 +113,18 @@ class RunConfig(dict[str, Any]):
         return super().__iter__()
 
     def __getitem__(self, key: str) -> Any:
+        self._reads.add(f"{self._prefix}{key}")
         if key not in self:
-            self._reads.mark(f"{self._prefix}{key}")
             raise KeyError(self._missing(key))
-        self._reads.mark(f"{self._prefix}{key}")
         return super().__getitem__(key)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name in RunConfig.__slots__:
             raise AttributeError(name)
-        if name not in self:
-            self._reads.mark(f"{self._prefix}{name}")
-            raise AttributeError(self._missing(name))
-        return self[name]
+        try:
+            return self[name]
+        except KeyError as error:
+            raise AttributeError(*error.args) from None
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._merge({key: value})
@@ -176,23 +142,15 @@ class RunConfig(dict[str, Any]):
         self.update(other)
         return self
 
-    def __delitem__(self, key: str) -> None:
-        self._refuse(key)
+    def pop(self, key: str | None = None, *_: Any) -> Any:
+        """Raise ``UsageError``, as every other way to remove a key does."""
+        name = next(super().__iter__(), "") if key is None else key
+        raise UsageError(
+            f"config key {self._prefix + name!r} cannot be removed: a config is read-only once the run has started; "
+            "change the copy that config.as_dict() gives"
+        )
 
-    def __delattr__(self, name: str) -> None:
-        self._refuse(name)
-
-    def pop(self, key: str, *_: Any) -> Any:
-        """Raises ``UsageError``."""
-        self._refuse(key)
-
-    def popitem(self) -> tuple[str, Any]:
-        """Raises ``UsageError``."""
-        self._refuse(next(super().__iter__(), ""))
-
-    def clear(self) -> None:
-        """Raises ``UsageError``."""
-        self._refuse(next(super().__iter__(), ""))
+    popitem = clear = __delitem__ = __delattr__ = pop
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self._names()})
@@ -221,36 +179,27 @@ class RunConfig(dict[str, Any]):
         Returns:
             The keys that were kept.
         """
-        kept = []
-        for name, value in values.items():
-            for key, present, new in self._changed(name, value):
-                if keep and self._of_the_sweep(key):
-                    kept.append(key)
-                elif not allowed:
-                    self._refuse_change(key, present, new)
-        for name, value in values.items():
-            self._add(name, value)
+        kept, accepted = [], []
+        for config, name, value in self._changes(values):
+            key = f"{config._prefix}{name}"
+            if name in config and keep and self._of_the_sweep(key):
+                kept.append(key)
+            elif name in config and not allowed:
+                self._refuse_change(key, dict.__getitem__(config, name), value)
+            else:
+                accepted.append((config, name, value))
+        for config, name, value in accepted:
+            config._put(name, value)
         return kept
 
-    def _add(self, name: str, value: Any) -> None:
-        """Store a value that :meth:`_merge` has let pass, unless the sweep sets it."""
-        present = super().get(name)
-        if isinstance(present, RunConfig) and isinstance(value, Mapping):
-            for key, below in value.items():
-                present._add(key, below)
-        elif name not in self or not (self._of_the_sweep(f"{self._prefix}{name}") or _same(present, value)):
-            self._put(name, value)
-
-    def _changed(self, name: str, value: Any) -> Iterator[tuple[str, Any, Any]]:
-        """Yield dotted name, value and new value of each existing key that storing ``value`` would change."""
-        if name not in self:
-            return
-        present = super().__getitem__(name)
-        if isinstance(present, RunConfig) and isinstance(value, Mapping):
-            for key, below in value.items():
-                yield from present._changed(key, below)
-        elif not _same(present, value):
-            yield f"{self._prefix}{name}", present, value
+    def _changes(self, values: Mapping[str, Any]) -> Iterator[tuple[RunConfig, str, Any]]:
+        """Yield config, name and value of each key that storing ``values`` would add or change, at every depth."""
+        for name, value in values.items():
+            present = super().get(name)
+            if isinstance(present, RunConfig) and isinstance(value, Mapping):
+                yield from present._changes(value)
+            elif name not in self or not _same(present, value):
+                yield self, name, value
 
     def _of_the_sweep(self, key: str) -> bool:
         """Tell whether the sweep sets the dotted ``key``, a key below it, or one above it."""
@@ -266,19 +215,12 @@ class RunConfig(dict[str, Any]):
             )
         raise UsageError(f"config key {key!r} is {present!r} and cannot become {value!r}: {why}")
 
-    def _refuse(self, name: str) -> NoReturn:
-        raise UsageError(
-            f"config key {self._prefix + name!r} cannot be removed: a config is read-only once the run has started; "
-            "change the copy that config.as_dict() gives"
-        )
-
     def _names(self) -> list[str]:
         return [str(name) for name in dict.keys(self)]
 
     def _mark_below(self) -> None:
-        self._reads.touched = True
         for name, value in super().items():
-            self._reads.mark(f"{self._prefix}{name}")
+            self._reads.add(f"{self._prefix}{name}")
             if isinstance(value, RunConfig):
                 value._mark_below()
 

@@ -120,6 +120,7 @@ def test_a_claim_waits_for_the_storage(sweep: Sweep) -> None:
 
 def test_a_storage_that_can_be_read_but_not_written_is_told_once(sweep: Sweep) -> None:
     switch = Switch(sweep, "trial_intermediate_values (")
+    display, meanwhile = Notes(), []
 
     def train() -> None:
         with lightsweep.init() as run:
@@ -128,11 +129,12 @@ def test_a_storage_that_can_be_read_but_not_written_is_told_once(sweep: Sweep) -
                 run.log({"loss": 1.0})
                 assert switch.refused.wait(30)
                 time.sleep(3.0)  # the agent reads the storage meanwhile, and writes signs of life
+                meanwhile.extend(display.notes)
                 switch.off.clear()
             run.log({"loss": 0.5})
 
-    display = Notes()
     Agent(sweep, FunctionLauncher(train), display=display).run()
+    assert len(meanwhile) == 1
     told = [note for note in display.notes if "waits to be recorded" not in note]
     assert told == [
         "the storage does not answer: the server closed the connection; "

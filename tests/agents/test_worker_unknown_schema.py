@@ -102,9 +102,9 @@ def test_a_claim_that_comes_late_is_void(sandbox: Sandbox, monkeypatch: pytest.M
         (0, "FAIL"),
         (2, "RUNNING"),
     ]
-    assert [(run.id, run.agent, run.state) for run in sweep.runs] == [
-        ("0001", "two", "running"),
-        ("0002", "one", "running"),
+    assert [(run.id, run.agent, run.state, run.attempt) for run in sweep.runs] == [
+        ("0001", "two", "running", 1),
+        ("0002", "one", "running", 1),
     ]
     assert sweep.runs[1].values == trials[2].params
     sweep.storage.close()
