@@ -15,7 +15,8 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 
 from lightsweep.controller import Sweep
 from lightsweep.controller.runs import ATTEMPT, SUMMARY
-from lightsweep.sampler import make_searcher, optuna_distribution, to_optuna
+from lightsweep.sampler import make_searcher
+from lightsweep.sampler.optuna_params import optuna_distribution, to_optuna
 from lightsweep.schema import SweepConfig
 
 __all__ = [

@@ -35,7 +35,7 @@ class ParameterAssigner:
         self._sweep = sweep
         self._trials = sweep.ledger.trials
         self._observations = Observations(sweep.config)
-        self._proposer: Searcher = sweep.plan.searcher()
+        self._searcher: Searcher = sweep.plan.searcher()
         self._distributions = optuna_distributions(sweep.config.space)
         self.revision = sweep.plan.revision
 
@@ -72,10 +72,10 @@ class ParameterAssigner:
 
     def stored(self, values: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Return the Optuna distribution and the stored value of each parameter."""
-        return params_to_optuna(self._sweep.config.space, values, self._proposer, self._distributions)
+        return params_to_optuna(self._sweep.config.space, values, self._searcher, self._distributions)
 
-    def _suggested(self, ticket: int, known: Sequence[Observation]) -> dict[str, Any] | None:
-        values = self._proposer.suggest(ticket, known)
+    def _suggested(self, ticket: int, history: Sequence[Observation]) -> dict[str, Any] | None:
+        values = self._searcher.suggest(ticket, history)
         if values is not None:
             self._sweep.nest(values)  # before anything is written, since names of parameters may collide
         return values
@@ -89,12 +89,12 @@ class ParameterAssigner:
         assert entry.ticket is not None
         values = None
         for _ in range(_TRIES):
-            known = self._others(entry)
-            values = self._suggested(entry.ticket, known)
+            history = self._others(entry)
+            values = self._suggested(entry.ticket, history)
             if values is None:
                 return None
             self._note(entry, values)
-            if self._sweep.config.defined_by_run or self._is_mine(entry, values, known):
+            if self._sweep.config.defined_by_run or self._is_mine(entry, values, history):
                 break
         return values
 
@@ -105,14 +105,14 @@ class ParameterAssigner:
         except TypeError as error:
             raise InputError(f"the parameters {dict(values)!r} cannot be kept as JSON: {error}") from None
 
-    def _is_mine(self, entry: RunEntry, values: Mapping[str, Any], known: Sequence[Observation]) -> bool:
-        """Return whether the run keeps a point that it noted; none of the ``known`` runs has it.
+    def _is_mine(self, entry: RunEntry, values: Mapping[str, Any], history: Sequence[Observation]) -> bool:
+        """Return whether the run keeps a point that it noted; no run of ``history`` has it.
 
         If two runs note the same point, at least one of them sees the other. The lower ticket keeps the point, unless
         the other run has started with it. It waits until the other run has moved to another point.
         """
         space, end = self._sweep.config.space, time.monotonic() + _PATIENCE_SECONDS
-        point, before = space.key(values), {id(observation) for observation in known}
+        point, before = space.key(values), {id(observation) for observation in history}
         while True:
             self._sweep.refresh()
             news = [found for found in self._others(entry) if id(found) not in before]

@@ -121,19 +121,19 @@ class PartSearcher:
         self._part_of = part_of
         self._searchers: dict[int, Searcher] = {}
 
-    def suggest(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
+    def suggest(self, ticket: int, history: Sequence[Observation]) -> dict[str, Value] | None:
         """Return all parameters of the run for ``ticket``; ``None`` if its part has no point left."""
         part = self._part_of(ticket)
         searcher = self._searchers.get(part.start)
         if searcher is None:
-            values = {each.key: each.values for each in known if each.ticket is not None and each.ticket < part.start}
+            values = {each.key: each.values for each in history if each.ticket is not None and each.ticket < part.start}
             fixed = part.stage.fixed(values[part.base] if part.base is not None else None)
             taken = taken_before(part.stage.space, fixed, values.values())
             alone = self._config.alone(part.stage)
             seed = seed_for(self._seed, part.stage.number)
             searcher = make_subspace_searcher(self._config, alone, seed, fixed, taken)
             self._searchers[part.start] = searcher
-        return searcher.suggest(ticket - part.start, [part.local(each) for each in known])
+        return searcher.suggest(ticket - part.start, [part.local(each) for each in history])
 
 
 class Plan:

@@ -23,8 +23,6 @@ from lightsweep.report.parallel import parallel_figure
 from lightsweep.report.points import history_figure, slice_figures
 from lightsweep.report.timeline import timeline_figure
 
-__all__ = ["FIGURES", "FigureKind", "NamedFigure", "figures", "write_images"]
-
 _WIDTH = 900
 _SMALL_WIDTH = 420
 _SCALE = 2.0  # pixels of a PNG for each pixel of the layout

@@ -12,8 +12,6 @@ from lightsweep.errors import UsageError
 from lightsweep.report.data import ReportData
 from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, label, nothing
 
-__all__ = ["importance_figure", "importance_or_reason"]
-
 
 def importance_or_reason(data: ReportData) -> Importance | str:
     """Compute the importance for the sweep's metric; if that is impossible, say why in a sentence."""

@@ -12,8 +12,6 @@ from lightsweep.report.data import ReportData
 from lightsweep.report.theme import GOOD_TO_BAD, finish, label, nothing
 from lightsweep.text import counted
 
-__all__ = ["parallel_figure"]
-
 # The distance below an axis of the runs that lack its parameter, as a share of its length.
 _BELOW = 0.1
 _ABSENT = "–"
@@ -46,14 +44,8 @@ def parallel_figure(data: ReportData) -> go.Figure:
         line = _colours(data, values)
     figure = go.Figure(go.Parcoords(line=line, dimensions=dimensions, meta={"runs": shown}))
     longest = max(len(text) for axis in data.axes[:1] for _, text in axis.ticks)
-    figure.update_layout(
-        margin={
-            "l": max(48, 16 + 6 * longest),
-            "r": max(48, 12 + 4 * min(22, len(data.metric or ""))),
-            "t": 56,
-            "b": 24,
-        }
-    )
+    left, right = max(48, 16 + 6 * longest), max(48, 12 + 4 * min(22, len(data.metric or "")))
+    figure.update_layout(margin={"l": left, "r": right, "t": 56, "b": 24})
     missing = len(data.runs) - len(shown)
     note = f"{counted(missing, 'run')} without a finite value of the metric left out." if missing else ""
     return finish(figure, 400, note)

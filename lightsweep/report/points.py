@@ -10,8 +10,6 @@ from lightsweep.report.axis import Axis, metric_axis
 from lightsweep.report.data import ReportData
 from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, label, nothing
 
-__all__ = ["history_figure", "slice_figures"]
-
 # From this number of runs on, the history is drawn by WebGL.
 _MANY = 2000
 _MOST_RUNS = 800
@@ -27,24 +25,25 @@ def history_figure(data: ReportData) -> go.Figure:
         return nothing(data.without_values())
     figure = go.Figure(_points(data, [(index, index + 1) for index in shown], 7, 0.75))
     places, values = _best_so_far(data, shown)
-    figure.add_trace(
-        go.Scatter(
-            name="best so far",
-            mode="lines",
-            x=places,
-            y=values,
-            line={"shape": "hv", "color": ACCENT, "width": 2.5},
-            hovertemplate="best so far: %{y:.5g}",
-        )
+    figure.add_scatter(
+        name="best so far",
+        mode="lines",
+        x=places,
+        y=values,
+        line={"shape": "hv", "color": ACCENT, "width": 2.5},
+        hovertemplate="best so far: %{y:.5g}",
     )
     axis, note = metric_axis([data.best_of(index) for index in shown], data.sign, data.title)
-    if data.config.metric is not None and data.config.metric.target is not None:
+    target = data.config.metric.target if data.config.metric else None
+    if target is not None:
         figure.add_hline(
-            data.config.metric.target,
+            target,
             line={"color": MUTED, "dash": "dash", "width": 1.5},
-            annotation={"text": label(f"target {data.config.metric.target:g}"), "font": {"color": MUTED}},
+            annotation={"text": label(f"target {target:g}"), "font": {"color": MUTED}},
         )
-    for index, text in data.first_of_labels():
+    latest_first = reversed(list(enumerate(data.runs)))
+    first = {text: index for index, run in latest_first for text in run.labels.values()}
+    for text, index in first.items():
         figure.add_vline(
             index + 0.5,
             line={"color": MUTED, "dash": "dot", "width": 1.5},

@@ -6,8 +6,6 @@ import plotly.graph_objects as go
 
 from lightsweep.text import one_line
 
-__all__ = ["ACCENT", "DARK", "FONT", "GOOD_TO_BAD", "LIGHT", "MUTED", "STATES", "finish", "label", "nothing"]
-
 
 def label(text: str, width: int = 40) -> str:
     """Shorten and escape a text for plotly, which reads some HTML, placeholders (``%{x}``) and TeX (``$x$``)."""

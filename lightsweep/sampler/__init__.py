@@ -5,14 +5,7 @@ from __future__ import annotations
 from lightsweep.sampler.base import Observation, RunState, Searcher, SearchTask, SubspaceSearcher, taken_before
 from lightsweep.sampler.bayes import BayesSearcher
 from lightsweep.sampler.fixed_order import ExtendedGrid, seed_for
-from lightsweep.sampler.optuna_params import (
-    from_optuna,
-    optuna_distribution,
-    optuna_distributions,
-    params_from_optuna,
-    params_to_optuna,
-    to_optuna,
-)
+from lightsweep.sampler.optuna_params import from_optuna, optuna_distributions, params_to_optuna
 from lightsweep.sampler.registry import make_searcher, make_subspace_searcher
 
 __all__ = [
@@ -26,11 +19,8 @@ __all__ = [
     "from_optuna",
     "make_searcher",
     "make_subspace_searcher",
-    "optuna_distribution",
     "optuna_distributions",
-    "params_from_optuna",
     "params_to_optuna",
     "seed_for",
     "taken_before",
-    "to_optuna",
 ]

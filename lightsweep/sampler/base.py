@@ -10,8 +10,6 @@ from typing import Protocol
 from lightsweep.schema import Metric
 from lightsweep.space import Space, Value, identity
 
-__all__ = ["STARTUP", "Observation", "RunState", "SearchTask", "Searcher", "SubspaceSearcher", "taken_before"]
-
 # The first tickets are drawn by ticket, so that agents that start together get different points.
 STARTUP = 10
 
@@ -78,10 +76,10 @@ class SearchTask:
 class Searcher(Protocol):
     """Suggest the parameters of runs."""
 
-    def suggest(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
-        """Return flat parameters for ``ticket`` (0, 1, 2, ...), which follow from config, seed, ticket and ``known``.
+    def suggest(self, ticket: int, history: Sequence[Observation]) -> dict[str, Value] | None:
+        """Return flat parameters for ``ticket`` (0, 1, 2, ...), which follow from config, seed, ticket and ``history``.
 
-        ``None`` if the space is exhausted: each of its points belongs to an earlier ticket or is in ``known``.
+        ``None`` if the space is exhausted: each of its points belongs to an earlier ticket or is in ``history``.
         """
 
 
@@ -117,27 +115,26 @@ class SubspaceSearcher:
         self._asked = 0
         self._free: list[dict[str, Value]] = []
 
-    def suggest(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
+    def suggest(self, ticket: int, history: Sequence[Observation]) -> dict[str, Value] | None:
         """Return all parameters of the run for ``ticket``; ``None`` if no point is left.
 
         Args:
             ticket: Counted from the first one of the subspace.
-            known: The runs of the sweep; those of other parts have no ticket.
+            history: The runs of the sweep; those of other parts have no ticket.
         """
         if self._taken:
             found = self._next_free(ticket)
         else:
-            found = self._inner.suggest(ticket, [each for each in known if self._is_alike(each)])
+            found = self._inner.suggest(ticket, [each for each in history if self._is_alike(each)])
         if found is None:
             return None
         values = {**self._fixed, **found}
         return {parameter.name: values[parameter.name] for parameter in self._space.parameters}
 
     def _is_alike(self, observation: Observation) -> bool:
-        known = self._alike.get(observation.key)
-        if known is None:
-            known = self._alike[observation.key] = _has(observation.values, self._point)
-        return known
+        if observation.key not in self._alike:
+            self._alike[observation.key] = _has(observation.values, self._point)
+        return self._alike[observation.key]
 
     def _next_free(self, ticket: int) -> dict[str, Value] | None:
         """Return the ``ticket``-th of the points that no earlier run had."""

@@ -19,21 +19,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lightsweep.sampler.base import Observation, Searcher, SearchTask
 from lightsweep.sampler.fixed_order import SobolSearcher, seed_for
-from lightsweep.sampler.unit_cube import Axes, SnapshotStorage, UnitCubeTrials, UnseenPoints, frozen_trial
+from lightsweep.sampler.unit_cube import Axes, RunTrials, SnapshotStorage, UnseenPoints, frozen_trial
 from lightsweep.schema import Metric
 from lightsweep.space import Value
-
-__all__ = [
-    "GP_RUNS",
-    "MIN_COMPLETED",
-    "BayesSearcher",
-    "Choose",
-    "CmaEsTrials",
-    "directions",
-    "gp_trials",
-    "quiet",
-    "tpe_sampler",
-]
 
 Goal = Literal["minimize", "maximize"]
 
@@ -68,32 +56,30 @@ class BayesSearcher:
         self._draws = SobolSearcher(task.space, task.seed) if draws is None else draws
         self._axes = Axes(task.space, unordered=categories)
         self._directions = directions(task.metrics)
-        self._trials = UnitCubeTrials(self._axes, task.metrics)
+        self._trials = RunTrials(task.metrics, self._axes.show)
         self._unseen = UnseenPoints(task.space)
-        self._cmaes: CmaEsTrials | None = None
+        self._cmaes = CmaEsTrials(self._axes.distributions, self._directions[0])
 
-    def suggest(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
-        point = self._modelled(ticket, known)
+    def suggest(self, ticket: int, history: Sequence[Observation]) -> dict[str, Value] | None:
+        point = self._modelled(ticket, history)
         if point is None:
-            point = self._draws.suggest(ticket, known)
+            point = self._draws.suggest(ticket, history)
         if point is None:
             # All draws of a finite space are given, but a ticket was used for something else: take what is left.
             point = self._space.at([0.5] * len(self._space.searched))
-        return self._unseen.nearest(point, self._unseen.taken(known), seed_for(self._seed, ticket, 1))
+        return self._unseen.nearest(point, self._unseen.taken(history), seed_for(self._seed, ticket, 1))
 
-    def _modelled(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
+    def _modelled(self, ticket: int, history: Sequence[Observation]) -> dict[str, Value] | None:
         """The point of the Optuna sampler; ``None`` while too few runs count."""
-        prior = sum(observation.ticket is None for observation in known)
+        prior = sum(observation.ticket is None for observation in history)
         if self.choose is None or ticket < self._startup - prior:
             return None
-        trials = self._trials.trials(known)
+        trials = self._trials.trials(history)
         if sum(trial.state == TrialState.COMPLETE for trial in trials) < MIN_COMPLETED:
             return None
         sampler = self.choose(seed_for(self._seed, ticket), trials)
         if isinstance(sampler, CmaEsSampler):
-            make = partial(self.choose, self._seed, trials)
-            self._cmaes = self._cmaes or CmaEsTrials(self._axes.distributions, self._directions[0], make)
-            trials = self._cmaes.trials(trials)
+            trials = self._cmaes.trials(trials, partial(self.choose, self._seed, trials))
         elif isinstance(sampler, GPSampler):
             trials = gp_trials(trials, self._directions)
         with quiet():
@@ -150,24 +136,25 @@ class CmaEsTrials:
     Args:
         distributions: The distributions of the trials' parameters.
         direction: The direction of the study.
-        make: Gives a fresh CMA-ES sampler, always with the same seed.
     """
 
-    def __init__(
-        self, distributions: Mapping[str, BaseDistribution], direction: Goal, make: Callable[[], BaseSampler]
-    ) -> None:
+    def __init__(self, distributions: Mapping[str, BaseDistribution], direction: Goal) -> None:
         self._distributions = dict(distributions)
         self._direction = direction
-        self._make = make
         self._told: list[FrozenTrial] = []
         self._study: optuna.Study | None = None
 
-    def trials(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-        """Return the completed trials with attributes; new ones are told to the sampler of the last call if it fits."""
+    def trials(self, trials: Sequence[FrozenTrial], make: Callable[[], BaseSampler]) -> list[FrozenTrial]:
+        """Return the completed trials with attributes; new ones are told to the sampler of the last call if it fits.
+
+        Args:
+            trials: The trials of the runs.
+            make: Gives a fresh CMA-ES sampler, always with the same seed.
+        """
         completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         with quiet():
             if self._study is None or completed[: len(self._told)] != self._told:
-                self._study = optuna.create_study(sampler=self._make(), direction=self._direction)
+                self._study = optuna.create_study(sampler=make(), direction=self._direction)
                 self._told = []
             for trial in completed[len(self._told) :]:
                 self._study.enqueue_trial(trial.params)

@@ -13,17 +13,15 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, QMCSampler, RandomSampler
-from optuna.trial import FixedTrial, FrozenTrial, TrialState
+from optuna.trial import FixedTrial, TrialState
 
 from lightsweep.errors import InputError, NotFoundError, closest
 from lightsweep.sampler.base import STARTUP, Observation, Searcher, SearchTask
 from lightsweep.sampler.bayes import MIN_COMPLETED, BayesSearcher, directions, quiet, tpe_sampler
 from lightsweep.sampler.fixed_order import seed_for
-from lightsweep.sampler.unit_cube import SnapshotStorage, counting, frozen_trial
+from lightsweep.sampler.unit_cube import RunTrials, Shown, SnapshotStorage
 from lightsweep.schema import Metric, SweepConfig
 from lightsweep.space import Value
-
-__all__ = ["DefineByRunSearcher", "SourceFile", "scheduled_searcher"]
 
 
 class SourceFile:
@@ -64,8 +62,8 @@ class SourceFile:
         target = getattr(self._module, name, None)
         if not callable(target):
             functions = {
-                known
-                for known, value in vars(self._module).items()
+                found
+                for found, value in vars(self._module).items()
                 if callable(value) and getattr(value, "__module__", None) == self._module.__name__
             }
             has = f"it has {', '.join(sorted(functions))}" if functions else "it has no functions"
@@ -108,41 +106,30 @@ class DefineByRunSearcher:
     ) -> None:
         self._define = define
         self._constants = constants
-        self._metrics = metrics
+        self._directions = directions(metrics)
+        self._trials = RunTrials(metrics, self._replayed)
         self._seed = seed
         self._sampler = sampler
-        self._observed: dict[str, FixedTrial | None] = {}
 
-    def suggest(self, ticket: int, known: Sequence[Observation]) -> dict[str, Value] | None:
-        trials = self._trials(known)
+    def suggest(self, ticket: int, history: Sequence[Observation]) -> dict[str, Value] | None:
+        trials = self._trials.trials(history)
         completed = sum(trial.state == TrialState.COMPLETE for trial in trials)
         seed = seed_for(self._seed, ticket)
         sampler: BaseSampler = RandomSampler(seed=seed)
         if ticket >= STARTUP and completed >= MIN_COMPLETED:
             sampler = self._sampler or tpe_sampler(seed)
         with quiet():
-            storage = SnapshotStorage(trials)
-            study = optuna.create_study(storage=storage, sampler=sampler, directions=directions(self._metrics))
+            study = optuna.create_study(storage=SnapshotStorage(trials), sampler=sampler, directions=self._directions)
             trial = study.ask()
             self._define(trial)
         return {**self._constants, **trial.params}
 
     def distributions(self, values: Mapping[str, Value]) -> dict[str, BaseDistribution]:
         """Return the distributions from which ``values`` were suggested; none if ``define`` does not accept them."""
-        fixed = self._replayed(values)
-        return {} if fixed is None else dict(fixed.distributions)
+        replayed = self._replayed(values)
+        return replayed[1] if replayed else {}
 
-    def _trials(self, known: Sequence[Observation]) -> list[FrozenTrial]:
-        trials: list[FrozenTrial] = []
-        for observation, objectives in counting(known, self._metrics):
-            if observation.key not in self._observed:
-                self._observed[observation.key] = self._replayed(observation.values)
-            fixed = self._observed[observation.key]
-            if fixed is not None:
-                trials.append(frozen_trial(len(trials) + 1, fixed.params, fixed.distributions, objectives))
-        return trials
-
-    def _replayed(self, values: Mapping[str, Value]) -> FixedTrial | None:
+    def _replayed(self, values: Mapping[str, Value]) -> Shown | None:
         """Call ``define`` with a run's values to learn their distributions; ``None`` if they do not fit."""
         fixed = FixedTrial(dict(values))
         with warnings.catch_warnings():
@@ -151,7 +138,7 @@ class DefineByRunSearcher:
                 self._define(fixed)
             except InputError:
                 return None
-        return fixed
+        return fixed.params, fixed.distributions
 
 
 def scheduled_searcher(config: SweepConfig, seed: int) -> Searcher | None:
@@ -176,18 +163,14 @@ def scheduled_searcher(config: SweepConfig, seed: int) -> Searcher | None:
     sampler = _sampler(source.function(optimizer, "scheduler.optimizer"), optimizer) if optimizer else None
     if search_space is not None:
         define = source.function(search_space, "scheduler.search_space")
-        return DefineByRunSearcher(define, _constants(config), config.metrics, seed, sampler)
+        single = [parameter for parameter in config.space.parameters if parameter.distribution.size == 1]
+        constants = {parameter.name: parameter.distribution.value_at(0) for parameter in single}
+        return DefineByRunSearcher(define, constants, config.metrics, seed, sampler)
     if sampler is None:
         return None
     task = SearchTask(config.space, config.metrics, seed)
     categories = not isinstance(sampler, (CmaEsSampler, QMCSampler))
     return BayesSearcher(task, lambda _seed, _trials: sampler, categories=categories)
-
-
-def _constants(config: SweepConfig) -> dict[str, Value]:
-    searched = {parameter.name for parameter in config.space.searched}
-    point = config.space.at([0.5] * len(searched))
-    return {name: value for name, value in point.items() if name not in searched}
 
 
 def _sampler(optimizer: Callable[[], Any], name: str) -> BaseSampler:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,19 +13,6 @@ import numpy.typing as npt
 
 from lightsweep.sampler.base import Observation, Searcher, SubspaceSearcher
 from lightsweep.space import Distribution, Space, Value
-
-__all__ = [
-    "BLOCK",
-    "DistinctPoints",
-    "ExtendedGrid",
-    "GridSearcher",
-    "Lattice",
-    "RandomSearcher",
-    "SobolSearcher",
-    "is_tabulated",
-    "seed_for",
-    "weighted_order",
-]
 
 UnitRows = npt.NDArray[np.float64]
 
@@ -39,23 +28,18 @@ class Lattice:
     def __init__(self, space: Space) -> None:
         self._distributions = [parameter.distribution for parameter in space.searched]
         self._tables = [_table(distribution) for distribution in self._distributions]
-        self._strides = [1] * len(self._distributions)
-        for axis in range(len(self._strides) - 2, -1, -1):
-            self._strides[axis] = self._strides[axis + 1] * (self._distributions[axis + 1].size or 1)
 
     def indices(self, rows: UnitRows) -> list[int]:
         """Return n indices as for ``space.point``; ``rows`` has the shape (n, searched parameters), in [0, 1)."""
         totals = [0] * len(rows)
-        for axis, distribution in enumerate(self._distributions):
-            column = rows[:, axis]
-            table = self._tables[axis]
+        for column, distribution, table in zip(rows.T, self._distributions, self._tables, strict=True):
             if table is None:
                 chosen = [distribution.index_of(distribution.quantile(u)) for u in column.tolist()]
             else:
                 ends, places = table
                 chosen = places[np.minimum(np.searchsorted(ends, column, side="right"), len(ends) - 1)].tolist()
-            stride = self._strides[axis]
-            totals = [total + stride * index for total, index in zip(totals, chosen, strict=True)]
+            size = distribution.size or 1
+            totals = [total * size + index for total, index in zip(totals, chosen, strict=True)]
         return totals
 
 
@@ -66,17 +50,18 @@ class DistinctPoints:
     no new point, the next free point in grid order is taken, so that every point is given in the end.
 
     Args:
-        space: A finite space with at least one searched parameter.
+        space: A finite space.
         block: Gives rows ``k * BLOCK`` to ``(k + 1) * BLOCK - 1`` of the stream for each k.
+        first: Points that come before those of the stream, by their indices in grid order.
     """
 
-    def __init__(self, space: Space, block: Callable[[int], UnitRows]) -> None:
+    def __init__(self, space: Space, block: Callable[[int], UnitRows], first: Sequence[int] = ()) -> None:
         self._size = space.size or 0
         self._lattice = Lattice(space)
         self._block = block
         self._blocks = 0
-        self._order: list[int] = []
-        self._seen: set[int] = set()
+        self._order = list(first)
+        self._seen = set(first)
         self._walk = 0
 
     def at(self, ticket: int) -> int | None:
@@ -155,10 +140,10 @@ class ExtendedGrid:
         self._rest = SubspaceSearcher(space, space, GridSearcher(space), {}, taken)
         self.size = base + (space.size or 0) - len(taken)
 
-    def suggest(self, ticket: int, known: Sequence[Observation] = ()) -> dict[str, Value] | None:
+    def suggest(self, ticket: int, history: Sequence[Observation] = ()) -> dict[str, Value] | None:
         """Return the point of a ticket; ``None`` after the last one."""
         first = ticket < self._base
-        return self._before.suggest(ticket, known) if first else self._rest.suggest(ticket - self._base, known)
+        return self._before.suggest(ticket, history) if first else self._rest.suggest(ticket - self._base, history)
 
 
 # Finite spaces up to this size are ordered at once; in larger ones points are drawn ticket by ticket.
@@ -177,33 +162,42 @@ class GridSearcher:
     def __init__(self, space: Space) -> None:
         self._space = space
 
-    def suggest(self, ticket: int, known: Sequence[Observation] = ()) -> dict[str, Value] | None:  # noqa: ARG002 - Searcher
+    def suggest(self, ticket: int, history: Sequence[Observation] = ()) -> dict[str, Value] | None:  # noqa: ARG002 - Searcher
         size = self._space.size
         return None if size is not None and ticket >= size else self._space.point(ticket)
 
 
-class RandomSearcher:
-    """Suggest independent draws from the parameters' distributions; in a finite space each point once."""
+class _StreamSearcher(ABC):
+    """Suggest the points of a stream of rows of the unit cube; in a finite space each point once."""
 
     def __init__(self, space: Space, seed: int) -> None:
         self._space = space
         self._seed = seed
-        self._order: npt.NDArray[np.int64] | None = None
-        self._ordered = space.size is not None and space.size <= ORDERED and is_tabulated(space)
-        self._stream = None if space.size is None or self._ordered else DistinctPoints(space, self._block)
 
-    def suggest(self, ticket: int, known: Sequence[Observation] = ()) -> dict[str, Value] | None:  # noqa: ARG002 - Searcher
-        size = self._space.size
-        if size is None:
-            return self._space.at(self._rows(ticket, 1)[0].tolist())
-        if ticket >= size:
-            return None
-        if self._stream is not None:
-            index = self._stream.at(ticket)
-            return None if index is None else self._space.point(index)
-        if self._order is None:
-            self._order = weighted_order(self._space, seed_for(self._seed))
-        return self._space.point(int(self._order[ticket]))
+    def suggest(self, ticket: int, history: Sequence[Observation] = ()) -> dict[str, Value] | None:  # noqa: ARG002 - Searcher
+        if self._space.size is None:
+            return self._space.at(self.unit(ticket))
+        index = self._points.at(ticket)
+        return None if index is None else self._space.point(index)
+
+    @abstractmethod
+    def unit(self, ticket: int) -> list[float]:
+        """Return the point of a ticket if the space is not finite, in [0, 1) on each axis of ``space.searched``."""
+
+    @abstractmethod
+    def _block(self, number: int) -> UnitRows: ...
+
+    @cached_property
+    def _points(self) -> DistinctPoints:
+        return DistinctPoints(self._space, self._block)
+
+
+class RandomSearcher(_StreamSearcher):
+    """Suggest independent draws from the parameters' distributions; in a finite space each point once."""
+
+    def unit(self, ticket: int) -> list[float]:
+        row: list[float] = self._rows(ticket, 1)[0].tolist()
+        return row
 
     def _block(self, number: int) -> UnitRows:
         return self._rows(number, BLOCK)
@@ -212,35 +206,32 @@ class RandomSearcher:
         generator = np.random.default_rng(seed_for(self._seed, part))
         return generator.random((count, len(self._space.searched)))
 
+    @cached_property
+    def _points(self) -> DistinctPoints:
+        listed = (self._space.size or 0) <= ORDERED and is_tabulated(self._space)
+        order = weighted_order(self._space, seed_for(self._seed)).tolist() if listed else []
+        return DistinctPoints(self._space, self._block, order)
 
-class SobolSearcher:
+
+class SobolSearcher(_StreamSearcher):
     """Suggest the points of a scrambled Sobol sequence, which fill the space evenly; in a finite space each once."""
 
     def __init__(self, space: Space, seed: int) -> None:
-        self._space = space
-        self._seed = seed_for(seed)
+        super().__init__(space, seed_for(seed))
         self._blocks: list[UnitRows] = []
-        self._engine: Any = None
-        self._stream = DistinctPoints(space, self._block) if space.size is not None and space.searched else None
-
-    def suggest(self, ticket: int, known: Sequence[Observation] = ()) -> dict[str, Value] | None:  # noqa: ARG002 - Searcher
-        if self._space.size is None:
-            return self._space.at(self.unit(ticket))
-        if self._stream is None:
-            return self._space.point(0) if ticket == 0 else None
-        index = self._stream.at(ticket)
-        return None if index is None else self._space.point(index)
 
     def unit(self, ticket: int) -> list[float]:
-        """Return point ``ticket`` of the sequence, in [0, 1) on each axis of ``space.searched``."""
-        return [float(value) for value in self._block(ticket // BLOCK)[ticket % BLOCK]]
+        row: list[float] = self._block(ticket // BLOCK)[ticket % BLOCK].tolist()
+        return row
 
     def _block(self, number: int) -> UnitRows:
-        if self._engine is None:
-            # Loading scipy.stats takes a second, which agents of grid and random are spared.
-            from scipy.stats.qmc import Sobol
-
-            self._engine = Sobol(len(self._space.searched), scramble=True, seed=self._seed)
         while len(self._blocks) <= number:
             self._blocks.append(self._engine.random(BLOCK))
         return self._blocks[number]
+
+    @cached_property
+    def _engine(self) -> Any:
+        # Loading scipy.stats takes a second, which agents of grid and random are spared.
+        from scipy.stats.qmc import Sobol
+
+        return Sobol(len(self._space.searched), scramble=True, seed=self._seed)

@@ -14,15 +14,6 @@ from lightsweep.sampler.base import Searcher
 from lightsweep.sampler.define_by_run import DefineByRunSearcher
 from lightsweep.space import Distribution, Space, Value
 
-__all__ = [
-    "from_optuna",
-    "optuna_distribution",
-    "optuna_distributions",
-    "params_from_optuna",
-    "params_to_optuna",
-    "to_optuna",
-]
-
 # Optuna stores every number as a double, which holds integers exactly up to here.
 EXACT = 2**53
 
@@ -137,16 +128,3 @@ def params_to_optuna(
         for name, distribution in searcher.distributions(values).items():
             found.setdefault(name, (distribution, values[name]))
     return found
-
-
-def params_from_optuna(space: Space, stored: Mapping[str, Any]) -> dict[str, Value]:
-    """Return the values of a run, flat, from the parameters of its trial; those defined by run are not converted.
-
-    Raises:
-        ValueError: A stored value is not one of its parameter's choices.
-    """
-    distributions = {parameter.name: parameter.distribution for parameter in space.parameters}
-    return {
-        name: from_optuna(distributions[name], value) if name in distributions else value
-        for name, value in stored.items()
-    }

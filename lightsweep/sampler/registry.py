@@ -30,8 +30,6 @@ from lightsweep.sampler.fixed_order import GridSearcher, RandomSearcher, SobolSe
 from lightsweep.schema import SweepConfig, find_sampler
 from lightsweep.space import Value
 
-__all__ = ["auto", "cmaes", "gp", "make_searcher", "make_subspace_searcher", "qmc", "random", "tpe"]
-
 logger = logging.getLogger("lightsweep")
 
 # With more parameters than this, and GP_RUNS runs, a point of the Gaussian process takes a second.

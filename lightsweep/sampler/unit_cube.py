@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,19 +20,8 @@ from lightsweep.sampler.fixed_order import BLOCK, Lattice
 from lightsweep.schema import Metric
 from lightsweep.space import Distribution, Parameter, Space, Value
 
-__all__ = [
-    "LARGEST",
-    "Axes",
-    "SnapshotStorage",
-    "UnitCubeTrials",
-    "UnseenPoints",
-    "counted_objectives",
-    "counting",
-    "frozen_trial",
-    "is_pending",
-]
-
 Objectives = tuple[float, ...]
+Shown = tuple[dict[str, Any], dict[str, BaseDistribution]]
 
 # In spaces up to this size the nearest point is found exactly; in larger ones by a random search around the point.
 LISTED = 2**14
@@ -62,30 +53,35 @@ class SnapshotStorage(optuna.storages.InMemoryStorage):
         return shown + super().get_all_trials(study_id, deepcopy=deepcopy, states=states)
 
 
-class UnitCubeTrials:
-    """The trials of the runs, kept from one suggestion to the next; a trial is made again if its run has changed."""
+class RunTrials:
+    """The trials of the runs, kept from one suggestion to the next; a trial is made again if its run has changed.
 
-    def __init__(self, axes: Axes, metrics: Sequence[Metric]) -> None:
-        self._axes = axes
+    Args:
+        metrics: The metrics by which runs are compared.
+        show: Returns the parameters of a trial and their distributions for the values of a run; ``None`` if it has no
+            trial.
+    """
+
+    def __init__(self, metrics: Sequence[Metric], show: Callable[[Mapping[str, Value]], Shown | None]) -> None:
         self._metrics = metrics
-        self._params: dict[str, dict[str, float] | None] = {}
+        self._show = show
+        self._shown: dict[str, Shown | None] = {}
         self._trials: dict[str, tuple[tuple[Any, ...], FrozenTrial]] = {}
 
-    def trials(self, known: Sequence[Observation]) -> list[FrozenTrial]:
-        """Return COMPLETE trials for runs that count and RUNNING ones for pending runs, in the order of ``known``."""
+    def trials(self, history: Sequence[Observation]) -> list[FrozenTrial]:
+        """Return COMPLETE trials for runs that count and RUNNING ones for pending runs, in the order of ``history``."""
         trials: list[FrozenTrial] = []
-        for observation, objectives in counting(known, self._metrics):
-            if observation.key not in self._params:
-                self._params[observation.key] = self._axes.params(observation.values)
-            params = self._params[observation.key]
-            if params is None:
+        for observation, objectives in counting(history, self._metrics):
+            if observation.key not in self._shown:
+                self._shown[observation.key] = self._show(observation.values)
+            shown = self._shown[observation.key]
+            if shown is None:
                 continue
             number = len(trials) + 1
             stamp = (number, observation.version, objectives)
             kept = self._trials.get(observation.key)
             if kept is None or kept[0] != stamp:
-                kept = (stamp, frozen_trial(number, params, self._axes.distributions, objectives))
-                self._trials[observation.key] = kept
+                kept = self._trials[observation.key] = (stamp, frozen_trial(number, *shown, objectives))
             trials.append(kept[1])
         return trials
 
@@ -136,12 +132,13 @@ class Axes:
             else:
                 self.distributions[parameter.name] = FloatDistribution(0.0, 1.0)
 
-    def params(self, values: Mapping[str, Value]) -> dict[str, float] | None:
-        """Return the trial's parameters for a point; ``None`` if the point is not in the space."""
+    def show(self, values: Mapping[str, Value]) -> Shown | None:
+        """Return the trial's parameters and distributions for a point; ``None`` if the point is not in the space."""
         try:
-            return {parameter.name: self._coordinate(parameter, values) for parameter in self._space.searched}
+            params = {parameter.name: self._coordinate(parameter, values) for parameter in self._space.searched}
         except (KeyError, ValueError):
             return None
+        return params, self.distributions
 
     def _coordinate(self, parameter: Parameter, values: Mapping[str, Value]) -> float:
         value = values[parameter.name]
@@ -189,15 +186,15 @@ def is_pending(observation: Observation, metrics: Sequence[Metric]) -> bool:
 
 
 def counting(
-    known: Sequence[Observation], metrics: Sequence[Metric]
+    history: Sequence[Observation], metrics: Sequence[Metric]
 ) -> Iterator[tuple[Observation, Objectives | None]]:
     """Yield the runs that count, with their objectives, and the pending ones, with ``None``."""
-    for observation, objectives in zip(known, counted_objectives(known, metrics), strict=True):
+    for observation, objectives in zip(history, counted_objectives(history, metrics), strict=True):
         if objectives is not None or is_pending(observation, metrics):
             yield observation, objectives
 
 
-def counted_objectives(known: Sequence[Observation], metrics: Sequence[Metric]) -> list[Objectives | None]:
+def counted_objectives(history: Sequence[Observation], metrics: Sequence[Metric]) -> list[Objectives | None]:
     """Return for each run the objectives that it counts with, one for each metric; ``None`` if it does not count.
 
     Finished and pruned runs count with the best of their history. Failed and killed runs count with the imputed value
@@ -206,25 +203,21 @@ def counted_objectives(known: Sequence[Observation], metrics: Sequence[Metric]) 
     with its imputed value if it is ``True``, with its own best so far if it is one of W&B's texts. Pending runs do not
     count, nor do imputed ones while no run has a finite value.
     """
-    worst = []
-    for axis, metric in enumerate(metrics):
-        finite = (_finite(observation.objectives, axis) for observation in known)
-        values = [value for value in finite if value is not None]
-        worst.append((min if metric.goal == "maximize" else max)(values, default=None))
-    return [_objectives(observation, metrics, worst) for observation in known]
+    columns = [_column(history, axis, metric) for axis, metric in enumerate(metrics)]
+    counted: list[Objectives | None] = []
+    for place, observation in enumerate(history):
+        row = tuple(value for column in columns if (value := column[place]) is not None)
+        counts = metrics and len(row) == len(metrics) and not is_pending(observation, metrics)
+        counted.append(row if counts else None)
+    return counted
 
 
-def _objectives(
-    observation: Observation, metrics: Sequence[Metric], worst: Sequence[float | None]
-) -> Objectives | None:
-    if not metrics or is_pending(observation, metrics):
-        return None
-    values = []
-    for axis, metric in enumerate(metrics):
-        value = _own_value(observation, axis, metric)
-        values.append(worst[axis] if value is None else value)
-    counted = tuple(value for value in values if value is not None)
-    return counted if len(counted) == len(values) else None
+def _column(history: Sequence[Observation], axis: int, metric: Metric) -> list[float | None]:
+    """The value of each run for one metric: its own, else the worst objective; ``None`` if there is none."""
+    finite = [value for one in history if (value := _finite(one.objectives, axis)) is not None]
+    worst = (min if metric.goal == "maximize" else max)(finite, default=None)
+    own = (_own_value(one, axis, metric) for one in history)
+    return [worst if value is None else value for value in own]
 
 
 def _own_value(observation: Observation, axis: int, metric: Metric) -> float | None:
@@ -252,17 +245,17 @@ class UnseenPoints:
     def __init__(self, space: Space) -> None:
         self._space = space
         self._indices: dict[str, int | None] = {}
-        self._lattice = Lattice(space) if space.size is not None else None
 
-    def taken(self, known: Sequence[Observation]) -> set[int]:
+    def taken(self, history: Sequence[Observation]) -> set[int]:
         """Return the indices of the points of all runs, whatever their state; runs outside of the space have none."""
         if self._space.size is None:
             return set()
-        for observation in known:
+        for observation in history:
             if observation.key not in self._indices:
-                self._indices[observation.key] = self._index(observation.values)
-        indices = (self._indices[observation.key] for observation in known)
-        return {index for index in indices if index is not None}
+                self._indices[observation.key] = None
+                with suppress(ValueError):
+                    self._indices[observation.key] = self._space.index(observation.values)
+        return {index for one in history if (index := self._indices[one.key]) is not None}
 
     def nearest(self, values: dict[str, Value], taken: set[int], seed: int) -> dict[str, Value] | None:
         """Return ``values`` if it is free, else a free point near to it; ``None`` if all points are taken.
@@ -280,11 +273,9 @@ class UnseenPoints:
             return values
         return self._space.point(self._listed(values, taken) if size <= LISTED else self._around(values, taken, seed))
 
-    def _index(self, values: Mapping[str, Value]) -> int | None:
-        try:
-            return self._space.index(values)
-        except ValueError:
-            return None
+    @cached_property
+    def _lattice(self) -> Lattice:
+        return Lattice(self._space)
 
     def _listed(self, values: Mapping[str, Value], taken: set[int]) -> int:
         distances = np.zeros(1)  # of all points in grid order
@@ -303,9 +294,9 @@ class UnseenPoints:
     def _around(self, values: Mapping[str, Value], taken: set[int], seed: int) -> int:
         generator = np.random.default_rng(seed)
         centre = np.asarray(self._space.unit(values))
-        for scale in SCALES if self._lattice else ():
+        for scale in SCALES:
             rows = np.clip(generator.normal(centre, scale, (BLOCK, len(centre))), 0.0, 1.0)
-            indices = self._lattice.indices(rows) if self._lattice else []
+            indices = self._lattice.indices(rows)
             distances = ((rows - centre) ** 2).sum(axis=1)
             free = [place for place, index in enumerate(indices) if index not in taken]
             if free:

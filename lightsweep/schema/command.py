@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from lightsweep.errors import CommandError, closest
-from lightsweep.schema.diagnostics import Spot, one_edit_away, quoted
-
-__all__ = ["DEFAULT_COMMAND", "MACRO", "MACROS", "SEVERAL", "build_command", "format_value", "read_command"]
+from lightsweep.schema.diagnostics import Spot, one_edit_away
+from lightsweep.text import quoted
 
 DEFAULT_COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")
 

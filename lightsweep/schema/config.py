@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from typing import Any, Literal
 from lightsweep.errors import ConfigError, Fault
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema.command import read_command
-from lightsweep.schema.diagnostics import Faults, plain, quoted
+from lightsweep.schema.diagnostics import Faults, plain
 from lightsweep.schema.distributions import count
 from lightsweep.schema.fields import check, keys_of
 from lightsweep.schema.parameters import Parameters, read_parameters
@@ -27,11 +27,10 @@ from lightsweep.schema.sections import (
     read_scheduler,
     warn_of_last_bands,
 )
-from lightsweep.schema.stages import Stage, describe, has_stages, methods_text, most_runs, read_stages
+from lightsweep.schema.stages import Stage, most_runs, outline, read_stages, written_stages
 from lightsweep.schema.yaml_file import read_file
 from lightsweep.space import Space
-
-__all__ = ["SweepConfig"]
+from lightsweep.text import quoted
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,13 +114,8 @@ class SweepConfig:
 
     def searched(self, runs: Iterable[Mapping[str, Any]] = ()) -> list[str]:
         """Return the names of the parameters that are searched: of :meth:`names`, those without a fixed value."""
-        fixed = {parameter.name for parameter in self.space.parameters if parameter.distribution.size == 1}
+        fixed = {parameter.name for parameter in self.space.parameters if parameter.is_fixed}
         return [name for name in self.names(runs) if name not in fixed]
-
-    @property
-    def outline(self) -> list[tuple[str, str]]:
-        """A label and a text for each line on the stages; none for a flat sweep."""
-        return describe(self.stages, self.space, self.early_terminate)
 
     @property
     def ends(self) -> str | None:
@@ -155,6 +149,11 @@ class SweepConfig:
         return {"stage": [stage.name for stage in self.stages]} if self.stages else {}
 
     @property
+    def outline(self) -> Iterator[tuple[str, str]]:
+        """A label and a text for each line on the stages; none for a flat sweep."""
+        return outline(self.stages, self.space, self.early_terminate)
+
+    @property
     def method_text(self) -> str:
         """The method, or the number of stages."""
         return f"{len(self.stages)} stages" if len(self.stages) > 1 else self.method
@@ -162,12 +161,17 @@ class SweepConfig:
     @property
     def methods_text(self) -> str:
         """The method, or that of each stage: ``random and bayes in 2 stages``."""
-        return methods_text(self.stages) or self.method
+        if not self.stages:
+            return self.method
+        *first, last = dict.fromkeys(stage.method for stage in self.stages)
+        number = "one stage" if len(self.stages) == 1 else f"{len(self.stages)} stages"
+        methods = f"{', '.join(first)} and {last}" if first else last
+        return f"{methods} in {number}"
 
     @property
     def endless(self) -> bool:
-        """Return whether the number of points is not limited."""
-        return (most_runs(self.stages) if self.stages else self.space.size) is None
+        """Return whether the number of runs is not limited."""
+        return most_runs(self.parts, self.run_cap) is None
 
     def alone(self, part: Stage) -> SweepConfig:
         """Return the flat config that searches one part by itself."""
@@ -239,7 +243,7 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
 def _parameters(raw: Mapping[str, Any], meant: set[str], scheduler: Scheduler | None, faults: Faults) -> Parameters:
     at = faults.at("parameters")
     if raw.get("parameters") is not None:
-        method = None if has_stages(raw) else raw.get("method")  # each stage has a method of its own
+        method = None if written_stages(raw) is not None else raw.get("method")  # each stage has a method of its own
         return read_parameters(raw["parameters"], method, at)
     if "parameters" not in meant and (scheduler is None or scheduler.search_space is None):
         at.key_error("a sweep config needs the key 'parameters'")

@@ -13,8 +13,6 @@ import numpy as np
 from lightsweep.errors import ConfigError, Fault, closest
 from lightsweep.text import quoted
 
-__all__ = ["Faults", "KeyPath", "Spot", "dotted", "hint", "one_edit_away", "plain", "quoted"]
-
 KeyPath = tuple[str | int, ...]  # keys and list positions from the top of the config down to a value
 
 Locate = Callable[[KeyPath, bool], tuple[int, int] | None]

@@ -10,7 +10,6 @@ from typing import Any
 
 import yaml
 
-from lightsweep.schema.diagnostics import quoted
 from lightsweep.schema.fields import ANYTHING, Key, Rule, number
 from lightsweep.schema.yaml_file import SweepLoader
 from lightsweep.space import (
@@ -26,8 +25,7 @@ from lightsweep.space import (
     Quantized,
     Uniform,
 )
-
-__all__ = ["DISTRIBUTIONS", "Form", "count", "spelt"]
+from lightsweep.text import quoted
 
 MANY = 10**15
 MAX_VALUES = 10_000  # each run is stored with all of them

@@ -11,8 +11,6 @@ from lightsweep.schema.sections import Metric, hyperband_text
 from lightsweep.space import Space
 from lightsweep.text import counted, one_line, printable, shortened
 
-__all__ = ["explain"]
-
 WIDTH = 80
 LABEL = 10  # columns of the words at the left
 LEAST_RANGE = 15  # columns of the table's ranges, however long the names are
@@ -120,5 +118,4 @@ def _wrapped(text: str, width: int) -> list[str]:
 def _end(config: SweepConfig) -> str:
     if config.ends is None:
         return "never by itself; set run_cap, or give its agents a count"
-    target_only = config.run_cap is None and config.endless
-    return config.ends + ("; if no run reaches it, the sweep never ends by itself" if target_only else "")
+    return config.ends + ("; if no run reaches it, the sweep never ends by itself" if config.endless else "")

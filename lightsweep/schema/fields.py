@@ -11,25 +11,8 @@ from dataclasses import MISSING, dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from lightsweep.schema.diagnostics import Spot, hint, quoted
-
-__all__ = [
-    "ANYTHING",
-    "Key",
-    "Label",
-    "Natural",
-    "Number",
-    "Rule",
-    "Text",
-    "Texts",
-    "Truth",
-    "check",
-    "choice",
-    "given",
-    "keys_of",
-    "number",
-    "read_keys",
-]
+from lightsweep.schema.diagnostics import Spot, hint
+from lightsweep.text import quoted
 
 Schema = dict[str, Any]
 Model = TypeVar("Model")

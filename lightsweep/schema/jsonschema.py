@@ -19,8 +19,6 @@ from lightsweep.schema.sections import (
     sampler_names,
 )
 
-__all__ = ["json_schema"]
-
 Schema = dict[str, Any]
 
 NULL: Schema = {"type": "null"}  # a key with the value null counts as absent

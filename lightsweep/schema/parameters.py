@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lightsweep.schema.diagnostics import KeyPath, Spot, dotted, hint, one_edit_away, quoted
+from lightsweep.schema.diagnostics import KeyPath, Spot, dotted, hint, one_edit_away
 from lightsweep.schema.distributions import DISTRIBUTIONS
 from lightsweep.schema.fields import given, read_keys
 from lightsweep.space import Constant, Distribution, Parameter
-
-__all__ = ["GROUP", "Parameters", "check_grid", "is_listable", "known_keys", "read_parameters"]
+from lightsweep.text import quoted
 
 GROUP = "parameters"
 EXPONENTS = {name: f"{name}_values" for name in DISTRIBUTIONS if f"{name}_values" in DISTRIBUTIONS}

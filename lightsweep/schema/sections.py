@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal
 
 from lightsweep.hyperband import Hyperband
-from lightsweep.schema.diagnostics import Faults, Spot, hint, one_edit_away, quoted
+from lightsweep.schema.diagnostics import Faults, Spot, hint, one_edit_away
 from lightsweep.schema.fields import (
     Label,
     Natural,
@@ -25,29 +25,7 @@ from lightsweep.schema.fields import (
     number,
 )
 from lightsweep.space import Space
-
-__all__ = [
-    "BLOCKS",
-    "LISTS",
-    "SAMPLERS",
-    "SERVICE_KEYS",
-    "EarlyTerminate",
-    "Metric",
-    "Options",
-    "Running",
-    "Scheduler",
-    "StageKeys",
-    "TopLevel",
-    "bands_text",
-    "check_top_keys",
-    "find_sampler",
-    "hyperband_text",
-    "read_early_terminate",
-    "read_metrics",
-    "read_scheduler",
-    "sampler_names",
-    "warn_of_last_bands",
-]
+from lightsweep.text import quoted
 
 Running = Literal["best", "latest", "worst"]
 _RUNNING = ("best", "latest", "worst", "false")

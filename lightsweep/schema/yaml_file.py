@@ -10,9 +10,8 @@ import yaml
 from yaml.reader import ReaderError
 
 from lightsweep.errors import ConfigError, Fault
-from lightsweep.schema.diagnostics import MAX_DEPTH, Faults, KeyPath, Spot, quoted
-
-__all__ = ["SweepLoader", "TooLargeError", "Tree", "read_file"]
+from lightsweep.schema.diagnostics import MAX_DEPTH, Faults, KeyPath, Spot
+from lightsweep.text import quoted
 
 PREFIX = "tag:yaml.org,2002:"
 SCALAR_TAGS = frozenset(PREFIX + name for name in ("str", "int", "float", "bool", "null", "timestamp", "value"))

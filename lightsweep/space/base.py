@@ -11,18 +11,6 @@ from typing import Any, Literal
 
 from lightsweep.text import quoted
 
-__all__ = [
-    "Distribution",
-    "Scale",
-    "Traits",
-    "Value",
-    "finite",
-    "fresh",
-    "identity",
-    "is_number",
-    "unit_interval",
-]
-
 Value = Any
 """A native Python value: int, float, str, bool, None, list or dict."""
 
@@ -175,7 +163,7 @@ def identity(value: Value) -> Hashable:
     if isinstance(value, bool) or value is None:
         return (type(value).__name__, value)
     if isinstance(value, (int, float)):
-        return ("number", "nan" if math.isnan(value) else value)
+        return ("number", "nan" if value != value else value)
     if isinstance(value, str):
         return ("str", str(value))
     if isinstance(value, (list, tuple)):

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from lightsweep.space.base import Distribution, Traits, Value, finite, unit_interval
 from lightsweep.text import quoted
 
-__all__ = ["Beta", "Continuous", "InvLogUniform", "LogNormal", "LogUniform", "Normal", "Uniform"]
-
 # Half the distance from 1 to the next float below it is lost by 1 - u, so both ends stop where the upper one must:
 # 8.2 standard deviations from the mean of a normal distribution.
 _INSIDE = 2.0**-53

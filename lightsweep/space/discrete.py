@@ -25,8 +25,6 @@ from lightsweep.space.base import (
 from lightsweep.space.continuous import Continuous
 from lightsweep.text import quoted
 
-__all__ = ["Categorical", "Constant", "IntUniform", "Quantized"]
-
 _MANY = 100  # no more values are described
 
 

@@ -11,9 +11,6 @@ from typing import Any, TypeVar
 from lightsweep.errors import closest
 from lightsweep.space.base import Distribution, Value, identity
 
-__all__ = ["Parameter", "Space"]
-
-
 Path = tuple[str, ...]
 
 
@@ -73,6 +70,11 @@ class Parameter:
         if self.name != ".".join(self.path):
             raise ValueError(f"the name of a parameter is its path with dots, but {self.name!r} is not {self.path}")
 
+    @property
+    def is_fixed(self) -> bool:
+        """Return whether it has one value only."""
+        return self.distribution.size == 1
+
 
 class Space:
     """The parameters of a sweep, sorted by name.
@@ -86,9 +88,7 @@ class Space:
     def __init__(self, parameters: Iterable[Parameter] = ()) -> None:
         self.parameters: tuple[Parameter, ...] = tuple(sorted(parameters, key=lambda parameter: parameter.name))
         check_paths(parameter.path for parameter in self.parameters)
-        self.searched: tuple[Parameter, ...] = tuple(
-            parameter for parameter in self.parameters if parameter.distribution.size != 1
-        )
+        self.searched = tuple(parameter for parameter in self.parameters if not parameter.is_fixed)
         self._paths = {parameter.name: parameter.path for parameter in self.parameters}
 
     @cached_property

@@ -23,7 +23,7 @@ from lightsweep.controller.plan import NextRun
 from lightsweep.controller.reader import SweepReader
 from lightsweep.controller.runs import ATTEMPT
 from lightsweep.errors import UsageError
-from lightsweep.sampler import optuna_distribution
+from lightsweep.sampler.optuna_params import optuna_distribution
 from lightsweep.storage import Storage, open_storage
 
 PARAMETERS: dict[str, Any] = {

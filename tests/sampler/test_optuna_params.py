@@ -16,7 +16,7 @@ from optuna.distributions import (
     json_to_distribution,
 )
 
-from lightsweep.sampler import from_optuna, optuna_distribution, to_optuna
+from lightsweep.sampler.optuna_params import from_optuna, optuna_distribution, to_optuna
 from lightsweep.space import (
     Beta,
     Categorical,

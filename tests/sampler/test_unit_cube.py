@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from sampler_helpers import MIXED, QUADRATIC, run, sweep
 
 from lightsweep.sampler.bayes import quiet
-from lightsweep.sampler.unit_cube import Axes, SnapshotStorage, UnitCubeTrials
+from lightsweep.sampler.unit_cube import Axes, RunTrials, SnapshotStorage
 
 
 def test_numbers_are_axes_and_names_are_categories() -> None:
@@ -23,8 +23,9 @@ def test_numbers_are_axes_and_names_are_categories() -> None:
         "width": IntDistribution(0, 2),
     }
     values = {"dropout": 0.125, "epochs": 27, "layers": 3, "lr": 1e-3, "optimizer": "lion", "width": 32}
-    params = axes.params(values)
-    assert params is not None
+    shown = axes.show(values)
+    assert shown is not None
+    params = shown[0]
     assert params["width"] == 1
     assert params["layers"] == 2
     assert params["optimizer"] == 2
@@ -42,21 +43,21 @@ def test_values_of_unequal_probability_keep_their_place_in_the_unit_interval() -
 def test_samplers_that_know_numbers_only_see_numbers_only() -> None:
     axes = Axes(sweep(MIXED).space, unordered=False)
     assert not any(isinstance(one, CategoricalDistribution) for one in axes.distributions.values())
-    params = axes.params({"dropout": 0.125, "layers": 3, "lr": 1e-3, "optimizer": "lion", "width": 32})
-    assert params is not None
-    assert axes.values(params)["optimizer"] == "lion"
+    shown = axes.show({"dropout": 0.125, "layers": 3, "lr": 1e-3, "optimizer": "lion", "width": 32})
+    assert shown is not None
+    assert axes.values(shown[0])["optimizer"] == "lion"
 
 
 def test_points_outside_the_space_are_no_trials() -> None:
     axes = Axes(sweep(QUADRATIC).space)
-    assert axes.params({"x": 0.5}) is None
-    assert axes.params({"x": 0.5, "y": 2.0}) is None
-    assert axes.params({"x": 0.5, "y": "high"}) is None
+    assert axes.show({"x": 0.5}) is None
+    assert axes.show({"x": 0.5, "y": 2.0}) is None
+    assert axes.show({"x": 0.5, "y": "high"}) is None
 
 
 def test_a_trial_is_rebuilt_only_when_its_run_or_its_imputed_value_changes() -> None:
     config = sweep(QUADRATIC)
-    shadow = UnitCubeTrials(Axes(config.space), config.metrics)
+    shadow = RunTrials(config.metrics, Axes(config.space).show)
     point = {"x": 0.5, "y": 0.5}
     known = [run(0, point, 1.0), run(1, point, state="failed"), run(2, point, state="running")]
     first = shadow.trials(known)
@@ -71,7 +72,7 @@ def test_a_trial_is_rebuilt_only_when_its_run_or_its_imputed_value_changes() -> 
 def test_a_run_that_does_not_count_is_left_out() -> None:
     config = sweep(QUADRATIC)
     known = [run(0, {"x": 0.5, "y": 0.5}, state="failed"), run(1, {"x": 0.5, "y": 0.5}, state="running")]
-    trials = UnitCubeTrials(Axes(config.space), config.metrics).trials(known)
+    trials = RunTrials(config.metrics, Axes(config.space).show).trials(known)
     assert [(trial.number, trial.state) for trial in trials] == [(1, TrialState.RUNNING)]
 
 
@@ -79,7 +80,7 @@ def test_the_storage_shows_its_trials_beside_the_one_that_is_asked_for() -> None
     config = sweep(QUADRATIC)
     axes = Axes(config.space)
     point = {"x": 0.5, "y": 0.5}
-    trials = UnitCubeTrials(axes, config.metrics).trials([run(0, point, 1.0), run(1, point, state="running")])
+    trials = RunTrials(config.metrics, axes.show).trials([run(0, point, 1.0), run(1, point, state="running")])
     with quiet():
         study = optuna.create_study(storage=SnapshotStorage(trials))
         asked = study.ask(axes.distributions)

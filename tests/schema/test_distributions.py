@@ -14,7 +14,7 @@ from lightsweep.analysis.importances import axes
 from lightsweep.analysis.refinement import narrow
 from lightsweep.errors import ConfigError
 from lightsweep.report.axis import make_axis
-from lightsweep.sampler import make_searcher, params_from_optuna, params_to_optuna
+from lightsweep.sampler import from_optuna, make_searcher, params_to_optuna
 from lightsweep.sampler.base import Observation
 from lightsweep.schema import SweepConfig, explain, json_schema
 from lightsweep.schema.distributions import DISTRIBUTIONS, Form
@@ -128,7 +128,9 @@ def test_runs_are_drawn_stored_and_shown(tmp_path: Path, method: str) -> None:
         assert 1 <= values["x"] <= 100
         stored = params_to_optuna(config.space, values)
         assert stored["x"][0].log  # type: ignore[attr-defined]
-        assert params_from_optuna(config.space, {name: value for name, (_, value) in stored.items()}) == values
+        assert {
+            one.name: from_optuna(one.distribution, stored[one.name][1]) for one in config.space.parameters
+        } == values
         history.append(Observation(str(ticket), ticket, values, "finished", (abs(values["x"] - 10),), version=1))
     points = [run.values for run in history]
     assert [axis.scale for axis in axes(points, config)] == ["category", "log"]
