@@ -15,7 +15,8 @@ from pathlib import Path
 
 from lightsweep.agents.launchers import ExitStatus, Job
 from lightsweep.agents.reaper import MARK, Processes, Reaper
-from lightsweep.channel import ChannelServer, Handler
+from lightsweep.channel import Handler
+from lightsweep.channel.server import ChannelServer
 from lightsweep.controller import ClaimedRun, Sweep
 from lightsweep.errors import CommandError, NotFoundError, closest
 from lightsweep.schema import SweepConfig
