@@ -287,7 +287,7 @@ class RunClaimer:
     # --- both
 
     def _give(self, entry: RunEntry, points: ParameterAssigner) -> dict[str, Any] | None:
-        """Assign parameters to a run that was just claimed; on failure the run is given back at once."""
+        """Assign parameters to a run that was just claimed; if that fails, give the run back at once."""
         try:
             return points.give(entry)
         except (UpdateFinishedTrialError, StorageUnavailableError, NotFoundError):

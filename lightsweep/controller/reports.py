@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
+from lightsweep.controller.bands import BandValues
 from lightsweep.controller.outcome import ClaimedRun, Outcome, summary, trial_end
 from lightsweep.controller.reader import storage_errors
 from lightsweep.controller.runs import SUMMARY
@@ -37,7 +38,7 @@ class Reporter:
 
         Below a band the verdict comes from memory, and the report is committed afterwards. At a band the storage is
         read first, so that the run is compared with the runs of all agents; during an outage with those already known.
-        With ``last`` the run is not judged, since it ends after this report anyway.
+        With ``last`` the run is not judged, since it ends after this report.
         """
         with run.lock:
             if run.stop_reason:
@@ -58,6 +59,9 @@ class Reporter:
             # Not under the run's lock: a call of stop() must not wait for the storage.
             with suppress(InputError):  # the sweep or its storage was deleted, which ends the agent
                 self._refresher.refresh()
+        return self._judge(bands, run)
+
+    def _judge(self, bands: BandValues, run: ClaimedRun) -> Verdict:
         with run.lock:
             if run.stop_reason:
                 return Verdict(stop=True, reason=run.stop_reason)

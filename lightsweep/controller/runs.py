@@ -247,7 +247,7 @@ class RunTable:
         self._reached: dict[str, float] = {}
 
     def reached(self, goal: str) -> float | None:
-        """Return the best value that any run reported, in whatever state; ``None`` if there is none."""
+        """Return the best value that any run reported, in any state; ``None`` if there is none."""
         return self._reached.get(goal)
 
     def of_trial(self, trial_id: int) -> RunEntry | None:
@@ -360,7 +360,7 @@ def nested(values: Mapping[str, Any], config: SweepConfig) -> dict[str, Any]:
     """Return the parameters of a run as the script sees them; undeclared ones are nested by their dots.
 
     Raises:
-        InputError: One of those is a parameter and also the group that holds another.
+        InputError: An undeclared parameter is also the group that holds another.
     """
     known = {parameter.name for parameter in config.space.parameters}
     if known.issuperset(values):

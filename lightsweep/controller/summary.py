@@ -35,7 +35,7 @@ class Savings:
 
     @property
     def share(self) -> float:
-        """``saved / total``, 0 where nothing ran."""
+        """``saved / total``, 0 if nothing ran."""
         return self.saved / self.total if self.total else 0.0
 
     @property
@@ -52,8 +52,8 @@ class Savings:
 def savings(runs: Iterable[tuple[str, int, str | None]], config: SweepConfig) -> Savings:
     """Estimate how many iterations early termination saved, each stage by its own runs and its own bands.
 
-    A stopped run is taken to be as long as the longest finished run of its stage; before one finished, as long as
-    ``max_iter`` if that is given, else as the longest run so far.
+    A stopped run counts as long as the longest finished run of its stage. Before one has finished, it counts as long
+    as ``max_iter``, or without ``max_iter`` as long as the longest run so far.
 
     Args:
         runs: State, number of iterations and name of the stage of each run; ``None`` in a sweep without stages.
@@ -175,7 +175,7 @@ def prior_suffix(count: int) -> str:
 
 
 def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
-    """Summarize the sweep as of the last look at it, with its ``last`` runs; makes no view of the other runs."""
+    """Summarize the sweep as of the last look at it, with its ``last`` runs."""
     with sweep.lock:
         known = sweep.known_entries()
         entries = [entry for entry in known if not entry.prior]

@@ -104,7 +104,7 @@ class Writer:
                 mark.reached.set()
 
     def _gathered(self) -> tuple[list[_Report], _Mark | None]:
-        """Wait for reports; return those in quick succession, and the mark after them if there is one."""
+        """Wait for reports; return all that arrive in quick succession, and the mark after them if there is one."""
         batch: list[_Report] = []
         item = self._queue.get()
         end = time.monotonic() + _GATHER_SECONDS
