@@ -19,17 +19,7 @@ from lightsweep.controller.runs import nested
 from lightsweep.errors import InputError
 from lightsweep.schema import SweepConfig
 
-__all__ = [
-    "RUNS",
-    "ActiveRun",
-    "RunHandler",
-    "discard_checkpoint",
-    "kept_checkpoint",
-    "make_directory",
-    "may_be_preempted",
-    "merge_config",
-    "start_reply",
-]
+__all__ = ["RUNS", "ActiveRun", "RunHandler", "discard_checkpoint", "make_directory", "start_reply"]
 
 RUNS = Path("lightsweep_runs")
 """In the working directory of the agent; it has a directory for each sweep, and that has one for each run."""
@@ -69,9 +59,8 @@ class ActiveRun:
         """Take the job; end it at once if the run was told to end before it began."""
         with self._lock:
             self.job = job
-            deadline = self.deadline
-        if deadline is not None:
-            job.terminate(max(0.0, deadline - time.monotonic()))
+            if self.deadline is not None:
+                job.terminate(max(0.0, self.deadline - time.monotonic()))
 
     def end(self, reason: str, outcome: str, grace: float) -> bool:
         """Ask the job to end, and let it be killed ``grace`` seconds later; False if that was done before."""
@@ -81,18 +70,16 @@ class ActiveRun:
             self.killed, self.outcome = reason, outcome
             self.finished = self.handler.said.get("state") == "finished"
             self.deadline = time.monotonic() + grace
-            job = self.job
-        if job is not None:
-            job.terminate(grace)
+            if self.job is not None:
+                self.job.terminate(grace)
         return True
 
     def kill(self) -> None:
         """Kill the job now, or as soon as it has begun."""
         with self._lock:
             self.deadline = time.monotonic()
-            job = self.job
-        if job is not None:
-            job.kill()
+            if self.job is not None:
+                self.job.kill()
 
     def overdue(self) -> bool:
         """Return whether the job should have ended by now."""

@@ -134,30 +134,30 @@ class FailureLimits:
     Attributes:
         max_consecutive: Failures in a row after which the agent gives up; ``None`` for no such limit.
         started: When the agent began, by the clock of ``note``, in seconds.
+        ended: Number of runs that finished, were stopped early or failed.
+        failed: Number of those that failed.
     """
 
     max_consecutive: int | None = None
     started: float = 0.0
-    _ended: int = field(default=0, init=False)
-    _failed: int = field(default=0, init=False)
+    ended: int = field(default=0, init=False)
+    failed: int = field(default=0, init=False)
     _in_a_row: int = field(default=0, init=False)
     _early: int = field(default=0, init=False)
 
     def note(self, failed: bool, now: float) -> str | None:
         """Count a run that ended; return why to give up, or ``None`` to go on. Runs stopped early did not fail."""
-        self._ended += 1
+        self.ended += 1
+        self.failed += failed
+        self._early += failed and now - self.started <= _FLAPPING_SECONDS
+        self._in_a_row = self._in_a_row + 1 if failed else 0
         if not failed:
-            self._in_a_row = 0
             return None
-        self._failed += 1
-        self._in_a_row += 1
-        if now - self.started <= _FLAPPING_SECONDS:
-            self._early += 1
         if self.max_consecutive is not None and self._in_a_row >= self.max_consecutive:
             what = "a run" if self._in_a_row == 1 else f"{self._in_a_row} runs in a row"
             return f"{what} failed (max_consecutive_failed_runs: {self.max_consecutive})"
         if self._early >= _FLAPPING_FAILURES:
             return f"{self._early} runs failed within the first {_FLAPPING_SECONDS:.0f} s"
-        if self._failed >= _FIRST_RUNS and self._failed == self._ended:
-            return f"the first {self._failed} runs all failed"
+        if self.failed >= _FIRST_RUNS and self.failed == self.ended:
+            return f"the first {self.failed} runs all failed"
         return None

@@ -15,7 +15,8 @@ from typing import Any
 
 from lightsweep.agents.active_run import start_reply
 from lightsweep.agents.launchers.process import RunProcess, check_command, find_program
-from lightsweep.channel import ChannelServer, FinishRequest, LogReply, LogRequest, StartReply, StartRequest
+from lightsweep.channel import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
+from lightsweep.channel.server import ChannelServer
 from lightsweep.client.run import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
 from lightsweep.controller.runs import nested
 from lightsweep.errors import closest

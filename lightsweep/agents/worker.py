@@ -7,9 +7,11 @@ import secrets
 import signal
 import socket
 import sqlite3
+import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +37,6 @@ class Agent:
         sweep: The sweep.
         launcher: Starts the runs.
         display: Shows what happens.
-        directory: Where the directories of runs are, ``lightsweep_runs`` here by default.
         count: Leave after this number of runs; ``None`` for no limit.
         jobs: Number of runs at once.
         slots: For each run at once, variables that its process gets; ``jobs`` empty ones by default.
@@ -48,8 +49,6 @@ class Agent:
         name: Host, process and a random part: unique among the agents.
         left: Why it left, in words; empty while it works.
         gave_up: Whether it left because too many runs failed.
-        ended: Number of runs that finished, were stopped early or failed.
-        failed: Number of those that failed.
         signalled: The signal that made it leave; 0 if none did. It may be set from outside, to start no more runs.
     """
 
@@ -59,7 +58,6 @@ class Agent:
         launcher: Launcher,
         *,
         display: Display | None = None,
-        directory: Path | None = None,
         count: int | None = None,
         jobs: int = 1,
         slots: Sequence[Mapping[str, str]] | None = None,
@@ -73,18 +71,16 @@ class Agent:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
         self.left = ""
         self.gave_up = False
-        self.ended = 0
-        self.failed = 0
         self.signalled = 0
         self._launcher = launcher
-        self._directory = (directory or RUNS).absolute() / sweep.id
+        self._directory = RUNS.absolute() / sweep.id
         self._count = count
+        self._permits = threading.Semaphore(sys.maxsize if count is None else count)
         self._slots: Sequence[Mapping[str, str]] = [{}] * jobs if slots is None else slots
         self._term_timeout = term_timeout
         self._show_output = show_output and len(self._slots) == 1
         self._limits = FailureLimits(max_consecutive_failed, time.monotonic())
         self._lock = threading.Lock()
-        self._begun = 0
         self._idle = _LAST_RUNS_SECONDS
         self._active: list[ActiveRun] = []
         self._leaving = threading.Event()
@@ -95,8 +91,8 @@ class Agent:
         self._claimer = RunClaimer(sweep, self.name, stay=stay)
         self._reporter = Reporter(sweep, self._writer)
         self._heartbeat = Heartbeat(
-            sweep,
-            self.display,
+            sweep=sweep,
+            display=self.display,
             runs=self.active_runs,
             leave=self.leave,
             end=self._end,
@@ -109,7 +105,7 @@ class Agent:
         """0 for success, 1 if it gave up or all of its runs failed, 128 + N after signal N."""
         if self.signalled:
             return 128 + self.signalled
-        return int(self.gave_up or 0 < self.ended == self.failed)
+        return int(self.gave_up or 0 < self._limits.ended == self._limits.failed)
 
     # --- working
 
@@ -119,12 +115,12 @@ class Agent:
         Raises:
             LightsweepError: The reason why the agent cannot go on.
         """
-        self._work(lambda: self._slot(self._slots[0]))
+        with self._working():
+            self._slot(self._slots[0])
 
     def run_slots(self, wait: Callable[[threading.Thread], None]) -> None:
         """Work in a thread for each slot; the calling thread, which gets the signals, calls ``wait`` for each."""
-
-        def work() -> None:
+        with self._working():
             threads = [
                 # Daemons, since a database that hangs must not keep the process from ending.
                 threading.Thread(target=self._slot, args=(slot,), name=f"lightsweep-slot-{number}", daemon=True)
@@ -135,14 +131,13 @@ class Agent:
             for thread in threads:
                 wait(thread)
 
-        self._work(work)
-
-    def _work(self, work: Callable[[], None]) -> None:
+    @contextmanager
+    def _working(self) -> Iterator[None]:
         try:
             self._launcher.check()
             make_directory(self._directory)
             self._heartbeat.start()
-            work()
+            yield
         finally:
             self._heartbeat.close()
             self._launcher.close()
@@ -158,10 +153,10 @@ class Agent:
 
     def _slot(self, environment: Mapping[str, str]) -> None:
         try:
-            while not self._leaving.is_set() and not self.signalled and self._reserve():
+            while not self._leaving.is_set() and not self.signalled and self._permits.acquire(blocking=False):
                 found = self._claim()
                 if found is None:
-                    self._release()
+                    self._permits.release()
                 else:
                     self._serve(found, environment)
         except KeyboardInterrupt:
@@ -170,17 +165,6 @@ class Agent:
             self._fail(LightsweepError(f"the agent cannot go on: {error}"))
         except BaseException as error:  # kept, so that the thread that called the agent raises it
             self._fail(error)
-
-    def _reserve(self) -> bool:
-        with self._lock:
-            if self._count is not None and self._begun >= self._count:
-                return False
-            self._begun += 1
-            return True
-
-    def _release(self) -> None:
-        with self._lock:
-            self._begun -= 1
 
     def _claim(self) -> ClaimedRun | None:
         try:
@@ -260,8 +244,6 @@ class Agent:
             return
         failed = outcome.state == "failed"
         with self._lock:
-            self.ended += 1
-            self.failed += failed
             why = self._limits.note(failed, time.monotonic())
         if why:
             self.gave_up = True

@@ -14,26 +14,8 @@ from typing import Any
 
 from lightsweep.errors import LightsweepError
 
-__all__ = [
-    "CHANNEL_VARIABLE",
-    "ENVIRONMENT",
-    "HANDSHAKE_LIMIT",
-    "HANDSHAKE_SECONDS",
-    "MESSAGE_LIMIT",
-    "RUN_VARIABLE",
-    "TOKEN_VARIABLE",
-    "ChannelError",
-    "FrameStream",
-    "identify",
-    "introduce",
-    "is_proof",
-    "proof",
-]
-
-CHANNEL_VARIABLE = "LIGHTSWEEP_CHANNEL"
-RUN_VARIABLE = "LIGHTSWEEP_RUN"
-TOKEN_VARIABLE = "LIGHTSWEEP_TOKEN"
-ENVIRONMENT = (CHANNEL_VARIABLE, RUN_VARIABLE, TOKEN_VARIABLE)
+ENVIRONMENT = ("LIGHTSWEEP_CHANNEL", "LIGHTSWEEP_RUN", "LIGHTSWEEP_TOKEN")
+"""The variables by which a process finds its agent: path of the socket, id and secret of the run."""
 
 MESSAGE_LIMIT = 16 * 2**20
 HANDSHAKE_LIMIT = 4 * 2**10
@@ -101,13 +83,14 @@ class FrameStream:
             raise ChannelError(f"a frame must hold a JSON object, this one holds a {type(message).__name__}")
         return message
 
-    def end_reading(self) -> None:
-        """Let the reader, in whichever thread it waits, see the end; an answer under way can still be sent."""
-        self._shutdown(socket.SHUT_RD)
+    def end(self, how: int = socket.SHUT_RDWR) -> None:
+        """Let reader and writer, in whichever threads they wait, see the end.
 
-    def end(self) -> None:
-        """Let reader and writer, in whichever threads they wait, see the end."""
-        self._shutdown(socket.SHUT_RDWR)
+        After ``SHUT_RD`` only the reader sees it: an answer under way can still be sent.
+        """
+        if self.is_open():
+            with suppress(OSError):  # the other end was faster
+                self._sock.shutdown(how)
 
     def close(self) -> None:
         """Close the socket in this process only; a forked copy stays open."""
@@ -122,11 +105,6 @@ class FrameStream:
             return os.path.samestat(os.fstat(self._sock.fileno()), self._status)
         except (OSError, ValueError):
             return False
-
-    def _shutdown(self, how: int) -> None:
-        if self.is_open():
-            with suppress(OSError):  # the other end was faster
-                self._sock.shutdown(how)
 
     def _fill(self, size: int, deadline: float | None) -> bool:
         """Read until the buffer holds ``size`` bytes; False at the end of the stream with nothing read."""

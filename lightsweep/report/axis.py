@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lightsweep.space import Distribution
+from lightsweep.space import Distribution, identity
+from lightsweep.space.base import is_number
 from lightsweep.text import counted, number, one_line, value_text
 
 MOST = 1e300
@@ -45,7 +45,7 @@ class Axis:
     def position(self, value: Any) -> float | None:
         """Return the position of a value; ``None`` for one that is not on this axis, such as text among numbers."""
         if self.kind == "ordinal":
-            place = self._places.get(_key(value))
+            place = self._places.get(identity(value))
             return None if place is None else float(place)
         found = _real(value)
         if found is None or self.kind == "linear":
@@ -86,7 +86,7 @@ def _ordinal(name: str, values: Iterable[Any], distribution: Distribution | None
         declared = [distribution.value_at(index) for index in range(distribution.size)]
     choices: dict[Hashable, Any] = {}
     for value in [*declared, *values]:
-        choices.setdefault(_key(value), value)
+        choices.setdefault(identity(value), value)
     if not declared or (distribution is not None and distribution.ordered):
         choices = dict(sorted(choices.items(), key=lambda item: _order(item[1])))
     places = {key: place for place, key in enumerate(choices)}
@@ -99,26 +99,14 @@ def _ordinal(name: str, values: Iterable[Any], distribution: Distribution | None
 
 def _real(value: Any) -> float | None:
     """A finite number as a float, clamped to ``MOST``; else ``None``."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if not is_number(value) or value in (math.inf, -math.inf):
         return None
-    try:
-        found = float(value)
-    except OverflowError:
-        return None
-    return clamped(found) if math.isfinite(found) else None
+    return float(clamped(value))
 
 
 def clamped(value: float) -> float:
     """Return the value, drawn in to ``MOST`` in size."""
     return max(-MOST, min(MOST, value))
-
-
-def _key(value: Any) -> Hashable:
-    """Equal for equal values: 1 and 1.0 are one, 1 and True are two."""
-    found = _real(value)
-    if found is not None:
-        return found
-    return json.dumps(value, sort_keys=True, default=str)
 
 
 def _order(value: Any) -> tuple[bool, float, str]:
@@ -137,13 +125,9 @@ def apart(low: float, high: float) -> tuple[float, float]:
 
 def _linear_ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
     step = _round_step((high - low) / 5)
-    first = math.ceil(low / step)
-    ticks = [place * step for place in range(first, math.floor(high / step) + 1)]
-    digits = max(0, -math.floor(math.log10(step))) if step < 1 else 0
-    largest = max(abs(low), abs(high))
-    if largest >= 1e5 or digits > 5:
-        return tuple((tick, f"{tick:.3g}") for tick in ticks)
-    return tuple((tick, f"{tick:.{digits}f}") for tick in ticks)
+    digits = max(5, math.floor(math.log10(max(abs(low), abs(high)) / step)) + 1)
+    ticks = [place * step for place in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    return tuple((tick, f"{tick:.{digits}g}") for tick in ticks)
 
 
 def _round_step(rough: float) -> float:

@@ -32,17 +32,16 @@ def curves_figure(data: ReportData) -> go.Figure:
     figure = go.Figure([_lines(data, chosen, state, STATES[state], opacity) for state, chosen in states.items()])
     stopped = states.get("pruned")
     if stopped:
-        figure.add_trace(
-            go.Scatter(
-                name="stopped early",
-                mode="markers",
-                x=[len(data.runs[index].history) for index in stopped],
-                y=[data.runs[index].history[-1] for index in stopped],
-                customdata=[data.runs[index].id for index in stopped],
-                hovertemplate="run %{customdata} stopped at iteration %{x}: %{y:.5g}",
-                marker={"symbol": "x-thin", "size": 7, "line": {"color": STATES["pruned"], "width": 1.5}},
-                meta={"runs": stopped},
-            )
+        runs = [data.runs[index] for index in stopped]
+        figure.add_scatter(
+            name="stopped early",
+            mode="markers",
+            x=[len(run.history) for run in runs],
+            y=[run.history[-1] for run in runs],
+            customdata=[run.id for run in runs],
+            hovertemplate="run %{customdata} stopped at iteration %{x}: %{y:.5g}",
+            marker={"symbol": "x-thin", "size": 7, "line": {"color": STATES["pruned"], "width": 1.5}},
+            meta={"runs": stopped},
         )
     if data.best is not None and data.best.history:
         index = data.runs.index(data.best)
@@ -101,14 +100,13 @@ def _bands(figure: go.Figure, data: ReportData) -> None:
     for band in sorted({band for band, _, _ in marks}):
         figure.add_vline(band, line={"color": MUTED, "dash": "dot", "width": 1}, opacity=0.7)
     if marks:
-        figure.add_trace(
-            go.Scatter(
-                name="bands and thresholds",
-                mode="markers",
-                x=[band for band, _, _ in marks],
-                y=[limit for _, limit, _ in marks],
-                customdata=[whose for _, _, whose in marks],
-                hovertemplate="%{customdata}band %{x}: threshold %{y:.5g}",
-                marker={"symbol": "line-ew", "size": 16, "line": {"color": MUTED, "width": 2.5}},
-            )
+        places, limits, whose = zip(*marks, strict=True)
+        figure.add_scatter(
+            name="bands and thresholds",
+            mode="markers",
+            x=places,
+            y=limits,
+            customdata=whose,
+            hovertemplate="%{customdata}band %{x}: threshold %{y:.5g}",
+            marker={"symbol": "line-ew", "size": 16, "line": {"color": MUTED, "width": 2.5}},
         )

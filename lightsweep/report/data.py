@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import Any
 
 from lightsweep.controller import PartView, Sweep, SweepRun, best_run, part_views
-from lightsweep.report.axis import MOST, Axis, clamped, make_axis
+from lightsweep.report.axis import Axis, clamped, make_axis
 from lightsweep.report.theme import STATES, label
 from lightsweep.schema import SweepConfig
-from lightsweep.text import one_line, value_text
+from lightsweep.space import identity
 
 
 @dataclass(frozen=True)
@@ -63,11 +62,9 @@ class ReportData:
         best = self.runs[index].best
         return self.sign * math.inf if best is None else best
 
-    def by_state(self, indices: Iterable[int]) -> dict[str, list[int]]:
+    def by_state(self, indices: Collection[int]) -> dict[str, list[int]]:
         """Return the runs of each state, the states in the order of their legend; states without runs are left out."""
-        found: dict[str, list[int]] = {state: [] for state in STATES}
-        for index in indices:
-            found[self.runs[index].state].append(index)
+        found = {state: [index for index in indices if self.runs[index].state == state] for state in STATES}
         return {state: chosen for state, chosen in found.items() if chosen}
 
     def chosen(self, indices: Sequence[int], most: int, best: int) -> list[int]:
@@ -76,14 +73,6 @@ class ReportData:
             return list(indices)
         first = set(sorted(indices, key=lambda index: self.sign * self.best_of(index))[:best])
         return sorted([*first, *spread([index for index in indices if index not in first], most - best)])
-
-    def first_of_labels(self) -> list[tuple[int, str]]:
-        """Return the index of the first run with each label, with the label: the beginnings of the stages."""
-        first: dict[str, int] = {}
-        for index, run in enumerate(self.runs):
-            for text in run.labels.values():
-                first.setdefault(text, index)
-        return [(index, text) for text, index in first.items()]
 
     def without_values(self) -> str:
         """Say in a sentence why there is nothing to compare; empty if there is something."""
@@ -107,13 +96,21 @@ def report_data(
         parts: The stages, for a sweep that has some.
         now: The time of the report, with a time zone; the time of the call by default.
     """
-    everything = [replace(_clamped(run), state=run.standing) for run in runs]
+    everything = [
+        replace(
+            run,
+            state=run.standing,
+            best=None if run.best is None else clamped(run.best),
+            history=tuple(map(clamped, run.history)),
+        )
+        for run in runs
+    ]
     own = tuple(run for run in everything if not run.prior)
     declared = {parameter.name: parameter.distribution for parameter in config.space.parameters}
     axes = []
     for name in sorted(config.searched(run.values for run in own)):
         values = [run.values[name] for run in own if name in run.values]
-        if name in declared or len({_same(value) for value in values}) > 1:
+        if name in declared or len(set(map(identity, values))) > 1:
             axes.append(make_axis(name, values, declared.get(name)))
     return ReportData(
         config=config,
@@ -136,14 +133,3 @@ def spread(items: Sequence[int], most: int) -> list[int]:
     if len(items) <= most:
         return list(items)
     return [items[round(place * (len(items) - 1) / (most - 1))] for place in range(most)]
-
-
-def _clamped(run: SweepRun) -> SweepRun:
-    if max(map(abs, (run.best or 0.0, *run.history))) <= MOST:
-        return run
-    best = None if run.best is None else clamped(run.best)
-    return replace(run, best=best, history=tuple(clamped(value) for value in run.history))
-
-
-def _same(value: Any) -> Hashable:
-    return type(value).__name__, one_line(value_text(value), 10_000)

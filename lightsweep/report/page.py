@@ -14,13 +14,13 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 from importlib.resources import files
 from typing import Any
 
 import plotly
+import plotly.graph_objects as go
 import yaml
 from plotly.offline import get_plotlyjs
 
@@ -36,36 +36,24 @@ _VALUE_WIDTH = 80
 _VALUES_WIDTH = 400
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column of the table of runs.
+def columns(data: ReportData) -> list[tuple[str, str, Callable[[SweepRun], Any]]]:
+    """Return the columns of the table of runs; of very many other metrics the first by name.
 
-    Attributes:
-        name: Its heading.
-        kind: ``text``, ``number``, ``time``, ``duration`` or ``value``.
-        cell: Its cell for a run: numbers as numbers, ``None`` for no value.
+    A column has a heading, a kind (``text``, ``number``, ``time``, ``duration`` or ``value``), and a function that
+    gives its cell for a run: numbers as numbers, ``None`` for no value.
     """
-
-    name: str
-    kind: str
-    cell: Callable[[SweepRun], Any]
-
-
-def columns(data: ReportData) -> list[Column]:
-    """Return the columns; of very many other metrics the first by name."""
     others = sorted({name for run in data.runs for name in run.metrics} - {data.metric})[:_MOST_METRICS]
-    metric = [Column(data.metric, "number", lambda run: _number(run.best))] if data.metric else []
     return [
-        Column("run", "text", lambda run: run.id),
-        Column("state", "text", lambda run: run.state),
-        *metric,
-        *(Column(name, "text", partial(_label, name)) for name in data.config.labels),
-        Column("iterations", "number", lambda run: run.iterations),
-        *(Column(axis.name, "value", partial(_value, axis.name)) for axis in data.axes),
-        *(Column(f"last {name}", "number", partial(_last, name)) for name in others),
-        Column("started (UTC)", "time", lambda run: _time(run.started)),
-        Column("took", "duration", partial(_took, data.now)),
-        Column("reason", "text", lambda run: one_line(run.reason, _REASON_WIDTH)),
+        ("run", "text", lambda run: run.id),
+        ("state", "text", lambda run: run.state),
+        *([(data.metric, "number", lambda run: _number(run.best))] if data.metric else []),
+        *((name, "text", partial(_label, name)) for name in data.config.labels),
+        ("iterations", "number", lambda run: run.iterations),
+        *((axis.name, "value", partial(_value, axis.name)) for axis in data.axes),
+        *((f"last {name}", "number", partial(_last, name)) for name in others),
+        ("started (UTC)", "time", lambda run: _time(run.started)),
+        ("took", "duration", partial(_took, data.now)),
+        ("reason", "text", lambda run: one_line(run.reason, _REASON_WIDTH)),
     ]
 
 
@@ -132,33 +120,31 @@ def page_data(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, A
     table = columns(data)
     return {
         "headline": _headline(sweep_id, state, data),
-        "columns": [{"name": column.name, "kind": column.kind} for column in table],
-        "rows": [[column.cell(run) for column in table] for run in data.runs],
+        "columns": [{"name": name, "kind": kind} for name, kind, _ in table],
+        "rows": [[cell(run) for _, _, cell in table] for run in data.runs],
         "stages": _stage_table(data),
-        "sort": _sort(data),
+        "sort": {"column": 2 if data.metric else 0, "descending": data.sign < 0},  # the best first, else by id
         "states": STATES,
         "figures": [
             {"name": each.name, "heading": each.heading, "small": each.small, **_plain(each.figure)}
             for each in figures(data)
         ],
-        "templates": {"light": _plain(LIGHT), "dark": _plain(DARK)},
+        "templates": {"light": LIGHT.to_plotly_json(), "dark": DARK.to_plotly_json()},
         "plotly": plotly.__version__,
     }
 
 
-def _plain(figure: Any) -> dict[str, Any]:
-    found: dict[str, Any] = figure.to_plotly_json()
-    if isinstance(found.get("layout"), dict) and "data" in found:
-        # The page inserts the template for light or dark.
-        found["layout"] = {key: value for key, value in found["layout"].items() if key != "template"}
-    return found
+def _plain(figure: go.Figure) -> dict[str, Any]:
+    content: dict[str, Any] = figure.to_plotly_json()
+    content["layout"].pop("template", None)  # the page inserts the one for light or dark
+    return content
 
 
 def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, Any]:
     config, best, metric = data.config, data.best, data.config.metric
     counts = Counter[str](run.state for run in data.runs)
-    started = [run.started for run in data.runs if run.started]
-    ended = [run.ended or data.now for run in data.runs if run.started]
+    spans = [(run.started, run.ended or data.now) for run in data.runs if run.started]
+    length = max(end for _, end in spans) - min(start for start, _ in spans) if spans else None
     saved = savings((run.ending for run in data.runs), config)
     return {
         "title": one_line(config.name or f"Sweep {sweep_id}", 120),
@@ -182,7 +168,7 @@ def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, A
         "runs": len(data.runs),
         "priors": len(data.priors),
         "saved": {"share": f"{saved.share:.0%}", "text": saved.text} if config.stops_early else None,
-        "seconds": round((max(ended) - min(started)).total_seconds()) if started else None,
+        "seconds": None if length is None else round(length.total_seconds()),
         "made": data.now.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
     }
 
@@ -191,37 +177,29 @@ def _stage_table(data: ReportData) -> dict[str, Any] | None:
     """A row for each stage: its state, its best run and its fixed values; ``None`` for a sweep without stages."""
     if not data.parts:
         return None
-    return {
-        "columns": ["stage", "state", "method", "runs", f"best {data.metric}", "searched", "fixed"],
-        "rows": [_stage_row(each, data.config.searched()) for each in data.parts],
-    }
+    headings = ["stage", "state", "method", "runs", f"best {data.metric}", "searched", "fixed"]
+    return {"columns": headings, "rows": [_stage_row(each, data.config.searched()) for each in data.parts]}
 
 
 def _stage_row(view: PartView, searched: Collection[str]) -> list[str]:
     stage, best = view.part, view.best
-    fixed = {name: value for name, value in (view.fixed or {}).items() if name in searched}
+    fixed = _values(view.fixed or {}, sorted(searched))
     base = f"; from run {view.base}" if view.base is not None else ""
+    found = _values(best.values, stage.searched) if best else one_line(", ".join(stage.searched), _VALUES_WIDTH)
     return [
         one_line(stage.name, 60),
         view.state,
         stage.method,
         f"{view.runs:,} of {view.limit:,}" if view.limit is not None else f"{view.runs:,}",
         f"{number(best.best)} (run {best.id})" if best is not None and best.best is not None else "–",
-        _values(best.values, stage.searched)
-        if best is not None
-        else one_line(", ".join(stage.searched), _VALUES_WIDTH),
-        f"{_values(fixed, sorted(fixed))}{base}" if fixed else "–",
+        found,
+        f"{fixed}{base}" if fixed else "–",
     ]
 
 
 def _values(values: Mapping[str, Any], names: Collection[str]) -> str:
     texts = [f"{name}={one_line(value_text(values[name]), 40)}" for name in names if name in values]
     return one_line(", ".join(texts), _VALUES_WIDTH)
-
-
-def _sort(data: ReportData) -> dict[str, Any]:
-    """The first order of the table: by the metric, best first; by id without a metric."""
-    return {"column": 2, "descending": data.sign < 0} if data.metric else {"column": 0, "descending": False}
 
 
 def _policy(scripts: list[str]) -> str:

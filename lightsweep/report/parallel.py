@@ -44,14 +44,8 @@ def parallel_figure(data: ReportData) -> go.Figure:
         line = _colours(data, values)
     figure = go.Figure(go.Parcoords(line=line, dimensions=dimensions, meta={"runs": shown}))
     longest = max(len(text) for axis in data.axes[:1] for _, text in axis.ticks)
-    figure.update_layout(
-        margin={
-            "l": max(48, 16 + 6 * longest),
-            "r": max(48, 12 + 4 * min(22, len(data.metric or ""))),
-            "t": 56,
-            "b": 24,
-        }
-    )
+    left, right = max(48, 16 + 6 * longest), max(48, 12 + 4 * min(22, len(data.metric or "")))
+    figure.update_layout(margin={"l": left, "r": right, "t": 56, "b": 24})
     missing = len(data.runs) - len(shown)
     note = f"{counted(missing, 'run')} without a finite value of the metric left out." if missing else ""
     return finish(figure, 400, note)
@@ -92,13 +86,11 @@ def _ticks(axis: Axis, more: list[tuple[float, str]]) -> dict[str, object]:
 
 def _distinct(texts: list[str]) -> list[str]:
     """Make equal texts differ by characters without width: plotly draws ticks of equal text at one place."""
-    seen: set[str] = set()
-    found = []
-    for place, text in enumerate(texts):
-        mark = "".join(_UNSEEN[int(bit)] for bit in f"{place:b}")
-        found.append(text if text and text not in seen else text + mark)
-        seen.add(text)
-    return found
+    marks = ["".join(_UNSEEN[int(bit)] for bit in f"{place:b}") for place in range(len(texts))]
+    return [
+        text if text and text not in texts[:place] else text + mark
+        for place, (text, mark) in enumerate(zip(texts, marks, strict=True))
+    ]
 
 
 def _colours(data: ReportData, values: list[float]) -> dict[str, object]:

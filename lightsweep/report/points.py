@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
@@ -24,25 +25,26 @@ def history_figure(data: ReportData) -> go.Figure:
     if not shown:
         return nothing(data.without_values())
     figure = go.Figure(_points(data, [(index, index + 1) for index in shown], 7, 0.75))
-    places, values = _best_so_far(data, shown)
-    figure.add_trace(
-        go.Scatter(
-            name="best so far",
-            mode="lines",
-            x=places,
-            y=values,
-            line={"shape": "hv", "color": ACCENT, "width": 2.5},
-            hovertemplate="best so far: %{y:.5g}",
-        )
+    corners = _best_so_far(data, shown)
+    figure.add_scatter(
+        name="best so far",
+        mode="lines",
+        x=list(corners),
+        y=list(corners.values()),
+        line={"shape": "hv", "color": ACCENT, "width": 2.5},
+        hovertemplate="best so far: %{y:.5g}",
     )
     axis, note = metric_axis([data.best_of(index) for index in shown], data.sign, data.title)
-    if data.config.metric is not None and data.config.metric.target is not None:
+    target = data.config.metric.target if data.config.metric else None
+    if target is not None:
         figure.add_hline(
-            data.config.metric.target,
+            target,
             line={"color": MUTED, "dash": "dash", "width": 1.5},
-            annotation={"text": label(f"target {data.config.metric.target:g}"), "font": {"color": MUTED}},
+            annotation={"text": label(f"target {target:g}"), "font": {"color": MUTED}},
         )
-    for index, text in data.first_of_labels():
+    latest_first = reversed(list(enumerate(data.runs)))
+    first = {text: index for index, run in latest_first for text in run.labels.values()}
+    for text, index in first.items():
         figure.add_vline(
             index + 0.5,
             line={"color": MUTED, "dash": "dot", "width": 1.5},
@@ -107,19 +109,16 @@ def _points(data: ReportData, places: Sequence[tuple[int, float]], size: int, op
     ]
 
 
-def _best_so_far(data: ReportData, shown: Sequence[int]) -> tuple[list[int], list[float]]:
-    """The corners of the line: each improvement, and the end."""
-    places: list[int] = []
-    values: list[float] = []
+def _best_so_far(data: ReportData, shown: Sequence[int]) -> dict[int, float]:
+    """The corners of the line, by their places: each improvement, and the end."""
+    corners: dict[int, float] = {}
+    best = data.sign * math.inf
     for index in shown:
         value = data.best_of(index)
-        if not values or data.sign * value < data.sign * values[-1]:
-            places.append(index + 1)
-            values.append(value)
-    if places[-1] != len(data.runs):
-        places.append(len(data.runs))
-        values.append(values[-1])
-    return places, values
+        if data.sign * value < data.sign * best:
+            best = corners[index + 1] = value
+    corners.setdefault(len(data.runs), best)
+    return corners
 
 
 def _jitter(index: int) -> float:

@@ -25,19 +25,17 @@ def timeline_figure(data: ReportData) -> go.Figure:
         runs = [data.runs[index] for index in bars]
         starts = [run.started for run in runs if run.started is not None]
         lengths = [((run.ended or data.now) - start).total_seconds() for run, start in zip(runs, starts, strict=True)]
-        figure.add_trace(
-            go.Bar(
-                name=state,
-                orientation="h",
-                base=[start.isoformat(timespec="milliseconds").removesuffix("+00:00") for start in starts],
-                x=[max(0, round(1000 * length)) for length in lengths],
-                y=[height[lane_of[index]] for index in bars],
-                customdata=[[run.id, _duration(length)] for run, length in zip(runs, lengths, strict=True)],
-                hovertemplate="run %{customdata[0]}: %{customdata[1]}",
-                marker={"color": STATES[state], "line": {"width": 0}},
-                width=0.7,
-                meta={"runs": bars},
-            )
+        figure.add_bar(
+            name=state,
+            orientation="h",
+            base=[start.isoformat(timespec="milliseconds").removesuffix("+00:00") for start in starts],
+            x=[max(0, round(1000 * length)) for length in lengths],
+            y=[height[lane_of[index]] for index in bars],
+            customdata=[[run.id, _duration(length)] for run, length in zip(runs, lengths, strict=True)],
+            hovertemplate="run %{customdata[0]}: %{customdata[1]}",
+            marker={"color": STATES[state], "line": {"width": 0}},
+            width=0.7,
+            meta={"runs": bars},
         )
     figure.update_layout(
         barmode="overlay",
@@ -58,19 +56,15 @@ def timeline_figure(data: ReportData) -> go.Figure:
 
 def lanes(data: ReportData) -> dict[tuple[str, int], list[int]]:
     """Return the indices of the runs by agent and slot; runs of one agent that overlap have different slots."""
-    by_agent: dict[str, list[int]] = {}
-    for index, run in enumerate(data.runs):
-        if run.started is not None:
-            by_agent.setdefault(run.agent, []).append(index)
     placed: dict[tuple[str, int], list[int]] = {}
-    for agent, indices in by_agent.items():
-        free: list[datetime] = []
-        for index in sorted(indices, key=lambda index: (data.runs[index].started or data.now, index)):
-            run = data.runs[index]
-            start, end = run.started or data.now, run.ended or data.now
-            slot = next((slot for slot, until in enumerate(free) if until <= start), len(free))
-            free[slot : slot + 1] = [end]
-            placed.setdefault((agent, slot), []).append(index)
+    free: dict[str, list[datetime]] = {}
+    spans = [(run.started, run.ended or data.now, index) for index, run in enumerate(data.runs) if run.started]
+    for start, end, index in sorted(spans, key=lambda span: span[0]):
+        agent = data.runs[index].agent
+        slots = free.setdefault(agent, [])
+        slot = next((slot for slot, until in enumerate(slots) if until <= start), len(slots))
+        slots[slot : slot + 1] = [end]
+        placed.setdefault((agent, slot), []).append(index)
     return placed
 
 

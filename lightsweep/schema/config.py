@@ -74,15 +74,18 @@ class SweepConfig:
     source: str | None
 
     @classmethod
-    def load(cls, source: str | os.PathLike[str] | Mapping[str, Any]) -> SweepConfig:
+    def load(cls, source: SweepConfig | str | os.PathLike[str] | Mapping[str, Any]) -> SweepConfig:
         """Read and validate the config in a YAML file, or in a mapping of the same form.
 
         Args:
             source: The path of a YAML file, or a mapping; tuples, NumPy scalars and paths in it are converted.
+                A loaded config is returned as it is.
 
         Raises:
             ConfigError: The file cannot be read, or the config has mistakes; the error holds all of them.
         """
+        if isinstance(source, SweepConfig):
+            return source
         if isinstance(source, Mapping):
             return _validate(source, Faults(), None)
         if not isinstance(source, (str, os.PathLike)):

@@ -163,7 +163,7 @@ def identity(value: Value) -> Hashable:
     if isinstance(value, bool) or value is None:
         return (type(value).__name__, value)
     if isinstance(value, (int, float)):
-        return ("number", "nan" if math.isnan(value) else value)
+        return ("number", "nan" if value != value else value)
     if isinstance(value, str):
         return ("str", str(value))
     if isinstance(value, (list, tuple)):

@@ -76,6 +76,12 @@ def test_linear_ticks_are_few_and_within(values: list[float]) -> None:
     assert [place for place, _ in found.ticks] == sorted(place for place, _ in found.ticks)
 
 
+def test_ticks_far_from_zero_differ_in_their_text() -> None:
+    ticks = axis([100_000.1, 100_000.5], min=100_000.0, max=100_001.0).ticks
+    assert [text for _, text in ticks] == ["100000.1", "100000.2", "100000.3", "100000.4", "100000.5"]
+    assert [text for _, text in axis([0.0, 50_000.0], min=0.0, max=1e5).ticks][-1] == "50000"
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_values_that_went_astray_do_not_stretch_the_axis(sign: int) -> None:
     values = [sign * (1 + place / 100) - 50 * sign for place in range(100)]

@@ -108,6 +108,7 @@ def test_a_dict_is_the_same_in_any_order_of_its_keys() -> None:
     assert identity({"a": 1, "b": [2]}) == identity({"b": (2.0,), "a": 1})
     assert identity({"a": 1}) != identity({"a": 1, "b": None})
     assert identity({1, 2}) == identity({2.0, 1})
+    assert identity(10**400) == identity(10**400) != identity(10**400 + 1)  # no float is as large
     assert identity(math.nan) == identity(float("nan"))
 
 

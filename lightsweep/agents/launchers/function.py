@@ -6,7 +6,6 @@ import pickle
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,16 @@ __all__ = ["FunctionLauncher", "IsolatedLauncher"]
 class FunctionLauncher:
     """Calls a function for each run in this process and thread; its ``init()`` gives the run.
 
+    Since there is one run at a time, it is also the job of that run.
+
     Args:
         function: Called without arguments.
 
     Attributes:
         calling: Whether the function runs now, so that an exception in this thread ends it.
     """
+
+    _handler: Handler  # of the run that was started last
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self._function = function
@@ -48,31 +51,19 @@ class FunctionLauncher:
         environment: Mapping[str, str],
         emit: Callable[[bytes], None] | None,
     ) -> Job:
-        """Return a job that calls the function when it is waited for."""
+        """Keep the handler for the call, which `wait` makes."""
         del run, directory, environment, emit
-        return _Call(self, handler)
+        self._handler = handler
+        return self
 
     def close(self) -> None:
         """Do nothing."""
 
-    def call(self) -> None:
-        """Call the function."""
-        self.calling = True
-        try:
-            self._function()
-        finally:
-            self.calling = False
-
-
-@dataclass(frozen=True)
-class _Call:
-    launcher: FunctionLauncher
-    handler: Handler
-
     def wait(self) -> ExitStatus:
+        """Call the function."""
         try:
-            with serving(self.handler):
-                self.launcher.call()
+            with serving(self._handler):
+                self._call()
         except RunPruned:
             return ExitStatus(0)
         except KeyboardInterrupt:
@@ -88,13 +79,20 @@ class _Call:
         return ExitStatus(0)
 
     def terminate(self, grace: float) -> None:
-        del grace  # the next report raises
+        """Do nothing: the next report raises."""
 
     def kill(self) -> None:
-        return
+        """Do nothing."""
 
     def signal(self, number: int) -> None:
-        del number
+        """Do nothing."""
+
+    def _call(self) -> None:
+        self.calling = True
+        try:
+            self._function()
+        finally:
+            self.calling = False
 
 
 class IsolatedLauncher(ProcessLauncher):

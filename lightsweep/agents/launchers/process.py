@@ -10,26 +10,19 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from lightsweep.agents.launchers import ExitStatus, Job
 from lightsweep.agents.reaper import MARK, Processes, Reaper
-from lightsweep.channel import ChannelServer, Handler
+from lightsweep.channel import Handler
+from lightsweep.channel.server import ChannelServer
 from lightsweep.controller import ClaimedRun, Sweep
 from lightsweep.errors import CommandError, NotFoundError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.command import DEFAULT_COMMAND, build_command
 
-__all__ = [
-    "CommandLauncher",
-    "Follower",
-    "ProcessLauncher",
-    "RunProcess",
-    "check_command",
-    "check_program",
-    "find_program",
-    "last_line",
-]
+__all__ = ["CommandLauncher", "ProcessLauncher", "RunProcess", "check_command", "check_program", "find_program"]
 
 _LEFTOVER_SECONDS = 2.0
 _POLL_SECONDS = 0.1
@@ -41,18 +34,16 @@ _LONGEST_LINE = 500
 class ProcessLauncher(ABC):
     """Starts a process for each run, which reaches its handler by a channel; a reaper ends it if the agent is killed.
 
-    Args:
-        environment: The variables of the processes, beside the address of the channel; those of this process by
-            default. The URL of the storage is left out, since no run needs it and it may hold a password.
+    Its variables are those of this process and the address of the channel. The URL of the storage is left out, since no
+    run needs it and it may hold a password.
     """
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        inherited = os.environ if environment is None else environment
+    def __init__(self) -> None:
         self._environment = {
             # The output would otherwise arrive in blocks of 8 kB, and the last block not at all if the run is killed.
             "PYTHONUNBUFFERED": "1",
             "HYDRA_FULL_ERROR": "1",  # or Hydra hides the exception that is the reason of a failure
-            **{name: value for name, value in inherited.items() if name != "LIGHTSWEEP_STORAGE"},
+            **{name: value for name, value in os.environ.items() if name != "LIGHTSWEEP_STORAGE"},
         }
         self._server = ChannelServer()
         self._reaper = Reaper()
@@ -77,18 +68,12 @@ class ProcessLauncher(ABC):
         command = self.command(run, directory)
         output = directory / "output.log"
         address = self._server.register(run.id, handler)
-        try:
+        with ExitStack() as release:
+            release.callback(self._server.unregister, run.id)
             process = RunProcess(command, {**self._environment, **environment, **address}, output, emit)
-        except CommandError:
-            self._server.unregister(run.id)
-            raise
-        self._reaper.add(process.pid, process.token)
-
-        def release() -> None:
-            self._reaper.remove(process.pid)
-            self._server.unregister(run.id)
-
-        process.at_end = release
+            self._reaper.add(process.pid, process.token)
+            release.callback(self._reaper.remove, process.pid)
+            process.at_end = release.pop_all().close
         return process
 
     def close(self) -> None:
@@ -102,11 +87,10 @@ class CommandLauncher(ProcessLauncher):
 
     Args:
         sweep: The sweep.
-        environment: See `ProcessLauncher`.
     """
 
-    def __init__(self, sweep: Sweep, environment: Mapping[str, str] | None = None) -> None:
-        super().__init__(environment)
+    def __init__(self, sweep: Sweep) -> None:
+        super().__init__()
         self._sweep = sweep
         self._program = find_program(sweep.config, sweep.directory)
 
@@ -180,9 +164,8 @@ class RunProcess:
         self._all.end(patience, asked=asked)
         with self._lock:
             self._gone = True  # from here on the number may belong to another group
-            if self._killer is not None:
-                self._killer.cancel()
         if self._killer is not None:
+            self._killer.cancel()
             self._killer.join()
         self.at_end()
         if self._follower is not None:
