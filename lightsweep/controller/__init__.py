@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from lightsweep.controller.changes import PriorRun, check_prior_runs, check_takes_prior_runs
+from lightsweep.controller.changes import (
+    PriorRun,
+    check_prior_runs,
+    check_takes_prior_runs,
+    request,
+    retry_runs,
+    update_config,
+)
 from lightsweep.controller.claims import NoRun, RunClaimer
 from lightsweep.controller.outcome import ClaimedRun, Outcome
 from lightsweep.controller.plan import SweepState
@@ -45,7 +52,10 @@ __all__ = [
     "part_line",
     "part_views",
     "prior_suffix",
+    "request",
+    "retry_runs",
     "savings",
     "summarize",
     "sweep",
+    "update_config",
 ]

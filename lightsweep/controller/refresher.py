@@ -8,8 +8,6 @@ import time
 from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import StorageUnavailableError
 
-__all__ = ["Refresher"]
-
 PATIENCE_SECONDS = 2.0
 
 

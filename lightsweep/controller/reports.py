@@ -15,8 +15,6 @@ from lightsweep.controller.writer import Writer
 from lightsweep.errors import InputError, StorageUnavailableError
 from lightsweep.hyperband import Verdict
 
-__all__ = ["Reporter"]
-
 
 class Reporter:
     """The reports and ends of one agent's runs; safe from several threads.

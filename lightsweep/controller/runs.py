@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from lightsweep.errors import InputError
 from lightsweep.sampler import from_optuna
@@ -15,28 +15,6 @@ from lightsweep.sampler.base import RunState
 from lightsweep.schema import SweepConfig
 from lightsweep.space import Constant, Parameter, Space
 from lightsweep.storage import TrialRow
-
-__all__ = [
-    "ATTEMPT",
-    "CONFIG",
-    "FORMAT",
-    "STATE",
-    "STATES",
-    "SUMMARY",
-    "SWEEP",
-    "VALUES",
-    "RunEntry",
-    "RunTable",
-    "SweepRun",
-    "attempt_of",
-    "best_entry",
-    "best_of",
-    "best_run",
-    "json_number",
-    "nested",
-    "values_of",
-    "view",
-]
 
 SWEEP = "lightsweep:sweep"
 """Study attribute: format, config as written, seed, source, time of creation."""
@@ -445,31 +423,16 @@ def json_number(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-class _Run(Protocol):
-    @property
-    def state(self) -> str: ...
-    @property
-    def prior(self) -> bool: ...
+_R = TypeVar("_R", SweepRun, RunEntry)
 
 
-_R = TypeVar("_R", bound=_Run)
-
-
-def best_run(runs: Iterable[SweepRun], config: SweepConfig) -> SweepRun | None:
+def best_run(runs: Iterable[_R], config: SweepConfig) -> _R | None:
     """Return the best run, by the rule of :attr:`~lightsweep.controller.sweeps.Sweep.best_run`."""
-    return _best(runs, config, lambda run: run.best)
-
-
-def best_entry(entries: Iterable[RunEntry], config: SweepConfig) -> RunEntry | None:
-    """Return the same from entries, which is faster."""
-    goal = config.metric.goal if config.metric else ""
-    return _best(entries, config, lambda entry: entry.best(goal))
-
-
-def _best(runs: Iterable[_R], config: SweepConfig, value: Callable[[_R], float | None]) -> _R | None:
     if config.metric is None:
         return None
-    sign = 1 if config.metric.goal == "minimize" else -1
-    valued = [(sign * found, run) for run in runs if not run.prior and (found := value(run)) is not None]
+    goal = config.metric.goal
+    sign = 1 if goal == "minimize" else -1
+    values = ((run.best(goal) if isinstance(run, RunEntry) else run.best, run) for run in runs if not run.prior)
+    valued = [(sign * value, run) for value, run in values if value is not None]
     ended = [each for each in valued if each[1].state in {"finished", "pruned"}]
     return min(ended or valued, key=lambda each: each[0], default=(0.0, None))[1]

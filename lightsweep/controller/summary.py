@@ -10,22 +10,11 @@ from typing import Any, Literal
 
 from lightsweep.controller.plan import Part, SweepState
 from lightsweep.controller.reader import SweepReader
-from lightsweep.controller.runs import RunEntry, SweepRun, best_entry, values_of
+from lightsweep.controller.runs import RunEntry, SweepRun, best_run, values_of
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.stages import Stage
 from lightsweep.text import counted, number, parameters, printable
-
-__all__ = [
-    "PartView",
-    "Savings",
-    "SweepSummary",
-    "part_line",
-    "part_views",
-    "prior_suffix",
-    "savings",
-    "summarize",
-]
 
 _STATES = ("running", "waiting", "finished", "pruned", "failed", "killed")
 
@@ -192,7 +181,7 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
         entries = [entry for entry in known if not entry.prior]
         states = ["waiting" if sweep.waits(entry) else str(entry.state) for entry in entries]
         over = [entry for entry, state in zip(entries, states, strict=True) if state not in {"running", "waiting"}]
-        best = best_entry(entries, sweep.config)
+        best = best_run(entries, sweep.config)
         values = (values_of(entry, sweep.config) or {} for entry in entries)
         return SweepSummary(
             sweep.id,
@@ -280,7 +269,7 @@ def _begun(sweep: SweepReader, part: Part, entries: Sequence[RunEntry]) -> PartV
     open_ = {entry.id for entry in (*sweep.running(), *sweep.waiting())}
     ended = sum(entry.id not in open_ for entry in entries)
     over = part is not sweep.plan.current or (part.is_full(part.start + len(entries)) and ended == len(entries))
-    best = best_entry(entries, sweep.config)
+    best = best_run(entries, sweep.config)
     base = sweep.book.entries[part.base] if part.base is not None else None
     return PartView(
         part.stage,

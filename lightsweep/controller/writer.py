@@ -13,8 +13,6 @@ from lightsweep.controller.reader import storage_errors
 from lightsweep.errors import StorageUnavailableError
 from lightsweep.storage import Storage, trials_of
 
-__all__ = ["Writer"]
-
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 _LOOK_SECONDS = 0.5
