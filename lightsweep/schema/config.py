@@ -32,6 +32,8 @@ from lightsweep.schema.yaml_file import read_file
 from lightsweep.space import Space
 from lightsweep.text import quoted
 
+SINGLE = ("method", "program", "run_cap", "name", "description", "project", "entity")  # keys at the top with one value
+
 
 @dataclass(frozen=True, eq=False)
 class SweepConfig:
@@ -211,8 +213,8 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
         faults.raise_if_any()
         raw = {}
     meant = check_top_keys(raw, faults)
-    single = {key: value for key, value in raw.items() if key in keys_of(TopLevel)}
-    top = check(TopLevel, single, faults.at(), "a sweep config", absent=meant)
+    known = {key: value for key, value in raw.items() if key in keys_of(TopLevel)}
+    top = check(TopLevel, known, faults.at(), "a sweep config", absent=meant)
     scheduler = read_scheduler(raw.get("scheduler"), raw.get("method"), faults)
     found = _parameters(raw, meant, scheduler, faults)
     space = _space(found, faults)
@@ -229,7 +231,7 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
         raise ConfigError([Fault("the config is not valid", file=file)])
     warn_of_last_bands(space, [early_terminate, *(stage.early_terminate for stage in stages)], faults)
     return SweepConfig(
-        **vars(top),
+        **{key: getattr(top, key) for key in SINGLE},
         space=space,
         metrics=metrics,
         early_terminate=early_terminate,

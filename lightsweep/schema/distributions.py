@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from lightsweep.schema.fields import ANYTHING, Key, Rule, number
+from lightsweep.schema.fields import ANYTHING, Key, Rule, number, rule
 from lightsweep.schema.yaml_file import SweepLoader
 from lightsweep.space import (
     Beta,
@@ -63,15 +63,10 @@ def _values(value: Any) -> list[Any]:
     return value
 
 
-def _probabilities(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError(f"must be a list with one number for each of values, got {quoted(value)}")
-    return value
-
-
 _NUMBER, _POSITIVE, _WHOLE = number(), number(above=0), number(whole=True)
 _VALUES = Key(Rule(_values, {"type": "array", "minItems": 1}), "The values, of any types.")
-_WEIGHTS = Rule(_probabilities, {"type": "array", "items": _NUMBER.schema}, each=_NUMBER)
+_LIST = rule(lambda value: isinstance(value, list), "a list with one number for each of values", {"type": "array"})
+_WEIGHTS = Rule(_LIST.read, {"type": "array", "items": _NUMBER.schema}, each=_NUMBER)
 _STEP = Key(_POSITIVE, "The step. A whole number gives integers.", 1)
 
 

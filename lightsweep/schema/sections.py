@@ -23,6 +23,9 @@ from lightsweep.schema.fields import (
     given,
     keys_of,
     number,
+    ref,
+    rule,
+    unread,
 )
 from lightsweep.space import Space
 from lightsweep.text import quoted
@@ -82,8 +85,6 @@ def read_metrics(raw: Mapping[str, Any], faults: Faults) -> tuple[Metric, ...]:
 
 
 MAX_ITERATIONS = 10**15
-MAX_ETA = 10**6
-MAX_BANDS = 1000
 
 _LENGTH = re.compile(
     r"(?:max|num|n|total|training|(?:num_)?train)?_?(?:epochs?|steps|iters?|iterations)", re.IGNORECASE
@@ -110,8 +111,8 @@ class EarlyTerminate:
     type: Literal["hyperband"]
     min_iter: Iterations | None = None
     max_iter: Iterations | None = None
-    s: Annotated[int, number(whole=True, least=1, most=MAX_BANDS)] | None = None
-    eta: Annotated[float, number(above=1, most=MAX_ETA)] = 3
+    s: Annotated[int, number(whole=True, least=1, most=1000)] | None = None
+    eta: Annotated[float, number(above=1, most=10**6)] = 3
     strict: Truth = True
 
 
@@ -123,15 +124,15 @@ def read_early_terminate(value: Any, at: Spot) -> Hyperband | None:
     block = None if value is None else check(EarlyTerminate, value, at, "early_terminate")
     if block is None or at.faults.count > before:
         return None
-    if block.max_iter is not None and block.s is not None:
-        if block.min_iter is not None:
-            at["min_iter"].key_warning("min_iter has no effect beside max_iter and s, from which the bands follow")
-        return Hyperband(min_iter=None, max_iter=block.max_iter, s=block.s, eta=block.eta, strict=block.strict)
-    if block.max_iter is not None:
+    by_max = block.max_iter is not None and block.s is not None
+    if by_max and block.min_iter is not None:
+        at["min_iter"].key_warning("min_iter has no effect beside max_iter and s, from which the bands follow")
+    if not by_max and block.max_iter is not None:
         at["max_iter"].key_warning("max_iter has no effect without s: the bands follow from min_iter")
-    if block.s is not None:
+    if not by_max and block.s is not None:
         at["s"].key_warning("s has no effect without max_iter: the bands from min_iter have no end")
-    return Hyperband(min_iter=block.min_iter, max_iter=None, s=None, eta=block.eta, strict=block.strict)
+    min_iter, max_iter, s = (None, block.max_iter, block.s) if by_max else (block.min_iter, None, None)
+    return Hyperband(min_iter=min_iter, max_iter=max_iter, s=s, eta=block.eta, strict=block.strict)
 
 
 def _check_band_keys(keys: Collection[str], kind: object, at: Spot) -> None:
@@ -197,8 +198,6 @@ def read_scheduler(value: Any, method: object, faults: Faults) -> Scheduler | No
 
 
 Starts = Annotated[int, number(whole=True, least=0, most=1_000_000)]
-MIN_LEASE = 0.1
-MAX_LEASE = 7 * 24 * 3600
 
 
 SAMPLERS = ("auto", "gp", "tpe", "cmaes", "qmc", "random")
@@ -226,16 +225,19 @@ def _sampler(value: object) -> Any:
     return value if isinstance(value, str) and find_sampler(value) else choice(*sampler_names()).read(value)
 
 
-def _names(value: object) -> list[str]:
-    if isinstance(value, list) and value and all(isinstance(item, (str, int, float)) for item in value):
-        return [str(item) for item in value]
-    raise ValueError(f"must be a list of names of parameters or groups, got {quoted(value)}")
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, (str, int, float)) for item in value)
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    if isinstance(value, Mapping):
-        return value
-    raise ValueError(f"must be a mapping of names of parameters to values, got {quoted(value)}")
+_NAMES = rule(
+    _are_names,
+    "a list of names of parameters or groups",
+    {"type": "array", "minItems": 1, "items": {"type": "string"}},
+    lambda names: [str(name) for name in names],
+)
+_VALUES = rule(
+    lambda value: isinstance(value, Mapping), "a mapping of names of parameters to values", {"type": "object"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,12 +253,12 @@ class StageKeys:
         defaults: Values of parameters that no stage before has searched.
     """
 
-    parameters: Annotated[list[str], Rule(_names, {"type": "array", "minItems": 1, "items": {"type": "string"}})]
+    parameters: Annotated[list[str], _NAMES]
     name: Text | None = None
     method: Literal["grid", "random", "bayes"] | None = None
     run_cap: Natural | None = None
-    early_terminate: Any = None
-    defaults: Annotated[Mapping[str, Any], Rule(_mapping, {"type": "object"})] | None = None
+    early_terminate: Annotated[Any, unread(ref("early_terminate"))] = None
+    defaults: Annotated[Mapping[str, Any], _VALUES] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,30 +279,27 @@ class Options:
     seed: Annotated[int, number(whole=True, least=0)] | None = None
     max_retries: Starts = 0
     max_preemptions: Starts = 5
-    lease: Annotated[float, number(least=MIN_LEASE, most=MAX_LEASE)] = 60.0
+    lease: Annotated[float, number(least=0.1, most=7 * 24 * 3600)] = 60.0
     prior_runs: Texts = ()
-    stages: Any = None
+    stages: Annotated[Any, unread({"type": "array", "minItems": 1, "items": ref("stage")})] = None
 
 
-LISTS: dict[str, tuple[str, type]] = {"stages": ("stage", StageKeys)}
-"""The keys whose value is a list of mappings: the name of such a mapping, and its keys."""
-
-
-BLOCKS = {
-    "parameters": "The names of the parameters, each with its values or its distribution.",
-    "metric": "The value that the sweep improves. Required by method bayes and by early_terminate.",
-    "metrics": "Two metrics or more, improved together.",
-    "early_terminate": "Stops runs that fall behind, by hyperband.",
-    "command": "The arguments that start a run; a list with macros such as ${program} and ${args}.",
-    "scheduler": "An Optuna study or search space that a Python file defines.",
-    "lightsweep": "Keys that W&B does not have: sampler, seed, retries and so on.",
+MODELS = {
+    "metric": Metric,
+    "early_terminate": EarlyTerminate,
+    "scheduler": Scheduler,
+    "lightsweep": Options,
+    "stage": StageKeys,
 }
+"""The mappings of a sweep file that have fixed keys, by their names in the JSON Schema."""
+
 SERVICE_KEYS = ("controller", "apiVersion", "kind", "job", "image_uri")
+_ARGUMENTS = {"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean"]}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TopLevel:
-    """The keys at the top that hold one value each.
+    """A sweep file; the blocks in it are read one by one.
 
     Attributes:
         method: How points are chosen; custom needs a scheduler.
@@ -310,6 +309,13 @@ class TopLevel:
         description: The purpose of the sweep.
         project: The project of the sweep; a label.
         entity: The owner of the sweep; a label.
+        parameters: The names of the parameters, each with its values or its distribution.
+        metric: The value that the sweep improves. Required by method bayes and by early_terminate.
+        metrics: Two metrics or more, improved together.
+        early_terminate: Stops runs that fall behind, by hyperband.
+        command: The arguments that start a run; a list with macros such as ${program} and ${args}.
+        scheduler: An Optuna study or search space that a Python file defines.
+        lightsweep: Keys that W&B does not have: sampler, seed, retries and so on.
     """
 
     method: Literal["grid", "random", "bayes", "custom"]
@@ -319,9 +325,16 @@ class TopLevel:
     description: Label | None = None
     project: Label | None = None
     entity: Label | None = None
+    parameters: Annotated[Any, unread(ref("parameters"))] = None
+    metric: Annotated[Any, unread(ref("metric"))] = None
+    metrics: Annotated[Any, unread({"type": "array", "minItems": 2, "items": ref("metric")})] = None
+    early_terminate: Annotated[Any, unread(ref("early_terminate"))] = None
+    command: Annotated[Any, unread(_ARGUMENTS)] = None
+    scheduler: Annotated[Any, unread(ref("scheduler"))] = None
+    lightsweep: Annotated[Any, unread(ref("lightsweep"))] = None
 
 
-KNOWN = (*keys_of(TopLevel), *BLOCKS, *SERVICE_KEYS)
+KNOWN = (*keys_of(TopLevel), *SERVICE_KEYS)
 
 
 def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
