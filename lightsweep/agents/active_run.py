@@ -19,8 +19,6 @@ from lightsweep.controller.runs import nested
 from lightsweep.errors import InputError
 from lightsweep.schema import SweepConfig
 
-__all__ = ["RUNS", "ActiveRun", "RunHandler", "discard_checkpoint", "make_directory", "start_reply"]
-
 RUNS = Path("lightsweep_runs")
 """In the working directory of the agent; it has a directory for each sweep, and that has one for each run."""
 

@@ -10,8 +10,6 @@ from lightsweep.controller import ClaimedRun, Outcome, RunState
 from lightsweep.errors import closest
 from lightsweep.schema import SweepConfig
 
-__all__ = ["PREEMPTED", "FailureLimits", "classify_exit", "logged_as", "no_code_of_its_own"]
-
 PREEMPTED = 75
 """The exit code of a run that was interrupted and is to be retried (``EX_TEMPFAIL`` of sysexits.h)."""
 

@@ -12,8 +12,6 @@ from lightsweep.agents.displays.base import Display
 from lightsweep.controller import Refresher, Sweep
 from lightsweep.errors import StorageUnavailableError
 
-__all__ = ["Heartbeat", "OutageNotes"]
-
 _POLL_SECONDS = 1.0
 _BEATS_PER_LEASE = 4
 _CLOSE_SECONDS = 5.0

@@ -23,8 +23,6 @@ from lightsweep.agents.launchers import Launcher
 from lightsweep.controller import ClaimedRun, Outcome, Reporter, RunClaimer, RunState, Sweep, Writer
 from lightsweep.errors import CommandError, LightsweepError, StorageError, StorageUnavailableError
 
-__all__ = ["Agent"]
-
 _PAUSE_SECONDS = 1.0
 _LAST_RUNS_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 2.0
