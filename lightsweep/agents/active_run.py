@@ -28,13 +28,19 @@ _SCHEDULERS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID", "_CONDOR
 
 @dataclass(eq=False)
 class ActiveRun:
-    """A run that an agent works on; safe from several threads.
+    """A run while an agent works on it; safe from several threads.
+
+    It answers its script, over the channel or in the agent's own process, and ends it from outside.
 
     Attributes:
         run: The run.
-        handler: Answers its script.
+        sweep: Its sweep.
+        reporter: Takes in its reports.
+        directory: Its directory.
         environment: Variables of its slot, such as the GPUs that it may see.
         job: Its process, or the call of its function; ``None`` before it began.
+        connected: Whether its script ever called ``init``.
+        said: The script's ``finish`` message; empty before.
         killed: Why the agent ended it; empty if the agent did not.
         outcome: Its state if the agent ended it: ``killed``, or ``lost`` if an agent is to retry it.
         deadline: When its job is killed, in seconds of the monotonic clock; ``None`` if it was not told to end.
@@ -43,15 +49,52 @@ class ActiveRun:
     """
 
     run: ClaimedRun
-    handler: RunHandler
-    environment: Mapping[str, str] = field(default_factory=dict)
+    sweep: Sweep
+    reporter: Reporter
+    directory: Path
+    environment: Mapping[str, str]
     job: Job | None = None
+    connected: bool = False
+    said: FinishRequest = field(default_factory=FinishRequest)
     killed: str = ""
     outcome: str = "killed"
     deadline: float | None = None
     finished: bool = False
     ending: bool = False
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __post_init__(self) -> None:
+        self._lock = threading.RLock()
+        self._counted = len(self.run.history)
+
+    def start(self, message: StartRequest) -> StartReply:
+        """Return the run's config: the sweep's values over the script's defaults."""
+        config, run = self.sweep.config, self.run
+        self.connected = True
+        return start_reply(
+            config,
+            message,
+            run.values,
+            run=run.id,
+            sweep=self.sweep.id,
+            directory=self.directory,
+            resumed=run.attempt > 1,
+            iterations=len(run.history),
+            counted=self._counted,
+            early_terminate=self.sweep.bands_of(run.ticket) is not None,
+            checkpoint=kept_checkpoint(self.directory),
+            keep_checkpoint=run.attempt > 1 or config.options.max_retries > 0 or may_be_preempted(),
+        )
+
+    def log(self, message: LogRequest) -> LogReply:
+        """Report the numbers, and return the verdict."""
+        verdict = self.reporter.report(self.run, message["metrics"], last=bool(message.get("last")))
+        return LogReply(verdict, len(self.run.history))
+
+    def finish(self, message: FinishRequest) -> None:
+        """Keep the script's last message; the first one that failed stays."""
+        with self._lock:
+            if self.said.get("state") != "failed":
+                self.said = message
 
     def begin(self, job: Job) -> None:
         """Take the job; end it at once if the run was told to end before it began."""
@@ -66,7 +109,7 @@ class ActiveRun:
             if self.killed:
                 return False
             self.killed, self.outcome = reason, outcome
-            self.finished = self.handler.said.get("state") == "finished"
+            self.finished = self.said.get("state") == "finished"
             self.deadline = time.monotonic() + grace
             if self.job is not None:
                 self.job.terminate(grace)
@@ -82,56 +125,6 @@ class ActiveRun:
     def overdue(self) -> bool:
         """Return whether the job should have ended by now."""
         return self.deadline is not None and time.monotonic() >= self.deadline
-
-
-class RunHandler:
-    """Answers one attempt at a run, over the channel or in the agent's own process.
-
-    Attributes:
-        run: The run.
-        connected: Whether the script ever called ``init``.
-        said: The script's ``finish`` message; empty before.
-    """
-
-    def __init__(self, sweep: Sweep, run: ClaimedRun, reporter: Reporter, directory: Path) -> None:
-        self._sweep = sweep
-        self._reporter = reporter
-        self._directory = directory
-        self._lock = threading.Lock()
-        self._counted = len(run.history)
-        self.run = run
-        self.connected = False
-        self.said: FinishRequest = {}
-
-    def start(self, message: StartRequest) -> StartReply:
-        """Return the run's config: the sweep's values over the script's defaults."""
-        config, run = self._sweep.config, self.run
-        self.connected = True
-        return start_reply(
-            config,
-            message,
-            run.values,
-            run=run.id,
-            sweep=self._sweep.id,
-            directory=self._directory,
-            resumed=run.attempt > 1,
-            iterations=len(run.history),
-            counted=self._counted,
-            early_terminate=self._sweep.bands_of(run.ticket) is not None,
-            checkpoint=kept_checkpoint(self._directory),
-            keep_checkpoint=run.attempt > 1 or config.options.max_retries > 0 or may_be_preempted(),
-        )
-
-    def log(self, message: LogRequest) -> LogReply:
-        """Report the numbers, and return the verdict."""
-        verdict = self._reporter.report(self.run, message["metrics"], last=bool(message.get("last")))
-        return LogReply(verdict, len(self.run.history))
-
-    def finish(self, message: FinishRequest) -> None:
-        """Keep the script's last message; the first one that failed stays."""
-        with self._lock:
-            if self.said.get("state") != "failed":
-                self.said = message
 
 
 def start_reply(

@@ -13,9 +13,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
-from lightsweep.agents.active_run import RUNS, ActiveRun, RunHandler, discard_checkpoint, make_directory
+from lightsweep.agents.active_run import RUNS, ActiveRun, discard_checkpoint, make_directory
 from lightsweep.agents.displays.base import Display, GuardedDisplay
 from lightsweep.agents.exit_status import FailureLimits, classify_exit
 from lightsweep.agents.heartbeat import Heartbeat, OutageNotes
@@ -183,30 +182,29 @@ class Agent:
         return None
 
     def _serve(self, run: ClaimedRun, environment: Mapping[str, str]) -> None:
-        directory = self._directory / run.id
-        active = ActiveRun(run, RunHandler(self.sweep, run, self._reporter, directory), environment)
+        active = ActiveRun(run, self.sweep, self._reporter, self._directory / run.id, environment)
         with self._lock:
             self._active.append(active)
         try:
-            outcome = self._outcome(active, directory)
+            outcome = self._outcome(active)
             active.ending = True
-            self._finish(active, outcome, directory)
+            self._finish(active, outcome)
         except BaseException as error:
             if not active.ending:
                 active.ending = True
-                self._finish(active, Outcome(RunState.LOST, f"the agent failed: {error}"), directory)
+                self._finish(active, Outcome(RunState.LOST, f"the agent failed: {error}"))
             raise
         finally:
             with self._lock:
                 self._active.remove(active)
 
-    def _outcome(self, active: ActiveRun, directory: Path) -> Outcome:
-        run, handler = active.run, active.handler
-        directory.mkdir(parents=True, exist_ok=True)
+    def _outcome(self, active: ActiveRun) -> Outcome:
+        run = active.run
+        active.directory.mkdir(parents=True, exist_ok=True)
         emit = (lambda text: self.display.output(run, text)) if self._show_output else None
         self.display.started(run)
         try:
-            job = self._launcher.start(run, handler, directory, active.environment, emit)
+            job = self._launcher.start(run, active, active.directory, active.environment, emit)
         except CommandError as error:
             return Outcome(RunState.FAILED, str(error))
         active.begin(job)
@@ -218,8 +216,8 @@ class Agent:
             self.sweep.config,
             run,
             exit_code=status.exit_code,
-            connected=handler.connected,
-            said=handler.said,
+            connected=active.connected,
+            said=active.said,
             killed=active.killed,
             before=active.finished,
             last_line=status.last_line,
@@ -227,7 +225,7 @@ class Agent:
         state = RunState(active.outcome) if outcome.state == "killed" else outcome.state
         return Outcome(state, "; ".join(filter(None, [outcome.reason, run.not_finite])), outcome.unread)
 
-    def _finish(self, active: ActiveRun, outcome: Outcome, directory: Path) -> None:
+    def _finish(self, active: ActiveRun, outcome: Outcome) -> None:
         kept = self._record(active, outcome)
         if kept is None:
             self.display.note(f"the end of run {active.run.id} was not recorded; an agent will retry it")
@@ -236,7 +234,7 @@ class Agent:
             self.display.note(f"run {active.run.id} was taken over by another agent")
             return
         if outcome.state in {"finished", "pruned"}:
-            discard_checkpoint(directory)
+            discard_checkpoint(active.directory)
         self.display.ended(active.run, outcome)
         if outcome.state in {"killed", "lost"}:
             return
