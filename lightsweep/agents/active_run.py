@@ -108,9 +108,10 @@ class ActiveRun:
         with self._lock:
             if self.killed:
                 return False
-            self.killed, self.outcome = reason, outcome
             self.finished = self.said.get("state") == "finished"
             self.deadline = time.monotonic() + grace
+            self.outcome = outcome
+            self.killed = reason  # last, since other threads read the rest if it is set
             if self.job is not None:
                 self.job.terminate(grace)
         return True

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 from lightsweep.agents.active_run import RUNS, ActiveRun, discard_checkpoint, make_directory
@@ -212,18 +213,8 @@ class Agent:
         if status.interrupted:
             self._end(active, "interrupted", "killed")
             self.leave("interrupted")
-        outcome = classify_exit(
-            self.sweep.config,
-            run,
-            exit_code=status.exit_code,
-            connected=active.connected,
-            said=active.said,
-            killed=active.killed,
-            before=active.finished,
-            last_line=status.last_line,
-        )
-        state = RunState(active.outcome) if outcome.state == "killed" else outcome.state
-        return Outcome(state, "; ".join(filter(None, [outcome.reason, run.not_finite])), outcome.unread)
+        outcome = classify_exit(self.sweep.config, active, status)
+        return replace(outcome, reason="; ".join(filter(None, [outcome.reason, run.not_finite])))
 
     def _finish(self, active: ActiveRun, outcome: Outcome) -> None:
         kept = self._record(active, outcome)
