@@ -38,6 +38,7 @@ class ActiveRun:
         reporter: Takes in its reports.
         directory: Its directory.
         environment: Variables of its slot, such as the GPUs that it may see.
+        grace: Seconds from the request to end to the kill.
         job: Its process, or the call of its function; ``None`` before it began.
         connected: Whether its script ever called ``init``.
         said: The script's ``finish`` message; empty before.
@@ -53,6 +54,7 @@ class ActiveRun:
     reporter: Reporter
     directory: Path
     environment: Mapping[str, str]
+    grace: float
     job: Job | None = None
     connected: bool = False
     said: FinishRequest = field(default_factory=FinishRequest)
@@ -103,18 +105,18 @@ class ActiveRun:
             if self.deadline is not None:
                 job.terminate(max(0.0, self.deadline - time.monotonic()))
 
-    def end(self, reason: str, outcome: str, grace: float) -> bool:
-        """Ask the job to end, and let it be killed ``grace`` seconds later; False if that was done before."""
+    def end(self, reason: str, outcome: str) -> None:
+        """Ask the job to end, and answer its next report with stop; only the first call counts."""
         with self._lock:
             if self.killed:
-                return False
+                return
             self.finished = self.said.get("state") == "finished"
-            self.deadline = time.monotonic() + grace
+            self.deadline = time.monotonic() + self.grace
             self.outcome = outcome
             self.killed = reason  # last, since other threads read the rest if it is set
             if self.job is not None:
-                self.job.terminate(grace)
-        return True
+                self.job.terminate(self.grace)
+        self.reporter.stop(self.run, reason)
 
     def kill(self) -> None:
         """Kill the job now, or as soon as it has begun."""

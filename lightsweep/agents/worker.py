@@ -93,7 +93,6 @@ class Agent:
             display=self.display,
             runs=self.active_runs,
             leave=self.leave,
-            end=self._end,
             failed=self._give_back,
             outage=self._outage,
         )
@@ -183,7 +182,7 @@ class Agent:
         return None
 
     def _serve(self, run: ClaimedRun, environment: Mapping[str, str]) -> None:
-        active = ActiveRun(run, self.sweep, self._reporter, self._directory / run.id, environment)
+        active = ActiveRun(run, self.sweep, self._reporter, self._directory / run.id, environment, self._term_timeout)
         with self._lock:
             self._active.append(active)
         try:
@@ -211,7 +210,7 @@ class Agent:
         active.begin(job)
         status = job.wait()
         if status.interrupted:
-            self._end(active, "interrupted", "killed")
+            active.end("interrupted", "killed")
             self.leave("interrupted")
         outcome = classify_exit(self.sweep.config, active, status)
         return replace(outcome, reason="; ".join(filter(None, [outcome.reason, run.not_finite])))
@@ -275,7 +274,7 @@ class Agent:
         """Ask every run to end, and kill it ``term_timeout`` seconds later; start no more."""
         self.leave(reason)
         for active in self.active_runs():
-            self._end(active, reason, outcome)
+            active.end(reason, outcome)
 
     def kill(self) -> None:
         """End every run now, and wait no longer for a storage that does not answer."""
@@ -290,13 +289,9 @@ class Agent:
                 active.job.signal(number)
 
     def active_runs(self) -> list[ActiveRun]:
-        """The runs in active now."""
+        """Return the runs that the agent works on now."""
         with self._lock:
             return list(self._active)
-
-    def _end(self, active: ActiveRun, reason: str, outcome: str) -> None:
-        if active.end(reason, outcome, self._term_timeout):
-            self._reporter.stop(active.run, reason)
 
     def _fail(self, error: BaseException) -> None:
         self._error = self._error or error

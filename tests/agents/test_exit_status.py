@@ -35,7 +35,7 @@ def end(
     run: ClaimedRun, config: SweepConfig = CONFIG, exit_code: int = 0, last_line: str = "", **given: Any
 ) -> Outcome:
     nothing: Any = None
-    active = ActiveRun(run, nothing, nothing, Path(), {}, **{"connected": True, **given})
+    active = ActiveRun(run, nothing, nothing, Path(), {}, 0.0, **{"connected": True, **given})
     return classify_exit(config, active, ExitStatus(exit_code, last_line))
 
 
