@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import os
+import select
 import socket
 import struct
 import time
@@ -110,17 +111,11 @@ class FrameStream:
         """Read until the buffer holds ``size`` bytes; False at the end of the stream with nothing read."""
         while len(self._buffer) < size:
             if deadline is not None:
-                remaining = deadline - time.monotonic()
-                if remaining <= 0:
+                poll = select.poll()
+                poll.register(self._sock, select.POLLIN)
+                if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
                     raise ChannelError("the other end took too long to identify itself")
-                self._sock.settimeout(remaining)
-            try:
-                found = self._sock.recv(_CHUNK)
-            except TimeoutError:
-                continue
-            finally:
-                if deadline is not None:
-                    self._sock.settimeout(None)
+            found = self._sock.recv(_CHUNK)
             if not found:
                 if self._buffer:
                     raise ChannelError("the connection ended inside a frame")
