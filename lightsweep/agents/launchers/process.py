@@ -15,7 +15,8 @@ from pathlib import Path
 
 from lightsweep.agents.launchers import Emit, ExitStatus, Job, Variables
 from lightsweep.agents.reaper import MARK, Processes, Reaper
-from lightsweep.channel import ChannelServer, Handler
+from lightsweep.channel import Handler
+from lightsweep.channel.server import ChannelServer
 from lightsweep.controller import ClaimedRun, Sweep
 from lightsweep.errors import CommandError, NotFoundError, closest
 from lightsweep.schema import SweepConfig
@@ -31,17 +32,11 @@ _LONGEST_LINE = 500
 class ProcessLauncher(ABC):
     """Starts a process for each run, which reaches its handler by a channel; a reaper ends it if the agent is killed.
 
-    Its variables are those of this process and the address of the channel. The URL of the storage is left out, since no
-    run needs it and it may hold a password.
+    Its variables are those of :func:`run_environment` and the address of the channel.
     """
 
     def __init__(self) -> None:
-        self._environment = {
-            # The output would otherwise arrive in blocks of 8 kB, and the last block not at all if the run is killed.
-            "PYTHONUNBUFFERED": "1",
-            "HYDRA_FULL_ERROR": "1",  # or Hydra hides the exception that is the reason of a failure
-            **{name: value for name, value in os.environ.items() if name != "LIGHTSWEEP_STORAGE"},
-        }
+        self._environment = run_environment()
         self._server = ChannelServer()
         self._reaper = Reaper()
 
@@ -226,13 +221,30 @@ class Follower:
 def last_line(path: Path) -> str:
     """Return the last line of a file that is not blank, without control characters; empty if there is none."""
     try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            text = file.read().decode(errors="replace")
+        lines = [line.strip() for line in last_lines(path, _TAIL_BYTES) if line.strip()]
     except OSError:
         return ""
-    lines = [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
     return "".join(character for character in lines[-1] if character.isprintable())[:_LONGEST_LINE] if lines else ""
+
+
+def last_lines(path: Path, size: int) -> list[str]:
+    """Return the lines in the last ``size`` bytes of a file; the first may lack its beginning."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - size))
+        return file.read().decode(errors="replace").splitlines()
+
+
+def run_environment() -> dict[str, str]:
+    """Return the variables of this process for a run, without the storage's URL.
+
+    No run needs the URL, and it may hold a password.
+    """
+    return {
+        # The output would otherwise arrive in blocks of 8 kB, and the last block not at all if the run is killed.
+        "PYTHONUNBUFFERED": "1",
+        "HYDRA_FULL_ERROR": "1",  # or Hydra hides the exception that is the reason of a failure
+        **{name: value for name, value in os.environ.items() if name != "LIGHTSWEEP_STORAGE"},
+    }
 
 
 def find_program(config: SweepConfig, directory: str | None) -> str | None:
