@@ -103,13 +103,13 @@ class Sweep:
     def best_run(self) -> SweepRun | None:
         """The run with the best value of the metric; ``None`` if no run has one.
 
-        Finished runs and runs that were stopped early come first; others count only if there are no such runs. The
-        earliest of equal ones is the best. Prior runs do not count.
+        Finished runs and runs that were stopped early come first; others count only without such runs. Of equal runs
+        the earliest is the best. Prior runs do not count.
         """
         return self._stored.best_run
 
     def pause(self) -> None:
-        """Begin no new runs until :meth:`resume`; running ones continue.
+        """Start no new runs until :meth:`resume`; running ones continue.
 
         Like :meth:`resume`, :meth:`stop` and :meth:`cancel`, raises ``UsageError`` if the sweep has ended.
         """
@@ -120,11 +120,11 @@ class Sweep:
         controller.request(self._stored, "resume")
 
     def stop(self) -> None:
-        """Begin no new runs; agents end when the running ones have finished."""
+        """Start no new runs; agents end when the running ones have finished."""
         controller.request(self._stored, "stop")
 
     def cancel(self) -> None:
-        """Begin no new runs, and kill the running ones. Final."""
+        """Start no new runs, and kill the running ones. Final."""
         controller.request(self._stored, "cancel")
 
     def retry(self, *runs: str, failed: bool = False) -> list[str]:

@@ -13,8 +13,7 @@ from lightsweep.controller.changes import (
 from lightsweep.controller.claims import NoRun, RunClaimer
 from lightsweep.controller.outcome import ClaimedRun, Outcome
 from lightsweep.controller.plan import SweepState
-from lightsweep.controller.refresher import Refresher
-from lightsweep.controller.reports import Reporter
+from lightsweep.controller.reports import Refresher, Reporter
 from lightsweep.controller.runs import SweepRun, best_run
 from lightsweep.controller.summary import (
     PartView,

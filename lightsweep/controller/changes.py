@@ -55,7 +55,7 @@ def request(sweep: SweepReader, action: str) -> None:
     wanted = _STATE_AFTER[action]
     with storage_errors():
         sweep.storage.optuna.set_study_user_attr(sweep.study_id, STATE, wanted)
-    sweep.asked = wanted
+    sweep.requested = wanted
 
 
 def _check_not_cancelled(sweep_id: str, state: SweepState) -> None:

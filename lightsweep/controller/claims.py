@@ -23,6 +23,11 @@ from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError
 from lightsweep.sampler import Observation, Searcher, optuna_distributions, params_to_optuna
 from lightsweep.storage import Claim, Parameters
 
+_LOOKS_PER_LEASE = 8
+_TRIES = 10  # of an assignment: to find a point that no other agent has noted
+_LOOK_SECONDS = 0.05
+_PATIENCE_SECONDS = 2.0
+
 
 @dataclass(frozen=True)
 class ClaimTransaction:
@@ -65,9 +70,6 @@ def claim_lock(sweep: Sweep) -> Iterator[ClaimTransaction]:
         attempts = [attempt for number, each in numbered if (attempt := attempt_of(each, number)) is not None]
         kinds = [attempt["kind"] for attempt in attempts]
         yield ClaimTransaction(ticket + kinds.count("fresh"), "update" in kinds, attempts, claim)
-
-
-_LOOKS_PER_LEASE = 8
 
 
 class Leases:
@@ -285,7 +287,7 @@ class RunClaimer:
     # --- both
 
     def _give(self, entry: RunEntry, points: ParameterAssigner) -> dict[str, Any] | None:
-        """Assign parameters to a run that was just claimed; on failure the run is given back at once."""
+        """Assign parameters to a run that was just claimed; if that fails, give the run back at once."""
         try:
             return points.give(entry)
         except (UpdateFinishedTrialError, StorageUnavailableError, NotFoundError):
@@ -316,11 +318,6 @@ class RunClaimer:
             if metric is not None:
                 live.note({metric.name: value})
         return live
-
-
-_TRIES = 10
-_LOOK_SECONDS = 0.05
-_PATIENCE_SECONDS = 2.0
 
 
 class ParameterAssigner:

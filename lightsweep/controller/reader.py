@@ -45,7 +45,7 @@ def storage_errors() -> Iterator[None]:
 
     Raises:
         StorageUnavailableError: The database does not answer, or fails in a way that may pass: retry.
-        StorageError: The database refuses for good, such as without a permission: give up.
+        StorageError: The database refuses for good, for example for lack of a permission: give up.
         NotFoundError: The study or the trial is not in the storage: Optuna's ``KeyError``.
     """
     try:
@@ -124,6 +124,7 @@ class SweepReader:
         seed: The seed of all suggestions.
         storage: The storage that it is in.
         created: The time of its creation, in UTC.
+        requested: The state that the user requested last.
         directory: The directory of the sweep file; ``None`` for a config given as a dict.
         contact: The outages of the storage, by the ledger's clock.
         lock: Guards the runs in memory. Never held during a call of the storage, so call no method that reads the
@@ -165,7 +166,7 @@ class SweepReader:
                 "update with `pip install -U lightsweep`"
             )
         self.plan = Plan(loaded or self._load(config), self.seed)
-        self.asked = self._known(attributes.get(STATE, "running"))
+        self.requested = self._known(attributes.get(STATE, "running"))
         self._bands = band_values(self.config)
 
     def _load(self, raw: Mapping[str, Any]) -> SweepConfig:
@@ -216,7 +217,7 @@ class SweepReader:
                     raise KeyError(STATE)
             asked = self._known(asked)
             with self.lock:
-                self.asked = asked
+                self.requested = asked
                 changed = self.book.take(self.ledger.take(found))
                 malformed, self.book.malformed = self.book.malformed, []
                 updated = self._take_updates()
@@ -268,17 +269,17 @@ class SweepReader:
         """Return the state of the sweep at the last look."""
         with self.lock:
             metric = self.config.metric
-            if self.asked == "cancelled":
+            if self.requested == "cancelled":
                 return SweepState(SweepStatus.CANCELLED)
             if metric is not None and self._target_reached():
                 return SweepState(SweepStatus.FINISHED, f"target {metric.target:g} of {metric.name} reached")
             step = self.next_fresh_run()
             if self._leaves_tickets(step) or self._unsettled:
-                return SweepState(SweepStatus(self.asked))
+                return SweepState(SweepStatus(self.requested))
             return SweepState(SweepStatus.FINISHED, step.why)
 
     def next_fresh_run(self) -> NextRun:
-        """Decide on the next fresh run, from what the last look has seen."""
+        """Decide on the next fresh run, as of the last look."""
         with self.lock:
             return self.plan.next_run(self.known_entries, self.book.next_ticket, pending=bool(self._unsettled))
 
@@ -331,7 +332,7 @@ class SweepReader:
         return step.limit is None or self.book.next_ticket < step.limit
 
     def _target_reached(self) -> bool:
-        """Return whether a run has reported the metric's target, in whatever state it is now."""
+        """Return whether a run has reported the metric's target, in any state."""
         metric = self.config.metric
         best = self.book.reached(metric.goal) if metric else None
         if metric is None or metric.target is None or best is None:

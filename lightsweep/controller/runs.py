@@ -247,7 +247,7 @@ class RunTable:
         self._reached: dict[str, float] = {}
 
     def reached(self, goal: str) -> float | None:
-        """Return the best value that any run reported, in whatever state; ``None`` if there is none."""
+        """Return the best value that any run reported, in any state; ``None`` if there is none."""
         return self._reached.get(goal)
 
     def of_trial(self, trial_id: int) -> RunEntry | None:
@@ -360,7 +360,7 @@ def nested(values: Mapping[str, Any], config: SweepConfig) -> dict[str, Any]:
     """Return the parameters of a run as the script sees them; undeclared ones are nested by their dots.
 
     Raises:
-        InputError: One of those is a parameter and also the group that holds another.
+        InputError: An undeclared parameter is also the group that holds another.
     """
     known = {parameter.name for parameter in config.space.parameters}
     if known.issuperset(values):
@@ -379,25 +379,24 @@ def _path(name: str) -> tuple[str, ...]:
 
 def view(entry: RunEntry, config: SweepConfig, stage: str | None = None, *, waiting: bool = False) -> SweepRun:
     """Return the run for users; ``stage`` is the name of its stage."""
-    values = _had(entry, config) if entry.prior else values_of(entry, config) or {}
-    history = entry.history
-    reports = entry.record.reports
-    summary = entry.summary
-    state = entry.state
+    # The trial of a prior run has a value for every parameter of the sweep, so the run's own values are kept beside it.
+    kept = entry.record.attributes.get(ATTEMPT, {}).get("values") if entry.prior else None
+    values = dict(kept) if isinstance(kept, dict) else values_of(entry, config) or {}
+    reports, summary = entry.record.reports, entry.summary
     reason = str(summary.get("reason", ""))
     if entry.waiting:
         reason = reason or "lost with its agent"
     return SweepRun(
         id=entry.id,
-        state=state,
+        state=entry.state,
         config=nested(values, config),
         values=values,
         best=entry.best(config.metric.goal) if config.metric else None,
         last=reports[-1] if reports else None,
         iterations=entry.iterations,
-        history=tuple(history),
+        history=tuple(entry.history),
         started=entry.record.started,
-        ended=None if state == "running" else entry.record.ended,
+        ended=None if entry.state == "running" else entry.record.ended,
         reason=reason,
         metrics={
             name: {key: float(value) for key, value in stats.items()}
@@ -410,12 +409,6 @@ def view(entry: RunEntry, config: SweepConfig, stage: str | None = None, *, wait
         prior=entry.prior,
         waiting=waiting,
     )
-
-
-def _had(entry: RunEntry, config: SweepConfig) -> dict[str, Any]:
-    """Return those parameters that a prior run had; its trial has a value for every parameter of the sweep."""
-    kept = entry.record.attributes.get(ATTEMPT, {}).get("values")
-    return dict(kept) if isinstance(kept, dict) else values_of(entry, config) or {}
 
 
 def json_number(value: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""Create, find and change sweeps in a storage; ``sweep()`` is the function of the same name of W&B."""
+"""Create and find sweeps in a storage; ``sweep()`` is the counterpart of W&B's function."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Sweep(SweepReader):
 
         Raises:
             ConfigError: The config is wrong; nothing was written.
-            NotFoundError: No such prior run; nothing was written.
+            NotFoundError: A prior run does not exist; nothing was written.
             UsageError: The sweep cannot learn from the prior runs; nothing was written.
             StorageError: The storage cannot be opened.
         """
@@ -108,15 +108,13 @@ class Sweep(SweepReader):
             with storage_errors():
                 found = opened.optuna.get_all_studies()
             known = [study.study_name for study in found if SWEEP in study.user_attrs]
-            hint = closest(sweep_id, known) or (
-                f"; the latest is {known[-1]}" if known else "; there is no sweep in it yet"
-            )
+            hint = closest(sweep_id, known) or (f"; the latest is {known[-1]}" if known else "; it holds no sweep yet")
             raise NotFoundError(f"no sweep {sweep_id!r} in {opened}{hint}")
         return cls(opened, study_id, sweep_id, attributes)
 
     @classmethod
     def all(cls, *, storage: Storage | str | None = None) -> list[Sweep]:
-        """Every sweep of a storage, the oldest first.
+        """Return every sweep of a storage, the oldest first.
 
         Other Optuna studies are left out, and so are sweeps that this version cannot read, with a warning in the log.
         """
@@ -156,8 +154,8 @@ class Sweep(SweepReader):
     def best_run(self) -> SweepRun | None:
         """The run with the best value of the metric; ``None`` if no run has one.
 
-        Finished runs and runs that were stopped early come first; others count only if there are no such runs. The
-        earliest of equal runs. Prior runs do not count.
+        Finished runs and runs that were stopped early come first; others count only without such runs. Of equal runs
+        the earliest is the best. Prior runs do not count.
         """
         return best_run(self.runs, self.config)
 
@@ -207,8 +205,8 @@ def sweep(
 
     Args:
         sweep: The path of a YAML file, a dict, or a loaded config.
-        entity: A label, as in W&B; kept where the config has none.
-        project: A label, as in W&B; kept where the config has none.
+        entity: A label, as in W&B; used if the config has none.
+        project: A label, as in W&B; used if the config has none.
         prior_runs: Sweeps in the same storage, or runs of them as ``SWEEP/RUN``, that bayes learns from.
         storage: A storage URL; ``LIGHTSWEEP_STORAGE``, or ``lightsweep.db`` here, by default.
 

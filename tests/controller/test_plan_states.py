@@ -136,7 +136,7 @@ def test_a_sweep_is_found_by_its_id(storage: Storage, tmp_path: Path) -> None:
 @pytest.mark.parametrize("missing", ["not ours", "gone"])
 def test_an_unknown_id(storage: Storage, missing: str) -> None:
     optuna.create_study(storage=storage.optuna, study_name="not ours")
-    with pytest.raises(NotFoundError, match="there is no sweep in it yet"):
+    with pytest.raises(NotFoundError, match="it holds no sweep yet"):
         Sweep.load(missing, storage=storage)
     made = Sweep.create(config(), storage=storage)
     with pytest.raises(NotFoundError, match="the latest is"):
