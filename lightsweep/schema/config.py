@@ -11,22 +11,13 @@ from typing import Any, Literal
 
 from lightsweep.errors import ConfigError, Fault
 from lightsweep.hyperband import Hyperband
+from lightsweep.schema import sections
 from lightsweep.schema.command import read_command
 from lightsweep.schema.diagnostics import Faults, plain
 from lightsweep.schema.distributions import count
 from lightsweep.schema.fields import check, keys_of
 from lightsweep.schema.parameters import Parameters, read_parameters
-from lightsweep.schema.sections import (
-    Metric,
-    Options,
-    Scheduler,
-    TopLevel,
-    check_top_keys,
-    read_early_terminate,
-    read_metrics,
-    read_scheduler,
-    warn_of_last_bands,
-)
+from lightsweep.schema.sections import Metric, Options, Scheduler, TopLevel
 from lightsweep.schema.stages import Stage, most_runs, outline, read_stages, written_stages
 from lightsweep.schema.yaml_file import read_file
 from lightsweep.space import Space
@@ -212,14 +203,14 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     if not isinstance(raw, dict):
         faults.raise_if_any()
         raw = {}
-    meant = check_top_keys(raw, faults)
+    meant = sections.check_top_keys(raw, faults)
     known = {key: value for key, value in raw.items() if key in keys_of(TopLevel)}
     top = check(TopLevel, known, faults.at(), "a sweep config", absent=meant)
-    scheduler = read_scheduler(raw.get("scheduler"), raw.get("method"), faults)
+    scheduler = sections.read_scheduler(raw.get("scheduler"), raw.get("method"), faults)
     found = _parameters(raw, meant, scheduler, faults)
     space = _space(found, faults)
-    metrics = read_metrics(raw, faults)
-    early_terminate = read_early_terminate(raw.get("early_terminate"), faults.at("early_terminate"))
+    metrics = sections.read_metrics(raw, faults)
+    early_terminate = sections.read_early_terminate(raw.get("early_terminate"), faults.at("early_terminate"))
     _check_metric(raw, meant, metrics, faults)
     has_program = raw.get("program") is not None or "program" in meant
     command = read_command(raw.get("command"), found.names, has_program, faults.at("command"))
@@ -229,7 +220,7 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     faults.raise_if_any()
     if top is None or space is None:
         raise ConfigError([Fault("the config is not valid", file=file)])
-    warn_of_last_bands(space, [early_terminate, *(stage.early_terminate for stage in stages)], faults)
+    sections.warn_of_last_bands(space, [early_terminate, *(stage.early_terminate for stage in stages)], faults)
     return SweepConfig(
         **{key: getattr(top, key) for key in SINGLE},
         space=space,

@@ -153,33 +153,26 @@ def _is_label(value: Any) -> bool:
     return isinstance(value, (str, int, float)) and not isinstance(value, bool)
 
 
-def _are_texts(value: Any) -> bool:
-    texts = [value] if isinstance(value, str) else value
-    return isinstance(texts, (list, tuple)) and all(isinstance(text, str) and text.strip() for text in texts)
+def _is_text(value: Any) -> bool:
+    return _is_label(value) and str(value).strip() != ""
 
+
+def _listed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+
+def _are_texts(value: Any) -> bool:
+    return all(isinstance(text, str) and text.strip() for text in _listed(value))
+
+
+_TEXTS: Schema = {"type": ["array", "string"], "items": {"type": "string", "minLength": 1}}
 
 ANYTHING = unread({})
 Number = Annotated[float, number()]
 Natural = Annotated[int, number(whole=True, least=1)]
 Label = Annotated[str, rule(_is_label, "a text", {"type": ["string", "number"]}, str)]  # may be empty
-Text = Annotated[
-    str,
-    rule(
-        lambda value: _is_label(value) and str(value).strip() != "",
-        "a text that is not empty",
-        {"type": ["string", "number"], "minLength": 1},
-        str,
-    ),
-]
-Texts = Annotated[
-    tuple[str, ...],
-    rule(
-        _are_texts,
-        "a list of texts",
-        {"type": ["array", "string"], "items": {"type": "string", "minLength": 1}},
-        lambda value: (value,) if isinstance(value, str) else tuple(value),
-    ),
-]
+Text = Annotated[str, rule(_is_text, "a text that is not empty", {"type": ["string", "number"], "minLength": 1}, str)]
+Texts = Annotated[tuple[str, ...], rule(_are_texts, "a list of texts", _TEXTS, _listed)]
 Truth = Annotated[bool, rule(lambda value: isinstance(value, bool), "true or false", {"type": "boolean"})]
 
 

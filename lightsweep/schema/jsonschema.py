@@ -12,12 +12,8 @@ from lightsweep.schema.sections import MODELS, SERVICE_KEYS, TopLevel, sampler_n
 Schema = dict[str, Any]
 
 NULL: Schema = {"type": "null"}  # a key with the value null counts as absent
-INFERRED = {
-    "constant": "A fixed value.",
-    "categorical": "Values that are equally likely.",
-    "categorical_w_probabilities": "Values with a probability each.",
-    "uniform": "Whole numbers between two whole bounds, or real numbers between any others.",
-}
+INFERRED = {name: DISTRIBUTIONS[name].about for name in ("constant", "categorical", "categorical_w_probabilities")}
+INFERRED["uniform"] = "Whole numbers between two whole bounds, or real numbers between any others."
 
 
 def json_schema() -> Schema:

@@ -16,6 +16,9 @@ GROUP = "parameters"
 EXPONENTS = {name: f"{name}_values" for name in DISTRIBUTIONS if f"{name}_values" in DISTRIBUTIONS}
 """Distributions whose bounds are exponents, and those with the values as bounds."""
 
+IMPLIED = {"probabilities": "categorical_w_probabilities", "values": "categorical", "value": "constant"}
+"""Keys that imply a distribution, in this order."""
+
 MAX_EXPONENT = 709  # exp of more overflows
 MAX_NAME = 500  # an Optuna storage holds 512
 MAX_PARAMETERS = 10_000
@@ -185,11 +188,7 @@ def _kind(keys: Mapping[str, Any], at: Spot) -> str | None:
         known = ", ".join(DISTRIBUTIONS)
         at["distribution"].error(f"unknown distribution {quoted(name)}{guess or '.'} Known: {known}")
         return None
-    for key, implied in (
-        ("probabilities", "categorical_w_probabilities"),
-        ("values", "categorical"),
-        ("value", "constant"),
-    ):
+    for key, implied in IMPLIED.items():
         if key in keys:
             return implied
     if "min" in keys or "max" in keys:

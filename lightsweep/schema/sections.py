@@ -9,24 +9,8 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal
 
 from lightsweep.hyperband import Hyperband
+from lightsweep.schema import fields
 from lightsweep.schema.diagnostics import Faults, Spot, hint, one_edit_away
-from lightsweep.schema.fields import (
-    Label,
-    Natural,
-    Number,
-    Rule,
-    Text,
-    Texts,
-    Truth,
-    check,
-    choice,
-    given,
-    keys_of,
-    number,
-    ref,
-    rule,
-    unread,
-)
 from lightsweep.space import Space
 from lightsweep.text import quoted
 
@@ -56,18 +40,18 @@ class Metric:
             value of impute.
     """
 
-    name: Text
+    name: fields.Text
     goal: Literal["minimize", "maximize"] = "minimize"
-    target: Number | None = None
+    target: fields.Number | None = None
     impute: Literal["worst", "best", "latest"] = "worst"
-    impute_while_running: Annotated[bool | Running, Rule(_running, {"enum": [True, False, *_RUNNING]})] = False
+    impute_while_running: Annotated[bool | Running, fields.Rule(_running, {"enum": [True, False, *_RUNNING]})] = False
 
 
 def read_metrics(raw: Mapping[str, Any], faults: Faults) -> tuple[Metric, ...]:
     """Return the metrics of a config: none, the one of ``metric``, or those of ``metrics`` in their order."""
     one, several, at = raw.get("metric"), raw.get("metrics"), faults.at("metrics")
     if several is None:
-        metric = None if one is None else check(Metric, one, faults.at("metric"), "metric")
+        metric = None if one is None else fields.check(Metric, one, faults.at("metric"), "metric")
         return (metric,) if metric else ()
     if one is not None:
         at.key_error("give either metric or metrics, not both")
@@ -76,7 +60,7 @@ def read_metrics(raw: Mapping[str, Any], faults: Faults) -> tuple[Metric, ...]:
         return ()
     found: dict[str, Metric] = {}
     for index, item in enumerate(several):
-        metric = check(Metric, item, at[index], "a metric")
+        metric = fields.check(Metric, item, at[index], "a metric")
         if metric and metric.name in found:
             at[index]["name"].error(f"the metric {metric.name!r} is listed twice in metrics")
         elif metric:
@@ -92,7 +76,7 @@ _LENGTH = re.compile(
 """Names of parameters that give the length of training."""
 
 
-Iterations = Annotated[int, number(whole=True, least=1, most=MAX_ITERATIONS)]
+Iterations = Annotated[int, fields.number(whole=True, least=1, most=MAX_ITERATIONS)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,17 +95,17 @@ class EarlyTerminate:
     type: Literal["hyperband"]
     min_iter: Iterations | None = None
     max_iter: Iterations | None = None
-    s: Annotated[int, number(whole=True, least=1, most=1000)] | None = None
-    eta: Annotated[float, number(above=1, most=10**6)] = 3
-    strict: Truth = True
+    s: Annotated[int, fields.number(whole=True, least=1, most=1000)] | None = None
+    eta: Annotated[float, fields.number(above=1, most=10**6)] = 3
+    strict: fields.Truth = True
 
 
 def read_early_terminate(value: Any, at: Spot) -> Hyperband | None:
     """Return the hyperband at a place; ``None`` if there is none, or if it is wrong, which is then noted."""
     before = at.faults.count
     if isinstance(value, dict):
-        _check_band_keys(given(value).keys(), value.get("type"), at)
-    block = None if value is None else check(EarlyTerminate, value, at, "early_terminate")
+        _check_band_keys(fields.given(value).keys(), value.get("type"), at)
+    block = None if value is None else fields.check(EarlyTerminate, value, at, "early_terminate")
     if block is None or at.faults.count > before:
         return None
     by_max = block.max_iter is not None and block.s is not None
@@ -170,9 +154,9 @@ class Scheduler:
     """
 
     engine: Literal["wandb", "optuna"] = "optuna"
-    source: Text | None = None
-    optimizer: Text | None = None
-    search_space: Text | None = None
+    source: fields.Text | None = None
+    optimizer: fields.Text | None = None
+    search_space: fields.Text | None = None
 
 
 def read_scheduler(value: Any, method: object, faults: Faults) -> Scheduler | None:
@@ -186,18 +170,18 @@ def read_scheduler(value: Any, method: object, faults: Faults) -> Scheduler | No
         return None
     if isinstance(value, Mapping) and value.get("engine") == "ax":
         at["engine"].error("the engine ax is not supported; use engine optuna, or method bayes without a scheduler")
-        check(Scheduler, {**value, "engine": None}, at, "scheduler")
+        fields.check(Scheduler, {**value, "engine": None}, at, "scheduler")
         return None
-    block = check(Scheduler, value, at, "scheduler")
+    block = fields.check(Scheduler, value, at, "scheduler")
     if block and not block.source:
-        for key in given({"optimizer": block.optimizer, "search_space": block.search_space}):
+        for key in fields.given({"optimizer": block.optimizer, "search_space": block.search_space}):
             at[key].key_error(f"{key} names a function in source, and scheduler has no source")
     if block and method == "custom" and block.engine == "wandb":
         at["engine"].error("the engine wandb has the methods grid, random and bayes; method custom needs optuna")
     return block
 
 
-Starts = Annotated[int, number(whole=True, least=0, most=1_000_000)]
+Starts = Annotated[int, fields.number(whole=True, least=0, most=1_000_000)]
 
 
 SAMPLERS = ("auto", "gp", "tpe", "cmaes", "qmc", "random")
@@ -222,20 +206,16 @@ def find_sampler(name: str) -> EntryPoint | None:
 
 
 def _sampler(value: object) -> Any:
-    return value if isinstance(value, str) and find_sampler(value) else choice(*sampler_names()).read(value)
+    return value if isinstance(value, str) and find_sampler(value) else fields.choice(*sampler_names()).read(value)
 
 
 def _are_names(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, (str, int, float)) for item in value)
 
 
-_NAMES = rule(
-    _are_names,
-    "a list of names of parameters or groups",
-    {"type": "array", "minItems": 1, "items": {"type": "string"}},
-    lambda names: [str(name) for name in names],
-)
-_VALUES = rule(
+_LIST = {"type": "array", "minItems": 1, "items": {"type": "string"}}
+_NAMES = fields.rule(_are_names, "a list of names of parameters or groups", _LIST, lambda names: [*map(str, names)])
+_VALUES = fields.rule(
     lambda value: isinstance(value, Mapping), "a mapping of names of parameters to values", {"type": "object"}
 )
 
@@ -254,10 +234,10 @@ class StageKeys:
     """
 
     parameters: Annotated[list[str], _NAMES]
-    name: Text | None = None
+    name: fields.Text | None = None
     method: Literal["grid", "random", "bayes"] | None = None
-    run_cap: Natural | None = None
-    early_terminate: Annotated[Any, unread(ref("early_terminate"))] = None
+    run_cap: fields.Natural | None = None
+    early_terminate: Annotated[Any, fields.unread(fields.ref("early_terminate"))] = None
     defaults: Annotated[Mapping[str, Any], _VALUES] | None = None
 
 
@@ -275,13 +255,13 @@ class Options:
         stages: Stages run in order; each searches some parameters and keeps the best values found so far.
     """
 
-    sampler: Annotated[str, Rule(_sampler, {"type": "string"})] = "auto"
-    seed: Annotated[int, number(whole=True, least=0)] | None = None
+    sampler: Annotated[str, fields.Rule(_sampler, {"type": "string"})] = "auto"
+    seed: Annotated[int, fields.number(whole=True, least=0)] | None = None
     max_retries: Starts = 0
     max_preemptions: Starts = 5
-    lease: Annotated[float, number(least=0.1, most=7 * 24 * 3600)] = 60.0
-    prior_runs: Texts = ()
-    stages: Annotated[Any, unread({"type": "array", "minItems": 1, "items": ref("stage")})] = None
+    lease: Annotated[float, fields.number(least=0.1, most=7 * 24 * 3600)] = 60.0
+    prior_runs: fields.Texts = ()
+    stages: Annotated[Any, fields.unread({"type": "array", "minItems": 1, "items": fields.ref("stage")})] = None
 
 
 MODELS = {
@@ -319,22 +299,22 @@ class TopLevel:
     """
 
     method: Literal["grid", "random", "bayes", "custom"]
-    program: Text | None = None
-    run_cap: Natural | None = None
-    name: Label | None = None
-    description: Label | None = None
-    project: Label | None = None
-    entity: Label | None = None
-    parameters: Annotated[Any, unread(ref("parameters"))] = None
-    metric: Annotated[Any, unread(ref("metric"))] = None
-    metrics: Annotated[Any, unread({"type": "array", "minItems": 2, "items": ref("metric")})] = None
-    early_terminate: Annotated[Any, unread(ref("early_terminate"))] = None
-    command: Annotated[Any, unread(_ARGUMENTS)] = None
-    scheduler: Annotated[Any, unread(ref("scheduler"))] = None
-    lightsweep: Annotated[Any, unread(ref("lightsweep"))] = None
+    program: fields.Text | None = None
+    run_cap: fields.Natural | None = None
+    name: fields.Label | None = None
+    description: fields.Label | None = None
+    project: fields.Label | None = None
+    entity: fields.Label | None = None
+    parameters: Annotated[Any, fields.unread(fields.ref("parameters"))] = None
+    metric: Annotated[Any, fields.unread(fields.ref("metric"))] = None
+    metrics: Annotated[Any, fields.unread({"type": "array", "minItems": 2, "items": fields.ref("metric")})] = None
+    early_terminate: Annotated[Any, fields.unread(fields.ref("early_terminate"))] = None
+    command: Annotated[Any, fields.unread(_ARGUMENTS)] = None
+    scheduler: Annotated[Any, fields.unread(fields.ref("scheduler"))] = None
+    lightsweep: Annotated[Any, fields.unread(fields.ref("lightsweep"))] = None
 
 
-KNOWN = (*keys_of(TopLevel), *SERVICE_KEYS)
+KNOWN = (*fields.keys_of(TopLevel), *SERVICE_KEYS)
 
 
 def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
@@ -343,7 +323,7 @@ def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
     Returns the keys that were meant by the misspelt ones.
     """
     meant: set[str] = set()
-    keys = given(raw)
+    keys = fields.given(raw)
     for key in keys:
         if key in KNOWN:
             continue

@@ -11,17 +11,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate
 
-from lightsweep.space.base import (
-    Distribution,
-    Scale,
-    Traits,
-    Value,
-    finite,
-    fresh,
-    identity,
-    is_number,
-    unit_interval,
-)
+from lightsweep.space.base import Distribution, Scale, Traits, Value, finite, fresh, identity, is_number, unit_interval
 from lightsweep.space.continuous import Continuous
 from lightsweep.text import quoted
 
