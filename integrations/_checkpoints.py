@@ -70,12 +70,8 @@ def _discard(path: Path) -> None:
 
 def remove_empty(directory: Path) -> None:
     """Remove a directory if it is empty, and those above it that are empty then, below the working directory."""
-    with suppress(OSError):
-        here = Path.cwd()
-        directory = here / directory
-        while here in directory.parents:
-            directory.rmdir()
-            directory = directory.parent
+    with suppress(OSError, ValueError):  # it is not empty, or elsewhere
+        os.removedirs(directory.absolute().relative_to(Path.cwd()))
 
 
 class Position:

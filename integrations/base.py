@@ -189,13 +189,14 @@ def active_run(given: Run | None, *, speak: bool = True) -> Run | None:
     if known is None:
         run.finish()
     if speak:
-        _say_inactive()
+        say_once("no agent serves this process, so SweepCallback reports nothing")
     return None
 
 
 @cache
-def _say_inactive() -> None:
-    print("lightsweep: no agent serves this process, so SweepCallback reports nothing", file=sys.stderr)
+def say_once(text: str) -> None:
+    """Print a line on stderr, but the same one only once."""
+    print(f"lightsweep: {text}", file=sys.stderr)
 
 
 def two_callbacks(what: str) -> UsageError:

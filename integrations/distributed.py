@@ -21,7 +21,7 @@ from lightsweep.errors import LightsweepError, RunPruned
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lightsweep.client import Run, RunConfig, Verdict
+    from lightsweep.client import Run, Verdict
 
 __all__ = ["DistributedRun", "broadcast", "on_every_rank"]
 
@@ -96,25 +96,21 @@ def _leave() -> None:
 
 
 class DistributedRun:
-    """A run whose ``log`` is called on every rank: rank 0 reports, all get the verdict."""
+    """A run whose ``log`` is called on every rank: rank 0 reports, all get the verdict.
+
+    Attributes:
+        run: This rank's run; ranks above 0 only observe.
+        config: The run's config, the same on every rank.
+    """
 
     def __init__(self, run: Run) -> None:
-        self._run = run
-
-    @property
-    def run(self) -> Run:
-        """This rank's run; ranks above 0 only observe."""
-        return self._run
-
-    @property
-    def config(self) -> RunConfig:
-        """The run's config, the same on every rank."""
-        return self._run.config
+        self.run = run
+        self.config = run.config
 
     @property
     def dir(self) -> Path:
         """The run's directory, the same on every rank."""
-        return self._run.dir
+        return self.run.dir
 
     def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Report rank 0's numbers; a collective: every rank calls it at the same point.
@@ -134,7 +130,7 @@ class DistributedRun:
     def report(self, metrics: Mapping[str, Any], step: int | None = None) -> Verdict:
         """Report as :meth:`log` does, but return the verdict."""
         del step
-        verdict = agreed(lambda: self._run.report(metrics), first=self._run.rank == 0)
+        verdict = agreed(lambda: self.run.report(metrics), first=self.run.rank == 0)
         assert verdict is not None
         return verdict
 

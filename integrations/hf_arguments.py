@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import sys
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from transformers import TrainingArguments
 
 from lightsweep.client import RunConfig
 from lightsweep.errors import UsageError
+from lightsweep.integrations.base import say_once
 from lightsweep.integrations.hf_metrics import check_arguments, is_evaluated
 
 if TYPE_CHECKING:
@@ -52,6 +51,8 @@ ALIASES: Mapping[str, str] = {
 # "learning_rate", while "hidden_size" and other names of models stay below 0.8 for every field.
 _MISSPELT = 0.87
 
+_TRUTHS = {"true": True, "false": False}
+
 _Arguments = TypeVar("_Arguments", bound=TrainingArguments)
 
 
@@ -87,8 +88,7 @@ def training_arguments(run: Run, base: Any = None, **overrides: Any) -> Any:
     hints = typing.get_type_hints(kind)
     found: dict[str, str] = {}
     others: list[str] = []
-    for path in _paths(run.config, {field for field in known if _takes_dict(hints[field])}):
-        name = ".".join(path)
+    for name, config, key in _parameters(run.config, {field for field in known if _takes_dict(hints[field])}):
         field = _field(name, known)
         if field is None:
             others.append(name)
@@ -101,9 +101,9 @@ def training_arguments(run: Run, base: Any = None, **overrides: Any) -> Any:
                 "remove one of them"
             )
         found[field] = name
-        fields[field] = _convert(name, field, _read(run.config, path), hints[field])
+        fields[field] = _convert(name, field, config[key], hints[field])
     if others and run.rank == 0:
-        _say_left(kind.__name__, ", ".join(others))
+        say_once(f"not in {kind.__name__}, left in run.config: {', '.join(others)}")
     fields.update(overrides)
     if not fields.get("output_dir") or (isinstance(base, TrainingArguments) and "output_dir" not in overrides):
         fields["output_dir"] = str(run.dir)
@@ -117,8 +117,8 @@ def training_arguments(run: Run, base: Any = None, **overrides: Any) -> Any:
 
 def _base(base: Any) -> tuple[type[TrainingArguments], dict[str, Any]]:
     """Return the class of the arguments, and the first fields."""
-    if base is None:
-        return TrainingArguments, {}
+    if base is None or isinstance(base, Mapping):
+        return TrainingArguments, dict(base or {})
     if isinstance(base, type) and issubclass(base, TrainingArguments):
         return base, {}
     if isinstance(base, TrainingArguments):
@@ -127,33 +127,23 @@ def _base(base: Any) -> tuple[type[TrainingArguments], dict[str, Any]]:
         return type(base), {
             field.name: value for field in fields if (value := getattr(base, field.name)) != _default(field)
         }
-    if isinstance(base, Mapping):
-        return TrainingArguments, dict(base)
     raise UsageError(f"training_arguments(base=...) is TrainingArguments, a subclass or a dict, not {base!r}")
-
-
-@cache
-def _say_left(kind: str, names: str) -> None:
-    print(f"lightsweep: not in {kind}, left in run.config: {names}", file=sys.stderr)
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
     return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
 
 
-def _paths(config: dict[str, Any], whole: AbstractSet[str], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the path of each parameter, without marking it as read; ``whole`` are fields that take dicts."""
-    for name, value in dict.items(config):
-        if isinstance(value, dict) and ALIASES.get(name, name) not in whole:
-            yield from _paths(value, whole, (*above, name))
+def _parameters(config: RunConfig, whole: AbstractSet[str], above: str = "") -> Iterator[tuple[str, RunConfig, str]]:
+    """Yield the dotted name of each parameter, its config and its key there, without marking it as read.
+
+    ``whole`` are fields that take dicts.
+    """
+    for key, value in dict.items(config):
+        if isinstance(value, RunConfig) and ALIASES.get(key, key) not in whole:
+            yield from _parameters(value, whole, f"{above}{key}.")
         else:
-            yield (*above, name)
-
-
-def _read(config: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        config = config[name]
-    return config.as_dict() if isinstance(config, RunConfig) else config
+            yield above + key, config, key
 
 
 def _field(name: str, known: set[str]) -> str | None:
@@ -175,14 +165,19 @@ def _field(name: str, known: set[str]) -> str | None:
 
 def _convert(name: str, field: str, value: Any, hint: Any) -> Any:
     """Return ``value`` in the type of the field; unchanged if the field has several types or takes no numbers."""
+    if isinstance(value, RunConfig):
+        return value.as_dict()
     choices = [choice for choice in _choices(hint) if choice is not type(None)]
-    if value is None or len(choices) != 1 or choices[0] not in _READERS:
+    if value is None or len(choices) != 1 or choices[0] not in (bool, float, int):
         return value
+    kind = choices[0]
     try:
-        return _READERS[choices[0]](value)
+        number = float(_TRUTHS.get(str(value).lower(), value) if kind is bool else value)
+        if (isinstance(value, bool) and kind is not bool) or (kind is not float and kind(number) != number):
+            raise ValueError(value)
+        return kind(number)
     except (TypeError, ValueError, OverflowError):
-        kind = choices[0].__name__
-        raise UsageError(f"parameter {name!r}: the field {field!r} takes {kind}, not {value!r}") from None
+        raise UsageError(f"parameter {name!r}: the field {field!r} takes {kind.__name__}, not {value!r}") from None
 
 
 def _takes_dict(hint: Any) -> bool:
@@ -193,28 +188,3 @@ def _choices(hint: Any) -> tuple[Any, ...]:
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return typing.get_args(hint)
     return (hint,)
-
-
-def _as_bool(value: Any) -> bool:
-    texts = {"true": True, "false": False}
-    if isinstance(value, str) and value.lower() in texts:
-        return texts[value.lower()]
-    if value not in (0, 1):
-        raise ValueError(value)
-    return bool(value)
-
-
-def _as_float(value: Any) -> float:
-    if isinstance(value, bool):
-        raise ValueError(value)
-    return float(value)
-
-
-def _as_int(value: Any) -> int:
-    number = _as_float(value)
-    if number != int(number):
-        raise ValueError(value)
-    return int(number)
-
-
-_READERS: Mapping[Any, Callable[[Any], Any]] = {bool: _as_bool, float: _as_float, int: _as_int}

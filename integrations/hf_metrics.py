@@ -13,16 +13,6 @@ from lightsweep.errors import InputError, closest
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
-__all__ = [
-    "candidates",
-    "check_arguments",
-    "check_strategies",
-    "check_training",
-    "is_evaluated",
-    "means_evaluated",
-    "remedy",
-]
-
 _TRAINING = frozenset({"loss", "grad_norm", "learning_rate"})
 """Names that the training loop itself logs."""
 
@@ -78,47 +68,41 @@ def check_arguments(args: TrainingArguments, metric: str) -> None:
     """Refuse arguments with which no Trainer would ever produce the metric.
 
     Raises:
-        InputError: As `check_strategies`; or the first evaluation or log comes after ``max_steps``.
+        InputError: As `check_training`.
     """
-    check_strategies(args, metric)
+    state = None
     if args.max_steps > 0:
         state = TrainerState(max_steps=args.max_steps)
         for name in _STEPS:
             steps = getattr(args, name) or 0
             setattr(state, name, max(1, math.ceil(steps * args.max_steps if steps < 1 else steps)))
-        _check_steps(args, state, metric)
+    check_training(args, state, metric)
 
 
-def check_strategies(args: TrainingArguments, metric: str) -> None:
-    """Refuse arguments with which a Trainer would never produce the metric, however long it trains.
+def check_training(args: TrainingArguments, state: TrainerState | None, metric: str) -> None:
+    """Refuse a training that would end before it produces the metric for the first time.
+
+    Args:
+        args: The arguments of the Trainer.
+        state: The state when training begins, with the number of steps and, if known, of epochs; ``None`` if training
+            may take any number of them.
+        metric: Its name in the sweep.
 
     Raises:
-        InputError: Evaluation or logging is off.
+        InputError: Evaluation or logging is off; or the first one comes after the last step or epoch.
     """
     kind, what = _kind(metric)
-    if _strategy(args, kind) == "no":
-        if not (_is_evaluated_or_trained(metric) or _strategy(args, "eval") == "no"):
+    if strategy(args, kind) == "no":
+        if not (_is_evaluated_or_trained(metric) or strategy(args, "eval") == "no"):
             return  # an evaluation may give it under this name
         raise InputError(
             f"the metric {metric!r} never {what} with {kind}_strategy='no', so the sweep cannot compare runs; "
             f"set {kind}_strategy='epoch', or 'steps' with {kind}_steps"
         )
-
-
-def check_training(args: TrainingArguments, state: TrainerState, metric: str) -> None:
-    """Refuse a training that would end before it produces the metric for the first time.
-
-    Args:
-        args: The arguments of the Trainer.
-        state: The state when training begins, with the numbers of steps and epochs.
-        metric: Its name in the sweep.
-
-    Raises:
-        InputError: As `check_strategies`; or the first evaluation or log comes after the last step or epoch.
-    """
-    check_strategies(args, metric)
+    if state is None:
+        return
     _check_steps(args, state, metric)
-    if is_evaluated(metric, {}) and _strategy(args, "eval") == "epoch" and args.eval_delay > state.num_train_epochs:
+    if kind == "eval" and strategy(args, kind) == "epoch" and 0 < state.num_train_epochs < args.eval_delay:
         raise InputError(
             f"the metric {metric!r} is evaluated from epoch eval_delay={args.eval_delay:g} on, but training ends after "
             f"{state.num_train_epochs}; set a smaller eval_delay"
@@ -127,7 +111,7 @@ def check_training(args: TrainingArguments, state: TrainerState, metric: str) ->
 
 def _check_steps(args: TrainingArguments, state: TrainerState, metric: str) -> None:
     kind, what = _kind(metric)
-    if _strategy(args, kind) != "steps" or not _is_evaluated_or_trained(metric):
+    if strategy(args, kind) != "steps" or not _is_evaluated_or_trained(metric):
         return
     steps, last = getattr(state, f"{kind}_steps"), state.max_steps
     # The Trainer's own rules, which differ between versions at the last step, at each step that could be the only one.
@@ -158,6 +142,7 @@ def _is_evaluated_or_trained(metric: str) -> bool:
     return is_evaluated(metric, {}) or _is_trained(metric)
 
 
-def _strategy(args: TrainingArguments, kind: str) -> str:
-    strategy = getattr(args, f"{kind}_strategy")
-    return str(getattr(strategy, "value", strategy))
+def strategy(args: TrainingArguments, kind: str) -> str:
+    """Return the strategy of ``eval`` or ``logging``: ``"no"``, ``"steps"`` or ``"epoch"``."""
+    found = getattr(args, f"{kind}_strategy")
+    return str(getattr(found, "value", found))

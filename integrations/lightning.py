@@ -188,10 +188,7 @@ class SweepCallback(LightningCallback):
         self._unsaved = self._reporting
 
     def _remedy(self) -> str:
-        return (
-            f"Log it with self.log({self._metric!r}, ...) before validation ends (a mean over a training epoch comes "
-            "later)"
-        )
+        return f"Log it with self.log({self._metric!r}, ...) before validation ends (an epoch's mean comes later)"
 
     def _keep(self, trainer: Any) -> None:
         """Save a checkpoint for the next attempt; every rank calls this at the same point."""

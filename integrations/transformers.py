@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +16,10 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 import lightsweep
 from lightsweep.errors import LightsweepError, UsageError
+from lightsweep.integrations import hf_metrics
 from lightsweep.integrations._checkpoints import PREFIX, keep, position_of, remove_empty
 from lightsweep.integrations.base import MetricMissingError, SweepCallbackBase, active_run, two_callbacks
 from lightsweep.integrations.hf_arguments import ALIASES, training_arguments
-from lightsweep.integrations.hf_metrics import (
-    candidates,
-    check_strategies,
-    check_training,
-    is_evaluated,
-    means_evaluated,
-    remedy,
-)
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -135,7 +129,7 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
         self._makes_checkpoints = self._keeps_checkpoints and not args.load_best_model_at_end
         if self._metric is not None:
             # A smoke run takes fewer steps, but logs and evaluates all the same.
-            check_strategies(args, self._metric) if run.smoke else check_training(args, state, self._metric)
+            hf_metrics.check_training(args, None if run.smoke else state, self._metric)
 
     def on_step_begin(self, args: Arguments, state: State, control: Control, **kwargs: Any) -> None:
         """Raise if the metric is missing, once every dataset of the evaluation before has been evaluated."""
@@ -149,38 +143,25 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
             return
         steps = self._run.smoke_steps
         control.should_log = True
-        evaluates = str(getattr(args.eval_strategy, "value", args.eval_strategy)) != "no"
-        if evaluates and state.global_step % max(1, steps // _SMOKE_EVALUATIONS) == 0:
+        if hf_metrics.strategy(args, "eval") != "no" and state.global_step % max(1, steps // _SMOKE_EVALUATIONS) == 0:
             control.should_evaluate = True
         if state.global_step >= steps:
             control.should_training_stop = True
 
-    def on_log(
-        self,
-        args: Arguments,
-        state: State,
-        control: Control,
-        logs: Mapping[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_log(self, args: Arguments, state: State, control: Control, **kwargs: Any) -> None:
         """Report a metric of the training loop."""
+        logs: Mapping[str, Any] | None = kwargs.get("logs")
         if not logs or not self._reporting:
             return
         self._seen |= set(logs)
         self._report_loss(logs, one_batch=self._one_batch)
         # An evaluation is logged too, before on_evaluate.
-        if self._metric is not None and not is_evaluated(self._metric, logs) and self._in(logs):
+        if self._metric is not None and not hf_metrics.is_evaluated(self._metric, logs) and self._in(logs):
             self._report_logs(logs, args, state, control)
 
-    def on_evaluate(
-        self,
-        args: Arguments,
-        state: State,
-        control: Control,
-        metrics: Mapping[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_evaluate(self, args: Arguments, state: State, control: Control, **kwargs: Any) -> None:
         """Report an evaluation; the one before the first step is a sanity check and no report."""
+        metrics: Mapping[str, Any] | None = kwargs.get("metrics")
         if not self._reporting or state.global_step == 0 or not metrics:
             return
         self._seen |= set(metrics)
@@ -189,7 +170,7 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
             self._report_logs(metrics, args, state, control)
         elif self._reported_at != state.global_step:
             # One of several datasets may still bring it.
-            self._missed |= means_evaluated(self._metric, metrics)
+            self._missed |= hf_metrics.means_evaluated(self._metric, metrics)
 
     def on_save(self, args: Arguments, state: State, control: Control, **kwargs: Any) -> None:
         """Point the next attempt at the checkpoint, which is now complete."""
@@ -207,10 +188,10 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
     # Reports and checkpoints.
 
     def _names(self) -> tuple[str, ...]:
-        return candidates(self._metric) if self._metric else ()
+        return hf_metrics.candidates(self._metric) if self._metric else ()
 
     def _remedy(self) -> str:
-        return remedy(self._metric or "")
+        return hf_metrics.remedy(self._metric or "")
 
     def _in(self, metrics: Mapping[str, Any]) -> bool:
         return any(name in metrics for name in self._names())
@@ -280,22 +261,17 @@ def run_sweep(
         UsageError: ``isolate`` with a function that cannot be passed to another process.
     """
     sweep_id = lightsweep.sweep(config, storage=storage)
-    lightsweep.agent(sweep_id, function=_Training(make_trainer), count=count, isolate=isolate, storage=storage)
+    lightsweep.agent(sweep_id, function=partial(_train, make_trainer), count=count, isolate=isolate, storage=storage)
     return lightsweep.Sweep.load(sweep_id, storage=storage)
 
 
-class _Training:
-    """The training function of a sweep; a class, so that it can be pickled for another process."""
-
-    def __init__(self, make_trainer: Callable[[Run], Trainer]) -> None:
-        self._make_trainer = make_trainer
-
-    def __call__(self) -> None:
-        with lightsweep.init() as run:
-            trainer = self._make_trainer(run)
-            if not any(isinstance(callback, SweepCallback) for callback in trainer.callback_handler.callbacks):
-                trainer.add_callback(SweepCallback(run))
-            trainer.train()
+def _train(make_trainer: Callable[[Run], Trainer]) -> None:
+    """Train one run of a sweep; a function of this module, so that it can be pickled for another process."""
+    with lightsweep.init() as run:
+        trainer = make_trainer(run)
+        if not any(isinstance(callback, SweepCallback) for callback in trainer.callback_handler.callbacks):
+            trainer.add_callback(SweepCallback(run))
+        trainer.train()
 
 
 # What Hugging Face's own objects say and do.

@@ -1,14 +1,14 @@
 """Every exception that lightsweep raises on purpose.
 
 LightsweepError                     exit code 1: the work failed
-├── InputError                      exit code 2: the input was wrong; correct it
-│   ├── ConfigError                 a sweep config, with all of its faults
-│   ├── NotFoundError               no such sweep, run or file
-│   ├── CommandError                a command line that cannot be built from the config
-│   ├── StorageError                a storage that cannot be opened or used: another schema, no permission
-│   └── UsageError                  a call of the Python API that cannot mean anything
-├── StorageUnavailableError         the database went away: try again later
-├── AgentLostError                  the agent that serves this run is gone: end the run
+├── InputError                      exit code 2: the input is wrong; correct it
+│   ├── ConfigError                 a sweep config has mistakes; the error holds all of them
+│   ├── NotFoundError               a sweep, run or file does not exist
+│   ├── CommandError                a command line cannot be built from the config
+│   ├── StorageError                a storage cannot be opened or used: another schema, no permission
+│   └── UsageError                  a call of the Python API has no meaning
+├── StorageUnavailableError         the database does not answer: try again later
+├── AgentLostError                  the agent of this run has ended: end the run
 └── RunPruned                       the verdict on this run is to stop: leave the training loop
 """
 
@@ -36,27 +36,27 @@ __all__ = [
 
 
 class LightsweepError(Exception):
-    """The root of all errors of lightsweep; ``exit_code`` is what a command exits with."""
+    """The root of all errors of lightsweep; ``exit_code`` is the exit status of a command that fails with it."""
 
     exit_code = 1
 
 
 class InputError(LightsweepError):
-    """The user's input was wrong; the message names the rule, the value received and the remedy."""
+    """The input of the user is wrong; the message names the rule, the value received and the remedy."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One mistake in a sweep config.
+    """A mistake in a sweep config.
 
     Attributes:
         message: The rule, the value received and the remedy, in one sentence or two.
-        where: Path of the key inside the config, such as ``parameters.lr.min``; empty for the whole config.
-        file: Name of the file; ``None`` for a config given as a dict.
-        line: 1-based line in ``file``; ``None`` where unknown.
-        column: 1-based column in ``file``; ``None`` where unknown.
+        where: The path of the key in the config, such as ``parameters.lr.min``; empty for the whole config.
+        file: The name of the file; ``None`` for a config given as a dict.
+        line: The line in ``file``, from 1; ``None`` if it is not known.
+        column: The column in ``file``, from 1; ``None`` if it is not known.
     """
 
     message: str
@@ -71,7 +71,7 @@ class Fault:
 
 
 class ConfigError(InputError):
-    """A sweep config with one or more mistakes; ``faults`` holds every one of them, in the order of the file."""
+    """A sweep config has mistakes; ``faults`` holds all of them, in the order of the file."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
@@ -79,27 +79,27 @@ class ConfigError(InputError):
 
 
 class NotFoundError(InputError):
-    """No such sweep, run or file; the message says where it was looked for."""
+    """A sweep, run or file does not exist; the message names the place that was searched."""
 
 
 class CommandError(InputError):
-    """A command line that cannot be built or started: an unset environment variable, no such program."""
+    """A command line cannot be built or started: an environment variable is not set, or the program does not exist."""
 
 
 class StorageError(InputError):
-    """A storage that cannot be opened or used: no driver, no permission, another schema. Never shows a password."""
+    """A storage cannot be opened or used: no driver, no permission, another schema. The message shows no password."""
 
 
 class UsageError(InputError):
-    """A call of the Python API that cannot mean anything, such as writing to a config that is read-only."""
+    """A call of the Python API has no meaning, such as an assignment to a config that is read-only."""
 
 
 class StorageUnavailableError(LightsweepError):
-    """The database does not answer now, though it did before: try again later."""
+    """The database does not answer, but it did before: try again later."""
 
 
 class AgentLostError(LightsweepError):
-    """The agent that serves this run is gone, so nothing that the run does would be recorded: end the run."""
+    """The agent of this run has ended, so nothing more of the run would be recorded: end the run."""
 
 
 class RunPruned(LightsweepError):  # noqa: N818 - a verdict, not an error; the name that users of Optuna know

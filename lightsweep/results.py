@@ -103,29 +103,29 @@ class Sweep:
     def best_run(self) -> SweepRun | None:
         """The run with the best value of the metric; ``None`` if no run has one.
 
-        Finished runs and runs that were stopped early come first; others count only if there are no such runs. The
-        earliest of equal ones is the best. Prior runs do not count.
+        Finished runs and runs that were stopped early come first; others count only without such runs. Of equal runs
+        the earliest is the best. Prior runs do not count.
         """
         return self._stored.best_run
 
     def pause(self) -> None:
-        """Begin no new runs until :meth:`resume`; running ones continue.
+        """Start no new runs until :meth:`resume`; running ones continue.
 
         Like :meth:`resume`, :meth:`stop` and :meth:`cancel`, raises ``UsageError`` if the sweep has ended.
         """
-        self._stored.pause()
+        controller.request(self._stored, "pause")
 
     def resume(self) -> None:
         """Continue after :meth:`pause` or :meth:`stop`."""
-        self._stored.resume()
+        controller.request(self._stored, "resume")
 
     def stop(self) -> None:
-        """Begin no new runs; agents end when the running ones have finished."""
-        self._stored.stop()
+        """Start no new runs; agents end when the running ones have finished."""
+        controller.request(self._stored, "stop")
 
     def cancel(self) -> None:
-        """Begin no new runs, and kill the running ones. Final."""
-        self._stored.cancel()
+        """Start no new runs, and kill the running ones. Final."""
+        controller.request(self._stored, "cancel")
 
     def retry(self, *runs: str, failed: bool = False) -> list[str]:
         """Let agents retry runs that failed or were killed; return their ids.
@@ -138,7 +138,7 @@ class Sweep:
             NotFoundError: No such run.
             UsageError: A run has not failed, or the sweep was cancelled.
         """
-        return self._stored.retry(*runs, failed=failed)
+        return controller.retry_runs(self._stored, *runs, failed=failed)
 
     def update(self, config: SweepConfig | str | Path | Mapping[str, Any]) -> None:
         """Change ``run_cap``, ``early_terminate``, the metric's target or the values of a grid; runs keep theirs.
@@ -147,7 +147,7 @@ class Sweep:
             ConfigError: The config is wrong.
             UsageError: The config changes something else; the message names each such key.
         """
-        self._stored.update(config)
+        controller.update_config(self._stored, config)
 
     def add_prior_runs(self, *names: str) -> tuple[int, int]:
         """Let bayes learn from runs of other sweeps in the same storage, each named ``SWEEP`` or ``SWEEP/RUN``.

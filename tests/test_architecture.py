@@ -114,8 +114,6 @@ SHORT = {
     "lightsweep/cli/options.py",
     "lightsweep/client/metrics.py",
     "lightsweep/controller/bands.py",
-    "lightsweep/controller/refresher.py",
-    "lightsweep/controller/reports.py",
     "lightsweep/report/importance.py",
     "lightsweep/report/theme.py",
     "lightsweep/report/timeline.py",

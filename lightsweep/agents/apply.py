@@ -16,16 +16,15 @@ from pathlib import Path
 
 from lightsweep.agents.active_run import start_reply
 from lightsweep.agents.launchers.process import find_program
-from lightsweep.channel import ChannelServer, FinishRequest, LogReply, LogRequest, StartReply, StartRequest
+from lightsweep.agents.signals import handled
+from lightsweep.channel import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
+from lightsweep.channel.server import ChannelServer
 from lightsweep.controller import Sweep, SweepRun
 from lightsweep.errors import CommandError
-from lightsweep.schema.command import DEFAULT_COMMAND, build_command
-
-__all__ = ["AppliedHandler", "apply"]
+from lightsweep.schema.command import DEFAULT_COMMAND, MACRO, build_command
 
 _PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _LOOK_SECONDS = 0.1
-_MACRO = re.compile(r"\$\{[^}]*\}")
 _SEVERAL = re.compile(r"\$\{args(_\w+)?\}")
 
 
@@ -103,7 +102,7 @@ def _template(sweep: Sweep, command: Sequence[str]) -> list[str] | None:
     own = DEFAULT_COMMAND if sweep.config.command is None else sweep.config.command
     if not command:
         return None if sweep.config.command is None else list(own)
-    if any(_MACRO.search(item) for item in command):
+    if any(MACRO.search(item) for item in command):
         return list(command)
     return [*command, *(item for item in own if _SEVERAL.fullmatch(item))]
 
@@ -111,20 +110,15 @@ def _template(sweep: Sweep, command: Sequence[str]) -> list[str] | None:
 def _run(argv: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run a command, and return its exit code; pass signals on to it if this is the main thread."""
     came: list[int] = []
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _PASSED_ON}
-        # Ignored by a function, since the command would inherit SIG_IGN.
-        before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        process = subprocess.Popen(argv, env=environment)
+    handlers = dict.fromkeys(_PASSED_ON, lambda number, _: came.append(number))
+    # Ctrl-C is ignored by a function, since the command would inherit SIG_IGN.
+    with handled({**handlers, signal.SIGINT: lambda *_: None}):
+        try:
+            process = subprocess.Popen(argv, env=environment)
+        except OSError as error:
+            raise CommandError(f"cannot start {argv[0]!r}: {error.strerror or error}") from None
         while True:
             while came:
                 process.send_signal(came.pop(0))
             with suppress(subprocess.TimeoutExpired):
                 return process.wait(_LOOK_SECONDS)
-    except OSError as error:
-        raise CommandError(f"cannot start {argv[0]!r}: {error.strerror or error}") from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from lightsweep.agents.active_run import ActiveRun
 from lightsweep.agents.displays.base import Display
 from lightsweep.controller import Refresher, Sweep
 from lightsweep.errors import StorageUnavailableError
-
-__all__ = ["Heartbeat", "OutageNotes"]
 
 _POLL_SECONDS = 1.0
 _BEATS_PER_LEASE = 4
@@ -19,6 +18,7 @@ _CLOSE_SECONDS = 5.0
 _PATIENCE_SECONDS = 4.0  # on a busy machine, a message that the storage is away would be noise
 
 
+@dataclass(eq=False, kw_only=True)
 class Heartbeat:
     """A thread that writes heartbeats for the runs of an agent, and acts on the state that users give to the sweep.
 
@@ -27,30 +27,19 @@ class Heartbeat:
         display: Shows the state once a second.
         runs: Returns the runs that the agent works on.
         leave: Called with the reason if no more runs are to be started.
-        end: Called for a run that is to end, with the reason and ``killed`` or ``lost``.
         failed: Called with an exception if the thread cannot go on.
         outage: Notes whether the storage answers.
     """
 
-    def __init__(
-        self,
-        sweep: Sweep,
-        display: Display,
-        *,
-        runs: Callable[[], list[ActiveRun]],
-        leave: Callable[[str], None],
-        end: Callable[[ActiveRun, str, str], None],
-        failed: Callable[[BaseException], None],
-        outage: OutageNotes,
-    ) -> None:
-        self._sweep = sweep
-        self._display = display
-        self._runs = runs
-        self._leave = leave
-        self._end = end
-        self._failed = failed
-        self._outage = outage
-        self._refresher = Refresher(sweep, patience=_PATIENCE_SECONDS)
+    sweep: Sweep
+    display: Display
+    runs: Callable[[], list[ActiveRun]]
+    leave: Callable[[str], None]
+    failed: Callable[[BaseException], None]
+    outage: OutageNotes
+
+    def __post_init__(self) -> None:
+        self._refresher = Refresher(self.sweep, patience=_PATIENCE_SECONDS)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="lightsweep-heartbeat", daemon=True)
 
@@ -69,45 +58,45 @@ class Heartbeat:
         try:
             self._keep()
         except BaseException as error:  # without heartbeats other agents would take the runs
-            self._failed(error)
+            self.failed(error)
 
     def _keep(self) -> None:
         last_beat = time.monotonic()
         while not self._over.wait(min(_POLL_SECONDS, self._between())):
             if self._refresher.refresh():
-                self._outage.note("looks", "")
+                self.outage.note("looks", "")
                 now = time.monotonic()
                 if now >= last_beat + self._between() and self._beat():
                     last_beat = now
                 self._listen()
             else:
-                self._outage.note("looks", self._refresher.reason)
-            self._display.tick([active.run for active in self._runs()], self._sweep)
+                self.outage.note("looks", self._refresher.reason)
+            self.display.tick([active.run for active in self.runs()], self.sweep)
 
     def _between(self) -> float:
         """Return the seconds between two heartbeats, by the sweep's present lease, which other agents apply."""
-        return self._sweep.config.options.lease / _BEATS_PER_LEASE
+        return self.sweep.config.options.lease / _BEATS_PER_LEASE
 
     def _beat(self) -> bool:
         try:
-            for active in self._runs():
-                self._sweep.beat(active.run.trial_id)
+            for active in self.runs():
+                self.sweep.beat(active.run.trial_id)
         except StorageUnavailableError:
             return False  # the next round tries again
         return True
 
     def _listen(self) -> None:
-        state = self._sweep.known_state()
+        state = self.sweep.known_state()
         if state.name == "cancelled":
-            self._leave("the sweep was cancelled")
-            for active in self._runs():
-                self._end(active, "the sweep was cancelled", "killed")
+            self.leave("the sweep was cancelled")
+            for active in self.runs():
+                active.end("the sweep was cancelled", "killed")
         elif state.name in {"stopped", "finished"}:
-            self._leave(f"the sweep is {state}")
-        for active in self._runs():
-            if not active.ending and (active.run.taken or self._sweep.lost(active.run.id, active.run.trial_id)):
+            self.leave(f"the sweep is {state}")
+        for active in self.runs():
+            if not active.ending and (active.run.taken or self.sweep.lost(active.run.id, active.run.trial_id)):
                 active.run.taken = True
-                self._end(active, "another agent took the run over", "lost")
+                active.end("another agent took the run over", "lost")
 
 
 class OutageNotes:

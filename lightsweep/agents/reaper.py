@@ -12,13 +12,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
 import psutil
-
-__all__ = ["GRACE_SECONDS", "MARK", "TERM_SECONDS", "Processes", "Reaper", "main", "marked"]
 
 MARK = "LIGHTSWEEP_TOKEN"
 """The variable that marks the processes of an attempt at a run: its value is a secret that no other process has."""
@@ -73,16 +71,16 @@ class Processes:
     def alive(self) -> bool:
         """Return whether any process is left; zombies count as long as they are in a group."""
         # A group that was gone once gets no signal again: its number may belong to another one by then.
-        self._groups = {group for group in self._groups if _sent(os.killpg, group, 0)}
+        self._groups = {group for group in self._groups if _sent(group, 0)}
         self._marked = [each for each in self._marked if _has_mark(each, self._tokens)] or marked(self._tokens)
         return bool(self._groups or self._marked)
 
     def signal(self, number: int) -> None:
         """Send a signal to the groups."""
         for group in self._groups:
-            _sent(os.killpg, group, number)
+            _sent(group, number)
             if number == signal.SIGTERM:
-                _sent(os.killpg, group, signal.SIGCONT)  # a stopped process does not act on SIGTERM
+                _sent(group, signal.SIGCONT)  # a stopped process does not act on SIGTERM
 
     def kill(self) -> None:
         """Send SIGKILL to all of them."""
@@ -127,9 +125,9 @@ class Processes:
                     process.send_signal(signal.SIGCONT)
 
 
-def _sent(how: Callable[[int, int], None], pid: int, number: int) -> bool:
+def _sent(group: int, number: int) -> bool:
     try:
-        how(pid, number)
+        os.killpg(group, number)
     except (ProcessLookupError, PermissionError):
         return False
     return True

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from lightsweep.agents.active_run import start_reply
-from lightsweep.agents.launchers.process import RunProcess, check_command, find_program
-from lightsweep.channel import ChannelServer, FinishRequest, LogReply, LogRequest, StartReply, StartRequest
+from lightsweep.agents.launchers.process import RunProcess, check_command, find_program, last_lines, run_environment
+from lightsweep.agents.signals import handled
+from lightsweep.channel import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
+from lightsweep.channel.server import ChannelServer
 from lightsweep.client.run import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
 from lightsweep.controller.runs import nested
 from lightsweep.errors import closest
@@ -149,10 +151,7 @@ def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float,
     """
     directory = str(Path(config.source).absolute().parent) if config.source else None
     check_command(config, directory)
-    environment = {key: value for key, value in os.environ.items() if key != "LIGHTSWEEP_STORAGE"}
-    environment.setdefault("PYTHONUNBUFFERED", "1")
-    environment.setdefault("HYDRA_FULL_ERROR", "1")
-    environment["WANDB_MODE"] = "disabled"  # a smoke run is logged nowhere
+    environment = {**run_environment(), "WANDB_MODE": "disabled"}  # a smoke run is logged nowhere
     before = _files_here()
     with (
         tempfile.TemporaryDirectory(prefix="lightsweep-smoke-", ignore_cleanup_errors=True) as name,
@@ -173,7 +172,7 @@ def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float,
         seen = handler.observed
         _run(lambda: RunProcess(command, {**environment, **address}, home / "output.log"), seen, timeout)
         seen.seconds = time.monotonic() - began
-        seen.output = _last_lines(home / "output.log")
+        seen.output = last_lines(home / "output.log", _LAST_BYTES)[-_LAST_LINES:]
     seen.changed = _changes(before, _files_here())
     return seen
 
@@ -237,25 +236,10 @@ def _run(start: Callable[[], RunProcess], seen: Observed, timeout: float) -> Non
 
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """Delay Ctrl-C and SIGTERM to the end of the block; only in the main thread, which alone handles them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    before = {number: handler for number, handler in found.items() if callable(handler)}
+    """Delay Ctrl-C and SIGTERM to the end of the block."""
     came: list[int] = []
-    for number in before:
-        signal.signal(number, lambda number, _: came.append(number))
-    try:
+    numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if callable(signal.getsignal(number))]
+    with handled(dict.fromkeys(numbers, lambda number, _: came.append(number))):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     for first in came[:1]:
         signal.raise_signal(first)
-
-
-def _last_lines(path: Path) -> list[str]:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _LAST_BYTES))
-        return file.read().decode(errors="replace").splitlines()[-_LAST_LINES:]

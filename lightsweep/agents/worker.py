@@ -7,21 +7,21 @@ import secrets
 import signal
 import socket
 import sqlite3
+import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-from lightsweep.agents.active_run import RUNS, ActiveRun, RunHandler, discard_checkpoint, make_directory
+from lightsweep.agents.active_run import RUNS, ActiveRun, discard_checkpoint, make_directory
 from lightsweep.agents.displays.base import Display, GuardedDisplay
 from lightsweep.agents.exit_status import FailureLimits, classify_exit
 from lightsweep.agents.heartbeat import Heartbeat, OutageNotes
 from lightsweep.agents.launchers import Launcher
 from lightsweep.controller import ClaimedRun, Outcome, Reporter, RunClaimer, RunState, Sweep, Writer
 from lightsweep.errors import CommandError, LightsweepError, StorageError, StorageUnavailableError
-
-__all__ = ["Agent"]
 
 _PAUSE_SECONDS = 1.0
 _LAST_RUNS_SECONDS = 0.2
@@ -35,7 +35,6 @@ class Agent:
         sweep: The sweep.
         launcher: Starts the runs.
         display: Shows what happens.
-        directory: Where the directories of runs are, ``lightsweep_runs`` here by default.
         count: Leave after this number of runs; ``None`` for no limit.
         jobs: Number of runs at once.
         slots: For each run at once, variables that its process gets; ``jobs`` empty ones by default.
@@ -48,8 +47,6 @@ class Agent:
         name: Host, process and a random part: unique among the agents.
         left: Why it left, in words; empty while it works.
         gave_up: Whether it left because too many runs failed.
-        ended: Number of runs that finished, were stopped early or failed.
-        failed: Number of those that failed.
         signalled: The signal that made it leave; 0 if none did. It may be set from outside, to start no more runs.
     """
 
@@ -59,7 +56,6 @@ class Agent:
         launcher: Launcher,
         *,
         display: Display | None = None,
-        directory: Path | None = None,
         count: int | None = None,
         jobs: int = 1,
         slots: Sequence[Mapping[str, str]] | None = None,
@@ -73,18 +69,16 @@ class Agent:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
         self.left = ""
         self.gave_up = False
-        self.ended = 0
-        self.failed = 0
         self.signalled = 0
         self._launcher = launcher
-        self._directory = (directory or RUNS).absolute() / sweep.id
+        self._directory = RUNS.absolute() / sweep.id
         self._count = count
+        self._permits = threading.Semaphore(sys.maxsize if count is None else count)
         self._slots: Sequence[Mapping[str, str]] = [{}] * jobs if slots is None else slots
         self._term_timeout = term_timeout
         self._show_output = show_output and len(self._slots) == 1
         self._limits = FailureLimits(max_consecutive_failed, time.monotonic())
         self._lock = threading.Lock()
-        self._begun = 0
         self._idle = _LAST_RUNS_SECONDS
         self._active: list[ActiveRun] = []
         self._leaving = threading.Event()
@@ -95,11 +89,10 @@ class Agent:
         self._claimer = RunClaimer(sweep, self.name, stay=stay)
         self._reporter = Reporter(sweep, self._writer)
         self._heartbeat = Heartbeat(
-            sweep,
-            self.display,
+            sweep=sweep,
+            display=self.display,
             runs=self.active_runs,
             leave=self.leave,
-            end=self._end,
             failed=self._give_back,
             outage=self._outage,
         )
@@ -109,7 +102,7 @@ class Agent:
         """0 for success, 1 if it gave up or all of its runs failed, 128 + N after signal N."""
         if self.signalled:
             return 128 + self.signalled
-        return int(self.gave_up or 0 < self.ended == self.failed)
+        return int(self.gave_up or 0 < self._limits.ended == self._limits.failed)
 
     # --- working
 
@@ -119,12 +112,12 @@ class Agent:
         Raises:
             LightsweepError: The reason why the agent cannot go on.
         """
-        self._work(lambda: self._slot(self._slots[0]))
+        with self._working():
+            self._slot(self._slots[0])
 
     def run_slots(self, wait: Callable[[threading.Thread], None]) -> None:
         """Work in a thread for each slot; the calling thread, which gets the signals, calls ``wait`` for each."""
-
-        def work() -> None:
+        with self._working():
             threads = [
                 # Daemons, since a database that hangs must not keep the process from ending.
                 threading.Thread(target=self._slot, args=(slot,), name=f"lightsweep-slot-{number}", daemon=True)
@@ -135,14 +128,13 @@ class Agent:
             for thread in threads:
                 wait(thread)
 
-        self._work(work)
-
-    def _work(self, work: Callable[[], None]) -> None:
+    @contextmanager
+    def _working(self) -> Iterator[None]:
         try:
             self._launcher.check()
             make_directory(self._directory)
             self._heartbeat.start()
-            work()
+            yield
         finally:
             self._heartbeat.close()
             self._launcher.close()
@@ -158,10 +150,10 @@ class Agent:
 
     def _slot(self, environment: Mapping[str, str]) -> None:
         try:
-            while not self._leaving.is_set() and not self.signalled and self._reserve():
+            while not self._leaving.is_set() and not self.signalled and self._permits.acquire(blocking=False):
                 found = self._claim()
                 if found is None:
-                    self._release()
+                    self._permits.release()
                 else:
                     self._serve(found, environment)
         except KeyboardInterrupt:
@@ -170,17 +162,6 @@ class Agent:
             self._fail(LightsweepError(f"the agent cannot go on: {error}"))
         except BaseException as error:  # kept, so that the thread that called the agent raises it
             self._fail(error)
-
-    def _reserve(self) -> bool:
-        with self._lock:
-            if self._count is not None and self._begun >= self._count:
-                return False
-            self._begun += 1
-            return True
-
-    def _release(self) -> None:
-        with self._lock:
-            self._begun -= 1
 
     def _claim(self) -> ClaimedRun | None:
         try:
@@ -201,51 +182,40 @@ class Agent:
         return None
 
     def _serve(self, run: ClaimedRun, environment: Mapping[str, str]) -> None:
-        directory = self._directory / run.id
-        active = ActiveRun(run, RunHandler(self.sweep, run, self._reporter, directory), environment)
+        active = ActiveRun(run, self.sweep, self._reporter, self._directory / run.id, environment, self._term_timeout)
         with self._lock:
             self._active.append(active)
         try:
-            outcome = self._outcome(active, directory)
+            outcome = self._outcome(active)
             active.ending = True
-            self._finish(active, outcome, directory)
+            self._finish(active, outcome)
         except BaseException as error:
             if not active.ending:
                 active.ending = True
-                self._finish(active, Outcome(RunState.LOST, f"the agent failed: {error}"), directory)
+                self._finish(active, Outcome(RunState.LOST, f"the agent failed: {error}"))
             raise
         finally:
             with self._lock:
                 self._active.remove(active)
 
-    def _outcome(self, active: ActiveRun, directory: Path) -> Outcome:
-        run, handler = active.run, active.handler
-        directory.mkdir(parents=True, exist_ok=True)
+    def _outcome(self, active: ActiveRun) -> Outcome:
+        run = active.run
+        active.directory.mkdir(parents=True, exist_ok=True)
         emit = (lambda text: self.display.output(run, text)) if self._show_output else None
         self.display.started(run)
         try:
-            job = self._launcher.start(run, handler, directory, active.environment, emit)
+            job = self._launcher.start(run, active, active.directory, active.environment, emit)
         except CommandError as error:
             return Outcome(RunState.FAILED, str(error))
         active.begin(job)
         status = job.wait()
         if status.interrupted:
-            self._end(active, "interrupted", "killed")
+            active.end("interrupted", "killed")
             self.leave("interrupted")
-        outcome = classify_exit(
-            self.sweep.config,
-            run,
-            exit_code=status.exit_code,
-            connected=handler.connected,
-            said=handler.said,
-            killed=active.killed,
-            before=active.finished,
-            last_line=status.last_line,
-        )
-        state = RunState(active.outcome) if outcome.state == "killed" else outcome.state
-        return Outcome(state, "; ".join(filter(None, [outcome.reason, run.not_finite])), outcome.unread)
+        outcome = classify_exit(self.sweep.config, active, status)
+        return replace(outcome, reason="; ".join(filter(None, [outcome.reason, run.not_finite])))
 
-    def _finish(self, active: ActiveRun, outcome: Outcome, directory: Path) -> None:
+    def _finish(self, active: ActiveRun, outcome: Outcome) -> None:
         kept = self._record(active, outcome)
         if kept is None:
             self.display.note(f"the end of run {active.run.id} was not recorded; an agent will retry it")
@@ -254,14 +224,12 @@ class Agent:
             self.display.note(f"run {active.run.id} was taken over by another agent")
             return
         if outcome.state in {"finished", "pruned"}:
-            discard_checkpoint(directory)
+            discard_checkpoint(active.directory)
         self.display.ended(active.run, outcome)
         if outcome.state in {"killed", "lost"}:
             return
         failed = outcome.state == "failed"
         with self._lock:
-            self.ended += 1
-            self.failed += failed
             why = self._limits.note(failed, time.monotonic())
         if why:
             self.gave_up = True
@@ -306,7 +274,7 @@ class Agent:
         """Ask every run to end, and kill it ``term_timeout`` seconds later; start no more."""
         self.leave(reason)
         for active in self.active_runs():
-            self._end(active, reason, outcome)
+            active.end(reason, outcome)
 
     def kill(self) -> None:
         """End every run now, and wait no longer for a storage that does not answer."""
@@ -321,13 +289,9 @@ class Agent:
                 active.job.signal(number)
 
     def active_runs(self) -> list[ActiveRun]:
-        """The runs in active now."""
+        """Return the runs that the agent works on now."""
         with self._lock:
             return list(self._active)
-
-    def _end(self, active: ActiveRun, reason: str, outcome: str) -> None:
-        if active.end(reason, outcome, self._term_timeout):
-            self._reporter.stop(active.run, reason)
 
     def _fail(self, error: BaseException) -> None:
         self._error = self._error or error

@@ -1,25 +1,17 @@
 """The channel between an agent and the processes of its runs: a Unix socket, a secret per run, JSON messages.
 
-Standard library only, since every training process imports it.
+Standard library only, since every training process imports it. Only agents import ``channel.server``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from lightsweep.channel.connection import Connection
-from lightsweep.channel.dispatch import OPERATIONS, Handler, InProcess, Remote, answer
-from lightsweep.channel.frames import ENVIRONMENT, ChannelError
+from lightsweep.channel.dispatch import Handler, InProcess, Remote
+from lightsweep.channel.frames import ChannelError
 from lightsweep.channel.messages import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 
-if TYPE_CHECKING:
-    from lightsweep.channel.server import ChannelServer
-
 __all__ = [
-    "ENVIRONMENT",
-    "OPERATIONS",
     "ChannelError",
-    "ChannelServer",
     "Connection",
     "FinishRequest",
     "Handler",
@@ -29,13 +21,4 @@ __all__ = [
     "Remote",
     "StartReply",
     "StartRequest",
-    "answer",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "ChannelServer":  # only agents pay for what a server imports
-        from lightsweep.channel.server import ChannelServer
-
-        return ChannelServer
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from lightsweep.channel.frames import ENVIRONMENT, ChannelError, FrameStream, introduce
 from lightsweep.errors import AgentLostError, LightsweepError
 
 __all__ = ["Connection"]
-
-_GONE = "the agent that serves run {run!r} is gone ({why}); end this run, another agent retries it"
 
 
 class Connection:
@@ -37,11 +36,6 @@ class Connection:
         path, run_id, token = map(environ.get, ENVIRONMENT)
         return cls(path, run_id, token) if path and run_id and token else None
 
-    @property
-    def run_id(self) -> str:
-        """The id of the run that this process belongs to."""
-        return self._run_id
-
     def request(self, op: str, **message: Any) -> dict[str, Any]:
         """Send one message and wait for its answer; threads take turns.
 
@@ -53,23 +47,15 @@ class Connection:
         link = self._link
         if link.pid != os.getpid():
             link = self._link = _Link()
-        with link.lock:
-            try:
-                if link.stream is not None and not link.stream.is_open():
-                    link.drop()
-                if link.stream is None:
-                    link.stream = self._open()
-                link.stream.send({"op": op, **message})
-                answer = link.stream.receive()
-            except (OSError, ChannelError) as error:
+        # An interrupted wait would leave an answer behind that the next request would take for its own.
+        with link.lock, self._dropping(link.drop):
+            if link.stream is None or not link.stream.is_open():
                 link.drop()
-                raise self._lost(error) from None
-            except BaseException:
-                link.drop()  # an interrupted wait leaves an answer behind that the next request would take for its own
-                raise
+                link.stream = self.open()
+            link.stream.send({"op": op, **message})
+            answer = link.stream.receive()
             if answer is None:
-                link.drop()
-                raise self._lost("it closed the connection")
+                raise ChannelError("it closed the connection")
         if "error" in answer:
             raise LightsweepError(str(answer["error"]))
         return answer
@@ -80,10 +66,12 @@ class Connection:
         Raises:
             AgentLostError: The agent is gone, or serves this run no longer.
         """
-        try:
-            return self._open()
-        except (OSError, ChannelError) as error:
-            raise self._lost(error) from None
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with self._dropping(sock.close):
+            sock.connect(self._path)
+            stream = FrameStream(sock)
+            introduce(stream, self._run_id, self._token)
+        return stream
 
     def close(self) -> None:
         """Close the connection of this process; a later request opens it again."""
@@ -92,19 +80,17 @@ class Connection:
             with link.lock:
                 link.drop()
 
-    def _lost(self, why: object) -> AgentLostError:
-        return AgentLostError(_GONE.format(run=self._run_id, why=why))
-
-    def _open(self) -> FrameStream:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    @contextmanager
+    def _dropping(self, drop: Callable[[], None]) -> Iterator[None]:
+        """Call ``drop`` if the block fails; a broken connection becomes ``AgentLostError``."""
         try:
-            sock.connect(self._path)
-            stream = FrameStream(sock)
-            introduce(stream, self._run_id, self._token)
-        except BaseException:
-            sock.close()
+            yield
+        except BaseException as error:
+            drop()
+            if isinstance(error, (OSError, ChannelError)):
+                gone = f"the agent that serves run {self._run_id!r} is gone ({error})"
+                raise AgentLostError(f"{gone}; end this run, another agent retries it") from None
             raise
-        return stream
 
 
 class _Link:

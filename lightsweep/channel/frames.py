@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import os
+import select
 import socket
 import struct
 import time
@@ -14,26 +15,8 @@ from typing import Any
 
 from lightsweep.errors import LightsweepError
 
-__all__ = [
-    "CHANNEL_VARIABLE",
-    "ENVIRONMENT",
-    "HANDSHAKE_LIMIT",
-    "HANDSHAKE_SECONDS",
-    "MESSAGE_LIMIT",
-    "RUN_VARIABLE",
-    "TOKEN_VARIABLE",
-    "ChannelError",
-    "FrameStream",
-    "identify",
-    "introduce",
-    "is_proof",
-    "proof",
-]
-
-CHANNEL_VARIABLE = "LIGHTSWEEP_CHANNEL"
-RUN_VARIABLE = "LIGHTSWEEP_RUN"
-TOKEN_VARIABLE = "LIGHTSWEEP_TOKEN"
-ENVIRONMENT = (CHANNEL_VARIABLE, RUN_VARIABLE, TOKEN_VARIABLE)
+ENVIRONMENT = ("LIGHTSWEEP_CHANNEL", "LIGHTSWEEP_RUN", "LIGHTSWEEP_TOKEN")
+"""The variables by which a process finds its agent: path of the socket, id and secret of the run."""
 
 MESSAGE_LIMIT = 16 * 2**20
 HANDSHAKE_LIMIT = 4 * 2**10
@@ -101,13 +84,14 @@ class FrameStream:
             raise ChannelError(f"a frame must hold a JSON object, this one holds a {type(message).__name__}")
         return message
 
-    def end_reading(self) -> None:
-        """Let the reader, in whichever thread it waits, see the end; an answer under way can still be sent."""
-        self._shutdown(socket.SHUT_RD)
+    def end(self, how: int = socket.SHUT_RDWR) -> None:
+        """Let reader and writer, in whichever threads they wait, see the end.
 
-    def end(self) -> None:
-        """Let reader and writer, in whichever threads they wait, see the end."""
-        self._shutdown(socket.SHUT_RDWR)
+        After ``SHUT_RD`` only the reader sees it: an answer under way can still be sent.
+        """
+        if self.is_open():
+            with suppress(OSError):  # the other end was faster
+                self._sock.shutdown(how)
 
     def close(self) -> None:
         """Close the socket in this process only; a forked copy stays open."""
@@ -123,26 +107,15 @@ class FrameStream:
         except (OSError, ValueError):
             return False
 
-    def _shutdown(self, how: int) -> None:
-        if self.is_open():
-            with suppress(OSError):  # the other end was faster
-                self._sock.shutdown(how)
-
     def _fill(self, size: int, deadline: float | None) -> bool:
         """Read until the buffer holds ``size`` bytes; False at the end of the stream with nothing read."""
         while len(self._buffer) < size:
             if deadline is not None:
-                remaining = deadline - time.monotonic()
-                if remaining <= 0:
+                poll = select.poll()
+                poll.register(self._sock, select.POLLIN)
+                if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
                     raise ChannelError("the other end took too long to identify itself")
-                self._sock.settimeout(remaining)
-            try:
-                found = self._sock.recv(_CHUNK)
-            except TimeoutError:
-                continue
-            finally:
-                if deadline is not None:
-                    self._sock.settimeout(None)
+            found = self._sock.recv(_CHUNK)
             if not found:
                 if self._buffer:
                     raise ChannelError("the connection ended inside a frame")

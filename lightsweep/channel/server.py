@@ -33,6 +33,9 @@ class ChannelServer:
 
     Args:
         handshake_seconds: How long a connection may take to prove that it knows a run's secret.
+
+    Attributes:
+        path: Path of the socket.
     """
 
     def __init__(self, *, handshake_seconds: float = HANDSHAKE_SECONDS) -> None:
@@ -42,23 +45,18 @@ class ChannelServer:
         self._peers: dict[threading.Thread, FrameStream] = {}
         self._closed = False
         self._directory = _private_directory()
-        self._path = str(self._directory / _SOCKET)
+        self.path = str(self._directory / _SOCKET)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._listener.bind(f"{self._path}-new")
+            self._listener.bind(f"{self.path}-new")
             self._listener.listen(128)
-            os.rename(f"{self._path}-new", self._path)  # noqa: PTH104  under this name it always answers
+            os.rename(f"{self.path}-new", self.path)  # noqa: PTH104  under this name it always answers
         except OSError:
             self._listener.close()
             shutil.rmtree(self._directory, ignore_errors=True)
             raise
         self._acceptor = threading.Thread(target=self._accept, name="lightsweep-channel", daemon=True)
         self._acceptor.start()
-
-    @property
-    def path(self) -> str:
-        """Path of the socket."""
-        return self._path
 
     def register(self, run_id: str, handler: Handler) -> dict[str, str]:
         """Serve ``run_id`` from now on, and return the environment variables that its process needs.
@@ -72,7 +70,7 @@ class ChannelServer:
             if run_id in self._runs:
                 raise UsageError(f"run {run_id!r} is registered already; unregister it first")
             served = self._runs[run_id] = _Served(handler, secrets.token_hex(32))
-        return dict(zip(ENVIRONMENT, (self._path, run_id, served.token), strict=True))
+        return dict(zip(ENVIRONMENT, (self.path, run_id, served.token), strict=True))
 
     def unregister(self, run_id: str) -> None:
         """Release the run: requests of its processes fail, and a watch on its agent ends them. Ignores unknown ids.
@@ -83,7 +81,7 @@ class ChannelServer:
             served = self._runs.pop(run_id, None)
             streams = list(served.streams) if served else []
         for stream in streams:
-            stream.end_reading()
+            stream.end(socket.SHUT_RD)
 
     def close(self) -> None:
         """End all connections and threads; remove the socket and its directory. Idempotent.
@@ -117,7 +115,7 @@ class ChannelServer:
         """Connect, since closing a socket does not wake a thread that waits in ``accept``."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:
             try:
-                knock.connect(self._path)
+                knock.connect(self.path)
             except OSError:
                 self._listener.shutdown(socket.SHUT_RDWR)  # the directory was removed under us
 
@@ -172,8 +170,7 @@ class ChannelServer:
                 served.streams.discard(stream)
 
     def _token_of(self, run_id: str) -> str | None:
-        with self._lock:
-            served = self._runs.get(run_id)
+        served = self._runs.get(run_id)
         return served.token if served else None
 
 

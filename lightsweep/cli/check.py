@@ -9,8 +9,7 @@ import signal
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +17,7 @@ import typer
 
 from lightsweep.agents.findings import findings
 from lightsweep.agents.launchers.process import check_program
+from lightsweep.agents.signals import handled
 from lightsweep.agents.smoke import smoke_run
 from lightsweep.cli.options import Config
 from lightsweep.cli.output import say
@@ -137,7 +137,8 @@ def _smoke(config: SweepConfig, values: Mapping[str, Any], timeout: float, steps
         InputError: The sweep has no program, or the program does not exist.
     """
     say(f"\nsmoke run outside of any sweep, with {parameters(values, list(values))}")
-    with _ending_by_sigterm():
+    # SIGTERM unwinds the stack, so that the program ends with this process.
+    with handled({signal.SIGTERM: lambda number, _: sys.exit(128 + number)}):
         seen = smoke_run(config, values, timeout=timeout, steps=steps)
     found = findings(config, seen, timeout)
     width = max(40, min(shutil.get_terminal_size().columns, 120))
@@ -156,13 +157,3 @@ def _smoke(config: SweepConfig, values: Mapping[str, Any], timeout: float, steps
         say("\n".join(f"  | {printable(line)}" for line in seen.output))
     say(f"{counted(wrong, 'thing')} to correct before a sweep")
     return 1
-
-
-@contextmanager
-def _ending_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM unwind the stack, so that the program ends with this process."""
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

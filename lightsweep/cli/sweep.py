@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lightsweep import controller
 from lightsweep.agents.active_run import RUNS, make_directory
 from lightsweep.agents.launchers.process import check_command
 from lightsweep.cli.options import PriorRuns, Storage, SweepId, storage_option
@@ -57,11 +58,11 @@ def sweep(
         return
     found = Sweep.load(target, storage=storage)
     if update is None:
-        getattr(found, actions[0])()
+        controller.request(found, actions[0])
         say(f"sweep {found.id}: {found.state}", error=True)
         return
     loaded = _loaded(update)
-    found.update(loaded)
+    controller.update_config(found, loaded)
     say(f"sweep {found.id} continues with {update}: {found.state}", error=True)
 
 
@@ -80,7 +81,7 @@ def retry(
     if not runs and not failed:
         raise UsageError("name the runs by their ids, or give --failed")
     sweep = Sweep.load(sweep_id, storage=storage)
-    again = sweep.retry(*(runs or ()), failed=failed)
+    again = controller.retry_runs(sweep, *(runs or ()), failed=failed)
     if not again:
         print("every run that has ended has a result; nothing to retry")
         return

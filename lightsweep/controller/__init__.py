@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from lightsweep.controller.changes import PriorRun, check_prior_runs, check_takes_prior_runs
+from lightsweep.controller.changes import (
+    PriorRun,
+    check_prior_runs,
+    check_takes_prior_runs,
+    request,
+    retry_runs,
+    update_config,
+)
 from lightsweep.controller.claims import NoRun, RunClaimer
 from lightsweep.controller.outcome import ClaimedRun, Outcome
 from lightsweep.controller.plan import SweepState
-from lightsweep.controller.refresher import Refresher
-from lightsweep.controller.reports import Reporter
+from lightsweep.controller.reports import Refresher, Reporter
 from lightsweep.controller.runs import SweepRun, best_run
 from lightsweep.controller.summary import (
     PartView,
@@ -45,7 +51,10 @@ __all__ = [
     "part_line",
     "part_views",
     "prior_suffix",
+    "request",
+    "retry_runs",
     "savings",
     "summarize",
     "sweep",
+    "update_config",
 ]

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from lightsweep.hyperband import Hyperband, Verdict, verdict
 from lightsweep.schema import SweepConfig
 
-__all__ = ["BandValues", "band_values"]
-
 
 class BandValues:
     """The values of all runs at the bands. Safe from several threads.
@@ -22,7 +20,7 @@ class BandValues:
     def __init__(self, hyperband: Hyperband, goal: str) -> None:
         self.hyperband = hyperband
         self.goal = goal
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._noted: dict[str, int] = {}
         self._values: dict[int, list[float]] = {}
         self._best: dict[str, float] = {}
@@ -33,19 +31,28 @@ class BandValues:
     def is_band(self, iteration: int) -> bool:
         """Return whether the iteration is a band."""
         with self._lock:
-            return self._is_band(iteration)
+            if iteration > self._known_upto:
+                self._known_upto = max(64, 2 * iteration)
+                self._bands = frozenset(self.hyperband.bands(upto=self._known_upto))
+            return iteration in self._bands
 
     def note(self, run: str, history: Sequence[float]) -> None:
         """Note the finite values of a run, in order; values noted before are skipped."""
         with self._lock:
-            self._note(run, history)
+            start = self._noted.get(run, 0)
+            for iteration in range(start + 1, len(history) + 1):
+                value = history[iteration - 1]
+                self._best[run] = self._better(value, self._best.get(run, value))
+                if self.is_band(iteration):
+                    insort(self._values.setdefault(iteration, []), value)
+            self._noted[run] = max(start, len(history))
 
     def judge(self, run: str, history: Sequence[float]) -> Verdict:
         """Note the finite values of a run, in order, and judge it; only values not noted before are visited."""
         iterations = len(history)
         band = self.hyperband.reached(iterations)
         with self._lock:
-            self._note(run, history)
+            self.note(run, history)
             value = 0.0 if band is None else history[band - 1] if self.hyperband.strict else self._best[run]
             values = self._values.get(band, []) if band else []
             return verdict(self.hyperband, self.goal, iterations, band, value, values, ascending=True)
@@ -53,21 +60,6 @@ class BandValues:
     def behind(self, run: str, iterations: int) -> bool:
         """Return whether some of the run's first ``iterations`` values have not been noted."""
         return self._noted.get(run, 0) < iterations
-
-    def _is_band(self, iteration: int) -> bool:
-        if iteration > self._known_upto:
-            self._known_upto = max(64, 2 * iteration)
-            self._bands = frozenset(self.hyperband.bands(upto=self._known_upto))
-        return iteration in self._bands
-
-    def _note(self, run: str, history: Sequence[float]) -> None:
-        start = self._noted.get(run, 0)
-        for iteration in range(start + 1, len(history) + 1):
-            value = history[iteration - 1]
-            self._best[run] = self._better(value, self._best.get(run, value))
-            if self._is_band(iteration):
-                insort(self._values.setdefault(iteration, []), value)
-        self._noted[run] = max(start, len(history))
 
 
 def band_values(config: SweepConfig) -> dict[int, BandValues]:

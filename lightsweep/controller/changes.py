@@ -7,14 +7,15 @@ and every agent sees it at the same point of the sequence.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lightsweep.controller.outcome import learns, plain_metrics
-from lightsweep.controller.plan import check_update, wants_retry
+from lightsweep.controller.plan import SweepState, check_update, wants_retry
 from lightsweep.controller.reader import SweepReader, storage_errors
 from lightsweep.controller.runs import (
     ATTEMPT,
@@ -31,39 +32,38 @@ from lightsweep.errors import NotFoundError, UsageError, closest
 from lightsweep.sampler import params_to_optuna
 from lightsweep.schema import Metric, SweepConfig
 
-__all__ = [
-    "PriorRun",
-    "add_prior_runs",
-    "ask",
-    "check_prior_runs",
-    "check_takes_prior_runs",
-    "named_runs",
-    "retry",
-    "update",
-]
-
-_ASKED = {"running": "resume", "paused": "pause"}
+_STATE_AFTER = {"pause": "paused", "resume": "running", "stop": "stopped", "cancel": "cancelled"}
 
 _WITHOUT_RESULT = {"failed", "killed"}
 
 
-def ask(sweep: SweepReader, wanted: str) -> None:
-    """Request a state: ``running``, ``paused``, ``stopped`` or ``cancelled``.
+def request(sweep: SweepReader, action: str) -> None:
+    """Request a state of the sweep; agents follow at their next look.
+
+    Args:
+        sweep: The sweep.
+        action: ``pause``, ``resume``, ``stop`` or ``cancel``.
 
     Raises:
         UsageError: The sweep has ended.
     """
     state = sweep.look()
-    if state.name == "cancelled" and wanted != "cancelled":
-        raise UsageError(f"sweep {sweep.id} was cancelled, which is final; create a new sweep")
-    if state.name == "finished" and wanted in {"running", "paused"}:
-        raise UsageError(f"sweep {sweep.id} cannot {_ASKED[wanted]}: it is finished, {state.reason}")
+    if action != "cancel":
+        _check_not_cancelled(sweep.id, state)
+    if state.name == "finished" and action in {"pause", "resume"}:
+        raise UsageError(f"sweep {sweep.id} cannot {action}: it is finished, {state.reason}")
+    wanted = _STATE_AFTER[action]
     with storage_errors():
         sweep.storage.optuna.set_study_user_attr(sweep.study_id, STATE, wanted)
-    sweep.asked = wanted
+    sweep.requested = wanted
 
 
-def retry(sweep: SweepReader, runs: Iterable[str] = (), *, failed: bool = False) -> list[str]:
+def _check_not_cancelled(sweep_id: str, state: SweepState) -> None:
+    if state.name == "cancelled":
+        raise UsageError(f"sweep {sweep_id} was cancelled, which is final; create a new sweep")
+
+
+def retry_runs(sweep: SweepReader, *runs: str, failed: bool = False) -> list[str]:
     """Let agents retry runs that failed, were killed or were lost too often; return their ids.
 
     Args:
@@ -75,8 +75,7 @@ def retry(sweep: SweepReader, runs: Iterable[str] = (), *, failed: bool = False)
         NotFoundError: No such run.
         UsageError: A run has not failed, or the sweep was cancelled.
     """
-    if sweep.look().name == "cancelled":
-        raise UsageError(f"sweep {sweep.id} was cancelled, which is final; create a new sweep")
+    _check_not_cancelled(sweep.id, sweep.look())
     with sweep.lock:
         entries = dict(sweep.book.entries)
     chosen: dict[str, RunEntry] = {}
@@ -112,17 +111,18 @@ def _asked_again(sweep: SweepReader, entry: RunEntry) -> FrozenTrial:
     )
 
 
-def update(sweep: SweepReader, config: SweepConfig) -> None:
+def update_config(sweep: SweepReader, config: SweepConfig | str | Path | Mapping[str, Any]) -> None:
     """Continue with another config: another cap, other bands, a target, more points of a grid.
 
     Runs that were claimed before keep their parameters. A changed grid continues with the points that they did not
     have.
 
     Raises:
+        ConfigError: The config is wrong.
         UsageError: The config changes a key that cannot change; the message names each.
     """
-    if sweep.look().name == "cancelled":
-        raise UsageError(f"sweep {sweep.id} was cancelled, which is final; create a new sweep")
+    config = SweepConfig.load(config)
+    _check_not_cancelled(sweep.id, sweep.look())
     check_update(sweep.id, sweep.config, config)
     attributes = {ATTEMPT: {"kind": "update"}, CONFIG: config.raw}
     _create(sweep, create_trial(state=TrialState.FAIL, user_attrs=attributes))
@@ -257,8 +257,7 @@ def add_prior_runs(sweep: SweepReader, runs: Sequence[PriorRun]) -> tuple[int, i
             },
             intermediate_values={1: value},
         )
-        with storage_errors():
-            sweep.storage.optuna.create_new_trial(sweep.study_id, trial)
+        _create(sweep, trial)
     sweep.refresh()
     return taken, len(runs) - taken
 

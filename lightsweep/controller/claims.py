@@ -1,12 +1,12 @@
-"""Claim runs: a lost run that waits for a retry, else the next ticket."""
+"""Claim runs: a lost run that waits for a retry, else the next ticket with parameters from the searcher."""
 
 from __future__ import annotations
 
 import math
 import threading
-from array import array
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,16 +14,19 @@ from typing import Any
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from lightsweep.controller.assign import ParameterAssigner
-from lightsweep.controller.outcome import ClaimedRun
+from lightsweep.controller.outcome import ClaimedRun, Observations
 from lightsweep.controller.plan import SweepState
 from lightsweep.controller.reader import storage_errors
-from lightsweep.controller.runs import ATTEMPT, SUMMARY, VALUES, RunEntry, attempt_of, finite, run_id, values_of
+from lightsweep.controller.runs import ATTEMPT, SUMMARY, VALUES, RunEntry, attempt_of, run_id, values_of
 from lightsweep.controller.sweeps import Sweep
-from lightsweep.errors import NotFoundError, StorageUnavailableError
+from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError
+from lightsweep.sampler import Observation, Searcher, optuna_distributions, params_to_optuna
 from lightsweep.storage import Claim, Parameters
 
-__all__ = ["ClaimTransaction", "Leases", "NoRun", "RunClaimer", "claim_lock"]
+_LOOKS_PER_LEASE = 8
+_TRIES = 10  # of an assignment: to find a point that no other agent has noted
+_LOOK_SECONDS = 0.05
+_PATIENCE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,6 @@ def claim_lock(sweep: Sweep) -> Iterator[ClaimTransaction]:
         attempts = [attempt for number, each in numbered if (attempt := attempt_of(each, number)) is not None]
         kinds = [attempt["kind"] for attempt in attempts]
         yield ClaimTransaction(ticket + kinds.count("fresh"), "update" in kinds, attempts, claim)
-
-
-_LOOKS_PER_LEASE = 8
 
 
 class Leases:
@@ -231,7 +231,8 @@ class RunClaimer:
         if values is not None and not points.changeable:
             return self._live(run_id(mine.ticket), mine.ticket, 1, trial_id, values)
         self._sweep.refresh()
-        entry = self._entry_of(trial_id)
+        with self._sweep.lock:
+            entry = self._sweep.book.of_trial(trial_id)
         if entry is None:
             return None
         values = self._give(entry, points)
@@ -286,7 +287,7 @@ class RunClaimer:
     # --- both
 
     def _give(self, entry: RunEntry, points: ParameterAssigner) -> dict[str, Any] | None:
-        """Assign parameters to a run that was just claimed; on failure the run is given back at once."""
+        """Assign parameters to a run that was just claimed; if that fails, give the run back at once."""
         try:
             return points.give(entry)
         except (UpdateFinishedTrialError, StorageUnavailableError, NotFoundError):
@@ -294,10 +295,6 @@ class RunClaimer:
         except BaseException as error:
             self._end(entry.record.trial_id, {"state": "lost", "reason": f"no parameters: {error}"})
             raise
-
-    def _entry_of(self, trial_id: int) -> RunEntry | None:
-        with self._sweep.lock:
-            return self._sweep.book.of_trial(trial_id)
 
     def _end(self, trial_id: int, summary: dict[str, Any]) -> None:
         with storage_errors():  # False if another agent was faster
@@ -314,17 +311,137 @@ class RunClaimer:
     ) -> ClaimedRun:
         self._handed.add(trial_id)
         self._leases.forget()
-        live = ClaimedRun(
-            id=run,
-            ticket=ticket,
-            attempt=attempt,
-            trial_id=trial_id,
-            values=values,
-            config=self._sweep.nest(values),
-            reports=array("d", reports),
-            history=finite(reports),
-        )
-        if (metric := self._sweep.config.metric) is not None:
-            for value in reports:
+        live = ClaimedRun(run, ticket, attempt, trial_id, values, self._sweep.nest(values))
+        metric = self._sweep.config.metric
+        for value in reports:
+            live.report(value)
+            if metric is not None:
                 live.note({metric.name: value})
         return live
+
+
+class ParameterAssigner:
+    """Assign the parameters of the runs that one agent starts; for one thread at a time.
+
+    Args:
+        sweep: The sweep.
+
+    Raises:
+        InputError: The sampler cannot be made.
+    """
+
+    def __init__(self, sweep: Sweep) -> None:
+        self._sweep = sweep
+        self._trials = sweep.ledger.trials
+        self._observations = Observations(sweep.config)
+        self._searcher: Searcher = sweep.plan.searcher()
+        self._distributions = optuna_distributions(sweep.config.space)
+        self.revision = sweep.plan.revision
+
+    def give(self, entry: RunEntry) -> dict[str, Any] | None:
+        """Assign parameters to a run that has none, and write them to its trial; ``None`` if the space is exhausted.
+
+        Raises:
+            StorageUnavailableError: The database does not answer.
+            InputError: The values that the user's own function suggests cannot be used.
+            optuna.exceptions.UpdateFinishedTrialError: The lease ended first, and another agent took the run.
+        """
+        assert entry.ticket is not None
+        values = self.at(entry.ticket) if self.by_ticket else self._claimed(entry)
+        if values is None:
+            return None
+        if self.revision:
+            self._note(entry, values)
+        self.write(entry.record.trial_id, values)
+        return values
+
+    def at(self, ticket: int) -> dict[str, Any] | None:
+        """Return parameters that follow from the ticket alone; ``None`` if the space is exhausted.
+
+        Raises:
+            InputError: The values that the user's own function suggests cannot be used.
+        """
+        assert self.by_ticket
+        return self._suggested(ticket, ())
+
+    @property
+    def by_ticket(self) -> bool:
+        """Whether parameters follow from the ticket alone, without a look at other runs."""
+        return not self._observations.needed
+
+    def stored(self, values: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """Return the Optuna distribution and the stored value of each parameter."""
+        return params_to_optuna(self._sweep.config.space, values, self._searcher, self._distributions)
+
+    def _suggested(self, ticket: int, history: Sequence[Observation]) -> dict[str, Any] | None:
+        values = self._searcher.suggest(ticket, history)
+        if values is not None:
+            self._sweep.nest(values)  # before anything is written, since names of parameters may collide
+        return values
+
+    def _others(self, entry: RunEntry) -> list[Observation]:
+        with self._sweep.lock:
+            return self._observations.of(found for found in self._sweep.book.entries.values() if found is not entry)
+
+    def _claimed(self, entry: RunEntry) -> dict[str, Any] | None:
+        """Find a point that no other agent takes: note it in the trial, then compare it with the notes of others."""
+        assert entry.ticket is not None
+        values = None
+        for _ in range(_TRIES):
+            history = self._others(entry)
+            values = self._suggested(entry.ticket, history)
+            if values is None:
+                return None
+            self._note(entry, values)
+            if self._sweep.config.defined_by_run or self._is_mine(entry, values, history):
+                break
+        return values
+
+    def _note(self, entry: RunEntry, values: Mapping[str, Any]) -> None:
+        try:
+            with storage_errors():
+                self._sweep.storage.optuna.set_trial_user_attr(entry.record.trial_id, VALUES, values)
+        except TypeError as error:
+            raise InputError(f"the parameters {dict(values)!r} cannot be kept as JSON: {error}") from None
+
+    def _is_mine(self, entry: RunEntry, values: Mapping[str, Any], history: Sequence[Observation]) -> bool:
+        """Return whether the run keeps a point that it noted; no run of ``history`` has it.
+
+        If two runs note the same point, at least one of them sees the other. The lower ticket keeps the point, unless
+        the other run has started with it. It waits until the other run has moved to another point.
+        """
+        space, end = self._sweep.config.space, time.monotonic() + _PATIENCE_SECONDS
+        point, before = space.key(values), {id(observation) for observation in history}
+        while True:
+            self._sweep.refresh()
+            news = [found for found in self._others(entry) if id(found) not in before]
+            same = [found.key for found in news if space.key(found.values) == point]
+            if not same:
+                return True
+            with self._sweep.lock:
+                others = [self._sweep.book.entries[key] for key in same]
+                undecided = all(found.running and not found.record.parameters for found in others)
+            first = all(
+                entry.ticket is not None and found.ticket > entry.ticket for found in others if found.ticket is not None
+            )
+            if not (undecided and first) or time.monotonic() > end:
+                return False
+            time.sleep(_LOOK_SECONDS)
+
+    @property
+    def changeable(self) -> bool:
+        """Whether Optuna may refuse a parameter, as its distribution has changed; then ``VALUES`` holds the values."""
+        return self.revision > 0 or self._sweep.config.defined_by_run
+
+    def write(self, trial_id: int, values: Mapping[str, Any]) -> None:
+        """Write the parameters of a trial, in natural units."""
+        stored = self.stored(values)
+        if not self.changeable:
+            with storage_errors():
+                self._trials.set_parameters(trial_id, stored)
+            return
+        for name, (distribution, value) in stored.items():
+            with storage_errors(), suppress(ValueError):  # Optuna's, of a distribution that has changed
+                self._sweep.storage.optuna.set_trial_param(
+                    trial_id, name, distribution.to_internal_repr(value), distribution
+                )

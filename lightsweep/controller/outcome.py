@@ -15,8 +15,6 @@ from lightsweep.controller.runs import RunEntry, best_of, values_of
 from lightsweep.sampler import Observation, RunState
 from lightsweep.schema import Metric, SweepConfig
 
-__all__ = ["ClaimedRun", "Observations", "Outcome", "learns", "objectives", "plain_metrics", "summary", "trial_end"]
-
 
 @dataclass(slots=True, eq=False)
 class ClaimedRun:

@@ -6,12 +6,12 @@ sequence of trials, so every agent decides the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from lightsweep.controller.runs import RunEntry, best_entry, values_of
+from lightsweep.controller.runs import RunEntry, best_run, values_of
 from lightsweep.errors import UsageError
 from lightsweep.sampler import (
     ExtendedGrid,
@@ -25,19 +25,6 @@ from lightsweep.sampler import (
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.stages import Stage, least, most_runs
 from lightsweep.space import Value
-
-__all__ = [
-    "NextRun",
-    "Part",
-    "PartSearcher",
-    "Plan",
-    "SweepState",
-    "SweepStatus",
-    "check_update",
-    "state_of",
-    "target_reached",
-    "wants_retry",
-]
 
 
 @dataclass(frozen=True)
@@ -242,7 +229,7 @@ class Plan:
             wait = f"every run of {part.stage.name!r} was handed out; {following!r} begins when they have ended"
             return NextRun(wait=wait)
         own = [entry for entry in entries() if not entry.prior]
-        best = best_entry(own, config)
+        best = best_run(own, config)
         values = values_of(best, config) if best is not None else None
         if best is None or values is None:
             metric = config.metric.name if config.metric else ""
@@ -287,23 +274,23 @@ def check_update(sweep_id: str, before: SweepConfig, config: SweepConfig) -> Non
     allowed = _CHANGEABLE | ({"parameters"} if before.method == config.method == "grid" else set())
     keys = sorted({*before.raw, *config.raw})
     changed = [key for key in keys if before.raw.get(key) != config.raw.get(key) and key not in allowed]
-    if [metric.name for metric in before.metrics] != [metric.name for metric in config.metrics]:
-        changed.append("metric.name")
-    if [metric.goal for metric in before.metrics] != [metric.goal for metric in config.metrics]:
-        changed.append("metric.goal")
-    changed += [
-        f"lightsweep.{name}"
-        for name in ("seed", "sampler", "prior_runs", "lease")
-        if getattr(before.options, name) != getattr(config.options, name)
-    ]
-    names = [[parameter.name for parameter in space.parameters] for space in (before.space, config.space)]
-    if names[0] != names[1]:
-        changed.append("the names of the parameters")
+    kept = _fixed(before)
+    changed += [name for name, value in _fixed(config).items() if value != kept[name]]
     if changed:
         raise UsageError(
             f"sweep {sweep_id} cannot change {', '.join(changed)} while it runs; change run_cap, early_terminate, "
             "metric.target or the values of a grid, or create a new sweep with this one as its prior runs"
         )
+
+
+def _fixed(config: SweepConfig) -> dict[str, Any]:
+    """Return what no update can change, under the names that messages give it."""
+    return {
+        "metric.name": [metric.name for metric in config.metrics],
+        "metric.goal": [metric.goal for metric in config.metrics],
+        **{f"lightsweep.{name}": getattr(config.options, name) for name in ("seed", "sampler", "prior_runs", "lease")},
+        "the names of the parameters": [parameter.name for parameter in config.space.parameters],
+    }
 
 
 class SweepStatus(str, Enum):
@@ -341,40 +328,3 @@ def wants_retry(entry: RunEntry, config: SweepConfig) -> bool:
     if entry.waiting:
         return entry.asked or entry.starts <= config.options.max_preemptions
     return entry.state == "failed" and entry.starts <= config.options.max_retries
-
-
-def target_reached(config: SweepConfig, best: float | None) -> bool:
-    """Return whether the best value that any run reported ends the sweep."""
-    metric = config.metric
-    if metric is None or metric.target is None or best is None:
-        return False
-    return best <= metric.target if metric.goal == "minimize" else best >= metric.target
-
-
-def state_of(
-    asked: str,
-    config: SweepConfig,
-    entries: Iterable[RunEntry],
-    tickets: int,
-    best: float | None,
-    limit: tuple[int | None, str],
-) -> SweepState:
-    """Return the state of a sweep.
-
-    Args:
-        asked: The user's last request: ``running``, ``paused``, ``stopped`` or ``cancelled``.
-        config: The sweep's config.
-        entries: Its runs, or those of them that are running or wait for a retry.
-        tickets: The number of tickets drawn so far.
-        best: The best value that any run reported.
-        limit: The highest number of tickets, and why.
-    """
-    if asked == "cancelled":
-        return SweepState(SweepStatus.CANCELLED)
-    if config.metric is not None and target_reached(config, best):
-        return SweepState(SweepStatus.FINISHED, f"target {config.metric.target:g} of {config.metric.name} reached")
-    most, why = limit
-    if most is None or tickets < most:
-        return SweepState(SweepStatus(asked))
-    pending = any(entry.running or wants_retry(entry, config) for entry in entries)
-    return SweepState(SweepStatus(asked)) if pending else SweepState(SweepStatus.FINISHED, why)

@@ -17,27 +17,25 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy import exc
 
 from lightsweep.controller.bands import BandValues, band_values
-from lightsweep.controller.plan import NextRun, Plan, SweepState, state_of, target_reached, wants_retry
+from lightsweep.controller.plan import NextRun, Plan, SweepState, SweepStatus, wants_retry
 from lightsweep.controller.runs import ATTEMPT, FORMAT, STATE, STATES, SWEEP, RunEntry, RunTable, SweepRun, view
-from lightsweep.errors import ConfigError, LightsweepError, NotFoundError, StorageError, StorageUnavailableError
+from lightsweep.errors import ConfigError, NotFoundError, StorageError, StorageUnavailableError
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Storage, TrialReader, mask, trials_of
 
-__all__ = ["OutageTracker", "SweepReader", "storage_errors"]
-
 _RESOLUTION_SECONDS = 1.0  # of SQLite's clock
 
-# Errors that may pass are retried; all others need a repair of the database, the account or this program.
-_OF_SQLALCHEMY: dict[type[exc.SQLAlchemyError], type[LightsweepError]] = {
-    exc.OperationalError: StorageUnavailableError,  # the server is away, or the database is locked or full
-    exc.InterfaceError: StorageUnavailableError,  # the driver lost its connection
-    exc.DisconnectionError: StorageUnavailableError,
-    exc.TimeoutError: StorageUnavailableError,  # every connection of the pool is in use
-    exc.InternalError: StorageUnavailableError,  # PostgreSQL is read-only while another server takes over
-    exc.IntegrityError: StorageUnavailableError,  # two programs wrote the same row, or one deleted it meanwhile
-    exc.SQLAlchemyError: StorageError,  # no permission, no such table, a value out of range
-}
-# SQLite and MySQL report some of the latter as operational.
+# Errors that may pass are retried; all others of SQLAlchemy (no permission, no such table, a value out of range) need a
+# repair of the database, the account or this program.
+_MAY_PASS = (
+    exc.OperationalError,  # the server is away, or the database is locked or full
+    exc.InterfaceError,  # the driver lost its connection
+    exc.DisconnectionError,
+    exc.TimeoutError,  # every connection of the pool is in use
+    exc.InternalError,  # PostgreSQL is read-only while another server takes over
+    exc.IntegrityError,  # two programs wrote the same row, or one deleted it meanwhile
+)
+# SQLite and MySQL report some errors that do not pass as operational.
 _FOR_GOOD = re.compile(r"no such (table|column)|readonly database|denied (to|for) user")
 
 
@@ -47,7 +45,7 @@ def storage_errors() -> Iterator[None]:
 
     Raises:
         StorageUnavailableError: The database does not answer, or fails in a way that may pass: retry.
-        StorageError: The database refuses for good, such as without a permission: give up.
+        StorageError: The database refuses for good, for example for lack of a permission: give up.
         NotFoundError: The study or the trial is not in the storage: Optuna's ``KeyError``.
     """
     try:
@@ -66,8 +64,8 @@ def _passes(error: BaseException, text: str) -> bool:
     """Return whether the same statement may succeed later."""
     if getattr(error, "connection_invalidated", False):
         return True
-    ours = next((ours for theirs, ours in _OF_SQLALCHEMY.items() if isinstance(error, theirs)), StorageUnavailableError)
-    return ours is StorageUnavailableError and not _FOR_GOOD.search(text)
+    refused = isinstance(error, exc.SQLAlchemyError) and not isinstance(error, _MAY_PASS)
+    return not refused and not _FOR_GOOD.search(text)
 
 
 class OutageTracker:
@@ -92,7 +90,7 @@ class OutageTracker:
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """Note whether the storage answers; raises as :func:`translated`."""
+        """Note whether the storage answers; raises as :func:`storage_errors`."""
         try:
             with storage_errors():
                 yield
@@ -126,6 +124,7 @@ class SweepReader:
         seed: The seed of all suggestions.
         storage: The storage that it is in.
         created: The time of its creation, in UTC.
+        requested: The state that the user requested last.
         directory: The directory of the sweep file; ``None`` for a config given as a dict.
         contact: The outages of the storage, by the ledger's clock.
         lock: Guards the runs in memory. Never held during a call of the storage, so call no method that reads the
@@ -167,7 +166,7 @@ class SweepReader:
                 "update with `pip install -U lightsweep`"
             )
         self.plan = Plan(loaded or self._load(config), self.seed)
-        self.asked = self._known(attributes.get(STATE, "running"))
+        self.requested = self._known(attributes.get(STATE, "running"))
         self._bands = band_values(self.config)
 
     def _load(self, raw: Mapping[str, Any]) -> SweepConfig:
@@ -218,7 +217,7 @@ class SweepReader:
                     raise KeyError(STATE)
             asked = self._known(asked)
             with self.lock:
-                self.asked = asked
+                self.requested = asked
                 changed = self.book.take(self.ledger.take(found))
                 malformed, self.book.malformed = self.book.malformed, []
                 updated = self._take_updates()
@@ -269,18 +268,18 @@ class SweepReader:
     def known_state(self) -> SweepState:
         """Return the state of the sweep at the last look."""
         with self.lock:
-            best, step = self._reached(), self.next_fresh_run()
-            return state_of(
-                self.asked,
-                self.config,
-                self._unsettled.values(),
-                self.book.next_ticket,
-                best,
-                (step.limit, step.why),
-            )
+            metric = self.config.metric
+            if self.requested == "cancelled":
+                return SweepState(SweepStatus.CANCELLED)
+            if metric is not None and self._target_reached():
+                return SweepState(SweepStatus.FINISHED, f"target {metric.target:g} of {metric.name} reached")
+            step = self.next_fresh_run()
+            if self._leaves_tickets(step) or self._unsettled:
+                return SweepState(SweepStatus(self.requested))
+            return SweepState(SweepStatus.FINISHED, step.why)
 
     def next_fresh_run(self) -> NextRun:
-        """Decide on the next fresh run, from what the last look has seen."""
+        """Decide on the next fresh run, as of the last look."""
         with self.lock:
             return self.plan.next_run(self.known_entries, self.book.next_ticket, pending=bool(self._unsettled))
 
@@ -325,15 +324,20 @@ class SweepReader:
     def spent(self) -> bool:
         """Return whether agents have no run left to start, as of the last look, except retries that users request."""
         with self.lock:
-            best, step = self._reached(), self.next_fresh_run()
-            if step.limit is None or self.book.next_ticket < step.limit:
-                return False
-            over = target_reached(self.config, best)  # then agents start nothing, not even a requested retry
-            return not over and self.known_state().name in {"running", "finished"}
+            if self._leaves_tickets(self.next_fresh_run()) or self._target_reached():
+                return False  # once the target is reached, agents do not even start a requested retry
+            return self.known_state().name in {"running", "finished"}
 
-    def _reached(self) -> float | None:
-        """Return the best value that any run reported, in whatever state; it is compared with the target."""
-        return self.book.reached(self.config.metric.goal) if self.config.metric else None
+    def _leaves_tickets(self, step: NextRun) -> bool:
+        return step.limit is None or self.book.next_ticket < step.limit
+
+    def _target_reached(self) -> bool:
+        """Return whether a run has reported the metric's target, in any state."""
+        metric = self.config.metric
+        best = self.book.reached(metric.goal) if metric else None
+        if metric is None or metric.target is None or best is None:
+            return False
+        return best <= metric.target if metric.goal == "minimize" else best >= metric.target
 
     def lost(self, run: str, trial_id: int) -> bool:
         """Return whether another attempt has replaced this trial of the run, as of the last look."""

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from lightsweep.errors import InputError
 from lightsweep.sampler import from_optuna
@@ -15,28 +15,6 @@ from lightsweep.sampler.base import RunState
 from lightsweep.schema import SweepConfig
 from lightsweep.space import Constant, Parameter, Space
 from lightsweep.storage import TrialRow
-
-__all__ = [
-    "ATTEMPT",
-    "CONFIG",
-    "FORMAT",
-    "STATE",
-    "STATES",
-    "SUMMARY",
-    "SWEEP",
-    "VALUES",
-    "RunEntry",
-    "RunTable",
-    "SweepRun",
-    "attempt_of",
-    "best_entry",
-    "best_of",
-    "best_run",
-    "json_number",
-    "nested",
-    "values_of",
-    "view",
-]
 
 SWEEP = "lightsweep:sweep"
 """Study attribute: format, config as written, seed, source, time of creation."""
@@ -269,7 +247,7 @@ class RunTable:
         self._reached: dict[str, float] = {}
 
     def reached(self, goal: str) -> float | None:
-        """Return the best value that any run reported, in whatever state; ``None`` if there is none."""
+        """Return the best value that any run reported, in any state; ``None`` if there is none."""
         return self._reached.get(goal)
 
     def of_trial(self, trial_id: int) -> RunEntry | None:
@@ -382,7 +360,7 @@ def nested(values: Mapping[str, Any], config: SweepConfig) -> dict[str, Any]:
     """Return the parameters of a run as the script sees them; undeclared ones are nested by their dots.
 
     Raises:
-        InputError: One of those is a parameter and also the group that holds another.
+        InputError: An undeclared parameter is also the group that holds another.
     """
     known = {parameter.name for parameter in config.space.parameters}
     if known.issuperset(values):
@@ -401,25 +379,24 @@ def _path(name: str) -> tuple[str, ...]:
 
 def view(entry: RunEntry, config: SweepConfig, stage: str | None = None, *, waiting: bool = False) -> SweepRun:
     """Return the run for users; ``stage`` is the name of its stage."""
-    values = _had(entry, config) if entry.prior else values_of(entry, config) or {}
-    history = entry.history
-    reports = entry.record.reports
-    summary = entry.summary
-    state = entry.state
+    # The trial of a prior run has a value for every parameter of the sweep, so the run's own values are kept beside it.
+    kept = entry.record.attributes.get(ATTEMPT, {}).get("values") if entry.prior else None
+    values = dict(kept) if isinstance(kept, dict) else values_of(entry, config) or {}
+    reports, summary = entry.record.reports, entry.summary
     reason = str(summary.get("reason", ""))
     if entry.waiting:
         reason = reason or "lost with its agent"
     return SweepRun(
         id=entry.id,
-        state=state,
+        state=entry.state,
         config=nested(values, config),
         values=values,
         best=entry.best(config.metric.goal) if config.metric else None,
         last=reports[-1] if reports else None,
         iterations=entry.iterations,
-        history=tuple(history),
+        history=tuple(entry.history),
         started=entry.record.started,
-        ended=None if state == "running" else entry.record.ended,
+        ended=None if entry.state == "running" else entry.record.ended,
         reason=reason,
         metrics={
             name: {key: float(value) for key, value in stats.items()}
@@ -434,42 +411,21 @@ def view(entry: RunEntry, config: SweepConfig, stage: str | None = None, *, wait
     )
 
 
-def _had(entry: RunEntry, config: SweepConfig) -> dict[str, Any]:
-    """Return those parameters that a prior run had; its trial has a value for every parameter of the sweep."""
-    kept = entry.record.attributes.get(ATTEMPT, {}).get("values")
-    return dict(kept) if isinstance(kept, dict) else values_of(entry, config) or {}
-
-
 def json_number(value: float | None) -> float | None:
     """Return ``value``, or ``None`` for NaN and infinities, which JSON does not have."""
     return value if value is not None and math.isfinite(value) else None
 
 
-class _Run(Protocol):
-    @property
-    def state(self) -> str: ...
-    @property
-    def prior(self) -> bool: ...
+_R = TypeVar("_R", SweepRun, RunEntry)
 
 
-_R = TypeVar("_R", bound=_Run)
-
-
-def best_run(runs: Iterable[SweepRun], config: SweepConfig) -> SweepRun | None:
+def best_run(runs: Iterable[_R], config: SweepConfig) -> _R | None:
     """Return the best run, by the rule of :attr:`~lightsweep.controller.sweeps.Sweep.best_run`."""
-    return _best(runs, config, lambda run: run.best)
-
-
-def best_entry(entries: Iterable[RunEntry], config: SweepConfig) -> RunEntry | None:
-    """Return the same from entries, which is faster."""
-    goal = config.metric.goal if config.metric else ""
-    return _best(entries, config, lambda entry: entry.best(goal))
-
-
-def _best(runs: Iterable[_R], config: SweepConfig, value: Callable[[_R], float | None]) -> _R | None:
     if config.metric is None:
         return None
-    sign = 1 if config.metric.goal == "minimize" else -1
-    valued = [(sign * found, run) for run in runs if not run.prior and (found := value(run)) is not None]
+    goal = config.metric.goal
+    sign = 1 if goal == "minimize" else -1
+    values = ((run.best(goal) if isinstance(run, RunEntry) else run.best, run) for run in runs if not run.prior)
+    valued = [(sign * value, run) for value, run in values if value is not None]
     ended = [each for each in valued if each[1].state in {"finished", "pruned"}]
     return min(ended or valued, key=lambda each: each[0], default=(0.0, None))[1]

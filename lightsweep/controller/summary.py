@@ -8,24 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from lightsweep.controller.plan import Part, SweepState
+from lightsweep.controller.plan import SweepState
 from lightsweep.controller.reader import SweepReader
-from lightsweep.controller.runs import RunEntry, SweepRun, best_entry, values_of
+from lightsweep.controller.runs import SweepRun, best_run, values_of
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.stages import Stage
 from lightsweep.text import counted, number, parameters, printable
-
-__all__ = [
-    "PartView",
-    "Savings",
-    "SweepSummary",
-    "part_line",
-    "part_views",
-    "prior_suffix",
-    "savings",
-    "summarize",
-]
 
 _STATES = ("running", "waiting", "finished", "pruned", "failed", "killed")
 
@@ -46,7 +35,7 @@ class Savings:
 
     @property
     def share(self) -> float:
-        """``saved / total``, 0 where nothing ran."""
+        """``saved / total``, 0 if nothing ran."""
         return self.saved / self.total if self.total else 0.0
 
     @property
@@ -63,8 +52,8 @@ class Savings:
 def savings(runs: Iterable[tuple[str, int, str | None]], config: SweepConfig) -> Savings:
     """Estimate how many iterations early termination saved, each stage by its own runs and its own bands.
 
-    A stopped run is taken to be as long as the longest finished run of its stage; before one finished, as long as
-    ``max_iter`` if that is given, else as the longest run so far.
+    A stopped run counts as long as the longest finished run of its stage. Before one has finished, it counts as long
+    as ``max_iter``, or without ``max_iter`` as long as the longest run so far.
 
     Args:
         runs: State, number of iterations and name of the stage of each run; ``None`` in a sweep without stages.
@@ -186,13 +175,13 @@ def prior_suffix(count: int) -> str:
 
 
 def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
-    """Summarize the sweep as of the last look at it, with its ``last`` runs; makes no view of the other runs."""
+    """Summarize the sweep as of the last look at it, with its ``last`` runs."""
     with sweep.lock:
         known = sweep.known_entries()
         entries = [entry for entry in known if not entry.prior]
         states = ["waiting" if sweep.waits(entry) else str(entry.state) for entry in entries]
         over = [entry for entry, state in zip(entries, states, strict=True) if state not in {"running", "waiting"}]
-        best = best_entry(entries, sweep.config)
+        best = best_run(entries, sweep.config)
         values = (values_of(entry, sweep.config) or {} for entry in entries)
         return SweepSummary(
             sweep.id,
@@ -259,39 +248,33 @@ class PartView:
 
 def part_views(sweep: SweepReader) -> tuple[PartView, ...]:
     """Return the stages of a sweep as of the last look at it; none for a flat sweep."""
+    return tuple(_part_view(sweep, stage) for stage in sweep.config.stages)
+
+
+def _part_view(sweep: SweepReader, stage: Stage) -> PartView:
     plan, config = sweep.plan, sweep.config
     with sweep.lock:
-        begun = {part.stage.number: part for part in plan.parts}
-        members: dict[int, list[RunEntry]] = {number: [] for number in begun}
-        for entry in sweep.known_entries():
-            if entry.ticket is not None:
-                members[plan.part_of(entry.ticket).stage.number].append(entry)
-        return tuple(
-            _begun(sweep, begun[stage.number], members[stage.number])
-            if stage.number in begun
-            else PartView(
-                stage, "passed over" if stage.number < plan.current.stage.number else "waiting", limit=stage.most
-            )
-            for stage in config.stages
+        part = next((part for part in plan.parts if part.stage.number == stage.number), None)
+        if part is None:
+            begun = plan.current.stage.number
+            return PartView(stage, "passed over" if stage.number < begun else "waiting", limit=stage.most)
+        known = sweep.known_entries()
+        entries = [entry for entry in known if entry.ticket is not None and plan.part_of(entry.ticket) is part]
+        open_ = {entry.id for entry in (*sweep.running(), *sweep.waiting())}
+        ended = sum(entry.id not in open_ for entry in entries)
+        over = part is not plan.current or (part.is_full(part.start + len(entries)) and ended == len(entries))
+        best = best_run(entries, config)
+        base = sweep.book.entries[part.base] if part.base is not None else None
+        return PartView(
+            stage,
+            "over" if over else "running",
+            runs=len(entries),
+            ended=ended,
+            limit=part.limit,
+            best=sweep.view(best) if best is not None else None,
+            base=part.base,
+            fixed=stage.fixed(values_of(base, config) if base is not None else None),
         )
-
-
-def _begun(sweep: SweepReader, part: Part, entries: Sequence[RunEntry]) -> PartView:
-    open_ = {entry.id for entry in (*sweep.running(), *sweep.waiting())}
-    ended = sum(entry.id not in open_ for entry in entries)
-    over = part is not sweep.plan.current or (part.is_full(part.start + len(entries)) and ended == len(entries))
-    best = best_entry(entries, sweep.config)
-    base = sweep.book.entries[part.base] if part.base is not None else None
-    return PartView(
-        part.stage,
-        "over" if over else "running",
-        runs=len(entries),
-        ended=ended,
-        limit=part.limit,
-        best=sweep.view(best) if best is not None else None,
-        base=part.base,
-        fixed=part.stage.fixed(values_of(base, sweep.config) if base is not None else None),
-    )
 
 
 def part_line(views: Sequence[PartView]) -> str:

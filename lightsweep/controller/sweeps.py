@@ -1,4 +1,4 @@
-"""Create, find and change sweeps in a storage; ``sweep()`` is the function of the same name of W&B."""
+"""Create and find sweeps in a storage; ``sweep()`` is the counterpart of W&B's function."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 
-from lightsweep.controller.changes import add_prior_runs, ask, check_prior_runs, named_runs, retry, update
+from lightsweep.controller.changes import add_prior_runs, check_prior_runs, named_runs
 from lightsweep.controller.plan import SweepState
 from lightsweep.controller.reader import SweepReader, storage_errors
 from lightsweep.controller.runs import FORMAT, STATE, SWEEP, SweepRun, best_run, nested
@@ -23,11 +23,8 @@ from lightsweep.errors import NotFoundError, StorageError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Storage, default_url, open_storage, quiet
 
-__all__ = ["Sweep", "sweep"]
-
 _ALPHABET = string.ascii_lowercase + string.digits
 _logger = logging.getLogger("lightsweep")
-_S = TypeVar("_S", bound="Sweep")
 
 
 class Sweep(SweepReader):
@@ -40,12 +37,12 @@ class Sweep(SweepReader):
 
     @classmethod
     def create(
-        cls: type[_S],
+        cls,
         config: SweepConfig | str | Path | Mapping[str, Any],
         *,
         prior_runs: Sequence[str] = (),
         storage: Storage | str | None = None,
-    ) -> _S:
+    ) -> Sweep:
         """Put a new sweep into a storage.
 
         Args:
@@ -56,17 +53,15 @@ class Sweep(SweepReader):
 
         Raises:
             ConfigError: The config is wrong; nothing was written.
-            NotFoundError: No such prior run; nothing was written.
+            NotFoundError: A prior run does not exist; nothing was written.
             UsageError: The sweep cannot learn from the prior runs; nothing was written.
             StorageError: The storage cannot be opened.
         """
-        if not isinstance(config, SweepConfig):
-            config = SweepConfig.load(config)
+        config = SweepConfig.load(config)
         opened = _opened(storage)
         prior = named_runs(partial(cls.load, storage=opened), [*config.options.prior_runs, *prior_runs])
         check_prior_runs(config, prior)
-        goals = [metric.goal for metric in config.metrics] or ["minimize"]
-        directions = [StudyDirection.MINIMIZE if goal == "minimize" else StudyDirection.MAXIMIZE for goal in goals]
+        directions = [StudyDirection[metric.goal.upper()] for metric in config.metrics] or [StudyDirection.MINIMIZE]
         seed = config.options.seed
         source = str(Path(config.source).resolve()) if config.source else None
         kept = {
@@ -95,7 +90,7 @@ class Sweep(SweepReader):
         return made
 
     @classmethod
-    def load(cls: type[_S], sweep_id: str, *, storage: Storage | str | None = None) -> _S:
+    def load(cls, sweep_id: str, *, storage: Storage | str | None = None) -> Sweep:
         """Find a sweep by its id.
 
         Raises:
@@ -113,15 +108,13 @@ class Sweep(SweepReader):
             with storage_errors():
                 found = opened.optuna.get_all_studies()
             known = [study.study_name for study in found if SWEEP in study.user_attrs]
-            hint = closest(sweep_id, known) or (
-                f"; the latest is {known[-1]}" if known else "; there is no sweep in it yet"
-            )
+            hint = closest(sweep_id, known) or (f"; the latest is {known[-1]}" if known else "; it holds no sweep yet")
             raise NotFoundError(f"no sweep {sweep_id!r} in {opened}{hint}")
         return cls(opened, study_id, sweep_id, attributes)
 
     @classmethod
-    def all(cls: type[_S], *, storage: Storage | str | None = None) -> list[_S]:
-        """Every sweep of a storage, the oldest first.
+    def all(cls, *, storage: Storage | str | None = None) -> list[Sweep]:
+        """Return every sweep of a storage, the oldest first.
 
         Other Optuna studies are left out, and so are sweeps that this version cannot read, with a warning in the log.
         """
@@ -161,8 +154,8 @@ class Sweep(SweepReader):
     def best_run(self) -> SweepRun | None:
         """The run with the best value of the metric; ``None`` if no run has one.
 
-        Finished runs and runs that were stopped early come first; others count only if there are no such runs. The
-        earliest of equal runs. Prior runs do not count.
+        Finished runs and runs that were stopped early come first; others count only without such runs. Of equal runs
+        the earliest is the best. Prior runs do not count.
         """
         return best_run(self.runs, self.config)
 
@@ -178,32 +171,6 @@ class Sweep(SweepReader):
         """Write a heartbeat for a running trial."""
         with storage_errors():
             self.ledger.trials.beat(trial_id)
-
-    # --- changes
-
-    def pause(self) -> None:
-        """Start no new runs until :meth:`resume`; running ones continue."""
-        ask(self, "paused")
-
-    def resume(self) -> None:
-        """Continue after :meth:`pause` or :meth:`stop`."""
-        ask(self, "running")
-
-    def stop(self) -> None:
-        """Start no new runs; agents leave when the running ones have finished."""
-        ask(self, "stopped")
-
-    def cancel(self) -> None:
-        """Start no new runs, and kill the running ones. Final."""
-        ask(self, "cancelled")
-
-    def retry(self, *runs: str, failed: bool = False) -> list[str]:
-        """Let agents retry runs, see :func:`~lightsweep.controller.changes.retry`."""
-        return retry(self, runs, failed=failed)
-
-    def update(self, config: SweepConfig | str | Path | Mapping[str, Any]) -> None:
-        """Continue with another config, see :func:`~lightsweep.controller.changes.update`."""
-        update(self, config if isinstance(config, SweepConfig) else SweepConfig.load(config))
 
     def add_prior_runs(self, *names: str) -> tuple[int, int]:
         """Learn from runs of other sweeps in the same storage, each named ``SWEEP`` or ``SWEEP/RUN``.
@@ -238,8 +205,8 @@ def sweep(
 
     Args:
         sweep: The path of a YAML file, a dict, or a loaded config.
-        entity: A label, as in W&B; kept where the config has none.
-        project: A label, as in W&B; kept where the config has none.
+        entity: A label, as in W&B; used if the config has none.
+        project: A label, as in W&B; used if the config has none.
         prior_runs: Sweeps in the same storage, or runs of them as ``SWEEP/RUN``, that bayes learns from.
         storage: A storage URL; ``LIGHTSWEEP_STORAGE``, or ``lightsweep.db`` here, by default.
 
@@ -247,6 +214,5 @@ def sweep(
         ConfigError: The config is wrong.
         StorageError: The storage cannot be opened.
     """
-    config = sweep if isinstance(sweep, SweepConfig) else SweepConfig.load(sweep)
-    config = config.labelled(entity=entity, project=project)
+    config = SweepConfig.load(sweep).labelled(entity=entity, project=project)
     return Sweep.create(config, prior_runs=prior_runs or (), storage=storage).id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -12,8 +13,6 @@ from lightsweep.controller.outcome import ClaimedRun
 from lightsweep.controller.reader import storage_errors
 from lightsweep.errors import StorageUnavailableError
 from lightsweep.storage import Storage, trials_of
-
-__all__ = ["Writer"]
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
@@ -73,11 +72,9 @@ class Writer:
         """
         mark = _Mark()
         self._queue.put(mark)
-        end = None if timeout is None else time.monotonic() + timeout
-        while not mark.reached.wait(
-            _LOOK_SECONDS if end is None else max(0.0, min(_LOOK_SECONDS, end - time.monotonic()))
-        ):
-            if not self._thread.is_alive() or (end is not None and time.monotonic() >= end):
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        while not mark.reached.wait(max(0.0, min(_LOOK_SECONDS, end - time.monotonic()))):
+            if not self._thread.is_alive() or time.monotonic() >= end:
                 break
         if self._failure is not None:
             raise self._failure
@@ -107,7 +104,7 @@ class Writer:
                 mark.reached.set()
 
     def _gathered(self) -> tuple[list[_Report], _Mark | None]:
-        """Wait for reports; return those in quick succession, and the mark after them if there is one."""
+        """Wait for reports; return all that arrive in quick succession, and the mark after them if there is one."""
         batch: list[_Report] = []
         item = self._queue.get()
         end = time.monotonic() + _GATHER_SECONDS

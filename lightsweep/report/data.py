@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
@@ -62,11 +62,9 @@ class ReportData:
         best = self.runs[index].best
         return self.sign * math.inf if best is None else best
 
-    def by_state(self, indices: Iterable[int]) -> dict[str, list[int]]:
+    def by_state(self, indices: Collection[int]) -> dict[str, list[int]]:
         """Return the runs of each state, the states in the order of their legend; states without runs are left out."""
-        found: dict[str, list[int]] = {state: [] for state in STATES}
-        for index in indices:
-            found[self.runs[index].state].append(index)
+        found = {state: [index for index in indices if self.runs[index].state == state] for state in STATES}
         return {state: chosen for state, chosen in found.items() if chosen}
 
     def chosen(self, indices: Sequence[int], most: int, best: int) -> list[int]:

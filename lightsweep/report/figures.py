@@ -82,16 +82,13 @@ def figures(data: ReportData) -> list[NamedFigure]:
     return drawn
 
 
-def write_images(
-    named: Sequence[NamedFigure], directory: Path, format_: Literal["png", "svg"], *, width: int = _WIDTH
-) -> list[Path]:
+def write_images(named: Sequence[NamedFigure], directory: Path, format_: Literal["png", "svg"]) -> list[Path]:
     """Write each figure that has something to show as ``<name>.<format>``, by a Chromium or Chrome on this machine.
 
     Args:
         named: The figures.
         directory: Created if it is missing; files of the same names are replaced.
         format_: ``png``, with two pixels for each pixel of the layout, or ``svg``.
-        width: In pixels of the layout; small figures are narrower.
 
     Returns:
         The paths of the files.
@@ -113,7 +110,7 @@ def write_images(
         shared = {"format": format_, "scale": _SCALE if format_ == "png" else 1.0}
         work = []
         for one, draft in zip(wanted, drafts, strict=True):
-            size = {"width": _SMALL_WIDTH if one.small else width, "height": one.figure.layout.height}
+            size = {"width": _SMALL_WIDTH if one.small else _WIDTH, "height": one.figure.layout.height}
             work.append({"fig": one.figure, "path": draft, "opts": {**shared, **size}})
         try:
             # Without MathJax, which would be fetched from the network.

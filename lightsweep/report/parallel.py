@@ -86,13 +86,11 @@ def _ticks(axis: Axis, more: list[tuple[float, str]]) -> dict[str, object]:
 
 def _distinct(texts: list[str]) -> list[str]:
     """Make equal texts differ by characters without width: plotly draws ticks of equal text at one place."""
-    seen: set[str] = set()
-    found = []
-    for place, text in enumerate(texts):
-        mark = "".join(_UNSEEN[int(bit)] for bit in f"{place:b}")
-        found.append(text if text and text not in seen else text + mark)
-        seen.add(text)
-    return found
+    marks = ["".join(_UNSEEN[int(bit)] for bit in f"{place:b}") for place in range(len(texts))]
+    return [
+        text if text and text not in texts[:place] else text + mark
+        for place, (text, mark) in enumerate(zip(texts, marks, strict=True))
+    ]
 
 
 def _colours(data: ReportData, values: list[float]) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
@@ -24,12 +25,12 @@ def history_figure(data: ReportData) -> go.Figure:
     if not shown:
         return nothing(data.without_values())
     figure = go.Figure(_points(data, [(index, index + 1) for index in shown], 7, 0.75))
-    places, values = _best_so_far(data, shown)
+    corners = _best_so_far(data, shown)
     figure.add_scatter(
         name="best so far",
         mode="lines",
-        x=places,
-        y=values,
+        x=list(corners),
+        y=list(corners.values()),
         line={"shape": "hv", "color": ACCENT, "width": 2.5},
         hovertemplate="best so far: %{y:.5g}",
     )
@@ -108,19 +109,16 @@ def _points(data: ReportData, places: Sequence[tuple[int, float]], size: int, op
     ]
 
 
-def _best_so_far(data: ReportData, shown: Sequence[int]) -> tuple[list[int], list[float]]:
-    """The corners of the line: each improvement, and the end."""
-    places: list[int] = []
-    values: list[float] = []
+def _best_so_far(data: ReportData, shown: Sequence[int]) -> dict[int, float]:
+    """The corners of the line, by their places: each improvement, and the end."""
+    corners: dict[int, float] = {}
+    best = data.sign * math.inf
     for index in shown:
         value = data.best_of(index)
-        if not values or data.sign * value < data.sign * values[-1]:
-            places.append(index + 1)
-            values.append(value)
-    if places[-1] != len(data.runs):
-        places.append(len(data.runs))
-        values.append(values[-1])
-    return places, values
+        if data.sign * value < data.sign * best:
+            best = corners[index + 1] = value
+    corners.setdefault(len(data.runs), best)
+    return corners
 
 
 def _jitter(index: int) -> float:

@@ -86,7 +86,7 @@ class DistinctPoints:
 
 
 def is_tabulated(space: Space) -> bool:
-    """Return true if every searched parameter has few enough values to list their probabilities."""
+    """Return whether every searched parameter has few enough values to list their probabilities."""
     return all((parameter.distribution.size or TABLE + 1) <= TABLE for parameter in space.searched)
 
 

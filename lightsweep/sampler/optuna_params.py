@@ -75,9 +75,7 @@ def _choices(values: Sequence[Value]) -> list[Any]:
 
 
 def _is_plain(value: Value) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return value is None or isinstance(value, (bool, int, str))
+    return value is None or isinstance(value, (int, str)) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _range(distribution: Distribution) -> tuple[Any, Any]:

@@ -164,7 +164,7 @@ class Axes:
 
 
 def _is_even(distribution: Distribution, size: int) -> bool:
-    """Return true if an ordered parameter has few values of equal probability: its ranks are then an axis of integers.
+    """Return whether an ordered parameter has few values of equal probability: its ranks are then an axis of integers.
 
     On such an axis a sampler does not search between two values, where nothing changes.
     """
@@ -173,7 +173,7 @@ def _is_even(distribution: Distribution, size: int) -> bool:
 
 
 def is_pending(observation: Observation, metrics: Sequence[Metric]) -> bool:
-    """Return true if the run is a point to keep away from, without a value."""
+    """Return whether the run is a point to keep away from, without a value."""
     if observation.state != "running":
         return False
     if not any(metric.impute_while_running for metric in metrics):
@@ -230,7 +230,7 @@ def _own_value(observation: Observation, axis: int, metric: Metric) -> float | N
 
 
 def _running_counts_best(metric: Metric) -> bool:
-    """Return true if ``impute_while_running`` is one of W&B's texts, which all mean the same."""
+    """Return whether ``impute_while_running`` is one of W&B's texts, which all mean the same."""
     return metric.impute_while_running not in (False, True)
 
 

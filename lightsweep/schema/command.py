@@ -26,9 +26,11 @@ SEVERAL: dict[str, Callable[[str, Any], list[str]]] = {
     "args": lambda name, value: [f"--{name}={_text(name, value)}"],
     "args_no_hyphens": lambda name, value: [f"{name}={_text(name, value)}"],
     "args_no_equals": lambda name, value: [f"--{name}", _text(name, value)],
-    "args_no_boolean_flags": lambda name, value: _flag(name, value),
-    "args_append_hydra": lambda name, value: [f"+{name}={_hydra_text(name, value)}"],
-    "args_override_hydra": lambda name, value: [f"++{name}={_hydra_text(name, value)}"],
+    "args_no_boolean_flags": lambda name, value: (
+        [f"--{name}"] * value if isinstance(value, bool) else [f"--{name}={_text(name, value)}"]
+    ),
+    "args_append_hydra": lambda name, value: [f"+{name}={_text(name, value, _hydra)}"],
+    "args_override_hydra": lambda name, value: [f"++{name}={_text(name, value, _hydra)}"],
 }
 """Macros that become the arguments of all parameters, so that each must be a separate item."""
 
@@ -198,8 +200,8 @@ def format_value(value: Any) -> str:
     return repr(value)
 
 
-def _text(name: str, value: Any) -> str:
-    text = format_value(value)
+def _text(name: str, value: Any, spell: Callable[[Any], str] = format_value) -> str:
+    text = spell(value)
     _check(text, f"the value of parameter {name!r}")
     return text
 
@@ -207,49 +209,40 @@ def _text(name: str, value: Any) -> str:
 def _check(text: str, what: str) -> None:
     """Refuse a text that the operating system cannot pass as an argument."""
     if "\0" in text:
-        raise CommandError(
-            f"{what} contains a NUL byte, which a command line cannot carry: {text!r}; use ${{args_json}}"
-        )
+        cannot = f"{what} contains a NUL byte, which a command line cannot carry"
+        raise CommandError(f"{cannot}: {text!r}; use ${{args_json}}")
     try:
         os.fsencode(text)
     except UnicodeEncodeError as error:
         raise CommandError(f"{what} cannot be written as {error.encoding}: {text!r}; use ${{args_json}}") from error
 
 
-def _hydra_text(name: str, value: Any) -> str:
+def _hydra(value: Any) -> str:
     """``value`` in the grammar of Hydra's overrides.
 
     A plain word is not quoted, and Hydra reads one like ``1e3`` as a number. The text ``null`` is quoted in any case,
     since Hydra reads the bare word as ``None``.
     """
     plain = isinstance(value, str) and _HYDRA_WORD.fullmatch(value) and value.lower() != "null"
-    text = value if plain else _hydra(value)
-    _check(text, f"the value of parameter {name!r}")
-    return text
+    return value if plain else _hydra_quoted(value)
 
 
-def _hydra(value: Any) -> str:
+def _hydra_quoted(value: Any) -> str:
     """Strings in quotes: a backslash escapes a quote, and a backslash only before a quote."""
     if value is None:
         return "null"
     if isinstance(value, str):
         return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", r"\'"), value) + "'"
     if isinstance(value, (list, tuple)):
-        return f"[{','.join(map(_hydra, value))}]"
+        return f"[{','.join(map(_hydra_quoted, value))}]"
     if isinstance(value, dict):
-        return f"{{{','.join(f'{_hydra_key(key)}:{_hydra(below)}' for key, below in value.items())}}}"
+        return f"{{{','.join(f'{_hydra_key(key)}:{_hydra_quoted(below)}' for key, below in value.items())}}}"
     return repr(value)
 
 
 def _hydra_key(key: Any) -> str:
     """The key of a dict, which Hydra does not allow in quotes."""
     return re.sub(r"[\\()\[\]{}:=, \t]", lambda found: f"\\{found[0]}", key if isinstance(key, str) else repr(key))
-
-
-def _flag(name: str, value: Any) -> list[str]:
-    if isinstance(value, bool):
-        return [f"--{name}"] if value else []
-    return [f"--{name}={_text(name, value)}"]
 
 
 @dataclass(frozen=True)
@@ -272,37 +265,32 @@ class _Filler:
             return [argument for name, value in self.values.items() for argument in expand(name, value)]
         if whole and whole[1] == "env" and os.name == "nt":
             return []
-        return [MACRO.sub(lambda match: self._replacement(match, item), item)]
+        return [MACRO.sub(lambda match: self._replacement(match[1], f"command item {item!r}: "), item)]
 
-    def _replacement(self, match: re.Match[str], item: str) -> str:
-        name = match[1]
-        simple = {
-            "env": lambda: "/usr/bin/env",
-            "interpreter": lambda: sys.executable,
-            "program": self._the_program,
-            "args_json": lambda: json.dumps(self.nested),
-            "args_json_file": self._json_file,
-        }
-        if name in simple:
-            return simple[name]()
-        if name in SEVERAL:
-            raise CommandError(f"command item {item!r}: {not_alone(name)}")
-        if name in self.values:
-            return _text(name, self.values[name])
-        if name in self.nested:
-            return _text(name, self.nested[name])
-        if name.startswith("envvar:"):
-            return self._variable(name.removeprefix("envvar:"), item)
-        if meant := meant_by(name, {*self.values, *self.nested}):
-            raise CommandError(
-                f"command item {item!r}: ${{{name}}} is neither a macro nor a parameter; did you mean {meant!r}?"
-            )
-        return match[0]
-
-    def _the_program(self) -> str:
-        if self.program is None:
+    def _replacement(self, name: str, place: str) -> str:
+        simple = {"env": "/usr/bin/env", "interpreter": sys.executable, "program": self.program}
+        if name == "program" and self.program is None:
             raise CommandError("`command` uses ${program}, but the sweep has no `program`: set it")
-        return self.program
+        if name in simple:
+            return simple[name] or ""
+        if name == "args_json":
+            return json.dumps(self.nested)
+        if name == "args_json_file":
+            return self._json_file()
+        if name in SEVERAL:
+            raise CommandError(f"{place}{not_alone(name)}")
+        for known in (self.values, self.nested):
+            if name in known:
+                return _text(name, known[name])
+        variable = name.removeprefix("envvar:")
+        if variable != name and variable not in self.environ:
+            hint = closest(variable, self.environ)
+            raise CommandError(f"{place}the environment variable {variable!r} is not set{hint}")
+        if variable != name:
+            return self.environ[variable]
+        if meant := meant_by(name, {*self.values, *self.nested}):
+            raise CommandError(f"{place}${{{name}}} is neither a macro nor a parameter; did you mean {meant!r}?")
+        return f"${{{name}}}"
 
     def _json_file(self) -> str:
         try:
@@ -311,9 +299,3 @@ class _Filler:
         except OSError as error:
             raise CommandError(f"the file of ${{args_json_file}} cannot be written: {error}") from error
         return str(self.json_path)
-
-    def _variable(self, name: str, item: str) -> str:
-        if name not in self.environ:
-            hint = closest(name, self.environ)
-            raise CommandError(f"command item {item!r}: the environment variable {name!r} is not set{hint}")
-        return self.environ[name]

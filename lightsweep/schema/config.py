@@ -11,26 +11,19 @@ from typing import Any, Literal
 
 from lightsweep.errors import ConfigError, Fault
 from lightsweep.hyperband import Hyperband
+from lightsweep.schema import sections
 from lightsweep.schema.command import read_command
 from lightsweep.schema.diagnostics import Faults, plain
 from lightsweep.schema.distributions import count
 from lightsweep.schema.fields import check, keys_of
 from lightsweep.schema.parameters import Parameters, read_parameters
-from lightsweep.schema.sections import (
-    Metric,
-    Options,
-    Scheduler,
-    TopLevel,
-    check_top_keys,
-    read_early_terminate,
-    read_metrics,
-    read_scheduler,
-    warn_of_last_bands,
-)
+from lightsweep.schema.sections import Metric, Options, Scheduler, TopLevel
 from lightsweep.schema.stages import Stage, most_runs, outline, read_stages, written_stages
 from lightsweep.schema.yaml_file import read_file
 from lightsweep.space import Space
 from lightsweep.text import quoted
+
+SINGLE = ("method", "program", "run_cap", "name", "description", "project", "entity")  # keys at the top with one value
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,15 +65,18 @@ class SweepConfig:
     source: str | None
 
     @classmethod
-    def load(cls, source: str | os.PathLike[str] | Mapping[str, Any]) -> SweepConfig:
+    def load(cls, source: SweepConfig | str | os.PathLike[str] | Mapping[str, Any]) -> SweepConfig:
         """Read and validate the config in a YAML file, or in a mapping of the same form.
 
         Args:
             source: The path of a YAML file, or a mapping; tuples, NumPy scalars and paths in it are converted.
+                A loaded config is returned as it is.
 
         Raises:
             ConfigError: The file cannot be read, or the config has mistakes; the error holds all of them.
         """
+        if isinstance(source, SweepConfig):
+            return source
         if isinstance(source, Mapping):
             return _validate(source, Faults(), None)
         if not isinstance(source, (str, os.PathLike)):
@@ -207,14 +203,14 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     if not isinstance(raw, dict):
         faults.raise_if_any()
         raw = {}
-    meant = check_top_keys(raw, faults)
-    single = {key: value for key, value in raw.items() if key in keys_of(TopLevel)}
-    top = check(TopLevel, single, faults.at(), "a sweep config", absent=meant)
-    scheduler = read_scheduler(raw.get("scheduler"), raw.get("method"), faults)
+    meant = sections.check_top_keys(raw, faults)
+    known = {key: value for key, value in raw.items() if key in keys_of(TopLevel)}
+    top = check(TopLevel, known, faults.at(), "a sweep config", absent=meant)
+    scheduler = sections.read_scheduler(raw.get("scheduler"), raw.get("method"), faults)
     found = _parameters(raw, meant, scheduler, faults)
     space = _space(found, faults)
-    metrics = read_metrics(raw, faults)
-    early_terminate = read_early_terminate(raw.get("early_terminate"), faults.at("early_terminate"))
+    metrics = sections.read_metrics(raw, faults)
+    early_terminate = sections.read_early_terminate(raw.get("early_terminate"), faults.at("early_terminate"))
     _check_metric(raw, meant, metrics, faults)
     has_program = raw.get("program") is not None or "program" in meant
     command = read_command(raw.get("command"), found.names, has_program, faults.at("command"))
@@ -224,9 +220,9 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     faults.raise_if_any()
     if top is None or space is None:
         raise ConfigError([Fault("the config is not valid", file=file)])
-    warn_of_last_bands(space, [early_terminate, *(stage.early_terminate for stage in stages)], faults)
+    sections.warn_of_last_bands(space, [early_terminate, *(stage.early_terminate for stage in stages)], faults)
     return SweepConfig(
-        **vars(top),
+        **{key: getattr(top, key) for key in SINGLE},
         space=space,
         metrics=metrics,
         early_terminate=early_terminate,

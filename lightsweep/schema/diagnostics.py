@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,22 +42,6 @@ class Faults:
         """Return the place at ``path``."""
         return Spot(self, path)
 
-    def error(self, path: KeyPath, message: str, *, key: bool = False, at: KeyPath | None = None) -> None:
-        """Note a mistake.
-
-        Args:
-            path: The place of the mistake.
-            message: The rule, the value received and the remedy.
-            key: The mistake is the key itself and not its value.
-            at: The place in the file to point at, if it is not ``path``; for an absent key that which needs it.
-        """
-        fault = self._fault(path if at is None else at, message, key)
-        self._errors.append(replace(fault, where=dotted(path)))
-
-    def warn(self, path: KeyPath, message: str, *, key: bool = False) -> None:
-        """Note something at ``path`` that is accepted but may not be meant."""
-        self._warnings.append(self._fault(path, message, key))
-
     def __bool__(self) -> bool:
         return bool(self._errors)
 
@@ -76,9 +60,10 @@ class Faults:
         if self._errors:
             raise ConfigError(_sorted(self._errors))
 
-    def _fault(self, path: KeyPath, message: str, key: bool) -> Fault:
-        line, column = (self._locate and self._locate(path, key)) or (None, None)
-        return Fault(message, dotted(path), self.file, line, column)
+    def note(self, path: KeyPath, message: str, key: bool, *, error: bool, at: KeyPath | None = None) -> None:
+        """Note a mistake, or a warning; see `Spot`."""
+        line, column = (self._locate and self._locate(path if at is None else at, key)) or (None, None)
+        (self._errors if error else self._warnings).append(Fault(message, dotted(path), self.file, line, column))
 
 
 @dataclass(frozen=True)
@@ -93,19 +78,19 @@ class Spot:
 
     def error(self, message: str) -> Any:
         """Note that the value is wrong; return ``None``, the value to go on with."""
-        self.faults.error(self.path, message)
+        self.faults.note(self.path, message, False, error=True)
 
     def key_error(self, message: str, at: KeyPath | None = None) -> None:
         """Note that the key is wrong or absent; ``at`` is the place to point at if not here."""
-        self.faults.error(self.path, message, key=True, at=at)
+        self.faults.note(self.path, message, True, error=True, at=at)
 
     def warn(self, message: str) -> None:
         """Note that the value may not be meant."""
-        self.faults.warn(self.path, message)
+        self.faults.note(self.path, message, False, error=False)
 
     def key_warning(self, message: str) -> None:
         """Note that the key may not be meant."""
-        self.faults.warn(self.path, message, key=True)
+        self.faults.note(self.path, message, True, error=False)
 
 
 def _sorted(faults: Sequence[Fault]) -> list[Fault]:
@@ -204,13 +189,7 @@ def _folded(word: str) -> str:
 
 
 def _within_one(a: str, b: str) -> bool:
-    if a == b:
-        return True
-    if abs(len(a) - len(b)) > 1:
-        return False
     start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
     rest_a, rest_b = a[start:], b[start:]
-    if len(a) == len(b):
-        swapped = rest_a[1:2] + rest_a[:1] + rest_a[2:]
-        return rest_a[1:] == rest_b[1:] or swapped == rest_b
-    return rest_a[1:] == rest_b if len(a) > len(b) else rest_a == rest_b[1:]
+    swapped = rest_a[1:2] + rest_a[:1] + rest_a[2:]
+    return rest_b in (rest_a, rest_a[1:], swapped) or rest_b[1:] in (rest_a, rest_a[1:])

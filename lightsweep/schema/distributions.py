@@ -10,21 +10,10 @@ from typing import Any
 
 import yaml
 
-from lightsweep.schema.fields import ANYTHING, Key, Rule, number
+from lightsweep import space
+from lightsweep.schema.fields import ANYTHING, Key, Rule, number, rule
 from lightsweep.schema.yaml_file import SweepLoader
-from lightsweep.space import (
-    Beta,
-    Categorical,
-    Constant,
-    Distribution,
-    IntUniform,
-    InvLogUniform,
-    LogNormal,
-    LogUniform,
-    Normal,
-    Quantized,
-    Uniform,
-)
+from lightsweep.space import Distribution
 from lightsweep.text import quoted
 
 MANY = 10**15
@@ -63,15 +52,10 @@ def _values(value: Any) -> list[Any]:
     return value
 
 
-def _probabilities(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError(f"must be a list with one number for each of values, got {quoted(value)}")
-    return value
-
-
 _NUMBER, _POSITIVE, _WHOLE = number(), number(above=0), number(whole=True)
 _VALUES = Key(Rule(_values, {"type": "array", "minItems": 1}), "The values, of any types.")
-_WEIGHTS = Rule(_probabilities, {"type": "array", "items": _NUMBER.schema}, each=_NUMBER)
+_LIST = rule(lambda value: isinstance(value, list), "a list with one number for each of values", {"type": "array"})
+_WEIGHTS = Rule(_LIST.read, {"type": "array", "items": _NUMBER.schema}, each=_NUMBER)
 _STEP = Key(_POSITIVE, "The step. A whole number gives integers.", 1)
 
 
@@ -86,9 +70,7 @@ _EXPONENTS = _bounds(
     "The natural logarithm of the largest value.",
 )
 _INVERSE = _bounds(
-    _NUMBER,
-    "The smallest log(1/X). For bounds that are values use inv_log_uniform_values.",
-    "The largest log(1/X).",
+    _NUMBER, "The smallest log(1/X). For bounds that are values use inv_log_uniform_values.", "The largest log(1/X)."
 )
 _NORMAL = {"mu": Key(_NUMBER, "The mean.", 0), "sigma": Key(number(least=0), "The standard deviation.", 1)}
 _LOG_NORMAL = {
@@ -96,36 +78,35 @@ _LOG_NORMAL = {
     "sigma": Key(number(least=0), "The standard deviation of the logarithm.", 1),
 }
 _SHAPES = {"a": Key(_POSITIVE, "The first shape parameter.", 1), "b": Key(_POSITIVE, "The second shape parameter.", 1)}
+_WHOLE_BOUNDS = _bounds(_WHOLE, "The smallest value.", "The largest value.")
 _VALUE_BOUNDS = _bounds(_POSITIVE, "The smallest value, above 0.", "The largest value.")
 
 DISTRIBUTIONS: dict[str, Form] = {
-    "constant": Form("One fixed value.", {"value": Key(ANYTHING, "The value, of any type.")}, Constant),
-    "categorical": Form("Values that are equally likely.", {"values": _VALUES}, Categorical),
+    "constant": Form("One fixed value.", {"value": Key(ANYTHING, "The value, of any type.")}, space.Constant),
+    "categorical": Form("Values that are equally likely.", {"values": _VALUES}, space.Categorical),
     "categorical_w_probabilities": Form(
         "Values with a probability each.",
         {"values": _VALUES, "probabilities": Key(_WEIGHTS, "One for each value; together they are 1.")},
-        Categorical,
+        space.Categorical,
     ),
-    "int_uniform": Form(
-        "Whole numbers, both bounds included.", _bounds(_WHOLE, "The smallest value.", "The largest value."), IntUniform
-    ),
-    "uniform": Form("Real numbers, equally likely everywhere.", _ANY, Uniform),
-    "log_uniform": Form("exp(uniform(min, max)).", _EXPONENTS, LogUniform),
-    "log_uniform_values": Form("Log-uniform between the bounds.", _VALUE_BOUNDS, LogUniform.from_values),
-    "inv_log_uniform": Form("X such that log(1/X) is uniform(min, max).", _INVERSE, InvLogUniform),
+    "int_uniform": Form("Whole numbers, both bounds included.", _WHOLE_BOUNDS, space.IntUniform),
+    "uniform": Form("Real numbers, equally likely everywhere.", _ANY, space.Uniform),
+    "log_uniform": Form("exp(uniform(min, max)).", _EXPONENTS, space.LogUniform),
+    "log_uniform_values": Form("Log-uniform between the bounds.", _VALUE_BOUNDS, space.LogUniform.from_values),
+    "inv_log_uniform": Form("X such that log(1/X) is uniform(min, max).", _INVERSE, space.InvLogUniform),
     "inv_log_uniform_values": Form(
-        "X such that log(1/X) is uniform, with the bounds of X.", _VALUE_BOUNDS, InvLogUniform.from_values
+        "X such that log(1/X) is uniform, with the bounds of X.", _VALUE_BOUNDS, space.InvLogUniform.from_values
     ),
-    "normal": Form("The normal distribution.", _NORMAL, Normal),
-    "log_normal": Form("exp(normal(mu, sigma)); the median is exp(mu).", _LOG_NORMAL, LogNormal),
-    "beta": Form("The beta distribution on [0, 1].", _SHAPES, Beta),
+    "normal": Form("The normal distribution.", _NORMAL, space.Normal),
+    "log_normal": Form("exp(normal(mu, sigma)); the median is exp(mu).", _LOG_NORMAL, space.LogNormal),
+    "beta": Form("The beta distribution on [0, 1].", _SHAPES, space.Beta),
 }
 
 
 def _in_steps(base: Form, name: str) -> Form:
     def build(*values: Any) -> Distribution:
         rounded: Any = base.build(*values[:-1])
-        return Quantized(rounded, values[-1])
+        return space.Quantized(rounded, values[-1])
 
     return Form(f"{name}, rounded to multiples of q.", {**base.keys, "q": _STEP}, build)
 

@@ -65,8 +65,6 @@ def keys_of(model: Any) -> dict[str, Key]:
 
 
 def _rule_of(hint: Any) -> Rule:
-    if hint is Any:
-        return ANYTHING
     if hasattr(hint, "__metadata__"):
         rule: Rule = hint.__metadata__[0]
         return rule
@@ -130,40 +128,52 @@ def choice(*words: str) -> Rule:
     return Rule(read, {"enum": list(words)})
 
 
-def _label(value: Any) -> str:
-    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
-        return str(value)
-    raise ValueError(f"must be a text, got {quoted(value)}")
+def rule(holds: Callable[[Any], bool], must: str, schema: Schema, convert: Callable[[Any], Any] | None = None) -> Rule:
+    """Return the rule of a value that ``holds``; ``must`` says it in words, ``convert`` makes the package's type."""
+
+    def read(value: Any) -> Any:
+        if holds(value):
+            return convert(value) if convert else value
+        raise ValueError(f"must be {must}, got {quoted(value)}")
+
+    return Rule(read, schema)
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, (str, int, float)) and not isinstance(value, bool) and str(value).strip():
-        return str(value)
-    raise ValueError(f"must be a text that is not empty, got {quoted(value)}")
+def unread(schema: Schema) -> Rule:
+    """Return the rule of a value that is read elsewhere."""
+    return Rule(lambda value: value, schema)
 
 
-def _texts(value: Any) -> tuple[str, ...]:
-    texts = [value] if isinstance(value, str) else value
-    if isinstance(texts, (list, tuple)) and all(isinstance(text, str) and text.strip() for text in texts):
-        return tuple(texts)
-    raise ValueError(f"must be a list of texts, got {quoted(value)}")
+def ref(name: str) -> Schema:
+    """Return the schema that refers to a definition of the JSON Schema."""
+    return {"$ref": f"#/$defs/{name}"}
 
 
-def _truth(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise ValueError(f"must be true or false, got {quoted(value)}")
+def _is_label(value: Any) -> bool:
+    return isinstance(value, (str, int, float)) and not isinstance(value, bool)
 
 
-ANYTHING = Rule(lambda value: value, {})
+def _is_text(value: Any) -> bool:
+    return _is_label(value) and str(value).strip() != ""
+
+
+def _listed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+
+def _are_texts(value: Any) -> bool:
+    return all(isinstance(text, str) and text.strip() for text in _listed(value))
+
+
+_TEXTS: Schema = {"type": ["array", "string"], "items": {"type": "string", "minLength": 1}}
+
+ANYTHING = unread({})
 Number = Annotated[float, number()]
 Natural = Annotated[int, number(whole=True, least=1)]
-Text = Annotated[str, Rule(_text, {"type": ["string", "number"], "minLength": 1})]
-Label = Annotated[str, Rule(_label, {"type": ["string", "number"]})]  # may be empty
-Texts = Annotated[
-    tuple[str, ...], Rule(_texts, {"type": ["array", "string"], "items": {"type": "string", "minLength": 1}})
-]
-Truth = Annotated[bool, Rule(_truth, {"type": "boolean"})]
+Label = Annotated[str, rule(_is_label, "a text", {"type": ["string", "number"]}, str)]  # may be empty
+Text = Annotated[str, rule(_is_text, "a text that is not empty", {"type": ["string", "number"], "minLength": 1}, str)]
+Texts = Annotated[tuple[str, ...], rule(_are_texts, "a list of texts", _TEXTS, _listed)]
+Truth = Annotated[bool, rule(lambda value: isinstance(value, bool), "true or false", {"type": "boolean"})]
 
 
 def given(block: Mapping[str, Any]) -> dict[str, Any]:

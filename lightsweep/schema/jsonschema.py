@@ -6,28 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from lightsweep.schema.distributions import DISTRIBUTIONS
-from lightsweep.schema.fields import Key, keys_of
-from lightsweep.schema.sections import (
-    BLOCKS,
-    LISTS,
-    SERVICE_KEYS,
-    EarlyTerminate,
-    Metric,
-    Options,
-    Scheduler,
-    TopLevel,
-    sampler_names,
-)
+from lightsweep.schema.fields import Key, keys_of, ref
+from lightsweep.schema.sections import MODELS, SERVICE_KEYS, TopLevel, sampler_names
 
 Schema = dict[str, Any]
 
 NULL: Schema = {"type": "null"}  # a key with the value null counts as absent
-INFERRED = {
-    "constant": "A fixed value.",
-    "categorical": "Values that are equally likely.",
-    "categorical_w_probabilities": "Values with a probability each.",
-    "uniform": "Whole numbers between two whole bounds, or real numbers between any others.",
-}
+INFERRED = {name: DISTRIBUTIONS[name].about for name in ("constant", "categorical", "categorical_w_probabilities")}
+INFERRED["uniform"] = "Whole numbers between two whole bounds, or real numbers between any others."
 
 
 def json_schema() -> Schema:
@@ -37,25 +23,17 @@ def json_schema() -> Schema:
     (``min < max``, no grid over a continuous parameter) and misspelt keys at the top, where this schema allows any key,
     as W&B does.
     """
-    blocks: dict[str, Schema] = {
-        "parameters": _ref("parameters"),
-        "metric": _ref("metric"),
-        "metrics": {"type": "array", "minItems": 2, "items": _ref("metric")},
-        "early_terminate": _ref("early_terminate"),
-        "command": {"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean"]}},
-        "scheduler": _ref("scheduler"),
-        "lightsweep": _ref("lightsweep"),
-    }
     top = _object(TopLevel)
-    properties = top["properties"]
-    properties |= {key: {**_or_null(blocks[key]), "description": text} for key, text in BLOCKS.items()}
-    properties |= {key: {"description": "For the W&B service only; ignored."} for key in SERVICE_KEYS}
+    by_max = {"allOf": [_has("max_iter", "integer"), _has("s", "integer")]}
+    models = {name: _object(model) for name, model in MODELS.items()}
+    models["early_terminate"]["anyOf"] = [_has("min_iter", "integer"), by_max]
+    models["lightsweep"]["properties"]["sampler"] |= _or_null({"enum": sampler_names()})
+    service = {key: {"description": "For the W&B service only; ignored."} for key in SERVICE_KEYS}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "lightsweep sweep file",
-        "type": "object",
-        "properties": properties,
-        "required": ["method"],
+        **top,
+        "properties": top["properties"] | service,
         "allOf": [
             {"anyOf": [_has("parameters", "object"), _has("scheduler", "object")]},
             _needs({"properties": {"method": {"const": "bayes"}}}, "metric", "metrics"),
@@ -68,14 +46,10 @@ def json_schema() -> Schema:
                 "type": "object",
                 "minProperties": 1,
                 "propertyNames": {"minLength": 1},
-                "additionalProperties": _ref("parameter"),
+                "additionalProperties": ref("parameter"),
             },
             "parameter": _parameter(),
-            "metric": _object(Metric),
-            "early_terminate": _early_terminate(),
-            "scheduler": _object(Scheduler),
-            "lightsweep": _options(),
-            **{name: _object(keys, {"early_terminate": _ref("early_terminate")}) for name, keys in LISTS.values()},
+            **models,
         },
     }
 
@@ -85,7 +59,7 @@ def _parameter() -> Schema:
         "title": "nested group",
         "description": "Reaches the program as a nested dict, and the command line as --outer.inner=value.",
         "type": "object",
-        "properties": {"parameters": _ref("parameters")},
+        "properties": {"parameters": ref("parameters")},
         "required": ["parameters"],
         "additionalProperties": NULL,
     }
@@ -100,31 +74,19 @@ def _named(name: str) -> Schema:
     return {**form, "title": name, "properties": {"distribution": named, **form["properties"]}, "required": required}
 
 
-def _early_terminate() -> Schema:
-    by_max = {"allOf": [_has("max_iter", "integer"), _has("s", "integer")]}
-    return {**_object(EarlyTerminate), "anyOf": [_has("min_iter", "integer"), by_max]}
+def _object(model: type) -> Schema:
+    """The schema of the keys that a dataclass declares."""
+    return _mapping((model.__doc__ or "").partition("\n")[0].replace("``", ""), keys_of(model))
 
 
-def _options() -> Schema:
-    lists: Schema = {key: {"type": "array", "minItems": 1, "items": _ref(name)} for key, (name, _) in LISTS.items()}
-    return _object(Options, {**lists, "sampler": {"enum": sampler_names()}})
-
-
-def _object(model: type, others: Mapping[str, Schema] | None = None) -> Schema:
-    """The schema of the keys that a dataclass declares; ``others`` are schemas that replace those of its rules."""
-    about = (model.__doc__ or "").partition("\n")[0].replace("``", "")
-    return _mapping(about, keys_of(model), others or {})
-
-
-def _mapping(about: str, keys: Mapping[str, Key], others: Mapping[str, Schema] | None = None) -> Schema:
+def _mapping(about: str, keys: Mapping[str, Key]) -> Schema:
     """The schema of a mapping; keys with a default take null as well, and unknown ones take nothing else."""
     properties: Schema = {}
     for name, key in keys.items():
-        schema = (others or {}).get(name, key.rule.schema)
         found = {"description": key.about}
         if key.default not in (..., None, ()):
             found["default"] = key.default
-        properties[name] = found | (schema if key.default is ... else _or_null(schema))
+        properties[name] = found | (key.rule.schema if key.default is ... else _or_null(key.rule.schema))
     required = [name for name, key in keys.items() if key.default is ...]
     kind = {"description": about, "type": "object"}
     return {**kind, "properties": properties, "required": required, "additionalProperties": NULL}
@@ -132,10 +94,6 @@ def _mapping(about: str, keys: Mapping[str, Key], others: Mapping[str, Schema] |
 
 def _or_null(schema: Schema) -> Schema:
     return {"anyOf": [schema, NULL]}
-
-
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/$defs/{name}"}
 
 
 def _has(key: str, kind: str) -> Schema:

@@ -16,6 +16,9 @@ GROUP = "parameters"
 EXPONENTS = {name: f"{name}_values" for name in DISTRIBUTIONS if f"{name}_values" in DISTRIBUTIONS}
 """Distributions whose bounds are exponents, and those with the values as bounds."""
 
+IMPLIED = {"probabilities": "categorical_w_probabilities", "values": "categorical", "value": "constant"}
+"""Keys that imply a distribution, in this order."""
+
 MAX_EXPONENT = 709  # exp of more overflows
 MAX_NAME = 500  # an Optuna storage holds 512
 MAX_PARAMETERS = 10_000
@@ -91,19 +94,15 @@ def _read_group(value: Any, at: Spot, names: tuple[str, ...], method: object, fo
 
 def _check_inside(found: Parameters, at: Spot) -> None:
     """Note each parameter that is also a value inside of a dict that another one can be."""
-    dicts = {parameter.name: _dicts(parameter.distribution) for parameter in found.good}
+    choices = {parameter.name: parameter.distribution.choices or () for parameter in found.good}
     for whole, place in found.places.items():
         parts = whole.split(".")
         for depth in range(1, len(parts)):
             outer, below = ".".join(parts[:depth]), ".".join(parts[depth:])
-            if any(_holds(choice, parts[depth:]) for choice in dicts.get(outer, ())):
+            inside = (choice for choice in choices.get(outer, ()) if isinstance(choice, Mapping))
+            if any(_holds(choice, parts[depth:]) for choice in inside):
                 of = dotted(found.places[outer])
                 at.faults.at(*place).key_error(f"{whole!r} is also {below!r} in the value of {of}; remove one of them")
-
-
-def _dicts(distribution: Distribution) -> list[Mapping[str, Any]]:
-    """The dicts among the values of a parameter."""
-    return [value for value in distribution.choices or () if isinstance(value, Mapping)]
 
 
 def _holds(value: Any, names: list[str]) -> bool:
@@ -189,11 +188,7 @@ def _kind(keys: Mapping[str, Any], at: Spot) -> str | None:
         known = ", ".join(DISTRIBUTIONS)
         at["distribution"].error(f"unknown distribution {quoted(name)}{guess or '.'} Known: {known}")
         return None
-    for key, implied in (
-        ("probabilities", "categorical_w_probabilities"),
-        ("values", "categorical"),
-        ("value", "constant"),
-    ):
+    for key, implied in IMPLIED.items():
         if key in keys:
             return implied
     if "min" in keys or "max" in keys:
@@ -268,17 +263,12 @@ def _check_bounds(low: float, high: float, kind: str, at: Spot) -> bool:
     return True
 
 
-def is_listable(distribution: Distribution) -> bool:
-    """Return whether a grid can list the values, all of which are equally likely."""
-    return distribution.traits.even and distribution.size is not None
-
-
 def check_grid(name: str, distribution: Distribution, at: Spot, cause: Spot) -> None:
     """Note, at ``cause``, that a grid cannot list the values of a parameter; warn of what it does not do as written."""
     kind = distribution.name
-    if not is_listable(distribution):
+    if not distribution.traits.even or distribution.size is None:
         remedy = "write values: [...], or distribution: q_uniform with min, max and q, or use method random or bayes"
         remedy = "drop probabilities" if kind == "categorical_w_probabilities" else remedy
         cause.key_error(f"method grid cannot list the values of {name!r}, which has the distribution {kind}; {remedy}")
     for key, message in distribution.grid_notes():
-        at.faults.warn((*at.path, key), message, key=key == "values")
+        (at[key].key_warning if key == "values" else at[key].warn)(message)

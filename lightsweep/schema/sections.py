@@ -9,21 +9,8 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal
 
 from lightsweep.hyperband import Hyperband
+from lightsweep.schema import fields
 from lightsweep.schema.diagnostics import Faults, Spot, hint, one_edit_away
-from lightsweep.schema.fields import (
-    Label,
-    Natural,
-    Number,
-    Rule,
-    Text,
-    Texts,
-    Truth,
-    check,
-    choice,
-    given,
-    keys_of,
-    number,
-)
 from lightsweep.space import Space
 from lightsweep.text import quoted
 
@@ -53,18 +40,18 @@ class Metric:
             value of impute.
     """
 
-    name: Text
+    name: fields.Text
     goal: Literal["minimize", "maximize"] = "minimize"
-    target: Number | None = None
+    target: fields.Number | None = None
     impute: Literal["worst", "best", "latest"] = "worst"
-    impute_while_running: Annotated[bool | Running, Rule(_running, {"enum": [True, False, *_RUNNING]})] = False
+    impute_while_running: Annotated[bool | Running, fields.Rule(_running, {"enum": [True, False, *_RUNNING]})] = False
 
 
 def read_metrics(raw: Mapping[str, Any], faults: Faults) -> tuple[Metric, ...]:
     """Return the metrics of a config: none, the one of ``metric``, or those of ``metrics`` in their order."""
     one, several, at = raw.get("metric"), raw.get("metrics"), faults.at("metrics")
     if several is None:
-        metric = None if one is None else check(Metric, one, faults.at("metric"), "metric")
+        metric = None if one is None else fields.check(Metric, one, faults.at("metric"), "metric")
         return (metric,) if metric else ()
     if one is not None:
         at.key_error("give either metric or metrics, not both")
@@ -73,7 +60,7 @@ def read_metrics(raw: Mapping[str, Any], faults: Faults) -> tuple[Metric, ...]:
         return ()
     found: dict[str, Metric] = {}
     for index, item in enumerate(several):
-        metric = check(Metric, item, at[index], "a metric")
+        metric = fields.check(Metric, item, at[index], "a metric")
         if metric and metric.name in found:
             at[index]["name"].error(f"the metric {metric.name!r} is listed twice in metrics")
         elif metric:
@@ -82,8 +69,6 @@ def read_metrics(raw: Mapping[str, Any], faults: Faults) -> tuple[Metric, ...]:
 
 
 MAX_ITERATIONS = 10**15
-MAX_ETA = 10**6
-MAX_BANDS = 1000
 
 _LENGTH = re.compile(
     r"(?:max|num|n|total|training|(?:num_)?train)?_?(?:epochs?|steps|iters?|iterations)", re.IGNORECASE
@@ -91,7 +76,7 @@ _LENGTH = re.compile(
 """Names of parameters that give the length of training."""
 
 
-Iterations = Annotated[int, number(whole=True, least=1, most=MAX_ITERATIONS)]
+Iterations = Annotated[int, fields.number(whole=True, least=1, most=MAX_ITERATIONS)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,28 +95,28 @@ class EarlyTerminate:
     type: Literal["hyperband"]
     min_iter: Iterations | None = None
     max_iter: Iterations | None = None
-    s: Annotated[int, number(whole=True, least=1, most=MAX_BANDS)] | None = None
-    eta: Annotated[float, number(above=1, most=MAX_ETA)] = 3
-    strict: Truth = True
+    s: Annotated[int, fields.number(whole=True, least=1, most=1000)] | None = None
+    eta: Annotated[float, fields.number(above=1, most=10**6)] = 3
+    strict: fields.Truth = True
 
 
 def read_early_terminate(value: Any, at: Spot) -> Hyperband | None:
     """Return the hyperband at a place; ``None`` if there is none, or if it is wrong, which is then noted."""
     before = at.faults.count
     if isinstance(value, dict):
-        _check_band_keys(given(value).keys(), value.get("type"), at)
-    block = None if value is None else check(EarlyTerminate, value, at, "early_terminate")
+        _check_band_keys(fields.given(value).keys(), value.get("type"), at)
+    block = None if value is None else fields.check(EarlyTerminate, value, at, "early_terminate")
     if block is None or at.faults.count > before:
         return None
-    if block.max_iter is not None and block.s is not None:
-        if block.min_iter is not None:
-            at["min_iter"].key_warning("min_iter has no effect beside max_iter and s, from which the bands follow")
-        return Hyperband(min_iter=None, max_iter=block.max_iter, s=block.s, eta=block.eta, strict=block.strict)
-    if block.max_iter is not None:
+    by_max = block.max_iter is not None and block.s is not None
+    if by_max and block.min_iter is not None:
+        at["min_iter"].key_warning("min_iter has no effect beside max_iter and s, from which the bands follow")
+    if not by_max and block.max_iter is not None:
         at["max_iter"].key_warning("max_iter has no effect without s: the bands follow from min_iter")
-    if block.s is not None:
+    if not by_max and block.s is not None:
         at["s"].key_warning("s has no effect without max_iter: the bands from min_iter have no end")
-    return Hyperband(min_iter=block.min_iter, max_iter=None, s=None, eta=block.eta, strict=block.strict)
+    min_iter, max_iter, s = (None, block.max_iter, block.s) if by_max else (block.min_iter, None, None)
+    return Hyperband(min_iter=min_iter, max_iter=max_iter, s=s, eta=block.eta, strict=block.strict)
 
 
 def _check_band_keys(keys: Collection[str], kind: object, at: Spot) -> None:
@@ -169,9 +154,9 @@ class Scheduler:
     """
 
     engine: Literal["wandb", "optuna"] = "optuna"
-    source: Text | None = None
-    optimizer: Text | None = None
-    search_space: Text | None = None
+    source: fields.Text | None = None
+    optimizer: fields.Text | None = None
+    search_space: fields.Text | None = None
 
 
 def read_scheduler(value: Any, method: object, faults: Faults) -> Scheduler | None:
@@ -185,20 +170,18 @@ def read_scheduler(value: Any, method: object, faults: Faults) -> Scheduler | No
         return None
     if isinstance(value, Mapping) and value.get("engine") == "ax":
         at["engine"].error("the engine ax is not supported; use engine optuna, or method bayes without a scheduler")
-        check(Scheduler, {**value, "engine": None}, at, "scheduler")
+        fields.check(Scheduler, {**value, "engine": None}, at, "scheduler")
         return None
-    block = check(Scheduler, value, at, "scheduler")
+    block = fields.check(Scheduler, value, at, "scheduler")
     if block and not block.source:
-        for key in given({"optimizer": block.optimizer, "search_space": block.search_space}):
+        for key in fields.given({"optimizer": block.optimizer, "search_space": block.search_space}):
             at[key].key_error(f"{key} names a function in source, and scheduler has no source")
     if block and method == "custom" and block.engine == "wandb":
         at["engine"].error("the engine wandb has the methods grid, random and bayes; method custom needs optuna")
     return block
 
 
-Starts = Annotated[int, number(whole=True, least=0, most=1_000_000)]
-MIN_LEASE = 0.1
-MAX_LEASE = 7 * 24 * 3600
+Starts = Annotated[int, fields.number(whole=True, least=0, most=1_000_000)]
 
 
 SAMPLERS = ("auto", "gp", "tpe", "cmaes", "qmc", "random")
@@ -223,19 +206,18 @@ def find_sampler(name: str) -> EntryPoint | None:
 
 
 def _sampler(value: object) -> Any:
-    return value if isinstance(value, str) and find_sampler(value) else choice(*sampler_names()).read(value)
+    return value if isinstance(value, str) and find_sampler(value) else fields.choice(*sampler_names()).read(value)
 
 
-def _names(value: object) -> list[str]:
-    if isinstance(value, list) and value and all(isinstance(item, (str, int, float)) for item in value):
-        return [str(item) for item in value]
-    raise ValueError(f"must be a list of names of parameters or groups, got {quoted(value)}")
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, (str, int, float)) for item in value)
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    if isinstance(value, Mapping):
-        return value
-    raise ValueError(f"must be a mapping of names of parameters to values, got {quoted(value)}")
+_LIST = {"type": "array", "minItems": 1, "items": {"type": "string"}}
+_NAMES = fields.rule(_are_names, "a list of names of parameters or groups", _LIST, lambda names: [*map(str, names)])
+_VALUES = fields.rule(
+    lambda value: isinstance(value, Mapping), "a mapping of names of parameters to values", {"type": "object"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,12 +233,12 @@ class StageKeys:
         defaults: Values of parameters that no stage before has searched.
     """
 
-    parameters: Annotated[list[str], Rule(_names, {"type": "array", "minItems": 1, "items": {"type": "string"}})]
-    name: Text | None = None
+    parameters: Annotated[list[str], _NAMES]
+    name: fields.Text | None = None
     method: Literal["grid", "random", "bayes"] | None = None
-    run_cap: Natural | None = None
-    early_terminate: Any = None
-    defaults: Annotated[Mapping[str, Any], Rule(_mapping, {"type": "object"})] | None = None
+    run_cap: fields.Natural | None = None
+    early_terminate: Annotated[Any, fields.unread(fields.ref("early_terminate"))] = None
+    defaults: Annotated[Mapping[str, Any], _VALUES] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,34 +255,31 @@ class Options:
         stages: Stages run in order; each searches some parameters and keeps the best values found so far.
     """
 
-    sampler: Annotated[str, Rule(_sampler, {"type": "string"})] = "auto"
-    seed: Annotated[int, number(whole=True, least=0)] | None = None
+    sampler: Annotated[str, fields.Rule(_sampler, {"type": "string"})] = "auto"
+    seed: Annotated[int, fields.number(whole=True, least=0)] | None = None
     max_retries: Starts = 0
     max_preemptions: Starts = 5
-    lease: Annotated[float, number(least=MIN_LEASE, most=MAX_LEASE)] = 60.0
-    prior_runs: Texts = ()
-    stages: Any = None
+    lease: Annotated[float, fields.number(least=0.1, most=7 * 24 * 3600)] = 60.0
+    prior_runs: fields.Texts = ()
+    stages: Annotated[Any, fields.unread({"type": "array", "minItems": 1, "items": fields.ref("stage")})] = None
 
 
-LISTS: dict[str, tuple[str, type]] = {"stages": ("stage", StageKeys)}
-"""The keys whose value is a list of mappings: the name of such a mapping, and its keys."""
-
-
-BLOCKS = {
-    "parameters": "The names of the parameters, each with its values or its distribution.",
-    "metric": "The value that the sweep improves. Required by method bayes and by early_terminate.",
-    "metrics": "Two metrics or more, improved together.",
-    "early_terminate": "Stops runs that fall behind, by hyperband.",
-    "command": "The arguments that start a run; a list with macros such as ${program} and ${args}.",
-    "scheduler": "An Optuna study or search space that a Python file defines.",
-    "lightsweep": "Keys that W&B does not have: sampler, seed, retries and so on.",
+MODELS = {
+    "metric": Metric,
+    "early_terminate": EarlyTerminate,
+    "scheduler": Scheduler,
+    "lightsweep": Options,
+    "stage": StageKeys,
 }
+"""The mappings of a sweep file that have fixed keys, by their names in the JSON Schema."""
+
 SERVICE_KEYS = ("controller", "apiVersion", "kind", "job", "image_uri")
+_ARGUMENTS = {"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean"]}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TopLevel:
-    """The keys at the top that hold one value each.
+    """A sweep file; the blocks in it are read one by one.
 
     Attributes:
         method: How points are chosen; custom needs a scheduler.
@@ -310,18 +289,32 @@ class TopLevel:
         description: The purpose of the sweep.
         project: The project of the sweep; a label.
         entity: The owner of the sweep; a label.
+        parameters: The names of the parameters, each with its values or its distribution.
+        metric: The value that the sweep improves. Required by method bayes and by early_terminate.
+        metrics: Two metrics or more, improved together.
+        early_terminate: Stops runs that fall behind, by hyperband.
+        command: The arguments that start a run; a list with macros such as ${program} and ${args}.
+        scheduler: An Optuna study or search space that a Python file defines.
+        lightsweep: Keys that W&B does not have: sampler, seed, retries and so on.
     """
 
     method: Literal["grid", "random", "bayes", "custom"]
-    program: Text | None = None
-    run_cap: Natural | None = None
-    name: Label | None = None
-    description: Label | None = None
-    project: Label | None = None
-    entity: Label | None = None
+    program: fields.Text | None = None
+    run_cap: fields.Natural | None = None
+    name: fields.Label | None = None
+    description: fields.Label | None = None
+    project: fields.Label | None = None
+    entity: fields.Label | None = None
+    parameters: Annotated[Any, fields.unread(fields.ref("parameters"))] = None
+    metric: Annotated[Any, fields.unread(fields.ref("metric"))] = None
+    metrics: Annotated[Any, fields.unread({"type": "array", "minItems": 2, "items": fields.ref("metric")})] = None
+    early_terminate: Annotated[Any, fields.unread(fields.ref("early_terminate"))] = None
+    command: Annotated[Any, fields.unread(_ARGUMENTS)] = None
+    scheduler: Annotated[Any, fields.unread(fields.ref("scheduler"))] = None
+    lightsweep: Annotated[Any, fields.unread(fields.ref("lightsweep"))] = None
 
 
-KNOWN = (*keys_of(TopLevel), *BLOCKS, *SERVICE_KEYS)
+KNOWN = (*fields.keys_of(TopLevel), *SERVICE_KEYS)
 
 
 def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
@@ -330,7 +323,7 @@ def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
     Returns the keys that were meant by the misspelt ones.
     """
     meant: set[str] = set()
-    keys = given(raw)
+    keys = fields.given(raw)
     for key in keys:
         if key in KNOWN:
             continue

@@ -75,23 +75,16 @@ class Tree:
     def place(self, path: KeyPath, key: bool) -> tuple[int, int] | None:
         """Return line and column; see ``Locate``. A block is named by its key, the line that people look for."""
         node, key_node = self._root, None
-        for depth, part in enumerate(path):
-            step = self._step(node, part)
-            if step is None:
+        for part in path:
+            if isinstance(part, str) and part in self._keys.get(id(node), {}):
+                key_node, node = self._keys[id(node)][part]
+            elif isinstance(part, int) and isinstance(node, yaml.SequenceNode) and part < len(node.value):
+                key_node, node = None, node.value[part]
+            else:  # absent: the place of its parent
+                key = False
                 break
-            key_node, node = step
-            if depth == len(path) - 1 and key and key_node is not None:
-                return _position(key_node)
-        empty = node.start_mark.index == node.end_mark.index
-        block = not isinstance(node, yaml.ScalarNode) or empty
-        return _position(key_node if block and key_node is not None else node)
-
-    def _step(self, node: yaml.Node, part: str | int) -> tuple[yaml.Node | None, yaml.Node] | None:
-        if isinstance(part, str):
-            return self._keys.get(id(node), {}).get(part)
-        if isinstance(node, yaml.SequenceNode) and part < len(node.value):
-            return None, node.value[part]
-        return None
+        block = not isinstance(node, yaml.ScalarNode) or node.start_mark.index == node.end_mark.index
+        return _position(key_node if key_node is not None and (key or block) else node)
 
     def value(self, at: Spot) -> Any:
         """Return the plain value of the document; mistakes are noted, and ``TooLargeError`` is raised."""

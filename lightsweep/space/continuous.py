@@ -28,11 +28,6 @@ class Continuous(Distribution):
         """The relative error of the bounds; above 0 if they are computed from those of the sweep file."""
         return 0.0
 
-    @property
-    @abstractmethod
-    def support(self) -> tuple[float, float]:
-        """The smallest and the largest value; infinite if there is none."""
-
     @abstractmethod
     def _value(self, u: float) -> float:
         """The quantile for ``u`` in [0, 1], before it is clipped to the support."""
@@ -66,10 +61,6 @@ class Continuous(Distribution):
         if value >= high:
             return 1.0
         return 0.0 if value <= low else min(max(float(self._share(float(value))), 0.0), 1.0)
-
-    def _index_of(self, value: Value) -> int:
-        self.inverse(value)
-        return 0
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate
 
-from lightsweep.space.base import (
-    Distribution,
-    Scale,
-    Traits,
-    Value,
-    finite,
-    fresh,
-    identity,
-    is_number,
-    unit_interval,
-)
+from lightsweep.space.base import Distribution, Scale, Traits, Value, finite, fresh, identity, is_number, unit_interval
 from lightsweep.space.continuous import Continuous
 from lightsweep.text import quoted
 
@@ -106,11 +96,11 @@ class Categorical(Distribution):
             yield "values", f"{', '.join(repeated.values())} {are} repeated in values: the grid tries each value once"
 
     def quantile(self, u: float) -> Value:
-        rank = min(bisect_right(self._ends, unit_interval(u)), self.size - 1)
-        return fresh(self._distinct[self._order[rank]])
+        order, ends, _ = self._axis
+        return fresh(self._distinct[order[min(bisect_right(ends, unit_interval(u)), self.size - 1)]])
 
     def inverse(self, value: Value) -> float:
-        return self._middles[self.index_of(value)]
+        return self._axis[2][self.index_of(value)]
 
     def weights(self) -> Sequence[float]:
         return tuple(self._weights.values())
@@ -143,22 +133,13 @@ class Categorical(Distribution):
         return {key: index for index, key in enumerate(self._weights)}
 
     @cached_property
-    def _order(self) -> list[int]:
-        """The index of the value at each rank along the u axis."""
-        places = range(self.size)
-        return sorted(places, key=self._distinct.__getitem__) if self.ordered else list(places)
-
-    @cached_property
-    def _ends(self) -> list[float]:
-        """The end of the interval of each rank."""
-        weights = self.weights()
-        return list(accumulate(weights[index] for index in self._order))
-
-    @cached_property
-    def _middles(self) -> dict[int, float]:
-        """The middle of the interval of each index."""
-        intervals = zip(self._order, [0.0, *self._ends], self._ends, strict=False)
-        return {index: min((start + end) / 2, 1.0) for index, start, end in intervals}
+    def _axis(self) -> tuple[list[int], list[float], dict[int, float]]:
+        """On the u axis: the index at each rank, the end of each rank's interval, and the middle of each index's."""
+        places, weights = range(self.size), self.weights()
+        order = sorted(places, key=self._distinct.__getitem__) if self.ordered else list(places)
+        ends = list(accumulate(weights[index] for index in order))
+        intervals = zip(order, [0.0, *ends], ends, strict=False)
+        return order, ends, {index: min((start + end) / 2, 1.0) for index, start, end in intervals}
 
 
 class Constant(Categorical):
@@ -288,13 +269,8 @@ class Quantized(Distribution):
     def grid_notes(self) -> Iterator[tuple[str, str]]:
         low, first = self.base.support[0], self.quantile(0)
         if self.traits.even and first != low:
-            yield (
-                "min",
-                (
-                    f"min {low:g} is not a multiple of q {self.q:g}, so the grid starts at {first:g};"
-                    f" a grid of W&B starts at {low:g}"
-                ),
-            )
+            start = f"min {low:g} is not a multiple of q {self.q:g}, so the grid starts at {first:g}"
+            yield "min", f"{start}; a grid of W&B starts at {low:g}"
 
     def quantile(self, u: float) -> int | float:
         return self._value(self._clip(self._nearest(self.base.quantile(u))))

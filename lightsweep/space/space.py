@@ -21,22 +21,17 @@ def check_paths(paths: Iterable[Path]) -> None:
         ValueError: Two paths have the same dotted name, or one is the beginning of another; the message names both.
     """
     by_name: dict[str, Path] = {}
-    leaves: set[Path] = set()
     for path in paths:
         if not path or not all(path):
             raise ValueError(f"a parameter needs a name that is not empty, but its path is {list(path)}")
-        name = ".".join(path)
-        if name in by_name:
-            raise ValueError(f"{_spell(by_name[name])} and {_spell(path)} are the same parameter; remove one of them")
-        by_name[name] = path
-        leaves.add(path)
+        if same := by_name.get(".".join(path)):
+            raise ValueError(f"{_spell(same)} and {_spell(path)} are the same parameter; remove one of them")
+        by_name[".".join(path)] = path
+    leaves = set(by_name.values())
     for path in by_name.values():
-        for depth in range(1, len(path)):
-            if path[:depth] in leaves:
-                raise ValueError(
-                    f"{_spell(path[:depth])} cannot be a parameter and also the group that holds {_spell(path)}; "
-                    "rename one of them"
-                )
+        if group := next((path[:depth] for depth in range(1, len(path)) if path[:depth] in leaves), None):
+            problem = f"{_spell(group)} cannot be a parameter and also the group that holds {_spell(path)}"
+            raise ValueError(f"{problem}; rename one of them")
 
 
 def _spell(path: Path) -> str:
@@ -76,6 +71,7 @@ class Parameter:
         return self.distribution.size == 1
 
 
+@dataclass(frozen=True)
 class Space:
     """The parameters of a sweep, sorted by name.
 
@@ -85,11 +81,20 @@ class Space:
         ValueError: Two parameters collide (see ``check_paths``); the message names both.
     """
 
-    def __init__(self, parameters: Iterable[Parameter] = ()) -> None:
-        self.parameters: tuple[Parameter, ...] = tuple(sorted(parameters, key=lambda parameter: parameter.name))
+    parameters: Sequence[Parameter] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", tuple(sorted(self.parameters, key=lambda parameter: parameter.name)))
         check_paths(parameter.path for parameter in self.parameters)
-        self.searched = tuple(parameter for parameter in self.parameters if not parameter.is_fixed)
-        self._paths = {parameter.name: parameter.path for parameter in self.parameters}
+
+    @cached_property
+    def searched(self) -> tuple[Parameter, ...]:
+        """The parameters that have several values."""
+        return tuple(parameter for parameter in self.parameters if not parameter.is_fixed)
+
+    @cached_property
+    def _paths(self) -> dict[str, Path]:
+        return {parameter.name: parameter.path for parameter in self.parameters}
 
     @cached_property
     def size(self) -> int | None:
@@ -173,15 +178,6 @@ class Space:
             endless = next(parameter for parameter in self.parameters if parameter.distribution.size is None)
             raise ValueError(f"{endless.name} has {endless.distribution.name}, so the space has no countable points")
         return self.size
-
-    def __eq__(self, other: object) -> bool:
-        return self.parameters == other.parameters if isinstance(other, Space) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self.parameters)
-
-    def __repr__(self) -> str:
-        return f"Space({list(self.parameters)!r})"
 
 
 def _within(parameter: Parameter, method: Callable[[Value], _T], values: Mapping[str, Value]) -> _T:

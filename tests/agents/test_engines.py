@@ -69,7 +69,7 @@ def test_an_engine_is_added_from_outside(sandbox: Sandbox, capsys: pytest.Captur
     assert main(["agents", sweep_id, "--engine", "notes", "--stop"]) == 0
     assert capsys.readouterr().out == "1  told to end\n2  told to end\n"
     assert main(["agents", sweep_id, "--engine", "notes"]) == 0
-    assert f"no agent of sweep {sweep_id} runs" in capsys.readouterr().out
+    assert f"the engine 'notes' runs no agent of sweep {sweep_id} here" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("notes")
@@ -86,7 +86,7 @@ def test_local_agents_outlive_the_command_and_give_their_runs_back(sandbox: Sand
         assert done.returncode == 0, done.stderr
         lines = [line.split() for line in done.stdout.splitlines()]
         assert [state for _, state, _ in lines] == ["running"] * 2
-        assert sandbox.call("agents", other).stdout.startswith("no agent of sweep")
+        assert sandbox.call("agents", other).stdout.startswith("the engine 'local' runs no agent of sweep")
         wait_until(lambda: len(list(sandbox.directory.glob("begun-*"))) == 2, "both agents to have a run")
         assert sandbox.call("agents", sweep_id).stdout.splitlines() == done.stdout.splitlines()
         assert "told to end" in sandbox.call("agents", sweep_id, "--stop").stdout

@@ -17,7 +17,7 @@ from sandboxes import wait_until
 from lightsweep.agents import reaper
 from lightsweep.agents.launchers.process import RunProcess
 from lightsweep.agents.reaper import MARK
-from lightsweep.channel.frames import TOKEN_VARIABLE
+from lightsweep.channel.frames import ENVIRONMENT
 
 LAUNCHER = """
 import os, signal, subprocess, sys, time
@@ -57,7 +57,7 @@ def launch(directory: Path, token: str, worker: str = "0", then: str = WAIT) -> 
 
 
 def test_the_mark_is_what_the_channel_calls_it() -> None:
-    assert MARK == TOKEN_VARIABLE
+    assert ENVIRONMENT[-1] == MARK
 
 
 def test_who_has_the_mark(tmp_path: Path, token: str) -> None:

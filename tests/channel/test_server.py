@@ -24,8 +24,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightsweep.channel import ChannelError, ChannelServer, Connection, LogReply, Remote
+from lightsweep.channel import ChannelError, Connection, LogReply, Remote
 from lightsweep.channel.frames import HANDSHAKE_LIMIT, MESSAGE_LIMIT, FrameStream, is_proof, proof
+from lightsweep.channel.server import ChannelServer
 from lightsweep.client.metrics import numbers
 from lightsweep.errors import AgentLostError, LightsweepError, UsageError
 from lightsweep.hyperband import Verdict
@@ -406,7 +407,9 @@ def test_a_script_that_closes_its_descriptors_goes_on_and_keeps_what_it_opened_t
 
 def test_the_directory_of_a_killed_agent_is_removed_by_the_next_one(monkeypatch):
     above = Path(tempfile.mkdtemp(prefix="short-", dir="/tmp"))
-    source = "import time; from lightsweep.channel import ChannelServer; print(ChannelServer().path); time.sleep(60)"
+    source = (
+        "import time; from lightsweep.channel.server import ChannelServer; print(ChannelServer().path); time.sleep(60)"
+    )
     monkeypatch.setattr("tempfile.tempdir", str(above))
     try:
         with subprocess.Popen(

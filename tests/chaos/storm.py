@@ -23,7 +23,7 @@ from pathlib import Path
 
 import optuna
 
-from lightsweep.controller import Sweep, SweepRun
+from lightsweep.controller import Sweep, SweepRun, request
 from lightsweep.controller.runs import ATTEMPT
 from lightsweep.errors import LightsweepError
 
@@ -183,7 +183,7 @@ class Storm:
 
     def _pause(self, sweep: Sweep) -> str:
         with suppress(LightsweepError):
-            sweep.pause()
+            request(sweep, "pause")
         time.sleep(0.5)
         while not self._resumed(sweep):
             time.sleep(0.2)
@@ -191,7 +191,7 @@ class Storm:
 
     def _resumed(self, sweep: Sweep) -> bool:
         try:
-            sweep.resume()
+            request(sweep, "resume")
         except LightsweepError:  # the database is away, or the last run ended just now
             return sweep.known_state().name == "finished"
         return True

@@ -16,7 +16,7 @@ from sandboxes import Sandbox, wait_until
 from storm import database
 
 from lightsweep import Sweep
-from lightsweep.controller.refresher import PATIENCE_SECONDS
+from lightsweep.controller.reports import PATIENCE_SECONDS
 
 SECONDS = float(os.environ.get("LIGHTSWEEP_OUTAGE_SECONDS", "6"))
 HANGING_SECONDS = 200.0

@@ -19,7 +19,7 @@ import lightsweep
 from lightsweep.agents.displays.live_view import STEPS, Frame, sparkline
 from lightsweep.cli import main
 from lightsweep.cli.status import watch
-from lightsweep.controller import Sweep, SweepRun, SweepState, SweepSummary, best_run, savings
+from lightsweep.controller import Sweep, SweepRun, SweepState, SweepSummary, best_run, request, savings
 from lightsweep.errors import StorageUnavailableError
 from lightsweep.schema import SweepConfig
 
@@ -194,13 +194,13 @@ def test_a_pipe_gets_a_line_for_each_look_until_the_sweep_is_finished(sweep: Swe
 
 
 def test_a_terminal_is_written_in_place_and_without_colours(sweep: Sweep) -> None:
-    text = follow(sweep, lambda _: sweep.cancel(), terminal=True)
+    text = follow(sweep, lambda _: request(sweep, "cancel"), terminal=True)
     assert f"sweep {sweep.id}: cancelled" in text
     assert "\x1b[3" not in text.replace("\x1b[3A", "").replace("\x1b[3B", "")
 
 
 def test_a_stopped_sweep_is_watched_until_nothing_runs(sweep: Sweep) -> None:
-    sweep.stop()
+    request(sweep, "stop")
     assert follow(sweep, lambda _: pytest.fail("there was nothing to wait for")).count("\n") == 1
 
 
@@ -220,13 +220,13 @@ def test_a_database_that_is_away_is_waited_for(sweep: Sweep, monkeypatch: pytest
         return refresh(**options)
 
     monkeypatch.setattr(sweep, "refresh", refreshing)
-    lines = follow(sweep, lambda looks: sweep.stop() if looks == 2 else None).splitlines()
+    lines = follow(sweep, lambda looks: request(sweep, "stop") if looks == 2 else None).splitlines()
     assert lines[0] == "the storage does not answer: gone; trying again"
     assert "no runs yet" in lines[-1]
 
 
 def test_the_command(sandbox: Sandbox, sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
-    sweep.stop()
+    request(sweep, "stop")
     assert main(["status", sweep.id, "--watch", "--every", "0.1"]) == 0
     assert capsys.readouterr().out.endswith(" stopped: no runs yet of 3\n")
     assert main(["status", sweep.id, "--watch", "--json"]) == 2

@@ -11,7 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # where scripted.py lies, which other suites use too
 
-from lightsweep.channel import ChannelServer, Handler
+from lightsweep.channel import Handler
+from lightsweep.channel.server import ChannelServer
 from scripted import ScriptedHandler
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]

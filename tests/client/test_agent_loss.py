@@ -16,14 +16,14 @@ import pytest
 from sandboxes import wait_until
 
 from lightsweep.agents.reaper import marked
-from lightsweep.channel import ChannelServer
+from lightsweep.channel.server import ChannelServer
 from scripted import ScriptedHandler
 
 AGENT = """
 import json, sys, time
 sys.path.insert(0, sys.argv[1])
 from scripted import ScriptedHandler
-from lightsweep.channel import ChannelServer
+from lightsweep.channel.server import ChannelServer
 server = ChannelServer()
 print(json.dumps(server.register("0007", ScriptedHandler())), flush=True)
 time.sleep(60)

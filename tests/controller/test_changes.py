@@ -10,7 +10,19 @@ import optuna
 import pytest
 from controller_helpers import claim, config, working
 
-from lightsweep.controller import ClaimedRun, NoRun, Outcome, Reporter, RunClaimer, Sweep, Writer, summarize
+from lightsweep.controller import (
+    ClaimedRun,
+    NoRun,
+    Outcome,
+    Reporter,
+    RunClaimer,
+    Sweep,
+    Writer,
+    request,
+    retry_runs,
+    summarize,
+    update_config,
+)
 from lightsweep.errors import NotFoundError, UsageError
 from lightsweep.storage import Storage, open_storage
 
@@ -66,16 +78,16 @@ def test_failed_runs_are_started_again_when_the_user_asks(storage: Storage) -> N
         worker.work(2, state="failed")
         worker.work(2)
         assert sweep.state.name == "finished"
-        assert sweep.retry("0001") == ["0001"]
+        assert retry_runs(sweep, "0001") == ["0001"]
         assert sweep.state.name == "running"
         (again,) = worker.work()
         assert (again.id, again.values) == ("0001", {"x": 1, "y": "a"})
         assert list(again.history) == [1.0, 1.0]
-        assert sweep.retry(failed=True) == ["0002"]
+        assert retry_runs(sweep, failed=True) == ["0002"]
         assert [run.id for run in worker.work()] == ["0002"]
     assert sweep.state.name == "finished"
     assert [run.state for run in sweep.runs] == ["finished"] * 4
-    assert sweep.retry(failed=True) == []
+    assert retry_runs(sweep, failed=True) == []
 
 
 def test_every_run_without_a_result_is_started_again(storage: Storage) -> None:
@@ -86,8 +98,8 @@ def test_every_run_without_a_result_is_started_again(storage: Storage) -> None:
         assert not sweep.spent()
         worker.work(1)
         assert (str(sweep.state), sweep.spent()) == ("finished (all 6 points of the grid)", True)
-        assert sweep.retry(failed=True) == ["0003", "0004", "0005"]
-        assert sweep.retry(failed=True) == []  # they wait already
+        assert retry_runs(sweep, failed=True) == ["0003", "0004", "0005"]
+        assert retry_runs(sweep, failed=True) == []  # they wait already
         assert [run.id for run in worker.work()] == ["0003", "0004", "0005"]
     assert {run.state for run in sweep.runs} == {"finished", "pruned"}
 
@@ -112,15 +124,15 @@ def test_a_run_that_is_to_be_started_again_waits(storage: Storage) -> None:
         assert shown() == [("killed", "waiting")]
         assert [run.standing for run in sweep.known_runs()] == ["waiting"]
         assert summarize(sweep).states == {"waiting": 1}
-        sweep.stop()
+        request(sweep, "stop")
         assert shown() == [("killed", "killed")]  # nobody starts it now
         assert [run.standing for run in sweep.known_runs()] == ["killed"]
-        sweep.resume()
+        request(sweep, "resume")
         worker.work(1, state="failed")
         assert shown() == [("failed", "waiting")]
         worker.work(1, state="killed")  # by the user; a retry has to be requested
         assert shown() == [("killed", "killed")]
-        sweep.retry("0001")
+        retry_runs(sweep, "0001")
         assert shown() == [("killed", "waiting")]
 
 
@@ -129,7 +141,7 @@ def test_attempts_are_counted_by_those_that_began(storage: Storage) -> None:
     with Worker(sweep.id, storage) as worker:
         worker.work(1, state="killed")
         for _ in range(2):
-            sweep.retry("0001")
+            retry_runs(sweep, "0001")
         assert sweep.runs[0].attempt == 1
         (again,) = worker.work(1, state="lost")
         assert (again.id, again.attempt) == ("0001", 2)
@@ -143,12 +155,12 @@ def test_what_cannot_be_started_again_is_an_error(storage: Storage) -> None:
     with Worker(sweep.id, storage) as worker:
         worker.work()
     with pytest.raises(UsageError, match="run 0001 is finished; only failed and killed"):
-        sweep.retry("0001")
+        retry_runs(sweep, "0001")
     with pytest.raises(NotFoundError, match="no run '0009'"):
-        sweep.retry("0009")
-    sweep.cancel()
+        retry_runs(sweep, "0009")
+    request(sweep, "cancel")
     with pytest.raises(UsageError, match="cancelled"):
-        sweep.retry(failed=True)
+        retry_runs(sweep, failed=True)
 
 
 def test_a_run_is_asked_for_again_however_often_it_was_lost(storage: Storage) -> None:
@@ -156,7 +168,7 @@ def test_a_run_is_asked_for_again_however_often_it_was_lost(storage: Storage) ->
     with Worker(sweep.id, storage) as worker:
         worker.work(1, state="lost")
         assert [run.id for run in worker.work()] == ["0002"]
-        sweep.retry("0001")
+        retry_runs(sweep, "0001")
         assert [run.id for run in worker.work()] == ["0001"]
 
 
@@ -166,7 +178,7 @@ def test_a_grid_is_extended_under_way(storage: Storage) -> None:
         worker.work(3)
         held = worker.claim()
         assert held is not None
-        sweep.update(grid(0, 1, 2, 3, 4))
+        update_config(sweep, grid(0, 1, 2, 3, 4))
         worker.work(2)
         worker.reporter.report(held, {"loss": 1.0})
         worker.reporter.finish(held, Outcome("finished"))
@@ -188,10 +200,10 @@ def test_a_finished_grid_goes_on_after_it_was_extended(storage: Storage) -> None
     with Worker(sweep.id, storage) as worker:
         worker.work()
         assert sweep.state.name == "finished"
-        sweep.update(grid(1, [2, 3]))
+        update_config(sweep, grid(1, [2, 3]))
         assert sweep.state.name == "running"
         assert [run.values["x"] for run in worker.work()] == [[2, 3], [2, 3]]
-        sweep.update(grid([2, 3]))
+        update_config(sweep, grid([2, 3]))
         assert worker.work() == []
     assert [run.values["x"] for run in sweep.runs] == [1, 1, [2, 3], [2, 3]]
 
@@ -201,7 +213,7 @@ def test_an_extended_grid_is_shared_by_agents_that_saw_it_at_different_times(sto
     with Worker(sweep.id, storage) as one, Worker(sweep.id, storage) as two:
         one.work(2)
         two.work(1)
-        sweep.update(grid(*range(9)))
+        update_config(sweep, grid(*range(9)))
         for _ in range(20):
             one.work(1)
             two.work(1)
@@ -213,7 +225,7 @@ def test_a_cap_below_what_was_handed_out_hides_nothing(storage: Storage) -> None
     sweep = Sweep.create(config(run_cap=4), storage=storage)
     with working(sweep) as (dealer, reporter, _):
         runs = [claim(dealer) for _ in range(3)]
-        sweep.update({**sweep.config.raw, "run_cap": 1})
+        update_config(sweep, {**sweep.config.raw, "run_cap": 1})
         for run in runs[:2]:
             assert reporter.finish(run, Outcome("finished"))
         assert reporter.finish(runs[2], Outcome("lost", "preempted"))
@@ -232,7 +244,7 @@ def test_the_cap_and_the_bands_change_under_way(storage: Storage) -> None:
     with Worker(sweep.id, storage) as worker:
         worker.work()
         assert sweep.state.name == "finished"
-        sweep.update({**random, **bands, "run_cap": 4})
+        update_config(sweep, {**random, **bands, "run_cap": 4})
         run = worker.claim()
         assert run is not None
         verdict = worker.reporter.report(run, {"loss": 2.0})
@@ -248,14 +260,14 @@ def test_what_cannot_change_is_named(storage: Storage) -> None:
     sweep = Sweep.create(grid(1), storage=storage)
     other = grid(1, method="random", metric={"name": "accuracy", "goal": "maximize"}, lightsweep={"seed": 3})
     with pytest.raises(UsageError, match=r"cannot change method, metric.name, metric.goal, lightsweep.seed"):
-        sweep.update(other)
+        update_config(sweep, other)
     with pytest.raises(UsageError, match=r"cannot change lightsweep.lease while it runs"):
-        sweep.update(grid(1, lightsweep={"lease": 5}))
-    sweep.update(grid(1, lightsweep={"lease": 60, "max_retries": 2}))
+        update_config(sweep, grid(1, lightsweep={"lease": 5}))
+    update_config(sweep, grid(1, lightsweep={"lease": 60, "max_retries": 2}))
     renamed = grid(1)
     renamed["parameters"]["z"] = {"value": 1}
     with pytest.raises(UsageError, match="the names of the parameters"):
-        sweep.update(renamed)
+        update_config(sweep, renamed)
 
 
 def bayes(**keys: Any) -> dict[str, Any]:
@@ -273,7 +285,7 @@ def test_a_run_of_a_dead_agent_is_no_longer_running_in_a_sweep_that_was_stopped(
     with Worker(sweep.id, storage) as worker:
         run = worker.claim()
         assert run is not None
-        sweep.stop()
+        request(sweep, "stop")
         later = Worker(sweep.id, storage)
         with later:
             later.sweep.ledger.stale = lambda _: list(later.sweep.ledger.records)

@@ -12,9 +12,8 @@ import sqlalchemy
 from controller_helpers import GRID, claim, config, work, working
 from optuna.trial import TrialState, create_trial
 
-from lightsweep.controller import ClaimedRun, NoRun, Outcome, RunClaimer, Sweep, claims
-from lightsweep.controller.assign import ParameterAssigner
-from lightsweep.controller.claims import ClaimTransaction, claim_lock
+from lightsweep.controller import ClaimedRun, NoRun, Outcome, RunClaimer, Sweep, claims, update_config
+from lightsweep.controller.claims import ClaimTransaction, ParameterAssigner, claim_lock
 from lightsweep.controller.runs import ATTEMPT, SUMMARY, VALUES
 from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError
 from lightsweep.storage import Storage, open_storage
@@ -148,7 +147,7 @@ def test_a_config_that_was_updated_just_before(
 ) -> None:
     sweep = Sweep.create(config({"a": {"values": [1, 2]}}, method="grid"), storage=storage)
     more = config({"a": {"values": [3, 4]}}, method="grid")
-    just_before_the_turn(monkeypatch, lambda: sweep.update(more))
+    just_before_the_turn(monkeypatch, lambda: update_config(sweep, more))
     assert claim(RunClaimer(Sweep.load(sweep.id, storage=other), "a")).values == {"a": 3}
 
 
@@ -193,7 +192,7 @@ def test_an_agent_that_died_while_it_wrote_parameters_of_an_updated_grid(
     storage: Storage, monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:
     sweep = Sweep.create(config(GRID, method="grid"), storage=storage)
-    sweep.update({**sweep.config.raw, "run_cap": 50})
+    update_config(sweep, {**sweep.config.raw, "run_cap": 50})
     write, calls = storage.optuna.set_trial_param, iter(range(9))
 
     def die(*arguments: Any) -> None:

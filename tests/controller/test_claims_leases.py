@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy
 from controller_helpers import claim, config, working
 
-from lightsweep.controller import ClaimedRun, NoRun, Outcome, RunClaimer, Sweep
+from lightsweep.controller import ClaimedRun, NoRun, Outcome, RunClaimer, Sweep, update_config
 from lightsweep.errors import StorageUnavailableError
 from lightsweep.storage import Storage, open_storage
 
@@ -76,7 +76,7 @@ def test_it_leaves_after_a_new_sign_of_life(sweep: Sweep, other: Storage) -> Non
 
 
 def test_a_sign_of_life_between_its_last_look_and_its_question_does_not_count(sweep: Sweep, other: Storage) -> None:
-    sweep.update({**sweep.config.raw, "run_cap": 2})
+    update_config(sweep, {**sweep.config.raw, "run_cap": 2})
     run = claim(RunClaimer(sweep, "first"))
     shift(sweep, run, 10)
     dealer, clock = second(sweep, other)
@@ -124,7 +124,7 @@ def test_signs_of_life_are_asked_for_anew_after_a_run(sweep: Sweep, other: Stora
     dealer, clock = second(sweep, other)
     assert not leaves(dealer)
     sweep.beat(run.trial_id)
-    Sweep.load(sweep.id, storage=storage).update({**sweep.config.raw, "run_cap": 2})
+    update_config(Sweep.load(sweep.id, storage=storage), {**sweep.config.raw, "run_cap": 2})
     mine = claim(dealer)
     with working(dealer._sweep) as (_, reporter, _writer):
         assert reporter.finish(mine, Outcome("finished"))

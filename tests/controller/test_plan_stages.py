@@ -17,7 +17,18 @@ from hypothesis import strategies as st
 from plain import plain_study
 from test_claims import lose
 
-from lightsweep.controller import ClaimedRun, NoRun, Outcome, Reporter, RunClaimer, Sweep, SweepRun, part_views
+from lightsweep.controller import (
+    ClaimedRun,
+    NoRun,
+    Outcome,
+    Reporter,
+    RunClaimer,
+    Sweep,
+    SweepRun,
+    part_views,
+    retry_runs,
+    update_config,
+)
 from lightsweep.controller.claims import ClaimTransaction, claim_lock
 from lightsweep.controller.plan import NextRun
 from lightsweep.controller.reader import SweepReader
@@ -314,7 +325,7 @@ def test_what_a_stage_is_fixed_at_stays_whatever_is_retried_later(storage: Stora
         for _ in range(3):
             finish(reporter, claim(dealer), 1.0)
         before = claim(dealer)
-        sweep.retry("0001")
+        retry_runs(sweep, "0001")
         again = claim(dealer)
         assert again.id == "0001"
         finish(reporter, again, 0.0)
@@ -341,7 +352,7 @@ def test_without_a_value_there_is_nothing_to_go_on_from(storage: Storage) -> Non
     assert isinstance(found, NoRun)
     assert found.for_good
     assert str(sweep.state) == f"finished ({reason})"
-    sweep.retry(failed=True)
+    retry_runs(sweep, failed=True)
     assert sweep.state.name == "running"
     work(sweep, trained)
     assert str(sweep.state) == "finished (all 3 stages)"
@@ -578,10 +589,10 @@ def test_prior_runs_are_no_stage_and_no_base(storage: Storage) -> None:
 def test_nothing_of_stages_can_be_changed(storage: Storage) -> None:
     sweep = Sweep.create(config(), storage=storage)
     with pytest.raises(UsageError, match=f"sweep {sweep.id} runs in stages, and a sweep with stages cannot be updated"):
-        sweep.update(config(run_cap=5))
+        update_config(sweep, config(run_cap=5))
     flat = Sweep.create({**config(), "lightsweep": {"seed": 3}}, storage=storage)
     with pytest.raises(UsageError, match="the new config describes a sweep that runs in stages"):
-        flat.update(config())
+        update_config(flat, config())
 
 
 def test_what_is_written_of_a_stage(storage: Storage) -> None:

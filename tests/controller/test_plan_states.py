@@ -9,7 +9,7 @@ import optuna
 import pytest
 from controller_helpers import claim, config, finished, work, working
 
-from lightsweep.controller import NoRun, Outcome, RunClaimer, Sweep, best_run, sweep
+from lightsweep.controller import NoRun, Outcome, RunClaimer, Sweep, best_run, request, sweep
 from lightsweep.controller.runs import SWEEP
 from lightsweep.errors import ConfigError, NotFoundError, StorageError, UsageError
 from lightsweep.schema import SweepConfig
@@ -21,29 +21,29 @@ def test_pause_resume_stop(storage: Storage) -> None:
     seen = Sweep.load(made.id, storage=storage)
     dealer = RunClaimer(seen, "a")
     assert str(seen.state) == "running"
-    made.pause()
+    request(made, "pause")
     waiting = dealer.next_run()
     assert isinstance(waiting, NoRun)
     assert (waiting.for_good, waiting.reason) == (False, "the sweep is paused")
-    made.resume()
+    request(made, "resume")
     claim(dealer)
-    made.stop()
+    request(made, "stop")
     leaving = dealer.next_run()
     assert isinstance(leaving, NoRun)
     assert (leaving.for_good, leaving.reason, leaving.state.name) == (True, "the sweep is stopped", "stopped")
-    made.resume()
+    request(made, "resume")
     claim(dealer)
     assert seen.state.name == "running"
 
 
 def test_cancelled_is_final(storage: Storage) -> None:
     made = Sweep.create(config(), storage=storage)
-    made.cancel()
+    request(made, "cancel")
     assert made.state.name == "cancelled"
-    for ask in (made.pause, made.resume, made.stop):
+    for action in ("pause", "resume", "stop"):
         with pytest.raises(UsageError, match="cancelled, which is final; create a new sweep"):
-            ask()
-    made.cancel()
+            request(made, action)
+    request(made, "cancel")
     assert isinstance(RunClaimer(made, "a").next_run(), NoRun)
 
 
@@ -51,7 +51,7 @@ def test_cancelled_counts_more_than_finished(storage: Storage) -> None:
     made = Sweep.create(config(run_cap=1), storage=storage)
     work(made, finished)
     assert made.state.name == "finished"
-    made.cancel()
+    request(made, "cancel")
     assert made.state.name == "cancelled"
 
 
@@ -71,9 +71,9 @@ def test_what_finishes_a_sweep(storage: Storage, keys: dict[str, Any], reason: s
     work(made, finished)
     assert str(made.state) == f"finished ({reason})"
     assert str(Sweep.load(made.id, storage=storage).state) == f"finished ({reason})"
-    for ask in (made.resume, made.pause):
+    for action in ("resume", "pause"):
         with pytest.raises(UsageError, match="it is finished"):
-            ask()
+            request(made, action)
 
 
 def test_a_sweep_is_not_finished_while_runs_are_going_on(storage: Storage) -> None:
@@ -136,7 +136,7 @@ def test_a_sweep_is_found_by_its_id(storage: Storage, tmp_path: Path) -> None:
 @pytest.mark.parametrize("missing", ["not ours", "gone"])
 def test_an_unknown_id(storage: Storage, missing: str) -> None:
     optuna.create_study(storage=storage.optuna, study_name="not ours")
-    with pytest.raises(NotFoundError, match="there is no sweep in it yet"):
+    with pytest.raises(NotFoundError, match="it holds no sweep yet"):
         Sweep.load(missing, storage=storage)
     made = Sweep.create(config(), storage=storage)
     with pytest.raises(NotFoundError, match="the latest is"):

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lightsweep.channel import ChannelServer
+from lightsweep.channel.server import ChannelServer
 from scripted import ScriptedHandler
 
 __all__ = ["LAUNCHERS", "SCRIPTS", "Launch", "processes_of", "torchrun"]

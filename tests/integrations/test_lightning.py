@@ -381,7 +381,7 @@ def test_without_an_agent_it_trains_and_says_so_once(
 ) -> None:
     lightsweep.finish()  # a plain run that another test has left open
     monkeypatch.chdir(tmp_path)
-    current._say_inactive.cache_clear()
+    current.say_once.cache_clear()
     for _ in range(2):
         model = make_model(lightning.pytorch)
         make_trainer(SweepCallback(), max_epochs=2).fit(model, data(), data())

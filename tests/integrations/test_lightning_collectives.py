@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from launches import torchrun
 
-from lightsweep.channel import ChannelServer
+from lightsweep.channel.server import ChannelServer
 from scripted import ScriptedHandler
 
 VALIDATIONS = 6

@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 import lightsweep
-from lightsweep.channel import ChannelServer, LogReply
+from lightsweep.channel import LogReply
+from lightsweep.channel.server import ChannelServer
 from lightsweep.client import serving
 from lightsweep.errors import AgentLostError, LightsweepError
 from lightsweep.integrations.distributed import on_every_rank

@@ -12,7 +12,7 @@ from lightsweep.schema.command import MACROS
 from lightsweep.schema.distributions import DISTRIBUTIONS
 from lightsweep.schema.fields import keys_of
 from lightsweep.schema.parameters import known_keys
-from lightsweep.schema.sections import BLOCKS, SERVICE_KEYS, EarlyTerminate, TopLevel
+from lightsweep.schema.sections import SERVICE_KEYS, EarlyTerminate, TopLevel
 from lightsweep.schema.stages import StageKeys
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -32,6 +32,6 @@ def test_an_example_loads_without_a_warning(tmp_path: Path, example: str) -> Non
 
 def test_every_key_is_described() -> None:
     models = (TopLevel, Metric, EarlyTerminate, Scheduler, Options, StageKeys)
-    keys = {key for model in models for key in keys_of(model)} | {*BLOCKS, *SERVICE_KEYS, *known_keys(), *DISTRIBUTIONS}
+    keys = {key for model in models for key in keys_of(model)} | {*SERVICE_KEYS, *known_keys(), *DISTRIBUTIONS}
     keys |= {f"${{{macro}}}" for macro in MACROS}
     assert [key for key in sorted(keys) if f"`{key}`" not in TEXT] == []

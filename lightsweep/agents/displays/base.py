@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import codecs
 import threading
-from collections.abc import Callable, Sequence
-from typing import TextIO
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, TextIO
 
 import yaml
 
 from lightsweep.controller import ClaimedRun, Outcome, Refresher, Sweep, summarize
 from lightsweep.controller.runs import best_of
 from lightsweep.text import counted, number, parameters, printable
-
-__all__ = ["Display", "GuardedDisplay", "LineDisplay", "closing", "describe_end"]
 
 
 class Display:
@@ -47,28 +46,12 @@ class GuardedDisplay(Display):
 
     def __init__(self, display: Display) -> None:
         self._display = display
+        for name in ("started", "output", "ended", "note", "tick", "close"):
+            setattr(self, name, partial(self._show, name))
 
-    def started(self, run: ClaimedRun) -> None:
-        self._show(lambda: self._display.started(run))
-
-    def output(self, run: ClaimedRun, text: bytes) -> None:
-        self._show(lambda: self._display.output(run, text))
-
-    def ended(self, run: ClaimedRun, outcome: Outcome) -> None:
-        self._show(lambda: self._display.ended(run, outcome))
-
-    def note(self, text: str) -> None:
-        self._show(lambda: self._display.note(text))
-
-    def tick(self, live: Sequence[ClaimedRun], sweep: Sweep) -> None:
-        self._show(lambda: self._display.tick(live, sweep))
-
-    def close(self) -> None:
-        self._show(self._display.close)
-
-    def _show(self, action: Callable[[], None]) -> None:
+    def _show(self, name: str, *given: Any) -> None:
         try:
-            action()
+            getattr(self._display, name)(*given)
         except OSError:
             self._display = Display()
         except UnicodeError:

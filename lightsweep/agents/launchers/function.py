@@ -5,25 +5,24 @@ from __future__ import annotations
 import pickle
 import sys
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
 
-from lightsweep.agents.launchers import ExitStatus, Job, call
+from lightsweep.agents.launchers import Emit, ExitStatus, Job, Variables, call
 from lightsweep.agents.launchers.process import ProcessLauncher
 from lightsweep.channel import Handler
 from lightsweep.client import serving
 from lightsweep.controller import ClaimedRun
 from lightsweep.errors import RunPruned, UsageError
 
-__all__ = ["FunctionLauncher", "IsolatedLauncher"]
-
 
 class FunctionLauncher:
     """Calls a function for each run in this process and thread; its ``init()`` gives the run.
+
+    Since there is one run at a time, it is also the job of that run.
 
     Args:
         function: Called without arguments.
@@ -31,6 +30,8 @@ class FunctionLauncher:
     Attributes:
         calling: Whether the function runs now, so that an exception in this thread ends it.
     """
+
+    _handler: Handler  # of the run that was started last
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self._function = function
@@ -40,39 +41,20 @@ class FunctionLauncher:
         """Raise a ``UsageError`` if the function cannot be called."""
         _check(self._function)
 
-    def start(
-        self,
-        run: ClaimedRun,
-        handler: Handler,
-        directory: Path,
-        environment: Mapping[str, str],
-        emit: Callable[[bytes], None] | None,
-    ) -> Job:
-        """Return a job that calls the function when it is waited for."""
+    def start(self, run: ClaimedRun, handler: Handler, directory: Path, environment: Variables, emit: Emit) -> Job:
+        """Keep the handler for the call, which `wait` makes."""
         del run, directory, environment, emit
-        return _Call(self, handler)
+        self._handler = handler
+        return self
 
     def close(self) -> None:
         """Do nothing."""
 
-    def call(self) -> None:
-        """Call the function."""
-        self.calling = True
-        try:
-            self._function()
-        finally:
-            self.calling = False
-
-
-@dataclass(frozen=True)
-class _Call:
-    launcher: FunctionLauncher
-    handler: Handler
-
     def wait(self) -> ExitStatus:
+        """Call the function."""
         try:
-            with serving(self.handler):
-                self.launcher.call()
+            with serving(self._handler):
+                self._call()
         except RunPruned:
             return ExitStatus(0)
         except KeyboardInterrupt:
@@ -88,13 +70,20 @@ class _Call:
         return ExitStatus(0)
 
     def terminate(self, grace: float) -> None:
-        del grace  # the next report raises
+        """Do nothing: the next report raises."""
 
     def kill(self) -> None:
-        return
+        """Do nothing."""
 
     def signal(self, number: int) -> None:
-        del number
+        """Do nothing."""
+
+    def _call(self) -> None:
+        self.calling = True
+        try:
+            self._function()
+        finally:
+            self.calling = False
 
 
 class IsolatedLauncher(ProcessLauncher):

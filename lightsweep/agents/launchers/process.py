@@ -9,27 +9,18 @@ import subprocess
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from lightsweep.agents.launchers import ExitStatus, Job
+from lightsweep.agents.launchers import Emit, ExitStatus, Job, Variables
 from lightsweep.agents.reaper import MARK, Processes, Reaper
-from lightsweep.channel import ChannelServer, Handler
+from lightsweep.channel import Handler
+from lightsweep.channel.server import ChannelServer
 from lightsweep.controller import ClaimedRun, Sweep
 from lightsweep.errors import CommandError, NotFoundError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.command import DEFAULT_COMMAND, build_command
-
-__all__ = [
-    "CommandLauncher",
-    "Follower",
-    "ProcessLauncher",
-    "RunProcess",
-    "check_command",
-    "check_program",
-    "find_program",
-    "last_line",
-]
 
 _LEFTOVER_SECONDS = 2.0
 _POLL_SECONDS = 0.1
@@ -41,19 +32,11 @@ _LONGEST_LINE = 500
 class ProcessLauncher(ABC):
     """Starts a process for each run, which reaches its handler by a channel; a reaper ends it if the agent is killed.
 
-    Args:
-        environment: The variables of the processes, beside the address of the channel; those of this process by
-            default. The URL of the storage is left out, since no run needs it and it may hold a password.
+    Its variables are those of :func:`run_environment` and the address of the channel.
     """
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        inherited = os.environ if environment is None else environment
-        self._environment = {
-            # The output would otherwise arrive in blocks of 8 kB, and the last block not at all if the run is killed.
-            "PYTHONUNBUFFERED": "1",
-            "HYDRA_FULL_ERROR": "1",  # or Hydra hides the exception that is the reason of a failure
-            **{name: value for name, value in inherited.items() if name != "LIGHTSWEEP_STORAGE"},
-        }
+    def __init__(self) -> None:
+        self._environment = run_environment()
         self._server = ChannelServer()
         self._reaper = Reaper()
 
@@ -65,30 +48,17 @@ class ProcessLauncher(ABC):
     def command(self, run: ClaimedRun, directory: Path) -> list[str]:
         """Return the argument list of a run; ``directory`` is for files that the command names."""
 
-    def start(
-        self,
-        run: ClaimedRun,
-        handler: Handler,
-        directory: Path,
-        environment: Mapping[str, str],
-        emit: Callable[[bytes], None] | None,
-    ) -> Job:
+    def start(self, run: ClaimedRun, handler: Handler, directory: Path, environment: Variables, emit: Emit) -> Job:
         """See `Launcher`."""
         command = self.command(run, directory)
         output = directory / "output.log"
         address = self._server.register(run.id, handler)
-        try:
+        with ExitStack() as release:
+            release.callback(self._server.unregister, run.id)
             process = RunProcess(command, {**self._environment, **environment, **address}, output, emit)
-        except CommandError:
-            self._server.unregister(run.id)
-            raise
-        self._reaper.add(process.pid, process.token)
-
-        def release() -> None:
-            self._reaper.remove(process.pid)
-            self._server.unregister(run.id)
-
-        process.at_end = release
+            self._reaper.add(process.pid, process.token)
+            release.callback(self._reaper.remove, process.pid)
+            process.at_end = release.pop_all().close
         return process
 
     def close(self) -> None:
@@ -102,11 +72,10 @@ class CommandLauncher(ProcessLauncher):
 
     Args:
         sweep: The sweep.
-        environment: See `ProcessLauncher`.
     """
 
-    def __init__(self, sweep: Sweep, environment: Mapping[str, str] | None = None) -> None:
-        super().__init__(environment)
+    def __init__(self, sweep: Sweep) -> None:
+        super().__init__()
         self._sweep = sweep
         self._program = find_program(sweep.config, sweep.directory)
 
@@ -130,7 +99,7 @@ class RunProcess:
         command: Program and arguments; no shell sees them.
         environment: The whole environment of the process.
         output: The file; its content is kept, so that it holds the attempts of one run one after the other.
-        emit: Gets what the process prints; ``None`` if nobody shows it.
+        emit: See `Emit`.
 
     Attributes:
         at_end: Called once all processes of the run have ended.
@@ -142,9 +111,9 @@ class RunProcess:
     def __init__(
         self,
         command: Sequence[str],
-        environment: Mapping[str, str],
+        environment: Variables,
         output: Path,
-        emit: Callable[[bytes], None] | None = None,
+        emit: Emit = None,
     ) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
         with output.open("ab") as sink:
@@ -180,9 +149,8 @@ class RunProcess:
         self._all.end(patience, asked=asked)
         with self._lock:
             self._gone = True  # from here on the number may belong to another group
-            if self._killer is not None:
-                self._killer.cancel()
         if self._killer is not None:
+            self._killer.cancel()
             self._killer.join()
         self.at_end()
         if self._follower is not None:
@@ -253,13 +221,30 @@ class Follower:
 def last_line(path: Path) -> str:
     """Return the last line of a file that is not blank, without control characters; empty if there is none."""
     try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            text = file.read().decode(errors="replace")
+        lines = [line.strip() for line in last_lines(path, _TAIL_BYTES) if line.strip()]
     except OSError:
         return ""
-    lines = [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
     return "".join(character for character in lines[-1] if character.isprintable())[:_LONGEST_LINE] if lines else ""
+
+
+def last_lines(path: Path, size: int) -> list[str]:
+    """Return the lines in the last ``size`` bytes of a file; the first may lack its beginning."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - size))
+        return file.read().decode(errors="replace").splitlines()
+
+
+def run_environment() -> dict[str, str]:
+    """Return the variables of this process for a run, without the storage's URL.
+
+    No run needs the URL, and it may hold a password.
+    """
+    return {
+        # The output would otherwise arrive in blocks of 8 kB, and the last block not at all if the run is killed.
+        "PYTHONUNBUFFERED": "1",
+        "HYDRA_FULL_ERROR": "1",  # or Hydra hides the exception that is the reason of a failure
+        **{name: value for name, value in os.environ.items() if name != "LIGHTSWEEP_STORAGE"},
+    }
 
 
 def find_program(config: SweepConfig, directory: str | None) -> str | None:

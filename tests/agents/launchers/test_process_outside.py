@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 from sandboxes import Sandbox
 
-from lightsweep import Sweep
 from lightsweep.agents import Agent
 from lightsweep.agents.launchers import ExitStatus, Job, Launcher
 from lightsweep.channel import Handler
-from lightsweep.controller import ClaimedRun
+from lightsweep.controller import ClaimedRun, Sweep
 from lightsweep.errors import CommandError
 
 
@@ -30,7 +29,7 @@ class ThreadJob:
 
     def _work(self) -> None:
         assert self._handler.start({}).metric == "loss"
-        while not self._handler.log({"metrics": {"loss": self._loss}})["stop"] and self._loss < 0:
+        while not self._handler.log({"metrics": {"loss": self._loss}}).verdict.stop and self._loss < 0:
             if self._told.wait(0.02):
                 self._code = -15
                 return

@@ -11,8 +11,8 @@ from typing import Any, cast
 
 import pytest
 
-from lightsweep.agents.api import Interrupts
 from lightsweep.agents.displays.base import Display
+from lightsweep.agents.signals import Interrupts
 from lightsweep.agents.worker import Agent
 
 

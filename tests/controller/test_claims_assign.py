@@ -9,8 +9,8 @@ from controller_helpers import config, work
 from optuna.trial import TrialState, create_trial
 
 from lightsweep.controller import ClaimedRun, Outcome, Reporter, Sweep
-from lightsweep.controller import assign as points
-from lightsweep.controller.assign import ParameterAssigner
+from lightsweep.controller import claims as points
+from lightsweep.controller.claims import ParameterAssigner
 from lightsweep.controller.outcome import Observations
 from lightsweep.controller.runs import ATTEMPT, VALUES
 from lightsweep.storage import Storage
