@@ -5,10 +5,9 @@ from __future__ import annotations
 from lightsweep.storage.opening import Storage, open_storage, quiet
 from lightsweep.storage.optuna_trials import trials_of
 from lightsweep.storage.trials import Claim, Parameters, TrialReader, TrialRow, Trials
-from lightsweep.storage.url import DEFAULT_URL, default_url, mask
+from lightsweep.storage.url import default_url, mask
 
 __all__ = [
-    "DEFAULT_URL",
     "Claim",
     "Parameters",
     "Storage",

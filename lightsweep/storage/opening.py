@@ -76,10 +76,6 @@ class File:
         self.path = path.absolute()
         self._identity: tuple[int, int] | None = None
 
-    def remember(self) -> None:
-        """Remember the file that is there now as the one that must stay."""
-        self._identity = _identity(self.path)
-
     def check(self) -> None:
         """Check that the file is still there.
 
@@ -94,16 +90,11 @@ class File:
         return self._identity not in (None, _identity(self.path))
 
     def connect(self) -> sqlite3.Connection:
-        """Make a connection, see :func:`connect`; raises as :meth:`check`."""
+        """Make a connection, see :func:`connect`; raises as :meth:`check`. The file of the first one must stay."""
         self.check()
-        return connect(self.path)
-
-    def rescue(self, connection: sqlite3.Connection) -> Path:
-        """Copy the file beside its former place, through a connection from before; return the copy's path."""
-        target = self.path.with_name(f"{self.path.stem}.rescued-{os.getpid()}{self.path.suffix}")
-        with closing(sqlite3.connect(target)) as copy:
-            connection.backup(copy)
-        return target
+        connection = connect(self.path)
+        self._identity = self._identity or _identity(self.path)
+        return connection
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -223,6 +214,7 @@ class Storage:
 
     Attributes:
         optuna: Optuna's storage; ``optuna.load_study(storage=...)`` accepts it.
+        engine: SQLAlchemy's engine of it.
         url: The given URL, with its password; show ``str(storage)`` instead.
         schema_known: Whether SQL of ours may read and write Optuna's tables, since their version is known.
     """
@@ -230,6 +222,7 @@ class Storage:
     def __init__(self, url: str, storage: RDBStorage, file: File | None = None, *, schema_known: bool = True) -> None:
         self.url = url
         self.optuna = storage
+        self.engine: sqlalchemy.Engine = storage.engine
         self.schema_known = schema_known
         self._file = file
         # SQLAlchemy does not close the pool's connections, nor does a user of Sweep.load(...) in a notebook.
@@ -237,11 +230,6 @@ class Storage:
 
     def __str__(self) -> str:
         return shown(self.url)
-
-    @property
-    def engine(self) -> sqlalchemy.Engine:
-        """SQLAlchemy's engine of the storage."""
-        return self.optuna.engine
 
     def check(self) -> None:
         """Check that an SQLite file is still there.
@@ -273,10 +261,13 @@ class Storage:
         """
         if self._file is None or not self._file.is_lost():
             return None
-        with closing(self.engine.raw_connection()) as pooled:
+        path = self._file.path
+        target = path.with_name(f"{path.stem}.rescued-{os.getpid()}{path.suffix}")
+        with closing(self.engine.raw_connection()) as pooled, closing(sqlite3.connect(target)) as copy:
             connection = pooled.driver_connection
             assert isinstance(connection, sqlite3.Connection)
-            return self._file.rescue(connection)
+            connection.backup(copy)
+        return target
 
     def close(self) -> None:
         """Close every connection."""
@@ -301,8 +292,7 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
         NotFoundError: ``create`` is false and the file does not exist.
     """
     parsed = parse(url)
-    options: dict[str, Any] = {}
-    tables = True
+    options, tables = engine_options(parsed), True
     file: File | None = None
     if parsed.drivername.startswith("sqlite"):
         path = Path(str(parsed.database))
@@ -320,29 +310,17 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
         else:
             file = File(path)
             options = {"creator": file.connect}
-    else:
-        options = engine_options(parsed)
     name = shown(url)
     try:
         storage = _make(parsed.render_as_string(hide_password=False), options, tables)
         version = storage.get_current_version()
-    except ImportError:
-        postgresql = parsed.drivername.startswith("postgresql")
-        hint = "pip install 'lightsweep[postgres]'" if postgresql else "pip install pymysql"
-        raise StorageError(f"storage {name}: its database driver is not installed; {hint}") from None
-    except RuntimeError as error:
-        raise StorageError(
-            f"storage {name}: its tables are of another Optuna version. {conceal(str(error), url).strip()}"
-        ) from None
-    except (SQLAlchemyError, StorageInternalError) as error:
+    except (ImportError, RuntimeError, SQLAlchemyError, StorageInternalError) as error:
         raise StorageError(f"storage {name}: {_explain(error, url)}") from None
     storage.engine.dispose()  # its connections began without the listener
     if parsed.drivername.startswith("sqlite"):
         sqlalchemy.event.listen(storage.engine, "begin", begin)
     else:
         set_utc(storage.engine)
-    if file is not None:
-        file.remember()
     if version not in KNOWN_SCHEMAS:
         _warn_of_schema(name, version)
     return Storage(url, storage, file, schema_known=version in KNOWN_SCHEMAS)
@@ -364,23 +342,22 @@ def quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(level)
 
 
-def _make(url: str, options: dict[str, Any], tables: bool) -> RDBStorage:
+def _make(url: str, options: dict[str, Any], tables: bool, tries: int = _CREATION_TRIES) -> RDBStorage:
     # Where Optuna fails, it leaves the connections of its pool open; without a pool there are none.
     unpooled = {**options, "poolclass": sqlalchemy.NullPool}
-    for left in reversed(range(_CREATION_TRIES)):
-        try:
-            with quiet():
-                RDBStorage(url, engine_kwargs=unpooled, skip_table_creation=not tables)
-                return RDBStorage(url, engine_kwargs=options, skip_table_creation=True, skip_compatibility_check=True)
-        except (DatabaseError, StorageInternalError, AssertionError) as error:
-            # Another program creates the same tables now; the next try finds them. Optuna asserts that the table of
-            # its version is not empty.
-            text = str(_cause(error)).lower()
-            expected = isinstance(error, AssertionError) or any(words in text for words in _MADE_BY_ANOTHER)
-            if not (left and expected):
-                raise
-        time.sleep(_CREATION_PAUSE_SECONDS)
-    raise AssertionError("unreachable: the last try returns or raises")
+    try:
+        with quiet():
+            RDBStorage(url, engine_kwargs=unpooled, skip_table_creation=not tables)
+            return RDBStorage(url, engine_kwargs=options, skip_table_creation=True, skip_compatibility_check=True)
+    except (DatabaseError, StorageInternalError, AssertionError) as error:
+        # Another program creates the same tables now; the next try finds them. Optuna asserts that the table of its
+        # version is not empty.
+        text = str(_cause(error)).lower()
+        expected = isinstance(error, AssertionError) or any(words in text for words in _MADE_BY_ANOTHER)
+        if tries == 1 or not expected:
+            raise
+    time.sleep(_CREATION_PAUSE_SECONDS)
+    return _make(url, options, tables, tries - 1)
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -392,6 +369,11 @@ def _cause(error: BaseException) -> BaseException:
 
 def _explain(error: Exception, url: str) -> str:
     text = " ".join(conceal(str(_cause(error)), url).split())
+    if isinstance(error, ImportError):
+        hint = "pip install 'lightsweep[postgres]'" if url.startswith("postgres") else "pip install pymysql"
+        return f"its database driver is not installed; {hint}"
+    if isinstance(error, RuntimeError):
+        return f"its tables are of another Optuna version. {text}"
     remedies = {
         "unable to open database file": "check that its directory exists and may be written to",
         "readonly database": "check the permissions of the file and its directory",

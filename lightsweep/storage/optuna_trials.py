@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
+from functools import cache
 from typing import Any
 
 import optuna
@@ -14,7 +15,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lightsweep.storage.opening import Storage
-from lightsweep.storage.trials import Claim, Parameters, SqlTrials, TrialRow, Trials
+from lightsweep.storage.trials import Claim, OpenTrials, Parameters, SqlTrials, TrialRow, Trials
 
 _BEAT = "lightsweep:beat"
 """Trial attribute: another value at each heartbeat, since Optuna's API writes heartbeats but does not read them."""
@@ -40,12 +41,10 @@ class OptunaTrials:
         self._storage = storage
         self._optuna = storage.optuna
         self._studies: dict[int, optuna.Study] = {}
-        self._ids: dict[tuple[int, int], int] = {}
+        self._id = cache(storage.optuna.get_trial_id_from_study_id_trial_number)
         self._beats: dict[int, tuple[Any, datetime]] = {}
 
-    def changes(
-        self, study_id: int, key: str, last: TrialRow | None, known: Mapping[int, TrialRow]
-    ) -> tuple[Any, list[TrialRow]]:
+    def changes(self, study_id: int, key: str, last: TrialRow | None, known: OpenTrials) -> tuple[Any, list[TrialRow]]:
         """See :meth:`Trials.changes`; Optuna reads finished trials once, and running ones whole at each look."""
         value = self._optuna.get_study_user_attrs(study_id).get(key)
         found = []
@@ -53,8 +52,7 @@ class OptunaTrials:
             trial_id = self._id(study_id, trial.number)
             row = TrialRow(trial_id, trial.number, trial.state.name, dict(trial.params), dict(trial.user_attrs))
             row.started, row.ended = _utc(trial.datetime_start), _utc(trial.datetime_complete)
-            if trial_id in known:
-                row.last_step = known[trial_id].last_step
+            row.last_step = known.get(trial_id, row).last_step
             for step in sorted(step for step in trial.intermediate_values if step > row.last_step):
                 row.reports.append(trial.intermediate_values[step])
                 row.last_step = step
@@ -133,23 +131,15 @@ class OptunaTrials:
             return False
         return True
 
-    def _all(
-        self, study_id: int, last: TrialRow | None = None, known: Iterable[int] | None = None
-    ) -> list[FrozenTrial]:
+    def _all(self, study_id: int, last: TrialRow | None = None, known: Set[int] = frozenset()) -> list[FrozenTrial]:
         """Return the trials after ``last``, and those whose numbers are known, by number."""
         self._storage.check()
         if study_id not in self._studies:
             name = self._optuna.get_study_name_from_id(study_id)
             self._studies[study_id] = optuna.load_study(study_name=name, storage=self._optuna)
-        first, also = last.number + 1 if last else 0, set(known or ())
+        first = last.number + 1 if last else 0
         trials = self._studies[study_id].get_trials(deepcopy=False)
-        return [trial for trial in trials if trial.number >= first or trial.number in also]
-
-    def _id(self, study_id: int, number: int) -> int:
-        if (study_id, number) not in self._ids:
-            found = self._optuna.get_trial_id_from_study_id_trial_number(study_id, number)
-            self._ids[study_id, number] = found
-        return self._ids[study_id, number]
+        return [trial for trial in trials if trial.number >= first or trial.number in known]
 
 
 def _utc(moment: datetime | None) -> datetime | None:

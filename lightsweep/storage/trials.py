@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -60,6 +60,10 @@ class TrialRow:
     ended: datetime | None = None
 
 
+OpenTrials = Mapping[int, TrialRow]
+"""Trials that had not ended at the last look, by Optuna's key."""
+
+
 @dataclass(frozen=True)
 class Claim:
     """The right to add the next trial of a study.
@@ -84,16 +88,14 @@ class Trials(Protocol):
     does not answer. It can be called again then, whether or not its commit succeeded.
     """
 
-    def changes(
-        self, study_id: int, key: str, last: TrialRow | None, known: Mapping[int, TrialRow]
-    ) -> tuple[Any, list[TrialRow]]:
+    def changes(self, study_id: int, key: str, last: TrialRow | None, known: OpenTrials) -> tuple[Any, list[TrialRow]]:
         """Return a user attribute of the study, and the trials that may have changed, by number.
 
         Args:
             study_id: Optuna's key of the study.
             key: Name of the attribute; its value is ``None`` if the study lacks it or was deleted.
             last: The last trial that is known: every later one is returned.
-            known: Trials to read again, by key: those that were open. Of them only the new reports are returned.
+            known: Trials to read again. Of them only the new reports are returned.
         """
 
     def heartbeats(self, study_id: int) -> tuple[datetime, dict[int, datetime]]:
@@ -190,16 +192,13 @@ class TrialReader:
         self.moment, self.beats = self.trials.heartbeats(self._study_id)
         oldest, known_before = self.moment - timedelta(seconds=lease), self.clock() - lease
         seen = dict(self._first_seen)  # another thread may take in a refresh meanwhile
-        return [
-            record
-            for trial_id, record in list(self._open.items())
-            if record.state == "RUNNING"
-            and (
-                self.beats[trial_id] < oldest
-                if trial_id in self.beats
-                else seen.get(trial_id, known_before) < known_before
-            )
-        ]
+
+        def is_stale(trial_id: int) -> bool:
+            beat = self.beats.get(trial_id)
+            return seen.get(trial_id, known_before) < known_before if beat is None else beat < oldest
+
+        running = [record for record in list(self._open.values()) if record.state == "RUNNING"]
+        return [record for record in running if is_stale(record.trial_id)]
 
     def _take(self, found: TrialRow) -> TrialRow:
         record = self._open.pop(found.trial_id, None)
@@ -260,9 +259,7 @@ class SqlTrials:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
-    def changes(
-        self, study_id: int, key: str, last: TrialRow | None, known: Mapping[int, TrialRow]
-    ) -> tuple[Any, list[TrialRow]]:
+    def changes(self, study_id: int, key: str, last: TrialRow | None, known: OpenTrials) -> tuple[Any, list[TrialRow]]:
         """See :meth:`Trials.changes`; all is read in one snapshot."""
         with self._storage.reading() as connection:
             attributes = _STUDY_ATTRIBUTES.c
@@ -271,10 +268,9 @@ class SqlTrials:
             found, whole = {}, []
             for trial_id, number, _, state, started, ended in _changed(connection, study_id, last, list(known)):
                 row = found[trial_id] = TrialRow(trial_id, number, state.name, started=_utc(started), ended=_utc(ended))
-                before = known.get(trial_id)
-                if before is not None:
-                    row.last_step = before.last_step
-                if before is not None and before.parameters and row.state in OPEN:  # only the reports change now
+                before = known.get(trial_id, row)
+                row.last_step = before.last_step
+                if before.parameters and row.state in OPEN:  # only the reports change now
                     row.parameters, row.attributes = before.parameters, before.attributes
                 else:
                     whole.append(trial_id)
@@ -319,7 +315,20 @@ class SqlTrials:
             )
             news = [None if text is None else json.loads(text) for (text,) in connection.execute(query)]
             number = len(news) + (last.number + 1 if last else 0)
-            yield Claim(number, news, partial(_add, connection, study_id, number))
+
+            def add(attributes: Mapping[str, Any], parameters: Parameters, reports: Sequence[float]) -> int:
+                values = {"number": number, "study_id": study_id, "state": TrialState.RUNNING, "datetime_start": _now()}
+                made = connection.execute(_TRIALS.insert(), values).inserted_primary_key
+                assert made is not None
+                trial_id = int(made[0])
+                _insert_attributes(connection, trial_id, attributes)
+                _insert_parameters(connection, trial_id, parameters)
+                _insert(connection, _REPORTS, [_report_row(trial_id, *each) for each in enumerate(reports, start=1)])
+                beat = _HEARTBEATS.insert().values(trial_id=trial_id, heartbeat=sa.func.current_timestamp())
+                connection.execute(beat)
+                return trial_id
+
+            yield Claim(number, news, add)
 
     def set_parameters(self, trial_id: int, parameters: Parameters) -> None:
         """See :meth:`Trials.set_parameters`."""
@@ -412,25 +421,6 @@ def _running(connection: sa.Connection, trial_ids: Sequence[int]) -> set[int]:
         _TRIALS.c.trial_id.in_(trial_ids), _TRIALS.c.state == TrialState.RUNNING
     )
     return set(connection.scalars(query.with_for_update(read=True)))
-
-
-def _add(
-    connection: sa.Connection,
-    study_id: int,
-    number: int,
-    attributes: Mapping[str, Any],
-    parameters: Parameters,
-    reports: Sequence[float],
-) -> int:
-    values = {"number": number, "study_id": study_id, "state": TrialState.RUNNING, "datetime_start": _now()}
-    made = connection.execute(_TRIALS.insert(), values).inserted_primary_key
-    assert made is not None
-    trial_id = int(made[0])
-    _insert_attributes(connection, trial_id, attributes)
-    _insert_parameters(connection, trial_id, parameters)
-    _insert(connection, _REPORTS, [_report_row(trial_id, step, value) for step, value in enumerate(reports, start=1)])
-    connection.execute(_HEARTBEATS.insert().values(trial_id=trial_id, heartbeat=sa.func.current_timestamp()))
-    return trial_id
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -85,9 +85,6 @@ def _unescaped(url: sqlalchemy.URL, text: str) -> str:
     return "@" if at else "&" if secret and "" in url.query.values() else ""
 
 
-DEFAULT_URL = "sqlite:///lightsweep.db"
-"""A file in the working directory."""
-
 _EXAMPLES = "sqlite:///sweeps.db or postgresql://user@host/database"
 
 # The drivers that a bare scheme may mean, the first installed one wins.
@@ -97,12 +94,11 @@ _DRIVERS = {
     "mariadb": ("pymysql", "MySQLdb"),
 }
 _FILES = {".db", ".sqlite", ".sqlite3"}
-_DIALECT_OF = {"MySQLdb": "mysqldb"}
 
 
 def default_url() -> str:
     """Return ``LIGHTSWEEP_STORAGE``, or the SQLite file ``lightsweep.db`` in the working directory."""
-    return os.environ.get("LIGHTSWEEP_STORAGE") or DEFAULT_URL
+    return os.environ.get("LIGHTSWEEP_STORAGE") or "sqlite:///lightsweep.db"
 
 
 def parse(url: str) -> sqlalchemy.URL:
@@ -137,5 +133,5 @@ def parse(url: str) -> sqlalchemy.URL:
     elif parsed.drivername == backend:
         driver = next((name for name in _DRIVERS[backend] if importlib.util.find_spec(name)), None)
         if driver is not None:
-            parsed = parsed.set(drivername=f"{backend}+{_DIALECT_OF.get(driver, driver)}")
+            parsed = parsed.set(drivername=f"{backend}+{driver.lower()}")
     return parsed

@@ -74,7 +74,7 @@ def test_what_cannot_be_saved_is_said(
     def fail(*_: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr("lightsweep.storage.opening.File.rescue", fail)
+    monkeypatch.setattr("lightsweep.storage.opening.Storage.rescue", fail)
     with pytest.raises(StorageError, match="was removed or replaced"):
         lightsweep.agent(sweep_id, function=train, storage=sandbox.storage)
     assert "the content of the storage could not be saved: database or disk is full" in capfd.readouterr().out

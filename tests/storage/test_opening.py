@@ -57,6 +57,26 @@ def test_a_storage_that_nobody_holds_closes_its_connections(tmp_path: Path, clos
     assert len(closed) == 1
 
 
+def test_a_storage_that_does_not_open_leaves_no_connection(tmp_path: Path, closed: list[object]) -> None:
+    opened: list[object] = []
+
+    def note(connection: object, _record: object) -> None:
+        opened.append(connection)
+
+    url = f"sqlite:///{tmp_path}/sweeps.db"
+    storage = open_storage(url)
+    with storage.engine.begin() as connection:
+        connection.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = 'v99.0.0'"))
+    storage.close()
+    closed.clear()
+    sqlalchemy.event.listen(sqlalchemy.Pool, "connect", note)
+    with pytest.raises(StorageError, match="another Optuna version"):
+        open_storage(url)
+    sqlalchemy.event.remove(sqlalchemy.Pool, "connect", note)
+    assert opened
+    assert len(closed) == len(opened)
+
+
 FORKING = """
 import gc, os, sys
 import sqlalchemy

@@ -39,6 +39,20 @@ def test_heartbeats_are_understood_in_every_time_zone(
     two.close()
 
 
+def test_connections_that_the_server_closed_are_replaced(postgresql: Callable[[], str]) -> None:
+    url = postgresql()
+    one, two = open_storage(url), open_storage(url)
+    assert one.optuna.get_all_studies() == []
+    with two.engine.begin() as connection:
+        others = "FROM pg_stat_activity WHERE datname = current_database() AND pid != pg_backend_pid()"
+        assert connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) {others}").scalars().all() == [True]
+    with one.reading() as connection:
+        assert connection.exec_driver_sql("SHOW TIME ZONE").scalar_one() == "UTC"
+    assert one.optuna.get_all_studies() == []
+    one.close()
+    two.close()
+
+
 @contextmanager
 def silent_port() -> Iterator[int]:
     """A port that accepts connections and never answers."""
