@@ -19,8 +19,6 @@ from lightsweep.controller.runs import nested
 from lightsweep.errors import InputError
 from lightsweep.schema import SweepConfig
 
-__all__ = ["RUNS", "ActiveRun", "RunHandler", "discard_checkpoint", "make_directory", "start_reply"]
-
 RUNS = Path("lightsweep_runs")
 """In the working directory of the agent; it has a directory for each sweep, and that has one for each run."""
 
@@ -30,13 +28,20 @@ _SCHEDULERS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID", "_CONDOR
 
 @dataclass(eq=False)
 class ActiveRun:
-    """A run that an agent works on; safe from several threads.
+    """A run while an agent works on it; safe from several threads.
+
+    It answers its script, over the channel or in the agent's own process, and ends it from outside.
 
     Attributes:
         run: The run.
-        handler: Answers its script.
+        sweep: Its sweep.
+        reporter: Takes in its reports.
+        directory: Its directory.
         environment: Variables of its slot, such as the GPUs that it may see.
+        grace: Seconds from the request to end to the kill.
         job: Its process, or the call of its function; ``None`` before it began.
+        connected: Whether its script ever called ``init``.
+        said: The script's ``finish`` message; empty before.
         killed: Why the agent ended it; empty if the agent did not.
         outcome: Its state if the agent ended it: ``killed``, or ``lost`` if an agent is to retry it.
         deadline: When its job is killed, in seconds of the monotonic clock; ``None`` if it was not told to end.
@@ -45,15 +50,53 @@ class ActiveRun:
     """
 
     run: ClaimedRun
-    handler: RunHandler
-    environment: Mapping[str, str] = field(default_factory=dict)
+    sweep: Sweep
+    reporter: Reporter
+    directory: Path
+    environment: Mapping[str, str]
+    grace: float
     job: Job | None = None
+    connected: bool = False
+    said: FinishRequest = field(default_factory=FinishRequest)
     killed: str = ""
     outcome: str = "killed"
     deadline: float | None = None
     finished: bool = False
     ending: bool = False
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __post_init__(self) -> None:
+        self._lock = threading.RLock()
+        self._counted = len(self.run.history)
+
+    def start(self, message: StartRequest) -> StartReply:
+        """Return the run's config: the sweep's values over the script's defaults."""
+        config, run = self.sweep.config, self.run
+        self.connected = True
+        return start_reply(
+            config,
+            message,
+            run.values,
+            run=run.id,
+            sweep=self.sweep.id,
+            directory=self.directory,
+            resumed=run.attempt > 1,
+            iterations=len(run.history),
+            counted=self._counted,
+            early_terminate=self.sweep.bands_of(run.ticket) is not None,
+            checkpoint=kept_checkpoint(self.directory),
+            keep_checkpoint=run.attempt > 1 or config.options.max_retries > 0 or may_be_preempted(),
+        )
+
+    def log(self, message: LogRequest) -> LogReply:
+        """Report the numbers, and return the verdict."""
+        verdict = self.reporter.report(self.run, message["metrics"], last=bool(message.get("last")))
+        return LogReply(verdict, len(self.run.history))
+
+    def finish(self, message: FinishRequest) -> None:
+        """Keep the script's last message; the first one that failed stays."""
+        with self._lock:
+            if self.said.get("state") != "failed":
+                self.said = message
 
     def begin(self, job: Job) -> None:
         """Take the job; end it at once if the run was told to end before it began."""
@@ -62,17 +105,18 @@ class ActiveRun:
             if self.deadline is not None:
                 job.terminate(max(0.0, self.deadline - time.monotonic()))
 
-    def end(self, reason: str, outcome: str, grace: float) -> bool:
-        """Ask the job to end, and let it be killed ``grace`` seconds later; False if that was done before."""
+    def end(self, reason: str, outcome: str) -> None:
+        """Ask the job to end, and answer its next report with stop; only the first call counts."""
         with self._lock:
             if self.killed:
-                return False
-            self.killed, self.outcome = reason, outcome
-            self.finished = self.handler.said.get("state") == "finished"
-            self.deadline = time.monotonic() + grace
+                return
+            self.finished = self.said.get("state") == "finished"
+            self.deadline = time.monotonic() + self.grace
+            self.outcome = outcome
+            self.killed = reason  # last, since other threads read the rest if it is set
             if self.job is not None:
-                self.job.terminate(grace)
-        return True
+                self.job.terminate(self.grace)
+        self.reporter.stop(self.run, reason)
 
     def kill(self) -> None:
         """Kill the job now, or as soon as it has begun."""
@@ -84,56 +128,6 @@ class ActiveRun:
     def overdue(self) -> bool:
         """Return whether the job should have ended by now."""
         return self.deadline is not None and time.monotonic() >= self.deadline
-
-
-class RunHandler:
-    """Answers one attempt at a run, over the channel or in the agent's own process.
-
-    Attributes:
-        run: The run.
-        connected: Whether the script ever called ``init``.
-        said: The script's ``finish`` message; empty before.
-    """
-
-    def __init__(self, sweep: Sweep, run: ClaimedRun, reporter: Reporter, directory: Path) -> None:
-        self._sweep = sweep
-        self._reporter = reporter
-        self._directory = directory
-        self._lock = threading.Lock()
-        self._counted = len(run.history)
-        self.run = run
-        self.connected = False
-        self.said: FinishRequest = {}
-
-    def start(self, message: StartRequest) -> StartReply:
-        """Return the run's config: the sweep's values over the script's defaults."""
-        config, run = self._sweep.config, self.run
-        self.connected = True
-        return start_reply(
-            config,
-            message,
-            run.values,
-            run=run.id,
-            sweep=self._sweep.id,
-            directory=self._directory,
-            resumed=run.attempt > 1,
-            iterations=len(run.history),
-            counted=self._counted,
-            early_terminate=self._sweep.bands_of(run.ticket) is not None,
-            checkpoint=kept_checkpoint(self._directory),
-            keep_checkpoint=run.attempt > 1 or config.options.max_retries > 0 or may_be_preempted(),
-        )
-
-    def log(self, message: LogRequest) -> LogReply:
-        """Report the numbers, and return the verdict."""
-        verdict = self._reporter.report(self.run, message["metrics"], last=bool(message.get("last")))
-        return LogReply(verdict, len(self.run.history))
-
-    def finish(self, message: FinishRequest) -> None:
-        """Keep the script's last message; the first one that failed stays."""
-        with self._lock:
-            if self.said.get("state") != "failed":
-                self.said = message
 
 
 def start_reply(

@@ -19,8 +19,6 @@ from lightsweep.controller import Sweep
 from lightsweep.errors import UsageError
 from lightsweep.storage import Storage
 
-__all__ = ["agent", "work"]
-
 
 class StoredSweep(Protocol):
     """A sweep and its storage, such as a ``lightsweep.Sweep``."""

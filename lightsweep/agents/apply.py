@@ -23,8 +23,6 @@ from lightsweep.controller import Sweep, SweepRun
 from lightsweep.errors import CommandError
 from lightsweep.schema.command import DEFAULT_COMMAND, MACRO, build_command
 
-__all__ = ["AppliedHandler", "apply"]
-
 _PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _LOOK_SECONDS = 0.1
 _SEVERAL = re.compile(r"\$\{args(_\w+)?\}")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass, field
 
+from lightsweep.agents.active_run import ActiveRun
+from lightsweep.agents.launchers import ExitStatus
 from lightsweep.channel import FinishRequest
-from lightsweep.controller import ClaimedRun, Outcome, RunState
+from lightsweep.controller import Outcome, RunState
 from lightsweep.errors import closest
 from lightsweep.schema import SweepConfig
-
-__all__ = ["PREEMPTED", "FailureLimits", "classify_exit", "logged_as", "no_code_of_its_own"]
 
 PREEMPTED = 75
 """The exit code of a run that was interrupted and is to be retried (``EX_TEMPFAIL`` of sysexits.h)."""
@@ -18,63 +18,38 @@ PREEMPTED = 75
 # Schedulers, the system and administrators end processes by these; a program that crashes ends by others.
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
-
 _FLAPPING_FAILURES = 3
 _FLAPPING_SECONDS = 60.0
 _FIRST_RUNS = 5
 
 
-def classify_exit(
-    config: SweepConfig,
-    run: ClaimedRun,
-    *,
-    exit_code: int,
-    connected: bool,
-    said: FinishRequest,
-    killed: str = "",
-    before: bool = False,
-    last_line: str = "",
-) -> Outcome:
-    """Return the outcome of a run.
+def classify_exit(config: SweepConfig, active: ActiveRun, status: ExitStatus) -> Outcome:
+    """Return the outcome of a run whose job has ended.
 
     A run that was ended from outside (killed, or told to end by a scheduler), or that exits with :data:`PREEMPTED`, is
     lost: an agent retries it. A run that said that it finished, with its metric logged, is finished, whatever signal
-    ends its process after that.
-
-    Args:
-        config: The sweep's config.
-        run: The run, with its reports.
-        exit_code: The exit code of its process; negative for a signal.
-        connected: Whether its script called ``init``.
-        said: The ``finish`` message of its script; empty if there was none.
-        killed: Why the agent ended it; empty if the agent did not.
-        before: Whether its script had finished before the agent ended it: a script may end on SIGTERM as at its end.
-        last_line: The last line that it printed, for a run that crashed before it could say why.
+    ends its process after that. After the agent has ended a run, it is only finished if its script had finished before:
+    a script may end on SIGTERM as at its end.
     """
+    run, said, exit_code = active.run, active.said, status.exit_code
     unread = list(said.get("unread") or ())
     if run.pruned:
         return Outcome(RunState.PRUNED, run.stop_reason, unread)
     # Of earlier attempts only the reports are known.
     known = {*run.metrics, *(metric.name for metric in config.metrics[:1] if run.reports)}
     missing = [metric.name for metric in config.metrics if metric.name not in known]
-    done = said.get("state") == "finished" and not missing and (before or not killed)
+    done = said.get("state") == "finished" and not missing and (active.finished or not active.killed)
     if done and no_code_of_its_own(exit_code):
         return Outcome(RunState.FINISHED, "", unread)
-    if killed:
-        return Outcome(RunState.KILLED, killed, unread)
+    if active.killed:
+        return Outcome(RunState(active.outcome), active.killed, unread)
     if preempted := _preempted(exit_code):
         return Outcome(RunState.LOST, preempted, unread)
     if exit_code or said.get("state") == "failed":
-        return Outcome(RunState.FAILED, _crash(exit_code, str(said.get("error") or ""), last_line), unread)
+        return Outcome(RunState.FAILED, _crash(exit_code, str(said.get("error") or ""), status.last_line), unread)
     if not missing:
         return Outcome(RunState.FINISHED, "", unread)
-    if not connected:
-        return Outcome(
-            RunState.FAILED,
-            f"it ended without a call of lightsweep.init(), so it never logged the metric {missing[0]!r}",
-            unread,
-        )
-    return Outcome(RunState.FAILED, _missing(missing[0], list(run.metrics), said), unread)
+    return Outcome(RunState.FAILED, _missing(missing[0], active), unread)
 
 
 def no_code_of_its_own(exit_code: int) -> bool:
@@ -118,8 +93,11 @@ def logged_as(metric: str, said: FinishRequest) -> str:
     return (said.get("no_numbers") or {}).get(metric, "")
 
 
-def _missing(metric: str, logged: list[str], said: FinishRequest) -> str:
-    if how := logged_as(metric, said):
+def _missing(metric: str, active: ActiveRun) -> str:
+    logged = list(active.run.metrics)
+    if not active.connected:
+        return f"it ended without a call of lightsweep.init(), so it never logged the metric {metric!r}"
+    if how := logged_as(metric, active.said):
         return f"it ended without a number for the metric {metric!r}; it logged {metric!r} as {how}: log one number"
     if not logged:
         return f"it ended without logging the metric {metric!r}; it logged nothing: call run.log({{{metric!r}: value}})"

@@ -42,13 +42,10 @@ def findings(config: SweepConfig, seen: Observed, timeout: float) -> list[Findin
         timeout: Its time limit in seconds, for the text.
     """
     end = _end(seen, timeout)
-    found = [end, _connection(seen, cut_off=not end.right)]
+    cut_off = not end.right
+    found = [end, _connection(seen, cut_off)]
     if seen.connected:
-        found += [
-            _parameters(config, seen, cut_off=not end.right),
-            *_metrics(config, seen, cut_off=not end.right),
-            _learning(config, seen),
-        ]
+        found += [_parameters(config, seen, cut_off), *_metrics(config, seen, cut_off), _learning(config, seen)]
     return found + _files(seen)
 
 
@@ -69,7 +66,7 @@ def _end(seen: Observed, timeout: float) -> Finding:
     return Finding(True, f"it ended by itself after {seen.seconds:.1f} s{asked}")
 
 
-def _connection(seen: Observed, *, cut_off: bool) -> Finding:
+def _connection(seen: Observed, cut_off: bool) -> Finding:
     if seen.connected:
         return Finding(True, "it connected: lightsweep.init() was called")
     if cut_off:
@@ -79,7 +76,7 @@ def _connection(seen: Observed, *, cut_off: bool) -> Finding:
     )
 
 
-def _parameters(config: SweepConfig, seen: Observed, *, cut_off: bool) -> Finding:
+def _parameters(config: SweepConfig, seen: Observed, cut_off: bool) -> Finding:
     swept = config.searched([seen.values])
     unread = seen.said.get("unread")
     if not swept:
@@ -102,7 +99,7 @@ def _parameters(config: SweepConfig, seen: Observed, *, cut_off: bool) -> Findin
     return Finding(True, f"it read every parameter that is searched: {_names(read)}")
 
 
-def _metrics(config: SweepConfig, seen: Observed, *, cut_off: bool) -> list[Finding]:
+def _metrics(config: SweepConfig, seen: Observed, cut_off: bool) -> list[Finding]:
     logged = {name: values for name, values in seen.logged.items() if name not in _LOSSES}
     if not config.metrics:
         return [Finding(None, f"the sweep has no metric; it logged {_names(logged) or 'nothing'}")]

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 
 from lightsweep.errors import InputError
 
-__all__ = ["VARIABLE", "gpu_slots"]
-
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 _NAME = re.compile(r"[0-9]+|(GPU|MIG)-\S+")
 _LISTING = ("nvidia-smi", "--query-gpu=index", "--format=csv,noheader")

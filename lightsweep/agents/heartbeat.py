@@ -12,8 +12,6 @@ from lightsweep.agents.displays.base import Display
 from lightsweep.controller import Refresher, Sweep
 from lightsweep.errors import StorageUnavailableError
 
-__all__ = ["Heartbeat", "OutageNotes"]
-
 _POLL_SECONDS = 1.0
 _BEATS_PER_LEASE = 4
 _CLOSE_SECONDS = 5.0
@@ -29,7 +27,6 @@ class Heartbeat:
         display: Shows the state once a second.
         runs: Returns the runs that the agent works on.
         leave: Called with the reason if no more runs are to be started.
-        end: Called for a run that is to end, with the reason and ``killed`` or ``lost``.
         failed: Called with an exception if the thread cannot go on.
         outage: Notes whether the storage answers.
     """
@@ -38,7 +35,6 @@ class Heartbeat:
     display: Display
     runs: Callable[[], list[ActiveRun]]
     leave: Callable[[str], None]
-    end: Callable[[ActiveRun, str, str], None]
     failed: Callable[[BaseException], None]
     outage: OutageNotes
 
@@ -94,13 +90,13 @@ class Heartbeat:
         if state.name == "cancelled":
             self.leave("the sweep was cancelled")
             for active in self.runs():
-                self.end(active, "the sweep was cancelled", "killed")
+                active.end("the sweep was cancelled", "killed")
         elif state.name in {"stopped", "finished"}:
             self.leave(f"the sweep is {state}")
         for active in self.runs():
             if not active.ending and (active.run.taken or self.sweep.lost(active.run.id, active.run.trial_id)):
                 active.run.taken = True
-                self.end(active, "another agent took the run over", "lost")
+                active.end("another agent took the run over", "lost")
 
 
 class OutageNotes:

@@ -18,8 +18,6 @@ from typing import Any
 
 import psutil
 
-__all__ = ["GRACE_SECONDS", "MARK", "TERM_SECONDS", "Processes", "Reaper", "main", "marked"]
-
 MARK = "LIGHTSWEEP_TOKEN"
 """The variable that marks the processes of an attempt at a run: its value is a secret that no other process has."""
 

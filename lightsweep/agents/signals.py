@@ -15,8 +15,6 @@ from typing import Any
 from lightsweep.agents.launchers.function import FunctionLauncher
 from lightsweep.agents.worker import Agent
 
-__all__ = ["Interrupts", "function_ended", "handled"]
-
 _POLL_SECONDS = 0.1
 _KILLED_SECONDS = 10.0
 _FORWARDED = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)

@@ -12,18 +12,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-from lightsweep.agents.active_run import RUNS, ActiveRun, RunHandler, discard_checkpoint, make_directory
+from lightsweep.agents.active_run import RUNS, ActiveRun, discard_checkpoint, make_directory
 from lightsweep.agents.displays.base import Display, GuardedDisplay
 from lightsweep.agents.exit_status import FailureLimits, classify_exit
 from lightsweep.agents.heartbeat import Heartbeat, OutageNotes
 from lightsweep.agents.launchers import Launcher
 from lightsweep.controller import ClaimedRun, Outcome, Reporter, RunClaimer, RunState, Sweep, Writer
 from lightsweep.errors import CommandError, LightsweepError, StorageError, StorageUnavailableError
-
-__all__ = ["Agent"]
 
 _PAUSE_SECONDS = 1.0
 _LAST_RUNS_SECONDS = 0.2
@@ -95,7 +93,6 @@ class Agent:
             display=self.display,
             runs=self.active_runs,
             leave=self.leave,
-            end=self._end,
             failed=self._give_back,
             outage=self._outage,
         )
@@ -185,51 +182,40 @@ class Agent:
         return None
 
     def _serve(self, run: ClaimedRun, environment: Mapping[str, str]) -> None:
-        directory = self._directory / run.id
-        active = ActiveRun(run, RunHandler(self.sweep, run, self._reporter, directory), environment)
+        active = ActiveRun(run, self.sweep, self._reporter, self._directory / run.id, environment, self._term_timeout)
         with self._lock:
             self._active.append(active)
         try:
-            outcome = self._outcome(active, directory)
+            outcome = self._outcome(active)
             active.ending = True
-            self._finish(active, outcome, directory)
+            self._finish(active, outcome)
         except BaseException as error:
             if not active.ending:
                 active.ending = True
-                self._finish(active, Outcome(RunState.LOST, f"the agent failed: {error}"), directory)
+                self._finish(active, Outcome(RunState.LOST, f"the agent failed: {error}"))
             raise
         finally:
             with self._lock:
                 self._active.remove(active)
 
-    def _outcome(self, active: ActiveRun, directory: Path) -> Outcome:
-        run, handler = active.run, active.handler
-        directory.mkdir(parents=True, exist_ok=True)
+    def _outcome(self, active: ActiveRun) -> Outcome:
+        run = active.run
+        active.directory.mkdir(parents=True, exist_ok=True)
         emit = (lambda text: self.display.output(run, text)) if self._show_output else None
         self.display.started(run)
         try:
-            job = self._launcher.start(run, handler, directory, active.environment, emit)
+            job = self._launcher.start(run, active, active.directory, active.environment, emit)
         except CommandError as error:
             return Outcome(RunState.FAILED, str(error))
         active.begin(job)
         status = job.wait()
         if status.interrupted:
-            self._end(active, "interrupted", "killed")
+            active.end("interrupted", "killed")
             self.leave("interrupted")
-        outcome = classify_exit(
-            self.sweep.config,
-            run,
-            exit_code=status.exit_code,
-            connected=handler.connected,
-            said=handler.said,
-            killed=active.killed,
-            before=active.finished,
-            last_line=status.last_line,
-        )
-        state = RunState(active.outcome) if outcome.state == "killed" else outcome.state
-        return Outcome(state, "; ".join(filter(None, [outcome.reason, run.not_finite])), outcome.unread)
+        outcome = classify_exit(self.sweep.config, active, status)
+        return replace(outcome, reason="; ".join(filter(None, [outcome.reason, run.not_finite])))
 
-    def _finish(self, active: ActiveRun, outcome: Outcome, directory: Path) -> None:
+    def _finish(self, active: ActiveRun, outcome: Outcome) -> None:
         kept = self._record(active, outcome)
         if kept is None:
             self.display.note(f"the end of run {active.run.id} was not recorded; an agent will retry it")
@@ -238,7 +224,7 @@ class Agent:
             self.display.note(f"run {active.run.id} was taken over by another agent")
             return
         if outcome.state in {"finished", "pruned"}:
-            discard_checkpoint(directory)
+            discard_checkpoint(active.directory)
         self.display.ended(active.run, outcome)
         if outcome.state in {"killed", "lost"}:
             return
@@ -288,7 +274,7 @@ class Agent:
         """Ask every run to end, and kill it ``term_timeout`` seconds later; start no more."""
         self.leave(reason)
         for active in self.active_runs():
-            self._end(active, reason, outcome)
+            active.end(reason, outcome)
 
     def kill(self) -> None:
         """End every run now, and wait no longer for a storage that does not answer."""
@@ -303,13 +289,9 @@ class Agent:
                 active.job.signal(number)
 
     def active_runs(self) -> list[ActiveRun]:
-        """The runs in active now."""
+        """Return the runs that the agent works on now."""
         with self._lock:
             return list(self._active)
-
-    def _end(self, active: ActiveRun, reason: str, outcome: str) -> None:
-        if active.end(reason, outcome, self._term_timeout):
-            self._reporter.stop(active.run, reason)
 
     def _fail(self, error: BaseException) -> None:
         self._error = self._error or error

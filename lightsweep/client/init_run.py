@@ -10,7 +10,7 @@ from typing import Any
 from lightsweep.channel import Connection, Remote, StartReply
 from lightsweep.client.current import Scope, scope
 from lightsweep.client.processes import AgentWatch, rank
-from lightsweep.client.run import Run, cut_loaders, whole_loaders
+from lightsweep.client.run import Run, cut_loaders
 from lightsweep.client.run_config import as_json, as_mapping, merged
 from lightsweep.errors import AgentLostError, RunPruned, UsageError, closest
 
@@ -106,7 +106,7 @@ def _start(here: Scope, defaults: dict[Any, Any]) -> Run:
     run = Run(agent, reply, config, rank=rank(), arguments_matter=connection is not None and len(sys.argv) > 1)
     if run.smoke:
         cut_loaders(run.smoke_steps)
-        run.on_end(whole_loaders)
+        run.on_end(run.leave_loaders_whole)
     if connection is not None:
         guard(run)
         watch = AgentWatch(connection)

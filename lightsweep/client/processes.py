@@ -122,6 +122,8 @@ def described(error: BaseException) -> str:
     The line is the innermost one of the user's own code, or else the innermost of all. An exception that wraps the
     traceback of a process that torch started counts as the one at the end of that traceback.
     """
+    from traceback import walk_tb  # here, since most runs have no use for it
+
     torch = sys.modules.get("torch.multiprocessing")
     if torch is not None and isinstance(error, torch.ProcessRaisedException):
         text = f"{_last_line(error)} (in a process that torch started)"
@@ -129,13 +131,11 @@ def described(error: BaseException) -> str:
         text = f"{type(error).__name__}: {error}"
     places: list[str] = []
     own: list[str] = []
-    trace = error.__traceback__
-    while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        places.append(f" ({Path(file).name}:{trace.tb_lineno})")
-        if not _is_library(file, str(trace.tb_frame.f_globals.get("__name__"))):
+    for frame, line in walk_tb(error.__traceback__):
+        file = frame.f_code.co_filename
+        places.append(f" ({Path(file).name}:{line})")
+        if not _is_library(file, str(frame.f_globals.get("__name__"))):
             own.append(places[-1])
-        trace = trace.tb_next
     return text[:_LONGEST_ERROR] + (own or places or [""])[-1]
 
 

@@ -20,7 +20,7 @@ from lightsweep.client.run_config import RunConfig
 from lightsweep.errors import AgentLostError, LightsweepError, RunPruned, UsageError, absent, closest
 from lightsweep.hyperband import Verdict
 
-__all__ = ["BATCH_LOSS", "SMOKE_STEPS", "STEP_LOSS", "Run", "cut_loaders", "whole_loaders"]
+__all__ = ["BATCH_LOSS", "SMOKE_STEPS", "STEP_LOSS", "Run", "cut_loaders"]
 
 BATCH_LOSS = "lightsweep/batch_loss"
 """The name under which a callback reports the training loss of each step if all steps are on the same batch."""
@@ -232,7 +232,8 @@ class Run:
     def leave_loaders_whole(self) -> None:
         """Let a smoke run see all batches of its loaders: for callbacks that limit their trainer in another way."""
         self._cuts_loaders = False
-        whole_loaders()
+        while _restores:
+            _restores.pop()()
 
     def on_end(self, action: Callable[[], None]) -> None:
         """Call ``action`` when the run has ended."""
@@ -314,30 +315,25 @@ class Run:
             message["no_numbers"] = self._no_numbers
         if unread and (read := sorted(self._reads.difference(self.swept))[:_MOST_READ]):
             message["read"] = read
-        if state == "failed" and _whole:
+        if state == "failed" and _restores:
             message["cut"] = True
         return message
 
 
-_whole: list[Callable[[], None]] = []
+_restores: list[Callable[[], None]] = []
+"""What makes the loaders whole again, while they are cut."""
 
 
 def cut_loaders(batches: int) -> None:
     """Let each pass over a ``DataLoader`` of torch end after so many batches, if the script has imported torch."""
     kind: Any = getattr(sys.modules.get("torch.utils.data"), "DataLoader", None)
-    if kind is None or _whole:
+    if kind is None or _restores:
         return
     passes, length = kind.__iter__, kind.__len__
 
     def restore() -> None:
         kind.__iter__, kind.__len__ = passes, length
 
-    _whole.append(restore)
+    _restores.append(restore)
     kind.__iter__ = lambda loader: islice(passes(loader), batches)
     kind.__len__ = lambda loader: min(length(loader), batches)
-
-
-def whole_loaders() -> None:
-    """Let loaders give all of their batches again."""
-    while _whole:
-        _whole.pop()()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lightsweep.agents.active_run import merge_config
+from lightsweep.agents.active_run import ActiveRun, merge_config
 from lightsweep.agents.exit_status import classify_exit
+from lightsweep.agents.launchers import ExitStatus
 from lightsweep.controller import ClaimedRun, Outcome
 from lightsweep.schema import SweepConfig
 
@@ -20,14 +22,21 @@ def config(**keys: Any) -> SweepConfig:
     )
 
 
+CONFIG = config()
+
+
 def live(**metrics: float) -> ClaimedRun:
     run = ClaimedRun(id="0001", ticket=0, attempt=1, trial_id=1, values={"x": 1}, config={"x": 1})
     run.note(metrics)
     return run
 
 
-def end(run: ClaimedRun, **given: Any) -> Outcome:
-    return classify_exit(given.pop("config", config()), run, **{"exit_code": 0, "connected": True, "said": {}, **given})
+def end(
+    run: ClaimedRun, config: SweepConfig = CONFIG, exit_code: int = 0, last_line: str = "", **given: Any
+) -> Outcome:
+    nothing: Any = None
+    active = ActiveRun(run, nothing, nothing, Path(), {}, 0.0, **{"connected": True, **given})
+    return classify_exit(config, active, ExitStatus(exit_code, last_line))
 
 
 def test_finished() -> None:
@@ -100,7 +109,7 @@ def test_one_that_said_that_it_finished_without_its_metric_has_not() -> None:
     ("before", "code", "state"), [(True, -15, "finished"), (True, 1, "killed"), (False, 0, "killed")]
 )
 def test_what_the_agent_ended_had_finished_if_it_said_so_before(before: bool, code: int, state: str) -> None:
-    outcome = end(live(val_loss=1.0), exit_code=code, said=FINISHED, killed="ended by Ctrl-C", before=before)
+    outcome = end(live(val_loss=1.0), exit_code=code, said=FINISHED, killed="ended by Ctrl-C", finished=before)
     assert outcome.state == state
 
 

@@ -14,8 +14,6 @@ from lightsweep.controller import ClaimedRun, Outcome, Refresher, Sweep, summari
 from lightsweep.controller.runs import best_of
 from lightsweep.text import counted, number, parameters, printable
 
-__all__ = ["Display", "GuardedDisplay", "LineDisplay", "closing", "describe_end"]
-
 
 class Display:
     """Shows nothing; the base class of all displays. Its methods are called from several threads."""

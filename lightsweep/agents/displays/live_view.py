@@ -28,8 +28,6 @@ from lightsweep.controller import (
 from lightsweep.controller.runs import best_of
 from lightsweep.text import aligned, number, parameters, printable, shortened
 
-__all__ = ["BARS", "STEPS", "Frame", "Screen", "TableDisplay", "sparkline"]
-
 BARS = "▁▂▃▄▅▆▇█"
 STEPS = "_.-=*#"
 """The same for a terminal that shows ASCII only."""

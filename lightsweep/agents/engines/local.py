@@ -15,8 +15,6 @@ from lightsweep.agents.active_run import RUNS, make_directory
 from lightsweep.agents.engines import AgentJob
 from lightsweep.agents.reaper import MARK
 
-__all__ = ["LocalEngine"]
-
 _JOB = "LIGHTSWEEP_AGENT_JOB"
 
 

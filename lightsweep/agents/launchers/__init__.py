@@ -13,7 +13,13 @@ from typing import Protocol
 from lightsweep.channel import Handler
 from lightsweep.controller import ClaimedRun
 
-__all__ = ["ExitStatus", "Job", "Launcher"]
+__all__ = ["Emit", "ExitStatus", "Job", "Launcher", "Variables"]
+
+Variables = Mapping[str, str]
+"""Variables of an environment."""
+
+Emit = Callable[[bytes], None] | None
+"""Gets what a run prints; ``None`` if nobody shows it."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +59,7 @@ class Launcher(Protocol):
     def check(self) -> None:
         """Raise an ``InputError`` if no run can be started; called before the first run is claimed."""
 
-    def start(
-        self,
-        run: ClaimedRun,
-        handler: Handler,
-        directory: Path,
-        environment: Mapping[str, str],
-        emit: Callable[[bytes], None] | None,
-    ) -> Job:
+    def start(self, run: ClaimedRun, handler: Handler, directory: Path, environment: Variables, emit: Emit) -> Job:
         """Start one run.
 
         Args:
@@ -68,7 +67,7 @@ class Launcher(Protocol):
             handler: Answers the script's ``init``, ``log`` and ``finish``.
             directory: The run's directory; it exists.
             environment: Variables of the run, such as the GPUs that it may use.
-            emit: Gets what the run prints; ``None`` if nobody shows it.
+            emit: See `Emit`.
 
         Raises:
             CommandError: The run cannot be started; it has then failed.

@@ -14,8 +14,6 @@ from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["IMPORTING", "main"]
-
 IMPORTING = "LIGHTSWEEP_IMPORTS_MAIN"
 """The variable that is set while the main script runs again: it must not start another agent then."""
 

@@ -5,20 +5,18 @@ from __future__ import annotations
 import pickle
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
 
-from lightsweep.agents.launchers import ExitStatus, Job, call
+from lightsweep.agents.launchers import Emit, ExitStatus, Job, Variables, call
 from lightsweep.agents.launchers.process import ProcessLauncher
 from lightsweep.channel import Handler
 from lightsweep.client import serving
 from lightsweep.controller import ClaimedRun
 from lightsweep.errors import RunPruned, UsageError
-
-__all__ = ["FunctionLauncher", "IsolatedLauncher"]
 
 
 class FunctionLauncher:
@@ -43,14 +41,7 @@ class FunctionLauncher:
         """Raise a ``UsageError`` if the function cannot be called."""
         _check(self._function)
 
-    def start(
-        self,
-        run: ClaimedRun,
-        handler: Handler,
-        directory: Path,
-        environment: Mapping[str, str],
-        emit: Callable[[bytes], None] | None,
-    ) -> Job:
+    def start(self, run: ClaimedRun, handler: Handler, directory: Path, environment: Variables, emit: Emit) -> Job:
         """Keep the handler for the call, which `wait` makes."""
         del run, directory, environment, emit
         self._handler = handler

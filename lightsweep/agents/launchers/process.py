@@ -9,11 +9,11 @@ import subprocess
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from lightsweep.agents.launchers import ExitStatus, Job
+from lightsweep.agents.launchers import Emit, ExitStatus, Job, Variables
 from lightsweep.agents.reaper import MARK, Processes, Reaper
 from lightsweep.channel import Handler
 from lightsweep.channel.server import ChannelServer
@@ -48,14 +48,7 @@ class ProcessLauncher(ABC):
     def command(self, run: ClaimedRun, directory: Path) -> list[str]:
         """Return the argument list of a run; ``directory`` is for files that the command names."""
 
-    def start(
-        self,
-        run: ClaimedRun,
-        handler: Handler,
-        directory: Path,
-        environment: Mapping[str, str],
-        emit: Callable[[bytes], None] | None,
-    ) -> Job:
+    def start(self, run: ClaimedRun, handler: Handler, directory: Path, environment: Variables, emit: Emit) -> Job:
         """See `Launcher`."""
         command = self.command(run, directory)
         output = directory / "output.log"
@@ -106,7 +99,7 @@ class RunProcess:
         command: Program and arguments; no shell sees them.
         environment: The whole environment of the process.
         output: The file; its content is kept, so that it holds the attempts of one run one after the other.
-        emit: Gets what the process prints; ``None`` if nobody shows it.
+        emit: See `Emit`.
 
     Attributes:
         at_end: Called once all processes of the run have ended.
@@ -118,9 +111,9 @@ class RunProcess:
     def __init__(
         self,
         command: Sequence[str],
-        environment: Mapping[str, str],
+        environment: Variables,
         output: Path,
-        emit: Callable[[bytes], None] | None = None,
+        emit: Emit = None,
     ) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
         with output.open("ab") as sink:
