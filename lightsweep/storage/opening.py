@@ -5,42 +5,24 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-import threading
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import optuna
+import psutil
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy.exc import DatabaseError, InvalidatePoolError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from lightsweep.errors import NotFoundError, StorageError
 from lightsweep.storage.url import conceal, parse, shown
 
-__all__ = [
-    "READ",
-    "File",
-    "Storage",
-    "begin_to_look",
-    "begin_write",
-    "connect",
-    "connect_to_look",
-    "engine_options",
-    "may_write",
-    "network_file_system",
-    "open_storage",
-    "prepare",
-    "quiet",
-    "warn_of_network",
-]
-
-_MOUNTS = Path("/proc/self/mounts")
 _KINDS = {
     "9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4",
     "orangefs", "panfs", "smb3", "smbfs",
@@ -48,23 +30,18 @@ _KINDS = {
 _logger = logging.getLogger("lightsweep")
 
 
-def network_file_system(path: Path, mounts: Path = _MOUNTS) -> str | None:
+def network_file_system(path: Path) -> str | None:
     """Return the kind of network file system that holds ``path``, such as ``nfs4``; ``None`` for a local one.
 
-    If the system does not list its mounts (macOS), every path counts as local.
+    If the system does not list its mounts, every path counts as local.
     """
-    try:
-        lines = mounts.read_text(errors="replace").splitlines()
-    except OSError:
-        return None
     place = path.resolve()
-    found, longest = None, -1
-    for line in lines:
-        _, at, kind, *_ = line.split(" ")
-        at = at.replace("\\040", " ")
-        if place.is_relative_to(at) and len(at) >= longest:
-            found, longest = kind, len(at)
-    return found if found in _KINDS else None
+    with suppress(OSError):
+        holding = [each for each in psutil.disk_partitions(all=True) if place.is_relative_to(each.mountpoint)]
+        # Of several mounts at one place the last one is visible.
+        for deepest in sorted(holding, key=lambda each: len(each.mountpoint))[-1:]:
+            return deepest.fstype if deepest.fstype in _KINDS else None
+    return None
 
 
 @cache
@@ -101,8 +78,7 @@ class File:
 
     def remember(self) -> None:
         """Remember the file that is there now as the one that must stay."""
-        found = self.path.stat()
-        self._identity = found.st_dev, found.st_ino
+        self._identity = _identity(self.path)
 
     def check(self) -> None:
         """Check that the file is still there.
@@ -115,11 +91,7 @@ class File:
 
     def is_lost(self) -> bool:
         """Return whether the file was removed or replaced."""
-        try:
-            found = self.path.stat()
-        except OSError:
-            return self._identity is not None
-        return self._identity not in (None, (found.st_dev, found.st_ino))
+        return self._identity not in (None, _identity(self.path))
 
     def connect(self) -> sqlite3.Connection:
         """Make a connection, see :func:`connect`; raises as :meth:`check`."""
@@ -132,6 +104,13 @@ class File:
         with closing(sqlite3.connect(target)) as copy:
             connection.backup(copy)
         return target
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    return None
 
 
 def may_write(path: Path) -> bool:
@@ -173,15 +152,10 @@ def connect_to_look(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
 
 
-def begin_write(connection: sqlalchemy.Connection) -> None:
+def begin(connection: sqlalchemy.Connection) -> None:
     """Begin a transaction with the write lock, unless it only reads; a listener of SQLAlchemy's ``begin``."""
     reading = connection.get_execution_options().get(READ)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
-
-
-def begin_to_look(connection: sqlalchemy.Connection) -> None:
-    """Begin a transaction without the write lock."""
-    connection.exec_driver_sql("BEGIN")
 
 
 # A host that vanishes (a cable, a firewall) is noticed within half a minute; TCP alone takes a quarter of an hour.
@@ -194,44 +168,26 @@ _LIBPQ = {
     "tcp_user_timeout": 30_000,
 }
 _MYSQL = {"connect_timeout": 10, "read_timeout": 30, "write_timeout": 30}
-_TIMEOUTS: dict[str, dict[str, int]] = {
-    "postgresql+psycopg": _LIBPQ,
-    "postgresql+psycopg2": _LIBPQ,
-    "mysql+pymysql": _MYSQL,
-    "mysql+mysqldb": _MYSQL,
-    "mariadb+pymysql": _MYSQL,
-    "mariadb+mysqldb": _MYSQL,
-}
-
-_IDLE_SECONDS = 1.0
-_USED = "lightsweep_used"
-
-# Heartbeats are in the time zone of the session that writes them and are compared with "now" in another one.
-_IN_UTC = {
-    "postgresql": "SET TIME ZONE 'UTC'",
-    "mysql": "SET time_zone = '+00:00'",
-    "mariadb": "SET time_zone = '+00:00'",
-}
+_TIMEOUTS = {"psycopg": _LIBPQ, "psycopg2": _LIBPQ, "pymysql": _MYSQL, "mysqldb": _MYSQL}
 
 
 def engine_options(url: sqlalchemy.URL) -> dict[str, Any]:
-    """Return options for SQLAlchemy's ``create_engine``; settings in the URL take precedence."""
-    timeouts = {name: value for name, value in _TIMEOUTS.get(url.drivername, {}).items() if name not in url.query}
-    return {"connect_args": timeouts}
+    """Return options of SQLAlchemy's ``create_engine`` for a server; settings in the URL take precedence.
 
-
-def prepare(engine: sqlalchemy.Engine) -> None:
-    """Set up all later connections: in UTC, and tested before use if they were idle.
-
-    Testing them at every use, which SQLAlchemy offers, would cost a busy agent a round trip for each transaction.
+    Each connection from the pool is tested before use, since the server may have restarted.
     """
-    engine.dispose()  # those that are open began without
-    _in_utc(engine)
-    _tried_where_idle(engine)
+    timeouts = {
+        name: value for name, value in _TIMEOUTS.get(url.get_driver_name(), {}).items() if name not in url.query
+    }
+    return {"connect_args": timeouts, "pool_pre_ping": True}
 
 
-def _in_utc(engine: sqlalchemy.Engine) -> None:
-    statement = _IN_UTC[engine.dialect.name]
+def set_utc(engine: sqlalchemy.Engine) -> None:
+    """Set the time zone of all later connections to a server.
+
+    Heartbeats are in the time zone of the session that writes them and are compared with "now" in another one.
+    """
+    statement = "SET TIME ZONE 'UTC'" if engine.dialect.name == "postgresql" else "SET time_zone = '+00:00'"
 
     def set_zone(connection: Any, _record: Any) -> None:
         with connection.cursor() as cursor:
@@ -241,27 +197,10 @@ def _in_utc(engine: sqlalchemy.Engine) -> None:
     sqlalchemy.event.listen(engine, "connect", set_zone)
 
 
-def _tried_where_idle(engine: sqlalchemy.Engine) -> None:
-    def note(_connection: Any, record: Any) -> None:
-        record.info[_USED] = time.monotonic()
-
-    def attempt(connection: Any, record: Any, _proxy: Any) -> None:
-        if time.monotonic() - record.info.get(_USED, time.monotonic()) < _IDLE_SECONDS:
-            return
-        try:
-            engine.dialect.do_ping(connection)
-        except engine.dialect.loaded_dbapi.Error as error:
-            # The server was restarted, so no connection in the pool works any more.
-            raise InvalidatePoolError(str(error)) from error
-
-    sqlalchemy.event.listen(engine, "checkin", note)
-    sqlalchemy.event.listen(engine, "checkout", attempt)
-
-
 # Programs that create the tables at the same moment disturb each other for milliseconds.
 _CREATION_TRIES = 6
 _CREATION_PAUSE_SECONDS = 0.05
-_MADE_BY_ANOTHER = ("already exists", "UNIQUE", "unique", "Duplicate entry")  # of PostgreSQL, SQLite, MySQL
+_MADE_BY_ANOTHER = ("already exists", "unique", "duplicate entry")  # of PostgreSQL, SQLite, MySQL
 
 
 KNOWN_SCHEMAS = frozenset({"v3.2.0.a"})
@@ -363,7 +302,7 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
     """
     parsed = parse(url)
     options: dict[str, Any] = {}
-    begin, tables = begin_write, True
+    tables = True
     file: File | None = None
     if parsed.drivername.startswith("sqlite"):
         path = Path(str(parsed.database))
@@ -376,7 +315,8 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
         if look and path.exists() and not may_write(path):
             # Each look opens the file again, since its assumptions hold for one look.
             options = {"creator": lambda: connect_to_look(path), "poolclass": sqlalchemy.NullPool}
-            begin, tables = begin_to_look, False
+            options["execution_options"] = {READ: True}
+            tables = False
         else:
             file = File(path)
             options = {"creator": file.connect}
@@ -387,8 +327,8 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
         storage = _make(parsed.render_as_string(hide_password=False), options, tables)
         version = storage.get_current_version()
     except ImportError:
-        extra = "postgres" if parsed.drivername.startswith("postgres") else "mysql"
-        hint = "pip install 'lightsweep[postgres]'" if extra == "postgres" else "pip install pymysql"
+        postgresql = parsed.drivername.startswith("postgresql")
+        hint = "pip install 'lightsweep[postgres]'" if postgresql else "pip install pymysql"
         raise StorageError(f"storage {name}: its database driver is not installed; {hint}") from None
     except RuntimeError as error:
         raise StorageError(
@@ -396,14 +336,13 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
         ) from None
     except (SQLAlchemyError, StorageInternalError) as error:
         raise StorageError(f"storage {name}: {_explain(error, url)}") from None
-    if storage.engine.dialect.name == "sqlite":
-        # Close the connections that created the tables: they began without the listener.
-        storage.engine.dispose()
+    storage.engine.dispose()  # its connections began without the listener
+    if parsed.drivername.startswith("sqlite"):
         sqlalchemy.event.listen(storage.engine, "begin", begin)
-        if file is not None:
-            file.remember()
     else:
-        prepare(storage.engine)
+        set_utc(storage.engine)
+    if file is not None:
+        file.remember()
     if version not in KNOWN_SCHEMAS:
         _warn_of_schema(name, version)
     return Storage(url, storage, file, schema_known=version in KNOWN_SCHEMAS)
@@ -425,38 +364,20 @@ def quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(level)
 
 
-@contextmanager
-def _closing_where_it_fails() -> Iterator[None]:
-    """Close the connections that this thread opens in the block if it raises; Optuna leaves them open."""
-    made: list[Any] = []
-    thread = threading.get_ident()
-
-    def note(connection: Any, _record: Any) -> None:
-        if threading.get_ident() == thread:
-            made.append(connection)
-
-    sqlalchemy.event.listen(sqlalchemy.Pool, "connect", note)
-    try:
-        yield
-    except BaseException:
-        for connection in made:
-            connection.close()
-        raise
-    finally:
-        sqlalchemy.event.remove(sqlalchemy.Pool, "connect", note)
-
-
 def _make(url: str, options: dict[str, Any], tables: bool) -> RDBStorage:
+    # Where Optuna fails, it leaves the connections of its pool open; without a pool there are none.
+    unpooled = {**options, "poolclass": sqlalchemy.NullPool}
     for left in reversed(range(_CREATION_TRIES)):
         try:
-            with quiet(), _closing_where_it_fails():
-                return RDBStorage(url, engine_kwargs=dict(options), skip_table_creation=not tables)
-        except (DatabaseError, StorageInternalError) as error:
-            # Another program creates the same tables now; the next try finds them.
-            if not left or not any(words in str(_cause(error)) for words in _MADE_BY_ANOTHER):
-                raise
-        except AssertionError:  # Optuna found the table of its version before the version was written
-            if not left:
+            with quiet():
+                RDBStorage(url, engine_kwargs=unpooled, skip_table_creation=not tables)
+                return RDBStorage(url, engine_kwargs=options, skip_table_creation=True, skip_compatibility_check=True)
+        except (DatabaseError, StorageInternalError, AssertionError) as error:
+            # Another program creates the same tables now; the next try finds them. Optuna asserts that the table of
+            # its version is not empty.
+            text = str(_cause(error)).lower()
+            expected = isinstance(error, AssertionError) or any(words in text for words in _MADE_BY_ANOTHER)
+            if not (left and expected):
                 raise
         time.sleep(_CREATION_PAUSE_SECONDS)
     raise AssertionError("unreachable: the last try returns or raises")
@@ -464,10 +385,7 @@ def _make(url: str, options: dict[str, Any], tables: bool) -> RDBStorage:
 
 def _cause(error: BaseException) -> BaseException:
     """Return the driver's error below those of Optuna and SQLAlchemy."""
-    while isinstance(error, (SQLAlchemyError, StorageInternalError)):
-        inner = getattr(error, "orig", None) or error.__cause__
-        if inner is None:
-            break
+    while inner := getattr(error, "orig", None) or (isinstance(error, StorageInternalError) and error.__cause__):
         error = inner
     return error
 

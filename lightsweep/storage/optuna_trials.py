@@ -16,8 +16,6 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from lightsweep.storage.opening import Storage
 from lightsweep.storage.trials import Claim, Parameters, SqlTrials, TrialRow, Trials
 
-__all__ = ["OptunaTrials", "trials_of"]
-
 _BEAT = "lightsweep:beat"
 """Trial attribute: another value at each heartbeat, since Optuna's API writes heartbeats but does not read them."""
 

@@ -19,31 +19,13 @@ from datetime import datetime, timedelta, timezone
 from functools import lru_cache, partial
 from typing import Any, Protocol
 
+import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
-from sqlalchemy import (
-    BindParameter,
-    Column,
-    Connection,
-    DateTime,
-    Enum,
-    Integer,
-    MetaData,
-    Select,
-    Table,
-    and_,
-    bindparam,
-    func,
-    or_,
-    select,
-    union_all,
-)
 from sqlalchemy.exc import IntegrityError
 
 from lightsweep.storage.opening import Storage
-
-__all__ = ["Claim", "Parameters", "SqlTrials", "TrialReader", "TrialRow", "Trials"]
 
 Parameters = Mapping[str, tuple[BaseDistribution, Any]]
 """For each parameter its Optuna distribution and the value in Optuna's external representation."""
@@ -237,23 +219,23 @@ class TrialReader:
         return record
 
 
-def _table(name: str, key: str, columns: str, **typed: Any) -> Table:
-    return Table(
+def _table(name: str, key: str, columns: str, **typed: Any) -> sa.Table:
+    return sa.Table(
         name,
-        MetaData(),
-        Column(key, Integer, primary_key=True),
-        *[Column(column) for column in columns.split()],
-        *[Column(column, kind) for column, kind in typed.items()],
+        sa.MetaData(),
+        sa.Column(key, sa.Integer, primary_key=True),
+        *[sa.Column(column) for column in columns.split()],
+        *[sa.Column(column, kind) for column, kind in typed.items()],
     )
 
 
 _FINITE, _NOT_FINITE = "FINITE", {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
-_KIND = Enum(_FINITE, *_NOT_FINITE, name="trialintermediatevaluetype")
-_VALUE_KIND = Enum(_FINITE, "INF_POS", "INF_NEG", name="trialvaluetype")
+_KIND = sa.Enum(_FINITE, *_NOT_FINITE, name="trialintermediatevaluetype")
+_VALUE_KIND = sa.Enum(_FINITE, "INF_POS", "INF_NEG", name="trialvaluetype")
 _STUDIES = _table("studies", "study_id", "study_name")
 _STUDY_ATTRIBUTES = _table("study_user_attributes", "study_user_attribute_id", "study_id key value_json")
-_TIMES = {"datetime_start": DateTime, "datetime_complete": DateTime}
-_TRIALS = _table("trials", "trial_id", "number study_id", state=Enum(TrialState), **_TIMES)
+_TIMES = {"datetime_start": sa.DateTime, "datetime_complete": sa.DateTime}
+_TRIALS = _table("trials", "trial_id", "number study_id", state=sa.Enum(TrialState), **_TIMES)
 _ATTRIBUTES = _table("trial_user_attributes", "trial_user_attribute_id", "trial_id key value_json")
 _PARAMETERS = _table("trial_params", "param_id", "trial_id param_name param_value distribution_json")
 _REPORTS = _table(
@@ -263,7 +245,7 @@ _REPORTS = _table(
     intermediate_value_type=_KIND,
 )
 _OBJECTIVES = _table("trial_values", "trial_value_id", "trial_id objective value", value_type=_VALUE_KIND)
-_HEARTBEATS = _table("trial_heartbeats", "trial_heartbeat_id", "trial_id", heartbeat=DateTime)
+_HEARTBEATS = _table("trial_heartbeats", "trial_heartbeat_id", "trial_id", heartbeat=sa.DateTime)
 
 _CHUNK = 450  # trials per statement, each with up to two bound variables; SQLite allows 999 in old builds
 
@@ -284,7 +266,7 @@ class SqlTrials:
         """See :meth:`Trials.changes`; all is read in one snapshot."""
         with self._storage.reading() as connection:
             attributes = _STUDY_ATTRIBUTES.c
-            query = select(attributes.value_json).where(attributes.study_id == study_id, attributes.key == key)
+            query = sa.select(attributes.value_json).where(attributes.study_id == study_id, attributes.key == key)
             value = connection.execute(query).scalar_one_or_none()
             found, whole = {}, []
             for trial_id, number, _, state, started, ended in _changed(connection, study_id, last, list(known)):
@@ -308,9 +290,9 @@ class SqlTrials:
     def heartbeats(self, study_id: int) -> tuple[datetime, dict[int, datetime]]:
         """See :meth:`Trials.heartbeats`; the clock is the database's."""
         with self._storage.reading() as connection:
-            now = connection.execute(select(func.now())).scalar_one()
+            now = connection.execute(sa.select(sa.func.now())).scalar_one()
             query = (
-                select(_HEARTBEATS.c.trial_id, _HEARTBEATS.c.heartbeat)
+                sa.select(_HEARTBEATS.c.trial_id, _HEARTBEATS.c.heartbeat)
                 .join(_TRIALS, _TRIALS.c.trial_id == _HEARTBEATS.c.trial_id)
                 .where(_TRIALS.c.study_id == study_id, _TRIALS.c.state == TrialState.RUNNING)
             )
@@ -325,12 +307,12 @@ class SqlTrials:
     def claim(self, study_id: int, key: str, last: TrialRow | None) -> Iterator[Claim]:
         """See :meth:`Trials.claim`; the lock is the one under which Optuna numbers a study's trials."""
         with self._storage.engine.begin() as connection:
-            locking = select(_STUDIES.c.study_id).where(_STUDIES.c.study_id == study_id).with_for_update()
+            locking = sa.select(_STUDIES.c.study_id).where(_STUDIES.c.study_id == study_id).with_for_update()
             if connection.execute(locking).scalar_one_or_none() is None:
                 raise KeyError(study_id)
             wanted = (_ATTRIBUTES.c.trial_id == _TRIALS.c.trial_id) & (_ATTRIBUTES.c.key == key)
             query = (
-                select(_ATTRIBUTES.c.value_json)
+                sa.select(_ATTRIBUTES.c.value_json)
                 .select_from(_TRIALS.outerjoin(_ATTRIBUTES, wanted))
                 .where(_TRIALS.c.study_id == study_id, _TRIALS.c.trial_id > (last.trial_id if last else -1))
                 .order_by(_TRIALS.c.trial_id)
@@ -361,7 +343,7 @@ class SqlTrials:
         with self._storage.engine.begin() as connection:
             ending = _TRIALS.update().where(_TRIALS.c.trial_id == trial_id, _TRIALS.c.state == TrialState.RUNNING)
             if connection.execute(ending.values(state=state, datetime_complete=_now())).rowcount != 1:
-                query = select(_ATTRIBUTES.c.key, _ATTRIBUTES.c.value_json).where(_ATTRIBUTES.c.trial_id == trial_id)
+                query = sa.select(_ATTRIBUTES.c.key, _ATTRIBUTES.c.value_json).where(_ATTRIBUTES.c.trial_id == trial_id)
                 kept = {key: json.loads(text) for key, text in connection.execute(query)}
                 return all(kept.get(key) == json.loads(json.dumps(value)) for key, value in attributes.items())
             _insert_attributes(connection, trial_id, attributes)
@@ -384,52 +366,56 @@ class SqlTrials:
         return trial_ids - running
 
 
-def _of_trials(table: Table) -> Select[Any]:
+def _of_trials(table: sa.Table) -> sa.Select[Any]:
     """Select the rows of some trials, all columns but the key of the row, in the order in which they were written."""
-    return select(*list(table.c)[1:]).where(table.c.trial_id.in_(_IDS)).order_by(table.primary_key.columns[0])
+    return sa.select(*list(table.c)[1:]).where(table.c.trial_id.in_(_IDS)).order_by(table.primary_key.columns[0])
 
 
-_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 _SOME_ATTRIBUTES, _SOME_PARAMETERS = _of_trials(_ATTRIBUTES), _of_trials(_PARAMETERS)
-_NEW_TRIALS = select(_TRIALS).where(_TRIALS.c.study_id == bindparam("study"), _TRIALS.c.trial_id > bindparam("last"))
+_NEW_TRIALS = sa.select(_TRIALS).where(
+    _TRIALS.c.study_id == sa.bindparam("study"), _TRIALS.c.trial_id > sa.bindparam("last")
+)
 
 
 def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
     return (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))
 
 
-def _rows(connection: Connection, query: Select[Any], ids: Sequence[int]) -> Iterator[Any]:
+def _rows(connection: sa.Connection, query: sa.Select[Any], ids: Sequence[int]) -> Iterator[Any]:
     for chunk in _chunks(ids):
         yield from connection.execute(query, {"ids": chunk})
 
 
-def _changed(connection: Connection, study_id: int, last: TrialRow | None, known: Sequence[int]) -> list[Any]:
+def _changed(connection: sa.Connection, study_id: int, last: TrialRow | None, known: Sequence[int]) -> list[Any]:
     """Return the trials after ``last`` and the ``known`` ones; no "OR", which makes databases search all of them."""
-    some = [select(_TRIALS).where(_TRIALS.c.trial_id.in_(chunk)) for chunk in _chunks(known)]
+    some = [sa.select(_TRIALS).where(_TRIALS.c.trial_id.in_(chunk)) for chunk in _chunks(known)]
     values = {"study": study_id, "last": last.trial_id if last else -1}
-    return sorted(connection.execute(union_all(_NEW_TRIALS, *some), values), key=lambda row: int(row.number))
+    return sorted(connection.execute(sa.union_all(_NEW_TRIALS, *some), values), key=lambda row: int(row.number))
 
 
-def _new_reports(connection: Connection, rows: Mapping[int, TrialRow]) -> Iterator[Any]:
+def _new_reports(connection: sa.Connection, rows: Mapping[int, TrialRow]) -> Iterator[Any]:
     """Return trial, step, value and kind of each report after the trial's last one, by step."""
     of = _REPORTS.c
     for chunk in _chunks(list(rows)):
         by_step: dict[int, list[int]] = {}
         for trial_id in chunk:
             by_step.setdefault(rows[trial_id].last_step, []).append(trial_id)
-        after = [and_(of.trial_id.in_(ids), of.step > step) for step, ids in by_step.items()]
-        query = select(of.trial_id, of.step, of.intermediate_value, of.intermediate_value_type)
-        yield from connection.execute(query.where(or_(*after)).order_by(of.trial_id, of.step))
+        after = [sa.and_(of.trial_id.in_(ids), of.step > step) for step, ids in by_step.items()]
+        query = sa.select(of.trial_id, of.step, of.intermediate_value, of.intermediate_value_type)
+        yield from connection.execute(query.where(sa.or_(*after)).order_by(of.trial_id, of.step))
 
 
-def _running(connection: Connection, trial_ids: Sequence[int]) -> set[int]:
+def _running(connection: sa.Connection, trial_ids: Sequence[int]) -> set[int]:
     """Return which of the trials are running; they stay so until the transaction ends."""
-    query = select(_TRIALS.c.trial_id).where(_TRIALS.c.trial_id.in_(trial_ids), _TRIALS.c.state == TrialState.RUNNING)
+    query = sa.select(_TRIALS.c.trial_id).where(
+        _TRIALS.c.trial_id.in_(trial_ids), _TRIALS.c.state == TrialState.RUNNING
+    )
     return set(connection.scalars(query.with_for_update(read=True)))
 
 
 def _add(
-    connection: Connection,
+    connection: sa.Connection,
     study_id: int,
     number: int,
     attributes: Mapping[str, Any],
@@ -443,21 +429,21 @@ def _add(
     _insert_attributes(connection, trial_id, attributes)
     _insert_parameters(connection, trial_id, parameters)
     _insert(connection, _REPORTS, [_report_row(trial_id, step, value) for step, value in enumerate(reports, start=1)])
-    connection.execute(_HEARTBEATS.insert().values(trial_id=trial_id, heartbeat=func.current_timestamp()))
+    connection.execute(_HEARTBEATS.insert().values(trial_id=trial_id, heartbeat=sa.func.current_timestamp()))
     return trial_id
 
 
-def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:  # a single row costs less outside of a list
         connection.execute(table.insert(), rows if len(rows) > 1 else rows[0])
 
 
-def _insert_attributes(connection: Connection, trial_id: int, attributes: Mapping[str, Any]) -> None:
+def _insert_attributes(connection: sa.Connection, trial_id: int, attributes: Mapping[str, Any]) -> None:
     rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
     _insert(connection, _ATTRIBUTES, rows)
 
 
-def _insert_parameters(connection: Connection, trial_id: int, parameters: Parameters) -> None:
+def _insert_parameters(connection: sa.Connection, trial_id: int, parameters: Parameters) -> None:
     rows = [
         {
             "trial_id": trial_id,

@@ -13,8 +13,6 @@ from sqlalchemy.exc import ArgumentError
 
 from lightsweep.errors import StorageError
 
-__all__ = ["DEFAULT_URL", "conceal", "default_url", "mask", "parse", "shown"]
-
 _HIDDEN = "***"
 _KEY = r"\w*(?:password|passwd|pwd)"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

@@ -197,6 +197,11 @@ def test_labels_are_added_where_there_are_none() -> None:
     assert found == SweepConfig.load(found.raw)
 
 
+def test_a_loaded_config_is_returned_as_it_is() -> None:
+    loaded = config(run_cap=3)
+    assert SweepConfig.load(loaded) is loaded
+
+
 def test_raw_is_json_and_says_the_same() -> None:
     found = config(
         notes={1: "kept as it is", "when": (1, 2)},

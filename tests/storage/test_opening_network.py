@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from lightsweep.storage import open_storage
 from lightsweep.storage import opening as network
 from lightsweep.storage.opening import network_file_system
 
-MOUNTS = """\
-/dev/sda1 / ext4 rw 0 0
-server:/home /home nfs4 rw 0 0
-/dev/sdb1 /home/fast\\040disk xfs rw 0 0
-scratch /scratch lustre rw 0 0
-"""
+MOUNTS = {
+    "/": "ext4",
+    "/home": "nfs4",
+    "/home/fast disk": "xfs",
+    "/scratch": "lustre",
+}
 
 
 @pytest.mark.parametrize(
@@ -29,14 +31,27 @@ scratch /scratch lustre rw 0 0
         ("/homes/lightsweep.db", None),
     ],
 )
-def test_the_deepest_mount_counts(tmp_path: Path, path: str, kind: str | None) -> None:
-    mounts = tmp_path / "mounts"
-    mounts.write_text(MOUNTS)
-    assert network_file_system(Path(path), mounts) == kind
+def test_the_deepest_mount_counts(monkeypatch: pytest.MonkeyPatch, path: str, kind: str | None) -> None:
+    mounts = [SimpleNamespace(mountpoint=place, fstype=kind) for place, kind in MOUNTS.items()]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: mounts)
+    assert network_file_system(Path(path)) == kind
 
 
-def test_without_a_list_of_mounts_everything_is_local(tmp_path: Path) -> None:
-    assert network_file_system(tmp_path, tmp_path / "none") is None
+def test_of_several_mounts_at_one_place_the_last_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = [SimpleNamespace(mountpoint="/data", fstype=kind) for kind in ("xfs", "nfs")]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: mounts)
+    assert network_file_system(Path("/data/lightsweep.db")) == "nfs"
+
+
+def test_without_a_list_of_mounts_everything_is_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: [])
+    assert network_file_system(tmp_path) is None
+
+    def refuse(**_: bool) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(psutil, "disk_partitions", refuse)
+    assert network_file_system(tmp_path) is None
 
 
 def test_opening_one_says_so_once(
