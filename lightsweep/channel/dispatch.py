@@ -20,7 +20,7 @@ _R = TypeVar("_R")
 
 
 class Handler(Protocol):
-    """What the agent does for one run.
+    """The agent's side of one run.
 
     Methods are called from the server's threads, one thread per connection: several at once if a run has several
     processes. A ``LightsweepError`` reaches the run with its message.

@@ -128,7 +128,7 @@ def introduce(stream: FrameStream, run_id: str, token: str) -> None:
     """Prove to an agent that this process belongs to the run, and let the agent prove that it serves the run.
 
     Raises:
-        ChannelError: The other end is no agent, does not serve the run, or does not know its secret.
+        ChannelError: The other end is not an agent, does not serve the run, or does not know its secret.
         OSError: The connection broke.
     """
     deadline = time.monotonic() + HANDSHAKE_SECONDS
@@ -142,7 +142,7 @@ def introduce(stream: FrameStream, run_id: str, token: str) -> None:
     if welcome is None or "error" in welcome:
         raise ChannelError("it closed the connection" if welcome is None else str(welcome["error"]))
     if not is_proof(welcome.get("proof"), proof(token, "server", *sides)):
-        raise ChannelError("what answers there does not know this run's secret")
+        raise ChannelError("the process that answers there does not know this run's secret")
 
 
 def identify(stream: FrameStream, token_of: Callable[[str], str | None], seconds: float) -> tuple[str, dict[str, str]]:

@@ -102,7 +102,7 @@ class Run:
 
     @property
     def iterations(self) -> int:
-        """How often the sweep's metric was logged with a finite number, over all attempts; 0 in a plain run.
+        """Number of logs of the sweep's metric with a finite value, over all attempts; 0 in a plain run.
 
         A script that reads it is assumed to resume from there, see `report`.
         """
@@ -321,7 +321,7 @@ class Run:
 
 
 _restores: list[Callable[[], None]] = []
-"""What makes the loaders whole again, while they are cut."""
+"""The actions that undo the cut of the loaders; empty if they are not cut."""
 
 
 def cut_loaders(batches: int) -> None:

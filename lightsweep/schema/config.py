@@ -208,7 +208,12 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     top = check(TopLevel, known, faults.at(), "a sweep config", absent=meant)
     scheduler = sections.read_scheduler(raw.get("scheduler"), raw.get("method"), faults)
     found = _parameters(raw, meant, scheduler, faults)
-    space = _space(found, faults)
+    space = None
+    if not faults:
+        try:
+            space = Space(found.good)
+        except ValueError as error:
+            faults.at("parameters").key_error(str(error))
     metrics = sections.read_metrics(raw, faults)
     early_terminate = sections.read_early_terminate(raw.get("early_terminate"), faults.at("early_terminate"))
     _check_metric(raw, meant, metrics, faults)
@@ -244,16 +249,6 @@ def _parameters(raw: Mapping[str, Any], meant: set[str], scheduler: Scheduler | 
     if "parameters" not in meant and (scheduler is None or scheduler.search_space is None):
         at.key_error("a sweep config needs the key 'parameters'")
     return Parameters()
-
-
-def _space(found: Parameters, faults: Faults) -> Space | None:
-    if faults:
-        return None
-    try:
-        return Space(found.good)
-    except ValueError as error:
-        faults.at("parameters").key_error(str(error))
-        return None
 
 
 def _check_metric(raw: Mapping[str, Any], meant: set[str], metrics: tuple[Metric, ...], faults: Faults) -> None:

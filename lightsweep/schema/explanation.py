@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from lightsweep.schema.config import SweepConfig
 from lightsweep.schema.distributions import count, spelt
-from lightsweep.schema.sections import Metric, hyperband_text
+from lightsweep.schema.sections import hyperband_text
 from lightsweep.space import Space
 from lightsweep.text import counted, one_line, printable, shortened
 
@@ -32,7 +32,9 @@ def explain(config: SweepConfig, *, whole: bool = False, width: int = WIDTH) -> 
         lines += _entry("", config.description)
     lines += _entry("method", _method(config))
     for metric in config.metrics:
-        lines += _entry("metric", _metric(metric, first=metric is config.metric))
+        target = metric.target if metric is config.metric else None
+        aim = "" if target is None else f"; the target is {target:g}"
+        lines += _entry("metric", f"{metric.goal} {metric.name}{aim}")
     lines += _entry("space", _space(config))
     lines += ["", *_table(config.space, whole, width), ""] if config.space.parameters else []
     if config.early_terminate is not None:
@@ -71,11 +73,6 @@ def _seed(config: SweepConfig) -> str:
     return "" if config.options.seed is None else f", seed {config.options.seed}"
 
 
-def _metric(metric: Metric, *, first: bool) -> str:
-    target = "" if metric.target is None or not first else f"; the target is {metric.target:g}"
-    return f"{metric.goal} {metric.name}{target}"
-
-
 def _space(config: SweepConfig) -> str:
     space = config.space
     if config.scheduler is not None and config.scheduler.search_space:
@@ -104,15 +101,12 @@ def _table(space: Space, whole: bool, width: int) -> Iterator[str]:
         names = min(names, max(20, width - kinds - sizes - 8 - min(ranges, LEAST_RANGE)))
     ranges = min(ranges, max(LEAST_RANGE, width - names - kinds - sizes - 8))
     for name, what, values, number in rows:
-        first, *more = _wrapped(values, ranges) if whole else [shortened(values, ranges)]
+        lines = textwrap.wrap(values, ranges, break_on_hyphens=False, break_long_words=False) or [""]
+        first, *more = lines if whole else [shortened(values, ranges)]
         # Names in one group differ at their ends.
         left = [one_line(name, names, end=2).ljust(names), shortened(what, kinds).ljust(kinds), first.ljust(ranges)]
         yield "  ".join(["", *left, number.rjust(sizes)])
         yield from (" " * (names + kinds + 6) + line for line in more)
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False) or [""]
 
 
 def _end(config: SweepConfig) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal
@@ -103,8 +103,11 @@ class EarlyTerminate:
 def read_early_terminate(value: Any, at: Spot) -> Hyperband | None:
     """Return the hyperband at a place; ``None`` if there is none, or if it is wrong, which is then noted."""
     before = at.faults.count
-    if isinstance(value, dict):
-        _check_band_keys(fields.given(value).keys(), value.get("type"), at)
+    if isinstance(value, dict) and value.get("type") in (None, "hyperband"):
+        keys = fields.given(value).keys()
+        lack = "s is missing" if "max_iter" in keys else "max_iter is missing" if "s" in keys else "neither is given"
+        if "min_iter" not in keys and not {"max_iter", "s"} <= keys:
+            at.key_error(f"hyperband needs min_iter, or max_iter and s; {lack}")
     block = None if value is None else fields.check(EarlyTerminate, value, at, "early_terminate")
     if block is None or at.faults.count > before:
         return None
@@ -117,12 +120,6 @@ def read_early_terminate(value: Any, at: Spot) -> Hyperband | None:
         at["s"].key_warning("s has no effect without max_iter: the bands from min_iter have no end")
     min_iter, max_iter, s = (None, block.max_iter, block.s) if by_max else (block.min_iter, None, None)
     return Hyperband(min_iter=min_iter, max_iter=max_iter, s=s, eta=block.eta, strict=block.strict)
-
-
-def _check_band_keys(keys: Collection[str], kind: object, at: Spot) -> None:
-    if kind in (None, "hyperband") and "min_iter" not in keys and not {"max_iter", "s"} <= {*keys}:
-        lack = "s is missing" if "max_iter" in keys else "max_iter is missing" if "s" in keys else "neither is given"
-        at.key_error(f"hyperband needs min_iter, or max_iter and s; {lack}")
 
 
 def warn_of_last_bands(space: Space, hyperbands: Iterable[Hyperband | None], faults: Faults) -> None:

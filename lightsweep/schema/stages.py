@@ -204,9 +204,8 @@ class _Reader:
         if method == "grid":
             cause = at["method" if block.method else "parameters"]
             for parameter in chosen:
-                check_grid(
-                    parameter.name, parameter.distribution, self._faults.at(*self._places[parameter.name]), cause
-                )
+                here = self._faults.at(*self._places[parameter.name])
+                check_grid(parameter.name, parameter.distribution, here, cause)
         return method if method in ("grid", "random", "bayes") else "random"
 
     def _take_defaults(self, defaults: Mapping[str, Any], stage: str, now: Collection[str], at: Spot) -> None:

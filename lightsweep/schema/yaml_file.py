@@ -123,16 +123,8 @@ class Tree:
     def _mapping(self, node: yaml.MappingNode, at: Spot) -> tuple[dict[Any, Any], int]:
         known = self._keys[id(node)] = {}
         duplicates = _duplicates(node)  # before merge keys are filled in, which repeats keys
-        try:
-            pairs = self._pairs(node)
-        except TooLargeError:
-            raise
-        except yaml.MarkedYAMLError as error:
-            line = f" at line {error.problem_mark.line + 1}" if error.problem_mark else ""
-            at.error(f"the merge key << does not work{line}: {error.problem}")
-            return {}, 1
         nodes: dict[Any, tuple[yaml.Node, yaml.Node]] = {}
-        for key_node, value_node in pairs:
+        for key_node, value_node in self._pairs(node, at):
             if not isinstance(key_node, yaml.ScalarNode):
                 where = "at line {}, column {}".format(*_position(key_node))
                 at.error(f"the key {where} is a list or a mapping; a key must be text")
@@ -147,12 +139,11 @@ class Tree:
         found = {key: self._value(item, at[str(key)]) for key, (_, item) in nodes.items()}
         return {key: value for key, (value, _) in found.items()}, 1 + sum(size for _, size in found.values())
 
-    def _pairs(self, node: yaml.MappingNode) -> Pairs:
+    def _pairs(self, node: yaml.MappingNode, at: Spot) -> Pairs:
         """The keys and values of a mapping, those of its merge keys first.
 
         Raises:
             TooLargeError: The merge keys of the file add too much.
-            yaml.MarkedYAMLError: A merge key has a value that is not a mapping.
         """
         merged: Pairs = []
         own = [(key, value) for key, value in node.value if key.tag != MERGE]
@@ -162,8 +153,9 @@ class Tree:
             several = isinstance(value_node, yaml.SequenceNode)
             for source in reversed(value_node.value) if several else [value_node]:  # of several the first wins
                 if not isinstance(source, yaml.MappingNode):
-                    raise yaml.MarkedYAMLError(problem="it takes mappings only", problem_mark=source.start_mark)
-                added = self._pairs(source)
+                    at.error(f"the merge key << does not work at line {_position(source)[0]}: it takes mappings only")
+                    continue
+                added = self._pairs(source, at)
                 self._merged += len(added)
                 if self._merged > MAX_VALUES:
                     problem = f"the merge keys << of the file add more than {MAX_VALUES:,} values"
