@@ -63,7 +63,7 @@ def _parsed(url: str) -> sqlalchemy.URL | None:
     """Return the parts of a URL; ``None`` if it is none, or has control characters, at which parsing would end."""
     try:
         return None if _CONTROL.search(url) and not url.startswith("sqlite:///") else sqlalchemy.make_url(url)
-    except (ArgumentError, ValueError):  # ValueError: a port that is no number
+    except (ArgumentError, ValueError):  # ValueError: a port that is not a number
         return None
 
 
@@ -116,7 +116,7 @@ def parse(url: str) -> sqlalchemy.URL:
     parsed = _parsed(url)
     if parsed is None:
         broken = " (it has a line break or another control character)" if _CONTROL.search(url) else ""
-        raise StorageError(f"storage: {shown(url)!r} is no database URL{broken}; write one such as {_EXAMPLES}")
+        raise StorageError(f"storage: {shown(url)!r} is not a database URL{broken}; write one such as {_EXAMPLES}")
     if wrong := _unescaped(parsed, url):
         raise StorageError(
             f"storage: {shown(url)!r} has an {wrong!r} in its user or password; write it as {quote(wrong)}"

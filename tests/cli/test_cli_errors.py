@@ -146,7 +146,7 @@ def test_a_sampler_that_cannot_be_made_stores_no_sweep(
     ("url", "words"),
     [
         ("sqlite:////no/such/directory/x.db", "check that its directory exists"),
-        ("nonsense", "is no database URL"),
+        ("nonsense", "is not a database URL"),
         ("oracle://host/x", "'oracle' is not supported"),
         ("sqlite://", "memory of one process"),
         ("other.db", "another kind of file"),

@@ -195,8 +195,8 @@ def test_programs_that_make_the_tables_at_the_same_moment(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("nonsense", "'nonsense' is no database URL; write one such as sqlite:///"),
-        ("postgresql://u@h:port/d", "is no database URL"),
+        ("nonsense", "'nonsense' is not a database URL; write one such as sqlite:///"),
+        ("postgresql://u@h:port/d", "is not a database URL"),
         ("sqlite://", "memory of one process"),
         ("sqlite:///:memory:", "memory of one process"),
         ("oracle://u@h/d", "'oracle' is not supported"),

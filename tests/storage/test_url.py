@@ -64,7 +64,7 @@ def test_the_rest_of_the_url_stays_as_it_is(scheme: str, installed: Install) -> 
 
 def test_a_file_is_told_from_a_url_without_its_slashes() -> None:
     assert parse("some@where/sweeps.db").drivername == "sqlite"
-    with pytest.raises(StorageError, match="is no database URL"):
+    with pytest.raises(StorageError, match="is not a database URL"):
         parse("me:secret@host/sweeps.db")
 
 
@@ -74,6 +74,6 @@ def test_an_at_sign_in_a_password_is_named() -> None:
 
 
 def test_a_port_that_is_no_number_shows_no_password() -> None:
-    with pytest.raises(StorageError, match="is no database URL") as refused:
+    with pytest.raises(StorageError, match="is not a database URL") as refused:
         parse("mysql://me:secret@host:port/sweeps")
     assert "secret" not in str(refused.value)
