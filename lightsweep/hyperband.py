@@ -39,8 +39,6 @@ from itertools import islice, takewhile
 
 from lightsweep.text import counted
 
-__all__ = ["Hyperband", "Verdict", "judge", "threshold", "verdict"]
-
 # Bands are computed as floats, which hold every whole number up to here.
 _MOST = 2**53
 

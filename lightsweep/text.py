@@ -6,18 +6,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = [
-    "aligned",
-    "counted",
-    "number",
-    "one_line",
-    "parameters",
-    "printable",
-    "quoted",
-    "shortened",
-    "value_text",
-]
-
 _LONGEST_LINE = 160
 
 

@@ -12,8 +12,6 @@ from lightsweep.client.run import BATCH_LOSS, STEP_LOSS
 from lightsweep.errors import closest
 from lightsweep.schema import SweepConfig
 
-__all__ = ["Finding", "findings"]
-
 _SHOWN = 20
 _LOSSES = {BATCH_LOSS: "the loss on one batch", STEP_LOSS: "the training loss"}
 

@@ -25,8 +25,6 @@ from lightsweep.hyperband import Verdict
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.command import build_command
 
-__all__ = ["ENOUGH_REPORTS", "Observed", "SmokeHandler", "smoke_run"]
-
 ENOUGH_REPORTS = 5
 """Reports of the metric after which a script without a callback is asked to stop."""
 

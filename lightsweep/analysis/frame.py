@@ -14,7 +14,6 @@ from lightsweep.schema import SweepConfig
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["dataframe", "required"]
 
 _INT64 = range(-(2**63), 2**63)
 _ABSENT = object()  # the value of a parameter that a run does not have; a parameter may itself be null

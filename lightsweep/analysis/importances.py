@@ -17,22 +17,6 @@ from lightsweep.schema import SweepConfig
 from lightsweep.space import Distribution, Scale, identity
 from lightsweep.text import counted
 
-__all__ = [
-    "REPEATS",
-    "Axis",
-    "Importance",
-    "Matrix",
-    "ParameterImportance",
-    "axes",
-    "enough",
-    "importance",
-    "linear",
-    "matrix",
-    "model",
-    "permuted",
-    "rank",
-]
-
 REPEATS = 10
 """How often each column is permuted."""
 

@@ -21,8 +21,6 @@ from lightsweep.schema import SweepConfig
 from lightsweep.space import Distribution, identity
 from lightsweep.text import counted, number, one_line, printable
 
-__all__ = ["Block", "Refinement", "commented", "narrow", "refine"]
-
 LEAST_RUNS = 10
 """With fewer runs nothing is narrowed."""
 

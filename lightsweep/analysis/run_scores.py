@@ -13,8 +13,6 @@ from lightsweep.errors import UsageError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.text import counted
 
-__all__ = ["COUNTED", "Goal", "Scores", "scores"]
-
 COUNTED = ("finished", "pruned")
 """States of the runs that count: only the training and its metric ended them."""
 

@@ -12,8 +12,6 @@ from typing import Any
 from lightsweep.channel.frames import ENVIRONMENT, ChannelError, FrameStream, introduce
 from lightsweep.errors import AgentLostError, LightsweepError
 
-__all__ = ["Connection"]
-
 
 class Connection:
     """Requests from one run to its agent; opened at the first request, and anew after a failure or a fork.

@@ -11,8 +11,6 @@ from lightsweep.channel.connection import Connection
 from lightsweep.channel.messages import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 from lightsweep.errors import LightsweepError, UsageError
 
-__all__ = ["OPERATIONS", "Handler", "InProcess", "Remote", "answer"]
-
 OPERATIONS = ("start", "log", "finish")
 
 _M = TypeVar("_M")

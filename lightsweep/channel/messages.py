@@ -8,8 +8,6 @@ from typing import Any, TypedDict
 
 from lightsweep.hyperband import Verdict
 
-__all__ = ["FinishRequest", "LogReply", "LogRequest", "StartReply", "StartRequest"]
-
 
 class StartRequest(TypedDict, total=False):
     """A process of the run calls ``init``.

@@ -17,8 +17,6 @@ from lightsweep.channel.dispatch import Handler, answer
 from lightsweep.channel.frames import ENVIRONMENT, HANDSHAKE_SECONDS, ChannelError, FrameStream, identify
 from lightsweep.errors import UsageError
 
-__all__ = ["ChannelServer"]
-
 _logger = logging.getLogger("lightsweep")
 _PREFIX = "lightsweep-"
 _SOCKET = "s"

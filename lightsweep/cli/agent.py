@@ -33,8 +33,6 @@ from lightsweep.cli.sweep import create
 from lightsweep.controller import Sweep, summarize
 from lightsweep.errors import UsageError
 
-__all__ = ["agent", "agents", "run"]
-
 
 def agent(
     sweep_id: SweepId,

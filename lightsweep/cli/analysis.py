@@ -22,8 +22,6 @@ from lightsweep.errors import InputError, UsageError
 from lightsweep.schema import SweepConfig
 from lightsweep.text import counted, printable, shortened
 
-__all__ = ["importance", "refine"]
-
 _WIDTH = 80
 _NAME = 24
 _BAR = 13

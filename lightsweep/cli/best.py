@@ -23,8 +23,6 @@ from lightsweep.errors import LightsweepError, NotFoundError, UsageError, closes
 from lightsweep.schema.command import build_command
 from lightsweep.text import number
 
-__all__ = ["Format", "apply", "best"]
-
 
 class Format(str, Enum):
     """The forms in which parameters are printed."""

@@ -30,8 +30,6 @@ from lightsweep.schema import SweepConfig, explain, json_schema
 from lightsweep.schema.command import DEFAULT_COMMAND, MACRO, SEVERAL, build_command
 from lightsweep.text import counted, parameters, printable
 
-__all__ = ["check", "schema"]
-
 _MARKS = {True: "ok", False: "WRONG", None: "-"}
 _SAMPLES = 3
 _JSON_FILE = "lightsweep_runs/SWEEP/RUN/parameters.json"

@@ -19,8 +19,6 @@ from lightsweep.cli.output import discard, flush, say
 from lightsweep.errors import LightsweepError
 from lightsweep.text import printable
 
-__all__ = ["COMMANDS", "describe", "main"]
-
 COMMANDS = {
     "sweep": ("sweep", "Create a sweep, or stop, pause, resume, cancel or update one."),
     "agent": ("agent", "Run the program of a sweep until no run is left."),

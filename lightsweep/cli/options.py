@@ -11,24 +11,6 @@ from lightsweep.controller import Sweep
 from lightsweep.storage import Storage as OpenStorage
 from lightsweep.storage import default_url, open_storage
 
-__all__ = [
-    "Config",
-    "Count",
-    "ForwardSignals",
-    "Gpus",
-    "GpusPerRun",
-    "Jobs",
-    "MaxFailed",
-    "PriorRuns",
-    "Stay",
-    "Storage",
-    "SweepId",
-    "TermTimeout",
-    "open_read_only",
-    "read_sweep",
-    "storage_option",
-]
-
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="A sweep file (YAML).")]
 SweepId = Annotated[str, typer.Argument(metavar="ID", help="Id of the sweep.")]
 Storage = Annotated[

@@ -12,8 +12,6 @@ from typing import TextIO
 
 from lightsweep.errors import InputError, NotFoundError
 
-__all__ = ["check_folder", "discard", "flush", "say", "write_whole"]
-
 
 def say(text: str, *, error: bool = False) -> None:
     """Print a line of a command that does more than show something; print nothing once the reader has left.

@@ -20,8 +20,6 @@ from lightsweep.cli.output import check_folder, write_whole
 from lightsweep.errors import UsageError
 from lightsweep.storage import default_url, open_storage
 
-__all__ = ["Format", "dashboard", "only_here", "report"]
-
 _HOST = "127.0.0.1"
 _NAMES = {_HOST, "localhost"}
 _PORT = re.compile(r":\d*\Z")

@@ -25,8 +25,6 @@ from lightsweep.controller.runs import json_number
 from lightsweep.errors import StorageError, StorageUnavailableError, UsageError
 from lightsweep.text import aligned, counted, number, parameters, printable, shortened
 
-__all__ = ["Format", "export", "ls", "status", "watch", "without_infinities"]
-
 _SHOWN = 20
 _REASON_WIDTH = 80
 _FORMULA = re.compile(r"[=@\t]|[+-](?!(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\Z|inf\Z)", re.IGNORECASE)

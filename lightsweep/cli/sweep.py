@@ -20,8 +20,6 @@ from lightsweep.schema import SweepConfig
 from lightsweep.schema.sections import bands_text
 from lightsweep.text import counted
 
-__all__ = ["create", "parameter_count", "retry", "sweep"]
-
 
 def sweep(
     target: Annotated[

@@ -14,8 +14,6 @@ from lightsweep.client.run import Run, cut_loaders
 from lightsweep.client.run_config import as_json, as_mapping, merged
 from lightsweep.errors import AgentLostError, RunPruned, UsageError, closest
 
-__all__ = ["WANDB_KEYWORDS", "guard", "init"]
-
 _WANDB_KEYWORDS = """
     allow_val_change anonymous config_exclude_keys config_include_keys dir entity force fork_from group id job_type
     magic mode monitor_gym name notes project reinit resume resume_from save_code settings sync_tensorboard tags

@@ -8,8 +8,6 @@ from typing import Any
 
 from lightsweep.errors import UsageError
 
-__all__ = ["numbers"]
-
 _MOST_OTHERS = 20
 _LONGEST_NAME = 200
 _LONGEST_TEXT = 40

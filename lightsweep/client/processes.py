@@ -15,8 +15,6 @@ from lightsweep.channel import Connection
 from lightsweep.errors import AgentLostError, LightsweepError, RunPruned
 from lightsweep.hyperband import Verdict
 
-__all__ = ["AgentWatch", "cause", "described", "rank"]
-
 GRACE_SECONDS = 2.0
 """From the end of the agent to SIGTERM: the next ``log`` of the script raises ``AgentLostError`` before."""
 

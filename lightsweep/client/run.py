@@ -20,8 +20,6 @@ from lightsweep.client.run_config import RunConfig
 from lightsweep.errors import AgentLostError, LightsweepError, RunPruned, UsageError, absent, closest
 from lightsweep.hyperband import Verdict
 
-__all__ = ["BATCH_LOSS", "SMOKE_STEPS", "STEP_LOSS", "Run", "cut_loaders"]
-
 BATCH_LOSS = "lightsweep/batch_loss"
 """The name under which a callback reports the training loss of each step if all steps are on the same batch."""
 

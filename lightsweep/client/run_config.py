@@ -12,8 +12,6 @@ from typing import Any, NoReturn
 from lightsweep.client.processes import rank
 from lightsweep.errors import UsageError, closest
 
-__all__ = ["RunConfig", "as_json", "as_mapping", "merged"]
-
 _SHOWN = 20
 
 
