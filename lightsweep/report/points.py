@@ -42,8 +42,10 @@ def history_figure(data: ReportData) -> go.Figure:
             line={"color": MUTED, "dash": "dash", "width": 1.5},
             annotation={"text": label(f"target {target:g}"), "font": {"color": MUTED}},
         )
-    latest_first = reversed(list(enumerate(data.runs)))
-    first = {text: index for index, run in latest_first for text in run.labels.values()}
+    first: dict[str, int] = {}
+    for index, run in enumerate(data.runs):
+        for text in run.labels.values():
+            first.setdefault(text, index)
     for text, index in first.items():
         figure.add_vline(
             index + 0.5,
