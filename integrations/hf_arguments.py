@@ -8,6 +8,8 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from functools import reduce
+from operator import getitem
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from transformers import TrainingArguments
@@ -88,7 +90,8 @@ def training_arguments(run: Run, base: Any = None, **overrides: Any) -> Any:
     hints = typing.get_type_hints(kind)
     found: dict[str, str] = {}
     others: list[str] = []
-    for name, config, key in _parameters(run.config, {field for field in known if _takes_dict(hints[field])}):
+    for path in _parameters(run.config, {field for field in known if _takes_dict(hints[field])}):
+        name = ".".join(path)
         field = _field(name, known)
         if field is None:
             others.append(name)
@@ -101,7 +104,8 @@ def training_arguments(run: Run, base: Any = None, **overrides: Any) -> Any:
                 "remove one of them"
             )
         found[field] = name
-        fields[field] = _convert(name, field, config[key], hints[field])
+        value = reduce(getitem, path, run.config)  # marks each group on the way as read
+        fields[field] = _convert(name, field, value, hints[field])
     if others and run.rank == 0:
         say_once(f"not in {kind.__name__}, left in run.config: {', '.join(others)}")
     fields.update(overrides)
@@ -134,16 +138,16 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
 
 
-def _parameters(config: RunConfig, whole: AbstractSet[str], above: str = "") -> Iterator[tuple[str, RunConfig, str]]:
-    """Yield the dotted name of each parameter, its config and its key there, without marking it as read.
+def _parameters(config: RunConfig, whole: AbstractSet[str], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the names of each parameter, those of its groups first, without marking it as read.
 
     ``whole`` are fields that take dicts.
     """
     for key, value in dict.items(config):
         if isinstance(value, RunConfig) and ALIASES.get(key, key) not in whole:
-            yield from _parameters(value, whole, f"{above}{key}.")
+            yield from _parameters(value, whole, (*above, key))
         else:
-            yield above + key, config, key
+            yield (*above, key)
 
 
 def _field(name: str, known: set[str]) -> str | None:

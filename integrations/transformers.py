@@ -252,8 +252,8 @@ def run_sweep(
         config: The path of a sweep file, or a dict.
         count: Number of runs; by default until the sweep is finished.
         isolate: Whether each run has its own process, so that memory does not grow from run to run.
-            ``make_trainer`` must then be a function of a module, and the script must guard its work by
-            ``if __name__ == "__main__"``, as multiprocessing needs it.
+            If ``make_trainer`` is a function of the script itself, the script must guard its work by
+            ``if __name__ == "__main__"``.
         storage: A storage URL; ``LIGHTSWEEP_STORAGE``, or ``lightsweep.db`` here, by default.
 
     Raises:

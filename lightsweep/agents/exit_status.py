@@ -53,7 +53,7 @@ def classify_exit(config: SweepConfig, active: ActiveRun, status: ExitStatus) ->
 
 
 def no_code_of_its_own(exit_code: int) -> bool:
-    """Return whether the exit code says nothing of failure: it is 0, or that of a signal from outside."""
+    """Return whether the exit code says nothing of failure: it is 0, or of a signal, or 128 + N of one from outside."""
     return exit_code <= 0 or _signal(exit_code) in _FROM_OUTSIDE
 
 

@@ -186,12 +186,13 @@ class Reaper:
     def _start(self) -> None:
         # Without the mark of the run in which this agent may itself have been started, and without the storage's URL.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LIGHTSWEEP_")}
+        environment["PYTHONSAFEPATH"] = "1"  # no module beside this file hides another one; Python 3.10 ignores it
         if self._process is not None and self._process.stdin is not None:
             with suppress(OSError):
                 self._process.stdin.close()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", __file__, *self._seconds],
+                [sys.executable, __file__, *self._seconds],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

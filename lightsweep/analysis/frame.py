@@ -48,7 +48,7 @@ def dataframe(runs: Sequence[SweepRun], config: SweepConfig) -> pd.DataFrame:
         labels = [run.labels.get(name) for run in runs]
         columns[name] = pandas.Series(pandas.Categorical(labels, categories=values, ordered=True))
     columns |= {
-        "state": column([run.state for run in runs], "str"),
+        "state": column([str(run.state) for run in runs], "str"),
         "best": _floats(pandas, [run.best for run in runs]),
         "last": _floats(pandas, [run.last for run in runs]),
         "iterations": column([run.iterations for run in runs], "int64"),

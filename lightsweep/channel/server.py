@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import secrets
@@ -10,6 +11,8 @@ import socket
 import tempfile
 import threading
 import time
+import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from lightsweep.channel.frames import ENVIRONMENT, HANDSHAKE_SECONDS, ChannelErr
 from lightsweep.errors import UsageError
 
 _logger = logging.getLogger("lightsweep")
-_PREFIX = "lightsweep-"
+_PREFIX = f"lightsweep-{zlib.crc32(socket.gethostname().encode()):08x}-"  # hosts may share the directory
 _SOCKET = "s"
 _LONGEST_PATH = 95  # bytes; macOS allows 103, Linux 107, and the socket has a longer name at first
 _CLOSE_SECONDS = 10.0
@@ -187,12 +190,9 @@ def _private_directory() -> Path:
     if len(os.fsencode(above)) + len(f"/{_PREFIX}12345678/{_SOCKET}") > _LONGEST_PATH:
         above = "/tmp"  # the one short place that Unix promises
     for path in Path(above).glob(f"{_PREFIX}*/{_SOCKET}"):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:  # of another user, or gone
             probe.setblocking(False)
-            try:
-                probe.connect(str(path))
-            except ConnectionRefusedError:  # nobody listens there any more
-                shutil.rmtree(path.parent, ignore_errors=True)
-            except OSError:
-                continue  # of another user, or just removed
+            if path.is_socket() and probe.connect_ex(str(path)) == errno.ECONNREFUSED:  # its agent was killed
+                path.unlink()
+                path.parent.rmdir()
     return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=above))

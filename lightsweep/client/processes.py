@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -71,7 +72,7 @@ class AgentWatch:
         if lost and _leads_session():
             with suppress(ValueError):  # not in the main thread: this process ends by the signal too
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            os.killpg(0, signal.SIGTERM)
+            _end_group()
 
     def _watch(self) -> None:
         with suppress(OSError, LightsweepError):
@@ -80,12 +81,21 @@ class AgentWatch:
         if self._closed.wait(GRACE_SECONDS):
             return
         print("lightsweep: the agent is gone; ending this run, another agent retries it", file=sys.stderr, flush=True)
-        for number, seconds in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, 0.0)):
-            if _leads_session():
-                os.killpg(0, number)
-            else:
-                os.kill(os.getpid(), number)
-            time.sleep(seconds)
+        if _leads_session():
+            _end_group()
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(TERM_SECONDS)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _end_group() -> None:
+    """Send SIGTERM to the process group, and later SIGKILL, from outside of it as this process may have ended."""
+    later = f"sleep {TERM_SECONDS}; kill -KILL -{os.getpgrp()}"
+    quiet = subprocess.DEVNULL
+    # Without the token of the run, by which the reaper of the agent would find it.
+    subprocess.Popen(["/bin/sh", "-c", later], stdin=quiet, stdout=quiet, stderr=quiet, env={}, start_new_session=True)
+    os.killpg(0, signal.SIGTERM)
 
 
 def _leads_session() -> bool:

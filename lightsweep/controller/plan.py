@@ -158,7 +158,7 @@ class Plan:
         The first trial of a later stage names the stage, its number of tickets and the run whose values it keeps. So
         these stay the same, whatever is retried later.
         """
-        if "stage" in attempt:
+        if "stage" in attempt and self.config.stages:
             stage = self.config.stages[attempt["stage"] - 1]
             self.parts.append(Part(stage, ticket, attempt["limit"], attempt["base"]))
 

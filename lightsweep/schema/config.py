@@ -167,7 +167,7 @@ class SweepConfig:
     @property
     def endless(self) -> bool:
         """Return whether the number of runs is not limited."""
-        return most_runs(self.parts, self.run_cap) is None
+        return self.run_cap is None and (self.defined_by_run or most_runs(self.parts) is None)
 
     def alone(self, part: Stage) -> SweepConfig:
         """Return the flat config that searches one part by itself."""

@@ -231,6 +231,10 @@ class Quantized(Distribution):
             raise ValueError(
                 f"q {self.q} is too small for values from {low} to {high}: a bound is at most 2^53 steps from 0"
             )
+        if max(abs(first or 0), abs(last or 0)) * self._step > _MAX_STEPS and self._step.denominator == 1:
+            raise ValueError(
+                f"whole numbers are at most 2^53, as a storage keeps no larger ones, and here is q {self.q}"
+            )
 
     @cached_property
     def _step(self) -> Fraction:

@@ -36,6 +36,8 @@ def mask(text: str) -> str:
 
 def shown(url: str) -> str:
     """Return a storage URL without its passwords; only the scheme if a password in it cannot be told apart."""
+    if _is_path(url):
+        return url
     parsed = _parsed(url)
     if parsed is None or _unescaped(parsed, url):
         scheme = re.match(r"[\w+]+://", url)
@@ -80,9 +82,10 @@ def _unescaped(url: sqlalchemy.URL, text: str) -> str:
     elif url.password is None:
         at = "@" in f"{url.username}{url.host}{url.database}"
     else:
-        at = text.count("@") > 1
+        at = text.count("@") > 1 + (url.username or "").count("@")
     secret = any(re.fullmatch(_KEY, key, re.I) for key in url.query)
-    return "@" if at else "&" if secret and "" in url.query.values() else ""
+    cut = any("=" not in part for part in text.partition("?")[2].split("&"))
+    return "@" if at else "&" if secret and cut else ""
 
 
 _EXAMPLES = "sqlite:///sweeps.db or postgresql://user@host/database"
@@ -101,6 +104,11 @@ def default_url() -> str:
     return os.environ.get("LIGHTSWEEP_STORAGE") or "sqlite:///lightsweep.db"
 
 
+def _is_path(url: str) -> bool:
+    """Return whether this is the path of an SQLite file, and not ``user:password@host``."""
+    return "://" not in url and Path(url).suffix in _FILES and not re.search(r"(?s):.*@", url)
+
+
 def parse(url: str) -> sqlalchemy.URL:
     """Parse a storage URL and fill in an installed driver.
 
@@ -109,7 +117,7 @@ def parse(url: str) -> sqlalchemy.URL:
     Raises:
         StorageError: Not a URL, or one of a kind of database that Optuna's storage does not know.
     """
-    if "://" not in url and Path(url).suffix in _FILES and not re.search(r"(?s):.*@", url):  # no user:password@host
+    if _is_path(url):
         url = f"sqlite:///{url}"
     if url.startswith("postgres://"):
         url = "postgresql" + url.removeprefix("postgres")
@@ -119,7 +127,7 @@ def parse(url: str) -> sqlalchemy.URL:
         raise StorageError(f"storage: {shown(url)!r} is not a database URL{broken}; write one such as {_EXAMPLES}")
     if wrong := _unescaped(parsed, url):
         raise StorageError(
-            f"storage: {shown(url)!r} has an {wrong!r} in its user or password; write it as {quote(wrong)}"
+            f"storage: {shown(url)!r} has an {wrong!r} that may be part of a password; write it as {quote(wrong)}"
         )
     backend = parsed.drivername.partition("+")[0]
     if backend == "sqlite":

@@ -24,10 +24,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightsweep.channel import ChannelError, Connection, LogReply, Remote
+from lightsweep.channel import ChannelError, Connection, LogReply
 from lightsweep.channel.frames import HANDSHAKE_LIMIT, MESSAGE_LIMIT, FrameStream, is_proof, proof
 from lightsweep.channel.server import ChannelServer
-from lightsweep.client.metrics import numbers
 from lightsweep.errors import AgentLostError, LightsweepError, UsageError
 from lightsweep.hyperband import Verdict
 from scripted import ScriptedHandler
@@ -567,22 +566,3 @@ def test_a_proof_depends_on_everything_that_goes_into_it():
         assert not is_proof(expected, proof(*given[:place], "other", *given[place + 1 :]))
     for wrong in (None, 3, "", "ä", "\ud800"):
         assert not is_proof(wrong, expected)
-
-
-def test_a_log_of_200_metrics_costs_little_more_than_its_json(connect):
-    """By the processor time of both sides, so that it holds on a busy machine."""
-    metrics = {f"group{number % 10}.metric_{number}": number / 7 for number in range(200)}
-
-    def seconds(action: Callable[[], object]) -> float:
-        times = []
-        for _ in range(5):
-            begun = time.process_time()
-            for _ in range(40):
-                action()
-            times.append(time.process_time() - begun)
-        return min(times)
-
-    remote = Remote(connect())
-    remote.log({"metrics": metrics})
-    json_seconds = seconds(lambda: json.loads(json.dumps({"op": "log", "metrics": metrics})))
-    assert seconds(lambda: remote.log({"metrics": numbers(metrics)})) < 2.5 * json_seconds

@@ -153,6 +153,13 @@ def test_only_what_goes_into_a_field_counts_as_read() -> None:
     assert handler.finishes[0]["unread"] == ["dropout", "model.width"]
 
 
+def test_a_parameter_whose_value_is_a_dict_counts_as_read() -> None:
+    handler = ScriptedHandler({"opt": {"learning_rate": 0.1}}, swept=("opt",), metric=None)
+    with client.serving(handler), lightsweep.init() as run:
+        assert training_arguments(run, **CPU).learning_rate == 0.1
+    assert handler.finishes[0]["unread"] == []
+
+
 def test_a_share_of_the_steps_to_warm_up() -> None:
     made = arguments({"warmup_ratio": 0.1})
     assert made.get_warmup_steps(200) == 20

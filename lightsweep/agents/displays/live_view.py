@@ -167,14 +167,18 @@ class Screen:
 
     Args:
         console: The terminal.
-        transient: Remove the block on closing.
+        transient: Remove the block on closing, and until then write what is printed elsewhere above it.
     """
 
     def __init__(self, console: Console, *, transient: bool = False) -> None:
         self.console = console
         self.marks = BARS if "utf" in console.encoding.lower() else STEPS
         self._live = Live(
-            console=console, auto_refresh=False, transient=transient, redirect_stdout=False, redirect_stderr=False
+            console=console,
+            auto_refresh=False,
+            transient=transient,
+            redirect_stdout=transient,
+            redirect_stderr=transient,
         )
         self._live.start()
 

@@ -112,7 +112,7 @@ class IsolatedLauncher(ProcessLauncher):
         del run
         path = directory / "function.pickle"
         path.write_bytes(self._pickled)
-        return [sys.executable, "-P", call.__file__, str(path)]
+        return [sys.executable, call.__file__, str(path)]
 
 
 def _check(function: object) -> None:

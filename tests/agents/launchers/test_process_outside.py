@@ -13,6 +13,7 @@ from lightsweep.agents import Agent
 from lightsweep.agents.launchers import ExitStatus, Job, Launcher
 from lightsweep.channel import Handler
 from lightsweep.controller import ClaimedRun, Sweep
+from lightsweep.controller.changes import request
 from lightsweep.errors import CommandError
 
 
@@ -100,7 +101,7 @@ def test_it_is_told_when_its_run_is_to_end(sandbox: Sandbox, end: str) -> None:
     while not any(active.job for active in agent.active_runs()):
         thread.join(0.02)
     if end == "cancelled":
-        Sweep.load(sweep_id, storage=sandbox.storage).cancel()
+        request(Sweep.load(sweep_id, storage=sandbox.storage), "cancel")
     else:
         agent.terminate("enough", outcome="killed")
     thread.join()
