@@ -31,6 +31,13 @@ _OURS = ("LIGHTSWEEP", "WANDB", "CUDA_VISIBLE_DEVICES")
 
 
 @pytest.fixture(scope="session", autouse=True)
+def a_group_of_its_own() -> None:
+    """Leave the group that leads a session, as CI may start all, since a run that lost its agent ends such a group."""
+    if os.getpgrp() == os.getsid(0) != os.getpid():
+        os.setpgid(0, 0)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def signals_as_in_the_foreground() -> None:
     """Handle Ctrl-C and hangups, which a shell's background job and nohup ignore, as the tests' processes would."""
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
