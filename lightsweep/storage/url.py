@@ -82,7 +82,7 @@ def _unescaped(url: sqlalchemy.URL, text: str) -> str:
     elif url.password is None:
         at = "@" in f"{url.username}{url.host}{url.database}"
     else:
-        at = text.count("@") > 1 + (url.username or "").count("@")
+        at = text.count("@") > 1
     secret = any(re.fullmatch(_KEY, key, re.I) for key in url.query)
     cut = any("=" not in part for part in text.partition("?")[2].split("&"))
     return "@" if at else "&" if secret and cut else ""
