@@ -221,7 +221,7 @@ class LogUniform(Continuous):
         bounds: The bounds as values if the sweep file gives them so; ``None`` if it gives exponents.
 
     Raises:
-        ValueError: A bound is not finite, ``low >= high``, or exp of a bound is no positive float.
+        ValueError: A bound is not finite, ``low >= high``, or exp of a bound is not a positive float.
     """
 
     low: float
@@ -296,7 +296,7 @@ class InvLogUniform(LogUniform):
     ``InvLogUniform.from_values(1e-5, 1e-1)`` is ``inv_log_uniform_values``: the bounds are those of X itself.
 
     Raises:
-        ValueError: A bound is not finite, ``low >= high``, or exp of a bound is no positive float.
+        ValueError: A bound is not finite, ``low >= high``, or exp of a bound is not a positive float.
     """
 
     traits = Traits("inverse log-uniform", "log", bounded="inv_log_uniform_values")
