@@ -157,12 +157,12 @@ class SweepCallbackBase:
             return False
         return self._run.keep_checkpoint if self._checkpoint is None else self._checkpoint
 
-    def _missing(self, logged: Iterable[str]) -> MetricMissingError:
-        """Make the error for a metric that is not among the names ``logged``."""
+    def _missing(self, logged: Iterable[str], form: str = "") -> MetricMissingError:
+        """Make the error for a metric that is not among the names ``logged``; ``form`` is what it lacks if it was."""
         names, name = sorted(logged), self._metric or ""
         return MetricMissingError(
-            f"the trainer has not logged the metric {name!r}{closest((self._names() or (name,))[-1], names)}; it has "
-            f"logged {', '.join(map(repr, names)) or 'no metric at all'}. {self._remedy()}, or name another one in "
+            f"the trainer has not logged the metric {name!r}{form}{closest((self._names() or (name,))[-1], names)}; it "
+            f"has logged {', '.join(map(repr, names)) or 'no metric at all'}. {self._remedy()}, or name another one in "
             "SweepCallback(metric=...)"
         )
 
@@ -174,7 +174,7 @@ class SweepCallbackBase:
         if self._metric is not None:
             name = next((name for name in self._names() if name in found), None)
             if name is None:
-                raise self._missing(found)
+                raise self._missing(found, "" if logged.keys().isdisjoint(self._names()) else " as a number")
             if run.metric is not None:
                 found[run.metric] = found[name]
         return position_of(run).report(run, found, step, last=last)

@@ -61,9 +61,8 @@ class StartReply:
 
     @classmethod
     def read(cls, message: Mapping[str, Any]) -> StartReply:
-        """Return the reply in a message, without fields that this version does not know."""
-        known = {one.name for one in fields(cls)}
-        return cls(**{name: value for name, value in message.items() if name in known})
+        """Return the reply in a message."""
+        return cls(**_known(cls, message))
 
 
 class LogRequest(TypedDict, total=False):
@@ -93,7 +92,14 @@ class LogReply:
     @classmethod
     def read(cls, message: Mapping[str, Any]) -> LogReply:
         """Return the reply in a message."""
-        return cls(Verdict(**message["verdict"]), message["iterations"])
+        verdict = Verdict(**_known(Verdict, message.get("verdict", {})))
+        return cls(verdict, message.get("iterations", 0))
+
+
+def _known(kind: type, message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a message that this version knows: script and agent may have different ones."""
+    names = {each.name for each in fields(kind)}
+    return {name: value for name, value in message.items() if name in names}
 
 
 class FinishRequest(TypedDict, total=False):

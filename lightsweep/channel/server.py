@@ -151,10 +151,16 @@ class ChannelServer:
 
     def _converse(self, stream: FrameStream) -> None:
         """Shake hands, then send one answer per message until the other end closes."""
-        run_id, welcome = identify(stream, self._token_of, self._handshake_seconds)
-        with self._lock:
+        served: _Served | None = None
+
+        def token_of(run_id: str) -> str | None:
+            nonlocal served
             served = self._runs.get(run_id)
-            if served is None:
+            return served.token if served else None
+
+        run_id, welcome = identify(stream, token_of, self._handshake_seconds)
+        with self._lock:
+            if served is None or self._runs.get(run_id) is not served:  # another attempt has another token
                 raise ChannelError("the run was released meanwhile")
             served.streams.add(stream)
         try:
@@ -169,10 +175,6 @@ class ChannelServer:
         finally:
             with self._lock:
                 served.streams.discard(stream)
-
-    def _token_of(self, run_id: str) -> str | None:
-        served = self._runs.get(run_id)
-        return served.token if served else None
 
 
 @dataclass(frozen=True)

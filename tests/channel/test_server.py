@@ -111,6 +111,12 @@ def ends(sock: socket.socket) -> bool:
     return True
 
 
+def test_a_reply_of_another_version_is_read_as_far_as_it_is_known():
+    newer = {"verdict": {"stop": True, "reason": "band 3", "rank": 7}, "iterations": 2, "load": 0.5}
+    assert LogReply.read(newer) == LogReply(Verdict(stop=True, reason="band 3"), iterations=2)
+    assert LogReply.read({"ok": True}) == LogReply()
+
+
 def test_every_operation_reaches_the_handler_and_its_answer_comes_back(connect, handler):
     connection = connect()
     assert connection.request("start", defaults={"lr": 0.1})["config"] == {"lr": 0.1}

@@ -17,9 +17,12 @@ from own_trainer import Callback, Model, SweepCallback
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import lightsweep
+from lightsweep import client
 from lightsweep.integrations import lightning as lightning_integration
 from lightsweep.integrations import transformers as transformers_integration
 from lightsweep.integrations.distributed import on_every_rank
+from lightsweep.integrations.transformers import MetricMissingError
+from scripted import ScriptedHandler
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -208,3 +211,13 @@ def test_contract(
     assert (ended.state, ended.raised) == (expected.state, expected.raises)
     assert ended.epochs == list(expected.epochs)
     assert ended.exit_code == (1 if expected.state == "failed" else 0)
+
+
+def test_a_metric_that_is_logged_as_text_is_called_that() -> None:
+    handler = ScriptedHandler({}, metric="val_loss")
+    with (
+        client.serving(handler),
+        pytest.raises(MetricMissingError, match="the metric 'val_loss' as a number; it has logged 'acc'"),
+        lightsweep.init(),
+    ):
+        Model(lambda _: {"val_loss": "0.5", "acc": 0.9}).fit(2, [SweepCallback()])

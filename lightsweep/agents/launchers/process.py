@@ -144,9 +144,9 @@ class RunProcess:
     def wait(self) -> ExitStatus:
         """Wait for the end of the process, and end what is left of the run."""
         code = self._process.wait()
-        asked = self._deadline is not None
-        patience = max(0.0, self._deadline - time.monotonic()) if self._deadline is not None else _LEFTOVER_SECONDS
-        self._all.end(patience, asked=asked)
+        deadline = self._deadline  # once, as another thread may set it meanwhile
+        patience = _LEFTOVER_SECONDS if deadline is None else max(0.0, deadline - time.monotonic())
+        self._all.end(patience, asked=deadline is not None)
         with self._lock:
             self._gone = True  # from here on the number may belong to another group
         if self._killer is not None:
