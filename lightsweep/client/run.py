@@ -242,6 +242,9 @@ class Run:
 
     unwatch = define_metric = save = alert = log_code = log_artifact = watch
 
+    def _label(self, *_: Any, **__: Any) -> None:
+        """Do nothing; Hugging Face's callback tells W&B by it that it is in use."""
+
     def __enter__(self) -> Run:
         return self
 
