@@ -110,11 +110,11 @@ def agents(
 
 def exec(  # noqa: A001 - the name of the command
     command: Annotated[list[str], typer.Argument(metavar="-- COMMAND", help="A program and its arguments.")],
-    stand_in: StandIn = None,
+    stand_in: StandIn = "wandb",
 ) -> None:
     """Run a command whose programs find lightsweep when they import W&B.
 
-    It is for scripts that create sweeps and start agents themselves.
+    It is for scripts that create sweeps and start agents themselves. Nothing is sent anywhere.
     """
     try:
         os.execvpe(command[0], command, {**os.environ, **variables(stand_in)})

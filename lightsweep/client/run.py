@@ -47,6 +47,7 @@ class Run:
         active: Whether an agent serves the run; False for a plain run.
         ended: Whether the run has ended.
         lost: Whether the run has ended because its agent was gone.
+        stopped_alone: Whether ``log`` has raised `RunPruned`, of which other ranks know nothing.
         swept: Dotted names of the parameters that the sweep searches.
         resumed: Whether this is another attempt at a run that was cut off.
         keep_checkpoint: Whether the run may be retried, so that a checkpoint is worth keeping.
@@ -75,6 +76,7 @@ class Run:
         self._stopped: Verdict | None = None
         self.ended = False
         self.lost = False
+        self.stopped_alone = False
         self._at_end: list[Callable[[], None]] = []
         self._rank = rank
         self.id: str = start.id or stamp
@@ -148,6 +150,7 @@ class Run:
         del step, commit, sync
         verdict = self.report(metrics)
         if verdict.stop:
+            self.stopped_alone = True
             raise RunPruned(verdict.reason)
 
     def report(self, metrics: Mapping[str, Any], step: int | None = None, *, last: bool = False) -> Verdict:
