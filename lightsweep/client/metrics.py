@@ -13,7 +13,12 @@ _LONGEST_NAME = 200
 _LONGEST_TEXT = 40
 
 
-def numbers(metrics: Any, others: dict[str, str] | None = None, always: str | None = None) -> dict[str, float]:
+def numbers(
+    metrics: Any,
+    others: dict[str, str] | None = None,
+    always: str | None = None,
+    left: dict[str, Any] | None = None,
+) -> dict[str, float]:
     """Return the numbers in ``metrics`` under flat names; nested mappings are joined with a dot.
 
     NumPy scalars and tensors of one element become floats; NaN and infinities stay. Other values (booleans, also those
@@ -24,9 +29,10 @@ def numbers(metrics: Any, others: dict[str, str] | None = None, always: str | No
         others: Takes the names that were left out, each with a description of its first value ("text ('0.5')"); only
             a few names.
         always: The name that is taken even if there are more.
+        left: Takes the values that were left out, by flat name.
 
     Raises:
-        UsageError: ``metrics`` is not a mapping, or a name is not text.
+        UsageError: ``metrics`` is not a mapping, or a name is neither text nor a whole number.
     """
     if not isinstance(metrics, Mapping):
         raise UsageError(
@@ -38,7 +44,10 @@ def numbers(metrics: Any, others: dict[str, str] | None = None, always: str | No
         number = value if type(value) is float else _number(value)
         if number is not None:
             found[name] = number
-        elif others is not None:
+            continue
+        if left is not None:
+            left[name] = value
+        if others is not None:
             room = len(others) < _MOST_OTHERS and len(name) <= _LONGEST_NAME
             if name not in others and (room or name == always):
                 others[name] = _described(value)
@@ -47,6 +56,8 @@ def numbers(metrics: Any, others: dict[str, str] | None = None, always: str | No
 
 def _flat(metrics: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in metrics.items():
+        if isinstance(name, int) and not isinstance(name, bool):
+            name = str(name)
         if not isinstance(name, str):
             raise UsageError(f"the name of a metric must be text, got {name!r} ({type(name).__name__})")
         if isinstance(value, Mapping):
