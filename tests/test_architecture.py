@@ -112,6 +112,7 @@ SHORT = {
     "lightsweep/agents/gpus.py",
     "lightsweep/agents/launchers/call.py",
     "lightsweep/cli/options.py",
+    "lightsweep/cli/output.py",
     "lightsweep/client/metrics.py",
     "lightsweep/controller/bands.py",
     "lightsweep/report/importance.py",
