@@ -15,7 +15,9 @@ except ModuleNotFoundError as error:
 
 __version__ = "0.31.0"  # as in the metadata beside this folder
 
-_MODULES = frozenset(["apis", "data_types", "env", "errors", "integration", "plot", "sdk", "util", "wandb_run"])
+_MODULES = frozenset(
+    ["apis", "data_types", "env", "errors", "integration", "plot", "sdk", "sklearn", "util", "wandb_run"]
+)
 _OF_THE_MOMENT = frozenset({"config", "run", "summary"})
 
 
