@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import io
 import sys
 from types import TracebackType
 from typing import Any
@@ -39,7 +40,7 @@ def guard(run: Run) -> None:
             # The other ranks do not know and wait for this one: launchers end them if one has failed.
             raise SystemExit(int(run.stopped_alone and several()))
         if isinstance(error, AgentLostError):
-            print(f"lightsweep: {error}", file=sys.stderr)
+            _print_line(f"lightsweep: {error}")
             return
         before(kind, raised, trace)
 
@@ -53,12 +54,14 @@ def guard(run: Run) -> None:
 
 
 def _print_line(text: str) -> None:
-    """Print a whole line: tqdm, if the script uses it, first removes its bars."""
+    """Print a whole line on stderr: tqdm, if the script uses it, first removes its bars."""
+    # The hook of torch.distributed collects the text of ours, and loses it if ours raises SystemExit.
+    stream = sys.__stderr__ if type(sys.stderr) is io.StringIO else sys.stderr
     tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
     if tqdm is None:
-        print(text, file=sys.stderr)
+        print(text, file=stream)
     else:
-        tqdm.write(text, file=sys.stderr)
+        tqdm.write(text, file=stream)
 
 
 def init(config: Any = None, **wandb_keywords: Any) -> Run:
