@@ -186,7 +186,7 @@ class Run(RunNames):
         if commit is not False:
             self._step += step is None
         if self._rules is None:
-            self.summary.take(found)
+            dict.update(self.summary, found)
         else:
             found = self._summarized(found)
         if self._stopped is not None:
