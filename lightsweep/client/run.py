@@ -227,6 +227,8 @@ class Run(RunNames):
         else:
             self._end("pruned" if self._stopped else "finished")
 
+    join = finish
+
     def close(self, error: BaseException | None) -> None:
         """End the run in the state that ``error`` implies; errors of the connection are printed, not raised.
 

@@ -27,7 +27,6 @@ from lightsweep.wandb.files import existing_file, safe_name
 from lightsweep.wandb.media import Media
 from lightsweep.wandb.table import Table
 
-__all__ = ["Artifact", "find_artifact", "log_artifact", "records_home"]
 
 RUNS = "lightsweep_runs"
 MEDIA = ".media.json"
