@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 from typing import Any, NamedTuple
 
-
 WORKS = "works"
 FILE = "kept as a file"
 NOTHING = "accepted, does nothing"

@@ -12,7 +12,6 @@ from urllib.parse import unquote, urlparse
 
 from lightsweep.errors import UsageError
 
-
 _BLOCK = 2**20
 
 

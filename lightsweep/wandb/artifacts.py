@@ -27,7 +27,6 @@ from lightsweep.wandb.files import existing_file, safe_name
 from lightsweep.wandb.media import Media
 from lightsweep.wandb.table import Table
 
-
 RUNS = "lightsweep_runs"
 MEDIA = ".media.json"
 

@@ -9,7 +9,6 @@ from typing import Any
 from lightsweep.client.current import current_run, finish
 from lightsweep.errors import UsageError
 
-
 _said: set[str] = set()
 
 summary: Any

@@ -19,7 +19,6 @@ from typing import Any, Protocol
 
 from lightsweep.errors import UsageError
 
-
 MOST_FILES = 1000
 """So many media files of a run are kept at most."""
 

@@ -8,7 +8,6 @@ from typing import Any
 from lightsweep.errors import UsageError
 from lightsweep.wandb.table import Table
 
-
 _MOST_POINTS = 2000
 
 

@@ -18,7 +18,6 @@ from lightsweep.client.run_config import as_json
 from lightsweep.wandb import media, scenes, table
 from lightsweep.wandb.summary import Summary
 
-
 Config = RunConfig
 
 _LETTERS = string.ascii_lowercase + string.digits

@@ -11,7 +11,6 @@ from typing import Any
 
 from lightsweep.errors import UsageError, closest
 
-
 FILE = "summary.json"
 """The file in the run's directory; it is there if the script has written to the summary."""
 

@@ -13,7 +13,6 @@ from lightsweep.errors import UsageError, closest
 from lightsweep.wandb.files import Part
 from lightsweep.wandb.media import Image, Media, Plotly, is_of
 
-
 MOST_ROWS = 100_000
 """So many rows of a table are kept; those after them are left out, and the index says how many there were."""
 
