@@ -12,7 +12,7 @@ from lightsweep.controller.changes import (
 )
 from lightsweep.controller.claims import NoRun, RunClaimer
 from lightsweep.controller.outcome import ClaimedRun, Outcome
-from lightsweep.controller.plan import SweepState
+from lightsweep.controller.plan import SweepState, SweepStatus
 from lightsweep.controller.reports import Refresher, Reporter
 from lightsweep.controller.runs import SweepRun, best_run
 from lightsweep.controller.summary import (
@@ -43,6 +43,7 @@ __all__ = [
     "Sweep",
     "SweepRun",
     "SweepState",
+    "SweepStatus",
     "SweepSummary",
     "Writer",
     "best_run",
