@@ -29,7 +29,8 @@ from lightsweep.controller.runs import (
     values_of,
 )
 from lightsweep.errors import NotFoundError, UsageError, closest
-from lightsweep.sampler import RunState, params_to_optuna
+from lightsweep.sampler import RunState
+from lightsweep.sampler.optuna_params import params_to_optuna
 from lightsweep.schema import Metric, SweepConfig
 
 _WITHOUT_RESULT = {RunState.FAILED, RunState.KILLED}
