@@ -185,7 +185,7 @@ class SweepReader:
 
     def bands_of(self, ticket: int | None) -> BandValues | None:
         """Return the values at the bands that the run with this ticket is compared with; ``None`` without bands."""
-        return self._bands.get(self.plan.part_of(ticket).stage.number)
+        return self._bands.get(self.plan.part_of(ticket).name)
 
     @property
     def config(self) -> SweepConfig:
@@ -332,7 +332,7 @@ class SweepReader:
             return entry is not None and (entry.record.trial_id != trial_id or not entry.running)
 
 
-def _band_values(config: SweepConfig) -> dict[int, BandValues]:
-    """Return the values at the bands for each part of the sweep that has bands, by its number."""
-    metric, found = config.metric, {part.number: part.early_terminate for part in config.parts}
-    return {number: BandValues(each, metric.goal) for number, each in found.items() if each and metric}
+def _band_values(config: SweepConfig) -> dict[str | None, BandValues]:
+    """Return the values at the bands for each part of the sweep that has bands, by its name."""
+    metric, found = config.metric, {part.name or None: part.early_terminate for part in config.parts}
+    return {name: BandValues(each, metric.goal) for name, each in found.items() if each and metric}
