@@ -6,7 +6,6 @@ page and the image files follow from the registry.
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Literal
 
 import plotly.graph_objects as go
 
+from lightsweep.analysis import required
 from lightsweep.errors import InputError, LightsweepError
 from lightsweep.report.curves import curves_figure
 from lightsweep.report.data import ReportData
@@ -97,11 +97,7 @@ def write_images(named: Sequence[NamedFigure], directory: Path, format_: Literal
         InputError: kaleido, or a browser for it, is not installed.
         LightsweepError: The browser did not draw a figure.
     """
-    if importlib.util.find_spec("kaleido") is None:
-        raise InputError("images need kaleido; install it with `pip install 'lightsweep[images]'`")
-    import kaleido
-    from kaleido.errors import ChromeNotFoundError
-
+    kaleido = required("kaleido", "images")
     wanted = [one for one in named if not (one.figure.layout.meta or {}).get("empty")]
     directory.mkdir(parents=True, exist_ok=True)
     paths = [directory / f"{one.name}.{format_}" for one in wanted]
@@ -115,7 +111,7 @@ def write_images(named: Sequence[NamedFigure], directory: Path, format_: Literal
         try:
             # Without MathJax, which would be fetched from the network.
             kaleido.write_fig_from_object_sync(work, kopts={"page_generator": kaleido.PageGenerator(mathjax=False)})
-        except ChromeNotFoundError:
+        except kaleido.errors.ChromeNotFoundError:
             raise InputError(
                 "images are drawn by Chromium or Chrome, and neither is installed; the page needs none: "
                 "leave out --format and open it in any browser"

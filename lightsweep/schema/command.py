@@ -263,8 +263,6 @@ class _Filler:
             for name in self.values:
                 _check(name, f"the parameter name {name!r}")
             return [argument for name, value in self.values.items() for argument in expand(name, value)]
-        if whole and whole[1] == "env" and os.name == "nt":
-            return []
         return [MACRO.sub(lambda match: self._replacement(match[1], f"command item {item!r}: "), item)]
 
     def _replacement(self, name: str, place: str) -> str:
