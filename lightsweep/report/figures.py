@@ -98,6 +98,8 @@ def write_images(named: Sequence[NamedFigure], directory: Path, format_: Literal
         LightsweepError: The browser did not draw a figure.
     """
     kaleido = required("kaleido", "images")
+    from kaleido.errors import ChromeNotFoundError
+
     wanted = [one for one in named if not (one.figure.layout.meta or {}).get("empty")]
     directory.mkdir(parents=True, exist_ok=True)
     paths = [directory / f"{one.name}.{format_}" for one in wanted]
@@ -111,7 +113,7 @@ def write_images(named: Sequence[NamedFigure], directory: Path, format_: Literal
         try:
             # Without MathJax, which would be fetched from the network.
             kaleido.write_fig_from_object_sync(work, kopts={"page_generator": kaleido.PageGenerator(mathjax=False)})
-        except kaleido.errors.ChromeNotFoundError:
+        except ChromeNotFoundError:
             raise InputError(
                 "images are drawn by Chromium or Chrome, and neither is installed; the page needs none: "
                 "leave out --format and open it in any browser"

@@ -146,11 +146,6 @@ class SweepConfig:
 
     @property
     def method_text(self) -> str:
-        """The method, or the number of stages."""
-        return f"{len(self.stages)} stages" if len(self.stages) > 1 else self.method
-
-    @property
-    def methods_text(self) -> str:
         """The method, or that of each stage: ``random and bayes in 2 stages``."""
         if not self.stages:
             return self.method
