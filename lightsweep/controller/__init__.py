@@ -12,7 +12,7 @@ from lightsweep.controller.changes import (
 )
 from lightsweep.controller.claims import NoRun, RunClaimer
 from lightsweep.controller.outcome import ClaimedRun, Outcome
-from lightsweep.controller.plan import SweepState
+from lightsweep.controller.plan import SweepState, SweepStatus
 from lightsweep.controller.reports import Refresher, Reporter, Writer
 from lightsweep.controller.runs import SweepRun, best_run
 from lightsweep.controller.summary import (
@@ -42,6 +42,7 @@ __all__ = [
     "Sweep",
     "SweepRun",
     "SweepState",
+    "SweepStatus",
     "SweepSummary",
     "Writer",
     "best_run",

@@ -15,7 +15,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lightsweep.controller.outcome import learns, plain_metrics
-from lightsweep.controller.plan import SweepState, check_update, wants_retry
+from lightsweep.controller.plan import REQUESTS, SweepState, SweepStatus, check_update, wants_retry
 from lightsweep.controller.reader import SweepReader, storage_errors
 from lightsweep.controller.runs import (
     ATTEMPT,
@@ -29,12 +29,11 @@ from lightsweep.controller.runs import (
     values_of,
 )
 from lightsweep.errors import NotFoundError, UsageError, closest
+from lightsweep.sampler import RunState
 from lightsweep.sampler.optuna_params import params_to_optuna
 from lightsweep.schema import Metric, SweepConfig
 
-_STATE_AFTER = {"pause": "paused", "resume": "running", "stop": "stopped", "cancel": "cancelled"}
-
-_WITHOUT_RESULT = {"failed", "killed"}
+_WITHOUT_RESULT = {RunState.FAILED, RunState.KILLED}
 
 
 def request(sweep: SweepReader, action: str) -> None:
@@ -50,16 +49,15 @@ def request(sweep: SweepReader, action: str) -> None:
     state = sweep.look()
     if action != "cancel":
         _check_not_cancelled(sweep.id, state)
-    if state.name == "finished" and action in {"pause", "resume"}:
+    if state.name == SweepStatus.FINISHED and action in {"pause", "resume"}:
         raise UsageError(f"sweep {sweep.id} cannot {action}: it is finished, {state.reason}")
-    wanted = _STATE_AFTER[action]
     with storage_errors():
-        sweep.storage.optuna.set_study_user_attr(sweep.study_id, STATE, wanted)
-    sweep.requested = wanted
+        sweep.storage.optuna.set_study_user_attr(sweep.study_id, STATE, REQUESTS[action])
+    sweep.requested = REQUESTS[action]
 
 
 def _check_not_cancelled(sweep_id: str, state: SweepState) -> None:
-    if state.name == "cancelled":
+    if state.name == SweepStatus.CANCELLED:
         raise UsageError(f"sweep {sweep_id} was cancelled, which is final; create a new sweep")
 
 
@@ -100,7 +98,7 @@ def _asked_again(sweep: SweepReader, entry: RunEntry) -> FrozenTrial:
     attempt = {"kind": "retry", "run": entry.id, "ticket": entry.ticket, "attempt": entry.attempt + 1, "asked": True}
     attributes: dict[str, Any] = {
         ATTEMPT: attempt,
-        SUMMARY: {"state": "lost", "reason": "the user requested a retry"},
+        SUMMARY: {"state": RunState.LOST, "reason": "the user requested a retry"},
     }
     if (values := values_of(entry, sweep.config)) is not None:
         attributes[VALUES] = values
@@ -253,7 +251,11 @@ def add_prior_runs(sweep: SweepReader, runs: Sequence[PriorRun]) -> tuple[int, i
             distributions={name: distribution for name, (distribution, _) in stored.items()},
             user_attrs={
                 ATTEMPT: {"kind": "prior", "from": source, "values": had},
-                SUMMARY: {"state": "finished", "reason": f"from {source}", "metrics": plain_metrics(run.metrics)},
+                SUMMARY: {
+                    "state": RunState.FINISHED,
+                    "reason": f"from {source}",
+                    "metrics": plain_metrics(run.metrics),
+                },
             },
             intermediate_values={1: value},
         )

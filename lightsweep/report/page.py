@@ -145,7 +145,7 @@ def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, A
     counts = Counter[str](run.state for run in data.runs)
     spans = [(run.started, run.ended or data.now) for run in data.runs if run.started]
     length = max(end for _, end in spans) - min(start for start, _ in spans) if spans else None
-    saved = savings((run.ending for run in data.runs), config)
+    saved = savings(data.runs, config)
     return {
         "title": one_line(config.name or f"Sweep {sweep_id}", 120),
         "description": one_line(config.description or "", 600),

@@ -44,7 +44,7 @@ def frame(
         state,
         limit,
         Counter(run.standing for run in own),
-        savings((run.ending for run in own), config),
+        savings(own, config),
         best_run(own, config),
         searched=config.searched(run.values for run in own),
         unread=[],

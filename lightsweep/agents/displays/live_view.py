@@ -20,6 +20,7 @@ from lightsweep.controller import (
     RunState,
     Sweep,
     SweepRun,
+    SweepStatus,
     SweepSummary,
     part_line,
     part_views,
@@ -69,9 +70,9 @@ class Frame:
     @property
     def left(self) -> timedelta | None:
         """Time that the remaining runs take at this pace; ``None`` if that is unknown."""
-        if self.summary.limit is None or self.per_hour is None or self.summary.state.name != "running":
+        if self.summary.limit is None or self.per_hour is None or self.summary.state.name != SweepStatus.RUNNING:
             return None
-        open_ = self.summary.states["running"] + self.summary.states["waiting"]
+        open_ = self.summary.states[RunState.RUNNING] + self.summary.states[RunState.WAITING]
         return timedelta(hours=max(0, self.summary.limit - self.summary.total + open_) / self.per_hour)
 
     def lines(self, width: int, height: int) -> list[str]:
@@ -279,4 +280,4 @@ def _seen(run: ClaimedRun, sweep: Sweep) -> SweepRun:
         history=history,
         attempt=run.attempt,
     )
-    return replace(seen, **sweep.labels_of(run.ticket))
+    return replace(seen, **sweep.plan.part_of(run.ticket).labels)
