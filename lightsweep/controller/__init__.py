@@ -1,7 +1,5 @@
 """The controller: a sweep in its storage, the runs it hands out, their reports and ends."""
 
-from __future__ import annotations
-
 from lightsweep.controller.changes import (
     PriorRun,
     check_prior_runs,
