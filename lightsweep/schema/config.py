@@ -151,10 +151,8 @@ class SweepConfig:
         for stage in self.stages:
             label, hyperband = f"stage {stage.number}", stage.early_terminate
             most = "" if stage.most is None else f", at most {count(stage.most)} run{'' if stage.most == 1 else 's'}"
-            yield (
-                label,
-                f"{'' if stage.name == label else f'{stage.name}: '}{stage.method}, {count(stage.space.size)} points{most}",
-            )
+            name = "" if stage.name == label else f"{stage.name}: "
+            yield label, f"{name}{stage.method}, {count(stage.space.size)} points{most}"
             yield "", f"searches {', '.join(stage.searched)}"
             if stage.kept:
                 yield "", f"keeps of the best run before: {', '.join(stage.kept)}"
