@@ -17,7 +17,8 @@ import numpy as np
 import yaml
 
 from lightsweep.analysis.run_scores import Scores, scores
-from lightsweep.controller import PriorRun, SweepRun, check_prior_runs
+from lightsweep.controller import SweepRun
+from lightsweep.controller.changes import PriorRun, check_prior_runs
 from lightsweep.errors import LightsweepError, UsageError
 from lightsweep.schema import SweepConfig
 from lightsweep.space import Distribution, identity

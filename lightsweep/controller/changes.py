@@ -6,7 +6,6 @@ and every agent sees it at the same point of the sequence.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,8 +185,14 @@ def check_prior_runs(config: SweepConfig, runs: Sequence[PriorRun]) -> None:
     if not runs:
         return
     metric = check_takes_prior_runs(config)
-    for sweep in dict.fromkeys(prior.sweep for prior in runs):
-        _check_metric(metric, sweep, [prior for prior in runs if prior.sweep == sweep])
+    having = {prior.sweep for prior in runs if prior.metric == metric.name or prior.value(metric) is not None}
+    for prior in runs:
+        if prior.sweep not in having:
+            whose = f"is for {prior.metric!r}" if prior.metric else "has no metric"
+            raise UsageError(
+                f"no run of sweep {prior.sweep}, which {whose}, has logged {metric.name!r}, the metric of this sweep; "
+                "choose prior runs that have logged it"
+            )
     names = {parameter.name for parameter in config.space.searched}
     if not any(names & set(prior.run.values) for prior in runs):
         which = f"which searches {', '.join(sorted(names))}" if names else "which searches none"
@@ -210,17 +215,6 @@ def check_takes_prior_runs(config: SweepConfig) -> Metric:
     return config.metric
 
 
-def _check_metric(metric: Metric, sweep: str, runs: Sequence[PriorRun]) -> None:
-    own = runs[0].metric
-    if own == metric.name or any(prior.value(metric) is not None for prior in runs):
-        return
-    whose = f"which is for {own!r}" if own else "which has no metric"
-    raise UsageError(
-        f"no run of sweep {sweep}, {whose}, has logged {metric.name!r}, the metric of this sweep; "
-        "choose prior runs that have logged it"
-    )
-
-
 def add_prior_runs(sweep: SweepReader, runs: Sequence[PriorRun]) -> tuple[int, int]:
     """Let bayes learn from runs of other sweeps; return the numbers of runs that were added and that were not.
 
@@ -233,12 +227,16 @@ def add_prior_runs(sweep: SweepReader, runs: Sequence[PriorRun]) -> tuple[int, i
     """
     metric, space = sweep.config.metric, sweep.config.space
     names = {parameter.name for parameter in space.searched}
+    middle = {parameter.name: parameter.distribution.quantile(0.5) for parameter in space.parameters}
     taken = 0
     for prior in runs:
         run, value = prior.run, prior.value(metric) if metric else None
-        values = {parameter.name: parameter.distribution.quantile(0.5) for parameter in space.parameters}
-        values.update({name: each for name, each in run.values.items() if name in names})
-        if value is None or not math.isfinite(value) or not _inside(sweep, values):
+        values = {**middle, **{name: each for name, each in run.values.items() if name in names}}
+        try:
+            space.unit(values)
+        except (ValueError, TypeError):
+            continue  # outside of the space
+        if value is None:
             continue
         taken += 1
         stored = params_to_optuna(space, values)
@@ -262,11 +260,3 @@ def add_prior_runs(sweep: SweepReader, runs: Sequence[PriorRun]) -> tuple[int, i
         _create(sweep, trial)
     sweep.refresh()
     return taken, len(runs) - taken
-
-
-def _inside(sweep: SweepReader, values: dict[str, Any]) -> bool:
-    try:
-        sweep.config.space.unit(values)
-    except (ValueError, TypeError):
-        return False
-    return True

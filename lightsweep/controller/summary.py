@@ -11,7 +11,6 @@ from typing import Any, Literal
 from lightsweep.controller.plan import SweepState
 from lightsweep.controller.reader import SweepReader
 from lightsweep.controller.runs import RunEntry, SweepRun, best_run, values_of
-from lightsweep.hyperband import Hyperband
 from lightsweep.sampler import RunState
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.stages import Stage
@@ -63,21 +62,16 @@ def savings(runs: Iterable[RunEntry | SweepRun], config: SweepConfig) -> Savings
     stages: dict[str | None, list[RunEntry | SweepRun]] = {}
     for run in runs:
         stages.setdefault(run.stage, []).append(run)
-    parts = [_savings(found, config.stopping(stage)) for stage, found in stages.items()]
-    return Savings(
-        stopped=sum(part.stopped for part in parts),
-        saved=sum(part.saved for part in parts),
-        total=sum(part.total for part in parts),
-    )
-
-
-def _savings(found: Sequence[RunEntry | SweepRun], hyperband: Hyperband | None) -> Savings:
-    trained = [run.iterations for run in found]
-    finished = [run.iterations for run in found if run.state == RunState.FINISHED]
-    pruned = [run.iterations for run in found if run.state == RunState.PRUNED]
-    length = max(finished or [*trained, (hyperband and hyperband.max_iter) or 0])
-    saved = sum(max(0, length - iterations) for iterations in pruned)
-    return Savings(len(pruned), saved, saved + sum(trained))
+    stopped = saved = trained = 0
+    for stage, found in stages.items():
+        hyperband, iterations = config.stopping(stage), [run.iterations for run in found]
+        finished = [run.iterations for run in found if run.state == RunState.FINISHED]
+        pruned = [run.iterations for run in found if run.state == RunState.PRUNED]
+        length = max(finished or [*iterations, (hyperband and hyperband.max_iter) or 0])
+        stopped += len(pruned)
+        saved += sum(max(0, length - each) for each in pruned)
+        trained += sum(iterations)
+    return Savings(stopped, saved, saved + trained)
 
 
 @dataclass(frozen=True)

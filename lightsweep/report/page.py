@@ -24,7 +24,8 @@ import plotly.graph_objects as go
 import yaml
 from plotly.offline import get_plotlyjs
 
-from lightsweep.controller import PartView, SweepRun, SweepState, savings
+from lightsweep.controller import SweepRun, SweepState
+from lightsweep.controller.summary import PartView, savings
 from lightsweep.report.data import ReportData
 from lightsweep.report.figures import figures
 from lightsweep.report.theme import DARK, LIGHT, STATES

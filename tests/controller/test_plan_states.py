@@ -9,7 +9,8 @@ import optuna
 import pytest
 from controller_helpers import claim, config, finished, work, working
 
-from lightsweep.controller import NoRun, Outcome, RunClaimer, Sweep, best_run, request, sweep
+from lightsweep.controller import NoRun, Outcome, RunClaimer, Sweep, best_run, sweep
+from lightsweep.controller.changes import request
 from lightsweep.controller.runs import SWEEP
 from lightsweep.errors import ConfigError, NotFoundError, StorageError, UsageError
 from lightsweep.schema import SweepConfig

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from controller_helpers import config
 
-from lightsweep.controller import RunState, Savings, SweepRun, savings
+from lightsweep.controller import RunState, SweepRun
+from lightsweep.controller.summary import Savings, savings
 from lightsweep.schema import SweepConfig
 
 BANDS = {"type": "hyperband", "max_iter": 27, "s": 2}
