@@ -1,4 +1,4 @@
-"""``wandb.sdk``: the classes that annotations name, settings, alert levels; and the other modules of ``wandb`` as objects.
+"""``wandb.sdk``: the classes that annotations name, settings, alert levels, and other modules of ``wandb``.
 
 ``import wandb.sdk.wandb_run`` and the like need files, which the stand-in has.
 """

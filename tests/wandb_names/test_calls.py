@@ -59,7 +59,10 @@ def test_settings_keep_what_they_are_given():
 
 
 def test_classes_and_modules_that_annotations_name():
-    run: wandb.sdk.wandb_run.Run
+    def train(run: wandb.sdk.wandb_run.Run, config: wandb.sdk.wandb_config.Config) -> None: ...
+
+    assert train.__annotations__["run"] == "wandb.sdk.wandb_run.Run"
+    assert wandb.sdk.wandb_settings.Settings is wandb.sdk.Settings is wandb.Settings
     assert wandb.sdk.wandb_run.Run is wandb.wandb_run.Run is wandb.Run is Run
     assert wandb.sdk.wandb_config.Config is wandb.Config is RunConfig
     assert wandb.errors.Error is wandb.Error is LightsweepError
