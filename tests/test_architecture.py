@@ -130,6 +130,7 @@ SHORT = {
     "lightsweep/sampler/base.py",
     "lightsweep/text.py",
     "lightsweep/wandb/artifact_files.py",
+    "lightsweep/wandb/calls.py",
 }
 
 
