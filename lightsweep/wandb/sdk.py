@@ -1,7 +1,6 @@
-"""The classes that annotations name, settings, alert levels, and the modules of ``wandb`` as objects.
+"""``wandb.sdk``: the classes that annotations name, settings, alert levels, and other modules of ``wandb``.
 
-``sdk.wandb_run.Run``, ``errors.CommError``, ``util.generate_id`` and the like are attributes of module objects that
-this file makes. ``import wandb.sdk.wandb_run`` needs files, which the stand-in has.
+``import wandb.sdk.wandb_run`` and the like need files, which the stand-in has.
 """
 
 from __future__ import annotations
@@ -15,31 +14,10 @@ from typing import Any
 
 from lightsweep.client import Run, RunConfig
 from lightsweep.client.run_config import as_json
-from lightsweep.errors import LightsweepError, NotFoundError, UsageError
 from lightsweep.wandb import media, scenes, table
 from lightsweep.wandb.summary import Summary
 
-__all__ = [
-    "AlertLevel",
-    "CommError",
-    "Config",
-    "Error",
-    "Settings",
-    "apis",
-    "data_types",
-    "env",
-    "errors",
-    "sdk",
-    "sklearn",
-    "tensorboard",
-    "tensorflow",
-    "util",
-    "wandb_run",
-]
-
 Config = RunConfig
-Error = LightsweepError
-CommError = NotFoundError
 
 _LETTERS = string.ascii_lowercase + string.digits
 
@@ -116,7 +94,6 @@ _SCENES = {name: getattr(scenes, name) for name in ("Bokeh", "Classes", "Graph",
 
 wandb_run = _module("wandb_run", Run=Run)
 data_types = _module("data_types", Table=table.Table, WBValue=media.Media, **_MEDIA, **_SCENES)
-errors = _module("errors", Error=Error, CommError=CommError, UsageError=UsageError, AuthenticationError=UsageError)
 util = _module(
     "util",
     generate_id=generate_id,
@@ -126,16 +103,9 @@ util = _module(
     to_json=as_json,
 )
 env = _module("env", API_KEY="WANDB_API_KEY", PROJECT="WANDB_PROJECT", ENTITY="WANDB_ENTITY", MODE="WANDB_MODE")
-sdk = _module(
-    "sdk",
-    Config=Config,
-    Settings=Settings,
-    wandb_run=wandb_run,
-    wandb_config=_module("sdk.wandb_config", Config=Config),
-    wandb_settings=_module("sdk.wandb_settings", Settings=Settings),
-    wandb_summary=_module("sdk.wandb_summary", Summary=Summary),
-    data_types=data_types,
-)
+wandb_config = _module("sdk.wandb_config", Config=Config)
+wandb_settings = _module("sdk.wandb_settings", Settings=Settings)
+wandb_summary = _module("sdk.wandb_summary", Summary=Summary)
 sklearn = _Quiet("wandb.sklearn")
 tensorboard = _Quiet("wandb.tensorboard")
 tensorflow = _Quiet("wandb.tensorflow")
