@@ -16,7 +16,13 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
-import psutil
+_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+
+if __name__ == "__main__":  # a scheduler sends them to every process that it knows, perhaps during the import below
+    for _number in _IGNORED:
+        signal.signal(_number, signal.SIG_IGN)
+
+import psutil  # noqa: E402
 
 MARK = "LIGHTSWEEP_TOKEN"
 """The variable that marks the processes of an attempt at a run: its value is a secret that no other process has."""
@@ -30,7 +36,6 @@ TERM_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 _KILL_SECONDS = 2.0
 _CLOSE_SECONDS = 2.0
-_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def marked(tokens: Collection[str]) -> list[Any]:
@@ -220,8 +225,6 @@ def main() -> None:
     arguments are the seconds until SIGTERM, and from there until SIGKILL.
     """
     grace, term = map(float, sys.argv[1:3])
-    for number in _IGNORED:  # a scheduler sends them to every process that it knows
-        signal.signal(number, signal.SIG_IGN)
     runs: dict[int, str] = {}
     for line in sys.stdin:
         pid, _, token = line[1:].strip().partition(" ")
