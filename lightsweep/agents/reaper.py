@@ -48,17 +48,19 @@ def marked(tokens: Collection[str]) -> list[Any]:
         return []
     found = []
     for each in psutil.process_iter():
-        if each.pid != os.getpid() and _has_mark(each, tokens):
+        if each.pid != os.getpid() and variables_of(each).get(MARK) in tokens:
             with suppress(psutil.Error):
                 found.append(psutil.Process(each.pid))  # not `each`, which may be an earlier process with this id
     return found
 
 
-def _has_mark(process: Any, tokens: Collection[str]) -> bool:
+def variables_of(process: Any) -> dict[str, str]:
+    """Return the environment of a ``psutil.Process``; empty if it has ended, or belongs to another user."""
     try:
-        return process.environ().get(MARK) in tokens
-    except (psutil.Error, OSError):  # gone, a zombie, or of another user
-        return False
+        found: dict[str, str] = process.environ()
+    except (psutil.Error, OSError):
+        found = {}
+    return found
 
 
 class Processes:
@@ -77,7 +79,9 @@ class Processes:
         """Return whether any process is left; zombies count as long as they are in a group."""
         # A group that was gone once gets no signal again: its number may belong to another one by then.
         self._groups = {group for group in self._groups if _sent(group, 0)}
-        self._marked = [each for each in self._marked if _has_mark(each, self._tokens)] or marked(self._tokens)
+        self._marked = [each for each in self._marked if variables_of(each).get(MARK) in self._tokens] or marked(
+            self._tokens
+        )
         return bool(self._groups or self._marked)
 
     def signal(self, number: int) -> None:

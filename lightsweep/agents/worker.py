@@ -210,7 +210,7 @@ class Agent:
         active.begin(job)
         status = job.wait()
         if status.interrupted:
-            active.end("interrupted", "killed")
+            active.end("interrupted", RunState.KILLED)
             self.leave("interrupted")
         outcome = classify_exit(self.sweep.config, active, status)
         return replace(outcome, reason="; ".join(filter(None, [outcome.reason, run.not_finite])))
@@ -223,12 +223,12 @@ class Agent:
         if not kept:
             self.display.note(f"run {active.run.id} was taken over by another agent")
             return
-        if outcome.state in {"finished", "pruned"}:
+        if outcome.state in {RunState.FINISHED, RunState.PRUNED}:
             discard_checkpoint(active.directory)
         self.display.ended(active.run, outcome)
-        if outcome.state in {"killed", "lost"}:
+        if outcome.state in {RunState.KILLED, RunState.LOST}:
             return
-        failed = outcome.state == "failed"
+        failed = outcome.state == RunState.FAILED
         with self._lock:
             why = self._limits.note(failed, time.monotonic())
         if why:
@@ -247,7 +247,7 @@ class Agent:
                     told = True
                     self.display.note(f"{error}; the end of run {active.run.id} waits to be recorded")
                 self._abandon.wait(_PAUSE_SECONDS)
-            if self._abandon.is_set() or (active.outcome == "lost" and active.overdue()):
+            if self._abandon.is_set() or (active.outcome == RunState.LOST and active.overdue()):
                 return None
 
     def _rescue(self) -> None:
@@ -270,7 +270,7 @@ class Agent:
             self.left = self.left or reason
         self._leaving.set()
 
-    def terminate(self, reason: str, *, outcome: str = "killed") -> None:
+    def terminate(self, reason: str, *, outcome: RunState = RunState.KILLED) -> None:
         """Ask every run to end, and kill it ``term_timeout`` seconds later; start no more."""
         self.leave(reason)
         for active in self.active_runs():
@@ -299,4 +299,4 @@ class Agent:
 
     def _give_back(self, error: BaseException) -> None:
         self._fail(error)
-        self.terminate("the agent failed", outcome="lost")
+        self.terminate("the agent failed", outcome=RunState.LOST)

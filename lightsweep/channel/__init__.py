@@ -5,11 +5,10 @@ Standard library only, since every training process imports it. Only agents impo
 
 from __future__ import annotations
 
-from lightsweep.channel.connection import ChannelError, Connection, InProcess
+from lightsweep.channel.connection import Connection, InProcess
 from lightsweep.channel.messages import FinishRequest, Handler, LogReply, LogRequest, StartReply, StartRequest
 
 __all__ = [
-    "ChannelError",
     "Connection",
     "FinishRequest",
     "Handler",

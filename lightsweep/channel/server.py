@@ -13,20 +13,12 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightsweep.channel.connection import (
-    ENVIRONMENT,
-    HANDSHAKE_LIMIT,
-    HANDSHAKE_SECONDS,
-    ChannelError,
-    FrameStream,
-    is_proof,
-    proof,
-)
+from lightsweep.channel.connection import ENVIRONMENT, HANDSHAKE_SECONDS, ChannelError, FrameStream, is_proof, proof
 from lightsweep.channel.messages import Handler, guarded
 from lightsweep.errors import LightsweepError, UsageError
 
@@ -39,7 +31,7 @@ _LONGEST_PATH = 95  # bytes; macOS allows 103, Linux 107, and the socket has a l
 _CLOSE_SECONDS = 10.0
 
 
-class ChannelServer:
+class ChannelServer(AbstractContextManager["ChannelServer"]):
     """Serves the processes of any number of runs; usable as a context manager. All methods are thread-safe.
 
     A faulty message ends at most its own connection.
@@ -117,9 +109,6 @@ class ChannelServer:
         for thread in peers:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
-
-    def __enter__(self) -> ChannelServer:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -229,7 +218,7 @@ def identify(stream: FrameStream, token_of: Callable[[str], str | None], seconds
     """
     nonce = os.urandom(16).hex()
     stream.send({"nonce": nonce})
-    hello = stream.receive(HANDSHAKE_LIMIT, time.monotonic() + seconds)
+    hello = stream.receive(time.monotonic() + seconds)
     if hello is None:
         raise ChannelError("it closed before it identified itself")
     run_id, theirs = hello.get("run"), hello.get("nonce")

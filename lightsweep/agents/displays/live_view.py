@@ -25,6 +25,7 @@ from lightsweep.controller import (
     part_views,
     summarize,
 )
+from lightsweep.controller.plan import SweepStatus
 from lightsweep.controller.runs import best_of
 from lightsweep.text import aligned, number, parameters, printable, shortened
 
@@ -35,7 +36,8 @@ STEPS = "_.-=*#"
 _WINDOW = timedelta(hours=1)
 _SPARK = 12
 _LONGEST_LINE = 2**16  # bytes of an unfinished line that are kept, such as of a progress bar
-_STYLE = {"finished": "green", "pruned": "yellow", "failed": "red", "killed": "red", "lost": "red"}
+_STYLE = {RunState.FINISHED: "green", RunState.PRUNED: "yellow"}
+"""Colours of the lines of runs that ended; others are red."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,9 @@ class Frame:
     @property
     def left(self) -> timedelta | None:
         """Time that the remaining runs take at this pace; ``None`` if that is unknown."""
-        if self.summary.limit is None or self.per_hour is None or self.summary.state.name != "running":
+        if self.summary.limit is None or self.per_hour is None or self.summary.state.name != SweepStatus.RUNNING:
             return None
-        open_ = self.summary.states["running"] + self.summary.states["waiting"]
+        open_ = self.summary.states[RunState.RUNNING] + self.summary.states[RunState.WAITING]
         return timedelta(hours=max(0, self.summary.limit - self.summary.total + open_) / self.per_hour)
 
     def lines(self, width: int, height: int) -> list[str]:
@@ -124,7 +126,7 @@ class Frame:
         config = self.summary.config
         hyperband = config.stopping(**run.labels)
         band = hyperband.reached(run.iterations) if hyperband else None
-        mark = " stopping" if run.state == "stopping" else f" attempt {run.attempt}" if run.attempt > 1 else ""
+        mark = " stopping" if run.state == RunState.STOPPING else f" attempt {run.attempt}" if run.attempt > 1 else ""
         return [
             f"{run.id}{mark}",
             str(run.iterations),
@@ -225,7 +227,7 @@ class TableDisplay(Display):
                 self._print(line)
 
     def ended(self, run: ClaimedRun, outcome: Outcome) -> None:
-        text = Text(printable(describe_end(self._sweep, run, outcome)), style=_STYLE.get(outcome.state, ""))
+        text = Text(printable(describe_end(self._sweep, run, outcome)), style=_STYLE.get(outcome.state, "red"))
         with self._lock:
             if self._partial:
                 self._print(self._partial)
