@@ -19,7 +19,7 @@ _CLOSE_SECONDS = 5.0
 _PATIENCE_SECONDS = 4.0  # on a busy machine, a message that the storage is away would be noise
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False)
 class Heartbeat:
     """A thread that writes heartbeats for the runs of an agent, and acts on the state that users give to the sweep.
 

@@ -172,14 +172,13 @@ class Reaper:
             self._runs[pid] = token
             if self._process is None or self._process.poll() is not None:
                 self._start()
-            else:
-                self._tell(f"+{pid} {token}\n")
+            self._tell()
 
     def remove(self, pid: int) -> None:
         """Forget a run that has ended with all that it had started."""
         with self._lock:
             if self._runs.pop(pid, None) is not None and not self._closed:
-                self._tell(f"-{pid}\n")
+                self._tell()
 
     def close(self) -> None:
         """End the process; it first ends the runs that were not removed. Idempotent."""
@@ -212,30 +211,24 @@ class Reaper:
             )
         except OSError:
             self._process = None  # too many processes: runs go on without a reaper
-            return
-        for pid, token in self._runs.items():
-            self._tell(f"+{pid} {token}\n")
 
-    def _tell(self, line: str) -> None:
+    def _tell(self) -> None:
+        runs = " ".join(f"{pid}:{token}" for pid, token in self._runs.items())
         if self._process is not None and self._process.stdin is not None:
             with suppress(OSError):  # it was killed; the next run starts another one
-                self._process.stdin.write(line.encode())
+                self._process.stdin.write(f"{runs}\n".encode())
 
 
 def main() -> None:
     """Read the runs of an agent from standard input, and end those that are left when it closes.
 
-    ``+PID TOKEN`` is a run that began, ``-PID`` one that has ended. An agent that ends normally leaves none. The
-    arguments are the seconds until SIGTERM, and from there until SIGKILL.
+    Each line holds all runs of that moment as ``PID:TOKEN``. An agent that ends normally leaves none. The arguments are
+    the seconds until SIGTERM, and from there until SIGKILL.
     """
     grace, term = map(float, sys.argv[1:3])
     runs: dict[int, str] = {}
     for line in sys.stdin:
-        pid, _, token = line[1:].strip().partition(" ")
-        if line.startswith("+"):
-            runs[int(pid)] = token
-        else:
-            runs.pop(int(pid), None)
+        runs = {int(pid): token for pid, _, token in (item.partition(":") for item in line.split())}
     left = Processes(runs)
     if not left.wait(grace):
         left.end(term)

@@ -88,14 +88,7 @@ class Agent:
         self._writer = Writer(sweep.storage, partial(self._outage.note, "reports"), self._give_back)
         self._claimer = RunClaimer(sweep, self.name, stay=stay)
         self._reporter = Reporter(sweep, self._writer)
-        self._heartbeat = Heartbeat(
-            sweep=sweep,
-            display=self.display,
-            runs=self.active_runs,
-            leave=self.leave,
-            failed=self._give_back,
-            outage=self._outage,
-        )
+        self._heartbeat = Heartbeat(sweep, self.display, self.active_runs, self.leave, self._give_back, self._outage)
 
     @property
     def exit_code(self) -> int:

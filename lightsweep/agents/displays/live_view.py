@@ -13,20 +13,10 @@ from rich.live import Live
 from rich.text import Text
 
 from lightsweep.agents.displays.base import Display, describe_end
-from lightsweep.controller import (
-    ClaimedRun,
-    Outcome,
-    PartView,
-    RunState,
-    Sweep,
-    SweepRun,
-    SweepSummary,
-    part_line,
-    part_views,
-    summarize,
-)
+from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep, SweepRun
 from lightsweep.controller.plan import SweepStatus
 from lightsweep.controller.runs import best_of
+from lightsweep.controller.summary import PartView, SweepSummary, part_line, part_views, summarize
 from lightsweep.text import aligned, number, parameters, printable, shortened
 
 BARS = "▁▂▃▄▅▆▇█"
