@@ -179,12 +179,9 @@ class Agent:
         with self._lock:
             self._active.append(active)
         try:
-            outcome = self._outcome(active)
-            active.ending = True
-            self._finish(active, outcome)
+            self._finish(active, self._outcome(active))
         except BaseException as error:
             if not active.ending:
-                active.ending = True
                 self._finish(active, Outcome(RunState.LOST, f"the agent failed: {error}"))
             raise
         finally:
@@ -209,6 +206,7 @@ class Agent:
         return replace(outcome, reason="; ".join(filter(None, [outcome.reason, run.not_finite])))
 
     def _finish(self, active: ActiveRun, outcome: Outcome) -> None:
+        active.ending = True
         kept = self._record(active, outcome)
         if kept is None:
             self.display.note(f"the end of run {active.run.id} was not recorded; an agent will retry it")
