@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from lightsweep.agents.active_run import ActiveRun
 from lightsweep.agents.displays.base import Display
-from lightsweep.controller import Refresher, RunState, Sweep
-from lightsweep.controller.plan import SweepStatus
+from lightsweep.controller import Refresher, RunState, Sweep, SweepStatus
 from lightsweep.errors import StorageUnavailableError
 
 _POLL_SECONDS = 1.0

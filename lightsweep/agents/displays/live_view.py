@@ -13,8 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from lightsweep.agents.displays.base import Display, describe_end
-from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep, SweepRun
-from lightsweep.controller.plan import SweepStatus
+from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep, SweepRun, SweepStatus
 from lightsweep.controller.runs import best_of
 from lightsweep.controller.summary import PartView, SweepSummary, part_line, part_views, summarize
 from lightsweep.text import aligned, number, parameters, printable, shortened
@@ -271,4 +270,4 @@ def _seen(run: ClaimedRun, sweep: Sweep) -> SweepRun:
         history=history,
         attempt=run.attempt,
     )
-    return replace(seen, **sweep.labels_of(run.ticket))
+    return replace(seen, **sweep.plan.part_of(run.ticket).labels)
