@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from lightsweep.channel import FinishRequest, Handler, LogRequest, StartReply
-from lightsweep.client.processes import cause, described
+from lightsweep.client.processes import described, from_child, several
 from lightsweep.client.processes import rank as current_rank
 from lightsweep.client.run_config import RunConfig
 from lightsweep.errors import AgentLostError, LightsweepError, RunPruned, UsageError, absent, closest
@@ -213,8 +213,21 @@ class Run(RunNames):
         return self._stopped or Verdict()
 
     def cause(self, error: BaseException) -> BaseException:
-        """Return the ``RunPruned`` or ``AgentLostError`` that ended a process that torch started, else ``error``."""
-        return cause(error, self.verdict)
+        """Return the ``RunPruned`` or ``AgentLostError`` that ended another process of the run, else ``error``.
+
+        A process that torch started leaves a text at most, and a rank above 0 whose rank 0 has stopped sees a broken
+        connection; the agent knows whether it has told the run to stop.
+        """
+        of_rank_0 = isinstance(error, Exception) and not isinstance(error, LightsweepError) and self.rank and several()
+        if not of_rank_0 and not from_child(error):
+            return error
+        try:
+            found = self.verdict()
+        except AgentLostError as lost:
+            return lost
+        except LightsweepError:
+            return error
+        return RunPruned(found.reason) if found.stop else error
 
     def finish(self, exit_code: int | None = 0) -> None:
         """End the run: as pruned if the verdict was to stop, as failed if ``exit_code`` is not 0, else as finished.
