@@ -247,8 +247,9 @@ class SweepReader:
         bands = None if entry.prior else self.bands_of(entry.ticket)
         return bands if bands is not None and bands.behind(entry.id, entry.iterations) else None
 
-    def look(self) -> SweepState:
-        """Return the state of the sweep after a :meth:`refresh`.
+    @property
+    def state(self) -> SweepState:
+        """The state of the sweep, read now.
 
         Raises:
             StorageUnavailableError: The database does not answer.

@@ -391,11 +391,6 @@ def view(entry: RunEntry, config: SweepConfig, *, waiting: bool) -> SweepRun:
     )
 
 
-def json_number(value: float | None) -> float | None:
-    """Return ``value``, or ``None`` for NaN and infinities, which JSON does not have."""
-    return value if value is not None and math.isfinite(value) else None
-
-
 _R = TypeVar("_R", SweepRun, RunEntry)
 
 
