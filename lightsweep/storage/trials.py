@@ -16,13 +16,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 
 from lightsweep.storage.opening import Storage
@@ -218,33 +219,45 @@ class TrialReader:
         return record
 
 
-def _table(name: str, key: str, columns: str, **typed: Any) -> sa.Table:
-    return sa.Table(
-        name,
-        sa.MetaData(),
-        sa.Column(key, sa.Integer, primary_key=True),
-        *[sa.Column(column) for column in columns.split()],
-        *[sa.Column(column, kind) for column, kind in typed.items()],
-    )
+def _table(name: str, row: str, /, *more: sa.Column[Any], **columns: sa.types.TypeEngine[Any]) -> sa.Table:
+    key_column = sa.Column(row, _INT, primary_key=True)
+    return sa.Table(name, sa.MetaData(), key_column, *[sa.Column(*column) for column in columns.items()], *more)
 
 
+_INT, _FLOAT, _TEXT, _TIME = sa.Integer(), sa.Double(), sa.Text(), sa.DateTime()
 _FINITE, _NOT_FINITE = "FINITE", {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 _KIND = sa.Enum(_FINITE, *_NOT_FINITE, name="trialintermediatevaluetype")
 _VALUE_KIND = sa.Enum(_FINITE, "INF_POS", "INF_NEG", name="trialvaluetype")
-_STUDIES = _table("studies", "study_id", "study_name")
-_STUDY_ATTRIBUTES = _table("study_user_attributes", "study_user_attribute_id", "study_id key value_json")
-_TIMES = {"datetime_start": sa.DateTime, "datetime_complete": sa.DateTime}
-_TRIALS = _table("trials", "trial_id", "number study_id", state=sa.Enum(TrialState), **_TIMES)
-_ATTRIBUTES = _table("trial_user_attributes", "trial_user_attribute_id", "trial_id key value_json")
-_PARAMETERS = _table("trial_params", "param_id", "trial_id param_name param_value distribution_json")
+_STUDIES = _table("studies", "study_id", study_name=_TEXT)
+_STUDY_ATTRIBUTES = _table(
+    "study_user_attributes", "study_user_attribute_id", study_id=_INT, key=_TEXT, value_json=_TEXT
+)
+_TRIALS = _table(
+    "trials",
+    "trial_id",
+    number=_INT,
+    study_id=_INT,
+    state=sa.Enum(TrialState),
+    datetime_start=_TIME,
+    datetime_complete=_TIME,
+)
+_ATTRIBUTES = _table("trial_user_attributes", "trial_user_attribute_id", trial_id=_INT, key=_TEXT, value_json=_TEXT)
+_PARAMETERS = _table(
+    "trial_params", "param_id", trial_id=_INT, param_name=_TEXT, distribution_json=_TEXT, param_value=_FLOAT
+)
 _REPORTS = _table(
     "trial_intermediate_values",
     "trial_intermediate_value_id",
-    "trial_id step intermediate_value",
+    trial_id=_INT,
+    step=_INT,
+    intermediate_value=_FLOAT,
     intermediate_value_type=_KIND,
 )
-_OBJECTIVES = _table("trial_values", "trial_value_id", "trial_id objective value", value_type=_VALUE_KIND)
-_HEARTBEATS = _table("trial_heartbeats", "trial_heartbeat_id", "trial_id", heartbeat=sa.DateTime)
+_OBJECTIVES = _table(
+    "trial_values", "trial_value_id", trial_id=_INT, objective=_INT, value=_FLOAT, value_type=_VALUE_KIND
+)
+_BEAT = sa.Column("heartbeat", _TIME, default=sa.func.current_timestamp())
+_HEARTBEATS = _table("trial_heartbeats", "trial_heartbeat_id", _BEAT, trial_id=_INT)
 
 _CHUNK = 450  # trials per statement, each with up to two bound variables; SQLite allows 999 in old builds
 
@@ -274,10 +287,11 @@ class SqlTrials:
                     row.parameters, row.attributes = before.parameters, before.attributes
                 else:
                     whole.append(trial_id)
-            for trial_id, name, text in _rows(connection, _SOME_ATTRIBUTES, whole):
-                found[trial_id].attributes[name] = json.loads(text)
-            for trial_id, name, number, text in _rows(connection, _SOME_PARAMETERS, whole):
-                found[trial_id].parameters[name] = _distribution(text).to_external_repr(number)
+            for _, trial_id, name, text, number in _details(connection, whole):
+                if number is None:
+                    found[trial_id].attributes[name] = json.loads(text)
+                else:
+                    found[trial_id].parameters[name] = _distribution(text).to_external_repr(number)
             for trial_id, step, number, kind in _new_reports(connection, found):
                 found[trial_id].reports.append(_NOT_FINITE.get(kind, number))
                 found[trial_id].last_step = step
@@ -321,11 +335,13 @@ class SqlTrials:
                 made = connection.execute(_TRIALS.insert(), values).inserted_primary_key
                 assert made is not None
                 trial_id = int(made[0])
-                _insert_attributes(connection, trial_id, attributes)
-                _insert_parameters(connection, trial_id, parameters)
-                _insert(connection, _REPORTS, [_report_row(trial_id, *each) for each in enumerate(reports, start=1)])
-                beat = _HEARTBEATS.insert().values(trial_id=trial_id, heartbeat=sa.func.current_timestamp())
-                connection.execute(beat)
+                rows = {
+                    _ATTRIBUTES: _attribute_rows(trial_id, attributes),
+                    _PARAMETERS: _parameter_rows(trial_id, parameters),
+                    _REPORTS: [_report_row(trial_id, *each) for each in enumerate(reports, start=1)],
+                    _HEARTBEATS: [{"trial_id": trial_id}],  # at the time of the statement
+                }
+                _insert(connection, rows)
                 return trial_id
 
             yield Claim(number, news, add)
@@ -335,7 +351,7 @@ class SqlTrials:
         with self._storage.engine.begin() as connection:
             if not _running(connection, [trial_id]):
                 raise UpdateFinishedTrialError(f"trial {trial_id} has ended")
-            _insert_parameters(connection, trial_id, parameters)
+            _insert(connection, {_PARAMETERS: _parameter_rows(trial_id, parameters)})
 
     def report(self, reports: Iterable[tuple[int, int, float]]) -> set[int]:
         """See :meth:`Trials.report`; one transaction for all of them."""
@@ -355,66 +371,97 @@ class SqlTrials:
                 query = sa.select(_ATTRIBUTES.c.key, _ATTRIBUTES.c.value_json).where(_ATTRIBUTES.c.trial_id == trial_id)
                 kept = {key: json.loads(text) for key, text in connection.execute(query)}
                 return all(kept.get(key) == json.loads(json.dumps(value)) for key, value in attributes.items())
-            _insert_attributes(connection, trial_id, attributes)
-            rows = [
+            objectives = [
                 {"trial_id": trial_id, "objective": index, "value": finite, "value_type": kind}
                 for index, (kind, finite) in enumerate(map(_stored, values or ()))
             ]
-            _insert(connection, _OBJECTIVES, rows)
+            _insert(connection, {_ATTRIBUTES: _attribute_rows(trial_id, attributes), _OBJECTIVES: objectives})
             return True
 
     def _report(self, given: Mapping[tuple[int, int], float], *, again: bool) -> set[int]:
-        trial_ids = {trial_id for trial_id, _ in given}
+        rows = [_report_row(*place, value) for place, value in given.items()]
         with self._storage.engine.begin() as connection:
-            running = _running(connection, sorted(trial_ids))
-            rows = [_report_row(*place, value) for place, value in given.items() if place[0] in running]
             for row in rows if again else ():
                 same = (_REPORTS.c.trial_id == row["trial_id"]) & (_REPORTS.c.step == row["step"])
                 connection.execute(_REPORTS.delete().where(same))
-            _insert(connection, _REPORTS, rows)
-        return trial_ids - running
+            if not rows or connection.execute(_INSERT_REPORT, rows).rowcount == len(rows):
+                return set()
+            trial_ids = {trial_id for trial_id, _ in given}
+            return trial_ids - _running(connection, sorted(trial_ids))
 
 
-def _of_trials(table: sa.Table) -> sa.Select[Any]:
-    """Select the rows of some trials, all columns but the key of the row, in the order in which they were written."""
-    return sa.select(*list(table.c)[1:]).where(table.c.trial_id.in_(_IDS)).order_by(table.primary_key.columns[0])
+def _among(column: sa.Column[Any], arrays: bool) -> sa.ColumnElement[bool]:
+    """Return whether the column is one of the ids; PostgreSQL takes them as one array, so that it plans only once."""
+    if arrays:
+        return column == sa.any_(sa.bindparam("ids", type_=_ARRAY))
+    return column.in_(sa.bindparam("ids", expanding=True))
 
 
-_IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
-_SOME_ATTRIBUTES, _SOME_PARAMETERS = _of_trials(_ATTRIBUTES), _of_trials(_PARAMETERS)
+_ARRAY = postgresql.ARRAY(_INT)
 _NEW_TRIALS = sa.select(_TRIALS).where(
     _TRIALS.c.study_id == sa.bindparam("study"), _TRIALS.c.trial_id > sa.bindparam("last")
 )
+_SOME_TRIALS = {arrays: sa.select(_TRIALS).where(_among(_TRIALS.c.trial_id, arrays)) for arrays in (False, True)}
+# No "OR", which makes databases search all trials.
+_CHANGED_TRIALS = {arrays: sa.union_all(_NEW_TRIALS, query) for arrays, query in _SOME_TRIALS.items()}
+_DETAILS = {
+    arrays: sa.union_all(
+        sa.select(*_ATTRIBUTES.c, sa.null().label("number")).where(_among(_ATTRIBUTES.c.trial_id, arrays)),
+        sa.select(*_PARAMETERS.c).where(_among(_PARAMETERS.c.trial_id, arrays)),
+    ).order_by(sa.text("1"))  # in the order in which they were written
+    for arrays in (False, True)
+}
+_ALL_REPORTS = sa.select(*list(_REPORTS.c)[1:]).order_by(_REPORTS.c.trial_id, _REPORTS.c.step)
 
 
-def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    return (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))
+def _unnested(name: str, columns: Mapping[str, sa.types.TypeEngine[Any]]) -> sa.TableValuedAlias:
+    """Return the rows whose columns are arrays, bound as ``name.column``; of PostgreSQL."""
+    arrays = [sa.cast(sa.bindparam(f"{name}.{each}"), postgresql.ARRAY(kind)) for each, kind in columns.items()]
+    return sa.func.unnest(*arrays).table_valued(*columns, name=name).render_derived()
 
 
-def _rows(connection: sa.Connection, query: sa.Select[Any], ids: Sequence[int]) -> Iterator[Any]:
-    for chunk in _chunks(ids):
-        yield from connection.execute(query, {"ids": chunk})
+_KNOWN = _unnested("known", {"id": _INT, "step": _INT})
+_NEW_REPORTS = _ALL_REPORTS.join(_KNOWN, sa.and_(_KNOWN.c.id == _REPORTS.c.trial_id, _KNOWN.c.step < _REPORTS.c.step))
+
+
+def _arrays(connection: sa.Connection) -> bool:
+    return connection.dialect.name == "postgresql"
+
+
+def _chunks(connection: sa.Connection, ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    size = len(ids) if _arrays(connection) else _CHUNK
+    return (ids[start : start + size] for start in range(0, len(ids), max(size, 1)))
 
 
 def _changed(connection: sa.Connection, study_id: int, last: TrialRow | None, known: Sequence[int]) -> list[Any]:
-    """Return the trials after ``last`` and the ``known`` ones; no "OR", which makes databases search all of them."""
-    some = [sa.select(_TRIALS).where(_TRIALS.c.trial_id.in_(chunk)) for chunk in _chunks(known)]
-    values = {"study": study_id, "last": last.trial_id if last else -1}
-    rows = list(connection.execute(sa.union_all(_NEW_TRIALS, *some[:1]), values))
-    rows += [row for query in some[1:] for row in connection.execute(query)]
+    """Return the trials after ``last`` and the ``known`` ones."""
+    arrays = _arrays(connection)
+    first, *more = list(_chunks(connection, known)) or [[]]
+    values = {"study": study_id, "last": last.trial_id if last else -1, "ids": first}
+    rows = list(connection.execute(_CHANGED_TRIALS[arrays], values))
+    rows += [row for ids in more for row in connection.execute(_SOME_TRIALS[arrays], {"ids": ids})]
     return sorted(rows, key=lambda row: int(row.number))
+
+
+def _details(connection: sa.Connection, trial_ids: Sequence[int]) -> Iterator[Any]:
+    """Return row, trial, name, JSON and number of each attribute (without a number) and parameter."""
+    for ids in _chunks(connection, trial_ids):
+        yield from connection.execute(_DETAILS[_arrays(connection)], {"ids": ids})
 
 
 def _new_reports(connection: sa.Connection, rows: Mapping[int, TrialRow]) -> Iterator[Any]:
     """Return trial, step, value and kind of each report after the trial's last one, by step."""
+    if _arrays(connection):
+        steps = [row.last_step for row in rows.values()]
+        yield from connection.execute(_NEW_REPORTS, {"known.id": list(rows), "known.step": steps})
+        return
     of = _REPORTS.c
-    for chunk in _chunks(list(rows)):
+    for chunk in _chunks(connection, list(rows)):
         by_step: dict[int, list[int]] = {}
         for trial_id in chunk:
             by_step.setdefault(rows[trial_id].last_step, []).append(trial_id)
         after = [sa.and_(of.trial_id.in_(ids), of.step > step) for step, ids in by_step.items()]
-        query = sa.select(of.trial_id, of.step, of.intermediate_value, of.intermediate_value_type)
-        yield from connection.execute(query.where(sa.or_(*after)).order_by(of.trial_id, of.step))
+        yield from connection.execute(_ALL_REPORTS.where(sa.or_(*after)))
 
 
 def _running(connection: sa.Connection, trial_ids: Sequence[int]) -> set[int]:
@@ -425,27 +472,58 @@ def _running(connection: sa.Connection, trial_ids: Sequence[int]) -> set[int]:
     return set(connection.scalars(query.with_for_update(read=True)))
 
 
-def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    if rows:  # a single row costs less outside of a list
-        connection.execute(table.insert(), rows if len(rows) > 1 else rows[0])
+_REPORT_COLUMNS = list(_REPORTS.c)[1:]
+_INSERT_REPORT = (
+    _REPORTS.insert()
+    .from_select(
+        [column.name for column in _REPORT_COLUMNS],
+        sa.select(*[sa.bindparam(column.name, type_=column.type) for column in _REPORT_COLUMNS])
+        .select_from(_TRIALS)
+        .where(_TRIALS.c.trial_id == sa.bindparam("trial_id", type_=_INT), _TRIALS.c.state == TrialState.RUNNING),
+    )
+    .execution_options(preserve_rowcount=True)
+)
+"""Inserts nothing if the trial has ended."""
 
 
-def _insert_attributes(connection: sa.Connection, trial_id: int, attributes: Mapping[str, Any]) -> None:
-    rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
-    _insert(connection, _ATTRIBUTES, rows)
+def _insert(connection: sa.Connection, given: Mapping[sa.Table, Sequence[Mapping[str, Any]]]) -> None:
+    """Insert rows of several tables: on PostgreSQL in one statement, as every agent waits for the lock of a claim."""
+    tables = tuple(table for table, rows in given.items() if rows)
+    if connection.dialect.name != "postgresql":
+        for table in tables:
+            rows = given[table]  # a single row costs less outside of a list
+            connection.execute(table.insert(), rows if len(rows) > 1 else rows[0])
+    elif tables:
+        columns = [(table, name) for table in tables for name in given[table][0]]
+        values = {f"{table.name}.{name}": [row[name] for row in given[table]] for table, name in columns}
+        connection.execute(_inserting_all(tables), values)
 
 
-def _insert_parameters(connection: sa.Connection, trial_id: int, parameters: Parameters) -> None:
-    rows = [
+@cache
+def _inserting_all(tables: Sequence[sa.Table]) -> sa.Select[Any]:
+    """Return one statement that inserts rows into all of the tables; each value is an array, one element a row."""
+    inserts = []
+    for table in tables:
+        columns = {column.name: column.type for column in list(table.c)[1:] if column.default is None}
+        rows = _unnested(table.name, columns)
+        inserts.append(table.insert().from_select(list(columns), sa.select(*rows.c)).cte(f"{table.name}_rows"))
+    return sa.select(sa.literal_column("1")).add_cte(*inserts)
+
+
+def _attribute_rows(trial_id: int, attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
+
+
+def _parameter_rows(trial_id: int, parameters: Parameters) -> list[dict[str, Any]]:
+    return [
         {
             "trial_id": trial_id,
             "param_name": name,
-            "param_value": distribution.to_internal_repr(value),
+            "param_value": float(distribution.to_internal_repr(value)),
             "distribution_json": distribution_to_json(distribution),
         }
         for name, (distribution, value) in parameters.items()
     ]
-    _insert(connection, _PARAMETERS, rows)
 
 
 def _report_row(trial_id: int, step: int, value: float) -> dict[str, Any]:
