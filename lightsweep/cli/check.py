@@ -22,7 +22,7 @@ from lightsweep.agents.smoke import smoke_run
 from lightsweep.cli.options import Config
 from lightsweep.cli.output import say
 from lightsweep.client.run import SMOKE_STEPS
-from lightsweep.controller import check_takes_prior_runs
+from lightsweep.controller.changes import check_takes_prior_runs
 from lightsweep.controller.runs import nested
 from lightsweep.errors import CommandError
 from lightsweep.sampler import Observation, RunState, make_searcher

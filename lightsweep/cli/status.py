@@ -20,8 +20,9 @@ from lightsweep.agents.displays.live_view import BARS, Frame, Screen
 from lightsweep.cli.options import Storage, SweepId, open_read_only, read_sweep, storage_option
 from lightsweep.cli.output import say
 from lightsweep.cli.sweep import parameter_count
-from lightsweep.controller import PartView, Sweep, SweepRun, part_line, part_views, prior_suffix, summarize
+from lightsweep.controller import Sweep, SweepRun
 from lightsweep.controller.runs import json_number
+from lightsweep.controller.summary import PartView, part_line, part_views, prior_suffix, summarize
 from lightsweep.errors import StorageError, StorageUnavailableError, UsageError
 from lightsweep.text import aligned, counted, number, parameters, printable, shortened
 

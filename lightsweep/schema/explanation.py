@@ -60,8 +60,8 @@ def _entry(label: str, text: str) -> list[str]:
 
 def _method(config: SweepConfig) -> str:
     if not config.is_flat:
-        sampler = f", sampler {config.options.sampler}" if "bayes" in config.methods_text else ""
-        return f"{config.methods_text}{sampler}{_seed(config)}"
+        sampler = f", sampler {config.options.sampler}" if "bayes" in config.method_text else ""
+        return f"{config.method_text}{sampler}{_seed(config)}"
     if config.method == "bayes":
         return f"bayes, sampler {config.options.sampler}{_seed(config)}"
     if config.method == "custom" and config.scheduler is not None:
