@@ -199,8 +199,9 @@ def prepare_connections(engine: sqlalchemy.Engine) -> None:
         except engine.dialect.loaded_dbapi.Error as error:
             raise InvalidatePoolError(str(error)) from error  # every connection of the pool is replaced
 
-    for event, listener in {"connect": set_zone, "checkin": note, "checkout": test}.items():
-        sqlalchemy.event.listen(engine, event, listener)
+    sqlalchemy.event.listen(engine, "connect", set_zone)
+    sqlalchemy.event.listen(engine, "checkin", note)
+    sqlalchemy.event.listen(engine, "checkout", test)
 
 
 # Programs that create the tables at the same moment disturb each other for milliseconds.

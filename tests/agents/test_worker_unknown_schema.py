@@ -18,7 +18,7 @@ from lightsweep.agents.launchers.function import FunctionLauncher
 from lightsweep.controller import ClaimedRun, NoRun, Outcome, Reporter, RunClaimer, Sweep, Writer
 from lightsweep.controller.runs import ATTEMPT
 from lightsweep.storage import open_storage, opening
-from lightsweep.storage.trials import SqlTrials
+from lightsweep.storage.sql_trials import SqlTrials
 
 CONFIG = {
     "program": "train.py",
