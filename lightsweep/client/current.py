@@ -58,13 +58,12 @@ def serving(handler: Handler) -> Iterator[None]:
     _calls.append(call)
     try:
         yield
+        if call.run is not None:
+            call.run.finish()
     except BaseException as error:
         if call.run is not None:
             call.run.close(error)
         raise
-    else:
-        if call.run is not None:
-            call.run.finish()
     finally:
         _calls.remove(call)
         _call.reset(token)

@@ -1,7 +1,5 @@
 """The controller: a sweep in its storage, the runs it hands out, their reports and ends."""
 
-from __future__ import annotations
-
 from lightsweep.controller.claims import NoRun, RunClaimer
 from lightsweep.controller.outcome import ClaimedRun, Outcome
 from lightsweep.controller.plan import SweepState, SweepStatus

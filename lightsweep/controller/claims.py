@@ -15,7 +15,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from lightsweep.controller.outcome import ClaimedRun, learns, observation
-from lightsweep.controller.plan import SweepState, SweepStatus
+from lightsweep.controller.plan import SweepStatus
 from lightsweep.controller.reader import storage_errors
 from lightsweep.controller.runs import ATTEMPT, SUMMARY, VALUES, RunEntry, attempt_of, nested, run_id, values_of
 from lightsweep.controller.sweeps import Sweep
@@ -145,14 +145,12 @@ class NoRun:
     """The answer if no run can be claimed.
 
     Attributes:
-        state: The state of the sweep.
         for_good: True if the agent can leave; False if it is to ask again, as the sweep is paused or a running run may
             need a retry.
         reason: Why, in words.
         exhausted: Whether every run was handed out and some have not ended yet.
     """
 
-    state: SweepState
     for_good: bool
     reason: str
     exhausted: bool = False
@@ -190,41 +188,41 @@ class RunClaimer:
             while True:
                 state = self._sweep.look()
                 if state.name == SweepStatus.PAUSED:
-                    return NoRun(state, False, "the sweep is paused")
+                    return NoRun(False, "the sweep is paused")
                 if state.name != SweepStatus.RUNNING:
                     self._fail_stale()  # no agent retries them, but they are not running either
-                    return NoRun(state, True, f"the sweep is {state}")
+                    return NoRun(True, f"the sweep is {state}")
                 if self._points is None or self._points.revision != self._sweep.plan.revision:
                     self._points = ParameterAssigner(self._sweep)
                 try:
-                    found = self._claim(state, self._points)
+                    found = self._claim(self._points)
                 except UpdateFinishedTrialError:
                     continue  # another agent was faster, or took the run when the suggestion took longer than the lease
                 if found is not None:
                     return found
 
-    def _claim(self, state: SweepState, points: ParameterAssigner) -> ClaimedRun | NoRun | None:
+    def _claim(self, points: ParameterAssigner) -> ClaimedRun | NoRun | None:
         """Claim the next run; ``None`` if something has changed meanwhile, so the caller looks again."""
         self._fail_stale()
         for entry in self._sweep.waiting():
             run = self._retry(entry, points)
             if run is not None:
                 return run
-        return self._fresh(state, points)
+        return self._fresh(points)
 
     # --- fresh runs
 
-    def _fresh(self, state: SweepState, points: ParameterAssigner) -> ClaimedRun | NoRun | None:
+    def _fresh(self, points: ParameterAssigner) -> ClaimedRun | NoRun | None:
         step = self._sweep.next_fresh_run()
         ticket, limit = self._sweep.book.next_ticket, step.limit
         if step.wait:
-            return NoRun(state, False, step.wait, exhausted=True)
+            return NoRun(False, step.wait, exhausted=True)
         if limit is not None and ticket >= limit:
             why = f"{step.why}: every run was handed out; some are still running"
-            return self._exhausted(state, why) if step.why else None
+            return self._exhausted(why) if step.why else None
         values = points.at(ticket) if points.by_ticket else None  # before the lock is held, since it may take long
         if points.by_ticket and values is None:
-            return self._exhausted(state, _SPACE_TAKEN)
+            return self._exhausted(_SPACE_TAKEN)
         with claim_lock(self._sweep) as mine:
             if mine.updated or (limit is not None and mine.ticket >= limit):
                 return None
@@ -236,16 +234,16 @@ class RunClaimer:
         if values is None:
             self._sweep.refresh()
         run = self._started(points, trial_id, run_id(mine.ticket), mine.ticket, 1, values)
-        return run or self._exhausted(state, _SPACE_TAKEN)
+        return run or self._exhausted(_SPACE_TAKEN)
 
-    def _exhausted(self, state: SweepState, reason: str) -> NoRun:
+    def _exhausted(self, reason: str) -> NoRun:
         """Return the answer if no fresh run is left: stay as long as a running run may be lost and need a retry."""
         running = self._sweep.running()
         others = [entry for entry in running if entry.record.trial_id not in self._handed]
         if self._stay or len(others) < len(running):
-            return NoRun(state, False, reason, exhausted=True)
+            return NoRun(False, reason, exhausted=True)
         alive = self._leases.all_alive(others)
-        return NoRun(state, alive, reason, exhausted=True)
+        return NoRun(alive, reason, exhausted=True)
 
     # --- runs that were lost
 
@@ -362,20 +360,16 @@ class ParameterAssigner:
         self.write(entry.record.trial_id, values)
         return values
 
-    def at(self, ticket: int) -> dict[str, Any] | None:
-        """Return parameters that follow from the ticket alone; ``None`` if the space is exhausted.
-
-        Raises:
-            InputError: The values that the user's own function suggests cannot be used.
-        """
-        assert self.by_ticket
-        return self._suggested(ticket, ())
-
     def stored(self, values: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Return the Optuna distribution and the stored value of each parameter."""
         return params_to_optuna(self._sweep.config.space, values, self._searcher, self._distributions)
 
-    def _suggested(self, ticket: int, history: Sequence[Observation]) -> dict[str, Any] | None:
+    def at(self, ticket: int, history: Sequence[Observation] = ()) -> dict[str, Any] | None:
+        """Return the parameters for a ticket; ``None`` if the space is exhausted.
+
+        Raises:
+            InputError: The values that the user's own function suggests cannot be used.
+        """
         values = self._searcher.suggest(ticket, history)
         if values is not None:
             nested(values, self._sweep.config)  # before anything is written, since names of parameters may collide
@@ -392,7 +386,7 @@ class ParameterAssigner:
         values = None
         for _ in range(_TRIES):
             history = self._others(entry)
-            values = self._suggested(entry.ticket, history)
+            values = self.at(entry.ticket, history)
             if values is None:
                 return None
             self._note(entry, values)

@@ -203,10 +203,7 @@ class RunEntry:
     def waiting(self) -> bool:
         """Whether it was lost or preempted, and no agent has retried it yet."""
         # Of two agents that end one trial through Optuna's API, one may write the state and the other the summary.
-        return self.record.state == "FAIL" and self.summary.get("state", "lost") not in {
-            RunState.FAILED,
-            RunState.KILLED,
-        }
+        return self.record.state == "FAIL" and self.summary.get("state") not in {RunState.FAILED, RunState.KILLED}
 
     @property
     def state(self) -> RunState:
@@ -242,8 +239,7 @@ class RunTable:
         self.next_ticket = 0
         self.updates: list[tuple[int, dict[str, Any]]] = []
         self.malformed: list[TrialRow] = []
-        self._by_trial: dict[int, RunEntry] = {}
-        self._seen: set[int] = set()
+        self._by_trial: dict[int, RunEntry | None] = {}
         self._priors = 0
 
     def of_trial(self, trial_id: int) -> RunEntry | None:
@@ -254,9 +250,9 @@ class RunTable:
         """Note changed records, in the order of their numbers, and return the changed runs."""
         changed: dict[str, RunEntry] = {}
         for record in records:
+            if record.trial_id not in self._by_trial and ATTEMPT in record.attributes:
+                self._by_trial[record.trial_id] = self._add(record)
             entry = self._by_trial.get(record.trial_id)
-            if entry is None:
-                entry = self._add(record)
             if entry is not None and entry.record is record:
                 entry.measure(self._goal)
                 if entry.best is not None and not entry.prior:  # a prior run cannot reach the target
@@ -265,18 +261,14 @@ class RunTable:
         return list(changed.values())
 
     def _add(self, record: TrialRow) -> RunEntry | None:
-        attempt = attempt_of(record.attributes.get(ATTEMPT), record.number)
+        attempt = attempt_of(record.attributes[ATTEMPT], record.number)
         if attempt is None:
-            if ATTEMPT in record.attributes and record.trial_id not in self._seen:
-                self.malformed.append(record)
-                self._seen.add(record.trial_id)
+            self.malformed.append(record)
             return None
         if attempt["kind"] == "void":
             return None
         if attempt["kind"] == "update":
-            if record.trial_id not in self._seen:
-                self._seen.add(record.trial_id)
-                self.updates.append((self.next_ticket, record.attributes[CONFIG]))
+            self.updates.append((self.next_ticket, record.attributes[CONFIG]))
             return None
         if attempt["kind"] == "prior":
             self._priors += 1
@@ -297,7 +289,6 @@ class RunTable:
             if attempt["attempt"] <= entry.attempt:
                 return None
             entry.adopt(attempt["attempt"], record)
-        self._by_trial[record.trial_id] = entry
         return entry
 
 

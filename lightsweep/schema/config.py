@@ -150,9 +150,9 @@ class SweepConfig:
         searched = {parameter.name for parameter in self.space.searched}
         for stage in self.stages:
             label, hyperband = f"stage {stage.number}", stage.early_terminate
-            size = "endless points" if stage.space.size is None else f"{count(stage.space.size)} points"
             most = "" if stage.most is None else f", at most {count(stage.most)} run{'' if stage.most == 1 else 's'}"
-            yield label, f"{'' if stage.name == label else f'{stage.name}: '}{stage.method}, {size}{most}"
+            name = "" if stage.name == label else f"{stage.name}: "
+            yield label, f"{name}{stage.method}, {count(stage.space.size)} points{most}"
             yield "", f"searches {', '.join(stage.searched)}"
             if stage.kept:
                 yield "", f"keeps of the best run before: {', '.join(stage.kept)}"

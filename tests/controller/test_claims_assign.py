@@ -77,7 +77,7 @@ def test_a_claim_that_lost_its_point_takes_another(sweep: Sweep, storage: Storag
     values = giver.give(first)
     assert values is not None
     wanted = iter([dict(values), ELSEWHERE if values != ELSEWHERE else SAME])
-    giver._suggested = lambda _ticket, _known: next(wanted)  # type: ignore[method-assign]  # a scripted proposer
+    giver.at = lambda _ticket, _known: next(wanted)  # type: ignore[method-assign]  # a scripted proposer
     known = giver._others
     giver._others = lambda entry: known(entry) if first.record.parameters else []  # type: ignore[method-assign]
     first.record.parameters.clear()  # the second agent has not seen the first one's point yet

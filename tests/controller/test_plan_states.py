@@ -31,7 +31,7 @@ def test_pause_resume_stop(storage: Storage) -> None:
     request(made, "stop")
     leaving = dealer.next_run()
     assert isinstance(leaving, NoRun)
-    assert (leaving.for_good, leaving.reason, leaving.state.name) == (True, "the sweep is stopped", "stopped")
+    assert (leaving.for_good, leaving.reason, made.state.name) == (True, "the sweep is stopped", "stopped")
     request(made, "resume")
     claim(dealer)
     assert seen.state.name == "running"
