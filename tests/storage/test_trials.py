@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from lightsweep.storage import Storage, TrialReader, TrialRow, open_storage
+from lightsweep.storage import Storage, open_storage
 from lightsweep.storage.optuna_trials import OptunaTrials
 from lightsweep.storage.sql_trials import SqlTrials
+from lightsweep.storage.trials import TrialReader, TrialRow
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "float": FloatDistribution(-1.0, 1.0),
