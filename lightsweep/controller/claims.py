@@ -22,7 +22,7 @@ from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError
 from lightsweep.sampler import Observation, RunState, Searcher
 from lightsweep.sampler.optuna_params import optuna_distributions, params_to_optuna
-from lightsweep.storage import Claim
+from lightsweep.storage.trials import Claim
 
 _LOOKS_PER_LEASE = 8
 _TRIES = 10  # of an assignment: to find a point that no other agent has noted

@@ -21,7 +21,8 @@ from lightsweep.controller.runs import ATTEMPT, FORMAT, STATE, SWEEP, RunEntry, 
 from lightsweep.errors import ConfigError, NotFoundError, StorageError, StorageUnavailableError
 from lightsweep.hyperband import BandValues
 from lightsweep.schema import SweepConfig
-from lightsweep.storage import Storage, TrialReader, mask, trials_of
+from lightsweep.storage import Storage, mask, trials_of
+from lightsweep.storage.trials import TrialReader
 
 _RESOLUTION_SECONDS = 1.0  # of SQLite's clock
 

@@ -14,7 +14,7 @@ from lightsweep.sampler import Observation, RunState
 from lightsweep.sampler.optuna_params import from_optuna
 from lightsweep.schema import SweepConfig
 from lightsweep.space import Constant, Parameter, Space
-from lightsweep.storage import TrialRow
+from lightsweep.storage.trials import TrialRow
 
 SWEEP = "lightsweep:sweep"
 """Study attribute: format, config as written, seed, source, time of creation."""
