@@ -14,7 +14,7 @@ from lightsweep.sampler import Observation, RunState
 from lightsweep.sampler.optuna_params import from_optuna
 from lightsweep.schema import SweepConfig
 from lightsweep.space import Constant, Parameter, Space
-from lightsweep.storage import TrialRow
+from lightsweep.storage.trials import TrialRow
 
 SWEEP = "lightsweep:sweep"
 """Study attribute: format, config as written, seed, source, time of creation."""
@@ -389,11 +389,6 @@ def view(entry: RunEntry, config: SweepConfig, *, waiting: bool) -> SweepRun:
         prior=entry.prior,
         waiting=waiting,
     )
-
-
-def json_number(value: float | None) -> float | None:
-    """Return ``value``, or ``None`` for NaN and infinities, which JSON does not have."""
-    return value if value is not None and math.isfinite(value) else None
 
 
 _R = TypeVar("_R", SweepRun, RunEntry)
