@@ -16,7 +16,7 @@ from typing import Any
 from lightsweep.agents.active_run import start_reply
 from lightsweep.agents.launchers.process import RunProcess, check_command, find_program, last_lines, run_environment
 from lightsweep.agents.signals import handled
-from lightsweep.channel import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
+from lightsweep.channel.messages import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 from lightsweep.channel.server import ChannelServer
 from lightsweep.client.run import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
 from lightsweep.controller import RunState

@@ -20,7 +20,9 @@ from lightsweep.agents.displays.base import Display, GuardedDisplay
 from lightsweep.agents.exit_status import FailureLimits, classify_exit
 from lightsweep.agents.heartbeat import Heartbeat, OutageNotes
 from lightsweep.agents.launchers import Launcher
-from lightsweep.controller import ClaimedRun, Outcome, Reporter, RunClaimer, RunState, Sweep, Writer
+from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep
+from lightsweep.controller.claims import RunClaimer
+from lightsweep.controller.reports import Reporter, Writer
 from lightsweep.errors import CommandError, LightsweepError, StorageError, StorageUnavailableError
 
 _PAUSE_SECONDS = 1.0

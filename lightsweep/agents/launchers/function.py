@@ -13,7 +13,7 @@ import cloudpickle
 
 from lightsweep.agents.launchers import Emit, ExitStatus, Job, Variables, call
 from lightsweep.agents.launchers.process import ProcessLauncher
-from lightsweep.channel import Handler
+from lightsweep.channel.messages import Handler
 from lightsweep.client import serving
 from lightsweep.controller import ClaimedRun
 from lightsweep.errors import RunPruned, UsageError
