@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["LightGBM", "XGBoost"]
+__all__ = ["Keras", "LightGBM", "XGBoost"]
 
 X = np.arange(8.0).reshape(8, 1)
 Y = 2 * X[:, 0]
@@ -75,3 +75,31 @@ class LightGBM:
             feval=score,
             callbacks=[SweepCallback(on_prune=on_prune), before],
         )
+
+
+class Keras:
+    """``Model.fit`` with a metric of its own, one batch an epoch."""
+
+    metric = "val_score"
+
+    def train(self, values: Sequence[float], *, hook: Callable[[int], None], on_prune: Any, log: bool) -> None:
+        os.environ["KERAS_BACKEND"] = "torch"
+        import keras
+
+        from lightsweep.integrations.keras import SweepCallback
+
+        epochs = [0]
+
+        class Hook(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
+            def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+                epochs.append(epoch)
+                hook(epoch)
+
+        def score(truth: Any, predicted: Any) -> Any:
+            return keras.ops.full_like(truth, values[epochs[-1]])
+
+        score.__name__ = "score" if log else "other"
+        model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse", metrics=[score])
+        callbacks = [Hook(), SweepCallback(on_prune=on_prune)]
+        model.fit(X / 8, Y / 8, epochs=len(values), validation_data=(X, Y), verbose=0, callbacks=callbacks)

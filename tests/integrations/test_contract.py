@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 import transformers
 from contract import CASES, Integration, play
-from more_trainers import LightGBM, XGBoost
+from more_trainers import Keras, LightGBM, XGBoost
 from own_trainer import Callback, Model, SweepCallback
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
@@ -184,6 +184,7 @@ INTEGRATIONS: Mapping[str, Callable[[Path], Integration]] = {
     "lightning.pytorch": lambda _: Lightning(lightning.pytorch),
     "pytorch_lightning": lambda _: Lightning(pytorch_lightning),
     "transformers": HuggingFace,
+    "keras": lambda _: Keras(),
     "xgboost": lambda _: XGBoost(),
     "lightgbm": lambda _: LightGBM(),
     "a trainer of its own": lambda _: OwnTrainer(),
