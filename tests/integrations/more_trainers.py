@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Keras", "LightGBM", "XGBoost"]
+__all__ = ["Accelerate", "Keras", "LightGBM", "XGBoost"]
 
 X = np.arange(8.0).reshape(8, 1)
 Y = 2 * X[:, 0]
@@ -103,3 +103,21 @@ class Keras:
         model.compile("sgd", "mse", metrics=[score])
         callbacks = [Hook(), SweepCallback(on_prune=on_prune)]
         model.fit(X / 8, Y / 8, epochs=len(values), validation_data=(X, Y), verbose=0, callbacks=callbacks)
+
+
+class Accelerate:
+    """A loop with accelerate's tracker, which is the user's own loop."""
+
+    metric = "val_loss"
+
+    def train(self, values: Sequence[float], *, hook: Callable[[int], None], on_prune: Any, log: bool) -> None:
+        from accelerate import Accelerator
+
+        from lightsweep.integrations.accelerate import SweepTracker
+
+        accelerator = Accelerator(cpu=True, log_with=SweepTracker())
+        accelerator.init_trackers("project")
+        for epoch, value in enumerate(values):
+            hook(epoch)
+            accelerator.log({"val_loss" if log else "other": value}, step=epoch)
+        accelerator.end_training()
