@@ -82,10 +82,8 @@ class SweepCallback(SweepCallbackBase):
             self._begin(env)
         else:
             self._release(env.model)
-        shortened = self._run is not None and 0 < self._run.smoke_steps <= rounds - env.begin_iteration
-        last = shortened or rounds >= env.end_iteration
-        self._report(_values(env), rounds, last=last, first=rank() == 0)
-        if self._pruned or shortened:
+        self._report(_values(env), rounds, last=rounds >= env.end_iteration, first=rank() == 0)
+        if self._pruned:
             raise EarlyStopException(env.iteration, env.evaluation_result_list or [])
         if self._keeps_checkpoints and isinstance(env.model, Booster) and rank() == 0:
             self._pace.save(partial(self._save, env.model, rounds))

@@ -80,10 +80,9 @@ class SweepCallback(SweepCallbackBase, TrainingCallback):  # type: ignore[misc, 
             self._report_round(epoch, last=False)
             if not self._pruned:
                 self._keep(model, epoch)
-        if self._pruned or (self._run is not None and self._run.smoke and epoch >= self._run.smoke_steps):
-            return True
-        self._begun = epoch + 1
-        return False
+        if not self._pruned:
+            self._begun = epoch + 1
+        return self._pruned
 
     def after_training(self, model: Any) -> Any:
         self._report_round(_rounds(self._evaluated) or self._begun, last=True)

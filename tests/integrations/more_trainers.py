@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -83,7 +82,6 @@ class Keras:
     metric = "val_score"
 
     def train(self, values: Sequence[float], *, hook: Callable[[int], None], on_prune: Any, log: bool) -> None:
-        os.environ["KERAS_BACKEND"] = "torch"
         import keras
 
         from lightsweep.integrations.keras import SweepCallback
