@@ -3,12 +3,8 @@
 Standard library only, since every training process imports it. Only agents import ``channel.server``.
 """
 
-from __future__ import annotations
-
-from lightsweep.channel.connection import Connection
-from lightsweep.channel.dispatch import Handler, InProcess, Remote
-from lightsweep.channel.frames import ChannelError
-from lightsweep.channel.messages import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
+from lightsweep.channel.connection import ChannelError, Connection, InProcess
+from lightsweep.channel.messages import FinishRequest, Handler, LogReply, LogRequest, StartReply, StartRequest
 
 __all__ = [
     "ChannelError",
@@ -18,7 +14,6 @@ __all__ = [
     "InProcess",
     "LogReply",
     "LogRequest",
-    "Remote",
     "StartReply",
     "StartRequest",
 ]

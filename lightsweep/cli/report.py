@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import sys
 from collections.abc import Callable, Iterable
 from enum import Enum
@@ -83,15 +82,7 @@ def dashboard(
 
     The page is live and answers on this machine only; Ctrl-C ends it.
     """
-    try:
-        from optuna_dashboard import wsgi
-    except ModuleNotFoundError as error:
-        if error.name != "optuna_dashboard":
-            raise
-        raise UsageError(
-            "the dashboard needs optuna-dashboard, which is not installed; install it with: "
-            "pip install 'lightsweep[dashboard]'"
-        ) from None
+    wsgi = required("optuna_dashboard", "dashboard").wsgi
     opened = open_storage(storage or default_url(), create=False)
     try:
         server: Any = make_server(
@@ -133,7 +124,6 @@ class _Server(ThreadingMixIn, WSGIServer):
     """One thread for each request, since the page sends several at once."""
 
     daemon_threads = True
-    address_family = socket.AF_INET
 
     def server_bind(self) -> None:
         # Without the look-up of the machine's full name, which can take seconds.

@@ -7,7 +7,7 @@ import sys
 from types import TracebackType
 from typing import Any
 
-from lightsweep.channel import Connection, Remote, StartReply
+from lightsweep.channel import Connection, StartReply
 from lightsweep.client.current import Scope, scope
 from lightsweep.client.processes import AgentWatch, rank
 from lightsweep.client.run import Run, cut_loaders
@@ -96,7 +96,7 @@ def init(config: Any = None, **wandb_keywords: Any) -> Run:
 
 def _start(here: Scope, defaults: dict[Any, Any]) -> Run:
     connection = None if here.handler is not None else Connection.from_environment()
-    agent = here.handler if connection is None else Remote(connection)
+    agent = connection or here.handler
     if agent is None:
         return Run(None, StartReply(), defaults)
     reply = agent.start({"defaults": as_json(defaults)})

@@ -85,8 +85,8 @@ class CommandLauncher(ProcessLauncher):
 
     def command(self, run: ClaimedRun, directory: Path) -> list[str]:
         """Return the sweep's command with the values of the run."""
-        template, nested = self._sweep.config.command, self._sweep.nest(run.values)
-        return build_command(self._program, template, run.values, nested, json_path=directory / "parameters.json")
+        template = self._sweep.config.command
+        return build_command(self._program, template, run.values, run.config, json_path=directory / "parameters.json")
 
 
 class RunProcess:
