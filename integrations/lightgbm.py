@@ -107,7 +107,7 @@ class SweepCallback(SweepCallbackBase):
         assert run is not None
         path = run.dir / f"{PREFIX}{rounds}-{position_of(run).iterations}.txt"
         model.save_model(str(path))
-        keep(run.dir, path)
+        keep(Path(run.dir), path)
 
 
 def _values(env: CallbackEnv) -> dict[str, float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from xgboost import Booster, collective
@@ -117,7 +118,7 @@ class SweepCallback(SweepCallbackBase, TrainingCallback):  # type: ignore[misc, 
         model.set_attr(**{_STATE: json.dumps(position_of(run).state(run))})
         model.save_model(path)
         model.set_attr(**{_STATE: None})
-        keep(run.dir, path)
+        keep(Path(run.dir), path)
 
 
 def _rounds(evaluated: Mapping[str, Mapping[str, Sequence[Any]]]) -> int:
