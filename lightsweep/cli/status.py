@@ -21,7 +21,6 @@ from lightsweep.cli.options import Storage, SweepId, open_read_only, read_sweep,
 from lightsweep.cli.output import say
 from lightsweep.cli.sweep import parameter_count
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
-from lightsweep.controller.runs import json_number
 from lightsweep.controller.summary import PartView, part_line, part_views, prior_suffix, summarize
 from lightsweep.errors import StorageError, StorageUnavailableError, UsageError
 from lightsweep.text import aligned, counted, number, parameters, printable, shortened
@@ -148,8 +147,8 @@ def _run_document(run: SweepRun) -> dict[str, Any]:
         "id": run.id,
         "state": run.state,
         "config": without_infinities(run.config),
-        "best": json_number(run.best),
-        "last": json_number(run.last),
+        "best": run.best,
+        "last": run.last if run.last is not None and math.isfinite(run.last) else None,
         "iterations": run.iterations,
         "started": run.started.isoformat() if run.started else None,
         "ended": run.ended.isoformat() if run.ended else None,

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from lightsweep.channel import Handler, InProcess
+from lightsweep.channel.connection import InProcess
+from lightsweep.channel.messages import Handler
 from lightsweep.client.run import Run
 from lightsweep.client.run_config import RunConfig
 from lightsweep.errors import UsageError
@@ -58,13 +59,12 @@ def serving(handler: Handler) -> Iterator[None]:
     _calls.append(call)
     try:
         yield
+        if call.run is not None:
+            call.run.finish()
     except BaseException as error:
         if call.run is not None:
             call.run.close(error)
         raise
-    else:
-        if call.run is not None:
-            call.run.finish()
     finally:
         _calls.remove(call)
         _call.reset(token)

@@ -7,7 +7,8 @@ import sys
 from types import TracebackType
 from typing import Any
 
-from lightsweep.channel import Connection, StartReply
+from lightsweep.channel.connection import Connection
+from lightsweep.channel.messages import StartReply
 from lightsweep.client.current import Scope, scope
 from lightsweep.client.processes import AgentWatch, rank
 from lightsweep.client.run import Run, cut_loaders

@@ -45,7 +45,7 @@ def request(sweep: SweepReader, action: str) -> None:
     Raises:
         UsageError: The sweep has ended.
     """
-    state = sweep.look()
+    state = sweep.state
     if action != "cancel":
         _check_not_cancelled(sweep.id, state)
     if state.name == SweepStatus.FINISHED and action in {"pause", "resume"}:
@@ -72,7 +72,7 @@ def retry_runs(sweep: SweepReader, *runs: str, failed: bool = False) -> list[str
         NotFoundError: No such run.
         UsageError: A run has not failed, or the sweep was cancelled.
     """
-    _check_not_cancelled(sweep.id, sweep.look())
+    _check_not_cancelled(sweep.id, sweep.state)
     with sweep.lock:
         entries = dict(sweep.book.entries)
     chosen: dict[str, RunEntry] = {}
@@ -119,7 +119,7 @@ def update_config(sweep: SweepReader, config: SweepConfig | str | Path | Mapping
         UsageError: The config changes a key that cannot change; the message names each.
     """
     config = SweepConfig.load(config)
-    _check_not_cancelled(sweep.id, sweep.look())
+    _check_not_cancelled(sweep.id, sweep.state)
     check_update(sweep.id, sweep.config, config)
     attributes = {ATTEMPT: {"kind": "update"}, CONFIG: config.raw}
     _create(sweep, create_trial(state=TrialState.FAIL, user_attrs=attributes))
