@@ -83,14 +83,17 @@ def test_hugging_faces_callback_reports_and_ends_the_training(sandbox: Sandbox) 
 
 
 class Counting(ScriptedHandler):
-    """Counts as an agent does: only reports of the metric, and the second one is answered with stop."""
+    """Counts as an agent does: only reports of the metric, from the second one on with the answer to stop."""
 
     def __init__(self, metric: str, directory: Path) -> None:
         super().__init__(metric=metric, dir=str(directory), stop_at=2)
         self.metric = metric
+        self.latest = LogReply()
 
     def log(self, message: Mapping[str, Any]) -> LogReply:
-        return super().log(message) if self.metric in message["metrics"] else LogReply(iterations=len(self.logs))
+        if self.metric in message["metrics"]:
+            self.latest = super().log(message)
+        return self.latest
 
 
 @pytest.mark.slow
