@@ -29,6 +29,7 @@ ARGUMENTS = [
     *("--report_to=wandb", "--output_dir=out", "--eval_strategy=epoch", "--num_train_epochs=4", "--use_cpu=True"),
     *("--save_strategy=no", "--logging_steps=1", "--disable_tqdm=True", "--run_name=mine"),
 ]
+ACCELERATE = str(SCRIPTS / "accelerate_tracker.py")
 EPOCHS = 4
 
 
@@ -78,6 +79,14 @@ def test_hugging_faces_callback_reports_and_ends_the_training(sandbox: Sandbox) 
     runs, text = swept(sandbox, "eval/loss", HUGGING_FACE, *ARGUMENTS)
     assert runs[0].history == pytest.approx([1 / (1 + epoch) for epoch in range(EPOCHS)])
     assert {"eval/loss", "train/loss", "train/global_step"} <= set(runs[0].metrics)
+    assert text.count("end of the script") == 1
+    assert "Traceback" not in text
+
+
+@pytest.mark.slow
+def test_accelerates_tracker_reports_and_ends_the_loop(sandbox: Sandbox) -> None:
+    runs, text = swept(sandbox, "val_loss", ACCELERATE)
+    assert runs[0].history == pytest.approx([1 / (1 + epoch) for epoch in range(EPOCHS)])
     assert text.count("end of the script") == 1
     assert "Traceback" not in text
 
