@@ -119,10 +119,11 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
         self._reporting_for[id(state)] = self
         _write_below(run, args)
         before = _states(state).get(_STATE) or {}
-        if before.get("run", run.id) != run.id:
+        if before.get("run", run.id) not in (run.id, run.number):  # older versions wrote the number alone
             raise UsageError(
                 f"training would resume from a checkpoint of run {before['run']}, but this is run {run.id}: "
-                "resume_from_checkpoint=run.checkpoint resumes a run from its own"
+                f"the runs share output_dir {args.output_dir!r}. Use output_dir=run.dir in the script, or "
+                "--output_dir=${run_dir} in `command`; resume_from_checkpoint=run.checkpoint resumes a run from its own"
             )
         position_of(run).restore(run, before)
         # The best model is loaded from what the trainer itself has saved.

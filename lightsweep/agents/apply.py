@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from lightsweep.agents.active_run import start_reply
+from lightsweep.agents.active_run import FirstProcess, start_reply
 from lightsweep.agents.launchers.process import find_program
 from lightsweep.agents.signals import handled
 from lightsweep.channel import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
@@ -44,13 +44,20 @@ class AppliedHandler:
         self._run = run
         self._directory = directory
         self._lock = threading.Lock()
+        self._first_process = FirstProcess()
         self._iterations = 0
 
     def start(self, message: StartRequest) -> StartReply:
         """Return the run's parameters over the script's defaults."""
         name = f"{self._run.id}-applied"
         return start_reply(
-            self._sweep.config, message, self._run.values, run=name, sweep=self._sweep.id, directory=self._directory
+            self._sweep.config,
+            message,
+            self._run.values,
+            run=name,
+            sweep=self._sweep.id,
+            directory=self._directory,
+            first=self._first_process.is_first(message),
         )
 
     def log(self, message: LogRequest) -> LogReply:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightsweep.agents.active_run import start_reply
+from lightsweep.agents.active_run import FirstProcess, start_reply
 from lightsweep.agents.launchers.process import RunProcess, check_command, find_program, last_lines, run_environment
 from lightsweep.agents.signals import handled
 from lightsweep.channel import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
@@ -88,6 +88,7 @@ class SmokeHandler:
         self._steps = steps
         self._enough = min(ENOUGH_REPORTS, steps)
         self._lock = threading.Lock()
+        self._first_process = FirstProcess()
         self.observed = Observed(values=values)
 
     def start(self, message: StartRequest) -> StartReply:
@@ -101,6 +102,7 @@ class SmokeHandler:
             sweep=_RUN,
             directory=self._directory,
             smoke=self._steps,
+            first=self._first_process.is_first(message),
         )
 
     def log(self, message: LogRequest) -> LogReply:

@@ -226,6 +226,11 @@ class Agent:
         if outcome.state in {"finished", "pruned"}:
             discard_checkpoint(active.directory)
         self.display.ended(active.run, outcome)
+        if len(active.reporters) > 1:
+            self.display.note(
+                f"run {active.run.id}: {len(active.reporters)} of its processes have logged the metric, and each value "
+                "counts as an iteration; call init(group=...) in workers, and log one value for all of them"
+            )
         if outcome.state in {"killed", "lost"}:
             return
         failed = outcome.state == "failed"

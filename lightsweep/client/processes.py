@@ -43,6 +43,32 @@ def rank(environ: Mapping[str, str] = os.environ) -> int:
     return 0
 
 
+def in_a_group() -> bool:
+    """Tell whether this process is one of several that torch.distributed trains with."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return False
+    return bool(distributed.get_world_size() > 1)
+
+
+def end_workers() -> None:
+    """End the processes of ``multiprocessing`` that this one has started and would wait for at its exit.
+
+    They get SIGTERM, and SIGKILL if they have not ended ``TERM_SECONDS`` later.
+    """
+    multiprocessing = sys.modules.get("multiprocessing")
+    if multiprocessing is None:
+        return
+    workers = [each for each in multiprocessing.active_children() if not each.daemon]
+    for worker in workers:
+        worker.terminate()
+    deadline = time.monotonic() + TERM_SECONDS
+    for worker in workers:
+        worker.join(max(0.0, deadline - time.monotonic()))
+        if worker.is_alive():
+            worker.kill()
+
+
 class AgentWatch:
     """Ends this process when its agent has died or has released the run, on whichever host the agent is.
 

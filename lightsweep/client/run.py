@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightsweep.channel import FinishRequest, Handler, LogRequest, StartReply
 from lightsweep.client.metrics import numbers
+from lightsweep.client.parts import PARTS
 from lightsweep.client.processes import cause, described
 from lightsweep.client.processes import rank as current_rank
 from lightsweep.client.run_config import RunConfig
@@ -37,7 +38,8 @@ class Run:
     """One training run; made by ``init()``. It ends with its ``with`` block, with ``finish()`` or with the script.
 
     Attributes:
-        id: The run's id; a retry of a failed run keeps the id of the run.
+        id: The run's id, unique in the storage and fit for file names; a retry of a failed run keeps it.
+        number: The run's number in its sweep, as tables show it: ``0001`` is the first. In a plain run the id.
         name: The run's name; may be set freely.
         sweep_id: The sweep's id; ``None`` for a plain run.
         config: The sweep's values over the defaults given to ``init``.
@@ -54,6 +56,7 @@ class Run:
         early_terminate: Whether the sweep may stop the run.
         smoke: Whether this is a smoke run: a trial of the script outside of any sweep.
         smoke_steps: Training steps of a smoke run, and batches of each pass over the data; 0 in other runs.
+        reported: Whether this process has logged the sweep's metric; without a metric, anything.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Run:
         config: Mapping[str, Any],
         *,
         rank: int = 0,
+        first: bool = True,
         arguments_matter: bool = False,
     ) -> None:
         stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
@@ -75,9 +79,12 @@ class Run:
         self._stopped: Verdict | None = None
         self.ended = False
         self.lost = False
+        self.reported = False
         self._at_end: list[Callable[[], None]] = []
         self._rank = rank
+        self._first = first
         self.id: str = start.id or stamp
+        self.number: str = start.number or self.id
         self.name: str = start.name or self.id
         self.sweep_id: str | None = start.sweep
         self.swept: tuple[str, ...] = tuple(start.swept)
@@ -112,6 +119,16 @@ class Run:
         """Path of the checkpoint of an earlier attempt; a script that gets one is assumed to resume from it."""
         self._resumes_counting = self._resumes_counting or self._checkpoint is not None
         return self._checkpoint
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this process is a fork of the one that called ``init``."""
+        return self._pid != os.getpid()
+
+    @property
+    def known_verdict(self) -> Verdict:
+        """The verdict to stop if this process knows of it, else the one to go on."""
+        return self._stopped or Verdict()
 
     def resume_counting(self) -> None:
         """Take every report as new: the caller itself skips what earlier attempts have reported."""
@@ -164,11 +181,12 @@ class Run:
         """
         del step
         if self.ended:
-            raise UsageError(f"run {self.id} has ended: log before finish(), inside of the with block")
+            raise UsageError(f"run {self.number} has ended: log before finish(), inside of the with block")
         if self._cuts_loaders:
             cut_loaders(self.smoke_steps)  # torch may have been imported after init()
         found = numbers(metrics, self._no_numbers, self.metric)
         self.summary.update(found)
+        self.reported = self.reported or (bool(found) if self.metric is None else self.metric in found)
         if self._stopped is not None:
             return self._stopped
         if not found or self._agent is None or self.rank:
@@ -187,7 +205,7 @@ class Run:
         """
         if self._stopped is None and self._agent is not None:
             return self._ask(self._agent, {"metrics": {}})
-        return self._stopped or Verdict()
+        return self.known_verdict
 
     def cause(self, error: BaseException) -> BaseException:
         """Return the ``RunPruned`` or ``AgentLostError`` that ended a process that torch started, else ``error``."""
@@ -268,6 +286,8 @@ class Run:
             raise AttributeError(absent("a run of lightsweep", name, dir(self)))
 
     def _ask(self, agent: Handler, message: LogRequest) -> Verdict:
+        if not self._first or self.inherited:
+            message["process"] = os.getpid()
         reply = agent.log(message)
         self._iterations = reply.iterations
         if reply.verdict.stop:
@@ -293,7 +313,7 @@ class Run:
         return True
 
     def _end(self, state: str | None, error: str | None = None) -> None:
-        if self.ended or self._pid != os.getpid():
+        if self.ended or self.inherited:
             return
         self.ended = True
         try:
@@ -306,7 +326,8 @@ class Run:
     def _last_message(self, state: str, error: str | None) -> FinishRequest:
         prefix = f"rank {self.rank}: " if self.rank and error else ""
         # A script that never touched the config may have taken its parameters from its arguments.
-        unknown = self._arguments_matter and not self._reads
+        # Parts have configs of their own.
+        unknown = (self._arguments_matter and not self._reads) or (self._directory / PARTS).exists()
         unread = None if unknown else [name for name in self.swept if name not in self._reads]
         message = FinishRequest(state=state, error=error and prefix + error, unread=unread)
         if self._no_numbers:
