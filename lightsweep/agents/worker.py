@@ -86,7 +86,7 @@ class Agent:
         self._error: BaseException | None = None
         self._outage = OutageNotes(self.display)
         self._writer = Writer(sweep.storage, partial(self._outage.note, "reports"), self._give_back)
-        self._claimer = RunClaimer(sweep, self.name, stay=stay)
+        self._claimer = RunClaimer(sweep, self.name, home=str(self._directory), stay=stay)
         self._reporter = Reporter(sweep, self._writer)
         self._heartbeat = Heartbeat(
             sweep=sweep,

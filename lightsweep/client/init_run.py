@@ -8,7 +8,7 @@ import sys
 from types import TracebackType
 from typing import Any
 
-from lightsweep.channel import Connection, Remote, StartReply, StartRequest
+from lightsweep.channel import Connection, StartReply, StartRequest
 from lightsweep.client.current import Scope, current_run, scope
 from lightsweep.client.parts import Part, begins_again, set_apart
 from lightsweep.client.processes import AgentWatch, end_workers, in_a_group, rank
@@ -139,7 +139,7 @@ def _makes_part(here: Scope, keywords: dict[str, Any]) -> bool:
 
 def _start(here: Scope, defaults: dict[Any, Any], keywords: dict[str, Any]) -> Run:
     connection = None if here.handler is not None else Connection.from_environment()
-    agent = here.handler if connection is None else Remote(connection)
+    agent = connection or here.handler
     if agent is None:
         here.run = Run(None, StartReply(), defaults)
         return here.run
@@ -184,7 +184,7 @@ def _begin_part(here: Scope, answer: StartReply, defaults: dict[Any, Any], keywo
         answer,
         keywords,
         stopped=lambda: Verdict() if run is None else run.known_verdict,
-        agent=None if connection is None else Remote(connection),
+        agent=connection,
     )
     config = RunConfig(answer.config)
     config.update(defaults, allow_val_change=True)

@@ -41,7 +41,7 @@ def begins_again(keywords: Mapping[str, Any]) -> bool:
 class Part:
     """The handler of a part: it keeps what the part logs, and never asks to stop unless the run is to stop.
 
-    If torch.distributed runs at a report, the process is a rank of the run's own training, so the agent gets the report.
+    If torch.distributed runs at a report, the process is a rank of the run's own training: the agent gets the report.
 
     Args:
         answer: The agent's answer for the run.

@@ -155,12 +155,13 @@ class RunClaimer:
     Args:
         sweep: The sweep.
         agent: The agent's name, unique among the agents; shown with its runs.
+        home: The directory of the agent's runs of this sweep; kept with them.
         stay: Wait, once every run was handed out, until all have ended; else only until each has had a heartbeat.
     """
 
-    def __init__(self, sweep: Sweep, agent: str, *, stay: bool = False) -> None:
+    def __init__(self, sweep: Sweep, agent: str, *, home: str = "", stay: bool = False) -> None:
         self._sweep = sweep
-        self._agent = agent
+        self._agent = {"agent": agent, **({"home": home} if home else {})}
         self._stay = stay
         self._leases = Leases(sweep)
         self._trials = sweep.ledger.trials
@@ -216,7 +217,7 @@ class RunClaimer:
         values = points.at(ticket) if points.by_ticket else None  # before the lock is held, since it may take long
         if points.by_ticket and values is None:
             return self._exhausted(state, _SPACE_TAKEN)
-        attributes: dict[str, Any] = {ATTEMPT: {"kind": "fresh", "agent": self._agent, **step.opens}}
+        attributes: dict[str, Any] = {ATTEMPT: {"kind": "fresh", **self._agent, **step.opens}}
         with claim_lock(self._sweep) as mine:
             if mine.updated or (limit is not None and mine.ticket >= limit):
                 return None
@@ -264,7 +265,7 @@ class RunClaimer:
         """Retry a run, with its id, parameters and reports; ``None`` if another agent was faster."""
         values, attempt, reports = values_of(entry, self._sweep.config), entry.attempt + 1, entry.record.reports
         start = entry.starts + 1
-        kept = {"kind": "retry", "agent": self._agent, "run": entry.id, "ticket": entry.ticket, "attempt": attempt}
+        kept = {"kind": "retry", **self._agent, "run": entry.id, "ticket": entry.ticket, "attempt": attempt}
         attributes: dict[str, Any] = {ATTEMPT: kept}
         if values is not None and points.changeable:
             attributes[VALUES] = values

@@ -1,4 +1,4 @@
-"""Several ``init()`` in one run: folds as processes and one after the other; the run's value is what the parent logs."""
+"""Several ``init()`` in one run, as processes and one after the other: the run's value is what the parent logs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ import lightsweep as wandb
 
 def fold(number, inbox, outbox):
     given = inbox.get()
-    run = wandb.init(group=given["sweep"], job_type=given["name"], name=f"{given['name']}-{number}", config=given["config"])
+    name = f"{given['name']}-{number}"
+    run = wandb.init(group=given["sweep"], job_type=given["name"], name=name, config=given["config"])
     assert wandb.run is run and run.config.x == given["config"]["x"], run.config
     for epoch in range(3):
         wandb.log({"val_loss": run.config.x + number - epoch})
