@@ -115,6 +115,7 @@ SHORT = {
     "lightsweep/agents/gpus.py",
     "lightsweep/agents/launchers/call.py",
     "lightsweep/cli/options.py",
+    "lightsweep/cli/output.py",
     "lightsweep/report/importance.py",
     "lightsweep/report/theme.py",
     "lightsweep/report/timeline.py",

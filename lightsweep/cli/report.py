@@ -83,15 +83,7 @@ def dashboard(
 
     The page is live and answers on this machine only; Ctrl-C ends it.
     """
-    try:
-        from optuna_dashboard import wsgi
-    except ModuleNotFoundError as error:
-        if error.name != "optuna_dashboard":
-            raise
-        raise UsageError(
-            "the dashboard needs optuna-dashboard, which is not installed; install it with: "
-            "pip install 'lightsweep[dashboard]'"
-        ) from None
+    wsgi = required("optuna_dashboard", "dashboard").wsgi
     opened = open_storage(storage or default_url(), create=False)
     try:
         server: Any = make_server(

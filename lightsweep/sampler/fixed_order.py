@@ -85,11 +85,6 @@ class DistinctPoints:
             self._order.append(index)
 
 
-def is_tabulated(space: Space) -> bool:
-    """Return whether every searched parameter has few enough values to list their probabilities."""
-    return all((parameter.distribution.size or TABLE + 1) <= TABLE for parameter in space.searched)
-
-
 def weighted_order(space: Space, seed: int) -> npt.NDArray[np.int64]:
     """Return the indices of a finite space in the order of weighted draws without replacement.
 
@@ -208,7 +203,8 @@ class RandomSearcher(_StreamSearcher):
 
     @cached_property
     def _points(self) -> DistinctPoints:
-        listed = (self._space.size or 0) <= ORDERED and is_tabulated(self._space)
+        sizes = [parameter.distribution.size or 0 for parameter in self._space.searched]
+        listed = (self._space.size or 0) <= ORDERED and max(sizes, default=0) <= TABLE
         order = weighted_order(self._space, seed_for(self._seed)).tolist() if listed else []
         return DistinctPoints(self._space, self._block, order)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
 from functools import cached_property
@@ -71,7 +71,9 @@ class RunTrials:
     def trials(self, history: Sequence[Observation]) -> list[FrozenTrial]:
         """Return COMPLETE trials for runs that count and RUNNING ones for pending runs, in the order of ``history``."""
         trials: list[FrozenTrial] = []
-        for observation, objectives in counting(history, self._metrics):
+        for observation, objectives in zip(history, counted_objectives(history, self._metrics), strict=True):
+            if objectives is None and not is_pending(observation, self._metrics):
+                continue
             if observation.key not in self._shown:
                 self._shown[observation.key] = self._show(observation.values)
             shown = self._shown[observation.key]
@@ -183,15 +185,6 @@ def is_pending(observation: Observation, metrics: Sequence[Metric]) -> bool:
         _running_counts_best(metric) and _finite(observation.objectives, axis) is None
         for axis, metric in enumerate(metrics)
     )
-
-
-def counting(
-    history: Sequence[Observation], metrics: Sequence[Metric]
-) -> Iterator[tuple[Observation, Objectives | None]]:
-    """Yield the runs that count, with their objectives, and the pending ones, with ``None``."""
-    for observation, objectives in zip(history, counted_objectives(history, metrics), strict=True):
-        if objectives is not None or is_pending(observation, metrics):
-            yield observation, objectives
 
 
 def counted_objectives(history: Sequence[Observation], metrics: Sequence[Metric]) -> list[Objectives | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from lightsweep.schema.distributions import count
 from lightsweep.schema.fields import check, keys_of
 from lightsweep.schema.parameters import Parameters, read_parameters
 from lightsweep.schema.sections import Metric, Options, Scheduler, TopLevel
-from lightsweep.schema.stages import Stage, most_runs, outline, read_stages, written_stages
+from lightsweep.schema.stages import Stage, most_runs, read_stages, written_stages
 from lightsweep.schema.yaml_file import read_file
 from lightsweep.space import Space
 from lightsweep.text import quoted
@@ -145,17 +145,7 @@ class SweepConfig:
         return {"stage": [stage.name for stage in self.stages]} if self.stages else {}
 
     @property
-    def outline(self) -> Iterator[tuple[str, str]]:
-        """A label and a text for each line on the stages; none for a flat sweep."""
-        return outline(self.stages, self.space, self.early_terminate)
-
-    @property
     def method_text(self) -> str:
-        """The method, or the number of stages."""
-        return f"{len(self.stages)} stages" if len(self.stages) > 1 else self.method
-
-    @property
-    def methods_text(self) -> str:
         """The method, or that of each stage: ``random and bayes in 2 stages``."""
         if not self.stages:
             return self.method

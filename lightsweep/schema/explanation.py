@@ -41,7 +41,7 @@ def explain(config: SweepConfig, *, whole: bool = False, width: int = WIDTH) -> 
         lines += _entry("stopping", hyperband_text(config.early_terminate))
     if config.options.prior_runs:
         lines += _entry("begins", f"with the runs of {', '.join(config.options.prior_runs)}")
-    for label, text in config.outline:
+    for label, text in _stages(config):
         lines += _entry(label, text)
     lines += _entry("ends", _end(config))
     for warning in config.warnings:
@@ -60,8 +60,8 @@ def _entry(label: str, text: str) -> list[str]:
 
 def _method(config: SweepConfig) -> str:
     if not config.is_flat:
-        sampler = f", sampler {config.options.sampler}" if "bayes" in config.methods_text else ""
-        return f"{config.methods_text}{sampler}{_seed(config)}"
+        sampler = f", sampler {config.options.sampler}" if "bayes" in config.method_text else ""
+        return f"{config.method_text}{sampler}{_seed(config)}"
     if config.method == "bayes":
         return f"bayes, sampler {config.options.sampler}{_seed(config)}"
     if config.method == "custom" and config.scheduler is not None:
@@ -107,6 +107,24 @@ def _table(space: Space, whole: bool, width: int) -> Iterator[str]:
         left = [one_line(name, names, end=2).ljust(names), shortened(what, kinds).ljust(kinds), first.ljust(ranges)]
         yield "  ".join(["", *left, number.rjust(sizes)])
         yield from (" " * (names + kinds + 6) + line for line in more)
+
+
+def _stages(config: SweepConfig) -> Iterator[tuple[str, str]]:
+    """Yield a label and a text for each line on the stages; none for a flat sweep."""
+    searched = {parameter.name for parameter in config.space.searched}
+    for stage in config.stages:
+        label, hyperband = f"stage {stage.number}", stage.early_terminate
+        size = "endless points" if stage.space.size is None else f"{count(stage.space.size)} points"
+        most = "" if stage.most is None else f", at most {count(stage.most)} run{'' if stage.most == 1 else 's'}"
+        yield label, f"{'' if stage.name == label else f'{stage.name}: '}{stage.method}, {size}{most}"
+        yield "", f"searches {', '.join(stage.searched)}"
+        if stage.kept:
+            yield "", f"keeps of the best run before: {', '.join(stage.kept)}"
+        fixed = [f"{name} {spelt(given)}" for name, given in sorted(stage.given.items()) if name in searched]
+        if fixed:
+            yield "", f"fixed: {', '.join(fixed)}"
+        if hyperband != config.early_terminate:
+            yield "", f"stopping: {hyperband_text(hyperband)}" if hyperband else "stops no run early"
 
 
 def _end(config: SweepConfig) -> str:

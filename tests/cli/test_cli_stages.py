@@ -246,7 +246,7 @@ def test_the_report_holds_the_stages(done: Sweep, show: Show, sandbox: Sandbox) 
     assert marks == [0.5, 4.5, 7.5]
     assert [note["text"] for note in history["layout"]["annotations"]] == ["rate", "&#60;b&#62;shape [31m", "stage 3"]
     assert "headline" in data
-    assert data["headline"]["method"] == "3 stages"
+    assert data["headline"]["method"] == "random and bayes in 3 stages"
 
 
 def test_thresholds_are_those_of_each_stage(done: Sweep) -> None:
