@@ -18,7 +18,7 @@ import lightsweep
 from lightsweep.errors import LightsweepError, UsageError
 from lightsweep.integrations import hf_metrics
 from lightsweep.integrations._checkpoints import PREFIX, keep, position_of, remove_empty
-from lightsweep.integrations.base import MetricMissingError, SweepCallbackBase, active_run, two_callbacks
+from lightsweep.integrations.base import MetricMissingError, SweepCallbackBase, active_run, say_once, two_callbacks
 from lightsweep.integrations.hf_arguments import ALIASES, training_arguments
 
 if TYPE_CHECKING:
@@ -292,6 +292,13 @@ def _write_below(run: Run, args: Arguments) -> None:
     """
     named = args.output_dir
     if named != DEFAULT_OUTPUT_DIR and not run.smoke:
+        place = Path(named or ".").absolute()
+        shared = run.rank == 0 and not run.resumed and not place.is_relative_to(run.dir)
+        if shared and any(place.glob("checkpoint-*")):
+            say_once(
+                f"output_dir {named!r} holds checkpoints of an earlier training, and runs that share it overwrite each "
+                "other's: use output_dir=run.dir in the script, or --output_dir=${run_dir} in `command`"
+            )
         return
     args.output_dir = str(run.dir)
     if run.smoke:

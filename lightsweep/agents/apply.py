@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lightsweep.agents.active_run import FirstProcess, start_reply
-from lightsweep.agents.launchers.process import find_program
+from lightsweep.agents.launchers.process import find_program, place_variables, places
 from lightsweep.agents.signals import handled
 from lightsweep.channel import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 from lightsweep.channel.server import ChannelServer
@@ -92,6 +92,7 @@ def apply(sweep: Sweep, run: SweepRun, command: Sequence[str] = ()) -> int:
     """
     directory = Path("lightsweep_runs", sweep.id, f"{run.id}-applied-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LIGHTSWEEP_")}
+    here = places(sweep.id, f"{run.id}-applied", directory)
     with tempfile.TemporaryDirectory(prefix="lightsweep-applied-") as scratch, ChannelServer() as server:
         argv = build_command(
             find_program(sweep.config, sweep.directory),
@@ -99,7 +100,11 @@ def apply(sweep: Sweep, run: SweepRun, command: Sequence[str] = ()) -> int:
             run.values,
             run.config,
             json_path=Path(scratch) / "parameters.json",
+            places=here,
         )
+        environment.update(place_variables(here))
+        if str(directory) in " ".join(argv):
+            directory.mkdir(parents=True)
         address = server.register(run.id, AppliedHandler(sweep, run, directory))
         code = _run(argv, {**environment, **address})
     return code if code >= 0 else 128 - code

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from lightsweep.agents.active_run import FirstProcess, start_reply
-from lightsweep.agents.launchers.process import RunProcess, check_command, find_program, last_lines, run_environment
+from lightsweep.agents.launchers.process import (
+    RunProcess,
+    check_command,
+    find_program,
+    last_lines,
+    place_variables,
+    places,
+    run_environment,
+)
 from lightsweep.agents.signals import handled
 from lightsweep.channel import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 from lightsweep.channel.server import ChannelServer
@@ -160,13 +168,15 @@ def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float,
         home = Path(name)
         environment["TENSORBOARD_LOGGING_DIR"] = str(home / "runs")
         handler = SmokeHandler(config, values, home, steps)
-        address = server.register(_RUN, handler)
+        here = places(_RUN, _RUN, home)
+        address = {**place_variables(here), **server.register(_RUN, handler)}
         command = build_command(
             find_program(config, directory),
             config.command,
             values,
             nested(values, config),
             json_path=home / "parameters.json",
+            places=here,
         )
         began = time.monotonic()
         seen = handler.observed

@@ -113,6 +113,46 @@ class Part:
             file.write(json.dumps(line) + "\n")
 
 
+def read_parts(directory: Path) -> list[dict[str, Any]]:
+    """Return the parts of the run in a directory, in order; lines that are cut off or not understood are left out.
+
+    Each has ``part`` (its number), ``name`` and perhaps ``group`` and ``job_type``; ``metrics``, for each number
+    ``{"min", "max", "last"}``; ``logs``, how often it logged; ``state``, ``None`` before its end; perhaps ``error``.
+    """
+    files = [path for path in (directory / PARTS).glob("*.jsonl") if path.stem.isdecimal()]
+    return [_read_part(path) for path in sorted(files, key=lambda path: int(path.stem))]
+
+
+def _read_part(path: Path) -> dict[str, Any]:
+    part: dict[str, Any] = {"part": int(path.stem), "name": path.stem, "metrics": {}, "logs": 0, "state": None}
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                found = json.loads(line)
+            except ValueError:
+                continue
+            if not isinstance(found, dict):
+                continue
+            part.update({key: str(found[key]) for key in _LABELS if key in found})
+            if isinstance(numbers := found.get("log"), dict):
+                part["logs"] += 1
+                for name, value in numbers.items():
+                    if isinstance(value, (int, float)):
+                        _add(part["metrics"], name, float(value))
+            if "end" in found:
+                part["state"] = str(found["end"])
+            if found.get("error"):
+                part["error"] = str(found["error"])
+    return part
+
+
+def _add(metrics: dict[str, dict[str, float]], name: str, value: float) -> None:
+    stats = metrics.setdefault(name, {"min": math.inf, "max": -math.inf, "last": value})
+    stats["last"] = value
+    if math.isfinite(value):
+        stats["min"], stats["max"] = min(stats["min"], value), max(stats["max"], value)
+
+
 def _new_file(folder: Path) -> tuple[int, Path]:
     """Make the file of the next part: also if several processes do so at once, each gets one of its own."""
     folder.mkdir(parents=True, exist_ok=True)
