@@ -83,10 +83,7 @@ class Importance:
 
     def __getitem__(self, name: str) -> ParameterImportance:
         """Return the parameter of that name; ``KeyError`` if there is none."""
-        for parameter in self.parameters:
-            if parameter.name == name:
-                return parameter
-        raise KeyError(name)
+        return {parameter.name: parameter for parameter in self.parameters}[name]
 
     def document(self) -> dict[str, Any]:
         """Return the same as plain values for JSON, without NaN."""
@@ -297,10 +294,8 @@ def matrix(axes: Sequence[Axis], values: Sequence[float]) -> Matrix:
     y = unit_scaled(np.asarray(values, dtype=float))
     low, high = np.percentile(y, [25, 75])
     reach = _FENCE * (high - low)
-    clipped = 0
-    if reach > 0:
-        clipped = int(np.sum((y < low - reach) | (y > high + reach)))
-        y = unit_scaled(np.clip(y, low - reach, high + reach)) if clipped else y
+    clipped = int(np.sum((y < low - reach) | (y > high + reach))) if reach > 0 else 0
+    y = unit_scaled(np.clip(y, low - reach, high + reach)) if clipped else y
     x = np.column_stack([axis.values for axis in axes])
     return Matrix(x, y, tuple(i for i, axis in enumerate(axes) if axis.scale == "category"), clipped)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import sys
 from collections.abc import Callable, Iterable
 from enum import Enum
@@ -125,7 +124,6 @@ class _Server(ThreadingMixIn, WSGIServer):
     """One thread for each request, since the page sends several at once."""
 
     daemon_threads = True
-    address_family = socket.AF_INET
 
     def server_bind(self) -> None:
         # Without the look-up of the machine's full name, which can take seconds.

@@ -21,8 +21,9 @@ from lightsweep.cli.one_run import run_parts, run_text
 from lightsweep.cli.options import Storage, SweepId, open_read_only, read_sweep, run_of, storage_option
 from lightsweep.cli.output import say
 from lightsweep.cli.sweep import parameter_count
-from lightsweep.controller import PartView, Sweep, SweepRun, part_line, part_views, prior_suffix, summarize
+from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
 from lightsweep.controller.runs import json_number, sweep_and_run
+from lightsweep.controller.summary import PartView, part_line, part_views, prior_suffix, summarize
 from lightsweep.errors import StorageError, StorageUnavailableError, UsageError
 from lightsweep.text import aligned, counted, number, parameters, printable, shortened
 
@@ -269,7 +270,7 @@ def watch(
             ended = False
             try:
                 sweep.refresh()
-                running = [run for run in sweep.known_runs() if run.state == "running"]
+                running = [run for run in sweep.known_runs() if run.state == RunState.RUNNING]
                 marks = screen.marks if screen else BARS
                 frame = Frame(summarize(sweep), running, clock(), part_views(sweep), marks)
             except StorageUnavailableError as error:
@@ -279,7 +280,8 @@ def watch(
                 line = frame.line()
                 lines = shown = frame.lines(console.width, console.height)
                 state = frame.summary.state.name
-                ended = state in {"finished", "cancelled"} or (state == "stopped" and not running)
+                ended = state in (SweepStatus.FINISHED, SweepStatus.CANCELLED)
+                ended |= state == SweepStatus.STOPPED and not running
             if screen:
                 screen.show(shown)
             else:

@@ -3,8 +3,6 @@
 The report is made from runs and a config, without a storage. plotly comes with the extra ``analysis``.
 """
 
-from __future__ import annotations
-
 from lightsweep.report.data import ReportData, report_data, sweep_data
 from lightsweep.report.figures import FIGURES, FigureKind, figures, write_images
 from lightsweep.report.page import page

@@ -24,7 +24,8 @@ import plotly.graph_objects as go
 import yaml
 from plotly.offline import get_plotlyjs
 
-from lightsweep.controller import PartView, SweepRun, SweepState, savings
+from lightsweep.controller import SweepRun, SweepState
+from lightsweep.controller.summary import PartView, savings
 from lightsweep.report.data import ReportData
 from lightsweep.report.figures import figures
 from lightsweep.report.theme import DARK, LIGHT, STATES
@@ -145,7 +146,7 @@ def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, A
     counts = Counter[str](run.state for run in data.runs)
     spans = [(run.started, run.ended or data.now) for run in data.runs if run.started]
     length = max(end for _, end in spans) - min(start for start, _ in spans) if spans else None
-    saved = savings((run.ending for run in data.runs), config)
+    saved = savings(data.runs, config)
     return {
         "title": one_line(config.name or f"Sweep {sweep_id}", 120),
         "description": one_line(config.description or "", 600),

@@ -191,8 +191,7 @@ class RandomSearcher(_StreamSearcher):
     """Suggest independent draws from the parameters' distributions; in a finite space each point once."""
 
     def unit(self, ticket: int) -> list[float]:
-        row: list[float] = self._rows(ticket, 1)[0].tolist()
-        return row
+        return [float(u) for u in self._rows(ticket, 1)[0]]
 
     def _block(self, number: int) -> UnitRows:
         return self._rows(number, BLOCK)
@@ -217,8 +216,7 @@ class SobolSearcher(_StreamSearcher):
         self._blocks: list[UnitRows] = []
 
     def unit(self, ticket: int) -> list[float]:
-        row: list[float] = self._block(ticket // BLOCK)[ticket % BLOCK].tolist()
-        return row
+        return [float(u) for u in self._block(ticket // BLOCK)[ticket % BLOCK]]
 
     def _block(self, number: int) -> UnitRows:
         while len(self._blocks) <= number:

@@ -15,7 +15,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from lightsweep.sampler.base import Observation
+from lightsweep.sampler.base import Observation, RunState
 from lightsweep.sampler.fixed_order import BLOCK, Lattice
 from lightsweep.schema import Metric
 from lightsweep.space import Distribution, Parameter, Space, Value
@@ -176,7 +176,7 @@ def _is_even(distribution: Distribution, size: int) -> bool:
 
 def is_pending(observation: Observation, metrics: Sequence[Metric]) -> bool:
     """Return whether the run is a point to keep away from, without a value."""
-    if observation.state != "running":
+    if observation.state != RunState.RUNNING:
         return False
     if not any(metric.impute_while_running for metric in metrics):
         return True
@@ -214,8 +214,8 @@ def _column(history: Sequence[Observation], axis: int, metric: Metric) -> list[f
 
 
 def _own_value(observation: Observation, axis: int, metric: Metric) -> float | None:
-    running_best = observation.state == "running" and _running_counts_best(metric)
-    if observation.state in ("finished", "pruned") or metric.impute == "best" or running_best:
+    running_best = observation.state == RunState.RUNNING and _running_counts_best(metric)
+    if observation.state in (RunState.FINISHED, RunState.PRUNED) or metric.impute == "best" or running_best:
         return _finite(observation.objectives, axis)
     if metric.impute == "latest":
         return _finite(observation.last or observation.objectives, axis)

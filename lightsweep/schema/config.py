@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from lightsweep.hyperband import Hyperband
 from lightsweep.schema import sections
 from lightsweep.schema.command import read_command
 from lightsweep.schema.diagnostics import Faults, plain
-from lightsweep.schema.distributions import count
+from lightsweep.schema.distributions import count, spelt
 from lightsweep.schema.fields import check, keys_of
 from lightsweep.schema.parameters import Parameters, read_parameters
 from lightsweep.schema.sections import Metric, Options, Scheduler, TopLevel
@@ -143,6 +143,24 @@ class SweepConfig:
     def labels(self) -> dict[str, list[str]]:
         """The names of the labels that runs have, each with its values in order: of a flat sweep none."""
         return {"stage": [stage.name for stage in self.stages]} if self.stages else {}
+
+    @property
+    def outline(self) -> Iterator[tuple[str, str]]:
+        """A label and a text for each line on the stages; none for a flat sweep."""
+        searched = {parameter.name for parameter in self.space.searched}
+        for stage in self.stages:
+            label, hyperband = f"stage {stage.number}", stage.early_terminate
+            most = "" if stage.most is None else f", at most {count(stage.most)} run{'' if stage.most == 1 else 's'}"
+            name = "" if stage.name == label else f"{stage.name}: "
+            yield label, f"{name}{stage.method}, {count(stage.space.size)} points{most}"
+            yield "", f"searches {', '.join(stage.searched)}"
+            if stage.kept:
+                yield "", f"keeps of the best run before: {', '.join(stage.kept)}"
+            fixed = [f"{name} {spelt(given)}" for name, given in sorted(stage.given.items()) if name in searched]
+            if fixed:
+                yield "", f"fixed: {', '.join(fixed)}"
+            if hyperband != self.early_terminate:
+                yield "", f"stopping: {sections.hyperband_text(hyperband)}" if hyperband else "stops no run early"
 
     @property
     def method_text(self) -> str:

@@ -41,7 +41,7 @@ def explain(config: SweepConfig, *, whole: bool = False, width: int = WIDTH) -> 
         lines += _entry("stopping", hyperband_text(config.early_terminate))
     if config.options.prior_runs:
         lines += _entry("begins", f"with the runs of {', '.join(config.options.prior_runs)}")
-    for label, text in _stages(config):
+    for label, text in config.outline:
         lines += _entry(label, text)
     lines += _entry("ends", _end(config))
     for warning in config.warnings:
@@ -59,18 +59,11 @@ def _entry(label: str, text: str) -> list[str]:
 
 
 def _method(config: SweepConfig) -> str:
-    if not config.is_flat:
-        sampler = f", sampler {config.options.sampler}" if "bayes" in config.method_text else ""
-        return f"{config.method_text}{sampler}{_seed(config)}"
-    if config.method == "bayes":
-        return f"bayes, sampler {config.options.sampler}{_seed(config)}"
     if config.method == "custom" and config.scheduler is not None:
         return f"custom: {config.scheduler.engine}, {config.scheduler.source or 'its default sampler'}"
-    return config.method + (_seed(config) if config.method == "random" else "")
-
-
-def _seed(config: SweepConfig) -> str:
-    return "" if config.options.seed is None else f", seed {config.options.seed}"
+    sampler = f", sampler {config.options.sampler}" if "bayes" in config.method_text else ""
+    seed = "" if config.options.seed is None or config.method_text == "grid" else f", seed {config.options.seed}"
+    return f"{config.method_text}{sampler}{seed}"
 
 
 def _space(config: SweepConfig) -> str:
@@ -79,12 +72,8 @@ def _space(config: SweepConfig) -> str:
         return f"defined by {config.scheduler.search_space} in {config.scheduler.source}"
     searched, fixed = len(space.searched), len(space.parameters) - len(space.searched)
     parts = [counted(searched, "searched parameter")] + ([f"{fixed} fixed"] if fixed else [])
-    if space.size is None:
-        size = "endless points"
-    else:
-        grid = "grid " if config.method == "grid" and config.is_flat else ""
-        size = f"{count(space.size)} {grid}point{'' if space.size == 1 else 's'}"
-    return f"{' and '.join(parts)}: {size}"
+    grid = "grid " if config.method == "grid" and config.is_flat else ""
+    return f"{' and '.join(parts)}: {count(space.size)} {grid}point{'' if space.size == 1 else 's'}"
 
 
 def _table(space: Space, whole: bool, width: int) -> Iterator[str]:
@@ -107,24 +96,6 @@ def _table(space: Space, whole: bool, width: int) -> Iterator[str]:
         left = [one_line(name, names, end=2).ljust(names), shortened(what, kinds).ljust(kinds), first.ljust(ranges)]
         yield "  ".join(["", *left, number.rjust(sizes)])
         yield from (" " * (names + kinds + 6) + line for line in more)
-
-
-def _stages(config: SweepConfig) -> Iterator[tuple[str, str]]:
-    """Yield a label and a text for each line on the stages; none for a flat sweep."""
-    searched = {parameter.name for parameter in config.space.searched}
-    for stage in config.stages:
-        label, hyperband = f"stage {stage.number}", stage.early_terminate
-        size = "endless points" if stage.space.size is None else f"{count(stage.space.size)} points"
-        most = "" if stage.most is None else f", at most {count(stage.most)} run{'' if stage.most == 1 else 's'}"
-        yield label, f"{'' if stage.name == label else f'{stage.name}: '}{stage.method}, {size}{most}"
-        yield "", f"searches {', '.join(stage.searched)}"
-        if stage.kept:
-            yield "", f"keeps of the best run before: {', '.join(stage.kept)}"
-        fixed = [f"{name} {spelt(given)}" for name, given in sorted(stage.given.items()) if name in searched]
-        if fixed:
-            yield "", f"fixed: {', '.join(fixed)}"
-        if hyperband != config.early_terminate:
-            yield "", f"stopping: {hyperband_text(hyperband)}" if hyperband else "stops no run early"
 
 
 def _end(config: SweepConfig) -> str:

@@ -85,12 +85,11 @@ class CommandLauncher(ProcessLauncher):
 
     def command(self, run: ClaimedRun, directory: Path) -> list[str]:
         """Return the sweep's command with the values of the run."""
-        template, nested = self._sweep.config.command, self._sweep.nest(run.values)
         return build_command(
             self._program,
-            template,
+            self._sweep.config.command,
             run.values,
-            nested,
+            run.config,
             json_path=directory / "parameters.json",
             places=places(self._sweep.id, run.id, directory),
         )
