@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightsweep.agents.active_run import RUNS
-from lightsweep.controller import Sweep, SweepRun
+from lightsweep.controller import RunState, Sweep, SweepRun
 from lightsweep.schema.sections import Metric
 
 _SUFFIXES = frozenset(
@@ -144,7 +144,11 @@ class BestCheckpoints:
 
     def _clear(self, metric: Metric, kept: int) -> list[str]:
         sign = 1 if metric.goal == "minimize" else -1
-        ended = [run for run in self._sweep.known_runs() if run.state in {"finished", "pruned"} and not run.prior]
+        ended = [
+            run
+            for run in self._sweep.known_runs()
+            if run.state in (RunState.FINISHED, RunState.PRUNED) and not run.prior
+        ]
         best = sorted((run for run in ended if run.best is not None), key=lambda run: (sign * (run.best or 0), run.id))
         keep = {run.id for run in best[:kept]}
         lost = []

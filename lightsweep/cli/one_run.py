@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightsweep.client.parts import read_parts
-from lightsweep.controller import Sweep, SweepRun
+from lightsweep.controller import RunState, Sweep, SweepRun
 from lightsweep.text import aligned, counted, number, printable, shortened, value_text
 
 _WIDTH = 60
@@ -22,7 +22,7 @@ def run_parts(run: SweepRun) -> list[dict[str, Any]]:
     for directory in run.directories:
         parts += read_parts(Path(directory))
     for part in parts:
-        part["state"] = part["state"] or ("running" if run.state == "running" else "cut off")
+        part["state"] = part["state"] or ("running" if run.state == RunState.RUNNING else "cut off")
     return parts
 
 

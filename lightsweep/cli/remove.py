@@ -10,11 +10,11 @@ from typing import Annotated
 import optuna
 import typer
 
-from lightsweep import controller
 from lightsweep.agents.run_files import elsewhere, measure, remove, run_directories, sweep_directories
 from lightsweep.cli.options import Storage, run_of, storage_option
 from lightsweep.cli.output import say
-from lightsweep.controller import Sweep, SweepRun
+from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
+from lightsweep.controller.changes import request
 from lightsweep.controller.runs import sweep_and_run
 from lightsweep.errors import LightsweepError, UsageError
 from lightsweep.text import counted, printable
@@ -59,7 +59,7 @@ def rm(
 
 
 def _check_ended(sweep: Sweep, runs: Sequence[SweepRun]) -> None:
-    running = [run for run in runs if run.state == "running"]
+    running = [run for run in runs if run.state == RunState.RUNNING]
     if running:
         end = f"lightsweep sweep --cancel {sweep.id}{storage_option(sweep)}"
         raise UsageError(
@@ -104,8 +104,8 @@ def _ask() -> None:
 
 
 def _remove_sweep(sweep: Sweep, directories: Sequence[Path]) -> None:
-    if sweep.state.name in {"running", "paused"}:
-        controller.request(sweep, "stop")  # so that no agent begins a run meanwhile
+    if sweep.state.name in (SweepStatus.RUNNING, SweepStatus.PAUSED):
+        request(sweep, "stop")  # so that no agent begins a run meanwhile
     _check_ended(sweep, sweep.runs)
     _remove_directories(directories)
     optuna.delete_study(study_name=sweep.id, storage=sweep.storage.optuna)
