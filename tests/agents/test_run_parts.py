@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -87,3 +89,27 @@ def test_workers_that_log_into_the_run_itself_are_told_of(sandbox: Sandbox) -> N
     done = sandbox.call("agent", sweep, "--storage", sandbox.storage)
     assert "run 0001: 4 of its processes have logged the metric, and each value counts" in done.stdout
     assert not Path(sandbox.directory, "lightsweep_runs", sweep, "0001", "parts").exists()
+
+
+def test_a_function_that_fails_beside_its_workers_does_not_keep_its_agent(sandbox: Sandbox) -> None:
+    sweep = sandbox.sweep(parameters={"x": {"values": [1]}})
+    script = sandbox.write(
+        "work.py",
+        f"""
+        import multiprocessing, lightsweep
+
+        def fold(inbox):
+            inbox.get()
+
+        def train():
+            context = multiprocessing.get_context("fork")
+            context.Process(target=fold, args=(context.Queue(),)).start()
+            lightsweep.init()
+            raise ValueError("no data")
+
+        lightsweep.agent({sweep!r}, function=train, storage={sandbox.storage!r})
+        """,
+    )
+    subprocess.run([sys.executable, str(script)], cwd=sandbox.directory, timeout=60, check=False)
+    (run,) = sandbox.runs(sweep)
+    assert (run.state, run.reason.partition(" (")[0]) == ("failed", "exit code 1: ValueError: no data")
