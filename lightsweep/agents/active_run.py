@@ -14,7 +14,7 @@ from typing import Any
 
 from lightsweep.agents.launchers import Job
 from lightsweep.channel import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
-from lightsweep.controller import ClaimedRun, Reporter, Sweep
+from lightsweep.controller import ClaimedRun, Reporter, RunState, Sweep
 from lightsweep.controller.runs import nested
 from lightsweep.errors import InputError
 from lightsweep.schema import SweepConfig
@@ -60,7 +60,7 @@ class ActiveRun:
     connected: bool = False
     said: FinishRequest = field(default_factory=FinishRequest)
     killed: str = ""
-    outcome: str = "killed"
+    outcome: RunState = RunState.KILLED
     deadline: float | None = None
     finished: bool = False
     ending: bool = False
@@ -102,7 +102,7 @@ class ActiveRun:
     def finish(self, message: FinishRequest) -> None:
         """Keep the script's last message; the first one that failed stays."""
         with self._lock:
-            if self.said.get("state") != "failed":
+            if self.said.get("state") != RunState.FAILED:
                 self.said = message
         if not self.run.reports:
             self._first_process.forget()  # a script that follows may be the one that trains
@@ -114,12 +114,12 @@ class ActiveRun:
             if self.deadline is not None:
                 job.terminate(max(0.0, self.deadline - time.monotonic()))
 
-    def end(self, reason: str, outcome: str) -> None:
+    def end(self, reason: str, outcome: RunState) -> None:
         """Ask the job to end, and answer its next report with stop; only the first call counts."""
         with self._lock:
             if self.killed:
                 return
-            self.finished = self.said.get("state") == "finished"
+            self.finished = self.said.get("state") == RunState.FINISHED
             self.deadline = time.monotonic() + self.grace
             self.outcome = outcome
             self.killed = reason  # last, since other threads read the rest if it is set

@@ -39,14 +39,14 @@ def classify_exit(config: SweepConfig, active: ActiveRun, status: ExitStatus) ->
     # Of earlier attempts only the reports are known.
     known = {*run.metrics, *(metric.name for metric in config.metrics[:1] if run.reports)}
     missing = [metric.name for metric in config.metrics if metric.name not in known]
-    done = said.get("state") == "finished" and not missing and (active.finished or not active.killed)
+    done = said.get("state") == RunState.FINISHED and not missing and (active.finished or not active.killed)
     if done and no_code_of_its_own(exit_code):
         return Outcome(RunState.FINISHED, "", unread)
     if active.killed:
-        return Outcome(RunState(active.outcome), active.killed, unread)
+        return Outcome(active.outcome, active.killed, unread)
     if preempted := _preempted(exit_code):
         return Outcome(RunState.LOST, preempted, unread)
-    if exit_code or said.get("state") == "failed":
+    if exit_code or said.get("state") == RunState.FAILED:
         return Outcome(RunState.FAILED, _crash(exit_code, str(said.get("error") or ""), status.last_line), unread)
     if not missing:
         return Outcome(RunState.FINISHED, "", unread)

@@ -27,6 +27,7 @@ from lightsweep.agents.signals import handled
 from lightsweep.channel import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 from lightsweep.channel.server import ChannelServer
 from lightsweep.client.run import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
+from lightsweep.controller import RunState
 from lightsweep.controller.runs import nested
 from lightsweep.errors import closest
 from lightsweep.hyperband import Verdict
@@ -128,7 +129,7 @@ class SmokeHandler:
     def finish(self, message: FinishRequest) -> None:
         """Keep the script's last message; the first one that failed stays."""
         with self._lock:
-            if self.observed.said.get("state") != "failed":
+            if self.observed.said.get("state") != RunState.FAILED:
                 self.observed.said = message
 
     def _reports(self) -> int:

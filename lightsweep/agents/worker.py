@@ -93,14 +93,7 @@ class Agent:
         self._shared: SharedFiles | None = None
         self._claimer = RunClaimer(sweep, self.name, home=str(self._directory), stay=stay)
         self._reporter = Reporter(sweep, self._writer)
-        self._heartbeat = Heartbeat(
-            sweep=sweep,
-            display=self.display,
-            runs=self.active_runs,
-            leave=self.leave,
-            failed=self._give_back,
-            outage=self._outage,
-        )
+        self._heartbeat = Heartbeat(sweep, self.display, self.active_runs, self.leave, self._give_back, self._outage)
 
     @property
     def exit_code(self) -> int:
@@ -192,12 +185,9 @@ class Agent:
         with self._lock:
             self._active.append(active)
         try:
-            outcome = self._outcome(active)
-            active.ending = True
-            self._finish(active, outcome)
+            self._finish(active, self._outcome(active))
         except BaseException as error:
             if not active.ending:
-                active.ending = True
                 self._finish(active, Outcome(RunState.LOST, f"the agent failed: {error}"))
             raise
         finally:
@@ -218,7 +208,7 @@ class Agent:
         active.begin(job)
         status = job.wait()
         if status.interrupted:
-            active.end("interrupted", "killed")
+            active.end("interrupted", RunState.KILLED)
             self.leave("interrupted")
         outcome = classify_exit(self.sweep.config, active, status)
         shared = ""
@@ -233,6 +223,7 @@ class Agent:
         return replace(outcome, reason="; ".join(filter(None, [outcome.reason, run.not_finite, shared])))
 
     def _finish(self, active: ActiveRun, outcome: Outcome) -> None:
+        active.ending = True
         kept = self._record(active, outcome)
         if kept is None:
             self.display.note(f"the end of run {active.run.id} was not recorded; an agent will retry it")
@@ -240,7 +231,7 @@ class Agent:
         if not kept:
             self.display.note(f"run {active.run.id} was taken over by another agent")
             return
-        if outcome.state in {"finished", "pruned"}:
+        if outcome.state in {RunState.FINISHED, RunState.PRUNED}:
             discard_checkpoint(active.directory)
         self.display.ended(active.run, outcome)
         with suppress(StorageUnavailableError):
@@ -251,9 +242,9 @@ class Agent:
                 f"run {active.run.id}: {len(active.reporters)} of its processes have logged the metric, and each value "
                 "counts as an iteration; call init(group=...) in workers, and log one value for all of them"
             )
-        if outcome.state in {"killed", "lost"}:
+        if outcome.state in {RunState.KILLED, RunState.LOST}:
             return
-        failed = outcome.state == "failed"
+        failed = outcome.state == RunState.FAILED
         with self._lock:
             why = self._limits.note(failed, time.monotonic())
         if why:
@@ -272,7 +263,7 @@ class Agent:
                     told = True
                     self.display.note(f"{error}; the end of run {active.run.id} waits to be recorded")
                 self._abandon.wait(_PAUSE_SECONDS)
-            if self._abandon.is_set() or (active.outcome == "lost" and active.overdue()):
+            if self._abandon.is_set() or (active.outcome == RunState.LOST and active.overdue()):
                 return None
 
     def _rescue(self) -> None:
@@ -295,7 +286,7 @@ class Agent:
             self.left = self.left or reason
         self._leaving.set()
 
-    def terminate(self, reason: str, *, outcome: str = "killed") -> None:
+    def terminate(self, reason: str, *, outcome: RunState = RunState.KILLED) -> None:
         """Ask every run to end, and kill it ``term_timeout`` seconds later; start no more."""
         self.leave(reason)
         for active in self.active_runs():
@@ -324,4 +315,4 @@ class Agent:
 
     def _give_back(self, error: BaseException) -> None:
         self._fail(error)
-        self.terminate("the agent failed", outcome="lost")
+        self.terminate("the agent failed", outcome=RunState.LOST)

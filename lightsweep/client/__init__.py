@@ -7,13 +7,4 @@ from lightsweep.client.run import Run
 from lightsweep.client.run_config import RunConfig
 from lightsweep.hyperband import Verdict
 
-__all__ = [
-    "Run",
-    "RunConfig",
-    "Verdict",
-    "finish",
-    "init",
-    "log",
-    "rank",
-    "serving",
-]
+__all__ = ["Run", "RunConfig", "Verdict", "finish", "init", "log", "rank", "serving"]

@@ -62,15 +62,14 @@ def serving(handler: Handler) -> Iterator[None]:
     _calls.append(call)
     try:
         yield
+        for run in (call.part, call.run):
+            if run is not None:
+                run.finish()
     except BaseException as error:
         for run in (call.part, call.run):
             if run is not None:
                 run.close(error)
         raise
-    else:
-        for run in (call.part, call.run):
-            if run is not None:
-                run.finish()
     finally:
         _calls.remove(call)
         _call.reset(token)

@@ -8,13 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from lightsweep.channel import Connection
 from lightsweep.errors import AgentLostError, LightsweepError, RunPruned
-from lightsweep.hyperband import Verdict
 
 GRACE_SECONDS = 2.0
 """From the end of the agent to SIGTERM: the next ``log`` of the script raises ``AgentLostError`` before."""
@@ -132,27 +131,6 @@ def _leads_session() -> bool:
     return os.getpgrp() == os.getsid(0)
 
 
-def cause(error: BaseException, verdict: Callable[[], Verdict]) -> BaseException:
-    """Return the ``RunPruned`` or ``AgentLostError`` by which a process that torch started has ended, else ``error``.
-
-    ``torch.multiprocessing`` (``ddp_spawn``, ``ddp_fork``, ``mp.spawn``) passes on the text of what a process raised,
-    or only that it ended; the agent knows whether it has told the run to stop.
-
-    Args:
-        error: The exception in the process that started the others.
-        verdict: Asks the agent for the verdict.
-    """
-    if not _from_child(error):
-        return error
-    try:
-        found = verdict()
-    except AgentLostError as lost:
-        return lost
-    except LightsweepError:
-        return error
-    return RunPruned(found.reason) if found.stop else error
-
-
 def described(error: BaseException) -> str:
     """Return class, message and line of an exception: ``ValueError: no data (train.py:12)``.
 
@@ -186,8 +164,12 @@ def _last_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [""])[-1]
 
 
-def _from_child(error: BaseException) -> bool:
-    """Tell whether a process that torch started may have ended by one of ours; a killed one leaves no text."""
+def from_child(error: BaseException) -> bool:
+    """Tell whether a process that torch started may have ended by ``RunPruned`` or ``AgentLostError``.
+
+    ``torch.multiprocessing`` (``ddp_spawn``, ``ddp_fork``, ``mp.spawn``) passes on the text of what a process raised,
+    or only that it ended, if it was killed.
+    """
     torch = sys.modules.get("torch.multiprocessing")
     if torch is None:
         return False

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightsweep.channel import FinishRequest, Handler, LogRequest, StartReply
 from lightsweep.client.parts import PARTS
-from lightsweep.client.processes import cause, described
+from lightsweep.client.processes import described, from_child
 from lightsweep.client.processes import rank as current_rank
 from lightsweep.client.run_config import RunConfig
 from lightsweep.errors import AgentLostError, LightsweepError, RunPruned, UsageError, absent, closest
@@ -210,8 +210,19 @@ class Run:
         return self.known_verdict
 
     def cause(self, error: BaseException) -> BaseException:
-        """Return the ``RunPruned`` or ``AgentLostError`` that ended a process that torch started, else ``error``."""
-        return cause(error, self.verdict)
+        """Return the ``RunPruned`` or ``AgentLostError`` that ended a process that torch started, else ``error``.
+
+        Such a process leaves a text at most; the agent knows whether it has told the run to stop.
+        """
+        if not from_child(error):
+            return error
+        try:
+            found = self.verdict()
+        except AgentLostError as lost:
+            return lost
+        except LightsweepError:
+            return error
+        return RunPruned(found.reason) if found.stop else error
 
     def finish(self, exit_code: int | None = 0) -> None:
         """End the run: as pruned if the verdict was to stop, as failed if ``exit_code`` is not 0, else as finished.

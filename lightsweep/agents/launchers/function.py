@@ -52,6 +52,14 @@ class FunctionLauncher:
     def close(self) -> None:
         """Do nothing."""
 
+    kill = close
+
+    def terminate(self, grace: float) -> None:
+        """Do nothing: the next report raises."""
+
+    def signal(self, number: int) -> None:
+        """Do nothing."""
+
     def wait(self) -> ExitStatus:
         """Call the function."""
         try:
@@ -70,15 +78,6 @@ class FunctionLauncher:
             traceback.print_exc(file=sys.stderr)
             return ExitStatus(1, f"{type(error).__name__}: {error}")
         return ExitStatus(0)
-
-    def terminate(self, grace: float) -> None:
-        """Do nothing: the next report raises."""
-
-    def kill(self) -> None:
-        """Do nothing."""
-
-    def signal(self, number: int) -> None:
-        """Do nothing."""
 
     def _call(self) -> None:
         before = multiprocessing.active_children()
@@ -110,9 +109,6 @@ class IsolatedLauncher(ProcessLauncher):
         _check(function)
         self._pickled = _pickled(function)
         super().__init__()
-
-    def check(self) -> None:
-        """Do nothing: the function was pickled before."""
 
     def command(self, run: ClaimedRun, directory: Path) -> list[str]:
         """Write the function into the directory of the run, and return the command that calls it."""

@@ -40,9 +40,8 @@ class ProcessLauncher(ABC):
         self._server = ChannelServer()
         self._reaper = Reaper()
 
-    @abstractmethod
-    def check(self) -> None:
-        """See `Launcher`."""
+    def check(self) -> None:  # noqa: B027
+        """Do nothing; see `Launcher`."""
 
     @abstractmethod
     def command(self, run: ClaimedRun, directory: Path) -> list[str]:
@@ -114,13 +113,7 @@ class RunProcess:
         CommandError: The program cannot be started: not found, no permission.
     """
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        environment: Variables,
-        output: Path,
-        emit: Emit = None,
-    ) -> None:
+    def __init__(self, command: Sequence[str], environment: Variables, output: Path, emit: Emit = None) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
         with output.open("ab") as sink:
             start = sink.tell()
