@@ -48,6 +48,7 @@ class ActiveRun:
         finished: Whether its script had finished before the agent ended it.
         ending: Whether its job has ended, so that only its end is to be recorded.
         reporters: The processes that have logged the sweep's metric: ``None`` for the first, else their numbers.
+        preempting: Whether its script asked for a retry if it fails.
     """
 
     run: ClaimedRun
@@ -65,6 +66,7 @@ class ActiveRun:
     finished: bool = False
     ending: bool = False
     reporters: set[int | None] = field(default_factory=set)
+    preempting: bool = False
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
@@ -93,6 +95,7 @@ class ActiveRun:
 
     def log(self, message: LogRequest) -> LogReply:
         """Report the numbers, and return the verdict."""
+        self.preempting = self.preempting or bool(message.get("preempting"))
         metric = self.sweep.config.metric
         if metric is not None and metric.name in message["metrics"]:
             self.reporters.add(message.get("process"))

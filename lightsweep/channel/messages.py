@@ -83,11 +83,13 @@ class LogRequest(TypedDict, total=False):
         metrics: Numbers by flat name; none if the script only asks for the verdict.
         last: Whether training ends by itself now, so that the run is not judged; absent if not.
         process: The number of the process; absent if it is the first of the run that called ``init``.
+        preempting: Whether the run is to be retried if its process fails from now on; absent if not.
     """
 
     metrics: dict[str, float]
     last: bool
     process: int
+    preempting: bool
 
 
 @dataclass(frozen=True)

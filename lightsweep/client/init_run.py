@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import sys
 from types import TracebackType
@@ -11,7 +12,7 @@ from typing import Any
 from lightsweep.channel import Connection, StartReply, StartRequest
 from lightsweep.client.current import Scope, current_run, scope
 from lightsweep.client.parts import Part, begins_again, set_apart
-from lightsweep.client.processes import AgentWatch, end_workers, in_a_group, rank
+from lightsweep.client.processes import AgentWatch, end_workers, rank, several
 from lightsweep.client.run import Run, cut_loaders
 from lightsweep.client.run_config import RunConfig, as_json, as_mapping, merged
 from lightsweep.errors import AgentLostError, RunPruned, closest
@@ -28,9 +29,9 @@ WANDB_KEYWORDS = frozenset(_WANDB_KEYWORDS.split())
 def guard(run: Run) -> None:
     """End ``run`` when this process ends.
 
-    An uncaught ``RunPruned`` becomes one line and exit code 0, ``AgentLostError`` one line and exit code 1; other
-    exceptions go to the hook that was installed before. Then no process of ``multiprocessing`` that the script has
-    started keeps this one from ending.
+    An uncaught ``RunPruned`` becomes one line and exit code 0 (1 in a rank that was stopped without the others),
+    ``AgentLostError`` one line and exit code 1; other exceptions go to the hook that was installed before. Then no
+    process of ``multiprocessing`` that the script has started keeps this one from ending.
     """
     before = sys.excepthook
 
@@ -42,9 +43,10 @@ def guard(run: Run) -> None:
                 _print_line(f"lightsweep: run {run.number} stopped early: {error.reason}")
             if not run.inherited:
                 end_workers()
-            raise SystemExit(0)
+            # The other ranks do not know and wait for this one: launchers end them if one has failed.
+            raise SystemExit(int(run.stopped_alone and several()))
         if isinstance(error, AgentLostError):
-            print(f"lightsweep: {error}", file=sys.stderr)
+            _print_line(f"lightsweep: {error}")
             return
         before(kind, raised, trace)
         if not run.inherited and not isinstance(error, KeyboardInterrupt):
@@ -64,12 +66,14 @@ def _end_at_exit(run: Run) -> None:
 
 
 def _print_line(text: str) -> None:
-    """Print a whole line: tqdm, if the script uses it, first removes its bars."""
+    """Print a whole line on stderr: tqdm, if the script uses it, first removes its bars."""
+    # The hook of torch.distributed collects the text of ours, and loses it if ours raises SystemExit.
+    stream = sys.__stderr__ if type(sys.stderr) is io.StringIO else sys.stderr
     tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
     if tqdm is None:
-        print(text, file=sys.stderr)
+        print(text, file=stream)
     else:
-        tqdm.write(text, file=sys.stderr)
+        tqdm.write(text, file=stream)
 
 
 def init(config: Any = None, **wandb_keywords: Any) -> Run:
@@ -91,7 +95,8 @@ def init(config: Any = None, **wandb_keywords: Any) -> Run:
     Args:
         config: Defaults: a dict, an ``argparse.Namespace`` or a dataclass, possibly nested. Of a part: its values, over
             those of the run.
-        wandb_keywords: Every keyword of ``wandb.init`` is accepted; those that are not named here are ignored.
+        wandb_keywords: Every keyword of ``wandb.init`` is accepted. The run keeps the labels (``name``, ``tags``,
+            ``notes``, ``group``, ``job_type``, ``project``, ``entity``); those that are not named here are ignored.
 
     Raises:
         TypeError: ``wandb.init`` has no such keyword either.
@@ -105,19 +110,26 @@ def init(config: Any = None, **wandb_keywords: Any) -> Run:
             )
     defaults = as_mapping(config)
     here = scope()
+    run = _run_for(here, defaults, wandb_keywords)
+    run.take_keywords(wandb_keywords)
+    return run
+
+
+def _run_for(here: Scope, defaults: dict[Any, Any], keywords: dict[str, Any]) -> Run:
+    """Return the run, or the part of it, that a call of ``init`` begins or returns to."""
     if here.answer is None:
         if here.run is not None:
             here.run.finish()  # a plain run
-        return _start(here, defaults, wandb_keywords)
-    if (wandb_keywords.get("id") or None) in (here.answer.id, here.answer.number):
+        return _start(here, defaults, keywords)
+    if (keywords.get("id") or None) in (here.answer.id, here.answer.number):
         if here.part is not None:
             here.part.finish()
-        wandb_keywords = {}
-    elif _makes_part(here, wandb_keywords):
-        return _begin_part(here, here.answer, defaults, wandb_keywords)
+        keywords = {}
+    elif _makes_part(here, keywords):
+        return _begin_part(here, here.answer, defaults, keywords)
     known = current_run()
     if known is None:
-        return _start(here, defaults, wandb_keywords)
+        return _start(here, defaults, keywords)
     known.config.setdefaults(defaults)
     return known
 
@@ -129,7 +141,7 @@ def _makes_part(here: Scope, keywords: dict[str, Any]) -> bool:
     run, apart = here.run, set_apart(keywords)
     if run is None:
         return True
-    if rank() or in_a_group():
+    if rank() or several():
         return False
     if run.inherited and not run.ended:
         return apart
@@ -148,7 +160,7 @@ def _start(here: Scope, defaults: dict[Any, Any], keywords: dict[str, Any]) -> R
     if connection is not None and mine == 0:
         message["process"] = os.getpid()
     here.answer = reply = agent.start(message)
-    if not reply.first and mine == 0 and set_apart(keywords) and not in_a_group():
+    if not reply.first and mine == 0 and set_apart(keywords) and not several():
         return _begin_part(here, reply, defaults, keywords)
     config = merged(defaults, reply.config)
     argued = connection is not None and len(sys.argv) > 1

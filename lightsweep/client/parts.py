@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lightsweep.channel import FinishRequest, Handler, LogReply, LogRequest, StartReply, StartRequest
-from lightsweep.client.processes import in_a_group
+from lightsweep.client.processes import several
 from lightsweep.hyperband import Verdict
 
 PARTS = "parts"
@@ -92,7 +92,7 @@ class Part:
 
     def log(self, message: LogRequest) -> LogReply:
         """Keep the numbers; the verdict is that of the run."""
-        if self._agent is not None and in_a_group():
+        if self._agent is not None and several():
             return self._agent.log(message)
         numbers = message["metrics"]
         if numbers:
@@ -103,7 +103,7 @@ class Part:
 
     def finish(self, message: FinishRequest) -> None:
         """Keep the end of the part."""
-        if self._agent is not None and in_a_group():
+        if self._agent is not None and several():
             self._agent.finish(message)
         error = {"error": message["error"]} if message.get("error") else {}
         self._write({"end": message.get("state"), **error, "time": time.time()})

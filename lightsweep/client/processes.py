@@ -42,12 +42,13 @@ def rank(environ: Mapping[str, str] = os.environ) -> int:
     return 0
 
 
-def in_a_group() -> bool:
-    """Tell whether this process is one of several that torch.distributed trains with."""
+def several(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether this process is one of several ranks: by torch.distributed if it runs, else by WORLD_SIZE."""
     distributed = sys.modules.get("torch.distributed")
-    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
-        return False
-    return bool(distributed.get_world_size() > 1)
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        return int(distributed.get_world_size()) > 1
+    value = environ.get("WORLD_SIZE", "")
+    return value.isdecimal() and int(value) > 1
 
 
 def end_workers(spared: Collection[object] = ()) -> None:
