@@ -282,10 +282,12 @@ def test_each_way_is_short_and_true(way: str, most: int) -> None:
 def test_the_way_of_a_report_names_every_file_that_is_entered(tmp_path: Path) -> None:
     """A report below a band and one at a band, traced in the script's thread, the agent's and the writer's."""
     from lightsweep.agents.active_run import ActiveRun
-    from lightsweep.channel import Connection
+    from lightsweep.channel.connection import Connection
     from lightsweep.channel.server import ChannelServer
     from lightsweep.client import Run
-    from lightsweep.controller import ClaimedRun, Reporter, RunClaimer, Sweep, Writer
+    from lightsweep.controller import ClaimedRun, Sweep
+    from lightsweep.controller.claims import RunClaimer
+    from lightsweep.controller.reports import Reporter, Writer
 
     raw = {
         "program": "train.py",

@@ -23,7 +23,7 @@ from lightsweep.cli.output import say
 from lightsweep.cli.sweep import parameter_count
 from lightsweep.client.parts import read_parts
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
-from lightsweep.controller.runs import json_number, sweep_and_run
+from lightsweep.controller.runs import sweep_and_run
 from lightsweep.controller.summary import PartView, part_line, part_views, prior_suffix, summarize
 from lightsweep.errors import StorageError, StorageUnavailableError, UsageError
 from lightsweep.text import aligned, counted, number, parameters, printable, shortened, value_text
@@ -81,7 +81,7 @@ def status(
             raise UsageError("--watch follows a sweep; leave out the run")
         run = run_of(sweep, run_id)
         document = {**_run_document(run), "metrics": run.metrics, "parts": _run_parts(run)}
-        print(json.dumps(_plain(document), indent=2, allow_nan=False) if as_json else _run_text(sweep, run))
+        print(json.dumps(without_infinities(document), indent=2, allow_nan=False) if as_json else _run_text(sweep, run))
         return
     if watching:
         watch(sweep, Console(highlight=False), every)
@@ -159,8 +159,8 @@ def _run_document(run: SweepRun) -> dict[str, Any]:
         "id": run.id,
         "state": run.state,
         "config": without_infinities(run.config),
-        "best": json_number(run.best),
-        "last": json_number(run.last),
+        "best": run.best,
+        "last": run.last if run.last is not None and math.isfinite(run.last) else None,
         "iterations": run.iterations,
         "started": run.started.isoformat() if run.started else None,
         "ended": run.ended.isoformat() if run.ended else None,
@@ -170,15 +170,6 @@ def _run_document(run: SweepRun) -> dict[str, Any]:
         **run.labels,
         **({"prior": True} if run.prior else {}),
     }
-
-
-def _plain(value: Any) -> Any:
-    """Return a document of numbers for JSON: those that are not finite are null."""
-    if isinstance(value, dict):
-        return {key: _plain(below) for key, below in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return json_number(value) if isinstance(value, float) else value
 
 
 def without_infinities(value: Any) -> Any:
