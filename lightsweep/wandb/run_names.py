@@ -227,7 +227,7 @@ class RunNames:
         return self._media
 
     def _keep(self, values: Mapping[str, Any], step: int) -> None:
-        """Keep the values that are no numbers: texts and booleans in the summary, media as files, others not at all."""
+        """Keep texts and booleans in the summary, and media as files; ignore other values."""
         if self.rank:
             return
         from lightsweep.wandb.table import as_media
