@@ -38,8 +38,6 @@ SIDES = {
 }
 # It reads the storage for scripts, as results.py does, so it may know the same rooms.
 READS_THE_STORAGE = ROOT / "lightsweep" / "wandb" / "api.py"
-# Rooms for scripts written for W&B, which grow with its names; a sweep of one's own needs none of them.
-FOR_WANDB = {"stand_in", "wandb"}
 # The package's own surface, which resolves names of every floor when they are asked for.
 SURFACE = {"__init__", "__main__"}
 
