@@ -1,0 +1,42 @@
+"""Scripts with W&B's callbacks for Keras, XGBoost and LightGBM, and accelerate's tracker, without a changed line, under the real agent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sandboxes import Sandbox
+
+from lightsweep import Sweep
+
+SCRIPTS = Path(__file__).parent / "scripts"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("script", "metric"),
+    [
+        ("accelerate_tracker.py", "val_loss"),
+        ("keras_callbacks.py", "epoch/val_loss"),
+        ("keras_older.py", "val_loss"),
+        ("xgboost_callback.py", "validation_0-rmse"),
+        ("lightgbm_callback.py", "valid_0_l2"),
+    ],
+)
+def test_each_reports_and_is_stopped_at_a_band(sandbox: Sandbox, script: str, metric: str) -> None:
+    config = {
+        "program": str(SCRIPTS / script),
+        "method": "grid",
+        "metric": {"name": metric},
+        "parameters": {"lr": {"values": [0.3, 0.01]}},
+        "early_terminate": {"type": "hyperband", "min_iter": 2},
+        "lightsweep": {"stand_in": "wandb"},
+    }
+    sweep = Sweep.create(config, storage=sandbox.storage)
+    done = sandbox.call("agent", sweep.id)
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, second = sandbox.runs(sweep.id)
+    assert (first.state, second.state) == ("finished", "pruned"), done.stdout
+    assert (first.iterations, second.iterations) == (5, 2)
+    assert "Traceback" not in done.stdout
+    assert not (sandbox.directory / "wandb").exists()
