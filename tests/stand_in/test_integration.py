@@ -1,4 +1,4 @@
-"""Scripts with W&B's callbacks for Keras, XGBoost and LightGBM, and accelerate's tracker, without a changed line, under the real agent."""
+"""Scripts with W&B's callbacks for trainers, or accelerate's tracker of W&B, under the real agent."""
 
 from __future__ import annotations
 
@@ -24,8 +24,20 @@ SCRIPTS = Path(__file__).parent / "scripts"
     ],
 )
 def test_each_reports_and_is_stopped_at_a_band(sandbox: Sandbox, script: str, metric: str) -> None:
+    assert "Traceback" not in swept(sandbox, metric, str(SCRIPTS / script))
+
+
+@pytest.mark.slow
+def test_two_ranks_with_accelerates_tracker_end_as_pruned(sandbox: Sandbox) -> None:
+    """accelerate calls trackers on rank 0 only, so the other rank ends by the loss of rank 0."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    swept(sandbox, "val_loss", *launcher, str(SCRIPTS / "accelerate_tracker.py"))
+
+
+def swept(sandbox: Sandbox, metric: str, *command: str) -> str:
+    """Run a sweep of two points, the second of which is stopped at band 2; return what was printed."""
     config = {
-        "program": str(SCRIPTS / script),
+        "command": ["${interpreter}", *command, "${args}"],
         "method": "grid",
         "metric": {"name": metric},
         "parameters": {"lr": {"values": [0.3, 0.01]}},
@@ -38,5 +50,5 @@ def test_each_reports_and_is_stopped_at_a_band(sandbox: Sandbox, script: str, me
     first, second = sandbox.runs(sweep.id)
     assert (first.state, second.state) == ("finished", "pruned"), done.stdout
     assert (first.iterations, second.iterations) == (5, 2)
-    assert "Traceback" not in done.stdout
     assert not (sandbox.directory / "wandb").exists()
+    return done.stdout
