@@ -19,6 +19,7 @@ FLOORS = {
     "hyperband": 1,
     "space": 2,
     "channel": 2,
+    "stand_in": 2,
     "schema": 3,
     "sampler": 4,
     "storage": 4,
@@ -194,6 +195,9 @@ SCENARIOS = {
     "integrations/test_trainers_page.py",
     "integrations/test_types.py",
     "report/test_browser.py",
+    "stand_in/test_folder.py",
+    "stand_in/test_programs.py",
+    "stand_in/test_trainers.py",
     "storage/test_old_storage.py",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import io
 import sys
 from types import TracebackType
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from lightsweep.channel.connection import Connection
 from lightsweep.channel.messages import StartReply
 from lightsweep.client.current import Scope, scope
-from lightsweep.client.processes import AgentWatch, rank
+from lightsweep.client.processes import AgentWatch, rank, several
 from lightsweep.client.run import Run, cut_loaders
 from lightsweep.client.run_config import as_json, as_mapping, merged
 from lightsweep.errors import AgentLostError, RunPruned, UsageError, closest
@@ -26,8 +27,8 @@ WANDB_KEYWORDS = frozenset(_WANDB_KEYWORDS.split())
 def guard(run: Run) -> None:
     """End ``run`` when this process ends.
 
-    An uncaught ``RunPruned`` becomes one line and exit code 0, ``AgentLostError`` one line and exit code 1; other
-    exceptions go to the hook that was installed before.
+    An uncaught ``RunPruned`` becomes one line and exit code 0 (1 in a rank that was stopped without the others),
+    ``AgentLostError`` one line and exit code 1; other exceptions go to the hook that was installed before.
     """
     before = sys.excepthook
 
@@ -37,9 +38,10 @@ def guard(run: Run) -> None:
         if isinstance(error, RunPruned):
             if run.rank == 0:
                 _print_line(f"lightsweep: run {run.id} stopped early: {error.reason}")
-            raise SystemExit(0)
+            # The other ranks do not know and wait for this one: launchers end them if one has failed.
+            raise SystemExit(int(run.stopped_alone and several()))
         if isinstance(error, AgentLostError):
-            print(f"lightsweep: {error}", file=sys.stderr)
+            _print_line(f"lightsweep: {error}")
             return
         before(kind, raised, trace)
 
@@ -53,12 +55,14 @@ def guard(run: Run) -> None:
 
 
 def _print_line(text: str) -> None:
-    """Print a whole line: tqdm, if the script uses it, first removes its bars."""
+    """Print a whole line on stderr: tqdm, if the script uses it, first removes its bars."""
+    # The hook of torch.distributed collects the text of ours, and loses it if ours raises SystemExit.
+    stream = sys.__stderr__ if type(sys.stderr) is io.StringIO else sys.stderr
     tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
     if tqdm is None:
-        print(text, file=sys.stderr)
+        print(text, file=stream)
     else:
-        tqdm.write(text, file=sys.stderr)
+        tqdm.write(text, file=stream)
 
 
 def init(config: Any = None, **wandb_keywords: Any) -> Run:

@@ -42,6 +42,15 @@ def rank(environ: Mapping[str, str] = os.environ) -> int:
     return 0
 
 
+def several(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether this process is one of several ranks: by torch.distributed if it runs, else by WORLD_SIZE."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        return int(distributed.get_world_size()) > 1
+    value = environ.get("WORLD_SIZE", "")
+    return value.isdecimal() and int(value) > 1
+
+
 class AgentWatch:
     """Ends this process when its agent has died or has released the run, on whichever host the agent is.
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from lightsweep.channel.messages import FinishRequest, Handler, LogRequest, StartReply
-from lightsweep.client.processes import described, from_child
+from lightsweep.client.processes import described, from_child, several
 from lightsweep.client.processes import rank as current_rank
 from lightsweep.client.run_config import RunConfig
 from lightsweep.errors import AgentLostError, LightsweepError, RunPruned, UsageError, absent, closest
@@ -50,6 +50,7 @@ class Run(RunNames):
         active: Whether an agent serves the run; False for a plain run.
         ended: Whether the run has ended.
         lost: Whether the run has ended because its agent was gone.
+        stopped_alone: Whether ``log`` has raised `RunPruned`, of which other ranks know nothing.
         swept: Dotted names of the parameters that the sweep searches.
         resumed: Whether this is another attempt at a run that was cut off.
         keep_checkpoint: Whether the run may be retried, so that a checkpoint is worth keeping.
@@ -78,6 +79,7 @@ class Run(RunNames):
         self._stopped: Verdict | None = None
         self.ended = False
         self.lost = False
+        self.stopped_alone = False
         self._at_end: list[Callable[[], None]] = []
         self._rank = rank
         self.id: str = start.id or stamp
@@ -156,6 +158,7 @@ class Run(RunNames):
         given: Any = metrics if data is None else data
         verdict = self.report(given, step, commit=commit)
         if verdict.stop:
+            self.stopped_alone = True
             raise RunPruned(verdict.reason)
 
     def report(
@@ -210,11 +213,13 @@ class Run(RunNames):
         return self._stopped or Verdict()
 
     def cause(self, error: BaseException) -> BaseException:
-        """Return the ``RunPruned`` or ``AgentLostError`` that ended a process that torch started, else ``error``.
+        """Return the ``RunPruned`` or ``AgentLostError`` that ended another process of the run, else ``error``.
 
-        Such a process leaves a text at most; the agent knows whether it has told the run to stop.
+        A process that torch started leaves a text at most, and a rank above 0 whose rank 0 has stopped sees a broken
+        connection; the agent knows whether it has told the run to stop.
         """
-        if not from_child(error):
+        of_rank_0 = isinstance(error, Exception) and not isinstance(error, LightsweepError) and self.rank and several()
+        if not of_rank_0 and not from_child(error):
             return error
         try:
             found = self.verdict()
@@ -277,6 +282,9 @@ class Run(RunNames):
         """
         if self._agent is not None and not self.ended:
             self._ask(self._agent, {"metrics": {}, "preempting": True})
+
+    def _label(self, *_: Any, **__: Any) -> None:
+        """Do nothing; Hugging Face's callback tells W&B by it that it is in use."""
 
     def __enter__(self) -> Run:
         return self

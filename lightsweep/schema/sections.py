@@ -12,6 +12,7 @@ from lightsweep.hyperband import Hyperband
 from lightsweep.schema import fields
 from lightsweep.schema.diagnostics import Faults, Spot, hint, one_edit_away
 from lightsweep.space import Space
+from lightsweep.stand_in import STAND_INS
 from lightsweep.text import quoted
 
 Running = Literal["best", "latest", "worst"]
@@ -249,6 +250,7 @@ class Options:
         max_preemptions: How often a run is retried that was preempted, or lost with its agent; at most 1,000,000.
         lease: Seconds without a heartbeat after which a run counts as lost; from 0.1 to 604,800, which is a week.
         prior_runs: Sweeps of the same storage, or runs of them as SWEEP/RUN, from which bayes learns.
+        stand_in: wandb: runs that import wandb find lightsweep, whether or not W&B is installed.
         stages: Stages run in order; each searches some parameters and keeps the best values found so far.
     """
 
@@ -258,6 +260,7 @@ class Options:
     max_preemptions: Starts = 5
     lease: Annotated[float, fields.number(least=0.1, most=7 * 24 * 3600)] = 60.0
     prior_runs: fields.Texts = ()
+    stand_in: Annotated[str, fields.choice(*STAND_INS)] | None = None
     stages: Annotated[Any, fields.unread({"type": "array", "minItems": 1, "items": fields.ref("stage")})] = None
 
 

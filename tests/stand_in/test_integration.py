@@ -16,7 +16,6 @@ SCRIPTS = Path(__file__).parent / "scripts"
 @pytest.mark.parametrize(
     ("script", "metric"),
     [
-        ("accelerate_tracker.py", "val_loss"),
         ("keras_callbacks.py", "epoch/val_loss"),
         ("keras_older.py", "val_loss"),
         ("xgboost_callback.py", "validation_0-rmse"),
@@ -31,7 +30,7 @@ def test_each_reports_and_is_stopped_at_a_band(sandbox: Sandbox, script: str, me
 def test_two_ranks_with_accelerates_tracker_end_as_pruned(sandbox: Sandbox) -> None:
     """accelerate calls trackers on rank 0 only, so the other rank ends by the loss of rank 0."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    swept(sandbox, "val_loss", *launcher, str(SCRIPTS / "accelerate_tracker.py"))
+    swept(sandbox, "val_loss", *launcher, str(SCRIPTS / "accelerate_ranks.py"))
 
 
 def swept(sandbox: Sandbox, metric: str, *command: str) -> str:

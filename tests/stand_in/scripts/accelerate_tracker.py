@@ -1,23 +1,23 @@
-"""A loop with accelerate's own tracker of W&B."""
+"""A loop with accelerate as written for W&B: its tracker is the only one that knows of a sweep."""
 
 import argparse
 
-import torch
 from accelerate import Accelerator
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--lr", type=float)
-asked = parser.parse_args()
-accelerator = Accelerator(cpu=True, log_with="wandb")
-accelerator.init_trackers("line", config=vars(asked), init_kwargs={"wandb": {"name": "mine", "tags": ["a"]}})
-torch.manual_seed(0)
-x = torch.linspace(-1, 1, 64).reshape(-1, 1)
-model = torch.nn.Linear(1, 1)
-model, optimizer = accelerator.prepare(model, torch.optim.SGD(model.parameters(), asked.lr))
-for epoch in range(5):
-    loss = (model(x) - 3 * x).square().mean()
-    optimizer.zero_grad()
-    accelerator.backward(loss)
-    optimizer.step()
-    accelerator.log({"val_loss": accelerator.reduce(loss.detach(), "mean"), "epoch": epoch}, step=epoch)
-accelerator.end_training()
+EPOCHS = 4
+
+
+def main(x):
+    accelerator = Accelerator(cpu=True, log_with="wandb")
+    accelerator.init_trackers("demo", config={"x": x}, init_kwargs={"wandb": {"name": "mine", "tags": ["a"]}})
+    for epoch in range(EPOCHS):
+        accelerator.log({"val_loss": x / (1.0 + epoch)}, step=epoch)
+    accelerator.get_tracker("wandb").log_table("table", columns=["a"], data=[[1]])
+    accelerator.end_training()
+    print("end of the script", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--x", type=float)
+    main(parser.parse_args().x)
