@@ -43,7 +43,8 @@ def test_each_name_is_found_in_its_home_and_in_the_package(name):
 
 
 @pytest.mark.parametrize("name", [name for name, known in NAMES.items() if known.kind == REFUSED])
-def test_a_refused_name_says_what_to_do(name):
+def test_a_refused_name_says_what_to_do(name, monkeypatch):
+    monkeypatch.delattr(lightsweep, name, raising=False)  # another test may have imported a room of that name
     with pytest.raises(AttributeError, match=re.escape(f"lightsweep has no {name!r}: {NAMES[name].says}")):
         getattr(lightsweep, name)
     assert not hasattr(lightsweep, name)
