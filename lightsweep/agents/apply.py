@@ -22,6 +22,7 @@ from lightsweep.channel.server import ChannelServer
 from lightsweep.controller import Sweep, SweepRun
 from lightsweep.errors import CommandError
 from lightsweep.schema.command import DEFAULT_COMMAND, MACRO, build_command
+from lightsweep.schema.nesting import arguments
 
 _PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _LOOK_SECONDS = 0.1
@@ -86,12 +87,14 @@ def apply(sweep: Sweep, run: SweepRun, command: Sequence[str] = ()) -> int:
     directory = Path("lightsweep_runs", sweep.id, f"{run.id}-applied-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LIGHTSWEEP_")}
     with tempfile.TemporaryDirectory(prefix="lightsweep-applied-") as scratch, ChannelServer() as server:
+        program, template = find_program(sweep.config, sweep.directory), _template(sweep, command)
         argv = build_command(
-            find_program(sweep.config, sweep.directory),
-            _template(sweep, command),
+            program,
+            template,
             run.values,
             run.config,
             json_path=Path(scratch) / "parameters.json",
+            passed=arguments(sweep.config, run.values, program, template),
         )
         address = server.register(run.id, AppliedHandler(sweep, run, directory))
         code = _run(argv, {**environment, **address})

@@ -24,6 +24,7 @@ from lightsweep.errors import closest
 from lightsweep.hyperband import Verdict
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.command import build_command
+from lightsweep.schema.nesting import arguments
 
 ENOUGH_REPORTS = 5
 """Reports of the metric after which a script without a callback is asked to stop."""
@@ -159,12 +160,14 @@ def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float,
         environment["TENSORBOARD_LOGGING_DIR"] = str(home / "runs")
         handler = SmokeHandler(config, values, home, steps)
         address = server.register(_RUN, handler)
+        program = find_program(config, directory)
         command = build_command(
-            find_program(config, directory),
+            program,
             config.command,
             values,
             nested(values, config),
             json_path=home / "parameters.json",
+            passed=arguments(config, values, program, config.command),
         )
         began = time.monotonic()
         seen = handler.observed

@@ -34,6 +34,9 @@ SEVERAL: dict[str, Callable[[str, Any], list[str]]] = {
 }
 """Macros that become the arguments of all parameters, so that each must be a separate item."""
 
+OF_HYDRA = ("args_append_hydra", "args_override_hydra")
+"""Those that write Hydra's grammar, in which each parameter is an override of its own."""
+
 MACROS = ("env", "interpreter", "program", *SEVERAL, "args_json", "args_json_file")
 
 _HYDRA_WORD = re.compile(r"[A-Za-z0-9_/+.%*@?|-]*", re.ASCII)
@@ -151,6 +154,7 @@ def build_command(
     *,
     json_path: Path,
     environ: Mapping[str, str] = os.environ,
+    passed: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Return the argument list that starts one run.
 
@@ -169,6 +173,8 @@ def build_command(
         nested: The same values as the nested config: what the JSON macros give.
         json_path: Where ``${args_json_file}`` writes; untouched when no item uses it.
         environ: Where ``${envvar:NAME}`` looks.
+        passed: What ``${args}`` and its kind pass, Hydra's macros excepted; by default ``values``. See
+            :func:`lightsweep.schema.nesting.arguments`.
 
     Returns:
         One string per argument; the first is the executable. Never empty.
@@ -180,7 +186,7 @@ def build_command(
     """
     if command is None and program is None:
         raise CommandError("the sweep does not say what to run: set `program` (a script) or `command` (a list)")
-    fill = _Filler(program, values, nested, json_path, environ)
+    fill = _Filler(program, values, nested, json_path, environ, values if passed is None else passed)
     argv = [argument for item in (DEFAULT_COMMAND if command is None else command) for argument in fill.item(item)]
     if not argv:
         raise CommandError("`command` gives an empty command line: begin it with the program to execute")
@@ -254,15 +260,16 @@ class _Filler:
     nested: Mapping[str, Any]
     json_path: Path
     environ: Mapping[str, str]
+    passed: Mapping[str, Any]
 
     def item(self, item: str) -> list[str]:
         """The arguments that one item of ``command`` becomes: none, one or several."""
         whole = MACRO.fullmatch(item)
         if whole and whole[1] in SEVERAL:
-            expand = SEVERAL[whole[1]]
-            for name in self.values:
+            expand, given = SEVERAL[whole[1]], self.values if whole[1] in OF_HYDRA else self.passed
+            for name in given:
                 _check(name, f"the parameter name {name!r}")
-            return [argument for name, value in self.values.items() for argument in expand(name, value)]
+            return [argument for name, value in given.items() for argument in expand(name, value)]
         if whole and whole[1] == "env" and os.name == "nt":
             return []
         return [MACRO.sub(lambda match: self._replacement(match[1], f"command item {item!r}: "), item)]

@@ -249,6 +249,8 @@ class Options:
         max_preemptions: How often a run is retried that was preempted, or lost with its agent; at most 1,000,000.
         lease: Seconds without a heartbeat after which a run counts as lost; from 0.1 to 604,800, which is a week.
         prior_runs: Sweeps of the same storage, or runs of them as SWEEP/RUN, from which bayes learns.
+        nested: The form of nested groups in ${args}: dotted, as --model.hidden=64, or json, as --model={"hidden": 64}.
+            By default json for a group of which the script's parser declares only the name, and else dotted.
         stages: Stages run in order; each searches some parameters and keeps the best values found so far.
     """
 
@@ -258,6 +260,7 @@ class Options:
     max_preemptions: Starts = 5
     lease: Annotated[float, fields.number(least=0.1, most=7 * 24 * 3600)] = 60.0
     prior_runs: fields.Texts = ()
+    nested: Literal["dotted", "json"] | None = None
     stages: Annotated[Any, fields.unread({"type": "array", "minItems": 1, "items": fields.ref("stage")})] = None
 
 

@@ -21,6 +21,7 @@ from lightsweep.controller import ClaimedRun, Sweep
 from lightsweep.errors import CommandError, NotFoundError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.command import DEFAULT_COMMAND, build_command
+from lightsweep.schema.nesting import arguments
 
 _LEFTOVER_SECONDS = 2.0
 _POLL_SECONDS = 0.1
@@ -85,8 +86,15 @@ class CommandLauncher(ProcessLauncher):
 
     def command(self, run: ClaimedRun, directory: Path) -> list[str]:
         """Return the sweep's command with the values of the run."""
-        template, nested = self._sweep.config.command, self._sweep.nest(run.values)
-        return build_command(self._program, template, run.values, nested, json_path=directory / "parameters.json")
+        config, values = self._sweep.config, run.values
+        return build_command(
+            self._program,
+            config.command,
+            values,
+            self._sweep.nest(values),
+            json_path=directory / "parameters.json",
+            passed=arguments(config, values, self._program, config.command),
+        )
 
 
 class RunProcess:
