@@ -101,6 +101,9 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("importlib.metadata").version("lightsweep")
     if name.startswith("_"):
         raise AttributeError(f"module 'lightsweep' has no attribute {name!r}")
+    wandb = importlib.import_module("lightsweep.wandb")
+    if name in wandb.NAMES:
+        return wandb.find(name)
     raise AttributeError(importlib.import_module("lightsweep.errors").absent("lightsweep", name, __all__))
 
 
