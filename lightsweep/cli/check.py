@@ -21,6 +21,7 @@ from lightsweep.agents.signals import handled
 from lightsweep.agents.smoke import smoke_run
 from lightsweep.cli.options import Config
 from lightsweep.cli.output import say
+from lightsweep.cli.wandb_names import LABELS, imports_wandb, uses_of_wandb
 from lightsweep.client.run import SMOKE_STEPS
 from lightsweep.controller import check_takes_prior_runs
 from lightsweep.controller.runs import nested
@@ -30,10 +31,12 @@ from lightsweep.schema import SweepConfig, explain, json_schema
 from lightsweep.schema.command import DEFAULT_COMMAND, MACRO, SEVERAL, build_command
 from lightsweep.schema.explanation import entry
 from lightsweep.schema.nesting import Group, arguments, passed_groups
+from lightsweep.schema.source import program_file, read_modules
 from lightsweep.text import counted, parameters, printable
 
 _MARKS = {True: "ok", False: "WRONG", None: "-"}
 _SAMPLES = 3
+STAND_IN = "write `import lightsweep as wandb`, or let lightsweep stand in for it: `lightsweep: {stand_in: wandb}`"
 _JSON_FILE = "lightsweep_runs/SWEEP/RUN/parameters.json"
 
 
@@ -65,7 +68,7 @@ def check(
     say(explain(loaded, whole=not terminal, width=max(80, shutil.get_terminal_size().columns) if terminal else 120))
     directory = str(Path(config).resolve().parent)
     program = find_program(loaded, directory)
-    for line in _groups(passed_groups(loaded, program, loaded.command)):
+    for line in (*_groups(passed_groups(loaded, program, loaded.command)), *_names(loaded, program)):
         say(line)
     points = _points(loaded)
     say(_samples(loaded, points, program))
@@ -100,6 +103,22 @@ def _groups(groups: list[Group]) -> list[str]:
         form = f"--{group.name}={{...}}" if group.as_json else f"--{group.name}.NAME=..."
         alike.setdefault(group.reason, []).append(form)
     return [line for reason, forms in alike.items() for line in entry("nested", f"{', '.join(forms)}: {reason}")]
+
+
+def _names(config: SweepConfig, program: str | None) -> list[str]:
+    """Return the lines on names of W&B in the program's source that do not work as in W&B."""
+    start = program_file(program, config.command) if program is not None or config.command is not None else None
+    if start is None:
+        return []
+    modules, stand_in = read_modules(*start), getattr(config.options, "stand_in", None) == "wandb"
+    lines = []
+    for use in uses_of_wandb(modules, stand_in=stand_in):
+        lines += entry(LABELS[use.kind], f"{use.name} ({use.file}:{use.line}): {use.says}")
+    if not stand_in and (place := imports_wandb(modules)):
+        file, line = place
+        text = f"{file}:{line} imports W&B itself, which reports nothing to the sweep"
+        lines += entry("warning", f"{text}; {STAND_IN}")
+    return lines
 
 
 def _samples(config: SweepConfig, points: list[Mapping[str, Any]], program: str | None) -> str:

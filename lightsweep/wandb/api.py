@@ -40,6 +40,8 @@ class Api(Plain):
     are accepted and do nothing.
     """
 
+    settings: dict[str, Any]
+
     def __init__(self, overrides: Any = None, timeout: Any = None, api_key: Any = None) -> None:
         del timeout, api_key
         self.settings = dict(overrides or {})
@@ -137,6 +139,8 @@ class Sweep(Plain):
     Attributes:
         id: The id of the sweep.
     """
+
+    id: str
 
     def __init__(self, stored: StoredSweep) -> None:
         self._stored = stored
@@ -256,15 +260,23 @@ class Run(Plain):
         state: ``running``, ``finished``, ``failed``, ``crashed`` (lost, and agents will retry it) or ``killed`` (by an
             agent, also for early termination).
         config: The values of the sweep's parameters, nested, and the defaults that the script has kept.
+        created_at: The time of its start; ``None`` before it.
         reason: The reason of its end, in words; W&B has no such name.
     """
+
+    id: str
+    sweep: Sweep
+    state: str
+    config: dict[str, Any]
+    created_at: str | None
+    reason: str
 
     def __init__(self, sweep: Sweep, stored: SweepRun) -> None:
         self._stored = stored
         self.sweep = sweep
         self.id = f"{sweep.id}-{stored.id}"
         self.state = _STATES.get(str(stored.standing), str(stored.standing))
-        self.config: dict[str, Any] = {**(self._kept.get("config") or {}), **stored.config}
+        self.config = {**(self._kept.get("config") or {}), **stored.config}
         self.reason = stored.reason
         self.created_at = time_text(stored.started)
 
