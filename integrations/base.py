@@ -12,8 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import lightsweep
-from lightsweep.client.metrics import numbers
-from lightsweep.client.run import BATCH_LOSS, STEP_LOSS
+from lightsweep.client.run import BATCH_LOSS, STEP_LOSS, numbers
 from lightsweep.errors import InputError, RunPruned, UsageError, closest
 from lightsweep.integrations._checkpoints import position_of
 from lightsweep.integrations.distributed import agreed, broadcast

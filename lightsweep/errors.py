@@ -18,22 +18,6 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = [
-    "AgentLostError",
-    "CommandError",
-    "ConfigError",
-    "Fault",
-    "InputError",
-    "LightsweepError",
-    "NotFoundError",
-    "RunPruned",
-    "StorageError",
-    "StorageUnavailableError",
-    "UsageError",
-    "absent",
-    "closest",
-]
-
 
 class LightsweepError(Exception):
     """The root of all errors of lightsweep; ``exit_code`` is the exit status of a command that fails with it."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
+import threading
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from measure import ROOT, circles, code_lines, imports, module_of, room_of, sources
@@ -112,8 +115,7 @@ SHORT = {
     "lightsweep/agents/gpus.py",
     "lightsweep/agents/launchers/call.py",
     "lightsweep/cli/options.py",
-    "lightsweep/client/metrics.py",
-    "lightsweep/controller/bands.py",
+    "lightsweep/cli/output.py",
     "lightsweep/report/importance.py",
     "lightsweep/report/theme.py",
     "lightsweep/report/timeline.py",
@@ -265,6 +267,66 @@ def test_each_way_is_short_and_true(way: str, most: int) -> None:
         defined = {node.name for node in nodes if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
         named = {part for name in re.findall(r"`([\w.]+)`", does) for part in name.split(".")}
         assert named <= defined | {"RunPruned"}, file
+
+
+def test_the_way_of_a_report_names_every_file_that_is_entered(tmp_path: Path) -> None:
+    """A report below a band and one at a band, traced in the script's thread, the agent's and the writer's."""
+    from lightsweep.agents.active_run import ActiveRun
+    from lightsweep.channel import Connection
+    from lightsweep.channel.server import ChannelServer
+    from lightsweep.client import Run
+    from lightsweep.controller import ClaimedRun, Reporter, RunClaimer, Sweep, Writer
+
+    raw = {
+        "program": "train.py",
+        "method": "random",
+        "metric": {"name": "loss"},
+        "parameters": {"x": {"min": 0.0, "max": 1.0}},
+        "early_terminate": {"type": "hyperband", "min_iter": 2},
+    }
+    sweep = Sweep.create(raw, storage=f"sqlite:///{tmp_path}/sweeps.db")
+    entered: set[str] = set()
+
+    def enter(frame: FrameType, event: str, argument: object) -> None:
+        del event, argument
+        entered.add(frame.f_code.co_filename)
+
+    threading.setprofile(enter)
+    try:
+        writer = Writer(sweep.storage)
+        reporter = Reporter(sweep, writer)
+        claimed = RunClaimer(sweep, "a").next_run()
+        assert isinstance(claimed, ClaimedRun)
+        with ChannelServer() as server:
+            handler = ActiveRun(claimed, sweep, reporter, tmp_path, {}, 1.0)
+            connection = Connection.from_environment(server.register(claimed.id, handler))
+            assert connection is not None
+            run = Run(connection, connection.start({}), {})
+            ways_taken = []
+            for value in (0.2, 0.1):
+                assert writer.flush(30)
+                entered.clear()
+                sys.setprofile(enter)
+                run.log({"loss": value})
+                sys.setprofile(None)
+                assert writer.flush(30)
+                home = ROOT / "lightsweep"
+                files = [Path(name) for name in list(entered)]
+                ways_taken.append({str(file.relative_to(home)) for file in files if file.is_relative_to(home)})
+            connection.close()
+        reporter.close()
+        writer.close()
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)  # type: ignore[arg-type]
+    below, at_band = ways_taken
+    title = "Report a value and get the verdict"
+    named = {file for item in ways()[title] for file in re.findall(r"^`(.+?)`", item)}
+    assert named - at_band == set()
+    # The helpers of one line, which the page names below the list.
+    section = (ROOT / "docs" / "architecture.md").read_text().partition(f"### {title}\n")[2].partition("\n### ")[0]
+    asked = set(re.findall(r"`([\w/]+\.py)`", section.partition("\nIt also asks")[2]))
+    assert below | at_band == named | asked
 
 
 def contracts() -> dict[str, set[str]]:

@@ -9,16 +9,5 @@ from __future__ import annotations
 from lightsweep.analysis.frame import dataframe, required
 from lightsweep.analysis.importances import Importance, ParameterImportance, importance
 from lightsweep.analysis.refinement import Refinement, refine
-from lightsweep.analysis.run_scores import Scores, scores
 
-__all__ = [
-    "Importance",
-    "ParameterImportance",
-    "Refinement",
-    "Scores",
-    "dataframe",
-    "importance",
-    "refine",
-    "required",
-    "scores",
-]
+__all__ = ["Importance", "ParameterImportance", "Refinement", "dataframe", "importance", "refine", "required"]

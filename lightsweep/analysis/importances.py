@@ -97,7 +97,7 @@ def importance(
 ) -> Importance:
     """Return the importance of each searched parameter for a metric.
 
-    Finished and pruned runs count; see :func:`lightsweep.analysis.scores` for their values. Each parameter has its
+    Finished and pruned runs count; see `scores` for their values. Each parameter has its
     natural axis: the logarithm for logarithmic distributions, the place in order for numbers of a list, categories for
     other values. With fewer than four runs, or if all have the same value, nothing is computed and a warning says so.
     The same runs give the same result.
@@ -109,7 +109,7 @@ def importance(
         runs: The runs of one sweep.
         config: Its config.
         metric: The sweep's first metric by default; any other that was logged.
-        at: Compare the runs after this number of iterations, see :func:`lightsweep.analysis.scores`.
+        at: Compare the runs after this number of iterations, see `scores`.
 
     Raises:
         UsageError: The metric is unknown, ``at`` does not apply, or scikit-learn is not installed.

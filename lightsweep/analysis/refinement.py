@@ -203,6 +203,8 @@ def _bounds(distribution: Distribution, best: Sequence[Any]) -> tuple[float, flo
         is_share = oldest >= 0 and newest <= 1 and (traits.step or 0) < 1
         high = min(value(end + _WIDER * width), (newest + 1) / 2) if is_share else value(end + _WIDER * width)
         edges.append(("upper", newest))
+    if not low < high:  # no other number lies between two neighbours
+        low, high = oldest, newest
     low, high = _rounded(low, high if math.isfinite(high) else newest, traits.step, oldest > 0)
     moved = [
         f"the best run is at the {side} edge, {_shown(old)}, so it moved to {_shown(low if side == 'lower' else high)}"

@@ -5,10 +5,8 @@ Standard library only, since every training process imports it. Only agents impo
 
 from __future__ import annotations
 
-from lightsweep.channel.connection import Connection
-from lightsweep.channel.dispatch import Handler, InProcess, Remote
-from lightsweep.channel.frames import ChannelError
-from lightsweep.channel.messages import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
+from lightsweep.channel.connection import ChannelError, Connection, InProcess
+from lightsweep.channel.messages import FinishRequest, Handler, LogReply, LogRequest, StartReply, StartRequest
 
 __all__ = [
     "ChannelError",
@@ -18,7 +16,6 @@ __all__ = [
     "InProcess",
     "LogReply",
     "LogRequest",
-    "Remote",
     "StartReply",
     "StartRequest",
 ]

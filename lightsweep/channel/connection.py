@@ -1,20 +1,52 @@
-"""The client's end of the channel: one request at a time, safe in forked children."""
+"""The run's end of the channel: one request at a time, safe in forked children; and the frames and proofs of both ends.
+
+A frame is a length of four bytes, big-endian, and a JSON object. The handshake proves a run's secret.
+"""
 
 from __future__ import annotations
 
+import hmac
+import json
 import os
+import select
 import socket
+import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
-from lightsweep.channel.frames import ENVIRONMENT, ChannelError, FrameStream, introduce
-from lightsweep.errors import AgentLostError, LightsweepError
+from lightsweep.channel.messages import (
+    FinishRequest,
+    Handler,
+    LogReply,
+    LogRequest,
+    StartReply,
+    StartRequest,
+    guarded,
+)
+from lightsweep.errors import AgentLostError, LightsweepError, UsageError
+
+ENVIRONMENT = ("LIGHTSWEEP_CHANNEL", "LIGHTSWEEP_RUN", "LIGHTSWEEP_TOKEN")
+"""The variables by which a process finds its agent: path of the socket, id and secret of the run."""
+
+MESSAGE_LIMIT = 16 * 2**20
+HANDSHAKE_LIMIT = 4 * 2**10
+HANDSHAKE_SECONDS = 10.0
+
+_LENGTH = struct.Struct("!I")
+_CHUNK = 64 * 2**10
+
+
+class ChannelError(LightsweepError):
+    """The other end broke the protocol: no JSON object, too large, too slow, or no proof of the secret."""
 
 
 class Connection:
-    """Requests from one run to its agent; opened at the first request, and anew after a failure or a fork.
+    """The handler of a run, asked from the run's own process; each method raises as `request` does.
+
+    The connection is opened at the first request, and anew after a failure or a fork.
 
     Args:
         path: Path of the agent's socket.
@@ -33,6 +65,18 @@ class Connection:
         """Return the connection that the environment names, or ``None`` in a process that no agent has started."""
         path, run_id, token = map(environ.get, ENVIRONMENT)
         return cls(path, run_id, token) if path and run_id and token else None
+
+    def start(self, message: StartRequest) -> StartReply:
+        """See `Handler`."""
+        return StartReply.read(self.request("start", **message))
+
+    def log(self, message: LogRequest) -> LogReply:
+        """See `Handler`."""
+        return LogReply.read(self.request("log", **message))
+
+    def finish(self, message: FinishRequest) -> None:
+        """See `Handler`."""
+        self.request("finish", **message)
 
     def request(self, op: str, **message: Any) -> dict[str, Any]:
         """Send one message and wait for its answer; threads take turns.
@@ -103,3 +147,161 @@ class _Link:
         if self.stream is not None:
             self.stream.close()
             self.stream = None
+
+
+class InProcess:
+    """The handler of an agent that runs the training function in its own process.
+
+    Each method raises ``LightsweepError`` if the handler fails, and ``UsageError`` in a forked child, whose copy of the
+    handler must not touch the agent's storage.
+    """
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._pid = os.getpid()
+
+    def start(self, message: StartRequest) -> StartReply:
+        """See `Handler`."""
+        with self._asking("start"):
+            return self._handler.start(message)
+
+    def log(self, message: LogRequest) -> LogReply:
+        """See `Handler`."""
+        with self._asking("log"):
+            return self._handler.log(message)
+
+    def finish(self, message: FinishRequest) -> None:
+        """See `Handler`."""
+        with self._asking("finish"):
+            self._handler.finish(message)
+
+    def _asking(self, operation: str) -> AbstractContextManager[None]:
+        if os.getpid() != self._pid:
+            raise UsageError("a run of a training function can be logged to from the function's own process only")
+        return guarded(operation)
+
+
+class FrameStream:
+    """JSON objects over a connected socket. Not thread-safe: one thread, or one lock, per stream.
+
+    Args:
+        sock: A connected stream socket, in blocking mode; the stream closes it.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._status = os.fstat(sock.fileno())
+        self._buffer = bytearray()
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send one object in one system call; NaN and infinities pass.
+
+        Raises:
+            ChannelError: Larger than 16 MiB.
+            TypeError, ValueError: Not representable in JSON.
+            OSError: The other end is gone.
+        """
+        body = json.dumps(message, separators=(",", ":")).encode()
+        if len(body) > MESSAGE_LIMIT:
+            raise ChannelError(f"a message may have {MESSAGE_LIMIT} bytes, this one has {len(body)}")
+        self._sock.sendall(_LENGTH.pack(len(body)) + body)
+
+    def receive(self, limit: int = MESSAGE_LIMIT, deadline: float | None = None) -> dict[str, Any] | None:
+        """Return the next object, or ``None`` if the other end has closed between two frames.
+
+        Args:
+            limit: Largest length that is accepted, in bytes.
+            deadline: A value of ``time.monotonic()`` at which waiting ends; ``None`` waits for ever.
+
+        Raises:
+            ChannelError: Not a JSON object, longer than ``limit``, cut off, or the deadline has passed.
+            OSError: The connection broke.
+        """
+        if not self._fill(_LENGTH.size, deadline):
+            return None
+        (length,) = _LENGTH.unpack_from(self._buffer)
+        if length > limit:
+            raise ChannelError(f"a frame may have {limit} bytes here, this one announces {length}")
+        end = _LENGTH.size + length
+        if not self._fill(end, deadline):
+            raise ChannelError("the connection ended inside a frame")
+        body = bytes(self._buffer[_LENGTH.size : end])
+        del self._buffer[:end]
+        try:
+            message = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise ChannelError(f"a frame must hold a JSON object: {error}") from None
+        if not isinstance(message, dict):
+            raise ChannelError(f"a frame must hold a JSON object, this one holds a {type(message).__name__}")
+        return message
+
+    def end(self, how: int = socket.SHUT_RDWR) -> None:
+        """Let reader and writer, in whichever threads they wait, see the end.
+
+        After ``SHUT_RD`` only the reader sees it: an answer under way can still be sent.
+        """
+        if self.is_open():
+            with suppress(OSError):  # the other end was faster
+                self._sock.shutdown(how)
+
+    def close(self) -> None:
+        """Close the socket in this process only; a forked copy stays open."""
+        if self.is_open():
+            self._sock.close()
+        else:
+            self._sock.detach()  # the number may belong to a file of the script by now
+
+    def is_open(self) -> bool:
+        """Return whether the descriptor still is this socket: a script may have closed all of its descriptors."""
+        try:
+            return os.path.samestat(os.fstat(self._sock.fileno()), self._status)
+        except (OSError, ValueError):
+            return False
+
+    def _fill(self, size: int, deadline: float | None) -> bool:
+        """Read until the buffer holds ``size`` bytes; False at the end of the stream with nothing read."""
+        while len(self._buffer) < size:
+            if deadline is not None:
+                poll = select.poll()
+                poll.register(self._sock, select.POLLIN)
+                if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                    raise ChannelError("the other end took too long to identify itself")
+            found = self._sock.recv(_CHUNK)
+            if not found:
+                if self._buffer:
+                    raise ChannelError("the connection ended inside a frame")
+                return False
+            self._buffer += found
+        return True
+
+
+def introduce(stream: FrameStream, run_id: str, token: str) -> None:
+    """Prove to an agent that this process belongs to the run, and let the agent prove that it serves the run.
+
+    Raises:
+        ChannelError: The other end is not an agent, does not serve the run, or does not know its secret.
+        OSError: The connection broke.
+    """
+    deadline = time.monotonic() + HANDSHAKE_SECONDS
+    hello = stream.receive(HANDSHAKE_LIMIT, deadline)
+    if hello is None or not isinstance(hello.get("nonce"), str):
+        raise ChannelError("no agent of lightsweep answers there")
+    nonce = os.urandom(16).hex()
+    sides = (run_id, hello["nonce"], nonce)
+    stream.send({"run": run_id, "nonce": nonce, "proof": proof(token, "client", *sides)})
+    welcome = stream.receive(HANDSHAKE_LIMIT, deadline)
+    if welcome is None or "error" in welcome:
+        raise ChannelError("it closed the connection" if welcome is None else str(welcome["error"]))
+    if not is_proof(welcome.get("proof"), proof(token, "server", *sides)):
+        raise ChannelError("the process that answers there does not know this run's secret")
+
+
+def proof(token: str, side: str, run_id: str, server_nonce: str, client_nonce: str) -> str:
+    """Return the HMAC-SHA256 of the side, the run and both nonces, so that no proof can be used twice."""
+    text = "\n".join((side, run_id, server_nonce, client_nonce))
+    return hmac.digest(token.encode(), text.encode(errors="replace"), "sha256").hex()
+
+
+def is_proof(given: object, expected: str) -> bool:
+    """Compare two proofs in constant time; False if ``given`` is not a text."""
+    return isinstance(given, str) and hmac.compare_digest(given.encode(errors="replace"), expected.encode())

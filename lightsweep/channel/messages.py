@@ -1,11 +1,16 @@
-"""The messages between a run and its agent, as they are on the wire; a new field has its place here alone."""
+"""The messages between a run and its agent, as they are on the wire, and the handler that answers them.
+
+A new field has its place here alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from typing import Any, TypedDict
+from typing import Any, Protocol, TypedDict
 
+from lightsweep.errors import LightsweepError
 from lightsweep.hyperband import Verdict
 
 
@@ -71,10 +76,12 @@ class LogRequest(TypedDict, total=False):
     Attributes:
         metrics: Numbers by flat name; none if the script only asks for the verdict.
         last: Whether training ends by itself now, so that the run is not judged; absent if not.
+        preempting: Whether the run is to be retried if its process fails from now on; absent if not.
     """
 
     metrics: dict[str, float]
     last: bool
+    preempting: bool
 
 
 @dataclass(frozen=True)
@@ -120,3 +127,34 @@ class FinishRequest(TypedDict, total=False):
     no_numbers: dict[str, str]
     read: list[str]
     cut: bool
+
+
+class Handler(Protocol):
+    """The agent's side of one run.
+
+    Methods are called from the server's threads, one thread per connection: several at once if a run has several
+    processes. A ``LightsweepError`` reaches the run with its message.
+    """
+
+    def start(self, message: StartRequest) -> StartReply:
+        """Answer the first message of a process of the run: its defaults in, the config out."""
+
+    def log(self, message: LogRequest) -> LogReply:
+        """Take metrics in, and give the verdict."""
+
+    def finish(self, message: FinishRequest) -> None:
+        """Take note that the run has ended by itself."""
+
+
+@contextmanager
+def guarded(operation: str) -> Iterator[None]:
+    """Turn a fault of a handler, called in the block, into ``LightsweepError``; agent and connection go on."""
+    try:
+        yield
+    except LightsweepError:
+        raise
+    except Exception as error:
+        import logging  # here, since a training process has no use for it
+
+        logging.getLogger("lightsweep").exception("the agent failed on %r of a run", operation)
+        raise LightsweepError(f"the agent failed on {operation!r}: {type(error).__name__}: {error}") from None

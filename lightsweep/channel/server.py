@@ -12,13 +12,25 @@ import tempfile
 import threading
 import time
 import zlib
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-from lightsweep.channel.dispatch import Handler, answer
-from lightsweep.channel.frames import ENVIRONMENT, HANDSHAKE_SECONDS, ChannelError, FrameStream, identify
-from lightsweep.errors import UsageError
+from lightsweep.channel.connection import (
+    ENVIRONMENT,
+    HANDSHAKE_LIMIT,
+    HANDSHAKE_SECONDS,
+    ChannelError,
+    FrameStream,
+    is_proof,
+    proof,
+)
+from lightsweep.channel.messages import Handler, guarded
+from lightsweep.errors import LightsweepError, UsageError
+
+OPERATIONS = ("start", "log", "finish")
 
 _logger = logging.getLogger("lightsweep")
 _PREFIX = f"lightsweep-{zlib.crc32(socket.gethostname().encode()):08x}-"  # hosts may share the directory
@@ -184,6 +196,52 @@ class _Served:
     handler: Handler
     token: str
     streams: set[FrameStream] = field(default_factory=set)
+
+
+def answer(handler: Handler, message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the handler's answer to ``message``, or ``{"error": text}``; never raises an ``Exception``."""
+    operation = message.get("op")
+    if operation not in OPERATIONS:
+        return {"error": f"the operations of a run are {', '.join(OPERATIONS)}, got {operation!r}"}
+    given = {name: value for name, value in message.items() if name != "op"}
+    try:
+        with guarded(operation):
+            reply = getattr(handler, operation)(given)
+            return {"ok": True} if reply is None else asdict(reply)
+    except LightsweepError as error:
+        return {"error": str(error)}
+
+
+def identify(stream: FrameStream, token_of: Callable[[str], str | None], seconds: float) -> tuple[str, dict[str, str]]:
+    """Find out which run a process belongs to.
+
+    Args:
+        stream: The connection.
+        token_of: The token of a run; ``None`` if it is not served.
+        seconds: How long the process may take.
+
+    Returns:
+        The id of the run, and the message that welcomes the process.
+
+    Raises:
+        ChannelError: The process does not prove that it belongs to a run; it was told why.
+        OSError: The connection broke.
+    """
+    nonce = os.urandom(16).hex()
+    stream.send({"nonce": nonce})
+    hello = stream.receive(HANDSHAKE_LIMIT, time.monotonic() + seconds)
+    if hello is None:
+        raise ChannelError("it closed before it identified itself")
+    run_id, theirs = hello.get("run"), hello.get("nonce")
+    if isinstance(run_id, str) and isinstance(theirs, str) and (token := token_of(run_id)) is not None:
+        if is_proof(hello.get("proof"), proof(token, "client", run_id, nonce, theirs)):
+            return run_id, {"proof": proof(token, "server", run_id, nonce, theirs)}
+        refusal = "the secret of this run is wrong"
+    else:
+        refusal = "it does not serve this run, or serves it no longer"
+    with suppress(OSError):  # the process may be gone
+        stream.send({"error": refusal})
+    raise ChannelError(f"{refusal}: {run_id!r}")
 
 
 def _private_directory() -> Path:

@@ -13,21 +13,7 @@ from lightsweep.agents import Display, LineDisplay, closing, work
 from lightsweep.agents.displays.live_view import TableDisplay
 from lightsweep.agents.engines import make_engine
 from lightsweep.agents.gpus import VARIABLE, gpu_slots
-from lightsweep.cli.options import (
-    Config,
-    Count,
-    ForwardSignals,
-    Gpus,
-    GpusPerRun,
-    Jobs,
-    MaxFailed,
-    PriorRuns,
-    Stay,
-    Storage,
-    SweepId,
-    TermTimeout,
-    storage_option,
-)
+from lightsweep.cli import options
 from lightsweep.cli.output import say
 from lightsweep.cli.sweep import create
 from lightsweep.controller import Sweep, summarize
@@ -35,16 +21,16 @@ from lightsweep.errors import UsageError
 
 
 def agent(
-    sweep_id: SweepId,
-    count: Count = None,
-    jobs: Jobs = None,
-    gpus: Gpus = None,
-    gpus_per_run: GpusPerRun = 1,
-    max_failed: MaxFailed = None,
-    forward_signals: ForwardSignals = False,
-    term_timeout: TermTimeout = 30.0,
-    stay: Stay = False,
-    storage: Storage = None,
+    sweep_id: options.SweepId,
+    count: options.Count = None,
+    jobs: options.Jobs = None,
+    gpus: options.Gpus = None,
+    gpus_per_run: options.GpusPerRun = 1,
+    max_failed: options.MaxFailed = None,
+    forward_signals: options.ForwardSignals = False,
+    term_timeout: options.TermTimeout = 30.0,
+    stay: options.Stay = False,
+    storage: options.Storage = None,
 ) -> None:
     """Run the program of a sweep until no run is left.
 
@@ -56,16 +42,16 @@ def agent(
 
 
 def run(
-    config: Config,
-    count: Count = None,
-    jobs: Jobs = None,
-    gpus: Gpus = None,
-    gpus_per_run: GpusPerRun = 1,
-    max_failed: MaxFailed = None,
-    forward_signals: ForwardSignals = False,
-    term_timeout: TermTimeout = 30.0,
-    prior_run: PriorRuns = None,
-    storage: Storage = None,
+    config: options.Config,
+    count: options.Count = None,
+    jobs: options.Jobs = None,
+    gpus: options.Gpus = None,
+    gpus_per_run: options.GpusPerRun = 1,
+    max_failed: options.MaxFailed = None,
+    forward_signals: options.ForwardSignals = False,
+    term_timeout: options.TermTimeout = 30.0,
+    prior_run: options.PriorRuns = None,
+    storage: options.Storage = None,
 ) -> None:
     """Create a sweep and run it: `sweep` and `agent` in one."""
     slots = _slots(jobs, gpus, gpus_per_run)
@@ -74,7 +60,7 @@ def run(
 
 
 def agents(
-    sweep_id: SweepId,
+    sweep_id: options.SweepId,
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="-- OPTION", help="Options of `lightsweep agent` for new agents.")
     ] = None,
@@ -83,7 +69,7 @@ def agents(
     engine: Annotated[
         str, typer.Option(metavar="NAME", help="Where agents run; local is the background of this machine.")
     ] = "local",
-    storage: Storage = None,
+    storage: options.Storage = None,
 ) -> None:
     """Start, list or stop agents in the background.
 
@@ -120,7 +106,7 @@ def _slots(jobs: int | None, gpus: str | None, per_run: int) -> dict[str, Any]:
 
 
 def _work_on(
-    sweep: Sweep, count: int | None, max_failed: int | None, forward_signals: bool, term_timeout: float, **options: Any
+    sweep: Sweep, count: int | None, max_failed: int | None, forward_signals: bool, term_timeout: float, **more: Any
 ) -> None:
     """Run an agent with a display that fits the terminal, and exit with :attr:`lightsweep.agents.Agent.exit_code`."""
     console = Console()
@@ -133,12 +119,12 @@ def _work_on(
         max_consecutive_failed=max_failed,
         forward_signals=forward_signals,
         term_timeout=term_timeout,
-        **options,
+        **more,
     )
     say(closing(sweep, worker.left))
     summary = summarize(sweep)
     if summary.without_result:
-        say(f"retry them with: lightsweep retry {sweep.id} --failed{storage_option(sweep)}")
+        say(f"retry them with: lightsweep retry {sweep.id} --failed{options.storage_option(sweep)}")
     if summary.best_value:
-        say(f"use it: lightsweep best {sweep.id} --format args{storage_option(sweep)}   (or yaml, json)")
+        say(f"use it: lightsweep best {sweep.id} --format args{options.storage_option(sweep)}   (or yaml, json)")
     raise typer.Exit(worker.exit_code)

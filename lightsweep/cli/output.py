@@ -70,40 +70,19 @@ def write_whole(path: Path, text: str, check: Callable[[Path], object] | None = 
         InputError: The file cannot be written; the message names ``path``.
     """
     check_folder(path)
-    stream = _OPEN.match(str(path.absolute())) or (path.exists() and not path.is_file())
+    stream = bool(_OPEN.match(str(path.absolute()))) or (path.exists() and not path.is_file())
+    target = Path(os.path.realpath(path))  # Path.resolve fails if links form a circle
     try:
-        if stream:
-            _append(path, text, check)
-        else:
-            _replace(Path(os.path.realpath(path)), text, check)  # Path.resolve fails if links form a circle
+        with tempfile.TemporaryDirectory(dir=None if stream else target.parent, prefix=f".{path.name}.") as folder:
+            draft = Path(folder) / "draft"
+            draft.write_text(text, encoding="utf-8", newline="\n")
+            if check is not None:
+                check(draft)
+            if stream:
+                with path.open("a", encoding="utf-8", newline="\n") as opened:  # a shell may have written before
+                    opened.write(text)
+            else:
+                draft.replace(target)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
     return not stream
-
-
-def _append(path: Path, text: str, check: Callable[[Path], object] | None) -> None:
-    if check is not None:
-        with tempfile.TemporaryDirectory() as directory:
-            draft = Path(directory) / "draft"
-            draft.write_text(text, encoding="utf-8")
-            check(draft)
-    # /dev/stdout may be a file that a shell has written to before.
-    with path.open("a", encoding="utf-8", newline="\n") as stream:
-        stream.write(text)
-
-
-def _replace(path: Path, text: str, check: Callable[[Path], object] | None) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    draft = Path(name)
-    try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as stream:  # noqa: PTH123 - a descriptor, not a path
-            stream.write(text)
-        if check is not None:
-            check(draft)
-        mask = os.umask(0)
-        os.umask(mask)
-        draft.chmod(0o666 & ~mask)  # the mode of any new file; mkstemp makes it private
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise

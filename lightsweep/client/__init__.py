@@ -8,10 +8,12 @@ from lightsweep.client.processes import rank
 from lightsweep.client.run import Run
 from lightsweep.client.run_config import RunConfig
 from lightsweep.hyperband import Verdict
+from lightsweep.wandb.run_names import RunDirectory
 
 __all__ = [
     "Run",
     "RunConfig",
+    "RunDirectory",
     "Verdict",
     "finish",
     "init",

@@ -7,7 +7,7 @@ import sys
 from types import TracebackType
 from typing import Any
 
-from lightsweep.channel import Connection, Remote, StartReply
+from lightsweep.channel import Connection, StartReply
 from lightsweep.client.current import Scope, scope
 from lightsweep.client.processes import AgentWatch, rank
 from lightsweep.client.run import Run, cut_loaders
@@ -69,7 +69,8 @@ def init(config: Any = None, **wandb_keywords: Any) -> Run:
 
     Args:
         config: Defaults: a dict, an ``argparse.Namespace`` or a dataclass, possibly nested.
-        wandb_keywords: Every keyword of ``wandb.init`` is accepted and ignored.
+        wandb_keywords: Every keyword of ``wandb.init`` is accepted. The run keeps the labels (``name``, ``tags``,
+            ``notes``, ``group``, ``job_type``, ``project``, ``entity``); the others are ignored.
 
     Raises:
         TypeError: ``wandb.init`` has no such keyword either.
@@ -88,15 +89,17 @@ def init(config: Any = None, **wandb_keywords: Any) -> Run:
             raise UsageError(f"run {here.run.id} of this process has ended: each run starts the script anew")
         if here.run.active:
             here.run.config.setdefaults(defaults)
+            here.run.take_keywords(wandb_keywords)
             return here.run
         here.run.finish()
     here.run = _start(here, defaults)
+    here.run.take_keywords(wandb_keywords)
     return here.run
 
 
 def _start(here: Scope, defaults: dict[Any, Any]) -> Run:
     connection = None if here.handler is not None else Connection.from_environment()
-    agent = here.handler if connection is None else Remote(connection)
+    agent = connection or here.handler
     if agent is None:
         return Run(None, StartReply(), defaults)
     reply = agent.start({"defaults": as_json(defaults)})

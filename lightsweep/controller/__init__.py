@@ -13,7 +13,7 @@ from lightsweep.controller.changes import (
 from lightsweep.controller.claims import NoRun, RunClaimer
 from lightsweep.controller.outcome import ClaimedRun, Outcome
 from lightsweep.controller.plan import SweepState
-from lightsweep.controller.reports import Refresher, Reporter
+from lightsweep.controller.reports import Refresher, Reporter, Writer
 from lightsweep.controller.runs import SweepRun, best_run
 from lightsweep.controller.summary import (
     PartView,
@@ -26,7 +26,6 @@ from lightsweep.controller.summary import (
     summarize,
 )
 from lightsweep.controller.sweeps import Sweep, sweep
-from lightsweep.controller.writer import Writer
 from lightsweep.sampler import RunState
 
 __all__ = [

@@ -29,7 +29,7 @@ from lightsweep.controller.runs import (
     values_of,
 )
 from lightsweep.errors import NotFoundError, UsageError, closest
-from lightsweep.sampler import params_to_optuna
+from lightsweep.sampler.optuna_params import params_to_optuna
 from lightsweep.schema import Metric, SweepConfig
 
 _STATE_AFTER = {"pause": "paused", "resume": "running", "stop": "stopped", "cancel": "cancelled"}

@@ -20,7 +20,8 @@ from lightsweep.controller.reader import storage_errors
 from lightsweep.controller.runs import ATTEMPT, SUMMARY, VALUES, RunEntry, attempt_of, run_id, values_of
 from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError
-from lightsweep.sampler import Observation, Searcher, optuna_distributions, params_to_optuna
+from lightsweep.sampler import Observation, Searcher
+from lightsweep.sampler.optuna_params import optuna_distributions, params_to_optuna
 from lightsweep.storage import Claim, Parameters
 
 _LOOKS_PER_LEASE = 8

@@ -13,15 +13,10 @@ from typing import Any
 
 from lightsweep.controller.runs import RunEntry, best_run, values_of
 from lightsweep.errors import UsageError
-from lightsweep.sampler import (
-    ExtendedGrid,
-    Observation,
-    Searcher,
-    make_searcher,
-    make_subspace_searcher,
-    seed_for,
-    taken_before,
-)
+from lightsweep.sampler import Observation, Searcher, make_searcher
+from lightsweep.sampler.base import taken_before
+from lightsweep.sampler.fixed_order import ExtendedGrid, seed_for
+from lightsweep.sampler.registry import make_subspace_searcher
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.stages import Stage, least, most_runs
 from lightsweep.space import Value

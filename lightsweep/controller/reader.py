@@ -16,10 +16,10 @@ from typing import Any
 from optuna.exceptions import StorageInternalError
 from sqlalchemy import exc
 
-from lightsweep.controller.bands import BandValues, band_values
 from lightsweep.controller.plan import NextRun, Plan, SweepState, SweepStatus, wants_retry
 from lightsweep.controller.runs import ATTEMPT, FORMAT, STATE, STATES, SWEEP, RunEntry, RunTable, SweepRun, view
 from lightsweep.errors import ConfigError, NotFoundError, StorageError, StorageUnavailableError
+from lightsweep.hyperband import BandValues
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Storage, TrialReader, mask, trials_of
 
@@ -167,7 +167,7 @@ class SweepReader:
             )
         self.plan = Plan(loaded or self._load(config), self.seed)
         self.requested = self._known(attributes.get(STATE, "running"))
-        self._bands = band_values(self.config)
+        self._bands = _band_values(self.config)
 
     def _load(self, raw: Mapping[str, Any]) -> SweepConfig:
         try:
@@ -246,7 +246,7 @@ class SweepReader:
         for tickets, raw in new:
             self.plan.update(self._load(raw), tickets)
         if new:
-            self._bands = band_values(self.config)
+            self._bands = _band_values(self.config)
             self._views.clear()
         return bool(new)
 
@@ -344,3 +344,9 @@ class SweepReader:
         with self.lock:
             entry = self.book.entries.get(run)
             return entry is not None and (entry.record.trial_id != trial_id or entry.record.state != "RUNNING")
+
+
+def _band_values(config: SweepConfig) -> dict[int, BandValues]:
+    """Return the values at the bands for each part of the sweep that has bands, by its number."""
+    metric, found = config.metric, {part.number: part.early_terminate for part in config.parts}
+    return {number: BandValues(each, metric.goal) for number, each in found.items() if each and metric}

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from lightsweep.errors import InputError
-from lightsweep.sampler import from_optuna
 from lightsweep.sampler.base import RunState
+from lightsweep.sampler.optuna_params import from_optuna
 from lightsweep.schema import SweepConfig
 from lightsweep.space import Constant, Parameter, Space
 from lightsweep.storage import TrialRow

@@ -10,10 +10,9 @@ from typing import Any
 
 import yaml
 
-from lightsweep import space
 from lightsweep.schema.fields import ANYTHING, Key, Rule, number, rule
 from lightsweep.schema.yaml_file import SweepLoader
-from lightsweep.space import Distribution
+from lightsweep.space import Distribution, continuous, discrete
 from lightsweep.text import quoted
 
 MANY = 10**15
@@ -82,31 +81,31 @@ _WHOLE_BOUNDS = _bounds(_WHOLE, "The smallest value.", "The largest value.")
 _VALUE_BOUNDS = _bounds(_POSITIVE, "The smallest value, above 0.", "The largest value.")
 
 DISTRIBUTIONS: dict[str, Form] = {
-    "constant": Form("One fixed value.", {"value": Key(ANYTHING, "The value, of any type.")}, space.Constant),
-    "categorical": Form("Values that are equally likely.", {"values": _VALUES}, space.Categorical),
+    "constant": Form("One fixed value.", {"value": Key(ANYTHING, "The value, of any type.")}, discrete.Constant),
+    "categorical": Form("Values that are equally likely.", {"values": _VALUES}, discrete.Categorical),
     "categorical_w_probabilities": Form(
         "Values with a probability each.",
         {"values": _VALUES, "probabilities": Key(_WEIGHTS, "One for each value; together they are 1.")},
-        space.Categorical,
+        discrete.Categorical,
     ),
-    "int_uniform": Form("Whole numbers, both bounds included.", _WHOLE_BOUNDS, space.IntUniform),
-    "uniform": Form("Real numbers, equally likely everywhere.", _ANY, space.Uniform),
-    "log_uniform": Form("exp(uniform(min, max)).", _EXPONENTS, space.LogUniform),
-    "log_uniform_values": Form("Log-uniform between the bounds.", _VALUE_BOUNDS, space.LogUniform.from_values),
-    "inv_log_uniform": Form("X such that log(1/X) is uniform(min, max).", _INVERSE, space.InvLogUniform),
+    "int_uniform": Form("Whole numbers, both bounds included.", _WHOLE_BOUNDS, discrete.IntUniform),
+    "uniform": Form("Real numbers, equally likely everywhere.", _ANY, continuous.Uniform),
+    "log_uniform": Form("exp(uniform(min, max)).", _EXPONENTS, continuous.LogUniform),
+    "log_uniform_values": Form("Log-uniform between the bounds.", _VALUE_BOUNDS, continuous.LogUniform.from_values),
+    "inv_log_uniform": Form("X such that log(1/X) is uniform(min, max).", _INVERSE, continuous.InvLogUniform),
     "inv_log_uniform_values": Form(
-        "X such that log(1/X) is uniform, with the bounds of X.", _VALUE_BOUNDS, space.InvLogUniform.from_values
+        "X such that log(1/X) is uniform, with the bounds of X.", _VALUE_BOUNDS, continuous.InvLogUniform.from_values
     ),
-    "normal": Form("The normal distribution.", _NORMAL, space.Normal),
-    "log_normal": Form("exp(normal(mu, sigma)); the median is exp(mu).", _LOG_NORMAL, space.LogNormal),
-    "beta": Form("The beta distribution on [0, 1].", _SHAPES, space.Beta),
+    "normal": Form("The normal distribution.", _NORMAL, continuous.Normal),
+    "log_normal": Form("exp(normal(mu, sigma)); the median is exp(mu).", _LOG_NORMAL, continuous.LogNormal),
+    "beta": Form("The beta distribution on [0, 1].", _SHAPES, continuous.Beta),
 }
 
 
 def _in_steps(base: Form, name: str) -> Form:
     def build(*values: Any) -> Distribution:
         rounded: Any = base.build(*values[:-1])
-        return space.Quantized(rounded, values[-1])
+        return discrete.Quantized(rounded, values[-1])
 
     return Form(f"{name}, rounded to multiples of q.", {**base.keys, "q": _STEP}, build)
 

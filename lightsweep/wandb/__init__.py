@@ -84,7 +84,8 @@ NAMES: dict[str, Name] = {
     "PartitionedTable": Name(REFUSED, "log one `Table` with the rows of all parts"),
     "plot": Name(
         FILE,
-        "`line`, `scatter`, `bar`, `histogram`, `line_series`, `confusion_matrix`, `roc_curve` and `pr_curve` are tables that the report draws",
+        "`line`, `scatter`, `bar`, `histogram`, `line_series`, `confusion_matrix`, `roc_curve`, `pr_curve`: "
+        "tables that the report draws",
         "lightsweep.wandb.plot",
     ),
     "plot_table": Name(FILE, "the table of a chart of your own", "lightsweep.wandb.plot"),
@@ -103,7 +104,7 @@ NAMES: dict[str, Name] = {
     "termlog": Name(WORKS, "prints a line on stderr", _CALLS),
     "termwarn": Name(WORKS, "prints a warning on stderr", _CALLS),
     "termerror": Name(WORKS, "prints an error on stderr", _CALLS),
-    "alert": Name(WORKS, "prints the alert on stderr and keeps it with the run; no mail is sent", _OWN),
+    "alert": Name(WORKS, "prints the alert on stderr; no mail is sent", _OWN),
     "AlertLevel": Name(WORKS, "has `INFO`, `WARN` and `ERROR`", _PARTS),
     # no account, no service, no process of its own
     "login": Name(NOTHING, "returns `True`: a sweep needs no account", _OWN),
@@ -145,7 +146,8 @@ RUN_NAMES: dict[str, Name] = {
     "config_static": Name(WORKS, "a copy of the config"),
     "summary": Name(
         WORKS,
-        "the last value of each number, and what the script writes to it, of any kind that JSON has; kept in `summary.json` of the run's directory",
+        "the last value of each number, and what the script writes to it, of any kind that JSON has; kept in "
+        "`summary.json` of the run's directory",
     ),
     "id": Name(WORKS, "the run's id"),
     "name": Name(WORKS, "the run's name; may be set"),

@@ -17,7 +17,7 @@ from sandboxes import wait_until
 from lightsweep.agents import reaper
 from lightsweep.agents.launchers.process import RunProcess
 from lightsweep.agents.reaper import MARK
-from lightsweep.channel.frames import ENVIRONMENT
+from lightsweep.channel.connection import ENVIRONMENT
 
 LAUNCHER = """
 import os, signal, subprocess, sys, time

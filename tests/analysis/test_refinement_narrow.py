@@ -84,6 +84,8 @@ def test_of_many_runs_the_outermost_do_not_count() -> None:
         (bounds(1, 4), 4, (3, 5), "moved to 5"),
         (bounds(1, 4), 1, (1, 2), "the best runs lie between 1 and 1"),
         ({"distribution": "beta"}, 1.0, (0.9, 1.0), "the best runs lie between 1 and 1"),
+        (bounds(0.0, 5e-324), 5e-324, (0.0, 5e-324), "was 0 to"),
+        (bounds(1e-323, 1.5e-323, "log_uniform_values"), 1e-323, (1e-323, 1.5e-323), "was 9.8813e-324 to"),
     ],
 )
 def test_the_edge_at_which_the_best_run_is_moves(

@@ -8,7 +8,7 @@ import pytest
 from made_runs import EVIL, config, made
 
 from lightsweep import UsageError
-from lightsweep.analysis import scores
+from lightsweep.analysis.run_scores import scores
 
 X = {"x": {"min": 0.0, "max": 1.0}}
 INF = float("inf")

@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightsweep.channel import ChannelError, Connection, LogReply
-from lightsweep.channel.frames import HANDSHAKE_LIMIT, MESSAGE_LIMIT, FrameStream, is_proof, proof
+from lightsweep.channel.connection import HANDSHAKE_LIMIT, MESSAGE_LIMIT, FrameStream, is_proof, proof
 from lightsweep.channel.server import ChannelServer
 from lightsweep.errors import AgentLostError, LightsweepError, UsageError
 from lightsweep.hyperband import Verdict

@@ -209,7 +209,7 @@ class FakeTrials:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTrials:
     found = FakeTrials()
-    monkeypatch.setattr("lightsweep.controller.writer.trials_of", lambda _: found)
+    monkeypatch.setattr("lightsweep.controller.reports.trials_of", lambda _: found)
     return found
 
 
@@ -221,7 +221,7 @@ def run() -> ClaimedRun:
 def test_reports_are_delivered_in_order_after_an_outage(
     storage: Storage, run: ClaimedRun, fake: FakeTrials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lightsweep.controller.writer._FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("lightsweep.controller.reports._FIRST_PAUSE", 0.001)
     outages: list[str] = []
     fake.failures = 5
     writer = Writer(storage, outages.append)

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from lightsweep.errors import InputError
-from lightsweep.sampler import Observation, SubspaceSearcher, make_searcher, make_subspace_searcher, taken_before
+from lightsweep.sampler import Observation, make_searcher
+from lightsweep.sampler.base import SubspaceSearcher, taken_before
+from lightsweep.sampler.registry import make_subspace_searcher
 from lightsweep.schema import SweepConfig
 
 PARAMETERS: dict[str, Any] = {

@@ -17,19 +17,9 @@ from optuna.distributions import (
 )
 
 from lightsweep.sampler.optuna_params import from_optuna, optuna_distribution, to_optuna
-from lightsweep.space import (
-    Beta,
-    Categorical,
-    Constant,
-    Distribution,
-    IntUniform,
-    InvLogUniform,
-    LogNormal,
-    LogUniform,
-    Normal,
-    Quantized,
-    Uniform,
-)
+from lightsweep.space import Constant, Distribution
+from lightsweep.space.continuous import Beta, InvLogUniform, LogNormal, LogUniform, Normal, Uniform
+from lightsweep.space.discrete import Categorical, IntUniform, Quantized
 
 SHOWN: list[tuple[Distribution, BaseDistribution]] = [
     (Constant(3), CategoricalDistribution([3])),

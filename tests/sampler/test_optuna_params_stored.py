@@ -10,7 +10,8 @@ from optuna.trial import TrialState, create_trial
 from plain import plain_study
 from sampler_helpers import sweep
 
-from lightsweep.sampler import from_optuna, make_searcher, params_to_optuna
+from lightsweep.sampler import make_searcher
+from lightsweep.sampler.optuna_params import from_optuna, params_to_optuna
 
 SPACE = {
     "kind": {"values": ["a", None, True, 1, [1, 2], {"k": "v"}]},

@@ -9,19 +9,9 @@ import pytest
 
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema import Metric, Options, Scheduler, SweepConfig
-from lightsweep.space import (
-    Beta,
-    Categorical,
-    Constant,
-    Distribution,
-    IntUniform,
-    InvLogUniform,
-    LogNormal,
-    LogUniform,
-    Normal,
-    Quantized,
-    Uniform,
-)
+from lightsweep.space import Constant, Distribution
+from lightsweep.space.continuous import Beta, InvLogUniform, LogNormal, LogUniform, Normal, Uniform
+from lightsweep.space.discrete import Categorical, IntUniform, Quantized
 
 
 def config(**keys: Any) -> SweepConfig:

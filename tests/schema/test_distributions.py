@@ -14,12 +14,14 @@ from lightsweep.analysis.importances import axes
 from lightsweep.analysis.refinement import narrow
 from lightsweep.errors import ConfigError
 from lightsweep.report.axis import make_axis
-from lightsweep.sampler import from_optuna, make_searcher, params_to_optuna
+from lightsweep.sampler import make_searcher
 from lightsweep.sampler.base import Observation
+from lightsweep.sampler.optuna_params import from_optuna, params_to_optuna
 from lightsweep.schema import SweepConfig, explain, json_schema
 from lightsweep.schema.distributions import DISTRIBUTIONS, Form
 from lightsweep.schema.fields import Key, number
-from lightsweep.space import Continuous, Traits
+from lightsweep.space.base import Traits
+from lightsweep.space.continuous import Continuous
 
 TEXT = """\
 method: {method}

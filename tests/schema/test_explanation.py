@@ -8,7 +8,9 @@ import pytest
 
 from lightsweep.schema import SweepConfig, explain
 from lightsweep.schema.distributions import count, spelt
-from lightsweep.space import Beta, Categorical, Constant, IntUniform, LogNormal, LogUniform, Normal, Quantized, Uniform
+from lightsweep.space import Constant
+from lightsweep.space.continuous import Beta, LogNormal, LogUniform, Normal, Uniform
+from lightsweep.space.discrete import Categorical, IntUniform, Quantized
 
 CONFIG: dict[str, Any] = {
     "name": "digits",

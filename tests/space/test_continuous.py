@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lightsweep.space import Beta, Continuous, InvLogUniform, LogNormal, LogUniform, Normal, Uniform
+from lightsweep.space.continuous import Beta, Continuous, InvLogUniform, LogNormal, LogUniform, Normal, Uniform
 
 CLOSED_FORMS = {
     "uniform": (Uniform(-2, 3), stats.uniform(-2, 5)),

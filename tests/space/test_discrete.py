@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lightsweep.space import Categorical, Constant, Distribution, IntUniform, identity
+from lightsweep.space import Constant, Distribution, identity
+from lightsweep.space.discrete import Categorical, IntUniform
 
 DISCRETE: dict[str, Distribution] = {
     "constant": Constant({"a": [1]}),

@@ -13,7 +13,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lightsweep.space import Beta, Continuous, IntUniform, LogNormal, LogUniform, Normal, Quantized, Uniform
+from lightsweep.space.continuous import Beta, Continuous, LogNormal, LogUniform, Normal, Uniform
+from lightsweep.space.discrete import IntUniform, Quantized
 
 FINITE = {
     "q_uniform": Quantized(Uniform(0, 1), 0.1),

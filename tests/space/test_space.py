@@ -9,18 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightsweep.space import (
-    Categorical,
-    Constant,
-    Distribution,
-    IntUniform,
-    LogUniform,
-    Normal,
-    Parameter,
-    Quantized,
-    Space,
-    Uniform,
-)
+from lightsweep.space import Constant, Distribution, Parameter, Space
+from lightsweep.space.continuous import LogUniform, Normal, Uniform
+from lightsweep.space.discrete import Categorical, IntUniform, Quantized
 
 
 def parameter(name: str, distribution: Distribution, *, flat: bool = True) -> Parameter:

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from lightsweep.controller.bands import BandValues
-from lightsweep.hyperband import Hyperband, judge
+from lightsweep.hyperband import BandValues, Hyperband, judge
 
 
 class Counted(list[float]):

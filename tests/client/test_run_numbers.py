@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from lightsweep.client.metrics import numbers
+from lightsweep.client.run import numbers
 from lightsweep.errors import UsageError
 
 
