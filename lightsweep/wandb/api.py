@@ -19,10 +19,11 @@ from lightsweep.controller import SweepRun
 from lightsweep.errors import NotFoundError, UsageError, closest
 from lightsweep.results import Sweep as StoredSweep
 from lightsweep.schema import SweepConfig
-from lightsweep.schema.stages import most_runs
 from lightsweep.wandb.artifacts import Artifact, find_artifact
-from lightsweep.wandb.filters import ABSENT, in_order, matches
+from lightsweep.wandb.filters import ABSENT, below, in_order, matches
 from lightsweep.wandb.kept import File, Plain, Summary, artifacts_below, files_below, read_json, time_text, user
+from lightsweep.wandb.summary import FILE as SUMMARY
+from lightsweep.wandb.summary import LABELS
 
 __all__ = ["Api", "Run", "Runs", "Sweep"]
 
@@ -60,7 +61,7 @@ class Api(Plain):
         Raises:
             NotFoundError: The storage has no such sweep; the message names the closest id.
         """
-        return Sweep(StoredSweep.load(sid or _last(path)))
+        return Sweep(StoredSweep.load(sid or path.strip("/").rpartition("/")[2]))
 
     def artifact(self, name: str, type: str | None = None) -> Artifact:  # noqa: A002 - W&B's name
         """Find an artifact by ``name``, ``name:v0`` or ``name:alias``, also with entity and project before it.
@@ -193,9 +194,7 @@ class Sweep(Plain):
     @property
     def expected_run_count(self) -> int | None:
         """The number of runs after which the sweep is finished; ``None`` if nothing limits it."""
-        config = self._read
-        most = None if config.defined_by_run else most_runs(config.parts)
-        return min((count for count in (most, config.run_cap) if count is not None), default=None)
+        return self._read.most_runs
 
     @property
     def runs(self) -> Runs:
@@ -346,7 +345,8 @@ class Run(Plain):
         metric = self._metric
         if metric is not None and metric not in found and self._stored.last is not None:
             found[metric] = self._stored.last
-        found |= read_json(self._directory / "summary.json")
+        written = read_json(self._directory / SUMMARY)
+        found = {**found, **written} if self._stored.state == "finished" else {**written, **found}
         started, ended = self._stored.started, self._stored.ended
         if started is not None:
             end = ended or datetime.now(timezone.utc)
@@ -459,8 +459,8 @@ class Run(Plain):
 
     @cached_property
     def _kept(self) -> dict[str, Any]:
-        """What the script gave to ``init``, for other tools: tags, notes, group."""
-        return read_json(self._directory / "run.json")
+        """Labels and config that the script has kept: name, tags, notes, group."""
+        return read_json(self._directory / LABELS)
 
     def _warn_of(self, names: Sequence[str]) -> None:
         if names:
@@ -476,7 +476,7 @@ class Run(Plain):
         if head in ("summary_metrics", "summary"):
             return self.summary.get(rest, ABSENT)
         if head == "config":
-            return self._stored.values.get(rest, _below(self.config, rest.split(".")))
+            return self._stored.values.get(rest, below(self.config, rest))
         if key == "sweep":
             return self.sweep.id
         known = ("name", "display_name", "state", "tags", "created_at", "group", "job_type", "notes", "id", "project")
@@ -497,15 +497,3 @@ class Run(Plain):
 
     def __repr__(self) -> str:
         return f"<Run {'/'.join(self.path)} ({self.state})>"
-
-
-def _last(path: str) -> str:
-    return path.strip("/").rpartition("/")[2]
-
-
-def _below(level: Any, path: Sequence[str]) -> Any:
-    for part in path:
-        if not isinstance(level, Mapping) or part not in level:
-            return ABSENT
-        level = level[part]
-    return level

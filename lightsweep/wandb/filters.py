@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from lightsweep.errors import UsageError, closest
 
-__all__ = ["ABSENT", "in_order", "matches"]
+__all__ = ["ABSENT", "below", "in_order", "matches"]
 
 ABSENT = object()
 """What a run has for a key that it lacks."""
@@ -108,3 +108,12 @@ def in_order(runs: Iterable[_R], order: str, look: Callable[[_R, str], Any]) -> 
         taken = [id(run) for _, run in valued]
         found = [run for _, run in valued] + [run for run in found if id(run) not in taken]
     return found
+
+
+def below(level: Any, dotted: str) -> Any:
+    """Return what nested mappings hold under a dotted name, or ``ABSENT``."""
+    for part in dotted.split("."):
+        if not isinstance(level, Mapping) or part not in level:
+            return ABSENT
+        level = level[part]
+    return level

@@ -319,3 +319,34 @@ def test_the_expected_number_of_runs(sandbox: Sandbox, keys: dict[str, Any], exp
 def test_an_empty_storage_says_so(sandbox: Sandbox) -> None:
     with pytest.raises(NotFoundError):
         wandb.Api().sweep("abcdefgh")
+
+
+LABELLED = """
+    import lightsweep as wandb
+    run = wandb.init(config={"seed": 7, "opt": {"name": "adam"}}, tags=["baseline"], group="g", notes="n", name="first")
+    run.config.x
+    run.config.extra = (1, 2)
+    run.tags += ("late",)
+    run.log({"loss": run.config.x, "acc": 1})
+    run.summary["best_acc"] = 3
+    artifact = wandb.Artifact("weights", type="model")
+    with artifact.new_file("w.txt") as file:
+        file.write("w")
+    run.log_artifact(artifact, aliases=["best"])
+"""
+
+
+def test_labels_config_and_artifacts_of_a_real_run(sandbox: Sandbox) -> None:
+    parameters = {"x": {"values": [1]}, "unused": {"values": [1, 2]}}
+    sweep_id = sandbox.sweep(LABELLED, parameters=parameters, method="random", run_cap=1)
+    done = sandbox.call("agent", sweep_id)
+    assert "run 0001 finished" in done.stdout, done.stdout
+    (run,) = wandb.Api().runs(filters={"tags": {"$in": ["late"]}, "group": "g", "config.opt.name": "adam"})
+    assert (run.name, run.notes, run.tags) == ("first", "n", ["baseline", "late"])
+    assert (run.config["seed"], run.config["x"], run.config["extra"]) == (7, 1, [1, 2])
+    assert (run.summary["best_acc"], run.summary["loss"]) == (3, 1)
+    (artifact,) = run.logged_artifacts()
+    assert (artifact.name, artifact.type, "best" in artifact.aliases) == ("weights:v0", "model", True)
+    assert wandb.Api().artifact("me/digits/weights:best").get_entry("w.txt").size == 1
+    (stored,) = Sweep.load(sweep_id).runs
+    assert set(stored.unread) == {"unused"}  # keeping the config reads nothing of it
