@@ -186,7 +186,7 @@ class Run(RunNames):
         if commit is not False:
             self._step += step is None
         if self._rules is None:
-            self.summary.take(found)
+            dict.update(self.summary, found)
         else:
             found = self._summarized(found)
         if self._stopped is not None:
@@ -226,6 +226,8 @@ class Run(RunNames):
             self._end("failed", f"exit code {exit_code}")
         else:
             self._end("pruned" if self._stopped else "finished")
+
+    join = finish
 
     def close(self, error: BaseException | None) -> None:
         """End the run in the state that ``error`` implies; errors of the connection are printed, not raised.

@@ -9,8 +9,6 @@ from __future__ import annotations
 import importlib
 from typing import Any, NamedTuple
 
-__all__ = ["KINDS", "NAMES", "RUN_NAMES", "Name", "find"]
-
 WORKS = "works"
 FILE = "kept as a file"
 NOTHING = "accepted, does nothing"
@@ -40,6 +38,7 @@ _SCENES = "lightsweep.wandb.scenes"
 _ART = "lightsweep.wandb.artifacts"
 _CALLS = "lightsweep.wandb.calls"
 _PARTS = "lightsweep.wandb.sdk"
+_ERRORS = "lightsweep.errors"
 
 NAMES: dict[str, Name] = {
     # the sweep and its runs
@@ -62,8 +61,8 @@ NAMES: dict[str, Name] = {
     "Config": Name(WORKS, "is the class of `config`", _PARTS),
     "Run": Name(WORKS, "is the class of runs", _OWN),
     "Settings": Name(WORKS, "takes any setting; those for the service do nothing", _PARTS),
-    "Error": Name(WORKS, "is the root of all errors of lightsweep", _PARTS),
-    "CommError": Name(WORKS, "is an error that `Api` raises if a run, a sweep or a file does not exist", _PARTS),
+    "Error": Name(WORKS, "is the root of all errors of lightsweep", _ERRORS),
+    "CommError": Name(WORKS, "is an error that `Api` raises if a run, a sweep or a file does not exist", _ERRORS),
     "UsageError": Name(WORKS, "is raised if a call has no meaning", _OWN),
     # media
     "Image": Name(FILE, "PNG of an array, a tensor, a PIL image, a figure of matplotlib, or a path", _MEDIA),
@@ -124,7 +123,7 @@ NAMES: dict[str, Name] = {
     "sdk": Name(WORKS, "has the classes that annotations name: `sdk.wandb_run.Run`, `sdk.wandb_config.Config`", _PARTS),
     "wandb_run": Name(WORKS, "has `Run`", _PARTS),
     "data_types": Name(WORKS, "has the media, `Table` and `Histogram`", _PARTS),
-    "errors": Name(WORKS, "has `Error`, `CommError` and `UsageError`", _PARTS),
+    "errors": Name(WORKS, "has `Error`, `CommError` and `UsageError`", _ERRORS),
     "env": Name(NOTHING, "names of variables for the service", _PARTS),
     "apis": Name(WORKS, "has `public.Api`", _PARTS),
     # refused

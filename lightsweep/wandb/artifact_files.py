@@ -12,8 +12,6 @@ from urllib.parse import unquote, urlparse
 
 from lightsweep.errors import UsageError
 
-__all__ = ["Entry", "Manifest", "digest_of", "local_file", "paths"]
-
 _BLOCK = 2**20
 
 

@@ -27,8 +27,6 @@ from lightsweep.wandb.files import existing_file, safe_name
 from lightsweep.wandb.media import Media
 from lightsweep.wandb.table import Table
 
-__all__ = ["Artifact", "find_artifact", "log_artifact", "records_home"]
-
 RUNS = "lightsweep_runs"
 MEDIA = ".media.json"
 
@@ -76,7 +74,7 @@ class Artifact:
         self._references: dict[str, str] = {}
         self._record: Path | None = None
         self._home = Path(tempfile.mkdtemp(prefix="lightsweep-artifact-"))
-        self._staged = weakref.finalize(self, shutil.rmtree, str(self._home), ignore_errors=True)
+        self._draft = weakref.finalize(self, shutil.rmtree, str(self._home), ignore_errors=True)
 
     # --- its names
 
@@ -170,8 +168,8 @@ class Artifact:
         stem = safe_name(name)
         parts = list(obj.parts(Path(stem).name))
         files = [f"{Path(stem).name}{suffix}" for suffix, _ in parts]
-        for (_, content), file in zip(parts, files, strict=True):
-            data = content if isinstance(content, bytes) else content.read_bytes()
+        for part, file in zip(parts, files, strict=True):
+            data = part[1] if isinstance(part[1], bytes) else part[1].read_bytes()
             path.with_name(file).write_bytes(data)
         path.write_text(json.dumps({"kind": obj.kind, "files": files, **obj.facts()}, default=str))
         return Entry(path.relative_to(self._home).as_posix(), self._home)
@@ -343,16 +341,16 @@ def _store(artifact: Artifact, home: Path, files: Path, run: str) -> Artifact:
     latest = _versions(records, artifact._name)[-1:]
     if artifact._record is None and latest and latest[0]["digest"] == artifact.digest:
         same = _opened(records, latest[0])
-        artifact._staged()
+        artifact._draft()
         same.aliases = [*dict.fromkeys([*same.aliases, *artifact.aliases])]
-        artifact.__dict__.update({**same.__dict__, "_staged": artifact._staged})
+        artifact.__dict__.update({**same.__dict__, "_draft": artifact._draft})
     if artifact._record is not None:
         artifact._write()
         return artifact
     _claim(artifact, records)
     target = files / f"{artifact._name}-{artifact.version}"
     target.parent.mkdir(parents=True, exist_ok=True)
-    artifact._staged.detach()
+    artifact._draft.detach()
     shutil.move(artifact._home, target)
     artifact._home = target
     artifact._write()
@@ -434,7 +432,7 @@ def _aliases(versions: Sequence[dict[str, Any]]) -> list[str]:
 def _opened(records: Path, record: Mapping[str, Any]) -> Artifact:
     """Return the artifact of a record."""
     made = Artifact(record["name"], record["type"], record["description"], record["metadata"])
-    made._staged()  # it needs no folder of its own
+    made._draft()  # it needs no folder of its own
     path = records / record["name"] / f"{record['version']}.json"
     versions = _versions(records, record["name"])
     names = [alias for alias in _aliases(versions) if _chosen(versions, alias)[-1]["version"] == record["version"]]

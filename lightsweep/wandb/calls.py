@@ -9,27 +9,6 @@ from typing import Any
 from lightsweep.client.current import current_run, finish
 from lightsweep.errors import UsageError
 
-__all__ = [
-    "ensure_configured",
-    "join",
-    "link_artifact",
-    "link_model",
-    "log_artifact",
-    "log_code",
-    "log_model",
-    "mark_preempting",
-    "require",
-    "restore",
-    "setup",
-    "summary",
-    "teardown",
-    "termerror",
-    "termlog",
-    "termwarn",
-    "use_artifact",
-    "use_model",
-]
-
 _said: set[str] = set()
 
 summary: Any

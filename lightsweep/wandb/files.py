@@ -19,8 +19,6 @@ from typing import Any, Protocol
 
 from lightsweep.errors import UsageError
 
-__all__ = ["MOST_BYTES", "MOST_FILES", "Keepable", "MediaStore", "Part", "safe_name"]
-
 MOST_FILES = 1000
 """So many media files of a run are kept at most."""
 

@@ -18,8 +18,6 @@ from typing import Any
 from lightsweep.errors import UsageError
 from lightsweep.wandb.files import Part, existing_file
 
-__all__ = ["Audio", "Histogram", "Html", "Image", "Media", "Plotly", "Video", "is_of"]
-
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".svg"}
 _MOST_BOXES = 1000
 _MOST_BINS = 512

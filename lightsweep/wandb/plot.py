@@ -8,19 +8,6 @@ from typing import Any
 from lightsweep.errors import UsageError
 from lightsweep.wandb.table import Table
 
-__all__ = [
-    "Chart",
-    "bar",
-    "confusion_matrix",
-    "histogram",
-    "line",
-    "line_series",
-    "plot_table",
-    "pr_curve",
-    "roc_curve",
-    "scatter",
-]
-
 _MOST_POINTS = 2000
 
 

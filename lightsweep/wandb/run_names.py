@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from lightsweep.wandb.artifacts import Artifact
     from lightsweep.wandb.files import MediaStore
 
-__all__ = ["RunDirectory", "RunNames"]
 
 _OURS = {"output.log", "parameters.json", "resume", LABELS, "summary.json"}
 _NO_SOURCES = {"__pycache__", "lightsweep_runs", "node_modules", "site-packages", "wandb"}

@@ -12,8 +12,6 @@ from lightsweep.errors import UsageError
 from lightsweep.wandb.files import Part, existing_file
 from lightsweep.wandb.media import Media, as_array
 
-__all__ = ["Bokeh", "Classes", "Graph", "Molecule", "Object3D", "box3d"]
-
 _MOLECULES = (".pdb", ".pqr", ".mmcif", ".mcif", ".cif", ".sdf", ".sd", ".gro", ".mol2", ".mmtf")
 
 

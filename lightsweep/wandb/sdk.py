@@ -1,6 +1,6 @@
 """The classes that annotations name, settings, alert levels, and the modules of ``wandb`` as objects.
 
-``sdk.wandb_run.Run``, ``errors.CommError``, ``util.generate_id`` and the like are attributes of module objects that
+``sdk.wandb_run.Run``, ``util.generate_id`` and the like are attributes of module objects that
 this file makes. ``import wandb.sdk.wandb_run`` needs files, which the stand-in has.
 """
 
@@ -15,31 +15,10 @@ from typing import Any
 
 from lightsweep.client import Run, RunConfig
 from lightsweep.client.run_config import as_json
-from lightsweep.errors import LightsweepError, NotFoundError, UsageError
 from lightsweep.wandb import media, scenes, table
 from lightsweep.wandb.summary import Summary
 
-__all__ = [
-    "AlertLevel",
-    "CommError",
-    "Config",
-    "Error",
-    "Settings",
-    "apis",
-    "data_types",
-    "env",
-    "errors",
-    "sdk",
-    "sklearn",
-    "tensorboard",
-    "tensorflow",
-    "util",
-    "wandb_run",
-]
-
 Config = RunConfig
-Error = LightsweepError
-CommError = NotFoundError
 
 _LETTERS = string.ascii_lowercase + string.digits
 
@@ -116,7 +95,6 @@ _SCENES = {name: getattr(scenes, name) for name in ("Bokeh", "Classes", "Graph",
 
 wandb_run = _module("wandb_run", Run=Run)
 data_types = _module("data_types", Table=table.Table, WBValue=media.Media, **_MEDIA, **_SCENES)
-errors = _module("errors", Error=Error, CommError=CommError, UsageError=UsageError, AuthenticationError=UsageError)
 util = _module(
     "util",
     generate_id=generate_id,

@@ -11,8 +11,6 @@ from typing import Any
 
 from lightsweep.errors import UsageError, closest
 
-__all__ = ["LABELS", "MetricRules", "Summary", "read_summary", "write_json", "write_summary"]
-
 FILE = "summary.json"
 """The file in the run's directory; it is there if the script has written to the summary."""
 

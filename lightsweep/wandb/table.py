@@ -13,8 +13,6 @@ from lightsweep.errors import UsageError, closest
 from lightsweep.wandb.files import Part
 from lightsweep.wandb.media import Image, Media, Plotly, is_of
 
-__all__ = ["Table", "as_media"]
-
 MOST_ROWS = 100_000
 """So many rows of a table are kept; those after them are left out, and the index says how many there were."""
 
