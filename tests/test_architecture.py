@@ -18,6 +18,7 @@ FLOORS = {
     "hyperband": 1,
     "space": 2,
     "channel": 2,
+    "stand_in": 2,
     "schema": 3,
     "sampler": 4,
     "storage": 4,

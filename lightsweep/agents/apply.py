@@ -23,6 +23,7 @@ from lightsweep.controller import Sweep, SweepRun
 from lightsweep.errors import CommandError
 from lightsweep.schema.command import DEFAULT_COMMAND, MACRO, build_command
 from lightsweep.schema.nesting import arguments
+from lightsweep.stand_in import variables
 
 _PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _LOOK_SECONDS = 0.1
@@ -86,6 +87,7 @@ def apply(sweep: Sweep, run: SweepRun, command: Sequence[str] = ()) -> int:
     """
     directory = Path("lightsweep_runs", sweep.id, f"{run.id}-applied-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LIGHTSWEEP_")}
+    environment |= variables(sweep.config.options.stand_in)
     with tempfile.TemporaryDirectory(prefix="lightsweep-applied-") as scratch, ChannelServer() as server:
         program, template = find_program(sweep.config, sweep.directory), _template(sweep, command)
         argv = build_command(

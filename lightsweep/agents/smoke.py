@@ -150,7 +150,8 @@ def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float,
     """
     directory = str(Path(config.source).absolute().parent) if config.source else None
     check_command(config, directory)
-    environment = {**run_environment(), "WANDB_MODE": "disabled"}  # a smoke run is logged nowhere
+    # A smoke run is logged nowhere.
+    environment = {**run_environment(config.options.stand_in), "WANDB_MODE": "disabled"}
     before = _files_here()
     with (
         tempfile.TemporaryDirectory(prefix="lightsweep-smoke-", ignore_cleanup_errors=True) as name,

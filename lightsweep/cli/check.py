@@ -19,7 +19,7 @@ from lightsweep.agents.findings import findings
 from lightsweep.agents.launchers.process import check_program, find_program
 from lightsweep.agents.signals import handled
 from lightsweep.agents.smoke import smoke_run
-from lightsweep.cli.options import Config
+from lightsweep.cli.options import Config, StandIn
 from lightsweep.cli.output import say
 from lightsweep.cli.wandb_names import LABELS, imports_wandb, uses_of_wandb
 from lightsweep.client.run import SMOKE_STEPS
@@ -56,12 +56,13 @@ def check(
             help="Training steps of the smoke run, and batches of each pass over a DataLoader; below 5 also reports.",
         ),
     ] = SMOKE_STEPS,
+    stand_in: StandIn = None,
 ) -> None:
     """Validate a sweep file and show what the sweep would do.
 
     That is its parameters, grid, bands and stages, three sample commands, and when it ends.
     """
-    loaded = SweepConfig.load(config)
+    loaded = SweepConfig.load(config).standing_in(stand_in)
     if loaded.options.prior_runs:
         check_takes_prior_runs(loaded)  # as `lightsweep sweep` will; only the storage knows whether they exist
     terminal = sys.stdout.isatty()
@@ -106,14 +107,15 @@ def _groups(groups: list[Group]) -> list[str]:
 
 
 def _names(config: SweepConfig, program: str | None) -> list[str]:
-    """Return the lines on names of W&B in the program's source that do not work as in W&B."""
+    """Return the lines on names of W&B in the program's source that do not work as in W&B; one for equal remarks."""
     start = program_file(program, config.command) if program is not None or config.command is not None else None
     if start is None:
         return []
-    modules, stand_in = read_modules(*start), getattr(config.options, "stand_in", None) == "wandb"
-    lines = []
+    modules, stand_in = read_modules(*start), config.options.stand_in == "wandb"
+    alike: dict[tuple[str, str], list[str]] = {}
     for use in uses_of_wandb(modules, stand_in=stand_in):
-        lines += entry(LABELS[use.kind], f"{use.name} ({use.file}:{use.line}): {use.says}")
+        alike.setdefault((LABELS[use.kind], use.says), []).append(f"{use.name} ({use.file}:{use.line})")
+    lines = [line for (label, says), uses in alike.items() for line in entry(label, f"{', '.join(uses)}: {says}")]
     if not stand_in and (place := imports_wandb(modules)):
         file, line = place
         text = f"{file}:{line} imports W&B itself, which reports nothing to the sweep"

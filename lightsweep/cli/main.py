@@ -24,6 +24,7 @@ COMMANDS = {
     "agent": ("agent", "Run the program of a sweep until no run is left."),
     "agents": ("agent", "Start, list or stop agents in the background."),
     "run": ("agent", "Create a sweep and run it: `sweep` and `agent` in one."),
+    "exec": ("agent", "Run a command whose programs find lightsweep when they import W&B."),
     "check": ("check", "Validate a sweep file and show what the sweep would do."),
     "schema": ("check", "Print the JSON Schema of sweep files, for editors."),
     "ls": ("status", "List the sweeps of a storage."),

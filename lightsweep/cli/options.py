@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from lightsweep.controller import Sweep
+from lightsweep.errors import UsageError
+from lightsweep.stand_in import STAND_INS
 from lightsweep.storage import Storage as OpenStorage
 from lightsweep.storage import default_url, open_storage
 
@@ -40,6 +42,23 @@ Stay = Annotated[
 ForwardSignals = Annotated[bool, typer.Option(help="Forward SIGUSR1, SIGUSR2 and SIGHUP to the runs.")]
 TermTimeout = Annotated[
     float, typer.Option(min=0.0, metavar="SECONDS", help="Time between SIGTERM and SIGKILL if the agent ends a run.")
+]
+
+
+def _known(name: str | None) -> str | None:
+    if name is not None and name not in STAND_INS:
+        raise UsageError(f"lightsweep can stand in for {', '.join(STAND_INS)} only, not for {name!r}")
+    return name
+
+
+StandIn = Annotated[
+    str | None,
+    typer.Option(
+        "--stand-in",
+        metavar="wandb",
+        callback=_known,
+        help="Let programs that import wandb find lightsweep, without a changed line.",
+    ),
 ]
 
 

@@ -6,12 +6,14 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 import lightsweep
 from lightsweep.channel import StartReply
 from lightsweep.errors import closest
 from lightsweep.schema.source import Module
+from lightsweep.stand_in import folders
 from lightsweep.wandb import FILE, NAMES, NOTHING, REFUSED, RUN_NAMES, WORKS, Name, find
 
 LABELS = {REFUSED: "not found", NOTHING: "no effect", FILE: "as files"}
@@ -59,7 +61,8 @@ def uses_of_wandb(modules: Iterable[Module], *, stand_in: bool) -> list[Use]:
             if kind != WORKS and name not in found:
                 found[name] = Use(name, kind, says, module.path.name, line)
     order = list(LABELS)
-    return sorted(found.values(), key=lambda use: order.index(use.kind))
+    listed = [use for use in found.values() if not any(name.startswith(f"{use.name}.") for name in found)]
+    return sorted(listed, key=lambda use: order.index(use.kind))
 
 
 def imports_wandb(modules: Iterable[Module]) -> tuple[str, int] | None:
@@ -94,8 +97,13 @@ def _judged(dotted: str) -> tuple[str, str]:
             return (WORKS, "") if ours else (REFUSED, _unknown(name, RUN_NAMES))
         return of_run.kind, _said(of_run)
     known = NAMES.get(head)
+    names = _names_of_file(dotted) if rest else None
+    if names is not None and "__getattr__" not in names:
+        if name not in names:
+            return REFUSED, _unknown(name, names)
+        return (known.kind, _said(known)) if known else (WORKS, "")
     if known is None:
-        ours = head in lightsweep.__all__ or find_spec(f"lightsweep.{head}") is not None
+        ours = head in lightsweep.__all__ or find_spec(f"lightsweep.{head}") is not None or _file_of(head) is not None
         return (WORKS, "") if ours else (REFUSED, _unknown(head, NAMES))
     if rest and known.kind != REFUSED and (missing := _missing(head, rest)):
         return REFUSED, missing
@@ -128,6 +136,30 @@ def _missing(head: str, rest: str) -> str:
             return _unknown(part, [name for name in dir(level) if not name.startswith("_")])
         level = getattr(level, part)
     return ""
+
+
+def _file_of(dotted: str) -> Path | None:
+    """Return the file of a module of the stand-in, such as ``integration.keras``."""
+    base = Path(*folders("wandb"), "wandb", *dotted.split("."))
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+def _names_of_file(dotted: str) -> set[str] | None:
+    """Return the names of the module of the stand-in in which a name is looked up; ``None`` if there is none."""
+    if _file_of(dotted) is not None:
+        return {dotted.rpartition(".")[2]}
+    path = _file_of(dotted.rpartition(".")[0])
+    if path is None:
+        return None
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        else:
+            names |= {target.id for target, _, _ in _assigned(node) if isinstance(target, ast.Name)}
+    return names
 
 
 def _of_api(owner: str, name: str) -> tuple[str, str]:
@@ -220,7 +252,7 @@ class _Reader:
         scope.globals = {name for each in nodes if isinstance(each, ast.Global) for name in each.names}
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
-                meaning = self._meaning(argument.annotation, scope)
+                meaning = self._meaning(_annotation(argument.annotation), scope)
                 scope.bind(argument.arg, "run" if meaning and _MADE_BY.get(meaning) == "run" else None)
         for each in nodes:
             if isinstance(each, ast.Import):
@@ -270,12 +302,28 @@ class _Reader:
                 return kept
             below = self._meaning(value.value, scope)
             return None if below is None else f"{below}.{value.attr}".lstrip(".")
+        if isinstance(value, ast.IfExp):
+            return self._meaning(value.body, scope) or self._meaning(value.orelse, scope)
         if isinstance(value, ast.Call):
             return _MADE_BY.get(self._meaning(value.func, scope) or "")
         return None
 
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+
+
+def _annotation(node: ast.AST | None) -> ast.AST | None:
+    """Return the type of an annotation, also of one in quotes, or with ``| None`` or ``Optional``."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        try:
+            return _annotation(ast.parse(node.value, mode="eval").body)
+        except SyntaxError:
+            return None
+    if isinstance(node, ast.BinOp):
+        return _annotation(node.left)
+    if isinstance(node, ast.Subscript) and ast.unparse(node.value).rpartition(".")[2] == "Optional":
+        return _annotation(node.slice)
+    return node
 
 
 def _of_scope(node: ast.AST) -> Iterator[ast.AST]:

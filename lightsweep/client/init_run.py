@@ -9,7 +9,7 @@ from typing import Any
 
 from lightsweep.channel import Connection, StartReply
 from lightsweep.client.current import Scope, scope
-from lightsweep.client.processes import AgentWatch, rank
+from lightsweep.client.processes import AgentWatch, rank, several
 from lightsweep.client.run import Run, cut_loaders
 from lightsweep.client.run_config import as_json, as_mapping, merged
 from lightsweep.errors import AgentLostError, RunPruned, UsageError, closest
@@ -25,8 +25,8 @@ WANDB_KEYWORDS = frozenset(_WANDB_KEYWORDS.split())
 def guard(run: Run) -> None:
     """End ``run`` when this process ends.
 
-    An uncaught ``RunPruned`` becomes one line and exit code 0, ``AgentLostError`` one line and exit code 1; other
-    exceptions go to the hook that was installed before.
+    An uncaught ``RunPruned`` becomes one line and exit code 0 (1 in a rank that was stopped without the others),
+    ``AgentLostError`` one line and exit code 1; other exceptions go to the hook that was installed before.
     """
     before = sys.excepthook
 
@@ -36,7 +36,8 @@ def guard(run: Run) -> None:
         if isinstance(error, RunPruned):
             if run.rank == 0:
                 _print_line(f"lightsweep: run {run.id} stopped early: {error.reason}")
-            raise SystemExit(0)
+            # The other ranks do not know and wait for this one: launchers end them if one has failed.
+            raise SystemExit(int(run.stopped_alone and several()))
         if isinstance(error, AgentLostError):
             print(f"lightsweep: {error}", file=sys.stderr)
             return

@@ -43,6 +43,15 @@ def rank(environ: Mapping[str, str] = os.environ) -> int:
     return 0
 
 
+def several(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether this process is one of several ranks: by torch.distributed if it runs, else by WORLD_SIZE."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        return int(distributed.get_world_size()) > 1
+    value = environ.get("WORLD_SIZE", "")
+    return value.isdecimal() and int(value) > 1
+
+
 class AgentWatch:
     """Ends this process when its agent has died or has released the run, on whichever host the agent is.
 
@@ -104,16 +113,17 @@ def _leads_session() -> bool:
 
 
 def cause(error: BaseException, verdict: Callable[[], Verdict]) -> BaseException:
-    """Return the ``RunPruned`` or ``AgentLostError`` by which a process that torch started has ended, else ``error``.
+    """Return the ``RunPruned`` or ``AgentLostError`` by which another process of the run has ended, else ``error``.
 
     ``torch.multiprocessing`` (``ddp_spawn``, ``ddp_fork``, ``mp.spawn``) passes on the text of what a process raised,
-    or only that it ended; the agent knows whether it has told the run to stop.
+    or only that it ended. A rank above 0 whose rank 0 was stopped by its own log sees a broken connection. The agent
+    knows whether it has told the run to stop.
 
     Args:
-        error: The exception in the process that started the others.
+        error: The exception in the process that started the others, or in a rank above 0.
         verdict: Asks the agent for the verdict.
     """
-    if not _from_child(error):
+    if not _from_child(error) and not (isinstance(error, Exception) and rank() and several()):
         return error
     try:
         found = verdict()

@@ -50,6 +50,7 @@ class Run(RunNames):
         active: Whether an agent serves the run; False for a plain run.
         ended: Whether the run has ended.
         lost: Whether the run has ended because its agent was gone.
+        stopped_alone: Whether ``log`` has raised `RunPruned`, of which other ranks know nothing.
         swept: Dotted names of the parameters that the sweep searches.
         resumed: Whether this is another attempt at a run that was cut off.
         keep_checkpoint: Whether the run may be retried, so that a checkpoint is worth keeping.
@@ -78,6 +79,7 @@ class Run(RunNames):
         self._stopped: Verdict | None = None
         self.ended = False
         self.lost = False
+        self.stopped_alone = False
         self._at_end: list[Callable[[], None]] = []
         self._rank = rank
         self.id: str = start.id or stamp
@@ -156,6 +158,7 @@ class Run(RunNames):
         given: Any = metrics if data is None else data
         verdict = self.report(given, step, commit=commit)
         if verdict.stop:
+            self.stopped_alone = True
             raise RunPruned(verdict.reason)
 
     def report(
@@ -266,6 +269,9 @@ class Run(RunNames):
         """
         if self._agent is not None and not self.ended:
             self._ask(self._agent, {"metrics": {}, "preempting": True})
+
+    def _label(self, *_: Any, **__: Any) -> None:
+        """Do nothing; Hugging Face's callback tells W&B by it that it is in use."""
 
     def __enter__(self) -> Run:
         return self

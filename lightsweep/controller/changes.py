@@ -122,6 +122,8 @@ def update_config(sweep: SweepReader, config: SweepConfig | str | Path | Mapping
         UsageError: The config changes a key that cannot change; the message names each.
     """
     config = SweepConfig.load(config)
+    if config.options.stand_in is None:  # which the command line may have added
+        config = config.standing_in(sweep.config.options.stand_in)
     _check_not_cancelled(sweep.id, sweep.look())
     check_update(sweep.id, sweep.config, config)
     attributes = {ATTEMPT: {"kind": "update"}, CONFIG: config.raw}

@@ -194,6 +194,13 @@ class SweepConfig:
         labels = {key: text for key, text in (("entity", entity), ("project", project)) if text is not None}
         return replace(self, entity=entity, project=project, raw={**self.raw, **labels})
 
+    def standing_in(self, name: str | None) -> SweepConfig:
+        """Return this config with lightsweep in place of the package ``name`` in its runs; unchanged for ``None``."""
+        if name is None:
+            return self
+        raw = {**self.raw, "lightsweep": {**(self.raw.get("lightsweep") or {}), "stand_in": name}}
+        return replace(self, options=replace(self.options, stand_in=name), raw=raw)
+
     def __eq__(self, other: object) -> bool:
         return self._content() == other._content() if isinstance(other, SweepConfig) else NotImplemented
 

@@ -12,6 +12,7 @@ from lightsweep.hyperband import Hyperband
 from lightsweep.schema import fields
 from lightsweep.schema.diagnostics import Faults, Spot, hint, one_edit_away
 from lightsweep.space import Space
+from lightsweep.stand_in import STAND_INS
 from lightsweep.text import quoted
 
 Running = Literal["best", "latest", "worst"]
@@ -251,6 +252,7 @@ class Options:
         prior_runs: Sweeps of the same storage, or runs of them as SWEEP/RUN, from which bayes learns.
         nested: The form of nested groups in ${args}: dotted, as --model.hidden=64, or json, as --model={"hidden": 64}.
             By default json for a group of which the script's parser declares only the name, and else dotted.
+        stand_in: wandb: runs that import wandb find lightsweep, whether or not W&B is installed.
         stages: Stages run in order; each searches some parameters and keeps the best values found so far.
     """
 
@@ -261,6 +263,7 @@ class Options:
     lease: Annotated[float, fields.number(least=0.1, most=7 * 24 * 3600)] = 60.0
     prior_runs: fields.Texts = ()
     nested: Literal["dotted", "json"] | None = None
+    stand_in: Annotated[str, fields.choice(*STAND_INS)] | None = None
     stages: Annotated[Any, fields.unread({"type": "array", "minItems": 1, "items": fields.ref("stage")})] = None
 
 

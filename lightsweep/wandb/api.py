@@ -25,8 +25,6 @@ from lightsweep.wandb.kept import File, Plain, Summary, artifacts_below, files_b
 from lightsweep.wandb.summary import FILE as SUMMARY
 from lightsweep.wandb.summary import LABELS
 
-__all__ = ["Api", "Run", "Runs", "Sweep"]
-
 _STATES = {"pruned": "killed", "waiting": "crashed"}
 """The words of W&B for states that it has not; the others are the same."""
 

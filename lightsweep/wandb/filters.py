@@ -8,8 +8,6 @@ from typing import Any, TypeVar
 
 from lightsweep.errors import UsageError, closest
 
-__all__ = ["ABSENT", "below", "in_order", "matches"]
-
 ABSENT = object()
 """What a run has for a key that it lacks."""
 

@@ -15,8 +15,6 @@ from typing import IO, Any
 from lightsweep.errors import NotFoundError, closest
 from lightsweep.wandb.artifacts import Artifact, find_artifact
 
-__all__ = ["File", "Plain", "Summary", "artifacts_below", "files_below", "read_json", "time_text", "user"]
-
 _BY_HAND = "change it where it is made: what a run has logged stays as it was"
 
 INSTEAD = {

@@ -60,6 +60,9 @@ def test_a_name_is_found_however_it_is_imported(text: str) -> None:
         "import wandb\nclass T:\n  def g(self): self.run.watch(m)\n  def __init__(self): self.run = wandb.init()",
         "import wandb\ndef setup():\n  global run\n  run = wandb.init()\ndef f(): run.watch(m)",
         "import wandb\ndef f(run: wandb.sdk.wandb_run.Run): run.watch(m)",
+        "import wandb\ndef f(run: 'wandb.sdk.wandb_run.Run | None' = None): run.watch(m)",
+        "import wandb\nfrom typing import Optional\ndef f(*, run: Optional[wandb.Run]): run.watch(m)",
+        "import wandb\nrun = wandb.init() if main else None\nrun.watch(m)",
         "import wandb\nif (run := wandb.init()): run.watch(m)",
         "import wandb\nrun = wandb.init()\nr = run\nr.watch(m)",
         "import wandb\nr = wandb.run\nr.watch(m)",
@@ -193,3 +196,30 @@ def test_check_warns_of_a_script_that_reports_to_wandb_only(
     assert main(["check", "sweep.yaml"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "warning train.py:1 imports W&B itself, which reports nothing to the sweep; write `import lightsweep" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("from wandb.sdk.lib.disabled import RunDisabled\nimport wandb.sdk.wandb_run", {}),
+        ("import wandb\nwandb.util.generate_id(); wandb.errors.CommError; wandb.sdk.wandb_run.Run", {}),
+        ("import wandb.plot as p\np.line(t, 'x', 'y')", {"wandb.plot.line": (FILE, 2)}),
+        ("import wandb\nwandb.plot.nothing_like_it()", {"wandb.plot.nothing_like_it": (REFUSED, 2)}),
+        ("from wandb.sdk.wandb_run import Rnu", {"wandb.sdk.wandb_run.Rnu": (REFUSED, 1)}),
+        ("from wandb.nowhere import X", {"wandb.nowhere.X": (REFUSED, 1)}),
+        ("import wandb\nwandb.sklearn.plot_roc(a, b)", {"wandb.sklearn.plot_roc": (NOTHING, 2)}),
+    ],
+)
+def test_names_of_modules_are_followed(text: str, expected: dict[str, tuple[str, int]]) -> None:
+    assert found(text) == expected
+
+
+def test_names_with_the_same_remark_are_one_entry(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    sandbox.write("train.py", "import wandb\nwandb.plot.line(1)\nwandb.plot.bar(1)\n")
+    sandbox.write(
+        "sweep.yaml", "program: train.py\nmethod: random\nparameters: {x: {min: 0.0, max: 1.0}}\nrun_cap: 1\n"
+    )
+    assert main(["check", "sweep.yaml", "--stand-in", "wandb"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "as files wandb.plot.line (train.py:2), wandb.plot.bar (train.py:3): " in text
+    assert "imports W&B itself" not in text

@@ -17,6 +17,7 @@ from lightsweep.channel import Handler
 from lightsweep.client import serving
 from lightsweep.controller import ClaimedRun
 from lightsweep.errors import RunPruned, UsageError
+from lightsweep.stand_in import folders
 
 
 class FunctionLauncher:
@@ -94,15 +95,16 @@ class IsolatedLauncher(ProcessLauncher):
 
     Args:
         function: Called without arguments.
+        stand_in: The package that lightsweep stands in for in the runs, if any.
 
     Raises:
         UsageError: ``function`` cannot be pickled.
     """
 
-    def __init__(self, function: Callable[[], Any]) -> None:
+    def __init__(self, function: Callable[[], Any], stand_in: str | None = None) -> None:
         _check(function)
-        self._pickled = _pickled(function)
-        super().__init__()
+        self._pickled = _pickled(function, stand_in)
+        super().__init__(stand_in)
 
     def check(self) -> None:
         """Do nothing: the function was pickled before."""
@@ -120,7 +122,7 @@ def _check(function: object) -> None:
         raise UsageError(f"function must be callable, got {function!r}; pass the function itself: function=train")
 
 
-def _pickled(function: Callable[[], Any]) -> bytes:
+def _pickled(function: Callable[[], Any], stand_in: str | None) -> bytes:
     """Return what :mod:`.call` reads."""
     main = sys.modules["__main__"]
     script = (main.__spec__.name if main.__spec__ else None), getattr(main, "__file__", None)
@@ -137,4 +139,4 @@ def _pickled(function: Callable[[], Any]) -> bytes:
                 f"{function!r} cannot be passed to another process ({type(error).__name__}: {error}); "
                 "leave out isolate, or make what it needs inside of it"
             ) from None
-    return pickle.dumps((sys.path, sys.argv, needed, data))
+    return pickle.dumps(([*folders(stand_in), *sys.path], sys.argv, needed, data))

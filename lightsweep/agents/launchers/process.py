@@ -22,6 +22,7 @@ from lightsweep.errors import CommandError, NotFoundError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.command import DEFAULT_COMMAND, build_command
 from lightsweep.schema.nesting import arguments
+from lightsweep.stand_in import variables
 
 _LEFTOVER_SECONDS = 2.0
 _POLL_SECONDS = 0.1
@@ -34,10 +35,13 @@ class ProcessLauncher(ABC):
     """Starts a process for each run, which reaches its handler by a channel; a reaper ends it if the agent is killed.
 
     Its variables are those of :func:`run_environment` and the address of the channel.
+
+    Args:
+        stand_in: The package that lightsweep stands in for in the runs, if any.
     """
 
-    def __init__(self) -> None:
-        self._environment = run_environment()
+    def __init__(self, stand_in: str | None = None) -> None:
+        self._environment = run_environment(stand_in)
         self._server = ChannelServer()
         self._reaper = Reaper()
 
@@ -73,10 +77,11 @@ class CommandLauncher(ProcessLauncher):
 
     Args:
         sweep: The sweep.
+        stand_in: The package that lightsweep stands in for; by default as the sweep's config says.
     """
 
-    def __init__(self, sweep: Sweep) -> None:
-        super().__init__()
+    def __init__(self, sweep: Sweep, stand_in: str | None = None) -> None:
+        super().__init__(stand_in or sweep.config.options.stand_in)
         self._sweep = sweep
         self._program = find_program(sweep.config, sweep.directory)
 
@@ -242,16 +247,20 @@ def last_lines(path: Path, size: int) -> list[str]:
         return file.read().decode(errors="replace").splitlines()
 
 
-def run_environment() -> dict[str, str]:
+def run_environment(stand_in: str | None = None) -> dict[str, str]:
     """Return the variables of this process for a run, without the storage's URL.
 
     No run needs the URL, and it may hold a password.
+
+    Args:
+        stand_in: The package that lightsweep stands in for, if any.
     """
     return {
         # The output would otherwise arrive in blocks of 8 kB, and the last block not at all if the run is killed.
         "PYTHONUNBUFFERED": "1",
         "HYDRA_FULL_ERROR": "1",  # or Hydra hides the exception that is the reason of a failure
         **{name: value for name, value in os.environ.items() if name != "LIGHTSWEEP_STORAGE"},
+        **variables(stand_in),
     }
 
 
