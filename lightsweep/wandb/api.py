@@ -453,7 +453,9 @@ class Run(Plain):
 
     @property
     def _directory(self) -> Path:
-        return self.sweep._directory / self._stored.id
+        kept: tuple[str, ...] = getattr(self._stored, "directories", ())
+        here = [Path(each) for each in reversed(kept) if Path(each).is_dir()]
+        return here[0] if here else self.sweep._directory / self._stored.id
 
     @cached_property
     def _kept(self) -> dict[str, Any]:
