@@ -30,7 +30,7 @@ class Use:
         name: As it is in W&B: ``wandb.Image``, ``run.watch``.
         kind: One of the keys of `LABELS`.
         says: What it does here, or what to do instead.
-        file: The name of the file.
+        file: The file, as `Module` has it.
         line: The line of its first use there.
     """
 
@@ -59,7 +59,7 @@ def uses_of_wandb(modules: Iterable[Module], *, stand_in: bool) -> list[Use]:
             kind, says = _judged(dotted)
             name = dotted if dotted.startswith("run.") else f"wandb.{dotted}"
             if kind != WORKS and name not in found:
-                found[name] = Use(name, kind, says, module.path.name, line)
+                found[name] = Use(name, kind, says, module.file, line)
     order = list(LABELS)
     listed = [use for use in found.values() if not any(name.startswith(f"{use.name}.") for name in found)]
     return sorted(listed, key=lambda use: order.index(use.kind))
@@ -76,7 +76,7 @@ def imports_wandb(modules: Iterable[Module]) -> tuple[str, int] | None:
             if "lightsweep" in packages:
                 return None
             if "wandb" in packages and place is None and isinstance(node, ast.stmt):
-                place = (module.path.name, node.lineno)
+                place = (module.file, node.lineno)
     return place
 
 

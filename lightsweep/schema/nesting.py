@@ -111,7 +111,7 @@ def declared_options(modules: Iterable[Module]) -> list[Option]:
                 names = [part.removeprefix("--") for part in parts if part.startswith("--")]
             elif function.startswith("DEFINE_") and not function.startswith("DEFINE_config"):
                 names = texts[:1]
-            found += [Option(name, module.path.name, node.lineno) for name in names]
+            found += [Option(name, module.file, node.lineno) for name in names]
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -21,11 +22,11 @@ class Module:
     """A parsed file.
 
     Attributes:
-        path: The file, as a message names it.
+        file: Its path below the folder of the program, for messages.
         tree: Its syntax tree.
     """
 
-    path: Path
+    file: str
     tree: ast.Module
 
 
@@ -69,7 +70,7 @@ def read_modules(file: Path, folder: Path) -> list[Module]:
         tree = _parsed(path)
         if tree is None:
             continue
-        found.append(Module(path, tree))
+        found.append(Module(os.path.relpath(path, folder), tree))
         for name, below in _imported(tree):
             home = folder if not below else _above(path, below)
             near = _module_file(home, name) if home is not None else None

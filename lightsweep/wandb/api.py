@@ -21,7 +21,7 @@ from lightsweep.results import Sweep as StoredSweep
 from lightsweep.schema import SweepConfig
 from lightsweep.wandb.artifacts import Artifact, find_artifact
 from lightsweep.wandb.filters import ABSENT, below, in_order, matches
-from lightsweep.wandb.kept import File, Plain, Summary, artifacts_below, files_below, read_json, time_text, user
+from lightsweep.wandb.kept import File, Plain, Summary, artifacts_below, files_below, filled, read_json, time_text, user
 from lightsweep.wandb.summary import FILE as SUMMARY
 from lightsweep.wandb.summary import LABELS
 
@@ -212,11 +212,6 @@ class Sweep(Plain):
         found = [run for run in in_order(self.runs, order, Run._place) if run._look(order.lstrip("+-")) is not ABSENT]
         return found[0] if found else None
 
-    def load(self, force: bool = False) -> dict[str, Any]:
-        """Return the config; nothing needs loading."""
-        del force
-        return self.config
-
     @cached_property
     def _read(self) -> SweepConfig:
         return self._stored.config
@@ -256,7 +251,6 @@ class Run(Plain):
         sweep: Its sweep.
         state: ``running``, ``finished``, ``failed``, ``crashed`` (lost, and agents will retry it) or ``killed`` (by an
             agent, also for early termination).
-        config: The values of the sweep's parameters, nested, and the defaults that the script has kept.
         created_at: The time of its start; ``None`` before it.
         reason: The reason of its end, in words; W&B has no such name.
     """
@@ -264,7 +258,6 @@ class Run(Plain):
     id: str
     sweep: Sweep
     state: str
-    config: dict[str, Any]
     created_at: str | None
     reason: str
 
@@ -273,7 +266,6 @@ class Run(Plain):
         self.sweep = sweep
         self.id = f"{sweep.id}-{stored.id}"
         self.state = _STATES.get(str(stored.standing), str(stored.standing))
-        self.config = {**(self._kept.get("config") or {}), **stored.config}
         self.reason = stored.reason
         self.created_at = time_text(stored.started)
 
@@ -283,6 +275,11 @@ class Run(Plain):
         return str(self._kept.get("name") or f"{self.sweep.name}-{self._stored.id}")
 
     display_name = name
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The values of the sweep's parameters, nested, over the config that the script has kept."""
+        return filled(self._stored.config, self._kept.get("config"))
 
     @property
     def entity(self) -> str:
@@ -440,11 +437,6 @@ class Run(Plain):
         """Return the artifacts that the run has logged."""
         del per_page
         return artifacts_below(self._directory)
-
-    def load(self, force: bool = False) -> dict[str, Any]:
-        """Return the config; nothing needs loading."""
-        del force
-        return self.config
 
     @property
     def _metric(self) -> str | None:

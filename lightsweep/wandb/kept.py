@@ -7,6 +7,7 @@ import json
 import mimetypes
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -43,6 +44,10 @@ INSTEAD = {
 
 class Plain:
     """What is common to all objects of the API: the message for a name that they lack."""
+
+    def load(self, force: bool = False) -> None:
+        """Do nothing: nothing needs loading."""
+        del force
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -136,6 +141,14 @@ def user() -> str:
 def time_text(moment: datetime | None) -> str | None:
     """Return a time as W&B writes it."""
     return None if moment is None else moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def filled(values: Mapping[str, Any], defaults: Any) -> dict[str, Any]:
+    """Return nested values over nested defaults."""
+    found = dict(defaults) if isinstance(defaults, Mapping) else {}
+    for name, value in values.items():
+        found[name] = filled(value, found.get(name)) if isinstance(value, Mapping) else value
+    return found
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
 import pytest
 from sandboxes import Sandbox
@@ -16,7 +15,7 @@ from lightsweep.wandb import FILE, NOTHING, REFUSED
 
 def found(*texts: str, stand_in: bool = True) -> dict[str, tuple[str, int]]:
     """Each name with its kind and line; the modules are ``m0.py``, ``m1.py``, ..."""
-    modules = [Module(Path(f"m{index}.py"), ast.parse(text)) for index, text in enumerate(texts)]
+    modules = [Module(f"m{index}.py", ast.parse(text)) for index, text in enumerate(texts)]
     uses = uses_of_wandb(modules, stand_in=stand_in)
     assert len({use.name for use in uses}) == len(uses)
     assert all(use.says for use in uses)
@@ -100,7 +99,7 @@ def test_all_else_is_left_alone(text: str) -> None:
 def test_a_name_that_is_absent_or_refused_comes_first_and_says_what_to_do() -> None:
     lines = ["wandb.Image(x)", "run.watch(m)", "wandb.JoinedTable(a, b)", "wandb.Imge", "run.finnish()"]
     text = "\n".join(["import wandb", "run = wandb.init()", *lines])
-    modules = [Module(Path("train.py"), ast.parse(text))]
+    modules = [Module("train.py", ast.parse(text))]
     uses = uses_of_wandb(modules, stand_in=True)
     assert [(use.name, use.kind, use.line) for use in uses] == [
         ("wandb.JoinedTable", REFUSED, 5),
@@ -151,7 +150,7 @@ api.sweep("x").runs
 
 def test_the_place_of_an_import_of_wandb_itself() -> None:
     def place(*texts: str) -> tuple[str, int] | None:
-        return imports_wandb(Module(Path(f"m{index}.py"), ast.parse(text)) for index, text in enumerate(texts))
+        return imports_wandb(Module(f"m{index}.py", ast.parse(text)) for index, text in enumerate(texts))
 
     assert place("import os\nimport wandb") == ("m0.py", 2)
     assert place("import other", "from wandb.sdk import x") == ("m1.py", 1)

@@ -24,10 +24,10 @@ def write(folder: Path, **texts: str) -> None:
         path.write_text(text)
 
 
-def names(folder: Path, program: str | None = "train.py", command: list[str] | None = None) -> list[str]:
+def names(program: str | None = "train.py", command: list[str] | None = None) -> list[str]:
     start = program_file(program, command)
     assert start is not None
-    return [module.path.resolve().relative_to(folder).as_posix() for module in read_modules(*start)]
+    return [module.file for module in read_modules(*start)]
 
 
 def test_the_modules_of_its_folder_that_a_program_imports(here: Path) -> None:
@@ -43,7 +43,7 @@ def test_the_modules_of_its_folder_that_a_program_imports(here: Path) -> None:
         parts__deep="",
     )
     (here / "parts" / "__init__.py").write_text("")
-    found = names(here)
+    found = names()
     assert found[0] == "train.py"
     assert sorted(found[1:]) == [
         "data.py",
@@ -88,11 +88,11 @@ def test_a_file_that_cannot_be_read_is_left_out(here: Path) -> None:
     (here / "old.py").write_bytes(b"print 'caf\xe9'\n")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert names(here) == ["train.py", "odd.py"]
+        assert names() == ["train.py", "odd.py"]
 
 
 def test_a_program_with_many_modules_is_read_in_part(here: Path) -> None:
     write(
         here, train="\n".join(f"import m{index}" for index in range(200)), **{f"m{index}": "" for index in range(200)}
     )
-    assert len(names(here)) == MOST_MODULES
+    assert len(names()) == MOST_MODULES

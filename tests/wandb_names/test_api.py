@@ -263,11 +263,20 @@ def test_a_name_that_is_missing_says_what_to_do(sweep: str, of: str, name: str, 
 
 def test_what_the_script_has_kept_of_itself(sweep: str, done: tuple[Path, str]) -> None:
     home = done[0] / "lightsweep_runs" / sweep / "0001"
-    (home / "run.json").write_text(json.dumps({"name": "first", "tags": ["baseline"], "config": {"seed": 7, "x": 0}}))
+    (home / "run.json").write_text(
+        json.dumps(
+            {
+                "name": "first",
+                "tags": ["baseline"],
+                "config": {"seed": 7, "x": 0, "model": {"act": "gelu", "bias": True}},
+            }
+        )
+    )
     (home / "summary.json").write_text(json.dumps({"loss": {"min": 0.25}, "note": "good"}))
     try:
         (run,) = wandb.Api().runs(filters={"tags": "baseline"})
         assert (run.name, run.tags, run.config["seed"], run.config["x"]) == ("first", ["baseline"], 7, 1)
+        assert run.config["model"] == {"hidden": 64, "act": "relu", "bias": True}
         assert (run.summary["note"], run.summary["loss"], run.summary["acc"]) == ("good", {"min": 0.25}, 13)
     finally:
         (home / "run.json").unlink()
