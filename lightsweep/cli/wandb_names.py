@@ -122,7 +122,7 @@ def _unknown(name: str, known: Iterable[str]) -> str:
 
 
 def _missing(head: str, rest: str) -> str:
-    """Return what to say if a module of lightsweep that stands for one of W&B lacks a name; empty if it has it."""
+    """Return the message for a name that a module of lightsweep lacks; empty if the module has it."""
     if not NAMES[head].home.startswith("lightsweep.wandb."):
         return ""
     try:
@@ -294,7 +294,7 @@ class _Reader:
                 scope.owner.bind(ast.unparse(target), meaning)
 
     def _meaning(self, value: ast.AST | None, scope: _Scope) -> str | None:
-        """Return the meaning of an expression; ``None`` if it is none of the packages'."""
+        """Return the meaning of an expression; ``None`` if it is not a name of the packages."""
         if isinstance(value, ast.Name):
             return scope.find(value.id)
         if isinstance(value, ast.Attribute):

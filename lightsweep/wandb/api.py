@@ -413,7 +413,7 @@ class Run(Plain):
         Args:
             names: Only these, relative to the directory.
             per_page: Accepted and ignored.
-            pattern: Only those that match; ``%`` stands for any text.
+            pattern: Only those that match; ``%`` matches any text.
         """
         del per_page
         found = files_below(self._directory)
@@ -425,7 +425,7 @@ class Run(Plain):
         """Return a file in the run's directory.
 
         Raises:
-            NotFoundError: There is none of this name.
+            NotFoundError: The directory has no such file.
         """
         path = Path(os.path.normpath(name))
         if path.is_absolute() or path.parts[:1] == ("..",) or not (self._directory / path).is_file():

@@ -43,7 +43,7 @@ INSTEAD = {
 
 
 class Plain:
-    """What is common to all objects of the API: the message for a name that they lack."""
+    """The base of all objects of the API: it has the message for a name that they lack."""
 
     def load(self, force: bool = False) -> None:
         """Do nothing: nothing needs loading."""
