@@ -14,8 +14,6 @@ from weakref import WeakKeyDictionary
 if TYPE_CHECKING:
     from lightsweep.client import Run, Verdict
 
-__all__ = ["PREFIX", "Position", "keep", "position_of", "remove_empty"]
-
 PREFIX = "resume-"
 """Prefix of the names of checkpoints to resume from; the agent removes them once the run has a result."""
 

@@ -22,8 +22,6 @@ from lightsweep.integrations.hf_metrics import check_arguments, is_evaluated
 if TYPE_CHECKING:
     from lightsweep.client import Run
 
-__all__ = ["ALIASES", "training_arguments"]
-
 ALIASES: Mapping[str, str] = {
     "accumulate_grad_batches": "gradient_accumulation_steps",
     "batch_size": "per_device_train_batch_size",

@@ -103,16 +103,10 @@ class Hyperband:
         return bands[-1] if bands else None
 
     def _ascending(self) -> Iterator[int]:
-        return iter(sorted(self._below_max())) if self.max_iter is not None else self._from_min()
-
-    def _below_max(self) -> set[int]:
-        bands: set[int] = set()
-        for k in range(1, (self.s or 0) + 1):
-            band = int((self.max_iter or 0) / self.eta**k)
-            if band < 1:
-                break
-            bands.add(band)
-        return bands
+        if self.max_iter is None:
+            return self._from_min()
+        below = (int((self.max_iter or 0) / self.eta**k) for k in range(1, (self.s or 0) + 1))
+        return iter(sorted(set(takewhile(lambda band: band >= 1, below))))
 
     def _from_min(self) -> Iterator[int]:
         first, k, last = self.min_iter or 1, 0, 0

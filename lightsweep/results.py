@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from lightsweep import controller
 from lightsweep.analysis import Importance, dataframe, importance, required
-from lightsweep.controller import SweepRun, SweepState
+from lightsweep.controller import SweepRun, SweepState, changes
+from lightsweep.controller.summary import summarize
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Storage
 
@@ -113,19 +114,19 @@ class Sweep:
 
         Like :meth:`resume`, :meth:`stop` and :meth:`cancel`, raises ``UsageError`` if the sweep has ended.
         """
-        controller.request(self._stored, "pause")
+        changes.request(self._stored, "pause")
 
     def resume(self) -> None:
         """Continue after :meth:`pause` or :meth:`stop`."""
-        controller.request(self._stored, "resume")
+        changes.request(self._stored, "resume")
 
     def stop(self) -> None:
         """Start no new runs; agents end when the running ones have finished."""
-        controller.request(self._stored, "stop")
+        changes.request(self._stored, "stop")
 
     def cancel(self) -> None:
         """Start no new runs, and kill the running ones. Final."""
-        controller.request(self._stored, "cancel")
+        changes.request(self._stored, "cancel")
 
     def retry(self, *runs: str, failed: bool = False) -> list[str]:
         """Let agents retry runs that failed or were killed; return their ids.
@@ -138,7 +139,7 @@ class Sweep:
             NotFoundError: No such run.
             UsageError: A run has not failed, or the sweep was cancelled.
         """
-        return controller.retry_runs(self._stored, *runs, failed=failed)
+        return changes.retry_runs(self._stored, *runs, failed=failed)
 
     def update(self, config: SweepConfig | str | Path | Mapping[str, Any]) -> None:
         """Change ``run_cap``, ``early_terminate``, the metric's target or the values of a grid; runs keep theirs.
@@ -147,7 +148,7 @@ class Sweep:
             ConfigError: The config is wrong.
             UsageError: The config changes something else; the message names each such key.
         """
-        controller.update_config(self._stored, config)
+        changes.update_config(self._stored, config)
 
     def add_prior_runs(self, *names: str) -> tuple[int, int]:
         """Let bayes learn from runs of other sweeps in the same storage, each named ``SWEEP`` or ``SWEEP/RUN``.
@@ -220,18 +221,15 @@ class Sweep:
     def _repr_html_(self) -> str:
         """Return the sweep as a notebook shows it: its state, its runs by state, its best run."""
         self._stored.refresh()
-        seen = controller.summarize(self._stored)
-        rows = [
-            ("state", str(seen.state)),
-            ("method", self._stored.config.method_text),
-            ("runs", seen.counts),
-        ]
-        if self._stored.config.stops_early:
+        seen = summarize(self._stored)
+        config = seen.config
+        rows = [("state", str(seen.state)), ("method", config.method_text), ("runs", seen.counts)]
+        if config.stops_early:
             rows.append(("stopping early", str(seen.savings)))
         if seen.best is not None and seen.best_value:
             rows.append(("best run", f"{seen.best_value} (run {seen.best.id})"))
-            searched = self._stored.config.searched([seen.best.values])
+            searched = config.searched([seen.best.values])
             rows += [(name, repr(value)) for name, value in seen.best.values.items() if name in searched]
-        title = f"sweep {self.id}" + (f" ({self._stored.config.name})" if self._stored.config.name else "")
+        title = f"sweep {self.id}" + (f" ({config.name})" if config.name else "")
         cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in rows)
         return f"<table><caption>{html.escape(title)}</caption>{cells}</table>"

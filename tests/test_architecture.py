@@ -131,6 +131,7 @@ SHORT = {
     "lightsweep/sampler/base.py",
     "lightsweep/text.py",
     "lightsweep/wandb/artifact_files.py",
+    "lightsweep/wandb/calls.py",
 }
 
 

@@ -1,7 +1,5 @@
 """Agents: claim the runs of a sweep, start them, and record how they ended."""
 
-from __future__ import annotations
-
 from lightsweep.agents.api import agent, work
 from lightsweep.agents.displays.base import Display, LineDisplay, closing
 from lightsweep.agents.worker import Agent

@@ -4,8 +4,6 @@ The functions take runs and a config instead of a storage. pandas and scikit-lea
 are imported when they are needed.
 """
 
-from __future__ import annotations
-
 from lightsweep.analysis.frame import dataframe, required
 from lightsweep.analysis.importances import Importance, ParameterImportance, importance
 from lightsweep.analysis.refinement import Refinement, refine

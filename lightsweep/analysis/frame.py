@@ -92,11 +92,12 @@ def _parameter(pandas: Any, values: list[Any], order: list[Any]) -> Any:
     return pandas.Series(present, dtype="object")
 
 
-def required(module: str) -> ModuleType:
-    """Import a module of the extra ``analysis``.
+def required(module: str, extra: str = "analysis") -> ModuleType:
+    """Import a module of a package that comes with an extra of lightsweep.
 
     Args:
         module: Its dotted name, such as ``"sklearn.ensemble"``.
+        extra: The name of the extra.
 
     Raises:
         UsageError: It is not installed; the message has the command that installs it.
@@ -107,7 +108,7 @@ def required(module: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != package:
             raise
-        name = _DISTRIBUTIONS.get(package, package)
+        name = _DISTRIBUTIONS.get(package, package.replace("_", "-"))
         raise UsageError(
-            f"this needs {name}, which is not installed; install it with: pip install 'lightsweep[analysis]'"
+            f"this needs {name}, which is not installed; install it with: pip install 'lightsweep[{extra}]'"
         ) from None

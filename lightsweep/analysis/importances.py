@@ -15,6 +15,7 @@ from lightsweep.analysis.run_scores import Goal, Scores, scores
 from lightsweep.controller import SweepRun
 from lightsweep.schema import SweepConfig
 from lightsweep.space import Distribution, Scale, identity
+from lightsweep.space.base import is_number
 from lightsweep.text import counted
 
 REPEATS = 10
@@ -82,10 +83,7 @@ class Importance:
 
     def __getitem__(self, name: str) -> ParameterImportance:
         """Return the parameter of that name; ``KeyError`` if there is none."""
-        for parameter in self.parameters:
-            if parameter.name == name:
-                return parameter
-        raise KeyError(name)
+        return {parameter.name: parameter for parameter in self.parameters}[name]
 
     def document(self) -> dict[str, Any]:
         """Return the same as plain values for JSON, without NaN."""
@@ -97,10 +95,10 @@ def importance(
 ) -> Importance:
     """Return the importance of each searched parameter for a metric.
 
-    Finished and pruned runs count; see `scores` for their values. Each parameter has its
-    natural axis: the logarithm for logarithmic distributions, the place in order for numbers of a list, categories for
-    other values. With fewer than four runs, or if all have the same value, nothing is computed and a warning says so.
-    The same runs give the same result.
+    Finished and pruned runs count; see `scores` for their values. Each parameter has its natural axis: the logarithm
+    for logarithmic distributions, the place in order for numbers of a list, categories for other values. With fewer
+    than four runs, or if all have the same value, nothing is computed and a warning says so. The same runs give the
+    same result.
 
     In a sweep with stages a parameter does not vary in the stages that do not search it; pass the runs of one stage
     (by ``run.stage``) to look at its own parameters only.
@@ -138,15 +136,6 @@ def importance(
     )
 
 
-def enough(runs: int, parameters: int) -> bool:
-    """Return true if there are at least 20 runs, and four for each parameter."""
-    return runs >= _plenty(parameters)
-
-
-def _plenty(parameters: int) -> int:
-    return max(_ENOUGH_RUNS, _RUNS_PER_PARAMETER * parameters)
-
-
 def _parameter(axis: Axis, drops: Numbers, total: float, target: Numbers) -> ParameterImportance:
     mean = float(drops.mean())
     share = max(mean, 0.0) / total if total > 0 else 0.0
@@ -167,9 +156,10 @@ def _doubts(scored: Scores, parameters: int) -> list[str]:
         return [f"{counted(count, 'run')} with a value, fewer than {_LEAST_RUNS}: nothing is computed"]
     if _is_constant(scored):
         return [f"{scored.metric} is {scored.values[0]:g} in every run, so no parameter made a difference"]
-    if not enough(count, parameters):
+    enough = max(_ENOUGH_RUNS, _RUNS_PER_PARAMETER * parameters)
+    if count < enough:
         few = f"{count} runs are few for {counted(parameters, 'parameter')}"
-        return [f"{few}: take this as a hint, and look again at {_plenty(parameters)}"]
+        return [f"{few}: take this as a hint, and look again at {enough}"]
     return []
 
 
@@ -205,7 +195,7 @@ def axes(values: Sequence[Mapping[str, Any]], config: SweepConfig) -> list[Axis]
     ]
     declared = {parameter.name for parameter in config.space.parameters}
     for name in sorted({name for run in values for name in run} - declared):
-        numbers = all(_is_number(run[name]) for run in values if name in run)
+        numbers = all(is_number(run[name]) and math.isfinite(run[name]) for run in values if name in run)
         found.append(_axis(name, "linear" if numbers else "category", values))
     return found
 
@@ -240,10 +230,6 @@ def unit_scaled(numbers: Numbers) -> Numbers:
     low, high = np.nanmin(shrunk), np.nanmax(shrunk)
     spread: Numbers = (shrunk - low) / ((high - low) or 1.0)
     return spread
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def linear(axis: Axis, target: Numbers) -> float | None:
@@ -308,10 +294,8 @@ def matrix(axes: Sequence[Axis], values: Sequence[float]) -> Matrix:
     y = unit_scaled(np.asarray(values, dtype=float))
     low, high = np.percentile(y, [25, 75])
     reach = _FENCE * (high - low)
-    clipped = 0
-    if reach > 0:
-        clipped = int(np.sum((y < low - reach) | (y > high + reach)))
-        y = unit_scaled(np.clip(y, low - reach, high + reach)) if clipped else y
+    clipped = int(np.sum((y < low - reach) | (y > high + reach))) if reach > 0 else 0
+    y = unit_scaled(np.clip(y, low - reach, high + reach)) if clipped else y
     x = np.column_stack([axis.values for axis in axes])
     return Matrix(x, y, tuple(i for i, axis in enumerate(axes) if axis.scale == "category"), clipped)
 

@@ -9,13 +9,16 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import numpy as np
 import yaml
 
 from lightsweep.analysis.run_scores import Scores, scores
-from lightsweep.controller import PriorRun, SweepRun, check_prior_runs
+from lightsweep.controller import SweepRun
+from lightsweep.controller.changes import PriorRun, check_prior_runs
 from lightsweep.errors import LightsweepError, UsageError
 from lightsweep.schema import SweepConfig
 from lightsweep.space import Distribution, identity
@@ -120,7 +123,7 @@ def refine(
         place = tuple(step for name in parameter.path for step in ("parameters", name))
         comments[place] = block.comment
         if block.keys:
-            _replace(raw, place, block.keys)
+            reduce(getitem, place[:-1], raw)[place[-1]] = block.keys
     next_config = SweepConfig.load(raw)
     if next_config.options.prior_runs:
         priors = [PriorRun(sweep_id or "", config.metric.name, run) for run in runs]
@@ -298,12 +301,6 @@ def _next(config: SweepConfig, program: str | None, sweep_id: str | None) -> dic
     if sweep_id and len(config.metrics) == 1:
         options["prior_runs"] = [sweep_id]
     return {**raw, "lightsweep": options} if options else raw
-
-
-def _replace(raw: dict[str, Any], path: Path, keys: dict[str, Any]) -> None:
-    for name in path[:-1]:
-        raw = raw[name]
-    raw[path[-1]] = keys
 
 
 def _heading(config: SweepConfig, scored: Scores, best: Sequence[SweepRun], sweep_id: str | None) -> list[str]:

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lightsweep.controller import SweepRun
+from lightsweep.controller import RunState, SweepRun
 from lightsweep.errors import UsageError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.text import counted
 
-COUNTED = ("finished", "pruned")
+COUNTED = (RunState.FINISHED, RunState.PRUNED)
 """States of the runs that count: only the training and its metric ended them."""
 
 Goal = Literal["minimize", "maximize"]
@@ -95,7 +95,7 @@ def scores(runs: Sequence[SweepRun], config: SweepConfig, metric: str | None = N
     valued = {run.id: value for run in ended if (value := _value(run, name, goal, is_own, at)) is not None}
     counting = keep((run.id in valued for run in ended), ended, "run", f"without a finite {name}")
     total = counted(len(counting), "run")
-    stopped = sum(run.state == "pruned" for run in counting)
+    stopped = sum(run.state == RunState.PRUNED for run in counting)
     if stopped and at is None:
         way = "best" if goal else "last"
         notes.append(f"{stopped} of {total} stopped early, counted with the {way} value until then")

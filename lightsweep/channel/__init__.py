@@ -3,8 +3,6 @@
 Standard library only, since every training process imports it. Only agents import ``channel.server``.
 """
 
-from __future__ import annotations
-
 from lightsweep.channel.connection import ChannelError, Connection, InProcess
 from lightsweep.channel.messages import FinishRequest, Handler, LogReply, LogRequest, StartReply, StartRequest
 

@@ -1,7 +1,5 @@
 """The ``lightsweep`` command: the module of a command is loaded when the command is called."""
 
-from __future__ import annotations
-
 from lightsweep.cli.main import main
 
 __all__ = ["main"]

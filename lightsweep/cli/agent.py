@@ -16,7 +16,8 @@ from lightsweep.agents.gpus import VARIABLE, gpu_slots
 from lightsweep.cli import options
 from lightsweep.cli.output import say
 from lightsweep.cli.sweep import create
-from lightsweep.controller import Sweep, summarize
+from lightsweep.controller import Sweep
+from lightsweep.controller.summary import summarize
 from lightsweep.errors import CommandError, UsageError
 from lightsweep.stand_in import variables
 

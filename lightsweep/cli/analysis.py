@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 import textwrap
@@ -20,7 +19,7 @@ from lightsweep.cli.output import check_folder, write_whole
 from lightsweep.controller import Sweep
 from lightsweep.errors import InputError, UsageError
 from lightsweep.schema import SweepConfig
-from lightsweep.text import counted, printable, shortened
+from lightsweep.text import aligned, counted, printable, shortened
 
 _WIDTH = 80
 _NAME = 24
@@ -73,19 +72,15 @@ def _wrapped(*texts: str) -> list[str]:
 
 
 def _table(parameters: Sequence[ParameterImportance]) -> list[str]:
-    names = [shortened(printable(each.name), _NAME) for each in parameters]
-    width = max(len("parameter"), *map(len, names))
-    largest = max((each.importance or 0.0 for each in parameters), default=0.0)
-    lines = [f"{'parameter':<{width}}  {'axis':<8}  {'importance':<{_BAR + 15}}  {'linear':>6}  {'rank':>6}".rstrip()]
-    for name, each in zip(names, parameters, strict=True):
-        share = max(each.importance or 0.0, 0.0) / largest if largest > 0 else 0.0
-        spread = f"{_number(each.importance)} ±{_number(each.spread)}" if each.importance is not None else "     –"
-        signed = each.scale != "category"
-        lines.append(
-            f"{name:<{width}}  {each.scale:<8}  {_bar(share):<{_BAR}} {spread:<14}"
-            f"  {_correlation(each.correlation, signed)}  {_correlation(each.rank_correlation, signed)}".rstrip()
-        )
-    return lines
+    largest = max([0.0, *(each.importance or 0.0 for each in parameters)]) or 1.0
+    rows = [["parameter", "axis", "importance", "linear", "  rank"]]
+    for each in parameters:
+        amount = _bar(max(each.importance or 0.0, 0.0) / largest)
+        value = "     –" if each.importance is None else f"{each.importance:6.3f} ± {each.spread:.3f}"
+        sign = "" if each.scale == "category" else "+"
+        both = ["–" if r is None else f"{r:{sign}.2f}" for r in (each.correlation, each.rank_correlation)]
+        rows.append([shortened(printable(each.name), _NAME), each.scale, f"{amount:<{_BAR}} {value}", *both])
+    return aligned(rows, right=(3, 4))
 
 
 def _bar(share: float) -> str:
@@ -94,14 +89,6 @@ def _bar(share: float) -> str:
         return "#" * round(share * _BAR)
     eighths = round(share * _BAR * 8)
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
-
-
-def _number(value: float | None) -> str:
-    return f"{value:6.3f}".rstrip() if value is not None and math.isfinite(value) else "     –"
-
-
-def _correlation(value: float | None, signed: bool) -> str:
-    return f"{'–':>6}" if value is None else f"{value:>+6.2f}" if signed else f"{value:>6.2f}"
 
 
 def refine(

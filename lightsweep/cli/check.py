@@ -1,4 +1,4 @@
-"""``lightsweep check`` and ``lightsweep schema``: what a sweep file means, and what it may hold."""
+"""``lightsweep check``: what a sweep file means, and whether its program is ready for it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from lightsweep.cli.options import Config, StandIn
 from lightsweep.cli.output import say
 from lightsweep.cli.wandb_names import LABELS, imports_wandb, uses_of_wandb
 from lightsweep.client.run import SMOKE_STEPS
-from lightsweep.controller import check_takes_prior_runs
+from lightsweep.controller.changes import check_takes_prior_runs
 from lightsweep.controller.runs import nested
 from lightsweep.errors import CommandError
 from lightsweep.sampler import Observation, RunState, make_searcher
-from lightsweep.schema import SweepConfig, explain, json_schema
+from lightsweep.schema import SweepConfig, explain
 from lightsweep.schema.command import DEFAULT_COMMAND, MACRO, SEVERAL, build_command
 from lightsweep.schema.explanation import entry
 from lightsweep.schema.nesting import Group, arguments, passed_groups
@@ -78,14 +78,6 @@ def check(
         if not points:
             raise CommandError("the sweep has no point to try")
         raise typer.Exit(_smoke(loaded, points[0], smoke_timeout, steps))
-
-
-def schema() -> None:
-    """Print the JSON Schema of sweep files, for editors.
-
-    An editor that knows it completes and checks the keys of a sweep file.
-    """
-    print(json.dumps(json_schema(), indent=2))
 
 
 def _points(config: SweepConfig) -> list[Mapping[str, Any]]:

@@ -1,9 +1,10 @@
-"""The entry point: the commands, loaded when they are called, and the form of their errors."""
+"""The entry point: the commands, loaded when they are called, the form of their errors, and ``lightsweep schema``."""
 
 from __future__ import annotations
 
 import importlib
 import io
+import json
 import signal
 import sys
 import traceback
@@ -26,7 +27,7 @@ COMMANDS = {
     "run": ("agent", "Create a sweep and run it: `sweep` and `agent` in one."),
     "exec": ("agent", "Run a command whose programs find lightsweep when they import W&B."),
     "check": ("check", "Validate a sweep file and show what the sweep would do."),
-    "schema": ("check", "Print the JSON Schema of sweep files, for editors."),
+    "schema": ("main", "Print the JSON Schema of sweep files, for editors."),
     "ls": ("status", "List the sweeps of a storage."),
     "status": ("status", "Show the state of a sweep, its runs and its best run."),
     "best": ("best", "Print the parameters of the best run."),
@@ -65,6 +66,16 @@ class _LazyGroup(TyperGroup):
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def schema() -> None:
+    """Print the JSON Schema of sweep files, for editors.
+
+    An editor that knows it completes and checks the keys of a sweep file.
+    """
+    from lightsweep.schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
 
 
 app = typer.Typer(

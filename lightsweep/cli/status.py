@@ -20,8 +20,9 @@ from lightsweep.agents.displays.live_view import BARS, Frame, Screen
 from lightsweep.cli.options import Storage, SweepId, open_read_only, read_sweep, storage_option
 from lightsweep.cli.output import say
 from lightsweep.cli.sweep import parameter_count
-from lightsweep.controller import PartView, Sweep, SweepRun, part_line, part_views, prior_suffix, summarize
+from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
 from lightsweep.controller.runs import json_number
+from lightsweep.controller.summary import PartView, part_line, part_views, prior_suffix, summarize
 from lightsweep.errors import StorageError, StorageUnavailableError, UsageError
 from lightsweep.text import aligned, counted, number, parameters, printable, shortened
 
@@ -250,7 +251,7 @@ def watch(
             ended = False
             try:
                 sweep.refresh()
-                running = [run for run in sweep.known_runs() if run.state == "running"]
+                running = [run for run in sweep.known_runs() if run.state == RunState.RUNNING]
                 marks = screen.marks if screen else BARS
                 frame = Frame(summarize(sweep), running, clock(), part_views(sweep), marks)
             except StorageUnavailableError as error:
@@ -260,7 +261,8 @@ def watch(
                 line = frame.line()
                 lines = shown = frame.lines(console.width, console.height)
                 state = frame.summary.state.name
-                ended = state in {"finished", "cancelled"} or (state == "stopped" and not running)
+                ended = state in (SweepStatus.FINISHED, SweepStatus.CANCELLED)
+                ended |= state == SweepStatus.STOPPED and not running
             if screen:
                 screen.show(shown)
             else:

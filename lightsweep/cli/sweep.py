@@ -8,12 +8,11 @@ from typing import Annotated
 
 import typer
 
-from lightsweep import controller
 from lightsweep.agents.active_run import RUNS, make_directory
 from lightsweep.agents.launchers.process import check_command
 from lightsweep.cli.options import PriorRuns, StandIn, Storage, SweepId, storage_option
 from lightsweep.cli.output import say
-from lightsweep.controller import Sweep
+from lightsweep.controller import Sweep, changes
 from lightsweep.errors import UsageError
 from lightsweep.sampler import make_searcher
 from lightsweep.schema import SweepConfig
@@ -59,11 +58,11 @@ def sweep(
         return
     found = Sweep.load(target, storage=storage)
     if update is None:
-        controller.request(found, actions[0])
+        changes.request(found, actions[0])
         say(f"sweep {found.id}: {found.state}", error=True)
         return
     loaded = _loaded(update)
-    controller.update_config(found, loaded)
+    changes.update_config(found, loaded)
     say(f"sweep {found.id} continues with {update}: {found.state}", error=True)
 
 
@@ -82,7 +81,7 @@ def retry(
     if not runs and not failed:
         raise UsageError("name the runs by their ids, or give --failed")
     sweep = Sweep.load(sweep_id, storage=storage)
-    again = controller.retry_runs(sweep, *(runs or ()), failed=failed)
+    again = changes.retry_runs(sweep, *(runs or ()), failed=failed)
     if not again:
         print("every run that has ended has a result; nothing to retry")
         return

@@ -1,7 +1,5 @@
 """The side of the training script. Standard library only, so that importing it costs next to nothing."""
 
-from __future__ import annotations
-
 from lightsweep.client.current import finish, log, serving
 from lightsweep.client.init_run import init
 from lightsweep.client.processes import rank

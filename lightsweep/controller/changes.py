@@ -6,7 +6,6 @@ and every agent sees it at the same point of the sequence.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lightsweep.controller.outcome import learns, plain_metrics
-from lightsweep.controller.plan import SweepState, check_update, wants_retry
+from lightsweep.controller.plan import REQUESTS, SweepState, SweepStatus, check_update, wants_retry
 from lightsweep.controller.reader import SweepReader, storage_errors
 from lightsweep.controller.runs import (
     ATTEMPT,
@@ -29,12 +28,11 @@ from lightsweep.controller.runs import (
     values_of,
 )
 from lightsweep.errors import NotFoundError, UsageError, closest
+from lightsweep.sampler import RunState
 from lightsweep.sampler.optuna_params import params_to_optuna
 from lightsweep.schema import Metric, SweepConfig
 
-_STATE_AFTER = {"pause": "paused", "resume": "running", "stop": "stopped", "cancel": "cancelled"}
-
-_WITHOUT_RESULT = {"failed", "killed"}
+_WITHOUT_RESULT = {RunState.FAILED, RunState.KILLED}
 
 
 def request(sweep: SweepReader, action: str) -> None:
@@ -50,16 +48,15 @@ def request(sweep: SweepReader, action: str) -> None:
     state = sweep.look()
     if action != "cancel":
         _check_not_cancelled(sweep.id, state)
-    if state.name == "finished" and action in {"pause", "resume"}:
+    if state.name == SweepStatus.FINISHED and action in {"pause", "resume"}:
         raise UsageError(f"sweep {sweep.id} cannot {action}: it is finished, {state.reason}")
-    wanted = _STATE_AFTER[action]
     with storage_errors():
-        sweep.storage.optuna.set_study_user_attr(sweep.study_id, STATE, wanted)
-    sweep.requested = wanted
+        sweep.storage.optuna.set_study_user_attr(sweep.study_id, STATE, REQUESTS[action])
+    sweep.requested = REQUESTS[action]
 
 
 def _check_not_cancelled(sweep_id: str, state: SweepState) -> None:
-    if state.name == "cancelled":
+    if state.name == SweepStatus.CANCELLED:
         raise UsageError(f"sweep {sweep_id} was cancelled, which is final; create a new sweep")
 
 
@@ -100,7 +97,7 @@ def _asked_again(sweep: SweepReader, entry: RunEntry) -> FrozenTrial:
     attempt = {"kind": "retry", "run": entry.id, "ticket": entry.ticket, "attempt": entry.attempt + 1, "asked": True}
     attributes: dict[str, Any] = {
         ATTEMPT: attempt,
-        SUMMARY: {"state": "lost", "reason": "the user requested a retry"},
+        SUMMARY: {"state": RunState.LOST, "reason": "the user requested a retry"},
     }
     if (values := values_of(entry, sweep.config)) is not None:
         attributes[VALUES] = values
@@ -190,8 +187,14 @@ def check_prior_runs(config: SweepConfig, runs: Sequence[PriorRun]) -> None:
     if not runs:
         return
     metric = check_takes_prior_runs(config)
-    for sweep in dict.fromkeys(prior.sweep for prior in runs):
-        _check_metric(metric, sweep, [prior for prior in runs if prior.sweep == sweep])
+    having = {prior.sweep for prior in runs if prior.metric == metric.name or prior.value(metric) is not None}
+    for prior in runs:
+        if prior.sweep not in having:
+            whose = f"is for {prior.metric!r}" if prior.metric else "has no metric"
+            raise UsageError(
+                f"no run of sweep {prior.sweep}, which {whose}, has logged {metric.name!r}, the metric of this sweep; "
+                "choose prior runs that have logged it"
+            )
     names = {parameter.name for parameter in config.space.searched}
     if not any(names & set(prior.run.values) for prior in runs):
         which = f"which searches {', '.join(sorted(names))}" if names else "which searches none"
@@ -214,17 +217,6 @@ def check_takes_prior_runs(config: SweepConfig) -> Metric:
     return config.metric
 
 
-def _check_metric(metric: Metric, sweep: str, runs: Sequence[PriorRun]) -> None:
-    own = runs[0].metric
-    if own == metric.name or any(prior.value(metric) is not None for prior in runs):
-        return
-    whose = f"which is for {own!r}" if own else "which has no metric"
-    raise UsageError(
-        f"no run of sweep {sweep}, {whose}, has logged {metric.name!r}, the metric of this sweep; "
-        "choose prior runs that have logged it"
-    )
-
-
 def add_prior_runs(sweep: SweepReader, runs: Sequence[PriorRun]) -> tuple[int, int]:
     """Let bayes learn from runs of other sweeps; return the numbers of runs that were added and that were not.
 
@@ -237,12 +229,16 @@ def add_prior_runs(sweep: SweepReader, runs: Sequence[PriorRun]) -> tuple[int, i
     """
     metric, space = sweep.config.metric, sweep.config.space
     names = {parameter.name for parameter in space.searched}
+    middle = {parameter.name: parameter.distribution.quantile(0.5) for parameter in space.parameters}
     taken = 0
     for prior in runs:
         run, value = prior.run, prior.value(metric) if metric else None
-        values = {parameter.name: parameter.distribution.quantile(0.5) for parameter in space.parameters}
-        values.update({name: each for name, each in run.values.items() if name in names})
-        if value is None or not math.isfinite(value) or not _inside(sweep, values):
+        values = {**middle, **{name: each for name, each in run.values.items() if name in names}}
+        try:
+            space.unit(values)
+        except (ValueError, TypeError):
+            continue  # outside of the space
+        if value is None:
             continue
         taken += 1
         stored = params_to_optuna(space, values)
@@ -255,18 +251,14 @@ def add_prior_runs(sweep: SweepReader, runs: Sequence[PriorRun]) -> tuple[int, i
             distributions={name: distribution for name, (distribution, _) in stored.items()},
             user_attrs={
                 ATTEMPT: {"kind": "prior", "from": source, "values": had},
-                SUMMARY: {"state": "finished", "reason": f"from {source}", "metrics": plain_metrics(run.metrics)},
+                SUMMARY: {
+                    "state": RunState.FINISHED,
+                    "reason": f"from {source}",
+                    "metrics": plain_metrics(run.metrics),
+                },
             },
             intermediate_values={1: value},
         )
         _create(sweep, trial)
     sweep.refresh()
     return taken, len(runs) - taken
-
-
-def _inside(sweep: SweepReader, values: dict[str, Any]) -> bool:
-    try:
-        sweep.config.space.unit(values)
-    except (ValueError, TypeError):
-        return False
-    return True

@@ -14,15 +14,15 @@ from typing import Any
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from lightsweep.controller.outcome import ClaimedRun, Observations
-from lightsweep.controller.plan import SweepState
+from lightsweep.controller.outcome import ClaimedRun, learns, observation
+from lightsweep.controller.plan import SweepStatus
 from lightsweep.controller.reader import storage_errors
-from lightsweep.controller.runs import ATTEMPT, SUMMARY, VALUES, RunEntry, attempt_of, run_id, values_of
+from lightsweep.controller.runs import ATTEMPT, SUMMARY, VALUES, RunEntry, attempt_of, nested, run_id, values_of
 from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError
-from lightsweep.sampler import Observation, Searcher
+from lightsweep.sampler import Observation, RunState, Searcher
 from lightsweep.sampler.optuna_params import optuna_distributions, params_to_optuna
-from lightsweep.storage import Claim, Parameters
+from lightsweep.storage import Claim
 
 _LOOKS_PER_LEASE = 8
 _TRIES = 10  # of an assignment: to find a point that no other agent has noted
@@ -49,11 +49,19 @@ class ClaimTransaction:
         return any(attempt.get("run") == run for attempt in self._attempts)
 
     def add(
-        self, attributes: Mapping[str, Any], parameters: Parameters | None = None, reports: Sequence[float] = ()
+        self,
+        points: ParameterAssigner,
+        attempt: Mapping[str, Any],
+        values: Mapping[str, Any] | None,
+        reports: Sequence[float] = (),
     ) -> int:
-        """Add a trial and return Optuna's key of it; once in a transaction."""
-        attempt = {**attributes[ATTEMPT], "number": self._claim.number}
-        return self._claim.add({**attributes, ATTEMPT: attempt}, parameters or {}, reports)
+        """Add a trial, with its parameters if they are known, and return Optuna's key of it; once in a transaction."""
+        attributes = {ATTEMPT: {**attempt, "number": self._claim.number}}
+        if values is None:
+            return self._claim.add(attributes, {}, reports)
+        if points.changeable:
+            return self._claim.add({**attributes, VALUES: values}, {}, reports)
+        return self._claim.add(attributes, points.stored(values), reports)
 
 
 @contextmanager
@@ -137,14 +145,12 @@ class NoRun:
     """The answer if no run can be claimed.
 
     Attributes:
-        state: The state of the sweep.
         for_good: True if the agent can leave; False if it is to ask again, as the sweep is paused or a running run may
             need a retry.
         reason: Why, in words.
         exhausted: Whether every run was handed out and some have not ended yet.
     """
 
-    state: SweepState
     for_good: bool
     reason: str
     exhausted: bool = False
@@ -181,43 +187,42 @@ class RunClaimer:
         with self._turn:
             while True:
                 state = self._sweep.look()
-                if state.name == "paused":
-                    return NoRun(state, False, "the sweep is paused")
-                if state.name != "running":
+                if state.name == SweepStatus.PAUSED:
+                    return NoRun(False, "the sweep is paused")
+                if state.name != SweepStatus.RUNNING:
                     self._fail_stale()  # no agent retries them, but they are not running either
-                    return NoRun(state, True, f"the sweep is {state}")
+                    return NoRun(True, f"the sweep is {state}")
                 if self._points is None or self._points.revision != self._sweep.plan.revision:
                     self._points = ParameterAssigner(self._sweep)
                 try:
-                    found = self._claim(state, self._points)
+                    found = self._claim(self._points)
                 except UpdateFinishedTrialError:
                     continue  # another agent was faster, or took the run when the suggestion took longer than the lease
                 if found is not None:
                     return found
 
-    def _claim(self, state: SweepState, points: ParameterAssigner) -> ClaimedRun | NoRun | None:
+    def _claim(self, points: ParameterAssigner) -> ClaimedRun | NoRun | None:
         """Claim the next run; ``None`` if something has changed meanwhile, so the caller looks again."""
         self._fail_stale()
         for entry in self._sweep.waiting():
             run = self._retry(entry, points)
             if run is not None:
                 return run
-        return self._fresh(state, points)
+        return self._fresh(points)
 
     # --- fresh runs
 
-    def _fresh(self, state: SweepState, points: ParameterAssigner) -> ClaimedRun | NoRun | None:
+    def _fresh(self, points: ParameterAssigner) -> ClaimedRun | NoRun | None:
         step = self._sweep.next_fresh_run()
         ticket, limit = self._sweep.book.next_ticket, step.limit
         if step.wait:
-            return NoRun(state, False, step.wait, exhausted=True)
+            return NoRun(False, step.wait, exhausted=True)
         if limit is not None and ticket >= limit:
             why = f"{step.why}: every run was handed out; some are still running"
-            return self._exhausted(state, why) if step.why else None
+            return self._exhausted(why) if step.why else None
         values = points.at(ticket) if points.by_ticket else None  # before the lock is held, since it may take long
         if points.by_ticket and values is None:
-            return self._exhausted(state, _SPACE_TAKEN)
-        attributes: dict[str, Any] = {ATTEMPT: {"kind": "fresh", "agent": self._agent, **step.opens}}
+            return self._exhausted(_SPACE_TAKEN)
         with claim_lock(self._sweep) as mine:
             if mine.updated or (limit is not None and mine.ticket >= limit):
                 return None
@@ -225,31 +230,20 @@ class RunClaimer:
                 values = points.at(mine.ticket)
                 if values is None:
                     return None
-            if values is None or points.changeable:
-                trial_id = mine.add(attributes)
-            else:
-                trial_id = mine.add(attributes, points.stored(values))
-        if values is not None and not points.changeable:
-            return self._live(run_id(mine.ticket), mine.ticket, 1, trial_id, values)
-        self._sweep.refresh()
-        with self._sweep.lock:
-            entry = self._sweep.book.of_trial(trial_id)
-        if entry is None:
-            return None
-        values = self._give(entry, points)
+            trial_id = mine.add(points, {"kind": "fresh", "agent": self._agent, **step.opens}, values)
         if values is None:
-            self._end(trial_id, {"state": "failed", "reason": _SPACE_TAKEN})
-            return self._exhausted(state, _SPACE_TAKEN)
-        return self._live(entry.id, entry.ticket, 1, trial_id, values)
+            self._sweep.refresh()
+        run = self._started(points, trial_id, run_id(mine.ticket), mine.ticket, 1, values)
+        return run or self._exhausted(_SPACE_TAKEN)
 
-    def _exhausted(self, state: SweepState, reason: str) -> NoRun:
+    def _exhausted(self, reason: str) -> NoRun:
         """Return the answer if no fresh run is left: stay as long as a running run may be lost and need a retry."""
         running = self._sweep.running()
         others = [entry for entry in running if entry.record.trial_id not in self._handed]
         if self._stay or len(others) < len(running):
-            return NoRun(state, False, reason, exhausted=True)
+            return NoRun(False, reason, exhausted=True)
         alive = self._leases.all_alive(others)
-        return NoRun(state, alive, reason, exhausted=True)
+        return NoRun(alive, reason, exhausted=True)
 
     # --- runs that were lost
 
@@ -257,7 +251,7 @@ class RunClaimer:
         """Mark runs without a heartbeat for a lease as lost; of several agents one succeeds."""
         lost = self._leases.expired(self._handed)
         for trial_id in lost:
-            self._end(trial_id, {"state": "lost", "reason": "its agent sent no heartbeat"})
+            self._end(trial_id, {"state": RunState.LOST, "reason": "its agent sent no heartbeat"})
         if lost:
             self._sweep.refresh()
 
@@ -266,53 +260,59 @@ class RunClaimer:
         values, attempt, reports = values_of(entry, self._sweep.config), entry.attempt + 1, entry.record.reports
         start = entry.starts + 1
         kept = {"kind": "retry", "agent": self._agent, "run": entry.id, "ticket": entry.ticket, "attempt": attempt}
-        attributes: dict[str, Any] = {ATTEMPT: kept}
-        if values is not None and points.changeable:
-            attributes[VALUES] = values
-        stored = {} if values is None or points.changeable else points.stored(values)
         with claim_lock(self._sweep) as mine:
             if mine.taken(entry.id):
                 return None
-            trial_id = mine.add(attributes, stored, reports)
+            trial_id = mine.add(points, kept, values, reports)
         self._sweep.refresh()  # so that the reader knows this attempt as the run's latest
-        if values is not None and points.changeable:
-            points.write(trial_id, values)
-        if values is None:
-            # Lost before its parameters were written, so they are assigned now.
-            values = self._give(entry, points)
-        if values is None:
-            self._end(trial_id, {"state": "failed", "reason": _SPACE_TAKEN})
-            return None
-        return self._live(entry.id, entry.ticket, start, trial_id, values, reports)
+        return self._started(points, trial_id, entry.id, entry.ticket, start, values, reports)
 
     # --- both
 
-    def _give(self, entry: RunEntry, points: ParameterAssigner) -> dict[str, Any] | None:
-        """Assign parameters to a run that was just claimed; if that fails, give the run back at once."""
+    def _give(self, trial_id: int, points: ParameterAssigner) -> dict[str, Any] | None:
+        """Assign parameters to the run that this trial has just claimed; if that fails, give the run back at once."""
+        with self._sweep.lock:
+            entry = self._sweep.book.of_trial(trial_id)
+        if entry is None:
+            raise UpdateFinishedTrialError(f"trial {trial_id} is void, since another agent was faster")
         try:
-            return points.give(entry)
+            values = points.give(entry)
         except (UpdateFinishedTrialError, StorageUnavailableError, NotFoundError):
             raise
         except BaseException as error:
-            self._end(entry.record.trial_id, {"state": "lost", "reason": f"no parameters: {error}"})
+            self._end(trial_id, {"state": RunState.LOST, "reason": f"no parameters: {error}"})
             raise
+        if values is None:
+            self._end(trial_id, {"state": RunState.FAILED, "reason": _SPACE_TAKEN})
+        return values
 
     def _end(self, trial_id: int, summary: dict[str, Any]) -> None:
         with storage_errors():  # False if another agent was faster
             self._trials.end(trial_id, TrialState.FAIL, {SUMMARY: summary})
 
-    def _live(
+    def _started(
         self,
+        points: ParameterAssigner,
+        trial_id: int,
         run: str,
         ticket: int | None,
         attempt: int,
-        trial_id: int,
-        values: dict[str, Any],
+        values: dict[str, Any] | None,
         reports: Sequence[float] = (),
-    ) -> ClaimedRun:
+    ) -> ClaimedRun | None:
+        """Return the run that a new trial has claimed; ``None`` if it has no parameters, and the space no point left.
+
+        A run that was lost before its parameters were written gets them now, as fresh runs do.
+        """
+        if values is None:
+            values = self._give(trial_id, points)
+            if values is None:
+                return None
+        elif points.changeable:
+            points.write(trial_id, values)
         self._handed.add(trial_id)
         self._leases.forget()
-        live = ClaimedRun(run, ticket, attempt, trial_id, values, self._sweep.nest(values))
+        live = ClaimedRun(run, ticket, attempt, trial_id, values, nested(values, self._sweep.config))
         metric = self._sweep.config.metric
         for value in reports:
             live.report(value)
@@ -327,6 +327,9 @@ class ParameterAssigner:
     Args:
         sweep: The sweep.
 
+    Attributes:
+        by_ticket: Whether parameters follow from the ticket alone, without a look at other runs.
+
     Raises:
         InputError: The sampler cannot be made.
     """
@@ -334,7 +337,8 @@ class ParameterAssigner:
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
         self._trials = sweep.ledger.trials
-        self._observations = Observations(sweep.config)
+        # A grid or random stage does not learn, but it leaves out points that earlier runs had.
+        self.by_ticket = sweep.config.is_flat and not learns(sweep.config)
         self._searcher: Searcher = sweep.plan.searcher()
         self._distributions = optuna_distributions(sweep.config.space)
         self.revision = sweep.plan.revision
@@ -356,33 +360,25 @@ class ParameterAssigner:
         self.write(entry.record.trial_id, values)
         return values
 
-    def at(self, ticket: int) -> dict[str, Any] | None:
-        """Return parameters that follow from the ticket alone; ``None`` if the space is exhausted.
-
-        Raises:
-            InputError: The values that the user's own function suggests cannot be used.
-        """
-        assert self.by_ticket
-        return self._suggested(ticket, ())
-
-    @property
-    def by_ticket(self) -> bool:
-        """Whether parameters follow from the ticket alone, without a look at other runs."""
-        return not self._observations.needed
-
     def stored(self, values: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Return the Optuna distribution and the stored value of each parameter."""
         return params_to_optuna(self._sweep.config.space, values, self._searcher, self._distributions)
 
-    def _suggested(self, ticket: int, history: Sequence[Observation]) -> dict[str, Any] | None:
+    def at(self, ticket: int, history: Sequence[Observation] = ()) -> dict[str, Any] | None:
+        """Return the parameters for a ticket; ``None`` if the space is exhausted.
+
+        Raises:
+            InputError: The values that the user's own function suggests cannot be used.
+        """
         values = self._searcher.suggest(ticket, history)
         if values is not None:
-            self._sweep.nest(values)  # before anything is written, since names of parameters may collide
+            nested(values, self._sweep.config)  # before anything is written, since names of parameters may collide
         return values
 
     def _others(self, entry: RunEntry) -> list[Observation]:
         with self._sweep.lock:
-            return self._observations.of(found for found in self._sweep.book.entries.values() if found is not entry)
+            others = (each for each in self._sweep.book.entries.values() if each is not entry)
+            return [found for each in others if (found := observation(each, self._sweep.config)) is not None]
 
     def _claimed(self, entry: RunEntry) -> dict[str, Any] | None:
         """Find a point that no other agent takes: note it in the trial, then compare it with the notes of others."""
@@ -390,7 +386,7 @@ class ParameterAssigner:
         values = None
         for _ in range(_TRIES):
             history = self._others(entry)
-            values = self._suggested(entry.ticket, history)
+            values = self.at(entry.ticket, history)
             if values is None:
                 return None
             self._note(entry, values)

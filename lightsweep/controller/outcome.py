@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,7 +76,7 @@ class ClaimedRun:
         return len(self.reports)
 
 
-_TRIAL_STATE = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
+_TRIAL_STATE = {RunState.FINISHED: TrialState.COMPLETE, RunState.PRUNED: TrialState.PRUNED}
 
 
 @dataclass(frozen=True)
@@ -115,13 +115,9 @@ def trial_end(metrics: Sequence[Metric], run: ClaimedRun, outcome: Outcome) -> t
     the value 0.
     """
     state = _TRIAL_STATE.get(outcome.state, TrialState.FAIL)
-    if state == TrialState.FAIL:
-        return state, None
-    if not metrics:
-        return state, [0.0] if state == TrialState.COMPLETE else None
-    values = objectives(metrics, run.history, run.metrics)
+    values = None if state == TrialState.FAIL else objectives(metrics, run.history, run.metrics)
     if values is None and state == TrialState.COMPLETE:
-        values = [math.inf if metric.goal == "minimize" else -math.inf for metric in metrics]
+        values = [math.inf if metric.goal == "minimize" else -math.inf for metric in metrics] or [0.0]
     return state, values
 
 
@@ -150,43 +146,11 @@ def learns(config: SweepConfig) -> bool:
     return scheduled or config.defined_by_run or not methods <= {"grid", "random"}
 
 
-class Observations:
-    """Observations of runs, each kept until its run changes.
-
-    Args:
-        config: The sweep's config.
-
-    Attributes:
-        needed: Whether suggestions depend on other runs; if they follow from the ticket alone, none are made.
-    """
-
-    def __init__(self, config: SweepConfig) -> None:
-        self._config = config
-        # A grid or random stage does not learn, but it leaves out points that earlier runs had.
-        self.needed = learns(config) or not config.is_flat
-        self._made: dict[str, tuple[int, Observation]] = {}
-
-    def of(self, entries: Iterable[RunEntry]) -> list[Observation]:
-        """Return an observation for each run whose parameters are known, in the order of ``entries``."""
-        if not self.needed:
-            return []
-        found = []
-        for entry in entries:
-            kept = self._made.get(entry.id)
-            if kept is None or kept[0] != entry.version:
-                made = self._make(entry)
-                if made is None:
-                    continue
-                kept = self._made[entry.id] = (entry.version, made)
-            found.append(kept[1])
-        return found
-
-    def _make(self, entry: RunEntry) -> Observation | None:
-        values = values_of(entry, self._config)
-        if values is None:
-            return None
-        scores = objectives(self._config.metrics, entry.history, entry.summary.get("metrics", {}))
-        return Observation(
+def observation(entry: RunEntry, config: SweepConfig) -> Observation | None:
+    """Return the run as a searcher sees it, made again only if it changed; ``None`` if its parameters are unknown."""
+    if entry.observation is None and (values := values_of(entry, config)) is not None:
+        scores = objectives(config.metrics, entry.history, entry.summary.get("metrics", {}))
+        entry.observation = Observation(
             key=entry.id,
             ticket=entry.ticket,
             values=values,
@@ -195,3 +159,4 @@ class Observations:
             last=(entry.history[-1],) if scores and len(scores) == 1 else None,
             version=entry.version,
         )
+    return entry.observation

@@ -13,7 +13,7 @@ from typing import Any
 
 from lightsweep.controller.runs import RunEntry, best_run, values_of
 from lightsweep.errors import UsageError
-from lightsweep.sampler import Observation, Searcher, make_searcher
+from lightsweep.sampler import Observation, RunState, Searcher, make_searcher
 from lightsweep.sampler.base import taken_before
 from lightsweep.sampler.fixed_order import ExtendedGrid, seed_for
 from lightsweep.sampler.registry import make_subspace_searcher
@@ -39,17 +39,12 @@ class Part:
     base: str | None = None
 
     @property
-    def number(self) -> int:
-        """1 for the first stage; 0 for a flat sweep."""
-        return self.stage.number
-
-    @property
     def name(self) -> str | None:
         """The name of the stage; ``None`` for a flat sweep."""
         return self.stage.name or None
 
     @property
-    def labels(self) -> dict[str, str]:
+    def labels(self) -> dict[str, Any]:
         """The values of the labels of its runs, see :attr:`~lightsweep.SweepConfig.labels`."""
         return {} if self.name is None else {"stage": self.name}
 
@@ -62,13 +57,10 @@ class Part:
         """Return whether the part has no ticket left once ``tickets`` have been drawn in all."""
         return self.end is not None and tickets >= self.end
 
-    def local(self, observation: Observation) -> Observation:
-        """Return the observation with its ticket counted from ``start``; without a ticket if it is of another part."""
-        ticket = observation.ticket
-        if ticket is None:
-            return observation
-        inside = ticket >= self.start and not self.is_full(ticket)
-        return replace(observation, ticket=ticket - self.start if inside else None)
+    def local(self, ticket: int | None) -> int | None:
+        """Return the ticket counted from ``start``; ``None`` if it is of another part."""
+        inside = ticket is not None and ticket >= self.start and not self.is_full(ticket)
+        return ticket - self.start if ticket is not None and inside else None
 
 
 @dataclass(frozen=True)
@@ -89,33 +81,25 @@ class NextRun:
 
 
 class PartSearcher:
-    """Suggest values for the tickets of every part that has begun.
+    """Suggest values for the tickets of every part of a plan that has begun."""
 
-    Args:
-        config: The sweep's config.
-        seed: The sweep's seed.
-        part_of: Gives the part of a ticket.
-    """
-
-    def __init__(self, config: SweepConfig, seed: int, part_of: Callable[[int], Part]) -> None:
-        self._config = config
-        self._seed = seed
-        self._part_of = part_of
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
         self._searchers: dict[int, Searcher] = {}
 
     def suggest(self, ticket: int, history: Sequence[Observation]) -> dict[str, Value] | None:
         """Return all parameters of the run for ``ticket``; ``None`` if its part has no point left."""
-        part = self._part_of(ticket)
+        plan, part = self._plan, self._plan.part_of(ticket)
         searcher = self._searchers.get(part.start)
         if searcher is None:
             values = {each.key: each.values for each in history if each.ticket is not None and each.ticket < part.start}
             fixed = part.stage.fixed(values[part.base] if part.base is not None else None)
             taken = taken_before(part.stage.space, fixed, values.values())
-            alone = self._config.alone(part.stage)
-            seed = seed_for(self._seed, part.stage.number)
-            searcher = make_subspace_searcher(self._config, alone, seed, fixed, taken)
-            self._searchers[part.start] = searcher
-        return searcher.suggest(ticket - part.start, [part.local(each) for each in history])
+            alone, seed = plan.config.alone(part.stage), seed_for(plan.seed, part.stage.number)
+            searcher = self._searchers[part.start] = make_subspace_searcher(plan.config, alone, seed, fixed, taken)
+        return searcher.suggest(
+            ticket - part.start, [replace(each, ticket=part.local(each.ticket)) for each in history]
+        )
 
 
 class Plan:
@@ -147,15 +131,16 @@ class Plan:
         self.revision += 1
         self.parts = [_first_part(config)]
 
-    def take(self, attempt: Mapping[str, Any], ticket: int) -> None:
-        """Take in the next fresh trial.
+    def take(self, attempt: Mapping[str, Any], ticket: int | None) -> str | None:
+        """Take in the first trial that is known of a ticket, and return the name of the ticket's stage.
 
         The first trial of a later stage names the stage, its number of tickets and the run whose values it keeps. So
         these stay the same, whatever is retried later.
         """
         if "stage" in attempt and self.config.stages:
             stage = self.config.stages[attempt["stage"] - 1]
-            self.parts.append(Part(stage, ticket, attempt["limit"], attempt["base"]))
+            self.parts.append(Part(stage, ticket or 0, attempt["limit"], attempt["base"]))
+        return self.part_of(ticket).name
 
     @property
     def current(self) -> Part:
@@ -167,9 +152,9 @@ class Plan:
         """The stages that have not begun."""
         return self.config.stages[self.current.stage.number :]
 
-    def part_of(self, ticket: int) -> Part:
-        """Return the part that a ticket belongs to."""
-        return next(part for part in reversed(self.parts) if part.start <= ticket)
+    def part_of(self, ticket: int | None) -> Part:
+        """Return the part that a ticket belongs to; the first one for ``None``."""
+        return next(part for part in reversed(self.parts) if part.start <= (ticket or 0))
 
     def searcher(self) -> Searcher:
         """Return the source of the parameters of fresh runs.
@@ -178,7 +163,7 @@ class Plan:
             InputError: The sampler cannot be made.
         """
         if self.config.stages:
-            return PartSearcher(self.config, self.seed, self.part_of)
+            return PartSearcher(self)
         return self._grid or make_searcher(self.config, self.seed)
 
     def limit(self) -> tuple[int | None, str]:
@@ -300,6 +285,15 @@ class SweepStatus(str, Enum):
     __str__ = str.__str__
 
 
+REQUESTS = {
+    "resume": SweepStatus.RUNNING,
+    "pause": SweepStatus.PAUSED,
+    "stop": SweepStatus.STOPPED,
+    "cancel": SweepStatus.CANCELLED,
+}
+"""The state that a user requests with each action."""
+
+
 @dataclass(frozen=True)
 class SweepState:
     """The state of a sweep.
@@ -322,4 +316,4 @@ def wants_retry(entry: RunEntry, config: SweepConfig) -> bool:
         return False
     if entry.waiting:
         return entry.asked or entry.starts <= config.options.max_preemptions
-    return entry.state == "failed" and entry.starts <= config.options.max_retries
+    return entry.state == RunState.FAILED and entry.starts <= config.options.max_retries

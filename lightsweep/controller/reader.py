@@ -16,8 +16,8 @@ from typing import Any
 from optuna.exceptions import StorageInternalError
 from sqlalchemy import exc
 
-from lightsweep.controller.plan import NextRun, Plan, SweepState, SweepStatus, wants_retry
-from lightsweep.controller.runs import ATTEMPT, FORMAT, STATE, STATES, SWEEP, RunEntry, RunTable, SweepRun, view
+from lightsweep.controller.plan import REQUESTS, NextRun, Plan, SweepState, SweepStatus, wants_retry
+from lightsweep.controller.runs import ATTEMPT, FORMAT, STATE, SWEEP, RunEntry, RunTable, SweepRun, view
 from lightsweep.errors import ConfigError, NotFoundError, StorageError, StorageUnavailableError
 from lightsweep.hyperband import BandValues
 from lightsweep.schema import SweepConfig
@@ -145,12 +145,11 @@ class SweepReader:
         self.lock = threading.RLock()
         self._reading = threading.Lock()
         self._unsettled: dict[str, RunEntry] = {}
-        self._views: dict[str, tuple[tuple[int, bool], SweepRun]] = {}
         self._adopt(attributes, config)
         self.ledger = TrialReader(trials_of(storage), study_id)
         # Agents send four heartbeats per lease, so a shorter outage does not make a run look lost.
         self.contact = OutageTracker(lambda: self.ledger.clock(), lambda: self.config.options.lease / 2)
-        self.book = RunTable(self.plan.take)
+        self.book = RunTable(self.config.metric.goal if self.config.metric else "", self.plan.take)
 
     def _adopt(self, attributes: Mapping[str, Any], loaded: SweepConfig | None) -> None:
         kept = attributes[SWEEP]
@@ -166,7 +165,7 @@ class SweepReader:
                 "update with `pip install -U lightsweep`"
             )
         self.plan = Plan(loaded or self._load(config), self.seed)
-        self.requested = self._known(attributes.get(STATE, "running"))
+        self.requested = self._known(attributes.get(STATE, SweepStatus.RUNNING))
         self._bands = _band_values(self.config)
 
     def _load(self, raw: Mapping[str, Any]) -> SweepConfig:
@@ -176,25 +175,17 @@ class SweepReader:
             faults = "; ".join(map(str, error.faults))
             raise self._unreadable(f"this lightsweep does not accept its config any more ({faults})") from error
 
-    def _known(self, asked: Any) -> str:
-        if asked not in STATES:
-            raise self._unreadable(f"its attribute {STATE} is {asked!r}, none of {', '.join(STATES)}")
-        return str(asked)
+    def _known(self, asked: Any) -> SweepStatus:
+        if asked not in REQUESTS.values():
+            raise self._unreadable(f"its attribute {STATE} is {asked!r}, none of {', '.join(REQUESTS.values())}")
+        return SweepStatus(asked)
 
     def _unreadable(self, why: str) -> StorageError:
         return StorageError(f"sweep {self.id} cannot be read: {why}")
 
     def bands_of(self, ticket: int | None) -> BandValues | None:
         """Return the values at the bands that the run with this ticket is compared with; ``None`` without bands."""
-        return self._bands.get(0 if ticket is None else self.plan.part_of(ticket).number)
-
-    def part_name(self, ticket: int | None) -> str | None:
-        """Return the name of the part of the sweep that a ticket belongs to; ``None`` for a flat sweep or no ticket."""
-        return None if ticket is None else self.plan.part_of(ticket).name
-
-    def labels_of(self, ticket: int | None) -> dict[str, Any]:
-        """Return the values of the labels of the run with this ticket."""
-        return {} if ticket is None else self.plan.part_of(ticket).labels
+        return self._bands.get(self.plan.part_of(ticket).name)
 
     @property
     def config(self) -> SweepConfig:
@@ -247,7 +238,8 @@ class SweepReader:
             self.plan.update(self._load(raw), tickets)
         if new:
             self._bands = _band_values(self.config)
-            self._views.clear()
+            for entry in self.book.entries.values():
+                entry.forget()
         return bool(new)
 
     def _behind(self, entry: RunEntry) -> BandValues | None:
@@ -269,13 +261,13 @@ class SweepReader:
         """Return the state of the sweep at the last look."""
         with self.lock:
             metric = self.config.metric
-            if self.requested == "cancelled":
+            if self.requested == SweepStatus.CANCELLED:
                 return SweepState(SweepStatus.CANCELLED)
             if metric is not None and self._target_reached():
                 return SweepState(SweepStatus.FINISHED, f"target {metric.target:g} of {metric.name} reached")
             step = self.next_fresh_run()
             if self._leaves_tickets(step) or self._unsettled:
-                return SweepState(SweepStatus(self.requested))
+                return SweepState(self.requested)
             return SweepState(SweepStatus.FINISHED, step.why)
 
     def next_fresh_run(self) -> NextRun:
@@ -305,36 +297,30 @@ class SweepReader:
 
     def view(self, entry: RunEntry) -> SweepRun:
         """Return the run for users; it is made again only if it changed."""
-        now = (entry.version, self.waits(entry))
-        before, seen = self._views.get(entry.id, (None, None))
-        if seen is None or before != now:
-            seen = self._made(entry)
-            self._views[entry.id] = (now, seen)
-        return seen
-
-    def _made(self, entry: RunEntry) -> SweepRun:
-        return view(entry, self.config, self.part_name(entry.ticket), waiting=self.waits(entry))
+        waiting = self.waits(entry)
+        if entry.seen is None or entry.seen.waiting != waiting:
+            entry.seen = view(entry, self.config, waiting=waiting)
+        return entry.seen
 
     def waits(self, entry: RunEntry) -> bool:
         """Return whether agents will retry the run, as of the last look; never in a sweep that has ended."""
         if entry.running or entry.id not in self._unsettled:
             return False
-        return self.known_state().name in {"running", "paused"}
+        return self.known_state().name in {SweepStatus.RUNNING, SweepStatus.PAUSED}
 
     def spent(self) -> bool:
         """Return whether agents have no run left to start, as of the last look, except retries that users request."""
         with self.lock:
             if self._leaves_tickets(self.next_fresh_run()) or self._target_reached():
                 return False  # once the target is reached, agents do not even start a requested retry
-            return self.known_state().name in {"running", "finished"}
+            return self.known_state().name in {SweepStatus.RUNNING, SweepStatus.FINISHED}
 
     def _leaves_tickets(self, step: NextRun) -> bool:
         return step.limit is None or self.book.next_ticket < step.limit
 
     def _target_reached(self) -> bool:
         """Return whether a run has reported the metric's target, in any state."""
-        metric = self.config.metric
-        best = self.book.reached(metric.goal) if metric else None
+        metric, best = self.config.metric, self.book.best
         if metric is None or metric.target is None or best is None:
             return False
         return best <= metric.target if metric.goal == "minimize" else best >= metric.target
@@ -343,10 +329,10 @@ class SweepReader:
         """Return whether another attempt has replaced this trial of the run, as of the last look."""
         with self.lock:
             entry = self.book.entries.get(run)
-            return entry is not None and (entry.record.trial_id != trial_id or entry.record.state != "RUNNING")
+            return entry is not None and (entry.record.trial_id != trial_id or not entry.running)
 
 
-def _band_values(config: SweepConfig) -> dict[int, BandValues]:
-    """Return the values at the bands for each part of the sweep that has bands, by its number."""
-    metric, found = config.metric, {part.number: part.early_terminate for part in config.parts}
-    return {number: BandValues(each, metric.goal) for number, each in found.items() if each and metric}
+def _band_values(config: SweepConfig) -> dict[str | None, BandValues]:
+    """Return the values at the bands for each part of the sweep that has bands, by its name."""
+    metric, found = config.metric, {part.name or None: part.early_terminate for part in config.parts}
+    return {name: BandValues(each, metric.goal) for name, each in found.items() if each and metric}

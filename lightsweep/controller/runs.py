@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from lightsweep.errors import InputError
-from lightsweep.sampler.base import RunState
+from lightsweep.sampler import Observation, RunState
 from lightsweep.sampler.optuna_params import from_optuna
 from lightsweep.schema import SweepConfig
 from lightsweep.space import Constant, Parameter, Space
@@ -21,9 +21,6 @@ SWEEP = "lightsweep:sweep"
 
 STATE = "lightsweep:state"
 """Study attribute: the state that the user requested, ``running``, ``paused``, ``stopped`` or ``cancelled``."""
-
-STATES = ("running", "paused", "stopped", "cancelled")
-"""Values of ``STATE``."""
 
 ATTEMPT = "lightsweep:attempt"
 """Trial attribute, from the trial's first moment: kind, agent, and of a retry its run.
@@ -124,11 +121,6 @@ class SweepRun:
         return {} if self.stage is None else {"stage": self.stage}
 
     @property
-    def ending(self) -> tuple[str, int, str | None]:
-        """State, number of iterations and stage: what :func:`~lightsweep.controller.savings` counts."""
-        return self.state, self.iterations, self.stage
-
-    @property
     def standing(self) -> RunState:
         """The state that is displayed: ``waiting`` if agents will retry the run, else ``state``."""
         return RunState.WAITING if self.waiting else self.state
@@ -144,23 +136,27 @@ class RunEntry:
         attempt: The number of the latest attempt, from 1; a requested retry counts as one.
         starts: The number of times that an agent started it.
         record: The latest attempt's trial.
+        stage: The name of its stage; ``None`` in a sweep without stages.
         prior: Whether it is a prior run.
         version: Changes with the record.
         iterations: The number of finite values of the metric.
-        least: The least of them; ``None`` if there is none.
-        greatest: The greatest of them; ``None`` if there is none.
+        best: The best of them; ``None`` if there is none.
+        seen: The run for users, and ``observation`` for a searcher; each is made when it is needed, and forgotten when
+            the record or the config changes.
     """
 
     id: str
     ticket: int | None
     attempt: int
     record: TrialRow
+    stage: str | None = None
     prior: bool = False
     starts: int = 1
     version: int = 0
     iterations: int = 0
-    least: float | None = None
-    greatest: float | None = None
+    best: float | None = None
+    seen: SweepRun | None = None
+    observation: Observation | None = None
     _measured: int = 0
 
     @property
@@ -168,26 +164,24 @@ class RunEntry:
         """The finite values of the metric, in order: the iterations."""
         return finite(self.record.reports)
 
-    def best(self, goal: str) -> float | None:
-        """Return the best finite value of the metric; ``None`` if there is none."""
-        return self.least if goal == "minimize" else self.greatest
-
     def adopt(self, attempt: int, record: TrialRow) -> None:
         """Continue with the next attempt; its record holds the reports of those before."""
         self.attempt, self.record = attempt, record
         self.starts += not self.record.attributes.get(ATTEMPT, {}).get("asked", False)
-        self.iterations, self.least, self.greatest, self._measured = 0, None, None, 0
+        self.iterations, self.best, self._measured = 0, None, 0
 
-    def measure(self) -> None:
-        """Update ``version``, ``iterations``, ``least`` and ``greatest`` by the new reports."""
+    def measure(self, goal: str) -> None:
+        """Update ``version``, ``iterations`` and ``best`` by the new reports."""
+        self.forget()
         self.version += 1
-        reports = self.record.reports
-        new = finite(reports[self._measured :])
-        self._measured = len(reports)
-        if new:
-            self.iterations += len(new)
-            self.least = min(new) if self.least is None else min(self.least, *new)
-            self.greatest = max(new) if self.greatest is None else max(self.greatest, *new)
+        new = finite(self.record.reports[self._measured :])
+        self._measured = len(self.record.reports)
+        self.iterations += len(new)
+        self.best = best_of(new if self.best is None else [self.best, *new], goal)
+
+    def forget(self) -> None:
+        """Make ``seen`` and ``observation`` again when they are needed."""
+        self.seen = self.observation = None
 
     @property
     def summary(self) -> Mapping[str, Any]:
@@ -209,13 +203,13 @@ class RunEntry:
     def waiting(self) -> bool:
         """Whether it was lost or preempted, and no agent has retried it yet."""
         # Of two agents that end one trial through Optuna's API, one may write the state and the other the summary.
-        return self.record.state == "FAIL" and self.summary.get("state", "lost") not in {"failed", "killed"}
+        return self.record.state == "FAIL" and self.summary.get("state") not in {RunState.FAILED, RunState.KILLED}
 
     @property
     def state(self) -> RunState:
         """One of the states of :class:`SweepRun`; a run that waits to be retried counts as ``killed``."""
         if self.record.state == "FAIL":
-            return RunState.FAILED if self.summary.get("state") == "failed" else RunState.KILLED
+            return RunState.FAILED if self.summary.get("state") == RunState.FAILED else RunState.KILLED
         return _STATES[self.record.state]
 
 
@@ -226,29 +220,27 @@ class RunTable:
     runs, updates, and trials of other programs. So every reader finds the same tickets.
 
     Args:
-        on_fresh: Called with the attempt and the ticket of each fresh run, in order.
+        goal: Of the sweep's metric, ``minimize`` or ``maximize``.
+        stage_of: Called with the attempt and the ticket of each run, fresh ones in order; returns its stage's name.
 
     Attributes:
+        best: The best value that any run reported, in any state; ``None`` if there is none.
         entries: By id.
         next_ticket: The ticket of the next fresh run.
         updates: For each update of the config the number of tickets given out before it, and the config as written.
         malformed: Trials with an invalid ``ATTEMPT``; they are ignored.
     """
 
-    def __init__(self, on_fresh: Callable[[Mapping[str, Any], int], None] = lambda _attempt, _ticket: None) -> None:
-        self._on_fresh = on_fresh
+    def __init__(self, goal: str, stage_of: Callable[[Mapping[str, Any], int | None], str | None]) -> None:
+        self._goal = goal
+        self._stage_of = stage_of
+        self.best: float | None = None
         self.entries: dict[str, RunEntry] = {}
         self.next_ticket = 0
         self.updates: list[tuple[int, dict[str, Any]]] = []
         self.malformed: list[TrialRow] = []
-        self._by_trial: dict[int, RunEntry] = {}
-        self._seen: set[int] = set()
+        self._by_trial: dict[int, RunEntry | None] = {}
         self._priors = 0
-        self._reached: dict[str, float] = {}
-
-    def reached(self, goal: str) -> float | None:
-        """Return the best value that any run reported, in any state; ``None`` if there is none."""
-        return self._reached.get(goal)
 
     def of_trial(self, trial_id: int) -> RunEntry | None:
         """Return the run that this trial is or was a valid attempt of."""
@@ -258,57 +250,45 @@ class RunTable:
         """Note changed records, in the order of their numbers, and return the changed runs."""
         changed: dict[str, RunEntry] = {}
         for record in records:
+            if record.trial_id not in self._by_trial and ATTEMPT in record.attributes:
+                self._by_trial[record.trial_id] = self._add(record)
             entry = self._by_trial.get(record.trial_id)
-            if entry is None:
-                entry = self._add(record)
             if entry is not None and entry.record is record:
-                entry.measure()
-                if not entry.prior:  # a prior run cannot reach the target
-                    self._compare(entry)
+                entry.measure(self._goal)
+                if entry.best is not None and not entry.prior:  # a prior run cannot reach the target
+                    self.best = best_of([entry.best, *([] if self.best is None else [self.best])], self._goal)
                 changed[entry.id] = entry
         return list(changed.values())
 
-    def _compare(self, entry: RunEntry) -> None:
-        for goal, sign in (("minimize", 1), ("maximize", -1)):
-            value, known = entry.best(goal), self._reached.get(goal)
-            if value is not None and (known is None or sign * value < sign * known):
-                self._reached[goal] = value
-
     def _add(self, record: TrialRow) -> RunEntry | None:
-        attempt = attempt_of(record.attributes.get(ATTEMPT), record.number)
+        attempt = attempt_of(record.attributes[ATTEMPT], record.number)
         if attempt is None:
-            if ATTEMPT in record.attributes and record.trial_id not in self._seen:
-                self.malformed.append(record)
-                self._seen.add(record.trial_id)
+            self.malformed.append(record)
             return None
         if attempt["kind"] == "void":
             return None
         if attempt["kind"] == "update":
-            if record.trial_id not in self._seen:
-                self._seen.add(record.trial_id)
-                self.updates.append((self.next_ticket, record.attributes[CONFIG]))
+            self.updates.append((self.next_ticket, record.attributes[CONFIG]))
             return None
         if attempt["kind"] == "prior":
             self._priors += 1
             entry = RunEntry(f"p{self._priors:04d}", None, 1, record, prior=True)
             self.entries[entry.id] = entry
         elif attempt["kind"] == "fresh":
-            self._on_fresh(attempt, self.next_ticket)
-            entry = RunEntry(run_id(self.next_ticket), self.next_ticket, 1, record)
+            ticket = self.next_ticket
+            entry = RunEntry(run_id(ticket), ticket, 1, record, self._stage_of(attempt, ticket))
             self.next_ticket += 1
             self.entries[entry.id] = entry
         else:
-            known = self.entries.get(attempt["run"])
-            if known is None:
-                known = self.entries[attempt["run"]] = RunEntry(
-                    attempt["run"], attempt.get("ticket"), 0, record, starts=0
-                )
+            run = attempt["run"]
+            if run not in self.entries:
+                stage = self._stage_of(attempt, attempt.get("ticket"))
+                self.entries[run] = RunEntry(run, attempt.get("ticket"), 0, record, stage, starts=0)
+            entry = self.entries[run]
             # Of two trials for the same attempt the earlier counts; the agent of the later one notices and gives it up.
-            if attempt["attempt"] <= known.attempt:
+            if attempt["attempt"] <= entry.attempt:
                 return None
-            known.adopt(attempt["attempt"], record)
-            entry = known
-        self._by_trial[record.trial_id] = entry
+            entry.adopt(attempt["attempt"], record)
         return entry
 
 
@@ -377,8 +357,8 @@ def _path(name: str) -> tuple[str, ...]:
     return parts if all(parts) else (name,)
 
 
-def view(entry: RunEntry, config: SweepConfig, stage: str | None = None, *, waiting: bool = False) -> SweepRun:
-    """Return the run for users; ``stage`` is the name of its stage."""
+def view(entry: RunEntry, config: SweepConfig, *, waiting: bool) -> SweepRun:
+    """Return the run for users."""
     # The trial of a prior run has a value for every parameter of the sweep, so the run's own values are kept beside it.
     kept = entry.record.attributes.get(ATTEMPT, {}).get("values") if entry.prior else None
     values = dict(kept) if isinstance(kept, dict) else values_of(entry, config) or {}
@@ -391,12 +371,12 @@ def view(entry: RunEntry, config: SweepConfig, stage: str | None = None, *, wait
         state=entry.state,
         config=nested(values, config),
         values=values,
-        best=entry.best(config.metric.goal) if config.metric else None,
+        best=entry.best if config.metric else None,
         last=reports[-1] if reports else None,
         iterations=entry.iterations,
         history=tuple(entry.history),
         started=entry.record.started,
-        ended=None if entry.state == "running" else entry.record.ended,
+        ended=None if entry.running else entry.record.ended,
         reason=reason,
         metrics={
             name: {key: float(value) for key, value in stats.items()}
@@ -405,7 +385,7 @@ def view(entry: RunEntry, config: SweepConfig, stage: str | None = None, *, wait
         unread=tuple(summary.get("unread", ())),
         attempt=entry.starts,
         agent=str(entry.record.attributes.get(ATTEMPT, {}).get("agent", "")),
-        stage=stage,
+        stage=entry.stage,
         prior=entry.prior,
         waiting=waiting,
     )
@@ -423,9 +403,7 @@ def best_run(runs: Iterable[_R], config: SweepConfig) -> _R | None:
     """Return the best run, by the rule of :attr:`~lightsweep.controller.sweeps.Sweep.best_run`."""
     if config.metric is None:
         return None
-    goal = config.metric.goal
-    sign = 1 if goal == "minimize" else -1
-    values = ((run.best(goal) if isinstance(run, RunEntry) else run.best, run) for run in runs if not run.prior)
-    valued = [(sign * value, run) for value, run in values if value is not None]
-    ended = [each for each in valued if each[1].state in {"finished", "pruned"}]
+    sign = 1 if config.metric.goal == "minimize" else -1
+    valued = [(sign * run.best, run) for run in runs if run.best is not None and not run.prior]
+    ended = [each for each in valued if each[1].state in {RunState.FINISHED, RunState.PRUNED}]
     return min(ended or valued, key=lambda each: each[0], default=(0.0, None))[1]

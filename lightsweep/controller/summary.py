@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 from lightsweep.controller.plan import SweepState
 from lightsweep.controller.reader import SweepReader
-from lightsweep.controller.runs import SweepRun, best_run, values_of
-from lightsweep.hyperband import Hyperband
+from lightsweep.controller.runs import RunEntry, SweepRun, best_run, values_of
+from lightsweep.sampler import RunState
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.stages import Stage
 from lightsweep.text import counted, number, parameters, printable
 
-_STATES = ("running", "waiting", "finished", "pruned", "failed", "killed")
+_OPEN = {RunState.RUNNING, RunState.WAITING}
 
 
 @dataclass(frozen=True)
@@ -49,34 +49,29 @@ class Savings:
         return f"{self.text} ({self.share:.0%})" if self.stopped else self.text
 
 
-def savings(runs: Iterable[tuple[str, int, str | None]], config: SweepConfig) -> Savings:
+def savings(runs: Iterable[RunEntry | SweepRun], config: SweepConfig) -> Savings:
     """Estimate how many iterations early termination saved, each stage by its own runs and its own bands.
 
     A stopped run counts as long as the longest finished run of its stage. Before one has finished, it counts as long
     as ``max_iter``, or without ``max_iter`` as long as the longest run so far.
 
     Args:
-        runs: State, number of iterations and name of the stage of each run; ``None`` in a sweep without stages.
+        runs: The runs to count.
         config: The sweep's config.
     """
-    stages: dict[str | None, list[tuple[str, int]]] = {}
-    for state, iterations, stage in runs:
-        stages.setdefault(stage, []).append((state, iterations))
-    parts = [_savings(found, config.stopping(stage)) for stage, found in stages.items()]
-    return Savings(
-        stopped=sum(part.stopped for part in parts),
-        saved=sum(part.saved for part in parts),
-        total=sum(part.total for part in parts),
-    )
-
-
-def _savings(found: Sequence[tuple[str, int]], hyperband: Hyperband | None) -> Savings:
-    finished = [iterations for state, iterations in found if state == "finished"]
-    longest = max((iterations for _, iterations in found), default=0)
-    length = max(finished) if finished else max(longest, (hyperband and hyperband.max_iter) or 0)
-    pruned = [iterations for state, iterations in found if state == "pruned"]
-    saved = sum(max(0, length - iterations) for iterations in pruned)
-    return Savings(len(pruned), saved, saved + sum(iterations for _, iterations in found))
+    stages: dict[str | None, list[RunEntry | SweepRun]] = {}
+    for run in runs:
+        stages.setdefault(run.stage, []).append(run)
+    stopped = saved = trained = 0
+    for stage, found in stages.items():
+        hyperband, iterations = config.stopping(stage), [run.iterations for run in found]
+        finished = [run.iterations for run in found if run.state == RunState.FINISHED]
+        pruned = [run.iterations for run in found if run.state == RunState.PRUNED]
+        length = max(finished or [*iterations, (hyperband and hyperband.max_iter) or 0])
+        stopped += len(pruned)
+        saved += sum(max(0, length - each) for each in pruned)
+        trained += sum(iterations)
+    return Savings(stopped, saved, saved + trained)
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,7 @@ class SweepSummary:
     config: SweepConfig
     state: SweepState
     limit: int | None
-    states: Counter[str]
+    states: Counter[RunState]
     savings: Savings
     best: SweepRun | None
     searched: list[str]
@@ -129,7 +124,7 @@ class SweepSummary:
     @property
     def counts(self) -> str:
         """``1 running, 2 finished of 10 + 8 prior runs``."""
-        text = ", ".join(f"{self.states[name]:,} {name}" for name in _STATES if self.states[name]) or "no runs yet"
+        text = ", ".join(f"{self.states[name]:,} {name}" for name in RunState if self.states[name]) or "no runs yet"
         limit = f" of {self.limit:,}" if self.limit is not None else ""
         return f"{text}{limit}{prior_suffix(self.priors)}"
 
@@ -153,7 +148,7 @@ class SweepSummary:
     @property
     def without_result(self) -> str:
         """The number of runs without a result, once no other run is left to start; empty if there are none."""
-        ended = {name: count for name in ("failed", "killed") if (count := self.states[name])}
+        ended = {name: count for name in (RunState.FAILED, RunState.KILLED) if (count := self.states[name])}
         if not ended or not self.spent:
             return ""
         thing = "point" if self.config.method == "grid" and not self.config.stages else "run"
@@ -179,8 +174,8 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
     with sweep.lock:
         known = sweep.known_entries()
         entries = [entry for entry in known if not entry.prior]
-        states = ["waiting" if sweep.waits(entry) else str(entry.state) for entry in entries]
-        over = [entry for entry, state in zip(entries, states, strict=True) if state not in {"running", "waiting"}]
+        states = [RunState.WAITING if sweep.waits(entry) else entry.state for entry in entries]
+        over = [entry for entry, state in zip(entries, states, strict=True) if state not in _OPEN]
         best = best_run(entries, sweep.config)
         values = (values_of(entry, sweep.config) or {} for entry in entries)
         return SweepSummary(
@@ -189,7 +184,7 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
             sweep.known_state(),
             sweep.plan.limit()[0],
             Counter(states),
-            savings(((each.state, each.iterations, sweep.part_name(each.ticket)) for each in entries), sweep.config),
+            savings(entries, sweep.config),
             sweep.view(best) if best else None,
             searched=sweep.config.searched(values if sweep.config.defined_by_run else ()),
             unread=sorted({name for entry in entries for name in entry.summary.get("unread", ())}),

@@ -16,9 +16,9 @@ from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 
 from lightsweep.controller.changes import add_prior_runs, check_prior_runs, named_runs
-from lightsweep.controller.plan import SweepState
+from lightsweep.controller.plan import SweepState, SweepStatus
 from lightsweep.controller.reader import SweepReader, storage_errors
-from lightsweep.controller.runs import FORMAT, STATE, SWEEP, SweepRun, best_run, nested
+from lightsweep.controller.runs import FORMAT, STATE, SWEEP, SweepRun, best_run, view
 from lightsweep.errors import NotFoundError, StorageError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Storage, default_url, open_storage, quiet
@@ -79,11 +79,11 @@ class Sweep(SweepReader):
                     break
                 except DuplicatedStudyError:
                     continue
-            opened.optuna.set_study_user_attr(study_id, STATE, "running")
+            opened.optuna.set_study_user_attr(study_id, STATE, SweepStatus.RUNNING)
             opened.optuna.set_study_user_attr(
                 study_id, SWEEP, kept
             )  # last, since this attribute makes the study a sweep
-        attributes = {SWEEP: kept, STATE: "running"}
+        attributes = {SWEEP: kept, STATE: SweepStatus.RUNNING}
         made = cls(opened, study_id, sweep_id, attributes, replace(config, source=source))
         if prior:
             add_prior_runs(made, prior)
@@ -148,7 +148,7 @@ class Sweep(SweepReader):
         """Every run, by id."""
         self.refresh()
         with self.lock:
-            return [self._made(entry) for entry in self.known_entries()]
+            return [view(entry, self.config, waiting=self.waits(entry)) for entry in self.known_entries()]
 
     @property
     def best_run(self) -> SweepRun | None:
@@ -158,14 +158,6 @@ class Sweep(SweepReader):
         the earliest is the best. Prior runs do not count.
         """
         return best_run(self.runs, self.config)
-
-    def nest(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return flat parameters as the script sees them; parameters defined by run are nested by their dots.
-
-        Raises:
-            InputError: A name defined by run is both a parameter and a group.
-        """
-        return nested(values, self.config)
 
     def beat(self, trial_id: int) -> None:
         """Write a heartbeat for a running trial."""

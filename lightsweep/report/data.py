@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
-from lightsweep.controller import PartView, Sweep, SweepRun, best_run, part_views
+from lightsweep.controller import Sweep, SweepRun, best_run
+from lightsweep.controller.summary import PartView, part_views
 from lightsweep.report.axis import Axis, clamped, make_axis
 from lightsweep.report.theme import STATES, label
 from lightsweep.schema import SweepConfig

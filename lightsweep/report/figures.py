@@ -6,7 +6,6 @@ page and the image files follow from the registry.
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Literal
 
 import plotly.graph_objects as go
 
+from lightsweep.analysis import required
 from lightsweep.errors import InputError, LightsweepError
 from lightsweep.report.curves import curves_figure
 from lightsweep.report.data import ReportData
@@ -97,9 +97,7 @@ def write_images(named: Sequence[NamedFigure], directory: Path, format_: Literal
         InputError: kaleido, or a browser for it, is not installed.
         LightsweepError: The browser did not draw a figure.
     """
-    if importlib.util.find_spec("kaleido") is None:
-        raise InputError("images need kaleido; install it with `pip install 'lightsweep[images]'`")
-    import kaleido
+    kaleido = required("kaleido", "images")
     from kaleido.errors import ChromeNotFoundError
 
     wanted = [one for one in named if not (one.figure.layout.meta or {}).get("empty")]

@@ -1,7 +1,5 @@
 """Searchers choose the parameters of runs: grid, random and Sobol by ticket, Optuna's samplers in the unit cube."""
 
-from __future__ import annotations
-
 from lightsweep.sampler.base import Observation, RunState, Searcher, SearchTask
 from lightsweep.sampler.bayes import BayesSearcher
 from lightsweep.sampler.registry import make_searcher

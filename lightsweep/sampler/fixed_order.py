@@ -85,11 +85,6 @@ class DistinctPoints:
             self._order.append(index)
 
 
-def is_tabulated(space: Space) -> bool:
-    """Return whether every searched parameter has few enough values to list their probabilities."""
-    return all((parameter.distribution.size or TABLE + 1) <= TABLE for parameter in space.searched)
-
-
 def weighted_order(space: Space, seed: int) -> npt.NDArray[np.int64]:
     """Return the indices of a finite space in the order of weighted draws without replacement.
 
@@ -196,8 +191,7 @@ class RandomSearcher(_StreamSearcher):
     """Suggest independent draws from the parameters' distributions; in a finite space each point once."""
 
     def unit(self, ticket: int) -> list[float]:
-        row: list[float] = self._rows(ticket, 1)[0].tolist()
-        return row
+        return [float(u) for u in self._rows(ticket, 1)[0]]
 
     def _block(self, number: int) -> UnitRows:
         return self._rows(number, BLOCK)
@@ -208,7 +202,8 @@ class RandomSearcher(_StreamSearcher):
 
     @cached_property
     def _points(self) -> DistinctPoints:
-        listed = (self._space.size or 0) <= ORDERED and is_tabulated(self._space)
+        sizes = [parameter.distribution.size or 0 for parameter in self._space.searched]
+        listed = (self._space.size or 0) <= ORDERED and max(sizes, default=0) <= TABLE
         order = weighted_order(self._space, seed_for(self._seed)).tolist() if listed else []
         return DistinctPoints(self._space, self._block, order)
 
@@ -221,8 +216,7 @@ class SobolSearcher(_StreamSearcher):
         self._blocks: list[UnitRows] = []
 
     def unit(self, ticket: int) -> list[float]:
-        row: list[float] = self._block(ticket // BLOCK)[ticket % BLOCK].tolist()
-        return row
+        return [float(u) for u in self._block(ticket // BLOCK)[ticket % BLOCK]]
 
     def _block(self, number: int) -> UnitRows:
         while len(self._blocks) <= number:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
 from functools import cached_property
@@ -15,7 +15,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from lightsweep.sampler.base import Observation
+from lightsweep.sampler.base import Observation, RunState
 from lightsweep.sampler.fixed_order import BLOCK, Lattice
 from lightsweep.schema import Metric
 from lightsweep.space import Distribution, Parameter, Space, Value
@@ -71,7 +71,9 @@ class RunTrials:
     def trials(self, history: Sequence[Observation]) -> list[FrozenTrial]:
         """Return COMPLETE trials for runs that count and RUNNING ones for pending runs, in the order of ``history``."""
         trials: list[FrozenTrial] = []
-        for observation, objectives in counting(history, self._metrics):
+        for observation, objectives in zip(history, counted_objectives(history, self._metrics), strict=True):
+            if objectives is None and not is_pending(observation, self._metrics):
+                continue
             if observation.key not in self._shown:
                 self._shown[observation.key] = self._show(observation.values)
             shown = self._shown[observation.key]
@@ -174,7 +176,7 @@ def _is_even(distribution: Distribution, size: int) -> bool:
 
 def is_pending(observation: Observation, metrics: Sequence[Metric]) -> bool:
     """Return whether the run is a point to keep away from, without a value."""
-    if observation.state != "running":
+    if observation.state != RunState.RUNNING:
         return False
     if not any(metric.impute_while_running for metric in metrics):
         return True
@@ -183,15 +185,6 @@ def is_pending(observation: Observation, metrics: Sequence[Metric]) -> bool:
         _running_counts_best(metric) and _finite(observation.objectives, axis) is None
         for axis, metric in enumerate(metrics)
     )
-
-
-def counting(
-    history: Sequence[Observation], metrics: Sequence[Metric]
-) -> Iterator[tuple[Observation, Objectives | None]]:
-    """Yield the runs that count, with their objectives, and the pending ones, with ``None``."""
-    for observation, objectives in zip(history, counted_objectives(history, metrics), strict=True):
-        if objectives is not None or is_pending(observation, metrics):
-            yield observation, objectives
 
 
 def counted_objectives(history: Sequence[Observation], metrics: Sequence[Metric]) -> list[Objectives | None]:
@@ -221,8 +214,8 @@ def _column(history: Sequence[Observation], axis: int, metric: Metric) -> list[f
 
 
 def _own_value(observation: Observation, axis: int, metric: Metric) -> float | None:
-    running_best = observation.state == "running" and _running_counts_best(metric)
-    if observation.state in ("finished", "pruned") or metric.impute == "best" or running_best:
+    running_best = observation.state == RunState.RUNNING and _running_counts_best(metric)
+    if observation.state in (RunState.FINISHED, RunState.PRUNED) or metric.impute == "best" or running_best:
         return _finite(observation.objectives, axis)
     if metric.impute == "latest":
         return _finite(observation.last or observation.objectives, axis)

@@ -11,7 +11,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -186,8 +185,43 @@ def build_command(
     """
     if command is None and program is None:
         raise CommandError("the sweep does not say what to run: set `program` (a script) or `command` (a list)")
-    fill = _Filler(program, values, nested, json_path, environ, values if passed is None else passed)
-    argv = [argument for item in (DEFAULT_COMMAND if command is None else command) for argument in fill.item(item)]
+    simple = {"env": "/usr/bin/env", "interpreter": sys.executable, "program": program}
+
+    def replacement(found: re.Match[str]) -> str:
+        """The text for a macro, which is never searched for macros again."""
+        name, place = found[1], f"command item {found.string!r}: "
+        if name == "program" and program is None:
+            raise CommandError("`command` uses ${program}, but the sweep has no `program`: set it")
+        if name in simple:
+            return simple[name] or ""
+        if name == "args_json":
+            return json.dumps(nested)
+        if name == "args_json_file":
+            return _write_json(json_path, nested)
+        if name in SEVERAL:
+            raise CommandError(f"{place}{not_alone(name)}")
+        for known in (values, nested):
+            if name in known:
+                return _text(name, known[name])
+        variable = name.removeprefix("envvar:")
+        if variable != name and variable not in environ:
+            hint = closest(variable, environ)
+            raise CommandError(f"{place}the environment variable {variable!r} is not set{hint}")
+        if variable != name:
+            return environ[variable]
+        if meant := meant_by(name, {*values, *nested}):
+            raise CommandError(f"{place}${{{name}}} is neither a macro nor a parameter; did you mean {meant!r}?")
+        return found[0]
+
+    argv: list[str] = []
+    for item in DEFAULT_COMMAND if command is None else command:
+        whole = MACRO.fullmatch(item)
+        if whole is None or whole[1] not in SEVERAL:
+            argv.append(MACRO.sub(replacement, item))
+            continue
+        for name, value in (values if passed is None or whole[1] in OF_HYDRA else passed).items():
+            _check(name, f"the parameter name {name!r}")
+            argv += SEVERAL[whole[1]](name, value)
     if not argv:
         raise CommandError("`command` gives an empty command line: begin it with the program to execute")
     return argv
@@ -251,58 +285,10 @@ def _hydra_key(key: Any) -> str:
     return re.sub(r"[\\()\[\]{}:=, \t]", lambda found: f"\\{found[0]}", key if isinstance(key, str) else repr(key))
 
 
-@dataclass(frozen=True)
-class _Filler:
-    """Replaces the macros of one run; a replacement is never searched for macros again."""
-
-    program: str | None
-    values: Mapping[str, Any]
-    nested: Mapping[str, Any]
-    json_path: Path
-    environ: Mapping[str, str]
-    passed: Mapping[str, Any]
-
-    def item(self, item: str) -> list[str]:
-        """The arguments that one item of ``command`` becomes: none, one or several."""
-        whole = MACRO.fullmatch(item)
-        if whole and whole[1] in SEVERAL:
-            expand, given = SEVERAL[whole[1]], self.values if whole[1] in OF_HYDRA else self.passed
-            for name in given:
-                _check(name, f"the parameter name {name!r}")
-            return [argument for name, value in given.items() for argument in expand(name, value)]
-        if whole and whole[1] == "env" and os.name == "nt":
-            return []
-        return [MACRO.sub(lambda match: self._replacement(match[1], f"command item {item!r}: "), item)]
-
-    def _replacement(self, name: str, place: str) -> str:
-        simple = {"env": "/usr/bin/env", "interpreter": sys.executable, "program": self.program}
-        if name == "program" and self.program is None:
-            raise CommandError("`command` uses ${program}, but the sweep has no `program`: set it")
-        if name in simple:
-            return simple[name] or ""
-        if name == "args_json":
-            return json.dumps(self.nested)
-        if name == "args_json_file":
-            return self._json_file()
-        if name in SEVERAL:
-            raise CommandError(f"{place}{not_alone(name)}")
-        for known in (self.values, self.nested):
-            if name in known:
-                return _text(name, known[name])
-        variable = name.removeprefix("envvar:")
-        if variable != name and variable not in self.environ:
-            hint = closest(variable, self.environ)
-            raise CommandError(f"{place}the environment variable {variable!r} is not set{hint}")
-        if variable != name:
-            return self.environ[variable]
-        if meant := meant_by(name, {*self.values, *self.nested}):
-            raise CommandError(f"{place}${{{name}}} is neither a macro nor a parameter; did you mean {meant!r}?")
-        return f"${{{name}}}"
-
-    def _json_file(self) -> str:
-        try:
-            self.json_path.parent.mkdir(parents=True, exist_ok=True)
-            self.json_path.write_text(json.dumps(self.nested, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise CommandError(f"the file of ${{args_json_file}} cannot be written: {error}") from error
-        return str(self.json_path)
+def _write_json(path: Path, nested: Mapping[str, Any]) -> str:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(nested, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"the file of ${{args_json_file}} cannot be written: {error}") from error
+    return str(path)

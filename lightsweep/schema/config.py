@@ -14,11 +14,11 @@ from lightsweep.hyperband import Hyperband
 from lightsweep.schema import sections
 from lightsweep.schema.command import read_command
 from lightsweep.schema.diagnostics import Faults, plain
-from lightsweep.schema.distributions import count
+from lightsweep.schema.distributions import count, spelt
 from lightsweep.schema.fields import check, keys_of
 from lightsweep.schema.parameters import Parameters, read_parameters
 from lightsweep.schema.sections import Metric, Options, Scheduler, TopLevel
-from lightsweep.schema.stages import Stage, most_runs, outline, read_stages, written_stages
+from lightsweep.schema.stages import Stage, most_runs, read_stages, written_stages
 from lightsweep.schema.yaml_file import read_file
 from lightsweep.space import Space
 from lightsweep.text import quoted
@@ -147,15 +147,23 @@ class SweepConfig:
     @property
     def outline(self) -> Iterator[tuple[str, str]]:
         """A label and a text for each line on the stages; none for a flat sweep."""
-        return outline(self.stages, self.space, self.early_terminate)
+        searched = {parameter.name for parameter in self.space.searched}
+        for stage in self.stages:
+            label, hyperband = f"stage {stage.number}", stage.early_terminate
+            most = "" if stage.most is None else f", at most {count(stage.most)} run{'' if stage.most == 1 else 's'}"
+            name = "" if stage.name == label else f"{stage.name}: "
+            yield label, f"{name}{stage.method}, {count(stage.space.size)} points{most}"
+            yield "", f"searches {', '.join(stage.searched)}"
+            if stage.kept:
+                yield "", f"keeps of the best run before: {', '.join(stage.kept)}"
+            fixed = [f"{name} {spelt(given)}" for name, given in sorted(stage.given.items()) if name in searched]
+            if fixed:
+                yield "", f"fixed: {', '.join(fixed)}"
+            if hyperband != self.early_terminate:
+                yield "", f"stopping: {sections.hyperband_text(hyperband)}" if hyperband else "stops no run early"
 
     @property
     def method_text(self) -> str:
-        """The method, or the number of stages."""
-        return f"{len(self.stages)} stages" if len(self.stages) > 1 else self.method
-
-    @property
-    def methods_text(self) -> str:
         """The method, or that of each stage: ``random and bayes in 2 stages``."""
         if not self.stages:
             return self.method

@@ -60,18 +60,11 @@ def entry(label: str, text: str) -> list[str]:
 
 
 def _method(config: SweepConfig) -> str:
-    if not config.is_flat:
-        sampler = f", sampler {config.options.sampler}" if "bayes" in config.methods_text else ""
-        return f"{config.methods_text}{sampler}{_seed(config)}"
-    if config.method == "bayes":
-        return f"bayes, sampler {config.options.sampler}{_seed(config)}"
     if config.method == "custom" and config.scheduler is not None:
         return f"custom: {config.scheduler.engine}, {config.scheduler.source or 'its default sampler'}"
-    return config.method + (_seed(config) if config.method == "random" else "")
-
-
-def _seed(config: SweepConfig) -> str:
-    return "" if config.options.seed is None else f", seed {config.options.seed}"
+    sampler = f", sampler {config.options.sampler}" if "bayes" in config.method_text else ""
+    seed = "" if config.options.seed is None or config.method_text == "grid" else f", seed {config.options.seed}"
+    return f"{config.method_text}{sampler}{seed}"
 
 
 def _space(config: SweepConfig) -> str:
@@ -80,12 +73,8 @@ def _space(config: SweepConfig) -> str:
         return f"defined by {config.scheduler.search_space} in {config.scheduler.source}"
     searched, fixed = len(space.searched), len(space.parameters) - len(space.searched)
     parts = [counted(searched, "searched parameter")] + ([f"{fixed} fixed"] if fixed else [])
-    if space.size is None:
-        size = "endless points"
-    else:
-        grid = "grid " if config.method == "grid" and config.is_flat else ""
-        size = f"{count(space.size)} {grid}point{'' if space.size == 1 else 's'}"
-    return f"{' and '.join(parts)}: {size}"
+    grid = "grid " if config.method == "grid" and config.is_flat else ""
+    return f"{' and '.join(parts)}: {count(space.size)} {grid}point{'' if space.size == 1 else 's'}"
 
 
 def _table(space: Space, whole: bool, width: int) -> Iterator[str]:

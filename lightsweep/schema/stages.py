@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema.diagnostics import Faults, KeyPath, Spot, hint
-from lightsweep.schema.distributions import count, spelt
 from lightsweep.schema.fields import check
 from lightsweep.schema.parameters import Parameters, check_grid
-from lightsweep.schema.sections import StageKeys, hyperband_text, read_early_terminate
+from lightsweep.schema.sections import StageKeys, read_early_terminate
 from lightsweep.space import Distribution, Parameter, Space
 from lightsweep.text import quoted
 
@@ -69,24 +68,6 @@ def most_runs(stages: Sequence[Stage], run_cap: int | None = None) -> int | None
     limits = [stage.most for stage in stages]
     counted = [limit for limit in limits if limit is not None]
     return least(run_cap, sum(counted) if len(counted) == len(limits) else None)
-
-
-def outline(stages: Sequence[Stage], space: Space, early_terminate: Hyperband | None) -> Iterator[tuple[str, str]]:
-    """Yield a label and a text for each line on the stages of a sweep with this space and hyperband."""
-    searched = {parameter.name for parameter in space.searched}
-    for stage in stages:
-        label, hyperband = f"stage {stage.number}", stage.early_terminate
-        size = "endless points" if stage.space.size is None else f"{count(stage.space.size)} points"
-        most = "" if stage.most is None else f", at most {count(stage.most)} run{'' if stage.most == 1 else 's'}"
-        yield label, f"{'' if stage.name == label else f'{stage.name}: '}{stage.method}, {size}{most}"
-        yield "", f"searches {', '.join(stage.searched)}"
-        if stage.kept:
-            yield "", f"keeps of the best run before: {', '.join(stage.kept)}"
-        fixed = [f"{name} {spelt(given)}" for name, given in sorted(stage.given.items()) if name in searched]
-        if fixed:
-            yield "", f"fixed: {', '.join(fixed)}"
-        if hyperband != early_terminate:
-            yield "", f"stopping: {hyperband_text(hyperband)}" if hyperband else "stops no run early"
 
 
 PATH: KeyPath = ("lightsweep", "stages")

@@ -70,7 +70,7 @@ class Categorical(Distribution):
 
     @property
     def size(self) -> int:
-        return len(self._weights)
+        return len(self._merged)
 
     @cached_property
     def traits(self) -> Traits:
@@ -103,7 +103,7 @@ class Categorical(Distribution):
         return self._axis[2][self.index_of(value)]
 
     def weights(self) -> Sequence[float]:
-        return tuple(self._weights.values())
+        return tuple(weight for _, weight in self._merged.values())
 
     def _value_at(self, index: int) -> Value:
         return fresh(self._distinct[index])
@@ -115,22 +115,22 @@ class Categorical(Distribution):
             raise ValueError(f"{quoted(value)} is not one of the values {quoted(list(self._distinct))}") from None
 
     @cached_property
-    def _weights(self) -> dict[Hashable, float]:
-        """The probability of each distinct value that can come up, in the order as written."""
-        weights: dict[Hashable, float] = {}
-        for key, share in zip(self._keys, self._shares(), strict=True):
+    def _merged(self) -> dict[Hashable, tuple[Value, float]]:
+        """Each distinct value that can come up, as first written, and its probability, in the order as written."""
+        merged: dict[Hashable, tuple[Value, float]] = {}
+        for key, value, share in zip(self._keys, self.values, self._shares(), strict=True):
             if share > 0:
-                weights[key] = weights.get(key, 0.0) + share
-        return weights
+                first, before = merged.get(key, (value, 0.0))
+                merged[key] = (first, before + share)
+        return merged
 
     @cached_property
     def _distinct(self) -> tuple[Value, ...]:
-        first = dict(zip(reversed(self._keys), reversed(self.values), strict=True))
-        return tuple(first[key] for key in self._weights)
+        return tuple(value for value, _ in self._merged.values())
 
     @cached_property
     def _index(self) -> dict[Hashable, int]:
-        return {key: index for index, key in enumerate(self._weights)}
+        return {key: index for index, key in enumerate(self._merged)}
 
     @cached_property
     def _axis(self) -> tuple[list[int], list[float], dict[int, float]]:

@@ -72,6 +72,7 @@ class Artifact:
         self._run = ""
         self._made = datetime.now(timezone.utc).isoformat()
         self._references: dict[str, str] = {}
+        self._assigned: dict[str, float] = {}  # when each alias was
         self._record: Path | None = None
         self._home = Path(tempfile.mkdtemp(prefix="lightsweep-artifact-"))
         self._draft = weakref.finalize(self, shutil.rmtree, str(self._home), ignore_errors=True)
@@ -290,16 +291,15 @@ class Artifact:
     def _write(self) -> None:
         """Write the record; an alias that is new is assigned now."""
         assert self._record is not None
-        before: dict[str, float] = {}
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            before = json.loads(self._record.read_text())["aliases"]
+        now = time.time()
+        self._assigned = {alias: self._assigned.get(alias, now) for alias in self.aliases if alias != "latest"}
         record = {
             "name": self._name,
             "version": self.version,
             "type": self.type,
             "description": self.description,
             "metadata": self.metadata,
-            "aliases": {alias: before.get(alias, time.time()) for alias in self.aliases if alias != "latest"},
+            "aliases": self._assigned,
             "tags": self.tags,
             "run": self._run,
             "made": self._made,
@@ -444,6 +444,7 @@ def _opened(records: Path, record: Mapping[str, Any]) -> Artifact:
         _made=record["made"],
         version=record["version"],
         aliases=names,
+        _assigned={alias: when for alias, when in record["aliases"].items() if alias in names},
         tags=list(record["tags"]),
     )
     return made

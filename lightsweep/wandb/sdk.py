@@ -1,7 +1,6 @@
-"""The classes that annotations name, settings, alert levels, and the modules of ``wandb`` as objects.
+"""``wandb.sdk``: the classes that annotations name, settings, alert levels, and other modules of ``wandb``.
 
-``sdk.wandb_run.Run``, ``util.generate_id`` and the like are attributes of module objects that
-this file makes. ``import wandb.sdk.wandb_run`` needs files, which the stand-in has.
+``import wandb.sdk.wandb_run`` and the like need files, which the stand-in has.
 """
 
 from __future__ import annotations
@@ -104,16 +103,9 @@ util = _module(
     to_json=as_json,
 )
 env = _module("env", API_KEY="WANDB_API_KEY", PROJECT="WANDB_PROJECT", ENTITY="WANDB_ENTITY", MODE="WANDB_MODE")
-sdk = _module(
-    "sdk",
-    Config=Config,
-    Settings=Settings,
-    wandb_run=wandb_run,
-    wandb_config=_module("sdk.wandb_config", Config=Config),
-    wandb_settings=_module("sdk.wandb_settings", Settings=Settings),
-    wandb_summary=_module("sdk.wandb_summary", Summary=Summary),
-    data_types=data_types,
-)
+wandb_config = _module("sdk.wandb_config", Config=Config)
+wandb_settings = _module("sdk.wandb_settings", Settings=Settings)
+wandb_summary = _module("sdk.wandb_summary", Summary=Summary)
 sklearn = _Quiet("wandb.sklearn")
 tensorboard = _Quiet("wandb.tensorboard")
 tensorflow = _Quiet("wandb.tensorflow")

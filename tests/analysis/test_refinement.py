@@ -16,7 +16,8 @@ from made_runs import EVIL, config, made, sampled
 
 from lightsweep import LightsweepError, SweepConfig, UsageError
 from lightsweep.analysis import Refinement, refine
-from lightsweep.controller import PriorRun, SweepRun, check_prior_runs
+from lightsweep.controller import SweepRun
+from lightsweep.controller.changes import PriorRun, check_prior_runs
 
 SPACE: dict[str, Any] = {
     "lr": {"distribution": "log_uniform_values", "min": 1e-5, "max": 1.0},

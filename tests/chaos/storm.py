@@ -23,7 +23,8 @@ from pathlib import Path
 
 import optuna
 
-from lightsweep.controller import Sweep, SweepRun, request
+from lightsweep.controller import Sweep, SweepRun
+from lightsweep.controller.changes import request
 from lightsweep.controller.runs import ATTEMPT
 from lightsweep.errors import LightsweepError
 

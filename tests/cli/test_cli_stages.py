@@ -24,7 +24,7 @@ from lightsweep import Sweep, controller
 from lightsweep.agents.displays.live_view import Frame
 from lightsweep.analysis import importance, refine
 from lightsweep.cli import main
-from lightsweep.controller import summarize
+from lightsweep.controller.summary import part_views, summarize
 
 importlib.import_module("sklearn")  # which sets variables of the environment when it is first imported
 
@@ -128,7 +128,7 @@ def test_status_shows_where_the_sweep_stands_and_the_best_of_each_stage(done: Sw
     lines = text.splitlines()
     assert "in 3 stages over 4 parameters, minimize loss" in lines
     at = next(line for line in lines if line.startswith("stage 3 of 3"))
-    views = controller.part_views(stored(done))
+    views = part_views(stored(done))
     assert at == f"stage 3 of 3, stage 3: 2 of 3 runs ended, from run {views[2].base}"
     (heading,) = [
         place for place, line in enumerate(lines) if line.startswith("stage ") and "from run" in line and "best" in line
@@ -178,7 +178,7 @@ def test_tables_have_a_column_for_the_stage(done: Sweep, show: Show) -> None:
 
 
 def test_the_live_view_shows_the_stage(done: Sweep) -> None:
-    views = controller.part_views(stored(done))
+    views = part_views(stored(done))
     now = datetime.now(timezone.utc)
     frame = Frame(summarize(stored(done)), [], now, views)
     lines = frame.lines(120, 40)
@@ -238,7 +238,7 @@ def test_the_report_holds_the_stages(done: Sweep, show: Show, sandbox: Sandbox) 
         ["<b>shape [31m", "over", "grid", "3 of 3"],
         ["stage 3", "running", "random", "2 of 3"],
     ]
-    views = controller.part_views(stored(done))
+    views = part_views(stored(done))
     assert table["rows"][0][6] == "decay=0.5, model.depth=2, model.width=8"
     assert table["rows"][1][6].endswith(f"; from run {views[1].base}")
     (history,) = [figure for figure in data["figures"] if figure["name"] == "history"]
@@ -246,7 +246,7 @@ def test_the_report_holds_the_stages(done: Sweep, show: Show, sandbox: Sandbox) 
     assert marks == [0.5, 4.5, 7.5]
     assert [note["text"] for note in history["layout"]["annotations"]] == ["rate", "&#60;b&#62;shape [31m", "stage 3"]
     assert "headline" in data
-    assert data["headline"]["method"] == "3 stages"
+    assert data["headline"]["method"] == "random and grid in 3 stages"
 
 
 def test_thresholds_are_those_of_each_stage(done: Sweep) -> None:

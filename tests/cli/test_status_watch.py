@@ -19,7 +19,9 @@ import lightsweep
 from lightsweep.agents.displays.live_view import STEPS, Frame, sparkline
 from lightsweep.cli import main
 from lightsweep.cli.status import watch
-from lightsweep.controller import Sweep, SweepRun, SweepState, SweepSummary, best_run, request, savings
+from lightsweep.controller import Sweep, SweepRun, SweepState, best_run
+from lightsweep.controller.changes import request
+from lightsweep.controller.summary import SweepSummary, savings
 from lightsweep.errors import StorageUnavailableError
 from lightsweep.schema import SweepConfig
 
@@ -44,7 +46,7 @@ def frame(
         state,
         limit,
         Counter(run.standing for run in own),
-        savings((run.ending for run in own), config),
+        savings(own, config),
         best_run(own, config),
         searched=config.searched(run.values for run in own),
         unread=[],

@@ -12,7 +12,8 @@ import sqlalchemy
 from controller_helpers import GRID, claim, config, work, working
 from optuna.trial import TrialState, create_trial
 
-from lightsweep.controller import ClaimedRun, NoRun, Outcome, RunClaimer, Sweep, claims, update_config
+from lightsweep.controller import ClaimedRun, NoRun, Outcome, RunClaimer, Sweep, claims
+from lightsweep.controller.changes import update_config
 from lightsweep.controller.claims import ClaimTransaction, ParameterAssigner, claim_lock
 from lightsweep.controller.runs import ATTEMPT, SUMMARY, VALUES
 from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError

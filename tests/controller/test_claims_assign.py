@@ -11,7 +11,7 @@ from optuna.trial import TrialState, create_trial
 from lightsweep.controller import ClaimedRun, Outcome, Reporter, Sweep
 from lightsweep.controller import claims as points
 from lightsweep.controller.claims import ParameterAssigner
-from lightsweep.controller.outcome import Observations
+from lightsweep.controller.outcome import observation
 from lightsweep.controller.runs import ATTEMPT, VALUES
 from lightsweep.storage import Storage
 
@@ -77,7 +77,7 @@ def test_a_claim_that_lost_its_point_takes_another(sweep: Sweep, storage: Storag
     values = giver.give(first)
     assert values is not None
     wanted = iter([dict(values), ELSEWHERE if values != ELSEWHERE else SAME])
-    giver._suggested = lambda _ticket, _known: next(wanted)  # type: ignore[method-assign]  # a scripted proposer
+    giver.at = lambda _ticket, _known: next(wanted)  # type: ignore[method-assign]  # a scripted proposer
     known = giver._others
     giver._others = lambda entry: known(entry) if first.record.parameters else []  # type: ignore[method-assign]
     first.record.parameters.clear()  # the second agent has not seen the first one's point yet
@@ -98,5 +98,6 @@ def test_the_sampler_is_told_of_the_best_and_the_last_value(storage: Storage) ->
 
     work(made, train, count=1)
     made.refresh()
-    (seen,) = Observations(made.config).of(made.book.entries.values())
+    (seen,) = (observation(entry, made.config) for entry in made.book.entries.values())
+    assert seen is not None
     assert (seen.state, seen.objectives, seen.last) == ("failed", (1.0,), (2.0,))

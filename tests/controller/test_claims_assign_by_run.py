@@ -100,6 +100,6 @@ def test_names_that_collide_are_refused_and_the_run_given_back(storage: Storage,
 def test_dots_nest_and_odd_names_stay(storage: Storage, tmp_path: Path) -> None:
     made = Sweep.create(config(tmp_path), storage=storage)
     values = {"train.epochs": 1, "a.b.c": 2, "a.d": 3, "..": 4, "e.": 5}
-    assert made.nest(values) == {"train": {"epochs": 1}, "a": {"b": {"c": 2}, "d": 3}, "..": 4, "e.": 5}
+    assert nested(values, made.config) == {"train": {"epochs": 1}, "a": {"b": {"c": 2}, "d": 3}, "..": 4, "e.": 5}
     assert nested({"train.epochs": 1}, made.config) == {"train": {"epochs": 1}}
     assert VALUES == "lightsweep:values"

@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy
 from controller_helpers import claim, config, working
 
-from lightsweep.controller import ClaimedRun, NoRun, Outcome, RunClaimer, Sweep, update_config
+from lightsweep.controller import ClaimedRun, NoRun, Outcome, RunClaimer, Sweep
+from lightsweep.controller.changes import update_config
 from lightsweep.errors import StorageUnavailableError
 from lightsweep.storage import Storage, open_storage
 

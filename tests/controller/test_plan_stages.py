@@ -17,22 +17,13 @@ from hypothesis import strategies as st
 from plain import plain_study
 from test_claims import lose
 
-from lightsweep.controller import (
-    ClaimedRun,
-    NoRun,
-    Outcome,
-    Reporter,
-    RunClaimer,
-    Sweep,
-    SweepRun,
-    part_views,
-    retry_runs,
-    update_config,
-)
+from lightsweep.controller import ClaimedRun, NoRun, Outcome, Reporter, RunClaimer, Sweep, SweepRun
+from lightsweep.controller.changes import retry_runs, update_config
 from lightsweep.controller.claims import ClaimTransaction, claim_lock
 from lightsweep.controller.plan import NextRun
 from lightsweep.controller.reader import SweepReader
 from lightsweep.controller.runs import ATTEMPT
+from lightsweep.controller.summary import part_views
 from lightsweep.errors import UsageError
 from lightsweep.sampler.optuna_params import optuna_distribution
 from lightsweep.storage import Storage, open_storage

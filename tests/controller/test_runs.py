@@ -31,6 +31,10 @@ def records(kinds: list[Any]) -> list[TrialRow]:
     return made
 
 
+def table(goal: str = "minimize") -> RunTable:
+    return RunTable(goal, lambda _attempt, _ticket: None)
+
+
 def seen(book: RunTable) -> dict[str, tuple[int | None, int, int]]:
     return {run: (entry.ticket, entry.attempt, entry.record.number) for run, entry in book.entries.items()}
 
@@ -39,7 +43,7 @@ def seen(book: RunTable) -> dict[str, tuple[int | None, int, int]]:
 @given(KINDS, st.integers(1, 40))
 def test_tickets_are_numbers_less_the_others_before(kinds: list[Any], step: int) -> None:
     made = records(kinds)
-    book, other = RunTable(), RunTable()
+    book, other = table(), table()
     book.take(made)
     for start in range(0, len(made), step):
         other.take(made[start : start + step])
@@ -58,7 +62,7 @@ def test_tickets_are_numbers_less_the_others_before(kinds: list[Any], step: int)
 
 
 def test_of_two_retries_of_one_attempt_the_first_counts() -> None:
-    book = RunTable()
+    book = table()
     retry = {"kind": "retry", "run": "0001", "ticket": 0, "attempt": 2}
     first, second = (TrialRow(number, number, "RUNNING", attributes={ATTEMPT: retry}) for number in (1, 2))
     book.take([TrialRow(0, 0, "FAIL", attributes={ATTEMPT: {"kind": "fresh"}}), first, second])
@@ -68,10 +72,10 @@ def test_of_two_retries_of_one_attempt_the_first_counts() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.floats(width=16), max_size=30), st.integers(1, 7))
-def test_what_is_known_of_a_history_follows_the_reports(values: list[float], step: int) -> None:
+@given(st.lists(st.floats(width=16), max_size=30), st.integers(1, 7), st.sampled_from(["minimize", "maximize"]))
+def test_what_is_known_of_a_history_follows_the_reports(values: list[float], step: int, goal: str) -> None:
     record = TrialRow(0, 0, "RUNNING", attributes={ATTEMPT: {"kind": "fresh"}})
-    book = RunTable()
+    book, best = table(goal), min if goal == "minimize" else max
     (entry,) = book.take([record])
     for start in range(0, len(values), step):
         record.reports.extend(values[start : start + step])
@@ -79,8 +83,7 @@ def test_what_is_known_of_a_history_follows_the_reports(values: list[float], ste
     finite = [value for value in values if math.isfinite(value)]
     assert entry.history == finite
     assert entry.iterations == len(finite)
-    assert (entry.best("minimize"), entry.best("maximize")) == (min(finite, default=None), max(finite, default=None))
-    assert book.reached("minimize") == (min(finite) if finite else None)
+    assert entry.best == book.best == best(finite, default=None)
     assert entry.version == 1 + math.ceil(len(values) / step)
     book.take(
         [
@@ -93,7 +96,7 @@ def test_what_is_known_of_a_history_follows_the_reports(values: list[float], ste
             )
         ]
     )
-    assert (entry.attempt, entry.iterations, entry.best("maximize")) == (2, len(finite), max(finite, default=None))
+    assert (entry.attempt, entry.iterations, entry.best) == (2, len(finite), best(finite, default=None))
 
 
 def test_states_of_a_run() -> None:

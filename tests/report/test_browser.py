@@ -13,7 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 from report_helpers import EVIL, NOW, many_runs, sweep_config
 
-from lightsweep.controller import PartView, SweepRun, SweepState
+from lightsweep.controller import SweepRun, SweepState
+from lightsweep.controller.summary import PartView
 from lightsweep.report import page, report_data
 from lightsweep.schema import SweepConfig
 

@@ -138,6 +138,13 @@ def test_a_value_of_probability_zero_is_left_out() -> None:
         distribution.inverse("a")
 
 
+def test_of_equal_entries_the_first_that_can_come_up_is_the_value() -> None:
+    distribution = Categorical([1.0, 2, 1, 1.0], [0, 0.5, 0.25, 0.25])
+    assert [repr(value) for value in distribution.choices] == ["2", "1"]
+    assert repr(distribution.quantile(0.0)) == "1"
+    assert distribution.weights() == (0.5, 0.5)
+
+
 @pytest.mark.parametrize(
     ("values", "probabilities", "words"),
     [

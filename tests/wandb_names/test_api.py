@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -359,3 +360,35 @@ def test_labels_config_and_artifacts_of_a_real_run(sandbox: Sandbox) -> None:
     assert wandb.Api().artifact("me/digits/weights:best").get_entry("w.txt").size == 1
     (stored,) = Sweep.load(sweep_id).runs
     assert set(stored.unread) == {"unused"}  # keeping the config reads nothing of it
+
+
+AFTERWARDS = """
+    import wandb
+
+    CONFIG = {
+        "method": "grid",
+        "metric": {"name": "loss", "goal": "minimize"},
+        "parameters": {"x": {"values": [3, 1, 2]}},
+    }
+
+    def train():
+        with wandb.init() as run:
+            run.log({"loss": run.config.x})
+
+    sweep_id = wandb.sweep(CONFIG, project="digits")
+    wandb.agent(sweep_id, function=train)
+    api = wandb.Api(overrides={"entity": "me"})
+    sweep = api.sweep(f"me/digits/{sweep_id}")
+    best = sweep.best_run()
+    print("BEST", best.config, best.summary.get("loss"), best.state, sweep.state, len(sweep.runs))
+    from wandb.apis.public import Api
+    print("RUNS", sorted(run.config["x"] for run in Api().runs("me/digits", {"state": "finished"})))
+"""
+
+
+def test_a_script_that_sweeps_and_then_reads_the_results(sandbox: Sandbox) -> None:
+    """Without a changed line, by the stand-in."""
+    sandbox.write("search.py", AFTERWARDS)
+    done = sandbox.call("exec", "--stand-in", "wandb", "--", sys.executable, "search.py")
+    assert "BEST {'x': 1} 1.0 finished FINISHED 3\n" in done.stdout, done.stdout + done.stderr
+    assert "RUNS [1, 2, 3]\n" in done.stdout

@@ -13,19 +13,9 @@ from rich.live import Live
 from rich.text import Text
 
 from lightsweep.agents.displays.base import Display, describe_end
-from lightsweep.controller import (
-    ClaimedRun,
-    Outcome,
-    PartView,
-    RunState,
-    Sweep,
-    SweepRun,
-    SweepSummary,
-    part_line,
-    part_views,
-    summarize,
-)
+from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep, SweepRun, SweepStatus
 from lightsweep.controller.runs import best_of
+from lightsweep.controller.summary import PartView, SweepSummary, part_line, part_views, summarize
 from lightsweep.text import aligned, number, parameters, printable, shortened
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -69,9 +59,9 @@ class Frame:
     @property
     def left(self) -> timedelta | None:
         """Time that the remaining runs take at this pace; ``None`` if that is unknown."""
-        if self.summary.limit is None or self.per_hour is None or self.summary.state.name != "running":
+        if self.summary.limit is None or self.per_hour is None or self.summary.state.name != SweepStatus.RUNNING:
             return None
-        open_ = self.summary.states["running"] + self.summary.states["waiting"]
+        open_ = self.summary.states[RunState.RUNNING] + self.summary.states[RunState.WAITING]
         return timedelta(hours=max(0, self.summary.limit - self.summary.total + open_) / self.per_hour)
 
     def lines(self, width: int, height: int) -> list[str]:
@@ -279,4 +269,4 @@ def _seen(run: ClaimedRun, sweep: Sweep) -> SweepRun:
         history=history,
         attempt=run.attempt,
     )
-    return replace(seen, **sweep.labels_of(run.ticket))
+    return replace(seen, **sweep.plan.part_of(run.ticket).labels)

@@ -96,7 +96,7 @@ class CommandLauncher(ProcessLauncher):
             self._program,
             config.command,
             values,
-            self._sweep.nest(values),
+            run.config,
             json_path=directory / "parameters.json",
             passed=arguments(config, values, self._program, config.command),
         )
