@@ -70,35 +70,21 @@ _HOMES = {
     "lightsweep.client": ("Run", "RunConfig", "finish", "init", "log"),
     "lightsweep.client.current": ("alert", "define_metric", "login", "save", "unwatch", "watch"),
     "lightsweep.controller": ("sweep",),
-    "lightsweep.errors": (
-        "AgentLostError",
-        "CommandError",
-        "ConfigError",
-        "Fault",
-        "InputError",
-        "LightsweepError",
-        "NotFoundError",
-        "RunPruned",
-        "StorageError",
-        "StorageUnavailableError",
-        "UsageError",
-    ),
     "lightsweep.results": ("Sweep",),
     "lightsweep.schema": ("SweepConfig",),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}  # the other names are exceptions
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME_OF:
-        value = getattr(importlib.import_module(_HOME_OF[name]), name)
-        globals()[name] = value
-        return value
     if name in ("run", "config"):  # another one after every init() and finish(), so never kept
         current = importlib.import_module("lightsweep.client.current")
         return current.current_run() if name == "run" else current.current_config()
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("lightsweep")
+    if name in __all__:
+        value = globals()[name] = getattr(importlib.import_module(_HOME_OF.get(name, "lightsweep.errors")), name)
+        return value
     if name.startswith("_"):
         raise AttributeError(f"module 'lightsweep' has no attribute {name!r}")
     wandb = importlib.import_module("lightsweep.wandb")

@@ -1,4 +1,4 @@
-"""A run of a sweep: logs each value that the benchmark sends, and answers with the seconds that it took."""
+"""A run of a sweep: logs each dict that the benchmark sends, and answers with the seconds that it took."""
 
 import os
 import time
@@ -7,7 +7,7 @@ from multiprocessing.connection import Client
 import lightsweep
 
 with lightsweep.init() as run, Client(os.environ["BENCH_ADDRESS"]) as bench:
-    for value in iter(bench.recv, None):
+    for metrics in iter(bench.recv, None):
         start = time.perf_counter()
-        run.log({"val_loss": value})
+        run.log(metrics)
         bench.send(time.perf_counter() - start)

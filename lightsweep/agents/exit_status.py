@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from lightsweep.agents.active_run import ActiveRun
 from lightsweep.agents.launchers import ExitStatus
 from lightsweep.channel import FinishRequest
+from lightsweep.client.parts import PARTS
 from lightsweep.controller import Outcome, RunState
 from lightsweep.errors import closest
 from lightsweep.schema import SweepConfig
@@ -38,14 +39,14 @@ def classify_exit(config: SweepConfig, active: ActiveRun, status: ExitStatus) ->
     # Of earlier attempts only the reports are known.
     known = {*run.metrics, *(metric.name for metric in config.metrics[:1] if run.reports)}
     missing = [metric.name for metric in config.metrics if metric.name not in known]
-    done = said.get("state") == "finished" and not missing and (active.finished or not active.killed)
+    done = said.get("state") == RunState.FINISHED and not missing and (active.finished or not active.killed)
     if done and no_code_of_its_own(exit_code):
         return Outcome(RunState.FINISHED, "", unread)
     if active.killed:
-        return Outcome(RunState(active.outcome), active.killed, unread)
+        return Outcome(active.outcome, active.killed, unread)
     if preempted := _preempted(exit_code):
         return Outcome(RunState.LOST, preempted, unread)
-    if exit_code or said.get("state") == "failed":
+    if exit_code or said.get("state") == RunState.FAILED:
         if active.preempting:
             why = _crash(exit_code, str(said.get("error") or ""), status.last_line)
             return Outcome(RunState.LOST, f"marked as preempting, then {why}", unread)
@@ -98,6 +99,11 @@ def logged_as(metric: str, said: FinishRequest) -> str:
 
 def _missing(metric: str, active: ActiveRun) -> str:
     logged = list(active.run.metrics)
+    if (active.directory / PARTS).exists():
+        return (
+            f"it ended without logging the metric {metric!r}; what its parts have logged does not count (parts are "
+            "further calls of init(), as with group=): log one value in the run itself, after its parts"
+        )
     if not active.connected:
         return f"it ended without a call of lightsweep.init(), so it never logged the metric {metric!r}"
     if how := logged_as(metric, active.said):

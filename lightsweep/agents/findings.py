@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from lightsweep.agents.exit_status import logged_as, no_code_of_its_own
 from lightsweep.agents.smoke import Observed
 from lightsweep.client.run import BATCH_LOSS, STEP_LOSS
+from lightsweep.controller import RunState
 from lightsweep.errors import closest
 from lightsweep.schema import SweepConfig
 
@@ -52,7 +53,9 @@ def _end(seen: Observed, timeout: float) -> Finding:
     if seen.timed_out:
         return Finding(False, f"it did not end within {timeout:g} s and was ended; raise the smoke timeout")
     state = seen.said.get("state")
-    failed = state == "failed" or (seen.exit_code and not (state == "finished" and no_code_of_its_own(seen.exit_code)))
+    failed = state == RunState.FAILED or (
+        seen.exit_code and not (state == RunState.FINISHED and no_code_of_its_own(seen.exit_code))
+    )
     if failed and not seen.stopped:
         how = f"ended by signal {-seen.exit_code}" if seen.exit_code < 0 else f"exit code {seen.exit_code}"
         error = str(seen.said.get("error") or "") or "".join(seen.output[-1:])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lightsweep.agents.active_run import ActiveRun
 from lightsweep.agents.displays.base import Display
-from lightsweep.controller import Refresher, Sweep
+from lightsweep.controller import Refresher, RunState, Sweep, SweepStatus
 from lightsweep.errors import StorageUnavailableError
 
 _POLL_SECONDS = 1.0
@@ -18,7 +18,7 @@ _CLOSE_SECONDS = 5.0
 _PATIENCE_SECONDS = 4.0  # on a busy machine, a message that the storage is away would be noise
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False)
 class Heartbeat:
     """A thread that writes heartbeats for the runs of an agent, and acts on the state that users give to the sweep.
 
@@ -87,16 +87,16 @@ class Heartbeat:
 
     def _listen(self) -> None:
         state = self.sweep.known_state()
-        if state.name == "cancelled":
+        if state.name == SweepStatus.CANCELLED:
             self.leave("the sweep was cancelled")
             for active in self.runs():
-                active.end("the sweep was cancelled", "killed")
-        elif state.name in {"stopped", "finished"}:
+                active.end("the sweep was cancelled", RunState.KILLED)
+        elif state.name in {SweepStatus.STOPPED, SweepStatus.FINISHED}:
             self.leave(f"the sweep is {state}")
         for active in self.runs():
             if not active.ending and (active.run.taken or self.sweep.lost(active.run.id, active.run.trial_id)):
                 active.run.taken = True
-                active.end("another agent took the run over", "lost")
+                active.end("another agent took the run over", RunState.LOST)
 
 
 class OutageNotes:

@@ -16,7 +16,13 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
-import psutil
+_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+
+if __name__ == "__main__":  # a scheduler sends them to every process that it knows, perhaps during the import below
+    for _number in _IGNORED:
+        signal.signal(_number, signal.SIG_IGN)
+
+import psutil  # noqa: E402
 
 MARK = "LIGHTSWEEP_TOKEN"
 """The variable that marks the processes of an attempt at a run: its value is a secret that no other process has."""
@@ -30,7 +36,6 @@ TERM_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 _KILL_SECONDS = 2.0
 _CLOSE_SECONDS = 2.0
-_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def marked(tokens: Collection[str]) -> list[Any]:
@@ -43,17 +48,19 @@ def marked(tokens: Collection[str]) -> list[Any]:
         return []
     found = []
     for each in psutil.process_iter():
-        if each.pid != os.getpid() and _has_mark(each, tokens):
+        if each.pid != os.getpid() and variables_of(each).get(MARK) in tokens:
             with suppress(psutil.Error):
                 found.append(psutil.Process(each.pid))  # not `each`, which may be an earlier process with this id
     return found
 
 
-def _has_mark(process: Any, tokens: Collection[str]) -> bool:
+def variables_of(process: Any) -> dict[str, str]:
+    """Return the environment of a ``psutil.Process``; empty if it has ended, or belongs to another user."""
     try:
-        return process.environ().get(MARK) in tokens
-    except (psutil.Error, OSError):  # gone, a zombie, or of another user
-        return False
+        found: dict[str, str] = process.environ()
+    except (psutil.Error, OSError):
+        found = {}
+    return found
 
 
 class Processes:
@@ -72,7 +79,9 @@ class Processes:
         """Return whether any process is left; zombies count as long as they are in a group."""
         # A group that was gone once gets no signal again: its number may belong to another one by then.
         self._groups = {group for group in self._groups if _sent(group, 0)}
-        self._marked = [each for each in self._marked if _has_mark(each, self._tokens)] or marked(self._tokens)
+        self._marked = [each for each in self._marked if variables_of(each).get(MARK) in self._tokens] or marked(
+            self._tokens
+        )
         return bool(self._groups or self._marked)
 
     def signal(self, number: int) -> None:
@@ -163,14 +172,13 @@ class Reaper:
             self._runs[pid] = token
             if self._process is None or self._process.poll() is not None:
                 self._start()
-            else:
-                self._tell(f"+{pid} {token}\n")
+            self._tell()
 
     def remove(self, pid: int) -> None:
         """Forget a run that has ended with all that it had started."""
         with self._lock:
             if self._runs.pop(pid, None) is not None and not self._closed:
-                self._tell(f"-{pid}\n")
+                self._tell()
 
     def close(self) -> None:
         """End the process; it first ends the runs that were not removed. Idempotent."""
@@ -203,32 +211,24 @@ class Reaper:
             )
         except OSError:
             self._process = None  # too many processes: runs go on without a reaper
-            return
-        for pid, token in self._runs.items():
-            self._tell(f"+{pid} {token}\n")
 
-    def _tell(self, line: str) -> None:
+    def _tell(self) -> None:
+        runs = " ".join(f"{pid}:{token}" for pid, token in self._runs.items())
         if self._process is not None and self._process.stdin is not None:
             with suppress(OSError):  # it was killed; the next run starts another one
-                self._process.stdin.write(line.encode())
+                self._process.stdin.write(f"{runs}\n".encode())
 
 
 def main() -> None:
     """Read the runs of an agent from standard input, and end those that are left when it closes.
 
-    ``+PID TOKEN`` is a run that began, ``-PID`` one that has ended. An agent that ends normally leaves none. The
-    arguments are the seconds until SIGTERM, and from there until SIGKILL.
+    Each line holds all runs of that moment as ``PID:TOKEN``. An agent that ends normally leaves none. The arguments are
+    the seconds until SIGTERM, and from there until SIGKILL.
     """
     grace, term = map(float, sys.argv[1:3])
-    for number in _IGNORED:  # a scheduler sends them to every process that it knows
-        signal.signal(number, signal.SIG_IGN)
     runs: dict[int, str] = {}
     for line in sys.stdin:
-        pid, _, token = line[1:].strip().partition(" ")
-        if line.startswith("+"):
-            runs[int(pid)] = token
-        else:
-            runs.pop(int(pid), None)
+        runs = {int(pid): token for pid, _, token in (item.partition(":") for item in line.split())}
     left = Processes(runs)
     if not left.wait(grace):
         left.end(term)

@@ -14,6 +14,7 @@ from typing import Any
 
 from lightsweep.agents.launchers.function import FunctionLauncher
 from lightsweep.agents.worker import Agent
+from lightsweep.controller import RunState
 
 _POLL_SECONDS = 0.1
 _KILLED_SECONDS = 10.0
@@ -98,7 +99,7 @@ class Interrupts:
             return
         agent.signalled = agent.signalled or number
         if number != signal.SIGINT:
-            agent.terminate(f"the agent was told to end ({signal.Signals(number).name})", outcome="lost")
+            agent.terminate(f"the agent was told to end ({signal.Signals(number).name})", outcome=RunState.LOST)
             return
         self._pressed += 1
         if self._pressed == 1:

@@ -13,12 +13,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightsweep.agents.active_run import start_reply
-from lightsweep.agents.launchers.process import RunProcess, check_command, find_program, last_lines, run_environment
+from lightsweep.agents.active_run import FirstProcess, start_reply
+from lightsweep.agents.launchers.process import (
+    RunProcess,
+    check_command,
+    find_program,
+    last_lines,
+    place_variables,
+    places,
+    run_environment,
+)
 from lightsweep.agents.signals import handled
 from lightsweep.channel import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 from lightsweep.channel.server import ChannelServer
 from lightsweep.client.run import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
+from lightsweep.controller import RunState
 from lightsweep.controller.runs import nested
 from lightsweep.errors import closest
 from lightsweep.hyperband import Verdict
@@ -89,6 +98,7 @@ class SmokeHandler:
         self._steps = steps
         self._enough = min(ENOUGH_REPORTS, steps)
         self._lock = threading.Lock()
+        self._first_process = FirstProcess()
         self.observed = Observed(values=values)
 
     def start(self, message: StartRequest) -> StartReply:
@@ -102,6 +112,7 @@ class SmokeHandler:
             sweep=_RUN,
             directory=self._directory,
             smoke=self._steps,
+            first=self._first_process.is_first(message),
         )
 
     def log(self, message: LogRequest) -> LogReply:
@@ -119,7 +130,7 @@ class SmokeHandler:
     def finish(self, message: FinishRequest) -> None:
         """Keep the script's last message; the first one that failed stays."""
         with self._lock:
-            if self.observed.said.get("state") != "failed":
+            if self.observed.said.get("state") != RunState.FAILED:
                 self.observed.said = message
 
     def _reports(self) -> int:
@@ -160,7 +171,8 @@ def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float,
         home = Path(name)
         environment["TENSORBOARD_LOGGING_DIR"] = str(home / "runs")
         handler = SmokeHandler(config, values, home, steps)
-        address = server.register(_RUN, handler)
+        here = places(_RUN, _RUN, home)
+        address = {**place_variables(here), **server.register(_RUN, handler)}
         program = find_program(config, directory)
         command = build_command(
             program,
@@ -169,6 +181,7 @@ def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float,
             nested(values, config),
             json_path=home / "parameters.json",
             passed=arguments(config, values, program, config.command),
+            places=here,
         )
         began = time.monotonic()
         seen = handler.observed

@@ -11,15 +11,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from lightsweep.agents.active_run import RUNS, ActiveRun, discard_checkpoint, make_directory
 from lightsweep.agents.displays.base import Display, GuardedDisplay
 from lightsweep.agents.exit_status import FailureLimits, classify_exit
 from lightsweep.agents.heartbeat import Heartbeat, OutageNotes
 from lightsweep.agents.launchers import Launcher
+from lightsweep.agents.launchers.process import place_variables, places
+from lightsweep.agents.run_files import BestCheckpoints, SharedFiles
 from lightsweep.controller import ClaimedRun, Outcome, Reporter, RunClaimer, RunState, Sweep, Writer
 from lightsweep.errors import CommandError, LightsweepError, StorageError, StorageUnavailableError
 
@@ -86,16 +89,11 @@ class Agent:
         self._error: BaseException | None = None
         self._outage = OutageNotes(self.display)
         self._writer = Writer(sweep.storage, partial(self._outage.note, "reports"), self._give_back)
-        self._claimer = RunClaimer(sweep, self.name, stay=stay)
+        self._checkpoints = BestCheckpoints(sweep, self._directory)
+        self._shared: SharedFiles | None = None
+        self._claimer = RunClaimer(sweep, self.name, home=str(self._directory), stay=stay)
         self._reporter = Reporter(sweep, self._writer)
-        self._heartbeat = Heartbeat(
-            sweep=sweep,
-            display=self.display,
-            runs=self.active_runs,
-            leave=self.leave,
-            failed=self._give_back,
-            outage=self._outage,
-        )
+        self._heartbeat = Heartbeat(sweep, self.display, self.active_runs, self.leave, self._give_back, self._outage)
 
     @property
     def exit_code(self) -> int:
@@ -133,6 +131,7 @@ class Agent:
         try:
             self._launcher.check()
             make_directory(self._directory)
+            self._shared = SharedFiles(Path.cwd())
             self._heartbeat.start()
             yield
         finally:
@@ -186,12 +185,9 @@ class Agent:
         with self._lock:
             self._active.append(active)
         try:
-            outcome = self._outcome(active)
-            active.ending = True
-            self._finish(active, outcome)
+            self._finish(active, self._outcome(active))
         except BaseException as error:
             if not active.ending:
-                active.ending = True
                 self._finish(active, Outcome(RunState.LOST, f"the agent failed: {error}"))
             raise
         finally:
@@ -201,21 +197,33 @@ class Agent:
     def _outcome(self, active: ActiveRun) -> Outcome:
         run = active.run
         active.directory.mkdir(parents=True, exist_ok=True)
+        began = time.time_ns()
         emit = (lambda text: self.display.output(run, text)) if self._show_output else None
         self.display.started(run)
         try:
-            job = self._launcher.start(run, active, active.directory, active.environment, emit)
+            here = place_variables(places(self.sweep.id, run.id, active.directory))
+            job = self._launcher.start(run, active, active.directory, {**active.environment, **here}, emit)
         except CommandError as error:
             return Outcome(RunState.FAILED, str(error))
         active.begin(job)
         status = job.wait()
         if status.interrupted:
-            active.end("interrupted", "killed")
+            active.end("interrupted", RunState.KILLED)
             self.leave("interrupted")
         outcome = classify_exit(self.sweep.config, active, status)
-        return replace(outcome, reason="; ".join(filter(None, [outcome.reason, run.not_finite])))
+        shared = ""
+        if self._shared is not None:
+            if note := self._shared.look(run.id, began):
+                self.display.note(note)
+            if outcome.state == RunState.FAILED and (where := self._shared.resumed_from(began)):
+                shared = (
+                    f"{where} holds checkpoints of an earlier run: if the script resumes from its output_dir, give "
+                    "each run its own, such as --output_dir=${run_dir} in `command`"
+                )
+        return replace(outcome, reason="; ".join(filter(None, [outcome.reason, run.not_finite, shared])))
 
     def _finish(self, active: ActiveRun, outcome: Outcome) -> None:
+        active.ending = True
         kept = self._record(active, outcome)
         if kept is None:
             self.display.note(f"the end of run {active.run.id} was not recorded; an agent will retry it")
@@ -223,12 +231,20 @@ class Agent:
         if not kept:
             self.display.note(f"run {active.run.id} was taken over by another agent")
             return
-        if outcome.state in {"finished", "pruned"}:
+        if outcome.state in {RunState.FINISHED, RunState.PRUNED}:
             discard_checkpoint(active.directory)
         self.display.ended(active.run, outcome)
-        if outcome.state in {"killed", "lost"}:
+        with suppress(StorageUnavailableError):
+            for lost in self._checkpoints.clear():
+                self.display.note(f"removed the checkpoints of run {lost}, which is not among the best")
+        if len(active.reporters) > 1:
+            self.display.note(
+                f"run {active.run.id}: {len(active.reporters)} of its processes have logged the metric, and each value "
+                "counts as an iteration; call init(group=...) in workers, and log one value for all of them"
+            )
+        if outcome.state in {RunState.KILLED, RunState.LOST}:
             return
-        failed = outcome.state == "failed"
+        failed = outcome.state == RunState.FAILED
         with self._lock:
             why = self._limits.note(failed, time.monotonic())
         if why:
@@ -247,7 +263,7 @@ class Agent:
                     told = True
                     self.display.note(f"{error}; the end of run {active.run.id} waits to be recorded")
                 self._abandon.wait(_PAUSE_SECONDS)
-            if self._abandon.is_set() or (active.outcome == "lost" and active.overdue()):
+            if self._abandon.is_set() or (active.outcome == RunState.LOST and active.overdue()):
                 return None
 
     def _rescue(self) -> None:
@@ -270,7 +286,7 @@ class Agent:
             self.left = self.left or reason
         self._leaving.set()
 
-    def terminate(self, reason: str, *, outcome: str = "killed") -> None:
+    def terminate(self, reason: str, *, outcome: RunState = RunState.KILLED) -> None:
         """Ask every run to end, and kill it ``term_timeout`` seconds later; start no more."""
         self.leave(reason)
         for active in self.active_runs():
@@ -299,4 +315,4 @@ class Agent:
 
     def _give_back(self, error: BaseException) -> None:
         self._fail(error)
-        self.terminate("the agent failed", outcome="lost")
+        self.terminate("the agent failed", outcome=RunState.LOST)

@@ -189,20 +189,16 @@ def axes(values: Sequence[Mapping[str, Any]], config: SweepConfig) -> list[Axis]
         values: The parameters of each run, flat.
         config: The sweep's config.
     """
-    found = [
-        _axis(parameter.name, parameter.distribution.traits.scale, values, parameter.distribution)
-        for parameter in config.space.searched
-    ]
-    declared = {parameter.name for parameter in config.space.parameters}
-    for name in sorted({name for run in values for name in run} - declared):
-        numbers = all(is_number(run[name]) and math.isfinite(run[name]) for run in values if name in run)
-        found.append(_axis(name, "linear" if numbers else "category", values))
-    return found
+    declared = {parameter.name: parameter.distribution for parameter in config.space.parameters}
+    return [_axis(name, values, declared.get(name)) for name in config.searched(values)]
 
 
-def _axis(name: str, scale: Scale, runs: Sequence[Mapping[str, Any]], distribution: Distribution | None = None) -> Axis:
-    # Values of runs may be of an earlier version of the sweep file.
-    known = [*((distribution and distribution.choices) or ()), *(run[name] for run in runs if name in run)]
+def _axis(name: str, runs: Sequence[Mapping[str, Any]], distribution: Distribution | None) -> Axis:
+    known = [run[name] for run in runs if name in run]
+    scale: Scale = "linear" if all(is_number(value) and math.isfinite(value) for value in known) else "category"
+    if distribution is not None:
+        # Values of runs may be of an earlier version of the sweep file.
+        scale, known = distribution.traits.scale, [*(distribution.choices or ()), *known]
     if scale == "rank":
         known = sorted({identity(value): value for value in known}.values())
     codes: dict[Hashable, float] = {}

@@ -100,7 +100,9 @@ def refine(
     scored = scores(runs, config)
     if not scored.runs:
         raise LightsweepError(f"no run has ended with a finite {scored.metric!r}, so there is nothing to refine")
-    best = _best_first(scored)[: max(_LEAST_TOP, round(top * len(scored.runs)))]
+    sign = -1 if scored.goal == "maximize" else 1
+    ranked = sorted(zip(scored.values, scored.runs, strict=True), key=lambda pair: (sign * pair[0], pair[1].id))
+    best = [run for _, run in ranked[: max(_LEAST_TOP, round(top * len(scored.runs)))]]
     raw = _next(config, program, sweep_id)
     notes = [*scored.notes]
     blocks = {
@@ -280,13 +282,6 @@ def _shown(value: Any) -> str:
     return (
         number(value) if isinstance(value, float) else one_line(json.dumps(value, ensure_ascii=False, default=str), 60)
     )
-
-
-def _best_first(scored: Scores) -> list[SweepRun]:
-    """The runs by their value; of equal ones the earlier first."""
-    sign = -1 if scored.goal == "maximize" else 1
-    pairs = sorted(zip(scored.values, scored.runs, strict=True), key=lambda pair: (sign * pair[0], pair[1].id))
-    return [run for _, run in pairs]
 
 
 def _next(config: SweepConfig, program: str | None, sweep_id: str | None) -> dict[str, Any]:

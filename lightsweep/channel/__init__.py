@@ -3,11 +3,10 @@
 Standard library only, since every training process imports it. Only agents import ``channel.server``.
 """
 
-from lightsweep.channel.connection import ChannelError, Connection, InProcess
+from lightsweep.channel.connection import Connection, InProcess
 from lightsweep.channel.messages import FinishRequest, Handler, LogReply, LogRequest, StartReply, StartRequest
 
 __all__ = [
-    "ChannelError",
     "Connection",
     "FinishRequest",
     "Handler",

@@ -17,15 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
-from lightsweep.channel.messages import (
-    FinishRequest,
-    Handler,
-    LogReply,
-    LogRequest,
-    StartReply,
-    StartRequest,
-    guarded,
-)
+from lightsweep.channel.messages import FinishRequest, Handler, LogReply, LogRequest, StartReply, StartRequest, guarded
 from lightsweep.errors import AgentLostError, LightsweepError, UsageError
 
 ENVIRONMENT = ("LIGHTSWEEP_CHANNEL", "LIGHTSWEEP_RUN", "LIGHTSWEEP_TOKEN")
@@ -206,20 +198,21 @@ class FrameStream:
             raise ChannelError(f"a message may have {MESSAGE_LIMIT} bytes, this one has {len(body)}")
         self._sock.sendall(_LENGTH.pack(len(body)) + body)
 
-    def receive(self, limit: int = MESSAGE_LIMIT, deadline: float | None = None) -> dict[str, Any] | None:
+    def receive(self, deadline: float | None = None) -> dict[str, Any] | None:
         """Return the next object, or ``None`` if the other end has closed between two frames.
 
         Args:
-            limit: Largest length that is accepted, in bytes.
-            deadline: A value of ``time.monotonic()`` at which waiting ends; ``None`` waits for ever.
+            deadline: Of the handshake, whose objects have 4 KiB at most: a value of ``time.monotonic()`` at which
+                waiting ends. ``None`` waits for ever.
 
         Raises:
-            ChannelError: Not a JSON object, longer than ``limit``, cut off, or the deadline has passed.
+            ChannelError: Not a JSON object, longer than 16 MiB, cut off, or the deadline has passed.
             OSError: The connection broke.
         """
         if not self._fill(_LENGTH.size, deadline):
             return None
         (length,) = _LENGTH.unpack_from(self._buffer)
+        limit = MESSAGE_LIMIT if deadline is None else HANDSHAKE_LIMIT
         if length > limit:
             raise ChannelError(f"a frame may have {limit} bytes here, this one announces {length}")
         end = _LENGTH.size + length
@@ -283,13 +276,13 @@ def introduce(stream: FrameStream, run_id: str, token: str) -> None:
         OSError: The connection broke.
     """
     deadline = time.monotonic() + HANDSHAKE_SECONDS
-    hello = stream.receive(HANDSHAKE_LIMIT, deadline)
+    hello = stream.receive(deadline)
     if hello is None or not isinstance(hello.get("nonce"), str):
         raise ChannelError("no agent of lightsweep answers there")
     nonce = os.urandom(16).hex()
     sides = (run_id, hello["nonce"], nonce)
     stream.send({"run": run_id, "nonce": nonce, "proof": proof(token, "client", *sides)})
-    welcome = stream.receive(HANDSHAKE_LIMIT, deadline)
+    welcome = stream.receive(deadline)
     if welcome is None or "error" in welcome:
         raise ChannelError("it closed the connection" if welcome is None else str(welcome["error"]))
     if not is_proof(welcome.get("proof"), proof(token, "server", *sides)):

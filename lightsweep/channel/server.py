@@ -12,21 +12,13 @@ import tempfile
 import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightsweep.channel.connection import (
-    ENVIRONMENT,
-    HANDSHAKE_LIMIT,
-    HANDSHAKE_SECONDS,
-    ChannelError,
-    FrameStream,
-    is_proof,
-    proof,
-)
+from lightsweep.channel.connection import ENVIRONMENT, HANDSHAKE_SECONDS, ChannelError, FrameStream, is_proof, proof
 from lightsweep.channel.messages import Handler, guarded
 from lightsweep.errors import LightsweepError, UsageError
 
@@ -39,7 +31,7 @@ _LONGEST_PATH = 95  # bytes; macOS allows 103, Linux 107, and the socket has a l
 _CLOSE_SECONDS = 10.0
 
 
-class ChannelServer:
+class ChannelServer(AbstractContextManager["ChannelServer"]):
     """Serves the processes of any number of runs; usable as a context manager. All methods are thread-safe.
 
     A faulty message ends at most its own connection.
@@ -118,9 +110,6 @@ class ChannelServer:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
 
-    def __enter__(self) -> ChannelServer:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
 
@@ -163,16 +152,9 @@ class ChannelServer:
 
     def _converse(self, stream: FrameStream) -> None:
         """Shake hands, then send one answer per message until the other end closes."""
-        served: _Served | None = None
-
-        def token_of(run_id: str) -> str | None:
-            nonlocal served
-            served = self._runs.get(run_id)
-            return served.token if served else None
-
-        run_id, welcome = identify(stream, token_of, self._handshake_seconds)
+        run_id, served, welcome = self._identify(stream)
         with self._lock:
-            if served is None or self._runs.get(run_id) is not served:  # another attempt has another token
+            if self._runs.get(run_id) is not served:  # another attempt has another token
                 raise ChannelError("the run was released meanwhile")
             served.streams.add(stream)
         try:
@@ -187,6 +169,30 @@ class ChannelServer:
         finally:
             with self._lock:
                 served.streams.discard(stream)
+
+    def _identify(self, stream: FrameStream) -> tuple[str, _Served, dict[str, str]]:
+        """Find out which run a process belongs to; return its id, the run, and the message that welcomes the process.
+
+        Raises:
+            ChannelError: The process does not prove that it belongs to a run; it was told why.
+            OSError: The connection broke.
+        """
+        nonce = os.urandom(16).hex()
+        stream.send({"nonce": nonce})
+        hello = stream.receive(time.monotonic() + self._handshake_seconds)
+        if hello is None:
+            raise ChannelError("it closed before it identified itself")
+        run_id, theirs = str(hello.get("run")), str(hello.get("nonce"))
+        served = self._runs.get(run_id)
+        if served is None:
+            refusal = "it does not serve this run, or serves it no longer"
+        elif is_proof(hello.get("proof"), proof(served.token, "client", run_id, nonce, theirs)):
+            return run_id, served, {"proof": proof(served.token, "server", run_id, nonce, theirs)}
+        else:
+            refusal = "the secret of this run is wrong"
+        with suppress(OSError):  # the process may be gone
+            stream.send({"error": refusal})
+        raise ChannelError(f"{refusal}: {run_id!r}")
 
 
 @dataclass(frozen=True)
@@ -210,38 +216,6 @@ def answer(handler: Handler, message: Mapping[str, Any]) -> dict[str, Any]:
             return {"ok": True} if reply is None else asdict(reply)
     except LightsweepError as error:
         return {"error": str(error)}
-
-
-def identify(stream: FrameStream, token_of: Callable[[str], str | None], seconds: float) -> tuple[str, dict[str, str]]:
-    """Find out which run a process belongs to.
-
-    Args:
-        stream: The connection.
-        token_of: The token of a run; ``None`` if it is not served.
-        seconds: How long the process may take.
-
-    Returns:
-        The id of the run, and the message that welcomes the process.
-
-    Raises:
-        ChannelError: The process does not prove that it belongs to a run; it was told why.
-        OSError: The connection broke.
-    """
-    nonce = os.urandom(16).hex()
-    stream.send({"nonce": nonce})
-    hello = stream.receive(HANDSHAKE_LIMIT, time.monotonic() + seconds)
-    if hello is None:
-        raise ChannelError("it closed before it identified itself")
-    run_id, theirs = hello.get("run"), hello.get("nonce")
-    if isinstance(run_id, str) and isinstance(theirs, str) and (token := token_of(run_id)) is not None:
-        if is_proof(hello.get("proof"), proof(token, "client", run_id, nonce, theirs)):
-            return run_id, {"proof": proof(token, "server", run_id, nonce, theirs)}
-        refusal = "the secret of this run is wrong"
-    else:
-        refusal = "it does not serve this run, or serves it no longer"
-    with suppress(OSError):  # the process may be gone
-        stream.send({"error": refusal})
-    raise ChannelError(f"{refusal}: {run_id!r}")
 
 
 def _private_directory() -> Path:

@@ -17,11 +17,12 @@ import typer
 from rich.console import Console
 
 from lightsweep.agents.displays.live_view import BARS, Frame, Screen
-from lightsweep.cli.options import Storage, SweepId, open_read_only, read_sweep, storage_option
+from lightsweep.cli.one_run import run_parts, run_text
+from lightsweep.cli.options import Storage, SweepId, open_read_only, read_sweep, run_of, storage_option
 from lightsweep.cli.output import say
 from lightsweep.cli.sweep import parameter_count
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
-from lightsweep.controller.runs import json_number
+from lightsweep.controller.runs import json_number, sweep_and_run
 from lightsweep.controller.summary import PartView, part_line, part_views, prior_suffix, summarize
 from lightsweep.errors import StorageError, StorageUnavailableError, UsageError
 from lightsweep.text import aligned, counted, number, parameters, printable, shortened
@@ -60,7 +61,7 @@ def ls(storage: Storage = None) -> None:
 
 
 def status(
-    sweep_id: SweepId,
+    sweep_id: Annotated[str, typer.Argument(metavar="ID[/RUN]", help="Id of the sweep, or of one of its runs.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     watching: Annotated[
         bool, typer.Option("--watch", help="Follow the sweep until it has ended, or until Ctrl-C.")
@@ -68,10 +69,18 @@ def status(
     every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Time between updates, with --watch.")] = 2.0,
     storage: Storage = None,
 ) -> None:
-    """Show the state of a sweep, its runs and its best run."""
+    """Show the state of a sweep, its runs and its best run; or one run, by its ID/RUN."""
     if watching and as_json:
         raise UsageError("--watch is for people and --json is for programs; give one of them")
-    sweep = read_sweep(sweep_id, storage)
+    of, run_id = sweep_and_run(sweep_id)
+    sweep = read_sweep(of, storage)
+    if run_id:
+        if watching:
+            raise UsageError("--watch follows a sweep; leave out the run")
+        run = run_of(sweep, run_id)
+        document = {**_run_document(run), "metrics": run.metrics, "parts": run_parts(run)}
+        print(json.dumps(_plain(document), indent=2, allow_nan=False) if as_json else run_text(sweep, run))
+        return
     if watching:
         watch(sweep, Console(highlight=False), every)
     else:
@@ -155,9 +164,19 @@ def _run_document(run: SweepRun) -> dict[str, Any]:
         "ended": run.ended.isoformat() if run.ended else None,
         "reason": run.reason,
         "unread": list(run.unread),
+        **({"directory": run.directories[-1]} if run.directories else {}),
         **run.labels,
         **({"prior": True} if run.prior else {}),
     }
+
+
+def _plain(value: Any) -> Any:
+    """Return a document of numbers for JSON: those that are not finite are null."""
+    if isinstance(value, dict):
+        return {key: _plain(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return json_number(value) if isinstance(value, float) else value
 
 
 def without_infinities(value: Any) -> Any:

@@ -8,14 +8,4 @@ from lightsweep.client.run_config import RunConfig
 from lightsweep.hyperband import Verdict
 from lightsweep.wandb.run_names import RunDirectory
 
-__all__ = [
-    "Run",
-    "RunConfig",
-    "RunDirectory",
-    "Verdict",
-    "finish",
-    "init",
-    "log",
-    "rank",
-    "serving",
-]
+__all__ = ["Run", "RunConfig", "RunDirectory", "Verdict", "finish", "init", "log", "rank", "serving"]

@@ -8,13 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from lightsweep.channel import Connection
 from lightsweep.errors import AgentLostError, LightsweepError, RunPruned
-from lightsweep.hyperband import Verdict
 
 GRACE_SECONDS = 2.0
 """From the end of the agent to SIGTERM: the next ``log`` of the script raises ``AgentLostError`` before."""
@@ -50,6 +49,27 @@ def several(environ: Mapping[str, str] = os.environ) -> bool:
         return int(distributed.get_world_size()) > 1
     value = environ.get("WORLD_SIZE", "")
     return value.isdecimal() and int(value) > 1
+
+
+def end_workers(spared: Collection[object] = ()) -> None:
+    """End the processes of ``multiprocessing`` that this one has started and would wait for at its exit.
+
+    They get SIGTERM, and SIGKILL if they have not ended ``TERM_SECONDS`` later.
+
+    Args:
+        spared: Processes that are left alone.
+    """
+    multiprocessing = sys.modules.get("multiprocessing")
+    if multiprocessing is None:
+        return
+    workers = [each for each in multiprocessing.active_children() if not each.daemon and each not in spared]
+    for worker in workers:
+        worker.terminate()
+    deadline = time.monotonic() + TERM_SECONDS
+    for worker in workers:
+        worker.join(max(0.0, deadline - time.monotonic()))
+        if worker.is_alive():
+            worker.kill()
 
 
 class AgentWatch:
@@ -112,28 +132,6 @@ def _leads_session() -> bool:
     return os.getpgrp() == os.getsid(0)
 
 
-def cause(error: BaseException, verdict: Callable[[], Verdict]) -> BaseException:
-    """Return the ``RunPruned`` or ``AgentLostError`` by which another process of the run has ended, else ``error``.
-
-    ``torch.multiprocessing`` (``ddp_spawn``, ``ddp_fork``, ``mp.spawn``) passes on the text of what a process raised,
-    or only that it ended. A rank above 0 whose rank 0 was stopped by its own log sees a broken connection. The agent
-    knows whether it has told the run to stop.
-
-    Args:
-        error: The exception in the process that started the others, or in a rank above 0.
-        verdict: Asks the agent for the verdict.
-    """
-    if not _from_child(error) and not (isinstance(error, Exception) and rank() and several()):
-        return error
-    try:
-        found = verdict()
-    except AgentLostError as lost:
-        return lost
-    except LightsweepError:
-        return error
-    return RunPruned(found.reason) if found.stop else error
-
-
 def described(error: BaseException) -> str:
     """Return class, message and line of an exception: ``ValueError: no data (train.py:12)``.
 
@@ -167,8 +165,12 @@ def _last_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [""])[-1]
 
 
-def _from_child(error: BaseException) -> bool:
-    """Tell whether a process that torch started may have ended by one of ours; a killed one leaves no text."""
+def from_child(error: BaseException) -> bool:
+    """Tell whether a process that torch started may have ended by ``RunPruned`` or ``AgentLostError``.
+
+    ``torch.multiprocessing`` (``ddp_spawn``, ``ddp_fork``, ``mp.spawn``) passes on the text of what a process raised,
+    or only that it ended, if it was killed.
+    """
     torch = sys.modules.get("torch.multiprocessing")
     if torch is None:
         return False

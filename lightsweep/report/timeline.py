@@ -42,7 +42,7 @@ def timeline_figure(data: ReportData) -> go.Figure:
         xaxis={"type": "date", "title": {"text": "UTC"}, "nticks": 5, "tickangle": 0},
         yaxis={
             "tickvals": list(height.values()),
-            "ticktext": [_lane(lane) for lane in names],
+            "ticktext": [_lane(*lane) for lane in names],
             "range": [-0.6, len(names) - 0.4],
             "showgrid": False,
             "zeroline": False,
@@ -68,8 +68,7 @@ def lanes(data: ReportData) -> dict[tuple[str, int], list[int]]:
     return placed
 
 
-def _lane(lane: tuple[str, int]) -> str:
-    agent, slot = lane
+def _lane(agent: str, slot: int) -> str:
     name = label(agent or "unknown agent", 28)
     return f"{name} · {slot + 1}" if slot else name
 

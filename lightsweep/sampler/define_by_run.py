@@ -163,8 +163,7 @@ def scheduled_searcher(config: SweepConfig, seed: int) -> Searcher | None:
     sampler = _sampler(source.function(optimizer, "scheduler.optimizer"), optimizer) if optimizer else None
     if search_space is not None:
         define = source.function(search_space, "scheduler.search_space")
-        single = [parameter for parameter in config.space.parameters if parameter.distribution.size == 1]
-        constants = {parameter.name: parameter.distribution.value_at(0) for parameter in single}
+        constants = {each.name: each.distribution.value_at(0) for each in config.space.parameters if each.is_fixed}
         return DefineByRunSearcher(define, constants, config.metrics, seed, sampler)
     if sampler is None:
         return None

@@ -261,8 +261,7 @@ class UnseenPoints:
             return values
         if len(taken) >= size:
             return None
-        index = self._space.index(values)
-        if index not in taken:
+        if self._space.index(values) not in taken:
             return values
         return self._space.point(self._listed(values, taken) if size <= LISTED else self._around(values, taken, seed))
 

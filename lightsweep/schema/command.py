@@ -36,7 +36,10 @@ SEVERAL: dict[str, Callable[[str, Any], list[str]]] = {
 OF_HYDRA = ("args_append_hydra", "args_override_hydra")
 """Those that write Hydra's grammar, in which each parameter is an override of its own."""
 
-MACROS = ("env", "interpreter", "program", *SEVERAL, "args_json", "args_json_file")
+PLACES = {"run_dir": "lightsweep_runs/SWEEP/0001", "run_id": "SWEEP-0001", "sweep_id": "SWEEP"}
+"""Macros for what differs from run to run, each with an example; a parameter of the same name goes first."""
+
+MACROS = ("env", "interpreter", "program", *SEVERAL, "args_json", "args_json_file", *PLACES)
 
 _HYDRA_WORD = re.compile(r"[A-Za-z0-9_/+.%*@?|-]*", re.ASCII)
 """Texts that Hydra's grammar takes as one value without quotes."""
@@ -152,6 +155,7 @@ def build_command(
     nested: Mapping[str, Any],
     *,
     json_path: Path,
+    places: Mapping[str, str] = PLACES,
     environ: Mapping[str, str] = os.environ,
     passed: Mapping[str, Any] | None = None,
 ) -> list[str]:
@@ -171,6 +175,7 @@ def build_command(
         values: Parameter values under their dotted names.
         nested: The same values as the nested config: what the JSON macros give.
         json_path: Where ``${args_json_file}`` writes; untouched when no item uses it.
+        places: The values of ``${run_dir}``, ``${run_id}`` and ``${sweep_id}``; examples by default.
         environ: Where ``${envvar:NAME}`` looks.
         passed: What ``${args}`` and its kind pass, Hydra's macros excepted; by default ``values``. See
             :func:`lightsweep.schema.nesting.arguments`.
@@ -203,6 +208,8 @@ def build_command(
         for known in (values, nested):
             if name in known:
                 return _text(name, known[name])
+        if name in places:
+            return places[name]
         variable = name.removeprefix("envvar:")
         if variable != name and variable not in environ:
             hint = closest(variable, environ)

@@ -15,7 +15,7 @@ from lightsweep.schema import sections
 from lightsweep.schema.command import read_command
 from lightsweep.schema.diagnostics import Faults, plain
 from lightsweep.schema.distributions import count, spelt
-from lightsweep.schema.fields import check, keys_of
+from lightsweep.schema.fields import check, given, keys_of
 from lightsweep.schema.parameters import Parameters, read_parameters
 from lightsweep.schema.sections import Metric, Options, Scheduler, TopLevel
 from lightsweep.schema.stages import Stage, most_runs, read_stages, written_stages
@@ -156,7 +156,7 @@ class SweepConfig:
             yield "", f"searches {', '.join(stage.searched)}"
             if stage.kept:
                 yield "", f"keeps of the best run before: {', '.join(stage.kept)}"
-            fixed = [f"{name} {spelt(given)}" for name, given in sorted(stage.given.items()) if name in searched]
+            fixed = [f"{name} {spelt(value)}" for name, value in sorted(stage.given.items()) if name in searched]
             if fixed:
                 yield "", f"fixed: {', '.join(fixed)}"
             if hyperband != self.early_terminate:
@@ -198,9 +198,8 @@ class SweepConfig:
 
     def labelled(self, *, entity: str | None = None, project: str | None = None) -> SweepConfig:
         """Return this config with the given labels, unless it has its own."""
-        entity, project = self.entity or entity, self.project or project
-        labels = {key: text for key, text in (("entity", entity), ("project", project)) if text is not None}
-        return replace(self, entity=entity, project=project, raw={**self.raw, **labels})
+        labels = given({"entity": self.entity or entity, "project": self.project or project})
+        return replace(self, **labels, raw={**self.raw, **labels})
 
     def standing_in(self, name: str | None) -> SweepConfig:
         """Return this config with lightsweep in place of the package ``name`` in its runs; unchanged for ``None``."""
@@ -243,10 +242,15 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     own = raw.get("lightsweep")
     options = check(Options, {} if own is None else own, faults.at("lightsweep"), "lightsweep") or Options()
     stages = read_stages(raw, found, early_terminate, len(metrics), faults)
+    if options.keep_checkpoints is not None and not metrics:
+        faults.at("lightsweep", "keep_checkpoints").key_error(
+            "keep_checkpoints needs a metric, which tells the best runs"
+        )
     faults.raise_if_any()
     if top is None or space is None:
         raise ConfigError([Fault("the config is not valid", file=file)])
     sections.warn_of_last_bands(space, [early_terminate, *(stage.early_terminate for stage in stages)], faults)
+    sections.warn_of_shared_output(space, command or (), faults)
     return SweepConfig(
         **{key: getattr(top, key) for key in SINGLE},
         space=space,

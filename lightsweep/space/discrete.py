@@ -222,12 +222,10 @@ class Quantized(Distribution):
             raise ValueError(f"only a continuous distribution can be quantized, not {quoted(self.base)}")
         if finite("q", self.q) <= 0:
             raise ValueError(f"q must be above 0, not {self.q}")
-        first, last = self._multiples
+        (first, last), (low, high) = self._multiples, self.base.support
         if first is not None and last is not None and first > last:
-            low, high = self.base.support
             raise ValueError(f"no multiple of q {self.q} lies between min {low} and max {high}")
         if max(abs(first or 0), abs(last or 0)) > _MAX_STEPS:
-            low, high = self.base.support
             raise ValueError(
                 f"q {self.q} is too small for values from {low} to {high}: a bound is at most 2^53 steps from 0"
             )

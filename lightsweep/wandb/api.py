@@ -445,8 +445,7 @@ class Run(Plain):
 
     @property
     def _directory(self) -> Path:
-        kept: tuple[str, ...] = getattr(self._stored, "directories", ())
-        here = [Path(each) for each in reversed(kept) if Path(each).is_dir()]
+        here = [Path(each) for each in reversed(self._stored.directories) if Path(each).is_dir()]
         return here[0] if here else self.sweep._directory / self._stored.id
 
     @cached_property

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from sandboxes import wait_until
 
+from lightsweep.agents import reaper as reaper_module
 from lightsweep.agents.launchers.process import RunProcess
 from lightsweep.agents.reaper import GRACE_SECONDS, MARK, Reaper, marked
 from lightsweep.client import processes
@@ -27,6 +28,7 @@ OUTSIDE = (
 AGENT = """
 import os, sys, time
 from pathlib import Path
+from lightsweep.agents import reaper as reaper_module
 from lightsweep.agents.launchers.process import RunProcess
 from lightsweep.agents.reaper import Reaper
 token, *sources = sys.argv[1:]
@@ -136,6 +138,13 @@ def test_it_outlives_what_a_scheduler_sends_to_every_process(tmp_path: Path, num
         os.kill(reaper, number)
         process.kill()
         wait_until(lambda: not any(map(alive, pids)), "the run to end")
+
+
+def test_a_signal_while_it_imports_psutil_does_not_end_it(tmp_path: Path) -> None:
+    (tmp_path / "psutil.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
+    command = [sys.executable, reaper_module.__file__, "0", "0"]
+    ended = subprocess.run(command, input="", env={"PYTHONPATH": str(tmp_path)}, text=True, check=False)
+    assert ended.returncode == 0
 
 
 def _ignores(pid: int, number: int) -> bool:

@@ -24,8 +24,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightsweep.channel import ChannelError, Connection, LogReply
-from lightsweep.channel.connection import HANDSHAKE_LIMIT, MESSAGE_LIMIT, FrameStream, is_proof, proof
+from lightsweep.channel import Connection, LogReply
+from lightsweep.channel.connection import HANDSHAKE_LIMIT, MESSAGE_LIMIT, ChannelError, FrameStream, is_proof, proof
 from lightsweep.channel.server import ChannelServer
 from lightsweep.errors import AgentLostError, LightsweepError, UsageError
 from lightsweep.hyperband import Verdict
@@ -194,6 +194,8 @@ def test_errors_of_the_handler_become_errors_of_the_client_and_the_connection_li
                 raise ZeroDivisionError("inside")
             if message["metrics"] == "unsendable":
                 return LogReply(Verdict(reason=object()))
+            if message["metrics"] == "no reply":
+                return "no reply"
             return super().log(message)
 
     connection = Connection.from_environment(server.register("0007", Moody()))
@@ -205,9 +207,11 @@ def test_errors_of_the_handler_become_errors_of_the_client_and_the_connection_li
         connection.request("log", metrics="unknown")
     with pytest.raises(LightsweepError, match="the agent's answer cannot be sent"):
         connection.request("log", metrics="unsendable")
+    with pytest.raises(LightsweepError, match="the agent failed on 'log': TypeError"):
+        connection.request("log", metrics="no reply")
     with pytest.raises(LightsweepError, match="the operations of a run are start, log, finish, got 'explode'"):
         connection.request("explode")
-    assert [record.name for record in caplog.records] == ["lightsweep", "lightsweep"]
+    assert [record.name for record in caplog.records] == ["lightsweep"] * 3
     assert connection.request("log", metrics={})["verdict"]["stop"] is False
     connection.close()
 

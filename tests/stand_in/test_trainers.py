@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,10 @@ import pytest
 from sandboxes import Sandbox
 
 from lightsweep import Sweep
+from lightsweep.channel import LogReply
+from lightsweep.channel.server import ChannelServer
+from lightsweep.stand_in import variables
+from scripted import ScriptedHandler
 
 SCRIPTS = Path(__file__).parent / "scripts"
 LIGHTNING = str(SCRIPTS / "lightning_logger.py")
@@ -75,8 +82,18 @@ def test_hugging_faces_callback_reports_and_ends_the_training(sandbox: Sandbox) 
     assert "Traceback" not in text
 
 
+class Counting(ScriptedHandler):
+    """Counts as an agent does: only reports of the metric, and the second one is answered with stop."""
+
+    def __init__(self, metric: str, directory: Path) -> None:
+        super().__init__(metric=metric, dir=str(directory), stop_at=2)
+        self.metric = metric
+
+    def log(self, message: Mapping[str, Any]) -> LogReply:
+        return super().log(message) if self.metric in message["metrics"] else LogReply(iterations=len(self.logs))
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="gloo in a test machine")
 @pytest.mark.parametrize(
     ("metric", "command"),
     [
@@ -92,7 +109,29 @@ def test_hugging_faces_callback_reports_and_ends_the_training(sandbox: Sandbox) 
         pytest.param("eval/loss", [*TORCHRUN, HUGGING_FACE, *ARGUMENTS], id="transformers-torchrun"),
     ],
 )
-def test_two_ranks_report_once_and_end_together(sandbox: Sandbox, metric: str, command: list[str]) -> None:
-    runs, text = swept(sandbox, metric, *command)
-    assert runs[0].history == pytest.approx([1 / (1 + epoch) for epoch in range(EPOCHS)])
-    assert text.count("stopped early: band 2") == 1
+def test_two_ranks_report_once_and_both_end(tmp_path: Path, metric: str, command: list[str]) -> None:
+    """Only rank 0 is told to stop; the launcher ends the other one."""
+    handler = Counting(metric, tmp_path / "run")
+    with ChannelServer() as server:
+        environment = {
+            **os.environ,
+            **variables("wandb"),
+            **server.register("0007", handler),
+            "OMP_NUM_THREADS": "1",
+            "CUDA_VISIBLE_DEVICES": "",
+        }
+        done = subprocess.run(  # until no rank holds the pipe any more
+            [sys.executable, *command, "--x=2.0"],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+    text = done.stdout
+    assert [log["metrics"][metric] for log in handler.logs] == pytest.approx([2.0, 1.0]), text
+    assert {finish["state"] for finish in handler.finishes} == {"pruned"}, text
+    assert text.count("run 0007 stopped early: 0.9 is worse than 0.5 at band 3") == 1, text
+    assert "end of the script" not in text

@@ -25,7 +25,8 @@ STEPS = "_.-=*#"
 _WINDOW = timedelta(hours=1)
 _SPARK = 12
 _LONGEST_LINE = 2**16  # bytes of an unfinished line that are kept, such as of a progress bar
-_STYLE = {"finished": "green", "pruned": "yellow", "failed": "red", "killed": "red", "lost": "red"}
+_STYLE = {RunState.FINISHED: "green", RunState.PRUNED: "yellow"}
+"""Colours of the lines of runs that ended; others are red."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Frame:
         config = self.summary.config
         hyperband = config.stopping(**run.labels)
         band = hyperband.reached(run.iterations) if hyperband else None
-        mark = " stopping" if run.state == "stopping" else f" attempt {run.attempt}" if run.attempt > 1 else ""
+        mark = " stopping" if run.state == RunState.STOPPING else f" attempt {run.attempt}" if run.attempt > 1 else ""
         return [
             f"{run.id}{mark}",
             str(run.iterations),
@@ -215,7 +216,7 @@ class TableDisplay(Display):
                 self._print(line)
 
     def ended(self, run: ClaimedRun, outcome: Outcome) -> None:
-        text = Text(printable(describe_end(self._sweep, run, outcome)), style=_STYLE.get(outcome.state, ""))
+        text = Text(printable(describe_end(self._sweep, run, outcome)), style=_STYLE.get(outcome.state, "red"))
         with self._lock:
             if self._partial:
                 self._print(self._partial)

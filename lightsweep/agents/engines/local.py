@@ -13,7 +13,7 @@ import psutil
 
 from lightsweep.agents.active_run import RUNS, make_directory
 from lightsweep.agents.engines import AgentJob
-from lightsweep.agents.reaper import MARK
+from lightsweep.agents.reaper import MARK, variables_of
 
 _JOB = "LIGHTSWEEP_AGENT_JOB"
 
@@ -62,10 +62,7 @@ class LocalEngine:
 
     def _processes(self) -> Iterator[tuple[str, Any]]:
         for process in psutil.process_iter():
-            try:
-                environment = process.environ()
-            except (psutil.Error, OSError):  # it has ended, or is of another user
-                continue
+            environment = variables_of(process)
             sweep_id, _, name = environment.get(_JOB, "").partition("/")
             if sweep_id == self._sweep_id and MARK not in environment:  # the processes of its runs have the mark
                 yield name, process

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
 import sys
 import traceback
@@ -15,6 +16,7 @@ from lightsweep.agents.launchers import Emit, ExitStatus, Job, Variables, call
 from lightsweep.agents.launchers.process import ProcessLauncher
 from lightsweep.channel import Handler
 from lightsweep.client import serving
+from lightsweep.client.processes import end_workers
 from lightsweep.controller import ClaimedRun
 from lightsweep.errors import RunPruned, UsageError
 from lightsweep.stand_in import folders
@@ -51,6 +53,14 @@ class FunctionLauncher:
     def close(self) -> None:
         """Do nothing."""
 
+    kill = close
+
+    def terminate(self, grace: float) -> None:
+        """Do nothing: the next report raises."""
+
+    def signal(self, number: int) -> None:
+        """Do nothing."""
+
     def wait(self) -> ExitStatus:
         """Call the function."""
         try:
@@ -70,19 +80,15 @@ class FunctionLauncher:
             return ExitStatus(1, f"{type(error).__name__}: {error}")
         return ExitStatus(0)
 
-    def terminate(self, grace: float) -> None:
-        """Do nothing: the next report raises."""
-
-    def kill(self) -> None:
-        """Do nothing."""
-
-    def signal(self, number: int) -> None:
-        """Do nothing."""
-
     def _call(self) -> None:
+        before = multiprocessing.active_children()
         self.calling = True
         try:
             self._function()
+        except BaseException:
+            self.calling = False
+            end_workers(before)  # or this process would wait for them at its exit
+            raise
         finally:
             self.calling = False
 
@@ -105,9 +111,6 @@ class IsolatedLauncher(ProcessLauncher):
         _check(function)
         self._pickled = _pickled(function, stand_in)
         super().__init__(stand_in)
-
-    def check(self) -> None:
-        """Do nothing: the function was pickled before."""
 
     def command(self, run: ClaimedRun, directory: Path) -> list[str]:
         """Write the function into the directory of the run, and return the command that calls it."""

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -45,9 +45,8 @@ class ProcessLauncher(ABC):
         self._server = ChannelServer()
         self._reaper = Reaper()
 
-    @abstractmethod
-    def check(self) -> None:
-        """See `Launcher`."""
+    def check(self) -> None:  # noqa: B027
+        """Do nothing; see `Launcher`."""
 
     @abstractmethod
     def command(self, run: ClaimedRun, directory: Path) -> list[str]:
@@ -99,6 +98,7 @@ class CommandLauncher(ProcessLauncher):
             run.config,
             json_path=directory / "parameters.json",
             passed=arguments(config, values, self._program, config.command),
+            places=places(self._sweep.id, run.id, directory),
         )
 
 
@@ -121,13 +121,7 @@ class RunProcess:
         CommandError: The program cannot be started: not found, no permission.
     """
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        environment: Variables,
-        output: Path,
-        emit: Emit = None,
-    ) -> None:
+    def __init__(self, command: Sequence[str], environment: Variables, output: Path, emit: Emit = None) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
         with output.open("ab") as sink:
             start = sink.tell()
@@ -245,6 +239,22 @@ def last_lines(path: Path, size: int) -> list[str]:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - size))
         return file.read().decode(errors="replace").splitlines()
+
+
+def places(sweep_id: str, run_id: str, directory: Path) -> dict[str, str]:
+    """Return the values of the macros ``${run_dir}``, ``${run_id}`` and ``${sweep_id}``.
+
+    Args:
+        sweep_id: The sweep's id.
+        run_id: The run's number in the sweep.
+        directory: The run's directory.
+    """
+    return {"run_dir": str(directory.absolute()), "run_id": f"{sweep_id}-{run_id}", "sweep_id": sweep_id}
+
+
+def place_variables(given: Mapping[str, str]) -> dict[str, str]:
+    """Return what :func:`places` does as variables of a process: ``LIGHTSWEEP_RUN_DIR`` and so on."""
+    return {f"LIGHTSWEEP_{name.upper()}": value for name, value in given.items()}
 
 
 def run_environment(stand_in: str | None = None) -> dict[str, str]:
