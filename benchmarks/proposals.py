@@ -18,7 +18,9 @@ from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, 
 from benchmarks.fixtures import CONTINUOUS, FINITE, OptunaStudy, config, optuna_study, sweep_with_runs
 from benchmarks.sizes import Scale
 from benchmarks.tables import Figure, Row, Table, comparison, interleaved, timed
-from lightsweep.controller import ClaimedRun, Outcome, Reporter, RunClaimer, Sweep, Writer
+from lightsweep.controller import ClaimedRun, Outcome, Sweep
+from lightsweep.controller.claims import RunClaimer
+from lightsweep.controller.reports import Reporter, Writer
 from lightsweep.sampler import Observation, make_searcher
 
 __all__ = ["tables"]

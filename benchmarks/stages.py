@@ -24,7 +24,9 @@ import torch
 from benchmarks.quality import _data as data
 from benchmarks.sizes import Scale
 from benchmarks.tables import Table
-from lightsweep.controller import ClaimedRun, Outcome, Reporter, RunClaimer, Sweep, Writer
+from lightsweep.controller import ClaimedRun, Outcome, Sweep
+from lightsweep.controller.claims import RunClaimer
+from lightsweep.controller.reports import Reporter, Writer
 
 __all__ = ["tables"]
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from lightsweep.channel import LogReply, StartReply
+from lightsweep.channel.messages import LogReply, StartReply
 from lightsweep.hyperband import Verdict
 
 

@@ -19,7 +19,9 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from benchmarks.fixtures import CONTINUOUS, METRIC, config, distributions
-from lightsweep.controller import NoRun, Outcome, Reporter, RunClaimer, Sweep, Writer
+from lightsweep.controller import Outcome, Sweep
+from lightsweep.controller.claims import NoRun, RunClaimer
+from lightsweep.controller.reports import Reporter, Writer
 from lightsweep.schema import SweepConfig
 
 BAND = 3

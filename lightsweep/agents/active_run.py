@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from lightsweep.agents.launchers import Job
-from lightsweep.channel import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
-from lightsweep.controller import ClaimedRun, Reporter, RunState, Sweep
+from lightsweep.channel.messages import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
+from lightsweep.controller import ClaimedRun, RunState, Sweep
+from lightsweep.controller.reports import Reporter
 from lightsweep.controller.runs import nested
 from lightsweep.errors import InputError
 from lightsweep.schema import SweepConfig

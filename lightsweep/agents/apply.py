@@ -17,7 +17,7 @@ from pathlib import Path
 from lightsweep.agents.active_run import FirstProcess, start_reply
 from lightsweep.agents.launchers.process import find_program, place_variables, places
 from lightsweep.agents.signals import handled
-from lightsweep.channel import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
+from lightsweep.channel.messages import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 from lightsweep.channel.server import ChannelServer
 from lightsweep.controller import Sweep, SweepRun
 from lightsweep.errors import CommandError

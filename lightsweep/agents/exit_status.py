@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from lightsweep.agents.active_run import ActiveRun
 from lightsweep.agents.launchers import ExitStatus
-from lightsweep.channel import FinishRequest
+from lightsweep.channel.messages import FinishRequest
 from lightsweep.client.parts import PARTS
 from lightsweep.controller import Outcome, RunState
 from lightsweep.errors import closest

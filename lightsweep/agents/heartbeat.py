@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from lightsweep.agents.active_run import ActiveRun
 from lightsweep.agents.displays.base import Display
-from lightsweep.controller import Refresher, RunState, Sweep, SweepStatus
+from lightsweep.controller import RunState, Sweep, SweepStatus
+from lightsweep.controller.reports import Refresher
 from lightsweep.errors import StorageUnavailableError
 
 _POLL_SECONDS = 1.0

@@ -24,7 +24,7 @@ from lightsweep.agents.launchers.process import (
     run_environment,
 )
 from lightsweep.agents.signals import handled
-from lightsweep.channel import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
+from lightsweep.channel.messages import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 from lightsweep.channel.server import ChannelServer
 from lightsweep.client.run import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
 from lightsweep.controller import RunState

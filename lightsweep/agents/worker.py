@@ -23,7 +23,9 @@ from lightsweep.agents.heartbeat import Heartbeat, OutageNotes
 from lightsweep.agents.launchers import Launcher
 from lightsweep.agents.launchers.process import place_variables, places
 from lightsweep.agents.run_files import BestCheckpoints, SharedFiles
-from lightsweep.controller import ClaimedRun, Outcome, Reporter, RunClaimer, RunState, Sweep, Writer
+from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep
+from lightsweep.controller.claims import RunClaimer
+from lightsweep.controller.reports import Reporter, Writer
 from lightsweep.errors import CommandError, LightsweepError, StorageError, StorageUnavailableError
 
 _PAUSE_SECONDS = 1.0

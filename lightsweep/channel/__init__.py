@@ -2,17 +2,3 @@
 
 Standard library only, since every training process imports it. Only agents import ``channel.server``.
 """
-
-from lightsweep.channel.connection import Connection, InProcess
-from lightsweep.channel.messages import FinishRequest, Handler, LogReply, LogRequest, StartReply, StartRequest
-
-__all__ = [
-    "Connection",
-    "FinishRequest",
-    "Handler",
-    "InProcess",
-    "LogReply",
-    "LogRequest",
-    "StartReply",
-    "StartRequest",
-]

@@ -14,10 +14,10 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from lightsweep.channel.messages import FinishRequest, Handler, LogReply, LogRequest, StartReply, StartRequest, guarded
+from lightsweep.channel.messages import FinishRequest, Guarded, Handler, LogReply, LogRequest, StartReply, StartRequest
 from lightsweep.errors import AgentLostError, LightsweepError, UsageError
 
 ENVIRONMENT = ("LIGHTSWEEP_CHANNEL", "LIGHTSWEEP_RUN", "LIGHTSWEEP_TOKEN")
@@ -167,10 +167,10 @@ class InProcess:
         with self._asking("finish"):
             self._handler.finish(message)
 
-    def _asking(self, operation: str) -> AbstractContextManager[None]:
+    def _asking(self, operation: str) -> Guarded:
         if os.getpid() != self._pid:
             raise UsageError("a run of a training function can be logged to from the function's own process only")
-        return guarded(operation)
+        return Guarded(operation)
 
 
 class FrameStream:

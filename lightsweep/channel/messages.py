@@ -5,8 +5,7 @@ A new field has its place here alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, TypedDict
 
@@ -154,15 +153,22 @@ class Handler(Protocol):
         """Take note that the run has ended by itself."""
 
 
-@contextmanager
-def guarded(operation: str) -> Iterator[None]:
-    """Turn a fault of a handler, called in the block, into ``LightsweepError``; agent and connection go on."""
-    try:
-        yield
-    except LightsweepError:
-        raise
-    except Exception as error:
-        import logging  # here, since a training process has no use for it
+class Guarded:
+    """Turns a fault of a handler, called in the block, into ``LightsweepError``; agent and connection go on.
 
-        logging.getLogger("lightsweep").exception("the agent failed on %r of a run", operation)
-        raise LightsweepError(f"the agent failed on {operation!r}: {type(error).__name__}: {error}") from None
+    Args:
+        operation: The name of the handler's method, for the message.
+    """
+
+    def __init__(self, operation: str) -> None:
+        self._operation = operation
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, LightsweepError):
+            import logging  # here, since a training process has no use for it
+
+            logging.getLogger("lightsweep").error("the agent failed on %r of a run", self._operation, exc_info=error)
+            raise LightsweepError(f"the agent failed on {self._operation!r}: {type(error).__name__}: {error}") from None

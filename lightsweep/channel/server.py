@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lightsweep.channel.connection import ENVIRONMENT, HANDSHAKE_SECONDS, ChannelError, FrameStream, is_proof, proof
-from lightsweep.channel.messages import Handler, guarded
+from lightsweep.channel.messages import Guarded, Handler
 from lightsweep.errors import LightsweepError, UsageError
 
 OPERATIONS = ("start", "log", "finish")
@@ -211,7 +211,7 @@ def answer(handler: Handler, message: Mapping[str, Any]) -> dict[str, Any]:
         return {"error": f"the operations of a run are {', '.join(OPERATIONS)}, got {operation!r}"}
     given = {name: value for name, value in message.items() if name != "op"}
     try:
-        with guarded(operation):
+        with Guarded(operation):
             reply = getattr(handler, operation)(given)
             return {"ok": True} if reply is None else asdict(reply)
     except LightsweepError as error:

@@ -11,24 +11,26 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from lightsweep.agents.displays.live_view import BARS, Frame, Screen
-from lightsweep.cli.one_run import run_parts, run_text
 from lightsweep.cli.options import Storage, SweepId, open_read_only, read_sweep, run_of, storage_option
 from lightsweep.cli.output import say
 from lightsweep.cli.sweep import parameter_count
+from lightsweep.client.parts import read_parts
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
-from lightsweep.controller.runs import json_number, sweep_and_run
+from lightsweep.controller.runs import sweep_and_run
 from lightsweep.controller.summary import PartView, part_line, part_views, prior_suffix, summarize
 from lightsweep.errors import StorageError, StorageUnavailableError, UsageError
-from lightsweep.text import aligned, counted, number, parameters, printable, shortened
+from lightsweep.text import aligned, counted, number, parameters, printable, shortened, value_text
 
 _SHOWN = 20
 _REASON_WIDTH = 80
+_PART_WIDTH = 60
 _FORMULA = re.compile(r"[=@\t]|[+-](?!(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\Z|inf\Z)", re.IGNORECASE)
 """The beginning of a text that a spreadsheet takes for a formula; a signed number is none."""
 
@@ -78,8 +80,8 @@ def status(
         if watching:
             raise UsageError("--watch follows a sweep; leave out the run")
         run = run_of(sweep, run_id)
-        document = {**_run_document(run), "metrics": run.metrics, "parts": run_parts(run)}
-        print(json.dumps(_plain(document), indent=2, allow_nan=False) if as_json else run_text(sweep, run))
+        document = {**_run_document(run), "metrics": run.metrics, "parts": _run_parts(run)}
+        print(json.dumps(without_infinities(document), indent=2, allow_nan=False) if as_json else _run_text(sweep, run))
         return
     if watching:
         watch(sweep, Console(highlight=False), every)
@@ -157,8 +159,8 @@ def _run_document(run: SweepRun) -> dict[str, Any]:
         "id": run.id,
         "state": run.state,
         "config": without_infinities(run.config),
-        "best": json_number(run.best),
-        "last": json_number(run.last),
+        "best": run.best,
+        "last": run.last if run.last is not None and math.isfinite(run.last) else None,
         "iterations": run.iterations,
         "started": run.started.isoformat() if run.started else None,
         "ended": run.ended.isoformat() if run.ended else None,
@@ -168,15 +170,6 @@ def _run_document(run: SweepRun) -> dict[str, Any]:
         **run.labels,
         **({"prior": True} if run.prior else {}),
     }
-
-
-def _plain(value: Any) -> Any:
-    """Return a document of numbers for JSON: those that are not finite are null."""
-    if isinstance(value, dict):
-        return {key: _plain(below) for key, below in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return json_number(value) if isinstance(value, float) else value
 
 
 def without_infinities(value: Any) -> Any:
@@ -239,6 +232,64 @@ def _stage_table(views: Sequence[PartView], names: list[str]) -> list[str]:
         for view in views
     ]
     return aligned([["stage", "state", "method", "runs ended", "from run", "best (run)", "searched"], *rows])
+
+
+def _run_parts(run: SweepRun) -> list[dict[str, Any]]:
+    """Return the parts of a run whose directory is on this machine; see :func:`~lightsweep.client.parts.read_parts`.
+
+    The state of a part without an end is ``running`` while the run is, else ``cut off``.
+    """
+    parts: list[dict[str, Any]] = []
+    for directory in run.directories:
+        parts += read_parts(Path(directory))
+    for part in parts:
+        part["state"] = part["state"] or ("running" if run.state == RunState.RUNNING else "cut off")
+    return parts
+
+
+def _run_text(sweep: Sweep, run: SweepRun) -> str:
+    """Return the lines about a run: its state, parameters, numbers, parts and directory."""
+    metric = sweep.config.metric
+    best = f", best {printable(metric.name)} {number(run.best)}" if metric and run.best is not None else ""
+    lines = [f"run {run.id} of sweep {sweep.id}: {run.standing}, {counted(run.iterations, 'iteration')}{best}"]
+    if run.reason:
+        lines.append(printable(run.reason))
+    lines.append(f"its id in scripts and file names: {sweep.id}-{run.id}")
+    lines += [f"directory: {printable(directory)}" for directory in run.directories]
+    if run.values:
+        rows = [[printable(name), printable(value_text(value))] for name, value in run.values.items()]
+        lines += ["", *aligned([["parameter", "value"], *rows])]
+    if run.metrics:
+        lines += ["", *_number_table("metric", run.metrics)]
+    parts = _run_parts(run)
+    if parts:
+        name = metric.name if metric and any(metric.name in part["metrics"] for part in parts) else ""
+        rows = [
+            [
+                str(part["part"]),
+                shortened(printable(part["name"]), _PART_WIDTH),
+                part["state"],
+                str(part["logs"]),
+                *([_number_cell(part["metrics"].get(name, {}).get("last"))] if name else []),
+                shortened(printable(part.get("error", "")), _PART_WIDTH),
+            ]
+            for part in parts
+        ]
+        heading = ["part", "name", "state", "logs", *([f"last {printable(name)}"] if name else []), ""]
+        lines += ["", "parts, which the sweep does not compare:", *aligned([heading, *rows])]
+    return "\n".join(lines)
+
+
+def _number_table(heading: str, metrics: dict[str, dict[str, float]]) -> list[str]:
+    keys = ("min", "max", "last")
+    rows = [
+        [printable(name), *(_number_cell(stats.get(key)) for key in keys)] for name, stats in sorted(metrics.items())
+    ]
+    return aligned([[heading, *keys], *rows])
+
+
+def _number_cell(value: float | None) -> str:
+    return "–" if value is None or math.isinf(value) else number(value)
 
 
 def watch(

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from lightsweep.channel import Handler, InProcess, StartReply
+from lightsweep.channel.connection import InProcess
+from lightsweep.channel.messages import Handler, StartReply
 from lightsweep.client.run import Run
 from lightsweep.client.run_config import RunConfig
 from lightsweep.errors import UsageError

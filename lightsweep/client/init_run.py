@@ -9,7 +9,8 @@ import sys
 from types import TracebackType
 from typing import Any
 
-from lightsweep.channel import Connection, StartReply, StartRequest
+from lightsweep.channel.connection import Connection
+from lightsweep.channel.messages import StartReply, StartRequest
 from lightsweep.client.current import Scope, current_run, scope
 from lightsweep.client.parts import Part, begins_again, set_apart
 from lightsweep.client.processes import AgentWatch, end_workers, rank, several

@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from lightsweep.channel import FinishRequest, Handler, LogReply, LogRequest, StartReply, StartRequest
+from lightsweep.channel.messages import FinishRequest, Handler, LogReply, LogRequest, StartReply, StartRequest
 from lightsweep.client.processes import several
 from lightsweep.hyperband import Verdict
 

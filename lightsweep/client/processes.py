@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from lightsweep.channel import Connection
+from lightsweep.channel.connection import Connection
 from lightsweep.errors import AgentLostError, LightsweepError, RunPruned
 
 GRACE_SECONDS = 2.0

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from lightsweep.channel import FinishRequest, Handler, LogRequest, StartReply
+from lightsweep.channel.messages import FinishRequest, Handler, LogRequest, StartReply
 from lightsweep.client.parts import PARTS
 from lightsweep.client.processes import described, from_child, several
 from lightsweep.client.processes import rank as current_rank

@@ -46,7 +46,7 @@ def request(sweep: SweepReader, action: str) -> None:
     Raises:
         UsageError: The sweep has ended.
     """
-    state = sweep.look()
+    state = sweep.state
     if action != "cancel":
         _check_not_cancelled(sweep.id, state)
     if state.name == SweepStatus.FINISHED and action in {"pause", "resume"}:
@@ -73,7 +73,7 @@ def retry_runs(sweep: SweepReader, *runs: str, failed: bool = False) -> list[str
         NotFoundError: No such run.
         UsageError: A run has not failed, or the sweep was cancelled.
     """
-    _check_not_cancelled(sweep.id, sweep.look())
+    _check_not_cancelled(sweep.id, sweep.state)
     with sweep.lock:
         entries = dict(sweep.book.entries)
     chosen: dict[str, RunEntry] = {}
@@ -123,7 +123,7 @@ def update_config(sweep: SweepReader, config: SweepConfig | str | Path | Mapping
     config = SweepConfig.load(config)
     if config.options.stand_in is None:  # which the command line may have added
         config = config.standing_in(sweep.config.options.stand_in)
-    _check_not_cancelled(sweep.id, sweep.look())
+    _check_not_cancelled(sweep.id, sweep.state)
     check_update(sweep.id, sweep.config, config)
     attributes = {ATTEMPT: {"kind": "update"}, CONFIG: config.raw}
     _create(sweep, create_trial(state=TrialState.FAIL, user_attrs=attributes))

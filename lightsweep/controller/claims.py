@@ -22,7 +22,7 @@ from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError
 from lightsweep.sampler import Observation, RunState, Searcher
 from lightsweep.sampler.optuna_params import optuna_distributions, params_to_optuna
-from lightsweep.storage import Claim
+from lightsweep.storage.trials import Claim
 
 _LOOKS_PER_LEASE = 8
 _TRIES = 10  # of an assignment: to find a point that no other agent has noted
@@ -171,7 +171,6 @@ class RunClaimer:
         self._agent = {"agent": agent, **({"home": home} if home else {})}
         self._stay = stay
         self._leases = Leases(sweep)
-        self._trials = sweep.ledger.trials
         self._points: ParameterAssigner | None = None
         self._handed: set[int] = set()
         # Held during a suggestion, which may take a second; reports continue meanwhile.
@@ -187,7 +186,7 @@ class RunClaimer:
         """
         with self._turn:
             while True:
-                state = self._sweep.look()
+                state = self._sweep.state
                 if state.name == SweepStatus.PAUSED:
                     return NoRun(False, "the sweep is paused")
                 if state.name != SweepStatus.RUNNING:
@@ -195,25 +194,19 @@ class RunClaimer:
                     return NoRun(True, f"the sweep is {state}")
                 if self._points is None or self._points.revision != self._sweep.plan.revision:
                     self._points = ParameterAssigner(self._sweep)
-                try:
-                    found = self._claim(self._points)
-                except UpdateFinishedTrialError:
-                    continue  # another agent was faster, or took the run when the suggestion took longer than the lease
-                if found is not None:
-                    return found
-
-    def _claim(self, points: ParameterAssigner) -> ClaimedRun | NoRun | None:
-        """Claim the next run; ``None`` if something has changed meanwhile, so the caller looks again."""
-        self._fail_stale()
-        for entry in self._sweep.waiting():
-            run = self._retry(entry, points)
-            if run is not None:
-                return run
-        return self._fresh(points)
+                points = self._points
+                # A suggestion may take longer than the lease, so that another agent takes the run.
+                with suppress(UpdateFinishedTrialError):
+                    self._fail_stale()
+                    retried = (self._retry(entry, points) for entry in self._sweep.waiting())
+                    found = next(filter(None, retried), None) or self._fresh(points)
+                    if found is not None:
+                        return found
 
     # --- fresh runs
 
     def _fresh(self, points: ParameterAssigner) -> ClaimedRun | NoRun | None:
+        """Claim the next ticket; ``None`` if something has changed meanwhile, so the caller looks again."""
         step = self._sweep.next_fresh_run()
         ticket, limit = self._sweep.book.next_ticket, step.limit
         if step.wait:
@@ -241,10 +234,8 @@ class RunClaimer:
         """Return the answer if no fresh run is left: stay as long as a running run may be lost and need a retry."""
         running = self._sweep.running()
         others = [entry for entry in running if entry.record.trial_id not in self._handed]
-        if self._stay or len(others) < len(running):
-            return NoRun(False, reason, exhausted=True)
-        alive = self._leases.all_alive(others)
-        return NoRun(alive, reason, exhausted=True)
+        for_good = not self._stay and len(others) == len(running) and self._leases.all_alive(others)
+        return NoRun(for_good, reason, exhausted=True)
 
     # --- runs that were lost
 
@@ -289,7 +280,7 @@ class RunClaimer:
 
     def _end(self, trial_id: int, summary: dict[str, Any]) -> None:
         with storage_errors():  # False if another agent was faster
-            self._trials.end(trial_id, TrialState.FAIL, {SUMMARY: summary})
+            self._sweep.ledger.trials.end(trial_id, TrialState.FAIL, {SUMMARY: summary})
 
     def _started(
         self,
@@ -337,7 +328,6 @@ class ParameterAssigner:
 
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
-        self._trials = sweep.ledger.trials
         # A grid or random stage does not learn, but it leaves out points that earlier runs had.
         self.by_ticket = sweep.config.is_flat and not learns(sweep.config)
         self._searcher: Searcher = sweep.plan.searcher()
@@ -436,7 +426,7 @@ class ParameterAssigner:
         stored = self.stored(values)
         if not self.changeable:
             with storage_errors():
-                self._trials.set_parameters(trial_id, stored)
+                self._sweep.ledger.trials.set_parameters(trial_id, stored)
             return
         for name, (distribution, value) in stored.items():
             with storage_errors(), suppress(ValueError):  # Optuna's, of a distribution that has changed

@@ -21,7 +21,8 @@ from lightsweep.controller.runs import ATTEMPT, FORMAT, STATE, SWEEP, RunEntry, 
 from lightsweep.errors import ConfigError, NotFoundError, StorageError, StorageUnavailableError
 from lightsweep.hyperband import BandValues
 from lightsweep.schema import SweepConfig
-from lightsweep.storage import Storage, TrialReader, mask, trials_of
+from lightsweep.storage import Storage, mask, trials_of
+from lightsweep.storage.trials import TrialReader
 
 _RESOLUTION_SECONDS = 1.0  # of SQLite's clock
 
@@ -247,8 +248,9 @@ class SweepReader:
         bands = None if entry.prior else self.bands_of(entry.ticket)
         return bands if bands is not None and bands.behind(entry.id, entry.iterations) else None
 
-    def look(self) -> SweepState:
-        """Return the state of the sweep after a :meth:`refresh`.
+    @property
+    def state(self) -> SweepState:
+        """The state of the sweep, read now.
 
         Raises:
             StorageUnavailableError: The database does not answer.

@@ -15,7 +15,7 @@ from lightsweep.sampler import Observation, RunState
 from lightsweep.sampler.optuna_params import from_optuna
 from lightsweep.schema import SweepConfig
 from lightsweep.space import Constant, Parameter, Space
-from lightsweep.storage import TrialRow
+from lightsweep.storage.trials import TrialRow
 
 SWEEP = "lightsweep:sweep"
 """Study attribute: format, config as written, seed, source, time of creation."""
@@ -187,14 +187,15 @@ class RunEntry:
         if isinstance(home, str):
             self.homes = (*(each for each in self.homes if each != home), home)
 
-    def measure(self, goal: str) -> None:
-        """Update ``version``, ``iterations`` and ``best`` by the new reports."""
+    def measure(self, better: Callable[..., float]) -> None:
+        """Update ``version``, ``iterations`` and ``best`` by the new reports; ``better`` is ``min`` or ``max``."""
         self.forget()
         self.version += 1
         new = finite(self.record.reports[self._measured :])
         self._measured = len(self.record.reports)
         self.iterations += len(new)
-        self.best = best_of(new if self.best is None else [self.best, *new], goal)
+        if new:
+            self.best = better(new if self.best is None else [self.best, *new])
 
     def forget(self) -> None:
         """Make ``seen`` and ``observation`` again when they are needed."""
@@ -249,7 +250,7 @@ class RunTable:
     """
 
     def __init__(self, goal: str, stage_of: Callable[[Mapping[str, Any], int | None], str | None]) -> None:
-        self._goal = goal
+        self._better: Callable[..., float] = min if goal == "minimize" else max
         self._stage_of = stage_of
         self.best: float | None = None
         self.entries: dict[str, RunEntry] = {}
@@ -271,9 +272,9 @@ class RunTable:
                 self._by_trial[record.trial_id] = self._add(record)
             entry = self._by_trial.get(record.trial_id)
             if entry is not None and entry.record is record:
-                entry.measure(self._goal)
+                entry.measure(self._better)
                 if entry.best is not None and not entry.prior:  # a prior run cannot reach the target
-                    self.best = best_of([entry.best, *([] if self.best is None else [self.best])], self._goal)
+                    self.best = entry.best if self.best is None else self._better(self.best, entry.best)
                 changed[entry.id] = entry
         return list(changed.values())
 
@@ -423,11 +424,6 @@ def view(entry: RunEntry, config: SweepConfig, *, waiting: bool) -> SweepRun:
         prior=entry.prior,
         waiting=waiting,
     )
-
-
-def json_number(value: float | None) -> float | None:
-    """Return ``value``, or ``None`` for NaN and infinities, which JSON does not have."""
-    return value if value is not None and math.isfinite(value) else None
 
 
 _R = TypeVar("_R", SweepRun, RunEntry)

@@ -16,7 +16,7 @@ from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 
 from lightsweep.controller.changes import add_prior_runs, check_prior_runs, named_runs
-from lightsweep.controller.plan import SweepState, SweepStatus
+from lightsweep.controller.plan import SweepStatus
 from lightsweep.controller.reader import SweepReader, storage_errors
 from lightsweep.controller.runs import FORMAT, STATE, SWEEP, SweepRun, best_run, view
 from lightsweep.errors import NotFoundError, StorageError, closest
@@ -132,16 +132,6 @@ class Sweep(SweepReader):
         return made
 
     # --- results
-
-    @property
-    def state(self) -> SweepState:
-        """The state of the sweep, read now.
-
-        Raises:
-            StorageUnavailableError: The database does not answer.
-            NotFoundError: The sweep was deleted.
-        """
-        return self.look()
 
     @property
     def runs(self) -> list[SweepRun]:

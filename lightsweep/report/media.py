@@ -55,9 +55,8 @@ def run_media(home: Path, data: ReportData) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = []
         for entries in list(_latest(folder))[:_MOST_NAMES]:
             item, size = _item(folder, entries, f"{len(found)}-{len(items)}", room)
-            if item is not None:
-                items.append(item)
-                room -= size
+            items.append(item)
+            room -= size
         if items:
             found.append({"run": run.id, "items": items})
     return found
@@ -69,7 +68,7 @@ def _latest(folder: Path) -> Iterator[list[dict[str, Any]]]:
         index = folder / "index.json"
         entries = json.loads(index.read_text())["files"] if index.stat().st_size <= _INDEX_BYTES else []
         by_name: dict[str, list[dict[str, Any]]] = {}
-        for entry in entries:
+        for entry in [each for each in entries if each["files"]]:
             known = by_name.setdefault(str(entry["name"]), [])
             if known and int(known[0]["step"]) != int(entry["step"]):
                 known.clear()
@@ -79,7 +78,7 @@ def _latest(folder: Path) -> Iterator[list[dict[str, Any]]]:
     yield from by_name.values()
 
 
-def _item(folder: Path, entries: Sequence[Mapping[str, Any]], key: str, room: int) -> tuple[dict[str, Any] | None, int]:
+def _item(folder: Path, entries: Sequence[Mapping[str, Any]], key: str, room: int) -> tuple[dict[str, Any], int]:
     """Return what the page shows of entries of one name, and its size in bytes."""
     first = entries[0]
     kind = str(first.get("kind"))
@@ -105,7 +104,7 @@ def _item(folder: Path, entries: Sequence[Mapping[str, Any]], key: str, room: in
             if "figure" in shown:
                 shown["figure"]["name"] = f"media-{key}"
             return {**item, **shown}, len(json.dumps(shown))
-    return {**item, "file": one_line(f"media/{first['files'][0]}", 160)} if first["files"] else None, 200
+    return {**item, "file": one_line(f"media/{first['files'][0]}", 160)}, 200
 
 
 def _content(folder: Path, file: str, most: int) -> bytes | None:

@@ -4,19 +4,6 @@ from __future__ import annotations
 
 from lightsweep.storage.opening import Storage, open_storage, quiet
 from lightsweep.storage.optuna_trials import trials_of
-from lightsweep.storage.trials import Claim, Parameters, TrialReader, TrialRow, Trials
 from lightsweep.storage.url import default_url, mask
 
-__all__ = [
-    "Claim",
-    "Parameters",
-    "Storage",
-    "TrialReader",
-    "TrialRow",
-    "Trials",
-    "default_url",
-    "mask",
-    "open_storage",
-    "quiet",
-    "trials_of",
-]
+__all__ = ["Storage", "default_url", "mask", "open_storage", "quiet", "trials_of"]

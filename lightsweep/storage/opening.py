@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sqlite3
 import time
@@ -18,7 +19,7 @@ import psutil
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, InvalidatePoolError, SQLAlchemyError
 
 from lightsweep.errors import NotFoundError, StorageError
 from lightsweep.storage.url import conceal, parse, shown
@@ -163,20 +164,22 @@ _TIMEOUTS = {"psycopg": _LIBPQ, "psycopg2": _LIBPQ, "pymysql": _MYSQL, "mysqldb"
 
 
 def engine_options(url: sqlalchemy.URL) -> dict[str, Any]:
-    """Return options of SQLAlchemy's ``create_engine`` for a server; settings in the URL take precedence.
-
-    Each connection from the pool is tested before use, since the server may have restarted.
-    """
+    """Return options of SQLAlchemy's ``create_engine`` for a server; settings in the URL take precedence."""
     timeouts = {
         name: value for name, value in _TIMEOUTS.get(url.get_driver_name(), {}).items() if name not in url.query
     }
-    return {"connect_args": timeouts, "pool_pre_ping": True}
+    return {"connect_args": timeouts}
 
 
-def set_utc(engine: sqlalchemy.Engine) -> None:
-    """Set the time zone of all later connections to a server.
+_IDLE_SECONDS = 1.0
+_USED = "lightsweep_used"
 
-    Heartbeats are in the time zone of the session that writes them and are compared with "now" in another one.
+
+def prepare_connections(engine: sqlalchemy.Engine) -> None:
+    """Set the time zone of all later connections to a server, and test those that lay idle before their use.
+
+    Heartbeats are in the time zone of the session that writes them and are compared with "now" in another one. The
+    server may have restarted meanwhile; testing every time would double the traffic of a busy agent.
     """
     statement = "SET TIME ZONE 'UTC'" if engine.dialect.name == "postgresql" else "SET time_zone = '+00:00'"
 
@@ -185,7 +188,20 @@ def set_utc(engine: sqlalchemy.Engine) -> None:
             cursor.execute(statement)
         connection.commit()  # PostgreSQL would take it back together with the transaction
 
+    def note(_connection: Any, record: Any) -> None:
+        record.info[_USED] = time.monotonic()
+
+    def test(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get(_USED, math.inf) < _IDLE_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError(str(error)) from error  # every connection of the pool is replaced
+
     sqlalchemy.event.listen(engine, "connect", set_zone)
+    sqlalchemy.event.listen(engine, "checkin", note)
+    sqlalchemy.event.listen(engine, "checkout", test)
 
 
 # Programs that create the tables at the same moment disturb each other for milliseconds.
@@ -320,7 +336,7 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
     if parsed.drivername.startswith("sqlite"):
         sqlalchemy.event.listen(storage.engine, "begin", begin)
     else:
-        set_utc(storage.engine)
+        prepare_connections(storage.engine)
     if version not in KNOWN_SCHEMAS:
         _warn_of_schema(name, version)
     return Storage(url, storage, file, schema_known=version in KNOWN_SCHEMAS)

@@ -15,7 +15,8 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lightsweep.storage.opening import Storage
-from lightsweep.storage.trials import Claim, OpenTrials, Parameters, SqlTrials, TrialRow, Trials
+from lightsweep.storage.sql_trials import SqlTrials
+from lightsweep.storage.trials import Claim, OpenTrials, Parameters, TrialRow, Trials
 
 _BEAT = "lightsweep:beat"
 """Trial attribute: another value at each heartbeat, since Optuna's API writes heartbeats but does not read them."""

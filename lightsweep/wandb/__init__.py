@@ -1,4 +1,4 @@
-"""The names of W&B, as lightsweep means them: one table, from which docs, stand-in and ``lightsweep check`` are made.
+"""The names of W&B, as lightsweep means them: one table, for the docs, the stand-in and ``lightsweep check``.
 
 ``import lightsweep as wandb`` and the stand-in find each name here that lightsweep itself does not define. Nothing is
 imported before a name is used.
@@ -18,7 +18,7 @@ KINDS = (WORKS, FILE, NOTHING, REFUSED)
 
 
 class Name(NamedTuple):
-    """What lightsweep makes of a name of W&B.
+    """The meaning of a name of W&B in lightsweep.
 
     Attributes:
         kind: One of ``KINDS``.
@@ -68,7 +68,7 @@ NAMES: dict[str, Name] = {
     "Image": Name(FILE, "PNG of an array, a tensor, a PIL image, a figure of matplotlib, or a path", _MEDIA),
     "Video": Name(FILE, "GIF of an array (with Pillow) or the file of a path", _MEDIA),
     "Audio": Name(FILE, "WAV of an array, or the file of a path", _MEDIA),
-    "Html": Name(FILE, "HTML; the report links it and never runs it", _MEDIA),
+    "Html": Name(FILE, "HTML; the report names the file and never runs it", _MEDIA),
     "Histogram": Name(FILE, "JSON with counts and edges", _MEDIA),
     "Plotly": Name(FILE, "JSON of a figure of plotly", _MEDIA),
     "Object3D": Name(FILE, "JSON of a point cloud, or the file of a path", _SCENES),
@@ -105,7 +105,7 @@ NAMES: dict[str, Name] = {
     "termerror": Name(WORKS, "prints an error on stderr", _CALLS),
     "alert": Name(WORKS, "prints the alert on stderr; no mail is sent", _OWN),
     "AlertLevel": Name(WORKS, "has `INFO`, `WARN` and `ERROR`", _PARTS),
-    # no account, no service, no process of its own
+    # account and service
     "login": Name(NOTHING, "returns `True`: a sweep needs no account", _OWN),
     "setup": Name(NOTHING, "needs no set-up", _CALLS),
     "teardown": Name(NOTHING, "ends the run; there is no service to end", _CALLS),

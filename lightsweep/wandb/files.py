@@ -75,7 +75,7 @@ class MediaStore:
         """Write values that were logged together under ``name``, and return their entries.
 
         A value that cannot be written (it is larger than all media of a run may be, or the disk is full) is left out,
-        with one line on stderr; training goes on.
+        with one line on stderr, and training continues.
         """
         self._load()
         kept = []

@@ -356,7 +356,7 @@ def wav(array: Any, rate: int) -> bytes:
 
 
 class Html(Media):
-    """A page: a text, a path that ends in ``.html``, or an open file. The report links it, and never runs it."""
+    """A page: a text, a path that ends in ``.html``, or an open file. The report names the file, and never runs it."""
 
     kind = "html"
 

@@ -39,6 +39,9 @@ class RunDirectory(str):
     def __eq__(self, other: object) -> bool:
         return Path(self) == other if isinstance(other, PurePath) else str.__eq__(self, other)
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
     __hash__ = str.__hash__
 
     def __getattr__(self, name: str) -> Any:
@@ -242,7 +245,7 @@ class RunNames:
         return self._media
 
     def _keep(self, values: Mapping[str, Any], step: int) -> None:
-        """Keep the values that are no numbers: texts and booleans in the summary, media as files, others not at all."""
+        """Keep texts and booleans in the summary, and media as files; ignore other values."""
         if self.rank:
             return
         from lightsweep.wandb.table import as_media

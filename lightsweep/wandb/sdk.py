@@ -23,7 +23,7 @@ _LETTERS = string.ascii_lowercase + string.digits
 
 
 class AlertLevel(Enum):
-    """How urgent an alert is."""
+    """The urgency of an alert."""
 
     INFO = "INFO"
     WARN = "WARN"

@@ -79,7 +79,7 @@ class Summary(dict[str, Any]):
 
 
 class MetricRules:
-    """What the summary keeps of metrics that ``define_metric`` names: ``{"val_acc": {"max": 0.9}}``.
+    """The rules of ``define_metric`` for the summary: it keeps ``{"val_acc": {"max": 0.9}}`` instead of the last value.
 
     Each of the values is also a number that is reported: ``val_acc.max``, so that a sweep may name it as its metric.
     """

@@ -122,7 +122,7 @@ class Table(Media):
     set_fk = cast = set_pk
 
     def parts(self, stem: str) -> Sequence[Part]:
-        """Return CSV, JSON and the files of the media in the cells, whose names stand in the cells."""
+        """Return CSV, JSON and the files of the media in the cells, whose names are in the cells."""
         inside: list[Part] = []
         rows = [[_cell(value, stem, inside) for value in row] for row in self.data[:MOST_ROWS]]
         text = io.StringIO()

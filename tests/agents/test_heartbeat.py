@@ -12,7 +12,8 @@ import lightsweep
 from lightsweep import RunPruned
 from lightsweep.agents import Agent, Display
 from lightsweep.agents.launchers.function import FunctionLauncher
-from lightsweep.controller import ClaimedRun, NoRun, RunClaimer, Sweep
+from lightsweep.controller import ClaimedRun, Sweep
+from lightsweep.controller.claims import NoRun, RunClaimer
 from lightsweep.controller.runs import ATTEMPT, CONFIG
 
 

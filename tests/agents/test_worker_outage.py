@@ -147,7 +147,7 @@ def test_a_writer_that_dies_ends_the_agent_with_the_reason(sweep: Sweep, monkeyp
     def break_(*_: object) -> None:
         raise RuntimeError("a fault in the writer")
 
-    monkeypatch.setattr("lightsweep.storage.trials.SqlTrials.report", break_)
+    monkeypatch.setattr("lightsweep.storage.sql_trials.SqlTrials.report", break_)
     logged = []
 
     def train() -> None:

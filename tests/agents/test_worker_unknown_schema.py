@@ -15,10 +15,12 @@ from sandboxes import Sandbox
 import lightsweep
 from lightsweep.agents import Agent
 from lightsweep.agents.launchers.function import FunctionLauncher
-from lightsweep.controller import ClaimedRun, NoRun, Outcome, Reporter, RunClaimer, Sweep, Writer
+from lightsweep.controller import ClaimedRun, Outcome, Sweep
+from lightsweep.controller.claims import NoRun, RunClaimer
+from lightsweep.controller.reports import Reporter, Writer
 from lightsweep.controller.runs import ATTEMPT
 from lightsweep.storage import open_storage, opening
-from lightsweep.storage.trials import SqlTrials
+from lightsweep.storage.sql_trials import SqlTrials
 
 CONFIG = {
     "program": "train.py",

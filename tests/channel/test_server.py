@@ -24,8 +24,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightsweep.channel import Connection, LogReply
-from lightsweep.channel.connection import HANDSHAKE_LIMIT, MESSAGE_LIMIT, ChannelError, FrameStream, is_proof, proof
+from lightsweep.channel.connection import (
+    HANDSHAKE_LIMIT,
+    MESSAGE_LIMIT,
+    ChannelError,
+    Connection,
+    FrameStream,
+    is_proof,
+    proof,
+)
+from lightsweep.channel.messages import LogReply
 from lightsweep.channel.server import ChannelServer
 from lightsweep.errors import AgentLostError, LightsweepError, UsageError
 from lightsweep.hyperband import Verdict

@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # where scripted.py lies, which other suites use too
 
-from lightsweep.channel import Handler
+from lightsweep.channel.messages import Handler
 from lightsweep.channel.server import ChannelServer
 from scripted import ScriptedHandler
 

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from lightsweep.controller import ClaimedRun, NoRun, Outcome, Reporter, RunClaimer, Sweep, Writer
+from lightsweep.controller import ClaimedRun, Outcome, Sweep
+from lightsweep.controller.claims import NoRun, RunClaimer
+from lightsweep.controller.reports import Reporter, Writer
 
 GRID = {"a": {"values": [1, 2, 3, 4, 5, 6]}, "b": {"values": list("abcdefghij")}}
 

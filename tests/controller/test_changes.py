@@ -10,8 +10,10 @@ import optuna
 import pytest
 from controller_helpers import claim, config, working
 
-from lightsweep.controller import ClaimedRun, NoRun, Outcome, Reporter, RunClaimer, Sweep, Writer
+from lightsweep.controller import ClaimedRun, Outcome, Sweep
 from lightsweep.controller.changes import request, retry_runs, update_config
+from lightsweep.controller.claims import NoRun, RunClaimer
+from lightsweep.controller.reports import Reporter, Writer
 from lightsweep.controller.summary import summarize
 from lightsweep.errors import NotFoundError, UsageError
 from lightsweep.storage import Storage, open_storage

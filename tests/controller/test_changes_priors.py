@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from controller_helpers import work
 
-from lightsweep.controller import ClaimedRun, Outcome, Reporter, Sweep
+from lightsweep.controller import ClaimedRun, Outcome, Sweep
+from lightsweep.controller.reports import Reporter
 from lightsweep.controller.summary import summarize
 from lightsweep.errors import NotFoundError, UsageError
 from lightsweep.storage import Storage, open_storage

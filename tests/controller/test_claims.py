@@ -12,9 +12,9 @@ import sqlalchemy
 from controller_helpers import GRID, claim, config, work, working
 from optuna.trial import TrialState, create_trial
 
-from lightsweep.controller import ClaimedRun, NoRun, Outcome, RunClaimer, Sweep, claims
+from lightsweep.controller import ClaimedRun, Outcome, Sweep, claims
 from lightsweep.controller.changes import update_config
-from lightsweep.controller.claims import ClaimTransaction, ParameterAssigner, claim_lock
+from lightsweep.controller.claims import ClaimTransaction, NoRun, ParameterAssigner, RunClaimer, claim_lock
 from lightsweep.controller.runs import ATTEMPT, SUMMARY, VALUES
 from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError
 from lightsweep.storage import Storage, open_storage
@@ -158,7 +158,7 @@ def test_an_agent_that_died_in_its_turn_leaves_nothing(storage: Storage, monkeyp
     def die(*arguments: Any) -> None:
         raise SystemError("power cut")
 
-    monkeypatch.setattr("lightsweep.storage.trials._insert_parameters", die)
+    monkeypatch.setattr("lightsweep.storage.sql_trials._insert", die)
     with pytest.raises(SystemError):
         RunClaimer(sweep, "dead").next_run()
     assert storage.optuna.get_all_trials(sweep.study_id) == []
@@ -174,7 +174,7 @@ def test_an_agent_that_died_before_the_parameters_were_written(
     def die(*_: Any) -> None:
         raise SystemError("power cut")
 
-    monkeypatch.setattr("lightsweep.storage.trials.SqlTrials.set_parameters", die)
+    monkeypatch.setattr("lightsweep.storage.sql_trials.SqlTrials.set_parameters", die)
     monkeypatch.setattr(RunClaimer, "_end", lambda *_: None)
     with pytest.raises(SystemError):
         RunClaimer(sweep, "dead").next_run()

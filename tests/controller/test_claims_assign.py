@@ -8,10 +8,11 @@ import pytest
 from controller_helpers import config, work
 from optuna.trial import TrialState, create_trial
 
-from lightsweep.controller import ClaimedRun, Outcome, Reporter, Sweep
+from lightsweep.controller import ClaimedRun, Outcome, Sweep
 from lightsweep.controller import claims as points
 from lightsweep.controller.claims import ParameterAssigner
 from lightsweep.controller.outcome import observation
+from lightsweep.controller.reports import Reporter
 from lightsweep.controller.runs import ATTEMPT, VALUES
 from lightsweep.storage import Storage
 

@@ -10,7 +10,8 @@ import pytest
 from controller_helpers import claim, finished, work
 from plain import plain_study
 
-from lightsweep.controller import RunClaimer, Sweep
+from lightsweep.controller import Sweep
+from lightsweep.controller.claims import RunClaimer
 from lightsweep.controller.runs import VALUES, RunEntry, nested
 from lightsweep.errors import InputError
 from lightsweep.storage import Storage

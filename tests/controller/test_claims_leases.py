@@ -9,8 +9,9 @@ import pytest
 import sqlalchemy
 from controller_helpers import claim, config, working
 
-from lightsweep.controller import ClaimedRun, NoRun, Outcome, RunClaimer, Sweep
+from lightsweep.controller import ClaimedRun, Outcome, Sweep
 from lightsweep.controller.changes import update_config
+from lightsweep.controller.claims import NoRun, RunClaimer
 from lightsweep.errors import StorageUnavailableError
 from lightsweep.storage import Storage, open_storage
 

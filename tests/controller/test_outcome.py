@@ -14,7 +14,8 @@ from controller_helpers import config, work
 from optuna.trial import TrialState
 from plain import plain_study
 
-from lightsweep.controller import ClaimedRun, Outcome, Reporter, Sweep
+from lightsweep.controller import ClaimedRun, Outcome, Sweep
+from lightsweep.controller.reports import Reporter
 from lightsweep.storage import Storage
 
 PARAMETERS = {

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from plain import plain_study
 from test_claims import lose
 
-from lightsweep.controller import ClaimedRun, NoRun, Outcome, Reporter, RunClaimer, Sweep, SweepRun
+from lightsweep.controller import ClaimedRun, Outcome, Sweep, SweepRun
 from lightsweep.controller.changes import retry_runs, update_config
-from lightsweep.controller.claims import ClaimTransaction, claim_lock
+from lightsweep.controller.claims import ClaimTransaction, NoRun, RunClaimer, claim_lock
 from lightsweep.controller.plan import NextRun
 from lightsweep.controller.reader import SweepReader
+from lightsweep.controller.reports import Reporter
 from lightsweep.controller.runs import ATTEMPT
 from lightsweep.controller.summary import part_views
 from lightsweep.errors import UsageError

@@ -9,8 +9,9 @@ import optuna
 import pytest
 from controller_helpers import claim, config, finished, work, working
 
-from lightsweep.controller import NoRun, Outcome, RunClaimer, Sweep, best_run, sweep
+from lightsweep.controller import Outcome, Sweep, best_run, sweep
 from lightsweep.controller.changes import request
+from lightsweep.controller.claims import NoRun, RunClaimer
 from lightsweep.controller.runs import SWEEP
 from lightsweep.errors import ConfigError, NotFoundError, StorageError, UsageError
 from lightsweep.schema import SweepConfig

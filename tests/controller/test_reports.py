@@ -15,7 +15,8 @@ from controller_helpers import claim, config, working
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lightsweep.controller import ClaimedRun, Outcome, Reporter, Sweep, Writer
+from lightsweep.controller import ClaimedRun, Outcome, Sweep
+from lightsweep.controller.reports import Reporter, Writer
 from lightsweep.errors import StorageUnavailableError
 from lightsweep.storage import Storage, open_storage
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lightsweep.controller import Refresher
+from lightsweep.controller.reports import Refresher
 from lightsweep.errors import NotFoundError, StorageUnavailableError
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightsweep.controller.runs import ATTEMPT, SUMMARY, RunEntry, RunTable
-from lightsweep.storage import TrialRow
+from lightsweep.storage.trials import TrialRow
 
 KINDS = st.lists(st.one_of(st.sampled_from(["fresh", "foreign"]), st.integers(0, 20)), max_size=40)
 

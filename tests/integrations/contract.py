@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import lightsweep
 from lightsweep import client
-from lightsweep.channel import LogReply
+from lightsweep.channel.messages import LogReply
 from lightsweep.errors import LightsweepError
 from scripted import ScriptedHandler
 

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import lightsweep
 from lightsweep import client
-from lightsweep.channel import LogReply, StartReply
+from lightsweep.channel.messages import LogReply, StartReply
 from lightsweep.errors import AgentLostError, InputError, LightsweepError, RunPruned, UsageError
 from lightsweep.hyperband import Verdict
 from lightsweep.integrations import base as current

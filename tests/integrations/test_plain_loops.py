@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 import lightsweep
-from lightsweep.channel import LogReply
+from lightsweep.channel.messages import LogReply
 from lightsweep.channel.server import ChannelServer
 from lightsweep.client import serving
 from lightsweep.errors import AgentLostError, LightsweepError

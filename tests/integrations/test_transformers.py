@@ -13,7 +13,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 import lightsweep
 from lightsweep import client
-from lightsweep.channel import LogReply
+from lightsweep.channel.messages import LogReply
 from lightsweep.errors import InputError, LightsweepError, RunPruned, UsageError
 from lightsweep.integrations.transformers import MetricMissingError, SweepCallback
 from scripted import ScriptedHandler

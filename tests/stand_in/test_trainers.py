@@ -13,7 +13,7 @@ import pytest
 from sandboxes import Sandbox
 
 from lightsweep import Sweep
-from lightsweep.channel import LogReply
+from lightsweep.channel.messages import LogReply
 from lightsweep.channel.server import ChannelServer
 from lightsweep.stand_in import variables
 from scripted import ScriptedHandler

@@ -11,8 +11,9 @@ import optuna
 import pytest
 
 from lightsweep.errors import StorageError
-from lightsweep.storage import TrialReader, open_storage, trials_of
+from lightsweep.storage import open_storage, trials_of
 from lightsweep.storage import opening as servers
+from lightsweep.storage.trials import TrialReader
 from lightsweep.storage.url import parse
 
 
@@ -39,7 +40,10 @@ def test_heartbeats_are_understood_in_every_time_zone(
     two.close()
 
 
-def test_connections_that_the_server_closed_are_replaced(postgresql: Callable[[], str]) -> None:
+def test_connections_that_the_server_closed_are_replaced(
+    postgresql: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "_IDLE_SECONDS", 0.0)  # connections that were just used are not tested
     url = postgresql()
     one, two = open_storage(url), open_storage(url)
     assert one.optuna.get_all_studies() == []

@@ -13,9 +13,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState, create_trial
 
-from lightsweep.storage import Storage, Trials
+from lightsweep.storage import Storage
 from lightsweep.storage.optuna_trials import OptunaTrials
-from lightsweep.storage.trials import SqlTrials, TrialRow
+from lightsweep.storage.sql_trials import SqlTrials
+from lightsweep.storage.trials import TrialRow, Trials
 
 PARAMETERS = {
     "lr": (FloatDistribution(1e-5, 1.0, log=True), 1e-3),

@@ -10,7 +10,8 @@ from typing import Any, TextIO
 
 import yaml
 
-from lightsweep.controller import ClaimedRun, Outcome, Refresher, Sweep
+from lightsweep.controller import ClaimedRun, Outcome, Sweep
+from lightsweep.controller.reports import Refresher
 from lightsweep.controller.runs import best_of
 from lightsweep.controller.summary import summarize
 from lightsweep.text import counted, number, parameters, printable

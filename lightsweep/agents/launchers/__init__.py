@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from lightsweep.channel import Handler
+from lightsweep.channel.messages import Handler
 from lightsweep.controller import ClaimedRun
 
 __all__ = ["Emit", "ExitStatus", "Job", "Launcher", "Variables"]

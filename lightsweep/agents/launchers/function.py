@@ -14,7 +14,7 @@ import cloudpickle
 
 from lightsweep.agents.launchers import Emit, ExitStatus, Job, Variables, call
 from lightsweep.agents.launchers.process import ProcessLauncher
-from lightsweep.channel import Handler
+from lightsweep.channel.messages import Handler
 from lightsweep.client import serving
 from lightsweep.client.processes import end_workers
 from lightsweep.controller import ClaimedRun

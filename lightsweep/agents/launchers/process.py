@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lightsweep.agents.launchers import Emit, ExitStatus, Job, Variables
 from lightsweep.agents.reaper import MARK, Processes, Reaper
-from lightsweep.channel import Handler
+from lightsweep.channel.messages import Handler
 from lightsweep.channel.server import ChannelServer
 from lightsweep.controller import ClaimedRun, Sweep
 from lightsweep.errors import CommandError, NotFoundError, closest

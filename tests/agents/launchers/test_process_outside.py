@@ -11,7 +11,7 @@ from sandboxes import Sandbox
 
 from lightsweep.agents import Agent
 from lightsweep.agents.launchers import ExitStatus, Job, Launcher
-from lightsweep.channel import Handler
+from lightsweep.channel.messages import Handler
 from lightsweep.controller import ClaimedRun, Sweep
 from lightsweep.controller.changes import request
 from lightsweep.errors import CommandError

@@ -5,11 +5,14 @@ Usage: ``lightning_logger.py PACKAGE [--strategy S] [--devices N] --x X``; ``PAC
 
 import argparse
 import importlib
+import sys
 
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 EPOCHS = 4
+PACKAGE = sys.argv[1]
+pl = importlib.import_module(PACKAGE)
 
 parser = argparse.ArgumentParser()
 parser.add_argument("package")
@@ -19,27 +22,26 @@ parser.add_argument("--x", type=float)
 parser.add_argument("--log-model", action="store_true")
 
 
+class Model(pl.LightningModule):
+    def __init__(self, x):
+        super().__init__()
+        self.save_hyperparameters()
+        self.layer = torch.nn.Linear(2, 1)
+
+    def training_step(self, batch, _):
+        loss = (self.layer(batch[0]) ** 2).mean()
+        self.log("train_loss", loss)
+        return loss
+
+    def validation_step(self, batch, _):
+        self.log("val_loss", self.hparams.x / (1.0 + self.current_epoch), sync_dist=True)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
 def main(args):
-    pl = importlib.import_module(args.package)
-    loggers = importlib.import_module(f"{args.package}.loggers")
-
-    class Model(pl.LightningModule):
-        def __init__(self, x):
-            super().__init__()
-            self.save_hyperparameters()
-            self.layer = torch.nn.Linear(2, 1)
-
-        def training_step(self, batch, _):
-            loss = (self.layer(batch[0]) ** 2).mean()
-            self.log("train_loss", loss)
-            return loss
-
-        def validation_step(self, batch, _):
-            self.log("val_loss", self.hparams.x / (1.0 + self.current_epoch), sync_dist=True)
-
-        def configure_optimizers(self):
-            return torch.optim.SGD(self.parameters(), lr=0.01)
-
+    loggers = importlib.import_module(f"{PACKAGE}.loggers")
     logger = loggers.WandbLogger(project="demo", name="mine", log_model=args.log_model)
     if args.devices == 1:  # elsewhere only rank 0 has one
         logger.experiment.config["added"] = 1

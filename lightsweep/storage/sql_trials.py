@@ -1,0 +1,350 @@
+"""The trials of a storage by SQL: read what has changed, and claim, report and end them in few statements.
+
+Optuna's own API reads a whole study at once, about a second for each thousand trials, and commits each parameter,
+attribute and report on its own: some fifty statements for a short run. So this module works on the tables of Optuna's
+storage directly. Tests compare each row with what Optuna writes. If the version of the tables is unknown,
+:mod:`lightsweep.storage.optuna_trials` takes its place.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from functools import cache, lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import IntegrityError
+
+from lightsweep.storage.opening import Storage
+from lightsweep.storage.trials import OPEN, Claim, OpenTrials, Parameters, TrialRow
+
+_INT, _FLOAT, _TEXT, _TIME = sa.Integer(), sa.Double[float](), sa.Text(), sa.DateTime()
+_FINITE, _NOT_FINITE = "FINITE", {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
+_KIND = sa.Enum(_FINITE, *_NOT_FINITE, name="trialintermediatevaluetype")
+_VALUE_KIND = sa.Enum(_FINITE, "INF_POS", "INF_NEG", name="trialvaluetype")
+_BEAT = sa.Column("heartbeat", _TIME, default=sa.func.current_timestamp())
+_TIMES: dict[str, Any] = {"datetime_start": _TIME, "datetime_complete": _TIME}
+
+
+def _table(name: str, row: str, integers: str, texts: str = "", *more: sa.Column[Any], **typed: Any) -> sa.Table:
+    kinds = [*((each, _INT) for each in integers.split()), *((each, _TEXT) for each in texts.split()), *typed.items()]
+    columns = [sa.Column(each, kind) for each, kind in kinds]
+    return sa.Table(name, sa.MetaData(), sa.Column(row, _INT, primary_key=True), *columns, *more)
+
+
+_STUDIES = _table("studies", "study_id", "", "study_name")
+_STUDY_ATTRIBUTES = _table("study_user_attributes", "study_user_attribute_id", "study_id", "key value_json")
+_TRIALS = _table("trials", "trial_id", "number study_id", state=sa.Enum(TrialState), **_TIMES)
+_ATTRIBUTES = _table("trial_user_attributes", "trial_user_attribute_id", "trial_id", "key value_json")
+_PARAMETERS = _table("trial_params", "param_id", "trial_id", "param_name distribution_json", param_value=_FLOAT)
+_REPORTS = _table(
+    "trial_intermediate_values",
+    "trial_intermediate_value_id",
+    "trial_id step",
+    intermediate_value=_FLOAT,
+    intermediate_value_type=_KIND,
+)
+_OBJECTIVES = _table("trial_values", "trial_value_id", "trial_id objective", value=_FLOAT, value_type=_VALUE_KIND)
+_HEARTBEATS = _table("trial_heartbeats", "trial_heartbeat_id", "trial_id", "", _BEAT)
+
+_CHUNK = 450  # trials per statement, each with up to two bound variables; SQLite allows 999 in old builds
+
+
+class SqlTrials:
+    """The trials of a storage by SQL, see :class:`Trials`.
+
+    Args:
+        storage: The storage; the version of its tables is known.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def changes(self, study_id: int, key: str, last: TrialRow | None, known: OpenTrials) -> tuple[Any, list[TrialRow]]:
+        """See :meth:`Trials.changes`; all is read in one snapshot."""
+        with self._storage.reading() as connection:
+            attributes = _STUDY_ATTRIBUTES.c
+            query = sa.select(attributes.value_json).where(attributes.study_id == study_id, attributes.key == key)
+            value = connection.execute(query).scalar_one_or_none()
+            found, whole = {}, []
+            for trial_id, number, _, state, started, ended in _changed(connection, study_id, last, list(known)):
+                row = found[trial_id] = TrialRow(trial_id, number, state.name, started=_utc(started), ended=_utc(ended))
+                before = known.get(trial_id, row)
+                row.last_step = before.last_step
+                if before.parameters and row.state in OPEN:  # only the reports change now
+                    row.parameters, row.attributes = before.parameters, before.attributes
+                else:
+                    whole.append(trial_id)
+            for _, trial_id, name, text, number in _details(connection, whole):
+                if number is None:
+                    found[trial_id].attributes[name] = json.loads(text)
+                else:
+                    found[trial_id].parameters[name] = _distribution(text).to_external_repr(number)
+            for trial_id, step, number, kind in _new_reports(connection, found):
+                found[trial_id].reports.append(_NOT_FINITE.get(kind, number))
+                found[trial_id].last_step = step
+        return None if value is None else json.loads(value), list(found.values())
+
+    def heartbeats(self, study_id: int) -> tuple[datetime, dict[int, datetime]]:
+        """See :meth:`Trials.heartbeats`; the clock is the database's."""
+        with self._storage.reading() as connection:
+            now = connection.execute(sa.select(sa.func.now())).scalar_one()
+            query = (
+                sa.select(_HEARTBEATS.c.trial_id, _HEARTBEATS.c.heartbeat)
+                .join(_TRIALS, _TRIALS.c.trial_id == _HEARTBEATS.c.trial_id)
+                .where(_TRIALS.c.study_id == study_id, _TRIALS.c.state == TrialState.RUNNING)
+            )
+            beats = {trial_id: beat.replace(tzinfo=timezone.utc) for trial_id, beat in connection.execute(query)}
+        return now.replace(tzinfo=timezone.utc), beats
+
+    def beat(self, trial_id: int) -> None:
+        """See :meth:`Trials.beat`."""
+        self._storage.optuna.record_heartbeat(trial_id)
+
+    @contextmanager
+    def claim(self, study_id: int, key: str, last: TrialRow | None) -> Iterator[Claim]:
+        """See :meth:`Trials.claim`; the lock is the one under which Optuna numbers a study's trials."""
+        with self._storage.engine.begin() as connection:
+            locking = sa.select(_STUDIES.c.study_id).where(_STUDIES.c.study_id == study_id).with_for_update()
+            if connection.execute(locking).scalar_one_or_none() is None:
+                raise KeyError(study_id)
+            wanted = (_ATTRIBUTES.c.trial_id == _TRIALS.c.trial_id) & (_ATTRIBUTES.c.key == key)
+            query = (
+                sa.select(_ATTRIBUTES.c.value_json)
+                .select_from(_TRIALS.outerjoin(_ATTRIBUTES, wanted))
+                .where(_TRIALS.c.study_id == study_id, _TRIALS.c.trial_id > (last.trial_id if last else -1))
+                .order_by(_TRIALS.c.trial_id)
+            )
+            news = [None if text is None else json.loads(text) for (text,) in connection.execute(query)]
+            number = len(news) + (last.number + 1 if last else 0)
+
+            def add(attributes: Mapping[str, Any], parameters: Parameters, reports: Sequence[float]) -> int:
+                values = {"number": number, "study_id": study_id, "state": TrialState.RUNNING, "datetime_start": _now()}
+                made = connection.execute(_TRIALS.insert(), values).inserted_primary_key
+                assert made is not None
+                trial_id = int(made[0])
+                rows = {
+                    _ATTRIBUTES: _attribute_rows(trial_id, attributes),
+                    _PARAMETERS: _parameter_rows(trial_id, parameters),
+                    _REPORTS: [_report_row(trial_id, *each) for each in enumerate(reports, start=1)],
+                    _HEARTBEATS: [{"trial_id": trial_id}],  # at the time of the statement
+                }
+                _insert(connection, rows)
+                return trial_id
+
+            yield Claim(number, news, add)
+
+    def set_parameters(self, trial_id: int, parameters: Parameters) -> None:
+        """See :meth:`Trials.set_parameters`."""
+        with self._storage.engine.begin() as connection:
+            if not _running(connection, [trial_id]):
+                raise UpdateFinishedTrialError(f"trial {trial_id} has ended")
+            _insert(connection, {_PARAMETERS: _parameter_rows(trial_id, parameters)})
+
+    def report(self, reports: Iterable[tuple[int, int, float]]) -> set[int]:
+        """See :meth:`Trials.report`; one transaction for all of them."""
+        given = {(trial_id, step): value for trial_id, step, value in reports}
+        try:
+            return self._report(given, again=False)
+        except IntegrityError:  # written before, by a commit whose answer was lost
+            return self._report(given, again=True)
+
+    def end(
+        self, trial_id: int, state: TrialState, attributes: Mapping[str, Any], values: Sequence[float] | None = None
+    ) -> bool:
+        """See :meth:`Trials.end`; one transaction."""
+        with self._storage.engine.begin() as connection:
+            ending = _TRIALS.update().where(_TRIALS.c.trial_id == trial_id, _TRIALS.c.state == TrialState.RUNNING)
+            if connection.execute(ending.values(state=state, datetime_complete=_now())).rowcount != 1:
+                query = sa.select(_ATTRIBUTES.c.key, _ATTRIBUTES.c.value_json).where(_ATTRIBUTES.c.trial_id == trial_id)
+                kept = {key: json.loads(text) for key, text in connection.execute(query)}
+                return all(kept.get(key) == json.loads(json.dumps(value)) for key, value in attributes.items())
+            objectives = [
+                {"trial_id": trial_id, "objective": index, "value": finite, "value_type": kind}
+                for index, (kind, finite) in enumerate(map(_stored, values or ()))
+            ]
+            _insert(connection, {_ATTRIBUTES: _attribute_rows(trial_id, attributes), _OBJECTIVES: objectives})
+            return True
+
+    def _report(self, given: Mapping[tuple[int, int], float], *, again: bool) -> set[int]:
+        rows = [_report_row(*place, value) for place, value in given.items()]
+        with self._storage.engine.begin() as connection:
+            for row in rows if again else ():
+                same = (_REPORTS.c.trial_id == row["trial_id"]) & (_REPORTS.c.step == row["step"])
+                connection.execute(_REPORTS.delete().where(same))
+            if not rows or connection.execute(_INSERT_REPORT, rows).rowcount == len(rows):
+                return set()
+            trial_ids = {trial_id for trial_id, _ in given}
+            return trial_ids - _running(connection, sorted(trial_ids))
+
+
+def _among(column: sa.Column[Any], arrays: bool) -> sa.ColumnElement[bool]:
+    """Return whether the column is one of the ids; PostgreSQL takes them as one array, so that it plans only once."""
+    if arrays:
+        return column == sa.any_(sa.bindparam("ids", type_=_ARRAY))
+    return column.in_(sa.bindparam("ids", expanding=True))
+
+
+_ARRAY = postgresql.ARRAY(_INT)
+_NEW_TRIALS = sa.select(_TRIALS).where(
+    _TRIALS.c.study_id == sa.bindparam("study"), _TRIALS.c.trial_id > sa.bindparam("last")
+)
+_SOME_TRIALS = {arrays: sa.select(_TRIALS).where(_among(_TRIALS.c.trial_id, arrays)) for arrays in (False, True)}
+# No "OR", which makes databases search all trials.
+_CHANGED_TRIALS = {arrays: sa.union_all(_NEW_TRIALS, query) for arrays, query in _SOME_TRIALS.items()}
+_DETAILS = {
+    arrays: sa.union_all(
+        sa.select(*_ATTRIBUTES.c, sa.null().label("number")).where(_among(_ATTRIBUTES.c.trial_id, arrays)),
+        sa.select(*_PARAMETERS.c).where(_among(_PARAMETERS.c.trial_id, arrays)),
+    ).order_by(sa.text("1"))  # in the order in which they were written
+    for arrays in (False, True)
+}
+_ALL_REPORTS = sa.select(*list(_REPORTS.c)[1:]).order_by(_REPORTS.c.trial_id, _REPORTS.c.step)
+
+
+def _unnested(name: str, columns: Mapping[str, sa.types.TypeEngine[Any]]) -> sa.TableValuedAlias:
+    """Return the rows whose columns are arrays, bound as ``name.column``; of PostgreSQL."""
+    arrays = [sa.cast(sa.bindparam(f"{name}.{each}"), postgresql.ARRAY(kind)) for each, kind in columns.items()]
+    return sa.func.unnest(*arrays).table_valued(*columns, name=name).render_derived()
+
+
+_KNOWN = _unnested("known", {"id": _INT, "step": _INT})
+_NEW_REPORTS = _ALL_REPORTS.join(_KNOWN, sa.and_(_KNOWN.c.id == _REPORTS.c.trial_id, _KNOWN.c.step < _REPORTS.c.step))
+
+
+def _arrays(connection: sa.Connection) -> bool:
+    return connection.dialect.name == "postgresql"
+
+
+def _chunks(connection: sa.Connection, ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    size = len(ids) if _arrays(connection) else _CHUNK
+    return (ids[start : start + size] for start in range(0, len(ids), max(size, 1)))
+
+
+def _changed(connection: sa.Connection, study_id: int, last: TrialRow | None, known: Sequence[int]) -> list[Any]:
+    """Return the trials after ``last`` and the ``known`` ones."""
+    arrays = _arrays(connection)
+    first, *more = list(_chunks(connection, known)) or [[]]
+    values = {"study": study_id, "last": last.trial_id if last else -1, "ids": first}
+    rows = list(connection.execute(_CHANGED_TRIALS[arrays], values))
+    rows += [row for ids in more for row in connection.execute(_SOME_TRIALS[arrays], {"ids": ids})]
+    return sorted(rows, key=lambda row: int(row.number))
+
+
+def _details(connection: sa.Connection, trial_ids: Sequence[int]) -> Iterator[Any]:
+    """Return row, trial, name, JSON and number of each attribute (without a number) and parameter."""
+    for ids in _chunks(connection, trial_ids):
+        yield from connection.execute(_DETAILS[_arrays(connection)], {"ids": ids})
+
+
+def _new_reports(connection: sa.Connection, rows: Mapping[int, TrialRow]) -> Iterator[Any]:
+    """Return trial, step, value and kind of each report after the trial's last one, by step."""
+    if _arrays(connection):
+        steps = [row.last_step for row in rows.values()]
+        yield from connection.execute(_NEW_REPORTS, {"known.id": list(rows), "known.step": steps})
+        return
+    of = _REPORTS.c
+    for chunk in _chunks(connection, list(rows)):
+        by_step: dict[int, list[int]] = {}
+        for trial_id in chunk:
+            by_step.setdefault(rows[trial_id].last_step, []).append(trial_id)
+        after = [sa.and_(of.trial_id.in_(ids), of.step > step) for step, ids in by_step.items()]
+        yield from connection.execute(_ALL_REPORTS.where(sa.or_(*after)))
+
+
+def _running(connection: sa.Connection, trial_ids: Sequence[int]) -> set[int]:
+    """Return which of the trials are running; they stay so until the transaction ends."""
+    query = sa.select(_TRIALS.c.trial_id).where(
+        _TRIALS.c.trial_id.in_(trial_ids), _TRIALS.c.state == TrialState.RUNNING
+    )
+    return set(connection.scalars(query.with_for_update(read=True)))
+
+
+_REPORT_COLUMNS = list(_REPORTS.c)[1:]
+_INSERT_REPORT = (
+    _REPORTS.insert()
+    .from_select(
+        [column.name for column in _REPORT_COLUMNS],
+        sa.select(*[sa.bindparam(column.name, type_=column.type) for column in _REPORT_COLUMNS])
+        .select_from(_TRIALS)
+        .where(_TRIALS.c.trial_id == sa.bindparam("trial_id", type_=_INT), _TRIALS.c.state == TrialState.RUNNING),
+    )
+    .execution_options(preserve_rowcount=True)
+)
+"""Inserts nothing if the trial has ended."""
+
+
+def _insert(connection: sa.Connection, given: Mapping[sa.Table, Sequence[Mapping[str, Any]]]) -> None:
+    """Insert rows of several tables: on PostgreSQL in one statement, as every agent waits for the lock of a claim."""
+    tables = tuple(table for table, rows in given.items() if rows)
+    if connection.dialect.name != "postgresql":
+        for table in tables:
+            rows = given[table]  # a single row costs less outside of a list
+            connection.execute(table.insert(), rows if len(rows) > 1 else rows[0])
+    elif tables:
+        columns = [(table, name) for table in tables for name in given[table][0]]
+        values = {f"{table.name}.{name}": [row[name] for row in given[table]] for table, name in columns}
+        connection.execute(_inserting_all(tables), values)
+
+
+@cache
+def _inserting_all(tables: Sequence[sa.Table]) -> sa.Select[Any]:
+    """Return one statement that inserts rows into all of the tables; each value is an array, one element a row."""
+    inserts = []
+    for table in tables:
+        columns = {column.name: column.type for column in list(table.c)[1:] if column.default is None}
+        rows = _unnested(table.name, columns)
+        inserts.append(table.insert().from_select(list(columns), sa.select(*rows.c)).cte(f"{table.name}_rows"))
+    return sa.select(sa.literal_column("1")).add_cte(*inserts)
+
+
+def _attribute_rows(trial_id: int, attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
+
+
+def _parameter_rows(trial_id: int, parameters: Parameters) -> list[dict[str, Any]]:
+    return [
+        {
+            "trial_id": trial_id,
+            "param_name": name,
+            "param_value": float(distribution.to_internal_repr(value)),
+            "distribution_json": distribution_to_json(distribution),
+        }
+        for name, (distribution, value) in parameters.items()
+    ]
+
+
+def _report_row(trial_id: int, step: int, value: float) -> dict[str, Any]:
+    kind, finite = _stored(value)
+    return {"trial_id": trial_id, "step": step, "intermediate_value": finite, "intermediate_value_type": kind}
+
+
+def _stored(value: float) -> tuple[str, float | None]:
+    """Return how Optuna keeps a number that not every database can hold: its kind, and the number if it is finite."""
+    if math.isnan(value):
+        return "NAN", None
+    if math.isinf(value):
+        return "INF_POS" if value > 0 else "INF_NEG", None
+    return _FINITE, float(value)
+
+
+@lru_cache(maxsize=4096)
+def _distribution(text: str) -> BaseDistribution:
+    return json_to_distribution(text)
+
+
+def _now() -> datetime:
+    """Return the time as Optuna 5 keeps it: in UTC without a zone."""
+    return datetime.now(timezone.utc).replace(tzinfo=None)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment and moment.replace(tzinfo=timezone.utc)
