@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import lightsweep
-from lightsweep.channel import StartReply
+from lightsweep.channel.messages import StartReply
 from lightsweep.errors import closest
 from lightsweep.schema.source import Module
 from lightsweep.stand_in import folders
