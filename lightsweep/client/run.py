@@ -293,14 +293,6 @@ class Run(RunNames):
         """Call ``action`` when the run has ended."""
         self._at_end.append(action)
 
-    def mark_preempting(self) -> None:
-        """Have the run retried if its process now fails, as by a signal that it handles; else nothing changes.
-
-        A process that is killed is retried in any case.
-        """
-        if self._agent is not None and not self.ended:
-            self._ask(self._agent, {"metrics": {}, "preempting": True})
-
     def _label(self, *_: Any, **__: Any) -> None:
         """Do nothing; Hugging Face's callback tells W&B by it that it is in use."""
 
