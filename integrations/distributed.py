@@ -19,9 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lightsweep.errors import LightsweepError, RunPruned
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from lightsweep.client import Run, Verdict
+    from lightsweep.client import Run, RunDirectory, Verdict
 
 __all__ = ["DistributedRun", "broadcast", "on_every_rank"]
 
@@ -108,7 +106,7 @@ class DistributedRun:
         self.config = run.config
 
     @property
-    def dir(self) -> Path:
+    def dir(self) -> RunDirectory:
         """The run's directory, the same on every rank."""
         return self.run.dir
 

@@ -87,6 +87,9 @@ def __getattr__(name: str) -> Any:
         return value
     if name.startswith("_"):
         raise AttributeError(f"module 'lightsweep' has no attribute {name!r}")
+    wandb = importlib.import_module("lightsweep.wandb")
+    if name in wandb.NAMES:
+        return wandb.find(name)
     raise AttributeError(importlib.import_module("lightsweep.errors").absent("lightsweep", name, __all__))
 
 

@@ -100,6 +100,13 @@ class RunPruned(LightsweepError):  # noqa: N818 - a verdict, not an error; the n
         super().__init__(reason)
 
 
+Error = LightsweepError
+"""W&B's name of the root."""
+
+CommError = NotFoundError
+"""W&B's name of the error that its ``Api`` raises."""
+
+
 def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Return ``"; did you mean 'x'?"`` with the known word that is most like ``word``, or an empty string.
 

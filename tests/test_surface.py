@@ -83,27 +83,24 @@ def test_an_unknown_name_is_answered_with_the_closest_and_with_what_there_is():
         AttributeError, match=r"lightsweep has no 'swep'; did you mean 'sweep'\? .* for sweeps only, and has: .*init"
     ):
         _ = lightsweep.swep
-    with pytest.raises(AttributeError, match=r"lightsweep has no 'Artifact'\. It is for sweeps only"):
-        _ = lightsweep.Artifact
-    with pytest.raises(AttributeError, match=r"lightsweep has no 'Image'\. It is for sweeps only"):
-        _ = lightsweep.Image
+    with pytest.raises(AttributeError, match=r"lightsweep has no 'sync': nothing needs syncing"):
+        _ = lightsweep.sync
     assert not hasattr(lightsweep, "_private")
 
 
 def test_a_name_that_a_run_lacks_is_answered_in_the_same_way(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with lightsweep.init() as run:
-        for name in ("url", "step", "mark_preempting"):
-            with pytest.raises(
-                AttributeError, match=rf"a run of lightsweep has no '{name}'\. It is for sweeps .*: .*, log,"
-            ):
-                getattr(run, name)
+        with pytest.raises(
+            AttributeError, match=r"a run of lightsweep has no 'plot_it'\. It is for sweeps .*: .*, log,"
+        ):
+            _ = run.plot_it
         with pytest.raises(AttributeError, match=r"has no 'finsh'; did you mean 'finish'\?"):
             _ = run.finsh
         with pytest.raises(AttributeError, match="'Run' object has no attribute '_private'"):
             _ = run._private
-        assert not hasattr(run, "url")
-        assert getattr(run, "step", None) is None
+        assert not hasattr(run, "mode")
+        assert getattr(run, "mode", None) is None
 
 
 def test_the_version_is_that_of_the_distribution():

@@ -48,6 +48,7 @@ class ActiveRun:
         deadline: When its job is killed, in seconds of the monotonic clock; ``None`` if it was not told to end.
         finished: Whether its script had finished before the agent ended it.
         ending: Whether its job has ended, so that only its end is to be recorded.
+        preempting: Whether its script asked for a retry if it fails.
     """
 
     run: ClaimedRun
@@ -64,6 +65,7 @@ class ActiveRun:
     deadline: float | None = None
     finished: bool = False
     ending: bool = False
+    preempting: bool = False
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
@@ -90,6 +92,7 @@ class ActiveRun:
 
     def log(self, message: LogRequest) -> LogReply:
         """Report the numbers, and return the verdict."""
+        self.preempting = self.preempting or bool(message.get("preempting"))
         verdict = self.reporter.report(self.run, message["metrics"], last=bool(message.get("last")))
         return LogReply(verdict, len(self.run.history))
 

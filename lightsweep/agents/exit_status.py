@@ -27,9 +27,9 @@ def classify_exit(config: SweepConfig, active: ActiveRun, status: ExitStatus) ->
     """Return the outcome of a run whose job has ended.
 
     A run that was ended from outside (killed, or told to end by a scheduler), or that exits with :data:`PREEMPTED`, is
-    lost: an agent retries it. A run that said that it finished, with its metric logged, is finished, whatever signal
-    ends its process after that. After the agent has ended a run, it is only finished if its script had finished before:
-    a script may end on SIGTERM as at its end.
+    lost: an agent retries it. So is a run that fails after its script marked it as preempting. A run that said that it
+    finished, with its metric logged, is finished, whatever signal ends its process after that. After the agent has
+    ended a run, it is only finished if its script had finished before: a script may end on SIGTERM as at its end.
     """
     run, said, exit_code = active.run, active.said, status.exit_code
     unread = list(said.get("unread") or ())
@@ -46,6 +46,9 @@ def classify_exit(config: SweepConfig, active: ActiveRun, status: ExitStatus) ->
     if preempted := _preempted(exit_code):
         return Outcome(RunState.LOST, preempted, unread)
     if exit_code or said.get("state") == RunState.FAILED:
+        if active.preempting:
+            why = _crash(exit_code, str(said.get("error") or ""), status.last_line)
+            return Outcome(RunState.LOST, f"marked as preempting, then {why}", unread)
         return Outcome(RunState.FAILED, _crash(exit_code, str(said.get("error") or ""), status.last_line), unread)
     if not missing:
         return Outcome(RunState.FINISHED, "", unread)

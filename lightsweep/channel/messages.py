@@ -75,10 +75,12 @@ class LogRequest(TypedDict, total=False):
     Attributes:
         metrics: Numbers by flat name; none if the script only asks for the verdict.
         last: Whether training ends by itself now, so that the run is not judged; absent if not.
+        preempting: Whether the run is to be retried if its process fails from now on; absent if not.
     """
 
     metrics: dict[str, float]
     last: bool
+    preempting: bool
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import typer
 
+from lightsweep.agents.active_run import RUNS
 from lightsweep.analysis import required
 from lightsweep.cli.options import Storage, SweepId, read_sweep
 from lightsweep.cli.output import check_folder, write_whole
@@ -50,10 +51,11 @@ def report(
 ) -> None:
     """Write an HTML report of a sweep, or its figures.
 
-    The page needs no network. Existing files are replaced.
+    The page needs no network. It shows images, tables and charts that the three best runs have logged, if their
+    directories are below lightsweep_runs/ of the current directory. Existing files are replaced.
     """
     required("plotly")
-    from lightsweep.report import figures, page, sweep_data, write_images
+    from lightsweep.report import figures, page, run_media, sweep_data, write_images
 
     sweep = read_sweep(sweep_id, storage)
     state = sweep.state
@@ -70,7 +72,7 @@ def report(
         return
     if path.is_dir():
         raise UsageError(f"--output is the file of the page, but {path} is a folder; write to {path / 'report.html'}")
-    if write_whole(path, page(sweep.id, state, data)):
+    if write_whole(path, page(sweep.id, state, data, run_media(RUNS / sweep.id, data))):
         print(path)
 
 

@@ -6,5 +6,6 @@ from lightsweep.client.processes import rank
 from lightsweep.client.run import Run
 from lightsweep.client.run_config import RunConfig
 from lightsweep.hyperband import Verdict
+from lightsweep.wandb.run_names import RunDirectory
 
-__all__ = ["Run", "RunConfig", "Verdict", "finish", "init", "log", "rank", "serving"]
+__all__ = ["Run", "RunConfig", "RunDirectory", "Verdict", "finish", "init", "log", "rank", "serving"]

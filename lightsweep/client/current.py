@@ -82,9 +82,16 @@ def current_config() -> RunConfig | ConfigProxy:
     return ConfigProxy() if run is None else run.config
 
 
-def log(metrics: Mapping[str, Any], step: int | None = None, commit: Any = None, sync: Any = None) -> None:
+def log(
+    metrics: Mapping[str, Any] | None = None,
+    step: int | None = None,
+    commit: bool | None = None,
+    sync: Any = None,
+    *,
+    data: Mapping[str, Any] | None = None,
+) -> None:
     """Call ``run.log`` of the current run. Raises ``UsageError`` without one."""
-    _demand("log").log(metrics, step, commit, sync)
+    _demand("log").log(metrics, step, commit, sync, data=data)
 
 
 def finish(exit_code: int | None = 0, quiet: Any = None) -> None:
@@ -140,4 +147,23 @@ def login(*_: Any, **__: Any) -> bool:
     return True
 
 
-unwatch = define_metric = save = alert = watch
+unwatch = watch
+
+
+def define_metric(*arguments: Any, **keywords: Any) -> Any:
+    """Call ``run.define_metric`` of the current run, if there is one."""
+    run = current_run()
+    return None if run is None else run.define_metric(*arguments, **keywords)
+
+
+def save(*arguments: Any, **keywords: Any) -> list[str]:
+    """Call ``run.save`` of the current run, if there is one."""
+    run = current_run()
+    return [] if run is None else run.save(*arguments, **keywords)
+
+
+def alert(*arguments: Any, **keywords: Any) -> None:
+    """Call ``run.alert`` of the current run, if there is one."""
+    run = current_run()
+    if run is not None:
+        run.alert(*arguments, **keywords)

@@ -70,7 +70,8 @@ def init(config: Any = None, **wandb_keywords: Any) -> Run:
 
     Args:
         config: Defaults: a dict, an ``argparse.Namespace`` or a dataclass, possibly nested.
-        wandb_keywords: Every keyword of ``wandb.init`` is accepted and ignored.
+        wandb_keywords: Every keyword of ``wandb.init`` is accepted. The run keeps the labels (``name``, ``tags``,
+            ``notes``, ``group``, ``job_type``, ``project``, ``entity``); the others are ignored.
 
     Raises:
         TypeError: ``wandb.init`` has no such keyword either.
@@ -89,9 +90,11 @@ def init(config: Any = None, **wandb_keywords: Any) -> Run:
             raise UsageError(f"run {here.run.id} of this process has ended: each run starts the script anew")
         if here.run.active:
             here.run.config.setdefaults(defaults)
+            here.run.take_keywords(wandb_keywords)
             return here.run
         here.run.finish()
     here.run = _start(here, defaults)
+    here.run.take_keywords(wandb_keywords)
     return here.run
 
 

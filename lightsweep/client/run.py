@@ -18,6 +18,7 @@ from lightsweep.client.processes import rank as current_rank
 from lightsweep.client.run_config import RunConfig
 from lightsweep.errors import AgentLostError, LightsweepError, RunPruned, UsageError, absent, closest
 from lightsweep.hyperband import Verdict
+from lightsweep.wandb.run_names import RunNames
 
 BATCH_LOSS = "lightsweep/batch_loss"
 """The name under which a callback reports the training loss of each step if all steps are on the same batch."""
@@ -35,7 +36,7 @@ _LONGEST_NAME = 200
 _LONGEST_TEXT = 40
 
 
-class Run:
+class Run(RunNames):
     """One training run; made by ``init()``. It ends with its ``with`` block, with ``finish()`` or with the script.
 
     Attributes:
@@ -43,7 +44,7 @@ class Run:
         name: The run's name; may be set freely.
         sweep_id: The sweep's id; ``None`` for a plain run.
         config: The sweep's values over the defaults given to ``init``.
-        summary: The last value of every number that was logged; may be written to.
+        summary: The last value of every number that was logged; may be written to, see `RunNames`.
         metric: Name of the sweep's metric; ``None`` if it has none.
         goal: ``"minimize"``, ``"maximize"``, or ``None`` without a metric.
         active: Whether an agent serves the run; False for a plain run.
@@ -84,7 +85,6 @@ class Run:
         self.sweep_id: str | None = start.sweep
         self.swept: tuple[str, ...] = tuple(start.swept)
         self.config = RunConfig(config, start.set or self.swept, self._reads)
-        self.summary: dict[str, Any] = {}
         self.metric: str | None = start.metric
         self.goal: str | None = start.goal
         self.resumed = start.resumed
@@ -99,6 +99,7 @@ class Run:
         self._warned = False
         self.keep_checkpoint = start.keep_checkpoint
         self.counted = start.counted
+        self._set_up(resumed=start.resumed)
 
     @property
     def iterations(self) -> int:
@@ -127,32 +128,39 @@ class Run:
         """
         return self._rank or current_rank()
 
-    @property
-    def dir(self) -> Path:
-        """The run's own directory, absolute; it exists."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        return self._directory
-
-    def log(self, metrics: Mapping[str, Any], step: int | None = None, commit: Any = None, sync: Any = None) -> None:
+    def log(
+        self,
+        metrics: Mapping[str, Any] | None = None,
+        step: int | None = None,
+        commit: bool | None = None,
+        sync: Any = None,
+        *,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
         """Report numbers by name; the run is judged by the sweep's metric among them.
 
         Args:
-            metrics: Names and numbers; nested dicts are joined with a dot, other values are left out.
-            step: Accepted for scripts written for W&B and ignored: the agent counts how often the metric is logged.
-            commit: Accepted and ignored.
+            metrics: Names and numbers; nested dicts are joined with a dot. Images, tables, figures and other media are
+                kept as files below ``run.dir``, texts in the summary; other values are left out.
+            step: The step of the files; the agent itself counts how often the metric is logged.
+            commit: Whether the step is complete; false leaves ``run.step`` as it is.
             sync: Accepted and ignored.
+            data: W&B's name of ``metrics``.
 
         Raises:
             RunPruned: The run is to stop now. Every later call raises it again.
             AgentLostError: The agent is gone.
             UsageError: The run has ended, or ``metrics`` is not a mapping.
         """
-        del step, commit, sync
-        verdict = self.report(metrics)
+        del sync
+        given: Any = metrics if data is None else data
+        verdict = self.report(given, step, commit=commit)
         if verdict.stop:
             raise RunPruned(verdict.reason)
 
-    def report(self, metrics: Mapping[str, Any], step: int | None = None, *, last: bool = False) -> Verdict:
+    def report(
+        self, metrics: Mapping[str, Any], step: int | None = None, *, last: bool = False, commit: bool | None = None
+    ) -> Verdict:
         """Report as ``log`` does, but return the verdict: for callbacks that must act alike on several ranks.
 
         If an earlier attempt has reported iterations, and the script never asked for ``iterations`` or a
@@ -160,17 +168,27 @@ class Run:
 
         Args:
             metrics: See ``log``.
-            step: Accepted and ignored.
+            step: See ``log``.
             last: Whether training ends after this report anyway. The run is then not judged by it: stopping would save
                 nothing, and would lose the work that the script does after training.
+            commit: See ``log``.
         """
-        del step
         if self.ended:
             raise UsageError(f"run {self.id} has ended: log before finish(), inside of the with block")
         if self._cuts_loaders:
             cut_loaders(self.smoke_steps)  # torch may have been imported after init()
-        found = numbers(metrics, self._no_numbers, self.metric)
-        self.summary.update(found)
+        left: dict[str, Any] = {}
+        found = numbers(metrics, self._no_numbers, self.metric, left)
+        if step is not None:
+            self._step = max(self._step, int(step))
+        if left:
+            self._keep(left, self._step)
+        if commit is not False:
+            self._step += step is None
+        if self._rules is None:
+            dict.update(self.summary, found)
+        else:
+            found = self._summarized(found)
         if self._stopped is not None:
             return self._stopped
         if not found or self._agent is None or self.rank:
@@ -220,6 +238,8 @@ class Run:
         else:
             self._end("pruned" if self._stopped else "finished")
 
+    join = finish
+
     def close(self, error: BaseException | None) -> None:
         """End the run in the state that ``error`` implies; errors of the connection are printed, not raised.
 
@@ -250,10 +270,13 @@ class Run:
         """Call ``action`` when the run has ended."""
         self._at_end.append(action)
 
-    def watch(self, *_: Any, **__: Any) -> None:
-        """Do nothing; accepted for scripts written for W&B."""
+    def mark_preempting(self) -> None:
+        """Have the run retried if its process now fails, as by a signal that it handles; else nothing changes.
 
-    unwatch = define_metric = save = alert = log_code = log_artifact = watch
+        A process that is killed is retried in any case.
+        """
+        if self._agent is not None and not self.ended:
+            self._ask(self._agent, {"metrics": {}, "preempting": True})
 
     def __enter__(self) -> Run:
         return self
@@ -308,6 +331,7 @@ class Run:
     def _end(self, state: str | None, error: str | None = None) -> None:
         if self.ended or self._pid != os.getpid():
             return
+        self._write_summary()
         self.ended = True
         try:
             if state and self._agent and (self.rank == 0 or state == "failed"):
@@ -350,7 +374,12 @@ def cut_loaders(batches: int) -> None:
     kind.__len__ = lambda loader: min(length(loader), batches)
 
 
-def numbers(metrics: Any, others: dict[str, str] | None = None, always: str | None = None) -> dict[str, float]:
+def numbers(
+    metrics: Any,
+    others: dict[str, str] | None = None,
+    always: str | None = None,
+    left: dict[str, Any] | None = None,
+) -> dict[str, float]:
     """Return the numbers in ``metrics`` under flat names; nested mappings are joined with a dot.
 
     NumPy scalars and tensors of one element become floats; NaN and infinities stay. Other values (booleans, also those
@@ -361,9 +390,10 @@ def numbers(metrics: Any, others: dict[str, str] | None = None, always: str | No
         others: Takes the names that were left out, each with a description of its first value ("text ('0.5')"); only
             a few names.
         always: The name that is taken even if there are more.
+        left: Takes the values that were left out, by flat name.
 
     Raises:
-        UsageError: ``metrics`` is not a mapping, or a name is not text.
+        UsageError: ``metrics`` is not a mapping, or a name is neither text nor a whole number.
     """
     if not isinstance(metrics, Mapping):
         raise UsageError(
@@ -375,7 +405,10 @@ def numbers(metrics: Any, others: dict[str, str] | None = None, always: str | No
         number = value if type(value) is float else _number(value)
         if number is not None:
             found[name] = number
-        elif others is not None:
+            continue
+        if left is not None:
+            left[name] = value
+        if others is not None:
             room = len(others) < _MOST_OTHERS and len(name) <= _LONGEST_NAME
             if name not in others and (room or name == always):
                 others[name] = _described(value)
@@ -384,6 +417,8 @@ def numbers(metrics: Any, others: dict[str, str] | None = None, always: str | No
 
 def _flat(metrics: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in metrics.items():
+        if isinstance(name, int) and not isinstance(name, bool):
+            name = str(name)
         if not isinstance(name, str):
             raise UsageError(f"the name of a metric must be text, got {name!r} ({type(name).__name__})")
         if isinstance(value, Mapping):

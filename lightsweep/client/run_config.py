@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
@@ -20,8 +21,8 @@ class RunConfig(dict[str, Any]):
 
     It is a dict, so that ``json``, ``**config`` and ``isinstance`` treat it as one. A new key may be added; changing
     or removing one raises ``UsageError``, since the recorded config would then be wrong. Only ``update`` accepts keys
-    that the sweep sets, and keeps the sweep's values. A key that is also the name of a method (``items``, ``update``)
-    is reached as an item only.
+    that the sweep sets, and keeps the sweep's values; in a script that has lightsweep as ``wandb`` an assignment does
+    so too, as in W&B. A key that is also the name of a method (``items``, ``update``) is reached as an item only.
 
     Reading one value marks its dotted name as read; iterating, unpacking and ``as_dict`` mark all that is below.
     ``repr``, ``len``, ``in`` and comparing mark nothing.
@@ -125,7 +126,13 @@ class RunConfig(dict[str, Any]):
             raise AttributeError(*error.args) from None
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._merge({key: value})
+        try:
+            self._merge({key: value})
+        except UsageError:
+            if not _written_for_wandb():
+                raise
+            for name in self._merge({key: value}, keep=True):
+                print(f"lightsweep: config.{name} = ... is ignored: the sweep sets it", file=sys.stderr)
 
     def __setattr__(self, name: str, value: Any) -> None:
         self[name] = value
@@ -227,6 +234,19 @@ class RunConfig(dict[str, Any]):
         known = self._names()
         shown = ", ".join(known[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
         return f"{here} has no {name!r}{closest(str(name), known) or '.'} It has: {shown or 'nothing'}"
+
+
+def _written_for_wandb() -> bool:
+    """Tell whether the calling code, or the script, has lightsweep under the name ``wandb``."""
+    package = str(Path(__file__).parent.parent)
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+        frame = frame.f_back
+    for names in (frame.f_globals, vars(sys.modules.get("__main__", object))):
+        file = str(getattr(names.get("wandb"), "__file__", None))
+        if file.startswith(package):  # the package itself, or the stand-in, which is inside of it
+            return True
+    return False
 
 
 def _mapping(values: Any) -> dict[str, Any]:

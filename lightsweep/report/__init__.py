@@ -5,6 +5,17 @@ The report is made from runs and a config, without a storage. plotly comes with 
 
 from lightsweep.report.data import ReportData, report_data, sweep_data
 from lightsweep.report.figures import FIGURES, FigureKind, figures, write_images
+from lightsweep.report.media import run_media
 from lightsweep.report.page import page
 
-__all__ = ["FIGURES", "FigureKind", "ReportData", "figures", "page", "report_data", "sweep_data", "write_images"]
+__all__ = [
+    "FIGURES",
+    "FigureKind",
+    "ReportData",
+    "figures",
+    "page",
+    "report_data",
+    "run_media",
+    "sweep_data",
+    "write_images",
+]

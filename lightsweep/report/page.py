@@ -13,7 +13,7 @@ import html
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from importlib.resources import files
@@ -90,19 +90,20 @@ def _took(now: datetime, run: SweepRun) -> float | None:
     return round(((run.ended or now) - run.started).total_seconds(), 1) if run.started else None
 
 
-def page(sweep_id: str, state: SweepState, data: ReportData) -> str:
+def page(sweep_id: str, state: SweepState, data: ReportData, media: Sequence[Mapping[str, Any]] = ()) -> str:
     """Return the whole page as HTML.
 
     Args:
         sweep_id: The sweep's id.
         state: The sweep's state.
         data: Its config and runs, and the time of the report.
+        media: Images, tables and charts of the best runs, see `run_media`.
     """
     assets = files("lightsweep.report")
-    content = json.dumps(page_data(sweep_id, state, data), allow_nan=False, separators=(",", ":"))
+    content = json.dumps(page_data(sweep_id, state, data, media), allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         content = content.replace(character, f"\\u{ord(character):04x}")
-    scripts = {name: (assets / f"{name}.js").read_text("utf-8") for name in ("table", "page", "figures")}
+    scripts = {name: (assets / f"{name}.js").read_text("utf-8") for name in ("table", "page", "figures", "media")}
     scripts["plotly"] = get_plotlyjs()
     parts = {
         "policy": _policy(list(scripts.values())),
@@ -116,7 +117,9 @@ def page(sweep_id: str, state: SweepState, data: ReportData) -> str:
     return "".join(parts[piece] if place % 2 else piece for place, piece in enumerate(pieces))
 
 
-def page_data(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, Any]:
+def page_data(
+    sweep_id: str, state: SweepState, data: ReportData, media: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
     """Return the content of the page for its script, as values that JSON can hold."""
     table = columns(data)
     return {
@@ -130,6 +133,7 @@ def page_data(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, A
             {"name": each.name, "heading": each.heading, "small": each.small, **_plain(each.figure)}
             for each in figures(data)
         ],
+        "media": list(media),
         "templates": {"light": LIGHT.to_plotly_json(), "dark": DARK.to_plotly_json()},
         "plotly": plotly.__version__,
     }

@@ -33,7 +33,7 @@ def test_a_plain_run_has_its_defaults_and_keeps_its_numbers():
         lightsweep.log({"loss": 0.5, "note": "text"}, step=1)
         run.log({"loss": 0.4}, commit=False)
         run.summary["best"] = 0.4
-        assert run.summary == {"loss": 0.4, "best": 0.4}
+        assert run.summary == {"loss": 0.4, "best": 0.4, "note": "text"}
         assert (run.active, run.sweep_id, run.metric, run.goal, run.checkpoint) == (False, None, None, None, None)
         assert (run.resumed, run.smoke, run.iterations, run.swept) == (False, False, 0, ())
     assert lightsweep.run is None
@@ -68,11 +68,15 @@ def test_every_keyword_of_wandb_is_accepted_and_no_other():
 
 def test_names_for_scripts_written_for_wandb_do_nothing():
     assert lightsweep.login() is True
+    assert (lightsweep.define_metric("val_loss"), lightsweep.save("model.pt"), lightsweep.alert("late")) == (
+        None,
+        [],
+        None,
+    )
     with lightsweep.init() as run:
         for where in (lightsweep, run):
             assert where.watch("model", log="all") is None
-            assert where.define_metric("val_loss", summary="min") is None
-            assert where.save("model.pt") is None
+            assert where.unwatch() is None
         run.name = "mine"
         assert run.name == "mine"
 

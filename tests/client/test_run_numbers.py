@@ -116,6 +116,8 @@ def test_anything_but_a_mapping_is_refused(metrics):
         numbers(metrics)
 
 
-def test_a_name_that_is_no_text_is_refused():
-    with pytest.raises(UsageError, match=r"must be text, got 3 \(int\)"):
-        numbers({"val": {3: 1}})
+def test_a_name_that_is_neither_text_nor_a_whole_number_is_refused():
+    assert numbers({"val": {3: 1}, 0: 2}) == {"val.3": 1.0, "0": 2.0}
+    for name in (0.5, True, None, ("val", 3)):
+        with pytest.raises(UsageError, match=r"must be text, got "):
+            numbers({"val": {name: 1}})

@@ -299,3 +299,43 @@ def test_a_sweep_without_stages_shows_none(
     assert visit.page.locator("#runs tbody tr").count() == RUNS
     assert not visit.page.locator("#stages").is_visible()
     visit.close()
+
+
+def test_media_of_the_best_runs(browser: Browser, tmp_path: Path) -> None:
+    import numpy as np
+
+    import lightsweep as wandb
+    from lightsweep.report import run_media
+    from lightsweep.wandb.files import MediaStore
+
+    config = sweep_config()
+    data = report_data(config, many_runs(config, 10), now=NOW)
+    assert data.best is not None
+    store = MediaStore(tmp_path / data.best.id)
+    pixels = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    table = wandb.Table(columns=["a", EVIL], data=[[number, EVIL] for number in range(30)])
+    store.keep(EVIL, [wandb.Image(pixels, caption=EVIL)] * 10, 3)
+    store.keep("film", [wandb.Video(np.zeros((2, 3, 8, 8), dtype=np.uint8))], 3)
+    store.keep("table", [table], 3)
+    store.keep("bars", [wandb.plot.bar(table, EVIL, "a", title=EVIL)], 3)
+    store.keep("matrix", [wandb.plot.confusion_matrix(y_true=[0, 1], preds=[0, 0], class_names=["1", EVIL])], 3)
+    store.keep("page", [wandb.Html(EVIL)], 3)
+    path = tmp_path / "report.html"
+    path.write_text(page("k3v9x2ab", SweepState("finished"), data, run_media(tmp_path, data)))
+    visit = Visit(browser, path)
+    section = visit.page.locator("#media")
+    assert section.locator("summary").all_inner_texts() == [f"run {data.best.id}"]
+    assert section.locator("h3").all_inner_texts()[1:] == ["film", "table", "bars", "matrix", "page"]
+    assert section.locator("img").count() == 9
+    section.locator("img").first.scroll_into_view_if_needed()
+    visit.page.wait_for_function("document.querySelector('#media img').naturalWidth === 8")
+    assert section.locator("figcaption").first.inner_text() == EVIL
+    assert section.locator("tbody tr").count() == 20
+    assert "the first 20 of 30 rows" in section.inner_text()
+    assert "and 2 more" in section.inner_text()
+    assert "media/page/3_0.html" in section.inner_text()
+    for figure in section.locator("[id^=figure-media]").all():
+        figure.scroll_into_view_if_needed()
+        figure.locator(".main-svg").first.wait_for(state="attached")
+    assert section.locator("[id^=figure-media]").count() == 2
+    visit.close()

@@ -11,12 +11,13 @@ from lightsweep.integrations.distributed import DistributedRun, on_every_rank
 def loop() -> None:
     with lightsweep.init(config={"learning_rate": 0.1}) as run:
         rate: float = run.config.learning_rate
-        directory: Path = run.dir
+        directory: str = run.dir
+        model: Path = run.dir / "model.pt"
         for epoch in range(run.iterations, 3):
             run.log({"val_loss": rate / (epoch + 1)}, step=epoch)
         decision = run.report({"val_loss": 1.0})
         if decision.stop:
-            print(decision.reason, directory)
+            print(decision.reason, directory, model)
 
 
 def distributed() -> None:
