@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from measure import sources
+from measure import module_of, sources
 
 ROOT = Path(__file__).parent.parent
 
@@ -27,11 +27,8 @@ def normal(name: str) -> str:
 
 def test_every_package_is_in_the_wheel() -> None:
     described = project()["tool"]["setuptools"]
-    parts = [path.parent.relative_to(ROOT).parts for path in (ROOT / "lightsweep").rglob("__init__.py")]
-    side = [path.parent.relative_to(ROOT).parts for path in (ROOT / "integrations").rglob("__init__.py")]
-    assert set(described["packages"]) == {
-        ".".join(found) for found in [*parts, *(("lightsweep", *found) for found in side)]
-    }
+    packages = {module_of(path) for path in sources() if path.name == "__init__.py"}
+    assert set(described["packages"]) == packages
     assert described["package-dir"]["lightsweep.integrations"] == "integrations"
 
 

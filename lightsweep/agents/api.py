@@ -17,6 +17,7 @@ from lightsweep.agents.worker import Agent
 from lightsweep.client.processes import rank
 from lightsweep.controller import Sweep
 from lightsweep.errors import UsageError
+from lightsweep.stand_in import standing_in
 from lightsweep.storage import Storage
 
 
@@ -107,6 +108,7 @@ def work(
     isolate: bool = False,
     display: Display,
     forward_signals: bool = False,
+    stand_in: str | None = None,
     **options: Any,
 ) -> Agent:
     """Run an agent in the calling thread until it leaves, and return it.
@@ -117,15 +119,18 @@ def work(
         isolate: See :func:`agent`.
         display: Shows what happens.
         forward_signals: Pass SIGUSR1, SIGUSR2 and SIGHUP on to the runs.
+        stand_in: The package that lightsweep stands in for in the runs; by default as the sweep's config says.
         **options: Of :class:`~lightsweep.agents.worker.Agent`.
     """
+    stand_in = stand_in or sweep.config.options.stand_in
     if function is not None and not isolate:
         calls = FunctionLauncher(function)
-        worker = Agent(sweep, calls, display=display, **options)
-        with function_ended(worker, calls):
-            worker.run()
+        with standing_in(stand_in):
+            worker = Agent(sweep, calls, display=display, **options)
+            with function_ended(worker, calls):
+                worker.run()
         return worker
-    launcher = CommandLauncher(sweep) if function is None else IsolatedLauncher(function)
+    launcher = CommandLauncher(sweep, stand_in) if function is None else IsolatedLauncher(function, stand_in)
     worker = Agent(sweep, launcher, display=display, show_output=True, **options)
     interrupts = Interrupts(worker, forward=forward_signals)
     with interrupts.installed():

@@ -18,7 +18,8 @@ from lightsweep.cli.output import say
 from lightsweep.cli.sweep import create
 from lightsweep.controller import Sweep
 from lightsweep.controller.summary import summarize
-from lightsweep.errors import UsageError
+from lightsweep.errors import CommandError, UsageError
+from lightsweep.stand_in import variables
 
 
 def agent(
@@ -31,6 +32,7 @@ def agent(
     forward_signals: options.ForwardSignals = False,
     term_timeout: options.TermTimeout = 30.0,
     stay: options.Stay = False,
+    stand_in: options.StandIn = None,
     storage: options.Storage = None,
 ) -> None:
     """Run the program of a sweep until no run is left.
@@ -39,7 +41,7 @@ def agent(
     """
     slots = _slots(jobs, gpus, gpus_per_run)
     sweep = Sweep.load(sweep_id, storage=storage)
-    _work_on(sweep, count, max_failed, forward_signals, term_timeout, stay=stay, **slots)
+    _work_on(sweep, count, max_failed, forward_signals, term_timeout, stay=stay, stand_in=stand_in, **slots)
 
 
 def run(
@@ -52,11 +54,12 @@ def run(
     forward_signals: options.ForwardSignals = False,
     term_timeout: options.TermTimeout = 30.0,
     prior_run: options.PriorRuns = None,
+    stand_in: options.StandIn = None,
     storage: options.Storage = None,
 ) -> None:
     """Create a sweep and run it: `sweep` and `agent` in one."""
     slots = _slots(jobs, gpus, gpus_per_run)
-    sweep = create(config, storage, prior_runs=prior_run or (), runnable=True)
+    sweep = create(config, storage, prior_runs=prior_run or (), stand_in=stand_in, runnable=True)
     _work_on(sweep, count, max_failed, forward_signals, term_timeout, **slots)
 
 
@@ -89,6 +92,20 @@ def agents(
         say(f"{job.id}  {'told to end' if stop else job.state}  {job.output}".rstrip())
     if not found:
         say(f"the engine {engine!r} runs no agent of sweep {sweep.id} here; start one with --start 1")
+
+
+def exec(  # noqa: A001 - the name of the command
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND", help="A program and its arguments.")],
+    stand_in: options.StandIn = "wandb",
+) -> None:
+    """Run a command whose programs find lightsweep when they import W&B.
+
+    It is for scripts that create sweeps and start agents themselves. Nothing is sent anywhere.
+    """
+    try:
+        os.execvpe(command[0], command, {**os.environ, **variables(stand_in)})
+    except OSError as error:
+        raise CommandError(f"cannot start {command[0]!r}: {error.strerror or error}") from None
 
 
 def _slots(jobs: int | None, gpus: str | None, per_run: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from lightsweep.agents.findings import findings
 from lightsweep.agents.launchers.process import check_program
 from lightsweep.agents.signals import handled
 from lightsweep.agents.smoke import smoke_run
-from lightsweep.cli.options import Config
+from lightsweep.cli.options import Config, StandIn
 from lightsweep.cli.output import say
 from lightsweep.client.run import SMOKE_STEPS
 from lightsweep.controller.changes import check_takes_prior_runs
@@ -51,12 +51,13 @@ def check(
             help="Training steps of the smoke run, and batches of each pass over a DataLoader; below 5 also reports.",
         ),
     ] = SMOKE_STEPS,
+    stand_in: StandIn = None,
 ) -> None:
     """Validate a sweep file and show what the sweep would do.
 
     That is its parameters, grid, bands and stages, three sample commands, and when it ends.
     """
-    loaded = SweepConfig.load(config)
+    loaded = SweepConfig.load(config).standing_in(stand_in)
     if loaded.options.prior_runs:
         check_takes_prior_runs(loaded)  # as `lightsweep sweep` will; only the storage knows whether they exist
     terminal = sys.stdout.isatty()

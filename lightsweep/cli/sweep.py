@@ -10,7 +10,7 @@ import typer
 
 from lightsweep.agents.active_run import RUNS, make_directory
 from lightsweep.agents.launchers.process import check_command
-from lightsweep.cli.options import PriorRuns, Storage, SweepId, storage_option
+from lightsweep.cli.options import PriorRuns, StandIn, Storage, SweepId, storage_option
 from lightsweep.cli.output import say
 from lightsweep.controller import Sweep, changes
 from lightsweep.errors import UsageError
@@ -35,6 +35,7 @@ def sweep(
         typer.Option(metavar="CONFIG", help="Continue with another run_cap, other bands, or more points of a grid."),
     ] = None,
     prior_run: PriorRuns = None,
+    stand_in: StandIn = None,
     storage: Storage = None,
 ) -> None:
     """Create a sweep, or stop, pause, resume, cancel or update one.
@@ -50,8 +51,10 @@ def sweep(
             "--prior-run needs the file of a new sweep; to add runs to a sweep that exists, call "
             f"lightsweep.Sweep.load({target!r}).add_prior_runs(...) in Python"
         )
+    if stand_in and actions:
+        raise UsageError("--stand-in needs the file of a new sweep; give it to `lightsweep agent` for one that exists")
     if not actions:
-        create(target, storage, prior_runs=prior_run or ())
+        create(target, storage, prior_runs=prior_run or (), stand_in=stand_in)
         return
     found = Sweep.load(target, storage=storage)
     if update is None:
@@ -86,16 +89,24 @@ def retry(
     print(f"start one with: lightsweep agent {sweep.id}{storage_option(sweep)}")
 
 
-def create(config: str, storage: str | None, *, prior_runs: Sequence[str] = (), runnable: bool = False) -> Sweep:
+def create(
+    config: str,
+    storage: str | None,
+    *,
+    prior_runs: Sequence[str] = (),
+    stand_in: str | None = None,
+    runnable: bool = False,
+) -> Sweep:
     """Create a sweep and print what it will do.
 
     Args:
         config: The sweep file.
         storage: URL of the storage.
         prior_runs: Sweeps, or runs of them as ``SWEEP/RUN``, that bayes learns from.
+        stand_in: The package that lightsweep stands in for in the runs; by default as the file says.
         runnable: Check that runs can be started here before anything is stored.
     """
-    loaded = _loaded(config)
+    loaded = _loaded(config).standing_in(stand_in)
     if runnable:
         check_command(loaded, str(Path(config).resolve().parent))
         make_searcher(loaded, loaded.options.seed or 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
 import sys
 import traceback
@@ -15,8 +16,10 @@ from lightsweep.agents.launchers import Emit, ExitStatus, Job, Variables, call
 from lightsweep.agents.launchers.process import ProcessLauncher
 from lightsweep.channel.messages import Handler
 from lightsweep.client import serving
+from lightsweep.client.processes import end_workers
 from lightsweep.controller import ClaimedRun
 from lightsweep.errors import RunPruned, UsageError
+from lightsweep.stand_in import folders
 
 
 class FunctionLauncher:
@@ -78,9 +81,14 @@ class FunctionLauncher:
         return ExitStatus(0)
 
     def _call(self) -> None:
+        before = multiprocessing.active_children()
         self.calling = True
         try:
             self._function()
+        except BaseException:
+            self.calling = False
+            end_workers(before)  # or this process would wait for them at its exit
+            raise
         finally:
             self.calling = False
 
@@ -93,15 +101,16 @@ class IsolatedLauncher(ProcessLauncher):
 
     Args:
         function: Called without arguments.
+        stand_in: The package that lightsweep stands in for in the runs, if any.
 
     Raises:
         UsageError: ``function`` cannot be pickled.
     """
 
-    def __init__(self, function: Callable[[], Any]) -> None:
+    def __init__(self, function: Callable[[], Any], stand_in: str | None = None) -> None:
         _check(function)
-        self._pickled = _pickled(function)
-        super().__init__()
+        self._pickled = _pickled(function, stand_in)
+        super().__init__(stand_in)
 
     def command(self, run: ClaimedRun, directory: Path) -> list[str]:
         """Write the function into the directory of the run, and return the command that calls it."""
@@ -116,7 +125,7 @@ def _check(function: object) -> None:
         raise UsageError(f"function must be callable, got {function!r}; pass the function itself: function=train")
 
 
-def _pickled(function: Callable[[], Any]) -> bytes:
+def _pickled(function: Callable[[], Any], stand_in: str | None) -> bytes:
     """Return what :mod:`.call` reads."""
     main = sys.modules["__main__"]
     script = (main.__spec__.name if main.__spec__ else None), getattr(main, "__file__", None)
@@ -133,4 +142,4 @@ def _pickled(function: Callable[[], Any]) -> bytes:
                 f"{function!r} cannot be passed to another process ({type(error).__name__}: {error}); "
                 "leave out isolate, or make what it needs inside of it"
             ) from None
-    return pickle.dumps((sys.path, sys.argv, needed, data))
+    return pickle.dumps(([*folders(stand_in), *sys.path], sys.argv, needed, data))

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from lightsweep.controller import ClaimedRun, Sweep
 from lightsweep.errors import CommandError, NotFoundError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.command import DEFAULT_COMMAND, build_command
+from lightsweep.stand_in import variables
 
 _LEFTOVER_SECONDS = 2.0
 _POLL_SECONDS = 0.1
@@ -33,10 +34,13 @@ class ProcessLauncher(ABC):
     """Starts a process for each run, which reaches its handler by a channel; a reaper ends it if the agent is killed.
 
     Its variables are those of :func:`run_environment` and the address of the channel.
+
+    Args:
+        stand_in: The package that lightsweep stands in for in the runs, if any.
     """
 
-    def __init__(self) -> None:
-        self._environment = run_environment()
+    def __init__(self, stand_in: str | None = None) -> None:
+        self._environment = run_environment(stand_in)
         self._server = ChannelServer()
         self._reaper = Reaper()
 
@@ -71,10 +75,11 @@ class CommandLauncher(ProcessLauncher):
 
     Args:
         sweep: The sweep.
+        stand_in: The package that lightsweep stands in for; by default as the sweep's config says.
     """
 
-    def __init__(self, sweep: Sweep) -> None:
-        super().__init__()
+    def __init__(self, sweep: Sweep, stand_in: str | None = None) -> None:
+        super().__init__(stand_in or sweep.config.options.stand_in)
         self._sweep = sweep
         self._program = find_program(sweep.config, sweep.directory)
 
@@ -84,8 +89,14 @@ class CommandLauncher(ProcessLauncher):
 
     def command(self, run: ClaimedRun, directory: Path) -> list[str]:
         """Return the sweep's command with the values of the run."""
-        template = self._sweep.config.command
-        return build_command(self._program, template, run.values, run.config, json_path=directory / "parameters.json")
+        return build_command(
+            self._program,
+            self._sweep.config.command,
+            run.values,
+            run.config,
+            json_path=directory / "parameters.json",
+            places=places(self._sweep.id, run.id, directory),
+        )
 
 
 class RunProcess:
@@ -227,16 +238,36 @@ def last_lines(path: Path, size: int) -> list[str]:
         return file.read().decode(errors="replace").splitlines()
 
 
-def run_environment() -> dict[str, str]:
+def places(sweep_id: str, run_id: str, directory: Path) -> dict[str, str]:
+    """Return the values of the macros ``${run_dir}``, ``${run_id}`` and ``${sweep_id}``.
+
+    Args:
+        sweep_id: The sweep's id.
+        run_id: The run's number in the sweep.
+        directory: The run's directory.
+    """
+    return {"run_dir": str(directory.absolute()), "run_id": f"{sweep_id}-{run_id}", "sweep_id": sweep_id}
+
+
+def place_variables(given: Mapping[str, str]) -> dict[str, str]:
+    """Return what :func:`places` does as variables of a process: ``LIGHTSWEEP_RUN_DIR`` and so on."""
+    return {f"LIGHTSWEEP_{name.upper()}": value for name, value in given.items()}
+
+
+def run_environment(stand_in: str | None = None) -> dict[str, str]:
     """Return the variables of this process for a run, without the storage's URL.
 
     No run needs the URL, and it may hold a password.
+
+    Args:
+        stand_in: The package that lightsweep stands in for, if any.
     """
     return {
         # The output would otherwise arrive in blocks of 8 kB, and the last block not at all if the run is killed.
         "PYTHONUNBUFFERED": "1",
         "HYDRA_FULL_ERROR": "1",  # or Hydra hides the exception that is the reason of a failure
         **{name: value for name, value in os.environ.items() if name != "LIGHTSWEEP_STORAGE"},
+        **variables(stand_in),
     }
 
 

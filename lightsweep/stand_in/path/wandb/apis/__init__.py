@@ -1,0 +1,1 @@
+"""The access to sweeps and runs, in ``public``."""

@@ -1,0 +1,5 @@
+"""The class of settings."""
+
+from lightsweep.wandb.sdk import Settings
+
+__all__ = ["Settings"]
