@@ -14,6 +14,9 @@ from lightsweep.errors import UsageError, closest
 FILE = "summary.json"
 """The file in the run's directory; it is there if the script has written to the summary."""
 
+LABELS = "run.json"
+"""The file in the run's directory with its labels and its config, for ``Api``."""
+
 _KINDS = ("min", "max", "mean", "first", "last", "best", "copy", "none")
 
 
@@ -22,12 +25,18 @@ class Summary(dict[str, Any]):
 
     Args:
         changed: Called when the script has written to it; not for numbers that are logged.
+
+    Attributes:
+        written: The names that the script has written.
     """
 
-    __slots__ = ("_changed",)
+    __slots__ = ("_changed", "written")
+
+    written: set[str]
 
     def __init__(self, values: Mapping[str, Any] | None = None, changed: Callable[[], None] = lambda: None) -> None:
         object.__setattr__(self, "_changed", changed)
+        object.__setattr__(self, "written", set())
         super().__init__(values or {})
 
     def take(self, values: Mapping[str, Any]) -> None:
@@ -36,11 +45,14 @@ class Summary(dict[str, Any]):
 
     def update(self, *others: Any, **values: Any) -> None:
         """Write several values; later ones win, also inside of groups that are written as a whole."""
-        super().update(*others, **values)
+        for name, value in dict(*others, **values).items():
+            super().__setitem__(name, value)
+            self.written.add(name)
         self._changed()
 
     def __setitem__(self, name: str, value: Any) -> None:
         super().__setitem__(name, value)
+        self.written.add(name)
         self._changed()
 
     def __delitem__(self, name: str) -> None:
@@ -55,7 +67,7 @@ class Summary(dict[str, Any]):
         return value
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "_changed":
+        if name.startswith("__") or name in Summary.__slots__:
             raise AttributeError(name)
         try:
             return self[name]
@@ -158,7 +170,11 @@ def read_summary(directory: str | os.PathLike[str]) -> dict[str, Any]:
 
 def write_summary(directory: str | os.PathLike[str], summary: Mapping[str, Any]) -> None:
     """Write the summary, of values for JSON; raises ``OSError``."""
-    path = Path(directory, FILE)
+    write_json(Path(directory, FILE), summary)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write values for JSON to a file, whole or not at all; raises ``OSError``."""
     new = path.with_suffix(".new")
-    new.write_text(json.dumps(summary, indent=1))
+    new.write_text(json.dumps(values, indent=1))
     new.replace(path)
