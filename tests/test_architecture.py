@@ -199,6 +199,7 @@ SCENARIOS = {
     "stand_in/test_folder.py",
     "stand_in/test_programs.py",
     "stand_in/test_trainers.py",
+    "stand_in/test_integration.py",
     "storage/test_old_storage.py",
 }
 
