@@ -13,7 +13,7 @@ SLOW = """
     from pathlib import Path
     import lightsweep
     with lightsweep.init() as run:
-        Path(f"pid-{run.id}-{int(run.resumed)}").write_text(str(os.getpid()))
+        Path(f"pid-{run.number}-{int(run.resumed)}").write_text(str(os.getpid()))
         run.log({"loss": run.config.x})
         deadline = time.monotonic() + 180
         while not Path("go").exists() and time.monotonic() < deadline:

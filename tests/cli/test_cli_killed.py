@@ -56,7 +56,7 @@ LAUNCHER = """
         mine.write_text(str(os.getpid()))
         time.sleep(180)
     with lightsweep.init() as run:
-        old = Path(f"pid-{run.id}-0")
+        old = Path(f"pid-{run.number}-0")
         if run.resumed:
             stat = Path("/proc", old.read_text(), "stat")
             run.log({"loss": 2.0 if stat.exists() and ") Z " not in stat.read_text() else 1.0})

@@ -214,7 +214,7 @@ def test_what_ends_a_run_after_it_finished_takes_nothing_from_it(sandbox: Sandbo
         import lightsweep
         with lightsweep.init() as run:
             run.log({"loss": run.config.x})
-        Path(f"pid-{run.id}-{int(run.resumed)}").write_text(str(os.getpid()))
+        Path(f"pid-{run.number}-{int(run.resumed)}").write_text(str(os.getpid()))
         time.sleep(180)
         """,
         parameters={"x": {"values": [1]}},

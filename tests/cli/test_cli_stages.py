@@ -60,8 +60,8 @@ SCRIPT = """
     import lightsweep
     with lightsweep.init() as run:
         config = run.config
-        Path(f"pid-{run.id}-{int(run.resumed)}").write_text(str(os.getpid()))
-        while run.id == "0002" and not run.resumed:
+        Path(f"pid-{run.number}-{int(run.resumed)}").write_text(str(os.getpid()))
+        while run.number == "0002" and not run.resumed:
             time.sleep(0.02)  # until its agent is killed
         run.log({"loss": config.lr + config.model.width / 8 + config.model.depth + config.decay})
 """
