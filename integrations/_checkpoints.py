@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ PREFIX = "resume-"
 """Prefix of the names of checkpoints to resume from; the agent removes them once the run has a result."""
 
 _LINK = "resume"
+_SHARE = 0.05
 
 
 def keep(directory: Path, made: Path) -> None:
@@ -70,6 +72,28 @@ def remove_empty(directory: Path) -> None:
     """Remove a directory if it is empty, and those above it that are empty then, below the working directory."""
     with suppress(OSError, ValueError):  # it is not empty, or elsewhere
         os.removedirs(directory.absolute().relative_to(Path.cwd()))
+
+
+class Pace:
+    """Limits the time that checkpoints take, for trainers whose iterations may be shorter than a save.
+
+    The first save is done at once, each further one when 95 % of the time has gone to the training.
+
+    Args:
+        clock: Returns seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._due = -math.inf
+
+    def save(self, action: Callable[[], None]) -> None:
+        """Call ``action`` if a save is due."""
+        begun = self._clock()
+        if begun >= self._due:
+            action()
+            ended = self._clock()
+            self._due = ended + (ended - begun) * (1 / _SHARE - 1)
 
 
 class Position:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
+from weakref import WeakKeyDictionary
 
 import lightsweep
 from lightsweep.client.run import BATCH_LOSS, STEP_LOSS, numbers
@@ -80,6 +81,23 @@ class SweepCallbackBase:
         self._metric: str | None = None
         self._reporting = False
         self._pruned = False
+
+    def _claim(self, trainer: object, what: str) -> None:
+        """Claim a training that begins, for trainers that do not show their callbacks; `_release` it when it has begun.
+
+        Args:
+            trainer: The object that all callbacks of the training get.
+            what: The noun for one report, for the message.
+
+        Raises:
+            UsageError: Another callback has claimed it.
+        """
+        if _claims.setdefault(trainer, self) is not self:
+            raise two_callbacks(what)
+
+    def _release(self, trainer: object) -> None:
+        """Let another callback claim the next training."""
+        _claims.pop(trainer, None)
 
     def _begin_training(self, *, first: bool) -> Run | None:
         """Begin to report, and return the run; ``None`` without an agent.
@@ -177,6 +195,10 @@ class SweepCallbackBase:
             if run.metric is not None:
                 found[run.metric] = found[name]
         return position_of(run).report(run, found, step, last=last)
+
+
+_claims: WeakKeyDictionary[object, SweepCallbackBase] = WeakKeyDictionary()
+"""The trainings that are about to begin, by trainer, with the callback of each."""
 
 
 def active_run(given: Run | None, *, speak: bool = True) -> Run | None:

@@ -74,7 +74,8 @@ class Artifact:
         self._references: dict[str, str] = {}
         self._assigned: dict[str, float] = {}  # when each alias was
         self._record: Path | None = None
-        self._home = Path(tempfile.mkdtemp(prefix="lightsweep-artifact-"))
+        self._digest = ""
+        self._home = _draft_folder()
         self._draft = weakref.finalize(self, shutil.rmtree, str(self._home), ignore_errors=True)
 
     # --- its names
@@ -109,7 +110,7 @@ class Artifact:
     @property
     def digest(self) -> str:
         """The hash of all paths, contents and references: equal for equal content."""
-        return digest_of(self._home, self._references)
+        return self._digest or digest_of(self._home, self._references)
 
     @property
     def size(self) -> int:
@@ -284,7 +285,11 @@ class Artifact:
         name = target_path.rpartition("/")[2].partition(":")[0]
         twin = Artifact(name, self.type, self.description, self.metadata)
         twin.__dict__.update(
-            _home=self._home, _references=self._references, _run=self._run, aliases=list(aliases or ())
+            _home=self._home,
+            _digest=self._digest,
+            _references=self._references,
+            _run=self._run,
+            aliases=list(aliases or ()),
         )
         _claim(twin, self._record.parent.parent)
 
@@ -339,6 +344,7 @@ def _store(artifact: Artifact, home: Path, files: Path, run: str) -> Artifact:
     records = home / "artifacts"
     artifact._run = artifact._run or run
     latest = _versions(records, artifact._name)[-1:]
+    artifact._digest = artifact.digest  # once: a model may have gigabytes
     if artifact._record is None and latest and latest[0]["digest"] == artifact.digest:
         same = _opened(records, latest[0])
         artifact._draft()
@@ -355,6 +361,15 @@ def _store(artifact: Artifact, home: Path, files: Path, run: str) -> Artifact:
     artifact._home = target
     artifact._write()
     return artifact
+
+
+def _draft_folder() -> Path:
+    """Make a folder for an artifact that is not logged yet, if possible where moving it to its run costs nothing."""
+    beside = Path(RUNS)
+    try:
+        return Path(tempfile.mkdtemp(prefix=".artifact-", dir=beside.absolute() if beside.is_dir() else None))
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="lightsweep-artifact-"))
 
 
 def _claim(artifact: Artifact, records: Path) -> None:
@@ -444,6 +459,7 @@ def _opened(records: Path, record: Mapping[str, Any]) -> Artifact:
         _made=record["made"],
         version=record["version"],
         aliases=names,
+        _digest=record["digest"],
         _assigned={alias: when for alias, when in record["aliases"].items() if alias in names},
         tags=list(record["tags"]),
     )

@@ -39,6 +39,9 @@ class RunDirectory(str):
     def __eq__(self, other: object) -> bool:
         return Path(self) == other if isinstance(other, PurePath) else str.__eq__(self, other)
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
     __hash__ = str.__hash__
 
     def __getattr__(self, name: str) -> Any:

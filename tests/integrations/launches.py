@@ -44,6 +44,7 @@ LAUNCHERS: Mapping[str, list[str]] = {
     "lightning-torchrun": torchrun("lightning_ranks.py", "ddp"),
     "transformers-torchrun": torchrun("transformers_ranks.py"),
     "transformers-accelerate": [*_ACCELERATE, str(SCRIPTS / "transformers_ranks.py")],
+    "accelerate-torchrun": torchrun("accelerate_ranks.py"),
     "plain-torchrun": torchrun("plain_ranks.py"),
 }
 """The command that starts each kind of training on two processes."""

@@ -14,7 +14,7 @@ from transformers import Trainer, TrainingArguments
 import lightsweep
 from lightsweep import client
 from lightsweep.errors import UsageError
-from lightsweep.integrations._checkpoints import keep
+from lightsweep.integrations._checkpoints import Pace, keep
 from lightsweep.integrations.transformers import DEFAULT_OUTPUT_DIR, SweepCallback
 from scripted import ScriptedHandler
 
@@ -120,3 +120,20 @@ def test_an_output_directory_that_nobody_named_is_that_of_the_run(
     trainer = train(tmp_path, save_strategy="epoch", report_to=logger)
     assert trainer.args.output_dir == str(tmp_path / "0007")
     assert {path.name for path in tmp_path.iterdir()} == {"0007"}
+
+
+def test_checkpoints_take_a_small_part_of_the_time() -> None:
+    now = [0.0]
+    pace = Pace(clock=lambda: now[0])
+    saves: list[float] = []
+
+    def save() -> None:
+        saves.append(now[0])
+        now[0] += 2.0
+
+    for _ in range(100):
+        pace.save(save)
+        now[0] += 1.0
+    assert saves[0] == 0.0
+    assert 2.0 * len(saves) / now[0] < 0.06
+    assert len(saves) >= 3

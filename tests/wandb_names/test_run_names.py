@@ -58,6 +58,9 @@ def test_the_directory_is_a_text_and_a_path():
         assert run.dir + "/x" == os.path.join(run.dir, "x") == f"{run.dir}/x" == str(run.dir / "x")  # noqa: PTH118
         assert run.dir == Path(run.dir)
         assert Path(run.dir) == run.dir
+        assert not Path(run.dir) != run.dir  # noqa: SIM202 - the operator is tested
+        assert not run.dir != Path(run.dir)  # noqa: SIM202
+        assert run.dir != Path(run.dir, "x")
         assert json.loads(json.dumps({"dir": run.dir})) == {"dir": str(run.dir)}
         (run.dir / "sub").mkdir()
         assert run.dir.joinpath("sub").is_dir()

@@ -1,0 +1,156 @@
+"""Keras' callback: names, epochs without validation, ends, checkpoints and smoke runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import lightsweep
+from lightsweep.agents.findings import findings
+from lightsweep.agents.smoke import SmokeHandler
+from lightsweep.client import serving
+from lightsweep.client.run import SMOKE_STEPS, STEP_LOSS
+from lightsweep.errors import UsageError
+from lightsweep.integrations.keras import MetricMissingError, SweepCallback, initial_epoch
+from lightsweep.schema import SweepConfig
+from scripted import ScriptedHandler
+
+# Keras with torch reads tensors into NumPy 2 in the old way.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+
+X = np.linspace(-1, 1, 64, dtype="float32").reshape(-1, 1)
+Y = 3 * X + 0.5
+
+
+def model() -> Any:
+    keras.utils.set_random_seed(0)
+    made = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    made.compile(keras.optimizers.SGD(0.05, momentum=0.9), "mse", metrics=["mae"])
+    return made
+
+
+def fit(epochs: int = 4, trained: Any = None, callbacks: Any = None, **options: Any) -> Any:
+    options = {"validation_data": (X, Y), "batch_size": 16, "shuffle": False, "verbose": 0, **options}
+    callbacks = [SweepCallback()] if callbacks is None else callbacks
+    return (trained or model()).fit(X, Y, epochs=epochs, callbacks=callbacks, **options)
+
+
+def reported(handler: ScriptedHandler, name: str) -> list[float]:
+    return [log["metrics"][name] for log in handler.logs if name in log["metrics"]]
+
+
+@pytest.mark.parametrize("metric", ["val_loss", "epoch/val_loss"])
+def test_every_number_of_an_epoch_is_logged(metric: str) -> None:
+    handler = ScriptedHandler(metric=metric)
+    with serving(handler), lightsweep.init():
+        history = fit().history
+    assert reported(handler, metric) == history["val_loss"]
+    assert {"loss", "mae", "val_mae"} <= set(handler.logs[0]["metrics"])
+    assert [log.get("last", False) for log in handler.logs] == [False, False, False, True]
+
+
+def test_epochs_without_a_validation_are_no_reports() -> None:
+    handler = ScriptedHandler(metric="val_mae")
+    with serving(handler), lightsweep.init():
+        history = fit(5, validation_freq=2).history
+    assert reported(handler, "val_mae") == history["val_mae"]
+    assert len(handler.logs) == 2
+
+
+@pytest.mark.parametrize(
+    ("metric", "options", "says"),
+    [
+        ("val_los", {}, r"did you mean 'val_loss'\?.*Give fit validation_data"),
+        ("val_loss", {"validation_data": None}, "it has logged 'loss', 'mae'"),
+        ("accuracy", {}, "Compile the model with the metric"),
+    ],
+)
+def test_a_missing_metric_names_what_there_is(metric: str, options: dict[str, Any], says: str) -> None:
+    handler = ScriptedHandler(metric=metric)
+    with serving(handler), pytest.raises(MetricMissingError, match=says), lightsweep.init():
+        fit(**options)
+    assert [finish["state"] for finish in handler.finishes] == ["failed"]
+
+
+def test_early_stopping_of_keras_itself_ends_with_a_last_report() -> None:
+    handler = ScriptedHandler(metric="val_loss", stop_at=2)
+    stopping = keras.callbacks.EarlyStopping(patience=1, min_delta=1e6)
+    with serving(handler), lightsweep.init():
+        fit(9, callbacks=[stopping, SweepCallback()])
+    assert [log.get("last", False) for log in handler.logs] == [False, True]
+    assert [finish["state"] for finish in handler.finishes] == ["finished"]
+
+
+def test_two_callbacks_are_an_error_but_two_trainings_are_none() -> None:
+    with serving(ScriptedHandler(metric="val_loss")), lightsweep.init():
+        same = model()
+        fit(1, same)
+        fit(1, same)
+        with pytest.raises(UsageError, match="two SweepCallbacks, so each epoch"):
+            fit(1, same, [SweepCallback(), SweepCallback()])
+
+
+def test_a_training_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
+    first = ScriptedHandler(metric="val_loss", dir=str(tmp_path), keep_checkpoint=True)
+    with serving(first), lightsweep.init() as run:
+        assert initial_epoch(run) == 0
+        fit(3)
+    kept = (tmp_path / "resume").resolve()
+    before = {"resumed": True, "counted": 3, "iterations": 3, "checkpoint": str(kept), "keep_checkpoint": True}
+    second = ScriptedHandler(metric="val_loss", dir=str(tmp_path), **before)
+    with serving(second), lightsweep.init() as run:
+        begun = initial_epoch(run)
+        assert 1 <= begun <= 3
+        fit(6, keras.saving.load_model(run.checkpoint), initial_epoch=begun)
+    values = reported(first, "val_loss") + reported(second, "val_loss")
+    assert values == pytest.approx(fit(6, callbacks=[]).history["val_loss"], rel=1e-4)
+
+
+def test_training_from_the_start_repeats_no_report(tmp_path: Path) -> None:
+    first = ScriptedHandler(metric="val_loss", dir=str(tmp_path), keep_checkpoint=True)
+    with serving(first), lightsweep.init():
+        fit(3)
+    before = {"resumed": True, "counted": 3, "iterations": 3, "checkpoint": str((tmp_path / "resume").resolve())}
+    second = ScriptedHandler(metric="val_loss", dir=str(tmp_path), **before)
+    with serving(second), lightsweep.init():
+        fit(5)
+    assert len(reported(second, "val_loss")) == 2
+
+
+@pytest.mark.parametrize("batch", [1, 16])
+def test_a_smoke_run_takes_few_steps(tmp_path: Path, batch: int) -> None:
+    raw = {
+        "program": "train.py",
+        "method": "random",
+        "metric": {"name": "val_loss", "goal": "minimize"},
+        "parameters": {"lr": {"values": [0.1, 0.2]}},
+    }
+    config = SweepConfig.load(raw)
+    handler = SmokeHandler(config, {"lr": 0.1}, tmp_path)
+    evaluated: list[int] = []
+
+    class Count(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
+        def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+            evaluated.append(batch)
+
+    with serving(handler), lightsweep.init() as run:
+        assert run.config.lr
+        fit(1000, callbacks=[SweepCallback(), Count()], batch_size=batch)
+    seen = handler.observed
+    assert len(seen.logged[STEP_LOSS]) == SMOKE_STEPS
+    assert len(seen.logged["val_loss"]) == len(evaluated) == (1 if batch == 1 else 5)
+    assert [finding.text for finding in findings(config, seen, 1) if finding.right is False] == []
+
+
+def test_after_training_evaluations_report_nothing() -> None:
+    handler = ScriptedHandler(metric="val_loss")
+    with serving(handler), lightsweep.init():
+        callback, trained = SweepCallback(), model()
+        fit(2, trained, [callback])
+        trained.evaluate(X, Y, verbose=0, callbacks=[callback])
+        trained.predict(X, verbose=0, callbacks=[callback])
+    assert len(handler.logs) == 2

@@ -1,0 +1,134 @@
+"""LightGBM's callback: names, ends, checkpoints and smoke runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import pytest
+
+import lightsweep
+from lightsweep.agents.findings import findings
+from lightsweep.agents.smoke import SmokeHandler
+from lightsweep.client import serving
+from lightsweep.errors import RunPruned, UsageError
+from lightsweep.integrations.lightgbm import MetricMissingError, SweepCallback
+from lightsweep.schema import SweepConfig
+from scripted import ScriptedHandler
+
+X = np.linspace(-1, 1, 64).reshape(-1, 1)
+Y = 3 * X[:, 0] + 0.5
+QUIET: dict[str, Any] = {"objective": "l2", "num_threads": 1, "verbose": -1, "min_data_in_leaf": 2, "num_leaves": 4}
+
+
+def train(rounds: int = 4, callbacks: Any = None, **options: Any) -> lightgbm.Booster:
+    data = lightgbm.Dataset(X, Y)
+    return lightgbm.train(
+        QUIET,
+        data,
+        rounds,
+        valid_sets=[data, lightgbm.Dataset(X[::2], Y[::2], reference=data)],
+        valid_names=["training", "valid_0"],
+        callbacks=[SweepCallback()] if callbacks is None else callbacks,
+        **options,
+    )
+
+
+def reported(handler: ScriptedHandler, name: str) -> list[float]:
+    return [log["metrics"][name] for log in handler.logs if name in log["metrics"]]
+
+
+def test_every_number_of_a_round_is_logged_by_the_name_that_wandb_shows() -> None:
+    handler = ScriptedHandler(metric="valid_0_l2")
+    results: dict[str, Any] = {}
+    with serving(handler), lightsweep.init():
+        train(callbacks=[SweepCallback(), lightgbm.record_evaluation(results)])
+    assert reported(handler, "valid_0_l2") == results["valid_0"]["l2"]
+    assert reported(handler, "training_l2") == results["training"]["l2"]
+    assert [log.get("last", False) for log in handler.logs] == [False, False, False, True]
+
+
+def test_an_estimator_stops() -> None:
+    handler = ScriptedHandler(metric="valid_0_l2", stop_at=3)
+    model = lightgbm.LGBMRegressor(n_estimators=9, n_jobs=1, verbose=-1, min_child_samples=2)
+    with serving(handler), lightsweep.init():
+        model.fit(X, Y, eval_X=X[::2], eval_y=Y[::2], callbacks=[SweepCallback(on_prune="stop")])
+    assert model.booster_.best_iteration == 3
+    assert len(handler.logs) == 3
+    assert [finish["state"] for finish in handler.finishes] == ["pruned"]
+
+
+def test_cross_validation_reports_means() -> None:
+    handler = ScriptedHandler(metric="valid_l2-mean", stop_at=3)
+    with serving(handler), lightsweep.init(), pytest.raises(RunPruned):
+        data = lightgbm.Dataset(X, Y, free_raw_data=False)
+        lightgbm.cv(QUIET, data, 9, nfold=2, stratified=False, callbacks=[SweepCallback()])
+    assert len(reported(handler, "valid_l2-mean")) == len(reported(handler, "valid_l2-stdv")) == 3
+
+
+def test_early_stopping_of_lightgbm_itself_goes_on_working() -> None:
+    handler = ScriptedHandler(metric="valid_0_l2")
+    with serving(handler), lightsweep.init():
+        model = train(9, callbacks=[lightgbm.early_stopping(2, min_delta=1e6, verbose=False), SweepCallback()])
+    assert model.best_iteration == 1
+    assert len(handler.logs) == 3
+    assert [finish["state"] for finish in handler.finishes] == ["finished"]
+
+
+def test_a_missing_metric_names_what_there_is() -> None:
+    with (
+        serving(ScriptedHandler(metric="valid_0-l2")),
+        pytest.raises(MetricMissingError, match="did you mean 'valid_0_l2'"),
+        lightsweep.init(),
+    ):
+        train()
+    with (
+        serving(ScriptedHandler(metric="valid_0_l2")),
+        pytest.raises(MetricMissingError, match=r"no metric at all\. Name its data in valid_sets="),
+        lightsweep.init(),
+    ):
+        lightgbm.train(QUIET, lightgbm.Dataset(X, Y), 1, callbacks=[SweepCallback()])
+
+
+def test_two_callbacks_are_an_error_but_two_trainings_are_none() -> None:
+    with serving(ScriptedHandler(metric="valid_0_l2")), lightsweep.init():
+        train(1)
+        train(1)
+        with pytest.raises(UsageError, match="two SweepCallbacks"):
+            train(callbacks=[SweepCallback(), SweepCallback()])
+
+
+def test_a_training_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
+    first = ScriptedHandler(metric="valid_0_l2", dir=str(tmp_path), keep_checkpoint=True)
+    with serving(first), lightsweep.init():
+        train(4)
+    kept = (tmp_path / "resume").resolve()
+    done = lightgbm.Booster(model_file=kept).current_iteration()
+    assert 1 <= done <= 4
+    before = {"resumed": True, "counted": 4, "iterations": 4, "checkpoint": str(kept), "keep_checkpoint": True}
+    second = ScriptedHandler(metric="valid_0_l2", dir=str(tmp_path), **before)
+    with serving(second), lightsweep.init() as run:
+        model = train(6 - done, init_model=run.checkpoint)
+    assert model.current_iteration() == 6
+    undisturbed: dict[str, Any] = {}
+    train(6, callbacks=[lightgbm.record_evaluation(undisturbed)])
+    values = reported(first, "valid_0_l2") + reported(second, "valid_0_l2")
+    assert values == pytest.approx(undisturbed["valid_0"]["l2"], rel=1e-5)
+
+
+def test_a_smoke_run_takes_few_rounds(tmp_path: Path) -> None:
+    raw = {
+        "program": "train.py",
+        "method": "random",
+        "metric": {"name": "valid_0_l2", "goal": "minimize"},
+        "parameters": {"eta": {"values": [0.1, 0.2]}},
+    }
+    config = SweepConfig.load(raw)
+    handler = SmokeHandler(config, {"eta": 0.1}, tmp_path)
+    with serving(handler), lightsweep.init() as run:
+        assert run.config.eta
+        train(1000)
+    assert [finding.text for finding in findings(config, handler.observed, 1) if finding.right is False] == []
+    assert len(handler.observed.logged["valid_0_l2"]) == 5

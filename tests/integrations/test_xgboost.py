@@ -1,0 +1,194 @@
+"""XGBoost's callback: names, ends, checkpoints, smoke runs and several workers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xgboost
+import xgboost.tracker
+
+import lightsweep
+from lightsweep.agents.findings import findings
+from lightsweep.agents.smoke import SmokeHandler
+from lightsweep.client import serving
+from lightsweep.errors import RunPruned, UsageError
+from lightsweep.integrations.xgboost import MetricMissingError, SweepCallback
+from lightsweep.schema import SweepConfig
+from scripted import ScriptedHandler
+
+X = np.linspace(-1, 1, 64).reshape(-1, 1)
+Y = 3 * X[:, 0] + 0.5
+QUIET: dict[str, Any] = {"nthread": 1, "max_depth": 2, "eta": 0.1}
+
+
+def train(rounds: int = 4, callbacks: Any = None, **options: Any) -> xgboost.Booster:
+    data = xgboost.DMatrix(X, Y)
+    return xgboost.train(
+        QUIET,
+        data,
+        rounds,
+        evals=[(data, "train"), (xgboost.DMatrix(X[::2], Y[::2]), "eval")],
+        callbacks=[SweepCallback()] if callbacks is None else callbacks,
+        verbose_eval=False,
+        **options,
+    )
+
+
+def reported(handler: ScriptedHandler, name: str) -> list[float]:
+    return [log["metrics"][name] for log in handler.logs if name in log["metrics"]]
+
+
+def test_every_number_of_a_round_is_logged_by_xgboosts_name() -> None:
+    handler = ScriptedHandler(metric="eval-rmse")
+    results: dict[str, Any] = {}
+    with serving(handler), lightsweep.init():
+        train(evals_result=results)
+    assert reported(handler, "eval-rmse") == results["eval"]["rmse"]
+    assert reported(handler, "train-rmse") == results["train"]["rmse"]
+    assert [log.get("last", False) for log in handler.logs] == [False, False, False, True]
+
+
+def test_an_estimator_stops_and_its_name_is_validation_0() -> None:
+    handler = ScriptedHandler(metric="validation_0-rmse", stop_at=3)
+    model = xgboost.XGBRegressor(n_estimators=9, n_jobs=1, callbacks=[SweepCallback(on_prune="stop")])
+    with serving(handler), lightsweep.init() as run:
+        model.fit(X, Y, eval_set=[(X, Y)], verbose=False)
+        assert not run.ended
+    assert model.get_booster().num_boosted_rounds() == 3
+    assert len(handler.logs) == 3
+    assert [finish["state"] for finish in handler.finishes] == ["pruned"]
+
+
+def test_cross_validation_reports_means() -> None:
+    handler = ScriptedHandler(metric="test-rmse-mean", stop_at=3)
+    with serving(handler), lightsweep.init(), pytest.raises(RunPruned):
+        xgboost.cv(QUIET, xgboost.DMatrix(X, Y), 9, nfold=2, callbacks=[SweepCallback()])
+    assert len(reported(handler, "test-rmse-mean")) == len(reported(handler, "test-rmse-std")) == 3
+
+
+def test_early_stopping_of_xgboost_itself_ends_with_a_last_report() -> None:
+    handler = ScriptedHandler(metric="eval-rmse")
+    stopping = xgboost.callback.EarlyStopping(rounds=1, data_name="eval", min_delta=1e6, save_best=True)
+    with serving(handler), lightsweep.init():
+        model = train(9, callbacks=[stopping, SweepCallback()])
+    assert model.num_boosted_rounds() == 1
+    assert [log.get("last", False) for log in handler.logs] == [False, True]
+
+
+def test_a_missing_metric_names_what_there_is() -> None:
+    handler = ScriptedHandler(metric="eval-rmsle")
+    with (
+        serving(handler),
+        pytest.raises(MetricMissingError, match=r"'eval-rmse'\?.*'eval-rmse', 'train-rmse'\. Name its data in evals="),
+        lightsweep.init(),
+    ):
+        train()
+    with (
+        serving(ScriptedHandler(metric="eval-rmse")),
+        pytest.raises(MetricMissingError, match="no metric at all"),
+        lightsweep.init(),
+    ):
+        xgboost.train(QUIET, xgboost.DMatrix(X, Y), 1, callbacks=[SweepCallback()])
+
+
+def test_two_callbacks_are_an_error_but_two_trainings_are_none() -> None:
+    with serving(ScriptedHandler(metric="eval-rmse")), lightsweep.init():
+        train(1)
+        train(1)
+        with pytest.raises(UsageError, match="two SweepCallbacks"):
+            train(callbacks=[SweepCallback(), SweepCallback()])
+
+
+def test_a_training_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
+    first = ScriptedHandler(metric="eval-rmse", dir=str(tmp_path), keep_checkpoint=True)
+    with serving(first), lightsweep.init():
+        whole = train(6, callbacks=[SweepCallback(), Killed(4)])
+    kept = (tmp_path / "resume").resolve()
+    done = xgboost.Booster(model_file=kept).num_boosted_rounds()
+    assert 1 <= done <= 4
+    assert whole.attr("lightsweep") is None
+    before = {"resumed": True, "counted": 4, "iterations": 4, "checkpoint": str(kept), "keep_checkpoint": True}
+    second = ScriptedHandler(metric="eval-rmse", dir=str(tmp_path), **before)
+    with serving(second), lightsweep.init() as run:
+        model = train(6 - done, xgb_model=run.checkpoint)
+    assert model.num_boosted_rounds() == 6
+    undisturbed: dict[str, Any] = {}
+    train(6, callbacks=[], evals_result=undisturbed)
+    values = reported(first, "eval-rmse") + reported(second, "eval-rmse")
+    assert values == pytest.approx(undisturbed["eval"]["rmse"], rel=1e-5)
+    assert model.attr("lightsweep") is None
+
+
+class Killed(xgboost.callback.TrainingCallback):  # type: ignore[misc, unused-ignore]
+    """Ends the training after some rounds, without the report of the last one."""
+
+    def __init__(self, rounds: int) -> None:
+        super().__init__()
+        self.rounds = rounds
+
+    def before_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        return epoch >= self.rounds
+
+
+def test_a_smoke_run_takes_few_rounds(tmp_path: Path) -> None:
+    raw = {
+        "program": "train.py",
+        "method": "random",
+        "metric": {"name": "eval-rmse", "goal": "minimize"},
+        "parameters": {"eta": {"values": [0.1, 0.2]}},
+    }
+    config = SweepConfig.load(raw)
+    handler = SmokeHandler(config, {"eta": 0.1}, tmp_path)
+    with serving(handler), lightsweep.init() as run:
+        assert run.config.eta
+        train(1000)
+    assert [finding.text for finding in findings(config, handler.observed, 1) if finding.right is False] == []
+    assert len(handler.observed.logged["eval-rmse"]) == 5
+
+
+WORKER = """
+import sys
+sys.path[:0] = sys.argv[3:]
+import xgboost
+import lightsweep
+from lightsweep.client import serving
+from lightsweep.integrations.xgboost import SweepCallback
+from scripted import ScriptedHandler
+from test_xgboost import train
+
+handler = ScriptedHandler(metric="eval-rmse", stop_at=3)
+arguments = {"dmlc_communicator": "rabit", "dmlc_tracker_uri": "127.0.0.1", "dmlc_tracker_port": int(sys.argv[2])}
+with xgboost.collective.CommunicatorContext(**arguments, dmlc_task_id=sys.argv[1]):
+    with serving(handler), lightsweep.init():
+        model = train(9, callbacks=[SweepCallback(on_prune="stop")])
+        print("rank", xgboost.collective.get_rank(), model.num_boosted_rounds(), len(handler.logs))
+"""
+
+
+@pytest.mark.slow
+def test_two_workers_leave_at_the_same_round(tmp_path: Path) -> None:
+    """Rank 0 alone has what the agent says."""
+    tracker = xgboost.tracker.RabitTracker(host_ip="127.0.0.1", n_workers=2)
+    tracker.start()
+    port = str(tracker.worker_args()["dmlc_tracker_port"])
+    here = Path(__file__).parent
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(rank), port, str(here), str(here.parent)],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    texts = [worker.communicate(timeout=240)[0] for worker in workers]
+    tracker.wait_for()
+    assert sorted(line for text in texts for line in text.splitlines() if line.startswith("rank")) == [
+        "rank 0 3 3",
+        "rank 1 3 0",
+    ]
