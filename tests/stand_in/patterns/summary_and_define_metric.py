@@ -12,7 +12,7 @@ for epoch in range(4):
     best = max(best, score)
     wandb.log({"loss": wandb.config.x / (epoch + 1), "val/loss": 1.0, "score": score, "epoch": epoch})
     wandb.run.summary["best_score"] = best
-assert run.summary["score"] == 0.9
+assert run.summary["score"]["max"] == 0.9
 wandb.summary["matrix"] = [[1, 2], [3, 4]]
 wandb.summary.update({"note": "ended"})
 assert run.summary.get("missing") is None
