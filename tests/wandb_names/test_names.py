@@ -41,8 +41,7 @@ def test_each_name_is_found_in_its_home_and_in_the_package(name):
 @pytest.mark.parametrize("name", [name for name, known in NAMES.items() if known.kind == REFUSED])
 def test_a_refused_name_says_what_to_do(name):
     with pytest.raises(AttributeError, match=re.escape(f"lightsweep has no {name!r}: {NAMES[name].says}")):
-        getattr(lightsweep, name)
-    assert not hasattr(lightsweep, name)
+        find(name)  # lightsweep.controller is a package of its own, once another test has imported it
 
 
 def test_each_sentence_is_short_and_has_a_known_kind():

@@ -98,7 +98,7 @@ def test_a_run_that_fails_after_mark_preempting_is_retried(sandbox: Sandbox) -> 
     done = sandbox.call("agent", sweep)
     assert done.returncode == 0, done.stderr
     (run,) = sandbox.runs(sweep)
-    assert (run.state, run.attempts) == ("finished", 2)
+    assert (run.state, run.attempt) == ("finished", 2)
     assert "marked as preempting, then exit code 3" in done.stdout + done.stderr
 
 
