@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.processes import environment
 from benchmarks.sizes import Scale
 from benchmarks.tables import Figure, Row, Table, comparison, interleaved
+from lightsweep.stand_in import variables
 
 __all__ = ["tables"]
 
@@ -33,17 +34,19 @@ def tables(scale: Scale, directory: Path) -> Iterator[Table]:
         bare=_python(directory, "pass"),
         package=_python(directory, "import lightsweep"),
         client=_python(directory, "import lightsweep; lightsweep.init, lightsweep.log"),
+        stand_in=_python(directory, "import wandb; wandb.init, wandb.log", variables("wandb")),
         optuna=_python(directory, "import optuna"),
         help=_call(directory, [sys.executable, "-m", "lightsweep", "--help"]),
         optuna_help=_call(directory, [str(Path(sys.executable).parent / "optuna"), "--help"]),
     )
     over = {
         name: Figure.of([taken - bare for taken, bare in zip(samples[name], samples["bare"], strict=True)])
-        for name in ("package", "client", "optuna")
+        for name in ("package", "client", "stand_in", "optuna")
     }
     rows = [
         Row("import lightsweep", over["package"], over["optuna"], most=0.050),
         Row("and resolve lightsweep.init", over["client"], over["optuna"], most=0.050),
+        Row("import wandb, for which it stands in", over["stand_in"], over["optuna"], most=0.050),
         Row("lightsweep --help", Figure.of(samples["help"]), Figure.of(samples["optuna_help"]), most=0.5),
     ]
     yield comparison("Startup", rows, "optuna")
@@ -58,10 +61,10 @@ def tables(scale: Scale, directory: Path) -> Iterator[Table]:
     )
 
 
-def _python(directory: Path, code: str) -> Callable[[], object]:
-    return _call(directory, [sys.executable, "-c", code])
+def _python(directory: Path, code: str, more: Mapping[str, str] | None = None) -> Callable[[], object]:
+    return _call(directory, [sys.executable, "-c", code], more)
 
 
-def _call(directory: Path, command: list[str]) -> Callable[[], object]:
-    variables = environment()
-    return lambda: subprocess.run(command, cwd=directory, env=variables, check=True, stdout=subprocess.DEVNULL)
+def _call(directory: Path, command: list[str], more: Mapping[str, str] | None = None) -> Callable[[], object]:
+    whole = {**environment(), **(more or {})}
+    return lambda: subprocess.run(command, cwd=directory, env=whole, check=True, stdout=subprocess.DEVNULL)

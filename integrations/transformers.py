@@ -18,7 +18,7 @@ import lightsweep
 from lightsweep.errors import LightsweepError, UsageError
 from lightsweep.integrations import hf_metrics
 from lightsweep.integrations._checkpoints import PREFIX, keep, position_of, remove_empty
-from lightsweep.integrations.base import MetricMissingError, SweepCallbackBase, active_run, two_callbacks
+from lightsweep.integrations.base import MetricMissingError, SweepCallbackBase, active_run, say_once, two_callbacks
 from lightsweep.integrations.hf_arguments import ALIASES, training_arguments
 
 if TYPE_CHECKING:
@@ -119,10 +119,11 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
         self._reporting_for[id(state)] = self
         _write_below(run, args)
         before = _states(state).get(_STATE) or {}
-        if before.get("run", run.id) != run.id:
+        if before.get("run", run.id) not in (run.id, run.number):  # older versions wrote the number alone
             raise UsageError(
                 f"training would resume from a checkpoint of run {before['run']}, but this is run {run.id}: "
-                "resume_from_checkpoint=run.checkpoint resumes a run from its own"
+                f"the runs share output_dir {args.output_dir!r}. Use output_dir=run.dir in the script, or "
+                "--output_dir=${run_dir} in `command`; resume_from_checkpoint=run.checkpoint resumes a run from its own"
             )
         position_of(run).restore(run, before)
         # The best model is loaded from what the trainer itself has saved.
@@ -291,6 +292,13 @@ def _write_below(run: Run, args: Arguments) -> None:
     """
     named = args.output_dir
     if named != DEFAULT_OUTPUT_DIR and not run.smoke:
+        place = Path(named or ".").absolute()
+        shared = run.rank == 0 and not run.resumed and not place.is_relative_to(run.dir)
+        if shared and any(place.glob("checkpoint-*")):
+            say_once(
+                f"output_dir {named!r} holds checkpoints of an earlier training, and runs that share it overwrite each "
+                "other's: use output_dir=run.dir in the script, or --output_dir=${run_dir} in `command`"
+            )
         return
     args.output_dir = str(run.dir)
     if run.smoke:

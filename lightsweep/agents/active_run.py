@@ -48,6 +48,7 @@ class ActiveRun:
         deadline: When its job is killed, in seconds of the monotonic clock; ``None`` if it was not told to end.
         finished: Whether its script had finished before the agent ended it.
         ending: Whether its job has ended, so that only its end is to be recorded.
+        reporters: The processes that have logged the sweep's metric: ``None`` for the first, else their numbers.
         preempting: Whether its script asked for a retry if it fails.
     """
 
@@ -65,11 +66,13 @@ class ActiveRun:
     deadline: float | None = None
     finished: bool = False
     ending: bool = False
+    reporters: set[int | None] = field(default_factory=set)
     preempting: bool = False
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
         self._counted = len(self.run.history)
+        self._first_process = FirstProcess()
 
     def start(self, message: StartRequest) -> StartReply:
         """Return the run's config: the sweep's values over the script's defaults."""
@@ -88,11 +91,15 @@ class ActiveRun:
             early_terminate=self.sweep.bands_of(run.ticket) is not None,
             checkpoint=kept_checkpoint(self.directory),
             keep_checkpoint=run.attempt > 1 or config.options.max_retries > 0 or may_be_preempted(),
+            first=self._first_process.is_first(message),
         )
 
     def log(self, message: LogRequest) -> LogReply:
         """Report the numbers, and return the verdict."""
         self.preempting = self.preempting or bool(message.get("preempting"))
+        metric = self.sweep.config.metric
+        if metric is not None and metric.name in message["metrics"]:
+            self.reporters.add(message.get("process"))
         verdict = self.reporter.report(self.run, message["metrics"], last=bool(message.get("last")))
         return LogReply(verdict, len(self.run.history))
 
@@ -101,6 +108,8 @@ class ActiveRun:
         with self._lock:
             if self.said.get("state") != RunState.FAILED:
                 self.said = message
+        if not self.run.reports:
+            self._first_process.forget()  # a script that follows may be the one that trains
 
     def begin(self, job: Job) -> None:
         """Take the job; end it at once if the run was told to end before it began."""
@@ -134,6 +143,27 @@ class ActiveRun:
         return self.deadline is not None and time.monotonic() >= self.deadline
 
 
+class FirstProcess:
+    """Remembers which process of a run was the first to call ``init``; safe from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._first: int | None = None
+
+    def is_first(self, message: StartRequest) -> bool:
+        """Return whether the process is the first; True if it does not give its number."""
+        number = message.get("process")
+        with self._lock:
+            if self._first is None:
+                self._first = number
+            return number is None or number == self._first
+
+    def forget(self) -> None:
+        """Let the next process be the first."""
+        with self._lock:
+            self._first = None
+
+
 def start_reply(
     config: SweepConfig,
     message: StartRequest,
@@ -146,7 +176,8 @@ def start_reply(
 ) -> StartReply:
     """Return the answer to a script that starts with these flat ``values``; ``fields`` are others of `StartReply`."""
     return StartReply(
-        id=run,
+        id=f"{sweep}-{run}",
+        number=run,
         sweep=sweep,
         name=f"{config.name or sweep}-{run}",
         config=merge_config(message.get("defaults") or {}, nested(values, config)),

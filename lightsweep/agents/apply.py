@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from lightsweep.agents.active_run import start_reply
-from lightsweep.agents.launchers.process import find_program
+from lightsweep.agents.active_run import FirstProcess, start_reply
+from lightsweep.agents.launchers.process import find_program, place_variables, places
 from lightsweep.agents.signals import handled
 from lightsweep.channel.messages import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 from lightsweep.channel.server import ChannelServer
@@ -45,13 +45,20 @@ class AppliedHandler:
         self._run = run
         self._directory = directory
         self._lock = threading.Lock()
+        self._first_process = FirstProcess()
         self._iterations = 0
 
     def start(self, message: StartRequest) -> StartReply:
         """Return the run's parameters over the script's defaults."""
         name = f"{self._run.id}-applied"
         return start_reply(
-            self._sweep.config, message, self._run.values, run=name, sweep=self._sweep.id, directory=self._directory
+            self._sweep.config,
+            message,
+            self._run.values,
+            run=name,
+            sweep=self._sweep.id,
+            directory=self._directory,
+            first=self._first_process.is_first(message),
         )
 
     def log(self, message: LogRequest) -> LogReply:
@@ -87,6 +94,7 @@ def apply(sweep: Sweep, run: SweepRun, command: Sequence[str] = ()) -> int:
     directory = Path("lightsweep_runs", sweep.id, f"{run.id}-applied-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LIGHTSWEEP_")}
     environment |= variables(sweep.config.options.stand_in)
+    here = places(sweep.id, f"{run.id}-applied", directory)
     with tempfile.TemporaryDirectory(prefix="lightsweep-applied-") as scratch, ChannelServer() as server:
         argv = build_command(
             find_program(sweep.config, sweep.directory),
@@ -94,7 +102,11 @@ def apply(sweep: Sweep, run: SweepRun, command: Sequence[str] = ()) -> int:
             run.values,
             run.config,
             json_path=Path(scratch) / "parameters.json",
+            places=here,
         )
+        environment.update(place_variables(here))
+        if str(directory) in " ".join(argv):
+            directory.mkdir(parents=True)
         address = server.register(run.id, AppliedHandler(sweep, run, directory))
         code = _run(argv, {**environment, **address})
     return code if code >= 0 else 128 - code

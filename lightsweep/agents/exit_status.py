@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from lightsweep.agents.active_run import ActiveRun
 from lightsweep.agents.launchers import ExitStatus
 from lightsweep.channel.messages import FinishRequest
+from lightsweep.client.parts import PARTS
 from lightsweep.controller import Outcome, RunState
 from lightsweep.errors import closest
 from lightsweep.schema import SweepConfig
@@ -98,6 +99,11 @@ def logged_as(metric: str, said: FinishRequest) -> str:
 
 def _missing(metric: str, active: ActiveRun) -> str:
     logged = list(active.run.metrics)
+    if (active.directory / PARTS).exists():
+        return (
+            f"it ended without logging the metric {metric!r}; what its parts have logged does not count (parts are "
+            "further calls of init(), as with group=): log one value in the run itself, after its parts"
+        )
     if not active.connected:
         return f"it ended without a call of lightsweep.init(), so it never logged the metric {metric!r}"
     if how := logged_as(metric, active.said):

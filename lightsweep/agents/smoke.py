@@ -13,8 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightsweep.agents.active_run import start_reply
-from lightsweep.agents.launchers.process import RunProcess, check_command, find_program, last_lines, run_environment
+from lightsweep.agents.active_run import FirstProcess, start_reply
+from lightsweep.agents.launchers.process import (
+    RunProcess,
+    check_command,
+    find_program,
+    last_lines,
+    place_variables,
+    places,
+    run_environment,
+)
 from lightsweep.agents.signals import handled
 from lightsweep.channel.messages import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 from lightsweep.channel.server import ChannelServer
@@ -89,6 +97,7 @@ class SmokeHandler:
         self._steps = steps
         self._enough = min(ENOUGH_REPORTS, steps)
         self._lock = threading.Lock()
+        self._first_process = FirstProcess()
         self.observed = Observed(values=values)
 
     def start(self, message: StartRequest) -> StartReply:
@@ -102,6 +111,7 @@ class SmokeHandler:
             sweep=_RUN,
             directory=self._directory,
             smoke=self._steps,
+            first=self._first_process.is_first(message),
         )
 
     def log(self, message: LogRequest) -> LogReply:
@@ -160,13 +170,15 @@ def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float,
         home = Path(name)
         environment["TENSORBOARD_LOGGING_DIR"] = str(home / "runs")
         handler = SmokeHandler(config, values, home, steps)
-        address = server.register(_RUN, handler)
+        here = places(_RUN, _RUN, home)
+        address = {**place_variables(here), **server.register(_RUN, handler)}
         command = build_command(
             find_program(config, directory),
             config.command,
             values,
             nested(values, config),
             json_path=home / "parameters.json",
+            places=here,
         )
         began = time.monotonic()
         seen = handler.observed

@@ -11,15 +11,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from lightsweep.agents.active_run import RUNS, ActiveRun, discard_checkpoint, make_directory
 from lightsweep.agents.displays.base import Display, GuardedDisplay
 from lightsweep.agents.exit_status import FailureLimits, classify_exit
 from lightsweep.agents.heartbeat import Heartbeat, OutageNotes
 from lightsweep.agents.launchers import Launcher
+from lightsweep.agents.launchers.process import place_variables, places
+from lightsweep.agents.run_files import BestCheckpoints, SharedFiles
 from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep
 from lightsweep.controller.claims import RunClaimer
 from lightsweep.controller.reports import Reporter, Writer
@@ -88,7 +91,9 @@ class Agent:
         self._error: BaseException | None = None
         self._outage = OutageNotes(self.display)
         self._writer = Writer(sweep.storage, partial(self._outage.note, "reports"), self._give_back)
-        self._claimer = RunClaimer(sweep, self.name, stay=stay)
+        self._checkpoints = BestCheckpoints(sweep, self._directory)
+        self._shared: SharedFiles | None = None
+        self._claimer = RunClaimer(sweep, self.name, home=str(self._directory), stay=stay)
         self._reporter = Reporter(sweep, self._writer)
         self._heartbeat = Heartbeat(sweep, self.display, self.active_runs, self.leave, self._give_back, self._outage)
 
@@ -128,6 +133,7 @@ class Agent:
         try:
             self._launcher.check()
             make_directory(self._directory)
+            self._shared = SharedFiles(Path.cwd())
             self._heartbeat.start()
             yield
         finally:
@@ -193,10 +199,12 @@ class Agent:
     def _outcome(self, active: ActiveRun) -> Outcome:
         run = active.run
         active.directory.mkdir(parents=True, exist_ok=True)
+        began = time.time_ns()
         emit = (lambda text: self.display.output(run, text)) if self._show_output else None
         self.display.started(run)
         try:
-            job = self._launcher.start(run, active, active.directory, active.environment, emit)
+            here = place_variables(places(self.sweep.id, run.id, active.directory))
+            job = self._launcher.start(run, active, active.directory, {**active.environment, **here}, emit)
         except CommandError as error:
             return Outcome(RunState.FAILED, str(error))
         active.begin(job)
@@ -205,7 +213,16 @@ class Agent:
             active.end("interrupted", RunState.KILLED)
             self.leave("interrupted")
         outcome = classify_exit(self.sweep.config, active, status)
-        return replace(outcome, reason="; ".join(filter(None, [outcome.reason, run.not_finite])))
+        shared = ""
+        if self._shared is not None:
+            if note := self._shared.look(run.id, began):
+                self.display.note(note)
+            if outcome.state == RunState.FAILED and (where := self._shared.resumed_from(began)):
+                shared = (
+                    f"{where} holds checkpoints of an earlier run: if the script resumes from its output_dir, give "
+                    "each run its own, such as --output_dir=${run_dir} in `command`"
+                )
+        return replace(outcome, reason="; ".join(filter(None, [outcome.reason, run.not_finite, shared])))
 
     def _finish(self, active: ActiveRun, outcome: Outcome) -> None:
         active.ending = True
@@ -219,6 +236,14 @@ class Agent:
         if outcome.state in {RunState.FINISHED, RunState.PRUNED}:
             discard_checkpoint(active.directory)
         self.display.ended(active.run, outcome)
+        with suppress(StorageUnavailableError):
+            for lost in self._checkpoints.clear():
+                self.display.note(f"removed the checkpoints of run {lost}, which is not among the best")
+        if len(active.reporters) > 1:
+            self.display.note(
+                f"run {active.run.id}: {len(active.reporters)} of its processes have logged the metric, and each value "
+                "counts as an iteration; call init(group=...) in workers, and log one value for all of them"
+            )
         if outcome.state in {RunState.KILLED, RunState.LOST}:
             return
         failed = outcome.state == RunState.FAILED

@@ -18,9 +18,11 @@ class StartRequest(TypedDict, total=False):
 
     Attributes:
         defaults: The config passed to ``init``, nested.
+        process: The number of the process; absent if it is of a rank above 0.
     """
 
     defaults: dict[str, Any]
+    process: int
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class StartReply:
     """The run, as its script gets it.
 
     Attributes:
-        id: The run's id.
+        id: The run's id, unique in the storage.
+        number: The run's number, unique in its sweep.
         sweep: The sweep's id.
         name: The run's name.
         config: The sweep's values over the script's defaults, nested.
@@ -44,9 +47,11 @@ class StartReply:
         checkpoint: Path of the checkpoint that an earlier attempt has left.
         keep_checkpoint: Whether the run may be retried, so that a checkpoint is worth keeping.
         smoke: Steps of a trial of the script; 0 in a run that counts.
+        first: Whether no other process of the run has called ``init`` before, in this attempt.
     """
 
     id: str = ""
+    number: str = ""
     sweep: str | None = None
     name: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -62,6 +67,7 @@ class StartReply:
     checkpoint: str | None = None
     keep_checkpoint: bool = False
     smoke: int = 0
+    first: bool = True
 
     @classmethod
     def read(cls, message: Mapping[str, Any]) -> StartReply:
@@ -75,11 +81,13 @@ class LogRequest(TypedDict, total=False):
     Attributes:
         metrics: Numbers by flat name; none if the script only asks for the verdict.
         last: Whether training ends by itself now, so that the run is not judged; absent if not.
+        process: The number of the process; absent if it is the first of the run that called ``init``.
         preempting: Whether the run is to be retried if its process fails from now on; absent if not.
     """
 
     metrics: dict[str, float]
     last: bool
+    process: int
     preempting: bool
 
 

@@ -15,11 +15,11 @@ import typer
 import yaml
 
 from lightsweep.agents.apply import apply as run_command
-from lightsweep.cli.options import Storage, SweepId, read_sweep
+from lightsweep.cli.options import Storage, SweepId, read_sweep, run_of
 from lightsweep.cli.output import say
 from lightsweep.cli.status import without_infinities
 from lightsweep.controller import Sweep, SweepRun
-from lightsweep.errors import LightsweepError, NotFoundError, UsageError, closest
+from lightsweep.errors import LightsweepError, UsageError
 from lightsweep.schema.command import build_command
 from lightsweep.text import number
 
@@ -94,11 +94,9 @@ def _best_run(sweep: Sweep, remedy: str = "") -> SweepRun:
 
 
 def _named(sweep: Sweep, run_id: str) -> SweepRun:
-    runs = {run.id: run for run in sweep.runs}
-    if run_id not in runs:
-        raise NotFoundError(f"sweep {sweep.id} has no run {run_id!r}{closest(run_id, runs)}")
-    _announce(sweep, runs[run_id])
-    return runs[run_id]
+    run = run_of(sweep, run_id)
+    _announce(sweep, run)
+    return run
 
 
 def _announce(sweep: Sweep, run: SweepRun) -> None:

@@ -33,6 +33,7 @@ COMMANDS = {
     "best": ("best", "Print the parameters of the best run."),
     "export": ("status", "Print all runs of a sweep as CSV or JSON."),
     "retry": ("sweep", "Retry runs that have no result."),
+    "rm": ("remove", "Remove sweeps with their runs, or the files of runs."),
     "importance": ("analysis", "Show which parameters matter for the metric."),
     "refine": ("analysis", "Write a sweep file that searches around the best runs."),
     "apply": ("best", "Run a command with the parameters of the best run."),

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from lightsweep.controller import Sweep
-from lightsweep.errors import UsageError
+from lightsweep.controller import Sweep, SweepRun
+from lightsweep.controller.runs import sweep_and_run
+from lightsweep.errors import NotFoundError, UsageError, closest
 from lightsweep.stand_in import STAND_INS
 from lightsweep.storage import Storage as OpenStorage
 from lightsweep.storage import default_url, open_storage
@@ -70,6 +71,19 @@ def open_read_only(storage: str | None) -> OpenStorage:
 def read_sweep(sweep_id: str, storage: str | None) -> Sweep:
     """Load a sweep for a command that only reads it."""
     return Sweep.load(sweep_id, storage=open_read_only(storage))
+
+
+def run_of(sweep: Sweep, name: str) -> SweepRun:
+    """Return the run that ``RUN``, ``SWEEP/RUN`` or ``SWEEP-RUN`` names.
+
+    Raises:
+        NotFoundError: The sweep has no such run.
+    """
+    runs = {run.id: run for run in sweep.runs}
+    of, run_id = sweep_and_run(name, sweep.id)
+    if of != sweep.id or run_id not in runs:
+        raise NotFoundError(f"sweep {sweep.id} has no run {name!r}{closest(run_id, runs)}")
+    return runs[run_id]
 
 
 def storage_option(sweep: Sweep) -> str:

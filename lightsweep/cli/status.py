@@ -11,22 +11,26 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from lightsweep.agents.displays.live_view import BARS, Frame, Screen
-from lightsweep.cli.options import Storage, SweepId, open_read_only, read_sweep, storage_option
+from lightsweep.cli.options import Storage, SweepId, open_read_only, read_sweep, run_of, storage_option
 from lightsweep.cli.output import say
 from lightsweep.cli.sweep import parameter_count
+from lightsweep.client.parts import read_parts
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
+from lightsweep.controller.runs import sweep_and_run
 from lightsweep.controller.summary import PartView, part_line, part_views, prior_suffix, summarize
 from lightsweep.errors import StorageError, StorageUnavailableError, UsageError
-from lightsweep.text import aligned, counted, number, parameters, printable, shortened
+from lightsweep.text import aligned, counted, number, parameters, printable, shortened, value_text
 
 _SHOWN = 20
 _REASON_WIDTH = 80
+_PART_WIDTH = 60
 _FORMULA = re.compile(r"[=@\t]|[+-](?!(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\Z|inf\Z)", re.IGNORECASE)
 """The beginning of a text that a spreadsheet takes for a formula; a signed number is none."""
 
@@ -59,7 +63,7 @@ def ls(storage: Storage = None) -> None:
 
 
 def status(
-    sweep_id: SweepId,
+    sweep_id: Annotated[str, typer.Argument(metavar="ID[/RUN]", help="Id of the sweep, or of one of its runs.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     watching: Annotated[
         bool, typer.Option("--watch", help="Follow the sweep until it has ended, or until Ctrl-C.")
@@ -67,10 +71,18 @@ def status(
     every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Time between updates, with --watch.")] = 2.0,
     storage: Storage = None,
 ) -> None:
-    """Show the state of a sweep, its runs and its best run."""
+    """Show the state of a sweep, its runs and its best run; or one run, by its ID/RUN."""
     if watching and as_json:
         raise UsageError("--watch is for people and --json is for programs; give one of them")
-    sweep = read_sweep(sweep_id, storage)
+    of, run_id = sweep_and_run(sweep_id)
+    sweep = read_sweep(of, storage)
+    if run_id:
+        if watching:
+            raise UsageError("--watch follows a sweep; leave out the run")
+        run = run_of(sweep, run_id)
+        document = {**_run_document(run), "metrics": run.metrics, "parts": _run_parts(run)}
+        print(json.dumps(without_infinities(document), indent=2, allow_nan=False) if as_json else _run_text(sweep, run))
+        return
     if watching:
         watch(sweep, Console(highlight=False), every)
     else:
@@ -154,6 +166,7 @@ def _run_document(run: SweepRun) -> dict[str, Any]:
         "ended": run.ended.isoformat() if run.ended else None,
         "reason": run.reason,
         "unread": list(run.unread),
+        **({"directory": run.directories[-1]} if run.directories else {}),
         **run.labels,
         **({"prior": True} if run.prior else {}),
     }
@@ -219,6 +232,64 @@ def _stage_table(views: Sequence[PartView], names: list[str]) -> list[str]:
         for view in views
     ]
     return aligned([["stage", "state", "method", "runs ended", "from run", "best (run)", "searched"], *rows])
+
+
+def _run_parts(run: SweepRun) -> list[dict[str, Any]]:
+    """Return the parts of a run whose directory is on this machine; see :func:`~lightsweep.client.parts.read_parts`.
+
+    The state of a part without an end is ``running`` while the run is, else ``cut off``.
+    """
+    parts: list[dict[str, Any]] = []
+    for directory in run.directories:
+        parts += read_parts(Path(directory))
+    for part in parts:
+        part["state"] = part["state"] or ("running" if run.state == RunState.RUNNING else "cut off")
+    return parts
+
+
+def _run_text(sweep: Sweep, run: SweepRun) -> str:
+    """Return the lines about a run: its state, parameters, numbers, parts and directory."""
+    metric = sweep.config.metric
+    best = f", best {printable(metric.name)} {number(run.best)}" if metric and run.best is not None else ""
+    lines = [f"run {run.id} of sweep {sweep.id}: {run.standing}, {counted(run.iterations, 'iteration')}{best}"]
+    if run.reason:
+        lines.append(printable(run.reason))
+    lines.append(f"its id in scripts and file names: {sweep.id}-{run.id}")
+    lines += [f"directory: {printable(directory)}" for directory in run.directories]
+    if run.values:
+        rows = [[printable(name), printable(value_text(value))] for name, value in run.values.items()]
+        lines += ["", *aligned([["parameter", "value"], *rows])]
+    if run.metrics:
+        lines += ["", *_number_table("metric", run.metrics)]
+    parts = _run_parts(run)
+    if parts:
+        name = metric.name if metric and any(metric.name in part["metrics"] for part in parts) else ""
+        rows = [
+            [
+                str(part["part"]),
+                shortened(printable(part["name"]), _PART_WIDTH),
+                part["state"],
+                str(part["logs"]),
+                *([_number_cell(part["metrics"].get(name, {}).get("last"))] if name else []),
+                shortened(printable(part.get("error", "")), _PART_WIDTH),
+            ]
+            for part in parts
+        ]
+        heading = ["part", "name", "state", "logs", *([f"last {printable(name)}"] if name else []), ""]
+        lines += ["", "parts, which the sweep does not compare:", *aligned([heading, *rows])]
+    return "\n".join(lines)
+
+
+def _number_table(heading: str, metrics: dict[str, dict[str, float]]) -> list[str]:
+    keys = ("min", "max", "last")
+    rows = [
+        [printable(name), *(_number_cell(stats.get(key)) for key in keys)] for name, stats in sorted(metrics.items())
+    ]
+    return aligned([[heading, *keys], *rows])
+
+
+def _number_cell(value: float | None) -> str:
+    return "–" if value is None or math.isinf(value) else number(value)
 
 
 def watch(

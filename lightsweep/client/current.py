@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from lightsweep.channel.connection import InProcess
-from lightsweep.channel.messages import Handler
+from lightsweep.channel.messages import Handler, StartReply
 from lightsweep.client.run import Run
 from lightsweep.client.run_config import RunConfig
 from lightsweep.errors import UsageError
@@ -22,12 +22,16 @@ class Scope:
 
     Attributes:
         handler: The agent's handler in this process; ``None`` if an agent is only reached by its socket.
-        run: The latest run.
+        run: The latest run; in a process of a run that only has parts of it, the latest part.
+        part: The latest part of ``run``, see `lightsweep.client.parts`.
+        answer: What the agent has answered for the run; ``None`` without an agent.
     """
 
     def __init__(self, handler: InProcess | None = None) -> None:
         self.handler = handler
         self.run: Run | None = None
+        self.part: Run | None = None
+        self.answer: StartReply | None = None
 
 
 _process = Scope()
@@ -59,11 +63,13 @@ def serving(handler: Handler) -> Iterator[None]:
     _calls.append(call)
     try:
         yield
-        if call.run is not None:
-            call.run.finish()
+        for run in (call.part, call.run):
+            if run is not None:
+                run.finish()
     except BaseException as error:
-        if call.run is not None:
-            call.run.close(error)
+        for run in (call.part, call.run):
+            if run is not None:
+                run.close(error)
         raise
     finally:
         _calls.remove(call)
@@ -71,9 +77,9 @@ def serving(handler: Handler) -> Iterator[None]:
 
 
 def current_run() -> Run | None:
-    """Return the run that ``init()`` has started, unless it has ended."""
-    run = scope().run
-    return None if run is None or run.ended else run
+    """Return the run, or the part of it, that ``init()`` has started last and that has not ended."""
+    here = scope()
+    return next((run for run in (here.part, here.run) if run is not None and not run.ended), None)
 
 
 def current_config() -> RunConfig | ConfigProxy:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import atexit
 import io
+import os
 import sys
 from types import TracebackType
 from typing import Any
 
 from lightsweep.channel.connection import Connection
-from lightsweep.channel.messages import StartReply
-from lightsweep.client.current import Scope, scope
-from lightsweep.client.processes import AgentWatch, rank, several
+from lightsweep.channel.messages import StartReply, StartRequest
+from lightsweep.client.current import Scope, current_run, scope
+from lightsweep.client.parts import Part, begins_again, set_apart
+from lightsweep.client.processes import AgentWatch, end_workers, rank, several
 from lightsweep.client.run import Run, cut_loaders
-from lightsweep.client.run_config import as_json, as_mapping, merged
-from lightsweep.errors import AgentLostError, RunPruned, UsageError, closest
+from lightsweep.client.run_config import RunConfig, as_json, as_mapping, merged
+from lightsweep.errors import AgentLostError, RunPruned, closest
+from lightsweep.hyperband import Verdict
 
 _WANDB_KEYWORDS = """
     allow_val_change anonymous config_exclude_keys config_include_keys dir entity force fork_from group id job_type
@@ -28,7 +31,8 @@ def guard(run: Run) -> None:
     """End ``run`` when this process ends.
 
     An uncaught ``RunPruned`` becomes one line and exit code 0 (1 in a rank that was stopped without the others),
-    ``AgentLostError`` one line and exit code 1; other exceptions go to the hook that was installed before.
+    ``AgentLostError`` one line and exit code 1; other exceptions go to the hook that was installed before. Then no
+    process of ``multiprocessing`` that the script has started keeps this one from ending.
     """
     before = sys.excepthook
 
@@ -37,19 +41,27 @@ def guard(run: Run) -> None:
         run.close(error)
         if isinstance(error, RunPruned):
             if run.rank == 0:
-                _print_line(f"lightsweep: run {run.id} stopped early: {error.reason}")
+                _print_line(f"lightsweep: run {run.number} stopped early: {error.reason}")
+            if not run.inherited:
+                end_workers()
             # The other ranks do not know and wait for this one: launchers end them if one has failed.
             raise SystemExit(int(run.stopped_alone and several()))
         if isinstance(error, AgentLostError):
             _print_line(f"lightsweep: {error}")
             return
         before(kind, raised, trace)
+        if not run.inherited and not isinstance(error, KeyboardInterrupt):
+            end_workers()
 
+    sys.excepthook = at_exception
+    _end_at_exit(run)
+
+
+def _end_at_exit(run: Run) -> None:
     def at_exit() -> None:
         # if another library has replaced the hook, the interpreter still remembers the uncaught exception
         run.close(getattr(sys, "last_value", None))
 
-    sys.excepthook = at_exception
     atexit.register(at_exit)
     run.on_end(lambda: atexit.unregister(at_exit))
 
@@ -72,14 +84,24 @@ def init(config: Any = None, **wandb_keywords: Any) -> Run:
     Elsewhere it is a plain run with the defaults, so that the script also works without an agent. While a run of a
     sweep is active, a second call returns that run; a plain run is finished first.
 
+    Further calls can make *parts* of a sweep's run, as for the folds of a cross-validation. A part has a config, a name
+    and a directory of its own, and the sweep compares the run without it. A call makes a part
+
+    - in another process of the run than the first that called ``init``: with ``group`` or ``job_type``;
+    - in the first: with ``group`` or ``job_type``, or if the run has logged its metric; while the run is active, with
+      ``reinit=True`` too.
+
+    ``id=run.id`` returns to the run, also after its end.
+
     Args:
-        config: Defaults: a dict, an ``argparse.Namespace`` or a dataclass, possibly nested.
+        config: Defaults: a dict, an ``argparse.Namespace`` or a dataclass, possibly nested. Of a part: its values, over
+            those of the run.
         wandb_keywords: Every keyword of ``wandb.init`` is accepted. The run keeps the labels (``name``, ``tags``,
-            ``notes``, ``group``, ``job_type``, ``project``, ``entity``); the others are ignored.
+            ``notes``, ``group``, ``job_type``, ``project``, ``entity``); those that are not named here are ignored.
 
     Raises:
         TypeError: ``wandb.init`` has no such keyword either.
-        UsageError: ``config`` is of another type, or the run of this process has ended.
+        UsageError: ``config`` is of another type.
         AgentLostError: The agent that the environment names is gone.
     """
     for name in wandb_keywords:
@@ -89,27 +111,61 @@ def init(config: Any = None, **wandb_keywords: Any) -> Run:
             )
     defaults = as_mapping(config)
     here = scope()
-    if here.run is not None:
-        if here.run.active and here.run.ended:
-            raise UsageError(f"run {here.run.id} of this process has ended: each run starts the script anew")
-        if here.run.active:
-            here.run.config.setdefaults(defaults)
-            here.run.take_keywords(wandb_keywords)
-            return here.run
-        here.run.finish()
-    here.run = _start(here, defaults)
-    here.run.take_keywords(wandb_keywords)
-    return here.run
+    run = _run_for(here, defaults, wandb_keywords)
+    run.take_keywords(wandb_keywords)
+    return run
 
 
-def _start(here: Scope, defaults: dict[Any, Any]) -> Run:
+def _run_for(here: Scope, defaults: dict[Any, Any], keywords: dict[str, Any]) -> Run:
+    """Return the run, or the part of it, that a call of ``init`` begins or returns to."""
+    if here.answer is None:
+        if here.run is not None:
+            here.run.finish()  # a plain run
+        return _start(here, defaults, keywords)
+    if (keywords.get("id") or None) in (here.answer.id, here.answer.number):
+        if here.part is not None:
+            here.part.finish()
+        keywords = {}
+    elif _makes_part(here, keywords):
+        return _begin_part(here, here.answer, defaults, keywords)
+    known = current_run()
+    if known is None:
+        return _start(here, defaults, keywords)
+    known.config.setdefaults(defaults)
+    return known
+
+
+def _makes_part(here: Scope, keywords: dict[str, Any]) -> bool:
+    """Tell whether ``init`` makes a part, in a process that has a run of a sweep, or parts of one."""
+    if here.part is not None and not here.part.ended:
+        return begins_again(keywords)
+    run, apart = here.run, set_apart(keywords)
+    if run is None:
+        return True
+    if rank() or several():
+        return False
+    if run.inherited and not run.ended:
+        return apart
+    complete = apart or run.reported
+    return complete if run.ended else begins_again(keywords) and complete
+
+
+def _start(here: Scope, defaults: dict[Any, Any], keywords: dict[str, Any]) -> Run:
     connection = None if here.handler is not None else Connection.from_environment()
     agent = connection or here.handler
     if agent is None:
-        return Run(None, StartReply(), defaults)
-    reply = agent.start({"defaults": as_json(defaults)})
+        here.run = Run(None, StartReply(), defaults)
+        return here.run
+    message = StartRequest(defaults=as_json(defaults))
+    mine = rank()
+    if connection is not None and mine == 0:
+        message["process"] = os.getpid()
+    here.answer = reply = agent.start(message)
+    if not reply.first and mine == 0 and set_apart(keywords) and not several():
+        return _begin_part(here, reply, defaults, keywords)
     config = merged(defaults, reply.config)
-    run = Run(agent, reply, config, rank=rank(), arguments_matter=connection is not None and len(sys.argv) > 1)
+    argued = connection is not None and len(sys.argv) > 1
+    run = Run(agent, reply, config, rank=mine, first=reply.first, arguments_matter=argued)
     if run.smoke:
         cut_loaders(run.smoke_steps)
         run.on_end(run.leave_loaders_whole)
@@ -118,4 +174,39 @@ def _start(here: Scope, defaults: dict[Any, Any]) -> Run:
         watch = AgentWatch(connection)
         run.on_end(lambda: watch.close(lost=run.lost))
         run.on_end(connection.close)
+    here.run, here.part = run, None
     return run
+
+
+def _begin_part(here: Scope, answer: StartReply, defaults: dict[Any, Any], keywords: dict[str, Any]) -> Run:
+    """Begin a part of the run, beside the run or in a process of its own."""
+    run = here.run
+    if here.part is not None and keywords.get("reinit") != "create_new":
+        here.part.finish()
+    connection = None
+    if run is None or run.inherited:
+        connection = Connection.from_environment()
+        here.run = None
+    elif not set_apart(keywords):
+        print(
+            f"lightsweep: run {answer.number or answer.id} has its metric, so this init() begins a part of it\n"
+            "lightsweep: the sweep does not compare what a part logs",
+            file=sys.stderr,
+        )
+    handler = Part(
+        answer,
+        keywords,
+        stopped=lambda: Verdict() if run is None else run.known_verdict,
+        agent=connection,
+    )
+    config = RunConfig(answer.config)
+    config.update(defaults, allow_val_change=True)
+    part = Run(handler, handler.reply, config.as_dict())
+    if part.smoke:
+        cut_loaders(part.smoke_steps)
+    _end_at_exit(part)
+    if connection is not None:
+        part.on_end(connection.close)
+    if run is None or run.inherited or keywords.get("reinit") != "create_new":
+        here.part = part
+    return part

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -49,6 +49,27 @@ def several(environ: Mapping[str, str] = os.environ) -> bool:
         return int(distributed.get_world_size()) > 1
     value = environ.get("WORLD_SIZE", "")
     return value.isdecimal() and int(value) > 1
+
+
+def end_workers(spared: Collection[object] = ()) -> None:
+    """End the processes of ``multiprocessing`` that this one has started and would wait for at its exit.
+
+    They get SIGTERM, and SIGKILL if they have not ended ``TERM_SECONDS`` later.
+
+    Args:
+        spared: Processes that are left alone.
+    """
+    multiprocessing = sys.modules.get("multiprocessing")
+    if multiprocessing is None:
+        return
+    workers = [each for each in multiprocessing.active_children() if not each.daemon and each not in spared]
+    for worker in workers:
+        worker.terminate()
+    deadline = time.monotonic() + TERM_SECONDS
+    for worker in workers:
+        worker.join(max(0.0, deadline - time.monotonic()))
+        if worker.is_alive():
+            worker.kill()
 
 
 class AgentWatch:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from lightsweep.channel.messages import FinishRequest, Handler, LogRequest, StartReply
+from lightsweep.client.parts import PARTS
 from lightsweep.client.processes import described, from_child, several
 from lightsweep.client.processes import rank as current_rank
 from lightsweep.client.run_config import RunConfig
@@ -40,7 +41,8 @@ class Run(RunNames):
     """One training run; made by ``init()``. It ends with its ``with`` block, with ``finish()`` or with the script.
 
     Attributes:
-        id: The run's id; a retry of a failed run keeps the id of the run.
+        id: The run's id, unique in the storage and fit for file names; a retry of a failed run keeps it.
+        number: The run's number in its sweep, as tables show it: ``0001`` is the first. In a plain run the id.
         name: The run's name; may be set freely.
         sweep_id: The sweep's id; ``None`` for a plain run.
         config: The sweep's values over the defaults given to ``init``.
@@ -58,6 +60,7 @@ class Run(RunNames):
         early_terminate: Whether the sweep may stop the run.
         smoke: Whether this is a smoke run: a trial of the script outside of any sweep.
         smoke_steps: Training steps of a smoke run, and batches of each pass over the data; 0 in other runs.
+        reported: Whether this process has logged the sweep's metric; without a metric, anything.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Run(RunNames):
         config: Mapping[str, Any],
         *,
         rank: int = 0,
+        first: bool = True,
         arguments_matter: bool = False,
     ) -> None:
         stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
@@ -79,10 +83,13 @@ class Run(RunNames):
         self._stopped: Verdict | None = None
         self.ended = False
         self.lost = False
+        self.reported = False
         self.stopped_alone = False
         self._at_end: list[Callable[[], None]] = []
         self._rank = rank
+        self._first = first
         self.id: str = start.id or stamp
+        self.number: str = start.number or self.id
         self.name: str = start.name or self.id
         self.sweep_id: str | None = start.sweep
         self.swept: tuple[str, ...] = tuple(start.swept)
@@ -117,6 +124,16 @@ class Run(RunNames):
         """Path of the checkpoint of an earlier attempt; a script that gets one is assumed to resume from it."""
         self._resumes_counting = self._resumes_counting or self._checkpoint is not None
         return self._checkpoint
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this process is a fork of the one that called ``init``."""
+        return self._pid != os.getpid()
+
+    @property
+    def known_verdict(self) -> Verdict:
+        """The verdict to stop if this process knows of it, else the one to go on."""
+        return self._stopped or Verdict()
 
     def resume_counting(self) -> None:
         """Take every report as new: the caller itself skips what earlier attempts have reported."""
@@ -177,11 +194,12 @@ class Run(RunNames):
             commit: See ``log``.
         """
         if self.ended:
-            raise UsageError(f"run {self.id} has ended: log before finish(), inside of the with block")
+            raise UsageError(f"run {self.number} has ended: log before finish(), inside of the with block")
         if self._cuts_loaders:
             cut_loaders(self.smoke_steps)  # torch may have been imported after init()
         left: dict[str, Any] = {}
         found = numbers(metrics, self._no_numbers, self.metric, left)
+        self.reported = self.reported or (bool(found) if self.metric is None else self.metric in found)
         if step is not None:
             self._step = max(self._step, int(step))
         if left:
@@ -210,7 +228,7 @@ class Run(RunNames):
         """
         if self._stopped is None and self._agent is not None:
             return self._ask(self._agent, {"metrics": {}})
-        return self._stopped or Verdict()
+        return self.known_verdict
 
     def cause(self, error: BaseException) -> BaseException:
         """Return the ``RunPruned`` or ``AgentLostError`` that ended another process of the run, else ``error``.
@@ -312,6 +330,8 @@ class Run(RunNames):
             raise AttributeError(absent("a run of lightsweep", name, dir(self)))
 
     def _ask(self, agent: Handler, message: LogRequest) -> Verdict:
+        if not self._first or self.inherited:
+            message["process"] = os.getpid()
         reply = agent.log(message)
         self._iterations = reply.iterations
         if reply.verdict.stop:
@@ -337,7 +357,7 @@ class Run(RunNames):
         return True
 
     def _end(self, state: str | None, error: str | None = None) -> None:
-        if self.ended or self._pid != os.getpid():
+        if self.ended or self.inherited:
             return
         self._write_summary()
         self.ended = True
@@ -351,7 +371,8 @@ class Run(RunNames):
     def _last_message(self, state: str, error: str | None) -> FinishRequest:
         prefix = f"rank {self.rank}: " if self.rank and error else ""
         # A script that never touched the config may have taken its parameters from its arguments.
-        unknown = self._arguments_matter and not self._reads
+        # Parts have configs of their own.
+        unknown = (self._arguments_matter and not self._reads) or (self._directory / PARTS).exists()
         unread = None if unknown else [name for name in self.swept if name not in self._reads]
         message = FinishRequest(state=state, error=error and prefix + error, unread=unread)
         if self._no_numbers:

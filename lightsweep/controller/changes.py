@@ -25,6 +25,7 @@ from lightsweep.controller.runs import (
     RunEntry,
     SweepRun,
     best_of,
+    sweep_and_run,
     values_of,
 )
 from lightsweep.errors import NotFoundError, UsageError, closest
@@ -65,7 +66,7 @@ def retry_runs(sweep: SweepReader, *runs: str, failed: bool = False) -> list[str
 
     Args:
         sweep: The sweep.
-        runs: Ids.
+        runs: Ids: ``RUN``, ``SWEEP-RUN`` or ``SWEEP/RUN``.
         failed: Retry also every other run that ended without a result, except those that wait for a retry anyway.
 
     Raises:
@@ -76,10 +77,11 @@ def retry_runs(sweep: SweepReader, *runs: str, failed: bool = False) -> list[str
     with sweep.lock:
         entries = dict(sweep.book.entries)
     chosen: dict[str, RunEntry] = {}
-    for run in runs:
-        entry = entries.get(run)
+    for name in runs:
+        of, run = sweep_and_run(name, sweep.id)
+        entry = entries.get(run) if of == sweep.id else None
         if entry is None:
-            raise NotFoundError(f"sweep {sweep.id} has no run {run!r}{closest(run, entries)}")
+            raise NotFoundError(f"sweep {sweep.id} has no run {name!r}{closest(run, entries)}")
         if entry.state not in _WITHOUT_RESULT:
             raise UsageError(f"run {run} is {entry.state}; only failed and killed runs can be retried")
         chosen[run] = entry
@@ -159,14 +161,14 @@ class PriorRun:
 
 
 def named_runs(load: Callable[[str], SweepReader], names: Sequence[str]) -> list[PriorRun]:
-    """Return the runs with these names, each ``SWEEP`` or ``SWEEP/RUN``.
+    """Return the runs with these names, each ``SWEEP``, ``SWEEP/RUN`` or ``SWEEP-RUN``.
 
     Raises:
         NotFoundError: No such sweep or run.
     """
     found: list[PriorRun] = []
     for name in names:
-        other, _, run = name.partition("/")
+        other, run = sweep_and_run(name)
         loaded = load(other)
         loaded.refresh()
         runs = {each.id: each for each in loaded.known_runs()}

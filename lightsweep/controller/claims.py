@@ -162,12 +162,13 @@ class RunClaimer:
     Args:
         sweep: The sweep.
         agent: The agent's name, unique among the agents; shown with its runs.
+        home: The directory of the agent's runs of this sweep; kept with them.
         stay: Wait, once every run was handed out, until all have ended; else only until each has had a heartbeat.
     """
 
-    def __init__(self, sweep: Sweep, agent: str, *, stay: bool = False) -> None:
+    def __init__(self, sweep: Sweep, agent: str, *, home: str = "", stay: bool = False) -> None:
         self._sweep = sweep
-        self._agent = agent
+        self._agent = {"agent": agent, **({"home": home} if home else {})}
         self._stay = stay
         self._leases = Leases(sweep)
         self._points: ParameterAssigner | None = None
@@ -223,7 +224,7 @@ class RunClaimer:
                 values = points.at(mine.ticket)
                 if values is None:
                     return None
-            trial_id = mine.add(points, {"kind": "fresh", "agent": self._agent, **step.opens}, values)
+            trial_id = mine.add(points, {"kind": "fresh", **self._agent, **step.opens}, values)
         if values is None:
             self._sweep.refresh()
         run = self._started(points, trial_id, run_id(mine.ticket), mine.ticket, 1, values)
@@ -250,7 +251,7 @@ class RunClaimer:
         """Retry a run, with its id, parameters and reports; ``None`` if another agent was faster."""
         values, attempt, reports = values_of(entry, self._sweep.config), entry.attempt + 1, entry.record.reports
         start = entry.starts + 1
-        kept = {"kind": "retry", "agent": self._agent, "run": entry.id, "ticket": entry.ticket, "attempt": attempt}
+        kept = {"kind": "retry", **self._agent, "run": entry.id, "ticket": entry.ticket, "attempt": attempt}
         with claim_lock(self._sweep) as mine:
             if mine.taken(entry.id):
                 return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,8 +23,11 @@ SWEEP = "lightsweep:sweep"
 STATE = "lightsweep:state"
 """Study attribute: the state that the user requested, ``running``, ``paused``, ``stopped`` or ``cancelled``."""
 
+_RUN = re.compile(r"p?\d{4,}")
+"""The id of a run in its sweep; that of a prior run begins with p."""
+
 ATTEMPT = "lightsweep:attempt"
-"""Trial attribute, from the trial's first moment: kind, agent, and of a retry its run.
+"""Trial attribute, from the trial's first moment: kind, agent, the directory of its runs, and of a retry its run.
 
 Kinds: ``fresh``, ``retry``; ``update``, from which on another config holds; ``prior``, a run of another sweep. An agent
 adds the number that it expects for the trial: with another number the trial is void, since another agent was faster.
@@ -90,6 +94,7 @@ class SweepRun:
         unread: Swept parameters that the run never read.
         attempt: 1, and one more for each retry.
         agent: The agent of its last attempt: host and process.
+        directories: The directories of its attempts, each once, the latest last; empty if an older version ran it.
         stage: The name of its stage; ``None`` in a sweep without stages.
         prior: Whether it is a prior run. ``config`` and ``values`` then hold those of this sweep's parameters that it
             had, and ``best`` is of this sweep's metric.
@@ -111,6 +116,7 @@ class SweepRun:
     unread: tuple[str, ...] = ()
     attempt: int = 1
     agent: str = ""
+    directories: tuple[str, ...] = ()
     stage: str | None = None
     prior: bool = False
     waiting: bool = False
@@ -143,6 +149,7 @@ class RunEntry:
         best: The best of them; ``None`` if there is none.
         seen: The run for users, and ``observation`` for a searcher; each is made when it is needed, and forgotten when
             the record or the config changes.
+        homes: The directories in which the agents of its attempts kept the runs of the sweep, the latest last.
     """
 
     id: str
@@ -157,7 +164,11 @@ class RunEntry:
     best: float | None = None
     seen: SweepRun | None = None
     observation: Observation | None = None
+    homes: tuple[str, ...] = ()
     _measured: int = 0
+
+    def __post_init__(self) -> None:
+        self._note_home()
 
     @property
     def history(self) -> list[float]:
@@ -169,6 +180,12 @@ class RunEntry:
         self.attempt, self.record = attempt, record
         self.starts += not self.record.attributes.get(ATTEMPT, {}).get("asked", False)
         self.iterations, self.best, self._measured = 0, None, 0
+        self._note_home()
+
+    def _note_home(self) -> None:
+        home = self.record.attributes.get(ATTEMPT, {}).get("home")
+        if isinstance(home, str):
+            self.homes = (*(each for each in self.homes if each != home), home)
 
     def measure(self, better: Callable[..., float]) -> None:
         """Update ``version``, ``iterations`` and ``best`` by the new reports; ``better`` is ``min`` or ``max``."""
@@ -298,6 +315,22 @@ def run_id(ticket: int) -> str:
     return f"{ticket + 1:04d}"
 
 
+def sweep_and_run(name: str, sweep: str = "") -> tuple[str, str]:
+    """Return the ids of the sweep and of the run that ``SWEEP/RUN``, or the unique id ``SWEEP-RUN``, names.
+
+    Args:
+        name: The name, also of a sweep alone; the id of its run is then empty.
+        sweep: The sweep that is meant if there is a run alone.
+    """
+    before, slash, run = name.rpartition("/")
+    head, dash, number = run.rpartition("-")
+    if dash and _RUN.fullmatch(number) and head in (before or head, sweep):
+        return head, number
+    if slash:
+        return before, run
+    return (sweep, run) if sweep else (run, "")
+
+
 def finite(reports: array[float] | Iterable[float]) -> list[float]:
     """Return the reports that count as iterations: the finite ones."""
     return [value for value in reports if math.isfinite(value)]
@@ -386,6 +419,7 @@ def view(entry: RunEntry, config: SweepConfig, *, waiting: bool) -> SweepRun:
         unread=tuple(summary.get("unread", ())),
         attempt=entry.starts,
         agent=str(entry.record.attributes.get(ATTEMPT, {}).get("agent", "")),
+        directories=tuple(f"{home}/{entry.id}" for home in entry.homes),
         stage=entry.stage,
         prior=entry.prior,
         waiting=waiting,

@@ -33,7 +33,10 @@ SEVERAL: dict[str, Callable[[str, Any], list[str]]] = {
 }
 """Macros that become the arguments of all parameters, so that each must be a separate item."""
 
-MACROS = ("env", "interpreter", "program", *SEVERAL, "args_json", "args_json_file")
+PLACES = {"run_dir": "lightsweep_runs/SWEEP/0001", "run_id": "SWEEP-0001", "sweep_id": "SWEEP"}
+"""Macros for what differs from run to run, each with an example; a parameter of the same name goes first."""
+
+MACROS = ("env", "interpreter", "program", *SEVERAL, "args_json", "args_json_file", *PLACES)
 
 _HYDRA_WORD = re.compile(r"[A-Za-z0-9_/+.%*@?|-]*", re.ASCII)
 """Texts that Hydra's grammar takes as one value without quotes."""
@@ -149,6 +152,7 @@ def build_command(
     nested: Mapping[str, Any],
     *,
     json_path: Path,
+    places: Mapping[str, str] = PLACES,
     environ: Mapping[str, str] = os.environ,
 ) -> list[str]:
     """Return the argument list that starts one run.
@@ -167,6 +171,7 @@ def build_command(
         values: Parameter values under their dotted names.
         nested: The same values as the nested config: what the JSON macros give.
         json_path: Where ``${args_json_file}`` writes; untouched when no item uses it.
+        places: The values of ``${run_dir}``, ``${run_id}`` and ``${sweep_id}``; examples by default.
         environ: Where ``${envvar:NAME}`` looks.
 
     Returns:
@@ -197,6 +202,8 @@ def build_command(
         for known in (values, nested):
             if name in known:
                 return _text(name, known[name])
+        if name in places:
+            return places[name]
         variable = name.removeprefix("envvar:")
         if variable != name and variable not in environ:
             hint = closest(variable, environ)

@@ -236,10 +236,15 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     own = raw.get("lightsweep")
     options = check(Options, {} if own is None else own, faults.at("lightsweep"), "lightsweep") or Options()
     stages = read_stages(raw, found, early_terminate, len(metrics), faults)
+    if options.keep_checkpoints is not None and not metrics:
+        faults.at("lightsweep", "keep_checkpoints").key_error(
+            "keep_checkpoints needs a metric, which tells the best runs"
+        )
     faults.raise_if_any()
     if top is None or space is None:
         raise ConfigError([Fault("the config is not valid", file=file)])
     sections.warn_of_last_bands(space, [early_terminate, *(stage.early_terminate for stage in stages)], faults)
+    sections.warn_of_shared_output(space, command or (), faults)
     return SweepConfig(
         **{key: getattr(top, key) for key in SINGLE},
         space=space,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal
@@ -140,6 +140,43 @@ def warn_of_last_bands(space: Space, hyperbands: Iterable[Hyperband | None], fau
                 )
 
 
+_OUTPUT = re.compile(
+    r"(?:\w+\.)*(?:(?:output|out|save|checkpoints?|ckpt)_?(?:dir|directory|path|folder)|default_root_dir|hydra\.run\.dir)",
+    re.IGNORECASE,
+)
+"""Names of arguments that give a directory to write to."""
+
+_ARGUMENT = re.compile(r"[-+]*([\w.-]+?)(?:=(.*))?", re.DOTALL)
+
+
+def warn_of_shared_output(space: Space, command: Sequence[str], faults: Faults) -> None:
+    """Warn of each constant, and each argument of the command, that gives all runs the same directory to write to."""
+    for parameter in space.parameters:
+        value = parameter.distribution.value_at(0) if parameter.distribution.size == 1 else None
+        if isinstance(value, str) and value and _is_output(parameter.name):
+            faults.at(*[part for name in parameter.path for part in ("parameters", name)]).key_warning(
+                f"every run writes to {quoted(value)}, over the files of the runs before; leave {parameter.name} out "
+                f"here, and write --{parameter.name}=${{run_dir}} in command"
+            )
+    for index, (item, following) in enumerate(zip(command, [*command[1:], "-"], strict=False)):
+        found = _ARGUMENT.fullmatch(item)
+        if found is None or not _is_output(found[1]) or (found[2] is None and not item.startswith("-")):
+            continue
+        value = following if found[2] is None else found[2]
+        if not value.startswith("-") and not _DIFFERS.search(value):
+            faults.at("command", index).warn(
+                f"every run writes to {quoted(value)}, over the files of the runs before; write ${{run_dir}} for it"
+            )
+
+
+_DIFFERS = re.compile(r"\$\{(?!envvar:)")
+"""A macro that may differ from run to run."""
+
+
+def _is_output(name: str) -> bool:
+    return bool(_OUTPUT.fullmatch(name.lstrip("-").replace("-", "_")))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scheduler:
     """The source of the runs' values.
@@ -249,6 +286,7 @@ class Options:
         max_retries: How often a failed run is retried; at most 1,000,000.
         max_preemptions: How often a run is retried that was preempted, or lost with its agent; at most 1,000,000.
         lease: Seconds without a heartbeat after which a run counts as lost; from 0.1 to 604,800, which is a week.
+        keep_checkpoints: How many of the best runs keep the checkpoints in their directories; all by default.
         prior_runs: Sweeps of the same storage, or runs of them as SWEEP/RUN, from which bayes learns.
         stand_in: wandb: runs that import wandb find lightsweep, whether or not W&B is installed.
         stages: Stages run in order; each searches some parameters and keeps the best values found so far.
@@ -259,6 +297,7 @@ class Options:
     max_retries: Starts = 0
     max_preemptions: Starts = 5
     lease: Annotated[float, fields.number(least=0.1, most=7 * 24 * 3600)] = 60.0
+    keep_checkpoints: Annotated[int, fields.number(whole=True, least=0, most=1_000_000)] | None = None
     prior_runs: fields.Texts = ()
     stand_in: Annotated[str, fields.choice(*STAND_INS)] | None = None
     stages: Annotated[Any, fields.unread({"type": "array", "minItems": 1, "items": fields.ref("stage")})] = None

@@ -13,7 +13,7 @@ import pytest
 from sandboxes import Sandbox
 
 from lightsweep import Sweep
-from lightsweep.channel import LogReply
+from lightsweep.channel.messages import LogReply
 from lightsweep.channel.server import ChannelServer
 from lightsweep.stand_in import variables
 from scripted import ScriptedHandler
@@ -29,6 +29,7 @@ ARGUMENTS = [
     *("--report_to=wandb", "--output_dir=out", "--eval_strategy=epoch", "--num_train_epochs=4", "--use_cpu=True"),
     *("--save_strategy=no", "--logging_steps=1", "--disable_tqdm=True", "--run_name=mine"),
 ]
+ACCELERATE = str(SCRIPTS / "accelerate_tracker.py")
 EPOCHS = 4
 
 
@@ -82,15 +83,26 @@ def test_hugging_faces_callback_reports_and_ends_the_training(sandbox: Sandbox) 
     assert "Traceback" not in text
 
 
+@pytest.mark.slow
+def test_accelerates_tracker_reports_and_ends_the_loop(sandbox: Sandbox) -> None:
+    runs, text = swept(sandbox, "val_loss", ACCELERATE)
+    assert runs[0].history == pytest.approx([1 / (1 + epoch) for epoch in range(EPOCHS)])
+    assert text.count("end of the script") == 1
+    assert "Traceback" not in text
+
+
 class Counting(ScriptedHandler):
-    """Counts as an agent does: only reports of the metric, and the second one is answered with stop."""
+    """Counts as an agent does: only reports of the metric, from the second one on with the answer to stop."""
 
     def __init__(self, metric: str, directory: Path) -> None:
         super().__init__(metric=metric, dir=str(directory), stop_at=2)
         self.metric = metric
+        self.latest = LogReply()
 
     def log(self, message: Mapping[str, Any]) -> LogReply:
-        return super().log(message) if self.metric in message["metrics"] else LogReply(iterations=len(self.logs))
+        if self.metric in message["metrics"]:
+            self.latest = super().log(message)
+        return self.latest
 
 
 @pytest.mark.slow

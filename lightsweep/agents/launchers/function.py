@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
 import sys
 import traceback
@@ -15,6 +16,7 @@ from lightsweep.agents.launchers import Emit, ExitStatus, Job, Variables, call
 from lightsweep.agents.launchers.process import ProcessLauncher
 from lightsweep.channel.messages import Handler
 from lightsweep.client import serving
+from lightsweep.client.processes import end_workers
 from lightsweep.controller import ClaimedRun
 from lightsweep.errors import RunPruned, UsageError
 from lightsweep.stand_in import folders
@@ -79,9 +81,14 @@ class FunctionLauncher:
         return ExitStatus(0)
 
     def _call(self) -> None:
+        before = multiprocessing.active_children()
         self.calling = True
         try:
             self._function()
+        except BaseException:
+            self.calling = False
+            end_workers(before)  # or this process would wait for them at its exit
+            raise
         finally:
             self.calling = False
 

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -89,8 +89,14 @@ class CommandLauncher(ProcessLauncher):
 
     def command(self, run: ClaimedRun, directory: Path) -> list[str]:
         """Return the sweep's command with the values of the run."""
-        template = self._sweep.config.command
-        return build_command(self._program, template, run.values, run.config, json_path=directory / "parameters.json")
+        return build_command(
+            self._program,
+            self._sweep.config.command,
+            run.values,
+            run.config,
+            json_path=directory / "parameters.json",
+            places=places(self._sweep.id, run.id, directory),
+        )
 
 
 class RunProcess:
@@ -230,6 +236,22 @@ def last_lines(path: Path, size: int) -> list[str]:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - size))
         return file.read().decode(errors="replace").splitlines()
+
+
+def places(sweep_id: str, run_id: str, directory: Path) -> dict[str, str]:
+    """Return the values of the macros ``${run_dir}``, ``${run_id}`` and ``${sweep_id}``.
+
+    Args:
+        sweep_id: The sweep's id.
+        run_id: The run's number in the sweep.
+        directory: The run's directory.
+    """
+    return {"run_dir": str(directory.absolute()), "run_id": f"{sweep_id}-{run_id}", "sweep_id": sweep_id}
+
+
+def place_variables(given: Mapping[str, str]) -> dict[str, str]:
+    """Return what :func:`places` does as variables of a process: ``LIGHTSWEEP_RUN_DIR`` and so on."""
+    return {f"LIGHTSWEEP_{name.upper()}": value for name, value in given.items()}
 
 
 def run_environment(stand_in: str | None = None) -> dict[str, str]:

@@ -1,0 +1,166 @@
+"""The parts of a run: further calls of ``init()`` in one run, such as one for each fold of a cross-validation.
+
+The sweep compares what the run itself logs. A part has its own config, name and directory, and its numbers are kept in
+``parts/N.jsonl`` of the run's directory: a first line about the part, a line for each log, and one for its end.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from lightsweep.channel.messages import FinishRequest, Handler, LogReply, LogRequest, StartReply, StartRequest
+from lightsweep.client.processes import several
+from lightsweep.hyperband import Verdict
+
+PARTS = "parts"
+"""The directory of the parts, in that of the run."""
+
+_AGAIN = (True, "finish_previous", "create_new")
+_LABELS = ("name", "group", "job_type")
+
+
+def set_apart(keywords: Mapping[str, Any]) -> bool:
+    """Tell whether the keywords of ``init`` ask for a run beside others, as ``group`` and ``job_type`` do."""
+    return bool(keywords.get("group") or keywords.get("job_type")) or keywords.get("reinit") == "create_new"
+
+
+def begins_again(keywords: Mapping[str, Any]) -> bool:
+    """Tell whether ``reinit`` asks for another run while one is active."""
+    reinit = keywords.get("reinit")
+    return isinstance(reinit, (bool, str)) and reinit in _AGAIN
+
+
+class Part:
+    """The handler of a part: it keeps what the part logs, and never asks to stop unless the run is to stop.
+
+    If torch.distributed runs at a report, the process is a rank of the run's own training: the agent gets the report.
+
+    Args:
+        answer: The agent's answer for the run.
+        keywords: The keywords of ``init``.
+        stopped: Returns the verdict of the run, if it is known in this process.
+        agent: The handler of the run; ``None`` if this process cannot reach it.
+
+    Attributes:
+        reply: The answer for the part.
+    """
+
+    def __init__(
+        self,
+        answer: StartReply,
+        keywords: Mapping[str, Any],
+        *,
+        stopped: Callable[[], Verdict],
+        agent: Handler | None = None,
+    ) -> None:
+        self._metric = answer.metric
+        self._stopped = stopped
+        self._agent = agent
+        self._iterations = 0
+        number, self._path = _new_file(Path(answer.dir).absolute() / PARTS)
+        name = str(keywords.get("name") or f"{answer.name}-{number}")
+        self.reply = replace(
+            answer,
+            id=f"{answer.id}-{number}",
+            number=f"{answer.number or answer.id}-{number}",
+            name=name,
+            dir=str(self._path.with_suffix("")),
+            swept=[],
+            set=[],
+            resumed=False,
+            iterations=0,
+            counted=0,
+            early_terminate=False,
+            checkpoint=None,
+            keep_checkpoint=False,
+        )
+        labels = {key: str(keywords[key]) for key in _LABELS if keywords.get(key)}
+        self._write({"part": number, **labels, "name": name, "pid": os.getpid(), "started": time.time()})
+
+    def start(self, message: StartRequest) -> StartReply:
+        """Return the answer for the part."""
+        del message
+        return self.reply
+
+    def log(self, message: LogRequest) -> LogReply:
+        """Keep the numbers; the verdict is that of the run."""
+        if self._agent is not None and several():
+            return self._agent.log(message)
+        numbers = message["metrics"]
+        if numbers:
+            self._write({"log": numbers, "time": time.time()})
+        value = numbers.get(self._metric) if self._metric is not None else None
+        self._iterations += value is not None and math.isfinite(value)
+        return LogReply(self._stopped(), self._iterations)
+
+    def finish(self, message: FinishRequest) -> None:
+        """Keep the end of the part."""
+        if self._agent is not None and several():
+            self._agent.finish(message)
+        error = {"error": message["error"]} if message.get("error") else {}
+        self._write({"end": message.get("state"), **error, "time": time.time()})
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def read_parts(directory: Path) -> list[dict[str, Any]]:
+    """Return the parts of the run in a directory, in order; lines that are cut off or not understood are left out.
+
+    Each has ``part`` (its number), ``name`` and perhaps ``group`` and ``job_type``; ``metrics``, for each number
+    ``{"min", "max", "last"}``; ``logs``, how often it logged; ``state``, ``None`` before its end; perhaps ``error``.
+    """
+    files = [path for path in (directory / PARTS).glob("*.jsonl") if path.stem.isdecimal()]
+    return [_read_part(path) for path in sorted(files, key=lambda path: int(path.stem))]
+
+
+def _read_part(path: Path) -> dict[str, Any]:
+    part: dict[str, Any] = {"part": int(path.stem), "name": path.stem, "metrics": {}, "logs": 0, "state": None}
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                found = json.loads(line)
+            except ValueError:
+                continue
+            if not isinstance(found, dict):
+                continue
+            part.update({key: str(found[key]) for key in _LABELS if key in found})
+            if isinstance(numbers := found.get("log"), dict):
+                part["logs"] += 1
+                for name, value in numbers.items():
+                    if isinstance(value, (int, float)):
+                        _add(part["metrics"], name, float(value))
+            if "end" in found:
+                part["state"] = str(found["end"])
+            if found.get("error"):
+                part["error"] = str(found["error"])
+    return part
+
+
+def _add(metrics: dict[str, dict[str, float]], name: str, value: float) -> None:
+    stats = metrics.setdefault(name, {"min": math.inf, "max": -math.inf, "last": value})
+    stats["last"] = value
+    if math.isfinite(value):
+        stats["min"], stats["max"] = min(stats["min"], value), max(stats["max"], value)
+
+
+def _new_file(folder: Path) -> tuple[int, Path]:
+    """Make the file of the next part: also if several processes do so at once, each gets one of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        path = folder / f"{number}.jsonl"
+        try:
+            path.touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        return number, path
+    raise AssertionError

@@ -1,0 +1,230 @@
+"""Several ``init()`` in one run, as processes and one after the other: the run's value is what the parent logs."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+import lightsweep
+from lightsweep.agents.active_run import FirstProcess
+from lightsweep.client import serving
+from lightsweep.errors import RunPruned
+from scripted import ScriptedHandler
+
+# Written as the recipe for cross-validation with W&B sweeps is: workers wait for the parent, which calls init() later.
+WORKERS = """
+import multiprocessing, sys
+import lightsweep as wandb
+
+def fold(number, inbox, outbox):
+    given = inbox.get()
+    name = f"{given['name']}-{number}"
+    run = wandb.init(group=given["sweep"], job_type=given["name"], name=name, config=given["config"])
+    assert wandb.run is run and run.config.x == given["config"]["x"], run.config
+    for epoch in range(3):
+        wandb.log({"val_loss": run.config.x + number - epoch})
+    run.finish()
+    assert wandb.run is None
+    outbox.put(run.config.x + number)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    outbox = context.Queue()
+    inboxes = [context.Queue() for _ in range(3)]
+    workers = [context.Process(target=fold, args=(n, inboxes[n], outbox)) for n in range(3)]
+    for worker in workers:
+        worker.start()
+    parent = wandb.init()
+    results = []
+    for inbox, worker in zip(inboxes, workers):
+        inbox.put({"sweep": parent.sweep_id, "name": parent.name, "config": dict(parent.config)})
+        results.append(outbox.get())
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    wandb.log({"val_loss": sum(results) / 3})
+    wandb.finish()
+"""
+
+
+def parts(directory: Path) -> list[list[dict]]:
+    """The lines of each part of the run in this directory."""
+    files = sorted((directory / "parts").glob("*.jsonl"))
+    return [[json.loads(line) for line in file.read_text().splitlines()] for file in files]
+
+
+def logged(part: list[dict]) -> list[dict]:
+    return [line["log"] for line in part if "log" in line]
+
+
+class Scripted(ScriptedHandler):
+    """Knows, as an agent does, which process was the first."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.first_process = FirstProcess()
+
+    def start(self, message):
+        self.extra["first"] = self.first_process.is_first(message)
+        return super().start(message)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_the_value_of_the_run_is_what_the_parent_logs(script, tmp_path, method):
+    handler = Scripted({"x": 10})
+    done = script(handler, WORKERS, method, PYTHONWARNINGS="ignore::DeprecationWarning")
+    assert done.returncode == 0, done.stderr
+    assert [log["metrics"] for log in handler.logs] == [{"val_loss": 11.0}]
+    assert [finish["state"] for finish in handler.finishes] == ["finished"]
+    found = parts(tmp_path / "run-0007")
+    assert len(found) == 3
+    assert {part[0]["name"] for part in found} == {f"digits-ab12/0007-{number}" for number in range(3)}
+    assert sorted(logged(part)[0]["val_loss"] for part in found) == [10, 11, 12]
+    assert [len(logged(part)) for part in found] == [3, 3, 3]
+    assert [part[-1]["end"] for part in found] == ["finished"] * 3
+
+
+def test_folds_one_after_the_other_while_the_parent_is_active():
+    handler = ScriptedHandler({"x": 10})
+    with serving(handler):
+        parent = lightsweep.init(config={"epochs": 2})
+        for number in range(3):
+            part = lightsweep.init(group="g", name=f"fold-{number}", reinit=True, config={"fold": number, "x": 11})
+            assert lightsweep.run is part
+            assert (part.config.x, part.config.fold, part.config.epochs) == (11, number, 2)
+            assert part.name == f"fold-{number}"
+            assert part.dir == parent.dir / "parts" / str(number + 1)
+            lightsweep.log({"val_loss": number})
+            part.finish()
+            assert lightsweep.run is parent
+        assert lightsweep.init(id=parent.id, resume="must") is parent
+        lightsweep.log({"val_loss": 1})
+    assert [log["metrics"] for log in handler.logs] == [{"val_loss": 1.0}]
+    assert [logged(part) for part in parts(Path("run-0007"))] == [[{"val_loss": float(n)}] for n in range(3)]
+
+
+def test_another_init_after_the_end_of_a_run_is_a_part_of_it(capsys):
+    handler = ScriptedHandler()
+    with serving(handler):
+        with lightsweep.init() as run:
+            run.log({"val_loss": 1})
+        with lightsweep.init(project="p") as part:
+            part.log({"val_loss": 0, "test_loss": 3})
+        assert lightsweep.run is None
+    assert [log["metrics"] for log in handler.logs] == [{"val_loss": 1.0}]
+    assert len(handler.finishes) == 1
+    assert [logged(part) for part in parts(Path("run-0007"))] == [[{"val_loss": 0.0, "test_loss": 3.0}]]
+    assert capsys.readouterr().err == (
+        "lightsweep: run 0007 has its metric, so this init() begins a part of it\n"
+        "lightsweep: the sweep does not compare what a part logs\n"
+    )
+
+
+def test_a_run_that_ended_without_its_metric_goes_on():
+    """As where a first ``init`` only reads the config."""
+    handler = ScriptedHandler({"x": 10})
+    with serving(handler):
+        with lightsweep.init() as run:
+            assert run.config.x == 10
+        with lightsweep.init() as again:
+            again.log({"val_loss": 1})
+    assert again.id == run.id
+    assert [log["metrics"] for log in handler.logs] == [{"val_loss": 1.0}]
+    assert not Path("run-0007", "parts").exists()
+
+
+def test_a_run_goes_on_by_its_id_after_its_end():
+    handler = ScriptedHandler()
+    with serving(handler):
+        with lightsweep.init() as run:
+            run.log({"val_loss": 2})
+        with lightsweep.init(group="g"):
+            lightsweep.log({"val_loss": 0})
+        with lightsweep.init(id=run.id, resume="must"):
+            lightsweep.log({"val_loss": 1})
+    assert [log["metrics"] for log in handler.logs] == [{"val_loss": 2.0}, {"val_loss": 1.0}]
+
+
+def test_a_group_alone_changes_nothing_of_the_first_init_nor_of_a_second():
+    """Libraries call ``init`` beside the script, with their own labels."""
+    handler = ScriptedHandler()
+    with serving(handler):
+        run = lightsweep.init(group="g", job_type="train", reinit=True)
+        assert lightsweep.init(group="g", name="n") is run
+        assert lightsweep.init(reinit=True) is run  # no metric yet: such scripts read their config by the first
+        run.log({"val_loss": 1})
+    assert len(handler.logs) == 1
+    assert not Path("run-0007", "parts").exists()
+
+
+def test_a_stopped_run_stops_its_parts():
+    handler = ScriptedHandler(stop_at=1)
+    with serving(handler):
+        with lightsweep.init() as run:
+            run.log({"val_loss": 1})
+        part = lightsweep.init(group="g")
+        with pytest.raises(RunPruned, match="band 3"):
+            part.log({"val_loss": 1})
+    assert [finish["state"] for finish in handler.finishes] == ["pruned"]
+
+
+def test_a_worker_of_a_function_keeps_its_part():
+    """The handler of a function is in the agent's process, which a forked child must not touch."""
+    import multiprocessing
+
+    def work():
+        with lightsweep.init(group="g") as part:
+            part.log({"val_loss": 5})
+
+    handler = ScriptedHandler()
+    with serving(handler):
+        run = lightsweep.init()
+        worker = multiprocessing.get_context("fork").Process(target=work)
+        worker.start()
+        worker.join()
+        assert worker.exitcode == 0
+        run.log({"val_loss": 1})
+    assert len(handler.logs) == 1
+    assert [logged(part) for part in parts(Path("run-0007"))] == [[{"val_loss": 5.0}]]
+
+
+def test_a_group_in_another_rank_is_no_part(script, tmp_path):
+    handler = Scripted()
+    code = "import lightsweep\nlightsweep.init(group='ddp').log({'val_loss': 1})\n"
+    script(handler, code, RANK="1")
+    script(handler, code, RANK="0")
+    assert len(handler.logs) == 1
+    assert not (tmp_path / "run-0007" / "parts").exists()
+
+
+@pytest.mark.parametrize("how", ["raise ValueError('no data')", "wandb.log({'val_loss': 1})"])
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_that_wait_do_not_keep_a_parent_from_ending(script, method, how):
+    code = f"""
+import multiprocessing, sys
+import lightsweep as wandb
+
+def fold(inbox):
+    inbox.get()
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    inbox = context.Queue()
+    for _ in range(2):
+        context.Process(target=fold, args=(inbox,)).start()
+    wandb.init()
+    {how}
+"""
+    handler = ScriptedHandler(stop_at=1)
+    began = time.monotonic()
+    done = script(handler, code, method, PYTHONWARNINGS="ignore::DeprecationWarning")
+    assert time.monotonic() - began < 30
+    (finish,) = handler.finishes
+    if "ValueError" in how:
+        assert done.returncode == 1
+        assert (finish["state"], finish["error"]) == ("failed", "ValueError: no data (train.py:14)")
+        assert "ValueError: no data" in done.stderr
+    else:
+        assert (done.returncode, finish["state"]) == (0, "pruned")
