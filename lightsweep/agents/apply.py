@@ -22,6 +22,7 @@ from lightsweep.channel.server import ChannelServer
 from lightsweep.controller import Sweep, SweepRun
 from lightsweep.errors import CommandError
 from lightsweep.schema.command import DEFAULT_COMMAND, MACRO, build_command
+from lightsweep.schema.nesting import arguments
 from lightsweep.stand_in import variables
 
 _PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -96,12 +97,14 @@ def apply(sweep: Sweep, run: SweepRun, command: Sequence[str] = ()) -> int:
     environment |= variables(sweep.config.options.stand_in)
     here = places(sweep.id, f"{run.id}-applied", directory)
     with tempfile.TemporaryDirectory(prefix="lightsweep-applied-") as scratch, ChannelServer() as server:
+        program, template = find_program(sweep.config, sweep.directory), _template(sweep, command)
         argv = build_command(
-            find_program(sweep.config, sweep.directory),
-            _template(sweep, command),
+            program,
+            template,
             run.values,
             run.config,
             json_path=Path(scratch) / "parameters.json",
+            passed=arguments(sweep.config, run.values, program, template),
             places=here,
         )
         environment.update(place_variables(here))

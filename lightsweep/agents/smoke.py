@@ -33,6 +33,7 @@ from lightsweep.errors import closest
 from lightsweep.hyperband import Verdict
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.command import build_command
+from lightsweep.schema.nesting import arguments
 
 ENOUGH_REPORTS = 5
 """Reports of the metric after which a script without a callback is asked to stop."""
@@ -172,12 +173,14 @@ def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float,
         handler = SmokeHandler(config, values, home, steps)
         here = places(_RUN, _RUN, home)
         address = {**place_variables(here), **server.register(_RUN, handler)}
+        program = find_program(config, directory)
         command = build_command(
-            find_program(config, directory),
+            program,
             config.command,
             values,
             nested(values, config),
             json_path=home / "parameters.json",
+            passed=arguments(config, values, program, config.command),
             places=here,
         )
         began = time.monotonic()

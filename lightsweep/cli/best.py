@@ -15,12 +15,14 @@ import typer
 import yaml
 
 from lightsweep.agents.apply import apply as run_command
+from lightsweep.agents.launchers.process import find_program
 from lightsweep.cli.options import Storage, SweepId, read_sweep, run_of
 from lightsweep.cli.output import say
 from lightsweep.cli.status import without_infinities
 from lightsweep.controller import Sweep, SweepRun
 from lightsweep.errors import LightsweepError, UsageError
 from lightsweep.schema.command import build_command
+from lightsweep.schema.nesting import arguments
 from lightsweep.text import number
 
 
@@ -42,7 +44,8 @@ def best(
 
     They go to stdout; the id and the value of the run go to stderr.
     """
-    run = _best_run(read_sweep(sweep_id, storage))
+    sweep = read_sweep(sweep_id, storage)
+    run = _best_run(sweep)
     if format_ is Format.yaml:
         print(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True), end="")
     elif format_ is Format.json:
@@ -50,8 +53,10 @@ def best(
     elif format_ is Format.python:
         print(_Printer(width=100, sort_dicts=False).pformat(run.config))
     else:
-        arguments = build_command(None, ["lightsweep", "${args}"], run.values, run.config, json_path=Path(os.devnull))
-        print(shlex.join(arguments[1:]))
+        program = find_program(sweep.config, sweep.directory)
+        passed = arguments(sweep.config, run.values, program, sweep.config.command)
+        argv = build_command(None, ["", "${args}"], run.values, run.config, json_path=Path(os.devnull), passed=passed)
+        print(shlex.join(argv[1:]))
 
 
 class _Printer(pprint.PrettyPrinter):

@@ -16,11 +16,12 @@ from typing import Annotated, Any
 import typer
 
 from lightsweep.agents.findings import findings
-from lightsweep.agents.launchers.process import check_program
+from lightsweep.agents.launchers.process import check_program, find_program
 from lightsweep.agents.signals import handled
 from lightsweep.agents.smoke import smoke_run
 from lightsweep.cli.options import Config, StandIn
 from lightsweep.cli.output import say
+from lightsweep.cli.wandb_names import LABELS, imports_wandb, uses_of_wandb
 from lightsweep.client.run import SMOKE_STEPS
 from lightsweep.controller.changes import check_takes_prior_runs
 from lightsweep.controller.runs import nested
@@ -28,10 +29,14 @@ from lightsweep.errors import CommandError
 from lightsweep.sampler import Observation, RunState, make_searcher
 from lightsweep.schema import SweepConfig, explain
 from lightsweep.schema.command import DEFAULT_COMMAND, MACRO, SEVERAL, build_command
+from lightsweep.schema.explanation import entry
+from lightsweep.schema.nesting import Group, arguments, passed_groups
+from lightsweep.schema.source import program_file, read_modules
 from lightsweep.text import counted, parameters, printable
 
 _MARKS = {True: "ok", False: "WRONG", None: "-"}
 _SAMPLES = 3
+STAND_IN = "write `import lightsweep as wandb`, or let lightsweep stand in for it: `lightsweep: {stand_in: wandb}`"
 _JSON_FILE = "lightsweep_runs/SWEEP/RUN/parameters.json"
 
 
@@ -62,9 +67,13 @@ def check(
         check_takes_prior_runs(loaded)  # as `lightsweep sweep` will; only the storage knows whether they exist
     terminal = sys.stdout.isatty()
     say(explain(loaded, whole=not terminal, width=max(80, shutil.get_terminal_size().columns) if terminal else 120))
+    directory = str(Path(config).resolve().parent)
+    program = find_program(loaded, directory)
+    for line in (*_groups(passed_groups(loaded, program, loaded.command)), *_names(loaded, program)):
+        say(line)
     points = _points(loaded)
-    say(_samples(loaded, points))
-    check_program(loaded, str(Path(config).resolve().parent))
+    say(_samples(loaded, points, program))
+    check_program(loaded, directory)
     if smoke:
         if not points:
             raise CommandError("the sweep has no point to try")
@@ -80,11 +89,37 @@ def _points(config: SweepConfig) -> list[Mapping[str, Any]]:
     return [each.values for each in drawn]
 
 
-def _samples(config: SweepConfig, points: list[Mapping[str, Any]]) -> str:
+def _groups(groups: list[Group]) -> list[str]:
+    """Return the lines on the form of nested groups; one for all groups with the same form and reason."""
+    alike: dict[str, list[str]] = {}
+    for group in groups:
+        form = f"--{group.name}={{...}}" if group.as_json else f"--{group.name}.NAME=..."
+        alike.setdefault(group.reason, []).append(form)
+    return [line for reason, forms in alike.items() for line in entry("nested", f"{', '.join(forms)}: {reason}")]
+
+
+def _names(config: SweepConfig, program: str | None) -> list[str]:
+    """Return the lines on names of W&B in the program's source that do not work as in W&B; one for equal remarks."""
+    start = program_file(program, config.command) if program is not None or config.command is not None else None
+    if start is None:
+        return []
+    modules, stand_in = read_modules(*start), config.options.stand_in == "wandb"
+    alike: dict[tuple[str, str], list[str]] = {}
+    for use in uses_of_wandb(modules, stand_in=stand_in):
+        alike.setdefault((LABELS[use.kind], use.says), []).append(f"{use.name} ({use.file}:{use.line})")
+    lines = [line for (label, says), uses in alike.items() for line in entry(label, f"{', '.join(uses)}: {says}")]
+    if not stand_in and (place := imports_wandb(modules)):
+        file, line = place
+        text = f"{file}:{line} imports W&B itself, which reports nothing to the sweep"
+        lines += entry("warning", f"{text}; {STAND_IN}")
+    return lines
+
+
+def _samples(config: SweepConfig, points: list[Mapping[str, Any]], program: str | None) -> str:
     runs_program = config.program is not None or config.command is not None
     values = [f"  {', '.join(f'{name}={value!r}' for name, value in point.items())}" for point in points]
     try:
-        commands = [f"  {_command(config, point)}" for point in points] if runs_program else []
+        commands = [f"  {_command(config, point, program)}" for point in points] if runs_program else []
     except CommandError as error:
         return f"\nsample commands: {error}"
     of_first = f" of {config.parts[0].name!r}" if config.parts[0].name else ""
@@ -105,12 +140,13 @@ def _passes_parameters(config: SweepConfig, values: Mapping[str, Any]) -> bool:
     return not names.isdisjoint({*SEVERAL, "args_json", "args_json_file", *values, *nested(values, config)})
 
 
-def _command(config: SweepConfig, values: Mapping[str, Any]) -> str:
+def _command(config: SweepConfig, values: Mapping[str, Any], program: str | None) -> str:
     """Return the command of a run, and below it the content of its file of parameters if it has one."""
     config_of_run = nested(values, config)
     with tempfile.TemporaryDirectory(prefix="lightsweep-check-") as scratch:
         path = Path(scratch) / "parameters.json"
-        command = build_command(config.program, config.command, values, config_of_run, json_path=path)
+        passed = arguments(config, values, program, config.command)
+        command = build_command(config.program, config.command, values, config_of_run, json_path=path, passed=passed)
         line = shlex.join(item.replace(str(path), _JSON_FILE) for item in command)
         return f"{line}\n    {_JSON_FILE}: {json.dumps(config_of_run)}" if path.exists() else line
 

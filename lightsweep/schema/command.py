@@ -33,6 +33,9 @@ SEVERAL: dict[str, Callable[[str, Any], list[str]]] = {
 }
 """Macros that become the arguments of all parameters, so that each must be a separate item."""
 
+OF_HYDRA = ("args_append_hydra", "args_override_hydra")
+"""Those that write Hydra's grammar, in which each parameter is an override of its own."""
+
 PLACES = {"run_dir": "lightsweep_runs/SWEEP/0001", "run_id": "SWEEP-0001", "sweep_id": "SWEEP"}
 """Macros for what differs from run to run, each with an example; a parameter of the same name goes first."""
 
@@ -154,6 +157,7 @@ def build_command(
     json_path: Path,
     places: Mapping[str, str] = PLACES,
     environ: Mapping[str, str] = os.environ,
+    passed: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Return the argument list that starts one run.
 
@@ -173,6 +177,8 @@ def build_command(
         json_path: Where ``${args_json_file}`` writes; untouched when no item uses it.
         places: The values of ``${run_dir}``, ``${run_id}`` and ``${sweep_id}``; examples by default.
         environ: Where ``${envvar:NAME}`` looks.
+        passed: What ``${args}`` and its kind pass, Hydra's macros excepted; by default ``values``. See
+            :func:`lightsweep.schema.nesting.arguments`.
 
     Returns:
         One string per argument; the first is the executable. Never empty.
@@ -220,7 +226,7 @@ def build_command(
         if whole is None or whole[1] not in SEVERAL:
             argv.append(MACRO.sub(replacement, item))
             continue
-        for name, value in values.items():
+        for name, value in (values if passed is None or whole[1] in OF_HYDRA else passed).items():
             _check(name, f"the parameter name {name!r}")
             argv += SEVERAL[whole[1]](name, value)
     if not argv:

@@ -173,9 +173,15 @@ class SweepConfig:
         return f"{methods} in {number}"
 
     @property
+    def most_runs(self) -> int | None:
+        """The number of runs that end the sweep, by its cap or its points; ``None`` if nothing limits it."""
+        points = None if self.defined_by_run else most_runs(self.parts)
+        return min((count for count in (points, self.run_cap) if count is not None), default=None)
+
+    @property
     def endless(self) -> bool:
         """Return whether the number of runs is not limited."""
-        return self.run_cap is None and (self.defined_by_run or most_runs(self.parts) is None)
+        return self.most_runs is None
 
     def alone(self, part: Stage) -> SweepConfig:
         """Return the flat config that searches one part by itself."""

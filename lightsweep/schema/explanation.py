@@ -27,30 +27,31 @@ def explain(config: SweepConfig, *, whole: bool = False, width: int = WIDTH) -> 
         whole: Continue a long range of the table on more lines, and cut no name; otherwise both are shortened to fit.
         width: Columns of the table; sentences keep to 80.
     """
-    lines = _entry("sweep", config.name or "without a name")
+    lines = entry("sweep", config.name or "without a name")
     if config.description:
-        lines += _entry("", config.description)
-    lines += _entry("method", _method(config))
+        lines += entry("", config.description)
+    lines += entry("method", _method(config))
     for metric in config.metrics:
         target = metric.target if metric is config.metric else None
         aim = "" if target is None else f"; the target is {target:g}"
-        lines += _entry("metric", f"{metric.goal} {metric.name}{aim}")
-    lines += _entry("space", _space(config))
+        lines += entry("metric", f"{metric.goal} {metric.name}{aim}")
+    lines += entry("space", _space(config))
     lines += ["", *_table(config.space, whole, width), ""] if config.space.parameters else []
     if config.early_terminate is not None:
-        lines += _entry("stopping", hyperband_text(config.early_terminate))
+        lines += entry("stopping", hyperband_text(config.early_terminate))
     if config.options.prior_runs:
-        lines += _entry("begins", f"with the runs of {', '.join(config.options.prior_runs)}")
+        lines += entry("begins", f"with the runs of {', '.join(config.options.prior_runs)}")
     for label, text in config.outline:
-        lines += _entry(label, text)
-    lines += _entry("ends", _end(config))
+        lines += entry(label, text)
+    lines += entry("ends", _end(config))
     for warning in config.warnings:
         place = f"line {warning.line}: " if warning.line else ""
-        lines += _entry("warning", f"{place}{warning.where}: {warning.message}")
+        lines += entry("warning", f"{place}{warning.where}: {warning.message}")
     return "\n".join(lines)
 
 
-def _entry(label: str, text: str) -> list[str]:
+def entry(label: str, text: str) -> list[str]:
+    """Return the lines of a labelled text, as `explain` has them."""
     text = printable(text)
     indent = " " * LABEL
     return textwrap.wrap(

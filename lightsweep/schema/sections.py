@@ -288,6 +288,8 @@ class Options:
         lease: Seconds without a heartbeat after which a run counts as lost; from 0.1 to 604,800, which is a week.
         keep_checkpoints: How many of the best runs keep the checkpoints in their directories; all by default.
         prior_runs: Sweeps of the same storage, or runs of them as SWEEP/RUN, from which bayes learns.
+        nested: The form of nested groups in ${args}: dotted, as --model.hidden=64, or json, as --model={"hidden": 64}.
+            By default json for a group of which the script's parser declares only the name, and else dotted.
         stand_in: wandb: runs that import wandb find lightsweep, whether or not W&B is installed.
         stages: Stages run in order; each searches some parameters and keeps the best values found so far.
     """
@@ -299,6 +301,7 @@ class Options:
     lease: Annotated[float, fields.number(least=0.1, most=7 * 24 * 3600)] = 60.0
     keep_checkpoints: Annotated[int, fields.number(whole=True, least=0, most=1_000_000)] | None = None
     prior_runs: fields.Texts = ()
+    nested: Literal["dotted", "json"] | None = None
     stand_in: Annotated[str, fields.choice(*STAND_INS)] | None = None
     stages: Annotated[Any, fields.unread({"type": "array", "minItems": 1, "items": fields.ref("stage")})] = None
 

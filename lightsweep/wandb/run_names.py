@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any
 
 from lightsweep.errors import NotFoundError, UsageError
-from lightsweep.wandb.summary import MetricRules, Summary, read_summary, write_summary
+from lightsweep.wandb.summary import LABELS, MetricRules, Summary, read_summary, write_json, write_summary
 
 if TYPE_CHECKING:
     from lightsweep.client.run_config import RunConfig
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lightsweep.wandb.files import MediaStore
 
 
-_OURS = {"output.log", "parameters.json", "resume", "summary.json"}
+_OURS = {"output.log", "parameters.json", "resume", LABELS, "summary.json"}
 _NO_SOURCES = {"__pycache__", "lightsweep_runs", "node_modules", "site-packages", "wandb"}
 _MOST_SOURCES = 1000
 _PAUSE_SECONDS = 1.0
@@ -88,6 +88,7 @@ class RunNames:
         self._media: MediaStore | None = None
         self._summary_at = float("-inf")
         self._written = False
+        self._labelled = False
 
     def take_keywords(self, given: Mapping[str, Any]) -> None:
         """Take the labels that were given to ``init``; every other keyword means nothing here."""
@@ -100,6 +101,20 @@ class RunNames:
             self.name = str(given["name"])
         self._project = str(given.get("project") or self._project)
         self._entity = str(given.get("entity") or self._entity)
+        if self.sweep_id and not self.rank:
+            self._write_labels()
+            if not self._labelled:
+                self._labelled = True
+                self.on_end(self._write_labels)  # the script may have changed them
+
+    def _write_labels(self) -> None:
+        """Write the labels and the config to the run's directory, where `Api` finds them."""
+        from lightsweep.client.run_config import as_json
+
+        labels = {name: getattr(self, name) for name in ("name", "notes", "group", "job_type")}
+        with suppress(OSError):
+            config = as_json(_unread(self.config))
+            write_json(Path(self.dir, LABELS), {**labels, "tags": list(self._tags), "config": config})
 
     # --- labels and places
 
@@ -451,3 +466,8 @@ class RunNames:
         """Do nothing: gradients and parameters are not kept."""
 
     unwatch = watch
+
+
+def _unread(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a plain copy of a config without marking anything as read."""
+    return {name: _unread(value) if isinstance(value, dict) else value for name, value in dict.items(config)}

@@ -14,6 +14,9 @@ from lightsweep.errors import UsageError, closest
 FILE = "summary.json"
 """The file in the run's directory; it is there if the script has written to the summary."""
 
+LABELS = "run.json"
+"""The file in the run's directory with its labels and its config, for ``Api``."""
+
 _KINDS = ("min", "max", "mean", "first", "last", "best", "copy", "none")
 
 
@@ -165,7 +168,11 @@ def read_summary(directory: str | os.PathLike[str]) -> dict[str, Any]:
 
 def write_summary(directory: str | os.PathLike[str], summary: Mapping[str, Any]) -> None:
     """Write the summary, of values for JSON; raises ``OSError``."""
-    path = Path(directory, FILE)
+    write_json(Path(directory, FILE), summary)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write values for JSON to a file, whole or not at all; raises ``OSError``."""
     new = path.with_suffix(".new")
-    new.write_text(json.dumps(summary, indent=1))
+    new.write_text(json.dumps(values, indent=1))
     new.replace(path)

@@ -21,6 +21,7 @@ from lightsweep.controller import ClaimedRun, Sweep
 from lightsweep.errors import CommandError, NotFoundError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.command import DEFAULT_COMMAND, build_command
+from lightsweep.schema.nesting import arguments
 from lightsweep.stand_in import variables
 
 _LEFTOVER_SECONDS = 2.0
@@ -89,12 +90,14 @@ class CommandLauncher(ProcessLauncher):
 
     def command(self, run: ClaimedRun, directory: Path) -> list[str]:
         """Return the sweep's command with the values of the run."""
+        config, values = self._sweep.config, run.values
         return build_command(
             self._program,
-            self._sweep.config.command,
-            run.values,
+            config.command,
+            values,
             run.config,
             json_path=directory / "parameters.json",
+            passed=arguments(config, values, self._program, config.command),
             places=places(self._sweep.id, run.id, directory),
         )
 
