@@ -16,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # where sandboxes.py lies
 
 from sandboxes import Sandbox, wait_until
 
+os.environ.setdefault("KERAS_BACKEND", "torch")  # Keras reads it when it is imported
+
 # The time of an example depends on the load of the machine. The examples are the same each time, so that a test fails
 # because of a change and not by chance; tests/fuzz.py draws others.
 settings.register_profile(

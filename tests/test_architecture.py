@@ -200,6 +200,7 @@ SCENARIOS = {
     "stand_in/test_patterns.py",
     "stand_in/test_programs.py",
     "stand_in/test_trainers.py",
+    "stand_in/test_integration.py",
     "storage/test_old_storage.py",
 }
 
@@ -353,7 +354,7 @@ def test_the_way_of_a_report_names_every_file_that_is_entered(tmp_path: Path) ->
     assert named - at_band == set()
     # The helpers of one line, which the page names below the list.
     section = (ROOT / "docs" / "architecture.md").read_text().partition(f"### {title}\n")[2].partition("\n### ")[0]
-    asked = set(re.findall(r"`([\w/]+\.py)`", section.partition("\nIt also asks")[2]))
+    asked = set(re.findall(r"`([\w/]+\.py)`", section.partition("\nA report also needs")[2]))
     assert below | at_band == named | asked
 
 

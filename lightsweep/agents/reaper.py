@@ -222,12 +222,15 @@ class Reaper:
 def main() -> None:
     """Read the runs of an agent from standard input, and end those that are left when it closes.
 
-    Each line holds all runs of that moment as ``PID:TOKEN``. An agent that ends normally leaves none. The arguments are
-    the seconds until SIGTERM, and from there until SIGKILL.
+    Each line holds all runs of that moment as ``PID:TOKEN``; a line without its end, as the agent was killed, does not
+    count. An agent that ends normally leaves none. The arguments are the seconds until SIGTERM, and from there until
+    SIGKILL.
     """
     grace, term = map(float, sys.argv[1:3])
     runs: dict[int, str] = {}
     for line in sys.stdin:
+        if not line.endswith("\n"):
+            break
         runs = {int(pid): token for pid, _, token in (item.partition(":") for item in line.split())}
     left = Processes(runs)
     if not left.wait(grace):

@@ -71,7 +71,10 @@ def status(
     every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Time between updates, with --watch.")] = 2.0,
     storage: Storage = None,
 ) -> None:
-    """Show the state of a sweep, its runs and its best run; or one run, by its ID/RUN."""
+    """Show the state of a sweep, its runs and its best run.
+
+    With ID/RUN show one run: its parameters, numbers, parts and directory.
+    """
     if watching and as_json:
         raise UsageError("--watch is for people and --json is for programs; give one of them")
     of, run_id = sweep_and_run(sweep_id)
@@ -80,7 +83,8 @@ def status(
         if watching:
             raise UsageError("--watch follows a sweep; leave out the run")
         run = run_of(sweep, run_id)
-        document = {**_run_document(run), "metrics": run.metrics, "parts": _run_parts(run)}
+        more = {"directories": list(run.directories), "metrics": run.metrics, "parts": _run_parts(run)}
+        document = {**_run_document(run), **more}
         print(json.dumps(without_infinities(document), indent=2, allow_nan=False) if as_json else _run_text(sweep, run))
         return
     if watching:
@@ -166,7 +170,6 @@ def _run_document(run: SweepRun) -> dict[str, Any]:
         "ended": run.ended.isoformat() if run.ended else None,
         "reason": run.reason,
         "unread": list(run.unread),
-        **({"directory": run.directories[-1]} if run.directories else {}),
         **run.labels,
         **({"prior": True} if run.prior else {}),
     }

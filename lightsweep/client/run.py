@@ -293,14 +293,6 @@ class Run(RunNames):
         """Call ``action`` when the run has ended."""
         self._at_end.append(action)
 
-    def mark_preempting(self) -> None:
-        """Have the run retried if its process now fails, as by a signal that it handles; else nothing changes.
-
-        A process that is killed is retried in any case.
-        """
-        if self._agent is not None and not self.ended:
-            self._ask(self._agent, {"metrics": {}, "preempting": True})
-
     def _label(self, *_: Any, **__: Any) -> None:
         """Do nothing; Hugging Face's callback tells W&B by it that it is in use."""
 
@@ -362,11 +354,21 @@ class Run(RunNames):
         self._write_summary()
         self.ended = True
         try:
+            if state == "finished" and self._agent and self.rank == 0 and self.summary.written:
+                self._report_summary(self._agent)
             if state and self._agent and (self.rank == 0 or state == "failed"):
                 self._agent.finish(self._last_message(state, error))
         finally:
             for action in self._at_end:
                 action()
+
+    def _report_summary(self, agent: Handler) -> None:
+        """Report the numbers that the script wrote to the summary; the metric only if it was never logged."""
+        found = numbers({name: self.summary[name] for name in self.summary.written if name in self.summary})
+        if self._iterations and self.metric is not None:
+            found.pop(self.metric, None)
+        if found:
+            self._ask(agent, {"metrics": found, "last": True})
 
     def _last_message(self, state: str, error: str | None) -> FinishRequest:
         prefix = f"rank {self.rank}: " if self.rank and error else ""

@@ -176,7 +176,7 @@ _USED = "lightsweep_used"
 
 
 def prepare_connections(engine: sqlalchemy.Engine) -> None:
-    """Set the time zone of all later connections to a server, and test those that lay idle before their use.
+    """Set the time zone of all later connections to a server, and test idle ones before they are used.
 
     Heartbeats are in the time zone of the session that writes them and are compared with "now" in another one. The
     server may have restarted meanwhile; testing every time would double the traffic of a busy agent.

@@ -175,14 +175,18 @@ class SqlTrials:
             return True
 
     def _report(self, given: Mapping[tuple[int, int], float], *, again: bool) -> set[int]:
+        trial_ids = {trial_id for trial_id, _ in given}
         rows = [_report_row(*place, value) for place, value in given.items()]
         with self._storage.engine.begin() as connection:
-            for row in rows if again else ():
-                same = (_REPORTS.c.trial_id == row["trial_id"]) & (_REPORTS.c.step == row["step"])
-                connection.execute(_REPORTS.delete().where(same))
-            if not rows or connection.execute(_INSERT_REPORT, rows).rowcount == len(rows):
+            if again:
+                running = _running(connection, sorted(trial_ids))
+                rows = [row for row in rows if row["trial_id"] in running]  # trials that have ended keep their reports
+                for row in rows:
+                    same = (_REPORTS.c.trial_id == row["trial_id"]) & (_REPORTS.c.step == row["step"])
+                    connection.execute(_REPORTS.delete().where(same))
+            written = connection.execute(_INSERT_REPORT, rows).rowcount if rows else 0
+            if written == len(given):
                 return set()
-            trial_ids = {trial_id for trial_id, _ in given}
             return trial_ids - _running(connection, sorted(trial_ids))
 
 
@@ -275,11 +279,12 @@ _INSERT_REPORT = (
         [column.name for column in _REPORT_COLUMNS],
         sa.select(*[sa.bindparam(column.name, type_=column.type) for column in _REPORT_COLUMNS])
         .select_from(_TRIALS)
-        .where(_TRIALS.c.trial_id == sa.bindparam("trial_id", type_=_INT), _TRIALS.c.state == TrialState.RUNNING),
+        .where(_TRIALS.c.trial_id == sa.bindparam("trial_id", type_=_INT), _TRIALS.c.state == TrialState.RUNNING)
+        .with_for_update(read=True),
     )
     .execution_options(preserve_rowcount=True)
 )
-"""Inserts nothing if the trial has ended."""
+"""Inserts nothing if the trial has ended; a running one stays so until the transaction ends."""
 
 
 def _insert(connection: sa.Connection, given: Mapping[sa.Table, Sequence[Mapping[str, Any]]]) -> None:

@@ -38,6 +38,7 @@ _SCENES = "lightsweep.wandb.scenes"
 _ART = "lightsweep.wandb.artifacts"
 _CALLS = "lightsweep.wandb.calls"
 _PARTS = "lightsweep.wandb.sdk"
+_TRAINERS = "lightsweep.wandb.integration"
 _ERRORS = "lightsweep.errors"
 
 NAMES: dict[str, Name] = {
@@ -115,6 +116,16 @@ NAMES: dict[str, Name] = {
     "unwatch": Name(NOTHING, "see `watch`", _OWN),
     "sklearn": Name(
         NOTHING, "every `plot_...` is accepted; log the numbers, or `plot.confusion_matrix` and the like", _PARTS
+    ),
+    "integration": Name(WORKS, "has `keras`, `xgboost`, `lightgbm` and `sklearn`", _TRAINERS),
+    "keras": Name(
+        WORKS,
+        "`WandbMetricsLogger`, `WandbModelCheckpoint`, `WandbEvalCallback` and `WandbCallback` report each epoch",
+        f"{_TRAINERS}.keras",
+    ),
+    "xgboost": Name(WORKS, "`WandbCallback` reports each boosting round", f"{_TRAINERS}.xgboost"),
+    "lightgbm": Name(
+        WORKS, "`wandb_callback` reports each boosting round; `log_summary` keeps the best", f"{_TRAINERS}.lightgbm"
     ),
     "tensorboard": Name(NOTHING, "`patch` is accepted; log the sweep's metric by `log`", _PARTS),
     "tensorflow": Name(NOTHING, "hooks are accepted; log the sweep's metric by `log`", _PARTS),

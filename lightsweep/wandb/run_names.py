@@ -61,6 +61,8 @@ class RunNames:
     id: str
     sweep_id: str | None
     config: RunConfig
+    ended: bool
+    _agent: Any
     on_end: Callable[[Callable[[], None]], None]
     _directory: Path
 
@@ -69,6 +71,9 @@ class RunNames:
         @property
         def rank(self) -> int:
             """The rank of this process."""
+
+        def _ask(self, agent: Any, message: Any) -> Any:
+            """Send a message to the agent."""
 
     disabled = False
     offline = True
@@ -441,7 +446,15 @@ class RunNames:
             return self.link_artifact(self.use_artifact(str(name), "model"), registered_model_name, aliases)
         return self.link_artifact(self.log_model(path, name), registered_model_name, aliases)
 
-    # --- people
+    # --- agent and people
+
+    def mark_preempting(self) -> None:
+        """Have the run retried if its process now fails, as by a signal that it handles; else nothing changes.
+
+        A process that is killed is retried in any case.
+        """
+        if self._agent is not None and not self.ended:
+            self._ask(self._agent, {"metrics": {}, "preempting": True})
 
     def alert(self, title: str = "", text: str = "", level: Any = None, wait_duration: Any = None) -> None:
         """Print an alert on stderr; no mail is sent. ``wait_duration`` is accepted and ignored."""

@@ -25,12 +25,18 @@ class Summary(dict[str, Any]):
 
     Args:
         changed: Called when the script has written to it; not for numbers that are logged.
+
+    Attributes:
+        written: The names that the script has written.
     """
 
-    __slots__ = ("_changed",)
+    __slots__ = ("_changed", "written")
+
+    written: set[str]
 
     def __init__(self, values: Mapping[str, Any] | None = None, changed: Callable[[], None] = lambda: None) -> None:
         object.__setattr__(self, "_changed", changed)
+        object.__setattr__(self, "written", set())
         super().__init__(values or {})
 
     def take(self, values: Mapping[str, Any]) -> None:
@@ -39,11 +45,14 @@ class Summary(dict[str, Any]):
 
     def update(self, *others: Any, **values: Any) -> None:
         """Write several values; later ones win, also inside of groups that are written as a whole."""
-        super().update(*others, **values)
+        for name, value in dict(*others, **values).items():
+            super().__setitem__(name, value)
+            self.written.add(name)
         self._changed()
 
     def __setitem__(self, name: str, value: Any) -> None:
         super().__setitem__(name, value)
+        self.written.add(name)
         self._changed()
 
     def __delitem__(self, name: str) -> None:
@@ -65,7 +74,7 @@ class Summary(dict[str, Any]):
         return Summary(group)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "_changed":
+        if name.startswith("__") or name in Summary.__slots__:
             raise AttributeError(name)
         try:
             return self[name]

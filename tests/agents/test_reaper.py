@@ -147,6 +147,19 @@ def test_a_signal_while_it_imports_psutil_does_not_end_it(tmp_path: Path) -> Non
     assert ended.returncode == 0
 
 
+def test_a_line_that_the_agent_was_killed_in_does_not_count() -> None:
+    with (
+        subprocess.Popen(["sleep", "180"], start_new_session=True) as first,
+        subprocess.Popen(["sleep", "180"], start_new_session=True) as second,
+    ):
+        told = f"{first.pid}: {second.pid}:\n{first.pid}:"
+        subprocess.run([sys.executable, reaper_module.__file__, "0", "0"], input=told, text=True, check=True)
+        assert not alive(first.pid)
+        survived = alive(second.pid)
+        second.kill()
+    assert not survived
+
+
 def _ignores(pid: int, number: int) -> bool:
     (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigIgn:"))
     return bool(int(line.split()[1], 16) >> (number - 1) & 1)

@@ -58,6 +58,7 @@ def test_the_runs_are_compared_by_what_the_parents_log(sandbox: Sandbox, method:
     document = json.loads(sandbox.call("status", f"{sweep}-0002", "--json", "--storage", sandbox.storage).stdout)
     assert sorted(part["metrics"]["loss"]["last"] for part in document["parts"]) == [2, 3, 4]
     assert [part["state"] for part in document["parts"]] == ["finished"] * 3
+    assert document["directories"] == [str(sandbox.directory / "lightsweep_runs" / sweep / "0002")]
 
 
 def test_a_parent_that_fails_beside_its_workers_ends_the_run_with_the_reason(sandbox: Sandbox) -> None:

@@ -75,7 +75,8 @@ def test_the_parameters_stand_behind_the_command(sandbox: Sandbox) -> None:
         "--model.text=$(touch evil) 'a\nb",
         "--x=2",
     ]
-    assert said["environment"] == ["LIGHTSWEEP_CHANNEL", "LIGHTSWEEP_RUN", "LIGHTSWEEP_TOKEN"]
+    names = ("CHANNEL", "RUN", "RUN_DIR", "RUN_ID", "SWEEP_ID", "TOKEN")
+    assert said["environment"] == [f"LIGHTSWEEP_{name}" for name in names]
     assert done.stderr == "run 0002 (finished): loss 0\n"
     assert not (sandbox.directory / "evil").exists()
 
@@ -127,7 +128,7 @@ def test_init_gives_them_over_the_scripts_defaults(sandbox: Sandbox) -> None:
     said = json.loads(done.stdout)
     home = said.pop("dir")
     assert said == {
-        "id": "0002-applied",
+        "id": f"{sweep.id}-0002-applied",
         "sweep": sweep.id,
         "metric": "loss",
         "iterations": 3,

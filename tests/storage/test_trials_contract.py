@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -163,6 +164,31 @@ def test_what_was_committed_can_be_written_again(trials: Trials, storage: Storag
     for _ in range(2):
         assert trials.end(trial_id, TrialState.COMPLETE, {"end": {"of": ["ü", 0.1]}}, [0.125])
     assert storage.optuna.get_trial(trial_id).value == 0.125
+
+
+def test_writing_again_keeps_the_reports_of_a_trial_that_has_ended_meanwhile(trials: Trials, storage: Storage) -> None:
+    study_id = study(storage)
+    running, over = begin(trials, study_id), begin(trials, study_id)
+    both = [(running, 1, 0.5), (over, 1, 0.25)]
+    assert trials.report(both) == set()
+    assert trials.end(over, TrialState.FAIL, {"end": "lost"})
+    assert trials.report(both) == {over}  # as after a commit whose answer was lost
+    assert [storage.optuna.get_trial(each).intermediate_values for each in (running, over)] == [{1: 0.5}, {1: 0.25}]
+
+
+def test_a_report_waits_for_an_end_that_is_being_written(storage: Storage) -> None:
+    trials = SqlTrials(storage)
+    trial_id = begin(trials, study(storage))
+    found: list[set[int]] = []
+    reporter = threading.Thread(target=lambda: found.append(trials.report([(trial_id, 1, 0.5)])))
+    with storage.engine.begin() as connection:
+        connection.execute(sqlalchemy.text(f"UPDATE trials SET state = 'FAIL' WHERE trial_id = {trial_id}"))
+        reporter.start()
+        reporter.join(0.3)
+        assert reporter.is_alive()
+    reporter.join()
+    assert found == [{trial_id}]
+    assert storage.optuna.get_trial(trial_id).intermediate_values == {}
 
 
 def test_a_claim_that_fails_writes_nothing(storage: Storage) -> None:

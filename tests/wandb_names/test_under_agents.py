@@ -79,6 +79,29 @@ def test_a_sweep_may_name_the_largest_value_that_define_metric_keeps(sandbox: Sa
     assert (run.best, run.history) == (0.9, (0.5, 0.9, 0.9))
 
 
+def test_a_metric_that_is_only_written_to_the_summary_counts_once(sandbox: Sandbox) -> None:
+    script = """
+        import lightsweep as wandb
+
+        wandb.init()
+        for loss in (3.0, 1.0, 2.0):
+            wandb.log({"loss": loss})
+        wandb.run.summary["best_loss"] = 1.0
+        wandb.run.summary["loss"] = 0.5
+        wandb.summary.update({"test": {"acc": 0.75}})
+    """
+    sweep = sandbox.sweep(script, parameters={"x": {"values": [1]}}, metric={"name": "best_loss"})
+    assert sandbox.call("agent", sweep).returncode == 0
+    (run,) = sandbox.runs(sweep)
+    assert (run.state, run.best, run.iterations) == ("finished", 1.0, 1)
+    assert run.metrics["test.acc"]["last"] == 0.75
+    sweep = sandbox.sweep(script, parameters={"x": {"values": [1]}})
+    assert sandbox.call("agent", sweep).returncode == 0
+    (run,) = sandbox.runs(sweep)
+    assert run.history == (3.0, 1.0, 2.0)
+    assert run.metrics["best_loss"]["last"] == 1.0
+
+
 def test_a_run_that_fails_after_mark_preempting_is_retried(sandbox: Sandbox) -> None:
     sweep = sandbox.sweep(
         """

@@ -1,0 +1,234 @@
+"""W&B's callbacks for Keras, XGBoost and LightGBM, with the real libraries: names, ends and what is kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lightsweep
+import lightsweep as wandb
+from lightsweep.client import serving
+from lightsweep.errors import RunPruned, UsageError
+from scripted import ScriptedHandler
+
+keras = pytest.importorskip("keras")
+lightgbm = pytest.importorskip("lightgbm")
+xgboost = pytest.importorskip("xgboost")
+
+pytestmark = [
+    # Keras with torch reads tensors into NumPy 2 in the old way.
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*You are saving your model as an HDF5 file:UserWarning"),
+]
+
+X = np.linspace(-1, 1, 64, dtype="float32").reshape(-1, 1)
+Y = 3 * X[:, 0] + 0.5
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    yield
+    lightsweep.finish()
+
+
+def fit(*callbacks: Any, epochs: int = 3, **options: Any) -> Any:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.05), "mse")
+    model.fit(X, Y, epochs=epochs, validation_data=(X, Y), verbose=0, callbacks=list(callbacks), **options)
+    return model
+
+
+def boost(*callbacks: Any, rounds: int = 4, **options: Any) -> Any:
+    model = xgboost.XGBRegressor(n_estimators=rounds, n_jobs=1, max_depth=2, callbacks=list(callbacks), **options)
+    return model.fit(X, Y, eval_set=[(X, Y)], verbose=False)
+
+
+def light(*callbacks: Any, rounds: int = 4) -> Any:
+    data = lightgbm.Dataset(X, Y)
+    parameters = {"num_threads": 1, "verbose": -1, "min_data_in_leaf": 2, "lambda_l1": 0.0}
+    valid = lightgbm.Dataset(X, Y, reference=data)
+    return lightgbm.train(parameters, data, rounds, valid_sets=[valid], callbacks=list(callbacks))
+
+
+def names(handler: ScriptedHandler) -> list[set[str]]:
+    return [set(log["metrics"]) for log in handler.logs]
+
+
+def states(handler: ScriptedHandler) -> list[str]:
+    return [finish["state"] for finish in handler.finishes]
+
+
+def test_each_callback_needs_a_run() -> None:
+    calls: list[Any] = [
+        wandb.keras.WandbMetricsLogger,
+        wandb.keras.WandbCallback,
+        lambda: wandb.keras.WandbModelCheckpoint("model.keras"),
+        lambda: wandb.keras.WandbEvalCallback([], []),
+        wandb.xgboost.WandbCallback,
+        wandb.integration.lightgbm.wandb_callback,
+        lambda: wandb.integration.lightgbm.log_summary(None),
+    ]
+    for call in calls:
+        with pytest.raises(UsageError, match=r"needs an active run: call wandb\.init\(\) first"):
+            call()
+    with pytest.raises(
+        AttributeError, match=r"no 'sb3' in wandb\.integration; it has keras, lightgbm, xgboost, sklearn"
+    ):
+        _ = wandb.integration.sb3
+
+
+# Keras.
+
+
+def test_the_metrics_logger_logs_epochs_and_the_learning_rate() -> None:
+    handler = ScriptedHandler(metric="epoch/val_loss")
+    with serving(handler), wandb.init():
+        fit(wandb.integration.keras.WandbMetricsLogger())
+    epoch = {"epoch/loss", "epoch/val_loss", "epoch/epoch", "epoch/learning_rate"}
+    assert names(handler) == [epoch] * 3
+    assert handler.logs[0]["metrics"]["epoch/learning_rate"] == pytest.approx(0.05)
+    assert [log.get("last", False) for log in handler.logs] == [False, False, True]
+
+
+@pytest.mark.parametrize(("frequency", "batches"), [("batch", 4), (2, 2)])
+def test_the_metrics_logger_logs_batches(frequency: Any, batches: int) -> None:
+    handler = ScriptedHandler(metric="epoch/val_loss")
+    with serving(handler), wandb.init():
+        fit(wandb.keras.WandbMetricsLogger(log_freq=frequency), epochs=1, batch_size=16)
+    batch = {"batch/loss", "batch/batch_step", "batch/learning_rate"}
+    assert names(handler)[:-1] == [batch] * batches
+    assert "epoch/val_loss" in names(handler)[-1]
+
+
+def test_a_wrong_frequency_is_an_error() -> None:
+    with wandb.init(), pytest.raises(UsageError, match="is 'epoch', 'batch' or a number, not 'step'"):
+        wandb.keras.WandbMetricsLogger(log_freq="step")
+
+
+@pytest.mark.parametrize("make", [wandb.keras.WandbMetricsLogger, wandb.keras.WandbCallback], ids=["new", "old"])
+def test_a_stopped_fit_ends_inside_of_the_loop(make: Any) -> None:
+    metric = "val_loss" if make is wandb.keras.WandbCallback else "epoch/val_loss"
+    handler = ScriptedHandler(metric=metric, stop_at=2)
+    with serving(handler), wandb.init():
+        fit(make(), epochs=9)
+    assert len(handler.logs) == 2
+    assert states(handler) == ["pruned"]
+
+
+def test_the_older_callback_keeps_the_best_model(tmp_path: Path) -> None:
+    handler = ScriptedHandler(metric="val_loss", dir=str(tmp_path / "run"))
+    with serving(handler), wandb.init() as run:
+        callback = wandb.keras.WandbCallback(monitor="val_loss", log_weights=True, training_data=(X, Y), labels=["a"])
+        fit(callback)
+        assert names(handler) == [{"epoch", "loss", "val_loss"}] * 3
+        assert run.summary["best_val_loss"] == min(log["metrics"]["val_loss"] for log in handler.logs)
+        assert run.summary["best_epoch"] == 2
+    assert (tmp_path / "run" / "model-best.h5").exists()
+
+
+def test_checkpoints_are_artifacts(tmp_path: Path) -> None:
+    handler = ScriptedHandler(metric="val_loss", dir=str(tmp_path / "runs" / "run"))
+    with serving(handler), wandb.init() as run:
+        fit(wandb.keras.WandbModelCheckpoint("model-{epoch:02d}.keras", save_best_only=True), epochs=2)
+        found = run.use_artifact(f"run_{run.id}_model:best")
+        (file,) = [path.name for path in Path(found.download()).iterdir()]
+    assert file == "model-02.keras"
+    assert (tmp_path / "model-01.keras").exists()
+
+
+def test_predictions_are_tables(tmp_path: Path) -> None:
+    class Predictions(wandb.keras.WandbEvalCallback):
+        def add_ground_truth(self, logs: Any = None) -> None:
+            for number, value in enumerate(Y[:3]):
+                self.data_table.add_data(number, float(value))
+
+        def add_model_predictions(self, epoch: int, logs: Any = None) -> None:
+            found = self.model.predict(X[:3], verbose=0)
+            for number in self.data_table_ref.get_index():
+                self.pred_table.add_data(epoch, *self.data_table_ref.data[number], float(found[number, 0]))
+
+    handler = ScriptedHandler(metric="val_loss", dir=str(tmp_path / "runs" / "run"))
+    with serving(handler), wandb.init() as run:
+        fit(Predictions(["idx", "truth"], ["epoch", "idx", "truth", "predicted"]), epochs=2)
+        table = run.use_artifact(f"run_{run.id}_pred:latest").get("eval_data")
+    assert [row[:2] for row in table.data] == [[1, 0], [1, 1], [1, 2]]
+
+
+# XGBoost.
+
+
+def test_xgboosts_callback_logs_rounds_the_config_and_the_importance(tmp_path: Path) -> None:
+    handler = ScriptedHandler(metric="validation_0-rmse", dir=str(tmp_path / "runs" / "run"))
+    with serving(handler), wandb.init() as run:
+        boost(wandb.xgboost.WandbCallback(log_model=True), early_stopping_rounds=3)
+        assert "learner" in run.config.as_dict()
+        assert names(handler) == [{"validation_0-rmse", "validation_0-rmse.min", "epoch"}] * 4 + [
+            {"best_score", "best_iteration"}
+        ]
+        assert run.summary["validation_0-rmse"]["min"] == run.summary["best_score"]
+        assert Path(run.use_artifact(f"{run.id}_model.json:latest").file()).name == f"{run.id}_model.json"
+        assert list(Path(run.dir).glob("media/**/Feature*Importance*"))
+    assert [log.get("last", False) for log in handler.logs] == [False, False, False, True, True]
+    assert states(handler) == ["finished"]
+
+
+def test_a_stopped_xgboost_ends_inside_of_the_loop() -> None:
+    handler = ScriptedHandler(metric="validation_0-rmse", stop_at=2)
+    with serving(handler), wandb.init():
+        boost(wandb.integration.xgboost.WandbCallback(), rounds=9)
+    assert len(handler.logs) == 2
+    assert states(handler) == ["pruned"]
+
+
+def test_the_best_score_may_be_the_metric() -> None:
+    handler = ScriptedHandler(metric="best_score")
+    with serving(handler), wandb.init():
+        boost(wandb.xgboost.WandbCallback(), early_stopping_rounds=3)
+    assert [log["metrics"]["best_score"] for log in handler.logs if "best_score" in log["metrics"]]
+    assert states(handler) == ["finished"]
+
+
+def test_the_function_for_old_versions_logs_what_it_gets() -> None:
+    class Round:
+        evaluation_result_list = (("eval-rmse", 0.5),)
+
+    handler = ScriptedHandler(metric="eval-rmse", stop_at=1)
+    with serving(handler), wandb.init(), pytest.raises(RunPruned):
+        wandb.xgboost.wandb_callback()(Round)
+    assert handler.logs[0]["metrics"] == {"eval-rmse": 0.5}
+
+
+# LightGBM.
+
+
+def test_lightgbms_callback_logs_rounds_and_the_parameters(tmp_path: Path) -> None:
+    handler = ScriptedHandler(
+        {"lambda_l1": 0.0}, swept=("lambda_l1",), metric="valid_0_l2", dir=str(tmp_path / "a/run")
+    )
+    with serving(handler), wandb.init() as run:
+        model = light(wandb.lightgbm.wandb_callback())
+        assert run.config["min_data_in_leaf"] == 2
+        wandb.lightgbm.log_summary(model, save_model_checkpoint=True)
+        assert run.summary["best_iteration"] == model.best_iteration
+        assert json.loads(json.dumps(run.summary["best_score"]))["valid_0"]["l2"] == run.summary["valid_0_l2"]["min"]
+        assert run.use_artifact(f"model_{run.id}:best").file()
+        assert list(Path(run.dir).glob("media/**/Feature*Importance*"))
+        with pytest.raises(UsageError, match=r"pass model\.booster_"):
+            wandb.lightgbm.log_summary(lightgbm.LGBMRegressor())
+    assert names(handler) == [{"valid_0_l2", "valid_0_l2.min", "iteration"}] * 4
+    assert [log.get("last", False) for log in handler.logs] == [False, False, False, True]
+
+
+def test_a_stopped_lightgbm_ends_inside_of_the_loop() -> None:
+    handler = ScriptedHandler(metric="valid_0_l2", stop_at=2)
+    with serving(handler), wandb.init():
+        light(wandb.lightgbm.wandb_callback(), rounds=9)
+    assert len(handler.logs) == 2
+    assert states(handler) == ["pruned"]
