@@ -71,7 +71,7 @@ PATTERNS = {
     "summary_and_define_metric": Pattern(),
     "swept_key_written": Pattern(),
     "torch_loop": Pattern(files=("lightsweep_runs/*/*0001/model.pt", "lightsweep_runs/*/*0001/again.pt")),
-    "transformers_config": Pattern(sweep={"metric": {"name": "eval/score", "goal": "minimize"}}),
+    "transformers_config": Pattern(sweep={"metric": {"name": "eval/score", "goal": "maximize"}}),
     "two_inits": Pattern(),
     "with_block": Pattern(),
 }
