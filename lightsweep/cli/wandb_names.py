@@ -20,6 +20,7 @@ LABELS = {REFUSED: "not found", NOTHING: "no effect", FILE: "as files"}
 """The kinds of names that are listed, the most important first, each with its label."""
 
 _PACKAGES = ("wandb", "lightsweep")
+_HERE = Path(lightsweep.__file__).parent.parent
 
 
 @dataclass(frozen=True)
@@ -149,11 +150,16 @@ def _names_of_file(dotted: str) -> set[str] | None:
     if _file_of(dotted) is not None:
         return {dotted.rpartition(".")[2]}
     path = _file_of(dotted.rpartition(".")[0])
-    if path is None:
-        return None
+    return None if path is None else _names_in(path)
+
+
+def _names_in(path: Path) -> set[str]:
+    """Return the names of a module of lightsweep by its source, since an import may load a trainer's library."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.names[0].name == "*":
+            names |= _names_in(_HERE.joinpath(*node.module.split(".")).with_suffix(".py"))
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
             names |= {alias.asname or alias.name for alias in node.names}
         elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             names.add(node.name)
