@@ -309,7 +309,8 @@ class Run(RunNames):
         self.close(ended_by)
         if ended_by is not error and not isinstance(ended_by, RunPruned):
             raise ended_by from None
-        return isinstance(ended_by, RunPruned)
+        # The other ranks wait for this one: a script that goes on would never meet them.
+        return isinstance(ended_by, RunPruned) and not (self.stopped_alone and several())
 
     def __repr__(self) -> str:
         return f"<lightsweep run {self.id}{f' of sweep {self.sweep_id}' if self.sweep_id else ''}>"

@@ -41,6 +41,8 @@ def explain(config: SweepConfig, *, whole: bool = False, width: int = WIDTH) -> 
         lines += entry("stopping", hyperband_text(config.early_terminate))
     if config.options.prior_runs:
         lines += entry("begins", f"with the runs of {', '.join(config.options.prior_runs)}")
+    if config.options.stand_in:
+        lines += entry("stand-in", f"runs that import {config.options.stand_in} find lightsweep")
     for label, text in config.outline:
         lines += entry(label, text)
     lines += entry("ends", _end(config))

@@ -62,6 +62,46 @@ def test_only_the_first_rank_says_that_the_run_was_stopped(script):
         assert (result.returncode, "Traceback" in result.stderr) == (0, False)
 
 
+@pytest.mark.parametrize("block", ["with lightsweep.init() as run:\n    ", "run = lightsweep.init()\n"])
+def test_a_rank_that_is_stopped_without_the_others_ends_as_failed_for_its_launcher(script, block):
+    code = f"import lightsweep\n{block}while True: run.log({{'val_loss': 1.0}})\nprint('goes on')\n"
+    handler = ScriptedHandler(stop_at=2)
+    result = script(handler, code, RANK="0", WORLD_SIZE="2")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "lightsweep: run 0007 stopped early: 0.9 is worse than 0.5 at band 3\n"
+    assert the_finish(handler)["state"] == "pruned"
+    assert script(ScriptedHandler(stop_at=2), code, RANK="0", WORLD_SIZE="1").returncode == 0
+
+
+def test_a_rank_that_breaks_because_the_first_was_stopped_says_nothing(script):
+    code = "import lightsweep\nrun = lightsweep.init()\nraise ConnectionError('closed by peer')\n"
+    assert "ConnectionError" in script(ScriptedHandler(), code, RANK="1", WORLD_SIZE="2").stderr
+    result = script(ScriptedHandler(stop_at=1), code, RANK="1", WORLD_SIZE="2")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_the_line_of_a_stopped_run_reaches_stderr_while_another_hook_collects_it(script):
+    """As the hook of torch.distributed does, which is installed after ``init``."""
+    result = script(
+        ScriptedHandler(stop_at=1),
+        """
+        import io, sys, lightsweep
+        lightsweep.init()
+        before = sys.excepthook
+        def collect(*arguments):
+            old, sys.stderr = sys.stderr, io.StringIO()
+            try:
+                before(*arguments)
+            finally:
+                sys.stderr = old
+        sys.excepthook = collect
+        lightsweep.log({"val_loss": 1.0})
+        """,
+    )
+    assert result.stderr == "lightsweep: run 0007 stopped early: 0.9 is worse than 0.5 at band 3\n"
+    assert result.returncode == 0
+
+
 def test_the_line_of_a_stopped_run_is_not_glued_to_a_progress_bar(script):
     pytest.importorskip("tqdm")
     result = script(

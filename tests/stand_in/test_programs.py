@@ -178,6 +178,7 @@ def test_a_smoke_run_does_the_same(alone: Sandbox, key: bool) -> None:
     done = alone.call("check", "sweep.yaml", "--smoke", *([] if key else ["--stand-in", "wandb"]))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ok    it logged the metric 'loss', 4 times" in done.stdout
+    assert "stand-in  runs that import wandb find lightsweep\n" in done.stdout
 
 
 def test_exec_runs_a_script_that_creates_its_own_sweep(alone: Sandbox) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sandboxes import Sandbox
 
 import lightsweep
 import lightsweep as wandb
 from lightsweep.client import serving
 from lightsweep.errors import RunPruned, UsageError
+from lightsweep.stand_in import folders
 from scripted import ScriptedHandler
 
 keras = pytest.importorskip("keras")
@@ -222,8 +225,10 @@ def test_lightgbms_callback_logs_rounds_and_the_parameters(tmp_path: Path) -> No
         assert list(Path(run.dir).glob("media/**/Feature*Importance*"))
         with pytest.raises(UsageError, match=r"pass model\.booster_"):
             wandb.lightgbm.log_summary(lightgbm.LGBMRegressor())
-    assert names(handler) == [{"valid_0_l2", "valid_0_l2.min", "iteration"}] * 4
-    assert [log.get("last", False) for log in handler.logs] == [False, False, False, True]
+    *rounds, end = names(handler)
+    assert rounds == [{"valid_0_l2", "valid_0_l2.min", "iteration"}] * 4
+    assert "best_iteration" in end
+    assert [log.get("last", False) for log in handler.logs[:4]] == [False, False, False, True]
 
 
 def test_a_stopped_lightgbm_ends_inside_of_the_loop() -> None:
@@ -232,3 +237,42 @@ def test_a_stopped_lightgbm_ends_inside_of_the_loop() -> None:
         light(wandb.lightgbm.wandb_callback(), rounds=9)
     assert len(handler.logs) == 2
     assert states(handler) == ["pruned"]
+
+
+# The stand-in.
+
+
+@pytest.mark.parametrize("name", ["keras", "lightgbm", "xgboost"])
+def test_the_files_of_the_stand_in_have_every_name(name: str) -> None:
+    """``lightsweep check`` reads them without an import."""
+    module = getattr(wandb.integration, name)
+    base = Path(*folders("wandb"), "wandb")
+    files = [base / f"{name}.py", *base.glob(f"integration/{name}/*.py")]
+    assert len(files) == (3 if name == "keras" else 2)
+    for file in files:
+        (imported,) = [node for node in ast.parse(file.read_text()).body if isinstance(node, ast.ImportFrom)]
+        assert imported.module == module.__name__
+        assert [alias.name for alias in imported.names] == sorted(module.__all__)
+
+
+def test_check_knows_the_callbacks(sandbox: Sandbox) -> None:
+    sandbox.write(
+        "train.py",
+        """
+        import wandb
+        from wandb.integration.keras import WandbMetricsLogger
+        from wandb.integration.sb3 import WandbCallback
+        from wandb.xgboost import wandb_callback
+        wandb.init().log({"val_loss": wandb.config.x})
+        wandb.keras.WandbCallbak()
+        """,
+    )
+    config = "program: train.py\nmethod: grid\nmetric: {name: val_loss}\nparameters: {x: {values: [1]}}\n"
+    config += "lightsweep: {stand_in: wandb}\n"
+    (sandbox.directory / "sweep.yaml").write_text(config)
+    text = " ".join(sandbox.call("check", "sweep.yaml").stdout.split())
+    assert "wandb.integration.sb3.WandbCallback (train.py:" in text
+    assert "wandb.keras.WandbCallbak (train.py:" in text
+    assert "lightsweep has no such name; did you mean 'WandbCallback'?" in text
+    assert "WandbMetricsLogger" not in text
+    assert "wandb_callback" not in text

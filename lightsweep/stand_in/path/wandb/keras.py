@@ -1,3 +1,10 @@
-"""The older place of W&B's callbacks for this trainer."""
+"""The older place of the callbacks for this trainer."""
 
-from lightsweep.wandb.integration.keras import *  # noqa: F403
+from lightsweep.wandb.integration.keras import (
+    WandbCallback,
+    WandbEvalCallback,
+    WandbMetricsLogger,
+    WandbModelCheckpoint,
+)
+
+__all__ = ["WandbCallback", "WandbEvalCallback", "WandbMetricsLogger", "WandbModelCheckpoint"]

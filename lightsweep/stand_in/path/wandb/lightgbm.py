@@ -1,3 +1,5 @@
-"""The older place of W&B's callbacks for this trainer."""
+"""The older place of the callbacks for this trainer."""
 
-from lightsweep.wandb.integration.lightgbm import *  # noqa: F403
+from lightsweep.wandb.integration.lightgbm import log_summary, wandb_callback
+
+__all__ = ["log_summary", "wandb_callback"]

@@ -1,3 +1,5 @@
-"""The older place of W&B's callbacks for this trainer."""
+"""The older place of the callbacks for this trainer."""
 
-from lightsweep.wandb.integration.xgboost import *  # noqa: F403
+from lightsweep.wandb.integration.xgboost import WandbCallback, wandb_callback
+
+__all__ = ["WandbCallback", "wandb_callback"]

@@ -1,3 +1,10 @@
-"""W&B's callbacks for this trainer, which report to the sweep."""
+"""Callbacks of the stand-in for this trainer, which report to the sweep."""
 
-from lightsweep.wandb.integration.keras import *  # noqa: F403
+from lightsweep.wandb.integration.keras import (
+    WandbCallback,
+    WandbEvalCallback,
+    WandbMetricsLogger,
+    WandbModelCheckpoint,
+)
+
+__all__ = ["WandbCallback", "WandbEvalCallback", "WandbMetricsLogger", "WandbModelCheckpoint"]

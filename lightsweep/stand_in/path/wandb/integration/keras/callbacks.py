@@ -1,3 +1,10 @@
-"""W&B's callbacks for Keras, where W&B has them too."""
+"""The callbacks for Keras, where W&B has them too."""
 
-from lightsweep.wandb.integration.keras import *  # noqa: F403
+from lightsweep.wandb.integration.keras import (
+    WandbCallback,
+    WandbEvalCallback,
+    WandbMetricsLogger,
+    WandbModelCheckpoint,
+)
+
+__all__ = ["WandbCallback", "WandbEvalCallback", "WandbMetricsLogger", "WandbModelCheckpoint"]
