@@ -76,7 +76,7 @@ def test_the_names_of_a_run_are_found(text: str) -> None:
     [
         "",
         "import wandb\nwandb.log({'loss': 1})\nwandb.config.watch.this",
-        "import wandb\nclass A:\n  def f(self): self.api = wandb.Api()\n  def g(self): return self.api, self.api.runs()",
+        "import wandb\nclass A:\n  def f(self): self.api = wandb.Api()\n  def g(self): return self.api.runs()",
         "import wandb\nwandb.summary['x'] = 1\nwandb.summary.update({}); wandb.__version__; wandb.__file__",
         "import wandb\nrun = wandb.init()\nrun.log({}); run.config.Image; run.summary['x'] = 1",
         "import wandb\nrun = wandb.init()\nrun.metric; run.name = 'a'; run.mine = 1",
