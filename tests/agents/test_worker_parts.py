@@ -114,3 +114,33 @@ def test_a_function_that_fails_beside_its_workers_does_not_keep_its_agent(sandbo
     subprocess.run([sys.executable, str(script)], cwd=sandbox.directory, timeout=60, check=False)
     (run,) = sandbox.runs(sweep)
     assert (run.state, run.reason.partition(" (")[0]) == ("failed", "exit code 1: ValueError: no data")
+
+
+IN_TURN = """
+    import os, wandb
+
+    def train(number, sweep_id, name, config):
+        for variable in [name for name in os.environ if name.startswith("WANDB_")]:
+            del os.environ[variable]
+        run = wandb.init(group=sweep_id, job_type=name, name=f"fold-{number}", config=config, reinit=True)
+        run.log({"loss": config["x"] + number})
+        run.finish()
+        return config["x"] + number
+
+    parent = wandb.init()
+    name, config = parent.name, dict(parent.config)
+    results = [train(number, parent.sweep_id, name, config) for number in range(3)]
+    parent = wandb.init(id=parent.id, resume="must")
+    parent.log({"loss": sum(results) / 3})
+    parent.finish()
+"""
+
+
+@pytest.mark.parametrize("recipe", ["processes", "in turn"])
+def test_both_recipes_run_without_a_changed_line(sandbox: Sandbox, recipe: str) -> None:
+    script = FOLDS.replace("METHOD", "fork").replace("BEFORE", "pass")
+    script = script.replace("multiprocessing, lightsweep as wandb", "multiprocessing, wandb")
+    sweep = sandbox.sweep(IN_TURN if recipe == "in turn" else script, lightsweep={"stand_in": "wandb"})
+    done = sandbox.call("agent", sweep, "--storage", sandbox.storage)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [(run.best, run.iterations) for run in sandbox.runs(sweep)] == [(2.0, 1), (3.0, 1), (4.0, 1)]

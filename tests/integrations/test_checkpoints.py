@@ -72,7 +72,9 @@ def test_a_place_that_runs_share_is_copied_from_and_another_run_does_not_go_on_f
     assert steps(tmp_path / "0007") == {10}
     assert steps(shared) == {2, 4, 6, 8, 10}
     assert (found / "trainer_state.json").read_text() == (shared / "checkpoint-10" / "trainer_state.json").read_text()
-    with pytest.raises(UsageError, match="from a checkpoint of run 0007, but this is run 0008"):
+    with pytest.raises(
+        UsageError, match="from a checkpoint of run 0007, but this is run 0008: the runs share output_dir"
+    ):
         train(tmp_path, "0008", shared / "checkpoint-4", output_dir=str(shared))
 
 
