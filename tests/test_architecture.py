@@ -197,6 +197,7 @@ SCENARIOS = {
     "integrations/test_types.py",
     "report/test_browser.py",
     "stand_in/test_folder.py",
+    "stand_in/test_patterns.py",
     "stand_in/test_programs.py",
     "stand_in/test_trainers.py",
     "stand_in/test_integration.py",

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import lightsweep
 from lightsweep.channel.messages import StartReply
-from lightsweep.errors import closest
+from lightsweep.errors import LightsweepError, closest
 from lightsweep.schema.source import Module
 from lightsweep.stand_in import folders
 from lightsweep.wandb import FILE, NAMES, NOTHING, REFUSED, RUN_NAMES, WORKS, Name, find
@@ -20,6 +20,7 @@ LABELS = {REFUSED: "not found", NOTHING: "no effect", FILE: "as files"}
 """The kinds of names that are listed, the most important first, each with its label."""
 
 _PACKAGES = ("wandb", "lightsweep")
+_HERE = Path(lightsweep.__file__).parent.parent
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,9 @@ def _judged(dotted: str) -> tuple[str, str]:
     ``run.NAME`` is a name of a run, ``Api().NAME`` one of the API, and any other one a name of the package.
     """
     owner, _, name = dotted.rpartition(".")
-    if owner.endswith("()"):
-        return _of_api(owner, name)
+    made, call, of_made = dotted.rpartition("()")
+    if call:
+        return _of_api(made + call, of_made.split(".")[1])
     head, _, rest = dotted.partition(".")
     if owner == "run" or dotted.startswith("run."):
         name = rest.partition(".")[0]
@@ -103,7 +105,12 @@ def _judged(dotted: str) -> tuple[str, str]:
             return REFUSED, _unknown(name, names)
         return (known.kind, _said(known)) if known else (WORKS, "")
     if known is None:
-        ours = head in lightsweep.__all__ or find_spec(f"lightsweep.{head}") is not None or _file_of(head) is not None
+        ours = (
+            head in lightsweep.__all__
+            or head.startswith("__")
+            or find_spec(f"lightsweep.{head}") is not None
+            or _file_of(head) is not None
+        )
         return (WORKS, "") if ours else (REFUSED, _unknown(head, NAMES))
     if rest and known.kind != REFUSED and (missing := _missing(head, rest)):
         return REFUSED, missing
@@ -127,7 +134,7 @@ def _missing(head: str, rest: str) -> str:
         return ""
     try:
         level = find(head)
-    except (ImportError, AttributeError):
+    except (ImportError, AttributeError, LightsweepError):  # `wandb.summary` needs a run
         return ""
     for part in rest.split("."):
         if not isinstance(level, ModuleType):
@@ -149,11 +156,16 @@ def _names_of_file(dotted: str) -> set[str] | None:
     if _file_of(dotted) is not None:
         return {dotted.rpartition(".")[2]}
     path = _file_of(dotted.rpartition(".")[0])
-    if path is None:
-        return None
+    return None if path is None else _names_in(path)
+
+
+def _names_in(path: Path) -> set[str]:
+    """Return the names of a module of lightsweep by its source, since an import may load a trainer's library."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.names[0].name == "*":
+            names |= _names_in(_HERE.joinpath(*node.module.split(".")).with_suffix(".py"))
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
             names |= {alias.asname or alias.name for alias in node.names}
         elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             names.add(node.name)
@@ -239,8 +251,9 @@ class _Reader:
             for node in nodes:
                 if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
                     meaning = self._meaning(node, scope)
-                    if meaning and meaning not in ("run", *_ITEMS) and id(node) not in inner:
-                        self._found.append((meaning, node.lineno))
+                    own = meaning and meaning not in ("run", *_ITEMS) and not meaning.endswith("()")
+                    if own and id(node) not in inner:
+                        self._found.append((str(meaning), node.lineno))
                     if meaning:
                         inner.add(id(node.value))
         return self._found

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -287,6 +285,9 @@ class RunNames:
             self._copy(pattern, base)
 
     def _copy(self, pattern: str, base: Path) -> list[str]:
+        import glob  # here, since a training script pays for each import
+        import shutil
+
         copies = []
         for file in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - an absolute pattern
             target = self.dir / os.path.relpath(file, base)
@@ -312,6 +313,9 @@ class RunNames:
             replace: Accepted and ignored.
             root: A folder to which the file is copied first.
         """
+        import glob  # here, see above
+        import shutil
+
         del replace
         folder = Path(self.dir)
         if run_path:

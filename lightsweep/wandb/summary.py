@@ -66,6 +66,13 @@ class Summary(dict[str, Any]):
             super().__setitem__(name, value)
         return value
 
+    def __missing__(self, name: str) -> Summary:
+        """Return the numbers that were logged as a group, as a copy: their names are joined by dots."""
+        group = {key.removeprefix(f"{name}."): value for key, value in self.items() if key.startswith(f"{name}.")}
+        if not group:
+            raise KeyError(name)
+        return Summary(group)
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name in Summary.__slots__:
             raise AttributeError(name)

@@ -76,6 +76,8 @@ def test_the_names_of_a_run_are_found(text: str) -> None:
     [
         "",
         "import wandb\nwandb.log({'loss': 1})\nwandb.config.watch.this",
+        "import wandb\nclass A:\n  def f(self): self.api = wandb.Api()\n  def g(self): return self.api.runs()",
+        "import wandb\nwandb.summary['x'] = 1\nwandb.summary.update({}); wandb.__version__; wandb.__file__",
         "import wandb\nrun = wandb.init()\nrun.log({}); run.config.Image; run.summary['x'] = 1",
         "import wandb\nrun = wandb.init()\nrun.metric; run.name = 'a'; run.mine = 1",
         "wandb.Image(x)",
@@ -133,7 +135,7 @@ def test_the_names_of_the_api() -> None:
 import wandb
 api = wandb.Api()
 for run in api.runs("me/digits"):
-    run.summary, run.config, run.id, run.history()
+    run.summary.get("x"), run.config["x"].y, run.id, run.history(), run.created_at.endswith("Z"), run.sweep.id
     run.delete()
 best = api.sweep("x").best_run()
 best.file("a").download()
@@ -203,6 +205,10 @@ def test_check_warns_of_a_script_that_reports_to_wandb_only(
         ("from wandb.sdk.lib.disabled import RunDisabled\nimport wandb.sdk.wandb_run", {}),
         ("import wandb\nwandb.util.generate_id(); wandb.errors.CommError; wandb.sdk.wandb_run.Run", {}),
         ("import wandb.plot as p\np.line(t, 'x', 'y')", {"wandb.plot.line": (FILE, 2)}),
+        ("from wandb.integration.keras import WandbMetricsLogger", {}),
+        ("from wandb.keras import WandbCallback\nimport wandb.integration.xgboost", {}),
+        ("from wandb.keras import WandbCalback", {"wandb.keras.WandbCalback": (REFUSED, 1)}),
+        ("from wandb.integration.prodigy import X", {"wandb.integration.prodigy.X": (REFUSED, 1)}),
         ("import wandb\nwandb.plot.nothing_like_it()", {"wandb.plot.nothing_like_it": (REFUSED, 2)}),
         ("from wandb.sdk.wandb_run import Rnu", {"wandb.sdk.wandb_run.Rnu": (REFUSED, 1)}),
         ("from wandb.nowhere import X", {"wandb.nowhere.X": (REFUSED, 1)}),

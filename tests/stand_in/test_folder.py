@@ -157,3 +157,17 @@ def test_a_python_without_lightsweep_says_what_is_missing() -> None:
         check=False,
     )
     assert "this Python has no lightsweep: install lightsweep in it, or leave out --stand-in" in done.stderr
+
+
+def test_each_module_of_the_stand_in_can_be_imported() -> None:
+    trainers = {"wandb.integration", "wandb.keras", "wandb.lightgbm", "wandb.xgboost"}
+    names = []
+    for path in Path(FOLDER, "wandb").rglob("*.py"):
+        name = ".".join(path.relative_to(FOLDER).with_suffix("").parts).removesuffix(".__init__")
+        if not any(name == each or name.startswith(f"{each}.") for each in trainers):
+            names.append(name)
+    assert {"wandb.errors", "wandb.sdk", "wandb.util", "wandb.apis"} <= set(names)
+    code = f"import importlib\nfor name in {sorted(names)}: importlib.import_module(name)\n"
+    code += "from wandb.errors import CommError, Error, UsageError\nimport wandb\n"
+    code += "assert issubclass(CommError, wandb.Error) and issubclass(UsageError, Error)"
+    assert python(code, env={**os.environ, **variables("wandb")}) == ""

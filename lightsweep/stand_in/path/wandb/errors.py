@@ -2,6 +2,6 @@
 
 from functools import partial
 
-from lightsweep.wandb.sdk import errors
+from lightsweep import errors
 
 __getattr__ = partial(getattr, errors)
