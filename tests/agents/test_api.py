@@ -39,7 +39,7 @@ def test_a_function_is_called_for_each_run(sandbox: Sandbox, capsys: pytest.Capt
     def train() -> None:
         with lightsweep.init(config={"epochs": 2, "x": 0}) as run:
             assert lightsweep.run is run
-            assert run.dir == sandbox.directory / "lightsweep_runs" / sweep.id / run.id
+            assert run.dir == sandbox.directory / "lightsweep_runs" / sweep.id / run.number
             seen.append(dict(run.config))
             lightsweep.log({"loss": run.config.x, "epoch": 1})
 
