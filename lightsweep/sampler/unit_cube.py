@@ -65,7 +65,7 @@ class RunTrials:
     def __init__(self, metrics: Sequence[Metric], show: Callable[[Mapping[str, Value]], Shown | None]) -> None:
         self._metrics = metrics
         self._show = show
-        self._shown: dict[str, Shown | None] = {}
+        self._shown: dict[str, tuple[Mapping[str, Value], Shown | None]] = {}
         self._trials: dict[str, tuple[tuple[Any, ...], FrozenTrial]] = {}
 
     def trials(self, history: Sequence[Observation]) -> list[FrozenTrial]:
@@ -74,9 +74,10 @@ class RunTrials:
         for observation, objectives in zip(history, counted_objectives(history, self._metrics), strict=True):
             if objectives is None and not is_pending(observation, self._metrics):
                 continue
-            if observation.key not in self._shown:
-                self._shown[observation.key] = self._show(observation.values)
-            shown = self._shown[observation.key]
+            values, shown = self._shown.get(observation.key, (None, None))
+            if values != observation.values:  # a run that just begins may move to another point
+                shown = self._show(observation.values)
+                self._shown[observation.key] = (observation.values, shown)
             if shown is None:
                 continue
             number = len(trials) + 1
@@ -237,18 +238,23 @@ class UnseenPoints:
 
     def __init__(self, space: Space) -> None:
         self._space = space
-        self._indices: dict[str, int | None] = {}
+        self._indices: dict[str, tuple[Mapping[str, Value], int | None]] = {}
 
     def taken(self, history: Sequence[Observation]) -> set[int]:
         """Return the indices of the points of all runs, whatever their state; runs outside of the space have none."""
         if self._space.size is None:
             return set()
+        found = set()
         for observation in history:
-            if observation.key not in self._indices:
-                self._indices[observation.key] = None
+            kept = self._indices.get(observation.key)
+            if kept is None or kept[0] != observation.values:  # a run that just begins may move to another point
+                index = None
                 with suppress(ValueError):
-                    self._indices[observation.key] = self._space.index(observation.values)
-        return {index for one in history if (index := self._indices[one.key]) is not None}
+                    index = self._space.index(observation.values)
+                kept = self._indices[observation.key] = (observation.values, index)
+            if kept[1] is not None:
+                found.add(kept[1])
+        return found
 
     def nearest(self, values: dict[str, Value], taken: set[int], seed: int) -> dict[str, Value] | None:
         """Return ``values`` if it is free, else a free point near to it; ``None`` if all points are taken.

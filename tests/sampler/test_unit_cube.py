@@ -69,6 +69,14 @@ def test_a_trial_is_rebuilt_only_when_its_run_or_its_imputed_value_changes() -> 
     assert second[0] is first[0]
 
 
+def test_a_pending_run_that_moved_is_shown_where_it_is() -> None:
+    config = sweep(QUADRATIC)
+    shadow = RunTrials(config.metrics, Axes(config.space).show)
+    moved = [run(0, {"x": x, "y": 0.5}, state="running") for x in (0.25, 0.75)]
+    before, after = (shadow.trials([replace(one, version=version)]) for version, one in enumerate(moved))
+    assert before[0].params != after[0].params
+
+
 def test_a_run_that_does_not_count_is_left_out() -> None:
     config = sweep(QUADRATIC)
     known = [run(0, {"x": 0.5, "y": 0.5}, state="failed"), run(1, {"x": 0.5, "y": 0.5}, state="running")]

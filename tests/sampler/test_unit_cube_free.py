@@ -68,3 +68,11 @@ def test_taken_points_are_those_of_all_runs_inside_the_space() -> None:
     known = [run(0, space.point(4), 1.0), run(1, space.point(7), state="running"), run(2, {"a": "x"}, 1.0)]
     assert UnseenPoints(space).taken(known) == {4, 7}
     assert UnseenPoints(sweep(QUADRATIC).space).taken([run(0, {"x": 0.1, "y": 0.1}, 1.0)]) == set()
+
+
+def test_a_run_that_moved_to_another_point_takes_that_one_alone() -> None:
+    """Two agents may choose the same point at once; one of them then moves on."""
+    space = sweep(FINITE).space
+    points = UnseenPoints(space)
+    assert points.taken([run(0, space.point(4), state="running")]) == {4}
+    assert points.taken([run(0, space.point(5), state="running")]) == {5}
