@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -121,6 +120,8 @@ class AgentWatch:
 def _end_group() -> None:
     """Send SIGTERM to the process group, and later SIGKILL, from outside of it as this process may have ended."""
     later = f"sleep {TERM_SECONDS}; kill -KILL -{os.getpgrp()}"
+    import subprocess  # here, since every training script would load it
+
     quiet = subprocess.DEVNULL
     # Without the token of the run, by which the reaper of the agent would find it.
     subprocess.Popen(["/bin/sh", "-c", later], stdin=quiet, stdout=quiet, stderr=quiet, env={}, start_new_session=True)
