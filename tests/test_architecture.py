@@ -125,6 +125,7 @@ SHORT = {
     "lightsweep/agents/gpus.py",
     "lightsweep/agents/launchers/call.py",
     "lightsweep/cli/options.py",
+    "lightsweep/client/loaders.py",
     "lightsweep/cli/output.py",
     "lightsweep/report/importance.py",
     "lightsweep/report/theme.py",
