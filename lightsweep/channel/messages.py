@@ -105,7 +105,7 @@ class LogReply:
         iterations: Iterations that were reported so far, over all attempts.
     """
 
-    verdict: Verdict = Verdict()
+    verdict: Verdict = field(default_factory=Verdict)
     iterations: int = 0
 
     @classmethod
