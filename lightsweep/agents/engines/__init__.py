@@ -70,8 +70,8 @@ class Launch:
         agent_options: More options of ``lightsweep agent``.
         options: The engine's own options, as the user wrote them.
         variables: Variables for the agents' environment; none is secret.
-        storage_file: A file of mode 0600 with the storage's URL. Agents find it by ``LIGHTSWEEP_STORAGE_FILE``. ``None``
-            if the URL has no password; then it is ``LIGHTSWEEP_STORAGE`` in ``variables``.
+        storage_file: A file of mode 0600 with the storage's URL, which agents find by ``LIGHTSWEEP_STORAGE_FILE``;
+            ``None`` if the URL has no password, and then it is ``LIGHTSWEEP_STORAGE`` in ``variables``.
     """
 
     sweep_id: str
