@@ -126,6 +126,7 @@ SHORT = {
     "lightsweep/agents/launchers/call.py",
     "lightsweep/cli/options.py",
     "lightsweep/cli/output.py",
+    "lightsweep/cli/storage.py",
     "lightsweep/report/importance.py",
     "lightsweep/report/theme.py",
     "lightsweep/report/timeline.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +13,7 @@ from rich.console import Console
 from lightsweep.agents import Display, LineDisplay, closing, work
 from lightsweep.agents.displays.live_view import TableDisplay
 from lightsweep.agents.drain import Drain, duration, job_end
-from lightsweep.agents.engines import make_engine
+from lightsweep.agents.engines import Launch, make_engine
 from lightsweep.agents.gpus import VARIABLE, gpu_slots
 from lightsweep.cli import options
 from lightsweep.cli.output import say
@@ -90,8 +91,8 @@ def agents(
     if storage is not None:
         os.environ["LIGHTSWEEP_STORAGE"] = storage  # not an argument, which others can read
     where = make_engine(engine, sweep.id)
-    for _ in range(start):
-        where.submit([sys.executable, "-m", "lightsweep", "agent", sweep.id, *(arguments or [])])
+    if start:
+        where.submit(Launch(sweep.id, start, Path.cwd(), agent_options=tuple(arguments or ())))
     found = where.jobs()
     for job in found:
         if stop:
