@@ -27,6 +27,7 @@ MESSAGE_LIMIT = 16 * 2**20
 HANDSHAKE_LIMIT = 4 * 2**10
 HANDSHAKE_SECONDS = 10.0
 
+_encoded = json.JSONEncoder(separators=(",", ":")).encode
 _LENGTH = struct.Struct("!I")
 _CHUNK = 64 * 2**10
 
@@ -193,7 +194,7 @@ class FrameStream:
             TypeError, ValueError: Not representable in JSON.
             OSError: The other end is gone.
         """
-        body = json.dumps(message, separators=(",", ":")).encode()
+        body = _encoded(message).encode()
         if len(body) > MESSAGE_LIMIT:
             raise ChannelError(f"a message may have {MESSAGE_LIMIT} bytes, this one has {len(body)}")
         self._sock.sendall(_LENGTH.pack(len(body)) + body)
@@ -221,7 +222,7 @@ class FrameStream:
         body = bytes(self._buffer[_LENGTH.size : end])
         del self._buffer[:end]
         try:
-            message = json.loads(body)
+            message = json.loads(body.decode())
         except (ValueError, RecursionError) as error:
             raise ChannelError(f"a frame must hold a JSON object: {error}") from None
         if not isinstance(message, dict):

@@ -14,7 +14,7 @@ import time
 import zlib
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +213,7 @@ def answer(handler: Handler, message: Mapping[str, Any]) -> dict[str, Any]:
     try:
         with Guarded(operation):
             reply = getattr(handler, operation)(given)
-            return {"ok": True} if reply is None else asdict(reply)
+            return {"ok": True} if reply is None else reply.message()
     except LightsweepError as error:
         return {"error": str(error)}
 

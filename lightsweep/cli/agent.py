@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +12,8 @@ from rich.console import Console
 
 from lightsweep.agents import Display, LineDisplay, closing, work
 from lightsweep.agents.displays.live_view import TableDisplay
-from lightsweep.agents.engines import make_engine
+from lightsweep.agents.drain import Drain, duration, job_end
+from lightsweep.agents.engines import Launch, make_engine
 from lightsweep.agents.gpus import VARIABLE, gpu_slots
 from lightsweep.cli import options
 from lightsweep.cli.output import say
@@ -32,6 +34,7 @@ def agent(
     forward_signals: options.ForwardSignals = False,
     term_timeout: options.TermTimeout = 30.0,
     stay: options.Stay = False,
+    drain: options.Drain = None,
     stand_in: options.StandIn = None,
     storage: options.Storage = None,
 ) -> None:
@@ -39,9 +42,14 @@ def agent(
 
     Each run gets other parameters. Several agents may work on one sweep.
     """
-    slots = _slots(jobs, gpus, gpus_per_run)
+    more = {**_slots(jobs, gpus, gpus_per_run), "stay": stay, "stand_in": stand_in}
+    if drain is not None:
+        duration(drain)
+        more["drain"] = Drain(drain, job_end())
+        if remark := more["drain"].remark():
+            say(f"lightsweep: {remark}")
     sweep = Sweep.load(sweep_id, storage=storage)
-    _work_on(sweep, count, max_failed, forward_signals, term_timeout, stay=stay, stand_in=stand_in, **slots)
+    _work_on(sweep, count, max_failed, forward_signals, term_timeout, **more)
 
 
 def run(
@@ -83,8 +91,8 @@ def agents(
     if storage is not None:
         os.environ["LIGHTSWEEP_STORAGE"] = storage  # not an argument, which others can read
     where = make_engine(engine, sweep.id)
-    for _ in range(start):
-        where.submit([sys.executable, "-m", "lightsweep", "agent", sweep.id, *(arguments or [])])
+    if start:
+        where.submit(Launch(sweep.id, start, Path.cwd(), agent_options=tuple(arguments or ())))
     found = where.jobs()
     for job in found:
         if stop:

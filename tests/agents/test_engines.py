@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import ClassVar
@@ -14,7 +14,7 @@ from sandboxes import Sandbox, wait_until
 
 from lightsweep import UsageError
 from lightsweep.agents import engines
-from lightsweep.agents.engines import AgentJob, Engine, make_engine
+from lightsweep.agents.engines import AgentJob, Engine, JobState, Launch, make_engine
 from lightsweep.agents.engines.local import LocalEngine
 from lightsweep.cli import main
 
@@ -35,10 +35,14 @@ class NoteEngine:
     def __init__(self, sweep_id: str) -> None:
         self._jobs = self.jobs_of.setdefault(sweep_id, [])
 
-    def submit(self, command: Sequence[str]) -> AgentJob:
-        self.commands.append(list(command))
-        self._jobs.append(AgentJob(str(len(self._jobs) + 1), "pending"))
-        return self._jobs[-1]
+    def plan(self, launch: Launch) -> str:
+        return f"{launch.agents} times {launch.command()}"
+
+    def submit(self, launch: Launch) -> list[str]:
+        self.commands.extend([launch.command()] * launch.agents)
+        names = [str(len(self._jobs) + each) for each in range(1, launch.agents + 1)]
+        self._jobs.extend(AgentJob(name, JobState.QUEUED) for name in names)
+        return names
 
     def jobs(self) -> list[AgentJob]:
         return list(self._jobs)
@@ -64,7 +68,7 @@ def test_an_engine_is_added_from_outside(sandbox: Sandbox, capsys: pytest.Captur
     engine: Engine = make_engine("notes", sweep_id)
     assert engine.jobs() == []
     assert main(["agents", sweep_id, "--engine", "notes", "--start", "2", "--", "--jobs", "4"]) == 0
-    assert capsys.readouterr().out == "1  pending\n2  pending\n"
+    assert capsys.readouterr().out == "1  queued\n2  queued\n"
     assert NoteEngine.commands == [[sys.executable, "-m", "lightsweep", "agent", sweep_id, "--jobs", "4"]] * 2
     assert main(["agents", sweep_id, "--engine", "notes", "--stop"]) == 0
     assert capsys.readouterr().out == "1  told to end\n2  told to end\n"

@@ -201,7 +201,7 @@ def test_errors_of_the_handler_become_errors_of_the_client_and_the_connection_li
             if message["metrics"] == "unknown":
                 raise ZeroDivisionError("inside")
             if message["metrics"] == "unsendable":
-                return LogReply(Verdict(reason=object()))
+                return LogReply(Verdict(stop=True, reason=object()))
             if message["metrics"] == "no reply":
                 return "no reply"
             return super().log(message)
@@ -215,12 +215,12 @@ def test_errors_of_the_handler_become_errors_of_the_client_and_the_connection_li
         connection.request("log", metrics="unknown")
     with pytest.raises(LightsweepError, match="the agent's answer cannot be sent"):
         connection.request("log", metrics="unsendable")
-    with pytest.raises(LightsweepError, match="the agent failed on 'log': TypeError"):
+    with pytest.raises(LightsweepError, match="the agent failed on 'log': AttributeError"):
         connection.request("log", metrics="no reply")
     with pytest.raises(LightsweepError, match="the operations of a run are start, log, finish, got 'explode'"):
         connection.request("explode")
     assert [record.name for record in caplog.records] == ["lightsweep"] * 3
-    assert connection.request("log", metrics={})["verdict"]["stop"] is False
+    assert connection.log({"metrics": {}}).verdict == Verdict()
     connection.close()
 
 
