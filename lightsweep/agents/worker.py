@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import socket
 import sqlite3
 import sys
 import threading
@@ -23,6 +22,7 @@ from lightsweep.agents.heartbeat import Heartbeat, OutageNotes
 from lightsweep.agents.launchers import Launcher
 from lightsweep.agents.launchers.process import place_variables, places
 from lightsweep.agents.run_files import BestCheckpoints, SharedFiles
+from lightsweep.channel.server import host_name
 from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep
 from lightsweep.controller.claims import RunClaimer
 from lightsweep.controller.reports import Reporter, Writer
@@ -71,7 +71,7 @@ class Agent:
     ) -> None:
         self.sweep = sweep
         self.display: Display = GuardedDisplay(display or Display())
-        self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
+        self.name = f"{host_name()}:{os.getpid()}:{secrets.token_hex(2)}"
         self.left = ""
         self.gave_up = False
         self.signalled = 0
