@@ -122,15 +122,17 @@ def test_there_are_at_most_130_files() -> None:
 # Whole concepts that need no more than this: an engine, a figure, a protocol.
 SHORT = {
     "lightsweep/agents/engines/local.py",
-    "lightsweep/schema/launching.py",
     "lightsweep/agents/gpus.py",
     "lightsweep/agents/launchers/call.py",
     "lightsweep/cli/options.py",
+    "lightsweep/client/loaders.py",
     "lightsweep/cli/output.py",
+    "lightsweep/cli/storage.py",
     "lightsweep/report/importance.py",
     "lightsweep/report/theme.py",
     "lightsweep/report/timeline.py",
     "lightsweep/sampler/base.py",
+    "lightsweep/schema/launching.py",
     "lightsweep/text.py",
     "lightsweep/wandb/artifact_files.py",
     "lightsweep/wandb/calls.py",
@@ -143,16 +145,25 @@ def test_no_file_is_shorter_than_100_lines_but_those_that_are_a_whole_concept() 
     assert set(lengths()) >= SHORT
 
 
-MOST_LINES = {"what W&B's scripts need": 3_000, "clusters": 2_000, "all else": 14_500}
+MOST_LINES = {"what W&B's scripts need": 3_000, "clusters": 2_500, "all else": 14_500}
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 
 FOR_WANDB = ("wandb", "stand_in")
+
 FOR_CLUSTERS = (
+    "lightsweep/agents/drain.py",
     "lightsweep/agents/engines/",
     "lightsweep/agents/launches.py",
+    "lightsweep/agents/launchers/node.py",
+    "lightsweep/agents/launchers/nodes.py",
     "lightsweep/cli/launch.py",
+    "lightsweep/cli/storage.py",
     "lightsweep/schema/launching.py",
+    "lightsweep/storage/copying.py",
+    "lightsweep/storage/damage.py",
+    "lightsweep/storage/server.py",
 )
+"""Files and folders of what starts agents, and a storage for them, on other machines."""
 
 
 def part_of(path: Path) -> str:

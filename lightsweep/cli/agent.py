@@ -11,6 +11,7 @@ from rich.console import Console
 
 from lightsweep.agents import Display, LineDisplay, closing, work
 from lightsweep.agents.displays.live_view import TableDisplay
+from lightsweep.agents.drain import Drain, duration, job_end
 from lightsweep.agents.gpus import VARIABLE, gpu_slots
 from lightsweep.cli import options
 from lightsweep.cli.output import say
@@ -31,6 +32,7 @@ def agent(
     forward_signals: options.ForwardSignals = False,
     term_timeout: options.TermTimeout = 30.0,
     stay: options.Stay = False,
+    drain: options.Drain = None,
     stand_in: options.StandIn = None,
     storage: options.Storage = None,
 ) -> None:
@@ -38,9 +40,14 @@ def agent(
 
     Each run gets other parameters. Several agents may work on one sweep.
     """
-    slots = _slots(jobs, gpus, gpus_per_run)
+    more = {**_slots(jobs, gpus, gpus_per_run), "stay": stay, "stand_in": stand_in}
+    if drain is not None:
+        duration(drain)
+        more["drain"] = Drain(drain, job_end())
+        if remark := more["drain"].remark():
+            say(f"lightsweep: {remark}")
     sweep = Sweep.load(sweep_id, storage=storage)
-    _work_on(sweep, count, max_failed, forward_signals, term_timeout, stay=stay, stand_in=stand_in, **slots)
+    _work_on(sweep, count, max_failed, forward_signals, term_timeout, **more)
 
 
 def run(

@@ -17,22 +17,20 @@ from lightsweep.text import quoted
 SETTINGS_FILE = "lightsweep.launch.yaml"
 """The file of settings, in the directory of the sweep file."""
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = r"(\d+(?:\.\d+)?)\s*([smhd])"
+_UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "": 1}
+_ITEM = r"(\d+(?:\.\d+)?)([dhms]?)"
 
 
 def seconds(value: Any) -> float:
-    """Return a duration in seconds: ``90s``, ``10m``, ``1.5h``, ``2d``, or a number of seconds.
+    """Return the seconds of a duration such as ``90s``, ``10m``, ``1h30m`` or ``600``.
 
     Raises:
         ValueError: It is none; the message begins with "must".
     """
-    found = re.fullmatch(_DURATION, value.strip()) if isinstance(value, str) else None
-    if found:
-        return float(found[1]) * _UNITS[found[2]]
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 10**9:
-        return float(value)
-    raise ValueError(f"must be a duration such as 90s, 10m or 1h, got {quoted(value)}")
+    text = str(value).strip()
+    if isinstance(value, bool) or not re.fullmatch(f"({_ITEM})+", text):
+        raise ValueError(f"must be a duration with d, h, m or s, such as 90s, 10m or 1h30m, got {quoted(value)}")
+    return sum(float(count) * _UNITS[unit] for count, unit in re.findall(_ITEM, text))
 
 
 def _words(value: Any) -> tuple[str, ...]:
@@ -48,7 +46,7 @@ def _words(value: Any) -> tuple[str, ...]:
 
 
 _WORDS = {"type": ["array", "string"], "items": {"type": ["string", "number"]}}
-Duration = Annotated[float, fields.Rule(seconds, {"type": ["string", "number"], "pattern": f"^{_DURATION}$"})]
+Duration = Annotated[float, fields.Rule(seconds, {"type": ["string", "number"], "pattern": f"^({_ITEM})+$"})]
 Words = Annotated[tuple[str, ...], fields.Rule(_words, _WORDS)]
 
 

@@ -97,7 +97,10 @@ def test_an_engine_that_is_not_known_here_is_one_line_of_status(sandbox: Sandbox
     ("arguments", "message"),
     [
         (["--on", "lokal"], "no engine 'lokal'; did you mean 'local'?"),
-        (["--on", "local", "--drain", "soon"], "--drain must be a duration such as 90s, 10m or 1h, got 'soon'"),
+        (
+            ["--on", "local", "--drain", "soon"],
+            "--drain must be a duration with d, h, m or s, such as 90s, 10m or 1h30m, got 'soon'",
+        ),
         (["--on", "local", "partition"], "'partition' is not expected here; the engine's own options follow --"),
         (["--on", "local", "--gpus-per-run", "1"], "the engine 'local' knows no GPUs for each run"),
         (["--on", "local", "--agent-options", "'"], "quote it as for a shell"),
@@ -140,7 +143,7 @@ def test_faults_of_settings_have_their_place(tmp_path: Path) -> None:
 
 
 def test_durations() -> None:
-    assert [seconds(each) for each in ("90s", "10m", "1.5h", "2d", 7)] == [90, 600, 5400, 172800, 7]
+    assert [seconds(each) for each in ("90s", "10m", "1.5h", "1h30m", "2d", 7)] == [90, 600, 5400, 5400, 172800, 7]
 
 
 # --- the storage's URL
