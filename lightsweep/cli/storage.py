@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -63,7 +64,9 @@ def copy(
         with storage_errors():
             copied = copy_study(opened, into, sweep.id, sweep.config.options.lease)
         say(f"copied sweep {sweep.id}: {counted(copied.trials, 'trial')}, {counted(copied.rows, 'row')} compared")
-    say(f"{_named(names)} stays in {opened} too: let agents work in one of the two storages only", error=True)
+    where = f"--storage {shlex.quote(str(opened))}"
+    say(f"the old storage has {_named(names)} too; let agents work in one of the two storages only", error=True)
+    say(f"(to stop a sweep in the old one: lightsweep sweep --stop ID {where})", error=True)
     say("files of runs (logs, checkpoints, media) were not copied; they stay in lightsweep_runs", error=True)
 
 

@@ -59,7 +59,11 @@ def _of_sweep(storage: Storage, study_id: int, name: str, attributes: dict[str, 
 
 
 def _of_trials(place: str, sweep: Sweep) -> Iterator[Damage]:
-    """Trials that are no run, no retry, no update and no prior run, and finished runs without parameters."""
+    """Find trials that count for nothing, and finished runs without parameters.
+
+    A trial counts if its attribute says that it is a run, a retry, an update or a prior run. Void trials, which agents
+    write through Optuna's API, are sound.
+    """
     malformed, foreign = [], []
     for record in sweep.ledger.records:
         if ATTEMPT not in record.attributes:
@@ -77,7 +81,7 @@ def _of_trials(place: str, sweep: Sweep) -> Iterator[Damage]:
     if ended:
         yield Damage(
             place,
-            f"{_trials(ended)}: there is no attribute {ATTEMPT}, so they count for nothing",
+            f"{_trials(ended)}: the attribute {ATTEMPT} is missing, so they count for nothing",
             "if another program added them, leave them; else restore the storage from a copy",
         )
     bare = [

@@ -88,7 +88,7 @@ def copy_study(
         with target.engine.begin() as writing:
             copied = _Copy(tables, study, _Tables(writing), name, progress)
             if not copied.begin():
-                raise UsageError(f"sweep {name} is not copied: {target} has a study of that name, which stays as it is")
+                raise UsageError(f"sweep {name} is not copied: {target} already has a study of that name")
             copied.write()
             copied.verify()
             if _living(source, study, lease) != before:

@@ -80,7 +80,7 @@ def table_damage(storage: Storage) -> list[Damage]:
 
 
 def text_damage(storage: Storage) -> list[Damage]:
-    """Return the attributes whose text is no JSON; commands and agents fail at the first of them."""
+    """Return the attributes whose text is not JSON; commands and agents fail at the first of them."""
     found = []
     with storage.reading() as connection:
         known = sa.MetaData()
@@ -91,7 +91,7 @@ def text_damage(storage: Storage) -> list[Damage]:
             query = sa.select(owner, table.c.key, table.c.value_json)
             for key, attribute, text in connection.execute(query, execution_options={"yield_per": 10_000}):
                 if fault := _not_json(text):
-                    what = f"the attribute {attribute} of {owner.name} {key} is no JSON: {fault}, {quoted(text, 40)}"
+                    what = f"the attribute {attribute} of {owner.name} {key} is not JSON: {fault}, {quoted(text, 40)}"
                     found.append(Damage(f"table {name}", what, "restore the storage from a copy, or delete this row"))
     return found
 

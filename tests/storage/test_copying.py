@@ -191,7 +191,7 @@ def test_an_agent_that_begins_meanwhile_ends_the_copy(source: Storage, sweep: st
 def test_a_sweep_that_is_there_is_refused_and_stays(source: Storage, sweep: str, storage: Storage) -> None:
     copy_study(source, storage, sweep, LEASE)
     work(sweep, storage, 1)
-    with pytest.raises(UsageError, match="has a study of that name, which stays as it is"):
+    with pytest.raises(UsageError, match="already has a study of that name"):
         copy_study(source, storage, sweep, LEASE)
     assert len(Sweep.load(sweep, storage=storage.url).runs) == 5
     with pytest.raises(NotFoundError, match="no sweep 'nothing'"):
