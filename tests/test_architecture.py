@@ -116,7 +116,7 @@ def test_no_file_is_longer_than_500_lines() -> None:
 
 
 def test_there_are_at_most_130_files() -> None:
-    assert len([path for path in sources() if room_of(path) not in FOR_WANDB]) <= 130
+    assert len([path for path in sources() if part_of(path) == "all else"]) <= 130
 
 
 # Whole concepts that need no more than this: an engine, a figure, a protocol.
@@ -125,12 +125,14 @@ SHORT = {
     "lightsweep/agents/gpus.py",
     "lightsweep/agents/launchers/call.py",
     "lightsweep/cli/options.py",
+    "lightsweep/client/loaders.py",
     "lightsweep/cli/output.py",
     "lightsweep/cli/storage.py",
     "lightsweep/report/importance.py",
     "lightsweep/report/theme.py",
     "lightsweep/report/timeline.py",
     "lightsweep/sampler/base.py",
+    "lightsweep/schema/launching.py",
     "lightsweep/text.py",
     "lightsweep/wandb/artifact_files.py",
     "lightsweep/wandb/calls.py",
@@ -151,6 +153,7 @@ FOR_WANDB = ("wandb", "stand_in")
 FOR_CLUSTERS = (
     "lightsweep/agents/drain.py",
     "lightsweep/agents/engines/",
+    "lightsweep/agents/launches.py",
     "lightsweep/agents/launchers/node.py",
     "lightsweep/agents/launchers/nodes.py",
     "lightsweep/cli/launch.py",

@@ -37,7 +37,14 @@ from lightsweep.errors import LightsweepError, UsageError
 OPERATIONS = ("start", "log", "finish")
 
 _logger = logging.getLogger("lightsweep")
-_PREFIX = f"lightsweep-{zlib.crc32(socket.gethostname().encode()):08x}-"  # hosts may share the directory
+
+
+def host_name() -> str:
+    """Return the name of this host; on a node of Slurm the node's, under which Slurm's commands know it."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+
+
+_PREFIX = f"lightsweep-{zlib.crc32(host_name().encode()):08x}-"  # hosts may share the directory
 _SOCKET = "s"
 _LONGEST_PATH = 95  # bytes; macOS allows 103, Linux 107, and the socket has a longer name at first
 _CLOSE_SECONDS = 10.0
