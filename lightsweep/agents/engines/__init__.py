@@ -20,7 +20,10 @@ from lightsweep.storage.url import FILE_VARIABLE
 __all__ = ["AgentJob", "Engine", "JobState", "KnowsHosts", "Launch", "make_engine"]
 
 _GROUP = "lightsweep.engines"
-_OWN = {"local": "lightsweep.agents.engines.local:LocalEngine"}
+_OWN = {
+    "local": "lightsweep.agents.engines.local:LocalEngine",
+    "slurm": "lightsweep.agents.engines.slurm:SlurmEngine",
+}
 
 
 class JobState(str, Enum):
