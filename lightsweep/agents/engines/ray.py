@@ -372,7 +372,7 @@ def agent_command(launch: Launch) -> list[str]:
 def agent_variables(launch: Launch) -> dict[str, str]:
     """Return the variables of an agent beside those of its node."""
     threads = {"OMP_NUM_THREADS": str(max(1, int(launch.cpus_per_run)))} if launch.cpus_per_run else {}
-    return {**threads, **(launch.environment() if hasattr(launch, "environment") else launch.variables)}
+    return {**threads, **launch.environment()}
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import secrets
+import select
 import signal
 import socket
 import subprocess
@@ -32,6 +33,7 @@ _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal
 # A storage of the node is not that of the launch; the others are what Ray sets for its own processes.
 _NOT_INHERITED = {_URL, "LIGHTSWEEP_STORAGE_FILE", "PYTHONBREAKPOINT", "OMP_NUM_THREADS"}
 _START_SECONDS = 60.0
+_POLL_SECONDS = 1.0
 
 
 class Secret:
@@ -104,8 +106,14 @@ class AgentActor:
         importlib.import_module("ray").actor.exit_actor()
 
     def _watch(self) -> None:
+        parent = os.getppid()  # Ray's process for the node; its death does not always end this one
+        while not self._guard.has_ended(_POLL_SECONDS):
+            if os.getppid() != parent:
+                self._guard.terminate()
         code = self._guard.wait()
         print(f"the agent has ended with exit code {'unknown' if code is None else code}", flush=True)
+        if os.getppid() != parent:
+            os._exit(1)
         importlib.import_module("ray").get_runtime_context().current_actor.leave.remote()
 
 
@@ -149,9 +157,9 @@ class Guard:
         with other:
             starter = subprocess.Popen(
                 [sys.executable, "-I", str(program), str(GRACE_SECONDS), *command],
-                stdin=other,
+                stdin=other.fileno(),
                 stdout=output,
-                stderr=None if output is None else subprocess.STDOUT,
+                stderr=subprocess.STDOUT if output else None,
                 cwd=directory,
                 env=environment,
                 start_new_session=True,
@@ -164,6 +172,10 @@ class Guard:
         if "error" in first:
             raise OSError(first["error"])
         self.pid: int = first["pid"]
+
+    def has_ended(self, seconds: float) -> bool:
+        """Wait for the agent's end, and return whether it has ended after so many seconds."""
+        return bool(select.select([self._line], [], [], seconds)[0])
 
     def wait(self) -> int | None:
         """Return the exit code of the agent when it has ended, negative for a signal; ``None`` if it is not known."""
