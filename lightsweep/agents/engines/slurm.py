@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -79,9 +79,11 @@ class SlurmEngine:
 
     Args:
         sweep_id: The sweep.
+        options: Options of sbatch; they do not matter here, since those of a launch count.
     """
 
-    def __init__(self, sweep_id: str) -> None:
+    def __init__(self, sweep_id: str, options: Sequence[str] = ()) -> None:
+        del options
         self._sweep_id = sweep_id
         self._name = f"lightsweep-{sweep_id}"
 
