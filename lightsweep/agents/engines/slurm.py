@@ -52,7 +52,7 @@ _STATES = {
 }
 
 # Slurm ends a job by SIGTERM to all of its processes, and by SIGKILL after KillWait. The shell has to outlive the
-# agent, so it traps SIGTERM. USR1 is for the shell alone; bash acts on a signal while it waits, not while a command runs.
+# agent, so it traps SIGTERM. USR1 is for the shell alone; bash acts on a signal while it waits, not in a command.
 _BODY = """\
 warned=
 agent=
