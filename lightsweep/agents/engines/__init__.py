@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lightsweep.errors import UsageError, closest
+from lightsweep.storage.url import FILE_VARIABLE
 
-__all__ = ["AgentJob", "Engine", "JobState", "Launch", "make_engine"]
+__all__ = ["AgentJob", "Engine", "JobState", "KnowsHosts", "Launch", "make_engine"]
 
 _GROUP = "lightsweep.engines"
 _OWN = {"local": "lightsweep.agents.engines.local:LocalEngine"}
@@ -87,6 +88,11 @@ class Launch:
     variables: Mapping[str, str] = field(default_factory=dict)
     storage_file: Path | None = None
 
+    def environment(self) -> dict[str, str]:
+        """Return the variables that an agent gets beside those of its job; none is secret."""
+        file = {FILE_VARIABLE: str(self.storage_file)} if self.storage_file else {}
+        return {**self.variables, **file}
+
     def command(self, python: str = sys.executable) -> list[str]:
         """Return the command of one agent, without any engine's part.
 
@@ -120,6 +126,14 @@ class Engine(Protocol):
 
     def stop(self, job: str) -> None:
         """Tell an agent to end by SIGTERM, so that it gives its runs back; does nothing if it has ended."""
+
+
+@runtime_checkable
+class KnowsHosts(Protocol):
+    """An engine of a cluster that may be a single host; the agents of every other engine may be on several."""
+
+    def on_one_host(self) -> bool:
+        """Return whether all agents run on this host, so that they may share an SQLite file."""
 
 
 def make_engine(name: str, sweep_id: str) -> Engine:
