@@ -15,7 +15,7 @@ import typer
 from lightsweep.cli.output import say
 from lightsweep.errors import LightsweepError
 from lightsweep.storage.opening import network_file_system
-from lightsweep.storage.server import Server, is_loopback, read_url, url_file
+from lightsweep.storage.server import Server, is_loopback, url_file, url_of
 from lightsweep.storage.url import shown
 
 storage = typer.Typer(
@@ -61,7 +61,7 @@ def serve(
     foreground: use tmux, or a unit of systemd.
     """
     if show_url:
-        print(read_url(directory))
+        print(url_of(directory))
         return
     kind = network_file_system(directory)
     if kind is not None:
@@ -84,8 +84,8 @@ def serve(
 
 def _introduce(server: Server, directory: Path) -> None:
     file = url_file(directory)
-    say(f"PostgreSQL {server.version} runs; its data is in {server.directory}")
-    say(f"  {shown(server.url)}   (with its password in {file.name}, or by --show-url)")
+    say(f"PostgreSQL {server.version} runs, with its data in {server.directory}")
+    say(f"  {shown(server.url)}   (--show-url shows the password, which is in {file})")
     if not is_loopback(server.host):
         say("  connections are not encrypted (no TLS), but the password is never sent: use it in a network you trust")
     say(f"use it, in another terminal: export LIGHTSWEEP_STORAGE_FILE={shlex.quote(str(file))}")

@@ -25,6 +25,7 @@ import sqlalchemy
 from lightsweep.errors import StorageError
 from lightsweep.storage.opening import open_storage
 from lightsweep.storage.postgresql import Programs, account_for, check_access, find_programs, make_directory
+from lightsweep.storage.url import parse, read_url, write_url
 
 _ROLE = "lightsweep"
 _DATABASE = "sweeps"
@@ -52,14 +53,16 @@ def url_file(directory: Path) -> Path:
     return directory.absolute() / "url"
 
 
-def read_url(directory: Path) -> str:
-    """Return the URL with its password. Raises ``StorageError`` if no server has been started there yet."""
-    try:
-        return url_file(directory).read_text().strip()
-    except FileNotFoundError:
-        raise StorageError(
-            f"no server has been started in {directory}; start one with: lightsweep storage serve"
-        ) from None
+def url_of(directory: Path) -> str:
+    """Return the URL with its password.
+
+    Raises:
+        StorageError: No server has been started there yet, or other users may read the file.
+    """
+    file = url_file(directory)
+    if not file.exists():
+        raise StorageError(f"no server has been started in {directory}; start one with: lightsweep storage serve")
+    return read_url(file)
 
 
 def is_loopback(host: str) -> bool:
@@ -209,9 +212,8 @@ class Server:
 
     def _known(self) -> sqlalchemy.URL | None:
         """Return the URL of the last start; ``None`` if there is none, or its file was removed."""
-        with suppress(FileNotFoundError):
-            return sqlalchemy.make_url(url_file(self.directory).read_text().strip())
-        return None
+        file = url_file(self.directory)
+        return parse(read_url(file)) if file.exists() else None
 
     def _prepare(self, programs: Programs, port: int) -> None:
         """Make the data at the first time, a new password if the file of the URL is missing, and write that file."""
@@ -225,7 +227,7 @@ class Server:
         elif known is None:
             self._single(programs, self._data, [f"ALTER ROLE {_ROLE} PASSWORD '{password}'"])
         (self._data / "pg_hba.conf").write_text(_ACCESS)
-        write_private(url_file(self.directory), self.url + "\n", self.directory.stat().st_uid)
+        write_url(url_file(self.directory), self.url, self.directory.stat().st_uid)
         self._command = [
             str(programs.folder / "postgres"), "-D", str(self._data), "-h", self.host, "-p", str(port)
         ]  # fmt: skip
@@ -234,9 +236,10 @@ class Server:
         """Make the data under another name first, so that data with its own name is complete."""
         self._new.mkdir(mode=0o700)
         made, secret = self._new / "data", self._new / "password"
-        write_private(secret, secrets.token_urlsafe(24) + "\n", programs.uid)  # of the superuser, whom nobody needs
-        if os.geteuid() == 0:
-            os.chown(self._new, programs.uid, programs.gid)
+        secret.touch(mode=0o600)
+        secret.write_text(secrets.token_urlsafe(24))  # of the superuser, whom nobody needs
+        for path in (self._new, secret) if os.geteuid() == 0 else ():
+            os.chown(path, programs.uid, programs.gid)
         programs.run(
             "initdb", "-D", str(made), "--auth=scram-sha-256", f"--pwfile={secret}", "--username=postgres",
             "--encoding=UTF8", "--locale=C", "--data-checksums", "--no-instructions",
@@ -308,20 +311,6 @@ def _name_for_others() -> str:
         probe.connect(("192.0.2.1", 9))  # an address of no machine; nothing is sent, the system only chooses the way
         return str(probe.getsockname()[0])
     return "127.0.0.1"
-
-
-# --- files
-
-
-def write_private(path: Path, text: str, owner: int | None = None) -> None:
-    """Write a file that only its owner may read, at once; root may give it to another owner."""
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        if owner is not None and os.geteuid() == 0:
-            os.fchown(file.fileno(), owner, -1)
-        file.write(text)
-    new.replace(path)
 
 
 def _try_lock(lock: int) -> bool:
