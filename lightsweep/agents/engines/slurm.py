@@ -45,10 +45,6 @@ _STATES = {
     "REQUEUE_FED": JobState.PREEMPTED,
     "REQUEUE_HOLD": JobState.PREEMPTED,
     "SPECIAL_EXIT": JobState.PREEMPTED,
-    "COMPLETING": JobState.ENDING,
-    "SIGNALING": JobState.ENDING,
-    "STAGE_OUT": JobState.ENDING,
-    "STOPPED": JobState.ENDING,
 }
 
 # Slurm ends a job by SIGTERM to all of its processes, and by SIGKILL after KillWait. The shell has to outlive the
