@@ -11,13 +11,30 @@ from lightsweep.errors import UsageError
 
 _said: set[str] = set()
 
+
+class _Summary:
+    """``wandb.summary`` as found before ``init()``: at each use the summary of the current run."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(_demand("summary").summary, name)
+
+    def __getitem__(self, name: str) -> Any:
+        return _demand("summary").summary[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _demand("summary").summary[name] = value
+
+
 summary: Any
 """The summary of the current run."""
 
 
 def __getattr__(name: str) -> Any:
     if name == "summary":  # another one for each run
-        return _demand("summary").summary
+        run = current_run()
+        return _Summary() if run is None else run.summary
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
