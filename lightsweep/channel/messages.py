@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, Protocol, TypedDict
 
 from lightsweep.errors import LightsweepError
@@ -74,6 +75,10 @@ class StartReply:
         """Return the reply in a message."""
         return cls(**_known(cls, message))
 
+    def message(self) -> dict[str, Any]:
+        """Return the message; :meth:`read` is its inverse."""
+        return vars(self)
+
 
 class LogRequest(TypedDict, total=False):
     """A log of a script.
@@ -106,14 +111,29 @@ class LogReply:
     @classmethod
     def read(cls, message: Mapping[str, Any]) -> LogReply:
         """Return the reply in a message."""
-        verdict = Verdict(**_known(Verdict, message.get("verdict", {})))
+        given = message.get("verdict")
+        verdict = Verdict(**_known(Verdict, given)) if given else _BELOW_A_BAND
         return cls(verdict, message.get("iterations", 0))
 
+    def message(self) -> dict[str, Any]:
+        """Return the message. It has no verdict below a band: training waits for it, and there is nothing to tell."""
+        verdict = self.verdict
+        told = verdict.stop or verdict.band is not None
+        return {"iterations": self.iterations, **({"verdict": vars(verdict)} if told else {})}
 
-def _known(kind: type, message: Mapping[str, Any]) -> dict[str, Any]:
+
+_BELOW_A_BAND = Verdict()
+
+
+def _known(kind: Any, message: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a message that this version knows: script and agent may have different ones."""
-    names = {each.name for each in fields(kind)}
+    names = _names(kind)
     return {name: value for name, value in message.items() if name in names}
+
+
+@cache
+def _names(kind: Any) -> frozenset[str]:
+    return frozenset(each.name for each in fields(kind))
 
 
 class FinishRequest(TypedDict, total=False):

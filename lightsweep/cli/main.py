@@ -23,7 +23,7 @@ from lightsweep.text import printable
 COMMANDS = {
     "sweep": ("sweep", "Create a sweep, or stop, pause, resume, cancel or update one."),
     "agent": ("agent", "Run the program of a sweep until no run is left."),
-    "agents": ("agent", "Start, list or stop agents in the background."),
+    "launch": ("launch", "Start agents on this machine or as jobs of a cluster, or end them."),
     "run": ("agent", "Create a sweep and run it: `sweep` and `agent` in one."),
     "exec": ("agent", "Run a command whose programs find lightsweep when they import W&B."),
     "check": ("check", "Validate a sweep file and show what the sweep would do."),
@@ -39,8 +39,9 @@ COMMANDS = {
     "apply": ("best", "Run a command with the parameters of the best run."),
     "report": ("report", "Write an HTML report of a sweep, or its figures."),
     "dashboard": ("report", "Show a storage in the browser with optuna-dashboard."),
+    "storage": ("storage", "Start a database for several machines, copy sweeps between databases, or check one."),
 }
-"""The module of each command, which has a function of its name, and the first line of its help."""
+"""The module of each command, which has its function (or a ``Typer`` of several), and the first line of its help."""
 
 # What typer raises for a wrong command line is click's own class or a copy of it, depending on its version.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -59,8 +60,11 @@ class _LazyGroup(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         module, _ = COMMANDS[cmd_name]
+        found = getattr(importlib.import_module(f"lightsweep.cli.{module}"), cmd_name)
+        if isinstance(found, typer.Typer):
+            return get_command(found)
         one = typer.Typer(add_completion=False, rich_markup_mode=None)
-        one.command(cmd_name)(getattr(importlib.import_module(f"lightsweep.cli.{module}"), cmd_name))
+        one.command(cmd_name)(found)
         return get_command(one)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

@@ -1,50 +1,139 @@
 """Run agents as jobs: of a cluster, or in the background of this machine.
 
 An engine is one file: a class that follows the protocol `Engine`, found by its name in the group ``lightsweep.engines``
-of the entry points of installed packages.
+of the entry points of installed packages. It places agents; when and where they run is the decision of the cluster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 from importlib.metadata import EntryPoint, entry_points
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from lightsweep.errors import UsageError, closest
+from lightsweep.storage.url import FILE_VARIABLE
 
-__all__ = ["AgentJob", "Engine", "make_engine"]
+__all__ = ["AgentJob", "Engine", "JobState", "KnowsHosts", "Launch", "make_engine"]
 
 _GROUP = "lightsweep.engines"
 _OWN = {"local": "lightsweep.agents.engines.local:LocalEngine"}
 
 
+class JobState(str, Enum):
+    """The state of an agent's job; an engine translates its own words into these."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PREEMPTED = "preempted"
+    """Taken away by the cluster, which will start it again."""
+    ENDING = "ending"
+
+    def __str__(self) -> str:
+        return self.value
+
+
 @dataclass(frozen=True)
 class AgentJob:
-    """An agent as a job.
+    """An agent as a job that runs or waits to run.
 
     Attributes:
-        id: The id of the job, as the engine names it.
-        state: The state in the words of the engine, such as ``running`` or ``pending``.
-        output: Where its output goes; empty if unknown.
+        id: The id of the job, as the engine names it, such as ``1234_0``.
+        state: Its state.
+        node: The host on which it runs; empty if it does not run or the engine does not tell.
+        output: The file of its output, or the command that shows it; empty if unknown.
+        reason: Why it waits, in the words of the engine; empty if unknown.
     """
 
     id: str
-    state: str
+    state: JobState
+    node: str = ""
     output: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Agents to submit: what they need of a cluster, apart from how a cluster is asked for it.
+
+    Attributes:
+        sweep_id: The sweep.
+        agents: The number of agents.
+        directory: The working directory of the agents, on a file system that their hosts share.
+        jobs_per_agent: Runs at the same time in an agent.
+        gpus_per_run: GPUs of each run; a fraction only where the engine can share a GPU.
+        cpus_per_run: CPU cores of each run; ``None`` leaves it to the engine.
+        nodes_per_run: Nodes of each run; an agent of more than one has one run at a time.
+        drain: Seconds before the end of a job in which its agent begins no run.
+        agent_options: More options of ``lightsweep agent``.
+        options: The engine's own options, as the user wrote them.
+        variables: Variables for the agents' environment; none is secret.
+        storage_file: A file of mode 0600 with the storage's URL, which agents find by ``LIGHTSWEEP_STORAGE_FILE``;
+            ``None`` if the URL has no password, and then it is ``LIGHTSWEEP_STORAGE`` in ``variables``.
+    """
+
+    sweep_id: str
+    agents: int
+    directory: Path
+    jobs_per_agent: int = 1
+    gpus_per_run: float = 0
+    cpus_per_run: float | None = None
+    nodes_per_run: int = 1
+    drain: float = 0.0
+    agent_options: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    storage_file: Path | None = None
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that an agent gets beside those of its job; none is secret."""
+        file = {FILE_VARIABLE: str(self.storage_file)} if self.storage_file else {}
+        return {**self.variables, **file}
+
+    def command(self, python: str = sys.executable) -> list[str]:
+        """Return the command of one agent, without any engine's part.
+
+        Args:
+            python: The interpreter on the hosts of the agents.
+        """
+        jobs = ["--jobs", str(self.jobs_per_agent)] if self.jobs_per_agent > 1 else []
+        drain = ["--drain", f"{self.drain:g}s"] if self.drain else []
+        return [python, "-m", "lightsweep", "agent", self.sweep_id, *jobs, *drain, *self.agent_options]
 
 
 class Engine(Protocol):
     """Submits, lists and stops the agents of one sweep; made with the sweep's id."""
 
-    def submit(self, command: Sequence[str]) -> AgentJob:
-        """Start an agent by its command, in this working directory and with the variables of this process."""
+    def plan(self, launch: Launch) -> str:
+        """Return exactly what :meth:`submit` would submit, as text to read or to submit by hand; submits nothing.
+
+        Raises:
+            UsageError: The engine cannot do what is asked, such as a fraction of a GPU.
+        """
+
+    def submit(self, launch: Launch) -> list[str]:
+        """Submit the agents, and return the ids of their jobs. Raises as :meth:`plan`."""
 
     def jobs(self) -> list[AgentJob]:
-        """Return the agents that run or wait to run."""
+        """Return the agents of the sweep that run or wait to run.
+
+        Raises:
+            UsageError: The engine cannot be asked from this machine; the message says what is missing.
+        """
 
     def stop(self, job: str) -> None:
         """Tell an agent to end by SIGTERM, so that it gives its runs back; does nothing if it has ended."""
+
+
+@runtime_checkable
+class KnowsHosts(Protocol):
+    """An engine of a cluster that may be a single host; the agents of every other engine may be on several."""
+
+    def on_one_host(self) -> bool:
+        """Return whether all agents run on this host, so that they may share an SQLite file."""
 
 
 def make_engine(name: str, sweep_id: str) -> Engine:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import psutil
 
 from lightsweep.agents.active_run import RUNS, make_directory
-from lightsweep.agents.engines import AgentJob
+from lightsweep.agents.engines import AgentJob, JobState, Launch
 from lightsweep.agents.reaper import MARK, variables_of
+from lightsweep.errors import UsageError
+from lightsweep.storage.url import VARIABLES
 
 _JOB = "LIGHTSWEEP_AGENT_JOB"
 
@@ -31,20 +34,41 @@ class LocalEngine:
         self._sweep_id = sweep_id
         self._directory = RUNS.absolute() / sweep_id
 
-    def submit(self, command: Sequence[str]) -> AgentJob:
-        """Start an agent in a session of its own."""
+    def plan(self, launch: Launch) -> str:
+        """Return the command of each agent. Raises ``UsageError`` for what only a cluster can do."""
+        for asked, option in [
+            (launch.gpus_per_run, "GPUs for each run"),
+            (launch.cpus_per_run, "cores for each run"),
+            (launch.nodes_per_run > 1, "several nodes for a run"),
+            (launch.drain, "the end of a job"),
+            (launch.options, "options of its own"),
+        ]:
+            if asked:
+                raise UsageError(f"the engine 'local' knows no {option}: it starts agents on this machine, as they are")
+        return "\n".join([shlex.join(launch.command())] * launch.agents)
+
+    def submit(self, launch: Launch) -> list[str]:
+        """Start each agent in a session of its own."""
+        self.plan(launch)
         make_directory(self._directory)
-        job = self._job(f"agent-{secrets.token_hex(3)}")
-        with open(job.output, "ab") as output:  # noqa: PTH123
-            subprocess.Popen(
-                command,
-                env={**os.environ, _JOB: f"{self._sweep_id}/{job.id}"},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        return job
+        names = [f"agent-{secrets.token_hex(3)}" for _ in range(launch.agents)]
+        inherited = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+        for name in names:
+            with open(self._job(name).output, "ab") as output:  # noqa: PTH123
+                subprocess.Popen(
+                    launch.command(),
+                    cwd=launch.directory,
+                    env={**inherited, **launch.environment(), _JOB: f"{self._sweep_id}/{name}"},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        return names
+
+    def on_one_host(self) -> bool:
+        """Return true: the agents run here."""
+        return True
 
     def jobs(self) -> list[AgentJob]:
         """Return the agents that run on this machine."""
@@ -58,7 +82,7 @@ class LocalEngine:
                     psutil.Process(process.pid).terminate()
 
     def _job(self, name: str) -> AgentJob:
-        return AgentJob(name, "running", str(self._directory / f"{name}.log"))
+        return AgentJob(name, JobState.RUNNING, output=str(self._directory / f"{name}.log"))
 
     def _processes(self) -> Iterator[tuple[str, Any]]:
         for process in psutil.process_iter():
