@@ -122,34 +122,33 @@ util = _module(
     to_json=as_json,
 )
 env = _module("env", API_KEY="WANDB_API_KEY", PROJECT="WANDB_PROJECT", ENTITY="WANDB_ENTITY", MODE="WANDB_MODE")
-MODULES = {
-    name: _module(f"sdk.{name}", **names)
-    for name, names in {
-        "wandb_run": {"Run": Run},
-        "wandb_config": {"Config": Config},
-        "wandb_settings": {"Settings": Settings},
-        "wandb_summary": {"Summary": Summary},
-        "wandb_alerts": {"AlertLevel": AlertLevel},
-        "artifacts": {"Artifact": Artifact},
-        "artifacts.artifact": {"Artifact": Artifact},
-        "lib": {"RunDisabled": RunDisabled, "SummaryDisabled": SummaryDisabled},
-        "lib.config_util": {"ConfigError": UsageError},
-        "lib.disabled": {"RunDisabled": RunDisabled, "SummaryDisabled": SummaryDisabled},
-        "lib.runid": {"generate_id": generate_id, "generate_fast_id": generate_id},
-        "lib.telemetry": {"context": _telemetry},
-        "data_types": {**_MEDIA, **_SCENES, "Table": table.Table, "WBValue": media.Media},
-        **{f"data_types.{name.lower()}": {name: kind} for name, kind in {**_MEDIA, "Table": table.Table}.items()},
-        "data_types.bokeh": {"Bokeh": scenes.Bokeh},
-        "data_types.graph": {"Graph": scenes.Graph},
-        "data_types.molecule": {"Molecule": scenes.Molecule},
-        "data_types.object_3d": {"Object3D": scenes.Object3D, "box3d": scenes.box3d},
-        "data_types.base_types": {},
-        "data_types.base_types.media": {"Media": media.Media},
-        "data_types.base_types.wb_value": {"WBValue": media.Media},
-        "data_types.helper_types": {},
-        "data_types.helper_types.classes": {"Classes": scenes.Classes},
-    }.items()
+_NAMES: dict[str, dict[str, Any]] = {
+    "wandb_run": {"Run": Run},
+    "wandb_config": {"Config": Config},
+    "wandb_settings": {"Settings": Settings},
+    "wandb_summary": {"Summary": Summary},
+    "wandb_alerts": {"AlertLevel": AlertLevel},
+    "artifacts": {"Artifact": Artifact},
+    "artifacts.artifact": {"Artifact": Artifact},
+    "lib": {"RunDisabled": RunDisabled, "SummaryDisabled": SummaryDisabled},
+    "lib.config_util": {"ConfigError": UsageError},
+    "lib.disabled": {"RunDisabled": RunDisabled, "SummaryDisabled": SummaryDisabled},
+    "lib.runid": {"generate_id": generate_id, "generate_fast_id": generate_id},
+    "lib.telemetry": {"context": _telemetry},
+    "data_types": {**_MEDIA, **_SCENES, "Table": table.Table, "WBValue": media.Media},
+    **{f"data_types.{name.lower()}": {name: kind} for name, kind in {**_MEDIA, "Table": table.Table}.items()},
+    "data_types.bokeh": {"Bokeh": scenes.Bokeh},
+    "data_types.graph": {"Graph": scenes.Graph},
+    "data_types.molecule": {"Molecule": scenes.Molecule},
+    "data_types.object_3d": {"Object3D": scenes.Object3D, "box3d": scenes.box3d},
+    "data_types.base_types": {},
+    "data_types.base_types.media": {"Media": media.Media},
+    "data_types.base_types.wb_value": {"WBValue": media.Media},
+    "data_types.helper_types": {},
+    "data_types.helper_types.classes": {"Classes": scenes.Classes},
 }
+
+MODULES = {name: _module(f"sdk.{name}", **names) for name, names in _NAMES.items()}
 """The modules of ``wandb.sdk`` by their dotted names below it; each is also an attribute of the one above it."""
 
 for _name, _made in MODULES.items():
