@@ -127,7 +127,7 @@ SHORT = {
     "lightsweep/cli/options.py",
     "lightsweep/client/loaders.py",
     "lightsweep/cli/output.py",
-    "lightsweep/cli/storage.py",
+    "lightsweep/controller/damage.py",
     "lightsweep/report/importance.py",
     "lightsweep/report/theme.py",
     "lightsweep/report/timeline.py",
@@ -136,6 +136,8 @@ SHORT = {
     "lightsweep/text.py",
     "lightsweep/wandb/artifact_files.py",
     "lightsweep/wandb/calls.py",
+    "lightsweep/wandb/integration/catboost.py",
+    "lightsweep/wandb/integration/sb3.py",
 }
 
 
@@ -158,9 +160,11 @@ FOR_CLUSTERS = (
     "lightsweep/agents/launchers/nodes.py",
     "lightsweep/cli/launch.py",
     "lightsweep/cli/storage.py",
+    "lightsweep/controller/damage.py",
     "lightsweep/schema/launching.py",
     "lightsweep/storage/copying.py",
     "lightsweep/storage/damage.py",
+    "lightsweep/storage/postgresql.py",
     "lightsweep/storage/server.py",
 )
 """Files and folders of what starts agents, and a storage for them, on other machines."""
