@@ -30,9 +30,7 @@ def test_a_duration(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "ten", "10 min", "10x", "-5m", "m", "1h-5m"])
 def test_no_duration(text: str) -> None:
-    with pytest.raises(
-        InputError, match=r"^--drain must be a duration with d, h, m or s, such as 90s, 10m or 1h30m"
-    ):
+    with pytest.raises(InputError, match=r"^--drain must be a duration with d, h, m or s, such as 90s, 10m or 1h30m"):
         duration(text)
 
 
