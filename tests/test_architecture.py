@@ -116,7 +116,7 @@ def test_no_file_is_longer_than_500_lines() -> None:
 
 
 def test_there_are_at_most_130_files() -> None:
-    assert len([path for path in sources() if room_of(path) not in FOR_WANDB]) <= 130
+    assert len([path for path in sources() if part_of(path) == "all else"]) <= 130
 
 
 # Whole concepts that need no more than this: an engine, a figure, a protocol.
@@ -127,14 +127,17 @@ SHORT = {
     "lightsweep/cli/options.py",
     "lightsweep/client/loaders.py",
     "lightsweep/cli/output.py",
-    "lightsweep/cli/storage.py",
+    "lightsweep/controller/damage.py",
     "lightsweep/report/importance.py",
     "lightsweep/report/theme.py",
     "lightsweep/report/timeline.py",
     "lightsweep/sampler/base.py",
+    "lightsweep/schema/launching.py",
     "lightsweep/text.py",
     "lightsweep/wandb/artifact_files.py",
     "lightsweep/wandb/calls.py",
+    "lightsweep/wandb/integration/catboost.py",
+    "lightsweep/wandb/integration/sb3.py",
 }
 
 
@@ -152,13 +155,16 @@ FOR_WANDB = ("wandb", "stand_in")
 FOR_CLUSTERS = (
     "lightsweep/agents/drain.py",
     "lightsweep/agents/engines/",
+    "lightsweep/agents/launches.py",
     "lightsweep/agents/launchers/node.py",
     "lightsweep/agents/launchers/nodes.py",
     "lightsweep/cli/launch.py",
     "lightsweep/cli/storage.py",
+    "lightsweep/controller/damage.py",
     "lightsweep/schema/launching.py",
     "lightsweep/storage/copying.py",
     "lightsweep/storage/damage.py",
+    "lightsweep/storage/postgresql.py",
     "lightsweep/storage/server.py",
 )
 """Files and folders of what starts agents, and a storage for them, on other machines."""

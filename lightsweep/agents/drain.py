@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lightsweep.errors import InputError
+from lightsweep.schema.launching import seconds
 
 __all__ = ["Drain", "duration", "job_end"]
 
@@ -20,8 +21,6 @@ JOB_END = "LIGHTSWEEP_JOB_END"
 _SLURM_END = "SLURM_JOB_END_TIME"
 _SLURM_JOB = "SLURM_JOB_ID"
 _SCONTROL_SECONDS = 20.0
-_UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "": 1}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)([dhms]?)")
 
 
 def duration(text: str) -> float:
@@ -30,10 +29,10 @@ def duration(text: str) -> float:
     Raises:
         InputError: It is not a duration.
     """
-    items = _DURATION.findall(text.strip())
-    if not items or "".join(map("".join, items)) != text.strip():
-        raise InputError(f"{text!r} is not a duration; write a number with d, h, m or s, such as 90s, 10m or 1h30m")
-    return sum(float(count) * _UNITS[unit] for count, unit in items)
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise InputError(f"--drain {error}") from None
 
 
 def job_end(environ: Mapping[str, str] = os.environ, ask: Callable[[str], str] | None = None) -> float | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import socket
 import sqlite3
 import sys
 import threading
@@ -24,6 +23,7 @@ from lightsweep.agents.heartbeat import Heartbeat, OutageNotes
 from lightsweep.agents.launchers import Launcher
 from lightsweep.agents.launchers.process import place_variables, places
 from lightsweep.agents.run_files import BestCheckpoints, SharedFiles
+from lightsweep.channel.server import host_name
 from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep
 from lightsweep.controller.claims import RunClaimer
 from lightsweep.controller.reports import Reporter, Writer
@@ -33,11 +33,6 @@ from lightsweep.text import counted
 _PAUSE_SECONDS = 1.0
 _LAST_RUNS_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 2.0
-
-
-def host() -> str:
-    """Return the name of this host: the node's in Slurm, where several nodes may be on one host, else the hostname."""
-    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 class Agent:
@@ -80,7 +75,7 @@ class Agent:
     ) -> None:
         self.sweep = sweep
         self.display: Display = GuardedDisplay(display or Display())
-        self.name = f"{host()}:{os.getpid()}:{secrets.token_hex(2)}"
+        self.name = f"{host_name()}:{os.getpid()}:{secrets.token_hex(2)}"
         self.left = ""
         self.gave_up = False
         self.signalled = 0

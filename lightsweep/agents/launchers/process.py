@@ -23,6 +23,7 @@ from lightsweep.schema import SweepConfig
 from lightsweep.schema.command import DEFAULT_COMMAND, build_command
 from lightsweep.schema.nesting import arguments
 from lightsweep.stand_in import variables
+from lightsweep.storage.url import VARIABLES
 
 _LEFTOVER_SECONDS = 2.0
 _POLL_SECONDS = 0.1
@@ -38,11 +39,12 @@ class ProcessLauncher(ABC):
 
     Args:
         stand_in: The package that lightsweep stands in for in the runs, if any.
+        host: See :class:`ChannelServer`.
     """
 
-    def __init__(self, stand_in: str | None = None) -> None:
+    def __init__(self, stand_in: str | None = None, host: str | None = None) -> None:
         self._environment = run_environment(stand_in)
-        self._server = ChannelServer()
+        self._server = ChannelServer(host=host)
         self._reaper = Reaper()
 
     def check(self) -> None:  # noqa: B027
@@ -59,11 +61,19 @@ class ProcessLauncher(ABC):
         address = self._server.register(run.id, handler)
         with ExitStack() as release:
             release.callback(self._server.unregister, run.id)
-            process = RunProcess(command, {**self._environment, **environment, **address}, output, emit)
+            given = {**self._environment, **environment, **address}
+            process = self._process(run, command, given, output, emit, release)
             self._reaper.add(process.pid, process.token)
             release.callback(self._reaper.remove, process.pid)
             process.at_end = release.pop_all().close
         return process
+
+    def _process(
+        self, run: ClaimedRun, command: list[str], environment: Variables, output: Path, emit: Emit, release: ExitStack
+    ) -> RunProcess:
+        """Start the command of a run; what ``release`` gets is called at its end."""
+        del run, release
+        return RunProcess(command, environment, output, emit)
 
     def close(self) -> None:
         """End the channel and the reaper."""
@@ -77,10 +87,11 @@ class CommandLauncher(ProcessLauncher):
     Args:
         sweep: The sweep.
         stand_in: The package that lightsweep stands in for; by default as the sweep's config says.
+        host: See :class:`ChannelServer`.
     """
 
-    def __init__(self, sweep: Sweep, stand_in: str | None = None) -> None:
-        super().__init__(stand_in or sweep.config.options.stand_in)
+    def __init__(self, sweep: Sweep, stand_in: str | None = None, host: str | None = None) -> None:
+        super().__init__(stand_in or sweep.config.options.stand_in, host)
         self._sweep = sweep
         self._program = find_program(sweep.config, sweep.directory)
 
@@ -183,7 +194,11 @@ class RunProcess:
             self._killer.name = "lightsweep-killer"
             self._killer.daemon = True
             self._killer.start()
-            self._all.signal(signal.SIGTERM)
+            self._ask()
+
+    def _ask(self) -> None:
+        """Ask the group to end."""
+        self._all.signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """Kill the group, and what has left it."""
@@ -258,9 +273,9 @@ def place_variables(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def run_environment(stand_in: str | None = None) -> dict[str, str]:
-    """Return the variables of this process for a run, without the storage's URL.
+    """Return the variables of this process for a run, without those that lead to the storage.
 
-    No run needs the URL, and it may hold a password.
+    No run needs its URL, which may hold a password.
 
     Args:
         stand_in: The package that lightsweep stands in for, if any.
@@ -269,7 +284,7 @@ def run_environment(stand_in: str | None = None) -> dict[str, str]:
         # The output would otherwise arrive in blocks of 8 kB, and the last block not at all if the run is killed.
         "PYTHONUNBUFFERED": "1",
         "HYDRA_FULL_ERROR": "1",  # or Hydra hides the exception that is the reason of a failure
-        **{name: value for name, value in os.environ.items() if name != "LIGHTSWEEP_STORAGE"},
+        **{name: value for name, value in os.environ.items() if name not in VARIABLES},
         **variables(stand_in),
     }
 
