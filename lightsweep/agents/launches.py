@@ -120,6 +120,18 @@ class Launched:
     engines: list[str] = field(default_factory=list)
     agents: list[tuple[str, AgentJob]] = field(default_factory=list)
     unasked: dict[str, str] = field(default_factory=dict)
+    _asked: dict[tuple[str, str], Engine] = field(default_factory=dict, repr=False)
+
+    def ask(self, name: str, engine: Engine) -> None:
+        """Add the agents that an engine lists; those that are known already are not repeated."""
+        for job in engine.jobs():
+            if (name, job.id) not in self._asked:
+                self._asked[name, job.id] = engine
+                self.agents.append((name, job))
+
+    def stop(self, name: str, job: AgentJob) -> None:
+        """Tell one of these agents to end."""
+        self._asked[name, job.id].stop(job.id)
 
     @property
     def line(self) -> str:
@@ -141,11 +153,12 @@ def launched(sweep: Sweep, only: str | None = None) -> Launched:
         sweep: The sweep.
         only: Ask this engine alone, also if no launch is recorded.
     """
-    engines = list(dict.fromkeys(kept["engine"] for kept in recorded(sweep))) if only is None else [only]
-    found = Launched(engines)
-    for name in engines:
+    places = {(kept["engine"], tuple(kept.get("options", {}).get("options") or ())): None for kept in recorded(sweep)}
+    chosen = [place for place in places if only in (None, place[0])] or ([(only, ())] if only else [])
+    found = Launched(list(dict.fromkeys(name for name, _ in chosen)))
+    for name, options in chosen:
         try:
-            found.agents += [(name, job) for job in make_engine(name, sweep.id).jobs()]
+            found.ask(name, make_engine(name, sweep.id, options))
         except InputError as error:  # noqa: PERF203 - the others are asked all the same
             found.unasked[name] = str(error)
     return found
