@@ -120,7 +120,7 @@ def _stop(sweep: Sweep, only: str | None) -> None:
     """Tell every agent to end that was launched; exit with 1 if an engine could not be asked."""
     found = launched(sweep, only)
     for name, job in found.agents:
-        found.stop(name, job)
+        found.owners[name, job.id].stop(job.id)
         say(f"told to end: {name} {job.id}")
     for name, why in found.unasked.items():
         say(f"agents on {name} were not asked to end: {why}", error=True)

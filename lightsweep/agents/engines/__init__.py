@@ -23,6 +23,7 @@ _GROUP = "lightsweep.engines"
 _OWN = {
     "local": "lightsweep.agents.engines.local:LocalEngine",
     "kubernetes": "lightsweep.agents.engines.kubernetes:KubernetesEngine",
+    "ray": "lightsweep.agents.engines.ray:RayEngine",
 }
 
 
