@@ -127,7 +127,6 @@ SHORT = {
     "lightsweep/cli/options.py",
     "lightsweep/client/loaders.py",
     "lightsweep/cli/output.py",
-    "lightsweep/cli/storage.py",
     "lightsweep/controller/damage.py",
     "lightsweep/report/importance.py",
     "lightsweep/report/theme.py",
@@ -163,6 +162,7 @@ FOR_CLUSTERS = (
     "lightsweep/schema/launching.py",
     "lightsweep/storage/copying.py",
     "lightsweep/storage/damage.py",
+    "lightsweep/storage/postgresql.py",
     "lightsweep/storage/server.py",
 )
 """Files and folders of what starts agents, and a storage for them, on other machines."""
