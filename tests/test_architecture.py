@@ -136,6 +136,8 @@ SHORT = {
     "lightsweep/text.py",
     "lightsweep/wandb/artifact_files.py",
     "lightsweep/wandb/calls.py",
+    "lightsweep/wandb/integration/catboost.py",
+    "lightsweep/wandb/integration/sb3.py",
 }
 
 
