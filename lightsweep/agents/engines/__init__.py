@@ -24,6 +24,7 @@ _OWN = {
     "local": "lightsweep.agents.engines.local:LocalEngine",
     "kubernetes": "lightsweep.agents.engines.kubernetes:KubernetesEngine",
     "ray": "lightsweep.agents.engines.ray:RayEngine",
+    "slurm": "lightsweep.agents.engines.slurm:SlurmEngine",
 }
 
 
