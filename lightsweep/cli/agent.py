@@ -42,7 +42,7 @@ def agent(
     """
     slots = _slots(jobs, gpus, gpus_per_run)
     sweep = Sweep.load(sweep_id, storage=storage)
-    _work_on(sweep, count, max_failed, forward_signals, term_timeout, stay=stay, stand_in=stand_in, **slots)
+    work_on(sweep, count, max_failed, forward_signals, term_timeout, stay=stay, stand_in=stand_in, **slots)
 
 
 def run(
@@ -61,7 +61,7 @@ def run(
     """Create a sweep and run it: `sweep` and `agent` in one."""
     slots = _slots(jobs, gpus, gpus_per_run)
     sweep = create(config, storage, prior_runs=prior_run or (), stand_in=stand_in, runnable=True)
-    _work_on(sweep, count, max_failed, forward_signals, term_timeout, **slots)
+    work_on(sweep, count, max_failed, forward_signals, term_timeout, **slots)
 
 
 def agents(
@@ -124,8 +124,13 @@ def _slots(jobs: int | None, gpus: str | None, per_run: int) -> dict[str, Any]:
     return {"jobs": jobs or 1, "slots": slots}
 
 
-def _work_on(
-    sweep: Sweep, count: int | None, max_failed: int | None, forward_signals: bool, term_timeout: float, **more: Any
+def work_on(
+    sweep: Sweep,
+    count: int | None = None,
+    max_failed: int | None = None,
+    forward_signals: bool = False,
+    term_timeout: float = 30.0,
+    **more: Any,
 ) -> None:
     """Run an agent with a display that fits the terminal, and exit with :attr:`lightsweep.agents.Agent.exit_code`."""
     console = Console()
