@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from accelerate import PartialState
 from accelerate.tracking import GeneralTracker
 
-from lightsweep.client.run import numbers
+from lightsweep.client.numbers import numbers
 from lightsweep.errors import RunPruned
 from lightsweep.integrations.base import active_run
 from lightsweep.integrations.distributed import agreed

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from weakref import WeakKeyDictionary
 
 import lightsweep
-from lightsweep.client.run import BATCH_LOSS, STEP_LOSS, numbers
+from lightsweep.client.loaders import BATCH_LOSS, STEP_LOSS
+from lightsweep.client.numbers import numbers
 from lightsweep.errors import InputError, RunPruned, UsageError, closest
 from lightsweep.integrations._checkpoints import position_of
 from lightsweep.integrations.distributed import agreed, broadcast

@@ -116,7 +116,7 @@ def test_no_file_is_longer_than_500_lines() -> None:
 
 
 def test_there_are_at_most_130_files() -> None:
-    assert len([path for path in sources() if room_of(path) not in FOR_WANDB]) <= 130
+    assert len([path for path in sources() if part_of(path) == "all else"]) <= 130
 
 
 # Whole concepts that need no more than this: an engine, a figure, a protocol.
@@ -125,12 +125,15 @@ SHORT = {
     "lightsweep/agents/gpus.py",
     "lightsweep/agents/launchers/call.py",
     "lightsweep/cli/options.py",
+    "lightsweep/client/loaders.py",
     "lightsweep/cli/output.py",
     "lightsweep/cli/storage.py",
+    "lightsweep/controller/damage.py",
     "lightsweep/report/importance.py",
     "lightsweep/report/theme.py",
     "lightsweep/report/timeline.py",
     "lightsweep/sampler/base.py",
+    "lightsweep/schema/launching.py",
     "lightsweep/text.py",
     "lightsweep/wandb/artifact_files.py",
     "lightsweep/wandb/calls.py",
@@ -143,17 +146,38 @@ def test_no_file_is_shorter_than_100_lines_but_those_that_are_a_whole_concept() 
     assert set(lengths()) >= SHORT
 
 
-MOST_LINES = {"what W&B's scripts need": 3_000, "all else": 14_500}
+MOST_LINES = {"what W&B's scripts need": 3_000, "clusters": 2_500, "all else": 14_500}
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 
 FOR_WANDB = ("wandb", "stand_in")
+
+FOR_CLUSTERS = (
+    "lightsweep/agents/drain.py",
+    "lightsweep/agents/engines/",
+    "lightsweep/agents/launches.py",
+    "lightsweep/agents/launchers/node.py",
+    "lightsweep/agents/launchers/nodes.py",
+    "lightsweep/cli/launch.py",
+    "lightsweep/cli/storage.py",
+    "lightsweep/controller/damage.py",
+    "lightsweep/schema/launching.py",
+    "lightsweep/storage/copying.py",
+    "lightsweep/storage/damage.py",
+    "lightsweep/storage/server.py",
+)
+"""Files and folders of what starts agents, and a storage for them, on other machines."""
+
+
+def part_of(path: Path) -> str:
+    if room_of(path) in FOR_WANDB:
+        return "what W&B's scripts need"
+    return "clusters" if str(path.relative_to(ROOT)).startswith(FOR_CLUSTERS) else "all else"
 
 
 def test_lines_of_code_are_bounded() -> None:
     found = Counter[str]()
     for path in sources():
-        part = "what W&B's scripts need" if room_of(path) in FOR_WANDB else "all else"
-        found[part] += code_lines(path.read_text())
+        found[part_of(path)] += code_lines(path.read_text())
     assert {part: count for part, count in found.items() if count > MOST_LINES[part]} == {}
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lightsweep.agents.exit_status import logged_as, no_code_of_its_own
 from lightsweep.agents.smoke import Observed
-from lightsweep.client.run import BATCH_LOSS, STEP_LOSS
+from lightsweep.client.loaders import BATCH_LOSS, STEP_LOSS
 from lightsweep.controller import RunState
 from lightsweep.errors import closest
 from lightsweep.schema import SweepConfig

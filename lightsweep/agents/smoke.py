@@ -26,7 +26,7 @@ from lightsweep.agents.launchers.process import (
 from lightsweep.agents.signals import handled
 from lightsweep.channel.messages import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
 from lightsweep.channel.server import ChannelServer
-from lightsweep.client.run import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
+from lightsweep.client.loaders import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
 from lightsweep.controller import RunState
 from lightsweep.controller.runs import nested
 from lightsweep.errors import closest

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import socket
 import sqlite3
 import sys
 import threading
@@ -18,15 +17,18 @@ from pathlib import Path
 
 from lightsweep.agents.active_run import RUNS, ActiveRun, discard_checkpoint, make_directory
 from lightsweep.agents.displays.base import Display, GuardedDisplay
+from lightsweep.agents.drain import Drain
 from lightsweep.agents.exit_status import FailureLimits, classify_exit
 from lightsweep.agents.heartbeat import Heartbeat, OutageNotes
 from lightsweep.agents.launchers import Launcher
 from lightsweep.agents.launchers.process import place_variables, places
 from lightsweep.agents.run_files import BestCheckpoints, SharedFiles
+from lightsweep.channel.server import host_name
 from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep
 from lightsweep.controller.claims import RunClaimer
 from lightsweep.controller.reports import Reporter, Writer
 from lightsweep.errors import CommandError, LightsweepError, StorageError, StorageUnavailableError
+from lightsweep.text import counted
 
 _PAUSE_SECONDS = 1.0
 _LAST_RUNS_SECONDS = 0.2
@@ -47,6 +49,7 @@ class Agent:
         term_timeout: Seconds between SIGTERM and SIGKILL.
         show_output: Whether the display gets what runs print; only with one job.
         stay: See :class:`RunClaimer`.
+        drain: Says from when on no run begins.
 
     Attributes:
         name: Host, process and a random part: unique among the agents.
@@ -68,10 +71,11 @@ class Agent:
         term_timeout: float = 30.0,
         show_output: bool = False,
         stay: bool = False,
+        drain: Drain | None = None,
     ) -> None:
         self.sweep = sweep
         self.display: Display = GuardedDisplay(display or Display())
-        self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
+        self.name = f"{host_name()}:{os.getpid()}:{secrets.token_hex(2)}"
         self.left = ""
         self.gave_up = False
         self.signalled = 0
@@ -81,6 +85,7 @@ class Agent:
         self._permits = threading.Semaphore(sys.maxsize if count is None else count)
         self._slots: Sequence[Mapping[str, str]] = [{}] * jobs if slots is None else slots
         self._term_timeout = term_timeout
+        self._drain = drain
         self._show_output = show_output and len(self._slots) == 1
         self._limits = FailureLimits(max_consecutive_failed, time.monotonic())
         self._lock = threading.Lock()
@@ -151,7 +156,7 @@ class Agent:
 
     def _slot(self, environment: Mapping[str, str]) -> None:
         try:
-            while not self._leaving.is_set() and not self.signalled and self._permits.acquire(blocking=False):
+            while self._may_begin() and self._permits.acquire(blocking=False):
                 found = self._claim()
                 if found is None:
                     self._permits.release()
@@ -163,6 +168,17 @@ class Agent:
             self._fail(LightsweepError(f"the agent cannot go on: {error}"))
         except BaseException as error:  # kept, so that the thread that called the agent raises it
             self._fail(error)
+
+    def _may_begin(self) -> bool:
+        """Return whether the agent may begin another run; it leaves if its job ends too soon."""
+        if self._leaving.is_set() or self.signalled:
+            return False
+        if self._drain is not None and (why := self._drain.reason(time.time())):
+            self.leave(why)
+            if running := len(self.active_runs()):
+                self.display.note(f"{why}; {counted(running, 'running run')} {'goes' if running == 1 else 'go'} on")
+            return False
+        return True
 
     def _claim(self) -> ClaimedRun | None:
         try:

@@ -21,13 +21,18 @@ from lightsweep.channel.messages import FinishRequest, Guarded, Handler, LogRepl
 from lightsweep.errors import AgentLostError, LightsweepError, UsageError
 
 ENVIRONMENT = ("LIGHTSWEEP_CHANNEL", "LIGHTSWEEP_RUN", "LIGHTSWEEP_TOKEN")
-"""The variables by which a process finds its agent: path of the socket, id and secret of the run."""
+"""The variables by which a process finds its agent: address of the channel, id and secret of the run.
+
+The address is the path of a socket; or ``tcp://HOST:PORT`` if the run has processes on several hosts.
+"""
 
 MESSAGE_LIMIT = 16 * 2**20
 HANDSHAKE_LIMIT = 4 * 2**10
 HANDSHAKE_SECONDS = 10.0
 
 _encoded = json.JSONEncoder(separators=(",", ":")).encode
+TCP = "tcp://"
+
 _LENGTH = struct.Struct("!I")
 _CHUNK = 64 * 2**10
 
@@ -42,13 +47,13 @@ class Connection:
     The connection is opened at the first request, and anew after a failure or a fork.
 
     Args:
-        path: Path of the agent's socket.
+        address: See `ENVIRONMENT`.
         run_id: The run's id.
         token: The run's secret.
     """
 
-    def __init__(self, path: str, run_id: str, token: str) -> None:
-        self._path = path
+    def __init__(self, address: str, run_id: str, token: str) -> None:
+        self._address = address
         self._run_id = run_id
         self._token = token
         self._link = _Link()
@@ -56,8 +61,8 @@ class Connection:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Connection | None:
         """Return the connection that the environment names, or ``None`` in a process that no agent has started."""
-        path, run_id, token = map(environ.get, ENVIRONMENT)
-        return cls(path, run_id, token) if path and run_id and token else None
+        address, run_id, token = map(environ.get, ENVIRONMENT)
+        return cls(address, run_id, token) if address and run_id and token else None
 
     def start(self, message: StartRequest) -> StartReply:
         """See `Handler`."""
@@ -101,9 +106,9 @@ class Connection:
         Raises:
             AgentLostError: The agent is gone, or serves this run no longer.
         """
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with self._dropping(_nothing):
+            sock = _connected(self._address)
         with self._dropping(sock.close):
-            sock.connect(self._path)
             stream = FrameStream(sock)
             introduce(stream, self._run_id, self._token)
         return stream
@@ -126,6 +131,41 @@ class Connection:
                 gone = f"the agent that serves run {self._run_id!r} is gone ({error})"
                 raise AgentLostError(f"{gone}; end this run, another agent retries it") from None
             raise
+
+
+def _nothing() -> None:
+    pass
+
+
+def _connected(address: str) -> socket.socket:
+    """Return a socket that is connected to an address of a channel. Raises ``OSError``."""
+    if not address.startswith(TCP):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.connect(address)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+    host, _, port = address.removeprefix(TCP).rpartition(":")
+    if not port.isdecimal():
+        raise OSError(f"{address!r} is not tcp://HOST:PORT")
+    sock = socket.create_connection((host.strip("[]"), int(port)), HANDSHAKE_SECONDS)
+    sock.settimeout(None)
+    watch_peer(sock)
+    return sock
+
+
+def watch_peer(sock: socket.socket) -> None:
+    """Let a TCP connection end within half a minute after its other host has vanished, and send small frames at once.
+
+    Systems other than Linux lack some of the options; there it takes longer.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    tcp = {"TCP_NODELAY": 1, "TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
+    for name, value in tcp.items():
+        if (option := getattr(socket, name, None)) is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 class _Link:

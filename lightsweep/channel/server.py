@@ -1,4 +1,7 @@
-"""The agent's end of the channel: a socket in a private directory and one thread per connection."""
+"""The agent's end of the channel: a socket in a private directory and one thread per connection.
+
+For runs on several hosts it listens on TCP too. There the proof of the secret is the same, and nothing is encrypted.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightsweep.channel.connection import ENVIRONMENT, HANDSHAKE_SECONDS, ChannelError, FrameStream, is_proof, proof
+from lightsweep.channel.connection import (
+    ENVIRONMENT,
+    HANDSHAKE_SECONDS,
+    TCP,
+    ChannelError,
+    FrameStream,
+    is_proof,
+    proof,
+    watch_peer,
+)
 from lightsweep.channel.messages import Guarded, Handler
 from lightsweep.errors import LightsweepError, UsageError
 
 OPERATIONS = ("start", "log", "finish")
 
 _logger = logging.getLogger("lightsweep")
-_PREFIX = f"lightsweep-{zlib.crc32(socket.gethostname().encode()):08x}-"  # hosts may share the directory
+
+
+def host_name() -> str:
+    """Return the name of this host; on a node of Slurm the node's, under which Slurm's commands know it."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+
+
+_PREFIX = f"lightsweep-{zlib.crc32(host_name().encode()):08x}-"  # hosts may share the directory
 _SOCKET = "s"
 _LONGEST_PATH = 95  # bytes; macOS allows 103, Linux 107, and the socket has a longer name at first
 _CLOSE_SECONDS = 10.0
+_BACKLOG = 128
 
 
 class ChannelServer(AbstractContextManager["ChannelServer"]):
@@ -38,30 +58,39 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
 
     Args:
         handshake_seconds: How long a connection may take to prove that it knows a run's secret.
+        host: A name or address by which other hosts reach this one, to listen on TCP; ``None`` for runs on this host.
 
     Attributes:
         path: Path of the socket.
+        address: What the processes of runs are given: the path, or ``tcp://HOST:PORT``.
     """
 
-    def __init__(self, *, handshake_seconds: float = HANDSHAKE_SECONDS) -> None:
+    def __init__(self, *, handshake_seconds: float = HANDSHAKE_SECONDS, host: str | None = None) -> None:
         self._handshake_seconds = handshake_seconds
         self._lock = threading.Lock()
         self._runs: dict[str, _Served] = {}
         self._peers: dict[threading.Thread, FrameStream] = {}
         self._closed = False
         self._directory = _private_directory()
-        self.path = str(self._directory / _SOCKET)
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.path = self.address = str(self._directory / _SOCKET)
+        self._listeners = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)]
         try:
-            self._listener.bind(f"{self.path}-new")
-            self._listener.listen(128)
+            self._listeners[0].bind(f"{self.path}-new")
+            self._listeners[0].listen(_BACKLOG)
             os.rename(f"{self.path}-new", self.path)  # noqa: PTH104  under this name it always answers
+            if host is not None:
+                self._listeners.append(_tcp_listener())
+                name = f"[{host}]" if ":" in host else host
+                self.address = f"{TCP}{name}:{self._listeners[1].getsockname()[1]}"
         except OSError:
-            self._listener.close()
-            shutil.rmtree(self._directory, ignore_errors=True)
+            self._close_listeners()
             raise
-        self._acceptor = threading.Thread(target=self._accept, name="lightsweep-channel", daemon=True)
-        self._acceptor.start()
+        self._acceptors = [
+            threading.Thread(target=self._accept, args=(each,), name="lightsweep-channel", daemon=True)
+            for each in self._listeners
+        ]
+        for acceptor in self._acceptors:
+            acceptor.start()
 
     def register(self, run_id: str, handler: Handler) -> dict[str, str]:
         """Serve ``run_id`` from now on, and return the environment variables that its process needs.
@@ -75,7 +104,7 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
             if run_id in self._runs:
                 raise UsageError(f"run {run_id!r} is registered already; unregister it first")
             served = self._runs[run_id] = _Served(handler, secrets.token_hex(32))
-        return dict(zip(ENVIRONMENT, (self.path, run_id, served.token), strict=True))
+        return dict(zip(ENVIRONMENT, (self.address, run_id, served.token), strict=True))
 
     def unregister(self, run_id: str) -> None:
         """Release the run: requests of its processes fail, and a watch on its agent ends them. Ignores unknown ids.
@@ -96,10 +125,10 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
         with self._lock:
             first, self._closed = not self._closed, True
         if first:
-            self._wake_acceptor()
-            self._acceptor.join()
-            self._listener.close()
-            shutil.rmtree(self._directory, ignore_errors=True)
+            for listener, acceptor in zip(self._listeners, self._acceptors, strict=True):
+                self._wake(listener)
+                acceptor.join()
+            self._close_listeners()
         with self._lock:
             self._runs.clear()
             peers = dict(self._peers)
@@ -113,18 +142,28 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _wake_acceptor(self) -> None:
-        """Connect, since closing a socket does not wake a thread that waits in ``accept``."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:
-            try:
-                knock.connect(self.path)
-            except OSError:
-                self._listener.shutdown(socket.SHUT_RDWR)  # the directory was removed under us
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+        shutil.rmtree(self._directory, ignore_errors=True)
 
-    def _accept(self) -> None:
+    def _wake(self, listener: socket.socket) -> None:
+        """Connect, since closing a socket does not wake a thread that waits in ``accept``."""
+        with socket.socket(listener.family, socket.SOCK_STREAM) as knock:
+            try:
+                if listener.family == socket.AF_UNIX:
+                    knock.connect(self.path)
+                else:
+                    knock.connect(("localhost", listener.getsockname()[1]))
+            except OSError:
+                listener.shutdown(socket.SHUT_RDWR)  # the directory was removed under us
+
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                sock, _ = self._listener.accept()
+                sock, _ = listener.accept()
+                if listener.family != socket.AF_UNIX:
+                    watch_peer(sock)
             except OSError as error:
                 if self._closed:
                     return
@@ -193,6 +232,13 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
         with suppress(OSError):  # the process may be gone
             stream.send({"error": refusal})
         raise ChannelError(f"{refusal}: {run_id!r}")
+
+
+def _tcp_listener() -> socket.socket:
+    """Listen on a free port of all addresses of this host: which of them others reach is not known here."""
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", 0), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)
+    return socket.create_server(("", 0), backlog=_BACKLOG)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
-"""``lightsweep agent``, ``agents`` and ``run``: run the program of a sweep, here or as jobs of an engine."""
+"""``lightsweep agent``, ``run`` and ``exec``: run the program of a sweep here."""
 
 from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +11,7 @@ from rich.console import Console
 
 from lightsweep.agents import Display, LineDisplay, closing, work
 from lightsweep.agents.displays.live_view import TableDisplay
-from lightsweep.agents.engines import Launch, make_engine
+from lightsweep.agents.drain import Drain, duration, job_end
 from lightsweep.agents.gpus import VARIABLE, gpu_slots
 from lightsweep.cli import options
 from lightsweep.cli.output import say
@@ -33,6 +32,7 @@ def agent(
     forward_signals: options.ForwardSignals = False,
     term_timeout: options.TermTimeout = 30.0,
     stay: options.Stay = False,
+    drain: options.Drain = None,
     stand_in: options.StandIn = None,
     storage: options.Storage = None,
 ) -> None:
@@ -40,9 +40,14 @@ def agent(
 
     Each run gets other parameters. Several agents may work on one sweep.
     """
-    slots = _slots(jobs, gpus, gpus_per_run)
+    more = {**_slots(jobs, gpus, gpus_per_run), "stay": stay, "stand_in": stand_in}
+    if drain is not None:
+        duration(drain)
+        more["drain"] = Drain(drain, job_end())
+        if remark := more["drain"].remark():
+            say(f"lightsweep: {remark}")
     sweep = Sweep.load(sweep_id, storage=storage)
-    work_on(sweep, count, max_failed, forward_signals, term_timeout, stay=stay, stand_in=stand_in, **slots)
+    work_on(sweep, count, max_failed, forward_signals, term_timeout, **more)
 
 
 def run(
@@ -62,37 +67,6 @@ def run(
     slots = _slots(jobs, gpus, gpus_per_run)
     sweep = create(config, storage, prior_runs=prior_run or (), stand_in=stand_in, runnable=True)
     work_on(sweep, count, max_failed, forward_signals, term_timeout, **slots)
-
-
-def agents(
-    sweep_id: options.SweepId,
-    arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="-- OPTION", help="Options of `lightsweep agent` for new agents.")
-    ] = None,
-    start: Annotated[int, typer.Option(min=0, metavar="N", help="Start N agents.")] = 0,
-    stop: Annotated[bool, typer.Option("--stop", help="Tell these agents to end; they give their runs back.")] = False,
-    engine: Annotated[
-        str, typer.Option(metavar="NAME", help="Where agents run; local is the background of this machine.")
-    ] = "local",
-    storage: options.Storage = None,
-) -> None:
-    """Start, list or stop agents in the background.
-
-    They run on this machine, or as jobs of another engine, such as that of a cluster.
-    """
-    sweep = Sweep.load(sweep_id, storage=storage)
-    if storage is not None:
-        os.environ["LIGHTSWEEP_STORAGE"] = storage  # not an argument, which others can read
-    where = make_engine(engine, sweep.id)
-    if start:
-        where.submit(Launch(sweep.id, start, Path.cwd(), agent_options=tuple(arguments or ())))
-    found = where.jobs()
-    for job in found:
-        if stop:
-            where.stop(job.id)
-        say(f"{job.id}  {'told to end' if stop else job.state}  {job.output}".rstrip())
-    if not found:
-        say(f"the engine {engine!r} runs no agent of sweep {sweep.id} here; start one with --start 1")
 
 
 def exec(  # noqa: A001 - the name of the command

@@ -22,7 +22,7 @@ from lightsweep.agents.smoke import smoke_run
 from lightsweep.cli.options import Config, StandIn
 from lightsweep.cli.output import say
 from lightsweep.cli.wandb_names import LABELS, imports_wandb, uses_of_wandb
-from lightsweep.client.run import SMOKE_STEPS
+from lightsweep.client.loaders import SMOKE_STEPS
 from lightsweep.controller.changes import check_takes_prior_runs
 from lightsweep.controller.runs import nested
 from lightsweep.errors import CommandError

@@ -25,7 +25,7 @@ COMMANDS = {
     "init": ("starters", "Write train.py and sweep.yaml to begin with."),
     "sweep": ("sweep", "Create a sweep, or stop, pause, resume, cancel or update one."),
     "agent": ("agent", "Run the program of a sweep until no run is left."),
-    "agents": ("agent", "Start, list or stop agents in the background."),
+    "launch": ("launch", "Start agents on this machine or as jobs of a cluster, or end them."),
     "run": ("agent", "Create a sweep and run it: `sweep` and `agent` in one."),
     "exec": ("agent", "Run a command whose programs find lightsweep when they import W&B."),
     "check": ("check", "Validate a sweep file and show what the sweep would do."),

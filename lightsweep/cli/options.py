@@ -45,6 +45,13 @@ TermTimeout = Annotated[
     float, typer.Option(min=0.0, metavar="SECONDS", help="Time between SIGTERM and SIGKILL if the agent ends a run.")
 ]
 
+Drain = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION", help="Begin no run so shortly before the end of the agent's job: 10m, 90s or 1h30m."
+    ),
+]
+
 
 def _known(name: str | None) -> str | None:
     if name is not None and name not in STAND_INS:

@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 
 from lightsweep.agents.displays.live_view import BARS, Frame, Screen
+from lightsweep.agents.launches import Launched, launched
 from lightsweep.cli.options import Storage, SweepId, open_read_only, read_sweep, run_of, storage_option
 from lightsweep.cli.output import say
 from lightsweep.cli.sweep import parameter_count
@@ -90,7 +91,12 @@ def status(
     if watching:
         watch(sweep, Console(highlight=False), every)
     else:
-        print(json.dumps(_document(sweep), indent=2, allow_nan=False) if as_json else _text(sweep))
+        agents = launched(sweep)
+        if as_json:
+            document = _document(sweep) | (agents.document() if agents.engines else {})
+            print(json.dumps(document, indent=2, allow_nan=False))
+        else:
+            print("\n".join([_text(sweep), *_agent_lines(agents)]))
 
 
 def export(
@@ -216,6 +222,23 @@ def _text(sweep: Sweep) -> str:
         ]
         lines += aligned([heading, *rows])
     return "\n".join(lines)
+
+
+def _agent_lines(found: Launched) -> list[str]:
+    """Return the lines about the agents that `lightsweep launch` started; none without a launch."""
+    if not found.engines:
+        return []
+    unasked = [f"agents on {name} are not known here: {printable(why)}" for name, why in found.unasked.items()]
+    if not found.agents:
+        return ["", *unasked] if unasked else ["", found.line]
+    rows = [
+        [name, job.id, str(job.state), job.node or "–", printable(job.reason or job.output) or "–"]
+        for name, job in found.agents[:_SHOWN]
+    ]
+    left = len(found.agents) - len(rows)
+    more = [f"and {left:,} more (all with --json)"] if left else []
+    heading = ["engine", "agent", "state", "node", "why it waits, or its output"]
+    return ["", found.line, *aligned([heading, *rows]), *more, *unasked]
 
 
 def _stage_table(views: Sequence[PartView], names: list[str]) -> list[str]:

@@ -97,7 +97,7 @@ def log(
     data: Mapping[str, Any] | None = None,
 ) -> None:
     """Call ``run.log`` of the current run. Raises ``UsageError`` without one."""
-    _demand("log").log(metrics, step, commit, sync, data=data)
+    demand("log").log(metrics, step, commit, sync, data=data)
 
 
 def finish(exit_code: int | None = 0, quiet: Any = None) -> None:
@@ -108,7 +108,8 @@ def finish(exit_code: int | None = 0, quiet: Any = None) -> None:
         run.finish(exit_code)
 
 
-def _demand(name: str) -> Run:
+def demand(name: str) -> Run:
+    """Return the current run for ``lightsweep.NAME``. Raises ``UsageError`` without one."""
     run = current_run()
     if run is None:
         raise UsageError(f"lightsweep.{name} needs an active run: call lightsweep.init() first")
@@ -117,7 +118,7 @@ def _demand(name: str) -> Run:
 
 def _forwarded(name: str) -> Callable[..., Any]:
     """Make the method ``name`` of the current config."""
-    return lambda _, *arguments: getattr(_demand("config").config, name)(*arguments)
+    return lambda _, *arguments: getattr(demand("config").config, name)(*arguments)
 
 
 class ConfigProxy:
@@ -129,7 +130,7 @@ class ConfigProxy:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return getattr(_demand("config").config, name)
+        return getattr(demand("config").config, name)
 
     def __repr__(self) -> str:
         run = current_run()
@@ -156,20 +157,26 @@ def login(*_: Any, **__: Any) -> bool:
 unwatch = watch
 
 
-def define_metric(*arguments: Any, **keywords: Any) -> Any:
-    """Call ``run.define_metric`` of the current run, if there is one."""
-    run = current_run()
-    return None if run is None else run.define_metric(*arguments, **keywords)
+def of_the_run(name: str, *, otherwise: Callable[[], Any] | None = None) -> Callable[..., Any]:
+    """Make the function that calls the method ``name`` of the current run.
+
+    Args:
+        name: The method.
+        otherwise: Gives what the function returns without a run; by default it raises ``UsageError``.
+    """
+
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        run = current_run()
+        if run is None and otherwise is not None:
+            return otherwise()
+        return getattr(run or demand(name), name)(*arguments, **keywords)
+
+    without = "raises ``UsageError`` without one" if otherwise is None else "does nothing without one"
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"Call ``run.{name}`` of the current run; {without}."
+    return call
 
 
-def save(*arguments: Any, **keywords: Any) -> list[str]:
-    """Call ``run.save`` of the current run, if there is one."""
-    run = current_run()
-    return [] if run is None else run.save(*arguments, **keywords)
-
-
-def alert(*arguments: Any, **keywords: Any) -> None:
-    """Call ``run.alert`` of the current run, if there is one."""
-    run = current_run()
-    if run is not None:
-        run.alert(*arguments, **keywords)
+define_metric = of_the_run("define_metric", otherwise=lambda: None)
+save = of_the_run("save", otherwise=list)
+alert = of_the_run("alert", otherwise=lambda: None)

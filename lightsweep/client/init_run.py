@@ -12,9 +12,10 @@ from typing import Any
 from lightsweep.channel.connection import Connection
 from lightsweep.channel.messages import StartReply, StartRequest
 from lightsweep.client.current import Scope, current_run, scope
+from lightsweep.client.loaders import cut_loaders
 from lightsweep.client.parts import Part, begins_again, set_apart
 from lightsweep.client.processes import AgentWatch, end_workers, rank, several
-from lightsweep.client.run import Run, cut_loaders
+from lightsweep.client.run import Run
 from lightsweep.client.run_config import RunConfig, as_json, as_mapping, merged
 from lightsweep.errors import AgentLostError, RunPruned, closest
 from lightsweep.hyperband import Verdict

@@ -16,6 +16,7 @@ from lightsweep.schema.command import read_command
 from lightsweep.schema.diagnostics import Faults, plain
 from lightsweep.schema.distributions import count, spelt
 from lightsweep.schema.fields import check, given, keys_of
+from lightsweep.schema.launching import check_settings
 from lightsweep.schema.parameters import Parameters, read_parameters
 from lightsweep.schema.sections import Metric, Options, Scheduler, TopLevel
 from lightsweep.schema.stages import Stage, most_runs, read_stages, written_stages
@@ -241,6 +242,8 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     command = read_command(raw.get("command"), found.names, has_program, faults.at("command"))
     own = raw.get("lightsweep")
     options = check(Options, {} if own is None else own, faults.at("lightsweep"), "lightsweep") or Options()
+    block = {} if options.launch is None else options.launch
+    launch = check_settings(block, faults.at("lightsweep", "launch"), "launch")
     stages = read_stages(raw, found, early_terminate, len(metrics), faults)
     if options.keep_checkpoints is not None and not metrics:
         faults.at("lightsweep", "keep_checkpoints").key_error(
@@ -258,7 +261,7 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
         early_terminate=early_terminate,
         command=command,
         scheduler=scheduler,
-        options=options,
+        options=replace(options, launch=launch),
         stages=stages,
         warnings=faults.warnings,
         raw=raw,

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from lightsweep.hyperband import Hyperband
 from lightsweep.schema import fields
 from lightsweep.schema.diagnostics import Faults, Spot, hint, one_edit_away
+from lightsweep.schema.launching import LaunchSettings
 from lightsweep.space import Space
 from lightsweep.stand_in import STAND_INS
 from lightsweep.text import quoted
@@ -292,6 +293,7 @@ class Options:
             By default json for a group of which the script's parser declares only the name, and else dotted.
         stand_in: wandb: runs that import wandb find lightsweep, whether or not W&B is installed.
         stages: Stages run in order; each searches some parameters and keeps the best values found so far.
+        launch: How `lightsweep launch` starts the agents of the sweep.
     """
 
     sampler: Annotated[str, fields.Rule(_sampler, {"type": "string"})] = "auto"
@@ -304,6 +306,7 @@ class Options:
     nested: Literal["dotted", "json"] | None = None
     stand_in: Annotated[str, fields.choice(*STAND_INS)] | None = None
     stages: Annotated[Any, fields.unread({"type": "array", "minItems": 1, "items": fields.ref("stage")})] = None
+    launch: Annotated[Any, fields.unread(fields.ref("launch"))] = None
 
 
 MODELS = {
@@ -312,6 +315,7 @@ MODELS = {
     "scheduler": Scheduler,
     "lightsweep": Options,
     "stage": StageKeys,
+    "launch": LaunchSettings,
 }
 """The mappings of a sweep file that have fixed keys, by their names in the JSON Schema."""
 

@@ -181,11 +181,18 @@ def _position(node: yaml.Node) -> tuple[int, int]:
     return node.start_mark.line + 1, node.start_mark.column + 1
 
 
-def read_file(path: Path) -> tuple[dict[Any, Any], Faults]:
+def read_file(
+    path: Path, what: str = "a sweep config", keys: str = "method and parameters"
+) -> tuple[dict[Any, Any], Faults]:
     """Return the mapping in the YAML file ``path``, and the faults found so far, which know its lines.
 
     UTF-8 with or without a byte order mark, with any line ends. Aliases and merge keys are filled in; of a duplicate
     key the last counts, with a warning.
+
+    Args:
+        path: The file.
+        what: The name of its content in a message.
+        keys: Some of its keys.
 
     Raises:
         ConfigError: The file cannot be read, is too large, is not UTF-8, does not parse, is empty, or is not a mapping.
@@ -196,7 +203,7 @@ def read_file(path: Path) -> tuple[dict[Any, Any], Faults]:
         loader = SweepLoader(text)
         root = loader.get_single_node()
         if root is None:
-            raise _refusal("the file is empty; a sweep needs at least method and parameters", name)
+            raise _refusal(f"the file is empty; {what} needs keys such as {keys}", name)
         tree = Tree(loader, root)
         faults = Faults(name, tree.place)
         value = tree.value(faults.at())
@@ -211,7 +218,7 @@ def read_file(path: Path) -> tuple[dict[Any, Any], Faults]:
     if not isinstance(value, dict):
         faults.raise_if_any()
         kind = {list: "a list", type(None): "nothing"}.get(type(value), f"the {type(value).__name__} {value!r}"[:80])
-        message = f"a sweep config is a mapping of keys such as method and parameters, and this is {kind}"
+        message = f"{what} is a mapping of keys such as {keys}, and this is {kind}"
         raise _refusal(message, name, *_position(root))
     return value, faults
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -99,9 +100,63 @@ _DRIVERS = {
 _FILES = {".db", ".sqlite", ".sqlite3"}
 
 
+URL_VARIABLE = "LIGHTSWEEP_STORAGE"
+FILE_VARIABLE = "LIGHTSWEEP_STORAGE_FILE"
+VARIABLES = (URL_VARIABLE, FILE_VARIABLE)
+"""The variables that lead to a storage, and so to its password."""
+
+
 def default_url() -> str:
-    """Return ``LIGHTSWEEP_STORAGE``, or the SQLite file ``lightsweep.db`` in the working directory."""
-    return os.environ.get("LIGHTSWEEP_STORAGE") or "sqlite:///lightsweep.db"
+    """Return ``LIGHTSWEEP_STORAGE``, the URL in the file that ``LIGHTSWEEP_STORAGE_FILE`` names, or ``lightsweep.db``.
+
+    Raises:
+        StorageError: The file cannot be read, other users may read it, or it is empty.
+    """
+    if url := os.environ.get(URL_VARIABLE):
+        return url
+    file = os.environ.get(FILE_VARIABLE)
+    return read_url(Path(file)) if file else "sqlite:///lightsweep.db"
+
+
+def read_url(path: Path) -> str:
+    """Return the storage URL in a file that only its owner may read; raises as :func:`default_url`."""
+    try:
+        with path.open(encoding="utf-8") as opened:
+            mode = os.fstat(opened.fileno()).st_mode & 0o777
+            url = opened.read().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise StorageError(f"{FILE_VARIABLE}: the file {path} with the storage's URL cannot be read: {why}") from None
+    if mode & 0o077:
+        raise StorageError(
+            f"{FILE_VARIABLE}: other users may read {path} (mode {mode:o}), which holds the storage's URL; "
+            f"run: chmod 600 {path}"
+        )
+    if not url:
+        raise StorageError(f"{FILE_VARIABLE}: the file {path} is empty; write the storage's URL into it")
+    return url
+
+
+def write_url(path: Path, url: str) -> None:
+    """Write a storage URL into a file of mode 0600, at once as a whole.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with suppress(FileNotFoundError):
+            draft.unlink()
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+            opened.write(f"{url}\n")
+        draft.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def has_secret(url: str) -> bool:
+    """Return whether a storage URL holds a password."""
+    return shown(url) != url
 
 
 def _is_path(url: str) -> bool:

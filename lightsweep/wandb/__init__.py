@@ -141,11 +141,13 @@ NAMES: dict[str, Name] = {
     "controller": Name(REFUSED, "run `lightsweep agent ID`: agents choose the runs of a sweep themselves"),
     "attach": Name(REFUSED, "pass the run itself, or call `init` in the process of the run"),
     "sync": Name(REFUSED, "nothing needs syncing: everything is on this machine"),
-    "launch": Name(REFUSED, "start agents with `lightsweep agents ID --start N`, or by your cluster's scheduler"),
+    "launch": Name(
+        REFUSED, "start agents with `lightsweep launch ID --on local`, or on your cluster, such as `--on slurm`"
+    ),
     "docker": Name(REFUSED, "start `lightsweep agent ID` inside of the container"),
     "gym": Name(REFUSED, "record with gymnasium's `RecordVideo`, and log the file by `Video(path)`"),
     "beta": Name(REFUSED, "use the names without `beta`"),
-    "jobs": Name(REFUSED, "start agents with `lightsweep agents ID --start N`"),
+    "jobs": Name(REFUSED, "start agents with `lightsweep launch ID --on local`"),
     "sagemaker_auth": Name(REFUSED, "leave it out: a sweep needs no account"),
 }
 """Every name of ``wandb`` that scripts use, in the order of the docs."""

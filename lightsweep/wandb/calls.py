@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
-from lightsweep.client.current import current_run, finish
-from lightsweep.errors import UsageError
+from lightsweep.client.current import demand, finish, of_the_run
 
 _said: set[str] = set()
 
@@ -17,37 +15,19 @@ summary: Any
 
 def __getattr__(name: str) -> Any:
     if name == "summary":  # another one for each run
-        return _demand("summary").summary
+        return demand("summary").summary
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def _demand(name: str) -> Any:
-    run = current_run()
-    if run is None:
-        raise UsageError(f"lightsweep.{name} needs an active run: call lightsweep.init() first")
-    return run
-
-
-def _of_the_run(name: str) -> Callable[..., Any]:
-    """Make the function that calls the method ``name`` of the current run."""
-
-    def call(*arguments: Any, **keywords: Any) -> Any:
-        return getattr(_demand(name), name)(*arguments, **keywords)
-
-    call.__name__ = call.__qualname__ = name
-    call.__doc__ = f"Call ``run.{name}`` of the current run; raises ``UsageError`` without one."
-    return call
-
-
-log_artifact = _of_the_run("log_artifact")
-use_artifact = _of_the_run("use_artifact")
-link_artifact = _of_the_run("link_artifact")
-log_model = _of_the_run("log_model")
-use_model = _of_the_run("use_model")
-link_model = _of_the_run("link_model")
-restore = _of_the_run("restore")
-log_code = _of_the_run("log_code")
-mark_preempting = _of_the_run("mark_preempting")
+log_artifact = of_the_run("log_artifact")
+use_artifact = of_the_run("use_artifact")
+link_artifact = of_the_run("link_artifact")
+log_model = of_the_run("log_model")
+use_model = of_the_run("use_model")
+link_model = of_the_run("link_model")
+restore = of_the_run("restore")
+log_code = of_the_run("log_code")
+mark_preempting = of_the_run("mark_preempting")
 
 
 def join(exit_code: int | None = 0) -> None:

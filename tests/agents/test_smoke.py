@@ -18,7 +18,7 @@ from lightsweep.agents.active_run import merge_config
 from lightsweep.agents.findings import Finding, findings
 from lightsweep.agents.launchers.process import RunProcess
 from lightsweep.agents.smoke import ENOUGH_REPORTS, Observed, SmokeHandler, smoke_run
-from lightsweep.client.run import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
+from lightsweep.client.loaders import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
 from lightsweep.errors import CommandError, NotFoundError
 from lightsweep.schema import SweepConfig
 

@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -39,6 +40,8 @@ from lightsweep.errors import AgentLostError, LightsweepError, UsageError
 from lightsweep.hyperband import Verdict
 from scripted import ScriptedHandler
 
+NOTICE = ("IDLE", "INTVL", "CNT")
+
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
@@ -48,10 +51,27 @@ def no_thread_is_left() -> Iterator[None]:
     assert left == []
 
 
+@pytest.fixture(params=[None, "127.0.0.1"], ids=["socket", "tcp"])
+def host(request: pytest.FixtureRequest) -> Any:
+    """Listen on TCP too, and let runs use that."""
+    return request.param
+
+
 @pytest.fixture
-def server(request: pytest.FixtureRequest) -> Iterator[ChannelServer]:
-    with ChannelServer(handshake_seconds=getattr(request, "param", 30.0)) as server:
+def server(request: pytest.FixtureRequest, host: str | None) -> Iterator[ChannelServer]:
+    with ChannelServer(handshake_seconds=getattr(request, "param", 30.0), host=host) as server:
+        assert server.address.startswith("tcp://127.0.0.1:") == (host is not None)
         yield server
+
+
+def dial(server: ChannelServer) -> socket.socket:
+    """A connection that has sent nothing."""
+    if server.address.startswith("tcp://"):
+        return socket.create_connection(("127.0.0.1", int(server.address.rpartition(":")[2])), 60)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(60)
+    sock.connect(server.path)
+    return sock
 
 
 @pytest.fixture
@@ -81,11 +101,8 @@ def raw(server: ChannelServer) -> Iterator[Callable[[], socket.socket]]:
     opened: list[socket.socket] = []
 
     def connect() -> socket.socket:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        opened.append(sock)
-        sock.settimeout(60)
-        sock.connect(server.path)
-        return sock
+        opened.append(dial(server))
+        return opened[-1]
 
     yield connect
     for sock in opened:
@@ -94,9 +111,7 @@ def raw(server: ChannelServer) -> Iterator[Callable[[], socket.socket]]:
 
 def authenticated(server: ChannelServer, variables: dict[str, str]) -> socket.socket:
     """A socket past the handshake, on which anything can be sent."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.settimeout(60)
-    sock.connect(server.path)
+    sock = dial(server)
     stream = FrameStream(sock)
     hello = stream.receive()
     assert hello is not None
@@ -148,6 +163,30 @@ def test_the_environment_names_a_private_socket_and_close_removes_it(handler):
     server.close()
     with pytest.raises(UsageError, match="closed"):
         server.register("0009", handler)
+
+
+def test_only_a_server_with_a_host_listens_on_tcp(handler):
+    with ChannelServer() as server:
+        assert server.address == server.path
+        assert len(server._listeners) == 1
+    with ChannelServer(host="::1") as server:
+        variables = server.register("0007", handler)
+        assert variables["LIGHTSWEEP_CHANNEL"].startswith("tcp://[::1]:")
+        if socket.has_dualstack_ipv6():
+            connection = Connection.from_environment(variables)
+            assert connection is not None
+            assert connection.request("log", metrics={"loss": 1})["iterations"] == 1
+            connection.close()
+
+
+def test_an_idle_connection_over_tcp_notices_a_host_that_vanished(server, connect):
+    stream = connect().open()
+    tcp = server.address.startswith("tcp://")
+    assert stream._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == tcp
+    if tcp and sys.platform == "linux":
+        seconds = [stream._sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, f"TCP_KEEP{each}")) for each in NOTICE]
+        assert seconds == [10, 5, 3]
+    stream.close()
 
 
 def test_a_long_temporary_directory_is_not_used(tmp_path, monkeypatch):
@@ -309,6 +348,8 @@ def test_an_interrupted_wait_leaves_no_answer_behind_for_the_next_request(server
         ({"LIGHTSWEEP_RUN": "0008"}, "it does not serve this run"),
         ({"LIGHTSWEEP_RUN": "\ud800"}, "it does not serve this run"),
         ({"LIGHTSWEEP_CHANNEL": "/nowhere/s"}, "No such file"),
+        ({"LIGHTSWEEP_CHANNEL": "tcp://127.0.0.1:9"}, "Connection refused"),
+        ({"LIGHTSWEEP_CHANNEL": "tcp://127.0.0.1"}, "is not tcp://HOST:PORT"),
     ],
 )
 def test_a_client_that_does_not_belong_here_is_refused(connect, handler, changed, why):

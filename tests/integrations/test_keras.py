@@ -13,7 +13,7 @@ import lightsweep
 from lightsweep.agents.findings import findings
 from lightsweep.agents.smoke import SmokeHandler
 from lightsweep.client import serving
-from lightsweep.client.run import SMOKE_STEPS, STEP_LOSS
+from lightsweep.client.loaders import SMOKE_STEPS, STEP_LOSS
 from lightsweep.errors import UsageError
 from lightsweep.integrations.keras import MetricMissingError, SweepCallback, initial_epoch
 from lightsweep.schema import SweepConfig

@@ -19,7 +19,7 @@ import lightsweep
 from lightsweep.agents.findings import findings
 from lightsweep.agents.smoke import Observed, SmokeHandler
 from lightsweep.client import serving
-from lightsweep.client.run import BATCH_LOSS, SMOKE_STEPS
+from lightsweep.client.loaders import BATCH_LOSS, SMOKE_STEPS
 from lightsweep.integrations import lightning as for_lightning
 from lightsweep.integrations import transformers as for_transformers
 from lightsweep.schema import SweepConfig

@@ -152,7 +152,7 @@ def test_it_is_kept_with_the_sweep_for_later_agents(alone: Sandbox) -> None:
     done = alone.call("sweep", sweep_id, "--update", "sweep.yaml")  # which says nothing of it
     assert done.returncode == 0, done.stderr
     assert Sweep.load(sweep_id, storage=alone.storage).config.options.stand_in == "wandb"
-    done = alone.call("agents", sweep_id, "--start", "1")
+    done = alone.call("launch", sweep_id, "--on", "local")
     assert done.returncode == 0, done.stderr
     done = alone.call("agent", sweep_id, "--stay")
     assert done.returncode == 0, done.stdout + done.stderr

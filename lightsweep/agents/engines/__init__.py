@@ -7,19 +7,23 @@ of the entry points of installed packages. It places agents; when and where they
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lightsweep.errors import UsageError, closest
+from lightsweep.storage.url import FILE_VARIABLE
 
-__all__ = ["AgentJob", "Engine", "JobState", "Launch", "make_engine"]
+__all__ = ["AgentJob", "Engine", "JobState", "KnowsHosts", "Launch", "make_engine"]
 
 _GROUP = "lightsweep.engines"
-_OWN = {"local": "lightsweep.agents.engines.local:LocalEngine"}
+_OWN = {
+    "local": "lightsweep.agents.engines.local:LocalEngine",
+    "ray": "lightsweep.agents.engines.ray:RayEngine",
+}
 
 
 class JobState(str, Enum):
@@ -87,6 +91,11 @@ class Launch:
     variables: Mapping[str, str] = field(default_factory=dict)
     storage_file: Path | None = None
 
+    def environment(self) -> dict[str, str]:
+        """Return the variables that an agent gets beside those of its job; none is secret."""
+        file = {FILE_VARIABLE: str(self.storage_file)} if self.storage_file else {}
+        return {**self.variables, **file}
+
     def command(self, python: str = sys.executable) -> list[str]:
         """Return the command of one agent, without any engine's part.
 
@@ -99,7 +108,7 @@ class Launch:
 
 
 class Engine(Protocol):
-    """Submits, lists and stops the agents of one sweep; made with the sweep's id."""
+    """Submits, lists and stops the agents of one sweep; made with the sweep's id and the engine's own options."""
 
     def plan(self, launch: Launch) -> str:
         """Return exactly what :meth:`submit` would submit, as text to read or to submit by hand; submits nothing.
@@ -122,12 +131,29 @@ class Engine(Protocol):
         """Tell an agent to end by SIGTERM, so that it gives its runs back; does nothing if it has ended."""
 
 
-def make_engine(name: str, sweep_id: str) -> Engine:
-    """Return the engine of this name for a sweep. Raises ``UsageError`` if there is none."""
+@runtime_checkable
+class KnowsHosts(Protocol):
+    """An engine of a cluster that may be a single host; the agents of every other engine may be on several."""
+
+    def on_one_host(self) -> bool:
+        """Return whether all agents run on this host, so that they may share an SQLite file."""
+
+
+def make_engine(name: str, sweep_id: str, options: Sequence[str] = ()) -> Engine:
+    """Return the engine of this name for a sweep.
+
+    Args:
+        name: The name.
+        sweep_id: The sweep.
+        options: The engine's own options of a launch, which may say where the cluster is.
+
+    Raises:
+        UsageError: No engine has this name, or an option is wrong.
+    """
     others = entry_points(group=_GROUP)
     found = EntryPoint(name, _OWN[name], _GROUP) if name in _OWN else next(iter(others.select(name=name)), None)
     if found is None:
         names = [*_OWN, *sorted(others.names)]
         raise UsageError(f"no engine {name!r}{closest(name, names)}; there are: {', '.join(names)}")
-    make: Callable[[str], Engine] = found.load()
-    return make(sweep_id)
+    make: Callable[[str, Sequence[str]], Engine] = found.load()
+    return make(sweep_id, options)

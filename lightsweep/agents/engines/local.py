@@ -6,7 +6,7 @@ import os
 import secrets
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +16,7 @@ from lightsweep.agents.active_run import RUNS, make_directory
 from lightsweep.agents.engines import AgentJob, JobState, Launch
 from lightsweep.agents.reaper import MARK, variables_of
 from lightsweep.errors import UsageError
+from lightsweep.storage.url import VARIABLES
 
 _JOB = "LIGHTSWEEP_AGENT_JOB"
 
@@ -27,9 +28,11 @@ class LocalEngine:
 
     Args:
         sweep_id: The sweep.
+        options: Not used: a launch with options is refused.
     """
 
-    def __init__(self, sweep_id: str) -> None:
+    def __init__(self, sweep_id: str, options: Sequence[str] = ()) -> None:
+        del options
         self._sweep_id = sweep_id
         self._directory = RUNS.absolute() / sweep_id
 
@@ -51,19 +54,23 @@ class LocalEngine:
         self.plan(launch)
         make_directory(self._directory)
         names = [f"agent-{secrets.token_hex(3)}" for _ in range(launch.agents)]
-        stored = {"LIGHTSWEEP_STORAGE_FILE": str(launch.storage_file)} if launch.storage_file else {}
+        inherited = {name: value for name, value in os.environ.items() if name not in VARIABLES}
         for name in names:
             with open(self._job(name).output, "ab") as output:  # noqa: PTH123
                 subprocess.Popen(
                     launch.command(),
                     cwd=launch.directory,
-                    env={**os.environ, **launch.variables, **stored, _JOB: f"{self._sweep_id}/{name}"},
+                    env={**inherited, **launch.environment(), _JOB: f"{self._sweep_id}/{name}"},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
         return names
+
+    def on_one_host(self) -> bool:
+        """Return true: the agents run here."""
+        return True
 
     def jobs(self) -> list[AgentJob]:
         """Return the agents that run on this machine."""

@@ -23,6 +23,7 @@ from lightsweep.schema import SweepConfig
 from lightsweep.schema.command import DEFAULT_COMMAND, build_command
 from lightsweep.schema.nesting import arguments
 from lightsweep.stand_in import variables
+from lightsweep.storage.url import VARIABLES
 
 _LEFTOVER_SECONDS = 2.0
 _POLL_SECONDS = 0.1
@@ -258,9 +259,9 @@ def place_variables(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def run_environment(stand_in: str | None = None) -> dict[str, str]:
-    """Return the variables of this process for a run, without the storage's URL.
+    """Return the variables of this process for a run, without those that lead to the storage.
 
-    No run needs the URL, and it may hold a password.
+    No run needs its URL, which may hold a password.
 
     Args:
         stand_in: The package that lightsweep stands in for, if any.
@@ -269,7 +270,7 @@ def run_environment(stand_in: str | None = None) -> dict[str, str]:
         # The output would otherwise arrive in blocks of 8 kB, and the last block not at all if the run is killed.
         "PYTHONUNBUFFERED": "1",
         "HYDRA_FULL_ERROR": "1",  # or Hydra hides the exception that is the reason of a failure
-        **{name: value for name, value in os.environ.items() if name != "LIGHTSWEEP_STORAGE"},
+        **{name: value for name, value in os.environ.items() if name not in VARIABLES},
         **variables(stand_in),
     }
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from lightsweep.client.run import numbers
+from lightsweep.client.numbers import numbers
 from lightsweep.errors import UsageError
 
 

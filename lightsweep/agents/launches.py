@@ -1,0 +1,171 @@
+"""Launches of agents: what an engine is asked for, what the storage keeps of it, and which agents there are."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from lightsweep.agents.active_run import RUNS, make_directory
+from lightsweep.agents.engines import AgentJob, Engine, JobState, KnowsHosts, Launch, make_engine
+from lightsweep.channel.server import host_name
+from lightsweep.controller import Sweep
+from lightsweep.controller.reader import storage_errors
+from lightsweep.errors import InputError, UsageError
+from lightsweep.schema.fields import given
+from lightsweep.schema.launching import LaunchSettings
+from lightsweep.storage.url import URL_VARIABLE, has_secret, mask, shown, write_url
+from lightsweep.text import counted
+
+LAUNCH = "lightsweep:launch:"
+"""The beginning of the name of the study's attributes that record launches."""
+
+URL_FILE = "storage-url"
+
+
+def make_launch(settings: LaunchSettings, sweep_id: str, url: str, engine: Engine) -> Launch:
+    """Return the launch that settings describe, for agents in this working directory; nothing is written.
+
+    Args:
+        settings: The settings.
+        sweep_id: The sweep.
+        url: The URL of its storage.
+        engine: The engine.
+
+    Raises:
+        UsageError: The agents would share an SQLite file over several hosts, or the settings contradict each other.
+    """
+    alone = isinstance(engine, KnowsHosts) and engine.on_one_host()
+    if not alone and (url.startswith("sqlite") or "://" not in url):
+        raise UsageError(
+            f"storage {shown(url)}: SQLite serves one host only, and agents on {settings.on} run on several\n"
+            "start a database with `lightsweep storage serve`, and name its URL by --storage or LIGHTSWEEP_STORAGE"
+        )
+    if (settings.nodes_per_run or 1) > 1 and (settings.jobs_per_agent or 1) > 1:
+        raise UsageError("--nodes-per-run: an agent on several nodes has one run at a time; leave out --jobs-per-agent")
+    secret = has_secret(url)
+    return Launch(
+        sweep_id,
+        settings.agents or 1,
+        Path.cwd(),
+        jobs_per_agent=settings.jobs_per_agent or 1,
+        gpus_per_run=settings.gpus_per_run or 0,
+        cpus_per_run=settings.cpus_per_run,
+        nodes_per_run=settings.nodes_per_run or 1,
+        drain=settings.drain or 0.0,
+        agent_options=settings.agent_options or (),
+        options=settings.options or (),
+        variables={} if secret else {URL_VARIABLE: url},
+        storage_file=RUNS.absolute() / sweep_id / URL_FILE if secret else None,
+    )
+
+
+def submit(sweep: Sweep, settings: LaunchSettings, engine: Engine) -> list[str]:
+    """Submit agents of a sweep, record that in its storage, and return the ids of their jobs.
+
+    Raises:
+        InputError: The engine refuses, or the file of the storage's URL cannot be written.
+    """
+    launch = make_launch(settings, sweep.id, sweep.storage.url, engine)
+    make_directory(RUNS.absolute() / sweep.id)
+    if launch.storage_file:
+        write_url(launch.storage_file, sweep.storage.url)
+    jobs = engine.submit(launch)
+    record(sweep, settings, jobs)
+    return jobs
+
+
+def record(sweep: Sweep, settings: LaunchSettings, jobs: Iterable[str]) -> None:
+    """Record a launch in the storage, without a secret."""
+    options = {name: value for name, value in given(asdict(settings)).items() if name not in ("on", "agents")}
+    kept = {
+        "engine": settings.on,
+        "agents": settings.agents or 1,
+        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "host": host_name(),
+        "directory": str(Path.cwd()),
+        "options": {name: _without_secrets(value) for name, value in options.items()},
+        "jobs": list(jobs),
+    }
+    with storage_errors():
+        name = f"{LAUNCH}{secrets.token_hex(4)}"
+        sweep.storage.optuna.set_study_user_attr(sweep.study_id, name, kept)
+
+
+def _without_secrets(value: Any) -> Any:
+    return [mask(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def recorded(sweep: Sweep) -> list[dict[str, Any]]:
+    """Return what the storage keeps of the launches of a sweep, the oldest first."""
+    with storage_errors():
+        attributes = sweep.storage.optuna.get_study_user_attrs(sweep.study_id)
+    found = [kept for name, kept in attributes.items() if name.startswith(LAUNCH) and isinstance(kept, dict)]
+    return sorted((kept for kept in found if kept.get("engine")), key=lambda kept: str(kept.get("time")))
+
+
+@dataclass
+class Launched:
+    """The agents that were launched and have not ended.
+
+    Attributes:
+        engines: The engines of the launches.
+        agents: The agents, each with the name of its engine.
+        unasked: For each engine that could not be asked the reason.
+        owners: The engine of each agent, by the engine's name and the agent's id.
+    """
+
+    engines: list[str] = field(default_factory=list)
+    agents: list[tuple[str, AgentJob]] = field(default_factory=list)
+    unasked: dict[str, str] = field(default_factory=dict)
+    owners: dict[tuple[str, str], Engine] = field(default_factory=dict)
+
+    @property
+    def line(self) -> str:
+        """The number of agents in each state, such as ``agents: 2 running, 1 queued``."""
+        states = [job.state for _, job in self.agents]
+        numbers = [f"{states.count(state)} {state}" for state in JobState if state in states]
+        return f"agents: {', '.join(numbers)}" if numbers else "agents: none of those that were launched is left"
+
+    def document(self) -> dict[str, Any]:
+        """Return the agents for JSON."""
+        found = [{"engine": engine, **asdict(job), "state": str(job.state)} for engine, job in self.agents]
+        return {"agents": found, "engines_not_asked": self.unasked}
+
+
+def launched(sweep: Sweep, only: str | None = None) -> Launched:
+    """Ask the engines of all launches for the agents of a sweep.
+
+    Args:
+        sweep: The sweep.
+        only: Ask this engine alone, also if no launch is recorded.
+    """
+    # An engine's own options may say where the cluster is.
+    launches = list(dict.fromkeys((kept["engine"], _options_of(kept)) for kept in recorded(sweep)))
+    if only is not None:
+        launches = [each for each in launches if each[0] == only] or [(only, ())]
+    found = Launched(list(dict.fromkeys(name for name, _ in launches)))
+    for name, options in launches:
+        try:
+            engine = make_engine(name, sweep.id, options)
+            jobs = engine.jobs()
+        except InputError as error:
+            found.unasked[name] = str(error)
+            continue
+        found.agents += [(name, job) for job in jobs if (name, job.id) not in found.owners]
+        found.owners.update({(name, job.id): engine for job in jobs})
+    return found
+
+
+def _options_of(kept: dict[str, Any]) -> tuple[str, ...]:
+    options = kept.get("options") or {}
+    return tuple(map(str, options.get("options") or ()))
+
+
+def summary(jobs: list[str], engine: str) -> str:
+    """Return the line about submitted jobs, such as ``3 agents on slurm: 12_0, 12_1, 12_2``."""
+    names = ", ".join(jobs[:4]) + (f", ... {jobs[-1]}" if len(jobs) > 4 else "")
+    return f"{counted(len(jobs), 'agent')} on {engine}: {names}"

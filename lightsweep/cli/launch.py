@@ -1,0 +1,130 @@
+"""``lightsweep launch``: start agents on this machine or as jobs of a cluster, or end them."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lightsweep.agents.engines import make_engine
+from lightsweep.agents.launches import launched, make_launch, submit, summary
+from lightsweep.cli import options
+from lightsweep.cli.output import say
+from lightsweep.cli.sweep import create
+from lightsweep.controller import Sweep
+from lightsweep.errors import UsageError
+from lightsweep.schema import SweepConfig
+from lightsweep.schema.launching import SETTINGS_FILE, LaunchSettings, read_settings, seconds
+from lightsweep.storage import default_url
+
+_NO_ID = "ID"  # a sweep that a dry run does not create
+
+
+def launch(
+    target: Annotated[str, typer.Argument(metavar="CONFIG|ID", help="A sweep file, or the id of a sweep.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="-- OPTION", help="The engine's own options.")
+    ] = None,
+    on: Annotated[str | None, typer.Option(metavar="ENGINE", help="Where agents run: local or slurm.")] = None,
+    agents: Annotated[int | None, typer.Option(min=1, metavar="N", help="Agents; 1 by default.")] = None,
+    gpus_per_run: Annotated[float | None, typer.Option(min=0, metavar="N", help="GPUs for each run.")] = None,
+    cpus_per_run: Annotated[float | None, typer.Option(min=0, metavar="N", help="CPU cores for each run.")] = None,
+    jobs_per_agent: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Runs at the same time in an agent; 1 by default.")
+    ] = None,
+    nodes_per_run: Annotated[int | None, typer.Option(min=1, metavar="N", help="Nodes for each run.")] = None,
+    drain: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Begin no run in this time before a job's end, such as 10m.")
+    ] = None,
+    agent_options: Annotated[
+        str | None, typer.Option(metavar="TEXT", help='Options of `lightsweep agent`, such as "--stay --count 3".')
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be submitted, and submit nothing.")] = (
+        False
+    ),
+    stop: Annotated[bool, typer.Option("--stop", help="End the agents of this sweep; they give their runs back.")] = (
+        False
+    ),
+    storage: options.Storage = None,
+) -> None:
+    """Start agents on this machine or as jobs of a cluster, or end them.
+
+    All options but the last three may be in the file lightsweep.launch.yaml beside the sweep file, or in the sweep file
+    under `lightsweep: {launch: ...}`. Then `lightsweep launch ID` is enough.
+    """
+    if arguments and not arguments[0].startswith("-"):
+        raise UsageError(f"{arguments[0]!r} is not expected here; the engine's own options follow --")
+    given = LaunchSettings(
+        on=on,
+        agents=agents,
+        gpus_per_run=gpus_per_run,
+        cpus_per_run=cpus_per_run,
+        jobs_per_agent=jobs_per_agent,
+        nodes_per_run=nodes_per_run,
+        drain=_read("--drain", drain),
+        agent_options=_split(agent_options),
+        options=tuple(arguments) if arguments else None,
+    )
+    if stop:
+        if dry_run or given.over(LaunchSettings()) != LaunchSettings(on=on):
+            raise UsageError("--stop takes no option but --on and --storage: it ends agents that were launched")
+        _stop(Sweep.load(target, storage=storage), on)
+        return
+    new = Path(target).suffix in {".yaml", ".yml"} or Path(target).is_file()
+    sweep = None if new else Sweep.load(target, storage=storage)
+    config = sweep.config if sweep else SweepConfig.load(target)
+    settings = _settings(given, config)
+    if settings.on is None:
+        raise UsageError(f"name the place where agents run: --on local or --on slurm, or the key on in {SETTINGS_FILE}")
+    # What cannot be submitted is refused before a sweep is created for it.
+    url = sweep.storage.url if sweep else storage or default_url()
+    engine = make_engine(settings.on, sweep.id if sweep else _NO_ID, settings.options or ())
+    plan = engine.plan(make_launch(settings, sweep.id if sweep else _NO_ID, url, engine))
+    if dry_run:
+        print(plan)
+        return
+    if sweep is None:
+        sweep = create(target, storage, runnable=True)
+        engine = make_engine(settings.on, sweep.id, settings.options or ())
+    jobs = submit(sweep, settings, engine)
+    more = options.storage_option(sweep)
+    say(f"submitted {summary(jobs, settings.on)}", error=True)
+    say(f"see them with: lightsweep status {sweep.id}{more}", error=True)
+    say(f"end them with: lightsweep launch --stop {sweep.id}{more}", error=True)
+
+
+def _settings(given: LaunchSettings, config: SweepConfig) -> LaunchSettings:
+    """Return the options over the block of the sweep file over the file of settings."""
+    home = Path(config.source).parent if config.source else Path()
+    block = config.options.launch or LaunchSettings()
+    return given.over(block.over(read_settings(home / SETTINGS_FILE)))
+
+
+def _read(option: str, text: str | None) -> float | None:
+    try:
+        return None if text is None else seconds(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {error}") from None
+
+
+def _split(text: str | None) -> tuple[str, ...] | None:
+    try:
+        return None if text is None else tuple(shlex.split(text))
+    except ValueError as error:
+        raise UsageError(f"--agent-options {text!r}: {error}; quote it as for a shell") from None
+
+
+def _stop(sweep: Sweep, only: str | None) -> None:
+    """Tell every agent to end that was launched; exit with 1 if an engine could not be asked."""
+    found = launched(sweep, only)
+    for name, job in found.agents:
+        found.owners[name, job.id].stop(job.id)
+        say(f"told to end: {name} {job.id}")
+    for name, why in found.unasked.items():
+        say(f"agents on {name} were not asked to end: {why}", error=True)
+    if not found.agents and not found.unasked:
+        say(f"no launched agent of sweep {sweep.id} is left to end")
+    if found.unasked:
+        raise typer.Exit(1)
