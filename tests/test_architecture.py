@@ -127,6 +127,7 @@ SHORT = {
     "lightsweep/cli/options.py",
     "lightsweep/client/loaders.py",
     "lightsweep/cli/output.py",
+    "lightsweep/cli/starters.py",
     "lightsweep/cli/storage.py",
     "lightsweep/controller/damage.py",
     "lightsweep/report/importance.py",
