@@ -138,6 +138,8 @@ SHORT = {
     "lightsweep/text.py",
     "lightsweep/wandb/artifact_files.py",
     "lightsweep/wandb/calls.py",
+    "lightsweep/wandb/integration/catboost.py",
+    "lightsweep/wandb/integration/sb3.py",
 }
 
 
@@ -164,6 +166,7 @@ FOR_CLUSTERS = (
     "lightsweep/schema/launching.py",
     "lightsweep/storage/copying.py",
     "lightsweep/storage/damage.py",
+    "lightsweep/storage/postgresql.py",
     "lightsweep/storage/server.py",
 )
 """Files and folders of what starts agents, and a storage for them, on other machines."""

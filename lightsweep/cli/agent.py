@@ -32,6 +32,7 @@ def agent(
     forward_signals: options.ForwardSignals = False,
     term_timeout: options.TermTimeout = 30.0,
     stay: options.Stay = False,
+    nodes_per_run: options.NodesPerRun = 1,
     drain: options.Drain = None,
     stand_in: options.StandIn = None,
     storage: options.Storage = None,
@@ -40,7 +41,12 @@ def agent(
 
     Each run gets other parameters. Several agents may work on one sweep.
     """
-    more = {**_slots(jobs, gpus, gpus_per_run), "stay": stay, "stand_in": stand_in}
+    if nodes_per_run > 1 and (jobs is not None or gpus is not None):
+        raise UsageError(
+            "--nodes-per-run takes the whole Slurm job for one run at a time, with the GPUs that Slurm gives; "
+            "leave out --jobs and --gpus"
+        )
+    more = {**_slots(jobs, gpus, gpus_per_run), "stay": stay, "stand_in": stand_in, "nodes_per_run": nodes_per_run}
     if drain is not None:
         duration(drain)
         more["drain"] = Drain(drain, job_end())

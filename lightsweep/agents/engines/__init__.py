@@ -103,8 +103,9 @@ class Launch:
             python: The interpreter on the hosts of the agents.
         """
         jobs = ["--jobs", str(self.jobs_per_agent)] if self.jobs_per_agent > 1 else []
+        nodes = ["--nodes-per-run", str(self.nodes_per_run)] if self.nodes_per_run > 1 else []
         drain = ["--drain", f"{self.drain:g}s"] if self.drain else []
-        return [python, "-m", "lightsweep", "agent", self.sweep_id, *jobs, *drain, *self.agent_options]
+        return [python, "-m", "lightsweep", "agent", self.sweep_id, *jobs, *nodes, *drain, *self.agent_options]
 
 
 class Engine(Protocol):
