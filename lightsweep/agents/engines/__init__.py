@@ -23,6 +23,7 @@ _GROUP = "lightsweep.engines"
 _OWN = {
     "local": "lightsweep.agents.engines.local:LocalEngine",
     "ray": "lightsweep.agents.engines.ray:RayEngine",
+    "slurm": "lightsweep.agents.engines.slurm:SlurmEngine",
 }
 
 
