@@ -19,7 +19,7 @@ from rich.console import Console
 
 from lightsweep.agents.displays.live_view import BARS, Frame, Screen
 from lightsweep.agents.launches import Launched, launched
-from lightsweep.cli.options import Storage, SweepId, open_read_only, read_sweep, run_of, storage_option
+from lightsweep.cli.options import Storage, SweepId, ids, open_read_only, read_sweep, run_of, storage_option
 from lightsweep.cli.output import say
 from lightsweep.cli.sweep import parameter_count
 from lightsweep.client.parts import read_parts
@@ -64,7 +64,9 @@ def ls(storage: Storage = None) -> None:
 
 
 def status(
-    sweep_id: Annotated[str, typer.Argument(metavar="ID[/RUN]", help="Id of the sweep, or of one of its runs.")],
+    sweep_id: Annotated[
+        str, typer.Argument(metavar="ID[/RUN]", help="Id of the sweep, or of one of its runs.", autocompletion=ids)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     watching: Annotated[
         bool, typer.Option("--watch", help="Follow the sweep until it has ended, or until Ctrl-C.")
