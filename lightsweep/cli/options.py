@@ -67,6 +67,9 @@ Drain = Annotated[
         metavar="DURATION", help="Begin no run so shortly before the end of the agent's job: 10m, 90s or 1h30m."
     ),
 ]
+WaitForStorage = Annotated[
+    bool, typer.Option("--wait-for-storage", help="Wait until the storage answers, such as one that a job starts.")
+]
 
 
 def _known(name: str | None) -> str | None:
