@@ -46,8 +46,8 @@ def init(
 def demo() -> None:
     """Run a small sweep of a real training, in some seconds.
 
-    It needs no other package; if the extra `analysis` is installed, it ends with a report. Its files are in a new folder
-    of this directory.
+    It needs no other package, and ends with a report if the extra `analysis` is installed. Its files are in a new
+    folder of this directory.
     """
     from lightsweep.cli.agent import work_on
     from lightsweep.cli.sweep import create
