@@ -162,6 +162,7 @@ def test_the_agent_ends_the_run_on_this_node(played: Played) -> None:
     assert gone(pid)
 
 
+@pytest.mark.slow
 def test_a_script_that_ignores_sigterm_has_as_long_as_the_agent_lets_it(played: Played) -> None:
     process = played.start(STUBBORN)
     pid = played.begun()
@@ -215,3 +216,5 @@ def test_signals_of_users_do_not_end_it(played: Played) -> None:
         process.send_signal(number)
     time.sleep(0.5)
     assert process.poll() is None
+    played.server.close()
+    process.wait(60)
