@@ -22,7 +22,9 @@ __all__ = ["AgentJob", "Engine", "JobState", "KnowsHosts", "Launch", "make_engin
 _GROUP = "lightsweep.engines"
 _OWN = {
     "local": "lightsweep.agents.engines.local:LocalEngine",
+    "kubernetes": "lightsweep.agents.engines.kubernetes:KubernetesEngine",
     "ray": "lightsweep.agents.engines.ray:RayEngine",
+    "slurm": "lightsweep.agents.engines.slurm:SlurmEngine",
 }
 
 
