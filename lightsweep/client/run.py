@@ -49,6 +49,9 @@ class Run(RunNames):
         early_terminate: Whether the sweep may stop the run.
         smoke: Whether this is a smoke run: a trial of the script outside of any sweep.
         smoke_steps: Training steps of a smoke run, and batches of each pass over the data; 0 in other runs.
+        led: Whether a ``SweepCallback`` alone reports the metric and ends the training, since W&B's callback for the
+            trainer logs it too; may be set.
+        logs_for_wandb: Whether the script has one of W&B's callbacks of `lightsweep.wandb.integration`; may be set.
         reported: Whether this process has logged the sweep's metric; without a metric, anything.
     """
 
@@ -72,7 +75,7 @@ class Run(RunNames):
         self._stopped: Verdict | None = None
         self.ended = False
         self.lost = False
-        self.reported = False
+        self.reported = self.led = self.logs_for_wandb = False
         self.stopped_alone = False
         self._at_end: list[Callable[[], None]] = []
         self._rank = rank
@@ -162,13 +165,19 @@ class Run(RunNames):
         """
         del sync
         given: Any = metrics if data is None else data
-        verdict = self.report(given, step, commit=commit)
-        if verdict.stop:
+        verdict = self.report(given, step, commit=commit, judged=not self.led)
+        if verdict.stop and not self.led:
             self.stopped_alone = True
             raise RunPruned(verdict.reason)
 
     def report(
-        self, metrics: Mapping[str, Any], step: int | None = None, *, last: bool = False, commit: bool | None = None
+        self,
+        metrics: Mapping[str, Any],
+        step: int | None = None,
+        *,
+        last: bool = False,
+        commit: bool | None = None,
+        judged: bool = True,
     ) -> Verdict:
         """Report as ``log`` does, but return the verdict: for callbacks that must act alike on several ranks.
 
@@ -181,6 +190,7 @@ class Run(RunNames):
             last: Whether training ends after this report anyway. The run is then not judged by it: stopping would save
                 nothing, and would lose the work that the script does after training.
             commit: See ``log``.
+            judged: Whether the metric counts; the summary has it in any case.
         """
         if self.ended:
             raise UsageError(f"run {self.number} has ended: log before finish(), inside of the with block")
@@ -199,13 +209,16 @@ class Run(RunNames):
             dict.update(self.summary, found)
         else:
             found = self._summarized(found)
+        if not judged:
+            found.pop(str(self.metric), None)
         if self._stopped is not None:
             return self._stopped
         if not found or self._agent is None or self.rank:
             return Verdict()
         if self._repeats(found):
             del found[str(self.metric)]
-        if not self._iterations and not self._warned and self.metric is not None and self.metric not in found:
+        warns = judged and not self._iterations and not self._warned
+        if warns and self.metric is not None and self.metric not in found:
             self._warn_misspelt(self.metric, found)
         return self._ask(self._agent, {"metrics": found, "last": True} if last else {"metrics": found})
 

@@ -84,6 +84,24 @@ def test_hugging_faces_callback_reports_and_ends_the_training(sandbox: Sandbox) 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("metric", "other", "command"),
+    [
+        ("val_loss", "trainer/global_step", [LIGHTNING, "lightning.pytorch", "--sweep-callback"]),
+        ("eval/loss", "train/global_step", [HUGGING_FACE, *ARGUMENTS, "--sweep_callback"]),
+    ],
+    ids=["lightning", "transformers"],
+)
+def test_beside_a_sweep_callback_each_validation_counts_once(
+    sandbox: Sandbox, metric: str, other: str, command: list[str]
+) -> None:
+    runs, text = swept(sandbox, metric, *command)
+    assert runs[0].history == pytest.approx([1 / (1 + epoch) for epoch in range(EPOCHS)])
+    assert other in runs[0].metrics, "the logger still logs the rest"
+    assert "Traceback" not in text
+
+
+@pytest.mark.slow
 def test_accelerates_tracker_reports_and_ends_the_loop(sandbox: Sandbox) -> None:
     runs, text = swept(sandbox, "val_loss", ACCELERATE)
     assert runs[0].history == pytest.approx([1 / (1 + epoch) for epoch in range(EPOCHS)])
