@@ -127,6 +127,11 @@ class Run(RunNames):
         """The verdict to stop if this process knows of it, else the one to go on."""
         return self._stopped or Verdict()
 
+    def follow(self, ended: Run) -> None:
+        """Take over which parameters were read, if ``ended`` is the same run."""
+        if ended.id == self.id:
+            self._reads |= ended._reads
+
     def resume_counting(self) -> None:
         """Take every report as new: the caller itself skips what earlier attempts have reported."""
         self._resumes_counting = True
