@@ -27,7 +27,9 @@ def launch(
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="-- OPTION", help="The engine's own options.")
     ] = None,
-    on: Annotated[str | None, typer.Option(metavar="ENGINE", help="Where agents run: local or slurm.")] = None,
+    on: Annotated[
+        str | None, typer.Option(metavar="ENGINE", help="Where agents run: local (this machine), slurm.")
+    ] = None,
     agents: Annotated[int | None, typer.Option(min=1, metavar="N", help="Agents; 1 by default.")] = None,
     gpus_per_run: Annotated[float | None, typer.Option(min=0, metavar="N", help="GPUs for each run.")] = None,
     cpus_per_run: Annotated[float | None, typer.Option(min=0, metavar="N", help="CPU cores for each run.")] = None,

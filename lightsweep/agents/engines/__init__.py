@@ -22,7 +22,9 @@ __all__ = ["AgentJob", "Engine", "JobState", "KnowsHosts", "Launch", "make_engin
 _GROUP = "lightsweep.engines"
 _OWN = {
     "local": "lightsweep.agents.engines.local:LocalEngine",
+    "kubernetes": "lightsweep.agents.engines.kubernetes:KubernetesEngine",
     "ray": "lightsweep.agents.engines.ray:RayEngine",
+    "slurm": "lightsweep.agents.engines.slurm:SlurmEngine",
 }
 
 
@@ -103,8 +105,9 @@ class Launch:
             python: The interpreter on the hosts of the agents.
         """
         jobs = ["--jobs", str(self.jobs_per_agent)] if self.jobs_per_agent > 1 else []
+        nodes = ["--nodes-per-run", str(self.nodes_per_run)] if self.nodes_per_run > 1 else []
         drain = ["--drain", f"{self.drain:g}s"] if self.drain else []
-        return [python, "-m", "lightsweep", "agent", self.sweep_id, *jobs, *drain, *self.agent_options]
+        return [python, "-m", "lightsweep", "agent", self.sweep_id, *jobs, *nodes, *drain, *self.agent_options]
 
 
 class Engine(Protocol):
