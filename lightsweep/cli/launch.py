@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lightsweep.agents.engines import make_engine
+from lightsweep.agents.engines import JobState, make_engine
 from lightsweep.agents.launches import launched, make_launch, submit, summary
 from lightsweep.cli import options
 from lightsweep.cli.output import say
@@ -125,7 +125,8 @@ def _split(text: str | None) -> tuple[str, ...] | None:
 def _stop(sweep: Sweep, only: str | None) -> None:
     """Tell every agent to end that was launched; exit with 1 if an engine could not be asked."""
     found = launched(sweep, only)
-    for name, job in found.agents:
+    # Those that wait come first, or they would begin on what the others leave.
+    for name, job in sorted(found.agents, key=lambda each: each[1].state == JobState.RUNNING):
         found.owners[name, job.id].stop(job.id)
         say(f"told to end: {name} {job.id}")
     for name, why in found.unasked.items():
