@@ -28,7 +28,8 @@ def launch(
         list[str] | None, typer.Argument(metavar="-- OPTION", help="The engine's own options.")
     ] = None,
     on: Annotated[
-        str | None, typer.Option(metavar="ENGINE", help="Where agents run: local (this machine), slurm.")
+        str | None,
+        typer.Option(metavar="ENGINE", help="Where agents run: local (this machine), slurm, ray, kubernetes."),
     ] = None,
     agents: Annotated[int | None, typer.Option(min=1, metavar="N", help="Agents; 1 by default.")] = None,
     gpus_per_run: Annotated[float | None, typer.Option(min=0, metavar="N", help="GPUs for each run.")] = None,
@@ -79,7 +80,10 @@ def launch(
     config = sweep.config if sweep else SweepConfig.load(target)
     settings = _settings(given, config)
     if settings.on is None:
-        raise UsageError(f"name the place where agents run: --on local or --on slurm, or the key on in {SETTINGS_FILE}")
+        raise UsageError(
+            "name the place where agents run: --on local, slurm, ray or kubernetes; "
+            f"or write the key on into {SETTINGS_FILE}"
+        )
     # What cannot be submitted is refused before a sweep is created for it.
     url = sweep.storage.url if sweep else storage or default_url()
     engine = make_engine(settings.on, sweep.id if sweep else _NO_ID, settings.options or ())
