@@ -1,7 +1,7 @@
 """A Ray cluster of three nodes on this machine: it prints its address, and obeys the lines of its standard input.
 
-The head has no cores; the two others have four cores and two GPUs each, which exist for Ray only. ``add`` and ``remove``
-(by SIGKILL) change the number of nodes; each is answered by a line. The end of the input ends the cluster.
+The head has no cores; the two others have four cores and two GPUs each, which exist for Ray only. ``add`` and
+``remove`` (by SIGKILL) change the number of nodes; each is answered by a line. The end of the input ends the cluster.
 """
 
 from __future__ import annotations
@@ -33,14 +33,12 @@ def main() -> None:
     try:
         add()
         add()
-        cluster.wait_for_nodes()
         print(cluster.address, flush=True)
         for line in sys.stdin:
             if line.strip() == "add":
                 add()
             else:
                 cluster.remove_node(nodes.pop(), allow_graceful=False)
-            cluster.wait_for_nodes()
             print("done", flush=True)
     finally:
         cluster.shutdown()
