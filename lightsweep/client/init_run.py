@@ -6,12 +6,14 @@ import atexit
 import io
 import os
 import sys
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from lightsweep.channel.connection import Connection
 from lightsweep.channel.messages import StartReply, StartRequest
 from lightsweep.client.current import Scope, current_run, scope
+from lightsweep.client.history import begin_attempt
 from lightsweep.client.loaders import cut_loaders
 from lightsweep.client.parts import Part, begins_again, set_apart
 from lightsweep.client.processes import AgentWatch, end_workers, rank, several
@@ -164,6 +166,8 @@ def _start(here: Scope, defaults: dict[Any, Any], keywords: dict[str, Any]) -> R
     here.answer = reply = agent.start(message)
     if not reply.first and mine == 0 and set_apart(keywords) and not several():
         return _begin_part(here, reply, defaults, keywords)
+    if reply.resumed and reply.first and mine == 0:
+        begin_attempt(Path(reply.dir))
     config = merged(defaults, reply.config)
     argued = connection is not None and len(sys.argv) > 1
     run = Run(agent, reply, config, rank=mine, first=reply.first, arguments_matter=argued)
@@ -202,7 +206,7 @@ def _begin_part(here: Scope, answer: StartReply, defaults: dict[Any, Any], keywo
     )
     config = RunConfig(answer.config)
     config.update(defaults, allow_val_change=True)
-    part = Run(handler, handler.reply, config.as_dict())
+    part = Run(handler, handler.reply, config.as_dict(), keeps_history=False)
     if part.smoke:
         cut_loaders(part.smoke_steps)
     _end_at_exit(part)

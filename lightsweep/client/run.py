@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from lightsweep.channel.messages import FinishRequest, Handler, LogRequest, StartReply
+from lightsweep.channel.messages import FinishRequest, Handler, LogRequest, Numbers, StartReply
+from lightsweep.client.history import FILE, History
 from lightsweep.client.loaders import are_cut, cut_loaders, restore_loaders
 from lightsweep.client.numbers import numbers
 from lightsweep.client.parts import PARTS
@@ -61,6 +62,7 @@ class Run(RunNames):
         rank: int = 0,
         first: bool = True,
         arguments_matter: bool = False,
+        keeps_history: bool = True,
     ) -> None:
         stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         self._agent = agent
@@ -95,6 +97,8 @@ class Run(RunNames):
         self._repeated = 0
         self._no_numbers: dict[str, str] = {}
         self._warned = False
+        self._keeps_history = keeps_history
+        self._history: History | None = None
         self.keep_checkpoint = start.keep_checkpoint
         self.counted = start.counted
         self._set_up(resumed=start.resumed)
@@ -189,22 +193,27 @@ class Run(RunNames):
         left: dict[str, Any] = {}
         found = numbers(metrics, self._no_numbers, self.metric, left)
         self.reported = self.reported or (bool(found) if self.metric is None else self.metric in found)
+        rank = self.rank
+        if found and self._keeps_history and not rank and self._stopped is None:
+            self._history = self._history or self._begin_history(counts=step is None)
         if step is not None:
             self._step = max(self._step, int(step))
         if left:
             self._keep(left, self._step)
+        if found and self._history is not None and self._stopped is None:
+            self._history.log(self._step, found, complete=commit if commit is not None else step is None)
         if commit is not False:
             self._step += step is None
         if self._rules is None:
             dict.update(self.summary, found)
         else:
-            found = self._summarized(found)
+            found = Numbers(self._summarized(found))
         if self._stopped is not None:
             return self._stopped
-        if not found or self._agent is None or self.rank:
+        if not found or self._agent is None or rank:
             return Verdict()
         if self._repeats(found):
-            del found[str(self.metric)]
+            found = Numbers({name: value for name, value in found.items() if name != self.metric})
         if not self._iterations and not self._warned and self.metric is not None and self.metric not in found:
             self._warn_misspelt(self.metric, found)
         return self._ask(self._agent, {"metrics": found, "last": True} if last else {"metrics": found})
@@ -317,6 +326,8 @@ class Run(RunNames):
         self._iterations = reply.iterations
         if reply.verdict.stop:
             self._stopped = reply.verdict
+            if self._history is not None:
+                self._history.flush()  # what follows may end the process at once
         return reply.verdict
 
     def _warn_misspelt(self, metric: str, found: Mapping[str, float]) -> None:
@@ -330,6 +341,19 @@ class Run(RunNames):
                 file=sys.stderr,
             )
 
+    def _begin_history(self, *, counts: bool) -> History | None:
+        """Begin the history if the run has a directory; without one, none is kept.
+
+        Args:
+            counts: Whether the run counts its steps itself. If it resumes, its steps follow those of earlier attempts.
+        """
+        if not self._directory.is_dir():
+            self._keeps_history = False
+            return None
+        if counts and self.resumed and self._resumes_counting:
+            self._step = max(self._step, self.starting_step)
+        return History(self._directory / FILE)
+
     def _repeats(self, found: Mapping[str, float]) -> bool:
         """Tell whether the metric is among the numbers, and repeats an iteration of an earlier attempt."""
         if self._resumes_counting or self._repeated >= self.counted or self.metric is None or self.metric not in found:
@@ -340,6 +364,9 @@ class Run(RunNames):
     def _end(self, state: str | None, error: str | None = None) -> None:
         if self.ended or self.inherited:
             return
+        if self._history is not None and (sentence := self._history.end()):
+            self.summary["_history"] = sentence
+            print(f"lightsweep: {sentence}", file=sys.stderr)
         self._write_summary()
         self.ended = True
         try:
@@ -355,7 +382,7 @@ class Run(RunNames):
         """Report the numbers that the script wrote to the summary; the metric only if it was never logged."""
         found = numbers({name: self.summary[name] for name in self.summary.written if name in self.summary})
         if self._iterations and self.metric is not None:
-            found.pop(self.metric, None)
+            found.pop(self.metric, None)  # before its JSON is made
         if found:
             self._ask(agent, {"metrics": found, "last": True})
 
