@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from lightsweep.agents.engines import AgentJob, Engine, RunsStorage
-from lightsweep.errors import LightsweepError, UsageError
+from lightsweep.errors import LightsweepError, StorageError, UsageError
+from lightsweep.storage import open_storage
 from lightsweep.storage.postgresql import account_for, check_access, make_directory
 from lightsweep.storage.server import unreachable, url_file
 from lightsweep.storage.url import FILE_VARIABLE, URL_VARIABLE, parse, read_url
@@ -84,7 +85,13 @@ def _capable(engine: Engine, name: str) -> RunsStorage:
 
 
 def _answers(file: Path) -> bool:
-    return file.exists() and not unreachable(parse(read_url(file)))
+    """Return whether the storage of the file answers; another program may have its port since."""
+    if not file.exists() or unreachable(parse(url := read_url(file))):
+        return False
+    with suppress(StorageError):
+        open_storage(url).close()
+        return True
+    return False
 
 
 def _line(job: AgentJob) -> str:

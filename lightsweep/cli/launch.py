@@ -109,7 +109,10 @@ def launch(
     jobs = submit(sweep, settings, engine)
     more = options.storage_option(sweep)
     if served:
-        say(f"for commands in this terminal: export {FILE_VARIABLE}={shlex.quote(os.environ[FILE_VARIABLE])}", error=True)
+        say(
+            f"for commands in this terminal: export {FILE_VARIABLE}={shlex.quote(os.environ[FILE_VARIABLE])}",
+            error=True,
+        )
     say(f"submitted {summary(jobs, settings.on)}", error=True)
     say(f"see them with: lightsweep status {sweep.id}{more}", error=True)
     say(f"end them with: lightsweep launch --stop {sweep.id}{more}", error=True)

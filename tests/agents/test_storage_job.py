@@ -16,7 +16,7 @@ from lightsweep.agents.engines.slurm import SlurmEngine
 from lightsweep.agents.engines.slurm_storage import storage_script
 from lightsweep.agents.storage_job import start_storage, storage_command, storage_plan
 from lightsweep.cli.main import main
-from lightsweep.errors import LightsweepError, UsageError
+from lightsweep.errors import LightsweepError, StorageError, UsageError
 from lightsweep.storage.url import default_url, write_url
 
 
@@ -44,12 +44,24 @@ class Scripted:
         return self._jobs.pop(0) if self._jobs else None
 
 
+class Opened:
+    """A storage that is open, if the URL is that of the test."""
+
+    def __init__(self, url: str) -> None:
+        if url != os.environ["TEST_URL"]:
+            raise StorageError("another program")
+
+    def close(self) -> None:
+        pass
+
+
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working directory, and a port that answers."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(storage_job, "_PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(storage_job, "check_access", lambda *_: None)  # pytest's directory is closed to other users
+    monkeypatch.setattr(storage_job, "open_storage", Opened)
     monkeypatch.delenv("LIGHTSWEEP_STORAGE", raising=False)
     monkeypatch.setenv("LIGHTSWEEP_STORAGE_FILE", "set, so that it is restored")
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -81,6 +93,15 @@ def test_one_that_answers_is_used_as_it_is(place: Path) -> None:
     engine = Scripted([])
     start_storage(engine, "far", (), pytest.fail)  # type: ignore[arg-type]
     assert engine.submitted == []
+    assert default_url() == os.environ["TEST_URL"]
+
+
+def test_another_program_on_its_port_is_not_taken_for_it(place: Path) -> None:
+    (place / "lightsweep_storage").mkdir()
+    write_url(place / "lightsweep_storage" / "url", os.environ["TEST_URL"].replace("secret", "old"))
+    engine = Scripted([QUEUED, RUNNING], "later")
+    start_storage(engine, "far", (), [].append)  # type: ignore[arg-type]
+    assert len(engine.submitted) == 1
     assert default_url() == os.environ["TEST_URL"]
 
 
