@@ -223,7 +223,6 @@ SCENARIOS = {
     "cli/test_cli_errors.py",
     "cli/test_cli_killed.py",
     "cli/test_cli_processes.py",
-    "cli/test_cli_runs.py",
     "cli/test_cli_stages.py",
     "cli/test_cli_together.py",
     "cli/test_cli_views.py",

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from lightsweep.agents.engines import make_engine
+from lightsweep.agents.engines import JobState, make_engine
 from lightsweep.agents.launches import launched, make_launch, submit, summary
 from lightsweep.agents.storage_job import start_storage, storage_plan
 from lightsweep.cli import options
@@ -32,7 +32,8 @@ def launch(
         list[str] | None, typer.Argument(metavar="-- OPTION", help="The engine's own options.")
     ] = None,
     on: Annotated[
-        str | None, typer.Option(metavar="ENGINE", help="Where agents run: local (this machine), slurm.")
+        str | None,
+        typer.Option(metavar="ENGINE", help="Where agents run: local (this machine), slurm, ray, kubernetes."),
     ] = None,
     agents: Annotated[int | None, typer.Option(min=1, metavar="N", help="Agents; 1 by default.")] = None,
     gpus_per_run: Annotated[float | None, typer.Option(min=0, metavar="N", help="GPUs for each run.")] = None,
@@ -92,7 +93,10 @@ def launch(
     if sweep:
         settings = replace(_settings(given, sweep.config), with_storage=served)
     if settings.on is None:
-        raise UsageError(f"name the place where agents run: --on local or --on slurm, or the key on in {SETTINGS_FILE}")
+        raise UsageError(
+            "name the place where agents run: --on local, slurm, ray or kubernetes; "
+            f"or write the key on into {SETTINGS_FILE}"
+        )
     # What cannot be submitted is refused before a sweep is created for it.
     url = sweep.storage.url if sweep else storage or default_url()
     sweep_id = sweep.id if sweep else _NO_ID if new else target
@@ -153,7 +157,8 @@ def _split(text: str | None) -> tuple[str, ...] | None:
 def _stop(sweep: Sweep, only: str | None) -> None:
     """Tell every agent to end that was launched; exit with 1 if an engine could not be asked."""
     found = launched(sweep, only)
-    for name, job in found.agents:
+    # Those that wait come first, or they would begin on what the others leave.
+    for name, job in sorted(found.agents, key=lambda each: each[1].state == JobState.RUNNING):
         found.owners[name, job.id].stop(job.id)
         say(f"told to end: {name} {job.id}")
     for name, why in found.unasked.items():
