@@ -5,6 +5,7 @@ A new field has its place here alone.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -12,6 +13,9 @@ from typing import Any, Protocol, TypedDict
 
 from lightsweep.errors import LightsweepError
 from lightsweep.hyperband import Verdict
+
+encoded = json.JSONEncoder(separators=(",", ":")).encode
+"""Return the JSON of a value, in the fewest characters; NaN and infinities as Python writes them."""
 
 
 class StartRequest(TypedDict, total=False):
@@ -78,6 +82,19 @@ class StartReply:
     def message(self) -> dict[str, Any]:
         """Return the message; :meth:`read` is its inverse."""
         return vars(self)
+
+
+class Numbers(dict[str, float]):
+    """Numbers by name with their JSON, which is made once: they must not change after that."""
+
+    __slots__ = ("_text",)
+
+    @property
+    def text(self) -> str:
+        """The JSON object; see `encoded`."""
+        if not hasattr(self, "_text"):
+            self._text: str = encoded(self)
+        return self._text
 
 
 class LogRequest(TypedDict, total=False):

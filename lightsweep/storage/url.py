@@ -118,6 +118,14 @@ def default_url() -> str:
     return read_url(Path(file)) if file else "sqlite:///lightsweep.db"
 
 
+def named_by_file(url: str) -> Path | None:
+    """Return the file that ``LIGHTSWEEP_STORAGE_FILE`` names, if the default URL is this one and comes from it."""
+    file = os.environ.get(FILE_VARIABLE)
+    with suppress(StorageError):
+        return Path(file) if file and default_url() == url != os.environ.get(URL_VARIABLE) else None
+    return None
+
+
 def read_url(path: Path) -> str:
     """Return the storage URL in a file that only its owner may read; raises as :func:`default_url`."""
     try:
@@ -137,8 +145,13 @@ def read_url(path: Path) -> str:
     return url
 
 
-def write_url(path: Path, url: str) -> None:
+def write_url(path: Path, url: str, owner: int | None = None) -> None:
     """Write a storage URL into a file of mode 0600, at once as a whole.
+
+    Args:
+        path: The file.
+        url: The URL with its password.
+        owner: The user id of the file's owner, if this process is root's.
 
     Raises:
         StorageError: The file cannot be written.
@@ -148,6 +161,8 @@ def write_url(path: Path, url: str) -> None:
         with suppress(FileNotFoundError):
             draft.unlink()
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+            if owner is not None and os.geteuid() == 0:
+                os.fchown(opened.fileno(), owner, -1)
             opened.write(f"{url}\n")
         draft.replace(path)
     except OSError as error:
