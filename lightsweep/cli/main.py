@@ -38,6 +38,7 @@ GROUPS = {
     "Look": {
         "ls": ("status", "List the sweeps of a storage."),
         "status": ("status", "Show the state of a sweep, its runs and its best run."),
+        "logs": ("logs", "Show the output of a run, or of an agent that was launched."),
         "report": ("report", "Write an HTML report of a sweep, or its figures."),
         "dashboard": ("report", "Show a storage in the browser with optuna-dashboard."),
         "importance": ("analysis", "Show which parameters matter for the metric."),
