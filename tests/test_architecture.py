@@ -122,7 +122,9 @@ def test_there_are_at_most_130_files() -> None:
 # Whole concepts that need no more than this: an engine, a figure, a protocol.
 SHORT = {
     "lightsweep/agents/engines/local.py",
+    "lightsweep/agents/engines/slurm_storage.py",
     "lightsweep/agents/gpus.py",
+    "lightsweep/agents/storage_job.py",
     "lightsweep/agents/launchers/call.py",
     "lightsweep/cli/options.py",
     "lightsweep/client/loaders.py",
@@ -158,6 +160,7 @@ FOR_CLUSTERS = (
     "lightsweep/agents/drain.py",
     "lightsweep/agents/engines/",
     "lightsweep/agents/launches.py",
+    "lightsweep/agents/storage_job.py",
     "lightsweep/agents/launchers/node.py",
     "lightsweep/agents/launchers/nodes.py",
     "lightsweep/cli/launch.py",
@@ -221,7 +224,6 @@ SCENARIOS = {
     "cli/test_cli_errors.py",
     "cli/test_cli_killed.py",
     "cli/test_cli_processes.py",
-    "cli/test_cli_runs.py",
     "cli/test_cli_stages.py",
     "cli/test_cli_together.py",
     "cli/test_cli_views.py",

@@ -94,7 +94,8 @@ def init(config: Any = None, **wandb_keywords: Any) -> Run:
     - in the first: with ``group`` or ``job_type``, or if the run has logged its metric; while the run is active, with
       ``reinit=True`` too.
 
-    ``id=run.id`` returns to the run, also after its end.
+    ``id=run.id`` returns to the run, also after its end; so does ``name=run.name`` if it has ended before it logged its
+    metric.
 
     Args:
         config: Defaults: a dict, an ``argparse.Namespace`` or a dataclass, possibly nested. Of a part: its values, over
@@ -125,7 +126,7 @@ def _run_for(here: Scope, defaults: dict[Any, Any], keywords: dict[str, Any]) ->
         if here.run is not None:
             here.run.finish()  # a plain run
         return _start(here, defaults, keywords)
-    if (keywords.get("id") or None) in (here.answer.id, here.answer.number):
+    if (keywords.get("id") or None) in (here.answer.id, here.answer.number) or _named_again(here.run, keywords):
         if here.part is not None:
             here.part.finish()
         keywords = {}
@@ -136,6 +137,14 @@ def _run_for(here: Scope, defaults: dict[Any, Any], keywords: dict[str, Any]) ->
         return _start(here, defaults, keywords)
     known.config.setdefaults(defaults)
     return known
+
+
+def _named_again(run: Run | None, keywords: dict[str, Any]) -> bool:
+    """Tell whether ``init`` names a run that has ended before it logged its metric.
+
+    Hugging Face's search ends the run of each trial when training begins, and begins it again by its name.
+    """
+    return run is not None and run.ended and not run.reported and keywords.get("name") == run.name
 
 
 def _makes_part(here: Scope, keywords: dict[str, Any]) -> bool:
@@ -171,6 +180,8 @@ def _start(here: Scope, defaults: dict[Any, Any], keywords: dict[str, Any]) -> R
     config = merged(defaults, reply.config)
     argued = connection is not None and len(sys.argv) > 1
     run = Run(agent, reply, config, rank=mine, first=reply.first, arguments_matter=argued)
+    if here.run is not None:
+        run.follow(here.run)
     if run.smoke:
         cut_loaders(run.smoke_steps)
         run.on_end(run.leave_loaders_whole)

@@ -50,6 +50,9 @@ class Run(RunNames):
         early_terminate: Whether the sweep may stop the run.
         smoke: Whether this is a smoke run: a trial of the script outside of any sweep.
         smoke_steps: Training steps of a smoke run, and batches of each pass over the data; 0 in other runs.
+        led: Whether a ``SweepCallback`` alone reports the metric and ends the training, since W&B's callback for the
+            trainer logs it too; may be set.
+        logs_for_wandb: Whether the script has one of W&B's callbacks of `lightsweep.wandb.integration`; may be set.
         reported: Whether this process has logged the sweep's metric; without a metric, anything.
     """
 
@@ -74,7 +77,7 @@ class Run(RunNames):
         self._stopped: Verdict | None = None
         self.ended = False
         self.lost = False
-        self.reported = False
+        self.reported = self.led = self.logs_for_wandb = False
         self.stopped_alone = False
         self._at_end: list[Callable[[], None]] = []
         self._rank = rank
@@ -128,6 +131,11 @@ class Run(RunNames):
         """The verdict to stop if this process knows of it, else the one to go on."""
         return self._stopped or Verdict()
 
+    def follow(self, ended: Run) -> None:
+        """Take over which parameters were read, if ``ended`` is the same run."""
+        if ended.id == self.id:
+            self._reads |= ended._reads
+
     def resume_counting(self) -> None:
         """Take every report as new: the caller itself skips what earlier attempts have reported."""
         self._resumes_counting = True
@@ -166,13 +174,19 @@ class Run(RunNames):
         """
         del sync
         given: Any = metrics if data is None else data
-        verdict = self.report(given, step, commit=commit)
-        if verdict.stop:
+        verdict = self.report(given, step, commit=commit, judged=not self.led)
+        if verdict.stop and not self.led:
             self.stopped_alone = True
             raise RunPruned(verdict.reason)
 
     def report(
-        self, metrics: Mapping[str, Any], step: int | None = None, *, last: bool = False, commit: bool | None = None
+        self,
+        metrics: Mapping[str, Any],
+        step: int | None = None,
+        *,
+        last: bool = False,
+        commit: bool | None = None,
+        judged: bool = True,
     ) -> Verdict:
         """Report as ``log`` does, but return the verdict: for callbacks that must act alike on several ranks.
 
@@ -185,6 +199,7 @@ class Run(RunNames):
             last: Whether training ends after this report anyway. The run is then not judged by it: stopping would save
                 nothing, and would lose the work that the script does after training.
             commit: See ``log``.
+            judged: Whether the metric counts; the summary has it in any case.
         """
         if self.ended:
             raise UsageError(f"run {self.number} has ended: log before finish(), inside of the with block")
@@ -200,7 +215,7 @@ class Run(RunNames):
             self._step = max(self._step, int(step))
         if left:
             self._keep(left, self._step)
-        if found and self._history is not None and self._stopped is None:
+        if found and self._history is not None and self._stopped is None and not (judged and self.led):
             self._history.log(self._step, found, complete=commit if commit is not None else step is None)
         if commit is not False:
             self._step += step is None
@@ -210,11 +225,12 @@ class Run(RunNames):
             found = Numbers(self._summarized(found))
         if self._stopped is not None:
             return self._stopped
+        warns = judged and not self._iterations and not self._warned
+        if not judged or self._repeats(found):
+            found = Numbers({name: value for name, value in found.items() if name != self.metric})
         if not found or self._agent is None or rank:
             return Verdict()
-        if self._repeats(found):
-            found = Numbers({name: value for name, value in found.items() if name != self.metric})
-        if not self._iterations and not self._warned and self.metric is not None and self.metric not in found:
+        if warns and self.metric is not None and self.metric not in found:
             self._warn_misspelt(self.metric, found)
         return self._ask(self._agent, {"metrics": found, "last": True} if last else {"metrics": found})
 

@@ -147,6 +147,23 @@ def test_a_run_goes_on_by_its_id_after_its_end():
     assert [log["metrics"] for log in handler.logs] == [{"val_loss": 2.0}, {"val_loss": 1.0}]
 
 
+def test_a_run_that_ended_without_its_metric_goes_on_by_its_name():
+    """Hugging Face's search: it reads the config, ends the run, and begins it again by its name, with a group."""
+    handler = ScriptedHandler({"lr": 0.1}, swept=("lr",))
+    with serving(handler):
+        first = lightsweep.init()
+        there = {"__name__": "transformers.integrations.integration_utils", "config": first.config}
+        assert eval("vars(config)['_items']", there) == {"lr": 0.1}
+        first.finish()
+        with lightsweep.init(name=first.name, group="g") as run:
+            assert run.id == first.id
+            run.log({"val_loss": 1})
+        lightsweep.init(name=first.name, group="g").finish()  # it has its metric: a part
+    assert [log["metrics"] for log in handler.logs] == [{"val_loss": 1.0}]
+    assert [finish["unread"] for finish in handler.finishes] == [[], []]
+    assert Path("run-0007", "parts", "1.jsonl").exists()
+
+
 def test_a_group_alone_changes_nothing_of_the_first_init_nor_of_a_second():
     """Libraries call ``init`` beside the script, with their own labels."""
     handler = ScriptedHandler()
