@@ -88,11 +88,7 @@ def status(
     if run_id:
         if watching:
             raise UsageError("--watch follows a sweep; leave out the run")
-        run = run_of(sweep, run_id)
-        kept = {"metrics": run.metrics, "history": _run_history(run), "parts": _run_parts(run)}
-        more = {"directories": list(run.directories), **kept}
-        document = {**_run_document(run), **more}
-        print(json.dumps(without_infinities(document), indent=2, allow_nan=False) if as_json else _run_text(sweep, run))
+        show_run(sweep, run_of(sweep, run_id), as_json)
         return
     if watching:
         watch(sweep, Console(highlight=False), every)
@@ -103,6 +99,16 @@ def status(
             print(json.dumps(document, indent=2, allow_nan=False))
         else:
             print("\n".join([_text(sweep), *_agent_lines(agents)]))
+
+
+def show_run(sweep: Sweep, run: SweepRun, as_json: bool) -> None:
+    """Print one run, as text or as JSON."""
+    if as_json:
+        kept = {"metrics": run.metrics, "history": _run_history(run), "parts": _run_parts(run)}
+        document = {**run_document(run), "directories": list(run.directories), **kept}
+        print(json.dumps(without_infinities(document), indent=2, allow_nan=False))
+    else:
+        print(_run_text(sweep, run))
 
 
 def export(
@@ -166,11 +172,12 @@ def _document(sweep: Sweep) -> dict[str, Any]:
         "metric": {"name": metric.name, "goal": metric.goal} if metric else None,
         "storage": str(sweep.storage),
         **stages,
-        "runs": [_run_document(run) for run in sweep.known_runs()],
+        "runs": [run_document(run) for run in sweep.known_runs()],
     }
 
 
-def _run_document(run: SweepRun) -> dict[str, Any]:
+def run_document(run: SweepRun) -> dict[str, Any]:
+    """Return what `--json` says of a run in a list."""
     return {
         "id": run.id,
         "state": run.state,
@@ -213,7 +220,7 @@ def _text(sweep: Sweep) -> str:
     if seen.last:
         lines.append("")
         if seen.total > _SHOWN:
-            lines.append(f"the last {_SHOWN} of {seen.total:,} runs (all with --json or `lightsweep export`):")
+            lines.append(f"the last {_SHOWN} of {seen.total:,} runs (all with `lightsweep runs {sweep.id}`):")
         heading = ["run", *config.labels, "state", "iterations", "best", "reason or parameters"]
         rows = [
             [

@@ -6,6 +6,7 @@ import atexit
 import io
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,7 +17,7 @@ from lightsweep.client.current import Scope, current_run, scope
 from lightsweep.client.history import begin_attempt
 from lightsweep.client.loaders import cut_loaders
 from lightsweep.client.parts import Part, begins_again, set_apart
-from lightsweep.client.processes import AgentWatch, end_workers, rank, several
+from lightsweep.client.processes import AgentWatch, end_workers, name_workers, rank, several
 from lightsweep.client.run import Run
 from lightsweep.client.run_config import RunConfig, as_json, as_mapping, merged
 from lightsweep.errors import AgentLostError, RunPruned, closest
@@ -34,8 +35,9 @@ def guard(run: Run) -> None:
     """End ``run`` when this process ends.
 
     An uncaught ``RunPruned`` becomes one line and exit code 0 (1 in a rank that was stopped without the others),
-    ``AgentLostError`` one line and exit code 1; other exceptions go to the hook that was installed before. Then no
-    process of ``multiprocessing`` that the script has started keeps this one from ending.
+    ``AgentLostError`` one line and exit code 1; other exceptions go to the hook that was installed before. If the run
+    has failed or was pruned, no process of ``multiprocessing`` that the script has started keeps this one from ending;
+    else a line says that this process waits for them, as Python does at its exit.
     """
     before = sys.excepthook
 
@@ -57,11 +59,16 @@ def guard(run: Run) -> None:
         if not run.inherited and not isinstance(error, KeyboardInterrupt):
             end_workers()
 
+    def at_end() -> None:
+        if run.cut_short:
+            atexit.register(end_workers)
+
     sys.excepthook = at_exception
-    _end_at_exit(run)
+    _end_at_exit(run, then=lambda: end_workers() if run.cut_short else name_workers(run.number))
+    run.on_end(at_end)
 
 
-def _end_at_exit(run: Run) -> None:
+def _end_at_exit(run: Run, then: Callable[[], None] = lambda: None) -> None:
     def at_exit() -> None:
         if run.ends_all:
             for stream in (sys.stdout, sys.stderr):
@@ -70,6 +77,8 @@ def _end_at_exit(run: Run) -> None:
             return
         # if another library has replaced the hook, the interpreter still remembers the uncaught exception
         run.close(getattr(sys, "last_value", None))
+        if not run.inherited:
+            then()
 
     atexit.register(at_exit)
     run.on_end(lambda: atexit.unregister(at_exit))

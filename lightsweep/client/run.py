@@ -41,6 +41,7 @@ class Run(RunNames):
         goal: ``"minimize"``, ``"maximize"``, or ``None`` without a metric.
         active: Whether an agent serves the run; False for a plain run.
         ended: Whether the run has ended.
+        cut_short: Whether the run has ended as failed or pruned.
         lost: Whether the run has ended because its agent was gone.
         stopped_alone: Whether ``log`` has raised `RunPruned`, of which other ranks know nothing.
         ends_all: Whether the other ranks are to end with this process; may be set.
@@ -77,6 +78,7 @@ class Run(RunNames):
         self._reads: set[str] = set()
         self._stopped: Verdict | None = None
         self.ended = False
+        self.cut_short = False
         self.lost = False
         self.reported = self.led = self.logs_for_wandb = False
         self.stopped_alone = self.ends_all = False
@@ -392,6 +394,7 @@ class Run(RunNames):
             print(f"lightsweep: {sentence}", file=sys.stderr)
         self._write_summary()
         self.ended = True
+        self.cut_short = state in ("failed", "pruned")
         try:
             if state == "finished" and self._agent and self.rank == 0 and self.summary.written:
                 self._report_summary(self._agent)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +140,7 @@ def test_the_url_is_nowhere_in_the_manifest(file: Path | None) -> None:
     made = launch(variables={"LIGHTSWEEP_STORAGE": url, "OMP_NUM_THREADS": "4"}, storage_file=file)
     text = as_text(made, "lightsweep-ab12cd34-f00")
     assert "s3cret" not in text
+    assert "&" not in text  # no anchor of YAML
     assert "db.example.com" not in text
     (agent,) = yaml.safe_load(text)["spec"]["template"]["spec"]["containers"]
     assert agent["env"] == [
@@ -148,8 +151,25 @@ def test_the_url_is_nowhere_in_the_manifest(file: Path | None) -> None:
         {"name": "OMP_NUM_THREADS", "value": "4"},
     ]
     by_hand = next(line for line in text.splitlines() if "create secret" in line)
-    source = f"--from-file=url={file}" if file else '--from-literal=url="$LIGHTSWEEP_STORAGE"'
-    assert by_hand == f"#   kubectl create secret generic lightsweep-ab12cd34-f00 {source}"
+    assert by_hand == (
+        '#   printf %s "$LIGHTSWEEP_STORAGE" | '
+        "kubectl create secret generic lightsweep-ab12cd34-f00 --from-file=url=/dev/stdin"
+    )
+
+
+def test_the_url_goes_into_a_secret_by_a_pipe_if_that_is_done_by_hand(tmp_path: Path) -> None:
+    """The line of the manifest is run as it is, with a program in kubectl's place."""
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text('#!/bin/sh\necho "$*" > arguments\nfor last; do :; done\ncat "${last#--from-file=url=}" > url\n')
+    kubectl.chmod(0o755)
+    text = as_text(launch(*IMAGE, "--namespace", "team-a"), "x")
+    (line,) = [each.removeprefix("#") for each in text.splitlines() if "create secret" in each]
+    url = "postgresql://ada:s3cret%24@db.example.com/sweeps"
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "LIGHTSWEEP_STORAGE": url}
+    subprocess.run(line, shell=True, check=True, cwd=tmp_path, env=environment)
+    assert (tmp_path / "url").read_text() == url
+    given = "create secret generic x --namespace team-a --from-file=url=/dev/stdin\n"
+    assert (tmp_path / "arguments").read_text() == given
 
 
 def test_a_secret_belongs_to_its_job() -> None:
@@ -205,3 +225,28 @@ def test_a_wrong_option_is_refused_with_the_remedy(options: list[str], message: 
 def test_what_kubernetes_cannot_do_is_refused(options: list[str], asked: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         job(launch(*options, **asked), "x")
+
+
+# --- the guide
+
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "clusters" / "kubernetes.md").read_text()
+
+
+def test_the_guide_has_every_option_and_no_other() -> None:
+    table = GUIDE.partition("## Options of the engine")[2].partition("\n## ")[0]
+    named = re.findall(r"^\| `(--[\w-]+)", table, re.MULTILINE)
+    with pytest.raises(UsageError) as raised:
+        read_options(["--?"])
+    assert sorted(named) == sorted(re.findall(r"--\w[\w-]*", str(raised.value)))
+
+
+def test_the_claim_of_the_guide_is_valid() -> None:
+    (claim,) = [yaml.safe_load(each) for each in re.findall(r"```yaml\n(apiVersion.*?)```", GUIDE, re.DOTALL)]
+    for version in (versions()[0], versions()[-1]):
+        kubernetes_validate.validate(claim, version, strict=True)
+
+
+def test_the_guide_names_the_versions_whose_schemas_were_used() -> None:
+    assert f"the schemas of Kubernetes {versions()[0]} to {versions()[-1]}" in GUIDE
+    assert f"- Kubernetes {versions()[0]} or newer." in GUIDE

@@ -217,6 +217,9 @@ class Cluster:
                         self._start(pod)
 
     def _look_at(self, pod: dict[str, Any]) -> None:
+        namespace, owner = pod["metadata"]["namespace"], pod["metadata"]["labels"][f"{BATCH}job-name"]
+        if pod["status"]["phase"] in ("Succeeded", "Failed") and (namespace, "jobs", owner) not in self.objects:
+            self._remove(pod)
         process = self.processes.get(pod["metadata"]["uid"])
         if process and process.poll() is not None:
             code = process.returncode
@@ -307,10 +310,11 @@ class Cluster:
         container, status = pod["spec"]["containers"][0], pod["status"]
         if "nodeName" not in pod["spec"]:
             asked = int(container.get("resources", {}).get("limits", {}).get("nvidia.com/gpu", 0))
-            used = dict.fromkeys(self._gpus, 0)
+            used, pods = dict.fromkeys(self._gpus, 0), dict.fromkeys(self._gpus, 0)
             for other in self.of("pods", pod["metadata"]["namespace"]):
                 if other["status"]["phase"] in ("Pending", "Running") and "nodeName" in other["spec"]:
                     limits = other["spec"]["containers"][0].get("resources", {}).get("limits", {})
+                    pods[other["spec"]["nodeName"]] += 1
                     used[other["spec"]["nodeName"]] += int(limits.get("nvidia.com/gpu", 0))
             fitting = [node for node, gpus in self._gpus.items() if gpus - used[node] >= asked]
             if not fitting:
@@ -318,7 +322,7 @@ class Cluster:
                 condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
                 status["conditions"] = [condition]
                 return
-            pod["spec"]["nodeName"] = min(fitting, key=lambda node: used[node])
+            pod["spec"]["nodeName"] = min(fitting, key=lambda node: pods[node])
             status["conditions"] = [{"type": "PodScheduled", "status": "True"}]
         if container["image"] not in self._images:
             waiting = {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{container["image"]}"'}

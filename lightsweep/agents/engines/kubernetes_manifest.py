@@ -126,7 +126,7 @@ def job(launch: Launch, name: str) -> dict[str, Any]:
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {"rules": _rules()},
             "ttlSecondsAfterFinished": _KEPT_SECONDS,
-            "template": {"metadata": {"labels": labels}, "spec": _pod(launch, own, name)},
+            "template": {"metadata": {"labels": dict(labels)}, "spec": _pod(launch, own, name)},
         },
     }
 
@@ -233,7 +233,7 @@ def _resources(launch: Launch, own: argparse.Namespace) -> dict[str, dict[str, s
         limits["memory"] = own.memory
     if launch.cpus_per_run:
         requests["cpu"] = f"{launch.cpus_per_run * launch.jobs_per_agent:g}"
-    return {key: value for key, value in (("limits", limits), ("requests", requests | limits)) if value}
+    return {key: value for key, value in (("limits", limits), ("requests", requests)) if value}
 
 
 def _term_timeout(launch: Launch) -> float:
@@ -267,11 +267,10 @@ def as_text(launch: Launch, name: str) -> str:
     found = job(launch, name)
     namespace = found["metadata"].get("namespace")
     where = f" --namespace {shlex.quote(namespace)}" if namespace else ""
-    variable = f'literal={SECRET_KEY}="$LIGHTSWEEP_STORAGE"'
-    source = f"file={shlex.quote(f'{SECRET_KEY}={launch.storage_file}')}" if launch.storage_file else variable
+    create = f"kubectl create secret generic {name}{where} --from-file={SECRET_KEY}=/dev/stdin"
     lines = [
         "# `lightsweep launch` creates this Job, and a Secret with the storage's URL, which is not in here. By hand:",
-        f"#   kubectl create secret generic {name}{where} --from-{source}",
+        f'#   printf %s "$LIGHTSWEEP_STORAGE" | {create}',
         f"#   kubectl create{where} --filename THIS_FILE",
     ]
     return "\n".join([*lines, yaml.safe_dump(found, sort_keys=False, width=120).rstrip()])
