@@ -122,7 +122,9 @@ def test_there_are_at_most_130_files() -> None:
 # Whole concepts that need no more than this: an engine, a figure, a protocol.
 SHORT = {
     "lightsweep/agents/engines/local.py",
+    "lightsweep/agents/engines/slurm_storage.py",
     "lightsweep/agents/gpus.py",
+    "lightsweep/agents/storage_job.py",
     "lightsweep/agents/launchers/call.py",
     "lightsweep/cli/options.py",
     "lightsweep/client/loaders.py",
@@ -158,9 +160,11 @@ FOR_CLUSTERS = (
     "lightsweep/agents/drain.py",
     "lightsweep/agents/engines/",
     "lightsweep/agents/launches.py",
+    "lightsweep/agents/storage_job.py",
     "lightsweep/agents/launchers/node.py",
     "lightsweep/agents/launchers/nodes.py",
     "lightsweep/cli/launch.py",
+    "lightsweep/cli/logs.py",
     "lightsweep/cli/storage.py",
     "lightsweep/controller/damage.py",
     "lightsweep/schema/launching.py",

@@ -292,7 +292,7 @@ def wait_for_storage(find: Callable[[], str], tell: Callable[[str], None]) -> No
     while True:
         try:
             url = find()
-            reason = _unreachable(parse(url))
+            reason = unreachable(parse(url))
             if not reason:
                 open_storage(url).close()
                 return
@@ -311,7 +311,7 @@ def wait_for_storage(find: Callable[[], str], tell: Callable[[str], None]) -> No
         time.sleep(_WAIT_SECONDS)
 
 
-def _unreachable(url: sqlalchemy.URL) -> str:
+def unreachable(url: sqlalchemy.URL) -> str:
     """Return why nothing answers at the address of a URL; an empty text if something does, or it is a file."""
     if url.host is None:
         return ""
