@@ -164,6 +164,7 @@ FOR_CLUSTERS = (
     "lightsweep/agents/launchers/node.py",
     "lightsweep/agents/launchers/nodes.py",
     "lightsweep/cli/launch.py",
+    "lightsweep/cli/logs.py",
     "lightsweep/cli/storage.py",
     "lightsweep/controller/damage.py",
     "lightsweep/schema/launching.py",

@@ -38,6 +38,7 @@ GROUPS = {
     "Look": {
         "ls": ("status", "List the sweeps of a storage."),
         "status": ("status", "Show the state of a sweep, its runs and its best run."),
+        "logs": ("logs", "Show the output of a run, or of an agent that was launched."),
         "runs": ("runs", "Show the runs of a sweep with their parameters."),
         "show": ("runs", "Show one run: its parameters, numbers, parts and directory."),
         "report": ("report", "Write an HTML report of a sweep, or its figures."),
