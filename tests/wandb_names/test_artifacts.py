@@ -69,9 +69,9 @@ def test_an_artifact_whose_run_was_removed_is_named_as_such():
     with wandb.init() as run:
         run.log_artifact(artifact("a"))
         run.log_artifact(artifact("b", "other"))
+    shutil.rmtree(run.dir)  # as `lightsweep rm` does
     with wandb.init() as later:
         later.log_artifact(artifact("c", "third"))
-        shutil.rmtree(run.dir)  # as `lightsweep rm` does
         with pytest.raises(
             NotFoundError, match="the files of artifact 'data' were removed with the runs that logged it"
         ):
