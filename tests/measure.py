@@ -32,10 +32,12 @@ _NO_CODE = {
 def sources() -> list[Path]:
     """Every Python file of the library, that of the integrations included.
 
-    The folder of the stand-in is data: another package's layout, in files of few lines.
+    Two folders are data: that of the stand-in, which is another package's layout in files of few lines, and the scripts
+    that ``lightsweep init`` writes.
     """
+    data = (ROOT / "lightsweep" / "stand_in" / "path", ROOT / "lightsweep" / "starters")
     found = [*(ROOT / "lightsweep").rglob("*.py"), *(ROOT / "integrations").rglob("*.py")]
-    return sorted(path for path in found if not path.is_relative_to(ROOT / "lightsweep" / "stand_in" / "path"))
+    return sorted(path for path in found if not any(path.is_relative_to(folder) for folder in data))
 
 
 def room_of(path: Path) -> str:

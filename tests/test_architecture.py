@@ -127,6 +127,7 @@ SHORT = {
     "lightsweep/cli/options.py",
     "lightsweep/client/loaders.py",
     "lightsweep/cli/output.py",
+    "lightsweep/cli/starters.py",
     "lightsweep/cli/storage.py",
     "lightsweep/controller/damage.py",
     "lightsweep/report/importance.py",
@@ -137,6 +138,8 @@ SHORT = {
     "lightsweep/text.py",
     "lightsweep/wandb/artifact_files.py",
     "lightsweep/wandb/calls.py",
+    "lightsweep/wandb/integration/catboost.py",
+    "lightsweep/wandb/integration/sb3.py",
 }
 
 
@@ -146,7 +149,7 @@ def test_no_file_is_shorter_than_100_lines_but_those_that_are_a_whole_concept() 
     assert set(lengths()) >= SHORT
 
 
-MOST_LINES = {"what W&B's scripts need": 3_000, "clusters": 2_500, "all else": 14_500}
+MOST_LINES = {"what W&B's scripts need": 3_000, "clusters": 2_500, "all else": 15_000}
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 
 FOR_WANDB = ("wandb", "stand_in")
@@ -163,6 +166,7 @@ FOR_CLUSTERS = (
     "lightsweep/schema/launching.py",
     "lightsweep/storage/copying.py",
     "lightsweep/storage/damage.py",
+    "lightsweep/storage/postgresql.py",
     "lightsweep/storage/server.py",
 )
 """Files and folders of what starts agents, and a storage for them, on other machines."""

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from lightsweep.agents.displays.base import Display, LineDisplay, closing
 from lightsweep.agents.launchers.call import IMPORTING
 from lightsweep.agents.launchers.function import FunctionLauncher, IsolatedLauncher
-from lightsweep.agents.launchers.process import CommandLauncher
+from lightsweep.agents.launchers.nodes import NodesLauncher
+from lightsweep.agents.launchers.process import CommandLauncher, ProcessLauncher
 from lightsweep.agents.signals import Interrupts, function_ended
 from lightsweep.agents.worker import Agent
 from lightsweep.client.processes import rank
@@ -109,6 +110,7 @@ def work(
     display: Display,
     forward_signals: bool = False,
     stand_in: str | None = None,
+    nodes_per_run: int = 1,
     **options: Any,
 ) -> Agent:
     """Run an agent in the calling thread until it leaves, and return it.
@@ -120,6 +122,7 @@ def work(
         display: Shows what happens.
         forward_signals: Pass SIGUSR1, SIGUSR2 and SIGHUP on to the runs.
         stand_in: The package that lightsweep stands in for in the runs; by default as the sweep's config says.
+        nodes_per_run: Nodes of this process's Slurm job on which each run is started.
         **options: Of :class:`~lightsweep.agents.worker.Agent`.
     """
     stand_in = stand_in or sweep.config.options.stand_in
@@ -130,7 +133,12 @@ def work(
             with function_ended(worker, calls):
                 worker.run()
         return worker
-    launcher = CommandLauncher(sweep, stand_in) if function is None else IsolatedLauncher(function, stand_in)
+    if function is not None:
+        launcher: ProcessLauncher = IsolatedLauncher(function, stand_in)
+    elif nodes_per_run > 1:
+        launcher = NodesLauncher(sweep, nodes_per_run, stand_in)
+    else:
+        launcher = CommandLauncher(sweep, stand_in)
     worker = Agent(sweep, launcher, display=display, show_output=True, **options)
     interrupts = Interrupts(worker, forward=forward_signals)
     with interrupts.installed():

@@ -31,9 +31,8 @@ def duration(text: str) -> float:
     """
     try:
         return seconds(text)
-    except ValueError:
-        message = f"{text!r} is not a duration; write a number with d, h, m or s, such as 90s, 10m or 1h30m"
-        raise InputError(message) from None
+    except ValueError as error:
+        raise InputError(f"--drain {error}") from None
 
 
 def job_end(environ: Mapping[str, str] = os.environ, ask: Callable[[str], str] | None = None) -> float | None:

@@ -115,11 +115,13 @@ class Launched:
         engines: The engines of the launches.
         agents: The agents, each with the name of its engine.
         unasked: For each engine that could not be asked the reason.
+        owners: The engine of each agent, by the engine's name and the agent's id.
     """
 
     engines: list[str] = field(default_factory=list)
     agents: list[tuple[str, AgentJob]] = field(default_factory=list)
     unasked: dict[str, str] = field(default_factory=dict)
+    owners: dict[tuple[str, str], Engine] = field(default_factory=dict)
 
     @property
     def line(self) -> str:
@@ -141,14 +143,26 @@ def launched(sweep: Sweep, only: str | None = None) -> Launched:
         sweep: The sweep.
         only: Ask this engine alone, also if no launch is recorded.
     """
-    engines = list(dict.fromkeys(kept["engine"] for kept in recorded(sweep))) if only is None else [only]
-    found = Launched(engines)
-    for name in engines:
+    # An engine's own options may say where the cluster is.
+    launches = list(dict.fromkeys((kept["engine"], _options_of(kept)) for kept in recorded(sweep)))
+    if only is not None:
+        launches = [each for each in launches if each[0] == only] or [(only, ())]
+    found = Launched(list(dict.fromkeys(name for name, _ in launches)))
+    for name, options in launches:
         try:
-            found.agents += [(name, job) for job in make_engine(name, sweep.id).jobs()]
-        except InputError as error:  # noqa: PERF203 - the others are asked all the same
+            engine = make_engine(name, sweep.id, options)
+            jobs = engine.jobs()
+        except InputError as error:
             found.unasked[name] = str(error)
+            continue
+        found.agents += [(name, job) for job in jobs if (name, job.id) not in found.owners]
+        found.owners.update({(name, job.id): engine for job in jobs})
     return found
+
+
+def _options_of(kept: dict[str, Any]) -> tuple[str, ...]:
+    options = kept.get("options") or {}
+    return tuple(map(str, options.get("options") or ()))
 
 
 def summary(jobs: list[str], engine: str) -> str:

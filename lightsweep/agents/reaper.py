@@ -38,7 +38,7 @@ _KILL_SECONDS = 2.0
 _CLOSE_SECONDS = 2.0
 
 
-def marked(tokens: Collection[str]) -> list[Any]:
+def marked(tokens: Collection[str], mark: str = MARK) -> list[Any]:
     """Return the processes, but this one, that were started with one of these tokens, as ``psutil.Process``.
 
     They include those that left the group of their run, such as the workers of torchrun, each in a session of its own.
@@ -48,7 +48,7 @@ def marked(tokens: Collection[str]) -> list[Any]:
         return []
     found = []
     for each in psutil.process_iter():
-        if each.pid != os.getpid() and variables_of(each).get(MARK) in tokens:
+        if each.pid != os.getpid() and variables_of(each).get(mark) in tokens:
             with suppress(psutil.Error):
                 found.append(psutil.Process(each.pid))  # not `each`, which may be an earlier process with this id
     return found
@@ -68,20 +68,21 @@ class Processes:
 
     Args:
         runs: The token of each run by the id of its main process; an empty token marks nothing.
+        mark: The variable that holds the token.
     """
 
-    def __init__(self, runs: Mapping[int, str]) -> None:
+    def __init__(self, runs: Mapping[int, str], mark: str = MARK) -> None:
         self._groups = set(runs)
         self._tokens = frozenset(runs.values()) - {""}
+        self._mark = mark
         self._marked: list[Any] = []
 
     def alive(self) -> bool:
         """Return whether any process is left; zombies count as long as they are in a group."""
         # A group that was gone once gets no signal again: its number may belong to another one by then.
         self._groups = {group for group in self._groups if _sent(group, 0)}
-        self._marked = [each for each in self._marked if variables_of(each).get(MARK) in self._tokens] or marked(
-            self._tokens
-        )
+        self._marked = [each for each in self._marked if variables_of(each).get(self._mark) in self._tokens]
+        self._marked = self._marked or marked(self._tokens, self._mark)
         return bool(self._groups or self._marked)
 
     def signal(self, number: int) -> None:
@@ -122,12 +123,12 @@ class Processes:
         self.kill()
         # The next attempt may use the same directory and GPU; and a process may just have started another one.
         until = time.monotonic() + _KILL_SECONDS
-        while marked(self._tokens) and time.monotonic() < until:
+        while marked(self._tokens, self._mark) and time.monotonic() < until:
             time.sleep(_POLL_SECONDS)
             self.kill()
 
     def _signal_outside(self, number: int) -> None:
-        for process in marked(self._tokens):
+        for process in marked(self._tokens, self._mark):
             with suppress(psutil.Error, OSError):
                 if os.getpgid(process.pid) not in self._groups:
                     process.send_signal(number)

@@ -32,6 +32,7 @@ def agent(
     forward_signals: options.ForwardSignals = False,
     term_timeout: options.TermTimeout = 30.0,
     stay: options.Stay = False,
+    nodes_per_run: options.NodesPerRun = 1,
     drain: options.Drain = None,
     stand_in: options.StandIn = None,
     storage: options.Storage = None,
@@ -40,14 +41,19 @@ def agent(
 
     Each run gets other parameters. Several agents may work on one sweep.
     """
-    more = {**_slots(jobs, gpus, gpus_per_run), "stay": stay, "stand_in": stand_in}
+    if nodes_per_run > 1 and (jobs is not None or gpus is not None):
+        raise UsageError(
+            "--nodes-per-run takes the whole Slurm job for one run at a time, with the GPUs that Slurm gives; "
+            "leave out --jobs and --gpus"
+        )
+    more = {**_slots(jobs, gpus, gpus_per_run), "stay": stay, "stand_in": stand_in, "nodes_per_run": nodes_per_run}
     if drain is not None:
         duration(drain)
         more["drain"] = Drain(drain, job_end())
         if remark := more["drain"].remark():
             say(f"lightsweep: {remark}")
     sweep = Sweep.load(sweep_id, storage=storage)
-    _work_on(sweep, count, max_failed, forward_signals, term_timeout, **more)
+    work_on(sweep, count, max_failed, forward_signals, term_timeout, **more)
 
 
 def run(
@@ -66,7 +72,7 @@ def run(
     """Create a sweep and run it: `sweep` and `agent` in one."""
     slots = _slots(jobs, gpus, gpus_per_run)
     sweep = create(config, storage, prior_runs=prior_run or (), stand_in=stand_in, runnable=True)
-    _work_on(sweep, count, max_failed, forward_signals, term_timeout, **slots)
+    work_on(sweep, count, max_failed, forward_signals, term_timeout, **slots)
 
 
 def exec(  # noqa: A001 - the name of the command
@@ -98,8 +104,13 @@ def _slots(jobs: int | None, gpus: str | None, per_run: int) -> dict[str, Any]:
     return {"jobs": jobs or 1, "slots": slots}
 
 
-def _work_on(
-    sweep: Sweep, count: int | None, max_failed: int | None, forward_signals: bool, term_timeout: float, **more: Any
+def work_on(
+    sweep: Sweep,
+    count: int | None = None,
+    max_failed: int | None = None,
+    forward_signals: bool = False,
+    term_timeout: float = 30.0,
+    **more: Any,
 ) -> None:
     """Run an agent with a display that fits the terminal, and exit with :attr:`lightsweep.agents.Agent.exit_code`."""
     console = Console()

@@ -27,7 +27,9 @@ def launch(
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="-- OPTION", help="The engine's own options.")
     ] = None,
-    on: Annotated[str | None, typer.Option(metavar="ENGINE", help="Where agents run: local or slurm.")] = None,
+    on: Annotated[
+        str | None, typer.Option(metavar="ENGINE", help="Where agents run: local (this machine), slurm.")
+    ] = None,
     agents: Annotated[int | None, typer.Option(min=1, metavar="N", help="Agents; 1 by default.")] = None,
     gpus_per_run: Annotated[float | None, typer.Option(min=0, metavar="N", help="GPUs for each run.")] = None,
     cpus_per_run: Annotated[float | None, typer.Option(min=0, metavar="N", help="CPU cores for each run.")] = None,
@@ -80,14 +82,14 @@ def launch(
         raise UsageError(f"name the place where agents run: --on local or --on slurm, or the key on in {SETTINGS_FILE}")
     # What cannot be submitted is refused before a sweep is created for it.
     url = sweep.storage.url if sweep else storage or default_url()
-    engine = make_engine(settings.on, sweep.id if sweep else _NO_ID)
+    engine = make_engine(settings.on, sweep.id if sweep else _NO_ID, settings.options or ())
     plan = engine.plan(make_launch(settings, sweep.id if sweep else _NO_ID, url, engine))
     if dry_run:
         print(plan)
         return
     if sweep is None:
         sweep = create(target, storage, runnable=True)
-        engine = make_engine(settings.on, sweep.id)
+        engine = make_engine(settings.on, sweep.id, settings.options or ())
     jobs = submit(sweep, settings, engine)
     more = options.storage_option(sweep)
     say(f"submitted {summary(jobs, settings.on)}", error=True)
@@ -120,7 +122,7 @@ def _stop(sweep: Sweep, only: str | None) -> None:
     """Tell every agent to end that was launched; exit with 1 if an engine could not be asked."""
     found = launched(sweep, only)
     for name, job in found.agents:
-        make_engine(name, sweep.id).stop(job.id)
+        found.owners[name, job.id].stop(job.id)
         say(f"told to end: {name} {job.id}")
     for name, why in found.unasked.items():
         say(f"agents on {name} were not asked to end: {why}", error=True)

@@ -21,6 +21,8 @@ from lightsweep.errors import LightsweepError
 from lightsweep.text import printable
 
 COMMANDS = {
+    "demo": ("starters", "Run a small sweep of a real training, in some seconds."),
+    "init": ("starters", "Write train.py and sweep.yaml to begin with."),
     "sweep": ("sweep", "Create a sweep, or stop, pause, resume, cancel or update one."),
     "agent": ("agent", "Run the program of a sweep until no run is left."),
     "launch": ("launch", "Start agents on this machine or as jobs of a cluster, or end them."),

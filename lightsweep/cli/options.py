@@ -45,6 +45,9 @@ TermTimeout = Annotated[
     float, typer.Option(min=0.0, metavar="SECONDS", help="Time between SIGTERM and SIGKILL if the agent ends a run.")
 ]
 
+NodesPerRun = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Nodes for each run: all nodes of the agent's Slurm job, by srun.")
+]
 Drain = Annotated[
     str | None,
     typer.Option(

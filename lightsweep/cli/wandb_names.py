@@ -14,7 +14,7 @@ from lightsweep.channel.messages import StartReply
 from lightsweep.errors import LightsweepError, closest
 from lightsweep.schema.source import Module
 from lightsweep.stand_in import folders
-from lightsweep.wandb import FILE, NAMES, NOTHING, REFUSED, RUN_NAMES, WORKS, Name, find
+from lightsweep.wandb import FILE, INTEGRATIONS, NAMES, NOTHING, REFUSED, RUN_NAMES, WORKS, Name, find
 
 LABELS = {REFUSED: "not found", NOTHING: "no effect", FILE: "as files"}
 """The kinds of names that are listed, the most important first, each with its label."""
@@ -99,6 +99,13 @@ def _judged(dotted: str) -> tuple[str, str]:
             return (WORKS, "") if ours else (REFUSED, _unknown(name, RUN_NAMES))
         return of_run.kind, _said(of_run)
     known = NAMES.get(head)
+    if head == "integration" and rest:
+        name_of_it = rest.partition(".")[0]
+        known = INTEGRATIONS.get(name_of_it)
+        if known is None:
+            return REFUSED, _unknown(name_of_it, INTEGRATIONS)
+        if known.kind == REFUSED:
+            return REFUSED, known.says
     names = _names_of_file(dotted) if rest else None
     if names is not None and "__getattr__" not in names:
         if name not in names:

@@ -73,6 +73,7 @@ def standing_in(name: str | None) -> Iterator[None]:
             os.environ[_VARIABLE] = before
         for module in [each for each in sys.modules if each.partition(".")[0] == name]:
             del sys.modules[module]
+        sys.meta_path[:] = [each for each in sys.meta_path if getattr(each, "__module__", "") != name]
         importlib.invalidate_caches()
 
 

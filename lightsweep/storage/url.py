@@ -137,8 +137,13 @@ def read_url(path: Path) -> str:
     return url
 
 
-def write_url(path: Path, url: str) -> None:
+def write_url(path: Path, url: str, owner: int | None = None) -> None:
     """Write a storage URL into a file of mode 0600, at once as a whole.
+
+    Args:
+        path: The file.
+        url: The URL with its password.
+        owner: The user id of the file's owner, if this process is root's.
 
     Raises:
         StorageError: The file cannot be written.
@@ -148,6 +153,8 @@ def write_url(path: Path, url: str) -> None:
         with suppress(FileNotFoundError):
             draft.unlink()
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+            if owner is not None and os.geteuid() == 0:
+                os.fchown(opened.fileno(), owner, -1)
             opened.write(f"{url}\n")
         draft.replace(path)
     except OSError as error:

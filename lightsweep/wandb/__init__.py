@@ -41,6 +41,12 @@ _PARTS = "lightsweep.wandb.sdk"
 _TRAINERS = "lightsweep.wandb.integration"
 _ERRORS = "lightsweep.errors"
 
+_GYM = "record with gymnasium's `RecordVideo`, and log the file by `Video(path)`"
+_FASTAI = "fastai 2 has its own callback, which reports: `from fastai.callback.wandb import WandbCallback`"
+_YOLO = "ultralytics has its own callback, which reports after `yolo settings wandb=True`"
+_PIPELINE = "log what the pipeline returns: images by `Image`, texts by `Table`"
+_BY_LOG = "log the sweep's metric by `log`"
+
 NAMES: dict[str, Name] = {
     # the sweep and its runs
     "init": Name(WORKS, "starts the run of this process, with the sweep's values", _OWN),
@@ -117,7 +123,7 @@ NAMES: dict[str, Name] = {
     "sklearn": Name(
         NOTHING, "every `plot_...` is accepted; log the numbers, or `plot.confusion_matrix` and the like", _PARTS
     ),
-    "integration": Name(WORKS, "has `keras`, `xgboost`, `lightgbm` and `sklearn`", _TRAINERS),
+    "integration": Name(WORKS, "has W&B's callbacks for trainers, see the table below", _TRAINERS),
     "keras": Name(
         WORKS,
         "`WandbMetricsLogger`, `WandbModelCheckpoint`, `WandbEvalCallback` and `WandbCallback` report each epoch",
@@ -126,6 +132,9 @@ NAMES: dict[str, Name] = {
     "xgboost": Name(WORKS, "`WandbCallback` reports each boosting round", f"{_TRAINERS}.xgboost"),
     "lightgbm": Name(
         WORKS, "`wandb_callback` reports each boosting round; `log_summary` keeps the best", f"{_TRAINERS}.lightgbm"
+    ),
+    "catboost": Name(
+        WORKS, "`WandbCallback` reports each round; `log_summary` keeps the best", f"{_TRAINERS}.catboost"
     ),
     "tensorboard": Name(NOTHING, "`patch` is accepted; log the sweep's metric by `log`", _PARTS),
     "tensorflow": Name(NOTHING, "hooks are accepted; log the sweep's metric by `log`", _PARTS),
@@ -145,7 +154,8 @@ NAMES: dict[str, Name] = {
         REFUSED, "start agents with `lightsweep launch ID --on local`, or on your cluster, such as `--on slurm`"
     ),
     "docker": Name(REFUSED, "start `lightsweep agent ID` inside of the container"),
-    "gym": Name(REFUSED, "record with gymnasium's `RecordVideo`, and log the file by `Video(path)`"),
+    "gym": Name(REFUSED, _GYM),
+    "fastai": Name(REFUSED, _FASTAI),
     "beta": Name(REFUSED, "use the names without `beta`"),
     "jobs": Name(REFUSED, "start agents with `lightsweep launch ID --on local`"),
     "sagemaker_auth": Name(REFUSED, "leave it out: a sweep needs no account"),
@@ -208,6 +218,45 @@ RUN_NAMES: dict[str, Name] = {
     "to_html": Name(NOTHING, "returns an empty text"),
 }
 """Every name of a run that scripts use."""
+
+
+INTEGRATIONS: dict[str, Name] = {
+    "keras": NAMES["keras"],
+    "xgboost": NAMES["xgboost"],
+    "lightgbm": NAMES["lightgbm"],
+    "catboost": NAMES["catboost"],
+    "sb3": Name(WORKS, "`WandbCallback` reports all that stable-baselines3 logs, under its names", f"{_TRAINERS}.sb3"),
+    "sklearn": NAMES["sklearn"],
+    "tensorboard": NAMES["tensorboard"],
+    "tensorflow": NAMES["tensorflow"],
+    "fastai": NAMES["fastai"],
+    "ultralytics": Name(REFUSED, _YOLO),
+    "yolov8": Name(REFUSED, _YOLO),
+    "gym": NAMES["gym"],
+    "lightning": Name(REFUSED, "use Lightning's own `WandbLogger`; with Fabric call `log` beside `fabric.log`"),
+    "torch": Name(REFUSED, "leave it out: gradients and parameters are not kept"),
+    "diffusers": Name(REFUSED, _PIPELINE),
+    "huggingface": Name(REFUSED, _PIPELINE),
+    "openai": Name(REFUSED, f"nothing of a service is traced; {_BY_LOG}"),
+    "cohere": Name(REFUSED, f"nothing of a service is traced; {_BY_LOG}"),
+    "langchain": Name(REFUSED, f"nothing of a chain is traced; {_BY_LOG}"),
+    "dspy": Name(REFUSED, f"nothing of a program is traced; {_BY_LOG}"),
+    "weave": Name(REFUSED, f"nothing is traced; {_BY_LOG}"),
+    "prodigy": Name(REFUSED, "log the annotations as a `Table`"),
+    "sacred": Name(REFUSED, f"leave the observer out, and {_BY_LOG}"),
+    "metaflow": Name(REFUSED, f"leave the decorator out, and {_BY_LOG} in the step"),
+    "kfp": Name(REFUSED, f"leave the decorator out, and {_BY_LOG} in the component"),
+    "sagemaker": Name(REFUSED, "leave it out: a sweep needs no account"),
+}
+"""The modules of ``wandb.integration``, with W&B's callbacks for trainers first."""
+
+
+def missing_module(name: str) -> str:
+    """Return the message for a module that the stand-in lacks, such as ``wandb.integration.fastai``."""
+    below = name.removeprefix("wandb.").removeprefix("integration.")
+    known = INTEGRATIONS.get(below.partition(".")[0]) or NAMES.get(name.removeprefix("wandb.").partition(".")[0])
+    why = f": {known.says}" if known is not None and known.kind == REFUSED else ", for which lightsweep stands in here"
+    return f"lightsweep has no module {name!r}{why}"
 
 
 def find(name: str) -> Any:

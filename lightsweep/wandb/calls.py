@@ -5,9 +5,25 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from lightsweep.client.current import demand, finish, of_the_run
+from lightsweep.client.current import current_run, demand, finish, of_the_run
 
 _said: set[str] = set()
+
+
+class _Summary:
+    """``wandb.summary`` as found before ``init()``: at each use the summary of the current run."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(demand("summary").summary, name)
+
+    def __getitem__(self, name: str) -> Any:
+        return demand("summary").summary[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        demand("summary").summary[name] = value
+
 
 summary: Any
 """The summary of the current run."""
@@ -15,7 +31,8 @@ summary: Any
 
 def __getattr__(name: str) -> Any:
     if name == "summary":  # another one for each run
-        return demand("summary").summary
+        run = current_run()
+        return _Summary() if run is None else run.summary
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

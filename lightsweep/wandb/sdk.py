@@ -1,6 +1,6 @@
 """``wandb.sdk``: the classes that annotations name, settings, alert levels, and other modules of ``wandb``.
 
-``import wandb.sdk.wandb_run`` and the like need files, which the stand-in has.
+`MODULES` has the modules below ``wandb.sdk``, which the stand-in lets ``import`` find.
 """
 
 from __future__ import annotations
@@ -8,13 +8,18 @@ from __future__ import annotations
 import re
 import secrets
 import string
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
-from types import ModuleType
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from lightsweep.client import Run, RunConfig
 from lightsweep.client.run_config import as_json
+from lightsweep.errors import UsageError
 from lightsweep.wandb import media, scenes, table
+from lightsweep.wandb.artifacts import Artifact
 from lightsweep.wandb.summary import Summary
 
 Config = RunConfig
@@ -69,7 +74,8 @@ def _nothing(*_: Any, **__: Any) -> None:
 
 def _module(name: str, **names: Any) -> ModuleType:
     made = ModuleType(f"wandb.{name}")
-    made.__dict__.update(names)
+    made.__spec__ = ModuleSpec(made.__name__, None, is_package=True)
+    made.__dict__.update(names, __path__=[])  # a package, so that modules may be below it
     return made
 
 
@@ -83,6 +89,20 @@ def make_artifact_name_safe(name: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_.-]", "_", name)[:128]
 
 
+class RunDisabled:
+    """The class of runs that do nothing: trainers ask whether a run is one, and none is."""
+
+
+class SummaryDisabled(dict[str, Any]):
+    """The class of summaries that do nothing; none is one."""
+
+
+@contextmanager
+def _telemetry(*_: Any, **__: Any) -> Iterator[Any]:
+    """Give an object that takes what a library says of itself, and goes nowhere."""
+    yield SimpleNamespace(feature=SimpleNamespace())
+
+
 def json_friendly(value: Any) -> tuple[Any, bool]:
     """Return ``value`` for JSON, and whether it had to be converted."""
     found = as_json(value)
@@ -92,7 +112,6 @@ def json_friendly(value: Any) -> tuple[Any, bool]:
 _MEDIA = {name: getattr(media, name) for name in ("Audio", "Histogram", "Html", "Image", "Plotly", "Video")}
 _SCENES = {name: getattr(scenes, name) for name in ("Bokeh", "Classes", "Graph", "Molecule", "Object3D", "box3d")}
 
-wandb_run = _module("wandb_run", Run=Run)
 data_types = _module("data_types", Table=table.Table, WBValue=media.Media, **_MEDIA, **_SCENES)
 util = _module(
     "util",
@@ -103,9 +122,38 @@ util = _module(
     to_json=as_json,
 )
 env = _module("env", API_KEY="WANDB_API_KEY", PROJECT="WANDB_PROJECT", ENTITY="WANDB_ENTITY", MODE="WANDB_MODE")
-wandb_config = _module("sdk.wandb_config", Config=Config)
-wandb_settings = _module("sdk.wandb_settings", Settings=Settings)
-wandb_summary = _module("sdk.wandb_summary", Summary=Summary)
+_NAMES: dict[str, dict[str, Any]] = {
+    "wandb_run": {"Run": Run},
+    "wandb_config": {"Config": Config},
+    "wandb_settings": {"Settings": Settings},
+    "wandb_summary": {"Summary": Summary},
+    "wandb_alerts": {"AlertLevel": AlertLevel},
+    "artifacts": {"Artifact": Artifact},
+    "artifacts.artifact": {"Artifact": Artifact},
+    "lib": {"RunDisabled": RunDisabled, "SummaryDisabled": SummaryDisabled},
+    "lib.config_util": {"ConfigError": UsageError},
+    "lib.disabled": {"RunDisabled": RunDisabled, "SummaryDisabled": SummaryDisabled},
+    "lib.runid": {"generate_id": generate_id, "generate_fast_id": generate_id},
+    "lib.telemetry": {"context": _telemetry},
+    "data_types": {**_MEDIA, **_SCENES, "Table": table.Table, "WBValue": media.Media},
+    **{f"data_types.{name.lower()}": {name: kind} for name, kind in {**_MEDIA, "Table": table.Table}.items()},
+    "data_types.bokeh": {"Bokeh": scenes.Bokeh},
+    "data_types.graph": {"Graph": scenes.Graph},
+    "data_types.molecule": {"Molecule": scenes.Molecule},
+    "data_types.object_3d": {"Object3D": scenes.Object3D, "box3d": scenes.box3d},
+    "data_types.base_types": {},
+    "data_types.base_types.media": {"Media": media.Media},
+    "data_types.base_types.wb_value": {"WBValue": media.Media},
+    "data_types.helper_types": {},
+    "data_types.helper_types.classes": {"Classes": scenes.Classes},
+}
+
+MODULES = {name: _module(f"sdk.{name}", **names) for name, names in _NAMES.items()}
+"""The modules of ``wandb.sdk`` by their dotted names below it; each is also an attribute of the one above it."""
+
+for _name, _made in MODULES.items():
+    _above, _, _last = _name.rpartition(".")
+    (vars(MODULES[_above]) if _above else globals())[_last] = _made
 sklearn = _Quiet("wandb.sklearn")
 tensorboard = _Quiet("wandb.tensorboard")
 tensorflow = _Quiet("wandb.tensorflow")

@@ -30,7 +30,7 @@ def test_a_duration(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "ten", "10 min", "10x", "-5m", "m", "1h-5m"])
 def test_no_duration(text: str) -> None:
-    with pytest.raises(InputError, match=r"is not a duration; write a number with d, h, m or s"):
+    with pytest.raises(InputError, match=r"^--drain must be a duration with d, h, m or s, such as 90s, 10m or 1h30m"):
         duration(text)
 
 
@@ -99,7 +99,7 @@ def test_an_agent_ends_with_its_reason_and_leaves_the_rest(sandbox: Sandbox) -> 
 def test_a_wrong_duration_is_an_error_before_any_run(sandbox: Sandbox) -> None:
     sweep_id = sandbox.sweep()
     ended = sandbox.call("agent", sweep_id, "--drain", "ten minutes")
-    assert (ended.returncode, ended.stderr.count("is not a duration")) == (2, 1)
+    assert (ended.returncode, ended.stderr.count("--drain must be a duration")) == (2, 1)
 
 
 class _Job:

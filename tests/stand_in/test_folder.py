@@ -134,6 +134,7 @@ def test_in_this_process_it_ends_with_the_block(monkeypatch: pytest.MonkeyPatch)
     assert sys.path == path
     assert os.environ["PYTHONPATH"] == "before"
     assert not [name for name in sys.modules if name.partition(".")[0] == "wandb"]
+    assert not [each for each in sys.meta_path if getattr(each, "__module__", "") == "wandb"]
     with standing_in(None):
         assert sys.path == path
 
@@ -160,7 +161,7 @@ def test_a_python_without_lightsweep_says_what_is_missing() -> None:
 
 
 def test_each_module_of_the_stand_in_can_be_imported() -> None:
-    trainers = {"wandb.integration", "wandb.keras", "wandb.lightgbm", "wandb.xgboost"}
+    trainers = {"wandb.integration", "wandb.catboost", "wandb.keras", "wandb.lightgbm", "wandb.xgboost"}
     names = []
     for path in Path(FOLDER, "wandb").rglob("*.py"):
         name = ".".join(path.relative_to(FOLDER).with_suffix("").parts).removesuffix(".__init__")
@@ -171,3 +172,43 @@ def test_each_module_of_the_stand_in_can_be_imported() -> None:
     code += "from wandb.errors import CommError, Error, UsageError\nimport wandb\n"
     code += "assert issubclass(CommError, wandb.Error) and issubclass(UsageError, Error)"
     assert python(code, env={**os.environ, **variables("wandb")}) == ""
+
+
+MODULES = """
+from importlib.util import find_spec
+import wandb.sdk.lib.runid
+import wandb.sdk.data_types.helper_types.classes
+from wandb.sdk import wandb_run
+from wandb.sdk.artifacts.artifact import Artifact
+from wandb.sdk.data_types.histogram import Histogram
+from wandb.sdk.lib import RunDisabled, telemetry
+from wandb.sdk.wandb_summary import Summary
+import wandb
+assert len(wandb.sdk.lib.runid.generate_id()) == 8
+assert (Artifact, Histogram, wandb_run.Run) == (wandb.Artifact, wandb.Histogram, wandb.Run)
+assert find_spec("wandb.sdk.wandb_settings") is not None
+"""
+
+
+def test_the_modules_of_the_sdk_can_be_imported() -> None:
+    assert python(MODULES, env={**os.environ, **variables("wandb")}) == ""
+
+
+def test_a_module_that_is_missing_says_what_to_do() -> None:
+    code = """
+for name in ["integration.fastai", "integration.gym", "fastai", "sdk.launch", "integration.torch.wandb_torch"]:
+    try:
+        __import__("wandb." + name)
+    except ImportError as error:
+        print(error)
+"""
+    assert python(code, env={**os.environ, **variables("wandb")}).splitlines() == [
+        "lightsweep has no module 'wandb.integration.fastai': fastai 2 has its own callback, which reports: "
+        "`from fastai.callback.wandb import WandbCallback`",
+        "lightsweep has no module 'wandb.integration.gym': record with gymnasium's `RecordVideo`, and log the file by "
+        "`Video(path)`",
+        "lightsweep has no module 'wandb.fastai': fastai 2 has its own callback, which reports: "
+        "`from fastai.callback.wandb import WandbCallback`",
+        "lightsweep has no module 'wandb.sdk.launch', for which lightsweep stands in here",
+        "lightsweep has no module 'wandb.integration.torch': leave it out: gradients and parameters are not kept",
+    ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from lightsweep.wandb import NAMES, RUN_NAMES, Name
+from lightsweep.wandb import INTEGRATIONS, NAMES, RUN_NAMES, Name
 
 __all__ = ["PAGE", "with_tables"]
 
@@ -22,6 +22,7 @@ def with_tables(page: str) -> str:
     _, found, after = rest.partition(_END)
     assert found, f"the page lacks {_BEGIN} or {_END}"
     tables = f"{_table('`wandb.NAME`', NAMES)}\n\nOf a run:\n\n{_table('`run.NAME`', RUN_NAMES)}"
+    tables += f"\n\nOf `wandb.integration`:\n\n{_table('`wandb.integration.NAME`', INTEGRATIONS)}"
     return f"{before}{_BEGIN}\n{tables}\n{_END}{after}"
 
 

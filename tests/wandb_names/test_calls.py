@@ -18,8 +18,12 @@ def test_what_needs_a_run_says_so(name):
 
 
 def test_the_summary_is_that_of_the_current_run():
+    assert hasattr(wandb, "summary")
+    for use in (lambda: wandb.summary["x"], lambda: wandb.summary.update({}), lambda: wandb.summary.get("x")):
+        with pytest.raises(UsageError, match=r"lightsweep\.summary needs an active run"):
+            use()
     with pytest.raises(UsageError, match=r"lightsweep\.summary needs an active run"):
-        _ = wandb.summary
+        wandb.summary["x"] = 1
     for value in (1, 2):
         with wandb.init() as run:
             wandb.summary["x"] = value
@@ -65,6 +69,10 @@ def test_classes_and_modules_that_annotations_name():
     assert wandb.sdk.wandb_settings.Settings is wandb.sdk.Settings is wandb.Settings
     assert wandb.sdk.wandb_run.Run is wandb.wandb_run.Run is wandb.Run is Run
     assert wandb.sdk.wandb_config.Config is wandb.Config is RunConfig
+    assert wandb.sdk.data_types.image.Image is wandb.sdk.data_types.Image is wandb.data_types.Image is wandb.Image
+    assert len({wandb.sdk.lib.runid.generate_id() for _ in range(99)}) == 99
+    with wandb.sdk.lib.telemetry.context(run=None) as telemetry:
+        telemetry.feature.keras = True
     assert wandb.errors.Error is wandb.Error is LightsweepError
     assert wandb.errors.CommError is wandb.CommError is NotFoundError
     assert wandb.data_types.Table is wandb.Table

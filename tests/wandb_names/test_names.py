@@ -11,10 +11,10 @@ import pytest
 from page import PAGE, with_tables
 
 import lightsweep
-from lightsweep.wandb import KINDS, NAMES, REFUSED, RUN_NAMES, find
+from lightsweep.wandb import INTEGRATIONS, KINDS, NAMES, REFUSED, RUN_NAMES, find
 
 COMPUTED = {"config", "run", "summary"}
-TRAINERS = {"keras", "lightgbm", "xgboost"}
+TRAINERS = {"catboost", "keras", "lightgbm", "xgboost"}
 """Names that need the library of that name."""
 
 
@@ -48,8 +48,23 @@ def test_a_refused_name_says_what_to_do(name, monkeypatch):
     assert not hasattr(lightsweep, name) or name == "controller"
 
 
+@pytest.mark.parametrize("name", [name for name, known in INTEGRATIONS.items() if known.kind == REFUSED])
+def test_a_refused_integration_says_what_to_do(name):
+    with pytest.raises(AttributeError, match=re.escape(f"no {name!r} in wandb.integration: {INTEGRATIONS[name].says}")):
+        getattr(lightsweep.integration, name)
+
+
+@pytest.mark.parametrize("name", [name for name, known in INTEGRATIONS.items() if known.kind != REFUSED])
+def test_each_integration_is_found(name):
+    if name in TRAINERS:
+        pytest.importorskip(name)
+    if name == "sb3":
+        pytest.importorskip("stable_baselines3")
+    assert getattr(lightsweep.integration, name) is not None
+
+
 def test_each_sentence_is_short_and_has_a_known_kind():
-    for names in (NAMES, RUN_NAMES):
+    for names in (NAMES, RUN_NAMES, INTEGRATIONS):
         for name, known in names.items():
             assert known.kind in KINDS, name
             assert 5 < len(known.says) < 160, name

@@ -1,4 +1,4 @@
-"""W&B's callbacks for Keras, XGBoost and LightGBM, with the real libraries: names, ends and what is kept."""
+"""W&B's callbacks for trainers, with the real libraries: names, ends and what is kept."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ from lightsweep.errors import RunPruned, UsageError
 from lightsweep.stand_in import folders
 from scripted import ScriptedHandler
 
+catboost = pytest.importorskip("catboost")
+gymnasium = pytest.importorskip("gymnasium")
 keras = pytest.importorskip("keras")
 lightgbm = pytest.importorskip("lightgbm")
+stable_baselines3 = pytest.importorskip("stable_baselines3")
 xgboost = pytest.importorskip("xgboost")
 
 pytestmark = [
@@ -76,15 +79,17 @@ def test_each_callback_needs_a_run() -> None:
         lambda: wandb.keras.WandbEvalCallback([], []),
         wandb.xgboost.WandbCallback,
         wandb.integration.lightgbm.wandb_callback,
+        wandb.integration.catboost.WandbCallback,
+        wandb.integration.sb3.WandbCallback,
         lambda: wandb.integration.lightgbm.log_summary(None),
     ]
     for call in calls:
         with pytest.raises(UsageError, match=r"needs an active run: call wandb\.init\(\) first"):
             call()
     with pytest.raises(
-        AttributeError, match=r"no 'sb3' in wandb\.integration; it has keras, lightgbm, xgboost, sklearn"
+        AttributeError, match=r"no 'sb4' in wandb\.integration; it has catboost, keras, lightgbm, sb3, xgboost\."
     ):
-        _ = wandb.integration.sb3
+        _ = wandb.integration.sb4
 
 
 # Keras.
@@ -239,16 +244,96 @@ def test_a_stopped_lightgbm_ends_inside_of_the_loop() -> None:
     assert states(handler) == ["pruned"]
 
 
+# CatBoost.
+
+
+def cat(*callbacks: Any, rounds: int = 4) -> Any:
+    model = catboost.CatBoostRegressor(
+        iterations=rounds, depth=2, thread_count=1, verbose=0, allow_writing_files=False, use_best_model=True
+    )
+    return model.fit(X, Y, eval_set=(X, Y), callbacks=list(callbacks))
+
+
+def test_catboosts_callback_logs_rounds_and_its_summary_the_best(tmp_path: Path) -> None:
+    handler = ScriptedHandler({"depth": 2}, swept=("depth",), metric="validation-RMSE", dir=str(tmp_path / "a/run"))
+    with serving(handler), wandb.init() as run:
+        model = cat(wandb.integration.catboost.WandbCallback())
+        wandb.catboost.log_summary(model, save_model_checkpoint=True)
+        assert run.config["iterations"] == 4
+        assert run.summary["best_iteration"] == model.get_best_iteration()
+        assert run.use_artifact(f"model_{run.id}:best").file()
+        assert list(Path(run.dir).glob("media/**/Feature*Importance*"))
+        with pytest.raises(UsageError, match=r"takes a CatBoostClassifier or a CatBoostRegressor, got list"):
+            wandb.catboost.log_summary([])
+    assert names(handler)[:4] == [{"learn-RMSE", "validation-RMSE", "iteration@metric-period-1"}] * 4
+    assert states(handler) == ["finished"]
+
+
+def test_a_stopped_catboost_ends_its_training_and_the_next_log_the_run() -> None:
+    handler = ScriptedHandler(metric="validation-RMSE", stop_at=2)
+    with serving(handler), wandb.init() as run:
+        model = cat(wandb.catboost.WandbCallback(), rounds=50)
+        assert model.tree_count_ < 5
+        with pytest.raises(RunPruned):
+            run.log({"other": 1.0})
+    assert states(handler) == ["pruned"]
+
+
+# stable-baselines3.
+
+
+class Line(gymnasium.Env):  # type: ignore[misc, unused-ignore]
+    """Three steps, each with the action as its reward."""
+
+    observation_space = gymnasium.spaces.Box(0.0, 1.0, (1,))
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.left = 3
+        return self.observation_space.sample(), {}
+
+    def step(self, action: Any) -> Any:
+        self.left -= 1
+        return self.observation_space.sample(), float(action), self.left == 0, False, {}
+
+
+def act(callback: Any, steps: int) -> None:
+    model = stable_baselines3.A2C("MlpPolicy", Line(), n_steps=5, seed=0, device="cpu", policy_kwargs={"net_arch": [2]})
+    model.learn(steps, callback=callback, log_interval=2)
+
+
+def test_the_callback_for_stable_baselines_logs_what_the_algorithm_logs(tmp_path: Path) -> None:
+    handler = ScriptedHandler(metric="rollout/ep_rew_mean")
+    with serving(handler), wandb.init(config={"gamma": 0.5}, sync_tensorboard=True) as run:
+        act(wandb.integration.sb3.WandbCallback(model_save_path=str(tmp_path / "models")), 40)
+        assert run.config["algo"] == "A2C"
+        assert run.config["gamma"] == 0.5
+    assert len(handler.logs) == 4
+    assert {"rollout/ep_rew_mean", "train/policy_loss", "global_step"} <= names(handler)[0]
+    assert [log["metrics"]["global_step"] for log in handler.logs] == [10, 20, 30, 40]
+    assert (tmp_path / "models" / "model.zip").exists()
+    assert states(handler) == ["finished"]
+
+
+def test_a_stopped_stable_baselines_ends_inside_of_the_loop() -> None:
+    handler = ScriptedHandler(metric="rollout/ep_rew_mean", stop_at=2)
+    with serving(handler), wandb.init():
+        act(wandb.integration.sb3.WandbCallback(), 90)
+    assert len(handler.logs) == 2
+    assert states(handler) == ["pruned"]
+
+
 # The stand-in.
 
 
-@pytest.mark.parametrize("name", ["keras", "lightgbm", "xgboost"])
+@pytest.mark.parametrize("name", ["catboost", "keras", "lightgbm", "sb3", "xgboost"])
 def test_the_files_of_the_stand_in_have_every_name(name: str) -> None:
     """``lightsweep check`` reads them without an import."""
     module = getattr(wandb.integration, name)
     base = Path(*folders("wandb"), "wandb")
-    files = [base / f"{name}.py", *base.glob(f"integration/{name}/*.py")]
-    assert len(files) == (3 if name == "keras" else 2)
+    files = [*base.glob(f"{name}.py"), *base.glob(f"integration/{name}/*.py")]
+    assert len(files) == {"keras": 3, "sb3": 1}.get(name, 2)
     for file in files:
         (imported,) = [node for node in ast.parse(file.read_text()).body if isinstance(node, ast.ImportFrom)]
         assert imported.module == module.__name__
@@ -261,7 +346,12 @@ def test_check_knows_the_callbacks(sandbox: Sandbox) -> None:
         """
         import wandb
         from wandb.integration.keras import WandbMetricsLogger
-        from wandb.integration.sb3 import WandbCallback
+        from wandb.integration.fastai import WandbCallback
+        from wandb.integration.sb4 import Other
+        import wandb.sdk.lib.runid
+        from wandb.sdk.data_types.image import Image
+        from wandb.sdk.data_types.trace_tree import Trace
+        from wandb.integration.sb3 import WandbCallback as Another
         from wandb.xgboost import wandb_callback
         wandb.init().log({"val_loss": wandb.config.x})
         wandb.keras.WandbCallbak()
@@ -271,7 +361,14 @@ def test_check_knows_the_callbacks(sandbox: Sandbox) -> None:
     config += "lightsweep: {stand_in: wandb}\n"
     (sandbox.directory / "sweep.yaml").write_text(config)
     text = " ".join(sandbox.call("check", "sweep.yaml").stdout.split())
-    assert "wandb.integration.sb3.WandbCallback (train.py:" in text
+    assert "not found wandb.integration.fastai.WandbCallback (train.py:" in text
+    assert "fastai 2 has its own callback" in text
+    assert "wandb.integration.sb4.Other (train.py:5): lightsweep has no such name; did you mean 'sb3'?" in text
+    assert "not found wandb.sdk.data_types.trace_tree.Trace (train.py:" in text
+    assert "runid" not in text
+    assert "image" not in text
+    assert "Another" not in text
+    assert "integration.sb3" not in text
     assert "wandb.keras.WandbCallbak (train.py:" in text
     assert "lightsweep has no such name; did you mean 'WandbCallback'?" in text
     assert "WandbMetricsLogger" not in text

@@ -7,7 +7,7 @@ of the entry points of installed packages. It places agents; when and where they
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib.metadata import EntryPoint, entry_points
@@ -20,7 +20,11 @@ from lightsweep.storage.url import FILE_VARIABLE
 __all__ = ["AgentJob", "Engine", "JobState", "KnowsHosts", "Launch", "make_engine"]
 
 _GROUP = "lightsweep.engines"
-_OWN = {"local": "lightsweep.agents.engines.local:LocalEngine"}
+_OWN = {
+    "local": "lightsweep.agents.engines.local:LocalEngine",
+    "ray": "lightsweep.agents.engines.ray:RayEngine",
+    "slurm": "lightsweep.agents.engines.slurm:SlurmEngine",
+}
 
 
 class JobState(str, Enum):
@@ -100,12 +104,13 @@ class Launch:
             python: The interpreter on the hosts of the agents.
         """
         jobs = ["--jobs", str(self.jobs_per_agent)] if self.jobs_per_agent > 1 else []
+        nodes = ["--nodes-per-run", str(self.nodes_per_run)] if self.nodes_per_run > 1 else []
         drain = ["--drain", f"{self.drain:g}s"] if self.drain else []
-        return [python, "-m", "lightsweep", "agent", self.sweep_id, *jobs, *drain, *self.agent_options]
+        return [python, "-m", "lightsweep", "agent", self.sweep_id, *jobs, *nodes, *drain, *self.agent_options]
 
 
 class Engine(Protocol):
-    """Submits, lists and stops the agents of one sweep; made with the sweep's id."""
+    """Submits, lists and stops the agents of one sweep; made with the sweep's id and the engine's own options."""
 
     def plan(self, launch: Launch) -> str:
         """Return exactly what :meth:`submit` would submit, as text to read or to submit by hand; submits nothing.
@@ -136,12 +141,21 @@ class KnowsHosts(Protocol):
         """Return whether all agents run on this host, so that they may share an SQLite file."""
 
 
-def make_engine(name: str, sweep_id: str) -> Engine:
-    """Return the engine of this name for a sweep. Raises ``UsageError`` if there is none."""
+def make_engine(name: str, sweep_id: str, options: Sequence[str] = ()) -> Engine:
+    """Return the engine of this name for a sweep.
+
+    Args:
+        name: The name.
+        sweep_id: The sweep.
+        options: The engine's own options of a launch, which may say where the cluster is.
+
+    Raises:
+        UsageError: No engine has this name, or an option is wrong.
+    """
     others = entry_points(group=_GROUP)
     found = EntryPoint(name, _OWN[name], _GROUP) if name in _OWN else next(iter(others.select(name=name)), None)
     if found is None:
         names = [*_OWN, *sorted(others.names)]
         raise UsageError(f"no engine {name!r}{closest(name, names)}; there are: {', '.join(names)}")
-    make: Callable[[str], Engine] = found.load()
-    return make(sweep_id)
+    make: Callable[[str, Sequence[str]], Engine] = found.load()
+    return make(sweep_id, options)

@@ -6,7 +6,7 @@ import os
 import secrets
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -28,9 +28,11 @@ class LocalEngine:
 
     Args:
         sweep_id: The sweep.
+        options: Not used: a launch with options is refused.
     """
 
-    def __init__(self, sweep_id: str) -> None:
+    def __init__(self, sweep_id: str, options: Sequence[str] = ()) -> None:
+        del options
         self._sweep_id = sweep_id
         self._directory = RUNS.absolute() / sweep_id
 

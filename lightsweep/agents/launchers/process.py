@@ -39,11 +39,12 @@ class ProcessLauncher(ABC):
 
     Args:
         stand_in: The package that lightsweep stands in for in the runs, if any.
+        host: See :class:`ChannelServer`.
     """
 
-    def __init__(self, stand_in: str | None = None) -> None:
+    def __init__(self, stand_in: str | None = None, host: str | None = None) -> None:
         self._environment = run_environment(stand_in)
-        self._server = ChannelServer()
+        self._server = ChannelServer(host=host)
         self._reaper = Reaper()
 
     def check(self) -> None:  # noqa: B027
@@ -60,11 +61,19 @@ class ProcessLauncher(ABC):
         address = self._server.register(run.id, handler)
         with ExitStack() as release:
             release.callback(self._server.unregister, run.id)
-            process = RunProcess(command, {**self._environment, **environment, **address}, output, emit)
+            given = {**self._environment, **environment, **address}
+            process = self._process(run, command, given, output, emit, release)
             self._reaper.add(process.pid, process.token)
             release.callback(self._reaper.remove, process.pid)
             process.at_end = release.pop_all().close
         return process
+
+    def _process(
+        self, run: ClaimedRun, command: list[str], environment: Variables, output: Path, emit: Emit, release: ExitStack
+    ) -> RunProcess:
+        """Start the command of a run; what ``release`` gets is called at its end."""
+        del run, release
+        return RunProcess(command, environment, output, emit)
 
     def close(self) -> None:
         """End the channel and the reaper."""
@@ -78,10 +87,11 @@ class CommandLauncher(ProcessLauncher):
     Args:
         sweep: The sweep.
         stand_in: The package that lightsweep stands in for; by default as the sweep's config says.
+        host: See :class:`ChannelServer`.
     """
 
-    def __init__(self, sweep: Sweep, stand_in: str | None = None) -> None:
-        super().__init__(stand_in or sweep.config.options.stand_in)
+    def __init__(self, sweep: Sweep, stand_in: str | None = None, host: str | None = None) -> None:
+        super().__init__(stand_in or sweep.config.options.stand_in, host)
         self._sweep = sweep
         self._program = find_program(sweep.config, sweep.directory)
 
@@ -184,7 +194,11 @@ class RunProcess:
             self._killer.name = "lightsweep-killer"
             self._killer.daemon = True
             self._killer.start()
-            self._all.signal(signal.SIGTERM)
+            self._ask()
+
+    def _ask(self) -> None:
+        """Ask the group to end."""
+        self._all.signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """Kill the group, and what has left it."""

@@ -11,13 +11,13 @@ from typing import Any
 
 from lightsweep.client.current import current_run
 from lightsweep.errors import RunPruned, UsageError
-from lightsweep.wandb import plot, sdk
+from lightsweep.wandb import INTEGRATIONS, REFUSED, plot, sdk
 from lightsweep.wandb.artifacts import Artifact
 from lightsweep.wandb.table import Table
 
 __all__ = ["define_best", "keep_model", "log", "log_importance", "run_for"]
 
-_MODULES = ("keras", "lightgbm", "xgboost")
+_MODULES = ("catboost", "keras", "lightgbm", "sb3", "xgboost")
 _LESS = frozenset(
     ["rmse", "rmsle", "mae", "mape", "mphe", "error", "merror", "l1", "l2", "huber", "fair", "poisson", "gamma"]
 )
@@ -27,12 +27,11 @@ _MORE = frozenset(["auc", "aucpr", "ndcg", "map", "average_precision"])
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
-    if name == "sklearn":
-        return sdk.sklearn
-    raise AttributeError(
-        f"lightsweep has no {name!r} in wandb.integration; it has {', '.join((*_MODULES, 'sklearn'))}. Log the metric "
-        "of the sweep by wandb.log"
-    )
+    known = INTEGRATIONS.get(name)
+    if known is not None and known.kind != REFUSED:
+        return getattr(sdk, name)
+    why = f": {known.says}" if known else f"; it has {', '.join(_MODULES)}. Log the metric of the sweep by wandb.log"
+    raise AttributeError(f"lightsweep has no {name!r} in wandb.integration{why}")
 
 
 def run_for(caller: str) -> Any:

@@ -3,6 +3,7 @@
 Nothing is sent anywhere. `lightsweep.stand_in` puts this folder in front of the path of a run's processes.
 """
 
+import sys
 from importlib import import_module
 
 try:
@@ -32,3 +33,16 @@ def __getattr__(name):
 
 def __dir__():
     return sorted({"__version__", *_MODULES, *dir(lightsweep)})
+
+
+class _Finder:
+    """Says of a module of W&B that is not found here what to do; the last one that Python asks."""
+
+    @staticmethod
+    def find_spec(name, *_):
+        """Refuse a module below this one."""
+        if name.startswith("wandb.") and name.rpartition(".")[0] in sys.modules:
+            raise ModuleNotFoundError(import_module("lightsweep.wandb").missing_module(name), name=name)
+
+
+sys.meta_path.append(_Finder)

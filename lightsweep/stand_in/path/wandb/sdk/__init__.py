@@ -1,6 +1,10 @@
-"""The classes that scripts name in annotations."""
+"""The classes that scripts name in annotations, and the modules that they import them from."""
 
-from lightsweep.wandb.sdk import Config, Settings
-from wandb.sdk import lib, wandb_config, wandb_run, wandb_settings, wandb_summary
+import sys
+from functools import partial
 
-__all__ = ["Config", "Settings", "lib", "wandb_config", "wandb_run", "wandb_settings", "wandb_summary"]
+from lightsweep.wandb import sdk
+
+sys.modules.update({f"wandb.sdk.{name}": module for name, module in sdk.MODULES.items()})
+
+__getattr__ = partial(getattr, sdk)

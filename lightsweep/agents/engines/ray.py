@@ -1,0 +1,407 @@
+"""Run agents as actors of a Ray cluster.
+
+An agent is a detached actor with the name ``SWEEP/AGENT`` in the namespace ``lightsweep``. Ray places it, and starts it
+again if its node dies; an actor that waits is demand that an autoscaler sees. The actor runs the agent as a process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+import os
+import platform
+import secrets
+import shlex
+import socket
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from lightsweep.agents.active_run import RUNS, make_directory
+from lightsweep.agents.engines import AgentJob, JobState, Launch, ray_actor
+from lightsweep.agents.engines.ray_actor import PYTHON, AgentActor, Secret
+from lightsweep.errors import UsageError, closest
+from lightsweep.storage.url import read_url
+from lightsweep.text import number, one_line, quoted
+
+NAMESPACE = "lightsweep"
+"""The namespace of the actors."""
+
+_STATES = {
+    "DEPENDENCIES_UNREADY": JobState.QUEUED,
+    "PENDING_CREATION": JobState.QUEUED,
+    "ALIVE": JobState.RUNNING,
+    "RESTARTING": JobState.PREEMPTED,
+}
+_MOST_ACTORS = 10_000  # the most that Ray lists
+_START_SECONDS = 10.0
+_OTHERS_SECONDS = 2.0
+_STOP_SECONDS = 10.0
+_NOT_SHIPPED = ("/lightsweep_runs", "/lightsweep.db*", ".git", ".venv", "__pycache__")
+_OPTIONS = "--address, --working-dir, --runs-dir, --resources and --runtime-env"
+_INSTALL = "pip install 'lightsweep[ray]'"
+
+
+# --- the options
+
+
+@dataclass(frozen=True)
+class RayOptions:
+    """The engine's own options.
+
+    Attributes:
+        address: The address of the cluster, as ``ray.init`` takes it.
+        working_dir: The directory to ship to the nodes; ``None`` if they share the file system.
+        runs_dir: Where a node keeps the directories of runs if the working directory was shipped.
+        resources: Custom resources of an agent.
+        runtime_env: Ray's runtime environment, as its file has it.
+    """
+
+    address: str
+    working_dir: Path | None
+    runs_dir: Path
+    resources: Mapping[str, float]
+    runtime_env: Mapping[str, Any]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"options of the engine 'ray': {message}; there are {_OPTIONS}")
+
+
+def read_options(words: Sequence[str]) -> RayOptions:
+    """Return the options that ``words`` give.
+
+    Raises:
+        UsageError: An option is unknown or has a wrong value.
+    """
+    parser = _Parser("ray", add_help=False, allow_abbrev=False)
+    parser.add_argument("--address", default=os.environ.get("RAY_ADDRESS") or "auto")
+    parser.add_argument("--working-dir", type=Path)
+    parser.add_argument("--runs-dir", type=Path, default=Path("~/lightsweep_runs"))
+    parser.add_argument("--resources", type=_resources, default={})
+    parser.add_argument("--runtime-env", type=_runtime_env, default={})
+    found, more = parser.parse_known_args(words)
+    if more:
+        known = [action.option_strings[0] for action in parser._actions]
+        parser.error(f"{more[0]!r} is unknown{closest(more[0], known)}")
+    if found.working_dir is not None and not found.working_dir.is_dir():
+        parser.error(f"--working-dir {found.working_dir} is not a directory")
+    if found.address.partition("://")[0] in {"ray", "http", "https"} and "://" in found.address:
+        raise UsageError(
+            f"--address {found.address}: agents are started from inside of the cluster's network, at HOST:6379\n"
+            "from elsewhere start them by `ray job submit --address http://HOST:8265`; see docs/clusters/ray.md"
+        )
+    return RayOptions(**vars(found))
+
+
+def _resources(text: str) -> dict[str, float]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if isinstance(found, dict) and all(type(value) in (int, float) and value >= 0 for value in found.values()):
+        if wrong := {"CPU", "GPU"} & set(found):
+            raise argparse.ArgumentTypeError(f"has {wrong.pop()}: use --cpus-per-run and --gpus-per-run")
+        return found
+    raise argparse.ArgumentTypeError(f"""must be JSON such as '{{"a100": 0.5}}', got {quoted(text)}""")
+
+
+def _runtime_env(text: str) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(Path(text).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        why = getattr(error, "strerror", None) or one_line(str(error), 120)
+        raise argparse.ArgumentTypeError(f"{text} cannot be read: {why}") from None
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError(f"{text} must hold a mapping of keys such as pip and env_vars")
+    return found
+
+
+# --- the engine
+
+
+class RayEngine:
+    """Starts, lists and stops agents as actors.
+
+    Args:
+        sweep_id: The sweep.
+        options: The engine's own options; only the address counts for agents that were started before.
+
+    Raises:
+        UsageError: An option is unknown or has a wrong value.
+    """
+
+    def __init__(self, sweep_id: str, options: Sequence[str] = ()) -> None:
+        self._sweep_id = sweep_id
+        self._options = read_options(options)
+
+    def plan(self, launch: Launch) -> str:
+        """Return a Python program that starts the actors. Raises ``UsageError`` for what Ray cannot give."""
+        made = actor_options(launch, self._options)
+        init = {"address": self._options.address, "namespace": NAMESPACE, **_runtime(self._options)}
+        shipped = self._options.working_dir is not None
+        place = str(self._options.runs_dir if shipped else launch.directory)
+        url = (
+            f"Secret(open({str(launch.storage_file)!r}).read().strip())" if shipped and launch.storage_file else "None"
+        )
+        return f"""\
+import ray
+from lightsweep.agents.engines.ray_actor import AgentActor{", Secret" if url != "None" else ""}
+
+ray.init({", ".join(f"{name}={value!r}" for name, value in init.items())})
+for number in range({launch.agents}):
+    name = f"{self._sweep_id}/agent-{{number}}"
+    actor = ray.remote(AgentActor).options(
+        name=name,
+        {", ".join(f"{name}={value!r}" for name, value in made.items())},
+    )
+    actor.remote(
+        {shlex.join(agent_command(launch))!r}.split(),
+        name,
+        place={place!r},
+        shipped={shipped},
+        variables={agent_variables(launch)!r},
+        url={url},
+    )"""
+
+    def submit(self, launch: Launch) -> list[str]:
+        """Start the actors, and return their names once all of them run, or wait for longer than a few seconds.
+
+        Raises:
+            UsageError: Ray or the cluster is missing, or an agent cannot be started on its node; then none is left.
+        """
+        made = actor_options(launch, self._options)
+        token = secrets.token_hex(3)
+        names = [f"agent-{token}-{number}" for number in range(launch.agents)]
+        with self._connected(_runtime(self._options)) as ray:
+            shipped = bool(ray.get_runtime_context().runtime_env.get("working_dir"))
+            place = str(self._options.runs_dir) if shipped else str(launch.directory)
+            url = Secret(read_url(launch.storage_file)) if shipped and launch.storage_file else None
+            if not shipped:
+                make_directory(RUNS.absolute() / self._sweep_id)
+            command, variables = agent_command(launch), agent_variables(launch)
+            actors: list[Any] = []
+            try:
+                with _by_value(ray):
+                    kind = ray.remote(AgentActor)
+                    for name in (f"{self._sweep_id}/{each}" for each in names):
+                        actor = kind.options(name=name, **made)
+                        actors.append(actor.remote(command, name, place, shipped, variables, url))
+                _raise_if_dead(ray, actors)
+            except BaseException:  # Ctrl-C too: half of a launch is of no use, and it is recorded nowhere
+                for actor in actors:
+                    ray.kill(actor, no_restart=True)
+                raise
+        return names
+
+    def jobs(self) -> list[AgentJob]:
+        """Return the agents of the sweep, as the cluster lists its actors."""
+        with self._connected() as ray:
+            nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
+            free = ray.available_resources()
+            return [self._job(actor, nodes, free) for actor in self._actors()]
+
+    def stop(self, job: str) -> None:
+        """Let an actor send SIGTERM to its agent; one that waits for a node is removed."""
+        with self._connected() as ray:
+            try:
+                actor = ray.get_actor(f"{self._sweep_id}/{job}", namespace=NAMESPACE)
+            except ValueError:  # it has ended
+                return
+            running = any(each.name.endswith(f"/{job}") and each.state == "ALIVE" for each in self._actors())
+            answer = actor.stop.remote() if running else None
+            if answer is None or not ray.wait([answer], timeout=_STOP_SECONDS)[0]:
+                ray.kill(actor, no_restart=True)
+
+    def on_one_host(self) -> bool:
+        """Return whether the cluster has no other host than this one."""
+        with self._connected() as ray:
+            return {node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]} == {socket.gethostname()}
+
+    def _actors(self) -> list[Any]:
+        state: Any = importlib.import_module("ray.util.state")
+        try:
+            found = state.list_actors(
+                filters=[("ray_namespace", "=", NAMESPACE), ("state", "!=", "DEAD")],
+                limit=_MOST_ACTORS,
+                detail=True,
+                raise_on_missing_output=False,
+            )
+        except Exception as error:  # of requests, of Ray, or a RuntimeError
+            raise UsageError(
+                f"the Ray cluster at {self._options.address} does not list its actors: {one_line(str(error), 120)}\n"
+                "its dashboard answers that; its head node needs pip install 'ray[default]'"
+            ) from None
+        mine = [each for each in found if (each.name or "").startswith(f"{self._sweep_id}/")]
+        return sorted(mine, key=lambda each: [int(part) if part.isdigit() else 0 for part in each.name.split("-")])
+
+    def _job(self, actor: Any, nodes: Mapping[str, Any], free: Mapping[str, float]) -> AgentJob:
+        name = actor.name.rpartition("/")[2]
+        state = _STATES.get(actor.state, JobState.QUEUED)
+        node = nodes.get(actor.node_id or "", {}).get("NodeManagerHostname", "") if state == JobState.RUNNING else ""
+        shipped = "working_dir" in (actor.serialized_runtime_env or "")
+        log = f"ray logs actor --id {actor.actor_id}" if shipped else str(_output(self._sweep_id, name))
+        reason = ""
+        if state != JobState.RUNNING:
+            reason = "starts" if actor.pid else waiting(actor.required_resources or {}, nodes.values(), free)
+        return AgentJob(name, state, node, log, reason)
+
+    @contextmanager
+    def _connected(self, runtime_env: Mapping[str, Any] | None = None) -> Iterator[Any]:
+        """Connect to the cluster, unless this process is connected, and disconnect after the block."""
+        try:
+            ray: Any = importlib.import_module("ray")
+        except ImportError as error:
+            raise UsageError(f"the engine 'ray' needs Ray ({error}); install it: {_INSTALL}") from None
+        if ray.is_initialized():
+            if runtime_env:
+                raise UsageError("this process is connected to Ray already: call ray.shutdown() first")
+            yield ray
+            return
+        address = self._options.address
+        try:
+            ray.init(
+                address,
+                namespace=NAMESPACE,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **(runtime_env or {}),
+            )
+        except ConnectionError:
+            raise UsageError(
+                f"no Ray cluster answers at {address!r}\n"
+                "run this on a node of the cluster, or name its head: -- --address HOST:6379 (or RAY_ADDRESS)"
+            ) from None
+        except (RuntimeError, ValueError, OSError) as error:
+            raise UsageError(_refused(address, str(error))) from None
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+def _runtime(options: RayOptions) -> dict[str, Any]:
+    """Return the arguments of ``ray.init`` for the environment of the actors."""
+    found = dict(options.runtime_env)
+    if options.working_dir is not None:
+        found["working_dir"] = str(options.working_dir.absolute())
+        found["excludes"] = [*found.get("excludes", []), *_NOT_SHIPPED]
+    return {"runtime_env": found} if found else {}
+
+
+def _refused(address: str, message: str) -> str:
+    if "ersion mismatch" in message:
+        versions = ", ".join(line.strip() for line in message.splitlines() if line.strip()[:4] in {"Ray:", "Pyth"})
+        return (
+            f"the Ray cluster at {address!r} has other versions than this process ({one_line(versions, 120)})\n"
+            f"use the cluster's: this is Python {platform.python_version()} at {sys.executable}"
+        )
+    return f"the Ray cluster at {address!r} refuses: {one_line(message, 300)}"
+
+
+def _raise_if_dead(ray: Any, actors: Sequence[Any]) -> None:
+    """Raise a ``UsageError`` if an actor could not start its agent; those that wait for a node may do so later."""
+    answers = [actor.pid.remote() for actor in actors]
+    done, left = ray.wait(answers, timeout=_START_SECONDS)
+    if left:
+        done += ray.wait(left, num_returns=len(left), timeout=_OTHERS_SECONDS)[0]
+    try:
+        ray.get(done)
+    except ray.exceptions.RayError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise UsageError(_unstarted(lines[-1] if lines else type(error).__name__)) from None
+
+
+def _unstarted(why: str) -> str:
+    if "No module named 'lightsweep" in why:
+        return (
+            "the nodes of the Ray cluster have no lightsweep\n"
+            "install it there, or name it under pip in a file for -- --runtime-env FILE"
+        )
+    return f"the Ray cluster cannot start an agent: {one_line(why.partition('RuntimeError: ')[2] or why, 300)}"
+
+
+# --- what an agent needs
+
+
+def actor_options(launch: Launch, options: RayOptions) -> dict[str, Any]:
+    """Return Ray's options for the actors of a launch.
+
+    Raises:
+        UsageError: Ray cannot give what is asked.
+    """
+    if launch.nodes_per_run > 1:
+        raise UsageError("--nodes-per-run: an actor of Ray is on one node; use an engine such as slurm")
+    if launch.drain:
+        raise UsageError("--drain: a job of Ray has no end that is known before; leave it out")
+    per_run, jobs = launch.gpus_per_run, launch.jobs_per_agent
+    gpus = round(per_run * jobs, 4)
+    if per_run > 1 and per_run % 1:
+        raise UsageError(f"--gpus-per-run {number(per_run)}: Ray gives whole GPUs, or a fraction of one, such as 0.5")
+    if 0 < per_run < 1 < gpus:
+        raise UsageError(
+            f"--gpus-per-run {number(per_run)}: the {jobs} runs of an agent share one GPU, which holds "
+            f"{int(1 / per_run + 1e-9)} of them\nask for fewer --jobs-per-agent, and for more --agents"
+        )
+    return {
+        "namespace": NAMESPACE,
+        "lifetime": "detached",
+        "max_restarts": -1,
+        "num_cpus": round((1 if launch.cpus_per_run is None else launch.cpus_per_run) * jobs, 4),
+        "num_gpus": gpus,
+        "resources": dict(options.resources),
+    }
+
+
+def agent_command(launch: Launch) -> list[str]:
+    """Return the command of an agent; several runs with whole GPUs divide those that Ray gives to the actor."""
+    if launch.gpus_per_run >= 1 and launch.jobs_per_agent > 1:
+        divided = ("--gpus", "all", "--gpus-per-run", f"{launch.gpus_per_run:g}")
+        launch = replace(launch, jobs_per_agent=1, agent_options=(*divided, *launch.agent_options))
+    return launch.command(PYTHON)
+
+
+def agent_variables(launch: Launch) -> dict[str, str]:
+    """Return the variables of an agent beside those of its node."""
+    threads = {"OMP_NUM_THREADS": str(max(1, int(launch.cpus_per_run)))} if launch.cpus_per_run else {}
+    return {**threads, **launch.environment()}
+
+
+@contextmanager
+def _by_value(ray: Any) -> Iterator[None]:
+    """Let Ray ship the actor's module, so that no actor loads the package."""
+    ray.cloudpickle.register_pickle_by_value(ray_actor)
+    try:
+        yield
+    finally:
+        ray.cloudpickle.unregister_pickle_by_value(ray_actor)
+
+
+def waiting(needs: Mapping[str, float], nodes: Iterable[Mapping[str, Any]], free: Mapping[str, float]) -> str:
+    """Return why an actor waits.
+
+    Args:
+        needs: The resources that it needs.
+        nodes: The nodes of the cluster, as ``ray.nodes`` gives them.
+        free: The resources that nobody uses, of all nodes together.
+    """
+    totals = [node["Resources"] for node in nodes]
+    text = ", ".join(f"{name} {number(value)}" for name, value in needs.items())
+    if not any(all(total.get(name, 0) >= value for name, value in needs.items()) for total in totals):
+        return f"no node of the cluster has {text}"
+    short = [name for name, value in needs.items() if free.get(name, 0) < value]
+    if short:
+        return f"waits for {text}; free: {', '.join(f'{name} {number(free.get(name, 0))}' for name in short)}"
+    return f"waits for a node with {text}"
+
+
+def _output(sweep_id: str, name: str) -> Path:
+    return RUNS.absolute() / sweep_id / f"{name}.log"

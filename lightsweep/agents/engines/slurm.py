@@ -1,0 +1,236 @@
+"""Run agents as an array of Slurm jobs, by the commands that every Slurm has: sbatch, squeue, scontrol and scancel."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from lightsweep.agents.active_run import RUNS
+from lightsweep.agents.engines import AgentJob, JobState, Launch
+from lightsweep.errors import UsageError
+from lightsweep.storage.url import URL_VARIABLE, VARIABLES
+from lightsweep.text import number
+
+_COMMAND_SECONDS = 60.0
+_KILL_WAIT_SECONDS = 30  # Slurm's default
+_SHARE_FOR_RUNS = 0.6
+"""The share of KillWait that runs have to end; the agent records their ends in the rest."""
+
+_WARNING_SECONDS = 60
+"""Slurm warns so long before a job's time limit; it may do so up to a minute earlier."""
+
+_OURS = {
+    "array": "the number of agents is --agents",
+    "job-name": "status finds the agents by it",
+    "wrap": "the job runs an agent",
+    "parsable": "its output is read",
+}
+_SHORT = {"a": "array", "J": "job-name"}
+
+# The fields of squeue that tell of an agent, each with its width: it cuts what is longer.
+_FIELDS = {"JobArrayID": 40, "State": 20, "NodeList": 200, "RestartCnt": 10, "Reason": 80, "STDOUT": 1000}
+_STATES = {
+    "PENDING": JobState.QUEUED,
+    "CONFIGURING": JobState.QUEUED,
+    "RUNNING": JobState.RUNNING,
+    "SUSPENDED": JobState.PREEMPTED,
+    "PREEMPTED": JobState.PREEMPTED,
+    "REQUEUED": JobState.PREEMPTED,
+    "REQUEUE_FED": JobState.PREEMPTED,
+    "REQUEUE_HOLD": JobState.PREEMPTED,
+    "SPECIAL_EXIT": JobState.PREEMPTED,
+}
+
+# Slurm ends a job by SIGTERM to all of its processes, and by SIGKILL after KillWait. The shell has to outlive the
+# agent, so it traps SIGTERM. USR1 is for the shell alone; bash acts on a signal while it waits, not in a command.
+_BODY = """\
+warned=
+agent=
+trap 'warned=yes; kill -USR1 "$agent" 2>/dev/null' USR1
+trap 'kill -TERM "$agent" 2>/dev/null' TERM
+{command} &
+agent=$!
+while :; do
+    wait "$agent"
+    code=$?
+    kill -0 "$agent" 2>/dev/null || break
+done
+if [ -n "$warned" ] && [ "$code" -eq $((128 + $(kill -l USR1))) ]; then
+    echo "lightsweep: the time of this job is nearly over; it is queued again"
+    scontrol requeue "$SLURM_JOB_ID" && exit 0
+    echo "lightsweep: Slurm did not queue the job again; its runs were given back to the other agents"
+fi
+exit "$code"
+"""
+
+
+class SlurmEngine:
+    """Submits agents as one array of jobs, which is queued again after a preemption and at the time limit.
+
+    Args:
+        sweep_id: The sweep.
+        options: Options of sbatch; they do not matter here, since those of a launch count.
+    """
+
+    def __init__(self, sweep_id: str, options: Sequence[str] = ()) -> None:
+        del options
+        self._sweep_id = sweep_id
+        self._name = f"lightsweep-{sweep_id}"
+
+    def plan(self, launch: Launch) -> str:
+        """Return the job script. If this machine has sbatch, Slurm checks the script, and submits nothing.
+
+        Raises:
+            UsageError: A part of a GPU, an option that is set here, or one that Slurm refuses.
+        """
+        script = self.script(launch, self.kill_wait())
+        with suppress(_NotInstalledError):  # the script can be read here, and submitted elsewhere
+            self._call(["sbatch", "--test-only"], script)
+        return script
+
+    def submit(self, launch: Launch) -> list[str]:
+        """Submit the array; raises as :meth:`plan`, and if Slurm is not installed here."""
+        answer = self._call(["sbatch", "--parsable"], self.script(launch, self.kill_wait()))
+        array = answer.strip().partition(";")[0]  # of several clusters the name follows
+        return [f"{array}_{task}" for task in range(launch.agents)]
+
+    def jobs(self) -> list[AgentJob]:
+        """Return the agents in the queue, whoever submitted them."""
+        fields = ",".join(f"{name}:{width}" for name, width in _FIELDS.items())
+        answer = self._call(["squeue", "--noheader", "--array", f"--name={self._name}", f"--Format={fields}"])
+        return list(map(agent_job, answer.splitlines()))
+
+    def stop(self, job: str) -> None:
+        """Cancel an agent's job: Slurm sends SIGTERM, and SIGKILL after KillWait."""
+        try:
+            self._call(["scancel", job])
+        except UsageError as error:
+            if not re.search(r"Invalid job id|already complet", str(error)):
+                raise
+
+    def kill_wait(self) -> int:
+        """Return the seconds between SIGTERM and SIGKILL of this cluster; Slurm's default if it cannot be asked."""
+        try:
+            answer = self._call(["scontrol", "show", "config"])
+        except UsageError:
+            return _KILL_WAIT_SECONDS
+        found = re.search(r"^KillWait\s*=\s*(\d+)", answer, re.MULTILINE)
+        return int(found[1]) if found else _KILL_WAIT_SECONDS
+
+    def script(self, launch: Launch, kill_wait: int) -> str:
+        """Return the job script for a cluster with this KillWait in seconds; raises as :meth:`plan`."""
+        _check(launch)
+        output = f"{launch.directory / RUNS / self._sweep_id}".replace("%", "%%") + "/slurm-%A_%a.out"
+        directives = [
+            f"--job-name={self._name}",
+            f"--array=0-{launch.agents - 1}",
+            f"--chdir={launch.directory}",
+            f"--output={output}",
+            "--open-mode=append",
+            "--requeue",
+            f"--signal=B:USR1@{_WARNING_SECONDS}",
+            *_resources(launch),
+        ]
+        header = [f"#SBATCH {_directive(text)}" for text in directives]
+        if launch.options:  # on one line, as `-p gpu` is two words; of an option that is given twice the last counts
+            header.append(f"#SBATCH {' '.join(map(_directive, launch.options))}")
+        # What sbatch finds in the environment goes into the job's, where the URL of another storage would count first.
+        unset = [f"unset {URL_VARIABLE}"] if launch.storage_file else []
+        exports = [f"export {name}={shlex.quote(value)}" for name, value in launch.environment().items()]
+        body = _BODY.format(command=shlex.join(_agent(launch, kill_wait)))
+        return "\n".join(["#!/bin/bash", *header, "", *unset, *exports, body])
+
+    def _call(self, command: list[str], given: str = "") -> str:
+        """Return the output of a command of Slurm's, without the storage's URL in its environment."""
+        try:
+            done = subprocess.run(
+                command,
+                input=given,
+                env={name: value for name, value in os.environ.items() if name not in VARIABLES},
+                capture_output=True,
+                text=True,
+                timeout=_COMMAND_SECONDS,
+                check=False,
+            )
+        except FileNotFoundError:
+            raise _NotInstalledError(
+                f"slurm: there is no command {command[0]!r} on this machine; use a login node of the cluster"
+            ) from None
+        except (OSError, subprocess.SubprocessError) as error:
+            raise UsageError(f"slurm: {command[0]} failed: {error}") from None
+        if done.returncode:
+            said = re.sub(rf"(?m)^{command[0]}: (error: )?", "", done.stderr.strip())
+            raise UsageError(f"slurm: {command[0]} refuses: {'; '.join(said.splitlines()) or done.returncode}")
+        return done.stdout
+
+
+class _NotInstalledError(UsageError):
+    """This machine lacks a command of Slurm's."""
+
+
+def agent_job(line: str) -> AgentJob:
+    """Return the agent of a line of squeue with the fields of ``_FIELDS``."""
+    cells: list[str] = []
+    for width in _FIELDS.values():
+        cells.append(line[:width].strip())
+        line = line[width:]
+    job, word, node, restarts, reason, output = cells
+    state = _STATES.get(word, JobState.ENDING)
+    if state == JobState.QUEUED and restarts not in ("", "0"):
+        state = JobState.PREEMPTED
+    array, _, task = job.partition("_")
+    for pattern, value in (("%A", array), ("%a", task), ("%%", "%")):
+        output = output.replace(pattern, value)
+    return AgentJob(job, state, node, output, "" if reason in ("None", "(null)") else reason)
+
+
+def _agent(launch: Launch, kill_wait: int) -> list[str]:
+    """Return the command of an agent that ends its runs within KillWait, and divides the GPUs of its job among them."""
+    limit = ("--term-timeout", number(max(1.0, _SHARE_FOR_RUNS * kill_wait)))
+    gpus: tuple[str, ...] = ()
+    if launch.gpus_per_run and launch.jobs_per_agent > 1:  # which is then the number of slots
+        gpus = ("--gpus", "all", "--gpus-per-run", f"{launch.gpus_per_run:g}")
+        launch = replace(launch, jobs_per_agent=1)
+    return replace(launch, agent_options=(*limit, *gpus, *launch.agent_options)).command()
+
+
+def _resources(launch: Launch) -> Iterator[str]:
+    """Yield the options of sbatch for the resources of an agent."""
+    yield f"--nodes={launch.nodes_per_run}"
+    yield "--ntasks-per-node=1"
+    if launch.cpus_per_run:
+        yield f"--cpus-per-task={math.ceil(launch.cpus_per_run * launch.jobs_per_agent / launch.nodes_per_run)}"
+    if launch.gpus_per_run:
+        yield f"--gres=gpu:{int(launch.gpus_per_run) * launch.jobs_per_agent // launch.nodes_per_run}"  # of each node
+
+
+def _check(launch: Launch) -> None:
+    if launch.gpus_per_run % 1:
+        raise UsageError(
+            f"slurm: --gpus-per-run {launch.gpus_per_run:g} is a part of a GPU, which a run on Slurm cannot have\n"
+            "let several runs share whole GPUs: leave it out, and write --jobs-per-agent 2 ... -- --gres=gpu:1"
+        )
+    if launch.gpus_per_run % launch.nodes_per_run:
+        raise UsageError(
+            f"slurm: {launch.gpus_per_run:g} GPUs of a run cannot be divided among {launch.nodes_per_run} nodes"
+        )
+    for option in launch.options:
+        name = option.partition("=")[0].lstrip("-") if option.startswith("--") else _SHORT.get(option[1:2], "")
+        if option.startswith("-") and name in _OURS:
+            raise UsageError(f"slurm: the option {option!r} is set by lightsweep: {_OURS[name]}")
+        if "\n" in option:
+            raise UsageError(f"slurm: the option {option!r} has a line break, which a job script cannot hold")
+
+
+def _directive(text: str) -> str:
+    """Return an option as sbatch reads it in a script."""
+    if re.fullmatch(r"[\w./:=,%@+~\[\]-]+", text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,5 +1,0 @@
-"""The class of runs."""
-
-from lightsweep.client import Run
-
-__all__ = ["Run"]

@@ -1,5 +1,0 @@
-"""The class of a run's summary."""
-
-from lightsweep.wandb.summary import Summary
-
-__all__ = ["Summary"]
