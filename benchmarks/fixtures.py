@@ -7,6 +7,7 @@ import sqlite3
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ METRIC = "val_loss"
 EARLY: dict[str, Any] = {"type": "hyperband", "max_iter": REPORTS, "s": 2}
 """Bands 3 and 9, which are rungs of Optuna's HyperbandPruner too."""
 _CHUNK = 20_000
+_FIRST, _SECONDS = datetime(2026, 1, 1, 12), 10  # one run after the other
 GOOD = 0.05
 """A loss that is better than that of every run in the database."""
 
@@ -147,7 +149,6 @@ def _fill(
     written = {name: distribution_to_json(distribution) for name, distribution in natural.items()}
     method = "grid" if loaded.method == "grid" else "random"
     searcher = make_searcher(SweepConfig.load({**loaded.raw, "method": method}), 1)
-    started, ended = "2026-01-01 12:00:00.000000", "2026-01-01 12:10:00.000000"
     trials, values, reports, params, user_rows, system_rows = [], [], [], [], [], []
     for ticket in tickets:
         trial_id = ticket + 1
@@ -157,7 +158,8 @@ def _fill(
         distance = statistics.fmean((unit - 0.3) ** 2 for unit in loaded.space.unit(point))
         level = 0.1 + 2.0 * distance + 0.1 * ((ticket * 0.6180339887) % 1.0)
         history = [level + 1.0 / step for step in range(1, length + 1)]
-        trials.append((trial_id, ticket, study_id, "COMPLETE", started, ended))
+        moments = (_FIRST + timedelta(seconds=seconds) for seconds in (_SECONDS * ticket, _SECONDS * (ticket + 1)))
+        trials.append((trial_id, ticket, study_id, "COMPLETE", *(f"{moment}.000000" for moment in moments)))
         values.append((trial_id, 0, min(history), "FINITE"))
         reports += [(trial_id, step, value, "FINITE") for step, value in enumerate(history, start=1)]
         for parameter in loaded.space.parameters:

@@ -8,6 +8,7 @@ storage directly. Tests compare each row with what Optuna writes. If the version
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -55,6 +56,7 @@ _REPORTS = _table(
 _OBJECTIVES = _table("trial_values", "trial_value_id", "trial_id objective", value=_FLOAT, value_type=_VALUE_KIND)
 _HEARTBEATS = _table("trial_heartbeats", "trial_heartbeat_id", "trial_id", "", _BEAT)
 
+_FETCHED = 5_000
 _CHUNK = 450  # trials per statement, each with up to two bound variables; SQLite allows 999 in old builds
 
 
@@ -246,19 +248,24 @@ def _changed(connection: sa.Connection, study_id: int, last: TrialRow | None, kn
 def _details(connection: sa.Connection, trial_ids: Sequence[int]) -> Iterator[Any]:
     """Return row, trial, name, JSON and number of each attribute (without a number) and parameter."""
     for ids in _chunks(connection, trial_ids):
-        yield from connection.execute(_DETAILS[_arrays(connection)], {"ids": ids})
+        yield from _rows(connection.execute(_DETAILS[_arrays(connection)], {"ids": ids}))
 
 
 def _new_reports(connection: sa.Connection, rows: Mapping[int, TrialRow]) -> Iterator[Any]:
     """Return trial, step, value and kind of each report after the trial's last one, by step."""
     if _arrays(connection):
         steps = [row.last_step for row in rows.values()]
-        yield from connection.execute(_NEW_REPORTS, {"known.id": list(rows), "known.step": steps})
+        yield from _rows(connection.execute(_NEW_REPORTS, {"known.id": list(rows), "known.step": steps}))
         return
     for chunk in _chunks(connection, list(rows)):
         values = {f"id{index}": trial_id for index, trial_id in enumerate(chunk)}
         values |= {f"step{index}": rows[trial_id].last_step for index, trial_id in enumerate(chunk)}
-        yield from connection.execute(_reports_after(len(chunk)), values)
+        yield from _rows(connection.execute(_reports_after(len(chunk)), values))
+
+
+def _rows(result: sa.CursorResult[Any]) -> Iterator[Any]:
+    """Return the rows, fetched by the thousand: a first look may find millions."""
+    return itertools.chain.from_iterable(result.partitions(_FETCHED))
 
 
 @lru_cache(maxsize=_CHUNK)
