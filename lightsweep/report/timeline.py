@@ -26,7 +26,7 @@ def timeline_figure(data: ReportData) -> go.Figure:
     height = {lane: len(names) - 1 - place for place, lane in enumerate(names)}
     figure = go.Figure()
     every = {index: lane for lane in names for index in placed[lane]}
-    lane_of = {index: every[index] for index in spread(sorted(every), _MOST_BARS)}
+    lane_of = {index: every[index] for index in spread(list(every), _MOST_BARS)}
     for state, bars in data.by_state(lane_of).items():
         runs = [data.runs[index] for index in bars]
         starts = [run.started for run in runs if run.started is not None]

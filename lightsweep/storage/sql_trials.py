@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import cache, lru_cache
+from sys import intern
 from typing import Any
 
 import sqlalchemy as sa
@@ -87,9 +88,9 @@ class SqlTrials:
                     whole.append(trial_id)
             for _, trial_id, name, text, number in _details(connection, whole):
                 if number is None:
-                    found[trial_id].attributes[name] = json.loads(text)
+                    found[trial_id].attributes[intern(name)] = _content(text)
                 else:
-                    found[trial_id].parameters[name] = _distribution(text).to_external_repr(number)
+                    found[trial_id].parameters[intern(name)] = _distribution(text).to_external_repr(number)
             for trial_id, step, number, kind in _new_reports(connection, found):
                 found[trial_id].reports.append(_NOT_FINITE.get(kind, number))
                 found[trial_id].last_step = step
@@ -354,6 +355,18 @@ def _stored(value: float) -> tuple[str, float | None]:
     if math.isinf(value):
         return "INF_POS" if value > 0 else "INF_NEG", None
     return _FINITE, float(value)
+
+
+def _content(text: str) -> Any:
+    """Return what JSON holds; all runs of an agent begin with the same flat object, so its strings are shared."""
+    if text.startswith("{") and "[" not in text and text.count("{") == 1:
+        return dict(_flat(text))
+    return json.loads(text)
+
+
+@lru_cache(maxsize=512)
+def _flat(text: str) -> dict[str, Any]:
+    return dict(json.loads(text))
 
 
 @lru_cache(maxsize=4096)

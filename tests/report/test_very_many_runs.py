@@ -47,7 +47,9 @@ def test_the_timeline_draws_an_even_choice_of_bars() -> None:
     config = sweep_config()
     second = timedelta(seconds=1)
     runs = [
-        sweep_run(config, place, started=START + place * second, ended=START + (place + 1) * second, values={})
+        sweep_run(
+            config, place, started=START + place * second, ended=START + (place + 1) * second, values={}, agent="a"
+        )
         for place in range(5_000)
     ]
     figure = timeline_figure(report_data(config, runs, now=NOW))
