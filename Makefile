@@ -9,7 +9,7 @@ WORKERS ?= 2
 # for `make fuzz`
 SECONDS ?= 600
 
-.PHONY: demo test test-slow fuzz browser lint check bench chaos ranks format clean
+.PHONY: demo test test-slow fuzz browser slurm lint check bench chaos ranks format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,7 +28,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal --durations=15
 
 # The others: launches of several ranks, clusters of agents, storms, mypy on users' code, the report in a browser.
-test-slow: $(STAMP) browser
+test-slow: $(STAMP) browser slurm
 	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist worksteal --durations=15
 
 # Random examples of every Hypothesis test, for as long as told: make fuzz SECONDS=600
@@ -38,6 +38,11 @@ fuzz: $(STAMP)
 # The report is tested in a real browser.
 browser:
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+
+# Agents are tested on a real Slurm, which tests/clusters/slurm.sh starts.
+slurm:
+	@command -v slurmctld >/dev/null && command -v munged >/dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq slurm-wlm munge; }
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

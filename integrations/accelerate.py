@@ -89,7 +89,7 @@ class SweepTracker(GeneralTracker):  # type: ignore[misc, unused-ignore]
         if run is None:
             return
         found = numbers(values)
-        if run.metric is not None and self._metric in found:
+        if run.metric is not None and self._metric is not None and self._metric in found:
             found[run.metric] = found[self._metric]
         asked = self._verdict is not None and self._verdict.stop
         self._verdict = run.report(found)

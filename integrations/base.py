@@ -100,17 +100,21 @@ class SweepCallbackBase:
         """Let another callback claim the next training."""
         _claims.pop(trainer, None)
 
-    def _begin_training(self, *, first: bool) -> Run | None:
+    def _begin_training(self, *, first: bool, logged_too: bool = False) -> Run | None:
         """Begin to report, and return the run; ``None`` without an agent.
 
         Args:
             first: Whether this is rank 0, which prints a line without an agent. Each rank has the run, so that each
                 ends with one line if the run is stopped or the agent is gone.
+            logged_too: Whether the trainer logs the metric to W&B too. If lightsweep stands in for W&B, this callback
+                alone reports it then.
         """
         self._forget()
         self._run = active_run(self._given, speak=first)
         self._metric = self._given_metric or (self._run.metric if self._run else None)
         self._reporting = True
+        if self._run is not None:
+            self._run.led = self._run.led or self._run.logs_for_wandb or (logged_too and _stands_in())
         return self._run
 
     def _names(self) -> tuple[str, ...]:
@@ -213,6 +217,11 @@ def active_run(given: Run | None, *, speak: bool = True) -> Run | None:
     if speak:
         say_once("no agent serves this process, so SweepCallback reports nothing")
     return None
+
+
+def _stands_in() -> bool:
+    """Tell whether the script's ``wandb`` is lightsweep's."""
+    return getattr(sys.modules.get("wandb"), "Run", None) is lightsweep.Run
 
 
 @cache

@@ -96,7 +96,8 @@ class SweepCallback(LightningCallback):
             return
         if sum(isinstance(callback, SweepCallback) for callback in trainer.callbacks) > 1:
             raise two_callbacks("validation")
-        run = self._begin_training(first=trainer.is_global_zero)
+        for_wandb = any(type(logger).__name__ == "WandbLogger" for logger in trainer.loggers)
+        run = self._begin_training(first=trainer.is_global_zero, logged_too=for_wandb)
         if run is not None:
             self._unused = _write_below(run, trainer)
             if run.smoke:

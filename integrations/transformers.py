@@ -109,7 +109,8 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
         other = self._reporting_for.get(id(state))
         if other is not None and other is not self and other._state is state:
             raise two_callbacks("evaluation")
-        run = self._begin_training(first=state.is_world_process_zero)
+        reports = args.report_to or ()
+        run = self._begin_training(first=state.is_world_process_zero, logged_too="wandb" in reports)
         if run is None:
             self._reporting = False
             return

@@ -122,7 +122,9 @@ def test_there_are_at_most_130_files() -> None:
 # Whole concepts that need no more than this: an engine, a figure, a protocol.
 SHORT = {
     "lightsweep/agents/engines/local.py",
+    "lightsweep/agents/engines/slurm_storage.py",
     "lightsweep/agents/gpus.py",
+    "lightsweep/agents/storage_job.py",
     "lightsweep/agents/launchers/call.py",
     "lightsweep/cli/options.py",
     "lightsweep/client/loaders.py",
@@ -149,7 +151,7 @@ def test_no_file_is_shorter_than_100_lines_but_those_that_are_a_whole_concept() 
     assert set(lengths()) >= SHORT
 
 
-MOST_LINES = {"what W&B's scripts need": 3_000, "clusters": 2_500, "all else": 15_000}
+MOST_LINES = {"what W&B's scripts need": 3_000, "clusters": 3_500, "history": 700, "all else": 15_000}
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 
 FOR_WANDB = ("wandb", "stand_in")
@@ -158,9 +160,11 @@ FOR_CLUSTERS = (
     "lightsweep/agents/drain.py",
     "lightsweep/agents/engines/",
     "lightsweep/agents/launches.py",
+    "lightsweep/agents/storage_job.py",
     "lightsweep/agents/launchers/node.py",
     "lightsweep/agents/launchers/nodes.py",
     "lightsweep/cli/launch.py",
+    "lightsweep/cli/logs.py",
     "lightsweep/cli/storage.py",
     "lightsweep/controller/damage.py",
     "lightsweep/schema/launching.py",
@@ -172,7 +176,17 @@ FOR_CLUSTERS = (
 """Files and folders of what starts agents, and a storage for them, on other machines."""
 
 
+FOR_HISTORY = (
+    "lightsweep/client/history.py",
+    "lightsweep/report/logged.py",
+    "lightsweep/wandb/past.py",
+)
+"""Files of what keeps and shows every number that runs log, and their parts."""
+
+
 def part_of(path: Path) -> str:
+    if str(path.relative_to(ROOT)).startswith(FOR_HISTORY):
+        return "history"
     if room_of(path) in FOR_WANDB:
         return "what W&B's scripts need"
     return "clusters" if str(path.relative_to(ROOT)).startswith(FOR_CLUSTERS) else "all else"
@@ -210,7 +224,6 @@ SCENARIOS = {
     "cli/test_cli_errors.py",
     "cli/test_cli_killed.py",
     "cli/test_cli_processes.py",
-    "cli/test_cli_runs.py",
     "cli/test_cli_stages.py",
     "cli/test_cli_together.py",
     "cli/test_cli_views.py",

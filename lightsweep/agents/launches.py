@@ -11,13 +11,16 @@ from typing import Any
 
 from lightsweep.agents.active_run import RUNS, make_directory
 from lightsweep.agents.engines import AgentJob, Engine, JobState, KnowsHosts, Launch, make_engine
+from lightsweep.agents.storage_job import STORAGE
 from lightsweep.channel.server import host_name
 from lightsweep.controller import Sweep
 from lightsweep.controller.reader import storage_errors
 from lightsweep.errors import InputError, UsageError
 from lightsweep.schema.fields import given
 from lightsweep.schema.launching import LaunchSettings
-from lightsweep.storage.url import URL_VARIABLE, has_secret, mask, shown, write_url
+from lightsweep.storage.opening import network_file_system
+from lightsweep.storage.server import url_file
+from lightsweep.storage.url import URL_VARIABLE, has_secret, mask, parse, shown, write_url
 from lightsweep.text import counted
 
 LAUNCH = "lightsweep:launch:"
@@ -38,15 +41,13 @@ def make_launch(settings: LaunchSettings, sweep_id: str, url: str, engine: Engin
     Raises:
         UsageError: The agents would share an SQLite file over several hosts, or the settings contradict each other.
     """
-    alone = isinstance(engine, KnowsHosts) and engine.on_one_host()
-    if not alone and (url.startswith("sqlite") or "://" not in url):
-        raise UsageError(
-            f"storage {shown(url)}: SQLite serves one host only, and agents on {settings.on} run on several\n"
-            "start a database with `lightsweep storage serve`, and name its URL by --storage or LIGHTSWEEP_STORAGE"
-        )
+    served = url_file(STORAGE) if settings.with_storage else None
+    if served is None and (url.startswith("sqlite") or "://" not in url):
+        _check_file(url, settings.on or "", isinstance(engine, KnowsHosts) and engine.on_one_host())
     if (settings.nodes_per_run or 1) > 1 and (settings.jobs_per_agent or 1) > 1:
         raise UsageError("--nodes-per-run: an agent on several nodes has one run at a time; leave out --jobs-per-agent")
-    secret = has_secret(url)
+    secret = served or has_secret(url)
+    wait = ("--wait-for-storage",) if served else ()
     return Launch(
         sweep_id,
         settings.agents or 1,
@@ -56,10 +57,24 @@ def make_launch(settings: LaunchSettings, sweep_id: str, url: str, engine: Engin
         cpus_per_run=settings.cpus_per_run,
         nodes_per_run=settings.nodes_per_run or 1,
         drain=settings.drain or 0.0,
-        agent_options=settings.agent_options or (),
+        agent_options=(*wait, *(settings.agent_options or ())),
         options=settings.options or (),
         variables={} if secret else {URL_VARIABLE: url},
-        storage_file=RUNS.absolute() / sweep_id / URL_FILE if secret else None,
+        storage_file=served or (RUNS.absolute() / sweep_id / URL_FILE if secret else None),
+    )
+
+
+def _check_file(url: str, name: str, one_host: bool) -> None:
+    """Refuse an SQLite file for agents on several hosts, and for those of a cluster one on a network file system."""
+    path = Path(str(parse(url).database))
+    kind = network_file_system(path.absolute()) if name != "local" else None
+    if one_host and kind is None:
+        return
+    why = f"the file lies on a network file system ({kind})" if one_host else f"agents on {name} run on several"
+    raise UsageError(
+        f"storage {shown(url)}: SQLite serves one host only, and {why}\n"
+        "start a database with `lightsweep storage serve --host 0.0.0.0` and name its URL by --storage or "
+        "LIGHTSWEEP_STORAGE; on slurm, --with-storage does both"
     )
 
 
@@ -71,7 +86,7 @@ def submit(sweep: Sweep, settings: LaunchSettings, engine: Engine) -> list[str]:
     """
     launch = make_launch(settings, sweep.id, sweep.storage.url, engine)
     make_directory(RUNS.absolute() / sweep.id)
-    if launch.storage_file:
+    if launch.storage_file and not settings.with_storage:
         write_url(launch.storage_file, sweep.storage.url)
     jobs = engine.submit(launch)
     record(sweep, settings, jobs)

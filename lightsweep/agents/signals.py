@@ -83,7 +83,7 @@ class Interrupts:
             numbers.append(signal.SIGHUP)
         if not self._forwarded and signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL:
             numbers.append(signal.SIGUSR1)
-        return handled(dict.fromkeys(numbers, lambda number, _: self._came.append(number)))
+        return handled(dict.fromkeys(numbers, self._note))
 
     def wait(self, thread: threading.Thread) -> None:
         """Wait for a thread to end, and act on signals meanwhile; for ten seconds at most once the runs were killed."""
@@ -91,6 +91,13 @@ class Interrupts:
             thread.join(_POLL_SECONDS)
             while self._came:
                 self._act(self._came.popleft())
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        """Keep a signal for the main loop. A scheduler's also ends the runs, and the agent must begin no others."""
+        del frame
+        self._came.append(number)
+        if number != signal.SIGINT and number not in self._forwarded:
+            self._agent.signalled = self._agent.signalled or number
 
     def _act(self, number: int) -> None:
         agent = self._agent

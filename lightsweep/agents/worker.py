@@ -92,6 +92,7 @@ class Agent:
         self._idle = _LAST_RUNS_SECONDS
         self._active: list[ActiveRun] = []
         self._leaving = threading.Event()
+        self._told: tuple[str, RunState] | None = None
         self._abandon = threading.Event()
         self._error: BaseException | None = None
         self._outage = OutageNotes(self.display)
@@ -202,6 +203,9 @@ class Agent:
         active = ActiveRun(run, self.sweep, self._reporter, self._directory / run.id, environment, self._term_timeout)
         with self._lock:
             self._active.append(active)
+            told = self._told
+        if told is not None:  # while the run was claimed
+            active.end(*told)
         try:
             self._finish(active, self._outcome(active))
         except BaseException as error:
@@ -214,6 +218,8 @@ class Agent:
 
     def _outcome(self, active: ActiveRun) -> Outcome:
         run = active.run
+        if active.killed:
+            return Outcome(active.outcome, active.killed)
         active.directory.mkdir(parents=True, exist_ok=True)
         began = time.time_ns()
         emit = (lambda text: self.display.output(run, text)) if self._show_output else None
@@ -306,6 +312,8 @@ class Agent:
 
     def terminate(self, reason: str, *, outcome: RunState = RunState.KILLED) -> None:
         """Ask every run to end, and kill it ``term_timeout`` seconds later; start no more."""
+        with self._lock:
+            self._told = self._told or (reason, outcome)
         self.leave(reason)
         for active in self.active_runs():
             active.end(reason, outcome)

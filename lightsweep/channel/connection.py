@@ -17,7 +17,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from lightsweep.channel.messages import FinishRequest, Guarded, Handler, LogReply, LogRequest, StartReply, StartRequest
+from lightsweep.channel.messages import (
+    FinishRequest,
+    Guarded,
+    Handler,
+    LogReply,
+    LogRequest,
+    Numbers,
+    StartReply,
+    StartRequest,
+    encoded,
+)
 from lightsweep.errors import AgentLostError, LightsweepError, UsageError
 
 ENVIRONMENT = ("LIGHTSWEEP_CHANNEL", "LIGHTSWEEP_RUN", "LIGHTSWEEP_TOKEN")
@@ -30,7 +40,6 @@ MESSAGE_LIMIT = 16 * 2**20
 HANDSHAKE_LIMIT = 4 * 2**10
 HANDSHAKE_SECONDS = 10.0
 
-_encoded = json.JSONEncoder(separators=(",", ":")).encode
 TCP = "tcp://"
 
 _LENGTH = struct.Struct("!I")
@@ -234,7 +243,7 @@ class FrameStream:
             TypeError, ValueError: Not representable in JSON.
             OSError: The other end is gone.
         """
-        body = _encoded(message).encode()
+        body = _body(message)
         if len(body) > MESSAGE_LIMIT:
             raise ChannelError(f"a message may have {MESSAGE_LIMIT} bytes, this one has {len(body)}")
         self._sock.sendall(_LENGTH.pack(len(body)) + body)
@@ -307,6 +316,17 @@ class FrameStream:
                 return False
             self._buffer += found
         return True
+
+
+def _body(message: Mapping[str, Any]) -> bytes:
+    """Return the JSON of a message; that of `Numbers` is made no second time."""
+    metrics = message.get("metrics")
+    if type(metrics) is not Numbers:
+        return encoded(message).encode()
+    if len(message) == 2 and message.get("op") == "log":
+        return f'{{"op":"log","metrics":{metrics.text}}}'.encode()
+    rest = encoded({name: value for name, value in message.items() if name != "metrics"})
+    return f'{rest[:-1]},"metrics":{metrics.text}}}'.encode()
 
 
 def introduce(stream: FrameStream, run_id: str, token: str) -> None:

@@ -5,6 +5,7 @@ A new field has its place here alone.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -12,6 +13,9 @@ from typing import Any, Protocol, TypedDict
 
 from lightsweep.errors import LightsweepError
 from lightsweep.hyperband import Verdict
+
+encoded = json.JSONEncoder(separators=(",", ":")).encode
+"""Return the JSON of a value, in the fewest characters; NaN and infinities as Python writes them."""
 
 
 class StartRequest(TypedDict, total=False):
@@ -80,6 +84,19 @@ class StartReply:
         return vars(self)
 
 
+class Numbers(dict[str, float]):
+    """Numbers by name with their JSON, which is made once: they must not change after that."""
+
+    __slots__ = ("_text",)
+
+    @property
+    def text(self) -> str:
+        """The JSON object; see `encoded`."""
+        if not hasattr(self, "_text"):
+            self._text: str = encoded(self)
+        return self._text
+
+
 class LogRequest(TypedDict, total=False):
     """A log of a script.
 
@@ -146,6 +163,7 @@ class FinishRequest(TypedDict, total=False):
         no_numbers: Names that were logged as something else than a number, and as what.
         read: If some were never read: other names that the script asked the config for.
         cut: Whether the data loaders of a smoke run that failed were cut short.
+        alone: Whether rank 0 was stopped alone and has done all of its work: the agent is to kill the other ranks.
     """
 
     state: str
@@ -154,6 +172,7 @@ class FinishRequest(TypedDict, total=False):
     no_numbers: dict[str, str]
     read: list[str]
     cut: bool
+    alone: bool
 
 
 class Handler(Protocol):

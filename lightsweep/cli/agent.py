@@ -20,6 +20,7 @@ from lightsweep.controller import Sweep
 from lightsweep.controller.summary import summarize
 from lightsweep.errors import CommandError, UsageError
 from lightsweep.stand_in import variables
+from lightsweep.storage import default_url, server
 
 
 def agent(
@@ -34,6 +35,7 @@ def agent(
     stay: options.Stay = False,
     nodes_per_run: options.NodesPerRun = 1,
     drain: options.Drain = None,
+    wait_for_storage: options.WaitForStorage = False,
     stand_in: options.StandIn = None,
     storage: options.Storage = None,
 ) -> None:
@@ -52,6 +54,8 @@ def agent(
         more["drain"] = Drain(drain, job_end())
         if remark := more["drain"].remark():
             say(f"lightsweep: {remark}")
+    if wait_for_storage:
+        server.wait_for_storage(lambda: storage or default_url(), lambda line: say(f"lightsweep: {line}"))
     sweep = Sweep.load(sweep_id, storage=storage)
     work_on(sweep, count, max_failed, forward_signals, term_timeout, **more)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lightsweep.agents.engines import make_engine
+from lightsweep.agents.engines import JobState, make_engine
 from lightsweep.agents.launches import launched, make_launch, submit, summary
+from lightsweep.agents.storage_job import start_storage, storage_plan
 from lightsweep.cli import options
 from lightsweep.cli.output import say
 from lightsweep.cli.sweep import create
@@ -18,6 +21,7 @@ from lightsweep.errors import UsageError
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.launching import SETTINGS_FILE, LaunchSettings, read_settings, seconds
 from lightsweep.storage import default_url
+from lightsweep.storage.url import FILE_VARIABLE, URL_VARIABLE
 
 _NO_ID = "ID"  # a sweep that a dry run does not create
 
@@ -28,7 +32,8 @@ def launch(
         list[str] | None, typer.Argument(metavar="-- OPTION", help="The engine's own options.")
     ] = None,
     on: Annotated[
-        str | None, typer.Option(metavar="ENGINE", help="Where agents run: local (this machine), slurm.")
+        str | None,
+        typer.Option(metavar="ENGINE", help="Where agents run: local (this machine), slurm, ray, kubernetes."),
     ] = None,
     agents: Annotated[int | None, typer.Option(min=1, metavar="N", help="Agents; 1 by default.")] = None,
     gpus_per_run: Annotated[float | None, typer.Option(min=0, metavar="N", help="GPUs for each run.")] = None,
@@ -43,6 +48,9 @@ def launch(
     agent_options: Annotated[
         str | None, typer.Option(metavar="TEXT", help='Options of `lightsweep agent`, such as "--stay --count 3".')
     ] = None,
+    with_storage: Annotated[
+        bool, typer.Option("--with-storage", help="Start a database as a job of its own; slurm only.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be submitted, and submit nothing.")] = (
         False
     ),
@@ -66,6 +74,7 @@ def launch(
         jobs_per_agent=jobs_per_agent,
         nodes_per_run=nodes_per_run,
         drain=_read("--drain", drain),
+        with_storage=with_storage or None,
         agent_options=_split(agent_options),
         options=tuple(arguments) if arguments else None,
     )
@@ -75,16 +84,27 @@ def launch(
         _stop(Sweep.load(target, storage=storage), on)
         return
     new = Path(target).suffix in {".yaml", ".yml"} or Path(target).is_file()
-    sweep = None if new else Sweep.load(target, storage=storage)
-    config = sweep.config if sweep else SweepConfig.load(target)
+    config = SweepConfig.load(target) if new else None
     settings = _settings(given, config)
+    served = bool(settings.with_storage)  # before an id can be looked up
+    if served and not dry_run:
+        _serve(settings, storage)
+    sweep = None if new or (served and dry_run) else Sweep.load(target, storage=storage)
+    if sweep:
+        settings = replace(_settings(given, sweep.config), with_storage=served)
     if settings.on is None:
-        raise UsageError(f"name the place where agents run: --on local or --on slurm, or the key on in {SETTINGS_FILE}")
+        raise UsageError(
+            "name the place where agents run: --on local, slurm, ray or kubernetes; "
+            f"or write the key on into {SETTINGS_FILE}"
+        )
     # What cannot be submitted is refused before a sweep is created for it.
     url = sweep.storage.url if sweep else storage or default_url()
-    engine = make_engine(settings.on, sweep.id if sweep else _NO_ID, settings.options or ())
-    plan = engine.plan(make_launch(settings, sweep.id if sweep else _NO_ID, url, engine))
+    sweep_id = sweep.id if sweep else _NO_ID if new else target
+    engine = make_engine(settings.on, sweep_id, settings.options or ())
+    plan = engine.plan(make_launch(settings, sweep_id, url, engine))
     if dry_run:
+        if served:
+            print(storage_plan(engine, settings.on, settings.options or ()))
         print(plan)
         return
     if sweep is None:
@@ -92,15 +112,31 @@ def launch(
         engine = make_engine(settings.on, sweep.id, settings.options or ())
     jobs = submit(sweep, settings, engine)
     more = options.storage_option(sweep)
+    if served:
+        say(
+            f"for commands in this terminal: export {FILE_VARIABLE}={shlex.quote(os.environ[FILE_VARIABLE])}",
+            error=True,
+        )
     say(f"submitted {summary(jobs, settings.on)}", error=True)
     say(f"see them with: lightsweep status {sweep.id}{more}", error=True)
     say(f"end them with: lightsweep launch --stop {sweep.id}{more}", error=True)
 
 
-def _settings(given: LaunchSettings, config: SweepConfig) -> LaunchSettings:
+def _serve(settings: LaunchSettings, storage: str | None) -> None:
+    """Start the storage as a job, or find the one that runs, and make it the default one."""
+    if storage or os.environ.get(URL_VARIABLE):
+        raise UsageError(f"--with-storage starts a storage, so leave out --storage and {URL_VARIABLE}")
+    if settings.on is None:
+        raise UsageError("--with-storage: name the engine that runs the storage, such as --on slurm")
+    engine = make_engine(settings.on, _NO_ID, settings.options or ())
+    make_launch(settings, _NO_ID, "", engine)  # what cannot be submitted is refused before a server is started for it
+    start_storage(engine, settings.on, settings.options or (), lambda line: say(line, error=True))
+
+
+def _settings(given: LaunchSettings, config: SweepConfig | None) -> LaunchSettings:
     """Return the options over the block of the sweep file over the file of settings."""
-    home = Path(config.source).parent if config.source else Path()
-    block = config.options.launch or LaunchSettings()
+    home = Path(config.source).parent if config and config.source else Path()
+    block = (config and config.options.launch) or LaunchSettings()
     return given.over(block.over(read_settings(home / SETTINGS_FILE)))
 
 
@@ -121,7 +157,8 @@ def _split(text: str | None) -> tuple[str, ...] | None:
 def _stop(sweep: Sweep, only: str | None) -> None:
     """Tell every agent to end that was launched; exit with 1 if an engine could not be asked."""
     found = launched(sweep, only)
-    for name, job in found.agents:
+    # Those that wait come first, or they would begin on what the others leave.
+    for name, job in sorted(found.agents, key=lambda each: each[1].state == JobState.RUNNING):
         found.owners[name, job.id].stop(job.id)
         say(f"told to end: {name} {job.id}")
     for name, why in found.unasked.items():

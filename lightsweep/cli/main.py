@@ -6,6 +6,7 @@ import gc
 import importlib
 import io
 import json
+import os
 import signal
 import sys
 import traceback
@@ -21,30 +22,58 @@ from lightsweep.cli.output import discard, flush, say
 from lightsweep.errors import LightsweepError
 from lightsweep.text import printable
 
-COMMANDS = {
-    "demo": ("starters", "Run a small sweep of a real training, in some seconds."),
-    "init": ("starters", "Write train.py and sweep.yaml to begin with."),
-    "sweep": ("sweep", "Create a sweep, or stop, pause, resume, cancel or update one."),
-    "agent": ("agent", "Run the program of a sweep until no run is left."),
-    "launch": ("launch", "Start agents on this machine or as jobs of a cluster, or end them."),
-    "run": ("agent", "Create a sweep and run it: `sweep` and `agent` in one."),
-    "exec": ("agent", "Run a command whose programs find lightsweep when they import W&B."),
-    "check": ("check", "Validate a sweep file and show what the sweep would do."),
-    "schema": ("main", "Print the JSON Schema of sweep files, for editors."),
-    "ls": ("status", "List the sweeps of a storage."),
-    "status": ("status", "Show the state of a sweep, its runs and its best run."),
-    "best": ("best", "Print the parameters of the best run."),
-    "export": ("status", "Print all runs of a sweep as CSV or JSON."),
-    "retry": ("sweep", "Retry runs that have no result."),
-    "rm": ("remove", "Remove sweeps with their runs, or the files of runs."),
-    "importance": ("analysis", "Show which parameters matter for the metric."),
-    "refine": ("analysis", "Write a sweep file that searches around the best runs."),
-    "apply": ("best", "Run a command with the parameters of the best run."),
-    "report": ("report", "Write an HTML report of a sweep, or its figures."),
-    "dashboard": ("report", "Show a storage in the browser with optuna-dashboard."),
-    "storage": ("storage", "Start a database for several machines, copy sweeps between databases, or check one."),
+GROUPS = {
+    "Begin": {
+        "demo": ("starters", "Run a small sweep of a real training, in some seconds."),
+        "init": ("starters", "Write train.py and sweep.yaml to begin with."),
+        "check": ("check", "Validate a sweep file and show what the sweep would do."),
+        "schema": ("main", "Print the JSON Schema of sweep files, for editors."),
+    },
+    "Run": {
+        "run": ("agent", "Create a sweep and run it: `sweep` and `agent` in one."),
+        "sweep": ("sweep", "Create a sweep, or stop, pause, resume, cancel or update one."),
+        "agent": ("agent", "Run the program of a sweep until no run is left."),
+        "launch": ("launch", "Start agents on this machine or as jobs of a cluster, or end them."),
+        "exec": ("agent", "Run a command whose programs find lightsweep when they import W&B."),
+    },
+    "Look": {
+        "ls": ("status", "List the sweeps of a storage."),
+        "status": ("status", "Show the state of a sweep, its runs and its best run."),
+        "logs": ("logs", "Show the output of a run, or of an agent that was launched."),
+        "runs": ("runs", "Show the runs of a sweep with their parameters."),
+        "show": ("runs", "Show one run: its parameters, numbers, parts and directory."),
+        "report": ("report", "Write an HTML report of a sweep, or its figures."),
+        "dashboard": ("report", "Show a storage in the browser with optuna-dashboard."),
+        "importance": ("analysis", "Show which parameters matter for the metric."),
+    },
+    "Use the result": {
+        "best": ("best", "Print the parameters of the best run."),
+        "apply": ("best", "Run a command with the parameters of the best run."),
+        "export": ("status", "Print all runs of a sweep as CSV or JSON."),
+        "refine": ("analysis", "Write a sweep file that searches around the best runs."),
+    },
+    "Change a sweep": {
+        "stop": ("sweep", "Begin no more runs of a sweep; the running ones finish."),
+        "pause": ("sweep", "Begin no runs of a sweep until it is resumed."),
+        "resume": ("sweep", "Let a paused or stopped sweep continue."),
+        "cancel": ("sweep", "End a sweep and its running runs."),
+        "retry": ("sweep", "Retry runs that have no result."),
+        "rm": ("remove", "Remove sweeps with their runs, or the files of runs."),
+    },
+    "Storage": {
+        "storage": ("storage", "Start a database for several machines, copy sweeps between databases, or check one."),
+    },
 }
-"""The module of each command, which has its function (or a ``Typer`` of several), and the first line of its help."""
+"""Below each heading of the help: the module of each command, which has its function (or a ``Typer`` of several), and
+the first line of its help."""
+
+COMMANDS = {name: found for commands in GROUPS.values() for name, found in commands.items()}
+
+
+_HELP = {"help_option_names": ["-h", "--help"]}
+_WIDEST = max(map(len, COMMANDS))
+_COMPLETE = "_LIGHTSWEEP_COMPLETE"
+"""The variable by which a shell asks for completions."""
 
 # A sweep of 100,000 runs is millions of objects that stay; with Python's default a third of the time goes into
 # searching them for garbage.
@@ -71,13 +100,15 @@ class _LazyGroup(TyperGroup):
         if isinstance(found, typer.Typer):
             return get_command(found)
         one = typer.Typer(add_completion=False, rich_markup_mode=None)
-        one.command(cmd_name)(found)
+        one.command(cmd_name, context_settings=_HELP)(found)
         return get_command(one)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        for heading, commands in GROUPS.items():
+            with formatter.section(heading):
+                # One column of names for all sections.
+                formatter.write_dl([(name.ljust(_WIDEST), text) for name, (_, text) in commands.items()])
 
 
 def schema() -> None:
@@ -92,9 +123,10 @@ def schema() -> None:
 
 app = typer.Typer(
     cls=_LazyGroup,
-    help="Hyperparameter sweeps that you own.",
+    help="Hyperparameter sweeps that you own.\n\n"
+    "To begin: lightsweep demo, or lightsweep init and lightsweep run sweep.yaml",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings=_HELP,
     rich_markup_mode=None,
 )
 
@@ -152,6 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     code = 0
     group = get_command(app)
+    if _COMPLETE in os.environ:
+        group(arguments, prog_name="lightsweep")  # prints the completions, and exits
     try:
         with group.make_context("lightsweep", arguments) as context:
             group.invoke(context)

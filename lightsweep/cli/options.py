@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from lightsweep.controller import Sweep, SweepRun
 from lightsweep.controller.runs import sweep_and_run
-from lightsweep.errors import NotFoundError, UsageError, closest
+from lightsweep.errors import LightsweepError, NotFoundError, UsageError, closest
 from lightsweep.stand_in import STAND_INS
 from lightsweep.storage import Storage as OpenStorage
 from lightsweep.storage import default_url, open_storage
 
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="A sweep file (YAML).")]
-SweepId = Annotated[str, typer.Argument(metavar="ID", help="Id of the sweep.")]
+
+
+def ids(incomplete: str) -> list[tuple[str, str]]:
+    """Return the sweeps whose ids a shell may complete, each with a description; none if there is no storage."""
+    with suppress(LightsweepError):
+        sweeps = Sweep.all(storage=open_read_only(None))
+        return [(each.id, each.config.name or each.config.method) for each in sweeps if each.id.startswith(incomplete)]
+    return []
+
+
+SweepId = Annotated[
+    str, typer.Argument(metavar="ID", help="The sweep: its id, the beginning of it, or latest.", autocompletion=ids)
+]
 Storage = Annotated[
     str | None,
     typer.Option(metavar="URL", help="Database URL or SQLite file; LIGHTSWEEP_STORAGE or lightsweep.db by default."),
@@ -53,6 +66,9 @@ Drain = Annotated[
     typer.Option(
         metavar="DURATION", help="Begin no run so shortly before the end of the agent's job: 10m, 90s or 1h30m."
     ),
+]
+WaitForStorage = Annotated[
+    bool, typer.Option("--wait-for-storage", help="Wait until the storage answers, such as one that a job starts.")
 ]
 
 

@@ -38,6 +38,8 @@ def rm(
         of, run_id = sweep_and_run(target)
         if of not in sweeps:
             sweeps[of] = Sweep.load(of, storage=storage)
+            if sweeps[of].id != of:  # what cannot be undone is named in full
+                raise UsageError(f"rm needs the whole id of a sweep: {of!r} is {sweeps[of].id}")
         runs = chosen.setdefault(of, [])
         if not run_id:
             chosen[of] = None
@@ -61,14 +63,14 @@ def rm(
 def _check_ended(sweep: Sweep, runs: Sequence[SweepRun]) -> None:
     running = [run for run in runs if run.state == RunState.RUNNING]
     if running:
-        end = f"lightsweep sweep --cancel {sweep.id}{storage_option(sweep)}"
+        end = f"lightsweep cancel {sweep.id}{storage_option(sweep)}"
         raise UsageError(
             f"sweep {sweep.id}: {_names(running)} {'is' if len(running) == 1 else 'are'} running; wait for the end, or "
             f"end all runs with: {end}"
         )
     waiting = [run for run in runs if run.waiting]
     if waiting:
-        stop = f"lightsweep sweep --stop {sweep.id}{storage_option(sweep)}"
+        stop = f"lightsweep stop {sweep.id}{storage_option(sweep)}"
         raise UsageError(
             f"sweep {sweep.id}: agents will retry {_names(waiting)}; start no more runs with: {stop}, and try again"
         )

@@ -51,11 +51,12 @@ def report(
 ) -> None:
     """Write an HTML report of a sweep, or its figures.
 
-    The page needs no network. It shows images, tables and charts that the three best runs have logged, if their
-    directories are below lightsweep_runs/ of the current directory. Existing files are replaced.
+    The page needs no network. If the directories of runs are on this machine, it also shows the curves of every number
+    that was logged, the parts of runs, and images, tables and charts of the three best runs. Existing files are
+    replaced.
     """
     required("plotly")
-    from lightsweep.report import figures, page, run_media, sweep_data, write_images
+    from lightsweep.report import figures, logged_curves, page, run_media, run_parts, sweep_data, write_images
 
     sweep = read_sweep(sweep_id, storage)
     state = sweep.state
@@ -72,7 +73,10 @@ def report(
         return
     if path.is_dir():
         raise UsageError(f"--output is the file of the page, but {path} is a folder; write to {path / 'report.html'}")
-    if write_whole(path, page(sweep.id, state, data, run_media(RUNS / sweep.id, data))):
+    home = RUNS / sweep.id
+    if write_whole(
+        path, page(sweep.id, state, data, run_media(home, data), logged_curves(data, home), run_parts(data, home))
+    ):
         print(path)
 
 

@@ -25,9 +25,9 @@ def init(
     lightning: Annotated[bool, typer.Option("--lightning", help="A Lightning Trainer with a callback.")] = False,
     transformers: Annotated[bool, typer.Option("--transformers", help="A Hugging Face Trainer.")] = False,
 ) -> None:
-    """Write train.py and sweep.yaml to begin with, in this directory.
+    """Write train.py and sweep.yaml to begin with.
 
-    They run as they are: lightsweep run sweep.yaml. Existing files are left alone.
+    They are written to this directory and run as they are: lightsweep run sweep.yaml. Existing files are left alone.
     """
     asked = [
         name for name, given in [("plain", plain), ("lightning", lightning), ("transformers", transformers)] if given
@@ -44,9 +44,10 @@ def init(
 
 
 def demo() -> None:
-    """Run a small sweep of a real training, with a report at its end.
+    """Run a small sweep of a real training, in some seconds.
 
-    It takes some seconds, and needs no other package. Its files are in a new folder of this directory.
+    It needs no other package, and ends with a report if the extra `analysis` is installed. Its files are in a new
+    folder of this directory.
     """
     from lightsweep.cli.agent import work_on
     from lightsweep.cli.sweep import create

@@ -8,6 +8,7 @@ import math
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from enum import Enum
@@ -19,9 +20,10 @@ from rich.console import Console
 
 from lightsweep.agents.displays.live_view import BARS, Frame, Screen
 from lightsweep.agents.launches import Launched, launched
-from lightsweep.cli.options import Storage, SweepId, open_read_only, read_sweep, run_of, storage_option
+from lightsweep.cli.options import Storage, SweepId, ids, open_read_only, read_sweep, run_of, storage_option
 from lightsweep.cli.output import say
 from lightsweep.cli.sweep import parameter_count
+from lightsweep.client.history import read_history
 from lightsweep.client.parts import read_parts
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
 from lightsweep.controller.runs import sweep_and_run
@@ -32,6 +34,7 @@ from lightsweep.text import aligned, counted, number, parameters, printable, sho
 _SHOWN = 20
 _REASON_WIDTH = 80
 _PART_WIDTH = 60
+_NAMED = 12
 _FORMULA = re.compile(r"[=@\t]|[+-](?!(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\Z|inf\Z)", re.IGNORECASE)
 """The beginning of a text that a spreadsheet takes for a formula; a signed number is none."""
 
@@ -64,7 +67,9 @@ def ls(storage: Storage = None) -> None:
 
 
 def status(
-    sweep_id: Annotated[str, typer.Argument(metavar="ID[/RUN]", help="Id of the sweep, or of one of its runs.")],
+    sweep_id: Annotated[
+        str, typer.Argument(metavar="ID[/RUN]", help="Id of the sweep, or of one of its runs.", autocompletion=ids)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     watching: Annotated[
         bool, typer.Option("--watch", help="Follow the sweep until it has ended, or until Ctrl-C.")
@@ -74,7 +79,7 @@ def status(
 ) -> None:
     """Show the state of a sweep, its runs and its best run.
 
-    With ID/RUN show one run: its parameters, numbers, parts and directory.
+    With ID/RUN show one run: its parameters, numbers, history, parts and directory.
     """
     if watching and as_json:
         raise UsageError("--watch is for people and --json is for programs; give one of them")
@@ -83,10 +88,7 @@ def status(
     if run_id:
         if watching:
             raise UsageError("--watch follows a sweep; leave out the run")
-        run = run_of(sweep, run_id)
-        more = {"directories": list(run.directories), "metrics": run.metrics, "parts": _run_parts(run)}
-        document = {**_run_document(run), **more}
-        print(json.dumps(without_infinities(document), indent=2, allow_nan=False) if as_json else _run_text(sweep, run))
+        show_run(sweep, run_of(sweep, run_id), as_json)
         return
     if watching:
         watch(sweep, Console(highlight=False), every)
@@ -97,6 +99,16 @@ def status(
             print(json.dumps(document, indent=2, allow_nan=False))
         else:
             print("\n".join([_text(sweep), *_agent_lines(agents)]))
+
+
+def show_run(sweep: Sweep, run: SweepRun, as_json: bool) -> None:
+    """Print one run, as text or as JSON."""
+    if as_json:
+        kept = {"metrics": run.metrics, "history": _run_history(run), "parts": _run_parts(run)}
+        document = {**run_document(run), "directories": list(run.directories), **kept}
+        print(json.dumps(without_infinities(document), indent=2, allow_nan=False))
+    else:
+        print(_run_text(sweep, run))
 
 
 def export(
@@ -160,11 +172,12 @@ def _document(sweep: Sweep) -> dict[str, Any]:
         "metric": {"name": metric.name, "goal": metric.goal} if metric else None,
         "storage": str(sweep.storage),
         **stages,
-        "runs": [_run_document(run) for run in sweep.known_runs()],
+        "runs": [run_document(run) for run in sweep.known_runs()],
     }
 
 
-def _run_document(run: SweepRun) -> dict[str, Any]:
+def run_document(run: SweepRun) -> dict[str, Any]:
+    """Return what `--json` says of a run in a list."""
     return {
         "id": run.id,
         "state": run.state,
@@ -207,7 +220,7 @@ def _text(sweep: Sweep) -> str:
     if seen.last:
         lines.append("")
         if seen.total > _SHOWN:
-            lines.append(f"the last {_SHOWN} of {seen.total:,} runs (all with --json or `lightsweep export`):")
+            lines.append(f"the last {_SHOWN} of {seen.total:,} runs (all with `lightsweep runs {sweep.id}`):")
         heading = ["run", *config.labels, "state", "iterations", "best", "reason or parameters"]
         rows = [
             [
@@ -273,8 +286,15 @@ def _run_parts(run: SweepRun) -> list[dict[str, Any]]:
     return parts
 
 
+def _run_history(run: SweepRun) -> dict[str, Any]:
+    """Return the number of steps in the history of a run, and of those with each name; 0 without its directory."""
+    rows = read_history(run.directories)
+    names = Counter(name for row in rows for name in row if name not in ("_step", "_timestamp"))
+    return {"steps": len(rows), "metrics": dict(sorted(names.items()))}
+
+
 def _run_text(sweep: Sweep, run: SweepRun) -> str:
-    """Return the lines about a run: its state, parameters, numbers, parts and directory."""
+    """Return the lines about a run: its state, parameters, numbers, history, parts and directory."""
     metric = sweep.config.metric
     best = f", best {printable(metric.name)} {number(run.best)}" if metric and run.best is not None else ""
     lines = [f"run {run.id} of sweep {sweep.id}: {run.standing}, {counted(run.iterations, 'iteration')}{best}"]
@@ -282,6 +302,11 @@ def _run_text(sweep: Sweep, run: SweepRun) -> str:
         lines.append(printable(run.reason))
     lines.append(f"its id in scripts and file names: {sweep.id}-{run.id}")
     lines += [f"directory: {printable(directory)}" for directory in run.directories]
+    history = _run_history(run)
+    if history["steps"]:
+        names = [f"{printable(name)} ({count:,})" for name, count in history["metrics"].items()]
+        more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+        lines.append(f"history.jsonl: {counted(history['steps'], 'step')} of {', '.join(names[:_NAMED])}{more}")
     if run.values:
         rows = [[printable(name), printable(value_text(value))] for name, value in run.values.items()]
         lines += ["", *aligned([["parameter", "value"], *rows])]

@@ -152,7 +152,7 @@ def copy(
         say(f"copied sweep {sweep.id}: {counted(copied.trials, 'trial')}, {counted(copied.rows, 'row')} compared")
     where = f"--storage {shlex.quote(str(opened))}"
     say(f"the old storage has {_named(names)} too; let agents work in one of the two storages only", error=True)
-    say(f"(to stop a sweep in the old one: lightsweep sweep --stop ID {where})", error=True)
+    say(f"(to stop a sweep in the old one: lightsweep stop ID {where})", error=True)
     say("files of runs (logs, checkpoints, media) were not copied; they stay in lightsweep_runs", error=True)
 
 

@@ -56,14 +56,39 @@ def sweep(
     if not actions:
         create(target, storage, prior_runs=prior_run or (), stand_in=stand_in)
         return
-    found = Sweep.load(target, storage=storage)
     if update is None:
-        changes.request(found, actions[0])
-        say(f"sweep {found.id}: {found.state}", error=True)
+        _request(actions[0], target, storage)
         return
+    found = Sweep.load(target, storage=storage)
     loaded = _loaded(update)
     changes.update_config(found, loaded)
     say(f"sweep {found.id} continues with {update}: {found.state}", error=True)
+
+
+def stop(sweep_id: SweepId, storage: Storage = None) -> None:
+    """Begin no more runs of a sweep; the running ones finish."""
+    _request("stop", sweep_id, storage)
+
+
+def pause(sweep_id: SweepId, storage: Storage = None) -> None:
+    """Begin no runs of a sweep until it is resumed."""
+    _request("pause", sweep_id, storage)
+
+
+def resume(sweep_id: SweepId, storage: Storage = None) -> None:
+    """Let a paused or stopped sweep continue."""
+    _request("resume", sweep_id, storage)
+
+
+def cancel(sweep_id: SweepId, storage: Storage = None) -> None:
+    """End a sweep and its running runs."""
+    _request("cancel", sweep_id, storage)
+
+
+def _request(action: str, sweep_id: str, storage: str | None) -> None:
+    found = Sweep.load(sweep_id, storage=storage)
+    changes.request(found, action)
+    say(f"sweep {found.id}: {found.state}", error=True)
 
 
 def retry(
@@ -140,7 +165,7 @@ def _describe(config: SweepConfig) -> str:
     lines.append(
         f"it ends by itself: {config.ends}"
         if config.ends
-        else "it never ends by itself: set run_cap, give agents --count, or use `lightsweep sweep --stop`"
+        else "it never ends by itself: set run_cap, give agents --count, or use `lightsweep stop`"
     )
     return "\n".join(lines)
 

@@ -6,15 +6,18 @@ import atexit
 import io
 import os
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from lightsweep.channel.connection import Connection
 from lightsweep.channel.messages import StartReply, StartRequest
 from lightsweep.client.current import Scope, current_run, scope
+from lightsweep.client.history import begin_attempt
 from lightsweep.client.loaders import cut_loaders
 from lightsweep.client.parts import Part, begins_again, set_apart
-from lightsweep.client.processes import AgentWatch, end_workers, rank, several
+from lightsweep.client.processes import AgentWatch, end_workers, name_workers, rank, several
 from lightsweep.client.run import Run
 from lightsweep.client.run_config import RunConfig, as_json, as_mapping, merged
 from lightsweep.errors import AgentLostError, RunPruned, closest
@@ -32,21 +35,23 @@ def guard(run: Run) -> None:
     """End ``run`` when this process ends.
 
     An uncaught ``RunPruned`` becomes one line and exit code 0 (1 in a rank that was stopped without the others),
-    ``AgentLostError`` one line and exit code 1; other exceptions go to the hook that was installed before. Then no
-    process of ``multiprocessing`` that the script has started keeps this one from ending.
+    ``AgentLostError`` one line and exit code 1; other exceptions go to the hook that was installed before. If the run
+    has failed or was pruned, no process of ``multiprocessing`` that the script has started keeps this one from ending;
+    else a line says that this process waits for them, as Python does at its exit.
     """
     before = sys.excepthook
 
     def at_exception(kind: type[BaseException], raised: BaseException, trace: TracebackType | None) -> None:
         error = run.cause(raised)
-        run.close(error)
+        run.ends_all = run.leaves_others(error)
+        if not run.ends_all:
+            run.close(error)
         if isinstance(error, RunPruned):
             if run.rank == 0:
                 _print_line(f"lightsweep: run {run.number} stopped early: {error.reason}")
             if not run.inherited:
                 end_workers()
-            # The other ranks do not know and wait for this one: launchers end them if one has failed.
-            raise SystemExit(int(run.stopped_alone and several()))
+            raise SystemExit(int(run.ends_all))  # without an agent that ends them, launchers do if one has failed
         if isinstance(error, AgentLostError):
             _print_line(f"lightsweep: {error}")
             return
@@ -54,14 +59,26 @@ def guard(run: Run) -> None:
         if not run.inherited and not isinstance(error, KeyboardInterrupt):
             end_workers()
 
+    def at_end() -> None:
+        if run.cut_short:
+            atexit.register(end_workers)
+
     sys.excepthook = at_exception
-    _end_at_exit(run)
+    _end_at_exit(run, then=lambda: end_workers() if run.cut_short else name_workers(run.number))
+    run.on_end(at_end)
 
 
-def _end_at_exit(run: Run) -> None:
+def _end_at_exit(run: Run, then: Callable[[], None] = lambda: None) -> None:
     def at_exit() -> None:
+        if run.ends_all:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            run.close(None)
+            return
         # if another library has replaced the hook, the interpreter still remembers the uncaught exception
         run.close(getattr(sys, "last_value", None))
+        if not run.inherited:
+            then()
 
     atexit.register(at_exit)
     run.on_end(lambda: atexit.unregister(at_exit))
@@ -92,7 +109,8 @@ def init(config: Any = None, **wandb_keywords: Any) -> Run:
     - in the first: with ``group`` or ``job_type``, or if the run has logged its metric; while the run is active, with
       ``reinit=True`` too.
 
-    ``id=run.id`` returns to the run, also after its end.
+    ``id=run.id`` returns to the run, also after its end; so does ``name=run.name`` if it has ended before it logged its
+    metric.
 
     Args:
         config: Defaults: a dict, an ``argparse.Namespace`` or a dataclass, possibly nested. Of a part: its values, over
@@ -123,7 +141,7 @@ def _run_for(here: Scope, defaults: dict[Any, Any], keywords: dict[str, Any]) ->
         if here.run is not None:
             here.run.finish()  # a plain run
         return _start(here, defaults, keywords)
-    if (keywords.get("id") or None) in (here.answer.id, here.answer.number):
+    if (keywords.get("id") or None) in (here.answer.id, here.answer.number) or _named_again(here.run, keywords):
         if here.part is not None:
             here.part.finish()
         keywords = {}
@@ -134,6 +152,14 @@ def _run_for(here: Scope, defaults: dict[Any, Any], keywords: dict[str, Any]) ->
         return _start(here, defaults, keywords)
     known.config.setdefaults(defaults)
     return known
+
+
+def _named_again(run: Run | None, keywords: dict[str, Any]) -> bool:
+    """Tell whether ``init`` names a run that has ended before it logged its metric.
+
+    Hugging Face's search ends the run of each trial when training begins, and begins it again by its name.
+    """
+    return run is not None and run.ended and not run.reported and keywords.get("name") == run.name
 
 
 def _makes_part(here: Scope, keywords: dict[str, Any]) -> bool:
@@ -164,9 +190,13 @@ def _start(here: Scope, defaults: dict[Any, Any], keywords: dict[str, Any]) -> R
     here.answer = reply = agent.start(message)
     if not reply.first and mine == 0 and set_apart(keywords) and not several():
         return _begin_part(here, reply, defaults, keywords)
+    if reply.resumed and reply.first and mine == 0:
+        begin_attempt(Path(reply.dir))
     config = merged(defaults, reply.config)
     argued = connection is not None and len(sys.argv) > 1
     run = Run(agent, reply, config, rank=mine, first=reply.first, arguments_matter=argued)
+    if here.run is not None:
+        run.follow(here.run)
     if run.smoke:
         cut_loaders(run.smoke_steps)
         run.on_end(run.leave_loaders_whole)
@@ -202,7 +232,7 @@ def _begin_part(here: Scope, answer: StartReply, defaults: dict[Any, Any], keywo
     )
     config = RunConfig(answer.config)
     config.update(defaults, allow_val_change=True)
-    part = Run(handler, handler.reply, config.as_dict())
+    part = Run(handler, handler.reply, config.as_dict(), keeps_history=False)
     if part.smoke:
         cut_loaders(part.smoke_steps)
     _end_at_exit(part)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lightsweep.channel.messages import Numbers
 from lightsweep.errors import UsageError
 
 _MOST_OTHERS = 20
@@ -18,7 +19,7 @@ def numbers(
     others: dict[str, str] | None = None,
     always: str | None = None,
     left: dict[str, Any] | None = None,
-) -> dict[str, float]:
+) -> Numbers:
     """Return the numbers in ``metrics`` under flat names; nested mappings are joined with a dot.
 
     NumPy scalars and tensors of one element become floats; NaN and infinities stay. Other values (booleans, also those
@@ -39,7 +40,7 @@ def numbers(
             f'log takes a dict of names and numbers such as {{"val_loss": 0.3}}, got {metrics!r} '
             f"({type(metrics).__name__})"
         )
-    found: dict[str, float] = {}
+    found = Numbers()
     for name, value in _flat(metrics):
         number = value if type(value) is float else _number(value)
         if number is not None:

@@ -10,13 +10,15 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from lightsweep.channel.messages import FinishRequest, Handler, LogReply, LogRequest, StartReply, StartRequest
+from lightsweep.client.history import LineFile
 from lightsweep.client.processes import several
 from lightsweep.hyperband import Verdict
 
@@ -65,14 +67,15 @@ class Part:
         self._stopped = stopped
         self._agent = agent
         self._iterations = 0
-        number, self._path = _new_file(Path(answer.dir).absolute() / PARTS)
+        number, path = _new_file(Path(answer.dir).absolute() / PARTS)
+        self._file = LineFile(path)
         name = str(keywords.get("name") or f"{answer.name}-{number}")
         self.reply = replace(
             answer,
             id=f"{answer.id}-{number}",
             number=f"{answer.number or answer.id}-{number}",
             name=name,
-            dir=str(self._path.with_suffix("")),
+            dir=str(path.with_suffix("")),
             swept=[],
             set=[],
             resumed=False,
@@ -83,7 +86,7 @@ class Part:
             keep_checkpoint=False,
         )
         labels = {key: str(keywords[key]) for key in _LABELS if keywords.get(key)}
-        self._write({"part": number, **labels, "name": name, "pid": os.getpid(), "started": time.time()})
+        self._file.add({"part": number, **labels, "name": name, "pid": os.getpid(), "started": time.time()})
 
     def start(self, message: StartRequest) -> StartReply:
         """Return the answer for the part."""
@@ -96,7 +99,7 @@ class Part:
             return self._agent.log(message)
         numbers = message["metrics"]
         if numbers:
-            self._write({"log": numbers, "time": time.time()})
+            self._file.add({"log": numbers, "time": time.time()})
         value = numbers.get(self._metric) if self._metric is not None else None
         self._iterations += value is not None and math.isfinite(value)
         return LogReply(self._stopped(), self._iterations)
@@ -106,18 +109,16 @@ class Part:
         if self._agent is not None and several():
             self._agent.finish(message)
         error = {"error": message["error"]} if message.get("error") else {}
-        self._write({"end": message.get("state"), **error, "time": time.time()})
-
-    def _write(self, line: Mapping[str, Any]) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        self._file.add({"end": message.get("state"), **error, "time": time.time()})
+        self._file.close()
 
 
 def read_parts(directory: Path) -> list[dict[str, Any]]:
     """Return the parts of the run in a directory, in order; lines that are cut off or not understood are left out.
 
     Each has ``part`` (its number), ``name`` and perhaps ``group`` and ``job_type``; ``metrics``, for each number
-    ``{"min", "max", "last"}``; ``logs``, how often it logged; ``state``, ``None`` before its end; perhaps ``error``.
+    ``{"min", "max", "last"}``; ``logs``, how often it logged; ``state``, ``None`` before its end; perhaps ``error``;
+    ``started``, in seconds since 1970.
     """
     files = [path for path in (directory / PARTS).glob("*.jsonl") if path.stem.isdecimal()]
     return [_read_part(path) for path in sorted(files, key=lambda path: int(path.stem))]
@@ -125,25 +126,40 @@ def read_parts(directory: Path) -> list[dict[str, Any]]:
 
 def _read_part(path: Path) -> dict[str, Any]:
     part: dict[str, Any] = {"part": int(path.stem), "name": path.stem, "metrics": {}, "logs": 0, "state": None}
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            try:
-                found = json.loads(line)
-            except ValueError:
-                continue
-            if not isinstance(found, dict):
-                continue
-            part.update({key: str(found[key]) for key in _LABELS if key in found})
-            if isinstance(numbers := found.get("log"), dict):
-                part["logs"] += 1
-                for name, value in numbers.items():
-                    if isinstance(value, (int, float)):
-                        _add(part["metrics"], name, float(value))
-            if "end" in found:
-                part["state"] = str(found["end"])
-            if found.get("error"):
-                part["error"] = str(found["error"])
+    for found in _parsed(path):
+        part.update({key: str(found[key]) for key in _LABELS if key in found})
+        if isinstance(found.get("started"), (int, float)):
+            part["started"] = found["started"]
+        if isinstance(numbers := found.get("log"), dict):
+            part["logs"] += 1
+            for name, value in numbers.items():
+                if isinstance(value, (int, float)):
+                    _add(part["metrics"], name, float(value))
+        if "end" in found:
+            part["state"] = str(found["end"])
+        if found.get("error"):
+            part["error"] = str(found["error"])
     return part
+
+
+def part_history(path: Path) -> list[dict[str, Any]]:
+    """Return the logs of a part, in order: the numbers of each by name, with ``_step`` and ``_timestamp``."""
+    rows: list[dict[str, Any]] = []
+    for found in _parsed(path):
+        if isinstance(numbers := found.get("log"), dict):
+            values = {name: value for name, value in numbers.items() if isinstance(value, (int, float))}
+            rows.append({"_step": len(rows), "_timestamp": found.get("time"), **values})
+    return rows
+
+
+def _parsed(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects in a file of lines; none from a file that is not there."""
+    with suppress(OSError), path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            with suppress(ValueError):
+                found = json.loads(line)
+                if isinstance(found, dict):
+                    yield found
 
 
 def _add(metrics: dict[str, dict[str, float]], name: str, value: float) -> None:

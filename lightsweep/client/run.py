@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from lightsweep.channel.messages import FinishRequest, Handler, LogRequest, StartReply
+from lightsweep.channel.messages import FinishRequest, Handler, LogRequest, Numbers, StartReply
+from lightsweep.client.history import FILE, History
 from lightsweep.client.loaders import are_cut, cut_loaders, restore_loaders
 from lightsweep.client.numbers import numbers
 from lightsweep.client.parts import PARTS
@@ -40,8 +41,10 @@ class Run(RunNames):
         goal: ``"minimize"``, ``"maximize"``, or ``None`` without a metric.
         active: Whether an agent serves the run; False for a plain run.
         ended: Whether the run has ended.
+        cut_short: Whether the run has ended as failed or pruned.
         lost: Whether the run has ended because its agent was gone.
         stopped_alone: Whether ``log`` has raised `RunPruned`, of which other ranks know nothing.
+        ends_all: Whether the other ranks are to end with this process; may be set.
         swept: Dotted names of the parameters that the sweep searches.
         resumed: Whether this is another attempt at a run that was cut off.
         keep_checkpoint: Whether the run may be retried, so that a checkpoint is worth keeping.
@@ -49,6 +52,9 @@ class Run(RunNames):
         early_terminate: Whether the sweep may stop the run.
         smoke: Whether this is a smoke run: a trial of the script outside of any sweep.
         smoke_steps: Training steps of a smoke run, and batches of each pass over the data; 0 in other runs.
+        led: Whether a ``SweepCallback`` alone reports the metric and ends the training, since W&B's callback for the
+            trainer logs it too; may be set.
+        logs_for_wandb: Whether the script has one of W&B's callbacks of `lightsweep.wandb.integration`; may be set.
         reported: Whether this process has logged the sweep's metric; without a metric, anything.
     """
 
@@ -61,6 +67,7 @@ class Run(RunNames):
         rank: int = 0,
         first: bool = True,
         arguments_matter: bool = False,
+        keeps_history: bool = True,
     ) -> None:
         stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         self._agent = agent
@@ -71,9 +78,10 @@ class Run(RunNames):
         self._reads: set[str] = set()
         self._stopped: Verdict | None = None
         self.ended = False
+        self.cut_short = False
         self.lost = False
-        self.reported = False
-        self.stopped_alone = False
+        self.reported = self.led = self.logs_for_wandb = False
+        self.stopped_alone = self.ends_all = False
         self._at_end: list[Callable[[], None]] = []
         self._rank = rank
         self._first = first
@@ -95,6 +103,8 @@ class Run(RunNames):
         self._repeated = 0
         self._no_numbers: dict[str, str] = {}
         self._warned = False
+        self._keeps_history = keeps_history
+        self._history: History | None = None
         self.keep_checkpoint = start.keep_checkpoint
         self.counted = start.counted
         self._set_up(resumed=start.resumed)
@@ -123,6 +133,11 @@ class Run(RunNames):
     def known_verdict(self) -> Verdict:
         """The verdict to stop if this process knows of it, else the one to go on."""
         return self._stopped or Verdict()
+
+    def follow(self, ended: Run) -> None:
+        """Take over which parameters were read, if ``ended`` is the same run."""
+        if ended.id == self.id:
+            self._reads |= ended._reads
 
     def resume_counting(self) -> None:
         """Take every report as new: the caller itself skips what earlier attempts have reported."""
@@ -162,13 +177,19 @@ class Run(RunNames):
         """
         del sync
         given: Any = metrics if data is None else data
-        verdict = self.report(given, step, commit=commit)
-        if verdict.stop:
+        verdict = self.report(given, step, commit=commit, judged=not self.led)
+        if verdict.stop and not self.led:
             self.stopped_alone = True
             raise RunPruned(verdict.reason)
 
     def report(
-        self, metrics: Mapping[str, Any], step: int | None = None, *, last: bool = False, commit: bool | None = None
+        self,
+        metrics: Mapping[str, Any],
+        step: int | None = None,
+        *,
+        last: bool = False,
+        commit: bool | None = None,
+        judged: bool = True,
     ) -> Verdict:
         """Report as ``log`` does, but return the verdict: for callbacks that must act alike on several ranks.
 
@@ -181,6 +202,7 @@ class Run(RunNames):
             last: Whether training ends after this report anyway. The run is then not judged by it: stopping would save
                 nothing, and would lose the work that the script does after training.
             commit: See ``log``.
+            judged: Whether the metric counts; the summary has it in any case.
         """
         if self.ended:
             raise UsageError(f"run {self.number} has ended: log before finish(), inside of the with block")
@@ -189,23 +211,29 @@ class Run(RunNames):
         left: dict[str, Any] = {}
         found = numbers(metrics, self._no_numbers, self.metric, left)
         self.reported = self.reported or (bool(found) if self.metric is None else self.metric in found)
+        rank = self.rank
+        if found and self._keeps_history and not rank and self._stopped is None:
+            self._history = self._history or self._begin_history(counts=step is None)
         if step is not None:
             self._step = max(self._step, int(step))
         if left:
             self._keep(left, self._step)
+        if found and self._history is not None and self._stopped is None and not (judged and self.led):
+            self._history.log(self._step, found, complete=commit if commit is not None else step is None)
         if commit is not False:
             self._step += step is None
         if self._rules is None:
             dict.update(self.summary, found)
         else:
-            found = self._summarized(found)
+            found = Numbers(self._summarized(found))
         if self._stopped is not None:
             return self._stopped
-        if not found or self._agent is None or self.rank:
+        warns = judged and not self._iterations and not self._warned
+        if not judged or self._repeats(found):
+            found = Numbers({name: value for name, value in found.items() if name != self.metric})
+        if not found or self._agent is None or rank:
             return Verdict()
-        if self._repeats(found):
-            del found[str(self.metric)]
-        if not self._iterations and not self._warned and self.metric is not None and self.metric not in found:
+        if warns and self.metric is not None and self.metric not in found:
             self._warn_misspelt(self.metric, found)
         return self._ask(self._agent, {"metrics": found, "last": True} if last else {"metrics": found})
 
@@ -235,6 +263,10 @@ class Run(RunNames):
         except LightsweepError:
             return error
         return RunPruned(found.reason) if found.stop else error
+
+    def leaves_others(self, error: BaseException) -> bool:
+        """Tell whether ``error`` ends this rank alone, while others wait for it."""
+        return isinstance(error, RunPruned) and self.stopped_alone and several()
 
     def finish(self, exit_code: int | None = 0) -> None:
         """End the run: as pruned if the verdict was to stop, as failed if ``exit_code`` is not 0, else as finished.
@@ -294,11 +326,13 @@ class Run(RunNames):
             self.finish()
             return False
         ended_by = self.cause(error)
+        self.ends_all = self.leaves_others(ended_by)
+        if self.ends_all:
+            return False  # a script that goes on would never meet them
         self.close(ended_by)
         if ended_by is not error and not isinstance(ended_by, RunPruned):
             raise ended_by from None
-        # The other ranks wait for this one: a script that goes on would never meet them.
-        return isinstance(ended_by, RunPruned) and not (self.stopped_alone and several())
+        return isinstance(ended_by, RunPruned)
 
     def __repr__(self) -> str:
         return f"<lightsweep run {self.id}{f' of sweep {self.sweep_id}' if self.sweep_id else ''}>"
@@ -317,6 +351,8 @@ class Run(RunNames):
         self._iterations = reply.iterations
         if reply.verdict.stop:
             self._stopped = reply.verdict
+            if self._history is not None:
+                self._history.flush()  # what follows may end the process at once
         return reply.verdict
 
     def _warn_misspelt(self, metric: str, found: Mapping[str, float]) -> None:
@@ -330,6 +366,19 @@ class Run(RunNames):
                 file=sys.stderr,
             )
 
+    def _begin_history(self, *, counts: bool) -> History | None:
+        """Begin the history if the run has a directory; without one, none is kept.
+
+        Args:
+            counts: Whether the run counts its steps itself. If it resumes, its steps follow those of earlier attempts.
+        """
+        if not self._directory.is_dir():
+            self._keeps_history = False
+            return None
+        if counts and self.resumed and self._resumes_counting:
+            self._step = max(self._step, self.starting_step)
+        return History(self._directory / FILE)
+
     def _repeats(self, found: Mapping[str, float]) -> bool:
         """Tell whether the metric is among the numbers, and repeats an iteration of an earlier attempt."""
         if self._resumes_counting or self._repeated >= self.counted or self.metric is None or self.metric not in found:
@@ -340,8 +389,12 @@ class Run(RunNames):
     def _end(self, state: str | None, error: str | None = None) -> None:
         if self.ended or self.inherited:
             return
+        if self._history is not None and (sentence := self._history.end()):
+            self.summary["_history"] = sentence
+            print(f"lightsweep: {sentence}", file=sys.stderr)
         self._write_summary()
         self.ended = True
+        self.cut_short = state in ("failed", "pruned")
         try:
             if state == "finished" and self._agent and self.rank == 0 and self.summary.written:
                 self._report_summary(self._agent)
@@ -355,7 +408,7 @@ class Run(RunNames):
         """Report the numbers that the script wrote to the summary; the metric only if it was never logged."""
         found = numbers({name: self.summary[name] for name in self.summary.written if name in self.summary})
         if self._iterations and self.metric is not None:
-            found.pop(self.metric, None)
+            found.pop(self.metric, None)  # before its JSON is made
         if found:
             self._ask(agent, {"metrics": found, "last": True})
 
@@ -372,4 +425,6 @@ class Run(RunNames):
             message["read"] = read
         if state == "failed" and are_cut():
             message["cut"] = True
+        if self.ends_all:
+            message["alone"] = True
         return message

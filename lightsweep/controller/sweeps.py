@@ -23,6 +23,9 @@ from lightsweep.errors import NotFoundError, StorageError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Storage, default_url, open_storage, quiet
 
+LATEST = "latest"
+"""The name of the newest sweep of a storage."""
+
 _ALPHABET = string.ascii_lowercase + string.digits
 _logger = logging.getLogger("lightsweep")
 
@@ -91,10 +94,10 @@ class Sweep(SweepReader):
 
     @classmethod
     def load(cls, sweep_id: str, *, storage: Storage | str | None = None) -> Sweep:
-        """Find a sweep by its id.
+        """Find a sweep by its id, by a beginning that only its id has, or as ``latest``.
 
         Raises:
-            NotFoundError: No such sweep in this storage; the message names the closest id.
+            NotFoundError: No such sweep in this storage, or several; the message names the closest ids.
             StorageError: The storage cannot be opened.
         """
         opened = _opened(storage, create=False)
@@ -104,13 +107,17 @@ class Sweep(SweepReader):
                 attributes = opened.optuna.get_study_user_attrs(study_id)
             except KeyError:  # no such study
                 attributes = {}
-        if SWEEP not in attributes:
-            with storage_errors():
-                found = opened.optuna.get_all_studies()
-            known = [study.study_name for study in found if SWEEP in study.user_attrs]
-            hint = closest(sweep_id, known) or (f"; the latest is {known[-1]}" if known else "; it holds no sweep yet")
-            raise NotFoundError(f"no sweep {sweep_id!r} in {opened}{hint}")
-        return cls(opened, study_id, sweep_id, attributes)
+        if SWEEP in attributes:
+            return cls(opened, study_id, sweep_id, attributes)
+        with storage_errors():
+            known = [study.study_name for study in opened.optuna.get_all_studies() if SWEEP in study.user_attrs]
+        meant = known[-1:] if sweep_id == LATEST else [each for each in known if sweep_id and each.startswith(sweep_id)]
+        if len(meant) == 1:
+            return cls.load(meant[0], storage=opened)
+        if meant:
+            raise NotFoundError(f"{sweep_id!r} is the beginning of several sweeps: {', '.join(meant[:10])}")
+        hint = closest(sweep_id, known) or (f"; the latest is {known[-1]}" if known else "; it holds no sweep yet")
+        raise NotFoundError(f"no sweep {sweep_id!r} in {opened}{hint}")
 
     @classmethod
     def all(cls, *, storage: Storage | str | None = None) -> list[Sweep]:

@@ -5,6 +5,7 @@ The report is made from runs and a config, without a storage. plotly comes with 
 
 from lightsweep.report.data import ReportData, report_data, sweep_data
 from lightsweep.report.figures import FIGURES, FigureKind, figures, write_images
+from lightsweep.report.logged import logged_curves, run_parts
 from lightsweep.report.media import run_media
 from lightsweep.report.page import page
 
@@ -13,9 +14,11 @@ __all__ = [
     "FigureKind",
     "ReportData",
     "figures",
+    "logged_curves",
     "page",
     "report_data",
     "run_media",
+    "run_parts",
     "sweep_data",
     "write_images",
 ]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from pathlib import Path
 
 from lightsweep.controller import Sweep, SweepRun, best_run
 from lightsweep.controller.summary import PartView, part_views
@@ -134,6 +135,12 @@ def report_data(
 def sweep_data(sweep: Sweep) -> ReportData:
     """Prepare a sweep for its figures, as of the last look at it."""
     return report_data(sweep.config, sweep.known_runs(), part_views(sweep))
+
+
+def directories_of(run: SweepRun, home: Path) -> list[Path]:
+    """Return the directories of a run that are on this machine, the latest last; else its place below ``home``."""
+    found = [Path(each) for each in run.directories if Path(each).is_dir()]
+    return found or [home / run.id]
 
 
 def spread(items: Sequence[int], most: int) -> list[int]:

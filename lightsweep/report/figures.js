@@ -126,6 +126,7 @@ function figures() {
     let card = cards.get(figure.heading);
     if (!card) {
       card = make("section", "card");
+      card.dataset.figure = figure.name;
       card.append(make("h2", "", figure.heading));
       if (figure.name === "parallel") card.append(make("p", "note", "Drag along an axis to choose runs, here and everywhere on the page; click an axis to undo."));
       document.querySelector("#figures").append(card);

@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from lightsweep.report.data import ReportData
+from lightsweep.report.data import ReportData, directories_of
 from lightsweep.report.theme import ACCENT, label
 from lightsweep.text import one_line
 
@@ -42,7 +42,7 @@ def run_media(home: Path, data: ReportData) -> list[dict[str, Any]]:
     """Return what the page shows of the best runs with media: of each name what was logged last.
 
     Args:
-        home: The folder that has the runs' directories; it need not exist.
+        home: The folder that has the runs' directories if a run names none; it need not exist.
         data: The sweep.
     """
     found: list[dict[str, Any]] = []
@@ -51,7 +51,7 @@ def run_media(home: Path, data: ReportData) -> list[dict[str, Any]]:
         if len(found) == RUNS:
             break
         run = data.runs[place]
-        folder = home / run.id / "media"
+        folder = directories_of(run, home)[-1] / "media"
         items: list[dict[str, Any]] = []
         for entries in list(_latest(folder))[:_MOST_NAMES]:
             item, size = _item(folder, entries, f"{len(found)}-{len(items)}", room)

@@ -28,7 +28,7 @@ from lightsweep.controller import SweepRun, SweepState
 from lightsweep.controller.summary import PartView, savings
 from lightsweep.report.data import ReportData
 from lightsweep.report.figures import figures
-from lightsweep.report.theme import DARK, LIGHT, STATES
+from lightsweep.report.theme import ACCENT, DARK, LIGHT, STATES
 from lightsweep.text import number, one_line, value_text
 
 _MOST_METRICS = 8
@@ -90,7 +90,14 @@ def _took(now: datetime, run: SweepRun) -> float | None:
     return round(((run.ended or now) - run.started).total_seconds(), 1) if run.started else None
 
 
-def page(sweep_id: str, state: SweepState, data: ReportData, media: Sequence[Mapping[str, Any]] = ()) -> str:
+def page(
+    sweep_id: str,
+    state: SweepState,
+    data: ReportData,
+    media: Sequence[Mapping[str, Any]] = (),
+    logged: Mapping[str, Any] | None = None,
+    parts: Mapping[str, Any] | None = None,
+) -> str:
     """Return the whole page as HTML.
 
     Args:
@@ -98,12 +105,16 @@ def page(sweep_id: str, state: SweepState, data: ReportData, media: Sequence[Map
         state: The sweep's state.
         data: Its config and runs, and the time of the report.
         media: Images, tables and charts of the best runs, see `run_media`.
+        logged: The curves of all logged numbers, see `logged_curves`.
+        parts: The parts of runs, see `run_parts`.
     """
     assets = files("lightsweep.report")
-    content = json.dumps(page_data(sweep_id, state, data, media), allow_nan=False, separators=(",", ":"))
+    more = {"media": list(media), "logged": logged, "parts": parts}
+    content = json.dumps({**page_data(sweep_id, state, data), **more}, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         content = content.replace(character, f"\\u{ord(character):04x}")
-    scripts = {name: (assets / f"{name}.js").read_text("utf-8") for name in ("table", "page", "figures", "media")}
+    names = ("table", "page", "figures", "curves", "media")
+    scripts = {name: (assets / f"{name}.js").read_text("utf-8") for name in names}
     scripts["plotly"] = get_plotlyjs()
     parts = {
         "policy": _policy(list(scripts.values())),
@@ -117,9 +128,7 @@ def page(sweep_id: str, state: SweepState, data: ReportData, media: Sequence[Map
     return "".join(parts[piece] if place % 2 else piece for place, piece in enumerate(pieces))
 
 
-def page_data(
-    sweep_id: str, state: SweepState, data: ReportData, media: Sequence[Mapping[str, Any]] = ()
-) -> dict[str, Any]:
+def page_data(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, Any]:
     """Return the content of the page for its script, as values that JSON can hold."""
     table = columns(data)
     return {
@@ -129,11 +138,11 @@ def page_data(
         "stages": _stage_table(data),
         "sort": {"column": 2 if data.metric else 0, "descending": data.sign < 0},  # the best first, else by id
         "states": STATES,
+        "accent": ACCENT,
         "figures": [
             {"name": each.name, "heading": each.heading, "small": each.small, **_plain(each.figure)}
             for each in figures(data)
         ],
-        "media": list(media),
         "templates": {"light": LIGHT.to_plotly_json(), "dark": DARK.to_plotly_json()},
         "plotly": plotly.__version__,
     }

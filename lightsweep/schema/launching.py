@@ -62,6 +62,7 @@ class LaunchSettings:
         jobs_per_agent: Runs at the same time in an agent; 1 by default.
         nodes_per_run: Nodes of each run; 1 by default.
         drain: An agent begins no run within this time before the end of its job, such as 10m.
+        with_storage: Start a database as a job of its own, in lightsweep_storage, and let the agents wait for it.
         agent_options: More options of `lightsweep agent`, such as --stay.
         options: The engine's own options, such as --partition=gpu for sbatch.
     """
@@ -73,6 +74,7 @@ class LaunchSettings:
     jobs_per_agent: fields.Natural | None = None
     nodes_per_run: fields.Natural | None = None
     drain: Duration | None = None
+    with_storage: fields.Truth | None = None
     agent_options: Words | None = None
     options: Words | None = None
 

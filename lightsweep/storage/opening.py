@@ -22,7 +22,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import DatabaseError, InvalidatePoolError, SQLAlchemyError
 
 from lightsweep.errors import NotFoundError, StorageError
-from lightsweep.storage.url import conceal, parse, shown
+from lightsweep.storage.url import conceal, named_by_file, parse, read_url, shown
 
 _KINDS = {
     "9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4",
@@ -169,6 +169,17 @@ def engine_options(url: sqlalchemy.URL) -> dict[str, Any]:
         name: value for name, value in _TIMEOUTS.get(url.get_driver_name(), {}).items() if name not in url.query
     }
     return {"connect_args": timeouts}
+
+
+def follow(engine: sqlalchemy.Engine, file: Path) -> None:
+    """Let new connections go to where the URL in ``file`` says, since the job of a server may move to another host."""
+
+    def locate(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
+        with suppress(StorageError):
+            now = parse(read_url(file))
+            options.update({name: value for name, value in (("host", now.host), ("port", now.port)) if value})
+
+    sqlalchemy.event.listen(engine, "do_connect", locate)
 
 
 _IDLE_SECONDS = 1.0
@@ -337,6 +348,8 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
         sqlalchemy.event.listen(storage.engine, "begin", begin)
     else:
         prepare_connections(storage.engine)
+        if named := named_by_file(url):
+            follow(storage.engine, named)
     if version not in KNOWN_SCHEMAS:
         _warn_of_schema(name, version)
     return Storage(url, storage, file, schema_known=version in KNOWN_SCHEMAS)

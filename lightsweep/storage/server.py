@@ -15,7 +15,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,7 +25,7 @@ import sqlalchemy
 from lightsweep.errors import StorageError
 from lightsweep.storage.opening import open_storage
 from lightsweep.storage.postgresql import Programs, account_for, check_access, find_programs, make_directory
-from lightsweep.storage.url import parse, read_url, write_url
+from lightsweep.storage.url import FILE_VARIABLE, parse, read_url, write_url
 
 _ROLE = "lightsweep"
 _DATABASE = "sweeps"
@@ -33,6 +33,8 @@ _USUAL_PORT = 5432
 _PAUSE_SECONDS = 0.05
 _STOP_SECONDS = 60.0
 _SHOWN_LINES = 5
+_WAIT_SECONDS = 1.0
+_REFUSALS = 10
 
 # A connection per agent and thread; no parallel query, since containers have a small /dev/shm.
 _SETTINGS = """
@@ -122,6 +124,7 @@ class Server:
         try:
             if not self.stopping:
                 open_storage(self.url).close()
+                write_url(url_file(self.directory), self.url, self.directory.stat().st_uid)
         except BaseException:
             self.stop()
             self.wait()
@@ -216,7 +219,7 @@ class Server:
         return parse(read_url(file)) if file.exists() else None
 
     def _prepare(self, programs: Programs, port: int) -> None:
-        """Make the data at the first time, a new password if the file of the URL is missing, and write that file."""
+        """Make the data at the first time, and a new password if the file of the URL is missing."""
         known = self._known() if self._data.exists() else None
         password = (known.password if known else None) or secrets.token_urlsafe(24)
         host = self.host if self.host not in ("0.0.0.0", "::", "*") else _name_for_others()
@@ -227,7 +230,6 @@ class Server:
         elif known is None:
             self._single(programs, self._data, [f"ALTER ROLE {_ROLE} PASSWORD '{password}'"])
         (self._data / "pg_hba.conf").write_text(_ACCESS)
-        write_url(url_file(self.directory), self.url, self.directory.stat().st_uid)
         self._command = [
             str(programs.folder / "postgres"), "-D", str(self._data), "-h", self.host, "-p", str(port)
         ]  # fmt: skip
@@ -271,6 +273,53 @@ class Server:
             time.sleep(_PAUSE_SECONDS)
         if not self.stopping:
             raise StorageError(f"PostgreSQL does not start; the end of {self.log}:\n{self.last_lines()}")
+
+
+# --- waiting for a server that a job starts
+
+
+def wait_for_storage(find: Callable[[], str], tell: Callable[[str], None]) -> None:
+    """Wait until a storage answers, such as one that a job starts; the wait has no end.
+
+    Args:
+        find: Returns the URL; raises ``StorageError`` as long as there is none.
+        tell: Gets a line at the begin of the wait, and whenever its reason changes.
+
+    Raises:
+        StorageError: The server answers, but refuses again and again, for instance another password.
+    """
+    told, refusals = "", 0
+    while True:
+        try:
+            url = find()
+            reason = unreachable(parse(url))
+            if not reason:
+                open_storage(url).close()
+                return
+        except StorageError as error:
+            file = os.environ.get(FILE_VARIABLE)
+            if file and not Path(file).exists():
+                reason = f"there is no {file} yet"
+            else:
+                refusals += 1
+                if refusals == _REFUSALS:
+                    raise
+                reason = str(error)
+        if reason != told:
+            tell(f"waiting for the storage: {reason}")
+            told = reason
+        time.sleep(_WAIT_SECONDS)
+
+
+def unreachable(url: sqlalchemy.URL) -> str:
+    """Return why nothing answers at the address of a URL; an empty text if something does, or it is a file."""
+    if url.host is None:
+        return ""
+    try:
+        socket.create_connection((url.host, url.port or _USUAL_PORT), timeout=_WAIT_SECONDS * 5).close()
+    except OSError as error:
+        return f"{url.host}:{url.port or _USUAL_PORT} does not answer ({error.strerror or error})"
+    return ""
 
 
 # --- addresses

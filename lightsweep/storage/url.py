@@ -118,6 +118,14 @@ def default_url() -> str:
     return read_url(Path(file)) if file else "sqlite:///lightsweep.db"
 
 
+def named_by_file(url: str) -> Path | None:
+    """Return the file that ``LIGHTSWEEP_STORAGE_FILE`` names, if the default URL is this one and comes from it."""
+    file = os.environ.get(FILE_VARIABLE)
+    with suppress(StorageError):
+        return Path(file) if file and default_url() == url != os.environ.get(URL_VARIABLE) else None
+    return None
+
+
 def read_url(path: Path) -> str:
     """Return the storage URL in a file that only its owner may read; raises as :func:`default_url`."""
     try:

@@ -50,7 +50,11 @@ _BY_LOG = "log the sweep's metric by `log`"
 NAMES: dict[str, Name] = {
     # the sweep and its runs
     "init": Name(WORKS, "starts the run of this process, with the sweep's values", _OWN),
-    "log": Name(WORKS, "reports numbers to the sweep, and keeps media, tables and figures as files", _OWN),
+    "log": Name(
+        WORKS,
+        "reports numbers; keeps all of them in `history.jsonl`, and media, tables, figures as files",
+        _OWN,
+    ),
     "config": Name(WORKS, "holds the sweep's values over the script's defaults", _OWN),
     "run": Name(WORKS, "is the current run, or `None`", _OWN),
     "summary": Name(WORKS, "is the summary of the current run", _CALLS),
@@ -163,7 +167,10 @@ NAMES: dict[str, Name] = {
 """Every name of ``wandb`` that scripts use, in the order of the docs."""
 
 RUN_NAMES: dict[str, Name] = {
-    "log": Name(WORKS, "see `wandb.log`; `step` is kept with the files, and the sweep counts the logs of its metric"),
+    "log": Name(
+        WORKS,
+        "see `wandb.log`; `step` is that of the history and the files; the sweep counts logs of its metric",
+    ),
     "config": Name(WORKS, "see `wandb.config`"),
     "config_static": Name(WORKS, "a copy of the config"),
     "summary": Name(
@@ -190,7 +197,7 @@ RUN_NAMES: dict[str, Name] = {
     "dir": Name(WORKS, "the run's directory, as a text that also joins by `/`"),
     "step": Name(WORKS, "the step of the next log: one more than the number of logs, or what `log(step=)` says"),
     "start_time": Name(WORKS, "the time of `init`, in seconds since 1970"),
-    "starting_step": Name(WORKS, "0, or the number of logs before, if the run is retried"),
+    "starting_step": Name(WORKS, "0, or after the last step of earlier attempts"),
     "resumed": Name(WORKS, "whether this is another attempt at a run that was cut off"),
     "disabled": Name(WORKS, "`False`"),
     "offline": Name(WORKS, "`True`: nothing leaves the machine"),

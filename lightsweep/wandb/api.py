@@ -7,29 +7,29 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lightsweep.analysis import required
+from lightsweep.client.history import read_history
+from lightsweep.client.parts import read_parts
 from lightsweep.controller import SweepRun
 from lightsweep.errors import NotFoundError, UsageError, closest
 from lightsweep.results import Sweep as StoredSweep
 from lightsweep.schema import SweepConfig
 from lightsweep.wandb.artifacts import Artifact, find_artifact
-from lightsweep.wandb.filters import ABSENT, below, in_order, matches
-from lightsweep.wandb.kept import File, Plain, Summary, artifacts_below, files_below, filled, read_json, time_text, user
+from lightsweep.wandb.filters import ABSENT, in_order, matches
+from lightsweep.wandb.kept import Plain, Summary, filled, read_json, time_text, user
+from lightsweep.wandb.past import Part, RunView
 from lightsweep.wandb.summary import FILE as SUMMARY
-from lightsweep.wandb.summary import LABELS
 
 _STATES = {"pruned": "killed", "waiting": "crashed"}
 """The words of W&B for states that it has not; the others are the same."""
 
 _RUNS = "lightsweep_runs"
-_TIMES = ("created_at", "createdAt", "heartbeat_at", "heartbeatAt")
 
 
 class Api(Plain):
@@ -102,8 +102,8 @@ class Api(Plain):
         per_page: int = 50,
         include_sweeps: bool = True,
         lazy: bool = True,
-    ) -> Runs:
-        """Return the runs of all sweeps in the storage.
+    ) -> Runs[RunView]:
+        """Return the runs of all sweeps in the storage, each with its parts after it: W&B shows these as runs too.
 
         Args:
             path: ``entity/project``: only sweeps with this project as their label, or without a label.
@@ -116,11 +116,14 @@ class Api(Plain):
             UsageError: The filters are wrong.
         """
         del per_page, include_sweeps, lazy
-        found = [run for sweep in self.sweeps(path) for run in sweep.runs]
-        return Runs(in_order([run for run in found if matches(filters, run._look)], order, Run._place))
+        found: list[RunView] = [each for sweep in self.sweeps(path) for run in sweep.runs for each in (run, *run.parts)]
+        return Runs(in_order([run for run in found if matches(filters, run._look)], order, RunView._place))
 
 
-class Runs(list["Run"]):
+_RunT = TypeVar("_RunT", bound=RunView)
+
+
+class Runs(list[_RunT]):
     """A list of runs, with the names that W&B's has beside."""
 
     length = property(len)
@@ -195,7 +198,7 @@ class Sweep(Plain):
         return self._read.most_runs
 
     @property
-    def runs(self) -> Runs:
+    def runs(self) -> Runs[Run]:
         """The runs of the sweep as of now, the oldest first; without prior runs."""
         return Runs(Run(self, run) for run in self._stored.runs if not run.prior)
 
@@ -243,7 +246,7 @@ class Sweep(Plain):
         return f"<Sweep {'/'.join(self.path)} ({self.state})>"
 
 
-class Run(Plain):
+class Run(RunView):
     """A run, as W&B's API shows it; as of the time when it was made.
 
     Attributes:
@@ -255,10 +258,7 @@ class Run(Plain):
         reason: The reason of its end, in words; W&B has no such name.
     """
 
-    id: str
     sweep: Sweep
-    state: str
-    created_at: str | None
     reason: str
 
     def __init__(self, sweep: Sweep, stored: SweepRun) -> None:
@@ -267,14 +267,13 @@ class Run(Plain):
         self.id = f"{sweep.id}-{stored.id}"
         self.state = _STATES.get(str(stored.standing), str(stored.standing))
         self.reason = stored.reason
+        self._started = stored.started
         self.created_at = time_text(stored.started)
 
     @property
     def name(self) -> str:
         """The name that the script has set, else that of the sweep and the number of the run."""
         return str(self._kept.get("name") or f"{self.sweep.name}-{self._stored.id}")
-
-    display_name = name
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -290,41 +289,6 @@ class Run(Plain):
     def project(self) -> str:
         """See `Sweep.project`."""
         return self.sweep.project
-
-    @property
-    def path(self) -> list[str]:
-        """Entity, project and id."""
-        return [self.entity, self.project, self.id]
-
-    @property
-    def url(self) -> str:
-        """A ``file://`` address of the directory of the run."""
-        return self._directory.as_uri()
-
-    @property
-    def tags(self) -> list[str]:
-        """The tags that the script gave to ``init``."""
-        return [str(tag) for tag in self._kept.get("tags") or ()]
-
-    @property
-    def notes(self) -> str | None:
-        """The notes that the script gave to ``init``."""
-        return self._kept.get("notes")
-
-    @property
-    def group(self) -> str | None:
-        """The group that the script gave to ``init``."""
-        return self._kept.get("group")
-
-    @property
-    def job_type(self) -> str | None:
-        """The type that the script gave to ``init``."""
-        return self._kept.get("job_type")
-
-    @property
-    def user(self) -> str:
-        """The name of the user."""
-        return user()
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -346,97 +310,15 @@ class Run(Plain):
         if started is not None:
             end = ended or datetime.now(timezone.utc)
             found |= {"_runtime": (end - started).total_seconds(), "_timestamp": end.timestamp()}
-        if self._stored.history:
-            found["_step"] = len(self._stored.history) - 1
+        if self.lastHistoryStep >= 0:
+            found["_step"] = self.lastHistoryStep
         return Summary(found)
 
-    @property
-    def summary_metrics(self) -> Summary:
-        """See `summary`."""
-        return self.summary
-
-    @property
-    def lastHistoryStep(self) -> int:  # noqa: N802 - W&B's name
-        """The step of the last row of the history; -1 without one."""
-        return len(self._stored.history) - 1
-
-    def history(
-        self,
-        samples: int = 500,
-        keys: Sequence[str] | None = None,
-        x_axis: str = "_step",
-        pandas: bool = True,
-        stream: str = "default",
-    ) -> Any:
-        """Return the values of the sweep's metric, one row for each time that it was logged.
-
-        The storage keeps the history of that metric only; of every other number that the run logged, the last row has
-        the last value.
-
-        Args:
-            samples: The largest number of rows; of more, evenly spaced ones, the first and the last among them.
-            keys: Only these columns, and only rows that have all of them; every number by default.
-            x_axis: The name of the column that counts.
-            pandas: Return a table of pandas; else a list of dicts.
-            stream: Accepted; the stream ``system`` is empty.
-
-        Raises:
-            UsageError: ``pandas`` is true, and pandas is not installed.
-        """
-        rows = [] if stream == "system" else list(self.scan_history(keys))
-        if len(rows) > max(samples, 1):
-            last = max(samples - 1, 1)
-            rows = [rows[index * (len(rows) - 1) // last] for index in range(max(samples, 1))]
-        if x_axis != "_step":
-            rows = [{x_axis if name == "_step" else name: value for name, value in row.items()} for row in rows]
-        return required("pandas").DataFrame(rows) if pandas else rows
-
-    def scan_history(
-        self, keys: Sequence[str] | None = None, page_size: int = 1000, min_step: int = 0, max_step: int | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """Yield every row of :meth:`history`, from step ``min_step`` and before ``max_step``."""
-        del page_size
-        wanted = None if keys is None else set([keys] if isinstance(keys, str) else keys) - {"_step"}
-        others = {name: span.get("last") for name, span in self._stored.metrics.items() if name != self._metric}
-        self._warn_of(sorted((wanted or set()) & set(others)))
-        count = len(self._stored.history)
-        for step, value in enumerate(self._stored.history):
-            row = {str(self._metric): value, **(others if step == count - 1 else {})}
-            if wanted is not None and not wanted <= row.keys():
-                continue
-            if min_step <= step and (max_step is None or step < max_step):
-                yield {"_step": step, **{name: row[name] for name in row if wanted is None or name in wanted}}
-
-    def files(self, names: Sequence[str] | None = None, per_page: int = 50, pattern: str | None = None) -> list[File]:
-        """Return the files in the run's directory.
-
-        Args:
-            names: Only these, relative to the directory.
-            per_page: Accepted and ignored.
-            pattern: Only those that match; ``%`` matches any text.
-        """
-        del per_page
-        found = files_below(self._directory)
-        if names:
-            found = [file for file in found if file.name in names]
-        return [file for file in found if pattern is None or Path(file.name).match(pattern.replace("%", "*"))]
-
-    def file(self, name: str) -> File:
-        """Return a file in the run's directory.
-
-        Raises:
-            NotFoundError: The directory has no such file.
-        """
-        path = Path(os.path.normpath(name))
-        if path.is_absolute() or path.parts[:1] == ("..",) or not (self._directory / path).is_file():
-            near = closest(name, [file.name for file in files_below(self._directory)])
-            raise NotFoundError(f"run {self.id} has no file {name!r} in {self._directory}{near}")
-        return File(self._directory, path)
-
-    def logged_artifacts(self, per_page: int = 100) -> list[Any]:
-        """Return the artifacts that the run has logged."""
-        del per_page
-        return artifacts_below(self._directory)
+    @cached_property
+    def parts(self) -> list[Part]:
+        """The parts of the run, such as the folds of a cross-validation; W&B shows them as runs."""
+        homes = [Path(each) for each in self._stored.directories if Path(each).is_dir()] or [self._directory]
+        return [Part(self, home, found) for home in homes for found in read_parts(home)]
 
     @property
     def _metric(self) -> str | None:
@@ -449,42 +331,17 @@ class Run(Plain):
         return here[0] if here else self.sweep._directory / self._stored.id
 
     @cached_property
-    def _kept(self) -> dict[str, Any]:
-        """Labels and config that the script has kept: name, tags, notes, group."""
-        return read_json(self._directory / LABELS)
+    def _rows(self) -> list[dict[str, Any]]:
+        """The history that the run's process has written; without one, that of the sweep's metric in the storage."""
+        rows = read_history(self._stored.directories or [self._directory])
+        if rows:
+            return rows
+        others = {name: span.get("last") for name, span in self._stored.metrics.items() if name != self._metric}
+        rows = [{"_step": step, str(self._metric): value} for step, value in enumerate(self._stored.history)]
+        if rows:
+            rows[-1].update(others)
+        self._last_only = frozenset(others)
+        return rows
 
-    def _warn_of(self, names: Sequence[str]) -> None:
-        if names:
-            listed = ", ".join(map(repr, names))
-            print(
-                f"lightsweep: the storage has the history of {self._metric!r} only; of {listed} the last value",
-                file=sys.stderr,
-            )
-
-    def _look(self, key: str) -> Any:
-        """Return what the run has for a key of a filter."""
-        head, _, rest = key.partition(".")
-        if head in ("summary_metrics", "summary"):
-            return self.summary.get(rest, ABSENT)
-        if head == "config":
-            return self._stored.values.get(rest, below(self.config, rest))
-        if key == "sweep":
-            return self.sweep.id
-        known = ("name", "display_name", "state", "tags", "created_at", "group", "job_type", "notes", "id", "project")
-        if key in known or key in ("entity", "user"):
-            return self.id if key == "name" else getattr(self, key)  # W&B's filters call the id `name`
-        if key in _TIMES:
-            return self.created_at
-        raise UsageError(
-            f"runs have no {key!r} to filter or order by; they have config.NAME, summary_metrics.NAME, "
-            f"sweep, {', '.join(known)}"
-        )
-
-    def _place(self, key: str) -> Any:
-        """Return what the run is sorted by for a key; times are finer than as texts."""
-        if self._stored.started is not None and key in _TIMES:
-            return self._stored.started
-        return ABSENT if key in _TIMES else self._look(key)
-
-    def __repr__(self) -> str:
-        return f"<Run {'/'.join(self.path)} ({self.state})>"
+    def _value(self, name: str) -> Any:
+        return self._stored.values.get(name, ABSENT)

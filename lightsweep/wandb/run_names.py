@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any
 
+from lightsweep.client.history import last_step
 from lightsweep.errors import NotFoundError, UsageError
 from lightsweep.wandb.summary import LABELS, MetricRules, Summary, read_summary, write_json, write_summary
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from lightsweep.wandb.files import MediaStore
 
 
-_OURS = {"output.log", "parameters.json", "resume", LABELS, "summary.json"}
+_OURS = {"history.jsonl", "output.log", "parameters.json", "resume", LABELS, "summary.json"}
 _NO_SOURCES = {"__pycache__", "lightsweep_runs", "node_modules", "site-packages", "wandb"}
 _MOST_SOURCES = 1000
 _PAUSE_SECONDS = 1.0
@@ -54,6 +55,7 @@ class RunNames:
         notes: A text; may be set.
         group: A word; as given to ``init``, as ``job_type``, ``settings`` and ``tags``.
         start_time: The time of ``init``, in seconds since 1970.
+        starting_step: 0, or after the last step of earlier attempts.
     """
 
     id: str
@@ -87,6 +89,7 @@ class RunNames:
         self._project = os.environ.get("WANDB_PROJECT") or "lightsweep"
         self._entity = os.environ.get("WANDB_ENTITY") or os.environ.get("USER") or "user"
         self._step = 0
+        self.starting_step = last_step(self._directory) + 1 if resumed else 0
         self._rules: MetricRules | None = None
         self._media: MediaStore | None = None
         self._summary_at = float("-inf")
@@ -186,8 +189,6 @@ class RunNames:
     def step(self) -> int:
         """The step of the next log: what ``log(step=...)`` said last, or one more than the number of logs."""
         return self._step
-
-    starting_step = 0
 
     # --- metrics and the summary
 

@@ -112,7 +112,6 @@ def json_friendly(value: Any) -> tuple[Any, bool]:
 _MEDIA = {name: getattr(media, name) for name in ("Audio", "Histogram", "Html", "Image", "Plotly", "Video")}
 _SCENES = {name: getattr(scenes, name) for name in ("Bokeh", "Classes", "Graph", "Molecule", "Object3D", "box3d")}
 
-data_types = _module("data_types", Table=table.Table, WBValue=media.Media, **_MEDIA, **_SCENES)
 util = _module(
     "util",
     generate_id=generate_id,
@@ -154,6 +153,7 @@ MODULES = {name: _module(f"sdk.{name}", **names) for name, names in _NAMES.items
 for _name, _made in MODULES.items():
     _above, _, _last = _name.rpartition(".")
     (vars(MODULES[_above]) if _above else globals())[_last] = _made
+
 sklearn = _Quiet("wandb.sklearn")
 tensorboard = _Quiet("wandb.tensorboard")
 tensorflow = _Quiet("wandb.tensorflow")

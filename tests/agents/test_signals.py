@@ -10,10 +10,13 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import pytest
+from sandboxes import Sandbox
 
 from lightsweep.agents.displays.base import Display
+from lightsweep.agents.launchers.process import CommandLauncher
 from lightsweep.agents.signals import Interrupts
 from lightsweep.agents.worker import Agent
+from lightsweep.controller import RunState, Sweep
 
 
 class ScriptedAgent(Display):
@@ -80,6 +83,35 @@ def test_each_ctrl_c_is_a_step_further(presses: int) -> None:
     assert agent.told == steps[:presses]
     assert agent.signalled == signal.SIGINT
     assert agent.notes[0] == "waiting for the running run to end; press Ctrl-C again to end it now"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_of_a_scheduler_ends_the_beginning_of_runs_at_once(number: signal.Signals) -> None:
+    """It reaches the runs too: a slot whose run it has ended must not claim another before the main loop acts."""
+    agent = ScriptedAgent(until="terminate")
+    with working(agent) as (interrupts, thread):
+        send(number)
+        assert agent.signalled == number
+        assert agent.told == []
+        interrupts.wait(thread)
+    assert len(agent.told) == 1
+
+
+def test_a_run_that_was_claimed_meanwhile_is_given_back(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(sandbox.directory)
+    sweep = Sweep.load(sandbox.sweep("raise SystemExit('the script must not be started')"), storage=sandbox.storage)
+    agent = Agent(sweep, CommandLauncher(sweep))
+    claim = agent._claimer.next_run
+
+    def claim_slowly() -> Any:
+        found = claim()
+        agent.terminate("told to end", outcome=RunState.LOST)
+        return found
+
+    monkeypatch.setattr(agent._claimer, "next_run", claim_slowly)
+    agent.run()
+    (run,) = sweep.runs
+    assert (run.state, run.reason, run.waiting) == ("killed", "told to end", True)
 
 
 def test_nothing_is_said_of_waiting_where_nothing_runs() -> None:

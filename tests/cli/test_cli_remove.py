@@ -98,7 +98,7 @@ def test_a_running_run_is_refused_with_what_to_do(sandbox: Sandbox, rm) -> None:
         code, said = rm(target, "--yes")
         assert code == 2
         assert (
-            f"error: sweep {sweep}: run 0001 is running; wait for the end, or end all runs with: lightsweep sweep"
+            f"error: sweep {sweep}: run 0001 is running; wait for the end, or end all runs with: lightsweep cancel"
             in said
         )
     assert home(sandbox, sweep).exists()

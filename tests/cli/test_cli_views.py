@@ -265,16 +265,49 @@ def test_the_password_is_shown_nowhere(sandbox: Sandbox, capsys: Capture) -> Non
     assert "secret" not in out + err
 
 
+@pytest.mark.parametrize("form", ["command", "option"])
 @pytest.mark.parametrize("word", ["pause", "resume", "stop", "cancel"])
-def test_the_state_of_a_sweep(sandbox: Sandbox, capsys: Capture, word: str) -> None:
+def test_the_state_of_a_sweep(sandbox: Sandbox, capsys: Capture, word: str, form: str) -> None:
     sweep_id = sandbox.sweep("")
-    assert main(["sweep", f"--{word}", sweep_id]) == 0
+    assert main([word, sweep_id] if form == "command" else ["sweep", f"--{word}", sweep_id]) == 0
     expected = {"pause": "paused", "resume": "running", "stop": "stopped", "cancel": "cancelled"}[word]
     assert capsys.readouterr().err == f"sweep {sweep_id}: {expected}\n"
     assert Sweep.load(sweep_id, storage=sandbox.storage).state.name == expected
     if word == "cancel":
         assert main(["sweep", "--resume", sweep_id]) == 2
         assert "final" in capsys.readouterr().err
+
+
+def test_a_sweep_is_found_by_the_beginning_of_its_id_or_as_the_latest(
+    sandbox: Sandbox, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters = iter("twin0001twin0002other003")
+    monkeypatch.setattr("lightsweep.controller.sweeps.secrets.choice", lambda _: next(letters))
+    monkeypatch.setenv("LIGHTSWEEP_STORAGE", sandbox.storage)
+    for _ in range(3):
+        Sweep.create({"method": "grid", "parameters": {"x": {"values": [1]}}})
+    for name, found in [("oth", "other003"), ("latest", "other003"), ("twin0002", "twin0002")]:
+        assert main(["status", name]) == 0
+        assert capsys.readouterr().out.startswith(f"sweep {found}: ")
+    assert main(["status", "twin"]) == 2
+    assert "'twin' is the beginning of several sweeps: twin0001, twin0002" in capsys.readouterr().err
+    assert main(["status", ""]) == 2
+    assert main(["rm", "oth", "--yes"]) == 2
+    assert "rm needs the whole id of a sweep: 'oth' is other003" in capsys.readouterr().err
+    assert len(Sweep.all()) == 3
+
+
+def test_a_shell_completes_commands_and_ids(sandbox: Sandbox) -> None:
+    sweep_id = sandbox.sweep("")
+    for words, expected in [
+        ("lightsweep stat", "status"),
+        ("lightsweep status ", sweep_id),
+        ("lightsweep best ", sweep_id),
+    ]:
+        asked = {"_LIGHTSWEEP_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        sandbox.environment.update(asked)
+        done = sandbox.call()
+        assert done.stdout.split() == [expected], done.stderr
 
 
 @pytest.mark.parametrize(("word", "code"), [("stop", 0), ("cancel", 0)])
@@ -305,7 +338,7 @@ def test_sweep_prints_the_id_and_how_to_go_on(sandbox: Sandbox, capsys: Capture)
     assert lines[1:] == [
         "created a bayes sweep over 1 parameter",
         "bands (iterations of the metric): 3, 9, 27, 81, 243, ...",
-        "it never ends by itself: set run_cap, give agents --count, or use `lightsweep sweep --stop`",
+        "it never ends by itself: set run_cap, give agents --count, or use `lightsweep stop`",
         f"start agents with: lightsweep agent {sweep_id} --storage mine.db",
     ]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
-from report_helpers import EVIL, NOW, many_runs, sweep_config
+from report_helpers import EVIL, NOW, many_runs, sweep_config, sweep_run
 
 from lightsweep.controller import SweepRun, SweepState
 from lightsweep.controller.summary import PartView
@@ -338,4 +338,82 @@ def test_media_of_the_best_runs(browser: Browser, tmp_path: Path) -> None:
         figure.scroll_into_view_if_needed()
         figure.locator(".main-svg").first.wait_for(state="attached")
     assert section.locator("[id^=figure-media]").count() == 2
+    visit.close()
+
+
+def test_any_logged_number_is_chosen_for_the_curves(browser: Browser, tmp_path: Path) -> None:
+    import json
+
+    from lightsweep.report import logged_curves, run_parts
+
+    config = sweep_config()
+    data = report_data(config, many_runs(config, 12), now=NOW)
+    for run in data.runs:
+        folder = tmp_path / run.id
+        (folder / "parts").mkdir(parents=True)
+        steps = [{"train_loss": value + 1, "val_loss": value, EVIL: value} for value in run.history]
+        lines = [json.dumps({**step, "_step": 10 * place, "_timestamp": 1}) for place, step in enumerate(steps)]
+        (folder / "history.jsonl").write_text("\n".join(lines))
+        (folder / "parts" / "1.jsonl").write_text(json.dumps({"part": 1, "name": EVIL, "started": 1}))
+    path = tmp_path / "report.html"
+    logged, parts = logged_curves(data, tmp_path), run_parts(data, tmp_path)
+    path.write_text(page("k3v9x2ab", SweepState("finished"), data, logged=logged, parts=parts), "utf-8")
+    visit = Visit(browser, path)
+    visit.draw_all()
+    card = visit.page.locator('[data-figure="curves"]')
+    number, beside = card.get_by_label("Number of the learning curves"), card.get_by_label("Number beside it, dotted")
+    assert number.locator("option").all_inner_texts()[0] == "val_loss, by iteration"
+    assert beside.is_disabled()
+    titles = "['x', 'y'].map(a => document.querySelector('#figure-curves').layout[a + 'axis'].title.text)"
+    assert visit.page.evaluate(titles)[0] == "iteration"
+
+    # By the keyboard: the next number is the metric over the steps, with that of training beside it.
+    number.focus()
+    visit.page.keyboard.press("ArrowDown")
+    visit.page.wait_for_function("document.querySelector('#figure-curves').layout.xaxis.title.text === 'step'")
+    assert visit.page.evaluate(titles) == ["step", "val_loss; dotted: train_loss"]
+    assert beside.is_enabled()
+    traces = visit.page.evaluate(
+        "document.querySelector('#figure-curves').data.map(t => [t.name, t.line.dash, Math.max(...t.x)])"
+    )
+    assert ["best run", "solid", 260] in traces
+    assert ["train_loss, best run", "dot", 260] in traces
+    assert len(traces) == 2 * len({run.state for run in data.runs} | {"best run"})
+
+    # Without the other one, and back again.
+    beside.select_option(label="nothing")
+    visit.page.wait_for_function("document.querySelector('#figure-curves').data.every(t => t.line.dash === 'solid')")
+    number.select_option(index=2)
+    visit.page.wait_for_function("document.querySelector('#figure-curves').layout.yaxis.title.text.includes('onerror')")
+    assert visit.page.locator("#figure-curves img").count() == 0
+    number.select_option(index=0)
+    visit.page.wait_for_function("document.querySelector('#figure-curves').layout.xaxis.title.text === 'iteration'")
+
+    # A brush narrows these curves too.
+    number.select_option(index=1)
+    visit.page.wait_for_function("document.querySelector('#figure-curves').layout.xaxis.title.text === 'step'")
+    visit.brush(0, 0.2, -0.05)
+    visit.page.locator("#chosen").wait_for(state="visible")
+    large = {run.id for run in data.runs if run.values["batch_size"] == 128}
+    shown = "document.querySelector('#figure-curves').data.flatMap(t => t.customdata)"
+    assert set(visit.page.evaluate(shown)) == large
+
+    section = visit.page.locator("#parts")
+    assert section.locator("tbody tr").count() == 12
+    assert section.locator("td").nth(1).inner_text() == EVIL
+    visit.close()
+
+
+def test_numbers_are_shown_of_a_sweep_whose_metric_has_no_value(browser: Browser, tmp_path: Path) -> None:
+    from lightsweep.report import logged_curves
+
+    config = sweep_config()
+    data = report_data(config, [sweep_run(config, 0)], now=NOW)
+    (tmp_path / "0001").mkdir()
+    (tmp_path / "0001" / "history.jsonl").write_text('{"loss": 1.0, "_step": 0}\n{"loss": 0.5, "_step": 1}\n')
+    path = tmp_path / "report.html"
+    path.write_text(page("k3v9x2ab", SweepState("running"), data, logged=logged_curves(data, tmp_path)), "utf-8")
+    visit = Visit(browser, path)
+    visit.page.locator("#figure-curves .main-svg").first.wait_for(state="attached")
+    assert visit.page.evaluate("document.querySelector('#figure-curves').data[0].y") == [1, 0.5, None]
     visit.close()

@@ -84,6 +84,39 @@ def test_hugging_faces_callback_reports_and_ends_the_training(sandbox: Sandbox) 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("metric", "other", "command"),
+    [
+        ("val_loss", "trainer/global_step", [LIGHTNING, "lightning.pytorch", "--sweep-callback"]),
+        ("eval/loss", "train/global_step", [HUGGING_FACE, *ARGUMENTS, "--sweep_callback"]),
+    ],
+    ids=["lightning", "transformers"],
+)
+def test_beside_a_sweep_callback_each_validation_counts_once(
+    sandbox: Sandbox, metric: str, other: str, command: list[str]
+) -> None:
+    runs, text = swept(sandbox, metric, *command)
+    assert runs[0].history == pytest.approx([1 / (1 + epoch) for epoch in range(EPOCHS)])
+    assert other in runs[0].metrics, "the logger still logs the rest"
+    assert "Traceback" not in text
+
+
+@pytest.mark.slow
+def test_hugging_faces_own_search_creates_a_sweep_and_its_runs_are_stopped(sandbox: Sandbox) -> None:
+    sandbox.environment["CUDA_VISIBLE_DEVICES"] = ""
+    done = sandbox.call("exec", "--stand-in", "wandb", "--", sys.executable, str(SCRIPTS / "hf_search.py"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "best 0.25 0.01" in done.stdout
+    (sweep_id,) = (path.name for path in sandbox.directory.glob("lightsweep_runs/*"))
+    runs = sandbox.runs(sweep_id)
+    assert [run.state for run in runs] == ["finished", "pruned"]
+    assert runs[0].history == pytest.approx([1 / (1 + epoch) for epoch in range(EPOCHS)])
+    assert runs[1].history == pytest.approx([2.0, 1.0])
+    assert "never read" not in done.stdout
+    assert not list(sandbox.directory.glob("lightsweep_runs/*/*/parts"))
+
+
+@pytest.mark.slow
 def test_accelerates_tracker_reports_and_ends_the_loop(sandbox: Sandbox) -> None:
     runs, text = swept(sandbox, "val_loss", ACCELERATE)
     assert runs[0].history == pytest.approx([1 / (1 + epoch) for epoch in range(EPOCHS)])

@@ -6,6 +6,7 @@ import os
 import pwd
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,8 @@ from serving import Serving, open_place
 
 from lightsweep import Sweep
 from lightsweep.errors import StorageError
-from lightsweep.storage import open_storage
+from lightsweep.storage import default_url, open_storage, server
+from lightsweep.storage.server import wait_for_storage
 from lightsweep.storage.url import parse
 
 RAW = {"program": "train.py", "method": "random", "parameters": {"x": {"min": 0.0, "max": 1.0}}}
@@ -166,6 +168,48 @@ def test_other_machines_find_it_and_are_told_that_nothing_is_encrypted(start: St
     assert "connections are not encrypted (no TLS)" in one.text
     open_storage(one.url).close()
     assert one.end() == 0
+
+
+@pytest.mark.slow
+def test_agents_wait_for_it_and_follow_it_to_another_address(
+    start: Start, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Serving(place, "--port", "0", before=("sh", "-c", 'sleep 2; exec "$@"', "-"))
+    monkeypatch.delenv("LIGHTSWEEP_STORAGE", raising=False)
+    monkeypatch.setenv("LIGHTSWEEP_STORAGE_FILE", str(one.directory / "url"))
+    told: list[str] = []
+    wait_for_storage(default_url, told.append)
+    assert told == [f"waiting for the storage: there is no {one.directory / 'url'} yet"]
+    one.ready()
+    sweep = Sweep.create(RAW)
+    first = sqlalchemy.make_url(one.url)
+    assert one.end() == 0
+
+    told.clear()
+    waiting = threading.Thread(target=wait_for_storage, args=(default_url, told.append))
+    waiting.start()
+    until(lambda: bool(told))
+    assert told[0].startswith(f"waiting for the storage: 127.0.0.1:{first.port} does not answer (")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    two = start("--port", str(port)).ready()
+    waiting.join(60)
+    assert not waiting.is_alive()
+    assert sqlalchemy.make_url(two.url) == first.set(port=port)
+    assert sweep.runs == []  # of the object from before, by a new connection
+    assert two.end() == 0
+
+
+def test_a_storage_that_refuses_is_not_waited_for_without_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_WAIT_SECONDS", 0.01)
+    told: list[str] = []
+    (tmp_path / "no.db").mkdir()
+    with pytest.raises(StorageError, match="unable to open database file"):
+        wait_for_storage(lambda: f"sqlite:///{tmp_path}/no.db", told.append)
+    assert len(told) == 1
 
 
 def test_an_address_of_no_machine_or_another_is_refused(start: Start) -> None:

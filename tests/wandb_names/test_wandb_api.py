@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -122,23 +121,87 @@ def test_what_a_run_has(sweep: str) -> None:
     assert failed.summary.get("loss") is None
 
 
-def test_the_history_of_the_metric(sweep: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_history_has_every_number(sweep: str, capsys: pytest.CaptureFixture[str]) -> None:
     run = wandb.Api().run(f"{sweep}-0001")
     rows = run.history(pandas=False)
     assert [row["loss"] for row in rows] == [1, 1 / 2, 1 / 3, 1 / 4]
-    assert rows[0] == {"_step": 0, "loss": 1}
-    assert rows[-1] == {"_step": 3, "loss": 0.25, "acc": 13, "epoch": 3}
-    assert list(run.scan_history(keys=["loss"], min_step=1, max_step=3)) == [
-        {"_step": 1, "loss": 1 / 2},
-        {"_step": 2, "loss": 1 / 3},
+    assert list(rows[0]) == ["_step", "_runtime", "_timestamp", "loss", "acc", "epoch"]
+    assert [row["acc"] for row in rows] == [10, 11, 12, 13]
+    assert 0 <= rows[0]["_runtime"] <= rows[3]["_runtime"] < 60
+    assert list(run.scan_history(keys=["acc"], min_step=1, max_step=3)) == [
+        {"_step": 1, "acc": 11},
+        {"_step": 2, "acc": 12},
     ]
     assert run.history(samples=2, keys=["loss"], pandas=False) == [{"_step": 0, "loss": 1}, {"_step": 3, "loss": 0.25}]
     assert run.history(samples=1, keys=["loss"], pandas=False, x_axis="epoch") == [{"epoch": 0, "loss": 1}]
     assert run.history(keys=["nothing"], pandas=False) == []
     assert run.history(stream="system", pandas=False) == []
+    assert (run.lastHistoryStep, run.summary["_step"]) == (3, 3)
     assert capsys.readouterr().err == ""
+
+
+def test_without_its_files_a_run_has_the_history_of_the_metric(
+    sweep: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lightsweep.wandb.api.read_history", lambda _: [])
+    run = wandb.Api().run(f"{sweep}-0001")
     assert run.history(keys=["acc"], pandas=False) == [{"_step": 3, "acc": 13}]
-    assert "has the history of 'loss' only; of 'acc' the last value" in capsys.readouterr().err
+    assert "has no history.jsonl on this machine; of 'acc' the storage has the last value only" in (
+        capsys.readouterr().err
+    )
+    rows = run.history(pandas=False)
+    assert rows[0] == {"_step": 0, "loss": 1}
+    assert rows[-1] == {"_step": 3, "loss": 0.25, "acc": 13, "epoch": 3}
+
+
+def test_without_pandas_the_history_is_a_list(
+    sweep: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    rows = wandb.Api().run(f"{sweep}-0001").history()
+    assert [row["loss"] for row in rows] == [1, 1 / 2, 1 / 3, 1 / 4]
+    assert capsys.readouterr().err == "lightsweep: pandas is not installed, so history() returns a list of dicts\n"
+
+
+FOLDS = """
+    import lightsweep as wandb
+    run = wandb.init(config={"epochs": 2})
+    for fold in range(2):
+        part = wandb.init(group="cv", job_type="fold", name=f"fold-{fold}", config={"fold": fold}, reinit=True)
+        for epoch in range(2):
+            part.log({"loss": run.config.x + fold, "acc": epoch})
+        part.summary["note"] = "well"
+        part.finish()
+    run = wandb.init(id=run.id)
+    run.log({"loss": run.config.x})
+"""
+
+
+def test_the_parts_of_a_run(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep_id = sandbox.sweep(FOLDS, parameters={"x": {"values": [1, 2]}})
+    done = sandbox.call("agent", sweep_id, "--storage", sandbox.storage)
+    assert done.returncode == 0, done.stdout + done.stderr
+    monkeypatch.setenv("LIGHTSWEEP_STORAGE", sandbox.storage)
+    api = wandb.Api()
+    sweep = api.sweep(sweep_id)
+    assert [run.id for run in sweep.runs] == [f"{sweep_id}-0001", f"{sweep_id}-0002"]
+    parts = sweep.runs[1].parts
+    assert [part.name for part in parts] == ["fold-0", "fold-1"]
+    part = parts[1]
+    assert (part.id, part.state, part.group, part.job_type) == (f"{sweep_id}-0002-2", "finished", "cv", "fold")
+    assert part.config == {"epochs": 2, "x": 2, "fold": 1}
+    assert part.summary == {"loss": 3, "acc": 1, "note": "well"}
+    rows = part.history(pandas=False)
+    assert [(row["_step"], row["loss"], row["acc"]) for row in rows] == [(0, 3, 0), (1, 3, 1)]
+    assert part.history(keys=["acc"], pandas=False)[-1] == {"_step": 1, "acc": 1}
+    assert part.run.id == sweep.runs[1].id
+    assert part.sweep is None
+    assert "run.json" in [file.name for file in part.files()]
+    assert repr(part).endswith("(finished)>")
+    found = api.runs(filters={"group": "cv", "config.fold": 0}, order="-summary_metrics.loss")
+    assert [run.id for run in found] == [f"{sweep_id}-0002-1", f"{sweep_id}-0001-1"]
+    assert [run.id for run in api.runs(filters={"sweep": sweep_id})] == [run.id for run in sweep.runs]
+    assert len(api.runs()) == 6
 
 
 def test_the_history_as_a_table(sweep: str) -> None:
@@ -146,7 +209,7 @@ def test_the_history_as_a_table(sweep: str) -> None:
     table = wandb.Api().run(f"{sweep}-0001").history()
     assert isinstance(table, pandas.DataFrame)
     assert list(table["loss"]) == [1, 1 / 2, 1 / 3, 1 / 4]
-    assert math.isnan(table["acc"][0])
+    assert list(table["acc"]) == [10, 11, 12, 13]
     runs = wandb.Api().sweep(sweep).runs
     assert runs.histories(keys=["loss"]).groupby("run_id")["loss"].min().to_dict() == {
         f"{sweep}-0001": 0.25,

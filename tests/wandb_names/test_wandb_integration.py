@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,38 @@ def test_a_stopped_lightgbm_ends_inside_of_the_loop() -> None:
     with serving(handler), wandb.init():
         light(wandb.lightgbm.wandb_callback(), rounds=9)
     assert len(handler.logs) == 2
+    assert states(handler) == ["pruned"]
+
+
+# Both a SweepCallback and W&B's callback: the sweep counts each report once.
+
+
+@pytest.mark.parametrize(
+    ("metric", "train"),
+    [
+        ("epoch/val_loss", lambda ours: fit(wandb.keras.WandbMetricsLogger(), ours("keras"), epochs=4)),
+        ("epoch/val_loss", lambda ours: fit(ours("keras"), wandb.keras.WandbMetricsLogger(), epochs=4)),
+        ("validation_0-rmse", lambda ours: boost(wandb.xgboost.WandbCallback(), ours("xgboost"))),
+        ("validation_0-rmse", lambda ours: boost(ours("xgboost"), wandb.xgboost.WandbCallback())),
+        ("valid_0_l2", lambda ours: light(wandb.lightgbm.wandb_callback(), ours("lightgbm"))),
+    ],
+    ids=["keras-before", "keras-after", "xgboost-before", "xgboost-after", "lightgbm"],
+)
+def test_beside_a_sweep_callback_each_iteration_counts_once(metric: str, train: Any) -> None:
+    def ours(name: str) -> Any:
+        return import_module(f"lightsweep.integrations.{name}").SweepCallback(**options)
+
+    options: dict[str, Any] = {}
+    handler = ScriptedHandler(metric=metric)
+    with serving(handler), wandb.init() as run:
+        train(ours)
+        assert run.summary
+    assert sum(metric in found for found in names(handler)) == 4
+    assert len(handler.logs) > 4, "W&B's callback still logs the rest"
+    options["on_prune"] = "stop"
+    handler = ScriptedHandler(metric=metric, stop_at=3)
+    with serving(handler), wandb.init():
+        train(ours)  # returns
     assert states(handler) == ["pruned"]
 
 

@@ -77,7 +77,7 @@ class Frame:
                 if view.best is not None and view.best.best is not None
             ]
         if best is not None and summary.best_line:
-            when = "still running" if best.ended is None else f"{_span(self.now - best.ended)} ago"
+            when = "still running" if best.ended is None else f"{span(self.now - best.ended)} ago"
             lines += [f"{summary.best_line}, {when}", f"  {summary.best_parameters}"]
         lines += summary.remarks
         if pace := self._pace():
@@ -109,7 +109,7 @@ class Frame:
         if pace is None:
             return ""
         text = f"{pace:,.0f} runs per hour" if pace >= 10 else f"{pace:.2g} runs per hour"
-        return text + (f", about {_span(left)} left" if left is not None else "")
+        return text + (f", about {span(left)} left" if left is not None else "")
 
     def _row(self, run: SweepRun) -> list[str]:
         config = self.summary.config
@@ -142,7 +142,7 @@ def sparkline(values: Sequence[float], width: int, marks: str = BARS) -> str:
     return "".join(marks[round(top * ((value / 2 - low / 2) / span)) if span > 0 else top // 2] for value in chosen)
 
 
-def _span(length: timedelta) -> str:
+def span(length: timedelta) -> str:
     seconds = max(0, round(length.total_seconds()))
     if seconds < 60:
         return f"{seconds} s"

@@ -17,11 +17,12 @@ from typing import Protocol, runtime_checkable
 from lightsweep.errors import UsageError, closest
 from lightsweep.storage.url import FILE_VARIABLE
 
-__all__ = ["AgentJob", "Engine", "JobState", "KnowsHosts", "Launch", "make_engine"]
+__all__ = ["AgentJob", "Engine", "JobState", "KnowsHosts", "Launch", "RunsStorage", "make_engine"]
 
 _GROUP = "lightsweep.engines"
 _OWN = {
     "local": "lightsweep.agents.engines.local:LocalEngine",
+    "kubernetes": "lightsweep.agents.engines.kubernetes:KubernetesEngine",
     "ray": "lightsweep.agents.engines.ray:RayEngine",
     "slurm": "lightsweep.agents.engines.slurm:SlurmEngine",
 }
@@ -139,6 +140,26 @@ class KnowsHosts(Protocol):
 
     def on_one_host(self) -> bool:
         """Return whether all agents run on this host, so that they may share an SQLite file."""
+
+
+@runtime_checkable
+class RunsStorage(Protocol):
+    """An engine that can run the server of a storage as a job of its own."""
+
+    def plan_storage(self, directory: Path, command: Sequence[str], options: Sequence[str]) -> str:
+        """Return exactly what :meth:`submit_storage` would submit.
+
+        Args:
+            directory: Where the server has its files, on a file system that all hosts share.
+            command: Starts the server.
+            options: The engine's own options for agents, of which those about the place hold for the server too.
+        """
+
+    def submit_storage(self, directory: Path, command: Sequence[str], options: Sequence[str]) -> str:
+        """Submit the job, and return its id; its output goes to ``job-ID.out`` in ``directory``."""
+
+    def storage_job(self, directory: Path) -> AgentJob | None:
+        """Return the job whose server has its files in ``directory``; ``None`` if there is none."""
 
 
 def make_engine(name: str, sweep_id: str, options: Sequence[str] = ()) -> Engine:

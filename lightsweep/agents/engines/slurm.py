@@ -10,9 +10,11 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from lightsweep.agents.active_run import RUNS
 from lightsweep.agents.engines import AgentJob, JobState, Launch
+from lightsweep.agents.engines.slurm_storage import directive, storage_name, storage_script
 from lightsweep.errors import UsageError
 from lightsweep.storage.url import URL_VARIABLE, VARIABLES
 from lightsweep.text import number
@@ -102,9 +104,7 @@ class SlurmEngine:
 
     def jobs(self) -> list[AgentJob]:
         """Return the agents in the queue, whoever submitted them."""
-        fields = ",".join(f"{name}:{width}" for name, width in _FIELDS.items())
-        answer = self._call(["squeue", "--noheader", "--array", f"--name={self._name}", f"--Format={fields}"])
-        return list(map(agent_job, answer.splitlines()))
+        return self._queued(self._name)
 
     def stop(self, job: str) -> None:
         """Cancel an agent's job: Slurm sends SIGTERM, and SIGKILL after KillWait."""
@@ -113,6 +113,19 @@ class SlurmEngine:
         except UsageError as error:
             if not re.search(r"Invalid job id|already complet", str(error)):
                 raise
+
+    def plan_storage(self, directory: Path, command: Sequence[str], options: Sequence[str]) -> str:
+        """Return the job script of a storage."""
+        return storage_script(directory, command, options)
+
+    def submit_storage(self, directory: Path, command: Sequence[str], options: Sequence[str]) -> str:
+        """Submit the job of a storage; raises as :meth:`plan`, and if Slurm is not installed here."""
+        answer = self._call(["sbatch", "--parsable"], storage_script(directory, command, options))
+        return answer.strip().partition(";")[0]
+
+    def storage_job(self, directory: Path) -> AgentJob | None:
+        """Return the job of a storage, if it runs or waits to run."""
+        return next(iter(self._queued(storage_name(directory))), None)
 
     def kill_wait(self) -> int:
         """Return the seconds between SIGTERM and SIGKILL of this cluster; Slurm's default if it cannot be asked."""
@@ -137,14 +150,19 @@ class SlurmEngine:
             f"--signal=B:USR1@{_WARNING_SECONDS}",
             *_resources(launch),
         ]
-        header = [f"#SBATCH {_directive(text)}" for text in directives]
+        header = [f"#SBATCH {directive(text)}" for text in directives]
         if launch.options:  # on one line, as `-p gpu` is two words; of an option that is given twice the last counts
-            header.append(f"#SBATCH {' '.join(map(_directive, launch.options))}")
+            header.append(f"#SBATCH {' '.join(map(directive, launch.options))}")
         # What sbatch finds in the environment goes into the job's, where the URL of another storage would count first.
         unset = [f"unset {URL_VARIABLE}"] if launch.storage_file else []
         exports = [f"export {name}={shlex.quote(value)}" for name, value in launch.environment().items()]
         body = _BODY.format(command=shlex.join(_agent(launch, kill_wait)))
         return "\n".join(["#!/bin/bash", *header, "", *unset, *exports, body])
+
+    def _queued(self, name: str) -> list[AgentJob]:
+        fields = ",".join(f"{field}:{width}" for field, width in _FIELDS.items())
+        answer = self._call(["squeue", "--noheader", "--array", f"--name={name}", f"--Format={fields}"])
+        return list(map(agent_job, answer.splitlines()))
 
     def _call(self, command: list[str], given: str = "") -> str:
         """Return the output of a command of Slurm's, without the storage's URL in its environment."""
@@ -226,11 +244,3 @@ def _check(launch: Launch) -> None:
             raise UsageError(f"slurm: the option {option!r} is set by lightsweep: {_OURS[name]}")
         if "\n" in option:
             raise UsageError(f"slurm: the option {option!r} has a line break, which a job script cannot hold")
-
-
-def _directive(text: str) -> str:
-    """Return an option as sbatch reads it in a script."""
-    if re.fullmatch(r"[\w./:=,%@+~\[\]-]+", text):
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

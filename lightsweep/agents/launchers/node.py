@@ -37,6 +37,9 @@ ADDRESSES = "LIGHTSWEEP_NODES"
 MARK = "LIGHTSWEEP_NODE_TOKEN"
 """The variable that marks the processes of this task."""
 
+PREEMPTED = 75
+"""As in `exit_status.py`, which imports the agent."""
+
 GRACE_SECONDS = 2.0
 """From the death of an agent to SIGTERM: a script with ``init`` ends before, and says why."""
 
@@ -87,7 +90,7 @@ class Task:
         self._run = Connection(address, run_id, token)
         self._stream = self._agent.open()
         self._ended = threading.Event()
-        self._told = 0
+        self._told = False
         mark = secrets.token_hex(16)
         self._process = subprocess.Popen(
             command,
@@ -101,18 +104,19 @@ class Task:
     def told(self, number: int, frame: object) -> None:
         """Handle a signal that ends this job: pass it on."""
         del frame
-        self._told = self._told or number
+        self._told = True
         self._all.signal(number)
 
     def wait(self) -> int:
         """Wait for the end of the command, end what is left of it here, and return its exit code.
 
-        It is that of a signal if this process was told to end by one and the command has failed.
+        It is that of a preempted run if this process was told to end and the command has failed: on SIGTERM from Slurm
+        torchrun fails, and a script may say that it has finished.
         """
         code = self._process.wait()
         self._ended.set()
         self._all.end(LEFTOVER_SECONDS)
-        return -self._told if self._told and code else code
+        return PREEMPTED if self._told and code else code
 
     def report(self, code: int) -> bool:
         """Tell the agent the exit code; False if it has ended the run already, or is gone."""

@@ -35,7 +35,7 @@ def __getattr__(name: str) -> Any:
 
 
 def run_for(caller: str) -> Any:
-    """Return the current run.
+    """Return the current run, and let a ``SweepCallback`` beside W&B's callback be the only one that reports.
 
     Args:
         caller: Needs the run, for the message.
@@ -46,6 +46,7 @@ def run_for(caller: str) -> Any:
     run = current_run()
     if run is None:
         raise UsageError(f"{caller} needs an active run: call wandb.init() first")
+    run.logs_for_wandb = True
     return run
 
 
@@ -62,7 +63,7 @@ def log(metrics: Mapping[str, Any], *, last: bool = False) -> None:
     run = run_for("log()")
     if not last:
         run.log(metrics)
-    elif (verdict := run.report(metrics, last=True)).stop:
+    elif (verdict := run.report(metrics, last=True, judged=not run.led)).stop and not run.led:
         raise RunPruned(verdict.reason)
 
 

@@ -13,7 +13,8 @@ from lightsweep.wandb.integration import define_best, keep_model, log, log_impor
 
 __all__ = ["log_summary", "wandb_callback"]
 
-_ORDER = 20
+_ORDER = 26
+"""After lightsweep's ``SweepCallback`` (25), which alone reports if both are there; before ``early_stopping`` (30)."""
 
 
 class _Callback:

@@ -12,6 +12,7 @@ class Own:
     """The argument of the script itself."""
 
     x: float = 1.0
+    sweep_callback: bool = False
 
 
 class Data(Dataset):
@@ -43,6 +44,10 @@ class Model(PreTrainedModel):
 def main():
     own, args = HfArgumentParser((Own, TrainingArguments)).parse_args_into_dataclasses()
     trainer = Trainer(model=Model(PretrainedConfig(), own.x), args=args, train_dataset=Data(), eval_dataset=Data())
+    if own.sweep_callback:
+        from lightsweep.integrations.transformers import SweepCallback
+
+        trainer.add_callback(SweepCallback())
     trainer.train()
     print("end of the script", args.process_index, flush=True)
 

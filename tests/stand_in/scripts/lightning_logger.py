@@ -20,6 +20,7 @@ parser.add_argument("--strategy", default="auto")
 parser.add_argument("--devices", type=int, default=1)
 parser.add_argument("--x", type=float)
 parser.add_argument("--log-model", action="store_true")
+parser.add_argument("--sweep-callback", action="store_true")
 
 
 class Model(pl.LightningModule):
@@ -40,6 +41,12 @@ class Model(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.01)
 
 
+def sweep_callback():
+    from lightsweep.integrations.lightning import SweepCallback
+
+    return SweepCallback()
+
+
 def main(args):
     loggers = importlib.import_module(f"{PACKAGE}.loggers")
     logger = loggers.WandbLogger(project="demo", name="mine", log_model=args.log_model)
@@ -56,6 +63,7 @@ def main(args):
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=args.log_model,
+        callbacks=[sweep_callback()] if args.sweep_callback else [],
     )
     model = Model(args.x)
     logger.watch(model)

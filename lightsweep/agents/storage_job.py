@@ -1,0 +1,106 @@
+"""A storage as a job of a cluster, for users who may run no server on its login node."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from lightsweep.agents.engines import AgentJob, Engine, RunsStorage
+from lightsweep.errors import LightsweepError, StorageError, UsageError
+from lightsweep.storage import open_storage
+from lightsweep.storage.postgresql import account_for, check_access, make_directory
+from lightsweep.storage.server import unreachable, url_file
+from lightsweep.storage.url import FILE_VARIABLE, URL_VARIABLE, parse, read_url
+
+STORAGE = Path("lightsweep_storage")
+"""The directory of the server, in the working directory: agents and commands of a project find it there."""
+
+_IDLE_SECONDS = 1800
+_PAUSE_SECONDS = 2.0
+_SHOWN_LINES = 5
+
+
+def storage_command(directory: Path) -> list[str]:
+    """Return the command of the server; it ends half an hour after the last agent."""
+    command = [sys.executable, "-m", "lightsweep", "storage", "serve", "--directory", str(directory)]
+    return [*command, "--host", "0.0.0.0", "--port", "0", "--idle", str(_IDLE_SECONDS)]
+
+
+def storage_plan(engine: Engine, name: str, options: Sequence[str]) -> str:
+    """Return exactly what would be submitted for the storage. Raises ``UsageError`` if the engine cannot run one."""
+    directory = STORAGE.absolute()
+    return _capable(engine, name).plan_storage(directory, storage_command(directory), options)
+
+
+def start_storage(engine: Engine, name: str, options: Sequence[str], tell: Callable[[str], None]) -> None:
+    """Wait until the storage of this directory answers, and start its job if there is none; then it is the default.
+
+    Args:
+        engine: Runs the job.
+        name: The name of the engine.
+        options: The engine's own options.
+        tell: Gets a line about each change.
+
+    Raises:
+        UsageError: The engine cannot run a storage.
+        LightsweepError: The job has ended before the storage was ready.
+    """
+    able, directory = _capable(engine, name), STORAGE.absolute()
+    file = url_file(directory)
+    submitted = told = ""
+    while not _answers(file):
+        job = able.storage_job(directory)
+        if job is None and submitted:
+            raise LightsweepError(
+                f"job {submitted} of the storage has ended before it was ready; its output is in "
+                f"{directory}/job-{submitted}.out:\n{_end(directory / f'job-{submitted}.out')}"
+            )
+        if job is None:
+            account = account_for(directory)
+            check_access(directory, directory / "data", account)
+            make_directory(directory, account)
+            submitted = able.submit_storage(directory, storage_command(directory), options)
+            tell(f"submitted the storage as job {submitted} on {name}; Ctrl-C ends this wait, not the job")
+            continue
+        line = _line(job)
+        if line != told:
+            tell(line)
+            told = line
+        time.sleep(_PAUSE_SECONDS)
+    os.environ[FILE_VARIABLE] = str(file)
+    os.environ.pop(URL_VARIABLE, None)
+
+
+def _capable(engine: Engine, name: str) -> RunsStorage:
+    if isinstance(engine, RunsStorage):
+        return engine
+    raise UsageError(
+        f"--with-storage: {name} runs no storage as a job\n"
+        "start one with `lightsweep storage serve` where the agents reach it, and name its URL by --storage"
+    )
+
+
+def _answers(file: Path) -> bool:
+    """Return whether the storage of the file answers; another program may have its port since."""
+    if not file.exists() or unreachable(parse(url := read_url(file))):
+        return False
+    with suppress(StorageError):
+        open_storage(url).close()
+        return True
+    return False
+
+
+def _line(job: AgentJob) -> str:
+    where = f" on {job.node}" if job.node else ""
+    why = f" ({job.reason})" if job.reason else ""
+    return f"waiting for the storage: job {job.id} is {job.state}{where}{why}"
+
+
+def _end(path: Path) -> str:
+    with suppress(OSError):
+        return "\n".join(path.read_text(errors="replace").splitlines()[-_SHOWN_LINES:])
+    return "(none)"

@@ -1,0 +1,251 @@
+"""The manifest of a launch on Kubernetes: valid for each version that has its fields, and without the storage's URL."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from lightsweep import UsageError
+from lightsweep.agents.engines import Launch
+from lightsweep.agents.engines.kubernetes_manifest import as_text, job, job_name, read_options, secret
+
+IMAGE = ("--image", "train:1")
+ALL = (
+    *("--image", "registry.example.com/train:1", "--namespace", "team-a", "--pvc", "project", "--mount", "/work"),
+    *("--workdir", "/work/digits", "--python", "/opt/venv/bin/python", "--service-account", "trainer"),
+    *("--memory", "16Gi", "--node-selector", "gpu=a100", "--node-selector=zone=b", "--toleration", "spot"),
+    *("--toleration=nvidia.com/gpu=present:NoSchedule", "--toleration", "slow:NoExecute", "--context", "big"),
+)
+
+
+def launch(*options: str, **more: Any) -> Launch:
+    return Launch("ab12cd34", more.pop("agents", 2), Path("/here"), options=options or IMAGE, **more)
+
+
+def pod(*options: str, **more: Any) -> dict[str, Any]:
+    return dict(job(launch(*options, **more), "x")["spec"]["template"]["spec"])
+
+
+def container(*options: str, **more: Any) -> dict[str, Any]:
+    (found,) = pod(*options, **more)["containers"]
+    return dict(found)
+
+
+def versions() -> list[str]:
+    """The versions of Kubernetes whose Jobs have a limit of failures for each index."""
+    found = {tuple(map(int, each.split(".")[:2])) for each in kubernetes_validate.utils.all_versions()}
+    return [f"{major}.{minor}" for major, minor in sorted(found) if (major, minor) >= (1, 29)]
+
+
+@pytest.mark.parametrize("version", versions())
+@pytest.mark.parametrize("options", [IMAGE, ALL], ids=["image", "all"])
+def test_kubernetes_takes_the_manifest(version: str, options: tuple[str, ...]) -> None:
+    made = launch(*options, gpus_per_run=2, cpus_per_run=1.5, jobs_per_agent=2, variables={"A": "1"})
+    text = as_text(made, "lightsweep-ab12cd34-f00")
+    kubernetes_validate.validate(yaml.safe_load(text), version, strict=True)
+    kubernetes_validate.validate(secret("x", "postgresql://h/d", {"metadata": {"name": "x", "uid": "1"}}), version)
+
+
+def test_there_are_versions_to_validate_with_and_a_wrong_field_is_found() -> None:
+    assert versions()[0] == "1.29"
+    wrong = job(launch(), "x")
+    wrong["spec"]["backoffLimitPerindex"] = 3
+    with pytest.raises(kubernetes_validate.ValidationError, match="backoffLimitPerindex"):
+        kubernetes_validate.validate(wrong, versions()[-1], strict=True)
+
+
+def test_each_agent_is_an_index_that_is_started_again_if_the_cluster_takes_it_away() -> None:
+    spec = job(launch(agents=3), "x")["spec"]
+    assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 3, 3)
+    taken, told = spec["podFailurePolicy"]["rules"]
+    assert taken == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    assert (told["action"], told["onExitCodes"]["values"]) == ("Ignore", [143])
+    assert spec["template"]["spec"]["restartPolicy"] == "Never"  # which the policy needs
+    assert spec["backoffLimitPerIndex"] == 5
+
+
+def test_an_agent_needs_no_option_but_an_image() -> None:
+    found = container()
+    assert found["image"] == "train:1"
+    assert found["command"] == ["python", "-m", "lightsweep", "agent", "ab12cd34"]
+    assert "workingDir" not in found  # that of the image
+    assert "resources" not in found
+
+
+def test_every_option_has_its_place() -> None:
+    manifest, found = job(launch(*ALL), "x"), container(*ALL)
+    spec = manifest["spec"]["template"]["spec"]
+    assert manifest["metadata"]["namespace"] == "team-a"
+    assert found["image"] == "registry.example.com/train:1"
+    assert found["command"][0] == "/opt/venv/bin/python"
+    assert found["workingDir"] == "/work/digits"
+    assert {"name": "work", "mountPath": "/work"} in found["volumeMounts"]
+    assert {"name": "work", "persistentVolumeClaim": {"claimName": "project"}} in spec["volumes"]
+    assert (spec["serviceAccountName"], "automountServiceAccountToken" in spec) == ("trainer", False)
+    assert pod(*IMAGE)["automountServiceAccountToken"] is False
+    assert spec["nodeSelector"] == {"gpu": "a100", "zone": "b"}
+    assert spec["tolerations"] == [
+        {"key": "spot", "operator": "Exists"},
+        {"key": "nvidia.com/gpu", "operator": "Equal", "value": "present", "effect": "NoSchedule"},
+        {"key": "slow", "operator": "Exists", "effect": "NoExecute"},
+    ]
+    assert found["resources"]["limits"] == {"memory": "16Gi"}
+
+
+def test_a_claim_is_mounted_where_the_agent_works() -> None:
+    found = container(*IMAGE, "--pvc", "project")
+    assert found["workingDir"] == "/workspace"
+    assert {"name": "work", "mountPath": "/workspace"} in found["volumeMounts"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpus", "options"),
+    [
+        ({"gpus_per_run": 1}, "1", []),
+        ({"gpus_per_run": 2}, "2", []),
+        ({"gpus_per_run": 2, "jobs_per_agent": 2}, "4", ["--gpus", "all", "--gpus-per-run", "2"]),
+        ({"gpus_per_run": 0.5, "jobs_per_agent": 2}, "1", ["--jobs", "2"]),
+        ({"gpus_per_run": 0.33, "jobs_per_agent": 3}, "1", ["--jobs", "3"]),
+    ],
+)
+def test_an_agent_divides_its_gpus_among_its_runs(asked: dict[str, Any], gpus: str, options: list[str]) -> None:
+    found = container(*IMAGE, **asked)
+    assert found["resources"]["limits"]["nvidia.com/gpu"] == gpus
+    assert found["command"][5:] == options
+
+
+def test_cores_are_asked_for_and_may_be_exceeded() -> None:
+    assert container(*IMAGE, cpus_per_run=1.5, jobs_per_agent=2)["resources"] == {"requests": {"cpu": "3"}}
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"),
+    [((), 60), (("--term-timeout", "300"), 330), (("--stay", "--term-timeout=90.5"), 120)],
+)
+def test_a_pod_has_more_time_to_end_than_its_agent_gives_to_runs(options: tuple[str, ...], seconds: int) -> None:
+    assert pod(*IMAGE, agent_options=options)["terminationGracePeriodSeconds"] == seconds
+
+
+@pytest.mark.parametrize("file", [None, Path("/here/lightsweep_runs/ab12cd34/storage-url")], ids=["no file", "file"])
+def test_the_url_is_nowhere_in_the_manifest(file: Path | None) -> None:
+    url = "postgresql://ada:s3cret@db.example.com/sweeps"
+    # also if it is given as a variable, which is meant for URLs without a password
+    made = launch(variables={"LIGHTSWEEP_STORAGE": url, "OMP_NUM_THREADS": "4"}, storage_file=file)
+    text = as_text(made, "lightsweep-ab12cd34-f00")
+    assert "s3cret" not in text
+    assert "&" not in text  # no anchor of YAML
+    assert "db.example.com" not in text
+    (agent,) = yaml.safe_load(text)["spec"]["template"]["spec"]["containers"]
+    assert agent["env"] == [
+        {
+            "name": "LIGHTSWEEP_STORAGE",
+            "valueFrom": {"secretKeyRef": {"name": "lightsweep-ab12cd34-f00", "key": "url"}},
+        },
+        {"name": "OMP_NUM_THREADS", "value": "4"},
+    ]
+    by_hand = next(line for line in text.splitlines() if "create secret" in line)
+    assert by_hand == (
+        '#   printf %s "$LIGHTSWEEP_STORAGE" | '
+        "kubectl create secret generic lightsweep-ab12cd34-f00 --from-file=url=/dev/stdin"
+    )
+
+
+def test_the_url_goes_into_a_secret_by_a_pipe_if_that_is_done_by_hand(tmp_path: Path) -> None:
+    """The line of the manifest is run as it is, with a program in kubectl's place."""
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text('#!/bin/sh\necho "$*" > arguments\nfor last; do :; done\ncat "${last#--from-file=url=}" > url\n')
+    kubectl.chmod(0o755)
+    text = as_text(launch(*IMAGE, "--namespace", "team-a"), "x")
+    (line,) = [each.removeprefix("#") for each in text.splitlines() if "create secret" in each]
+    url = "postgresql://ada:s3cret%24@db.example.com/sweeps"
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "LIGHTSWEEP_STORAGE": url}
+    subprocess.run(line, shell=True, check=True, cwd=tmp_path, env=environment)
+    assert (tmp_path / "url").read_text() == url
+    given = "create secret generic x --namespace team-a --from-file=url=/dev/stdin\n"
+    assert (tmp_path / "arguments").read_text() == given
+
+
+def test_a_secret_belongs_to_its_job() -> None:
+    made = secret("x", "postgresql://h/d", {"metadata": {"name": "x", "uid": "7", "labels": {"a": "b"}}})
+    assert made["metadata"]["ownerReferences"] == [{"apiVersion": "batch/v1", "kind": "Job", "name": "x", "uid": "7"}]
+    assert made["stringData"] == {"url": "postgresql://h/d"}
+
+
+@pytest.mark.parametrize("sweep_id", ["ab12cd34", "ID", "My sweep_of.all", "x" * 100, "-"])
+def test_names_are_names_of_kubernetes(sweep_id: str) -> None:
+    name = job_name(sweep_id, "a1b2c3")
+    assert name.replace("-", "").isalnum()
+    assert name == name.lower()
+    assert len(f"{name}-9999") < 63  # the host name of a pod
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--imge", "x"], "'--imge' is not known; did you mean '--image'?"),
+        (["--gpu-type=a100"], "'--gpu-type=a100' is not known; there are: --image, --namespace"),
+        (["train:1"], "'train:1' is not known"),
+        (["--image"], "argument --image: expected one argument"),
+        (["--mount", "/w"], "--mount is the place of a volume; name the volume's claim by --pvc"),
+        (["--pvc", "p", "--mount", "w"], "--mount 'w' is not an absolute path, such as /workspace"),
+        (["--memory", "16GB"], "--memory '16GB' is not a quantity of memory, such as 16Gi"),
+        (["--node-selector", "a100"], "--node-selector 'a100' is not a label of a node, such as gpu=a100"),
+        (["--toleration", "a:Never"], "'Never' is no effect of a taint; there are: NoSchedule, PreferNoSchedule"),
+        (["--toleration", "=b"], "--toleration '=b' is not a taint of a node, such as spot=true:NoSchedule"),
+    ],
+)
+def test_a_wrong_option_is_refused_with_the_remedy(options: list[str], message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        read_options(options)
+    assert str(raised.value).startswith("options of the engine 'kubernetes': ")
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "asked", "message"),
+    [
+        (["--memory", "1Gi"], {}, r"needs an image with Python, lightsweep and what the program imports\n.*-- --image"),
+        (IMAGE, {"gpus_per_run": 0.5}, r"--gpus-per-run 0.5, --jobs-per-agent 1: Kubernetes gives whole GPUs"),
+        (IMAGE, {"gpus_per_run": 1.5, "jobs_per_agent": 2}, r"--gpus-per-run 1.5, --jobs-per-agent 2"),
+        (
+            IMAGE,
+            {"nodes_per_run": 2},
+            r"--nodes-per-run 2: on Kubernetes an agent and its runs are one pod on one node",
+        ),
+        (IMAGE, {"drain": 600}, r"--drain: a pod has no end that is known before"),
+    ],
+)
+def test_what_kubernetes_cannot_do_is_refused(options: list[str], asked: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        job(launch(*options, **asked), "x")
+
+
+# --- the guide
+
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "clusters" / "kubernetes.md").read_text()
+
+
+def test_the_guide_has_every_option_and_no_other() -> None:
+    table = GUIDE.partition("## Options of the engine")[2].partition("\n## ")[0]
+    named = re.findall(r"^\| `(--[\w-]+)", table, re.MULTILINE)
+    with pytest.raises(UsageError) as raised:
+        read_options(["--?"])
+    assert sorted(named) == sorted(re.findall(r"--\w[\w-]*", str(raised.value)))
+
+
+def test_the_claim_of_the_guide_is_valid() -> None:
+    (claim,) = [yaml.safe_load(each) for each in re.findall(r"```yaml\n(apiVersion.*?)```", GUIDE, re.DOTALL)]
+    for version in (versions()[0], versions()[-1]):
+        kubernetes_validate.validate(claim, version, strict=True)
+
+
+def test_the_guide_names_the_versions_whose_schemas_were_used() -> None:
+    assert f"the schemas of Kubernetes {versions()[0]} to {versions()[-1]}" in GUIDE
+    assert f"- Kubernetes {versions()[0]} or newer." in GUIDE
