@@ -216,7 +216,13 @@ def test_a_group_in_another_rank_is_no_part(script, tmp_path):
     assert not (tmp_path / "run-0007" / "parts").exists()
 
 
-@pytest.mark.parametrize("how", ["raise ValueError('no data')", "wandb.log({'val_loss': 1})"])
+IN_A_BLOCK = "with run: wandb.log({'val_loss': 1})"
+CAUGHT = """try: wandb.log({'val_loss': 1})
+    except wandb.RunPruned: pass"""
+EXIT = "with run: sys.exit(3)"
+
+
+@pytest.mark.parametrize("how", ["raise ValueError('no data')", "wandb.log({'val_loss': 1})", IN_A_BLOCK, CAUGHT, EXIT])
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_that_wait_do_not_keep_a_parent_from_ending(script, method, how):
     code = f"""
@@ -231,7 +237,7 @@ if __name__ == "__main__":
     inbox = context.Queue()
     for _ in range(2):
         context.Process(target=fold, args=(inbox,)).start()
-    wandb.init()
+    run = wandb.init()
     {how}
 """
     handler = ScriptedHandler(stop_at=1)
@@ -243,5 +249,24 @@ if __name__ == "__main__":
         assert done.returncode == 1
         assert (finish["state"], finish["error"]) == ("failed", "ValueError: no data (train.py:14)")
         assert "ValueError: no data" in done.stderr
+    elif how == EXIT:
+        assert (done.returncode, finish["state"]) == (3, "failed")
     else:
         assert (done.returncode, finish["state"]) == (0, "pruned")
+
+
+def test_a_script_that_leaves_workers_behind_says_that_it_waits_for_them(script):
+    """As Python does: it cannot be told from a script whose workers are at work."""
+    code = """
+import multiprocessing, sys, time
+import lightsweep
+
+if __name__ == "__main__":
+    multiprocessing.get_context("fork").Process(target=time.sleep, args=(1,), name="fold-1").start()
+    lightsweep.init().log({"val_loss": 1})
+    sys.exit(4)
+"""
+    handler = ScriptedHandler()
+    done = script(handler, code, PYTHONWARNINGS="ignore::DeprecationWarning")
+    assert (done.returncode, [finish["state"] for finish in handler.finishes]) == (4, ["finished"])
+    assert "run 0007 has ended, but its process still waits for 1 of its own (fold-1)" in done.stderr

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 import sqlalchemy
-from conftest import Cluster  # type: ignore[import-not-found]
+from real_slurm import Cluster, begun, check_runs, prepare
 from sandboxes import wait_until
-from test_slurm_cluster import begun, check_runs, prepare  # type: ignore[import-not-found]
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,6 @@ import logging
 import os
 import platform
 import secrets
-import shlex
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from lightsweep.agents.active_run import RUNS, make_directory
+from lightsweep.agents.active_run import RUNS
 from lightsweep.agents.engines import AgentJob, JobState, Launch, ray_actor
 from lightsweep.agents.engines.ray_actor import PYTHON, AgentActor, Secret
 from lightsweep.errors import UsageError, closest
@@ -41,11 +40,11 @@ _STATES = {
     "RESTARTING": JobState.PREEMPTED,
 }
 _MOST_ACTORS = 10_000  # the most that Ray lists
+_CONNECT_SECONDS = 10.0
 _START_SECONDS = 10.0
 _OTHERS_SECONDS = 2.0
 _STOP_SECONDS = 10.0
 _NOT_SHIPPED = ("/lightsweep_runs", "/lightsweep.db*", ".git", ".venv", "__pycache__")
-_OPTIONS = "--address, --working-dir, --runs-dir, --resources and --runtime-env"
 _INSTALL = "pip install 'lightsweep[ray]'"
 
 
@@ -73,7 +72,7 @@ class RayOptions:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"options of the engine 'ray': {message}; there are {_OPTIONS}")
+        raise UsageError(f"options of the engine 'ray': {message.removeprefix('argument ')}")
 
 
 def read_options(words: Sequence[str]) -> RayOptions:
@@ -91,9 +90,7 @@ def read_options(words: Sequence[str]) -> RayOptions:
     found, more = parser.parse_known_args(words)
     if more:
         known = [action.option_strings[0] for action in parser._actions]
-        parser.error(f"{more[0]!r} is unknown{closest(more[0], known)}")
-    if found.working_dir is not None and not found.working_dir.is_dir():
-        parser.error(f"--working-dir {found.working_dir} is not a directory")
+        parser.error(f"{more[0]!r} is unknown{closest(more[0], known)}\nthere are {', '.join(known)}")
     if found.address.partition("://")[0] in {"ray", "http", "https"} and "://" in found.address:
         raise UsageError(
             f"--address {found.address}: agents are started from inside of the cluster's network, at HOST:6379\n"
@@ -146,31 +143,19 @@ class RayEngine:
     def plan(self, launch: Launch) -> str:
         """Return a Python program that starts the actors. Raises ``UsageError`` for what Ray cannot give."""
         made = actor_options(launch, self._options)
-        init = {"address": self._options.address, "namespace": NAMESPACE, **_runtime(self._options)}
+        init = {"address": self._options.address, "namespace": NAMESPACE, **_shipped(self._options)}
         shipped = self._options.working_dir is not None
-        place = str(self._options.runs_dir if shipped else launch.directory)
-        url = (
-            f"Secret(open({str(launch.storage_file)!r}).read().strip())" if shipped and launch.storage_file else "None"
-        )
+        secret = launch.storage_file if shipped else None
+        given = {**self._arguments(launch, shipped), "url": None if secret is None else _Read(secret)}
         return f"""\
 import ray
-from lightsweep.agents.engines.ray_actor import AgentActor{", Secret" if url != "None" else ""}
+from lightsweep.agents.engines.ray_actor import AgentActor{", Secret" if secret else ""}
 
-ray.init({", ".join(f"{name}={value!r}" for name, value in init.items())})
+ray.init({_written(init)})
 for number in range({launch.agents}):
     name = f"{self._sweep_id}/agent-{{number}}"
-    actor = ray.remote(AgentActor).options(
-        name=name,
-        {", ".join(f"{name}={value!r}" for name, value in made.items())},
-    )
-    actor.remote(
-        {shlex.join(agent_command(launch))!r}.split(),
-        name,
-        place={place!r},
-        shipped={shipped},
-        variables={agent_variables(launch)!r},
-        url={url},
-    )"""
+    actor = ray.remote(AgentActor).options(name=name, {_written(made)})
+    actor.remote(name=name, {_written(given)})"""
 
     def submit(self, launch: Launch) -> list[str]:
         """Start the actors, and return their names once all of them run, or wait for longer than a few seconds.
@@ -181,50 +166,59 @@ for number in range({launch.agents}):
         made = actor_options(launch, self._options)
         token = secrets.token_hex(3)
         names = [f"agent-{token}-{number}" for number in range(launch.agents)]
-        with self._connected(_runtime(self._options)) as ray:
-            shipped = bool(ray.get_runtime_context().runtime_env.get("working_dir"))
-            place = str(self._options.runs_dir) if shipped else str(launch.directory)
-            url = Secret(read_url(launch.storage_file)) if shipped and launch.storage_file else None
-            if not shipped:
-                make_directory(RUNS.absolute() / self._sweep_id)
-            command, variables = agent_command(launch), agent_variables(launch)
-            actors: list[Any] = []
-            try:
-                with _by_value(ray):
-                    kind = ray.remote(AgentActor)
-                    for name in (f"{self._sweep_id}/{each}" for each in names):
-                        actor = kind.options(name=name, **made)
-                        actors.append(actor.remote(command, name, place, shipped, variables, url))
-                _raise_if_dead(ray, actors)
-            except BaseException:  # Ctrl-C too: half of a launch is of no use, and it is recorded nowhere
-                for actor in actors:
-                    ray.kill(actor, no_restart=True)
-                raise
+        ray = self._connect(_shipped(self._options))
+        shipped = _has_shipped(ray)
+        url = Secret(read_url(launch.storage_file)) if shipped and launch.storage_file else None
+        given = {**self._arguments(launch, shipped), "url": url}
+        actors: list[Any] = []
+        try:
+            with _by_value(ray):
+                kind = ray.remote(AgentActor)
+                for each in names:
+                    name = f"{self._sweep_id}/{each}"
+                    actors.append(kind.options(name=name, **made).remote(name=name, **given))
+            _raise_if_dead(ray, actors)
+        except BaseException:  # Ctrl-C too: half of a launch is of no use, and it is recorded nowhere
+            for actor in actors:
+                ray.kill(actor, no_restart=True)
+            raise
         return names
+
+    def _arguments(self, launch: Launch, shipped: bool) -> dict[str, Any]:
+        """Return the arguments of each `AgentActor` but for its name and the secret."""
+        return {
+            "command": agent_command(launch),
+            "place": str(self._options.runs_dir if shipped else launch.directory),
+            "shipped": shipped,
+            "variables": agent_variables(launch, shipped),
+        }
 
     def jobs(self) -> list[AgentJob]:
         """Return the agents of the sweep, as the cluster lists its actors."""
-        with self._connected() as ray:
-            nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
-            free = ray.available_resources()
-            return [self._job(actor, nodes, free) for actor in self._actors()]
+        ray = self._connect()
+        nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
+        free = ray.available_resources()
+        return [self._job(actor, nodes, free) for actor in self._actors()]
 
     def stop(self, job: str) -> None:
         """Let an actor send SIGTERM to its agent; one that waits for a node is removed."""
-        with self._connected() as ray:
-            try:
-                actor = ray.get_actor(f"{self._sweep_id}/{job}", namespace=NAMESPACE)
-            except ValueError:  # it has ended
-                return
-            running = any(each.name.endswith(f"/{job}") and each.state == "ALIVE" for each in self._actors())
-            answer = actor.stop.remote() if running else None
-            if answer is None or not ray.wait([answer], timeout=_STOP_SECONDS)[0]:
-                ray.kill(actor, no_restart=True)
+        ray = self._connect()
+        try:
+            actor = ray.get_actor(f"{self._sweep_id}/{job}", namespace=NAMESPACE)
+        except ValueError:  # it has ended
+            return
+        running = any(each.name.endswith(f"/{job}") and each.state == "ALIVE" for each in self._actors())
+        answer = actor.stop.remote() if running else None
+        if answer is None or not ray.wait([answer], timeout=_STOP_SECONDS)[0]:
+            ray.kill(actor, no_restart=True)
 
     def on_one_host(self) -> bool:
-        """Return whether the cluster has no other host than this one."""
-        with self._connected() as ray:
-            return {node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]} == {socket.gethostname()}
+        """Return whether the cluster has no other host than this one, and agents work in this directory."""
+        if self._options.working_dir is not None:
+            return False
+        ray = self._connect()
+        hosts = {node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
+        return hosts == {socket.gethostname()} and not _has_shipped(ray)
 
     def _actors(self) -> list[Any]:
         state: Any = importlib.import_module("ray.util.state")
@@ -241,7 +235,7 @@ for number in range({launch.agents}):
                 "its dashboard answers that; its head node needs pip install 'ray[default]'"
             ) from None
         mine = [each for each in found if (each.name or "").startswith(f"{self._sweep_id}/")]
-        return sorted(mine, key=lambda each: [int(part) if part.isdigit() else 0 for part in each.name.split("-")])
+        return sorted(mine, key=lambda each: (each.name.rpartition("-")[0], int(each.name.rpartition("-")[2])))
 
     def _job(self, actor: Any, nodes: Mapping[str, Any], free: Mapping[str, float]) -> AgentJob:
         name = actor.name.rpartition("/")[2]
@@ -254,47 +248,70 @@ for number in range({launch.agents}):
             reason = "starts" if actor.pid else waiting(actor.required_resources or {}, nodes.values(), free)
         return AgentJob(name, state, node, log, reason)
 
-    @contextmanager
-    def _connected(self, runtime_env: Mapping[str, Any] | None = None) -> Iterator[Any]:
-        """Connect to the cluster, unless this process is connected, and disconnect after the block."""
+    def _connect(self, how: Mapping[str, Any] | None = None) -> Any:
+        """Return Ray, connected to the cluster until this process ends.
+
+        It stays connected, since Ray removes the shipped directory of a program that disconnects, in which this one may
+        be (``ray job submit``).
+        """
         try:
             ray: Any = importlib.import_module("ray")
         except ImportError as error:
-            raise UsageError(f"the engine 'ray' needs Ray ({error}); install it: {_INSTALL}") from None
+            raise UsageError(f"the engine 'ray' needs Ray, and {error}\ninstall it: {_INSTALL}") from None
         if ray.is_initialized():
-            if runtime_env:
-                raise UsageError("this process is connected to Ray already: call ray.shutdown() first")
-            yield ray
-            return
+            return ray
         address = self._options.address
+        absent = UsageError(
+            f"no Ray cluster answers at {address!r}\n"
+            "run this on a node of the cluster, or name its head: -- --address HOST:6379 (or RAY_ADDRESS)"
+        )
+        if not _answers(address):
+            raise absent
         try:
-            ray.init(
-                address,
-                namespace=NAMESPACE,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                **(runtime_env or {}),
-            )
+            ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR, **(how or {}))
         except ConnectionError:
-            raise UsageError(
-                f"no Ray cluster answers at {address!r}\n"
-                "run this on a node of the cluster, or name its head: -- --address HOST:6379 (or RAY_ADDRESS)"
-            ) from None
+            raise absent from None
         except (RuntimeError, ValueError, OSError) as error:
             raise UsageError(_refused(address, str(error))) from None
-        try:
-            yield ray
-        finally:
-            ray.shutdown()
+        return ray
 
 
-def _runtime(options: RayOptions) -> dict[str, Any]:
-    """Return the arguments of ``ray.init`` for the environment of the actors."""
-    found = dict(options.runtime_env)
-    if options.working_dir is not None:
-        found["working_dir"] = str(options.working_dir.absolute())
-        found["excludes"] = [*found.get("excludes", []), *_NOT_SHIPPED]
-    return {"runtime_env": found} if found else {}
+class _Read:
+    """A secret in a program: an expression that reads its file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __repr__(self) -> str:
+        return f"Secret(open({str(self._path)!r}).read().strip())"
+
+
+def _written(arguments: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+
+
+def _has_shipped(ray: Any) -> bool:
+    """Return whether actors work in a directory that Ray ships, by --working-dir or by ``ray job submit``."""
+    return bool(ray.get_runtime_context().runtime_env.get("working_dir"))
+
+
+def _shipped(options: RayOptions) -> dict[str, Any]:
+    """Return the arguments of ``ray.init`` that ship the working directory: Ray does it for a whole program only."""
+    if options.working_dir is None:
+        return {}
+    return {"runtime_env": {"working_dir": str(options.working_dir.absolute()), "excludes": list(_NOT_SHIPPED)}}
+
+
+def _answers(address: str) -> bool:
+    """Return whether a port is open at an address; Ray itself would try for two minutes."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdigit()):
+        return True  # auto, or a name that Ray judges
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def _refused(address: str, message: str) -> str:
@@ -340,6 +357,8 @@ def actor_options(launch: Launch, options: RayOptions) -> dict[str, Any]:
     """
     if launch.nodes_per_run > 1:
         raise UsageError("--nodes-per-run: an actor of Ray is on one node; use an engine such as slurm")
+    if options.working_dir is not None and not options.working_dir.is_dir():
+        raise UsageError(f"--working-dir {options.working_dir} is not a directory")
     if launch.drain:
         raise UsageError("--drain: a job of Ray has no end that is known before; leave it out")
     per_run, jobs = launch.gpus_per_run, launch.jobs_per_agent
@@ -358,6 +377,7 @@ def actor_options(launch: Launch, options: RayOptions) -> dict[str, Any]:
         "num_cpus": round((1 if launch.cpus_per_run is None else launch.cpus_per_run) * jobs, 4),
         "num_gpus": gpus,
         "resources": dict(options.resources),
+        "runtime_env": dict(options.runtime_env),
     }
 
 
@@ -369,10 +389,10 @@ def agent_command(launch: Launch) -> list[str]:
     return launch.command(PYTHON)
 
 
-def agent_variables(launch: Launch) -> dict[str, str]:
-    """Return the variables of an agent beside those of its node."""
+def agent_variables(launch: Launch, shipped: bool) -> dict[str, str]:
+    """Return the variables of an agent beside those of its node; a file beside a shipped directory is not there."""
     threads = {"OMP_NUM_THREADS": str(max(1, int(launch.cpus_per_run)))} if launch.cpus_per_run else {}
-    return {**threads, **launch.environment()}
+    return {**threads, **(launch.variables if shipped else launch.environment())}
 
 
 @contextmanager

