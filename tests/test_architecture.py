@@ -127,6 +127,7 @@ SHORT = {
     "lightsweep/agents/storage_job.py",
     "lightsweep/agents/launchers/call.py",
     "lightsweep/cli/options.py",
+    "lightsweep/client/rounds.py",
     "lightsweep/client/loaders.py",
     "lightsweep/cli/output.py",
     "lightsweep/cli/starters.py",
@@ -141,7 +142,9 @@ SHORT = {
     "lightsweep/wandb/artifact_files.py",
     "lightsweep/wandb/calls.py",
     "lightsweep/wandb/integration/catboost.py",
+    "lightsweep/wandb/integration/lightgbm.py",
     "lightsweep/wandb/integration/sb3.py",
+    "lightsweep/wandb/integration/xgboost.py",
 }
 
 
@@ -164,6 +167,7 @@ FOR_CLUSTERS = (
     "lightsweep/agents/launchers/node.py",
     "lightsweep/agents/launchers/nodes.py",
     "lightsweep/cli/launch.py",
+    "lightsweep/cli/logs.py",
     "lightsweep/cli/storage.py",
     "lightsweep/controller/damage.py",
     "lightsweep/schema/launching.py",

@@ -165,6 +165,7 @@ class FinishRequest(TypedDict, total=False):
         no_numbers: Names that were logged as something else than a number, and as what.
         read: If some were never read: other names that the script asked the config for.
         cut: Whether the data loaders of a smoke run that failed were cut short.
+        alone: Whether rank 0 was stopped alone and has done all of its work: the agent is to kill the other ranks.
     """
 
     state: str
@@ -173,6 +174,7 @@ class FinishRequest(TypedDict, total=False):
     no_numbers: dict[str, str]
     read: list[str]
     cut: bool
+    alone: bool
 
 
 class Handler(Protocol):

@@ -43,14 +43,15 @@ def guard(run: Run) -> None:
 
     def at_exception(kind: type[BaseException], raised: BaseException, trace: TracebackType | None) -> None:
         error = run.cause(raised)
-        run.close(error)
+        run.ends_all = run.leaves_others(error)
+        if not run.ends_all:
+            run.close(error)
         if isinstance(error, RunPruned):
             if run.rank == 0:
                 _print_line(f"lightsweep: run {run.number} stopped early: {error.reason}")
             if not run.inherited:
                 end_workers()
-            # The other ranks do not know and wait for this one: launchers end them if one has failed.
-            raise SystemExit(int(run.stopped_alone and several()))
+            raise SystemExit(int(run.ends_all))  # without an agent that ends them, launchers do if one has failed
         if isinstance(error, AgentLostError):
             _print_line(f"lightsweep: {error}")
             return
@@ -69,6 +70,11 @@ def guard(run: Run) -> None:
 
 def _end_at_exit(run: Run, then: Callable[[], None] = lambda: None) -> None:
     def at_exit() -> None:
+        if run.ends_all:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            run.close(None)
+            return
         # if another library has replaced the hook, the interpreter still remembers the uncaught exception
         run.close(getattr(sys, "last_value", None))
         if not run.inherited:
