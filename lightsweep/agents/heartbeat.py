@@ -106,10 +106,11 @@ def pause(sweep: Sweep) -> float:
     """Return the seconds between two looks at the sweep.
 
     A look reads every running trial, so the looks of N agents read N² rows. Beyond a hundred running runs agents look
-    less often, but several times in a lease.
+    less often, but twice between two heartbeats.
     """
-    seconds = _POLL_SECONDS * max(1.0, len(sweep.running()) / _SEEN_EACH_SECOND)
-    return min(seconds, lease_share(sweep) / 2 if seconds > _POLL_SECONDS else lease_share(sweep))
+    between = lease_share(sweep)
+    crowded = min(len(sweep.running()) / _SEEN_EACH_SECOND, between / 2)
+    return min(max(_POLL_SECONDS, crowded), between)
 
 
 class OutageNotes:
