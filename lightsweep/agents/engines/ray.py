@@ -414,6 +414,7 @@ def waiting(needs: Mapping[str, float], nodes: Iterable[Mapping[str, Any]], free
         free: The resources that nobody uses, of all nodes together.
     """
     totals = [node["Resources"] for node in nodes]
+    needs = dict(sorted(needs.items()))
     text = ", ".join(f"{name} {number(value)}" for name, value in needs.items())
     if not any(all(total.get(name, 0) >= value for name, value in needs.items()) for total in totals):
         return f"no node of the cluster has {text}"
