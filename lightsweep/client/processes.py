@@ -10,6 +10,7 @@ import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from lightsweep.channel.connection import Connection
 from lightsweep.errors import AgentLostError, LightsweepError, RunPruned
@@ -22,6 +23,7 @@ TERM_SECONDS = 5.0
 
 _ENDS = tuple(f"{kind.__module__}.{kind.__qualname__}: " for kind in (RunPruned, AgentLostError))
 _LONGEST_ERROR = 2000
+_MOST_WORKERS = 4
 _STANDARD_LIBRARY = os.path.dirname(os.__file__)  # noqa: PTH120 - compared as text
 
 
@@ -58,10 +60,7 @@ def end_workers(spared: Collection[object] = ()) -> None:
     Args:
         spared: Processes that are left alone.
     """
-    multiprocessing = sys.modules.get("multiprocessing")
-    if multiprocessing is None:
-        return
-    workers = [each for each in multiprocessing.active_children() if not each.daemon and each not in spared]
+    workers = [each for each in _workers() if each not in spared]
     for worker in workers:
         worker.terminate()
     deadline = time.monotonic() + TERM_SECONDS
@@ -69,6 +68,25 @@ def end_workers(spared: Collection[object] = ()) -> None:
         worker.join(max(0.0, deadline - time.monotonic()))
         if worker.is_alive():
             worker.kill()
+
+
+def name_workers(run: str) -> None:
+    """Say on stderr for which processes of ``multiprocessing`` this one waits at its exit, after the end of ``run``."""
+    workers = _workers()
+    if workers:
+        names = ", ".join(worker.name for worker in workers[:_MOST_WORKERS])
+        more = ", ..." if len(workers) > _MOST_WORKERS else ""
+        count = len(workers)
+        print(
+            f"lightsweep: run {run} has ended, but its process still waits for {count} of its own ({names}{more})\n"
+            "lightsweep: if they never end, the agent waits too: end them before the script does",
+            file=sys.stderr,
+        )
+
+
+def _workers() -> list[Any]:
+    multiprocessing = sys.modules.get("multiprocessing")
+    return [] if multiprocessing is None else [each for each in multiprocessing.active_children() if not each.daemon]
 
 
 class AgentWatch:

@@ -6,7 +6,7 @@
 #   slurm.sh node DIR NAME     start the daemon of a node again
 #   slurm.sh stop DIR          stop everything
 #
-# Partitions: main, whose jobs are preempted and queued again, and urgent, whose jobs preempt them. There is no accounting,
+# Partitions: main and gpu, whose jobs are preempted and queued again, and urgent, whose jobs preempt them. There is no accounting,
 # as on many small clusters, so no sacct.
 set -euo pipefail
 
@@ -49,6 +49,7 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 NodeName=n[1-$nodes] NodeHostname=$(hostname -s) NodeAddr=127.0.0.1 Port=$((port + 1))-$((port + nodes)) CPUs=2 RealMemory=2000 Gres=gpu:2 State=UNKNOWN
 PartitionName=main Nodes=n[1-$nodes] Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE
+PartitionName=gpu Nodes=n[1-$nodes] MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE
 PartitionName=urgent Nodes=n[1-$nodes] MaxTime=INFINITE State=UP PriorityTier=9 PreemptMode=OFF
 EOF
     printf 'NodeName=n[1-%s] Name=gpu File=%s\n' "$nodes" /dev/null "$nodes" /dev/zero > "$dir/gres.conf"

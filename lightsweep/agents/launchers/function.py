@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,8 @@ from lightsweep.stand_in import folders
 class FunctionLauncher:
     """Calls a function for each run in this process and thread; its ``init()`` gives the run.
 
-    Since there is one run at a time, it is also the job of that run.
+    Since there is one run at a time, it is also the job of that run. The variables of the run's place, such as
+    ``LIGHTSWEEP_RUN_DIR``, are set during the call, unless another thread of this process calls a function too.
 
     Args:
         function: Called without arguments.
@@ -35,6 +39,7 @@ class FunctionLauncher:
     """
 
     _handler: Handler  # of the run that was started last
+    _variables: Variables
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self._function = function
@@ -46,8 +51,9 @@ class FunctionLauncher:
 
     def start(self, run: ClaimedRun, handler: Handler, directory: Path, environment: Variables, emit: Emit) -> Job:
         """Keep the handler for the call, which `wait` makes."""
-        del run, directory, environment, emit
+        del run, directory, emit
         self._handler = handler
+        self._variables = {name: value for name, value in environment.items() if name.startswith("LIGHTSWEEP_")}
         return self
 
     def close(self) -> None:
@@ -64,7 +70,7 @@ class FunctionLauncher:
     def wait(self) -> ExitStatus:
         """Call the function."""
         try:
-            with serving(self._handler):
+            with _alone(self._variables), serving(self._handler):
                 self._call()
         except RunPruned:
             return ExitStatus(0)
@@ -91,6 +97,38 @@ class FunctionLauncher:
             raise
         finally:
             self.calling = False
+
+
+_calls = 0
+_before: dict[str, str] = {}
+_lock = threading.Lock()
+
+
+@contextmanager
+def _alone(variables: Variables) -> Iterator[None]:
+    """Set variables of this process inside of the block; if two such blocks run at once, they are not set."""
+    global _calls
+    with _lock:
+        _calls += 1
+        if _calls == 1:
+            _before.update({name: os.environ[name] for name in variables if name in os.environ})
+            os.environ.update(variables)
+        else:
+            _unset(variables)
+    try:
+        yield
+    finally:
+        with _lock:
+            _calls -= 1
+            if not _calls:
+                _unset(variables)
+                os.environ.update(_before)
+                _before.clear()
+
+
+def _unset(variables: Variables) -> None:
+    for name in variables:
+        os.environ.pop(name, None)
 
 
 class IsolatedLauncher(ProcessLauncher):
