@@ -274,7 +274,9 @@ def test_a_sweep_from_its_file_to_its_end_while_a_node_dies(on_ray: Sandbox, nod
     wait_until(lambda: not agents_of(sweep_id), "the agents to end")
     wait_until(lambda: states(on_ray, sweep_id) == {}, "the actors to end")
     assert not secrets
-    assert PASSWORD not in nodes.logs()
+    logs = nodes.logs()
+    assert sweep_id in logs
+    assert PASSWORD not in logs
 
 
 @pytest.mark.slow
@@ -417,6 +419,5 @@ def test_mistakes_are_told_in_two_lines(on_ray: Sandbox, nodes: Nodes) -> None:
         timeout=120,
         check=False,
     )
-    assert "/nowhere/lightsweep_runs/" in done.stderr
-    assert "No such file or directory; all nodes need the directory of the launch, or ship it" in done.stderr
+    assert "/nowhere/lightsweep_runs: No such file or directory; all nodes need the directory" in done.stderr
     assert on_ray.status(sweep_id).get("agents", []) == []
