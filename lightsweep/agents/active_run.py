@@ -100,14 +100,21 @@ class ActiveRun:
         metric = self.sweep.config.metric
         if metric is not None and metric.name in message["metrics"]:
             self.reporters.add(message.get("process"))
+        if message.get("anew"):
+            self.run.begin_anew()
         verdict = self.reporter.report(self.run, message["metrics"], last=bool(message.get("last")))
         return LogReply(verdict, len(self.run.history))
 
     def finish(self, message: FinishRequest) -> None:
-        """Keep the script's last message; the first one that failed stays."""
+        """Keep the script's last message; the first one that failed stays.
+
+        Ranks of a stopped run that do not know of it are killed at once, before they fail in their next collective.
+        """
         with self._lock:
             if self.said.get("state") != RunState.FAILED:
                 self.said = message
+            if message.get("alone") and self.job is not None:
+                self.job.kill()
         if not self.run.reports:
             self._first_process.forget()  # a script that follows may be the one that trains
 

@@ -105,12 +105,14 @@ class LogRequest(TypedDict, total=False):
         last: Whether training ends by itself now, so that the run is not judged; absent if not.
         process: The number of the process; absent if it is the first of the run that called ``init``.
         preempting: Whether the run is to be retried if its process fails from now on; absent if not.
+        anew: Whether the reports of the metric before this one count no more; absent if they do.
     """
 
     metrics: dict[str, float]
     last: bool
     process: int
     preempting: bool
+    anew: bool
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,7 @@ class FinishRequest(TypedDict, total=False):
         no_numbers: Names that were logged as something else than a number, and as what.
         read: If some were never read: other names that the script asked the config for.
         cut: Whether the data loaders of a smoke run that failed were cut short.
+        alone: Whether rank 0 was stopped alone and has done all of its work: the agent is to kill the other ranks.
     """
 
     state: str
@@ -171,6 +174,7 @@ class FinishRequest(TypedDict, total=False):
     no_numbers: dict[str, str]
     read: list[str]
     cut: bool
+    alone: bool
 
 
 class Handler(Protocol):

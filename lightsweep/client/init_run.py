@@ -43,14 +43,15 @@ def guard(run: Run) -> None:
 
     def at_exception(kind: type[BaseException], raised: BaseException, trace: TracebackType | None) -> None:
         error = run.cause(raised)
-        run.close(error)
+        run.ends_all = run.leaves_others(error)
+        if not run.ends_all:
+            run.close(error)
         if isinstance(error, RunPruned):
             if run.rank == 0:
                 _print_line(f"lightsweep: run {run.number} stopped early: {error.reason}")
             if not run.inherited:
                 end_workers()
-            # The other ranks do not know and wait for this one: launchers end them if one has failed.
-            raise SystemExit(int(run.stopped_alone and several()))
+            raise SystemExit(int(run.ends_all))  # without an agent that ends them, launchers do if one has failed
         if isinstance(error, AgentLostError):
             _print_line(f"lightsweep: {error}")
             return
@@ -69,6 +70,11 @@ def guard(run: Run) -> None:
 
 def _end_at_exit(run: Run, then: Callable[[], None] = lambda: None) -> None:
     def at_exit() -> None:
+        if run.ends_all:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            run.close(None)
+            return
         # if another library has replaced the hook, the interpreter still remembers the uncaught exception
         run.close(getattr(sys, "last_value", None))
         if not run.inherited:
@@ -138,6 +144,7 @@ def _run_for(here: Scope, defaults: dict[Any, Any], keywords: dict[str, Any]) ->
     if (keywords.get("id") or None) in (here.answer.id, here.answer.number) or _named_again(here.run, keywords):
         if here.part is not None:
             here.part.finish()
+        here.replacing = None
         keywords = {}
     elif _makes_part(here, keywords):
         return _begin_part(here, here.answer, defaults, keywords)
@@ -212,10 +219,12 @@ def _begin_part(here: Scope, answer: StartReply, defaults: dict[Any, Any], keywo
     if run is None or run.inherited:
         connection = Connection.from_environment()
         here.run = None
-    elif not set_apart(keywords):
+    replacing = run is not None and run.ended and run.reported and not run.cut_short and not run.inherited
+    if run is not None and not run.inherited and here.part is None and (replacing or not set_apart(keywords)):
+        counts = "if the script ends without init(id=run.id), the last such part counts, as with W&B"
         print(
             f"lightsweep: run {answer.number or answer.id} has its metric, so this init() begins a part of it\n"
-            "lightsweep: the sweep does not compare what a part logs",
+            f"lightsweep: {counts if replacing else 'the sweep does not compare what a part logs'}",
             file=sys.stderr,
         )
     handler = Part(
@@ -224,6 +233,10 @@ def _begin_part(here: Scope, answer: StartReply, defaults: dict[Any, Any], keywo
         stopped=lambda: Verdict() if run is None else run.known_verdict,
         agent=connection,
     )
+    if replacing:
+        if here.handler is None and here.replacing is None:
+            atexit.register(here.settle)
+        here.replacing = handler
     config = RunConfig(answer.config)
     config.update(defaults, allow_val_change=True)
     part = Run(handler, handler.reply, config.as_dict(), keeps_history=False)

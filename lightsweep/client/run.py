@@ -44,6 +44,7 @@ class Run(RunNames):
         cut_short: Whether the run has ended as failed or pruned.
         lost: Whether the run has ended because its agent was gone.
         stopped_alone: Whether ``log`` has raised `RunPruned`, of which other ranks know nothing.
+        ends_all: Whether the other ranks are to end with this process; may be set.
         swept: Dotted names of the parameters that the sweep searches.
         resumed: Whether this is another attempt at a run that was cut off.
         keep_checkpoint: Whether the run may be retried, so that a checkpoint is worth keeping.
@@ -80,7 +81,7 @@ class Run(RunNames):
         self.cut_short = False
         self.lost = False
         self.reported = self.led = self.logs_for_wandb = False
-        self.stopped_alone = False
+        self.stopped_alone = self.ends_all = False
         self._at_end: list[Callable[[], None]] = []
         self._rank = rank
         self._first = first
@@ -263,6 +264,10 @@ class Run(RunNames):
             return error
         return RunPruned(found.reason) if found.stop else error
 
+    def leaves_others(self, error: BaseException) -> bool:
+        """Tell whether ``error`` ends this rank alone, while others wait for it."""
+        return isinstance(error, RunPruned) and self.stopped_alone and several()
+
     def finish(self, exit_code: int | None = 0) -> None:
         """End the run: as pruned if the verdict was to stop, as failed if ``exit_code`` is not 0, else as finished.
 
@@ -321,11 +326,13 @@ class Run(RunNames):
             self.finish()
             return False
         ended_by = self.cause(error)
+        self.ends_all = self.leaves_others(ended_by)
+        if self.ends_all:
+            return False  # a script that goes on would never meet them
         self.close(ended_by)
         if ended_by is not error and not isinstance(ended_by, RunPruned):
             raise ended_by from None
-        # The other ranks wait for this one: a script that goes on would never meet them.
-        return isinstance(ended_by, RunPruned) and not (self.stopped_alone and several())
+        return isinstance(ended_by, RunPruned)
 
     def __repr__(self) -> str:
         return f"<lightsweep run {self.id}{f' of sweep {self.sweep_id}' if self.sweep_id else ''}>"
@@ -418,4 +425,6 @@ class Run(RunNames):
             message["read"] = read
         if state == "failed" and are_cut():
             message["cut"] = True
+        if self.ends_all:
+            message["alone"] = True
         return message

@@ -284,7 +284,7 @@ class Cluster:
         action = next((rule["action"] for rule in spec["podFailurePolicy"]["rules"] if _fits(rule, pod)), "Count")
         counts[0] += action == "Count"
         counts[1] += action == "Ignore"
-        if action == "FailIndex" or counts[0] > spec["backoffLimitPerIndex"]:
+        if counts[0] > spec["backoffLimitPerIndex"]:
             done["failedIndexes"].add(index)
 
     def _make_pod(self, namespace: str, job: dict[str, Any], index: int) -> None:

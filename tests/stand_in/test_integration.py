@@ -28,9 +28,12 @@ def test_each_reports_and_is_stopped_at_a_band(sandbox: Sandbox, script: str, me
 
 @pytest.mark.slow
 def test_two_ranks_with_accelerates_tracker_end_as_pruned(sandbox: Sandbox) -> None:
-    """accelerate calls trackers on rank 0 only, so the other rank ends by the loss of rank 0."""
+    """accelerate calls trackers on rank 0 only, so the agent ends the other rank before it misses rank 0."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    swept(sandbox, "val_loss", *launcher, str(SCRIPTS / "accelerate_ranks.py"))
+    text = swept(sandbox, "val_loss", *launcher, str(SCRIPTS / "accelerate_ranks.py"))
+    assert "Traceback" not in text
+    assert text.count("stopped early: band 2") == 1
+    assert text.count("printed at the end") == 2, "by both ranks of the first run"
 
 
 def swept(sandbox: Sandbox, metric: str, *command: str) -> str:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,10 @@ class KubernetesEngine:
         self._options = tuple(options)
         self._name = job_name(sweep_id, secrets.token_hex(3))
 
+    @cached_property
+    def _cluster(self) -> _Cluster:
+        return _Cluster(self._options)
+
     def plan(self, launch: Launch) -> str:
         """Return the manifest of the Job as YAML. The storage's URL is not in it."""
         return as_text(launch, self._name)
@@ -80,7 +84,7 @@ class KubernetesEngine:
 
     def jobs(self) -> list[AgentJob]:
         """Return an agent for each index of a Job that runs, waits, or was taken away and will be started again."""
-        cluster = _Cluster(self._options)
+        cluster = self._cluster
         selector = f"{SWEEP_LABEL}={label(self._sweep_id)}"
         pods: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         for pod in cluster.ask("list Pods", cluster.core.list_namespaced_pod, label_selector=selector)["items"]:
@@ -98,7 +102,7 @@ class KubernetesEngine:
         Args:
             job: The id of an agent, or the name of a Job, whose agents then all end.
         """
-        cluster = _Cluster(self._options)
+        cluster = self._cluster
         selector = f"{SWEEP_LABEL}={label(self._sweep_id)}"
         found = cluster.ask("list Jobs", cluster.batch.list_namespaced_job, label_selector=selector)["items"]
         by_name = {each["metadata"]["name"]: each for each in found}
@@ -276,7 +280,7 @@ class _Cluster:
         self._configuration = kubernetes.client.Configuration()
         usual = self._connect(kubernetes.config, own.context)
         self.namespace = own.namespace or usual or "default"
-        self._configuration.retries = 1
+        self._configuration.retries = False  # a retry would be a warning in the user's terminal, and help little
         connection = kubernetes.client.ApiClient(self._configuration)
         self.core = kubernetes.client.CoreV1Api(connection)
         self.batch = kubernetes.client.BatchV1Api(connection)
@@ -327,7 +331,8 @@ class _Cluster:
             )
             return json.loads(answer.data)
         except self._errors as error:
-            text = self._refusal(doing, error.status, str(error.body or error.reason or ""))
+            body = error.body or error.reason or ""
+            text = self._refusal(doing, error.status, body.decode() if isinstance(body, bytes) else str(body))
         except ValueError as error:  # the client validates what it sends, and an answer may be another program's
             text = f"Kubernetes did not {doing}: {printable(str(error))}"
         except (HTTPError, OSError) as error:

@@ -21,8 +21,7 @@ SECRET_KEY = "url"
 _GRACE_SECONDS = 30.0  # of the agent, after its runs have ended: it writes their ends and closes the storage
 _TERM_SECONDS = 30.0  # the agent's --term-timeout by default
 _KEPT_SECONDS = 86_400  # a Job that has ended, with its Secret
-_RETRIES = 3  # of one agent that fails
-_WRONG_INPUT = 2
+_RETRIES = 5  # of one agent that fails, after 10 s, 20 s, ..., so for five minutes if the database is away
 _SIGTERM = 128 + 15
 _ROUNDING = 0.05  # three runs of 0.33 GPUs share one
 
@@ -162,11 +161,6 @@ def _rules() -> list[dict[str, Any]]:
         {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
         # told to end in another way, such as a spot node without notice to the cluster: the agent gave its runs back
         {"action": "Ignore", "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [_SIGTERM]}},
-        # wrong input, such as a sweep that does not exist: it would fail again
-        {
-            "action": "FailIndex",
-            "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [_WRONG_INPUT]},
-        },
     ]
 
 

@@ -20,4 +20,5 @@ for epoch in range(5):
     accelerator.backward(loss)
     optimizer.step()
     accelerator.log({"val_loss": accelerator.reduce(loss.detach(), "mean"), "epoch": epoch}, step=epoch)
+print("printed at the end")
 accelerator.end_training()
