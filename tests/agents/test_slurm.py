@@ -184,8 +184,9 @@ if not os.environ.get("QUICK"):
 @pytest.mark.parametrize(
     ("number", "variables", "code", "queued_again"),
     [
-        (signal.SIGUSR1, {}, 0, True),
-        (signal.SIGUSR1, {"CODE": "0"}, 0, False),  # it had ended by itself
+        (signal.SIGUSR1, {"SECONDS": "11"}, 0, True),
+        (signal.SIGUSR1, {"SECONDS": "0"}, 138, False),  # its time limit is too short
+        (signal.SIGUSR1, {"SECONDS": "11", "CODE": "0"}, 0, False),  # it had ended by itself
         (signal.SIGTERM, {}, 143, False),
         (None, {"QUICK": "1"}, 0, False),
     ],

@@ -26,19 +26,20 @@ def whole_cluster() -> Iterator[Cluster]:
     home = Path(tempfile.mkdtemp(prefix="lightsweep-slurm-"))
     home.chmod(0o755)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("LIGHTSWEEP", "SLURM"))}
-    database = None
+    database, first = None, free_ports(5)
     try:
-        environment["SLURM_CONF"] = cluster_tool("start", str(home / "cluster"), str(free_ports(4)))
+        environment["SLURM_CONF"] = cluster_tool("start", str(home / "cluster"), str(first))
         environment["COLUMNS"] = "200"
         storage = home / "cluster" / "storage"
         with (home / "storage.log").open("w") as log:
-            serve = ["storage", "serve", "--directory", str(storage), "--port", "0"]
+            serve = ["storage", "serve", "--directory", str(storage), "--port", str(first + 4)]
             database = subprocess.Popen(
                 [sys.executable, "-m", "lightsweep", *serve], stdout=log, stderr=log, cwd=home, env=environment
             )
         wait_until(
             lambda: "stop it by" in (home / "storage.log").read_text() or database.poll() is not None, "PostgreSQL"
         )
+        assert database.poll() is None, (home / "storage.log").read_text()
         url = (storage / "url").read_text().strip()
         yield Cluster(home / "cluster", url, environment)
     finally:

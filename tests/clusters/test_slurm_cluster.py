@@ -49,13 +49,13 @@ def test_sixty_points_survive_a_preemption_a_cancelled_agent_and_a_lost_node(clu
 
 
 def test_a_job_gives_its_runs_back_and_is_queued_again_before_its_time_limit(cluster: Cluster) -> None:
-    prepare(cluster, 24)
-    sweep_id = launch(cluster, "--on", "slurm", "--", "--time=1", "--signal=B:USR1@45")
+    prepare(cluster, 30, 7)
+    sweep_id = launch(cluster, "--on", "slurm", "--", "--time=1", "--signal=B:USR1@10")  # half a minute earlier
     (job,) = cluster.agents(sweep_id)
     wait_until(lambda: "it is queued again" in cluster.outputs(sweep_id), "the warning of Slurm", 60)
     wait_until(lambda: cluster.agents(sweep_id).get(job, {}).get("state") == "preempted", "the job to be queued", 30)
     assert cluster.agents(sweep_id)[job]["reason"] == "BeginTime"
-    check_runs(cluster.finish(sweep_id, 120), 24)
+    check_runs(cluster.finish(sweep_id, 150), 30, 7)
     outputs = cluster.outputs(sweep_id)
     assert "told to end (SIGUSR1)" in outputs
     assert outputs.count("--- slurm-") == 1, "both starts write to the same file"

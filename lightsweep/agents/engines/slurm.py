@@ -27,6 +27,9 @@ _SHARE_FOR_RUNS = 0.6
 _WARNING_SECONDS = 60
 """Slurm warns so long before a job's time limit; it may do so up to a minute earlier."""
 
+_LEAST_SECONDS = 10
+"""A job that was warned sooner is not queued again: it would go on so for ever, and do nothing."""
+
 _OURS = {
     "array": "the number of agents is --agents",
     "job-name": "status finds the agents by it",
@@ -58,12 +61,18 @@ trap 'warned=yes; kill -USR1 "$agent" 2>/dev/null' USR1
 trap 'kill -TERM "$agent" 2>/dev/null' TERM
 {command} &
 agent=$!
+if [ -n "$warned" ]; then kill -USR1 "$agent"; fi
 while :; do
     wait "$agent"
     code=$?
     kill -0 "$agent" 2>/dev/null || break
 done
 if [ -n "$warned" ] && [ "$code" -eq $((128 + $(kill -l USR1))) ]; then
+    if [ "$SECONDS" -lt {least} ]; then
+        echo "lightsweep: Slurm warned of the time limit at the start of this job, which is not queued again"
+        echo "give it more time, such as --time=1:00:00, or a later warning, such as --signal=B:USR1@30"
+        exit "$code"
+    fi
     echo "lightsweep: the time of this job is nearly over; it is queued again"
     scontrol requeue "$SLURM_JOB_ID" && exit 0
     echo "lightsweep: Slurm did not queue the job again; its runs were given back to the other agents"
@@ -156,7 +165,7 @@ class SlurmEngine:
         # What sbatch finds in the environment goes into the job's, where the URL of another storage would count first.
         unset = [f"unset {URL_VARIABLE}"] if launch.storage_file else []
         exports = [f"export {name}={shlex.quote(value)}" for name, value in launch.environment().items()]
-        body = _BODY.format(command=shlex.join(_agent(launch, kill_wait)))
+        body = _BODY.format(command=shlex.join(_agent(launch, kill_wait)), least=_LEAST_SECONDS)
         return "\n".join(["#!/bin/bash", *header, "", *unset, *exports, body])
 
     def _queued(self, name: str) -> list[AgentJob]:
