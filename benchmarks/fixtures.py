@@ -7,6 +7,7 @@ import sqlite3
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ REPORTS = 27
 METRIC = "val_loss"
 EARLY: dict[str, Any] = {"type": "hyperband", "max_iter": REPORTS, "s": 2}
 """Bands 3 and 9, which are rungs of Optuna's HyperbandPruner too."""
+_CHUNK = 20_000
+_FIRST, _SECONDS = datetime(2026, 1, 1, 12), 10  # one run after the other
 GOOD = 0.05
 """A loss that is better than that of every run in the database."""
 
@@ -88,8 +91,8 @@ def config(
     }
 
 
-def sweep_with_runs(directory: Path, raw: Mapping[str, Any], runs: int, name: str) -> Sweep:
-    """A sweep of ours in an SQLite file of its own, with ``runs`` finished runs of 27 reports."""
+def sweep_with_runs(directory: Path, raw: Mapping[str, Any], runs: int, name: str, reports: int = REPORTS) -> Sweep:
+    """A sweep of ours in an SQLite file of its own, with ``runs`` finished runs of so many reports."""
     path = directory / f"{name}.db"
     made = Sweep.create(raw, storage=f"sqlite:///{path}")
     made.storage.close()
@@ -102,7 +105,7 @@ def sweep_with_runs(directory: Path, raw: Mapping[str, Any], runs: int, name: st
             "unread": [],
         },
     }
-    _fill(path, made.study_id, made.config, runs, user=attributes)
+    _fill(path, made.study_id, made.config, range(runs), reports, user=attributes)
     return Sweep.load(made.id, storage=f"sqlite:///{path}")
 
 
@@ -119,7 +122,7 @@ def optuna_study(directory: Path, raw: Mapping[str, Any], runs: int, name: str) 
     with sqlite3.connect(path) as connection:
         (study_id,) = connection.execute("SELECT study_id FROM studies WHERE study_name = ?", (name,)).fetchone()
     connection.close()
-    _fill(path, study_id, loaded, runs, rungs=(1, 3, 9, 27))
+    _fill(path, study_id, loaded, range(runs), REPORTS, rungs=(1, 3, 9, 27))
     return OptunaStudy(f"sqlite:///{path}", name, distributions(loaded))
 
 
@@ -132,26 +135,31 @@ def _fill(
     path: Path,
     study_id: int,
     loaded: SweepConfig,
-    runs: int,
+    tickets: range,
+    length: int,
     *,
     user: Mapping[str, Any] | None = None,
     rungs: Sequence[int] = (),
 ) -> None:
+    if len(tickets) > _CHUNK:  # more than memory should hold at once
+        _fill(path, study_id, loaded, tickets[:_CHUNK], length, user=user, rungs=rungs)
+        _fill(path, study_id, loaded, tickets[_CHUNK:], length, user=user, rungs=rungs)
+        return
     natural = distributions(loaded)
     written = {name: distribution_to_json(distribution) for name, distribution in natural.items()}
     method = "grid" if loaded.method == "grid" else "random"
     searcher = make_searcher(SweepConfig.load({**loaded.raw, "method": method}), 1)
-    started, ended = "2026-01-01 12:00:00.000000", "2026-01-01 12:10:00.000000"
     trials, values, reports, params, user_rows, system_rows = [], [], [], [], [], []
-    for ticket in range(runs):
+    for ticket in tickets:
         trial_id = ticket + 1
         point = searcher.suggest(ticket, ())
         assert point is not None, "the space is smaller than the number of runs"
         # Above 0.1, from the parameters and some noise, and better with each report.
         distance = statistics.fmean((unit - 0.3) ** 2 for unit in loaded.space.unit(point))
         level = 0.1 + 2.0 * distance + 0.1 * ((ticket * 0.6180339887) % 1.0)
-        history = [level + 1.0 / step for step in range(1, REPORTS + 1)]
-        trials.append((trial_id, ticket, study_id, "COMPLETE", started, ended))
+        history = [level + 1.0 / step for step in range(1, length + 1)]
+        moments = (_FIRST + timedelta(seconds=seconds) for seconds in (_SECONDS * ticket, _SECONDS * (ticket + 1)))
+        trials.append((trial_id, ticket, study_id, "COMPLETE", *(f"{moment}.000000" for moment in moments)))
         values.append((trial_id, 0, min(history), "FINITE"))
         reports += [(trial_id, step, value, "FINITE") for step, value in enumerate(history, start=1)]
         for parameter in loaded.space.parameters:

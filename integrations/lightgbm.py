@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lightgbm import Booster
 from lightgbm.callback import CallbackEnv, EarlyStopException
 
 from lightsweep.client.processes import rank
+from lightsweep.client.rounds import results
 from lightsweep.integrations._checkpoints import PREFIX, Pace, keep, position_of
 from lightsweep.integrations.base import MetricMissingError, OnPrune, SweepCallbackBase
 
@@ -82,7 +83,8 @@ class SweepCallback(SweepCallbackBase):
             self._begin(env)
         else:
             self._release(env.model)
-        self._report(_values(env), rounds, last=rounds >= env.end_iteration, first=rank() == 0)
+        found = {value.name: value.number for value in results(env.evaluation_result_list)}
+        self._report(found, rounds, last=rounds >= env.end_iteration, first=rank() == 0)
         if self._pruned:
             raise EarlyStopException(env.iteration, env.evaluation_result_list or [])
         if self._keeps_checkpoints and isinstance(env.model, Booster) and rank() == 0:
@@ -108,19 +110,3 @@ class SweepCallback(SweepCallbackBase):
         path = run.dir / f"{PREFIX}{rounds}-{position_of(run).iterations}.txt"
         model.save_model(str(path))
         keep(Path(run.dir), path)
-
-
-def _values(env: CallbackEnv) -> dict[str, float]:
-    """Return the values of a round by W&B's names; those of ``cv`` have a deviation."""
-    found: dict[str, float] = {}
-    results: Any = env.evaluation_result_list or []
-    for result in results:
-        data, metric, value = result[:3]
-        if data == "cv_agg":  # up to 4.6: the metric is "valid l2"
-            data, _, metric = metric.partition(" ")
-        name = f"{data}_{metric}"
-        if len(result) > 4:
-            found[f"{name}-mean"], found[f"{name}-stdv"] = value, result[4]
-        else:
-            found[name] = value
-    return found

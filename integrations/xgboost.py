@@ -6,7 +6,6 @@ Works with xgboost from 2.0: ``train``, ``cv`` and the estimators with scikit-le
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from xgboost import Booster, collective
 from xgboost.callback import TrainingCallback
 
+from lightsweep.client.rounds import Evaluated, latest, rounds_of
 from lightsweep.integrations._checkpoints import PREFIX, Pace, keep, position_of
 from lightsweep.integrations.base import MetricMissingError, SweepCallbackBase
 from lightsweep.integrations.distributed import broadcast
@@ -59,7 +59,7 @@ class SweepCallback(SweepCallbackBase, TrainingCallback):  # type: ignore[misc, 
 
     def _forget(self) -> None:
         super()._forget()
-        self._evaluated: Mapping[str, Mapping[str, Sequence[Any]]] = {}
+        self._evaluated: Evaluated = {}
         self._before = self._begun = self._reported = 0
         self._pace = Pace()
 
@@ -86,7 +86,7 @@ class SweepCallback(SweepCallbackBase, TrainingCallback):  # type: ignore[misc, 
         return self._pruned
 
     def after_training(self, model: Any) -> Any:
-        self._report_round(_rounds(self._evaluated) or self._begun, last=True)
+        self._report_round(rounds_of(self._evaluated) or self._begun, last=True)
         return model
 
     # Reports and checkpoints.
@@ -96,7 +96,7 @@ class SweepCallback(SweepCallbackBase, TrainingCallback):  # type: ignore[misc, 
         if rounds > self._reported:
             self._reported = rounds
             self._report(
-                _latest(self._evaluated),
+                {value.name: value.number for value in latest(self._evaluated)},
                 self._before + rounds,
                 last=last,
                 first=collective.get_rank() == 0,
@@ -119,21 +119,3 @@ class SweepCallback(SweepCallbackBase, TrainingCallback):  # type: ignore[misc, 
         model.save_model(path)
         model.set_attr(**{_STATE: None})
         keep(Path(run.dir), path)
-
-
-def _rounds(evaluated: Mapping[str, Mapping[str, Sequence[Any]]]) -> int:
-    """Return the number of rounds that were evaluated."""
-    return max((len(values) for metrics in evaluated.values() for values in metrics.values()), default=0)
-
-
-def _latest(evaluated: Mapping[str, Mapping[str, Sequence[Any]]]) -> dict[str, float]:
-    """Return the values of the latest round by XGBoost's names; those of ``cv`` are pairs of mean and deviation."""
-    found: dict[str, float] = {}
-    for data, metrics in evaluated.items():
-        for metric, values in metrics.items():
-            name, value = f"{data}-{metric}", values[-1]
-            if isinstance(value, tuple):
-                found[f"{name}-mean"], found[f"{name}-std"] = value
-            else:
-                found[name] = value
-    return found

@@ -229,6 +229,9 @@ def verdict(
     return Verdict(stop, reason, band, value, limit, len(values_at))
 
 
+_MOST_INSERTED = 16
+
+
 class BandValues:
     """The values of all runs at the bands. Safe from several threads.
 
@@ -242,6 +245,7 @@ class BandValues:
         self._lock = threading.RLock()
         self._noted: dict[str, int] = {}
         self._values: dict[int, list[float]] = {}
+        self._unsorted: dict[int, list[float]] = {}
         self._best: dict[str, float] = {}
         self._better = min if goal == "minimize" else max
         self._bands: frozenset[int] = frozenset()
@@ -258,13 +262,17 @@ class BandValues:
     def note(self, run: str, history: Sequence[float]) -> None:
         """Note the finite values of a run, in order; values noted before are skipped."""
         with self._lock:
-            start = self._noted.get(run, 0)
-            for iteration in range(start + 1, len(history) + 1):
-                value = history[iteration - 1]
-                self._best[run] = self._better(value, self._best.get(run, value))
-                if self.is_band(iteration):
-                    insort(self._values.setdefault(iteration, []), value)
-            self._noted[run] = max(start, len(history))
+            start, count = self._noted.get(run, 0), len(history)
+            if count <= start:
+                return
+            self.is_band(count)  # so that the bands up to there are known
+            new = history[start:]
+            best = self._better(new)
+            self._best[run] = self._better(best, self._best.get(run, best))
+            for iteration, value in enumerate(new, start=start + 1):
+                if iteration in self._bands:
+                    self._unsorted.setdefault(iteration, []).append(value)
+            self._noted[run] = count
 
     def judge(self, run: str, history: Sequence[float]) -> Verdict:
         """Note the finite values of a run, in order, and judge it; only values not noted before are visited."""
@@ -273,8 +281,19 @@ class BandValues:
         with self._lock:
             self.note(run, history)
             value = 0.0 if band is None else history[band - 1] if self.hyperband.strict else self._best[run]
-            values = self._values.get(band, []) if band else []
+            values = self._sorted(band) if band else []
             return verdict(self.hyperband, self.goal, iterations, band, value, values, ascending=True)
+
+    def _sorted(self, band: int) -> list[float]:
+        """Return the values at a band in ascending order; the first look at a sweep may find very many."""
+        values, new = self._values.setdefault(band, []), self._unsorted.pop(band, [])
+        if len(new) > _MOST_INSERTED:
+            values += new
+            values.sort()
+        else:
+            for value in new:
+                insort(values, value)
+        return values
 
     def behind(self, run: str, iterations: int) -> bool:
         """Return whether some of the run's first ``iterations`` values have not been noted."""

@@ -127,6 +127,7 @@ SHORT = {
     "lightsweep/agents/storage_job.py",
     "lightsweep/agents/launchers/call.py",
     "lightsweep/cli/options.py",
+    "lightsweep/client/rounds.py",
     "lightsweep/client/loaders.py",
     "lightsweep/cli/output.py",
     "lightsweep/cli/starters.py",
@@ -141,7 +142,9 @@ SHORT = {
     "lightsweep/wandb/artifact_files.py",
     "lightsweep/wandb/calls.py",
     "lightsweep/wandb/integration/catboost.py",
+    "lightsweep/wandb/integration/lightgbm.py",
     "lightsweep/wandb/integration/sb3.py",
+    "lightsweep/wandb/integration/xgboost.py",
 }
 
 
@@ -151,7 +154,7 @@ def test_no_file_is_shorter_than_100_lines_but_those_that_are_a_whole_concept() 
     assert set(lengths()) >= SHORT
 
 
-MOST_LINES = {"what W&B's scripts need": 3_000, "clusters": 3_500, "history": 700, "all else": 15_000}
+MOST_LINES = {"what W&B's scripts need": 3_000, "clusters": 3_500, "history": 900, "all else": 15_000}
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 
 FOR_WANDB = ("wandb", "stand_in")
@@ -178,6 +181,7 @@ FOR_CLUSTERS = (
 
 FOR_HISTORY = (
     "lightsweep/client/history.py",
+    "lightsweep/client/parts.py",
     "lightsweep/report/logged.py",
     "lightsweep/wandb/past.py",
 )

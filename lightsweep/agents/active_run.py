@@ -100,6 +100,8 @@ class ActiveRun:
         metric = self.sweep.config.metric
         if metric is not None and metric.name in message["metrics"]:
             self.reporters.add(message.get("process"))
+        if message.get("anew"):
+            self.run.begin_anew()
         verdict = self.reporter.report(self.run, message["metrics"], last=bool(message.get("last")))
         return LogReply(verdict, len(self.run.history))
 

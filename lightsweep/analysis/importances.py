@@ -28,6 +28,8 @@ _POOR_FIT = 0.2
 _TREES = 100
 _SEED = 0
 _MOST_ROWS = 1000
+MOST_RUNS = 10_000
+"""The forest is fitted to an even choice of so many runs; each costs time in every tree."""
 _FENCE = 3.0
 
 Numbers = NDArray[np.float64]
@@ -126,6 +128,8 @@ def importance(
             )
         if not config.is_flat:
             notes.append("the runs of all stages count, and a stage does not vary the parameters of the others")
+        if len(data.y) > MOST_RUNS:
+            notes.append(f"the forest has seen an even choice of {MOST_RUNS:,} of {counted(len(data.y), 'run')}")
         if data.clipped:
             notes.append(f"outliers, whose values were clipped: {data.clipped} of {counted(len(data.y), 'run')}")
         total = float(drops.mean(axis=1).clip(0.0).sum())
@@ -334,12 +338,16 @@ def permuted(data: Matrix) -> tuple[Numbers, float]:
     Raises:
         UsageError: scikit-learn is not installed.
     """
-    rows = len(data.y)
-    fitted = model(data.categories, rows).fit(data.x, data.y)
+    x, y = data.x, data.y
+    if len(y) > MOST_RUNS:
+        chosen = np.linspace(0, len(y) - 1, MOST_RUNS).round().astype(int)
+        x, y = x[chosen], y[chosen]
+    rows = len(y)
+    fitted = model(data.categories, rows).fit(x, y)
     result = required("sklearn.inspection").permutation_importance(
         fitted,
-        data.x,
-        data.y,
+        x,
+        y,
         n_repeats=REPEATS,
         random_state=_SEED,
         n_jobs=1,

@@ -105,12 +105,14 @@ class LogRequest(TypedDict, total=False):
         last: Whether training ends by itself now, so that the run is not judged; absent if not.
         process: The number of the process; absent if it is the first of the run that called ``init``.
         preempting: Whether the run is to be retried if its process fails from now on; absent if not.
+        anew: Whether the reports of the metric before this one count no more; absent if they do.
     """
 
     metrics: dict[str, float]
     last: bool
     process: int
     preempting: bool
+    anew: bool
 
 
 @dataclass(frozen=True)

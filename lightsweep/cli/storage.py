@@ -17,11 +17,13 @@ from lightsweep.controller import Sweep
 from lightsweep.controller.damage import sweep_damage
 from lightsweep.controller.reader import storage_errors
 from lightsweep.errors import LightsweepError, UsageError
+from lightsweep.schema.launching import seconds
 from lightsweep.storage import default_url, open_storage, shown
 from lightsweep.storage.copying import copy_study, missing
 from lightsweep.storage.damage import Damage, file_damage, table_damage, text_damage
 from lightsweep.storage.opening import network_file_system
 from lightsweep.storage.server import Server, is_loopback, url_file, url_of
+from lightsweep.storage.url import read_url
 from lightsweep.text import counted, printable
 
 storage = typer.Typer(
@@ -55,7 +57,7 @@ def serve(
         ),
     ] = None,
     idle: Annotated[
-        float | None, typer.Option(min=1, metavar="SECONDS", help="End after so long without a connection.")
+        str | None, typer.Option(metavar="DURATION", help="End after so long without a connection, such as 30m.")
     ] = None,
     show_url: Annotated[
         bool, typer.Option("--show-url", help="Print the URL with its password, and start nothing.")
@@ -69,6 +71,10 @@ def serve(
     if show_url:
         print(url_of(directory))
         return
+    try:
+        idle_seconds = None if idle is None else seconds(idle)
+    except ValueError as error:
+        raise UsageError(f"--idle {error}") from None
     kind = network_file_system(directory)
     if kind is not None:
         say(
@@ -78,8 +84,8 @@ def serve(
     with _ended_by_signals(server):
         server.start()
         if not server.stopping:
-            _introduce(server, directory)
-        code = _wait(server, idle)
+            introduce(server, directory)
+        code = _wait(server, idle_seconds)
     if not server.stopping:
         raise LightsweepError(
             f"the server has ended by itself ({code}); start it again by the same command. The end of {server.log}:\n"
@@ -88,7 +94,8 @@ def serve(
     say("the server has stopped; its data stays, and the same command starts it again")
 
 
-def _introduce(server: Server, directory: Path) -> None:
+def introduce(server: Server, directory: Path) -> None:
+    """Say what runs, and how to use it."""
     file = url_file(directory)
     say(f"PostgreSQL {server.version} runs, with its data in {server.directory}")
     say(f"  {shown(server.url)}   (--show-url shows the password, which is in {file})")
@@ -114,7 +121,8 @@ def _wait(server: Server, idle: float | None) -> int:
 def _ended_by_signals(server: Server) -> Iterator[None]:
     """Let SIGINT, SIGTERM and SIGHUP stop the server; the second one stops it at once."""
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda *_: server.stop()) for number in signals}
+    heeded = [number for number in signals if signal.getsignal(number) != signal.SIG_IGN]  # nohup ignores SIGHUP
+    before = {number: signal.signal(number, lambda *_: server.stop()) for number in heeded}
     try:
         yield
     finally:
@@ -124,7 +132,9 @@ def _ended_by_signals(server: Server) -> Iterator[None]:
 
 @storage.command()
 def copy(
-    source: Annotated[str, typer.Argument(metavar="SRC", help="Storage that has the sweeps: a URL or an SQLite file.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SRC", help="Storage of the sweeps: a URL, an SQLite file, or a file with a URL.")
+    ],
     target: Annotated[str, typer.Argument(metavar="DST", help="Storage to copy them to; created if it is missing.")],
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Sweeps; all by default.")] = None,
 ) -> None:
@@ -133,6 +143,7 @@ def copy(
     A sweep keeps its id, runs, prior runs, numbers and attributes. It appears in DST when every row was read back and
     found equal. A sweep that agents work on, or that DST has already, is refused. Files of runs are not copied.
     """
+    source, target = _from_file(source), _from_file(target)
     opened = open_storage(source, create=False, look=True)
     sweeps = [Sweep.load(name, storage=opened) for name in dict.fromkeys(ids)] if ids else Sweep.all(storage=opened)
     if not sweeps:
@@ -156,6 +167,12 @@ def copy(
     say("files of runs (logs, checkpoints, media) were not copied; they stay in lightsweep_runs", error=True)
 
 
+def _from_file(text: str) -> str:
+    """Return the URL in a file such as that of a served storage; any other text as it is."""
+    path = Path(text)  # an SQLite file has a suffix, or its URL is given
+    return read_url(path) if not path.suffix and path.is_file() else text
+
+
 def _named(names: list[str]) -> str:
     return f"sweep {names[0]}" if len(names) == 1 else f"{len(names)} sweeps ({', '.join(names)})"
 
@@ -171,7 +188,7 @@ def check(
 
     The exit code is 1 if there is damage.
     """
-    named = url or default_url()
+    named = _from_file(url) if url else default_url()
     found = file_damage(named)
     if found:
         _end(shown(named), found)

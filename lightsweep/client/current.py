@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from lightsweep.channel.connection import InProcess
+from lightsweep.channel.connection import Connection, InProcess
 from lightsweep.channel.messages import Handler, StartReply
+from lightsweep.client.parts import Part
 from lightsweep.client.run import Run
 from lightsweep.client.run_config import RunConfig
-from lightsweep.errors import UsageError
+from lightsweep.errors import LightsweepError, UsageError
 
 # The names that users have from the package; the others serve this room.
 __all__ = ["alert", "define_metric", "finish", "log", "login", "save", "unwatch", "watch"]
@@ -25,6 +27,7 @@ class Scope:
         run: The latest run; in a process of a run that only has parts of it, the latest part.
         part: The latest part of ``run``, see `lightsweep.client.parts`.
         answer: What the agent has answered for the run; ``None`` without an agent.
+        replacing: The part that counts instead of ``run``, if the script does not return to the run.
     """
 
     def __init__(self, handler: InProcess | None = None) -> None:
@@ -32,6 +35,23 @@ class Scope:
         self.run: Run | None = None
         self.part: Run | None = None
         self.answer: StartReply | None = None
+        self.replacing: Part | None = None
+
+    def settle(self) -> None:
+        """Let the last part count, if one is to replace the run; errors of the connection are printed, not raised."""
+        replacing, self.replacing = self.replacing, None
+        if replacing is None:
+            return
+        connection = None if self.handler is not None else Connection.from_environment()
+        agent = connection or self.handler
+        try:
+            if agent is not None:
+                replacing.replace_the_run(agent)
+        except LightsweepError as problem:
+            print(f"lightsweep: {problem}", file=sys.stderr)
+        finally:
+            if connection is not None:
+                connection.close()
 
 
 _process = Scope()
@@ -66,6 +86,7 @@ def serving(handler: Handler) -> Iterator[None]:
         for run in (call.part, call.run):
             if run is not None:
                 run.finish()
+        call.settle()
     except BaseException as error:
         for run in (call.part, call.run):
             if run is not None:

@@ -1,8 +1,9 @@
 """The history of a run: all numbers that its script logs, a line for each step, in its directory.
 
 ``history.jsonl`` has a JSON object for each step: the numbers by name, ``_step``, and ``_timestamp`` in seconds since
-1970; NaN and infinities as Python writes them. Other lines are notes: ``{"attempt": time}`` begins a retry, and
-``{"every": 4}`` says how many steps the next lines leave out. The process of the run appends; nothing is rewritten.
+1970; NaN and infinities as Python writes them. Other lines are notes: ``{"attempt": time}`` begins a retry,
+``{"every": 4}`` says how many steps the next lines leave out, and after ``{"anew": time}`` nothing before it counts.
+The process of the run appends; nothing is rewritten.
 """
 
 from __future__ import annotations
@@ -222,6 +223,14 @@ def begin_attempt(directory: Path) -> None:
         notes.close()
 
 
+def begin_anew(directory: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Replace the history of a run by these steps, in the same file."""
+    lines = LineFile(directory / FILE)
+    for line in ({"anew": time.time()}, *rows):
+        lines.add(dict(line))
+    lines.close()
+
+
 def last_step(directory: Path) -> int:
     """Return the last step in the history of a run; -1 without one. Only the end of the file is read."""
     try:
@@ -250,6 +259,10 @@ def read_history(directories: Iterable[str | os.PathLike[str]], most_bytes: int 
         begun.update(found)
         last = -1
         for line in _parsed_lines(Path(directory, FILE), most_bytes):
+            if "anew" in line and "_step" not in line:
+                found.clear()
+                begun.clear()
+                last = -1
             if "attempt" in line and "_step" not in line:
                 begun.update(found)
                 last = -1

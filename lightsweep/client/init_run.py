@@ -144,6 +144,7 @@ def _run_for(here: Scope, defaults: dict[Any, Any], keywords: dict[str, Any]) ->
     if (keywords.get("id") or None) in (here.answer.id, here.answer.number) or _named_again(here.run, keywords):
         if here.part is not None:
             here.part.finish()
+        here.replacing = None
         keywords = {}
     elif _makes_part(here, keywords):
         return _begin_part(here, here.answer, defaults, keywords)
@@ -218,10 +219,12 @@ def _begin_part(here: Scope, answer: StartReply, defaults: dict[Any, Any], keywo
     if run is None or run.inherited:
         connection = Connection.from_environment()
         here.run = None
-    elif not set_apart(keywords):
+    replacing = run is not None and run.ended and run.reported and not run.cut_short and not run.inherited
+    if run is not None and not run.inherited and here.part is None and (replacing or not set_apart(keywords)):
+        counts = "if the script ends without init(id=run.id), the last such part counts, as with W&B"
         print(
             f"lightsweep: run {answer.number or answer.id} has its metric, so this init() begins a part of it\n"
-            "lightsweep: the sweep does not compare what a part logs",
+            f"lightsweep: {counts if replacing else 'the sweep does not compare what a part logs'}",
             file=sys.stderr,
         )
     handler = Part(
@@ -230,6 +233,10 @@ def _begin_part(here: Scope, answer: StartReply, defaults: dict[Any, Any], keywo
         stopped=lambda: Verdict() if run is None else run.known_verdict,
         agent=connection,
     )
+    if replacing:
+        if here.handler is None and here.replacing is None:
+            atexit.register(here.settle)
+        here.replacing = handler
     config = RunConfig(answer.config)
     config.update(defaults, allow_val_change=True)
     part = Run(handler, handler.reply, config.as_dict(), keeps_history=False)

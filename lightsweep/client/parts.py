@@ -1,7 +1,10 @@
 """The parts of a run: further calls of ``init()`` in one run, such as one for each fold of a cross-validation.
 
-The sweep compares what the run itself logs. A part has its own config, name and directory, and its numbers are kept in
-``parts/N.jsonl`` of the run's directory: a first line about the part, a line for each log, and one for its end.
+The sweep compares what the run itself logs. If the run has ended with its metric before its parts, and the script never
+returns to it, the last part counts instead, as with W&B: there, each call in a process is the same run.
+
+A part has its own config, name and directory, and its numbers are kept in ``parts/N.jsonl`` of the run's directory: a
+first line about the part, a line for each log, and one for its end.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from lightsweep.channel.messages import FinishRequest, Handler, LogReply, LogRequest, StartReply, StartRequest
-from lightsweep.client.history import LineFile
+from lightsweep.client.history import LineFile, begin_anew
 from lightsweep.client.processes import several
 from lightsweep.hyperband import Verdict
 
@@ -27,6 +30,8 @@ PARTS = "parts"
 
 _AGAIN = (True, "finish_previous", "create_new")
 _LABELS = ("name", "group", "job_type")
+_COUNTED = ("_step", "_timestamp")
+_MOST_LOGS = 1000
 
 
 def set_apart(keywords: Mapping[str, Any]) -> bool:
@@ -63,12 +68,14 @@ class Part:
         stopped: Callable[[], Verdict],
         agent: Handler | None = None,
     ) -> None:
-        self._metric = answer.metric
+        self._metric, self._goal = answer.metric, answer.goal
+        self._state: str | None = None
         self._stopped = stopped
         self._agent = agent
         self._iterations = 0
         number, path = _new_file(Path(answer.dir).absolute() / PARTS)
         self._file = LineFile(path)
+        self._home, self._path = Path(answer.dir).absolute(), path
         name = str(keywords.get("name") or f"{answer.name}-{number}")
         self.reply = replace(
             answer,
@@ -104,10 +111,30 @@ class Part:
         self._iterations += value is not None and math.isfinite(value)
         return LogReply(self._stopped(), self._iterations)
 
+    def replace_the_run(self, agent: Handler) -> None:
+        """Report the logs of the part as those of the run; what the run has logged itself counts no more.
+
+        Nothing is reported if the part did not end well, or has not logged the metric. Of very many logs the last ones
+        count, and the best.
+        """
+        rows = part_history(self._path)
+        valued = [row for row in rows if math.isfinite(row.get(self._metric or "", math.nan))]
+        if self._state != "finished" or not valued:
+            return
+        if len(rows) > _MOST_LOGS:
+            better = max if self._goal == "maximize" else min
+            rows = [better(valued, key=lambda row: row[str(self._metric)]), *rows[1 - _MOST_LOGS :]]
+        begin_anew(self._home, rows)
+        message = LogRequest(metrics={}, last=True, anew=True)
+        for row in rows:
+            agent.log({**message, "metrics": {name: row[name] for name in row if name not in _COUNTED}})
+            message.pop("anew", None)
+
     def finish(self, message: FinishRequest) -> None:
         """Keep the end of the part."""
         if self._agent is not None and several():
             self._agent.finish(message)
+        self._state = message.get("state")
         error = {"error": message["error"]} if message.get("error") else {}
         self._file.add({"end": message.get("state"), **error, "time": time.time()})
         self._file.close()

@@ -106,7 +106,7 @@ def _asked_again(sweep: SweepReader, entry: RunEntry) -> FrozenTrial:
     return create_trial(
         state=TrialState.FAIL,
         user_attrs=attributes,
-        intermediate_values=dict(enumerate(entry.record.reports, start=1)),
+        intermediate_values=dict(enumerate(entry.reports, start=1)),
     )
 
 

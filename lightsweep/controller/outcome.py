@@ -28,7 +28,8 @@ class ClaimedRun:
         values: Parameters under their dotted names.
         config: The same, nested as the script sees them.
         reports: Every value of the metric so far, in order.
-        history: Those of them that are finite: the iterations.
+        history: Those that count and are finite: the iterations.
+        since: The number of reports that count no more, see `begin_anew`.
         metrics: For each number logged ``{"min", "max", "last"}``.
         stop_reason: The reason to stop; empty if the run is to continue.
         pruned: Whether early termination stopped the run.
@@ -43,6 +44,7 @@ class ClaimedRun:
     config: dict[str, Any]
     reports: array[float] = field(default_factory=lambda: array("d"))
     history: list[float] = field(default_factory=list)
+    since: int = 0
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     stop_reason: str = ""
     pruned: bool = False
@@ -67,6 +69,12 @@ class ClaimedRun:
             return ""
         last = self.reports[-1]
         return f"{'NaN' if math.isnan(last) else f'{last:g}'} since iteration {first} of {total}"
+
+    def begin_anew(self) -> None:
+        """Let the reports so far count no more, as those of the first of several trainings in one run."""
+        with self.lock:
+            self.since = len(self.reports)
+            self.history.clear()
 
     def report(self, value: float) -> int:
         """Add a value of the sweep's metric and return the number of values."""
@@ -128,6 +136,7 @@ def summary(run: ClaimedRun, outcome: Outcome) -> dict[str, Any]:
         "reason": outcome.reason,
         "metrics": plain_metrics(run.metrics),
         "unread": list(outcome.unread),
+        **({"since": run.since} if run.since else {}),
     }
 
 

@@ -154,6 +154,8 @@ class Plan:
 
     def part_of(self, ticket: int | None) -> Part:
         """Return the part that a ticket belongs to; the first one for ``None``."""
+        if len(self.parts) == 1:  # of a flat sweep, which may have very many tickets
+            return self.parts[0]
         return next(part for part in reversed(self.parts) if part.start <= (ticket or 0))
 
     def searcher(self) -> Searcher:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -37,7 +37,10 @@ CONFIG = "lightsweep:config"
 """Trial attribute of an ``update``: the config as written."""
 
 SUMMARY = "lightsweep:summary"
-"""Trial attribute, written when the trial ends: state, reason, metrics, unread parameters."""
+"""Trial attribute, written when the trial ends: state, reason, metrics, unread parameters.
+
+``since`` is the number of its first reports that count no more; absent if all count.
+"""
 
 VALUES = "lightsweep:values"
 """Trial attribute, flat values in JSON: claims a point, and keeps parameters that no config declares."""
@@ -166,6 +169,7 @@ class RunEntry:
     observation: Observation | None = None
     homes: tuple[str, ...] = ()
     _measured: int = 0
+    _since: int = 0
 
     def __post_init__(self) -> None:
         self._note_home()
@@ -173,13 +177,18 @@ class RunEntry:
     @property
     def history(self) -> list[float]:
         """The finite values of the metric, in order: the iterations."""
-        return finite(self.record.reports)
+        return finite(self.reports)
+
+    @property
+    def reports(self) -> Sequence[float]:
+        """The values of the metric that count, in order; with NaN and infinities."""
+        return self.record.reports[self._since :]
 
     def adopt(self, attempt: int, record: TrialRow) -> None:
         """Continue with the next attempt; its record holds the reports of those before."""
         self.attempt, self.record = attempt, record
         self.starts += not self.record.attributes.get(ATTEMPT, {}).get("asked", False)
-        self.iterations, self.best, self._measured = 0, None, 0
+        self.iterations, self.best, self._measured, self._since = 0, None, 0, 0
         self._note_home()
 
     def _note_home(self) -> None:
@@ -191,6 +200,9 @@ class RunEntry:
         """Update ``version``, ``iterations`` and ``best`` by the new reports; ``better`` is ``min`` or ``max``."""
         self.forget()
         self.version += 1
+        since = self.summary.get("since", 0)
+        if isinstance(since, int) and since > self._since:
+            self._since, self.iterations, self.best, self._measured = since, 0, None, since
         new = finite(self.record.reports[self._measured :])
         self._measured = len(self.record.reports)
         self.iterations += len(new)
@@ -396,7 +408,7 @@ def view(entry: RunEntry, config: SweepConfig, *, waiting: bool) -> SweepRun:
     # The trial of a prior run has a value for every parameter of the sweep, so the run's own values are kept beside it.
     kept = entry.record.attributes.get(ATTEMPT, {}).get("values") if entry.prior else None
     values = dict(kept) if isinstance(kept, dict) else values_of(entry, config) or {}
-    reports, summary = entry.record.reports, entry.summary
+    reports, summary = entry.reports, entry.summary
     reason = str(summary.get("reason", ""))
     if entry.waiting:
         reason = reason or "lost with its agent"

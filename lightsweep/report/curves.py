@@ -26,7 +26,7 @@ def curves_figure(data: ReportData) -> go.Figure:
     curved = [index for index, run in enumerate(data.runs) if run.history]
     if not curved:
         return nothing(data.without_values() or "No run has logged a finite value of the metric yet.")
-    shown = data.chosen(curved, _MOST_CURVES, _MOST_BEST)
+    shown, sampled = data.sample(curved, _MOST_CURVES, _MOST_BEST)
     states = data.by_state(shown)
     opacity = 0.55 if len(shown) < 60 else 0.35
     figure = go.Figure([_lines(data, chosen, state, STATES[state], opacity) for state, chosen in states.items()])
@@ -50,9 +50,7 @@ def curves_figure(data: ReportData) -> go.Figure:
     values = [value for index in shown for value in data.runs[index].history]
     axis, note = metric_axis(values, data.sign, data.title)
     figure.update_layout(yaxis=axis, xaxis={"title": {"text": "iteration"}}, hovermode="closest")
-    if len(shown) < len(curved):
-        note = f"The best and an even choice of the others: {len(shown):,} of {len(curved):,} runs. {note}".strip()
-    return finish(figure, 420, note)
+    return finish(figure, 420, f"{sampled} {note}".strip())
 
 
 def _lines(

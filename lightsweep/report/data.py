@@ -76,6 +76,13 @@ class ReportData:
         first = set(sorted(indices, key=lambda index: self.sign * self.best_of(index))[:best])
         return sorted([*first, *spread([index for index in indices if index not in first], most - best)])
 
+    def sample(self, indices: Sequence[int], most: int, best: int) -> tuple[list[int], str]:
+        """Return the same as :meth:`chosen`, and a sentence that says so; empty if they are all of the runs."""
+        shown = self.chosen(indices, most, best)
+        if len(shown) == len(indices):
+            return shown, ""
+        return shown, f"The best and an even choice of the others: {len(shown):,} of {len(indices):,} runs."
+
     def without_values(self) -> str:
         """Say in a sentence why there is nothing to compare; empty if there is something."""
         if self.metric is None:

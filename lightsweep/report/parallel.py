@@ -15,6 +15,9 @@ from lightsweep.text import counted
 # The distance below an axis of the runs that lack its parameter, as a share of its length.
 _BELOW = 0.1
 _ABSENT = "–"
+# The page draws still fewer, but its brushes choose from all of these.
+_MOST_RUNS = 20_000
+_MOST_BEST = 5_000
 _FINE = 100
 _UNSEEN = "\u200b\u200c"
 
@@ -22,10 +25,11 @@ _UNSEEN = "\u200b\u200c"
 def parallel_figure(data: ReportData) -> go.Figure:
     """Draw a line for each run that has a finite value of the metric; for every run in a sweep without a metric.
 
-    ``meta["runs"]`` of the trace has the run of each line. A run that lacks a parameter passes below its axis. The
-    worst fifth of the runs share one colour.
+    Of very many runs the best and an even choice of the others are taken. ``meta["runs"]`` of the trace has the run of
+    each line. A run that lacks a parameter passes below its axis. The worst fifth of the runs share one colour.
     """
-    shown = data.valued if data.metric else list(range(len(data.runs)))
+    usable = data.valued if data.metric else list(range(len(data.runs)))
+    shown, sampled = data.sample(usable, _MOST_RUNS, _MOST_BEST)
     if not shown:
         return nothing(data.without_values())
     if not data.axes:
@@ -46,9 +50,9 @@ def parallel_figure(data: ReportData) -> go.Figure:
     longest = max(len(text) for axis in data.axes[:1] for _, text in axis.ticks)
     left, right = max(48, 16 + 6 * longest), max(48, 12 + 4 * min(22, len(data.metric or "")))
     figure.update_layout(margin={"l": left, "r": right, "t": 56, "b": 24})
-    missing = len(data.runs) - len(shown)
+    missing = len(data.runs) - len(usable)
     note = f"{counted(missing, 'run')} without a finite value of the metric left out." if missing else ""
-    return finish(figure, 400, note)
+    return finish(figure, 400, f"{sampled} {note}".strip())
 
 
 def _dimension(axis: Axis, places: Sequence[float | None]) -> dict[str, object]:

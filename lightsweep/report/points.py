@@ -15,17 +15,22 @@ from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, label, nothin
 _MANY = 2000
 _MOST_RUNS = 800
 _MOST_BEST = 200
+_MOST_OF_HISTORY = 20_000
+_MOST_BEST_OF_HISTORY = 5_000
 # How far choices are spread around their place, so that runs do not hide each other.
 _JITTER = 0.28
 
 
 def history_figure(data: ReportData) -> go.Figure:
-    """Draw the runs in the order of their start, by state, with the best so far, the target and the stages."""
-    shown = data.valued
+    """Draw the runs in the order of their start, by state, with the best so far, the target and the stages.
+
+    Of very many runs the best and an even choice of the others are drawn; the line is that of all runs.
+    """
+    shown, sampled = data.sample(data.valued, _MOST_OF_HISTORY, _MOST_BEST_OF_HISTORY)
     if not shown:
         return nothing(data.without_values())
     figure = go.Figure(_points(data, [(index, index + 1) for index in shown], 7, 0.75))
-    corners = _best_so_far(data, shown)
+    corners = _best_so_far(data, data.valued)
     figure.add_scatter(
         name="best so far",
         mode="lines",
@@ -54,7 +59,7 @@ def history_figure(data: ReportData) -> go.Figure:
             annotation_position="top right",
         )
     figure.update_layout(yaxis=axis, xaxis={"title": {"text": "run"}, "rangemode": "tozero"}, hovermode="closest")
-    return finish(figure, 380, note)
+    return finish(figure, 380, f"{sampled} {note}".strip())
 
 
 def slice_figures(data: ReportData) -> list[go.Figure]:

@@ -11,7 +11,7 @@ class RunTable {
     this.chosen = null; // a set of row indices; null: all of them
     this.words = [];
     this.shown = RunTable.PAGE;
-    this.texts = rows.map((row) => row.map((cell) => (cell === null ? "" : String(cell))).join("\n").toLowerCase());
+    this.texts = null; // of the rows, made when a filter needs them
     this.head = document.querySelector("#runs thead");
     this.body = document.querySelector("#runs tbody");
     this.makeHead();
@@ -57,6 +57,9 @@ class RunTable {
 
   order() {
     const { column, descending } = this.sort;
+    if (this.words.length && !this.texts) {
+      this.texts = this.rows.map((row) => row.map((cell) => (cell === null ? "" : String(cell))).join("\n").toLowerCase());
+    }
     const found = this.rows.map((_, index) => index).filter(
       (index) =>
         (this.chosen === null || this.chosen.has(index)) && this.words.every((word) => this.texts[index].includes(word)),

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import heapq
 from datetime import datetime
 
 import plotly.graph_objects as go
 
-from lightsweep.report.data import ReportData
+from lightsweep.report.data import ReportData, spread
 from lightsweep.report.theme import STATES, finish, label, nothing
 
 _MOST_LANES = 200
+_MOST_BARS = 4_000
 
 
 def timeline_figure(data: ReportData) -> go.Figure:
-    """Draw a bar for each run from its start to its end, by state, in the lane of its agent; a running run ends now."""
+    """Draw a bar for each run from its start to its end, by state, in the lane of its agent; a running run ends now.
+
+    Of very many runs an even choice is drawn.
+    """
     placed = lanes(data)
     if not placed:
         return nothing("No run has started yet.")
     names = sorted(placed)[:_MOST_LANES]
     height = {lane: len(names) - 1 - place for place, lane in enumerate(names)}
     figure = go.Figure()
-    lane_of = {index: lane for lane in names for index in placed[lane]}
+    every = {index: lane for lane in names for index in placed[lane]}
+    lane_of = {index: every[index] for index in spread(list(every), _MOST_BARS)}
     for state, bars in data.by_state(lane_of).items():
         runs = [data.runs[index] for index in bars]
         starts = [run.started for run in runs if run.started is not None]
@@ -50,20 +56,24 @@ def timeline_figure(data: ReportData) -> go.Figure:
         hovermode="closest",
     )
     left_out = len(placed) - len(names)
+    sampled = f"An even choice of the runs: {len(lane_of):,} of {len(every):,}. " if len(lane_of) < len(every) else ""
     note = f"{left_out:,} more agents are not shown." if left_out else ""
-    return finish(figure, min(900, 130 + 26 * len(names)), note)
+    return finish(figure, min(900, 130 + 26 * len(names)), f"{sampled}{note}".strip())
 
 
 def lanes(data: ReportData) -> dict[tuple[str, int], list[int]]:
     """Return the indices of the runs by agent and slot; runs of one agent that overlap have different slots."""
     placed: dict[tuple[str, int], list[int]] = {}
-    free: dict[str, list[datetime]] = {}
+    busy: dict[str, list[tuple[datetime, int]]] = {}
+    free: dict[str, list[int]] = {}
     spans = [(run.started, run.ended or data.now, index) for index, run in enumerate(data.runs) if run.started]
     for start, end, index in sorted(spans, key=lambda span: span[0]):
         agent = data.runs[index].agent
-        slots = free.setdefault(agent, [])
-        slot = next((slot for slot, until in enumerate(slots) if until <= start), len(slots))
-        slots[slot : slot + 1] = [end]
+        ends, slots = busy.setdefault(agent, []), free.setdefault(agent, [])
+        while ends and ends[0][0] <= start:
+            heapq.heappush(slots, heapq.heappop(ends)[1])
+        slot = heapq.heappop(slots) if slots else len(ends)  # the lowest one
+        heapq.heappush(ends, (end, slot))
         placed.setdefault((agent, slot), []).append(index)
     return placed
 

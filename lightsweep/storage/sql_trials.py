@@ -8,12 +8,14 @@ storage directly. Tests compare each row with what Optuna writes. If the version
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import cache, lru_cache
+from sys import intern
 from typing import Any
 
 import sqlalchemy as sa
@@ -55,6 +57,7 @@ _REPORTS = _table(
 _OBJECTIVES = _table("trial_values", "trial_value_id", "trial_id objective", value=_FLOAT, value_type=_VALUE_KIND)
 _HEARTBEATS = _table("trial_heartbeats", "trial_heartbeat_id", "trial_id", "", _BEAT)
 
+_FETCHED = 5_000
 _CHUNK = 450  # trials per statement, each with up to two bound variables; SQLite allows 999 in old builds
 
 
@@ -85,9 +88,9 @@ class SqlTrials:
                     whole.append(trial_id)
             for _, trial_id, name, text, number in _details(connection, whole):
                 if number is None:
-                    found[trial_id].attributes[name] = json.loads(text)
+                    found[trial_id].attributes[intern(name)] = _content(text)
                 else:
-                    found[trial_id].parameters[name] = _distribution(text).to_external_repr(number)
+                    found[trial_id].parameters[intern(name)] = _distribution(text).to_external_repr(number)
             for trial_id, step, number, kind in _new_reports(connection, found):
                 found[trial_id].reports.append(_NOT_FINITE.get(kind, number))
                 found[trial_id].last_step = step
@@ -246,19 +249,24 @@ def _changed(connection: sa.Connection, study_id: int, last: TrialRow | None, kn
 def _details(connection: sa.Connection, trial_ids: Sequence[int]) -> Iterator[Any]:
     """Return row, trial, name, JSON and number of each attribute (without a number) and parameter."""
     for ids in _chunks(connection, trial_ids):
-        yield from connection.execute(_DETAILS[_arrays(connection)], {"ids": ids})
+        yield from _rows(connection.execute(_DETAILS[_arrays(connection)], {"ids": ids}))
 
 
 def _new_reports(connection: sa.Connection, rows: Mapping[int, TrialRow]) -> Iterator[Any]:
     """Return trial, step, value and kind of each report after the trial's last one, by step."""
     if _arrays(connection):
         steps = [row.last_step for row in rows.values()]
-        yield from connection.execute(_NEW_REPORTS, {"known.id": list(rows), "known.step": steps})
+        yield from _rows(connection.execute(_NEW_REPORTS, {"known.id": list(rows), "known.step": steps}))
         return
     for chunk in _chunks(connection, list(rows)):
         values = {f"id{index}": trial_id for index, trial_id in enumerate(chunk)}
         values |= {f"step{index}": rows[trial_id].last_step for index, trial_id in enumerate(chunk)}
-        yield from connection.execute(_reports_after(len(chunk)), values)
+        yield from _rows(connection.execute(_reports_after(len(chunk)), values))
+
+
+def _rows(result: sa.CursorResult[Any]) -> Iterator[Any]:
+    """Return the rows, fetched by the thousand: a first look may find millions."""
+    return itertools.chain.from_iterable(result.partitions(_FETCHED))
 
 
 @lru_cache(maxsize=_CHUNK)
@@ -347,6 +355,18 @@ def _stored(value: float) -> tuple[str, float | None]:
     if math.isinf(value):
         return "INF_POS" if value > 0 else "INF_NEG", None
     return _FINITE, float(value)
+
+
+def _content(text: str) -> Any:
+    """Return what JSON holds; all runs of an agent begin with the same flat object, so its strings are shared."""
+    if text.startswith("{") and "[" not in text and text.count("{") == 1:
+        return dict(_flat(text))
+    return json.loads(text)
+
+
+@lru_cache(maxsize=512)
+def _flat(text: str) -> dict[str, Any]:
+    return dict(json.loads(text))
 
 
 @lru_cache(maxsize=4096)

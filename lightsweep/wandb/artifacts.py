@@ -412,7 +412,16 @@ def find_artifact(name: str, homes: Sequence[Path], type: str | None = None) -> 
         if versions:
             known = ", ".join([*(record["version"] for record in versions), *_aliases(versions)])
             raise NotFoundError(f"artifact {short!r} has no version or alias {alias!r}; it has: {known}")
-    names = sorted({path.name for home in homes for path in (home / "artifacts").glob("*/") if path.is_dir()})
+    names = sorted(
+        {
+            path.name
+            for home in homes
+            for path in (home / "artifacts").glob("*/")
+            if _versions(home / "artifacts", path.name)
+        }
+    )
+    if any((home / "artifacts" / safe_name(short)).is_dir() for home in homes):
+        raise NotFoundError(f"the files of artifact {short!r} were removed with the runs that logged it: log it again")
     raise NotFoundError(
         f"there is no artifact {short!r} in {', '.join(str(home) for home in dict.fromkeys(homes))}"
         f"{closest(short, names)} Artifacts that runs have logged there: {', '.join(names[:20]) or 'none'}"

@@ -265,7 +265,7 @@ def test_a_sweep_from_its_file_to_its_end_while_a_node_dies(on_ray: Sandbox, nod
     nodes.remove()
     wait_until(lambda: finished(sweep) == 60, "the sweep to end", 120.0)
     runs = sweep.runs
-    assert sorted(run.params["x"] for run in runs) == points
+    assert sorted(run.values["x"] for run in runs) == points
     assert {run.state for run in runs} == {"finished"}
     assert {len(run.history) for run in runs} == {3}
     texts = [path.read_text() for path in on_ray.directory.glob("lightsweep_runs/*/*/output.log")]
@@ -274,7 +274,9 @@ def test_a_sweep_from_its_file_to_its_end_while_a_node_dies(on_ray: Sandbox, nod
     wait_until(lambda: not agents_of(sweep_id), "the agents to end")
     wait_until(lambda: states(on_ray, sweep_id) == {}, "the actors to end")
     assert not secrets
-    assert PASSWORD not in nodes.logs()
+    logs = nodes.logs()
+    assert sweep_id in logs
+    assert PASSWORD not in logs
 
 
 @pytest.mark.slow
@@ -349,6 +351,53 @@ def test_a_shipped_directory_and_a_secret_without_a_shared_file_system(
 
 
 @pytest.mark.slow
+def test_the_recipe_of_the_guide_for_ray_jobs(on_ray: Sandbox, nodes: Nodes, database: str) -> None:
+    """Its first lines as they are, but for the addresses."""
+    guide = (Path(__file__).parents[2] / "docs" / "clusters" / "ray.md").read_text()
+    lines = guide.partition("## Without a shell: Ray Jobs")[2].split("```")[1].strip().splitlines()
+    on_ray.write("train.py", SHORT)
+    raw = {
+        "program": "train.py",
+        "method": "grid",
+        "metric": {"name": "loss"},
+        "parameters": {"x": {"values": [1, 2, 3]}},
+    }
+    on_ray.write("sweep.yaml", json.dumps(raw))
+
+    def run(*commands: str, **environment: str) -> str:
+        text = "\n".join(["set -e", *commands]).replace("postgresql://user:password@host/sweeps", database)
+        done = subprocess.run(
+            ["bash", "-c", text.replace("http://HOST:8265", nodes.dashboard)],
+            cwd=on_ray.directory,
+            env={**on_ray.environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **environment},
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    assert len(lines) == 5
+    found = re.search(r"lightsweep launch --stop (\w+)", run(*lines[:3]))
+    assert found
+    sweep = Sweep.load(found[1], storage=database)
+    wait_until(lambda: finished(sweep) == 3, "the sweep to end")
+    assert "3 finished of 3" in run(lines[1], lines[3].replace("ID", found[1]))
+    assert {path.name for path in (nodes.home / "lightsweep_runs" / found[1]).iterdir()} == {"0001", "0002", "0003"}
+    assert PASSWORD not in nodes.logs()
+
+
+@pytest.mark.slow
+def test_the_program_of_a_dry_run_starts_the_agents(on_ray: Sandbox) -> None:
+    sweep_id = on_ray.sweep(SHORT)
+    done = on_ray.call("launch", sweep_id, "--on", "ray", "--agents", "2", "--dry-run")
+    program = on_ray.write("start.py", f"{done.stdout}\nimport time; time.sleep(2)\n")
+    subprocess.run([sys.executable, str(program)], env=on_ray.environment, check=True, capture_output=True, timeout=120)
+    wait_until(lambda: {run.state for run in on_ray.runs(sweep_id)} == {"finished"}, "the sweep to end")
+
+
+@pytest.mark.slow
 def test_mistakes_are_told_in_two_lines(on_ray: Sandbox, nodes: Nodes) -> None:
     sweep_id = on_ray.sweep(SHORT)
     done = on_ray.call("launch", sweep_id, "--on", "ray", "--", "--address", "127.0.0.1:1")
@@ -370,6 +419,5 @@ def test_mistakes_are_told_in_two_lines(on_ray: Sandbox, nodes: Nodes) -> None:
         timeout=120,
         check=False,
     )
-    assert "/nowhere/lightsweep_runs/" in done.stderr
-    assert "No such file or directory; all nodes need the directory of the launch, or ship it" in done.stderr
+    assert "/nowhere/lightsweep_runs: No such file or directory; all nodes need the directory" in done.stderr
     assert on_ray.status(sweep_id).get("agents", []) == []

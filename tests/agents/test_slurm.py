@@ -123,7 +123,7 @@ def test_no_command_gets_the_url_of_the_storage(commands: Commands, monkeypatch:
 def test_the_words_of_slurm_are_told(commands: Commands) -> None:
     engine = SlurmEngine("abc")
     commands(sbatch="echo 'sbatch: error: invalid partition specified: gp' >&2; exit 1")
-    with pytest.raises(UsageError, match=r"^slurm: sbatch refuses: invalid partition specified: gp$"):
+    with pytest.raises(UsageError, match=r"^slurm: sbatch refuses: invalid partition specified: gp\nthe partitions of"):
         engine.plan(LAUNCH)
     with pytest.raises(UsageError, match=r"^slurm: squeue refuses: this test has none$"):
         engine.jobs()
@@ -184,8 +184,9 @@ if not os.environ.get("QUICK"):
 @pytest.mark.parametrize(
     ("number", "variables", "code", "queued_again"),
     [
-        (signal.SIGUSR1, {}, 0, True),
-        (signal.SIGUSR1, {"CODE": "0"}, 0, False),  # it had ended by itself
+        (signal.SIGUSR1, {"SECONDS": "11"}, 0, True),
+        (signal.SIGUSR1, {"SECONDS": "0"}, 138, False),  # its time limit is too short
+        (signal.SIGUSR1, {"SECONDS": "11", "CODE": "0"}, 0, False),  # it had ended by itself
         (signal.SIGTERM, {}, 143, False),
         (None, {"QUICK": "1"}, 0, False),
     ],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
-from collections.abc import Iterator, Sequence
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -167,3 +169,63 @@ def test_launch_refuses_before_anything_is_made(
     assert main(["launch", "sweep.yaml", "--with-storage", *arguments]) == 2
     assert message in capsys.readouterr().err
     assert sorted(path.name for path in place.iterdir()) == ["sweep.yaml", "train.py"]
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+    """Starts a job script as Slurm does, with commands of Slurm that note how they are called."""
+    (tmp_path / "scontrol").write_text('#!/bin/sh\necho scontrol "$@"\n')
+    (tmp_path / "squeue").write_text(f"#!/bin/sh\ncat {tmp_path}/queue; : > {tmp_path}/queue\n")
+    for name in ("scontrol", "squeue"):
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "queue").touch()
+    started: list[subprocess.Popen[str]] = []
+
+    def run(server: str) -> subprocess.Popen[str]:
+        script = storage_script(tmp_path / "storage", ["bash", "-c", server], ())
+        environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
+        started.append(subprocess.Popen(["bash", "-c", script], stdout=subprocess.PIPE, text=True, env=environment))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+SERVER = "trap 'kill $!; echo stopped; exit 0' TERM; echo ready; sleep 60 & wait"
+
+
+@pytest.mark.parametrize(
+    ("sent", "last"),
+    [
+        (signal.SIGTERM, ["stopped"]),  # by scancel, even if agents are in the queue
+        (
+            signal.SIGUSR1,
+            ["stopped", "lightsweep: the time of this job is nearly over; it is queued again", "scontrol requeue 7"],
+        ),
+    ],
+)
+def test_its_job_ends_the_server_and_is_queued_again_at_the_time_limit(
+    job: Callable[[str], subprocess.Popen[str]], tmp_path: Path, sent: int, last: list[str]
+) -> None:
+    (tmp_path / "queue").write_text("lightsweep-abc\n")
+    process = job(SERVER)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(sent)
+    output, _ = process.communicate(timeout=20)
+    assert (process.returncode, output.splitlines()) == (0, last)
+
+
+def test_its_server_starts_again_while_agents_are_in_the_queue(
+    job: Callable[[str], subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "queue").write_text("another-job\nlightsweep-abc\n")
+    process = job("echo idle")
+    assert process.communicate(timeout=20)[0] == "idle\nidle\n"
+    assert process.returncode == 0
+    (tmp_path / "queue").write_text("lightsweep-abc\n")
+    process = job("echo failed; exit 3")
+    assert process.communicate(timeout=20)[0] == "failed\n"
+    assert process.returncode == 3

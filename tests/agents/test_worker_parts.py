@@ -144,3 +144,27 @@ def test_both_recipes_run_without_a_changed_line(sandbox: Sandbox, recipe: str) 
     done = sandbox.call("agent", sweep, "--storage", sandbox.storage)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [(run.best, run.iterations) for run in sandbox.runs(sweep)] == [(2.0, 1), (3.0, 1), (4.0, 1)]
+
+
+LONE = """
+    import wandb
+    for fold in range(3):
+        run = wandb.init(reinit=True, name=f"fold-{fold}")
+        for epoch in range(4):
+            run.log({"loss": [run.config.x / 10, 5, run.config.x + epoch / 4][fold]})
+        run.finish()
+"""
+
+
+def test_of_folds_without_a_parent_the_last_one_counts(sandbox: Sandbox) -> None:
+    """The first one would be the best: the run is what W&B would have, the last fold."""
+    sweep = sandbox.sweep(LONE, lightsweep={"stand_in": "wandb"})
+    done = sandbox.call("agent", sweep, "--storage", sandbox.storage)
+    assert done.returncode == 0, done.stdout + done.stderr
+    runs = sandbox.runs(sweep)
+    assert [(run.best, run.last, run.iterations) for run in runs] == [(1, 1.75, 4), (2, 2.75, 4), (3, 3.75, 4)]
+    assert runs[0].history == (1.0, 1.25, 1.5, 1.75)
+
+    shown = sandbox.call("status", f"{sweep}/0002", "--storage", sandbox.storage).stdout
+    assert "4 iterations, best loss 2" in shown
+    assert "fold-2" in shown

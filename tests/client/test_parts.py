@@ -11,6 +11,7 @@ import pytest
 import lightsweep
 from lightsweep.agents.active_run import FirstProcess
 from lightsweep.client import serving
+from lightsweep.client.history import read_history
 from lightsweep.errors import RunPruned
 from scripted import ScriptedHandler
 
@@ -105,21 +106,79 @@ def test_folds_one_after_the_other_while_the_parent_is_active():
     assert [logged(part) for part in parts(Path("run-0007"))] == [[{"val_loss": float(n)}] for n in range(3)]
 
 
-def test_another_init_after_the_end_of_a_run_is_a_part_of_it(capsys):
+def test_of_folds_without_a_parent_the_last_one_counts(capsys):
+    """As with W&B, where each ``init`` of the process is the same run, begun anew."""
+    Path("run-0007").mkdir()
+    handler = ScriptedHandler()
+    with serving(handler):
+        for fold in range(3):
+            with lightsweep.init(project="p", reinit=True) as run:
+                for epoch in range(2):
+                    run.log({"val_loss": fold + epoch / 10, "fold": fold})
+        assert lightsweep.run is None
+        assert len(handler.logs) == 2
+    first, last = handler.logs[:2], handler.logs[2:]
+    assert [log["metrics"]["fold"] for log in first] == [0, 0]
+    assert last == [
+        {"metrics": {"val_loss": 2.0, "fold": 2.0}, "last": True, "anew": True},
+        {"metrics": {"val_loss": 2.1, "fold": 2.0}, "last": True},
+    ]
+    assert len(handler.finishes) == 1
+    assert [[log["fold"] for log in logged(part)] for part in parts(Path("run-0007"))] == [[1, 1], [2, 2]]
+    assert [(row["_step"], row["val_loss"]) for row in read_history(["run-0007"])] == [(0, 2.0), (1, 2.1)]
+    assert capsys.readouterr().err == (
+        "lightsweep: run 0007 has its metric, so this init() begins a part of it\n"
+        "lightsweep: if the script ends without init(id=run.id), the last such part counts, as with W&B\n"
+    )
+
+
+def test_a_part_that_logs_no_metric_or_fails_counts_for_nothing():
+    handler = ScriptedHandler()
+    with serving(handler):
+        lightsweep.init().log({"val_loss": 1})
+        lightsweep.finish()
+        with lightsweep.init() as part:
+            part.log({"test_loss": 3})
+    assert [log["metrics"] for log in handler.logs] == [{"val_loss": 1.0}]
+    handler = ScriptedHandler()
+    with pytest.raises(ValueError, match="no data"), serving(handler):
+        lightsweep.init().log({"val_loss": 1})
+        lightsweep.finish()
+        with lightsweep.init() as part:
+            part.log({"val_loss": 0})
+            raise ValueError("no data")
+    assert [log["metrics"] for log in handler.logs] == [{"val_loss": 1.0}]
+
+
+def test_of_a_very_long_part_the_best_and_the_last_logs_count():
     handler = ScriptedHandler()
     with serving(handler):
         with lightsweep.init() as run:
             run.log({"val_loss": 1})
-        with lightsweep.init(project="p") as part:
-            part.log({"val_loss": 0, "test_loss": 3})
-        assert lightsweep.run is None
-    assert [log["metrics"] for log in handler.logs] == [{"val_loss": 1.0}]
-    assert len(handler.finishes) == 1
-    assert [logged(part) for part in parts(Path("run-0007"))] == [[{"val_loss": 0.0, "test_loss": 3.0}]]
-    assert capsys.readouterr().err == (
-        "lightsweep: run 0007 has its metric, so this init() begins a part of it\n"
-        "lightsweep: the sweep does not compare what a part logs\n"
-    )
+        with lightsweep.init() as part:
+            for step in range(1500):
+                part.log({"val_loss": abs(step - 7)})
+    sent = [log["metrics"]["val_loss"] for log in handler.logs[1:]]
+    assert sent == [0, *range(1500 - 7 - 999, 1500 - 7)]
+
+
+@pytest.mark.parametrize("end", ["", "raise ValueError('x')"])
+def test_the_last_fold_of_a_script_counts_at_its_end(script, end):
+    code = f"""
+import lightsweep as wandb
+for fold in range(3):
+    wandb.init(reinit=True)
+    wandb.log({{"val_loss": fold}})
+    wandb.finish()
+{end}
+"""
+    handler = Scripted()
+    done = script(handler, code)
+    assert done.returncode == bool(end), done.stderr
+    assert [(log["metrics"], log.get("anew")) for log in handler.logs] == [
+        ({"val_loss": 0.0}, None),
+        ({"val_loss": 2.0}, True),
+    ]
 
 
 def test_a_run_that_ended_without_its_metric_goes_on():

@@ -6,6 +6,7 @@ The head has no cores; the two others have four cores and two GPUs each, which e
 
 from __future__ import annotations
 
+import itertools
 import sys
 
 from ray.cluster_utils import Cluster
@@ -26,8 +27,12 @@ def main() -> None:
         },
     )
 
+    numbers = itertools.count(1)
+
     def add() -> None:
-        nodes.append(cluster.add_node(num_cpus=4, num_gpus=2, object_store_memory=MEMORY))
+        # Shipped files are in a directory of each node, as on several machines.
+        shipped = f"runtime_resources_{next(numbers)}"
+        nodes.append(cluster.add_node(num_cpus=4, num_gpus=2, object_store_memory=MEMORY, runtime_env_dir_name=shipped))
 
     nodes: list[object] = []
     try:

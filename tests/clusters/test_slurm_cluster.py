@@ -7,52 +7,12 @@ import signal
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import Cluster, cluster_tool  # type: ignore[import-not-found]
+from real_slurm import Cluster, begun, check_runs, cluster_tool, launch, prepare
 from sandboxes import wait_until
 
 pytestmark = pytest.mark.slow
-
-TRAIN = """
-import os, time, lightsweep
-with lightsweep.init() as run:
-    with open("begun.txt", "a") as file:
-        print(run.config.x, os.environ["SLURMD_NODENAME"], os.environ.get("CUDA_VISIBLE_DEVICES"), file=file)
-    for step in range(run.iterations, STEPS):
-        time.sleep(0.25)
-        run.log({"loss": run.config.x + 1 / (step + 1)})
-"""
-SWEEP = """
-program: train.py
-method: grid
-metric: {name: loss}
-parameters:
-  x: {values: [VALUES]}
-"""
-
-
-def prepare(cluster: Cluster, points: int, steps: int = 4, more: str = "") -> None:
-    (cluster.folder / "train.py").write_text(TRAIN.replace("STEPS", str(steps)))
-    values = ", ".join(map(str, range(points)))
-    (cluster.folder / "sweep.yaml").write_text(SWEEP.replace("VALUES", values) + more)
-
-
-def launch(cluster: Cluster, *arguments: str) -> str:
-    return cluster.lightsweep("launch", "sweep.yaml", *arguments).strip()
-
-
-def begun(cluster: Cluster) -> list[list[str]]:
-    path = cluster.folder / "begun.txt"
-    return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def check_runs(runs: list[dict[str, Any]], points: int, steps: int = 4) -> None:
-    """Nothing is lost, and no point is there twice."""
-    assert Counter(run["state"] for run in runs) == {"finished": points}
-    assert sorted(run["config"]["x"] for run in runs) == list(range(points))
-    assert {run["iterations"] for run in runs} == {steps}
 
 
 def test_sixty_points_survive_a_preemption_a_cancelled_agent_and_a_lost_node(cluster: Cluster) -> None:
@@ -89,13 +49,13 @@ def test_sixty_points_survive_a_preemption_a_cancelled_agent_and_a_lost_node(clu
 
 
 def test_a_job_gives_its_runs_back_and_is_queued_again_before_its_time_limit(cluster: Cluster) -> None:
-    prepare(cluster, 24)
-    sweep_id = launch(cluster, "--on", "slurm", "--", "--time=1", "--signal=B:USR1@45")
+    prepare(cluster, 30, 7)
+    sweep_id = launch(cluster, "--on", "slurm", "--", "--time=1", "--signal=B:USR1@10")  # half a minute earlier
     (job,) = cluster.agents(sweep_id)
     wait_until(lambda: "it is queued again" in cluster.outputs(sweep_id), "the warning of Slurm", 60)
     wait_until(lambda: cluster.agents(sweep_id).get(job, {}).get("state") == "preempted", "the job to be queued", 30)
     assert cluster.agents(sweep_id)[job]["reason"] == "BeginTime"
-    check_runs(cluster.finish(sweep_id, 120), 24)
+    check_runs(cluster.finish(sweep_id, 150), 30, 7)
     outputs = cluster.outputs(sweep_id)
     assert "told to end (SIGUSR1)" in outputs
     assert outputs.count("--- slurm-") == 1, "both starts write to the same file"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Cluster  # type: ignore[import-not-found]
+from real_slurm import Cluster
 from sandboxes import wait_until
 
 from lightsweep.schema.launching import SETTINGS_FILE

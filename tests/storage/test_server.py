@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -15,8 +18,10 @@ import sqlalchemy
 from serving import Serving, open_place
 
 from lightsweep import Sweep
+from lightsweep.cli.storage import introduce
 from lightsweep.errors import StorageError
 from lightsweep.storage import open_storage
+from lightsweep.storage.server import Server
 from lightsweep.storage.url import parse
 
 RAW = {"program": "train.py", "method": "random", "parameters": {"x": {"min": 0.0, "max": 1.0}}}
@@ -151,3 +156,28 @@ def test_a_port_in_use_is_named(serving: Serving, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert f"port {port} of 127.0.0.1 is in use\n" in done.stderr
     assert "choose another port by --port" in done.stderr
+
+
+def test_a_file_with_the_url_stands_for_it_in_copies_and_checks(serving: Serving, tmp_path: Path) -> None:
+    made = Sweep.create(RAW, storage=serving.url)
+    url = str(serving.directory / "url")
+    for arguments in (["copy", url, "results.db", made.id], ["check", url]):
+        done = subprocess.run(
+            [sys.executable, "-m", "lightsweep", "storage", *arguments],
+            cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert password(serving) not in done.stdout + done.stderr
+    assert Sweep.load(made.id, storage=f"sqlite:///{tmp_path}/results.db").id == made.id
+
+
+def test_the_page_shows_what_it_says() -> None:
+    """The output in docs/storage.md, for a server that other machines reach."""
+    page = (Path(__file__).parents[2] / "docs" / "storage.md").read_text()
+    (shown,) = re.findall(r"```\n(PostgreSQL .+?\n)```", page, re.DOTALL)
+    place = Path("/home/ada/digits/lightsweep_storage")
+    server = Server(place, "0.0.0.0")
+    server.version, server.url = "18.4", "postgresql://lightsweep:secret@lab3:5432/sweeps"
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        introduce(server, place)
+    assert said.getvalue() == shown

@@ -65,6 +65,21 @@ def test_an_alias_belongs_to_the_version_that_got_it_last():
         assert run.use_artifact("data:v1").aliases == ["latest"]
 
 
+def test_an_artifact_whose_run_was_removed_is_named_as_such():
+    with wandb.init() as run:
+        run.log_artifact(artifact("a"))
+        run.log_artifact(artifact("b", "other"))
+    shutil.rmtree(run.dir)  # as `lightsweep rm` does
+    with wandb.init() as later:
+        later.log_artifact(artifact("c", "third"))
+        with pytest.raises(
+            NotFoundError, match="the files of artifact 'data' were removed with the runs that logged it"
+        ):
+            later.use_artifact("data")
+        with pytest.raises(NotFoundError, match=r"no artifact 'x' .*: third$"):
+            later.use_artifact("x")
+
+
 def test_what_is_not_there_is_named_with_what_there_is():
     with wandb.init() as run:
         with pytest.raises(NotFoundError, match=r"there is no artifact 'data' in .*: none"):

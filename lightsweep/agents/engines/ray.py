@@ -164,12 +164,13 @@ for number in range({launch.agents}):
             UsageError: Ray or the cluster is missing, or an agent cannot be started on its node; then none is left.
         """
         made = actor_options(launch, self._options)
+        secret = read_url(launch.storage_file) if launch.storage_file else ""
         token = secrets.token_hex(3)
         names = [f"agent-{token}-{number}" for number in range(launch.agents)]
         ray = self._connect(_shipped(self._options))
         shipped = _has_shipped(ray)
-        url = Secret(read_url(launch.storage_file)) if shipped and launch.storage_file else None
-        given = {**self._arguments(launch, shipped), "url": url}
+        # A file with the URL is in the shared directory too, so that Ray gets no secret then.
+        given = {**self._arguments(launch, shipped), "url": Secret(secret) if shipped and secret else None}
         actors: list[Any] = []
         try:
             with _by_value(ray):
@@ -251,8 +252,7 @@ for number in range({launch.agents}):
     def _connect(self, how: Mapping[str, Any] | None = None) -> Any:
         """Return Ray, connected to the cluster until this process ends.
 
-        It stays connected, since Ray removes the shipped directory of a program that disconnects, in which this one may
-        be (``ray job submit``).
+        It stays connected, since this process may be in a directory that Ray has shipped for it (``ray job submit``).
         """
         try:
             ray: Any = importlib.import_module("ray")
@@ -414,6 +414,7 @@ def waiting(needs: Mapping[str, float], nodes: Iterable[Mapping[str, Any]], free
         free: The resources that nobody uses, of all nodes together.
     """
     totals = [node["Resources"] for node in nodes]
+    needs = dict(sorted(needs.items()))
     text = ", ".join(f"{name} {number(value)}" for name, value in needs.items())
     if not any(all(total.get(name, 0) >= value for name, value in needs.items()) for total in totals):
         return f"no node of the cluster has {text}"

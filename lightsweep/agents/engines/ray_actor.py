@@ -80,6 +80,8 @@ class AgentActor:
                 _lead_runs_to(home)
                 home = Path.cwd()
             log = home / _RUNS / f"{name}.log"
+            for each in [] if shipped else [log.parent.parent, log.parent]:
+                each.mkdir(exist_ok=True)
             with nullcontext() if shipped else log.open("ab") as output:
                 environment = {**inherited, **variables, **secret}
                 self._guard = Guard([sys.executable, *command[1:]], home, environment, output)

@@ -27,6 +27,9 @@ _SHARE_FOR_RUNS = 0.6
 _WARNING_SECONDS = 60
 """Slurm warns so long before a job's time limit; it may do so up to a minute earlier."""
 
+_LEAST_SECONDS = 10
+"""A job that was warned sooner is not queued again: it would go on so for ever, and do nothing."""
+
 _OURS = {
     "array": "the number of agents is --agents",
     "job-name": "status finds the agents by it",
@@ -34,6 +37,14 @@ _OURS = {
     "parsable": "its output is read",
 }
 _SHORT = {"a": "array", "J": "job-name"}
+
+_REMEDIES = {
+    "invalid partition": "the partitions of this cluster: sinfo --summarize",
+    "invalid job array": "an array holds fewer agents here, see MaxArraySize in `scontrol show config`; launch twice",
+    "node configuration is not available": "no node has so much; its cores, MB and GPUs: sinfo -o '%P %c %m %G'",
+    "unable to contact slurm controller": "the controller of the cluster is away; try again later",
+}
+"""What to do about words of Slurm's."""
 
 # The fields of squeue that tell of an agent, each with its width: it cuts what is longer.
 _FIELDS = {"JobArrayID": 40, "State": 20, "NodeList": 200, "RestartCnt": 10, "Reason": 80, "STDOUT": 1000}
@@ -58,12 +69,18 @@ trap 'warned=yes; kill -USR1 "$agent" 2>/dev/null' USR1
 trap 'kill -TERM "$agent" 2>/dev/null' TERM
 {command} &
 agent=$!
+if [ -n "$warned" ]; then kill -USR1 "$agent"; fi
 while :; do
     wait "$agent"
     code=$?
     kill -0 "$agent" 2>/dev/null || break
 done
 if [ -n "$warned" ] && [ "$code" -eq $((128 + $(kill -l USR1))) ]; then
+    if [ "$SECONDS" -lt {least} ]; then
+        echo "lightsweep: Slurm warned of the time limit at the start of this job, which is not queued again"
+        echo "give it more time, such as --time=1:00:00, or a later warning, such as --signal=B:USR1@30"
+        exit "$code"
+    fi
     echo "lightsweep: the time of this job is nearly over; it is queued again"
     scontrol requeue "$SLURM_JOB_ID" && exit 0
     echo "lightsweep: Slurm did not queue the job again; its runs were given back to the other agents"
@@ -156,7 +173,7 @@ class SlurmEngine:
         # What sbatch finds in the environment goes into the job's, where the URL of another storage would count first.
         unset = [f"unset {URL_VARIABLE}"] if launch.storage_file else []
         exports = [f"export {name}={shlex.quote(value)}" for name, value in launch.environment().items()]
-        body = _BODY.format(command=shlex.join(_agent(launch, kill_wait)))
+        body = _BODY.format(command=shlex.join(_agent(launch, kill_wait)), least=_LEAST_SECONDS)
         return "\n".join(["#!/bin/bash", *header, "", *unset, *exports, body])
 
     def _queued(self, name: str) -> list[AgentJob]:
@@ -183,8 +200,9 @@ class SlurmEngine:
         except (OSError, subprocess.SubprocessError) as error:
             raise UsageError(f"slurm: {command[0]} failed: {error}") from None
         if done.returncode:
-            said = re.sub(rf"(?m)^{command[0]}: (error: )?", "", done.stderr.strip())
-            raise UsageError(f"slurm: {command[0]} refuses: {'; '.join(said.splitlines()) or done.returncode}")
+            said = re.sub(rf"(?m)^({command[0]}: )?(error: )?(allocation failure: )?", "", done.stderr.strip())
+            remedy = next((f"\n{words}" for part, words in _REMEDIES.items() if part in said.lower()), "")
+            raise UsageError(f"slurm: {command[0]} refuses: {'; '.join(said.splitlines()) or done.returncode}{remedy}")
         return done.stdout
 
 

@@ -20,8 +20,8 @@ _WARNING_SECONDS = 60
 _BODY = """\
 again=
 ended=
-trap 'again=yes; kill -TERM "$server" 2>/dev/null' USR1
-trap 'ended=yes; kill -TERM "$server" 2>/dev/null' TERM
+trap 'again=yes; kill -TERM "$!" 2>/dev/null' USR1
+trap 'ended=yes; kill -TERM "$!" 2>/dev/null' TERM
 while :; do
     {command} &
     server=$!

@@ -7,6 +7,7 @@ from typing import Any
 
 from catboost import CatBoostClassifier, CatBoostRegressor
 
+from lightsweep.client.rounds import latest, rounds_of
 from lightsweep.errors import RunPruned, UsageError
 from lightsweep.wandb.integration import keep_model, log, log_importance, run_for
 
@@ -33,15 +34,11 @@ class WandbCallback:
 
     def after_iteration(self, info: Any) -> bool:
         """Log the round if it was evaluated; False ends the training."""
-        evaluated = sum(len(values) for metrics in info.metrics.values() for values in metrics.values())
+        evaluated = rounds_of(info.metrics)
         if evaluated <= self._evaluated:
             return True
         self._evaluated = evaluated
-        found = {
-            f"{data}-{metric}": values[-1]
-            for data, metrics in info.metrics.items()
-            for metric, values in metrics.items()
-        }
+        found = {value.name: value.number for value in latest(info.metrics)}
         try:
             log({**found, f"iteration@metric-period-{self.metric_period}": info.iteration})
         except RunPruned:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lightgbm import Booster
 
+from lightsweep.client.rounds import Value, results
 from lightsweep.errors import UsageError
 from lightsweep.wandb.integration import define_best, keep_model, log, log_importance, run_for
 
@@ -32,32 +32,18 @@ class _Callback:
         self._define_metric = define_metric
 
     def __call__(self, env: Any) -> None:
-        found = dict(_values(env.evaluation_result_list or []))
+        found = list(results(env.evaluation_result_list))
         if env.iteration == env.begin_iteration:
             self._begin(env, found)
         last = env.iteration + 1 >= env.end_iteration
-        log({**{name: value for name, (value, _) in found.items()}, "iteration": env.iteration}, last=last)
+        log({**{value.name: value.number for value in found}, "iteration": env.iteration}, last=last)
 
-    def _begin(self, env: Any, found: dict[str, tuple[float, str]]) -> None:
+    def _begin(self, env: Any, found: list[Value]) -> None:
         if self._log_params:
             run_for("wandb_callback()").config.update(env.params, allow_val_change=True)
         if self._define_metric:
-            for name, (_, metric) in found.items():
-                define_best(name, metric)
-
-
-def _values(results: Any) -> Iterator[tuple[str, tuple[float, str]]]:
-    """Yield W&B's name for each value of a round, the value, and LightGBM's own name of the metric."""
-    for result in results:
-        data, metric, value = result[:3]
-        if data == "cv_agg":  # up to LightGBM 4.6: the metric is "valid l2"
-            data, _, metric = metric.partition(" ")
-        name = f"{data}_{metric}"
-        if len(result) > 4:
-            yield f"{name}-mean", (value, metric)
-            yield f"{name}-stdv", (result[4], "")
-        else:
-            yield name, (value, metric)
+            for value in found:
+                define_best(value.name, value.metric)
 
 
 def wandb_callback(log_params: bool = True, define_metric: bool = True) -> _Callback:

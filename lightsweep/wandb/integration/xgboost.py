@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from xgboost.callback import TrainingCallback
 
+from lightsweep.client.rounds import Evaluated, latest, rounds_of
 from lightsweep.wandb.integration import define_best, keep_model, log, log_importance, run_for
 
 __all__ = ["WandbCallback", "wandb_callback"]
@@ -43,7 +44,7 @@ class WandbCallback(TrainingCallback):  # type: ignore[misc, unused-ignore]
         self.log_feature_importance = log_feature_importance
         self.importance_type = importance_type
         self.define_metric = define_metric
-        self._evaluated: Mapping[str, Mapping[str, Sequence[Any]]] = {}
+        self._evaluated: Evaluated = {}
         self._logged = 0
 
     def before_training(self, model: Any) -> Any:
@@ -62,8 +63,7 @@ class WandbCallback(TrainingCallback):  # type: ignore[misc, unused-ignore]
 
     def after_training(self, model: Any) -> Any:
         """Log the last round, the best score, the importance and the model."""
-        rounds = max((len(values) for metrics in self._evaluated.values() for values in metrics.values()), default=0)
-        self._log_round(rounds, last=True)
+        self._log_round(rounds_of(self._evaluated), last=True)
         if self.log_model:
             run = run_for("WandbCallback()")
             path = Path(run.dir, f"{run.id}_model.json")
@@ -80,15 +80,11 @@ class WandbCallback(TrainingCallback):  # type: ignore[misc, unused-ignore]
         if rounds <= self._logged:
             return
         self._logged = rounds
-        found = {
-            f"{data}-{metric}": values[-1]
-            for data, metrics in self._evaluated.items()
-            for metric, values in metrics.items()
-        }
+        found = list(latest(self._evaluated))
         if self.define_metric and rounds == 1:
-            for name in found:
-                define_best(name, name.partition("-")[2])
-        log({**found, "epoch": rounds - 1}, last=last)
+            for value in found:
+                define_best(value.name, value.metric)
+        log({**{value.name: value.number for value in found}, "epoch": rounds - 1}, last=last)
 
 
 def wandb_callback() -> Callable[[Any], None]:
