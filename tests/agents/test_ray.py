@@ -304,7 +304,7 @@ def test_a_sweep_from_its_file_to_its_end_while_a_node_dies(on_ray: Sandbox, nod
     assert {text.split()[1] for text in texts} <= {"0", "1"}
     assert {text.split()[3] for text in texts} == {"1"}
     wait_until(lambda: not agents_of(sweep_id), "the agents to end")
-    wait_until(lambda: states(on_ray, sweep_id) == {}, "the actors to end")
+    wait_until(lambda: states(on_ray, sweep_id) == {}, "Ray to notice all", 120.0)
     assert not secrets
     logs = nodes.logs()
     assert sweep_id in logs
