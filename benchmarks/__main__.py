@@ -1,4 +1,4 @@
-"""``python -m benchmarks [NAME ...] [--small | --whole]``: run benchmarks and print their tables as Markdown.
+"""``python -m benchmarks [NAME ...] [--small | --whole | --crowds]``: run benchmarks and print their tables.
 
 The exit code is 0 whatever the figures are: they are for people to judge, on the machine that gave them.
 """
@@ -10,7 +10,7 @@ import importlib
 import time
 
 from benchmarks.machine import described, workplace
-from benchmarks.sizes import FULL, SMALL, WHOLE
+from benchmarks.sizes import CROWDS, FULL, SMALL, WHOLE
 
 NAMES = (
     "startup",
@@ -34,11 +34,12 @@ def main() -> None:
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument("--small", action="store_true", help="small sizes, to see that everything works")
     sizes.add_argument("--whole", action="store_true", help="scale: 10,000 runs, which takes some minutes more")
+    sizes.add_argument("--crowds", action="store_true", help="scale: 256 and 1,000 agents with runs of 4 s, no others")
     chosen = parser.parse_args()
     unknown = sorted(set(chosen.names) - set(NAMES))
     if unknown:
         parser.error(f"no benchmark {', '.join(map(repr, unknown))}; there are {', '.join(NAMES)}")
-    scale = SMALL if chosen.small else WHOLE if chosen.whole else FULL
+    scale = SMALL if chosen.small else WHOLE if chosen.whole else CROWDS if chosen.crowds else FULL
     print(f"{described()}\n")
     for name in chosen.names or NAMES:
         start = time.perf_counter()

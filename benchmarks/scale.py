@@ -7,7 +7,8 @@ own study and ``study.optimize``: RandomSampler, the storage with Optuna's defau
 agent's first claim, which reads the whole sweep, has a separate line. Memory is the growth of a process since its
 agents began, for each of its agents.
 
-1,000 runs by default; 10,000 more with ``--whole``. Both take minutes.
+1,000 runs by default; 10,000 more with ``--whole``. Both take minutes. ``--crowds`` measures instead 256 and 1,000
+agents whose runs take 4 s: three runs each, and during a run the looks and heartbeats of a real agent.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import sqlalchemy
 
 from benchmarks.fixtures import CONTINUOUS, config
 from benchmarks.postgresql import server
@@ -30,6 +33,7 @@ from benchmarks.processes import PROGRAMS, running
 from benchmarks.sizes import Scale
 from benchmarks.tables import Figure, Row, Table, comparison
 from lightsweep.controller import Sweep
+from lightsweep.storage.url import parse
 
 __all__ = ["tables"]
 
@@ -60,7 +64,12 @@ class _Crowd:
 
 def tables(scale: Scale, directory: Path) -> Iterator[Table]:
     """Measure claims and reports as the sweep grows, and the throughput beside Optuna's."""
-    with server(_CONNECTIONS_PER_AGENT * scale.agents + 20) as database:
+    most = max([scale.agents, *(agents for agents, _ in scale.crowds)])
+    with server(_CONNECTIONS_PER_AGENT * most + 20) as database:
+        for agents, seconds in scale.crowds:
+            yield _crowded(directory, database(), agents, seconds)
+        if not scale.compared:
+            return
         at = scale.compared
         ours = _sweep(directory, database(), at, scale.agents)
         peer = _study(directory, database(), at, scale.agents)
@@ -78,6 +87,59 @@ def tables(scale: Scale, directory: Path) -> Iterator[Table]:
         )
         grown = ours if scale.agent_runs == at else _sweep(directory, database(), scale.agent_runs, scale.agents)
     yield _growth(grown, scale)
+
+
+_RUNS_EACH = 3
+
+
+def _crowded(directory: Path, url: str, agents: int, seconds: float) -> Table:
+    """Agents whose runs take so many seconds: their claims, without the first of each, and what the server does."""
+    with _Watch(url) as watch:
+        crowd = _sweep(directory, url, _RUNS_EACH * agents, agents, seconds)
+    first = {sample[0] for sample in sorted(crowd.samples, key=lambda sample: sample[1])[:agents]}
+    claims = Figure.of([sample[2] for sample in crowd.samples if sample[0] not in first])
+    opening = Figure.of([sample[2] for sample in crowd.samples if sample[0] in first])
+    rows = [
+        ["a claim", f"{1000 * claims.median:.3g} ms", f"{1000 * claims.p95:.3g} ms"],
+        ["the first claim of an agent, all at once", f"{1000 * opening.median:.3g} ms", f"{1000 * opening.p95:.3g} ms"],
+        ["a report at a band", *(f"{1000 * value:.3g} ms" for value in (crowd.column(4).median, crowd.column(4).p95))],
+        ["runs per second", f"{len(crowd.samples) / crowd.seconds:.1f}", f"{agents / seconds:.0f} at best"],
+        ["transactions per run", f"{watch.transactions / len(crowd.samples):.1f}", ""],
+        ["connections at once", f"{watch.connections}", f"{watch.connections / agents:.1f} for each agent"],
+    ]
+    return Table(f"{agents:,} agents, runs of {seconds:g} s", ["", "median", "p95"], rows)
+
+
+class _Watch:
+    """What a database of PostgreSQL does during a block: the most connections at once, and its transactions."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = sqlalchemy.create_engine(parse(url), isolation_level="AUTOCOMMIT")
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self.connections = self.transactions = 0
+
+    def _look(self) -> None:
+        query = "SELECT count(*) - 1 FROM pg_stat_activity WHERE datname = current_database()"
+        with self._engine.connect() as connection:
+            while not self._over.wait(0.2):
+                self.connections = max(self.connections, connection.exec_driver_sql(query).scalar_one())
+
+    def _committed(self) -> int:
+        query = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+        with self._engine.connect() as connection:
+            return int(connection.exec_driver_sql(query).scalar_one())
+
+    def __enter__(self) -> _Watch:
+        self.transactions = -self._committed()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self.transactions += self._committed()
+        self._engine.dispose()
 
 
 def _each(crowd: _Crowd) -> Figure:
@@ -111,9 +173,9 @@ def _growth(crowd: _Crowd, scale: Scale) -> Table:
     return Table(f"{scale.agents} agents, as the sweep grows to {scale.agent_runs:,} runs", header, rows)
 
 
-def _sweep(directory: Path, url: str, runs: int, agents: int) -> _Crowd:
+def _sweep(directory: Path, url: str, runs: int, agents: int, seconds: float = 0.0) -> _Crowd:
     sweep = Sweep.create({**config("random", CONTINUOUS), "run_cap": runs}, storage=url)
-    found = _crowd(directory, "ours", url, sweep.id, runs, agents)
+    found = _crowd(directory, "ours", url, sweep.id, runs, agents, seconds)
     assert sorted(sample[0] for sample in found.samples) == list(range(runs)), "a run is missing, or ran twice"
     assert {run.state for run in sweep.runs} == {"finished"}
     sweep.storage.close()
@@ -128,16 +190,17 @@ def _study(directory: Path, url: str, runs: int, agents: int) -> _Crowd:
     return _crowd(directory, "optuna", url, "study", runs, agents)
 
 
-def _crowd(directory: Path, side: str, url: str, name: str, runs: int, agents: int) -> _Crowd:
+def _crowd(directory: Path, side: str, url: str, name: str, runs: int, agents: int, seconds: float = 0.0) -> _Crowd:
     """Start the processes, let them begin together, and gather what they measured."""
     processes = min(_PROCESSES, agents)
-    places = [directory / f"{side}-{runs}-{number}" for number in range(processes)]
+    places = [directory / f"{side}-{agents}-{runs}-{number}" for number in range(processes)]
     with ExitStack() as stack:
         started = []
         for number, place in enumerate(places):
             place.mkdir()
             mine, share = (len(range(number, whole, processes)) for whole in (agents, runs))
-            command = [sys.executable, str(PROGRAMS / "crowd.py"), str(place), side, url, name, str(mine), str(share)]
+            what = (place, side, url, name, mine, share, seconds)
+            command = [sys.executable, str(PROGRAMS / "crowd.py"), *map(str, what)]
             root = str(PROGRAMS.parent.parent)
             started.append(stack.enter_context(running(command, place, {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"})))
         while not all((place / "ready").exists() for place in places):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-__all__ = ["FULL", "SMALL", "WHOLE", "Scale"]
+__all__ = ["CROWDS", "FULL", "SMALL", "WHOLE", "Scale"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Scale:
         agents: How many agents work on one sweep.
         compared: Runs of such a sweep, and of the study beside it.
         agent_runs: Runs that such a sweep grows to.
+        crowds: Numbers of agents whose runs take time, and the seconds of a run; each needs about a minute.
     """
 
     runs: tuple[int, ...]
@@ -32,6 +33,7 @@ class Scale:
     agents: int
     compared: int
     agent_runs: int
+    crowds: tuple[tuple[int, float], ...] = ()
 
 
 FULL = Scale(
@@ -55,6 +57,9 @@ SMALL = Scale(
     agents=8,
     compared=60,
     agent_runs=60,
+    crowds=((6, 0.5),),
 )
 WHOLE = replace(FULL, agent_runs=10_000)
 """As :data:`FULL`, with the sweep of many agents grown as far as the others."""
+CROWDS = replace(FULL, compared=0, crowds=((256, 4.0), (1_000, 4.0)))
+"""For ``scale``: only agents whose runs take time, more of them than one machine has."""

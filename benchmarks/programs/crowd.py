@@ -1,7 +1,8 @@
 """Agents of one sweep as threads of this process, on our side or on Optuna's; what each run took goes into a file.
 
 Arguments: a directory for the files ``ready``, ``go`` and ``result.json``, ``ours`` or ``optuna``, the storage's URL,
-the name of the sweep or study, how many agents, how many runs (Optuna's side: the share of this process).
+the name of the sweep or study, how many agents, how many runs (Optuna's side: the share of this process), and how many
+seconds a run takes (ours). During them an agent looks at the sweep and writes heartbeats as a real one does.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from benchmarks.fixtures import CONTINUOUS, METRIC, config, distributions
+from lightsweep.agents.heartbeat import lease_share, pause
 from lightsweep.controller import Outcome, Sweep
 from lightsweep.controller.claims import NoRun, RunClaimer
 from lightsweep.controller.reports import Reporter, Writer
@@ -31,7 +33,7 @@ Sample = tuple[int, float, float, float, float, float]
 """Number of the run, when its claim began, and seconds: the claim, a report below the band, the one at it, the end."""
 
 
-def ours(url: str, name: str, _runs: int, _agents: int) -> Callable[[str, list[Sample]], None]:
+def ours(url: str, name: str, _runs: int, _agents: int, seconds: float) -> Callable[[str, list[Sample]], None]:
     """An agent without processes: what :class:`~lightsweep.agents.worker.Agent` asks of the controller for each run."""
 
     def work(agent: str, samples: list[Sample]) -> None:
@@ -43,6 +45,8 @@ def ours(url: str, name: str, _runs: int, _agents: int) -> Callable[[str, list[S
             run = claimer.next_run()
             if isinstance(run, NoRun):
                 break
+            waited = time.monotonic()
+            live(sweep, run.trial_id, waited + seconds)
             claimed = time.monotonic()
             for step in range(1, BAND):
                 reporter.report(run, {METRIC: 1.0 / step})
@@ -52,7 +56,7 @@ def ours(url: str, name: str, _runs: int, _agents: int) -> Callable[[str, list[S
             assert reporter.finish(run, Outcome("finished"))
             assert run.ticket is not None
             over = time.monotonic()
-            spent = (claimed - began, (below - claimed) / (BAND - 1), at_band - below, over - at_band)
+            spent = (waited - began, (below - claimed) / (BAND - 1), at_band - below, over - at_band)
             samples.append((run.ticket, began, *spent))
         reporter.close()
         writer.close()
@@ -61,7 +65,18 @@ def ours(url: str, name: str, _runs: int, _agents: int) -> Callable[[str, list[S
     return work
 
 
-def plain(url: str, name: str, runs: int, agents: int) -> Callable[[str, list[Sample]], None]:
+def live(sweep: Sweep, trial_id: int, until: float) -> None:
+    """Do what the heartbeat of an agent does while a run trains."""
+    beat = time.monotonic() + lease_share(sweep)
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, pause(sweep)))
+        sweep.refresh()
+        if time.monotonic() > beat:
+            sweep.beat(trial_id)
+            beat = time.monotonic() + lease_share(sweep)
+
+
+def plain(url: str, name: str, runs: int, agents: int, _seconds: float) -> Callable[[str, list[Sample]], None]:
     """A worker of Optuna with its defaults and a random sampler; it never asks its pruner."""
     spaces = distributions(SweepConfig.load(config("random", CONTINUOUS)))
     left = iter(range(runs - agents))
@@ -109,9 +124,9 @@ def memory(key: str) -> float:
 
 
 def main() -> None:
-    directory, side, url, name, agents, runs = Path(sys.argv[1]), *sys.argv[2:]
+    directory, side, url, name, agents, runs, seconds = Path(sys.argv[1]), *sys.argv[2:]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    work = {"ours": ours, "optuna": plain}[side](url, name, int(runs), int(agents))
+    work = {"ours": ours, "optuna": plain}[side](url, name, int(runs), int(agents), float(seconds))
     gc.collect()
     bare = memory("VmRSS")
     samples: list[list[Sample]] = [[] for _ in range(int(agents))]

@@ -14,6 +14,7 @@ from lightsweep.controller.reports import Refresher
 from lightsweep.errors import StorageUnavailableError
 
 _POLL_SECONDS = 1.0
+_SEEN_EACH_SECOND = 100
 _BEATS_PER_LEASE = 4
 _CLOSE_SECONDS = 5.0
 _PATIENCE_SECONDS = 4.0  # on a busy machine, a message that the storage is away would be noise
@@ -63,20 +64,16 @@ class Heartbeat:
 
     def _keep(self) -> None:
         last_beat = time.monotonic()
-        while not self._over.wait(min(_POLL_SECONDS, self._between())):
+        while not self._over.wait(pause(self.sweep)):
             if self._refresher.refresh():
                 self.outage.note("looks", "")
                 now = time.monotonic()
-                if now >= last_beat + self._between() and self._beat():
+                if now >= last_beat + lease_share(self.sweep) and self._beat():
                     last_beat = now
                 self._listen()
             else:
                 self.outage.note("looks", self._refresher.reason)
             self.display.tick([active.run for active in self.runs()], self.sweep)
-
-    def _between(self) -> float:
-        """Return the seconds between two heartbeats, by the sweep's present lease, which other agents apply."""
-        return self.sweep.config.options.lease / _BEATS_PER_LEASE
 
     def _beat(self) -> bool:
         try:
@@ -98,6 +95,22 @@ class Heartbeat:
             if not active.ending and (active.run.taken or self.sweep.lost(active.run.id, active.run.trial_id)):
                 active.run.taken = True
                 active.end("another agent took the run over", RunState.LOST)
+
+
+def lease_share(sweep: Sweep) -> float:
+    """Return the seconds between two heartbeats, by the sweep's present lease, which other agents apply."""
+    return sweep.config.options.lease / _BEATS_PER_LEASE
+
+
+def pause(sweep: Sweep) -> float:
+    """Return the seconds between two looks at the sweep.
+
+    A look reads every running trial, so the looks of N agents read N² rows. Beyond a hundred running runs agents look
+    less often, but twice between two heartbeats.
+    """
+    between = lease_share(sweep)
+    crowded = min(len(sweep.running()) / _SEEN_EACH_SECOND, between / 2)
+    return min(max(_POLL_SECONDS, crowded), between)
 
 
 class OutageNotes:

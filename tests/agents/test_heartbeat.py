@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from optuna.trial import TrialState, create_trial
@@ -11,6 +13,7 @@ from sandboxes import Sandbox
 import lightsweep
 from lightsweep import RunPruned
 from lightsweep.agents import Agent, Display
+from lightsweep.agents.heartbeat import pause
 from lightsweep.agents.launchers.function import FunctionLauncher
 from lightsweep.controller import ClaimedRun, Sweep
 from lightsweep.controller.claims import NoRun, RunClaimer
@@ -111,3 +114,32 @@ def test_signs_of_life_follow_a_lease_that_changed(sandbox: Sandbox, monkeypatch
 
     Agent(sweep, FunctionLauncher(train), count=1).run()
     assert beats
+
+
+class _Crowded:
+    """Stands in for a sweep with so many running runs."""
+
+    def __init__(self, runs: int, lease: float) -> None:
+        self.config = SimpleNamespace(options=SimpleNamespace(lease=lease))
+        self._runs = runs
+
+    def running(self) -> list[None]:
+        return [None] * self._runs
+
+
+@pytest.mark.parametrize(
+    ("runs", "lease", "seconds"),
+    [
+        (0, 60.0, 1.0),
+        (100, 60.0, 1.0),
+        (256, 60.0, 2.56),
+        (1_000, 60.0, 7.5),  # twice in the time of a heartbeat
+        (1_000, 600.0, 10.0),
+        (100, 2.0, 0.5),  # a short lease needs more heartbeats
+        (1_000, 2.0, 0.5),
+    ],
+)
+def test_agents_look_less_often_if_there_are_many(runs: int, lease: float, seconds: float) -> None:
+    """Each look reads every running trial."""
+    crowded: Any = _Crowded(runs, lease)
+    assert pause(crowded) == seconds

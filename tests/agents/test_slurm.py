@@ -123,7 +123,7 @@ def test_no_command_gets_the_url_of_the_storage(commands: Commands, monkeypatch:
 def test_the_words_of_slurm_are_told(commands: Commands) -> None:
     engine = SlurmEngine("abc")
     commands(sbatch="echo 'sbatch: error: invalid partition specified: gp' >&2; exit 1")
-    with pytest.raises(UsageError, match=r"^slurm: sbatch refuses: invalid partition specified: gp$"):
+    with pytest.raises(UsageError, match=r"^slurm: sbatch refuses: invalid partition specified: gp\nthe partitions of"):
         engine.plan(LAUNCH)
     with pytest.raises(UsageError, match=r"^slurm: squeue refuses: this test has none$"):
         engine.jobs()
