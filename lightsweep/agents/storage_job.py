@@ -19,7 +19,7 @@ from lightsweep.storage.url import FILE_VARIABLE, URL_VARIABLE, parse, read_url
 STORAGE = Path("lightsweep_storage")
 """The directory of the server, in the working directory: agents and commands of a project find it there."""
 
-_IDLE_SECONDS = 1800
+_IDLE = "30m"
 _PAUSE_SECONDS = 2.0
 _SHOWN_LINES = 5
 
@@ -27,7 +27,7 @@ _SHOWN_LINES = 5
 def storage_command(directory: Path) -> list[str]:
     """Return the command of the server; it ends half an hour after the last agent."""
     command = [sys.executable, "-m", "lightsweep", "storage", "serve", "--directory", str(directory)]
-    return [*command, "--host", "0.0.0.0", "--port", "0", "--idle", str(_IDLE_SECONDS)]
+    return [*command, "--host", "0.0.0.0", "--port", "0", "--idle", _IDLE]
 
 
 def storage_plan(engine: Engine, name: str, options: Sequence[str]) -> str:

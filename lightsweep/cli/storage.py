@@ -17,6 +17,7 @@ from lightsweep.controller import Sweep
 from lightsweep.controller.damage import sweep_damage
 from lightsweep.controller.reader import storage_errors
 from lightsweep.errors import LightsweepError, UsageError
+from lightsweep.schema.launching import seconds
 from lightsweep.storage import default_url, open_storage, shown
 from lightsweep.storage.copying import copy_study, missing
 from lightsweep.storage.damage import Damage, file_damage, table_damage, text_damage
@@ -56,7 +57,7 @@ def serve(
         ),
     ] = None,
     idle: Annotated[
-        float | None, typer.Option(min=1, metavar="SECONDS", help="End after so long without a connection.")
+        str | None, typer.Option(metavar="DURATION", help="End after so long without a connection, such as 30m.")
     ] = None,
     show_url: Annotated[
         bool, typer.Option("--show-url", help="Print the URL with its password, and start nothing.")
@@ -70,6 +71,10 @@ def serve(
     if show_url:
         print(url_of(directory))
         return
+    try:
+        idle_seconds = None if idle is None else seconds(idle)
+    except ValueError as error:
+        raise UsageError(f"--idle {error}") from None
     kind = network_file_system(directory)
     if kind is not None:
         say(
@@ -80,7 +85,7 @@ def serve(
         server.start()
         if not server.stopping:
             introduce(server, directory)
-        code = _wait(server, idle)
+        code = _wait(server, idle_seconds)
     if not server.stopping:
         raise LightsweepError(
             f"the server has ended by itself ({code}); start it again by the same command. The end of {server.log}:\n"
@@ -116,7 +121,8 @@ def _wait(server: Server, idle: float | None) -> int:
 def _ended_by_signals(server: Server) -> Iterator[None]:
     """Let SIGINT, SIGTERM and SIGHUP stop the server; the second one stops it at once."""
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda *_: server.stop()) for number in signals}
+    heeded = [number for number in signals if signal.getsignal(number) != signal.SIG_IGN]  # nohup ignores SIGHUP
+    before = {number: signal.signal(number, lambda *_: server.stop()) for number in heeded}
     try:
         yield
     finally:

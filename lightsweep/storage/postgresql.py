@@ -172,8 +172,13 @@ def check_access(directory: Path, data: Path, account: pwd.struct_passwd | None)
     """Check that the user of the server can enter the directory, and owns the data.
 
     Raises:
-        StorageError: A folder may not be entered, with its name; or the data belongs to another user.
+        StorageError: It is no directory, or nothing to make one in; a folder may not be entered, with its name; or
+            the data belongs to another user.
     """
+    if directory.exists() and not directory.is_dir():
+        raise StorageError(f"{directory} is not a directory; name one, or a new one, by --directory")
+    if not directory.parent.is_dir():
+        raise StorageError(f"there is no directory {directory.parent} to make {directory.name} in; make it first")
     user = account.pw_uid if account else os.geteuid()
     if data.exists() and (owner := data.stat().st_uid) != user:
         raise StorageError(

@@ -169,7 +169,7 @@ class Server:
             if not _try_lock(lock):
                 self._end_orphan(lock)
             os.ftruncate(lock, 0)
-            os.pwrite(lock, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
+            os.pwrite(lock, f"{os.getpid()} {_began(os.getpid())} {socket.gethostname()}\n".encode(), 0)
         except OSError as error:
             os.close(lock)
             raise StorageError(
@@ -181,9 +181,8 @@ class Server:
         return lock
 
     def _end_orphan(self, lock: int) -> None:
-        owner, _, host = os.pread(lock, 1000, 0).decode().strip().partition(" ")
-        here = host == socket.gethostname()
-        if not (here and owner.isdigit() and not psutil.pid_exists(int(owner))):
+        owner, began, host = [*os.pread(lock, 1000, 0).decode().strip().split(" ", 2), "", "", ""][:3]
+        if host != socket.gethostname() or not owner.isdigit() or _began(int(owner)) == began:
             raise StorageError(
                 f"{self.directory} has a server already: process {owner} on {host}\n"
                 f"print its URL with: lightsweep storage serve --directory {self.directory} --show-url"
@@ -367,6 +366,13 @@ def _try_lock(lock: int) -> bool:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
     return False
+
+
+def _began(process: int) -> str:
+    """Return when a process was started, as its number may be another's later; an empty text if there is none."""
+    with suppress(psutil.Error):
+        return str(psutil.Process(process).create_time())
+    return ""
 
 
 def _title(process: psutil.Process) -> list[str]:

@@ -78,6 +78,14 @@ def test_an_agent_needs_no_option_but_an_image() -> None:
     assert "resources" not in found
 
 
+def test_a_pod_has_what_training_needs_and_no_surprises() -> None:
+    spec = pod()
+    assert {"name": "shm", "emptyDir": {"medium": "Memory"}} in spec["volumes"]  # for DataLoader workers
+    assert {"name": "shm", "mountPath": "/dev/shm"} in container()["volumeMounts"]
+    assert spec["shareProcessNamespace"] is True  # orphans are reaped
+    assert spec["enableServiceLinks"] is False  # no variables of the namespace's services
+
+
 def test_every_option_has_its_place() -> None:
     manifest, found = job(launch(*ALL), "x"), container(*ALL)
     spec = manifest["spec"]["template"]["spec"]

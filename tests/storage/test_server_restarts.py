@@ -137,10 +137,11 @@ def test_ctrl_c_during_the_first_start_is_no_error(start: Start, place: Path) ->
 
 @pytest.mark.slow
 def test_it_ends_after_so_long_without_a_connection(start: Start) -> None:
-    one = start("--port", "0", "--idle", "3").ready()
+    one = start("--port", "0", "--idle", "3s", before=("nohup",)).ready()
     engine = sqlalchemy.create_engine(parse(one.url))
     with engine.connect() as connection:
         connection.exec_driver_sql("SELECT 1")
+        one.process.send_signal(signal.SIGHUP)  # which nohup lets a program ignore
         time.sleep(5)
         assert one.process.poll() is None
         connection.exec_driver_sql("SELECT 1")
@@ -210,6 +211,22 @@ def test_a_storage_that_refuses_is_not_waited_for_without_an_end(
     with pytest.raises(StorageError, match="unable to open database file"):
         wait_for_storage(lambda: f"sqlite:///{tmp_path}/no.db", told.append)
     assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--directory", "a file"), "a file is not a directory; name one, or a new one, by --directory"),
+        (("--directory", "no/such"), "/no to make such in; make it first"),
+        (("--idle", "soon"), "--idle must be a duration with d, h, m or s, such as 90s, 10m or 1h30m, got 'soon'"),
+    ],
+)
+def test_wrong_options_are_refused(start: Start, place: Path, options: tuple[str, ...], message: str) -> None:
+    (place / "a file").touch()
+    one = start(*options)
+    assert one.result() == 2
+    assert message in one.text
+    assert [path.name for path in place.iterdir()] == ["a file"]
 
 
 def test_an_address_of_no_machine_or_another_is_refused(start: Start) -> None:

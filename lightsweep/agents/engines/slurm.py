@@ -38,6 +38,14 @@ _OURS = {
 }
 _SHORT = {"a": "array", "J": "job-name"}
 
+_REMEDIES = {
+    "invalid partition": "the partitions of this cluster: sinfo --summarize",
+    "invalid job array": "an array holds fewer agents here, see MaxArraySize in `scontrol show config`; launch twice",
+    "node configuration is not available": "no node has so much; its cores, MB and GPUs: sinfo -o '%P %c %m %G'",
+    "unable to contact slurm controller": "the controller of the cluster is away; try again later",
+}
+"""What to do about words of Slurm's."""
+
 # The fields of squeue that tell of an agent, each with its width: it cuts what is longer.
 _FIELDS = {"JobArrayID": 40, "State": 20, "NodeList": 200, "RestartCnt": 10, "Reason": 80, "STDOUT": 1000}
 _STATES = {
@@ -112,7 +120,7 @@ class SlurmEngine:
         return [f"{array}_{task}" for task in range(launch.agents)]
 
     def jobs(self) -> list[AgentJob]:
-        """Return the agents in the queue, whoever submitted them."""
+        """Return the agents in the queue, of all users."""
         return self._queued(self._name)
 
     def stop(self, job: str) -> None:
@@ -187,13 +195,14 @@ class SlurmEngine:
             )
         except FileNotFoundError:
             raise _NotInstalledError(
-                f"slurm: there is no command {command[0]!r} on this machine; use a login node of the cluster"
+                f"slurm: this machine has no command {command[0]!r}; use a login node of the cluster"
             ) from None
         except (OSError, subprocess.SubprocessError) as error:
             raise UsageError(f"slurm: {command[0]} failed: {error}") from None
         if done.returncode:
-            said = re.sub(rf"(?m)^{command[0]}: (error: )?", "", done.stderr.strip())
-            raise UsageError(f"slurm: {command[0]} refuses: {'; '.join(said.splitlines()) or done.returncode}")
+            said = re.sub(rf"(?m)^({command[0]}: )?(error: )?(allocation failure: )?", "", done.stderr.strip())
+            remedy = next((f"\n{words}" for part, words in _REMEDIES.items() if part in said.lower()), "")
+            raise UsageError(f"slurm: {command[0]} refuses: {'; '.join(said.splitlines()) or done.returncode}{remedy}")
         return done.stdout
 
 

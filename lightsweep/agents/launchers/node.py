@@ -40,6 +40,12 @@ MARK = "LIGHTSWEEP_NODE_TOKEN"
 PREEMPTED = 75
 """As in `exit_status.py`, which imports the agent."""
 
+UNREACHABLE = 69
+"""The exit code if this program cannot start the command (``EX_UNAVAILABLE`` of sysexits.h)."""
+
+UNREACHABLE_WORDS = "lightsweep: node "
+"""The beginning of the line that says why."""
+
 GRACE_SECONDS = 2.0
 """From the death of an agent to SIGTERM: a script with ``init`` ends before, and says why."""
 
@@ -170,8 +176,8 @@ def main() -> int:
         task = Task(sys.argv[1:], os.environ)
     except (AgentLostError, OSError) as error:
         where = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
-        print(f"lightsweep: node {where} cannot start the run: {error}", file=sys.stderr, flush=True)
-        return 1
+        print(f"{UNREACHABLE_WORDS}{where} cannot start the run: {error}", file=sys.stderr, flush=True)
+        return UNREACHABLE
     signal.signal(signal.SIGTERM, task.told)
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda *_: None)  # Slurm sends them to the command's processes too

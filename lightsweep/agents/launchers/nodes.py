@@ -32,6 +32,7 @@ HOST = "LIGHTSWEEP_HOST"
 _SCONTROL_SECONDS = 30.0
 _KILL_SECONDS = 5.0
 _FAILED_SECONDS = 15.0
+_HEAD_BYTES = 2**16
 
 
 class NodesLauncher(CommandLauncher):
@@ -210,17 +211,30 @@ class NodesProcess(RunProcess):
     ) -> None:
         self._release = release
         self._ends = ends
+        self._start = output.stat().st_size if output.exists() else 0  # of this attempt
         super().__init__(command, environment, output, emit)
         ends.failed = partial(self.terminate, _FAILED_SECONDS)  # the other nodes would wait for the one that failed
         if ends.code:
             ends.failed()
 
     def wait(self) -> ExitStatus:
-        """Wait for the end on all nodes; the exit code is that of the first node that failed."""
+        """Wait for the end on all nodes; the exit code is that of the first node that failed.
+
+        A node that could not start the command counts first: Slurm ends the others after it.
+        """
         status = super().wait()
+        if status.exit_code and self._ends.code in (0, node.PREEMPTED) and (why := self._not_started()):
+            return ExitStatus(node.UNREACHABLE, why)
         if self._ends.code:
             return ExitStatus(self._ends.code, status.last_line or last_line(self._output))
         return status
+
+    def _not_started(self) -> str:
+        """Return what a node has printed that could not start the command; empty if none has."""
+        with self._output.open("rb") as file:
+            file.seek(self._start)
+            lines = file.read(_HEAD_BYTES).decode(errors="replace").splitlines()
+        return next((line for line in lines if line.startswith(node.UNREACHABLE_WORDS)), "")
 
     def signal(self, number: int) -> None:
         """Send a signal to the processes on all nodes; SIGHUP, by which ``srun`` would kill them, is not passed on."""

@@ -143,7 +143,7 @@ def test_without_an_agent_nothing_begins(played: Played) -> None:
     assert process.communicate(timeout=60)[0].startswith(
         "lightsweep: node n2 cannot start the run: the agent that serves"
     )
-    assert process.returncode == 1
+    assert process.returncode == node.UNREACHABLE
     assert not (played.directory / "begun").exists()
 
 

@@ -17,7 +17,7 @@ from lightsweep.agents.launchers.nodes import NodeEnds, check_job, meeting_point
 
 SRUN = f"""#!{sys.executable}
 # Starts the command once for each node, and kills everything on SIGTERM, as srun does.
-import os, signal, subprocess, sys
+import os, signal, subprocess, sys, time
 import psutil
 words = sys.argv[1:]
 options = [word for word in words[: words.index(sys.executable)]]
@@ -36,7 +36,14 @@ signal.signal(signal.SIGTERM, kill)
 for number in range(nodes):
     given = {{"SLURM_NODEID": number, "SLURM_PROCID": number, "SLURM_LOCALID": 0, "SLURM_NTASKS": nodes}}
     given = {{name: str(value) for name, value in given.items()}}
+    if number and "UNREACHABLE" in os.environ:
+        given["LIGHTSWEEP_CHANNEL"] = "tcp://127.0.0.1:9"
     tasks.append(subprocess.Popen(command, env={{**os.environ, **given, "SLURMD_NODENAME": f"n{{number + 1}}"}}))
+while any(task.poll() is None for task in tasks):
+    if any(task.poll() for task in tasks):  # --kill-on-bad-exit
+        for task in tasks:
+            task.terminate()
+    time.sleep(0.05)
 codes = [task.wait() for task in tasks]
 sys.exit(max(128 - code if code < 0 else code for code in codes))
 """
@@ -138,6 +145,17 @@ def test_a_process_that_is_killed_on_one_node_gives_the_run_back(two_nodes: Sand
     os.kill(other, signal.SIGKILL)
     _, said = agent.end()
     assert "ended from outside by SIGKILL" in said
+    nothing_is_left(two_nodes)
+
+
+def test_a_node_that_does_not_reach_the_agent_is_named(two_nodes: Sandbox) -> None:
+    sweep_id = two_nodes.sweep(f"{SCRIPT}\n    time.sleep(120)\n")
+    two_nodes.environment["UNREACHABLE"] = "1"
+    done = two_nodes.call("agent", sweep_id, "--nodes-per-run", "2", "--count", "1")
+    (run,) = two_nodes.runs(sweep_id)
+    assert (str(run.state), done.returncode) == ("failed", 1)
+    assert "exit code 69: lightsweep: node n2 cannot start the run: the agent that serves run" in run.reason
+    assert "Connection refused" in run.reason
     nothing_is_left(two_nodes)
 
 
