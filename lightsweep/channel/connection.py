@@ -13,8 +13,8 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from lightsweep.channel.messages import (
@@ -96,15 +96,21 @@ class Connection:
         link = self._link
         if link.pid != os.getpid():
             link = self._link = _Link()
-        # An interrupted wait would leave an answer behind that the next request would take for its own.
-        with link.lock, self._dropping(link.drop):
-            if link.stream is None or not link.stream.is_open():
+        with link.lock:
+            try:
+                if link.stream is None or not link.stream.is_open():
+                    link.drop()
+                    link.stream = self.open()
+                link.stream.send({"op": op, **message})
+                answer = link.stream.receive()
+                if answer is None:
+                    raise ChannelError("it closed the connection")
+            except BaseException as error:
+                # An interrupted wait would leave an answer behind that the next request would take for its own.
                 link.drop()
-                link.stream = self.open()
-            link.stream.send({"op": op, **message})
-            answer = link.stream.receive()
-            if answer is None:
-                raise ChannelError("it closed the connection")
+                if isinstance(error, (OSError, ChannelError)):
+                    raise self._gone(error) from None
+                raise
         if "error" in answer:
             raise LightsweepError(str(answer["error"]))
         return answer
@@ -115,11 +121,18 @@ class Connection:
         Raises:
             AgentLostError: The agent is gone, or serves this run no longer.
         """
-        with self._dropping(_nothing):
+        try:
             sock = _connected(self._address)
-        with self._dropping(sock.close):
+        except (OSError, ChannelError) as error:
+            raise self._gone(error) from None
+        try:
             stream = FrameStream(sock)
             introduce(stream, self._run_id, self._token)
+        except BaseException as error:
+            sock.close()
+            if isinstance(error, (OSError, ChannelError)):
+                raise self._gone(error) from None
+            raise
         return stream
 
     def close(self) -> None:
@@ -129,21 +142,9 @@ class Connection:
             with link.lock:
                 link.drop()
 
-    @contextmanager
-    def _dropping(self, drop: Callable[[], None]) -> Iterator[None]:
-        """Call ``drop`` if the block fails; a broken connection becomes ``AgentLostError``."""
-        try:
-            yield
-        except BaseException as error:
-            drop()
-            if isinstance(error, (OSError, ChannelError)):
-                gone = f"the agent that serves run {self._run_id!r} is gone ({error})"
-                raise AgentLostError(f"{gone}; end this run, another agent retries it") from None
-            raise
-
-
-def _nothing() -> None:
-    pass
+    def _gone(self, error: Exception) -> AgentLostError:
+        gone = f"the agent that serves run {self._run_id!r} is gone ({error})"
+        return AgentLostError(f"{gone}; end this run, another agent retries it")
 
 
 def _connected(address: str) -> socket.socket:

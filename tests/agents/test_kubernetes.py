@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clusters.kube import TOKEN, Cluster, certificate, serving, write_kubeconfig
+from clusters.kube import OTHER_TOKEN, TOKEN, Cluster, certificate, serving, write_kubeconfig
 
 from lightsweep import UsageError
 from lightsweep.agents.engines import AgentJob, JobState, Launch
-from lightsweep.agents.engines.kubernetes import KubernetesEngine
+from lightsweep.agents.engines.kubernetes import KubernetesEngine, agents_of
 from lightsweep.agents.engines.kubernetes_manifest import job
 
 SWEEP = "ab12cd34"
@@ -118,6 +118,14 @@ def test_the_namespace_is_that_of_the_option_or_of_the_context(
         (job,) = cluster.of("jobs", "team-a")
         engine.stop(job["metadata"]["name"])
         assert cluster.of("secrets", "team-a") == []
+    assert cluster.tokens == {TOKEN, OTHER_TOKEN}  # each context has its own user
+
+
+def test_the_namespace_of_the_current_context_is_the_usual_one(cluster: Cluster, launch: Launch) -> None:
+    path = Path(os.environ["KUBECONFIG"])
+    path.write_text(path.read_text().replace("user: ada\n", "user: ada\n    namespace: team-a\n", 1))
+    submitted(launch)
+    assert len(cluster.of("jobs", "team-a")) == 1
 
 
 def test_a_job_without_its_secret_is_taken_back(cluster: Cluster, launch: Launch) -> None:
@@ -126,6 +134,13 @@ def test_a_job_without_its_secret_is_taken_back(cluster: Cluster, launch: Launch
         KubernetesEngine(SWEEP).submit(launch)
     assert "s3cret" not in str(raised.value)
     assert cluster.of("jobs") == []
+
+
+def test_a_refusal_of_the_secret_shows_no_password(cluster: Cluster, launch: Launch) -> None:
+    cluster.denials["secrets"] = f'admission webhook "secrets" denied the request: {URL} is not encrypted'
+    with pytest.raises(UsageError, match="is not encrypted") as raised:
+        KubernetesEngine(SWEEP).submit(launch)
+    assert "s3cret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -240,6 +255,20 @@ def test_a_suspended_job_waits(cluster: Cluster, launch: Launch) -> None:
     assert {(job.state, job.reason) for job in engine.jobs()} == {(JobState.QUEUED, "the Job is suspended")}
 
 
+def test_an_index_that_has_run_is_listed_before_one_that_was_stopped() -> None:
+    """A Job with one agent less than indices, after one was stopped: no pod of it is left."""
+    job = {"spec": {"completions": 3, "parallelism": 1}}
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
+    pod = {
+        "metadata": {"name": "x-1-abcde", "annotations": {"batch.kubernetes.io/job-completion-index": "1"}},
+        "spec": {"nodeName": "node-1"},
+        "status": {"phase": "Failed", "conditions": [condition]},
+    }
+    (agent,) = agents_of("x", job, [pod])
+    assert (agent.id, agent.state) == ("x-1", JobState.PREEMPTED)
+    assert agent.reason == "taken from node-1: TerminationByKubelet"
+
+
 # --- stop
 
 
@@ -271,6 +300,8 @@ def test_all_agents_are_stopped_with_their_job(cluster: Cluster, launch: Launch)
     assert states(engine) == ["ending"] * 3
     assert cluster.of("jobs") == cluster.of("secrets") == []
     engine.stop(name)  # again
+    engine._cluster.delete_job(name)  # as if another one had deleted them meanwhile
+    engine._cluster.delete_pod("gone")
 
 
 # --- what can go wrong
@@ -305,10 +336,11 @@ def test_credentials_that_have_expired_are_named(cluster: Cluster, launch: Launc
 
 
 def test_what_the_cluster_refuses_is_told_in_its_own_words(cluster: Cluster, launch: Launch) -> None:
-    cluster.denial = 'admission webhook "images" denied the request: train:1 is not from registry.example.com'
+    denial = 'admission webhook "images" denied the request: train:1 is not from registry.example.com'
+    cluster.denials["jobs"] = denial
     with pytest.raises(UsageError) as raised:
         submitted(launch)
-    assert str(raised.value) == f"Kubernetes did not create a Job (status 403): {cluster.denial}"
+    assert str(raised.value) == f"Kubernetes did not create a Job (status 403): {denial}"
 
 
 def test_a_field_that_the_schema_of_a_job_does_not_have_is_refused(cluster: Cluster, launch: Launch) -> None:

@@ -78,6 +78,14 @@ def test_an_agent_needs_no_option_but_an_image() -> None:
     assert "resources" not in found
 
 
+def test_a_pod_has_what_training_needs_and_no_surprises() -> None:
+    spec = pod()
+    assert {"name": "shm", "emptyDir": {"medium": "Memory"}} in spec["volumes"]  # for DataLoader workers
+    assert {"name": "shm", "mountPath": "/dev/shm"} in container()["volumeMounts"]
+    assert spec["shareProcessNamespace"] is True  # orphans are reaped
+    assert spec["enableServiceLinks"] is False  # no variables of the namespace's services
+
+
 def test_every_option_has_its_place() -> None:
     manifest, found = job(launch(*ALL), "x"), container(*ALL)
     spec = manifest["spec"]["template"]["spec"]
@@ -196,7 +204,7 @@ def test_names_are_names_of_kubernetes(sweep_id: str) -> None:
         (["--pvc", "p", "--mount", "w"], "--mount 'w' is not an absolute path, such as /workspace"),
         (["--memory", "16GB"], "--memory '16GB' is not a quantity of memory, such as 16Gi"),
         (["--node-selector", "a100"], "--node-selector 'a100' is not a label of a node, such as gpu=a100"),
-        (["--toleration", "a:Never"], "'Never' is no effect of a taint; there are: NoSchedule, PreferNoSchedule"),
+        (["--toleration", "a:Never"], "'Never' is not an effect of a taint; there are: NoSchedule, PreferNoSchedule"),
         (["--toleration", "=b"], "--toleration '=b' is not a taint of a node, such as spot=true:NoSchedule"),
     ],
 )

@@ -28,7 +28,7 @@ from urllib.parse import parse_qs, urlsplit
 import kubernetes_validate
 import yaml
 
-TOKEN = "token-of-the-tests"
+TOKEN, OTHER_TOKEN = "token-of-the-tests", "token-of-the-other-context"
 BATCH = "batch.kubernetes.io/"
 KINDS = {"jobs": "Job", "pods": "Pod", "secrets": "Secret", "events": "Event"}
 _PATH = re.compile(r"/(?:api/v1|apis/batch/v1)/namespaces/([^/]+)/(\w+)(?:/([^/]+))?")
@@ -58,7 +58,8 @@ class Cluster:
         self.requests: list[tuple[str, str, Any]] = []
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.quota: int | None = None
-        self.denial = ""
+        self.denials: dict[str, str] = {}
+        self.tokens: set[str] = set()
         self._images = images
         self._gpus = {"node-1": 8, "node-2": 8} if gpus is None else gpus
         self._directory = directory
@@ -101,7 +102,8 @@ class Cluster:
         found = _PATH.fullmatch(path)
         with self._lock:
             self.requests.append((method, path, body))
-            if token != TOKEN:
+            self.tokens.add(token)
+            if token not in (TOKEN, OTHER_TOKEN):
                 return _refusal(401, "Unauthorized", "Unauthorized")
             if not found:
                 return _refusal(404, "NotFound", "the server could not find the requested resource")
@@ -149,8 +151,8 @@ class Cluster:
     def _create(self, namespace: str, kind: str, body: dict[str, Any]) -> tuple[int, Any]:
         if namespace not in self.namespaces:
             return _refusal(404, "NotFound", f'namespaces "{namespace}" not found', "namespaces")
-        if self.denial:
-            return _refusal(403, "Forbidden", self.denial, kind)
+        if kind in self.denials:
+            return _refusal(403, "Forbidden", self.denials[kind], kind)
         name = body["metadata"]["name"]
         if (namespace, kind, name) in self.objects:
             return _refusal(409, "AlreadyExists", f'{kind} "{name}" already exists', kind)
@@ -461,13 +463,13 @@ def write_kubeconfig(
     cluster = {"server": server, **({"certificate-authority": str(authority)} if authority else {})}
     contexts = [
         {"name": "tests", "context": {"cluster": "c", "user": "ada", **context}},
-        {"name": "other", "context": {"cluster": "c", "user": "ada", "namespace": "team-a"}},
+        {"name": "other", "context": {"cluster": "c", "user": "bob", "namespace": "team-a"}},
     ]
     document = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "c", "cluster": cluster}],
-        "users": [{"name": "ada", "user": {"token": token}}],
+        "users": [{"name": "ada", "user": {"token": token}}, {"name": "bob", "user": {"token": OTHER_TOKEN}}],
         "contexts": contexts,
         "current-context": "tests",
     }
