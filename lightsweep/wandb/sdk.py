@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import string
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,6 @@ from lightsweep.client import Run, RunConfig
 from lightsweep.client.run_config import as_json
 from lightsweep.errors import UsageError
 from lightsweep.wandb import media, scenes, table
-from lightsweep.wandb.artifacts import Artifact
 from lightsweep.wandb.summary import Summary
 
 Config = RunConfig
@@ -81,12 +80,19 @@ def _module(name: str, **names: Any) -> ModuleType:
 
 def generate_id(length: int = 8) -> str:
     """Return a random text of small letters and digits."""
-    return "".join(secrets.choice(_LETTERS) for _ in range(length))
+    return "".join(_LETTERS[byte % len(_LETTERS)] for byte in os.urandom(length))
 
 
 def make_artifact_name_safe(name: str) -> str:
     """Return ``name`` with an underscore for each character that an artifact's name may not have."""
     return re.sub(r"[^a-zA-Z0-9_.-]", "_", name)[:128]
+
+
+def _of_artifacts(name: str) -> Any:
+    """Return a name of the module of artifacts, which few scripts need."""
+    from lightsweep.wandb import artifacts
+
+    return getattr(artifacts, name)
 
 
 class RunDisabled:
@@ -127,8 +133,8 @@ _NAMES: dict[str, dict[str, Any]] = {
     "wandb_settings": {"Settings": Settings},
     "wandb_summary": {"Summary": Summary},
     "wandb_alerts": {"AlertLevel": AlertLevel},
-    "artifacts": {"Artifact": Artifact},
-    "artifacts.artifact": {"Artifact": Artifact},
+    "artifacts": {"__getattr__": _of_artifacts},
+    "artifacts.artifact": {"__getattr__": _of_artifacts},
     "lib": {"RunDisabled": RunDisabled, "SummaryDisabled": SummaryDisabled},
     "lib.config_util": {"ConfigError": UsageError},
     "lib.disabled": {"RunDisabled": RunDisabled, "SummaryDisabled": SummaryDisabled},
