@@ -143,7 +143,7 @@ class Launched:
         """The number of agents in each state, such as ``agents: 2 running, 1 queued``."""
         states = [job.state for _, job in self.agents]
         numbers = [f"{states.count(state)} {state}" for state in JobState if state in states]
-        return f"agents: {', '.join(numbers)}" if numbers else "agents: none of those that were launched is left"
+        return f"agents: {', '.join(numbers)}" if numbers else "agents: all that were launched have ended"
 
     def document(self) -> dict[str, Any]:
         """Return the agents for JSON."""

@@ -204,7 +204,7 @@ def test_names_are_names_of_kubernetes(sweep_id: str) -> None:
         (["--pvc", "p", "--mount", "w"], "--mount 'w' is not an absolute path, such as /workspace"),
         (["--memory", "16GB"], "--memory '16GB' is not a quantity of memory, such as 16Gi"),
         (["--node-selector", "a100"], "--node-selector 'a100' is not a label of a node, such as gpu=a100"),
-        (["--toleration", "a:Never"], "'Never' is no effect of a taint; there are: NoSchedule, PreferNoSchedule"),
+        (["--toleration", "a:Never"], "'Never' is not an effect of a taint; there are: NoSchedule, PreferNoSchedule"),
         (["--toleration", "=b"], "--toleration '=b' is not a taint of a node, such as spot=true:NoSchedule"),
     ],
 )

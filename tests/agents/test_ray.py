@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -100,6 +101,53 @@ def test_the_reason_of_waiting_tells_busy_from_impossible() -> None:
     assert waiting({"CPU": 1, "GPU": 1}, nodes, free) == "waits for CPU 1, GPU 1; free: GPU 0.5"
     assert waiting({"CPU": 6, "GPU": 1}, nodes, free) == "no node of the cluster has CPU 6, GPU 1"
     assert waiting({"CPU": 6}, nodes, free) == "waits for a node with CPU 6"
+
+
+def test_an_actor_of_a_dead_node_is_preempted_and_one_without_a_dashboard_is_explained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ray's answers are those of a stand-in here: they pass too soon on a real cluster."""
+
+    def actor(name: str, state: str, pid: int) -> SimpleNamespace:
+        needs = {"CPU": 1.0}
+        return SimpleNamespace(
+            name=name,
+            state=state,
+            pid=pid,
+            node_id="n",
+            actor_id="a",
+            required_resources=needs,
+            serialized_runtime_env="",
+        )
+
+    found = [actor("abc/agent-1-10", "RESTARTING", 0), actor("abc/agent-1-9", "PENDING_CREATION", 7)]
+    node = {"NodeID": "n", "Alive": True, "NodeManagerHostname": "host", "Resources": {"CPU": 4.0}}
+    ray = SimpleNamespace(is_initialized=lambda: True, nodes=lambda: [node], available_resources=dict)
+    state = SimpleNamespace(list_actors=lambda **_: [*found, actor("abcd/agent-1-1", "ALIVE", 8)])
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setitem(sys.modules, "ray.util.state", state)
+    engine = make_engine("ray", "abc")
+    jobs = [(job.id, str(job.state), job.reason) for job in engine.jobs()]
+    assert jobs == [("agent-1-9", "queued", "starts"), ("agent-1-10", "preempted", "waits for CPU 1; free: CPU 0")]
+    monkeypatch.setattr(state, "list_actors", lambda **_: 1 / 0)
+    with pytest.raises(UsageError, match=r"does not list its actors: .*\n.* needs pip install 'ray\[default\]'"):
+        engine.jobs()
+
+
+def test_an_open_port_that_is_not_of_this_ray_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a cluster with another version of Ray answers, after half a minute."""
+
+    def init(*_: object, **__: object) -> None:
+        raise ConnectionError
+
+    ray = SimpleNamespace(is_initialized=lambda: False, init=init, __version__="2.60.0")
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(UsageError, match=r"though its port is open\nis it that of a cluster with Ray 2\.60\.0"):
+            make_engine("ray", "abc", ["--address", address]).jobs()
+    with pytest.raises(UsageError, match=r"no Ray cluster answers at 'auto'\nrun this on a node of the cluster"):
+        make_engine("ray", "abc", ["--address", "auto"]).jobs()
 
 
 def test_other_versions_and_a_missing_package_are_told() -> None:
@@ -272,7 +320,7 @@ def test_a_sweep_from_its_file_to_its_end_while_a_node_dies(on_ray: Sandbox, nod
     assert {text.split()[1] for text in texts} <= {"0", "1"}
     assert {text.split()[3] for text in texts} == {"1"}
     wait_until(lambda: not agents_of(sweep_id), "the agents to end")
-    wait_until(lambda: states(on_ray, sweep_id) == {}, "the actors to end")
+    wait_until(lambda: states(on_ray, sweep_id) == {}, "Ray to notice all", 120.0)
     assert not secrets
     logs = nodes.logs()
     assert sweep_id in logs

@@ -139,7 +139,7 @@ def test_a_machine_without_slurm_can_plan_only(monkeypatch: pytest.MonkeyPatch, 
     engine = SlurmEngine("abc")
     assert "#SBATCH --array=0-2" in engine.plan(LAUNCH)
     for call in (lambda: engine.submit(LAUNCH), engine.jobs):
-        with pytest.raises(UsageError, match=r"there is no command 's(batch|queue)' on this machine; use a login node"):
+        with pytest.raises(UsageError, match=r"this machine has no command 's(batch|queue)'; use a login node"):
             call()
 
 

@@ -75,7 +75,7 @@ def test_from_the_file_to_a_finished_sweep_in_one_command(sandbox: Sandbox) -> N
     assert kept["engine"] == "local"
     assert kept["options"] == {"jobs_per_agent": 3}
     assert len(kept["jobs"]) == kept["agents"] == 2
-    assert "agents: none of those that were launched is left" in sandbox.call("status", sweep_id).stdout
+    assert "agents: all that were launched have ended" in sandbox.call("status", sweep_id).stdout
     assert json.loads(sandbox.call("status", sweep_id, "--json").stdout)["agents"] == []
 
 

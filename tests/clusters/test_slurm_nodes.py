@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from conftest import Cluster  # type: ignore[import-not-found]
+from real_slurm import Cluster
 from sandboxes import wait_until
 
 pytestmark = pytest.mark.slow

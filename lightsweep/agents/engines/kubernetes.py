@@ -344,7 +344,7 @@ class _Cluster:
         raise UsageError(conceal(text, concealed) if concealed else text)
 
     def _refusal(self, doing: str, status: int, body: str) -> str:
-        """Return the message for an answer of the cluster that is no success."""
+        """Return the message for a refusal of the cluster."""
         try:
             answer = json.loads(body)
             text, of = str(answer.get("message") or body), (answer.get("details") or {}).get("kind")

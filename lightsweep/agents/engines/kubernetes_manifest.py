@@ -81,7 +81,7 @@ def _toleration(parser: _Parser, text: str) -> dict[str, str]:
         parser.error(f"--toleration {text!r} is not a taint of a node, such as spot=true:NoSchedule, or its key alone")
     effect = found["effect"]
     if effect and effect not in _EFFECTS:
-        parser.error(f"--toleration {text!r}: {effect!r} is no effect of a taint; there are: {', '.join(_EFFECTS)}")
+        parser.error(f"--toleration {text!r}: {effect!r} is not an effect of a taint; there are: {', '.join(_EFFECTS)}")
     has_value = found["value"] is not None
     value = {"operator": "Equal", "value": found["value"]} if has_value else {"operator": "Exists"}
     return {"key": found["key"], **value, **({"effect": effect} if effect else {})}

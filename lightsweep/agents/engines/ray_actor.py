@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -34,6 +35,7 @@ _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal
 _NOT_INHERITED = {_URL, "LIGHTSWEEP_STORAGE_FILE", "PYTHONBREAKPOINT", "OMP_NUM_THREADS"}
 _START_SECONDS = 60.0
 _POLL_SECONDS = 1.0
+_LEAVE_SECONDS = 5.0
 
 
 class Secret:
@@ -116,7 +118,11 @@ class AgentActor:
         print(f"the agent has ended with exit code {'unknown' if code is None else code}", flush=True)
         if os.getppid() != parent:
             os._exit(1)
-        importlib.import_module("ray").get_runtime_context().current_actor.leave.remote()
+        ray: Any = importlib.import_module("ray")
+        actor = ray.get_runtime_context().current_actor
+        actor.leave.remote()
+        time.sleep(_LEAVE_SECONDS)
+        ray.kill(actor, no_restart=True)  # the call did not arrive
 
 
 def _lead_runs_to(home: Path) -> None:

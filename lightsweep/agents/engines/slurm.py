@@ -120,7 +120,7 @@ class SlurmEngine:
         return [f"{array}_{task}" for task in range(launch.agents)]
 
     def jobs(self) -> list[AgentJob]:
-        """Return the agents in the queue, whoever submitted them."""
+        """Return the agents in the queue, of all users."""
         return self._queued(self._name)
 
     def stop(self, job: str) -> None:
@@ -195,7 +195,7 @@ class SlurmEngine:
             )
         except FileNotFoundError:
             raise _NotInstalledError(
-                f"slurm: there is no command {command[0]!r} on this machine; use a login node of the cluster"
+                f"slurm: this machine has no command {command[0]!r}; use a login node of the cluster"
             ) from None
         except (OSError, subprocess.SubprocessError) as error:
             raise UsageError(f"slurm: {command[0]} failed: {error}") from None
