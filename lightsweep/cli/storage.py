@@ -145,7 +145,8 @@ def copy(
     """
     source, target = _from_file(source), _from_file(target)
     opened = open_storage(source, create=False, look=True)
-    sweeps = [Sweep.load(name, storage=opened) for name in dict.fromkeys(ids)] if ids else Sweep.all(storage=opened)
+    named = [Sweep.load(name, storage=opened) for name in ids] if ids else Sweep.all(storage=opened)
+    sweeps = list({sweep.id: sweep for sweep in named}.values())
     if not sweeps:
         say(f"no sweeps in {opened}; nothing was copied")
         return

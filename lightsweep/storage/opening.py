@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import os
+import random
+import re
 import sqlite3
 import time
 import weakref
@@ -339,8 +341,7 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
             options = {"creator": file.connect}
     name = shown(url)
     try:
-        storage = _make(parsed.render_as_string(hide_password=False), options, tables)
-        version = storage.get_current_version()
+        storage, version = _with_version(parsed.render_as_string(hide_password=False), options, tables)
     except (ImportError, RuntimeError, SQLAlchemyError, StorageInternalError) as error:
         raise StorageError(f"storage {name}: {_explain(error, url)}") from None
     storage.engine.dispose()  # its connections began without the listener
@@ -369,6 +370,27 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         optuna.logging.set_verbosity(level)
+
+
+# PostgreSQL's words, and MySQL's.
+_FULL = re.compile(r"too many (clients|connections)|remaining connection slots")
+_FULL_SECONDS = 30.0
+
+
+def _with_version(url: str, options: dict[str, Any], tables: bool) -> tuple[RDBStorage, str]:
+    """Return the storage and the version of its tables; wait for a while if the server has no connection left.
+
+    Many agents that begin at once open several connections each, and close all but one or two.
+    """
+    deadline = time.monotonic() + _FULL_SECONDS
+    while True:
+        try:
+            storage = _make(url, options, tables)
+            return storage, storage.get_current_version()
+        except (SQLAlchemyError, StorageInternalError) as error:
+            if not _FULL.search(str(_cause(error))) or time.monotonic() > deadline:
+                raise
+        time.sleep(random.uniform(0.5, 1.5))
 
 
 def _make(url: str, options: dict[str, Any], tables: bool, tries: int = _CREATION_TRIES) -> RDBStorage:
@@ -403,7 +425,10 @@ def _explain(error: Exception, url: str) -> str:
         return f"its database driver is not installed; {hint}"
     if isinstance(error, RuntimeError):
         return f"its tables are of another Optuna version. {text}"
+    full = "all of its connections are in use; raise max_connections, or start fewer agents with --jobs"
     remedies = {
+        "too many": full,
+        "connection slots": full,
         "unable to open database file": "check that its directory exists and may be written to",
         "readonly database": "check the permissions of the file and its directory",
         "file is not a database": "it is another kind of file; name an SQLite file, or a new one",

@@ -134,6 +134,22 @@ def test_an_actor_of_a_dead_node_is_preempted_and_one_without_a_dashboard_is_exp
         engine.jobs()
 
 
+def test_an_open_port_that_is_not_of_this_ray_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a cluster with another version of Ray answers, after half a minute."""
+
+    def init(*_: object, **__: object) -> None:
+        raise ConnectionError
+
+    ray = SimpleNamespace(is_initialized=lambda: False, init=init, __version__="2.60.0")
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(UsageError, match=r"though its port is open\nis it that of a cluster with Ray 2\.60\.0"):
+            make_engine("ray", "abc", ["--address", address]).jobs()
+    with pytest.raises(UsageError, match=r"no Ray cluster answers at 'auto'\nrun this on a node of the cluster"):
+        make_engine("ray", "abc", ["--address", "auto"]).jobs()
+
+
 def test_other_versions_and_a_missing_package_are_told() -> None:
     mismatch = (
         "Version mismatch: The cluster was started with:\n    Ray: 2.60.0\n    Python: 3.12.1\n"

@@ -77,3 +77,8 @@ def test_check_of_a_file_that_is_no_database(
     output = capsys.readouterr()
     assert "file is not a database" in output.out
     assert "bug" not in output.err
+
+
+def test_a_sweep_that_is_named_twice_is_copied_once(sweeps: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["storage", "copy", "lightsweep.db", "other.db", sweeps[0], sweeps[0][:7], sweeps[0]]) == 0
+    assert capsys.readouterr().out.count("copied sweep") == 1

@@ -270,7 +270,12 @@ for number in range({launch.agents}):
         try:
             ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR, **(how or {}))
         except ConnectionError:
-            raise absent from None
+            if ":" not in address:
+                raise absent from None
+            raise UsageError(
+                f"no Ray cluster answers at {address!r}, though its port is open\n"
+                f"is it that of a cluster with Ray {ray.__version__}, the version of this process?"
+            ) from None
         except (RuntimeError, ValueError, OSError) as error:
             raise UsageError(_refused(address, str(error))) from None
         return ray
