@@ -82,7 +82,7 @@ class Cluster:
         return {agent["id"]: agent for agent in self.status(sweep_id)["agents"]}
 
     def states(self, sweep_id: str) -> dict[str, str]:
-        """The states of the agents by the ids of their jobs, asked of Slurm at once: status takes seconds under load."""
+        """The states of the agents by the ids of their jobs, by Slurm: status takes seconds under load."""
         with patch.dict(os.environ, SLURM_CONF=self.environment["SLURM_CONF"]):
             return {job.id: str(job.state) for job in SlurmEngine(sweep_id).jobs()}
 
