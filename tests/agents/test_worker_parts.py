@@ -55,7 +55,9 @@ def test_the_runs_are_compared_by_what_the_parents_log(sandbox: Sandbox, method:
     assert shown.returncode == 0, shown.stderr
     for number in range(3):
         assert f"fold-{number}" in shown.stdout
+    assert "history.jsonl: 1 step of loss (1)" in shown.stdout
     document = json.loads(sandbox.call("status", f"{sweep}-0002", "--json", "--storage", sandbox.storage).stdout)
+    assert document["history"] == {"steps": 1, "metrics": {"loss": 1}}
     assert sorted(part["metrics"]["loss"]["last"] for part in document["parts"]) == [2, 3, 4]
     assert [part["state"] for part in document["parts"]] == ["finished"] * 3
     assert document["directories"] == [str(sandbox.directory / "lightsweep_runs" / sweep / "0002")]

@@ -46,7 +46,7 @@ def home(sandbox: Sandbox, sweep: str) -> Path:
 def test_the_files_of_a_run_are_removed_and_its_row_stays(sandbox: Sandbox, sweep: str, rm) -> None:
     code, said = rm(f"{sweep}/0002", f"{sweep}-0003", "--yes")
     assert code == 0, said
-    assert f"runs 0002, 0003 of sweep {sweep}: removes 6 files (" in said
+    assert f"runs 0002, 0003 of sweep {sweep}: removes 8 files (" in said
     assert str(home(sandbox, sweep) / "0002") in said
     assert sorted(path.name for path in home(sandbox, sweep).iterdir()) == ["0001"]
     assert [(run.id, run.best) for run in sandbox.runs(sweep)] == [("0001", 1), ("0002", 2), ("0003", 3)]

@@ -79,7 +79,7 @@ def test_it_survives_restarts_and_kills(start: Start, place: Path) -> None:
     assert Sweep.load(made.id, storage=url).id == made.id
 
     three = start().ready()  # it takes over
-    assert not orphan.is_running()
+    assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE  # init is slow at times
     assert three.url == url
     server = three.postmaster
     three.process.kill()

@@ -143,7 +143,7 @@ def test_an_exception_is_the_reason_and_its_traceback_is_in_the_output(
     assert reason in out
     (directory,) = (sandbox.directory / "lightsweep_runs").glob("*/0001")
     assert f"in {function}\n" in (directory / "output.log").read_text()
-    assert {path.name for path in directory.iterdir()} - {"run.json"} == {"output.log"}
+    assert {path.name for path in directory.iterdir()} - {"history.jsonl", "run.json"} == {"output.log"}
 
 
 def test_what_it_prints_is_shown_and_kept(sandbox: Sandbox) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -181,10 +182,12 @@ def test_sigterm_to_the_agent_lets_scripts_of_all_nodes_end_themselves(two_nodes
     time.sleep(120)
     """
     sweep_id = two_nodes.sweep(script)
-    agent = two_nodes.follow("agent", sweep_id, "--nodes-per-run", "2")
+    agent = two_nodes.follow("agent", sweep_id, "--nodes-per-run", "2", "--term-timeout", "90")
     wait_until(lambda: len(list(two_nodes.directory.glob("ready-?"))) == 2, "both to be ready")
+    began = time.monotonic()
     agent.process.terminate()
     assert agent.end()[0] == 128 + signal.SIGTERM
+    assert time.monotonic() - began < 60, "they ended by SIGTERM, not by SIGKILL"
     assert two_nodes.runs(sweep_id)[0].waiting
     assert len(list(two_nodes.directory.glob("told-?"))) == 2
     nothing_is_left(two_nodes)
