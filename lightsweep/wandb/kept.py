@@ -30,7 +30,7 @@ INSTEAD = {
     "reports": "use `lightsweep report ID`",
     "run_queue": "start agents with `lightsweep launch ID --on local`",
     "save": _BY_HAND,
-    "stop_run": "use `lightsweep sweep --cancel ID`, or stop the agent",
+    "stop_run": "use `lightsweep cancel ID`, or stop the agent",
     "sync_tensorboard": "log the sweep's metric by `log`",
     "to_html": "use `lightsweep report ID`",
     "update": _BY_HAND,

@@ -400,7 +400,7 @@ def test_a_shipped_directory_and_a_secret_without_a_shared_file_system(
 
 @pytest.mark.slow
 def test_the_recipe_of_the_guide_for_ray_jobs(on_ray: Sandbox, nodes: Nodes, database: str) -> None:
-    """Its first lines as they are, but for the addresses."""
+    """Its first lines as they are, but for the addresses and the number of agents."""
     guide = (Path(__file__).parents[2] / "docs" / "clusters" / "ray.md").read_text()
     lines = guide.partition("## Without a shell: Ray Jobs")[2].split("```")[1].strip().splitlines()
     on_ray.write("train.py", SHORT)
@@ -415,7 +415,7 @@ def test_the_recipe_of_the_guide_for_ray_jobs(on_ray: Sandbox, nodes: Nodes, dat
     def run(*commands: str, **environment: str) -> str:
         text = "\n".join(["set -e", *commands]).replace("postgresql://user:password@host/sweeps", database)
         done = subprocess.run(
-            ["bash", "-c", text.replace("http://HOST:8265", nodes.dashboard)],
+            ["bash", "-c", text.replace("http://HOST:8265", nodes.dashboard).replace("--agents 8", "--agents 2")],
             cwd=on_ray.directory,
             env={**on_ray.environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **environment},
             capture_output=True,
