@@ -113,7 +113,7 @@ class Task:
         self._all = processes({self._process.pid: mark}, MARK)
         if self._told:
             self._all.signal(self._told)
-        threading.Thread(target=self._watch, daemon=True).start()
+        threading.Thread(target=self._watch, args=(self._all,), daemon=True).start()
 
     def told(self, number: int, frame: object) -> None:
         """Handle a signal that ends this job: pass it on, or note it until the command exists."""
@@ -130,6 +130,7 @@ class Task:
         """
         code = self._process.wait()
         self._ended.set()
+        assert self._all is not None
         self._all.end(LEFTOVER_SECONDS)
         return PREEMPTED if self._told and code else code
 
@@ -141,7 +142,7 @@ class Task:
             return False
         return True
 
-    def _watch(self) -> None:
+    def _watch(self, processes: Processes) -> None:
         """End the command when the agent ends the run, or dies.
 
         The agent ends a run by the end of an idle connection. It sees to SIGKILL itself, unless it dies meanwhile.
@@ -153,11 +154,11 @@ class Task:
             stream = None
         if self._ended.wait(GRACE_SECONDS if stream is None else 0):
             return
-        self._all.signal(signal.SIGTERM)
+        processes.signal(signal.SIGTERM)
         if stream is not None:
             _wait_for_end(stream)
         if not self._ended.wait(KILL_SECONDS):
-            self._all.kill()
+            processes.kill()
 
 
 def _wait_for_end(stream: FrameStream) -> None:
