@@ -217,7 +217,8 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
             served.streams.add(stream)
         try:
             stream.send(welcome)
-            while (message := stream.receive()) is not None:
+            # over TCP, what has arrived is read in spite of SHUT_RD
+            while (message := stream.receive()) is not None and self._runs.get(run_id) is served:
                 reply = answer(served.handler, message)
                 try:
                     stream.send(reply)

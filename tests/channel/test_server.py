@@ -471,6 +471,29 @@ def test_an_answer_under_way_is_sent_though_the_run_is_released(server):
         connection.request("log", metrics={})
 
 
+def test_a_request_that_waits_when_the_run_is_released_is_not_handled(server):
+    entered, release = threading.Event(), threading.Event()
+
+    class Slow(ScriptedHandler):
+        def start(self, message):
+            entered.set()
+            release.wait(10)
+            return super().start(message)
+
+    handler = Slow()
+    sock = authenticated(server, server.register("raw", handler))
+    stream = FrameStream(sock)
+    stream.send({"op": "start", "defaults": {}})
+    stream.send({"op": "log", "metrics": {}})
+    assert entered.wait(10)
+    server.unregister("raw")
+    release.set()
+    assert stream.receive() is not None
+    assert ends(sock)
+    assert handler.logs == []
+    stream.close()
+
+
 @pytest.mark.parametrize("end", ["unregister", "close"])
 def test_an_idle_connection_ends_with_the_service_to_its_run(server, connect, end):
     stream = connect().open()
