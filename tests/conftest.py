@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -56,13 +56,17 @@ def signals_as_in_the_foreground() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def a_postgresql_that_all_users_may_run() -> Iterator[None]:
     """As root, put a copy of the wheel's programs on PATH if no other user may enter the folder of this checkout."""
-    with tempfile.TemporaryDirectory(prefix="lightsweep-postgresql-", ignore_cleanup_errors=True) as made:
-        path = os.environ["PATH"]
-        program = _wheel_s_initdb()
+    path = os.environ["PATH"]
+    program = _wheel_s_initdb()
+    with ExitStack() as stack:
         if program is not None and os.geteuid() == 0 and not _all_may_run(program):
+            made = stack.enter_context(tempfile.TemporaryDirectory(prefix="lightsweep-postgresql-"))
             Path(made).chmod(0o755)
-            copy = shutil.copytree(program.parents[1], Path(made, "postgresql"), symlinks=True)
-            assert _all_may_run(copy / "bin" / program.name), f"nobody may not run the programs in {copy}"
+            install, package, site = program.parents[1:4]
+            copy = shutil.copytree(install, Path(made, package.name, install.name), symlinks=True)
+            for libraries in site.glob(f"{package.name}.libs"):  # which the programs find by relative paths
+                shutil.copytree(libraries, Path(made, libraries.name))
+            assert _all_may_run(copy / "bin" / program.name), f"other users may not run the programs in {copy}"
             os.environ["PATH"] = f"{copy / 'bin'}{os.pathsep}{path}"
         yield
         os.environ["PATH"] = path
@@ -78,8 +82,12 @@ def _wheel_s_initdb() -> Path | None:
 
 def _all_may_run(program: Path) -> bool:
     nobody = pwd.getpwnam("nobody").pw_uid
-    done = subprocess.run(["test", "-x", str(program)], check=False, user=nobody, extra_groups=[], cwd="/")
-    return done.returncode == 0
+    with suppress(PermissionError):
+        done = subprocess.run(
+            [str(program), "--version"], capture_output=True, check=False, cwd="/", user=nobody, extra_groups=[]
+        )
+        return done.returncode == 0
+    return False
 
 
 @pytest.fixture(autouse=True)
