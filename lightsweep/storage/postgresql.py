@@ -50,7 +50,14 @@ class Programs:
 
     def write(self, path: Path, text: str, *, append: bool = False) -> None:
         """Write a file as the user of the server, who may have replaced it by a link to a file of root's."""
-        self.call(["tee", *(["-a"] if append else []), str(path)], stdin=text)
+        try:
+            self.call(["tee", *(["-a"] if append else []), str(path)], stdin=text)
+        except StorageError as error:
+            reason = str(error).rpartition(": ")[2]
+            raise StorageError(
+                f"{path} cannot be written as {_name(self.uid)}: {reason}\n"
+                "remove it if it is a link, or give it to that user"
+            ) from None
 
     def call(self, command: Sequence[str], stdin: str = "", secret: str = "") -> None:
         """Run any command as the user of the server; raises as :meth:`run`."""
