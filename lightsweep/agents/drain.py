@@ -13,7 +13,13 @@ from datetime import datetime
 from lightsweep.errors import InputError
 from lightsweep.schema.launching import seconds
 
-__all__ = ["Drain", "duration", "job_end"]
+__all__ = ["DRAINED", "Drain", "duration", "job_end"]
+
+DRAINED = 85
+"""The exit code of an agent that left work since its job ends soon: it is to be started again in another job.
+
+It is the number of ``ERESTART`` on Linux, and has no meaning in sysexits.h, in shells, or elsewhere in lightsweep.
+"""
 
 JOB_END = "LIGHTSWEEP_JOB_END"
 """The variable by which an engine or a user gives the end of the agent's job, as Unix time."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lightsweep.agents.active_run import RUNS, ActiveRun, discard_checkpoint, make_directory
 from lightsweep.agents.displays.base import Display, GuardedDisplay
-from lightsweep.agents.drain import Drain
+from lightsweep.agents.drain import DRAINED, Drain
 from lightsweep.agents.exit_status import FailureLimits, classify_exit
 from lightsweep.agents.heartbeat import Heartbeat, OutageNotes
 from lightsweep.agents.launchers import Launcher
@@ -26,6 +26,7 @@ from lightsweep.agents.run_files import BestCheckpoints, SharedFiles
 from lightsweep.channel.server import host_name
 from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep
 from lightsweep.controller.claims import RunClaimer
+from lightsweep.controller.plan import SweepStatus
 from lightsweep.controller.reports import Reporter, Writer
 from lightsweep.errors import CommandError, LightsweepError, StorageError, StorageUnavailableError
 from lightsweep.text import counted
@@ -55,6 +56,7 @@ class Agent:
         name: Host, process and a random part: unique among the agents.
         left: Why it left, in words; empty while it works.
         gave_up: Whether it left because too many runs failed.
+        drained: Whether it left because its job ends soon.
         signalled: The signal that made it leave; 0 if none did. It may be set from outside, to start no more runs.
     """
 
@@ -78,6 +80,7 @@ class Agent:
         self.name = f"{host_name()}:{os.getpid()}:{secrets.token_hex(2)}"
         self.left = ""
         self.gave_up = False
+        self.drained = False
         self.signalled = 0
         self._launcher = launcher
         self._directory = RUNS.absolute() / sweep.id
@@ -105,9 +108,16 @@ class Agent:
 
     @property
     def exit_code(self) -> int:
-        """0 for success, 1 if it gave up or all of its runs failed, 128 + N after signal N."""
+        """The exit code of its process.
+
+        0 for success, 1 if it gave up or all of its runs failed, 128 + N after signal N, and :data:`DRAINED` if it left
+        by its drain and the sweep was not over at the last look.
+        """
         if self.signalled:
             return 128 + self.signalled
+        open_states = (SweepStatus.RUNNING, SweepStatus.PAUSED)
+        if self.drained and not self.gave_up and self.sweep.known_state().name in open_states:
+            return DRAINED
         return int(self.gave_up or 0 < self._limits.ended == self._limits.failed)
 
     # --- working
@@ -175,6 +185,7 @@ class Agent:
         if self._leaving.is_set() or self.signalled:
             return False
         if self._drain is not None and (why := self._drain.reason(time.time())):
+            self.drained = True
             self.leave(why)
             if running := len(self.active_runs()):
                 self.display.note(f"{why}; {counted(running, 'running run')} {'goes' if running == 1 else 'go'} on")

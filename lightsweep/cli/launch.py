@@ -129,7 +129,9 @@ def _serve(settings: LaunchSettings, storage: str | None) -> None:
     if settings.on is None:
         raise UsageError("--with-storage: name the engine that runs the storage, such as --on slurm")
     engine = make_engine(settings.on, _NO_ID, settings.options or ())
-    make_launch(settings, _NO_ID, "", engine)  # what cannot be submitted is refused before a server is started for it
+    # What cannot be submitted is refused before a server is started for it.
+    storage_plan(engine, settings.on, settings.options or ())
+    engine.plan(make_launch(settings, _NO_ID, "", engine))
     start_storage(engine, settings.on, settings.options or (), lambda line: say(line, error=True))
 
 

@@ -150,7 +150,8 @@ def _options(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
 
-    The codes: 0 done, 1 the work failed, 2 the input was wrong, 128 + N ended by signal N.
+    The codes: 0 done, 1 the work failed, 2 the input was wrong, 85 an agent left work since its job ends soon, 128 + N
+    ended by signal N.
     """
     if sys.platform == "win32":
         print("lightsweep runs on Linux and macOS only", file=sys.stderr)

@@ -12,7 +12,7 @@ from sandboxes import Sandbox, wait_until
 
 from lightsweep import InputError
 from lightsweep.agents import Agent, Display
-from lightsweep.agents.drain import Drain, duration, job_end
+from lightsweep.agents.drain import DRAINED, Drain, duration, job_end
 from lightsweep.agents.launchers import ExitStatus, Job
 from lightsweep.channel.messages import Handler
 from lightsweep.controller import ClaimedRun, Sweep
@@ -87,13 +87,17 @@ def test_an_agent_ends_with_its_reason_and_leaves_the_rest(sandbox: Sandbox) -> 
     sweep_id = sandbox.sweep("import lightsweep\nlightsweep.init().log({'loss': 1.0})\n")
     sandbox.environment["LIGHTSWEEP_JOB_END"] = str(time.time() + 500)
     ended = sandbox.call("agent", sweep_id, "--drain", "10m")
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode == 85, ended.stderr
     assert f"agent of sweep {sweep_id} ended: no run begins within 10m of the end of its job at " in ended.stdout
     assert ended.stdout.count("--drain") == 1
     assert sandbox.runs(sweep_id) == []
     sandbox.environment["LIGHTSWEEP_JOB_END"] = str(time.time() + 5000)
     assert sandbox.call("agent", sweep_id, "--drain", "10m").returncode == 0
     assert len(sandbox.runs(sweep_id)) == 3
+    sandbox.environment["LIGHTSWEEP_JOB_END"] = str(time.time() + 500)
+    ended = sandbox.call("agent", sweep_id, "--drain", "10m")
+    assert "no run begins within 10m" in ended.stdout
+    assert ended.returncode == 0, "nothing is left, so it need not be started again"
 
 
 def test_a_wrong_duration_is_an_error_before_any_run(sandbox: Sandbox) -> None:
@@ -168,5 +172,5 @@ def test_a_running_run_goes_on(sandbox: Sandbox) -> None:
     assert display.notes == ["no run begins so late; 1 running run goes on"]
     launcher.begun[1].go.set()
     work.join(60)
-    assert (agent.left, agent.exit_code, len(launcher.begun)) == ("no run begins so late", 0, 2)
+    assert (agent.left, agent.exit_code, len(launcher.begun)) == ("no run begins so late", DRAINED, 2)
     assert [str(run.state) for run in sandbox.runs(sweep_id)] == ["finished", "finished"]

@@ -24,7 +24,15 @@ from sandboxes import Sandbox, wait_until
 
 from lightsweep import Sweep, UsageError
 from lightsweep.agents.engines import Launch, make_engine
-from lightsweep.agents.engines.ray import _refused, _unstarted, actor_options, agent_command, read_options, waiting
+from lightsweep.agents.engines.ray import (
+    _refused,
+    _shipped,
+    _unstarted,
+    actor_options,
+    agent_command,
+    read_options,
+    waiting,
+)
 
 PASSWORD = "hunter2hunter2"
 NODES = Path(__file__).parent.parent / "clusters" / "ray_nodes.py"
@@ -369,6 +377,11 @@ def test_an_agent_ends_with_its_actor_and_is_started_again(on_ray: Sandbox, node
     on_ray.call("launch", "--stop", sweep_id)
     wait_until(lambda: not agents_of(sweep_id), "the agents to end")
     assert {run.reason for run in on_ray.runs(sweep_id)} == {"the agent was told to end (SIGTERM)"}
+
+
+def test_no_run_and_no_storage_is_shipped(tmp_path: Path) -> None:
+    excluded = _shipped(read_options(["--working-dir", str(tmp_path)]))["runtime_env"]["excludes"]
+    assert {"/lightsweep_runs", "/lightsweep_storage", "/lightsweep.db*"} < set(excluded), "a storage's url is a secret"
 
 
 @pytest.mark.slow

@@ -178,6 +178,8 @@ signal.signal(signal.SIGUSR1, leave)
 print("agent began", flush=True)
 if not os.environ.get("QUICK"):
     time.sleep(60)
+elif os.environ["QUICK"] != "1":
+    sys.exit(int(os.environ["QUICK"]))
 """
 
 
@@ -189,6 +191,10 @@ if not os.environ.get("QUICK"):
         (signal.SIGUSR1, {"SECONDS": "11", "CODE": "0"}, 0, False),  # it had ended by itself
         (signal.SIGTERM, {}, 143, False),
         (None, {"QUICK": "1"}, 0, False),
+        (None, {"QUICK": "85", "SECONDS": "31"}, 0, True),  # drained, with points left
+        (None, {"QUICK": "85", "SECONDS": "0"}, 85, False),  # its drain is longer than its time limit
+        (signal.SIGTERM, {"SECONDS": "31", "CODE": "85"}, 85, False),  # cancelled at that moment
+        (signal.SIGUSR1, {"SECONDS": "31", "CODE": "85"}, 0, True),
     ],
 )
 def test_the_script_waits_for_the_agent_and_is_queued_again_at_its_time_limit(

@@ -159,6 +159,8 @@ SWEEP = "program: train.py\nmethod: grid\nmetric: {name: loss}\nparameters: {x: 
         (["--on", "slurm", "--storage", "x.db"], "--with-storage starts a storage, so leave out --storage"),
         ([], "--with-storage: name the engine that runs the storage, such as --on slurm"),
         (["--on", "slurm", "--nodes-per-run", "2", "--jobs-per-agent", "2"], "leave out --jobs-per-agent"),
+        (["--on", "slurm", "--gpus-per-run", "0.5"], "--gpus-per-run 0.5 is a part of a GPU"),
+        (["--on", "slurm", "--", "--array=0-9"], "the option '--array=0-9' is set by lightsweep"),
     ],
 )
 def test_launch_refuses_before_anything_is_made(
@@ -229,3 +231,13 @@ def test_its_server_starts_again_while_agents_are_in_the_queue(
     process = job("echo failed; exit 3")
     assert process.communicate(timeout=20)[0] == "failed\n"
     assert process.returncode == 3
+
+
+@pytest.mark.parametrize(("sent", "again"), [("TERM", False), ("USR1", True)])
+def test_its_server_does_not_start_again_if_the_job_is_told_to_end_while_it_looks_at_the_queue(
+    job: Callable[[str], subprocess.Popen[str]], tmp_path: Path, sent: str, again: bool
+) -> None:
+    (tmp_path / "squeue").write_text(f"#!/bin/sh\nkill -{sent} $PPID\necho lightsweep-abc\n")
+    output, _ = job("echo idle").communicate(timeout=20)
+    assert output.count("idle") == 1
+    assert ("scontrol requeue 7" in output) == again

@@ -43,11 +43,23 @@ def whole_cluster() -> Iterator[Cluster]:
         url = (storage / "url").read_text().strip()
         yield Cluster(home / "cluster", url, environment)
     finally:
-        if database is not None:
-            database.terminate()
-            database.wait(60)
-        cluster_tool("stop", str(home / "cluster"))
-        shutil.rmtree(home, ignore_errors=True)
+        try:
+            if database is not None:
+                _end(database)
+        finally:
+            try:
+                cluster_tool("stop", str(home / "cluster"))
+            finally:
+                shutil.rmtree(home, ignore_errors=True)
+
+
+def _end(database: subprocess.Popen[bytes]) -> None:
+    database.terminate()
+    try:
+        database.wait(60)
+    except subprocess.TimeoutExpired:
+        database.kill()
+        raise
 
 
 @pytest.fixture

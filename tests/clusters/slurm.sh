@@ -14,6 +14,7 @@ action=$1
 dir=$(realpath -m "$2")
 nodes=3
 conf=$dir/slurm.conf
+mounts=/run/lightsweep-slurm-$(echo "$dir" | sha256sum | head -c 12)
 
 write_configuration() {
     local port=$1
@@ -59,13 +60,19 @@ EOF
 start_node() {
     SLURM_CONF=$conf unshare --mount --uts bash -c '
         set -e
-        shared=$(mktemp -d -p /run lightsweep-slurm-XXXXXX)
+        shared=$3-$2
+        mkdir -p "$shared"
         mount --bind "$1" "$shared"
         mount -t tmpfs tmpfs /tmp
         mkdir -p "$1"
         mount --bind "$shared" "$1"
         slurmd -f "$SLURM_CONF" -N "$2"
-        hostname "$2"' _ "$dir" "$1"
+        hostname "$2"' _ "$dir" "$1" "$mounts"
+}
+
+# A process that has ended, but is not collected, counts as ended.
+runs() {
+    [ -d "/proc/$1" ] && ! grep -qs '^State:[[:space:]]*Z' "/proc/$1/status"
 }
 
 case $action in
@@ -91,10 +98,20 @@ node)
     start_node "$3"
     ;;
 stop)
+    pids=()
     for file in "$dir"/slurmd-*.pid "$dir/slurmctld.pid" "$dir/munged.pid"; do
-        if [ -f "$file" ]; then kill "$(cat "$file")" 2> /dev/null || true; fi
+        if pid=$(cat "$file" 2> /dev/null) && [ -n "$pid" ]; then
+            pids+=("$pid")
+            kill "$pid" 2> /dev/null || true
+        fi
     done
-    rmdir /run/lightsweep-slurm-* 2> /dev/null || true
+    for pid in "${pids[@]}"; do
+        for _ in $(seq 100); do
+            runs "$pid" || break
+            sleep 0.1
+        done
+    done
+    rmdir "$mounts"-* 2> /dev/null || true
     ;;
 *)
     echo "unknown action: $action" >&2

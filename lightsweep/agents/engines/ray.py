@@ -44,7 +44,7 @@ _CONNECT_SECONDS = 10.0
 _START_SECONDS = 10.0
 _OTHERS_SECONDS = 2.0
 _STOP_SECONDS = 10.0
-_NOT_SHIPPED = ("/lightsweep_runs", "/lightsweep.db*", ".git", ".venv", "__pycache__")
+_NOT_SHIPPED = ("/lightsweep_runs", "/lightsweep_storage", "/lightsweep.db*", ".git", ".venv", "__pycache__")
 _INSTALL = "pip install 'lightsweep[ray]'"
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lightsweep.agents.active_run import RUNS
+from lightsweep.agents.drain import DRAINED
 from lightsweep.agents.engines import AgentJob, JobState, Launch
 from lightsweep.agents.engines.slurm_storage import directive, storage_name, storage_script
 from lightsweep.errors import UsageError
@@ -29,6 +30,9 @@ _WARNING_SECONDS = 60
 
 _LEAST_SECONDS = 10
 """A job that was warned sooner is not queued again: it would go on so for ever, and do nothing."""
+
+_LEAST_DRAINED_SECONDS = 30
+"""The same for a job whose agent has left by its drain, which takes the time of a start."""
 
 _OURS = {
     "array": "the number of agents is --agents",
@@ -64,9 +68,10 @@ _STATES = {
 # agent, so it traps SIGTERM. USR1 is for the shell alone; bash acts on a signal while it waits, not in a command.
 _BODY = """\
 warned=
+ended=
 agent=
 trap 'warned=yes; kill -USR1 "$agent" 2>/dev/null' USR1
-trap 'kill -TERM "$agent" 2>/dev/null' TERM
+trap 'ended=yes; kill -TERM "$agent" 2>/dev/null' TERM
 {command} &
 agent=$!
 if [ -n "$warned" ]; then kill -USR1 "$agent"; fi
@@ -76,15 +81,24 @@ while :; do
     kill -0 "$agent" 2>/dev/null || break
 done
 if [ -n "$warned" ] && [ "$code" -eq $((128 + $(kill -l USR1))) ]; then
-    if [ "$SECONDS" -lt {least} ]; then
-        echo "lightsweep: Slurm warned of the time limit at the start of this job, which is not queued again"
-        echo "give it more time, such as --time=1:00:00, or a later warning, such as --signal=B:USR1@30"
-        exit "$code"
-    fi
-    echo "lightsweep: the time of this job is nearly over; it is queued again"
-    scontrol requeue "$SLURM_JOB_ID" && exit 0
-    echo "lightsweep: Slurm did not queue the job again; its runs were given back to the other agents"
+    least={least}
+    short="Slurm warned of the time limit at the start of this job"
+    or="a later warning, such as --signal=B:USR1@30"
+elif [ -z "$ended" ] && [ "$code" -eq {drained} ]; then
+    least={least_drained}
+    short="--drain leaves no time for runs in this job"
+    or="a shorter --drain"
+else
+    exit "$code"
 fi
+if [ "$SECONDS" -lt "$least" ]; then
+    echo "lightsweep: $short, which is not queued again"
+    echo "give it more time, such as --time=1:00:00, or $or"
+    exit "$code"
+fi
+echo "lightsweep: the time of this job is nearly over; it is queued again"
+scontrol requeue "$SLURM_JOB_ID" && exit 0
+echo "lightsweep: Slurm did not queue the job again; the other agents go on with the sweep"
 exit "$code"
 """
 
@@ -173,7 +187,12 @@ class SlurmEngine:
         # What sbatch finds in the environment goes into the job's, where the URL of another storage would count first.
         unset = [f"unset {URL_VARIABLE}"] if launch.storage_file else []
         exports = [f"export {name}={shlex.quote(value)}" for name, value in launch.environment().items()]
-        body = _BODY.format(command=shlex.join(_agent(launch, kill_wait)), least=_LEAST_SECONDS)
+        body = _BODY.format(
+            command=shlex.join(_agent(launch, kill_wait)),
+            least=_LEAST_SECONDS,
+            drained=DRAINED,
+            least_drained=_LEAST_DRAINED_SECONDS,
+        )
         return "\n".join(["#!/bin/bash", *header, "", *unset, *exports, body])
 
     def _queued(self, name: str) -> list[AgentJob]:

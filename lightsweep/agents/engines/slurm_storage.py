@@ -25,6 +25,7 @@ trap 'ended=yes; kill -TERM "$!" 2>/dev/null' TERM
 while :; do
     {command} &
     server=$!
+    [ -z "$again$ended" ] || kill -TERM "$server" 2>/dev/null
     while :; do
         wait "$server"
         code=$?
@@ -32,6 +33,7 @@ while :; do
     done
     [ "$code" -eq 0 ] && [ -z "$again$ended" ] || break
     squeue --noheader --user="$(id -un)" --format=%j | grep -q '^lightsweep-' || break
+    [ -z "$again$ended" ] || break  # told to end meanwhile
 done
 if [ -n "$again" ]; then
     echo "lightsweep: the time of this job is nearly over; it is queued again"
