@@ -189,7 +189,7 @@ class Server:
                 f"{self.directory} has a server already: process {owner} on {host}\n"
                 f"print its URL with: lightsweep storage serve --directory {self.directory} --show-url"
             )
-        known = None
+        known: psutil.Process | None = None
         end = time.monotonic() + _STOP_SECONDS
         while not _try_lock(lock):
             if known is None and (known := self._postmaster()):
