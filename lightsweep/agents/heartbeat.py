@@ -15,6 +15,7 @@ from lightsweep.errors import StorageUnavailableError
 
 _POLL_SECONDS = 1.0
 _SEEN_EACH_SECOND = 100
+_LONGEST_PAUSE = 15.0  # a user who stops or cancels the sweep waits so long
 _BEATS_PER_LEASE = 4
 _CLOSE_SECONDS = 5.0
 _PATIENCE_SECONDS = 4.0  # on a busy machine, a message that the storage is away would be noise
@@ -106,10 +107,10 @@ def pause(sweep: Sweep) -> float:
     """Return the seconds between two looks at the sweep.
 
     A look reads every running trial, so the looks of N agents read N² rows. Beyond a hundred running runs agents look
-    less often, but twice between two heartbeats.
+    less often, but twice between two heartbeats, and every 15 seconds.
     """
     between = lease_share(sweep)
-    crowded = min(len(sweep.running()) / _SEEN_EACH_SECOND, between / 2)
+    crowded = min(len(sweep.running()) / _SEEN_EACH_SECOND, between / 2, _LONGEST_PAUSE)
     return min(max(_POLL_SECONDS, crowded), between)
 
 

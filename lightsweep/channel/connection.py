@@ -14,7 +14,7 @@ import struct
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 from lightsweep.channel.messages import (
@@ -88,6 +88,8 @@ class Connection:
     def request(self, op: str, **message: Any) -> dict[str, Any]:
         """Send one message and wait for its answer; threads take turns.
 
+        The handler of a signal that arrives meanwhile, in the same thread, gets a connection of its own.
+
         Raises:
             AgentLostError: The agent is gone, or serves this run no longer.
             LightsweepError: The agent answered with an error; the connection stays usable.
@@ -97,6 +99,10 @@ class Connection:
         if link.pid != os.getpid():
             link = self._link = _Link()
         with link.lock:
+            if link.busy:
+                with closing(Connection(self._address, self._run_id, self._token)) as other:
+                    return other.request(op, **message)
+            link.busy = True
             try:
                 if link.stream is None or not link.stream.is_open():
                     link.drop()
@@ -111,6 +117,8 @@ class Connection:
                 if isinstance(error, (OSError, ChannelError)):
                     raise self._gone(error) from None
                 raise
+            finally:
+                link.busy = False
         if "error" in answer:
             raise LightsweepError(str(answer["error"]))
         return answer
@@ -140,7 +148,8 @@ class Connection:
         link = self._link
         if link.pid == os.getpid():
             with link.lock:
-                link.drop()
+                if not link.busy:
+                    link.drop()
 
     def _gone(self, error: Exception) -> AgentLostError:
         gone = f"the agent that serves run {self._run_id!r} is gone ({error})"
@@ -183,7 +192,8 @@ class _Link:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
+        self.busy = False
         self.stream: FrameStream | None = None
 
     def drop(self) -> None:

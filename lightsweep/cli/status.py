@@ -327,7 +327,13 @@ def _run_text(sweep: Sweep, run: SweepRun) -> str:
             for part in parts
         ]
         heading = ["part", "name", "state", "logs", *([f"last {printable(name)}"] if name else []), ""]
-        lines += ["", "parts, which the sweep does not compare:", *aligned([heading, *rows])]
+        counting = ", ".join(str(part["part"]) for part in parts if part.get("counts"))
+        compared = f"parts, of which the sweep compares part {counting} only, as the values of the run"
+        lines += [
+            "",
+            f"{compared if counting else 'parts, which the sweep does not compare'}:",
+            *aligned([heading, *rows]),
+        ]
     return "\n".join(lines)
 
 

@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,8 @@ class LineFile:
     """Appends lines of JSON to a file, many by one write, so that a training step does not wait for a disk.
 
     Lines wait in memory for the next call that comes 2 seconds after the last write, for 2,048 values, or for `flush`.
-    If a write fails, one line on stderr says so, and nothing more is written. Safe from several threads; a forked
-    child does not write what waited in its parent.
+    If a write fails, one line on stderr says so, and nothing more is written. Safe from several threads, and from
+    the handler of a signal that arrives during a write; a forked child does not write what waited in its parent.
 
     Args:
         path: The file, made at the first write.
@@ -54,7 +54,9 @@ class LineFile:
     def _here(self, process: int) -> None:
         """Begin with nothing that waits, in this process."""
         self._process = process
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._writing = False
+        self._afterwards: Callable[[], None] | None = None
         self._waiting: list[Any] = []
         self._values = 0
         self._written = float("-inf")
@@ -80,6 +82,10 @@ class LineFile:
 
     def close(self) -> None:
         """Write what waits, and close the file; a later line opens it again."""
+        with self._lock:
+            if self._writing:
+                self._afterwards = self.close
+                return
         self.flush()
         if self._is_open():
             with suppress(OSError):  # a full disk may be reported as late as here
@@ -94,6 +100,20 @@ class LineFile:
             return False
 
     def _write(self) -> None:
+        """Write what waits; in the midst of a write, from the handler of a signal, do so after that write."""
+        if self._writing:
+            self._afterwards = self._afterwards or self._write
+            return
+        self._writing = True
+        try:
+            self._write_waiting()
+        finally:
+            self._writing = False
+            afterwards, self._afterwards = self._afterwards, None
+            if afterwards is not None:
+                afterwards()
+
+    def _write_waiting(self) -> None:
         waiting, self._waiting, self._values = self._waiting, [], 0
         if not waiting or self._broken:
             return

@@ -4,7 +4,8 @@ The sweep compares what the run itself logs. If the run has ended with its metri
 returns to it, the last part counts instead, as with W&B: there, each call in a process is the same run.
 
 A part has its own config, name and directory, and its numbers are kept in ``parts/N.jsonl`` of the run's directory: a
-first line about the part, a line for each log, and one for its end.
+first line about the part, a line for each log, one for its end, and
+one if it counts instead of the run.
 """
 
 from __future__ import annotations
@@ -125,6 +126,8 @@ class Part:
             better = max if self._goal == "maximize" else min
             rows = [better(valued, key=lambda row: row[str(self._metric)]), *rows[1 - _MOST_LOGS :]]
         begin_anew(self._home, rows)
+        self._file.add({"counts": True})
+        self._file.close()
         message = LogRequest(metrics={}, last=True, anew=True)
         for row in rows:
             agent.log({**message, "metrics": {name: row[name] for name in row if name not in _COUNTED}})
@@ -145,10 +148,13 @@ def read_parts(directory: Path) -> list[dict[str, Any]]:
 
     Each has ``part`` (its number), ``name`` and perhaps ``group`` and ``job_type``; ``metrics``, for each number
     ``{"min", "max", "last"}``; ``logs``, how often it logged; ``state``, ``None`` before its end; perhaps ``error``;
-    ``started``, in seconds since 1970.
+    ``started``, in seconds since 1970. The part that counts instead of the run, if there is one, has ``counts``, True.
     """
     files = [path for path in (directory / PARTS).glob("*.jsonl") if path.stem.isdecimal()]
-    return [_read_part(path) for path in sorted(files, key=lambda path: int(path.stem))]
+    parts = [_read_part(path) for path in sorted(files, key=lambda path: int(path.stem))]
+    for part in [part for part in parts if part.get("counts")][:-1]:  # of earlier attempts
+        del part["counts"]
+    return parts
 
 
 def _read_part(path: Path) -> dict[str, Any]:
@@ -164,6 +170,8 @@ def _read_part(path: Path) -> dict[str, Any]:
                     _add(part["metrics"], name, float(value))
         if "end" in found:
             part["state"] = str(found["end"])
+        if found.get("counts"):
+            part["counts"] = True
         if found.get("error"):
             part["error"] = str(found["error"])
     return part

@@ -248,8 +248,8 @@ class RunClaimer:
             self._sweep.refresh()
 
     def _retry(self, entry: RunEntry, points: ParameterAssigner) -> ClaimedRun | None:
-        """Retry a run, with its id, parameters and reports; ``None`` if another agent was faster."""
-        values, attempt, reports = values_of(entry, self._sweep.config), entry.attempt + 1, entry.record.reports
+        """Retry a run, with its id, parameters and the reports that count; ``None`` if another agent was faster."""
+        values, attempt, reports = values_of(entry, self._sweep.config), entry.attempt + 1, entry.reports
         start = entry.starts + 1
         kept = {"kind": "retry", **self._agent, "run": entry.id, "ticket": entry.ticket, "attempt": attempt}
         with claim_lock(self._sweep) as mine:

@@ -30,7 +30,7 @@ class ClaimedRun:
         reports: Every value of the metric so far, in order.
         history: Those that count and are finite: the iterations.
         since: The number of reports that count no more, see `begin_anew`.
-        metrics: For each number logged ``{"min", "max", "last"}``.
+        metrics: For each number logged ``{"min", "max", "last"}``, of the reports that count.
         stop_reason: The reason to stop; empty if the run is to continue.
         pruned: Whether early termination stopped the run.
         taken: Whether another agent holds the run now, or it was deleted, so that nothing more of it is written.
@@ -71,10 +71,11 @@ class ClaimedRun:
         return f"{'NaN' if math.isnan(last) else f'{last:g}'} since iteration {first} of {total}"
 
     def begin_anew(self) -> None:
-        """Let the reports so far count no more, as those of the first of several trainings in one run."""
+        """Let all numbers so far count no more, as those of the first of several trainings in one run."""
         with self.lock:
             self.since = len(self.reports)
             self.history.clear()
+            self.metrics = {}
 
     def report(self, value: float) -> int:
         """Add a value of the sweep's metric and return the number of values."""

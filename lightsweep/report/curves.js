@@ -116,7 +116,7 @@ function parts() {
   if (!data.parts) return;
   const section = document.querySelector("#parts");
   section.hidden = false;
-  section.querySelector(".note").textContent = `Further calls of init() in a run, such as folds: the sweep does not compare them. ${data.parts.note}`;
+  section.querySelector(".note").textContent = `Further calls of init() in a run, such as folds: the sweep compares only a part that counts, instead of its run. ${data.parts.note}`;
   const row = (tag, texts) => {
     const made = make("tr");
     made.append(...texts.map((text, place) => make(place === 0 ? "th" : tag, "", text)));

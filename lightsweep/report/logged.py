@@ -119,6 +119,7 @@ def run_parts(data: ReportData, home: Path) -> dict[str, Any] | None:
 
 def _part_row(run: SweepRun, part: dict[str, Any], metric: str | None) -> list[str]:
     state = part["state"] or ("running" if run.state == "running" else "cut off")
+    state += ", counts" if part.get("counts") else ""
     error = f": {part['error']}" if part.get("error") else ""
     last = part["metrics"].get(metric, {}).get("last")
     return [

@@ -135,6 +135,7 @@ class _Crowded:
         (256, 60.0, 2.56),
         (1_000, 60.0, 7.5),  # twice in the time of a heartbeat
         (1_000, 600.0, 10.0),
+        (5_000, 3_600.0, 15.0),  # a request to stop is not left for minutes
         (100, 2.0, 0.5),  # a short lease needs more heartbeats
         (1_000, 2.0, 0.5),
     ],

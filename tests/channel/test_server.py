@@ -294,6 +294,32 @@ def test_threads_take_turns_on_one_connection(connect, handler):
     assert len(handler.logs) == 400
 
 
+def test_the_handler_of_a_signal_talks_beside_the_request_that_it_interrupts(connect, handler, monkeypatch):
+    """It runs in the thread that waits for an answer, so a lock of one owner would never be free again."""
+    connection = connect()
+    connection.log({"metrics": {"loss": 1.0}})
+    receive = FrameStream.receive
+    arrived: list[str] = []
+
+    def interrupted(stream: FrameStream, *arguments: Any) -> Any:
+        if threading.current_thread() is thread and not arrived:
+            arrived.append("SIGTERM")
+            connection.log({"metrics": {"loss": 3.0}})
+            connection.close()
+        return receive(stream, *arguments)
+
+    def train() -> None:
+        connection.log({"metrics": {"loss": 2.0}})
+        connection.log({"metrics": {"loss": 4.0}})
+
+    monkeypatch.setattr(FrameStream, "receive", interrupted)
+    thread = threading.Thread(target=train, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert sorted(log["metrics"]["loss"] for log in handler.logs) == [1.0, 2.0, 3.0, 4.0]
+
+
 # from Python 3.12 on, forking beside the server's threads is warned about; it is what DataLoader workers do
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_forked_child_talks_over_a_connection_of_its_own(connect, handler):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
 import multiprocessing
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -278,3 +280,36 @@ def test_a_directory_that_cannot_be_written_to_costs_one_line(capsys: pytest.Cap
         for step in range(3000):
             run.log({"val_loss": step})
     assert capsys.readouterr().err.count("is not continued: Is a directory") == 1
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_the_handler_of_a_signal_may_log_and_finish_during_a_write(
+    monkeypatch: pytest.MonkeyPatch, leaves: bool
+) -> None:
+    """It runs in the thread that writes, so a lock of one owner would never be free again."""
+    file = History(HOME / FILE)
+    write = os.write
+    arrived: list[int] = []
+
+    def interrupted(descriptor: int, content: Any) -> int:
+        written = write(descriptor, content)
+        if not arrived:
+            arrived.append(written)
+            file.log(1, numbers({"a": 1}), complete=True)
+            file.end()
+            if leaves:
+                raise SystemExit(143)
+        return written
+
+    monkeypatch.setattr(os, "write", interrupted)
+
+    def train() -> None:
+        with contextlib.suppress(SystemExit):
+            file.log(0, numbers({"a": 0}), complete=True)
+
+    thread = threading.Thread(target=train, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert plain() == [{"_step": 0, "a": 0}, {"_step": 1, "a": 1}]
+    assert file._file == -1

@@ -58,6 +58,18 @@ def test_a_job_gives_its_runs_back_and_is_queued_again_before_its_time_limit(clu
     assert outputs.count("--- slurm-") == 1, "both starts write to the same file"
 
 
+def test_a_drained_job_is_queued_again_as_long_as_work_is_left(cluster: Cluster) -> None:
+    prepare(cluster, 24, 7)
+    sweep_id = launch(cluster, "--on", "slurm", "--drain", "80s", "--", "--time=2", "--signal=B:USR1@5")
+    wait_until(lambda: "it is queued again" in cluster.outputs(sweep_id), "the drain", 75, strict=False)
+    assert "it is queued again" in cluster.outputs(sweep_id), cluster.outputs(sweep_id)
+    assert "no run begins within 80s of the end of its job" in cluster.outputs(sweep_id)
+    assert cluster.status(sweep_id)["state"] == "running"
+    check_runs(cluster.finish(sweep_id, 240), 24, 7)
+    assert "told to end" not in cluster.outputs(sweep_id), "no run was cut off"
+    assert len(begun(cluster)) == 24
+
+
 def test_agents_wait_run_and_are_stopped(cluster: Cluster) -> None:
     prepare(cluster, 100, steps=1000)
     sweep_id = launch(cluster, "--on", "slurm", "--agents", "8")

@@ -60,6 +60,27 @@ def test_a_lost_run_is_started_again_once_with_what_it_had(storage: Storage, oth
     assert not sweep.lost(again.id, again.trial_id)
 
 
+def test_a_retry_has_only_the_reports_that_count(storage: Storage) -> None:
+    """As of a run that was preempted after a part, such as the last fold, had replaced its values."""
+    sweep = Sweep.create(config(GRID, method="grid"), storage=storage)
+    with working(sweep, "preempted") as (dealer, reporter, _):
+        run = claim(dealer)
+        reporter.report(run, {"loss": 0.5, "accuracy": 0.9})
+        run.begin_anew()
+        assert run.metrics == {}
+        for value in (5.0, 4.0):
+            reporter.report(run, {"loss": value})
+        assert run.metrics == {"loss": {"min": 4.0, "max": 5.0, "last": 4.0}}
+        assert reporter.finish(run, Outcome("lost"))
+    other = Sweep.load(sweep.id, storage=storage)
+    again = claim(RunClaimer(other, "other"))
+    assert (again.id, again.attempt) == (run.id, 2)
+    assert (list(again.reports), again.history) == ([5.0, 4.0], [5.0, 4.0])
+    assert again.metrics == {"loss": {"min": 4.0, "max": 5.0, "last": 4.0}}
+    entry = other.book.entries[run.id]
+    assert (reports_of(other, run.id), entry.iterations, entry.best) == (["5.0", "4.0"], 2, 4.0)
+
+
 def test_the_agent_of_a_run_that_was_taken_writes_nothing_more(storage: Storage) -> None:
     sweep = Sweep.create(config(), storage=storage)
     with working(sweep, "slow") as (dealer, reporter, writer):

@@ -110,13 +110,13 @@ def test_parts_are_rows_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         folder = tmp_path / f"{number + 1:04d}" / "parts"
         folder.mkdir(parents=True)
         head = {"part": 1, "name": EVIL, "group": "cv"}
-        lines = [head, {"log": {"val_loss": 0.25}}, {"log": {"val_loss": 0.125}}, {"end": "finished"}]
+        lines = [head, {"log": {"val_loss": 0.25}}, {"log": {"val_loss": 0.125}}, {"end": "finished"}, {"counts": True}]
         (folder / "1.jsonl").write_text("\n".join(map(json.dumps, lines)))
         (folder / "2.jsonl").write_text('{"part": 2, "name": "b"}')
     found = run_parts(data_of(), tmp_path)
     assert found is not None
     assert found["columns"] == ["run", "part", "name", "group", "state", "logs", "last val_loss"]
-    assert found["rows"][0] == ["0001", "1", EVIL, "cv", "finished", "2", "0.125"]
+    assert found["rows"][0] == ["0001", "1", EVIL, "cv", "finished, counts", "2", "0.125"]
     assert found["rows"][1] == ["0001", "2", "b", "–", "cut off", "0", "–"]
     assert [row[0] for row in found["rows"]] == ["0001", "0001", "0004", "0004"]
     monkeypatch.setattr(logged, "_MOST_PARTS", 3)
