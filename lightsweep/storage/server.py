@@ -192,9 +192,11 @@ class Server:
         known: psutil.Process | None = None
         end = time.monotonic() + _STOP_SECONDS
         while not _try_lock(lock):
-            if known is None and (known := self._postmaster()):
-                with suppress(psutil.Error):
-                    known.send_signal(signal.SIGINT)
+            if known is None:
+                known = self._postmaster()
+                if known is not None:
+                    with suppress(psutil.Error):
+                        known.send_signal(signal.SIGINT)
             if time.monotonic() > end:
                 which = f", process {known.pid}," if known else ""
                 raise StorageError(f"the server of {self.directory}{which} does not end; end it yourself")
