@@ -1,6 +1,7 @@
 """The agent's end of the channel: a socket in a private directory and one thread per connection.
 
 For runs on several hosts it listens on TCP too. There the proof of the secret is the same, and nothing is encrypted.
+Of the connections that have proved nothing yet it keeps a bounded number, so that a port scanner uses up no threads.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ _SOCKET = "s"
 _LONGEST_PATH = 95  # bytes; macOS allows 103, Linux 107, and the socket has a longer name at first
 _CLOSE_SECONDS = 10.0
 _BACKLOG = 128
+_MOST_UNPROVEN = 256  # over TCP, where anyone may connect; the processes of a large run begin all at once
 
 
 class ChannelServer(AbstractContextManager["ChannelServer"]):
@@ -70,6 +72,7 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
         self._lock = threading.Lock()
         self._runs: dict[str, _Served] = {}
         self._peers: dict[threading.Thread, FrameStream] = {}
+        self._unproven: dict[FrameStream, None] = {}  # over TCP; the oldest first
         self._closed = False
         self._directory = _private_directory()
         self.path = self.address = str(self._directory / _SOCKET)
@@ -177,7 +180,18 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
                     stream.close()
                     return
                 self._peers[thread] = stream
-            thread.start()
+                if listener.family != socket.AF_UNIX:
+                    self._unproven[stream] = None
+                    if len(self._unproven) > _MOST_UNPROVEN:  # a process of a run proves itself at once
+                        oldest = next(iter(self._unproven))
+                        del self._unproven[oldest]
+                        oldest.end()
+            try:
+                thread.start()
+            except RuntimeError as error:
+                _logger.warning("the channel cannot serve a connection: %s", error)
+                self._forget(thread, stream)
+                time.sleep(0.1)  # out of threads: connections that end make room
 
     def _serve(self, stream: FrameStream) -> None:
         try:
@@ -185,14 +199,19 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
         except (OSError, ChannelError) as error:
             _logger.debug("a connection of the channel ended: %s", error)
         finally:
-            with self._lock:
-                self._peers.pop(threading.current_thread(), None)
-                stream.close()
+            self._forget(threading.current_thread(), stream)
+
+    def _forget(self, thread: threading.Thread, stream: FrameStream) -> None:
+        with self._lock:
+            self._peers.pop(thread, None)
+            self._unproven.pop(stream, None)
+            stream.close()
 
     def _converse(self, stream: FrameStream) -> None:
         """Shake hands, then send one answer per message until the other end closes."""
         run_id, served, welcome = self._identify(stream)
         with self._lock:
+            self._unproven.pop(stream, None)
             if self._runs.get(run_id) is not served:  # another attempt has another token
                 raise ChannelError("the run was released meanwhile")
             served.streams.add(stream)
@@ -237,7 +256,8 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
 def _tcp_listener() -> socket.socket:
     """Listen on a free port of all addresses of this host: which of them others reach is not known here."""
     if socket.has_dualstack_ipv6():
-        return socket.create_server(("", 0), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)
+        with suppress(OSError):  # IPv6 is switched off, as in many containers
+            return socket.create_server(("", 0), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)
     return socket.create_server(("", 0), backlog=_BACKLOG)
 
 

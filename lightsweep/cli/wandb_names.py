@@ -185,7 +185,8 @@ def _of_api(owner: str, name: str) -> tuple[str, str]:
     from lightsweep.wandb import api, kept
 
     kind = {"Api()": api.Api, "Api().run()": api.Run, "Api().sweep()": api.Sweep, "Api().runs()": api.Runs}[owner]
-    known = [*dir(kind), *kind.__annotations__]
+    noted = [name for each in kind.__mro__ for name in getattr(each, "__annotations__", ())]
+    known = [*dir(kind), *noted]
     if name in known:
         return WORKS, ""
     return REFUSED, kept.INSTEAD.get(name) or _unknown(name, known)

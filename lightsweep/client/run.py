@@ -229,9 +229,10 @@ class Run(RunNames):
         if self._stopped is not None:
             return self._stopped
         warns = judged and not self._iterations and not self._warned
-        if not judged or self._repeats(found):
+        repeats = judged and self._repeats(found)
+        if not judged or repeats:
             found = Numbers({name: value for name, value in found.items() if name != self.metric})
-        if not found or self._agent is None or rank:
+        if not (found or repeats) or self._agent is None or rank:
             return Verdict()
         if warns and self.metric is not None and self.metric not in found:
             self._warn_misspelt(self.metric, found)

@@ -242,8 +242,9 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     command = read_command(raw.get("command"), found.names, has_program, faults.at("command"))
     own = raw.get("lightsweep")
     options = check(Options, {} if own is None else own, faults.at("lightsweep"), "lightsweep") or Options()
-    block = {} if options.launch is None else options.launch
-    launch = check_settings(block, faults.at("lightsweep", "launch"), "launch")
+    launch = options.launch
+    if launch is not None:
+        launch = check_settings(launch, faults.at("lightsweep", "launch"), "launch")
     stages = read_stages(raw, found, early_terminate, len(metrics), faults)
     if options.keep_checkpoints is not None and not metrics:
         faults.at("lightsweep", "keep_checkpoints").key_error(

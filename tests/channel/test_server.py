@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -24,7 +25,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sandboxes import wait_until
 
+from lightsweep.channel import server as channel_server
 from lightsweep.channel.connection import (
     HANDSHAKE_LIMIT,
     MESSAGE_LIMIT,
@@ -165,6 +168,15 @@ def test_the_environment_names_a_private_socket_and_close_removes_it(handler):
         server.register("0009", handler)
 
 
+def has_ipv6() -> bool:
+    """``socket.has_dualstack_ipv6()`` says so even if IPv6 is switched off."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
 def test_only_a_server_with_a_host_listens_on_tcp(handler):
     with ChannelServer() as server:
         assert server.address == server.path
@@ -172,11 +184,28 @@ def test_only_a_server_with_a_host_listens_on_tcp(handler):
     with ChannelServer(host="::1") as server:
         variables = server.register("0007", handler)
         assert variables["LIGHTSWEEP_CHANNEL"].startswith("tcp://[::1]:")
-        if socket.has_dualstack_ipv6():
+        if has_ipv6():
             connection = Connection.from_environment(variables)
             assert connection is not None
             assert connection.request("log", metrics={"loss": 1})["iterations"] == 1
             connection.close()
+
+
+def test_a_host_whose_ipv6_is_switched_off_is_reached_by_ipv4(handler, monkeypatch):
+    create = socket.create_server
+
+    def refuse(address: Any, *, family: int = socket.AF_INET, **given: Any) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+        return create(address, family=family, **given)
+
+    monkeypatch.setattr(socket, "create_server", refuse)
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: True)
+    with ChannelServer(host="127.0.0.1") as server:
+        connection = Connection.from_environment(server.register("0007", handler))
+        assert connection is not None
+        assert connection.request("log", metrics={"loss": 1})["iterations"] == 1
+        connection.close()
 
 
 def test_an_idle_connection_over_tcp_notices_a_host_that_vanished(server, connect):
@@ -572,6 +601,42 @@ def test_who_says_nothing_or_dribbles_is_dropped_and_holds_up_nobody(raw, connec
         time.sleep(0.05)
     assert dropped
     assert ends(silent)
+
+
+def test_of_those_who_say_nothing_over_tcp_the_oldest_make_room(server, host, raw, connect, monkeypatch):
+    monkeypatch.setattr(channel_server, "_MOST_UNPROVEN", 4)
+    good = connect()
+    good.request("log", metrics={})
+    silent = []
+    for _ in range(7):
+        silent.append(raw())
+        assert silent[-1].recv(1)  # it is accepted
+        silent[-1].settimeout(10)
+    if host is None:
+        assert len(server._unproven) == 0
+    else:
+        assert all(ends(each) for each in silent[:3])
+        assert len(server._unproven) == 4
+    assert good.request("log", metrics={})["iterations"] == 2
+    assert connect().request("log", metrics={})["iterations"] == 3
+    silent[-1].settimeout(0.2)
+    assert not ends(silent[-1])
+
+
+def test_a_host_out_of_threads_refuses_a_connection_and_serves_the_next(server, connect, raw, monkeypatch, caplog):
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "lightsweep-peer":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert ends(raw())
+        wait_until(lambda: not server._peers, "the server to forget the connection")
+    assert "the channel cannot serve a connection: can't start new thread" in caplog.text
+    assert connect().request("log", metrics={})["iterations"] == 1
 
 
 def test_who_never_reads_does_not_keep_the_server_from_closing(server, handler):

@@ -144,7 +144,7 @@ def test_an_unknown_id(storage: Storage, missing: str) -> None:
     with pytest.raises(NotFoundError, match="the latest is"):
         Sweep.load(missing, storage=storage)
     with pytest.raises(NotFoundError, match=f"did you mean '{made.id}'"):
-        Sweep.load(made.id[:-1], storage=storage)
+        Sweep.load(made.id[1:], storage=storage)
 
 
 def test_a_sweep_of_a_newer_lightsweep(storage: Storage) -> None:

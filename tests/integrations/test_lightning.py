@@ -470,6 +470,7 @@ class Rank:
 
     def __init__(self, callback: SweepCallback, wire: list[bytes], *, zero: bool) -> None:
         self.callbacks = [callback]
+        self.loggers: list[object] = []
         self.wire = wire
         self.is_global_zero = zero
         self.strategy = self

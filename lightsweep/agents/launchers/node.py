@@ -87,7 +87,6 @@ class Task:
 
     Raises:
         AgentLostError: The agent cannot be reached.
-        OSError: The command cannot be started.
     """
 
     def __init__(self, command: list[str], environ: MutableMapping[str, str]) -> None:
@@ -96,22 +95,32 @@ class Task:
         self._run = Connection(address, run_id, token)
         self._stream = self._agent.open()
         self._ended = threading.Event()
-        self._told = False
+        self._told = 0
+        self._all: Processes | None = None
+        self._command = command
+        self._environ = environ
+
+    def start(self) -> None:
+        """Start the command, and pass on a signal that came before it. Raises ``OSError`` if it cannot be started."""
+        processes = _processes()
         mark = secrets.token_hex(16)
         self._process = subprocess.Popen(
-            command,
-            env={**environ, **ranks(environ), MARK: mark},
+            self._command,
+            env={**self._environ, **ranks(self._environ), MARK: mark},
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-        self._all = _processes()({self._process.pid: mark}, MARK)
-        threading.Thread(target=self._watch, daemon=True).start()
+        self._all = processes({self._process.pid: mark}, MARK)
+        if self._told:
+            self._all.signal(self._told)
+        threading.Thread(target=self._watch, args=(self._all,), daemon=True).start()
 
     def told(self, number: int, frame: object) -> None:
-        """Handle a signal that ends this job: pass it on."""
+        """Handle a signal that ends this job: pass it on, or note it until the command exists."""
         del frame
-        self._told = True
-        self._all.signal(number)
+        self._told = number
+        if self._all is not None:
+            self._all.signal(number)
 
     def wait(self) -> int:
         """Wait for the end of the command, end what is left of it here, and return its exit code.
@@ -121,6 +130,7 @@ class Task:
         """
         code = self._process.wait()
         self._ended.set()
+        assert self._all is not None
         self._all.end(LEFTOVER_SECONDS)
         return PREEMPTED if self._told and code else code
 
@@ -132,7 +142,7 @@ class Task:
             return False
         return True
 
-    def _watch(self) -> None:
+    def _watch(self, processes: Processes) -> None:
         """End the command when the agent ends the run, or dies.
 
         The agent ends a run by the end of an idle connection. It sees to SIGKILL itself, unless it dies meanwhile.
@@ -144,11 +154,11 @@ class Task:
             stream = None
         if self._ended.wait(GRACE_SECONDS if stream is None else 0):
             return
-        self._all.signal(signal.SIGTERM)
+        processes.signal(signal.SIGTERM)
         if stream is not None:
             _wait_for_end(stream)
         if not self._ended.wait(KILL_SECONDS):
-            self._all.kill()
+            processes.kill()
 
 
 def _wait_for_end(stream: FrameStream) -> None:
@@ -174,13 +184,14 @@ def main() -> int:
     """Run the command in the arguments, and return its exit code; 0 if the agent got to know it."""
     try:
         task = Task(sys.argv[1:], os.environ)
+        signal.signal(signal.SIGTERM, task.told)  # before the command exists, which would else outlive this program
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, lambda *_: None)  # Slurm sends them to the command's processes too
+        task.start()
     except (AgentLostError, OSError) as error:
         where = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
         print(f"{UNREACHABLE_WORDS}{where} cannot start the run: {error}", file=sys.stderr, flush=True)
         return UNREACHABLE
-    signal.signal(signal.SIGTERM, task.told)
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, lambda *_: None)  # Slurm sends them to the command's processes too
     code = task.wait()
     return 0 if task.report(code) else code if code >= 0 else 128 - code
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,7 @@ _POLL_SECONDS = 0.1
 _CHUNK_BYTES = 2**16
 _TAIL_BYTES = 2**12
 _LONGEST_LINE = 500
+_REMARK = re.compile("lightsweep: (?!the agent |node |ERROR )")  # all but what ends a run, and wandb.termerror()
 
 
 class ProcessLauncher(ABC):
@@ -241,9 +243,13 @@ class Follower:
 
 
 def last_line(path: Path) -> str:
-    """Return the last line of a file that is not blank, without control characters; empty if there is none."""
+    """Return the last line of a file that a script has printed, without control characters; empty if there is none.
+
+    Blank lines do not count, nor remarks of this package, which are not why a script has failed.
+    """
     try:
-        lines = [line.strip() for line in last_lines(path, _TAIL_BYTES) if line.strip()]
+        lines = [line.strip() for line in last_lines(path, _TAIL_BYTES)]
+        lines = [line for line in lines if line and not _REMARK.match(line)]
     except OSError:
         return ""
     return "".join(character for character in lines[-1] if character.isprintable())[:_LONGEST_LINE] if lines else ""

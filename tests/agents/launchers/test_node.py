@@ -54,8 +54,11 @@ class Played:
     def start(self, script: str, **changed: str) -> subprocess.Popen[str]:
         path = self.directory / "script.py"
         path.write_text(textwrap.dedent(script))
+        return self.start_command([sys.executable, str(path)], **changed)
+
+    def start_command(self, command: list[str], **changed: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, node.__file__, sys.executable, str(path)],
+            [sys.executable, node.__file__, *command],
             cwd=self.directory,
             env={**self.variables, **changed},
             stdout=subprocess.PIPE,
@@ -207,6 +210,13 @@ def test_a_run_that_slurm_ends_is_preempted_whatever_its_script_says(played: Pla
     process.terminate()
     assert process.wait(60) == 0
     assert played.ends.code == node.PREEMPTED == exit_status.PREEMPTED
+
+
+def test_a_signal_right_after_the_command_began_ends_the_command_too(played: Played) -> None:
+    process = played.start_command(["sh", "-c", "echo $$ > begun; kill -TERM $PPID; exec sleep 120"])
+    assert process.wait(60) == 0
+    assert played.ends.code == node.PREEMPTED
+    assert gone(played.begun())
 
 
 def test_signals_of_users_do_not_end_it(played: Played) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from sandboxes import wait_until
 
-from lightsweep.agents.launchers.process import Follower, RunProcess
+from lightsweep.agents.launchers.process import Follower, RunProcess, last_line
 from lightsweep.errors import CommandError
 
 Start = Callable[[str], RunProcess]
@@ -164,6 +164,21 @@ def test_signals_after_its_end_hit_nobody(start: Start, monkeypatch: pytest.Monk
     process.kill()
     process.signal(signal.SIGUSR1)
     assert "lightsweep-killer" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [
+        ("lightsweep: if the script ends without init(id=run.id)\n", ""),
+        ("ValueError: bad\nlightsweep: run 7 stopped early: band 3\n\n", "ValueError: bad"),
+        ("1\nlightsweep: the agent that serves run '7' is gone\n", "lightsweep: the agent that serves run '7' is gone"),
+        ("1\nlightsweep: ERROR no data\n", "lightsweep: ERROR no data"),
+        ("\n \n", ""),
+    ],
+)
+def test_the_last_line_is_no_remark_of_ours(tmp_path: Path, text: str, last: str) -> None:
+    (tmp_path / "output.log").write_text(text)
+    assert last_line(tmp_path / "output.log") == last
 
 
 def test_output_is_passed_on_in_bounded_memory(tmp_path: Path) -> None:
