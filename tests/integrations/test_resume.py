@@ -41,11 +41,13 @@ def run_of(sandbox: Sandbox, sweep_id: str) -> Any:
 
 
 def killed_after(sandbox: Sandbox, sweep_id: str, iterations: int) -> None:
-    """Start an agent; kill it and its run once there are so many iterations."""
+    """Start an agent; kill it and its run once there are so many iterations, and the checkpoint of the last one."""
     (sandbox.directory / "halt").write_text(str(iterations))
     agent = sandbox.start("agent", sweep_id, "--storage", sandbox.storage)
     seen = lightsweep.Sweep.load(sweep_id, storage=sandbox.storage)
     wait_until(lambda: [run.iterations for run in seen.runs] == [iterations], "iterations", PATIENCE_SECONDS)
+    # A checkpoint is kept after the report; a run that is killed in between continues from the one before.
+    wait_until((sandbox.directory / "halted").exists, "the script to halt", PATIENCE_SECONDS)
     agent.kill()
     for pid in processes_of("0001"):  # those of other tests, which run beside this one, too
         with suppress(OSError):  # it may end meanwhile
@@ -53,6 +55,7 @@ def killed_after(sandbox: Sandbox, sweep_id: str, iterations: int) -> None:
                 os.kill(pid, signal.SIGKILL)
     agent.wait()
     (sandbox.directory / "halt").unlink()
+    (sandbox.directory / "halted").unlink()
 
 
 @pytest.mark.parametrize(
