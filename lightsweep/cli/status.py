@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
@@ -93,10 +94,13 @@ def status(
     if watching:
         watch(sweep, Console(highlight=False), every)
     else:
-        agents = launched(sweep)
+        with redirect_stdout(sys.stderr):  # the library of an engine may print
+            agents = launched(sweep)
         if as_json:
             document = _document(sweep) | (agents.document() if agents.engines else {})
-            print(json.dumps(document, indent=2, allow_nan=False))
+            print(json.dumps(document, indent=2, allow_nan=False), flush=True)
+            if "ray" in sys.modules:
+                sys.stdout = sys.stderr  # Ray prints news of its nodes until this process ends
         else:
             print("\n".join([_text(sweep), *_agent_lines(agents)]))
 
