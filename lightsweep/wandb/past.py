@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,11 @@ from lightsweep.wandb.summary import LABELS
 _TIMES = ("created_at", "createdAt", "heartbeat_at", "heartbeatAt")
 _WORDS = ("name", "display_name", "state", "tags", "created_at", "group", "job_type", "notes", "id", "project")
 _COUNTED = ("_step", "_runtime", "_timestamp")
+
+
+@cache
+def _say_once(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 class RunView(Plain):
@@ -151,7 +156,7 @@ class RunView(Plain):
         try:
             from pandas import DataFrame
         except ImportError:
-            print("lightsweep: pandas is not installed, so history() returns a list of dicts", file=sys.stderr)
+            _say_once("lightsweep: pandas is not installed, so history() returns a list of dicts")
             return rows
         return DataFrame(rows)
 
