@@ -191,7 +191,7 @@ def check_access(directory: Path, data: Path, account: pwd.struct_passwd | None)
     """Check that the user of the server can enter the directory, and owns the data.
 
     Raises:
-        StorageError: It is no directory, or nothing to make one in; a folder may not be entered, with its name; or
+        StorageError: It is not a directory, or cannot be made; a folder may not be entered, with its name; or
             the data belongs to another user.
     """
     if directory.exists() and not directory.is_dir():

@@ -138,7 +138,7 @@ def _lead_runs_to(home: Path) -> None:
 class Guard:
     """An agent that gets SIGTERM when this process ends, however it ends.
 
-    The program in between is no child of this process: Ray sends SIGKILL to all children of an actor that is killed,
+    The program in between is not a child of this process: Ray sends SIGKILL to all children of an actor that is killed,
     and an agent could not give its runs back then.
 
     Args:
