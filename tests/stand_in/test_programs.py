@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sandboxes import PATIENCE_SECONDS, Sandbox
+from sandboxes import PATIENCE_SECONDS, Sandbox, wait_until
 
 import lightsweep
 from lightsweep import Sweep
@@ -152,11 +152,10 @@ def test_it_is_kept_with_the_sweep_for_later_agents(alone: Sandbox) -> None:
     done = alone.call("sweep", sweep_id, "--update", "sweep.yaml")  # which says nothing of it
     assert done.returncode == 0, done.stderr
     assert Sweep.load(sweep_id, storage=alone.storage).config.options.stand_in == "wandb"
-    done = alone.call("launch", sweep_id, "--on", "local")
+    done = alone.call("launch", sweep_id, "--on", "local")  # alone: two agents would train both runs at once
     assert done.returncode == 0, done.stderr
-    done = alone.call("agent", sweep_id, "--stay")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert [state for state, _ in outcomes(alone)] == ["finished", "pruned"]
+    sweep = Sweep.load(sweep_id, storage=alone.storage)
+    wait_until(lambda: [run.state for run in sweep.runs] == ["finished", "pruned"], "the launched agent's runs")
     done = alone.call("apply", sweep_id)
     assert done.returncode == 0, done.stdout + done.stderr
 
