@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+from lightsweep.analysis import never_read
 from lightsweep.controller import Sweep, SweepRun, best_run
 from lightsweep.controller.summary import PartView, part_views
 from lightsweep.report.axis import Axis, clamped, make_axis
@@ -29,6 +30,7 @@ class ReportData:
         priors: The runs of other sweeps that it began with. They appear in no figure; only parameter importance uses
             them.
         now: The moment, with a time zone; running runs have lasted until then.
+        unread: The names of the parameters that no run read.
     """
 
     config: SweepConfig
@@ -38,6 +40,7 @@ class ReportData:
     parts: tuple[PartView, ...] = ()
     priors: tuple[SweepRun, ...] = ()
     now: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    unread: frozenset[str] = frozenset()
 
     @property
     def metric(self) -> str | None:
@@ -58,6 +61,10 @@ class ReportData:
     def valued(self) -> list[int]:
         """The indices of the runs with a finite value of the metric."""
         return [index for index, run in enumerate(self.runs) if run.best is not None and math.isfinite(run.best)]
+
+    def named(self, name: str, width: int) -> str:
+        """Return the name of a parameter as a figure's label, with a second line if no run read it."""
+        return label(name, width) + ("<br><i>never read</i>" if name in self.unread else "")
 
     def best_of(self, index: int) -> float:
         """Return the best value of a run; the worst there is for a run without one."""
@@ -129,6 +136,7 @@ def report_data(
         parts=tuple(parts),
         priors=tuple(run for run in everything if run.prior),
         now=now or datetime.now(timezone.utc),
+        unread=never_read(own),
     )
 
 

@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 from lightsweep.analysis import Importance, importance
 from lightsweep.errors import UsageError
 from lightsweep.report.data import ReportData
-from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, label, nothing
+from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, nothing
 
 
 def importance_or_reason(data: ReportData) -> Importance | str:
@@ -33,18 +33,17 @@ def importance_figure(data: ReportData) -> go.Figure:
     sentence = " ".join(_sentence(text) for text in (*found.warnings, *found.notes))
     if not ordered:
         return nothing(sentence or "There are too few runs to compute importance.")
-    names = [label(one.name, 26) for one in ordered]
+    names = [data.named(one.name, 26) for one in ordered]
     places = list(range(len(names)))
-    figure = make_subplots(
-        rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.06, subplot_titles=("importance", "correlation")
-    )
+    titles = (f"importance (R² = {found.fit:.2f} on unseen runs)", "correlation")
+    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.06, subplot_titles=titles)
     shared = {"y": places, "customdata": names}
     spread = [_finite(one.spread) or 0.0 for one in ordered]
     importances = go.Bar(
         orientation="h",
         x=[_finite(one.importance) for one in ordered],
         error_x={"type": "data", "array": spread, "color": MUTED, "thickness": 1.2, "width": 3},
-        marker={"color": ACCENT},
+        marker={"color": [MUTED if one.unread else ACCENT for one in ordered]},
         hovertemplate="%{customdata}: %{x:.3f}<extra></extra>",
         showlegend=False,
         **shared,
@@ -53,7 +52,7 @@ def importance_figure(data: ReportData) -> go.Figure:
         name="linear",
         orientation="h",
         x=[_finite(one.correlation) for one in ordered],
-        marker={"color": STATES["finished"]},
+        marker={"color": [MUTED if one.unread else STATES["finished"] for one in ordered]},
         hovertemplate="%{customdata}: linear %{x:.2f}<extra></extra>",
         **shared,
     )

@@ -35,7 +35,8 @@ def parallel_figure(data: ReportData) -> go.Figure:
     if not data.axes:
         return nothing("No parameter has more than one value.")
     dimensions = [
-        _dimension(axis, [axis.position_in(data.runs[index].values) for index in shown]) for axis in data.axes
+        _dimension(axis, [axis.position_in(data.runs[index].values) for index in shown], data.named(axis.name, 22))
+        for axis in data.axes
     ]
     line: dict[str, object] = {"color": GOOD_TO_BAD[1][1]}
     if data.metric:
@@ -43,8 +44,8 @@ def parallel_figure(data: ReportData) -> go.Figure:
         axis = make_axis(data.metric, values)
         if axis.kind == "ordinal":  # few distinct values, which are numbers still
             axis = Axis(data.metric, "linear", *apart(min(values), max(values)), ())
-        metric = _dimension(axis, [axis.position(value) for value in values])
-        dimensions.append({**metric, "label": f"<b>{metric['label']}</b>"})
+        name = f"<b>{label(data.metric, 22)}</b>"
+        dimensions.append(_dimension(axis, [axis.position(value) for value in values], name))
         line = _colours(data, values)
     figure = go.Figure(go.Parcoords(line=line, dimensions=dimensions, meta={"runs": shown}))
     longest = max(len(text) for axis in data.axes[:1] for _, text in axis.ticks)
@@ -55,12 +56,12 @@ def parallel_figure(data: ReportData) -> go.Figure:
     return finish(figure, 400, f"{sampled} {note}".strip())
 
 
-def _dimension(axis: Axis, places: Sequence[float | None]) -> dict[str, object]:
+def _dimension(axis: Axis, places: Sequence[float | None], name: str) -> dict[str, object]:
     width = axis.high - axis.low
     absent = axis.low - _BELOW * width
     some_absent = None in places
     return {
-        "label": label(axis.name, 22),
+        "label": name,
         "values": [float(f"{absent if place is None else place:.8g}") for place in places],
         "range": [(absent if some_absent else axis.low) - 0.01 * width, axis.high + 0.01 * width],
         **_ticks(axis, [(absent, _ABSENT)] if some_absent else []),

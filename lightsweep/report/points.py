@@ -83,7 +83,7 @@ def _slice(data: ReportData, axis: Axis, shown: Sequence[int]) -> go.Figure:
     figure.update_layout(
         yaxis=vertical,
         xaxis={
-            "title": {"text": label(axis.name, 36)},
+            "title": {"text": data.named(axis.name, 36)},
             "range": [axis.low - margin, axis.high + margin],
             "tickvals": [place for place, _ in axis.ticks],
             "ticktext": [label(text, 12) for _, text in axis.ticks],

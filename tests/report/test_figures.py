@@ -12,13 +12,14 @@ import plotly.graph_objects as go
 import pytest
 from report_helpers import EVIL, NOW, PARAMETERS, START, many_runs, sweep_config, sweep_run
 
+from lightsweep.analysis import importance
 from lightsweep.controller import SweepRun, SweepState
 from lightsweep.report import FIGURES, FigureKind, ReportData, figures, page, report_data
 from lightsweep.report.curves import curves_figure
 from lightsweep.report.importance import importance_figure
 from lightsweep.report.parallel import parallel_figure
 from lightsweep.report.points import history_figure, slice_figures
-from lightsweep.report.theme import finish
+from lightsweep.report.theme import MUTED, finish
 from lightsweep.report.timeline import lanes, timeline_figure
 from lightsweep.schema import SweepConfig
 
@@ -239,12 +240,33 @@ def test_importance_has_bars_with_their_spread_and_both_correlations() -> None:
     config = sweep_config()
     view = report_data(config, many_runs(config, 60))
     figure = importance_figure(view)
-    importance, linear, rank = figure.data
-    assert figure.layout.yaxis.ticktext[importance.y[-1]] == "learning_rate"
-    assert importance.x[-1] == max(importance.x)
-    assert len(importance.error_x.array) == len(PARAMETERS) + 1
+    bars, linear, rank = figure.data
+    assert figure.layout.yaxis.ticktext[bars.y[-1]] == "learning_rate"
+    assert bars.x[-1] == max(bars.x)
+    assert len(bars.error_x.array) == len(PARAMETERS) + 1
     assert linear.name == "linear"
     assert rank.name == "rank"
+
+
+def test_what_no_run_read_is_marked_in_every_figure() -> None:
+    config = sweep_config()
+    runs = [replace(run, unread=("model.width",)) for run in many_runs(config, 40)]
+    view = report_data(config, runs)
+    mark = "model.width<br><i>never read</i>"
+    bars = importance_figure(view)
+    place = bars.layout.yaxis.ticktext.index(mark)
+    assert [trace.marker.color[place] for trace in bars.data[:2]] == [MUTED, MUTED]
+    assert bars.data[0].marker.color.count(MUTED) == 1
+    assert "no run read 'model.width'" in bars.layout.meta["note"].lower()
+    assert mark in [dimension.label for dimension in parallel_figure(view).data[0].dimensions]
+    assert mark in [figure.layout.xaxis.title.text for figure in slice_figures(view)]
+
+
+def test_the_fit_on_unseen_runs_stands_beside_importance() -> None:
+    config = sweep_config()
+    view = report_data(config, many_runs(config, 60))
+    found = importance(view.runs, config)
+    assert importance_figure(view).layout.annotations[0].text == f"importance (R² = {found.fit:.2f} on unseen runs)"
 
 
 def test_too_few_runs_for_importance_are_a_sentence() -> None:
