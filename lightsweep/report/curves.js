@@ -96,7 +96,7 @@ function curveChooser() {
     const figure = byIteration ? original : loggedFigure(Number(shown.value), Number(other.value));
     if (drawn.has(element)) {
       drawn.set(element, figure);
-      Plotly.react(element, figure.data.map(narrowed), layoutOf(figure), CONFIG);
+      Plotly.react(element, tracesOf(figure), layoutOf(figure), CONFIG);
     } else {
       waiting.set(element, figure);
       watcher.unobserve(element);

@@ -117,7 +117,7 @@ def page(
     content = json.dumps({**page_data(sweep_id, state, data), **more}, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         content = content.replace(character, f"\\u{ord(character):04x}")
-    names = ("table", "page", "figures", "curves", "media")
+    names = ("table", "page", "hover", "parallel", "figures", "curves", "media")
     scripts = {name: (assets / f"{name}.js").read_text("utf-8") for name in names}
     scripts["plotly"] = get_plotlyjs()
     parts = {
