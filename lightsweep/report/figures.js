@@ -43,7 +43,8 @@ function thinned(trace) {
 }
 
 function layoutOf(figure) {
-  return { ...figure.layout, template: data.templates[dark.matches ? "dark" : "light"], autosize: true };
+  // The same revision keeps the zoom when the figure is drawn again.
+  return { uirevision: figure.name, ...figure.layout, template: data.templates[dark.matches ? "dark" : "light"], autosize: true };
 }
 
 function draw(element, figure) {
@@ -54,12 +55,10 @@ function draw(element, figure) {
   element.on("plotly_click", (event) => find(event.points[0]));
 }
 
-// A click on a run's point finds it in the table.
+// A click on a run's point shows the details of the run.
 function find(point) {
-  if (!point || !point.data.meta || !point.customdata) return;
-  const id = Array.isArray(point.customdata) ? point.customdata[0] : point.customdata;
-  document.querySelector("#filter").value = id;
-  table.filter(id);
+  if (!point || !point.data.meta || !point.data.meta.runs || !point.customdata) return;
+  details.open(Array.isArray(point.customdata) ? point.customdata[0] : point.customdata);
 }
 
 // Which runs pass every brush, drawn or not; a brush is one range or several on an axis.
@@ -81,9 +80,9 @@ function passing(trace, drawnDimensions) {
   return found;
 }
 
-function brushed(element, figure) {
+function brushed(element, figure, again = false) {
   chosen = passing(figure.data[0], element.data[0].dimensions);
-  table.choose(chosen);
+  table.choose(chosen, again);
   document.querySelector("#chosen").hidden = chosen === null;
   if (chosen) document.querySelector("#chosen span").textContent = `${chosen.size.toLocaleString("en")} of ${data.rows.length.toLocaleString("en")} runs`;
   redraw((figure) => figure.name !== "parallel");
@@ -120,33 +119,63 @@ function bring(element) {
   draw(element, figure);
 }
 
-function figures() {
-  const cards = new Map();
-  for (const figure of data.figures) {
-    let card = cards.get(figure.heading);
-    if (!card) {
-      card = make("section", "card");
-      card.dataset.figure = figure.name;
-      card.append(make("h2", "", figure.heading));
-      if (figure.name === "parallel") card.append(make("p", "note", "Drag along an axis to choose runs, here and everywhere on the page; click an axis to undo."));
-      document.querySelector("#figures").append(card);
-      cards.set(figure.heading, card);
-    }
-    const meta = figure.layout.meta || {};
-    let home = card;
-    if (figure.small) {
-      home = card.querySelector(".grid") || card.appendChild(make("div", "grid"));
-    }
+// Draws other content into an element: at once if it is drawn, else when it comes near the window.
+function renew(element, figure) {
+  if (!drawn.has(element)) {
+    waiting.set(element, figure);
+    watcher.unobserve(element);
+    watcher.observe(element);
+    return;
+  }
+  drawn.set(element, figure);
+  element.style.height = `${figure.layout.height}px`;
+  if (figure.name !== "parallel") {
+    Plotly.react(element, figure.data.map(narrowed), layoutOf(figure), CONFIG);
+    return;
+  }
+  const before = element.data[0].dimensions;
+  const trace = thinned(figure.data[0]);
+  const dimensions = trace.dimensions.map((dimension) => {
+    const same = before.find(({ label }) => label === dimension.label);
+    return same && same.constraintrange ? { ...dimension, constraintrange: same.constraintrange } : dimension;
+  });
+  Plotly.react(element, [{ ...trace, dimensions }], layoutOf(figure), CONFIG);
+  if (chosen !== null) brushed(element, figure, true);
+}
+
+// Takes the figures of a part of the page off it.
+function forget(home) {
+  for (const element of home.querySelectorAll("[id^=figure-]")) {
+    watcher.unobserve(element);
+    waiting.delete(element);
+    if (drawn.delete(element)) Plotly.purge(element);
+  }
+}
+
+// The sentences of a card's figures.
+function notesOf(group) {
+  const notes = [];
+  for (const figure of group) {
+    const { note, empty } = figure.layout.meta || {};
     const lines = figure.name === "parallel" && figure.data.length ? figure.data[0].meta.runs.length : 0;
+    if (note && (!figure.small || !notes.length)) notes.push(note);
+    if (figure.name === "parallel" && !empty) notes.push("Drag along an axis to choose runs, here and everywhere on the page; click an axis to undo.");
     if (lines > MOST_LINES) {
       const [most, best, all] = [MOST_LINES, BEST_LINES, lines].map((number) => number.toLocaleString("en"));
-      card.append(make("p", "note", `${most} of ${all} lines are drawn, the best ${best} and a sample of the others; a choice counts all lines.`));
+      notes.push(`${most} of ${all} lines are drawn, the best ${best} and a sample of the others; a choice counts all lines.`);
     }
-    if (meta.note && (!figure.small || !card.querySelector(".note"))) card.querySelector("h2").after(make("p", "note", meta.note));
-    if (meta.empty) {
-      home.append(make("p", "note", meta.empty));
-      continue;
-    }
+    if (empty) notes.push(empty);
+  }
+  return notes.map((note) => make("p", "note", note));
+}
+
+// Makes the card of the figures that share a heading.
+function fillCard(card, group) {
+  forget(card);
+  card.replaceChildren(make("h2", "", group[0].heading), make("div", "notes"));
+  card.querySelector(".notes").append(...notesOf(group));
+  const home = group[0].small ? card.appendChild(make("div", "grid")) : card;
+  for (const figure of group.filter((each) => !(each.layout.meta || {}).empty)) {
     const frame = make("div", "figure");
     const element = make("div");
     element.id = `figure-${figure.name}`;
@@ -154,8 +183,28 @@ function figures() {
     if (figure.name === "parallel") element.style.minWidth = `${AXIS_WIDTH * figure.data[0].dimensions.length}px`;
     frame.append(element);
     home.append(frame);
-    waiting.set(element, figure);
-    watcher.observe(element);
+    renew(element, figure);
+  }
+}
+
+// Makes the cards of all figures. Called again it draws the figures with these names anew, in their places.
+function figures(changed) {
+  const groups = new Map();
+  for (const figure of data.figures) groups.set(figure.heading, [...(groups.get(figure.heading) || []), figure]);
+  const home = document.querySelector("#figures");
+  for (const [heading, group] of groups) {
+    let card = [...home.children].find((each) => each.dataset.heading === heading);
+    const names = group.map((figure) => ((figure.layout.meta || {}).empty ? "" : figure.name)).join(" ");
+    if (!card) {
+      card = home.appendChild(make("section", "card"));
+      Object.assign(card.dataset, { heading, figure: group[0].name });
+    }
+    if (card.dataset.names !== names) fillCard(card, group);
+    else if (changed) {
+      card.querySelector(".notes").replaceChildren(...notesOf(group));
+      group.filter((figure) => names && changed.has(figure.name)).forEach((figure) => renew(document.querySelector(`#figure-${figure.name}`), figure));
+    }
+    card.dataset.names = names;
   }
 }
 
