@@ -160,7 +160,8 @@ MOST_LINES = {
     "what W&B's scripts need": 3_000,
     "clusters": 3_500,
     "history": 900,
-    "all else": 15_000,
+    "report": 1_500,
+    "all else": 13_900,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 
@@ -209,6 +210,8 @@ def part_of(path: Path) -> str:
         return "pages in the browser"
     if str(path.relative_to(ROOT)).startswith(FOR_HISTORY):
         return "history"
+    if room_of(path) == "report":
+        return "report"
     if room_of(path) in FOR_WANDB:
         return "what W&B's scripts need"
     return "clusters" if str(path.relative_to(ROOT)).startswith(FOR_CLUSTERS) else "all else"
