@@ -154,7 +154,14 @@ def test_no_file_is_shorter_than_100_lines_but_those_that_are_a_whole_concept() 
     assert set(lengths()) >= SHORT
 
 
-MOST_LINES = {"what W&B's scripts need": 3_000, "clusters": 3_500, "history": 900, "all else": 15_000}
+MOST_LINES = {
+    "what W&B's scripts need": 3_000,
+    "clusters": 3_500,
+    "history": 900,
+    "report": 1_500,
+    "channel": 650,
+    "all else": 13_400,
+}
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 
 FOR_WANDB = ("wandb", "stand_in")
@@ -191,6 +198,8 @@ FOR_HISTORY = (
 def part_of(path: Path) -> str:
     if str(path.relative_to(ROOT)).startswith(FOR_HISTORY):
         return "history"
+    if room_of(path) in ("report", "channel"):
+        return room_of(path)
     if room_of(path) in FOR_WANDB:
         return "what W&B's scripts need"
     return "clusters" if str(path.relative_to(ROOT)).startswith(FOR_CLUSTERS) else "all else"

@@ -58,6 +58,10 @@ def columns(data: ReportData) -> list[tuple[str, str, Callable[[SweepRun], Any]]
     ]
 
 
+def _doubt(data: ReportData, name: str, kind: str) -> str:
+    return "never read" if kind == "value" and name in data.unread else ""
+
+
 def _number(value: float | None) -> float | None:
     return float(f"{value:.6g}") if value is not None and math.isfinite(value) else None
 
@@ -133,7 +137,7 @@ def page_data(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, A
     table = columns(data)
     return {
         "headline": _headline(sweep_id, state, data),
-        "columns": [{"name": name, "kind": kind} for name, kind, _ in table],
+        "columns": [{"name": name, "kind": kind, "doubt": _doubt(data, name, kind)} for name, kind, _ in table],
         "rows": [[cell(run) for _, _, cell in table] for run in data.runs],
         "stages": _stage_table(data),
         "sort": {"column": 2 if data.metric else 0, "descending": data.sign < 0},  # the best first, else by id

@@ -32,7 +32,8 @@ class RunTable {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = column.name;
-      button.title = column.name;
+      button.title = column.doubt ? `${column.name}: no run read it` : column.name;
+      if (column.doubt) button.append(" ", Object.assign(document.createElement("i"), { textContent: column.doubt }));
       button.addEventListener("click", () => {
         const again = this.sort.column === place;
         this.sort = { column: place, descending: again && !this.sort.descending };

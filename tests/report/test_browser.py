@@ -239,7 +239,7 @@ def test_thousands_of_runs_open_and_a_long_table_is_shown_in_parts(browser: Brow
     view = report_data(config, many_runs(config, 2500))
     path = tmp_path / "report.html"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("lightsweep.report.importance.importance_or_reason", lambda _: "Not asked.")
+        patched.setattr("lightsweep.report.data.importance_or_reason", lambda *_: "Not asked.")
         path.write_text(page("k3v9x2ab", SweepState("running"), view), "utf-8")
     visit = Visit(browser, path)
     visit.draw_all()

@@ -25,7 +25,7 @@ STATE = SweepState("finished", "run_cap 30")
 @pytest.fixture(autouse=True)
 def without_forest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out importance, which takes seconds for many runs; other tests cover it."""
-    monkeypatch.setattr("lightsweep.report.importance.importance_or_reason", lambda _: "Not asked.")
+    monkeypatch.setattr("lightsweep.report.data.importance_or_reason", lambda *_: "Not asked.")
 
 
 class Reader(HTMLParser):
