@@ -161,7 +161,8 @@ MOST_LINES = {
     "clusters": 3_500,
     "history": 900,
     "report": 1_500,
-    "all else": 13_900,
+    "channel": 650,
+    "all else": 13_400,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 
@@ -210,8 +211,8 @@ def part_of(path: Path) -> str:
         return "pages in the browser"
     if str(path.relative_to(ROOT)).startswith(FOR_HISTORY):
         return "history"
-    if room_of(path) == "report":
-        return "report"
+    if room_of(path) in ("report", "channel"):
+        return room_of(path)
     if room_of(path) in FOR_WANDB:
         return "what W&B's scripts need"
     return "clusters" if str(path.relative_to(ROOT)).startswith(FOR_CLUSTERS) else "all else"
