@@ -13,8 +13,8 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import closing, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from lightsweep.channel.messages import (
@@ -85,6 +85,26 @@ class Connection:
         """See `Handler`."""
         self.request("finish", **message)
 
+    def post(self, message: LogRequest) -> None:
+        """Send a log, and leave its reply to `settle`: one reply at most is left, so that of the log before is awaited.
+
+        Raises as `request`, but no error of an answer.
+        """
+        if answer := self._exchange("log", message, waits=False):
+            self._link.late.append(answer)
+
+    def settle(self) -> list[LogReply]:
+        """Return the replies to the logs that this process has posted, each once; wait for the last of them.
+
+        Raises as `request`.
+        """
+        link = self._link
+        if not (link.posted or link.late) or link.pid != os.getpid():
+            return []
+        with self._turn():
+            answers, link.late = link.late, []
+        return [LogReply.read(_good(answer)) for answer in answers]
+
     def request(self, op: str, **message: Any) -> dict[str, Any]:
         """Send one message and wait for its answer; threads take turns.
 
@@ -95,22 +115,37 @@ class Connection:
             LightsweepError: The agent answered with an error; the connection stays usable.
             TypeError, ValueError: The message is not representable in JSON.
         """
+        return _good(self._exchange(op, message))
+
+    def _exchange(self, op: str, message: Mapping[str, Any], *, waits: bool = True) -> dict[str, Any]:
+        """Send one message; return its answer, or an empty one if the answer was left to `settle`."""
+        with self._turn() as link:
+            if link is not None and link.stream is not None:
+                link.stream.send({"op": op, **message})
+                link.posted = not waits
+                return link.answer() if waits else {}
+        with closing(Connection(self._address, self._run_id, self._token)) as other:
+            return other._exchange(op, message)
+
+    @contextmanager
+    def _turn(self) -> Iterator[_Link | None]:
+        """Hold the connection, open and with no reply left in it; ``None`` in the midst of a turn of this thread."""
         link = self._link
         if link.pid != os.getpid():
             link = self._link = _Link()
         with link.lock:
             if link.busy:
-                with closing(Connection(self._address, self._run_id, self._token)) as other:
-                    return other.request(op, **message)
+                yield None
+                return
             link.busy = True
             try:
                 if link.stream is None or not link.stream.is_open():
                     link.drop()
                     link.stream = self.open()
-                link.stream.send({"op": op, **message})
-                answer = link.stream.receive()
-                if answer is None:
-                    raise ChannelError("it closed the connection")
+                if link.posted:
+                    link.late.append(link.answer())
+                    link.posted = False
+                yield link
             except BaseException as error:
                 # An interrupted wait would leave an answer behind that the next request would take for its own.
                 link.drop()
@@ -119,9 +154,6 @@ class Connection:
                 raise
             finally:
                 link.busy = False
-        if "error" in answer:
-            raise LightsweepError(str(answer["error"]))
-        return answer
 
     def open(self) -> FrameStream:
         """Open another connection, beside the one for requests.
@@ -188,18 +220,40 @@ def watch_peer(sock: socket.socket) -> None:
 
 
 class _Link:
-    """The connection of one process: a forked child must use neither the socket nor the lock of its parent."""
+    """The connection of one process: a forked child must use neither the socket nor the lock of its parent.
+
+    Attributes:
+        busy: Whether a thread, which holds the lock, is in the midst of a message.
+        posted: Whether the answer to the last message is still to be read.
+        late: Answers to posted messages, until `Connection.settle` returns them.
+    """
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.lock = threading.RLock()
-        self.busy = False
+        self.busy = self.posted = False
+        self.late: list[dict[str, Any]] = []
         self.stream: FrameStream | None = None
 
+    def answer(self) -> dict[str, Any]:
+        """Wait for an answer. Raises ``ChannelError`` and ``OSError``."""
+        found = None if self.stream is None else self.stream.receive()
+        if found is None:
+            raise ChannelError("it closed the connection")
+        return found
+
     def drop(self) -> None:
+        self.posted = False
         if self.stream is not None:
             self.stream.close()
             self.stream = None
+
+
+def _good(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer; raise ``LightsweepError`` if it is an error."""
+    if "error" in answer:
+        raise LightsweepError(str(answer["error"]))
+    return answer
 
 
 class InProcess:

@@ -26,7 +26,8 @@ function narrowed(trace) {
 }
 
 function layoutOf(figure) {
-  return { ...figure.layout, template: data.templates[dark.matches ? "dark" : "light"], autosize: true };
+  // The same revision keeps the zoom when the figure is drawn again.
+  return { uirevision: figure.name, ...figure.layout, template: data.templates[dark.matches ? "dark" : "light"], autosize: true };
 }
 
 function draw(element, figure) {
@@ -45,33 +46,37 @@ function tracesOf(figure) {
   return figure.data.map(narrowed).map((trace) => (trace.meta && trace.meta.runs ? { ...trace, hovertemplate: null, hoverinfo: "none" } : trace));
 }
 
-// A click on a run's point finds it in the table.
+// A click on a run's point finds it in the table, and shows its details.
 function find(run) {
-  if (run !== undefined) table.find(run);
+  if (run === undefined) return;
+  table.find(run);
+  details.open(run);
 }
 
-// Takes the rows that the ranges of the parallel coordinates leave; null: all of them.
+// Takes the rows that the ranges of the parallel coordinates leave; null: all of them. The table and the figures follow
+// once the ranges rest. `again`: the same ranges, over other runs.
 let settling = null;
-function choose(found) {
+function choose(found, again = false) {
   chosen = found;
   document.querySelector("#chosen").hidden = chosen === null;
   if (chosen) document.querySelector("#chosen span").textContent = `${chosen.size.toLocaleString("en")} of ${data.rows.length.toLocaleString("en")} runs`;
   clearTimeout(settling);
   settling = setTimeout(() => {
     settling = null;
-    table.choose(chosen);
+    table.choose(chosen, again);
     redraw((figure) => figure.name !== "parallel");
   }, QUIET);
 }
 
 // Draws figures anew, one for each task of the browser; those far from the window when they come near it.
 function redraw(which) {
-  for (const [element, figure] of drawn) {
-    if (!which(figure)) continue;
-    waiting.set(element, figure);
-    watcher.unobserve(element);
-    watcher.observe(element);
-  }
+  for (const [element, figure] of drawn) if (which(figure)) wait(element, figure);
+}
+
+function wait(element, figure) {
+  waiting.set(element, figure);
+  watcher.unobserve(element);
+  watcher.observe(element);
 }
 
 function unbrush() {
@@ -95,41 +100,81 @@ function bring(element) {
   else Plotly.react(element, tracesOf(figure), layoutOf(figure), CONFIG);
 }
 
-function figures() {
-  const cards = new Map();
-  for (const figure of data.figures) {
-    let card = cards.get(figure.heading);
-    if (!card) {
-      card = make("section", "card");
-      card.dataset.figure = figure.name;
-      card.append(make("h2", "", figure.heading));
-      if (figure.name === "parallel") card.append(Object.assign(make("p", "note", PARALLEL_HELP), { id: "parallel-help" }));
-      document.querySelector("#figures").append(card);
-      cards.set(figure.heading, card);
+// Draws other content into an element when it is, or comes, near the window.
+function renew(element, figure) {
+  if (drawn.has(element)) {
+    drawn.set(element, figure);
+    if (element.parallel) {
+      element.parallel.update(figure);
+      if (chosen !== null) choose(element.parallel.rowsLeft(), true);
+      return;
     }
-    const meta = figure.layout.meta || {};
-    let home = card;
-    if (figure.small) {
-      home = card.querySelector(".grid") || card.appendChild(make("div", "grid"));
-    }
+    element.style.height = `${figure.layout.height}px`;
+  }
+  wait(element, figure);
+}
+
+// Takes the figures of a part of the page off it.
+function forget(home) {
+  for (const element of home.querySelectorAll("[id^=figure-]")) {
+    watcher.unobserve(element);
+    waiting.delete(element);
+    if (drawn.delete(element) && !element.parallel) Plotly.purge(element);
+  }
+}
+
+// The sentences of a card's figures.
+function notesOf(group) {
+  const notes = [];
+  for (const figure of group) {
+    const { note, empty } = figure.layout.meta || {};
     const lines = figure.name === "parallel" && figure.data.length ? figure.data[0].meta.runs.length : 0;
+    if (note && (!figure.small || !notes.length)) notes.push(note);
+    if (figure.name === "parallel" && !empty) notes.push(PARALLEL_HELP);
     if (lines > MOST_LINES) {
       const [most, best, all] = [MOST_LINES, BEST_LINES, lines].map((number) => number.toLocaleString("en"));
-      card.append(make("p", "note", `${most} of ${all} lines are drawn, the best ${best} and a sample of the others; a choice counts all lines.`));
+      notes.push(`${most} of ${all} lines are drawn, the best ${best} and a sample of the others; a choice counts all lines.`);
     }
-    if (meta.note && (!figure.small || !card.querySelector(".note"))) card.querySelector("h2").after(make("p", "note", meta.note));
-    if (meta.empty) {
-      home.append(make("p", "note", meta.empty));
-      continue;
-    }
+    if (empty) notes.push(empty);
+  }
+  return notes.map((note) => Object.assign(make("p", "note", note), note === PARALLEL_HELP ? { id: "parallel-help" } : {}));
+}
+
+// Makes the card of the figures that share a heading.
+function fillCard(card, group) {
+  forget(card);
+  card.replaceChildren(make("h2", "", group[0].heading), make("div", "notes"));
+  card.querySelector(".notes").append(...notesOf(group));
+  const home = group[0].small ? card.appendChild(make("div", "grid")) : card;
+  for (const figure of group.filter((each) => !(each.layout.meta || {}).empty)) {
     const frame = make("div", "figure");
     const element = make("div");
     element.id = `figure-${figure.name}`;
     element.style.height = `${figure.layout.height}px`;
     frame.append(element);
     home.append(frame);
-    waiting.set(element, figure);
-    watcher.observe(element);
+    renew(element, figure);
+  }
+}
+
+// Makes the cards of all figures. Called again it draws the figures with these names anew, in their places.
+function figures(changed) {
+  const groups = new Map();
+  for (const figure of data.figures) groups.set(figure.heading, [...(groups.get(figure.heading) || []), figure]);
+  const home = document.querySelector("#figures");
+  for (const [heading, group] of groups) {
+    let card = [...home.children].find((each) => each.dataset.heading === heading);
+    const names = group.map((figure) => ((figure.layout.meta || {}).empty ? "" : figure.name)).join(" ");
+    if (!card) {
+      card = home.appendChild(make("section", "card"));
+      Object.assign(card.dataset, { heading, figure: group[0].name });
+    }
+    if (card.dataset.names !== names) fillCard(card, group);
+    else if (changed) {
+      card.querySelector(".notes").replaceChildren(...notesOf(group));
+      group.filter((figure) => names && changed.has(figure.name)).forEach((figure) => renew(document.querySelector(`#figure-${figure.name}`), figure));
+    }
+    card.dataset.names = names;
   }
 }
 

@@ -257,6 +257,10 @@ def test_a_click_on_a_point_finds_its_run_and_no_other(
         "(({top, bottom}) => top >= 0 && bottom <= innerHeight)(document.querySelector('tr.found').getBoundingClientRect())"
     )
 
+    # The details of the run are open; behind them the page is where the run is.
+    assert visit.page.locator("#details h2").inner_text() == f"Run {best.id}"
+    visit.page.keyboard.press("Escape")
+
     # A curve below the pointer is lifted above the others.
     visit.page.locator("#figure-curves").scroll_into_view_if_needed()
     place = place.replace("history", "curves").replace("indexOf(id)", "indexOf(id) + 12")
