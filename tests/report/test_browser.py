@@ -253,9 +253,8 @@ def test_a_click_on_a_point_finds_its_run_and_no_other(
     assert found.locator("th").inner_text() == best.id
     assert visit.page.locator("#filter").input_value() == ""  # which left the run out
     assert len(visit.column(0)) == RUNS
-    visit.page.wait_for_function(
-        "(({top, bottom}) => top >= 0 && bottom <= innerHeight)(document.querySelector('tr.found').getBoundingClientRect())"
-    )
+    inside = "(({top, bottom}) => top >= 0 && bottom <= innerHeight)"
+    visit.page.wait_for_function(f"{inside}(document.querySelector('tr.found').getBoundingClientRect())")
 
     # The details of the run are open; behind them the page is where the run is.
     assert visit.page.locator("#details h2").inner_text() == f"Run {best.id}"
@@ -351,9 +350,8 @@ def test_thousands_of_runs_open_and_a_long_table_is_shown_in_parts(browser: Brow
     assert len(visit.column(0)) == 600
 
     # Of so many lines some are drawn, the best among them; a brush chooses among all runs.
-    drawn = visit.page.evaluate(
-        "(({everything, line}) => everything.map(place => line.color[place]))(document.querySelector('#figure-parallel').parallel)"
-    )
+    values = "(({everything, line}) => everything.map(place => line.color[place]))"
+    drawn = visit.page.evaluate(f"{values}(document.querySelector('#figure-parallel').parallel)")
     best = sorted(run.best for run in view.runs if run.best is not None)
     assert len(drawn) == 1500
     assert sorted(drawn)[:500] == pytest.approx(best[:500], rel=1e-6)
