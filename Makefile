@@ -9,7 +9,7 @@ WORKERS ?= 2
 # for `make fuzz`
 SECONDS ?= 600
 
-.PHONY: demo test test-slow fuzz browser slurm site lint check bench chaos ranks format clean
+.PHONY: demo test test-slow fuzz browser slurm site lint check bench bench-search chaos ranks format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -61,6 +61,11 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+# Search methods on the same problems and seeds. W&B's engine needs an older numpy: it gets an environment of its own.
+bench-search: $(STAMP)
+	@[ -x .engine/bin/python ] || { $(PYTHON) -m venv .engine && .engine/bin/python -m pip install --quiet sweeps==0.3.0; }
+	$(BIN)/python -m benchmarks.search
 
 chaos: $(STAMP)
 	$(BIN)/python tests/chaos/storm.py --database postgresql

@@ -49,6 +49,7 @@ class StartReply:
         iterations: Iterations that were reported so far, over all attempts.
         counted: Iterations that earlier attempts have reported.
         early_terminate: Whether the sweep may stop the run.
+        next_band: See `LogReply`.
         checkpoint: Path of the checkpoint that an earlier attempt has left.
         keep_checkpoint: Whether the run may be retried, so that a checkpoint is worth keeping.
         smoke: Steps of a trial of the script; 0 in a run that counts.
@@ -69,6 +70,7 @@ class StartReply:
     iterations: int = 0
     counted: int = 0
     early_terminate: bool = False
+    next_band: int | None = 0
     checkpoint: str | None = None
     keep_checkpoint: bool = False
     smoke: int = 0
@@ -106,6 +108,8 @@ class LogRequest(TypedDict, total=False):
         process: The number of the process; absent if it is the first of the run that called ``init``.
         preempting: Whether the run is to be retried if its process fails from now on; absent if not.
         anew: Whether the reports of the metric before this one count no more; absent if they do.
+        late: Whether training has ended without knowing of a verdict to stop, so that the verdict counts no more;
+            absent if not.
     """
 
     metrics: dict[str, float]
@@ -113,6 +117,7 @@ class LogRequest(TypedDict, total=False):
     process: int
     preempting: bool
     anew: bool
+    late: bool
 
 
 @dataclass(frozen=True)
@@ -122,23 +127,27 @@ class LogReply:
     Attributes:
         verdict: Whether to stop, and why.
         iterations: Iterations that were reported so far, over all attempts.
+        next_band: The iteration from which on the script waits for the verdict on a report: the next band, or ``None``
+            if there is none. 0, also of an older agent, is every iteration.
     """
 
     verdict: Verdict = field(default_factory=Verdict)
     iterations: int = 0
+    next_band: int | None = 0
 
     @classmethod
     def read(cls, message: Mapping[str, Any]) -> LogReply:
         """Return the reply in a message."""
         given = message.get("verdict")
         verdict = Verdict(**_known(Verdict, given)) if given else _BELOW_A_BAND
-        return cls(verdict, message.get("iterations", 0))
+        return cls(verdict, message.get("iterations", 0), message.get("next_band", 0))
 
     def message(self) -> dict[str, Any]:
-        """Return the message. It has no verdict below a band: training waits for it, and there is nothing to tell."""
+        """Return the message; it has no verdict to go on between bands."""
         verdict = self.verdict
-        told = verdict.stop or verdict.band is not None
-        return {"iterations": self.iterations, **({"verdict": vars(verdict)} if told else {})}
+        told = verdict.stop or verdict.band == self.iterations
+        found = {"iterations": self.iterations, "next_band": self.next_band}
+        return {**found, "verdict": vars(verdict)} if told else found
 
 
 _BELOW_A_BAND = Verdict()
