@@ -1,8 +1,8 @@
 """Put the addresses in their places, once they are known.
 
-Usage: ``python release/addresses.py REPOSITORY SITE``, such as two URLs that begin with https. Nobody has invented an
-address: each place has ``@REPOSITORY@`` or ``@SITE@``. In files that a program reads such a line is a comment that begins
-with ``# address:``, and becomes a line of the file. ``docs/release.md`` names the step.
+Usage: ``python release/addresses.py REPOSITORY SITE``, two URLs that begin with https. No address is invented: each
+place has ``@REPOSITORY@`` or ``@SITE@``. In files that a program reads, such a line is a comment that begins with
+``# address:`` and becomes a line of the file. ``docs/release.md`` names the step.
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ from pathlib import Path
 __all__ = ["PLACES", "filled"]
 
 ROOT = Path(__file__).resolve().parent.parent
-PLACES = ["pyproject.toml", "CITATION.cff", "CONTRIBUTING.md", "website/mkdocs.yml", ".github/ISSUE_TEMPLATE/config.yml"]
+PLACES = [
+    "pyproject.toml",
+    "CITATION.cff",
+    "CONTRIBUTING.md",
+    "website/mkdocs.yml",
+    ".github/ISSUE_TEMPLATE/config.yml",
+]
 """Every file with a place for an address."""
 
 

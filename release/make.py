@@ -76,7 +76,9 @@ def faults(sdist: Path, wheel: Path) -> Iterator[str]:
     yield from (f"the source distribution lacks {name}" for name in sorted(_tracked() - sources))
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-        description = archive.read(next(name for name in names if name.endswith(".dist-info/METADATA"))).decode()
+        description = archive.read(
+            next(each for each in names if re.fullmatch(r"lightsweep-[\d.]+\.dist-info/METADATA", each))
+        ).decode()
     wanted = {_in_wheel(name) for name in _tracked() if name.startswith(("lightsweep/", "integrations/"))}
     yield from (f"the wheel lacks {name}" for name in sorted(wanted - names))
     ours = re.compile(r"lightsweep/|lightsweep-[\d.]+\.dist-info/")
