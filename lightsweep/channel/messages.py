@@ -143,9 +143,9 @@ class LogReply:
         return cls(verdict, message.get("iterations", 0), message.get("next_band", 0))
 
     def message(self) -> dict[str, Any]:
-        """Return the message; it has no verdict below a band."""
+        """Return the message; it has no verdict to go on between bands."""
         verdict = self.verdict
-        told = verdict.stop or verdict.band is not None
+        told = verdict.stop or verdict.band == self.iterations
         found = {"iterations": self.iterations, "next_band": self.next_band}
         return {**found, "verdict": vars(verdict)} if told else found
 

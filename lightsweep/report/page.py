@@ -124,7 +124,7 @@ def html_page(content: Mapping[str, Any]) -> str:
     text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    names = ("table", "page", "figures", "curves", "media", "details", "compare", "live")
+    names = ("table", "page", "hover", "parallel", "figures", "curves", "media", "details", "compare", "live")
     scripts = {name: (assets / f"{name}.js").read_text("utf-8") for name in names}
     scripts["plotly"] = get_plotlyjs()
     parts = {

@@ -71,6 +71,24 @@ class RunTable {
     this.draw();
   }
 
+  // Brings the line of a run into the window and marks it, whatever the filter and the choice leave out.
+  find(run) {
+    const index = this.rows.findIndex(([id]) => id === run);
+    if (index < 0) return;
+    if (!this.order().includes(index)) {
+      document.querySelector("#filter").value = "";
+      this.words = [];
+      if (this.chosen !== null && !this.chosen.has(index)) unbrush();
+      this.chosen = null;
+    }
+    const place = this.order().indexOf(index);
+    this.found = run;
+    this.shown = Math.max(this.shown, Math.ceil((place + 1) / RunTable.PAGE) * RunTable.PAGE);
+    this.draw();
+    const line = this.body.rows[place];
+    line.scrollIntoView({ block: "center", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  }
+
   order() {
     const { column, descending } = this.sort;
     if (this.words.length && !this.texts) {
@@ -115,6 +133,7 @@ class RunTable {
     const line = document.createElement("tr");
     line.dataset.run = row[0];
     line.classList.toggle("best", row[0] === this.bestId);
+    line.classList.toggle("found", row[0] === this.found);
     row.forEach((value, place) => {
       const kind = this.columns[place].kind;
       const cell = document.createElement(place === 0 ? "th" : "td");
