@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lightsweep.analysis import Importance
-from lightsweep.controller import Sweep
+from lightsweep.controller import RunState, Sweep
 from lightsweep.errors import NotFoundError, StorageError, StorageUnavailableError
 from lightsweep.report.data import ReportData, directories_of, sweep_data
 from lightsweep.report.details import live_details
@@ -49,7 +49,7 @@ class LivePage:
         self._seen: dict[str, Any] = {}
         self._known: Known = {}
         self._data: ReportData | None = None
-        self._ended: list[tuple[str, int, str]] = []
+        self._ended: list[tuple[str, int, RunState]] = []
         self._importance: Importance | str = ""
         self._content: dict[str, Any] = {}
         self._version = 0

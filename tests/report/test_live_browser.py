@@ -126,18 +126,19 @@ def test_a_running_sweep_is_followed_without_a_reload(browser: Browser, served: 
     shown.wait_for_function(
         "document.querySelector('#tiles .value').textContent === '0.125' || table.bestId === '0003'"
     )
-    shown.wait_for_function(
-        "document.querySelector('#figure-history').data.some(t => (t.customdata || []).flat().includes('0004'))"
-    )
     assert shown.locator('tr[data-run="0001"] td').nth(1).inner_text() == "0.125"
     assert shown.evaluate("window.marker") == "the same page"
     assert shown.locator("#filter").input_value() == "running"
     assert shown.locator('#runs tr[data-run="0003"]').count() == 0
     assert shown.locator("th[aria-sort]").inner_text().startswith("learning_rate")
     assert shown.locator('#runs input[aria-label="Compare run 0001"]').is_checked()
-    assert shown.evaluate("document.querySelector('#figure-history').layout.xaxis.range") == [0, 1.5]
     assert visit.focused() == "0002"
     assert shown.evaluate("window.scrollY") == place
+    shown.locator("#figure-history").scroll_into_view_if_needed()
+    shown.wait_for_function(
+        "document.querySelector('#figure-history').data.some(t => (t.customdata || []).flat().includes('0004'))"
+    )
+    assert shown.evaluate("document.querySelector('#figure-history').layout.xaxis.range") == [0, 1.5]
     assert shown.locator("img").count() == 0
 
     # A run that ends, and a second browser.
