@@ -132,6 +132,7 @@ SHORT = {
     "lightsweep/cli/output.py",
     "lightsweep/cli/starters.py",
     "lightsweep/cli/storage.py",
+    "lightsweep/cli/watch.py",
     "lightsweep/controller/damage.py",
     "lightsweep/report/importance.py",
     "lightsweep/report/theme.py",
@@ -154,7 +155,13 @@ def test_no_file_is_shorter_than_100_lines_but_those_that_are_a_whole_concept() 
     assert set(lengths()) >= SHORT
 
 
-MOST_LINES = {"what W&B's scripts need": 3_000, "clusters": 3_500, "history": 900, "all else": 15_000}
+MOST_LINES = {
+    "what W&B's scripts need": 3_000,
+    "clusters": 3_500,
+    "history": 900,
+    "terminals": 1_600,
+    "all else": 14_200,
+}
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 
 FOR_WANDB = ("wandb", "stand_in")
@@ -188,7 +195,22 @@ FOR_HISTORY = (
 """Files of what keeps and shows every number that runs log, and their parts."""
 
 
+FOR_TERMINALS = (
+    "lightsweep/agents/displays/",
+    "lightsweep/cli/export.py",
+    "lightsweep/cli/main.py",
+    "lightsweep/cli/options.py",
+    "lightsweep/cli/output.py",
+    "lightsweep/cli/runs.py",
+    "lightsweep/cli/status.py",
+    "lightsweep/cli/watch.py",
+)
+"""Files and folders of what the terminal shows: the live view, tables, colours, help."""
+
+
 def part_of(path: Path) -> str:
+    if str(path.relative_to(ROOT)).startswith(FOR_TERMINALS):
+        return "terminals"
     if str(path.relative_to(ROOT)).startswith(FOR_HISTORY):
         return "history"
     if room_of(path) in FOR_WANDB:

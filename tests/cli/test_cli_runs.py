@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ def test_run_creates_and_works(sandbox: Sandbox, capsys: Capture) -> None:
     assert main(["run", "sweep.yaml"]) == 0
     out, err = capsys.readouterr()
     sweep_id, *lines = out.splitlines()
-    assert lines[:2] == ["run 0001 started: x=3", "run 0001 finished: best loss 3 in 1 iteration"]
+    assert lines[0] == "run 0001 started: x=3"
+    assert re.fullmatch(r"run 0001 finished: 3, 1 iteration, [\d.]+ s \(new best\)", lines[1])
     assert lines[-4:] == [
         f"agent of sweep {sweep_id} ended: the sweep is finished (all 3 points of the grid)",
         "best loss 1 (run 0002)",
