@@ -58,7 +58,7 @@ def test_run_creates_and_works(sandbox: Sandbox, capsys: Capture) -> None:
         f"use it: lightsweep best {sweep_id} --format args   (or yaml, json)",
     ]
     assert "created a grid sweep over 1 parameter, 3 points" in err
-    assert f"start more agents with: lightsweep agent {sweep_id}\n" in err
+    assert f"more agents: lightsweep agent {sweep_id}\n" in err
     assert [run.state for run in sandbox.runs(sweep_id)] == ["finished"] * 3
 
 
@@ -83,7 +83,7 @@ def test_how_runs_end(sandbox: Sandbox) -> None:
     assert code == 0
     runs = sweep.runs
     assert [run.state for run in runs] == ["finished", "pruned", "failed", "failed", "finished"]
-    assert runs[1].reason.startswith("band 1: 9")
+    assert runs[1].reason.startswith("stopped at band 1: 9")
     assert runs[2].reason == "exit code 1: ValueError: three is bad (train.py:8)"
     assert runs[3].reason.startswith("ended by SIGSEGV")
     assert log_of(sandbox, sweep, "0002") == b"hello\nafter 2\n"

@@ -146,7 +146,7 @@ def test_status_shows_where_the_sweep_stands_and_the_best_of_each_stage(done: Sw
     assert rows[1][6].startswith("model.depth=")
     assert "\x1b" not in text
     runs = [re.split(r"  +", line)[:2] for line in lines if re.match(r"\d{4}  ", line)]
-    assert runs == [[run.id, str(run.stage).replace("\x1b", " ")] for run in done.runs]
+    assert sorted(runs) == [[run.id, str(run.stage).replace("\x1b", " ")] for run in done.runs]
 
 
 def test_the_document_of_a_sweep_holds_its_stages(done: Sweep, show: Show) -> None:

@@ -223,7 +223,10 @@ def test_the_last_state_of_a_progress_bar_is_in_the_view(sweep: Sweep) -> None:
 
 
 def test_a_stage_is_announced_when_it_begins(tmp_path: Path) -> None:
-    stages = [{"name": "rate", "parameters": ["lr"], "run_cap": 1}, {"name": "kind", "parameters": ["opt"]}]
+    stages = [
+        {"name": "rate", "parameters": ["lr"], "run_cap": 1, "defaults": {"opt": 1}},
+        {"name": "kind", "parameters": ["opt"]},
+    ]
     parameters = {"lr": {"min": 0.0, "max": 1.0}, "opt": {"values": [1, 2]}}
     sweep = made(tmp_path, run_cap=3, parameters=parameters, lightsweep={"stages": stages})
 
