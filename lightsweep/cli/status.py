@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from lightsweep.agents.displays.frame import sparkline
+from lightsweep.agents.engines import JobState
 from lightsweep.agents.launches import Launched, launched
 from lightsweep.cli.export import sweep_document
 from lightsweep.cli.options import Json, Storage, ids, open_read_only, read_sweep, run_of
@@ -109,11 +110,12 @@ def status(
     with redirect_stdout(sys.stderr):  # the library of an engine may print
         agents = launched(sweep)
     if as_json:
-        show_json(sweep_document(sweep) | (agents.document() if agents.engines else {}))
+        show_json(sweep_document(sweep) | (agents.document() if agents.engines or agents.hosts else {}))
         if "ray" in sys.modules:
             sys.stdout = sys.stderr  # Ray prints news of its nodes until this process ends
     else:
-        print("\n".join([*_text(sweep, top, launches=bool(agents.agents)), *_agent_lines(agents)]))
+        working = any(job.state != JobState.FAILED for _, job in agents.agents)
+        print("\n".join([*_text(sweep, top, launches=working), *_agent_lines(agents)]))
 
 
 def _sweep_line(sweep: Sweep, seen: SweepSummary, standing: str) -> dict[str, Any]:
@@ -232,19 +234,22 @@ def _reason(reason: str) -> list[str]:
 
 def _agent_lines(found: Launched) -> list[str]:
     """Return the lines about the agents that `lightsweep launch` started; none without a launch."""
-    if not found.engines:
-        return []
-    unasked = [f"agents on {name} are not known here: {printable(why)}" for name, why in found.unasked.items()]
+    notes = [f"agents on {name} are not known here: {printable(why)}" for name, why in found.unasked.items()]
+    if found.hosts:
+        notes.append(f"agents were launched on {' and '.join(found.hosts)}; `lightsweep status` there shows them")
+    if found.storage:
+        notes.append(f"storage: {printable(str(found.storage))}")
     if not found.agents:
-        return ["", *unasked] if unasked else ["", found.line]
+        lines = [found.line] if found.engines and not found.unasked else []
+        return ["", *lines, *notes] if lines or notes else []
     rows = [
         [name, job.id, str(job.state), job.node or "–", printable(job.reason or job.output) or "–"]
         for name, job in found.agents[:_SHOWN]
     ]
     left = len(found.agents) - len(rows)
     more = [f"and {left:,} more (all with --json)"] if left else []
-    heading = ["engine", "agent", "state", "node", "why it waits, or its output"]
-    return ["", found.line, *aligned([heading, *rows]), *more, *unasked]
+    heading = ["engine", "agent", "state", "node", "why it waits or failed, or its output"]
+    return ["", found.line, *aligned([heading, *rows]), *more, *notes]
 
 
 def _stage_table(views: Sequence[PartView], names: list[str]) -> list[str]:
