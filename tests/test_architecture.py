@@ -174,6 +174,7 @@ FOR_CLUSTERS = (
     "lightsweep/storage/copying.py",
     "lightsweep/storage/damage.py",
     "lightsweep/storage/postgresql.py",
+    "lightsweep/storage/postgresql_trials.py",
     "lightsweep/storage/server.py",
 )
 """Files and folders of what starts agents, and a storage for them, on other machines."""
