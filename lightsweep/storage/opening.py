@@ -7,6 +7,7 @@ import math
 import os
 import random
 import re
+import shlex
 import sqlite3
 import time
 import weakref
@@ -24,7 +25,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import DatabaseError, InvalidatePoolError, SQLAlchemyError
 
 from lightsweep.errors import NotFoundError, StorageError
-from lightsweep.storage.url import conceal, named_by_file, parse, read_url, shown
+from lightsweep.storage.url import conceal, default_url, named_by_file, parse, read_url, shown
 
 _KINDS = {
     "9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4",
@@ -266,6 +267,11 @@ class Storage:
 
     def __str__(self) -> str:
         return shown(self.url)
+
+    @property
+    def option(self) -> str:
+        """`` --storage URL`` if a command needs it to find this storage, without a password; else empty."""
+        return "" if self.url == default_url() else f" --storage {shlex.quote(str(self))}"
 
     def check(self) -> None:
         """Check that an SQLite file is still there.
