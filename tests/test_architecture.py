@@ -159,7 +159,7 @@ def test_no_file_is_shorter_than_100_lines_but_those_that_are_a_whole_concept() 
 MOST_LINES = {
     "pages in the browser": 560,
     "what W&B's scripts need": 3_000,
-    "clusters": 3_500,
+    "clusters": 3_700,
     "history": 900,
     "report": 1_500,
     "channel": 650,
@@ -185,6 +185,7 @@ FOR_CLUSTERS = (
     "lightsweep/storage/copying.py",
     "lightsweep/storage/damage.py",
     "lightsweep/storage/postgresql.py",
+    "lightsweep/storage/postgresql_trials.py",
     "lightsweep/storage/server.py",
 )
 """Files and folders of what starts agents, and a storage for them, on other machines."""
