@@ -25,7 +25,9 @@ Four runs have reached the band of 3 iterations. With ``eta=2`` about the better
 >>> found.stop
 True
 >>> found.reason
-'band 3: 0.7500 is worse than the threshold 0.7000 (3rd best of 4 runs), goal minimize'
+'stopped at band 3: 0.7500 > cut-off 0.7000 (the 3rd best of 4 runs)'
+>>> brief(found.reason)
+'stopped at 3: 0.7500 (cut-off 0.7000)'
 >>> judge(hyperband, "minimize", history=[0.9, 0.8], values_at=[]).reason
 'no band reached after 2 iterations'
 """
@@ -33,11 +35,12 @@ True
 from __future__ import annotations
 
 import math
+import re
 import threading
 from bisect import bisect, insort
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice, takewhile
+from typing import Any, NamedTuple
 
 from lightsweep.text import counted
 
@@ -45,8 +48,15 @@ from lightsweep.text import counted
 _MOST = 2**53
 
 
-@dataclass(frozen=True)
-class Hyperband:
+class _Settings(NamedTuple):
+    min_iter: int | None = None
+    max_iter: int | None = None
+    s: int | None = None
+    eta: float = 3
+    strict: bool = True
+
+
+class Hyperband(_Settings):
     """The settings of ``early_terminate``.
 
     Attributes:
@@ -63,13 +73,10 @@ class Hyperband:
         ValueError: A setting out of its range, or neither ``min_iter`` nor ``max_iter`` with ``s``.
     """
 
-    min_iter: int | None = None
-    max_iter: int | None = None
-    s: int | None = None
-    eta: float = 3
-    strict: bool = True
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
+    def __new__(cls, *settings: Any, **named: Any) -> Hyperband:
+        self = super().__new__(cls, *settings, **named)
         if not 1 < self.eta < math.inf:
             raise ValueError(f"eta must be a finite number above 1, not {self.eta}")
         for what, number in (("min_iter", self.min_iter), ("max_iter", self.max_iter), ("s", self.s)):
@@ -79,6 +86,7 @@ class Hyperband:
             raise ValueError("max_iter needs s, the number of bands below it")
         if self.max_iter is None and self.min_iter is None:
             raise ValueError("hyperband needs min_iter, or max_iter together with s")
+        return self
 
     def bands(self, upto: int | None = None) -> tuple[int, ...]:
         """Return the numbers of iterations at which runs are judged, ascending and distinct.
@@ -119,8 +127,7 @@ class Hyperband:
             k = max(k + 1, math.floor(math.log((band + 1) / first) / math.log(self.eta)) - 1)
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The answer to a report: stop or continue, and why.
 
     Attributes:
@@ -221,15 +228,22 @@ def verdict(
     limit = threshold(values_at, hyperband.eta, goal, ascending=ascending)
     stop = sign * value > sign * limit
     shown, shown_limit = _distinct(value, limit)
-    subject = shown if hyperband.strict else f"the best so far, {shown},"
-    rank = _ordinal(_place(len(values_at), hyperband.eta) + 1)
+    worse, better = (">", "<=") if goal == "minimize" else ("<", ">=")
+    place = _place(len(values_at), hyperband.eta)
+    rank = f"{_ordinal(place + 1)} " if place else ""
     reason = (
-        f"band {band}: {subject} is {'' if stop else 'not '}worse than the threshold {shown_limit} "
-        f"({rank} best of {counted(len(values_at), 'run')}), goal {goal}"
+        f"{'stopped at' if stop else 'passed'} band {band}: {'' if hyperband.strict else 'best so far '}{shown} "
+        f"{worse if stop else better} cut-off {shown_limit} (the {rank}best of {counted(len(values_at), 'run')})"
     )
     return Verdict(stop, reason, band, value, limit, len(values_at))
 
 
+def brief(reason: str) -> str:
+    """Return the reason of a stop in a few words, ``stopped at 9: 0.814 (cut-off 0.822)``; other reasons unchanged."""
+    return _STOPPED.sub(r"stopped at \1: \2 (cut-off \3)", reason)
+
+
+_STOPPED = re.compile(r"^stopped at band (\d+): (?:best so far )?(\S+) [<>] cut-off (\S+) \(.*\)$")
 _MOST_INSERTED = 16
 
 
