@@ -35,6 +35,7 @@ def agent(
     stay: options.Stay = False,
     nodes_per_run: options.NodesPerRun = 1,
     drain: options.Drain = None,
+    cold: options.Cold = False,
     wait_for_storage: options.WaitForStorage = False,
     stand_in: options.StandIn = None,
     storage: options.Storage = None,
@@ -48,7 +49,8 @@ def agent(
             "--nodes-per-run takes the whole Slurm job for one run at a time, with the GPUs that Slurm gives; "
             "leave out --jobs and --gpus"
         )
-    more = {**_slots(jobs, gpus, gpus_per_run), "stay": stay, "stand_in": stand_in, "nodes_per_run": nodes_per_run}
+    more = {**_slots(jobs, gpus, gpus_per_run), "stay": stay, "cold": cold}
+    more |= {"stand_in": stand_in, "nodes_per_run": nodes_per_run}
     if drain is not None:
         duration(drain)
         more["drain"] = Drain(drain, job_end())
@@ -70,13 +72,14 @@ def run(
     forward_signals: options.ForwardSignals = False,
     term_timeout: options.TermTimeout = 30.0,
     prior_run: options.PriorRuns = None,
+    cold: options.Cold = False,
     stand_in: options.StandIn = None,
     storage: options.Storage = None,
 ) -> None:
     """Create a sweep and run it: `sweep` and `agent` in one."""
     slots = _slots(jobs, gpus, gpus_per_run)
     sweep = create(config, storage, prior_runs=prior_run or (), stand_in=stand_in, runnable=True)
-    work_on(sweep, count, max_failed, forward_signals, term_timeout, **slots)
+    work_on(sweep, count, max_failed, forward_signals, term_timeout, cold=cold, **slots)
 
 
 def exec(  # noqa: A001 - the name of the command
