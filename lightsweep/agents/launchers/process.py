@@ -13,11 +13,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from lightsweep.agents.launchers import Emit, ExitStatus, Job, Variables
 from lightsweep.agents.reaper import MARK, Processes, Reaper
-from lightsweep.agents.warm.templates import Templates
+from lightsweep.agents.warm.templates import ForkedProcess, Templates
 from lightsweep.channel.messages import Handler
 from lightsweep.channel.server import ChannelServer
 from lightsweep.controller import ClaimedRun, Sweep
@@ -128,16 +128,8 @@ class CommandLauncher(ProcessLauncher):
         )
 
 
-class Started(Protocol):
-    """A process that was started."""
-
-    @property
-    def pid(self) -> int:
-        """The id of the process, which leads a session."""
-
-    def wait(self) -> int:
-        """Wait for its end, and return the exit code; negative for a signal."""
-
+Started = subprocess.Popen[bytes] | ForkedProcess
+"""A process that was started."""
 
 Start = Callable[[Sequence[str], Variables, BinaryIO], Started]
 """Starts a command with an environment and an output."""

@@ -160,12 +160,9 @@ def _is_quiet(node: ast.stmt) -> bool:
         return ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING") and not node.orelse
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
-    if isinstance(node, ast.AnnAssign):
-        targets, value = [node.target], node.value
-    elif isinstance(node, ast.Assign):
-        targets, value = node.targets, node.value
-    else:
+    if not isinstance(node, ast.Assign | ast.AnnAssign):
         return False
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
     names = all(isinstance(target, ast.Name) for target in targets)
-    calls = [each for each in ast.walk(value) if isinstance(each, ast.Call)] if value is not None else []
+    calls = [each for each in ast.walk(node) if isinstance(each, ast.Call)]
     return names and all(ast.unparse(call.func) in _QUIET_CALLS for call in calls)

@@ -15,7 +15,7 @@ id when the script begins, and the template with its status when it has ended.
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import _socket
 import gc
 import marshal
@@ -40,11 +40,11 @@ _MASKED = (
 )
 
 
-class Unfit(Exception):
+class UnfitError(Exception):
     """The reason why no run can be forked from this process."""
 
 
-def main(here: str) -> bool:
+def main() -> bool:
     """Work as the template; returns in each child, with true if there is no other module ``sitecustomize``."""
     number = os.environ.pop(VARIABLE, "")
     if not number:
@@ -67,7 +67,7 @@ def main(here: str) -> bool:
     template = Template(control, mask, order)
     try:
         report = template.prepare()
-    except Unfit as error:
+    except UnfitError as error:
         report = {"unfit": str(error)}
     except BaseException as error:
         report = {"unfit": f"{template.place}: {type(error).__name__}: {error}"}
@@ -110,7 +110,7 @@ class Template:
         self._mask = mask
         self._order = order
         self._children: dict[int, tuple[int, int]] = {}
-        self._folder = os.path.dirname(os.path.realpath(order["program"]))  # noqa: PTH120
+        self._folder = os.path.dirname(os.path.realpath(order["program"]))
         self._first = 0 if getattr(sys.flags, "safe_path", False) else 1
         self._printed = b""
 
@@ -120,19 +120,19 @@ class Template:
         """Import, and return what the agent has to know.
 
         Raises:
-            Unfit: A fork of this process would differ from a start of the script.
+            UnfitError: A fork of this process would differ from a start of the script.
         """
         if sys.gettrace() or sys.getprofile():
-            raise Unfit("Python starts with a debugger or a profiler")
+            raise UnfitError("Python starts with a debugger or a profiler")
         if sys.modules["site"].ENABLE_USER_SITE and _find("usercustomize"):
-            raise Unfit("there is a module usercustomize")
+            raise UnfitError("there is a module usercustomize")
         _stack_area(self._order["mark"])
         main = sys.modules["__main__"]
         before, paths, files = set(sys.modules), list(sys.path), set(os.listdir("/proc/self/fd"))
         with _Watch() as watch:
             done = [root for root in self._import_all() if root]
         if sys.path[self._first :] != paths:
-            raise Unfit("an import changes sys.path")
+            raise UnfitError("an import changes sys.path")
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         size = os.lseek(1, 0, os.SEEK_END)
@@ -142,13 +142,13 @@ class Template:
         loaded = [file for file in loaded if file.startswith("/")]  # torch gives modules the names of no files
         for file in loaded:
             if not self._is_installed(file) and not file.startswith(self._order["own"]):
-                raise Unfit(f"an import loads {file}, which is not an installed file")
+                raise UnfitError(f"an import loads {file}, which is not an installed file")
         if watch.directories:
-            raise Unfit("an import makes a temporary directory")
+            raise UnfitError("an import makes a temporary directory")
         if set(os.listdir("/proc/self/fd")) != files:
-            raise Unfit("an import opens a file, a connection or a device, and keeps it open")
+            raise UnfitError("an import opens a file, a connection or a device, and keeps it open")
         if any(holder is not sys.modules for holder in gc.get_referrers(main) if isinstance(holder, dict)):
-            raise Unfit("an import keeps the module __main__")
+            raise UnfitError("an import keeps the module __main__")
         _check_processes()
         gc.freeze()
         roots = {name.partition(".")[0] for name in sys.modules}
@@ -323,7 +323,7 @@ class _Watch:
     def __enter__(self) -> _Watch:
         kind, watch = self._kind, self
 
-        class Watched(kind):  # type: ignore[misc]
+        class Watched(kind):  # type: ignore[misc, valid-type]
             def __getitem__(self, name: str) -> Any:
                 if name == "CUDA_VISIBLE_DEVICES" or (str(name).startswith("LIGHTSWEEP_") and name != _MARK):
                     watch.read.add(name)
@@ -344,49 +344,49 @@ class _Watch:
 
 
 def _check_processes() -> None:
-    """Fork once, and raise `Unfit` if this process has threads after it, or a child before it.
+    """Fork once, and raise `UnfitError` if this process has threads after it, or a child before it.
 
     The pools of numeric libraries end their threads before a fork, and start others when they need them. A thread that
     is left is of a library that does not expect a fork.
     """
     threading = sys.modules.get("threading")
     if threading is not None and len(threading.enumerate()) > 1:
-        raise Unfit(f"an import starts a thread ({threading.enumerate()[1].name})")
+        raise UnfitError(f"an import starts a thread ({threading.enumerate()[1].name})")
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         pass
     else:
-        raise Unfit("an import starts a process")
+        raise UnfitError("an import starts a process")
     pid = os.fork()
     if not pid:
         os._exit(0)
     os.waitpid(pid, 0)
     if len(os.listdir("/proc/self/task")) > 1:
-        raise Unfit("an import starts threads that do not end before a fork")
-    with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:  # noqa: PTH123
+        raise UnfitError("an import starts threads that do not end before a fork")
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
         for line in maps:
             if line.split(None, 2)[1][1::2] == "ws":
-                raise Unfit("an import makes memory that processes share")
+                raise UnfitError("an import makes memory that processes share")
 
 
 def _stack_area(mark: str) -> tuple[int, int, int]:
     """Return the first and the last address of the arguments of this process, and that of ``mark`` in its environment.
 
     Raises:
-        Unfit: The kernel does not show them.
+        UnfitError: The kernel does not show them.
     """
     try:
-        with open("/proc/self/stat", "rb") as stat:  # noqa: PTH123
+        with open("/proc/self/stat", "rb") as stat:
             fields = stat.read().rpartition(b")")[2].split()
         arguments, arguments_end, variables, variables_end = map(int, fields[45:49])
-        with open("/proc/self/mem", "rb", buffering=0) as memory:  # noqa: PTH123
+        with open("/proc/self/mem", "rb", buffering=0) as memory:
             memory.seek(variables)
             place = memory.read(variables_end - variables).find(mark.encode())
     except (OSError, ValueError) as error:
-        raise Unfit(f"the kernel does not show a process its environment ({error})") from None
+        raise UnfitError(f"the kernel does not show a process its environment ({error})") from None
     if place < 0:
-        raise Unfit("the kernel does not show a process its environment")
+        raise UnfitError("the kernel does not show a process its environment")
     return arguments, arguments_end, variables + place
 
 
@@ -394,7 +394,7 @@ def _show(text: str, mark: str, token: str) -> None:
     """Let ``ps`` show a text as the command of this process, and mark it by the token, as an ``exec`` would."""
     start, end, place = _stack_area(mark)
     shown = os.fsencode(text)[: end - start - 1] + b"\0"
-    with open("/proc/self/mem", "r+b", buffering=0) as memory:  # noqa: PTH123
+    with open("/proc/self/mem", "r+b", buffering=0) as memory:
         memory.seek(start)
         memory.write(shown.ljust(end - start, b" "))  # the last byte is not 0, so that the text ends at the first 0
         memory.seek(place)

@@ -40,7 +40,7 @@ _GROWTH = 64 * 2**20
 _MOST_NAMED = 4
 
 
-class Cold(Exception):
+class ColdError(Exception):
     """The reason why a run starts in the usual way."""
 
 
@@ -65,20 +65,20 @@ class PythonCommand:
         """Return a command with its parts.
 
         Raises:
-            Cold: It starts something else.
+            ColdError: It starts something else.
         """
         words = list(command)
         if words and Path(words[0]).name == "env":
             words.pop(0)
         python = shutil.which(words[0]) if words and _PYTHON.fullmatch(Path(words[0]).name) else None
         if python is None:
-            raise Cold("the command is not `python SCRIPT`")
+            raise ColdError("the command is not `python SCRIPT`")
         count = next((index for index, word in enumerate(words[1:]) if not _OPTIONS.fullmatch(word)), len(words) - 1)
         script = words[count + 1] if len(words) > count + 1 else "-"
         if script.startswith("-"):
-            raise Cold("the command starts no script" if script == "-" else f"the command has the option {script}")
+            raise ColdError("the command starts no script" if script == "-" else f"the command has the option {script}")
         if not Path(script).is_file():
-            raise Cold(f"there is no file {script}")
+            raise ColdError(f"there is no file {script}")
         return cls(tuple(words), python, tuple(words[1 : count + 1]), script)
 
 
@@ -134,16 +134,17 @@ class Template:
         plain: The command.
         kind: See `Kind`.
         environment: The variables of a run.
+        reaper: Ends it if the agent is killed.
 
     Attributes:
         pid: Its process id.
         imports: The packages that it has imported.
 
     Raises:
-        Cold: It cannot be made, or is not fit for a fork.
+        ColdError: It cannot be made, or is not fit for a fork.
     """
 
-    def __init__(self, plain: PythonCommand, kind: Kind, environment: Variables, started: Callable[[int], None]) -> None:
+    def __init__(self, plain: PythonCommand, kind: Kind, environment: Variables, reaper: Reaper) -> None:
         self.kind = kind
         self._seen = {name: environment.get(name) for name in _OF_RUNS}
         mark = secrets.token_hex(32)
@@ -165,21 +166,27 @@ class Template:
                 )
             except OSError as error:
                 control.close()
-                raise Cold(f"no template process could be started ({error.strerror})") from None
+                raise ColdError(f"no template process could be started ({error.strerror})") from None
         self.pid = self._process.pid
-        started(self.pid)
+        self._reaper = reaper
+        reaper.add(self.pid, "")
         statements = [(each.file, each.line, each.code, each.root) for each in kind.leading.statements]
-        order = {"program": str(Path(plain.program).absolute()), "statements": statements, "own": f"{_OWN}{os.sep}", "mark": mark}
+        order = {
+            "program": str(Path(plain.program).absolute()),
+            "statements": statements,
+            "own": f"{_OWN}{os.sep}",
+            "mark": mark,
+        }
         try:
             control.settimeout(_IMPORT_SECONDS)
             _send(control, order)
             report = _receive(control)
         except (OSError, EOFError, ValueError):
-            self.close(now=True)
-            raise Cold("the template process ended while it imported") from None
+            self.kill()
+            raise ColdError("the template process ended while it imported") from None
         if "unfit" in report:
-            self.end()
-            raise Cold(report["unfit"])
+            self.kill()
+            raise ColdError(report["unfit"])
         self.imports: list[str] = list(dict.fromkeys(report["imports"]))
         self._roots = frozenset(report["roots"])
         self._read = frozenset(report["read"])
@@ -208,12 +215,12 @@ class Template:
         """Start a run.
 
         Raises:
-            Cold: The import of a package depends on a variable that is another one in this run; or the process does not
+            ColdError: The import of a package depends on a variable that is another one in this run; or the process does not
                 answer, and has been killed.
         """
         for name in self._read:
             if name not in self._seen or environment.get(name) != self._seen[name]:
-                raise Cold(f"an import reads {name}, which differs from run to run")
+                raise ColdError(f"an import reads {name}, which differs from run to run")
         ours, theirs = socket.socketpair()
         try:
             with theirs:
@@ -228,30 +235,38 @@ class Template:
                 answer += part
         except (OSError, EOFError):
             ours.close()
-            self.close(now=True)
-            raise Cold("the template process does not answer") from None
+            self.kill()
+            raise ColdError("the template process does not answer") from None
         ours.settimeout(None)
         return ForkedProcess(int(answer), ours)
 
-    def close(self, *, now: bool = False) -> None:
-        """Let it end once its runs have ended, or now."""
+    def close(self) -> bool:
+        """Let it end as soon as its runs have ended; return whether it has."""
         self._control.close()
-        if now:
-            self._process.kill()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_END_SECONDS if now else 0)
+        if self._process.poll() is None:
+            return False
+        self._reaper.remove(self.pid)
+        return True
 
     def end(self) -> None:
         """Wait for its end, and kill it if that takes too long."""
-        self.close()
-        try:
+        self._control.close()
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.close(now=True)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill it, and what its imports have started; not its runs."""
+        self._control.close()
+        if self._process.returncode is None:  # so the number of the group is still its own
+            with suppress(OSError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._process.wait()
+        self._reaper.remove(self.pid)
 
     def _look(self) -> list[tuple[int, int]]:
         """Return time and size of all that is imported, and of the places where packages are installed."""
-        return [_stamp(file) for file in self._files] + _installed_stamps(self._files)
+        return _stamps(self._files) + _installed_stamps(self._files)
 
     def _resident(self) -> int:
         try:
@@ -288,7 +303,7 @@ class Templates:
             with self._lock:
                 template = self._fitting(plain, environment)
                 process = template.fork(plain.command, environment, output)
-        except Cold as why:
+        except ColdError as why:
             self._say(f"runs start cold: {why}")
             return None
         names = [name for name in template.imports if name not in sys.stdlib_module_names]
@@ -302,30 +317,29 @@ class Templates:
         with self._lock:
             for template in filter(None, [self._template, *self._old]):
                 template.end()
-                self._reaper.remove(template.pid)
             self._template, self._old = None, []
 
     def _fitting(self, plain: PythonCommand, environment: Variables) -> Template:
         kind = self._kind(plain, environment)
         if self._unfit is not None and self._unfit[0] == kind:
-            raise Cold(self._unfit[1])
+            raise ColdError(self._unfit[1])
         if self._template is not None and self._template.why_not(kind):
-            self._template.close()
-            self._old.append(self._template)
+            self._old = [each for each in [*self._old, self._template] if not each.close()]
             self._template = None
         if self._template is None:
             try:
-                self._template = Template(plain, kind, environment, lambda pid: self._reaper.add(pid, ""))
-            except Cold as why:
+                self._template = Template(plain, kind, environment, self._reaper)
+            except ColdError as why:
                 self._unfit = kind, str(why)
                 raise
         return self._template
 
     def _kind(self, plain: PythonCommand, environment: Variables) -> Kind:
-        stamp = [(path, _stamp(path)) for path in (plain.program, *self._leading[1].files)]
-        if stamp != self._leading[0]:
-            leading = leading_imports(*self._also, Path(plain.program).absolute())
-            self._leading = [(path, _stamp(path)) for path in (plain.program, *leading.files)], leading
+        scripts = [*self._also, Path(plain.program).absolute()]
+        neighbours = frozenset().union(*(_neighbours(path.resolve().parent) for path in scripts))
+        if (neighbours, _stamps([*scripts, *self._leading[1].files])) != self._leading[0]:
+            leading = leading_imports(*scripts)
+            self._leading = (neighbours, _stamps([*scripts, *leading.files])), leading
         shared = sorted(
             item for item in environment.items() if not item[0].startswith("LIGHTSWEEP_") and item[0] not in _OF_RUNS
         )
@@ -335,7 +349,7 @@ class Templates:
             (here.st_dev, here.st_ino),
             hashlib.sha256(repr(shared).encode(errors="surrogateescape")).digest(),
             self._leading[1],
-            frozenset().union(*(_neighbours(Path(path).resolve().parent) for path in (plain.program, *self._also))),
+            neighbours,
         )
 
     def _say(self, text: str) -> None:
@@ -348,12 +362,12 @@ class Templates:
 
 def _check_environment(environment: Mapping[str, str]) -> None:
     if not sys.platform.startswith("linux") or not hasattr(os, "pidfd_open"):
-        raise Cold("a fork is only trusted on Linux")
+        raise ColdError("a fork is only trusted on Linux")
     for name in environment:
         if name.startswith(_WATCHERS):
-            raise Cold(f"{name} is set")
+            raise ColdError(f"{name} is set")
     if "pydevd" in sys.modules:
-        raise Cold("a debugger is attached to the agent")
+        raise ColdError("a debugger is attached to the agent")
 
 
 def _neighbours(folder: Path) -> frozenset[str]:
@@ -362,11 +376,15 @@ def _neighbours(folder: Path) -> frozenset[str]:
     with os.scandir(folder) as entries:
         for entry in entries:
             name, _, kind = entry.name.partition(".")
-            if name.isidentifier() and (kind == "py" or kind.endswith("so")):
-                names.add(name)
-            elif not kind and name.isidentifier() and Path(entry.path, "__init__.py").exists():
+            package = not kind and Path(entry.path, "__init__.py").exists()
+            if package or kind == "py" or kind.endswith("so"):
                 names.add(name)
     return frozenset(names)
+
+
+def _stamps(paths: Sequence[str | Path]) -> list[tuple[int, int]]:
+    """Return the time of change and the size of files; zeros for those that do not exist."""
+    return list(map(_stamp, paths))
 
 
 def _stamp(path: str | Path) -> tuple[int, int]:
@@ -380,14 +398,14 @@ def _stamp(path: str | Path) -> tuple[int, int]:
 def _installed_stamps(files: Sequence[str]) -> list[tuple[int, int]]:
     """Return the stamps of the folders of packages in which files are, and of the ``.pth`` files there."""
     folders = {file[: file.index(part) + len(part) - 1] for file in files for part in _PARTS if part in file}
-    listed = [Path(folder, name) for folder in sorted(folders) for name in os.listdir(folder) if name.endswith(".pth")]
-    return [_stamp(path) for path in [*sorted(folders), *sorted(listed)]]
+    listed = [path for folder in folders for path in Path(folder).glob("*.pth")]
+    return _stamps([*sorted(folders), *sorted(listed)])
 
 
 _PARTS = ("/site-packages/", "/dist-packages/")
 
 
-def _send(stream: socket.socket, content: object) -> None:
+def _send(stream: socket.socket, content: Any) -> None:
     data = marshal.dumps(content, 2)
     stream.sendall(len(data).to_bytes(8, "big") + data)
 

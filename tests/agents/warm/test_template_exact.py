@@ -23,7 +23,8 @@ FACTS = {
         import resource, threading, gc
         print(os.getcwd(), os.umask(0), os.getpgrp() == os.getpid() == os.getsid(0), os.nice(0))
         print([resource.getrlimit(each) for each in range(16)], os.sched_getaffinity(0))
-        print(sorted(os.listdir("/proc/self/fd")), [each.name for each in threading.enumerate()], threading.main_thread().ident > 0)
+        print(sorted(os.listdir("/proc/self/fd")))
+        print([each.name for each in threading.enumerate()], threading.main_thread().ident > 0)
         print(threading.current_thread().native_id == os.getpid(), gc.isenabled(), gc.get_threshold())
         print([line for line in open("/proc/self/status") if line.startswith(("Sig", "Shd", "Threads", "NoNew"))])
         print(open("/proc/self/comm").read(), os.readlink("/proc/self/exe"), os.readlink("/proc/self/root"))
@@ -68,7 +69,9 @@ FACTS = {
 @pytest.mark.parametrize("name", FACTS)
 def test_a_script_sees_what_it_always_sees(starter: Starter, name: str) -> None:
     starter.variables |= {"SOME": "value", "PYTHONHASHSEED": "0"}
-    code, output = starter.both('"""Doc."""\nimport os\nimport sys\n' + textwrap.dedent(FACTS[name]), "--x=1", "a b", "")
+    code, output = starter.both(
+        '"""Doc."""\nimport os\nimport sys\n' + textwrap.dedent(FACTS[name]), "--x=1", "a b", ""
+    )
     assert code == 0, output
     assert output.strip()
 

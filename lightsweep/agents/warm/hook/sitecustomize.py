@@ -5,8 +5,8 @@ import sys
 _here = __file__.rpartition("/")[0]
 sys.path.remove(_here)
 sys.path_importer_cache.pop(_here, None)
-with open(_here + "/../template.py", encoding="utf-8") as _file:  # noqa: PTH123 - as few imports as can be
-    _names = {"__name__": "lightsweep_template"}
-    exec(compile(_file.read(), _file.name, "exec"), _names)
-if _names["main"](_here):  # true in the process of a run, where Python now starts the script
+_template = type(sys)("lightsweep_template")
+with open(_here + "/../template.py", encoding="utf-8") as _file:
+    exec(compile(_file.read(), _file.name, "exec"), vars(_template))
+if _template.main():  # true in the process of a run, where Python now starts the script
     raise ImportError("no other sitecustomize", name="sitecustomize")
