@@ -22,10 +22,21 @@ _LINK = "resume"
 _SHARE = 0.05
 
 
-def keep(directory: Path, made: Path) -> None:
-    """Point the link in ``directory`` at a complete checkpoint, and remove the one before if it is ours.
+def keep(run: Run, made: Path) -> None:
+    """Keep a complete checkpoint of a run, once the agent has the reports that belong to it.
 
-    A process that is killed at any moment leaves the old link or the new one, each with its checkpoint.
+    A process that is killed at any moment leaves the link to the old checkpoint or to the new one, each complete.
+
+    Raises:
+        AgentLostError: The agent is gone.
+        LightsweepError: The agent refuses a report.
+    """
+    run.settle()
+    link_to(Path(run.dir), made)
+
+
+def link_to(directory: Path, made: Path) -> None:
+    """Point the link in ``directory`` at a complete checkpoint, and remove the one before if it is ours.
 
     Args:
         directory: The run's directory.

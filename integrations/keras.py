@@ -156,7 +156,7 @@ class SweepCallback(SweepCallbackBase, keras.callbacks.Callback):  # type: ignor
         self.model.save(path)
         with zipfile.ZipFile(path, "a") as archive:
             archive.writestr(_STATE, json.dumps({**position_of(run).state(run), "epoch": epoch}))
-        keep(Path(run.dir), path)
+        keep(run, path)
 
 
 def initial_epoch(run: Run) -> int:

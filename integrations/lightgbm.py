@@ -109,4 +109,4 @@ class SweepCallback(SweepCallbackBase):
         assert run is not None
         path = run.dir / f"{PREFIX}{rounds}-{position_of(run).iterations}.txt"
         model.save_model(str(path))
-        keep(Path(run.dir), path)
+        keep(run, path)

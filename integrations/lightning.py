@@ -199,7 +199,7 @@ class SweepCallback(LightningCallback):
         path = self._run.dir / f"{PREFIX}{trainer.global_step}.ckpt"
         trainer.save_checkpoint(path)
         if trainer.is_global_zero:
-            keep(Path(self._run.dir), path)
+            keep(self._run, path)
 
     def _remove_unused(self) -> None:
         """Remove the directories that loggers made before anything was logged, with events files without content."""

@@ -177,7 +177,7 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
     def on_save(self, args: Arguments, state: State, control: Control, **kwargs: Any) -> None:
         """Point the next attempt at the checkpoint, which is now complete."""
         if self._run is not None and state.is_world_process_zero and self._keeps_checkpoints:
-            keep(Path(self._run.dir), Path(args.output_dir or "", f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"))
+            keep(self._run, Path(args.output_dir or "", f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"))
         self._save_as_before(args)
 
     def on_train_end(self, args: Arguments, state: State, control: Control, **kwargs: Any) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from xgboost import Booster, collective
@@ -118,4 +117,4 @@ class SweepCallback(SweepCallbackBase, TrainingCallback):  # type: ignore[misc, 
         model.set_attr(**{_STATE: json.dumps(position_of(run).state(run))})
         model.save_model(path)
         model.set_attr(**{_STATE: None})
-        keep(Path(run.dir), path)
+        keep(run, path)

@@ -34,10 +34,10 @@ from __future__ import annotations
 
 import math
 import threading
-from bisect import insort
+from bisect import bisect, insort
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice, takewhile
+from typing import Any, NamedTuple
 
 from lightsweep.text import counted
 
@@ -45,8 +45,15 @@ from lightsweep.text import counted
 _MOST = 2**53
 
 
-@dataclass(frozen=True)
-class Hyperband:
+class _Settings(NamedTuple):
+    min_iter: int | None = None
+    max_iter: int | None = None
+    s: int | None = None
+    eta: float = 3
+    strict: bool = True
+
+
+class Hyperband(_Settings):
     """The settings of ``early_terminate``.
 
     Attributes:
@@ -63,13 +70,10 @@ class Hyperband:
         ValueError: A setting out of its range, or neither ``min_iter`` nor ``max_iter`` with ``s``.
     """
 
-    min_iter: int | None = None
-    max_iter: int | None = None
-    s: int | None = None
-    eta: float = 3
-    strict: bool = True
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
+    def __new__(cls, *settings: Any, **named: Any) -> Hyperband:
+        self = super().__new__(cls, *settings, **named)
         if not 1 < self.eta < math.inf:
             raise ValueError(f"eta must be a finite number above 1, not {self.eta}")
         for what, number in (("min_iter", self.min_iter), ("max_iter", self.max_iter), ("s", self.s)):
@@ -79,6 +83,7 @@ class Hyperband:
             raise ValueError("max_iter needs s, the number of bands below it")
         if self.max_iter is None and self.min_iter is None:
             raise ValueError("hyperband needs min_iter, or max_iter together with s")
+        return self
 
     def bands(self, upto: int | None = None) -> tuple[int, ...]:
         """Return the numbers of iterations at which runs are judged, ascending and distinct.
@@ -91,18 +96,19 @@ class Hyperband:
         """
         if self.max_iter is None and upto is None:
             raise ValueError("the bands of min_iter have no end: give upto, the last iteration")
-        return tuple(takewhile(lambda band: upto is None or band <= upto, self._ascending()))
+        return tuple(takewhile(lambda band: upto is None or band <= upto, self.ascending()))
 
     def first(self, count: int) -> tuple[int, ...]:
         """Return the lowest ``count`` bands, ascending; all bands if there are fewer."""
-        return tuple(islice(self._ascending(), count))
+        return tuple(islice(self.ascending(), count))
 
     def reached(self, iterations: int) -> int | None:
         """Return the highest band that is not above ``iterations``; ``None`` below the first."""
         bands = self.bands(upto=iterations)
         return bands[-1] if bands else None
 
-    def _ascending(self) -> Iterator[int]:
+    def ascending(self) -> Iterator[int]:
+        """Yield the bands in order; with ``min_iter`` alone they have no end."""
         if self.max_iter is None:
             return self._from_min()
         below = (int((self.max_iter or 0) / self.eta**k) for k in range(1, (self.s or 0) + 1))
@@ -118,8 +124,7 @@ class Hyperband:
             k = max(k + 1, math.floor(math.log((band + 1) / first) / math.log(self.eta)) - 1)
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The answer to a report: stop or continue, and why.
 
     Attributes:
@@ -248,16 +253,24 @@ class BandValues:
         self._unsorted: dict[int, list[float]] = {}
         self._best: dict[str, float] = {}
         self._better = min if goal == "minimize" else max
-        self._bands: frozenset[int] = frozenset()
-        self._known_upto = 0
+        self._ascending = hyperband.ascending()
+        self._bands: list[int] = []
 
-    def is_band(self, iteration: int) -> bool:
-        """Return whether the iteration is a band."""
+    def after(self, iteration: int) -> int | None:
+        """Return the first band after the iteration; ``None`` if there is none."""
         with self._lock:
-            if iteration > self._known_upto:
-                self._known_upto = max(64, 2 * iteration)
-                self._bands = frozenset(self.hyperband.bands(upto=self._known_upto))
-            return iteration in self._bands
+            while not self._bands or self._bands[-1] <= iteration:
+                if (band := next(self._ascending, None)) is None:
+                    return None
+                self._bands.append(band)
+            return self._bands[bisect(self._bands, iteration)]
+
+    def reached(self, iterations: int) -> int | None:
+        """Return the highest band that is not above ``iterations``; ``None`` below the first."""
+        with self._lock:
+            self.after(iterations)  # so that the bands up to there are known
+            place = bisect(self._bands, iterations)
+            return self._bands[place - 1] if place else None
 
     def note(self, run: str, history: Sequence[float]) -> None:
         """Note the finite values of a run, in order; values noted before are skipped."""
@@ -265,20 +278,19 @@ class BandValues:
             start, count = self._noted.get(run, 0), len(history)
             if count <= start:
                 return
-            self.is_band(count)  # so that the bands up to there are known
-            new = history[start:]
-            best = self._better(new)
+            best = self._better(history[start:])
             self._best[run] = self._better(best, self._best.get(run, best))
-            for iteration, value in enumerate(new, start=start + 1):
-                if iteration in self._bands:
-                    self._unsorted.setdefault(iteration, []).append(value)
+            band = self.after(start)
+            while band is not None and band <= count:
+                self._unsorted.setdefault(band, []).append(history[band - 1])
+                band = self.after(band)
             self._noted[run] = count
 
     def judge(self, run: str, history: Sequence[float]) -> Verdict:
         """Note the finite values of a run, in order, and judge it; only values not noted before are visited."""
         iterations = len(history)
-        band = self.hyperband.reached(iterations)
         with self._lock:
+            band = self.reached(iterations)
             self.note(run, history)
             value = 0.0 if band is None else history[band - 1] if self.hyperband.strict else self._best[run]
             values = self._sorted(band) if band else []

@@ -89,6 +89,7 @@ class ActiveRun:
             iterations=len(run.history),
             counted=self._counted,
             early_terminate=self.sweep.bands_of(run.ticket) is not None,
+            next_band=self._next_band(),
             checkpoint=kept_checkpoint(self.directory),
             keep_checkpoint=run.attempt > 1 or config.options.max_retries > 0 or may_be_preempted(),
             first=self._first_process.is_first(message),
@@ -102,8 +103,17 @@ class ActiveRun:
             self.reporters.add(message.get("process"))
         if message.get("anew"):
             self.run.begin_anew()
+        if message.get("late"):
+            self.run.go_on()
         verdict = self.reporter.report(self.run, message["metrics"], last=bool(message.get("last")))
-        return LogReply(verdict, len(self.run.history))
+        return LogReply(verdict, len(self.run.history), self._next_band())
+
+    def _next_band(self) -> int | None:
+        """Return the next band of the run; 0 if several processes report, so that none knows the iterations."""
+        bands = self.sweep.bands_of(self.run.ticket)
+        if bands is None:
+            return None
+        return 0 if len(self.reporters) > 1 else bands.after(len(self.run.history))
 
     def finish(self, message: FinishRequest) -> None:
         """Keep the script's last message; the first one that failed stays.

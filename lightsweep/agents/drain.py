@@ -25,7 +25,6 @@ JOB_END = "LIGHTSWEEP_JOB_END"
 """The variable by which an engine or a user gives the end of the agent's job, as Unix time."""
 
 _SLURM_END = "SLURM_JOB_END_TIME"
-_SLURM_JOB = "SLURM_JOB_ID"
 _SCONTROL_SECONDS = 20.0
 
 
@@ -63,8 +62,14 @@ def job_end(environ: Mapping[str, str] = os.environ, ask: Callable[[str], str] |
                 return end
             if name == JOB_END:
                 raise InputError(f"{name}={text!r} is not a time; give seconds since 1970, such as that of `date +%s`")
-    job = environ.get(_SLURM_JOB)
+    job = _slurm_job(environ)
     return _end_time((ask or _scontrol)(job)) if job else None
+
+
+def _slurm_job(environ: Mapping[str, str]) -> str:
+    """Return the id of this process's job; empty outside of Slurm. The first job of an array has the array's own id."""
+    array, task = environ.get("SLURM_ARRAY_JOB_ID"), environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else environ.get("SLURM_JOB_ID", "")
 
 
 def _end_time(shown: str) -> float | None:
@@ -95,17 +100,29 @@ def _scontrol(job: str) -> str:
     return found.stdout
 
 
-@dataclass(frozen=True)
+def extended_end(environ: Mapping[str, str] = os.environ, ask: Callable[[str], str] | None = None) -> float | None:
+    """Return when the Slurm job of this process ends by now: ``scontrol update`` may have changed its time limit.
+
+    Returns:
+        Unix time; ``None`` if it is in no job of Slurm, if Slurm does not tell, or if the user has given the end.
+    """
+    job = _slurm_job(environ)
+    return _end_time((ask or _scontrol)(job)) if job and not environ.get(JOB_END, "").strip() else None
+
+
+@dataclass
 class Drain:
     """The last part of a job, in which its agent begins no runs.
 
     Attributes:
         text: Its length as the user wrote it.
         end: The end of the job as Unix time; ``None`` if unknown, so that it has no effect.
+        ask: Returns the end of the job by now when the drain begins; ``None`` if it is not known better.
     """
 
     text: str
     end: float | None
+    ask: Callable[[], float | None] = extended_end
 
     def reason(self, now: float) -> str:
         """Return why no run begins at the Unix time ``now``; empty if one may begin.
@@ -113,6 +130,9 @@ class Drain:
         At exactly the drain's length before the end none begins.
         """
         if self.end is None or now < self.end - duration(self.text):
+            return ""
+        self.end = self.ask() or self.end
+        if now < self.end - duration(self.text):
             return ""
         end = datetime.fromtimestamp(self.end).strftime("%H:%M:%S")
         return f"no run begins within {self.text} of the end of its job at {end} (--drain)"

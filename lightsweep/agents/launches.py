@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from lightsweep.agents.active_run import RUNS, make_directory
-from lightsweep.agents.engines import AgentJob, Engine, JobState, KnowsHosts, Launch, make_engine
+from lightsweep.agents.engines import (
+    AgentJob,
+    Engine,
+    JobState,
+    KnowsHosts,
+    Launch,
+    LostAnswerError,
+    RunsStorage,
+    make_engine,
+)
 from lightsweep.agents.storage_job import STORAGE
 from lightsweep.channel.server import host_name
 from lightsweep.controller import Sweep
@@ -27,6 +36,11 @@ LAUNCH = "lightsweep:launch:"
 """The beginning of the name of the study's attributes that record launches."""
 
 URL_FILE = "storage-url"
+
+ON_THIS_HOST = "local"
+"""The engine whose agents only commands on the host of the launch find."""
+
+_ANY = ""  # in the place of ids that are not known
 
 
 def make_launch(settings: LaunchSettings, sweep_id: str, url: str, engine: Engine) -> Launch:
@@ -67,7 +81,7 @@ def make_launch(settings: LaunchSettings, sweep_id: str, url: str, engine: Engin
 def _check_file(url: str, name: str, one_host: bool) -> None:
     """Refuse an SQLite file for agents on several hosts, and for those of a cluster one on a network file system."""
     path = Path(str(parse(url).database))
-    kind = network_file_system(path.absolute()) if name != "local" else None
+    kind = network_file_system(path.absolute()) if name != ON_THIS_HOST else None
     if one_host and kind is None:
         return
     why = f"the file lies on a network file system ({kind})" if one_host else f"agents on {name} run on several"
@@ -88,13 +102,27 @@ def submit(sweep: Sweep, settings: LaunchSettings, engine: Engine) -> list[str]:
     make_directory(RUNS.absolute() / sweep.id)
     if launch.storage_file and not settings.with_storage:
         write_url(launch.storage_file, sweep.storage.url)
-    jobs = engine.submit(launch)
-    record(sweep, settings, jobs)
+    name = record(sweep, settings, ())  # before, so that agents whose submission was not answered are found by it
+    try:
+        jobs = engine.submit(launch)
+    except LostAnswerError as error:
+        raise LostAnswerError(f"{error}\nagents may have been submitted: lightsweep status {sweep.id}") from None
+    except InputError:
+        _write(sweep, name, {})
+        raise
+    record(sweep, settings, jobs, name)
     return jobs
 
 
-def record(sweep: Sweep, settings: LaunchSettings, jobs: Iterable[str]) -> None:
-    """Record a launch in the storage, without a secret."""
+def record(sweep: Sweep, settings: LaunchSettings, jobs: Iterable[str], name: str = "") -> str:
+    """Record a launch in the storage, without a secret; return the name of the record.
+
+    Args:
+        sweep: The sweep.
+        settings: The settings of the launch.
+        jobs: The ids of its jobs; empty as long as they are not known.
+        name: The name of an earlier record of the same launch, which is replaced.
+    """
     options = {name: value for name, value in given(asdict(settings)).items() if name not in ("on", "agents")}
     kept = {
         "engine": settings.on,
@@ -105,8 +133,13 @@ def record(sweep: Sweep, settings: LaunchSettings, jobs: Iterable[str]) -> None:
         "options": {name: _without_secrets(value) for name, value in options.items()},
         "jobs": list(jobs),
     }
+    name = name or f"{LAUNCH}{secrets.token_hex(4)}"
+    _write(sweep, name, kept)
+    return name
+
+
+def _write(sweep: Sweep, name: str, kept: dict[str, Any]) -> None:
     with storage_errors():
-        name = f"{LAUNCH}{secrets.token_hex(4)}"
         sweep.storage.optuna.set_study_user_attr(sweep.study_id, name, kept)
 
 
@@ -127,16 +160,22 @@ class Launched:
     """The agents that were launched and have not ended.
 
     Attributes:
-        engines: The engines of the launches.
+        engines: The engines of the launches that were asked.
         agents: The agents, each with the name of its engine.
         unasked: For each engine that could not be asked the reason.
         owners: The engine of each agent, by the engine's name and the agent's id.
+        hosts: Other hosts whose own agents were launched there; only commands there find them.
+        storage: The job of the sweep's storage; ``None`` if there is none, or it has ended.
+        served: Whether a launch has started the storage as a job.
     """
 
     engines: list[str] = field(default_factory=list)
     agents: list[tuple[str, AgentJob]] = field(default_factory=list)
     unasked: dict[str, str] = field(default_factory=dict)
     owners: dict[tuple[str, str], Engine] = field(default_factory=dict)
+    hosts: list[str] = field(default_factory=list)
+    storage: AgentJob | None = None
+    served: bool = False
 
     @property
     def line(self) -> str:
@@ -147,31 +186,58 @@ class Launched:
 
     def document(self) -> dict[str, Any]:
         """Return the agents for JSON."""
-        found = [{"engine": engine, **asdict(job), "state": str(job.state)} for engine, job in self.agents]
-        return {"agents": found, "engines_not_asked": self.unasked}
+        found = [{"engine": engine, **_document(job)} for engine, job in self.agents]
+        storage = {"storage_job": _document(self.storage) if self.storage else None} if self.served else {}
+        return {"agents": found, "engines_not_asked": self.unasked, "launched_on_hosts": self.hosts, **storage}
+
+
+def _document(job: AgentJob) -> dict[str, Any]:
+    return {**asdict(job), "state": str(job.state)}
 
 
 def launched(sweep: Sweep, only: str | None = None) -> Launched:
     """Ask the engines of all launches for the agents of a sweep.
 
+    Agents of a launch that another storage has recorded are left out: a copied sweep keeps its id. If the answer to a
+    submission was lost, all agents count that its engine finds.
+
     Args:
         sweep: The sweep.
-        only: Ask this engine alone, also if no launch is recorded.
+        only: Ask this engine alone. If it is a cluster's, agents count too that no launch has submitted, such as by the
+            job script of a dry run.
     """
-    # An engine's own options may say where the cluster is.
-    launches = list(dict.fromkeys((kept["engine"], _options_of(kept)) for kept in recorded(sweep)))
-    if only is not None:
-        launches = [each for each in launches if each[0] == only] or [(only, ())]
-    found = Launched(list(dict.fromkeys(name for name, _ in launches)))
+    launches: dict[tuple[str, tuple[str, ...]], None] = {}
+    jobs: dict[str, set[str]] = {}
+    found = Launched()
+    storages: dict[tuple[str, Path], None] = {}
+    for kept in recorded(sweep):
+        name = kept["engine"]
+        if only is not None and name != only:
+            continue
+        if name == ON_THIS_HOST and kept.get("host") != host_name():
+            found.hosts = sorted({*found.hosts, str(kept.get("host"))})
+            continue
+        launches[name, _options_of(kept)] = None  # an engine's own options may say where the cluster is
+        jobs.setdefault(name, set()).update(kept.get("jobs") or [_ANY])
+        if (kept.get("options") or {}).get("with_storage"):
+            storages[name, Path(str(kept.get("directory"))) / STORAGE] = None
+    if only is not None and only != ON_THIS_HOST:
+        launches = launches or {(only, ()): None}
+        jobs[only] = {_ANY}
+    found.engines = list(dict.fromkeys(name for name, _ in launches))
+    found.served = bool(storages)
     for name, options in launches:
         try:
             engine = make_engine(name, sweep.id, options)
-            jobs = engine.jobs()
+            agents = [job for job in engine.jobs() if _ANY in jobs[name] or job.id in jobs[name]]
+            for place, directory in storages:
+                if place == name and isinstance(engine, RunsStorage):
+                    found.storage = found.storage or engine.storage_job(directory)
         except InputError as error:
             found.unasked[name] = str(error)
             continue
-        found.agents += [(name, job) for job in jobs if (name, job.id) not in found.owners]
-        found.owners.update({(name, job.id): engine for job in jobs})
+        found.agents += [(name, job) for job in agents if (name, job.id) not in found.owners]
+        found.owners.update({(name, job.id): engine for job in agents})
     return found
 
 

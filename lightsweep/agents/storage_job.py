@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from lightsweep.agents.engines import AgentJob, Engine, RunsStorage
+from lightsweep.agents.engines import Engine, RunsStorage
 from lightsweep.errors import LightsweepError, StorageError, UsageError
 from lightsweep.storage import open_storage
 from lightsweep.storage.postgresql import account_for, check_access, make_directory
@@ -66,7 +66,7 @@ def start_storage(engine: Engine, name: str, options: Sequence[str], tell: Calla
             submitted = able.submit_storage(directory, storage_command(directory), options)
             tell(f"submitted the storage as job {submitted} on {name}; Ctrl-C ends this wait, not the job")
             continue
-        line = _line(job)
+        line = f"waiting for the storage: {job}"
         if line != told:
             tell(line)
             told = line
@@ -92,12 +92,6 @@ def _answers(file: Path) -> bool:
         open_storage(url).close()
         return True
     return False
-
-
-def _line(job: AgentJob) -> str:
-    where = f" on {job.node}" if job.node else ""
-    why = f" ({job.reason})" if job.reason else ""
-    return f"waiting for the storage: job {job.id} is {job.state}{where}{why}"
 
 
 def _end(path: Path) -> str:

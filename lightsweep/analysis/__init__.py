@@ -7,5 +7,15 @@ are imported when they are needed.
 from lightsweep.analysis.frame import dataframe, required
 from lightsweep.analysis.importances import Importance, ParameterImportance, importance
 from lightsweep.analysis.refinement import Refinement, refine
+from lightsweep.analysis.run_scores import never_read
 
-__all__ = ["Importance", "ParameterImportance", "Refinement", "dataframe", "importance", "refine", "required"]
+__all__ = [
+    "Importance",
+    "ParameterImportance",
+    "Refinement",
+    "dataframe",
+    "importance",
+    "never_read",
+    "refine",
+    "required",
+]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightsweep.analysis.frame import required
-from lightsweep.analysis.run_scores import Goal, Scores, scores
+from lightsweep.analysis.run_scores import Goal, Scores, never_read, scores
 from lightsweep.controller import SweepRun
 from lightsweep.schema import SweepConfig
 from lightsweep.space import Distribution, Scale, identity
@@ -50,6 +50,7 @@ class ParameterImportance:
         correlation: Pearson's r with the metric on that axis, from -1 to 1; for a category the multiple correlation
             with indicators of its values, from 0 to 1. ``None`` if it is not defined.
         rank_correlation: The same of the ranks: Spearman's rho.
+        unread: Whether no run read it, so that its numbers are chance: they show how large chance is here.
     """
 
     name: str
@@ -59,6 +60,7 @@ class ParameterImportance:
     share: float | None = None
     correlation: float | None = None
     rank_correlation: float | None = None
+    unread: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ def importance(
     scored = scores(runs, config, metric, at)
     found = axes([run.values for run in scored.runs], config)
     warnings, notes = _doubts(scored, len(found)), [*scored.notes]
-    parameters = [ParameterImportance(axis.name, axis.scale) for axis in found]
+    unread = never_read(runs)
+    parameters = [ParameterImportance(axis.name, axis.scale, unread=axis.name in unread) for axis in found]
     fit = None
     if found and len(scored.runs) >= _LEAST_RUNS and not _is_constant(scored):
         data = matrix(found, scored.values)
@@ -126,6 +129,9 @@ def importance(
             warnings.append(
                 f"the parameters explain little of {scored.metric} (R² {fit:.2f}), so their order may be chance"
             )
+        if ignored := sorted(unread & {axis.name for axis in found}):
+            whose = "its numbers are" if len(ignored) == 1 else "their numbers are"
+            warnings.append(f"no run read {', '.join(map(repr, ignored))}, so {whose} chance")
         if not config.is_flat:
             notes.append("the runs of all stages count, and a stage does not vary the parameters of the others")
         if len(data.y) > MOST_RUNS:
@@ -133,18 +139,20 @@ def importance(
         if data.clipped:
             notes.append(f"outliers, whose values were clipped: {data.clipped} of {counted(len(data.y), 'run')}")
         total = float(drops.mean(axis=1).clip(0.0).sum())
-        parameters = [_parameter(axis, drop, total, data.y) for axis, drop in zip(found, drops, strict=True)]
+        parameters = [
+            _parameter(axis, drop, total, data.y, axis.name in unread) for axis, drop in zip(found, drops, strict=True)
+        ]
         parameters.sort(key=lambda each: -(each.importance or 0.0))
     return Importance(
         scored.metric, scored.goal, len(scored.runs), fit, tuple(parameters), tuple(notes), tuple(warnings)
     )
 
 
-def _parameter(axis: Axis, drops: Numbers, total: float, target: Numbers) -> ParameterImportance:
+def _parameter(axis: Axis, drops: Numbers, total: float, target: Numbers, unread: bool) -> ParameterImportance:
     mean = float(drops.mean())
     share = max(mean, 0.0) / total if total > 0 else 0.0
     return ParameterImportance(
-        axis.name, axis.scale, mean, float(drops.std()), share, linear(axis, target), rank(axis, target)
+        axis.name, axis.scale, mean, float(drops.std()), share, linear(axis, target), rank(axis, target), unread
     )
 
 

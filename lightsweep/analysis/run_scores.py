@@ -104,6 +104,19 @@ def scores(runs: Sequence[SweepRun], config: SweepConfig, metric: str | None = N
     return Scores(name, goal, tuple(counting), tuple(float(valued[run.id]) for run in counting), tuple(notes))
 
 
+def never_read(runs: Iterable[SweepRun]) -> frozenset[str]:
+    """Return the searched parameters that no run read: they cannot have an effect, whatever the numbers say.
+
+    The finished runs decide; without one, those that were stopped early. A run that ended without a word about what it
+    read counts as one that read everything.
+    """
+    own = [run for run in runs if not run.prior]
+    for state in COUNTED:
+        if ended := [run for run in own if run.state == state]:
+            return frozenset.intersection(*(frozenset(run.unread) for run in ended))
+    return frozenset()
+
+
 def _value(run: SweepRun, name: str, goal: Goal | None, is_own: bool, at: int | None) -> float | None:
     if is_own and goal:
         history = run.history[:at]

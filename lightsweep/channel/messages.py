@@ -6,10 +6,8 @@ A new field has its place here alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from functools import cache
-from typing import Any, Protocol, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypedDict
 
 from lightsweep.errors import LightsweepError
 from lightsweep.hyperband import Verdict
@@ -30,8 +28,7 @@ class StartRequest(TypedDict, total=False):
     process: int
 
 
-@dataclass(frozen=True)
-class StartReply:
+class StartReply(NamedTuple):
     """The run, as its script gets it.
 
     Attributes:
@@ -49,6 +46,7 @@ class StartReply:
         iterations: Iterations that were reported so far, over all attempts.
         counted: Iterations that earlier attempts have reported.
         early_terminate: Whether the sweep may stop the run.
+        next_band: See `LogReply`.
         checkpoint: Path of the checkpoint that an earlier attempt has left.
         keep_checkpoint: Whether the run may be retried, so that a checkpoint is worth keeping.
         smoke: Steps of a trial of the script; 0 in a run that counts.
@@ -59,9 +57,9 @@ class StartReply:
     number: str = ""
     sweep: str | None = None
     name: str = ""
-    config: Mapping[str, Any] = field(default_factory=dict)
-    swept: list[str] = field(default_factory=list)
-    set: list[str] = field(default_factory=list)
+    config: Mapping[str, Any] = {}
+    swept: Sequence[str] = ()
+    set: Sequence[str] = ()
     dir: str = ""
     metric: str | None = None
     goal: str | None = None
@@ -69,6 +67,7 @@ class StartReply:
     iterations: int = 0
     counted: int = 0
     early_terminate: bool = False
+    next_band: int | None = 0
     checkpoint: str | None = None
     keep_checkpoint: bool = False
     smoke: int = 0
@@ -81,7 +80,7 @@ class StartReply:
 
     def message(self) -> dict[str, Any]:
         """Return the message; :meth:`read` is its inverse."""
-        return vars(self)
+        return self._asdict()
 
 
 class Numbers(dict[str, float]):
@@ -106,6 +105,8 @@ class LogRequest(TypedDict, total=False):
         process: The number of the process; absent if it is the first of the run that called ``init``.
         preempting: Whether the run is to be retried if its process fails from now on; absent if not.
         anew: Whether the reports of the metric before this one count no more; absent if they do.
+        late: Whether training has ended without knowing of a verdict to stop, so that the verdict counts no more;
+            absent if not.
     """
 
     metrics: dict[str, float]
@@ -113,32 +114,36 @@ class LogRequest(TypedDict, total=False):
     process: int
     preempting: bool
     anew: bool
+    late: bool
 
 
-@dataclass(frozen=True)
-class LogReply:
+class LogReply(NamedTuple):
     """The answer to a log.
 
     Attributes:
         verdict: Whether to stop, and why.
         iterations: Iterations that were reported so far, over all attempts.
+        next_band: The iteration from which on the script waits for the verdict on a report: the next band, or ``None``
+            if there is none. 0, also of an older agent, is every iteration.
     """
 
-    verdict: Verdict = field(default_factory=Verdict)
+    verdict: Verdict = Verdict()
     iterations: int = 0
+    next_band: int | None = 0
 
     @classmethod
     def read(cls, message: Mapping[str, Any]) -> LogReply:
         """Return the reply in a message."""
         given = message.get("verdict")
         verdict = Verdict(**_known(Verdict, given)) if given else _BELOW_A_BAND
-        return cls(verdict, message.get("iterations", 0))
+        return cls(verdict, message.get("iterations", 0), message.get("next_band", 0))
 
     def message(self) -> dict[str, Any]:
-        """Return the message. It has no verdict below a band: training waits for it, and there is nothing to tell."""
+        """Return the message; it has no verdict to go on between bands."""
         verdict = self.verdict
-        told = verdict.stop or verdict.band is not None
-        return {"iterations": self.iterations, **({"verdict": vars(verdict)} if told else {})}
+        told = verdict.stop or verdict.band == self.iterations
+        found = {"iterations": self.iterations, "next_band": self.next_band}
+        return {**found, "verdict": verdict._asdict()} if told else found
 
 
 _BELOW_A_BAND = Verdict()
@@ -146,13 +151,7 @@ _BELOW_A_BAND = Verdict()
 
 def _known(kind: Any, message: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a message that this version knows: script and agent may have different ones."""
-    names = _names(kind)
-    return {name: value for name, value in message.items() if name in names}
-
-
-@cache
-def _names(kind: Any) -> frozenset[str]:
-    return frozenset(each.name for each in fields(kind))
+    return {name: message[name] for name in kind._fields if name in message}
 
 
 class FinishRequest(TypedDict, total=False):

@@ -25,6 +25,7 @@ from typing import Any
 from lightsweep.channel.connection import (
     ENVIRONMENT,
     HANDSHAKE_SECONDS,
+    POST,
     TCP,
     ChannelError,
     FrameStream,
@@ -36,6 +37,7 @@ from lightsweep.channel.messages import Guarded, Handler
 from lightsweep.errors import LightsweepError, UsageError
 
 OPERATIONS = ("start", "log", "finish")
+_NOTHING_NEW = {"iterations", "next_band"}
 
 _logger = logging.getLogger("lightsweep")
 
@@ -49,6 +51,7 @@ _PREFIX = f"lightsweep-{zlib.crc32(host_name().encode()):08x}-"  # hosts may sha
 _SOCKET = "s"
 _LONGEST_PATH = 95  # bytes; macOS allows 103, Linux 107, and the socket has a longer name at first
 _CLOSE_SECONDS = 10.0
+_DRAIN_SECONDS = 5.0
 _BACKLOG = 128
 _MOST_UNPROVEN = 256  # over TCP, where anyone may connect; the processes of a large run begin all at once
 
@@ -70,6 +73,7 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
     def __init__(self, *, handshake_seconds: float = HANDSHAKE_SECONDS, host: str | None = None) -> None:
         self._handshake_seconds = handshake_seconds
         self._lock = threading.Lock()
+        self._left = threading.Condition(self._lock)
         self._runs: dict[str, _Served] = {}
         self._peers: dict[threading.Thread, FrameStream] = {}
         self._unproven: dict[FrameStream, None] = {}  # over TCP; the oldest first
@@ -108,6 +112,16 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
                 raise UsageError(f"run {run_id!r} is registered already; unregister it first")
             served = self._runs[run_id] = _Served(handler, secrets.token_hex(32))
         return dict(zip(ENVIRONMENT, (self.address, run_id, served.token), strict=True))
+
+    def drain(self, run_id: str) -> None:
+        """Answer what the processes of a run have sent before they ended: the last report waits for no reply.
+
+        Returns when their connections have ended, as they do with the processes, or after a few seconds.
+        """
+        with self._lock:
+            served = self._runs.get(run_id)
+            if served is not None:
+                self._left.wait_for(lambda: not served.streams, _DRAIN_SECONDS)
 
     def unregister(self, run_id: str) -> None:
         """Release the run: requests of its processes fail, and a watch on its agent ends them. Ignores unknown ids.
@@ -217,17 +231,22 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
             served.streams.add(stream)
         try:
             stream.send(welcome)
+            told: object = None
             # over TCP, what has arrived is read in spite of SHUT_RD
             while (message := stream.receive()) is not None and self._runs.get(run_id) is served:
                 reply = answer(served.handler, message)
+                before, told = told, reply.get("next_band", told)
+                if message.get("op") == POST and told == before and reply.keys() == _NOTHING_NEW:
+                    reply = {}  # training waits for it
                 try:
                     stream.send(reply)
                 except (TypeError, ValueError, ChannelError) as error:
                     _logger.error("the agent's answer to %r cannot be sent: %s", message.get("op"), error)
                     stream.send({"error": f"the agent's answer cannot be sent: {error}"})
         finally:
-            with self._lock:
+            with self._left:
                 served.streams.discard(stream)
+                self._left.notify_all()
 
     def _identify(self, stream: FrameStream) -> tuple[str, _Served, dict[str, str]]:
         """Find out which run a process belongs to; return its id, the run, and the message that welcomes the process.
@@ -273,7 +292,7 @@ class _Served:
 
 def answer(handler: Handler, message: Mapping[str, Any]) -> dict[str, Any]:
     """Return the handler's answer to ``message``, or ``{"error": text}``; never raises an ``Exception``."""
-    operation = message.get("op")
+    operation = "log" if message.get("op") == POST else message.get("op")
     if operation not in OPERATIONS:
         return {"error": f"the operations of a run are {', '.join(OPERATIONS)}, got {operation!r}"}
     given = {name: value for name, value in message.items() if name != "op"}

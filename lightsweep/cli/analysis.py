@@ -22,7 +22,7 @@ from lightsweep.schema import SweepConfig
 from lightsweep.text import aligned, counted, printable, shortened
 
 _WIDTH = 80
-_NAME = 24
+_NAME = 22
 _BAR = 13
 
 
@@ -60,7 +60,7 @@ def _text(found: Importance) -> str:
             "",
             *_wrapped(
                 "importance: how much R² falls if the parameter is shuffled; "
-                f"a random forest explains R² = {found.fit:.2f} of runs it was not fitted to",
+                f"a random forest has R² = {found.fit:.2f} on runs it has not seen (1 is perfect, 0 a mere guess)",
                 "linear, rank: Pearson's and Spearman's correlation, without a sign for categories",
             ),
         ]
@@ -79,7 +79,8 @@ def _table(parameters: Sequence[ParameterImportance]) -> list[str]:
         value = "     –" if each.importance is None else f"{each.importance:6.3f} ± {each.spread:.3f}"
         sign = "" if each.scale == "category" else "+"
         both = ["–" if r is None else f"{r:{sign}.2f}" for r in (each.correlation, each.rank_correlation)]
-        rows.append([shortened(printable(each.name), _NAME), each.scale, f"{amount:<{_BAR}} {value}", *both])
+        axis = "never read" if each.unread else each.scale
+        rows.append([shortened(printable(each.name), _NAME), axis, f"{amount:<{_BAR}} {value}", *both])
     return aligned(rows, right=(3, 4))
 
 

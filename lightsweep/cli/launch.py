@@ -103,6 +103,8 @@ def launch(
     engine = make_engine(settings.on, sweep_id, settings.options or ())
     plan = engine.plan(make_launch(settings, sweep_id, url, engine))
     if dry_run:
+        if sweep_id == _NO_ID:
+            say(f"dry run: the launch will create the sweep, whose id will be in the place of {_NO_ID}", error=True)
         if served:
             print(storage_plan(engine, settings.on, settings.options or ()))
         print(plan)
@@ -159,13 +161,16 @@ def _split(text: str | None) -> tuple[str, ...] | None:
 def _stop(sweep: Sweep, only: str | None) -> None:
     """Tell every agent to end that was launched; exit with 1 if an engine could not be asked."""
     found = launched(sweep, only)
+    working = [(name, job) for name, job in found.agents if job.state != JobState.FAILED]
     # Those that wait come first, or they would begin on what the others leave.
-    for name, job in sorted(found.agents, key=lambda each: each[1].state == JobState.RUNNING):
+    for name, job in sorted(working, key=lambda each: each[1].state == JobState.RUNNING):
         found.owners[name, job.id].stop(job.id)
         say(f"told to end: {name} {job.id}")
     for name, why in found.unasked.items():
         say(f"agents on {name} were not asked to end: {why}", error=True)
-    if not found.agents and not found.unasked:
-        say(f"no launched agent of sweep {sweep.id} is left to end")
+    if not working and not found.unasked:
+        say(f"no launched agent of sweep {sweep.id} is left to end{' on this host' if found.hosts else ''}")
+    if found.hosts:
+        say(f"agents were launched on {' and '.join(found.hosts)} too; the same command ends them there", error=True)
     if found.unasked:
         raise typer.Exit(1)

@@ -97,7 +97,7 @@ def status(
         with redirect_stdout(sys.stderr):  # the library of an engine may print
             agents = launched(sweep)
         if as_json:
-            document = _document(sweep) | (agents.document() if agents.engines else {})
+            document = _document(sweep) | (agents.document() if agents.engines or agents.hosts else {})
             print(json.dumps(document, indent=2, allow_nan=False), flush=True)
             if "ray" in sys.modules:
                 sys.stdout = sys.stderr  # Ray prints news of its nodes until this process ends
@@ -243,19 +243,22 @@ def _text(sweep: Sweep) -> str:
 
 def _agent_lines(found: Launched) -> list[str]:
     """Return the lines about the agents that `lightsweep launch` started; none without a launch."""
-    if not found.engines:
-        return []
-    unasked = [f"agents on {name} are not known here: {printable(why)}" for name, why in found.unasked.items()]
+    notes = [f"agents on {name} are not known here: {printable(why)}" for name, why in found.unasked.items()]
+    if found.hosts:
+        notes.append(f"agents were launched on {' and '.join(found.hosts)}; `lightsweep status` there shows them")
+    if found.storage:
+        notes.append(f"storage: {printable(str(found.storage))}")
     if not found.agents:
-        return ["", *unasked] if unasked else ["", found.line]
+        lines = [found.line] if found.engines and not found.unasked else []
+        return ["", *lines, *notes] if lines or notes else []
     rows = [
         [name, job.id, str(job.state), job.node or "–", printable(job.reason or job.output) or "–"]
         for name, job in found.agents[:_SHOWN]
     ]
     left = len(found.agents) - len(rows)
     more = [f"and {left:,} more (all with --json)"] if left else []
-    heading = ["engine", "agent", "state", "node", "why it waits, or its output"]
-    return ["", found.line, *aligned([heading, *rows]), *more, *unasked]
+    heading = ["engine", "agent", "state", "node", "why it waits or failed, or its output"]
+    return ["", found.line, *aligned([heading, *rows]), *more, *notes]
 
 
 def _stage_table(views: Sequence[PartView], names: list[str]) -> list[str]:

@@ -45,11 +45,13 @@ def serve(
         Path, typer.Option(metavar="DIR", help="Where the data is, and the file with the URL; made if it is missing.")
     ] = Path("lightsweep_storage"),
     host: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="HOST", help="Address to listen on: 0.0.0.0 for other machines too, or a name of this machine."
+            metavar="HOST",
+            help="Address to listen on: 0.0.0.0 for other machines too, or a name of this machine. By default that of "
+            "the last start, at first 127.0.0.1.",
         ),
-    ] = "127.0.0.1",
+    ] = None,
     port: Annotated[
         int | None,
         typer.Option(
@@ -65,8 +67,8 @@ def serve(
 ) -> None:
     """Start a PostgreSQL server for sweeps, until Ctrl-C.
 
-    The data is beside the project and stays; the next start has the same password and port. The server runs in the
-    foreground: use tmux, or a unit of systemd.
+    The data is beside the project and stays; the next start has the same address, port and password. The server runs
+    in the foreground: use tmux, or a unit of systemd.
     """
     if show_url:
         print(url_of(directory))

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from lightsweep.channel.messages import FinishRequest, Handler, LogRequest, Numbers, StartReply
+from lightsweep.channel.connection import Connection
+from lightsweep.channel.messages import FinishRequest, Handler, LogReply, LogRequest, Numbers, StartReply
 from lightsweep.client.history import FILE, History
 from lightsweep.client.loaders import are_cut, cut_loaders, restore_loaders
 from lightsweep.client.numbers import numbers
@@ -25,6 +26,7 @@ from lightsweep.wandb.run_names import RunNames
 
 _MOST_READ = 50
 _MISSPELT = 0.8
+_GO_ON = Verdict()
 
 
 class Run(RunNames):
@@ -71,6 +73,7 @@ class Run(RunNames):
     ) -> None:
         stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         self._agent = agent
+        self._posts = agent if isinstance(agent, Connection) and first else None
         self.active = agent is not None
         self._pid = os.getpid()
         self._arguments_matter = arguments_matter
@@ -98,6 +101,7 @@ class Run(RunNames):
         self.smoke_steps = start.smoke
         self.smoke = self._cuts_loaders = self.smoke_steps > 0
         self._iterations = start.iterations
+        self._next_band = start.next_band
         self._checkpoint: str | None = start.checkpoint
         self._resumes_counting = False
         self._repeated = 0
@@ -131,8 +135,20 @@ class Run(RunNames):
 
     @property
     def known_verdict(self) -> Verdict:
-        """The verdict to stop if this process knows of it, else the one to go on."""
-        return self._stopped or Verdict()
+        """The verdict to stop if this process was told so, else the one to go on."""
+        self.settle()
+        return self._stopped or _GO_ON
+
+    def settle(self) -> None:
+        """Wait until the agent has answered all reports: before a checkpoint is kept that goes with the last one.
+
+        Raises:
+            AgentLostError: The agent is gone.
+            LightsweepError: The agent refuses a report.
+        """
+        if self._posts is not None:
+            for reply in self._posts.settle():
+                self._take(reply)
 
     def follow(self, ended: Run) -> None:
         """Take over which parameters were read, if ``ended`` is the same run."""
@@ -162,6 +178,9 @@ class Run(RunNames):
     ) -> None:
         """Report numbers by name; the run is judged by the sweep's metric among them.
 
+        At a band the call waits for the verdict. Between bands it does not: what the agent answers, such as to stop
+        since other runs have become better, is raised by the next call.
+
         Args:
             metrics: Names and numbers; nested dicts are joined with a dot. Images, tables, figures and other media are
                 kept as files below ``run.dir``, texts in the summary; other values are left out.
@@ -173,6 +192,7 @@ class Run(RunNames):
         Raises:
             RunPruned: The run is to stop now. Every later call raises it again.
             AgentLostError: The agent is gone.
+            LightsweepError: The agent refuses the numbers, or those of the call before.
             UsageError: The run has ended, or ``metrics`` is not a mapping.
         """
         del sync
@@ -206,6 +226,7 @@ class Run(RunNames):
         """
         if self.ended:
             raise UsageError(f"run {self.number} has ended: log before finish(), inside of the with block")
+        self.settle()
         if self._cuts_loaders:
             cut_loaders(self.smoke_steps)  # torch may have been imported after init()
         left: dict[str, Any] = {}
@@ -233,10 +254,14 @@ class Run(RunNames):
         if not judged or repeats:
             found = Numbers({name: value for name, value in found.items() if name != self.metric})
         if not (found or repeats) or self._agent is None or rank:
-            return Verdict()
+            return _GO_ON
         if warns and self.metric is not None and self.metric not in found:
             self._warn_misspelt(self.metric, found)
-        return self._ask(self._agent, {"metrics": found, "last": True} if last else {"metrics": found})
+        if last or repeats or self._posts is None or self.inherited or self._reaches_band(found):
+            return self._ask(self._agent, {"metrics": found, "last": True} if last else {"metrics": found})
+        self._posts.post({"metrics": found})
+        self._iterations += self._is_iteration(found)
+        return _GO_ON
 
     def verdict(self) -> Verdict:
         """Return the verdict without a report: another process of the run may have made the last one.
@@ -246,7 +271,7 @@ class Run(RunNames):
         """
         if self._stopped is None and self._agent is not None:
             return self._ask(self._agent, {"metrics": {}})
-        return self.known_verdict
+        return self._stopped or _GO_ON
 
     def cause(self, error: BaseException) -> BaseException:
         """Return the ``RunPruned`` or ``AgentLostError`` that ended another process of the run, else ``error``.
@@ -348,13 +373,27 @@ class Run(RunNames):
     def _ask(self, agent: Handler, message: LogRequest) -> Verdict:
         if not self._first or self.inherited:
             message["process"] = os.getpid()
+        self.settle()
         reply = agent.log(message)
-        self._iterations = reply.iterations
+        self._take(reply)
+        return reply.verdict
+
+    def _take(self, reply: LogReply) -> None:
+        """Take note of what the agent has answered."""
+        self._iterations, self._next_band = reply.iterations, reply.next_band
         if reply.verdict.stop:
             self._stopped = reply.verdict
             if self._history is not None:
                 self._history.flush()  # what follows may end the process at once
-        return reply.verdict
+
+    def _is_iteration(self, found: Mapping[str, float]) -> bool:
+        return self.metric is not None and math.isfinite(found.get(self.metric, math.nan))
+
+    def _reaches_band(self, found: Mapping[str, float]) -> bool:
+        """Tell whether the run is judged by these numbers at a band, as far as is known here."""
+        if self._next_band is None:
+            return False
+        return self._next_band == 0 or (self._is_iteration(found) and self._iterations + 1 >= self._next_band)
 
     def _warn_misspelt(self, metric: str, found: Mapping[str, float]) -> None:
         """Warn at once that the metric may have another name here, rather than after the whole training."""
@@ -396,14 +435,36 @@ class Run(RunNames):
         self._write_summary()
         self.ended = True
         self.cut_short = state in ("failed", "pruned")
+        refused: LightsweepError | None = None
         try:
+            if state and (refused := self._settle_at_end(state)):
+                state, error = "failed", error or str(refused)
+                self.cut_short = True
             if state == "finished" and self._agent and self.rank == 0 and self.summary.written:
                 self._report_summary(self._agent)
             if state and self._agent and (self.rank == 0 or state == "failed"):
                 self._agent.finish(self._last_message(state, error))
+            if refused:
+                raise refused
         finally:
             for action in self._at_end:
                 action()
+
+    def _settle_at_end(self, state: str) -> LightsweepError | None:
+        """Read the last replies; return the error if one refuses a report.
+
+        A verdict to stop came too late for a run that has finished.
+        """
+        try:
+            self.settle()
+        except AgentLostError:
+            raise
+        except LightsweepError as refused:
+            return refused
+        if state == "finished" and self._stopped is not None and self._agent is not None:
+            self._stopped = None
+            self._agent.log({"metrics": {}, "late": True})
+        return None
 
     def _report_summary(self, agent: Handler) -> None:
         """Report the numbers that the script wrote to the summary; the metric only if it was never logged."""

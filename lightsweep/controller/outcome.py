@@ -77,6 +77,13 @@ class ClaimedRun:
             self.history.clear()
             self.metrics = {}
 
+    def go_on(self) -> None:
+        """Withdraw the verdict of early termination."""
+        with self.lock:
+            if self.pruned:
+                self.pruned = False
+                self.stop_reason = ""
+
     def report(self, value: float) -> int:
         """Add a value of the sweep's metric and return the number of values."""
         self.reports.append(value)

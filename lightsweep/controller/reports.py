@@ -65,7 +65,7 @@ class Reporter:
         bands = self._sweep.bands_of(run.ticket)
         if bands is None or not iterations or last:
             return Verdict()
-        if iterations > known and bands.is_band(iterations):
+        if iterations > known and bands.reached(iterations) == iterations:
             # Not under the run's lock: a call of stop() must not wait for the storage.
             with suppress(InputError):  # the sweep or its storage was deleted, which ends the agent
                 self._refresher.refresh()

@@ -70,10 +70,21 @@ def make_axis(name: str, values: Sequence[Any], distribution: Distribution | Non
     continuous = len(set(real)) > _FEW if scale is None else scale in ("linear", "log")
     if len(real) < len(values) or not continuous:
         return _ordinal(name, values, distribution)
-    if not real:
+    return number_axis(name, real, None if scale is None else scale == "log")
+
+
+def number_axis(name: str, values: Sequence[float], log: bool | None = None) -> Axis:
+    """Return an axis of numbers, also of few different ones.
+
+    Args:
+        name: The name of what it shows.
+        values: Finite, at most ``MOST`` in size; may be empty.
+        log: Whether it has a log scale if all values are above 0; by default if their ends differ by a factor of 1,000.
+    """
+    if not values:
         return Axis(name, "linear", 0.0, 1.0, ((0.0, "0"), (1.0, "1")))
-    low, high = min(real), max(real)
-    if low > 0 and (scale == "log" or (scale is None and high / low >= _WIDE)):
+    low, high = min(values), max(values)
+    if low > 0 and (high / low >= _WIDE if log is None else log):
         low, high = apart(math.log10(low), math.log10(high))
         return Axis(name, "log", low, high, _log_ticks(low, high))
     low, high = apart(low, high)

@@ -6,10 +6,13 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 
+from lightsweep.analysis import Importance, importance, never_read
 from lightsweep.controller import Sweep, SweepRun, best_run
 from lightsweep.controller.summary import PartView, part_views
+from lightsweep.errors import UsageError
 from lightsweep.report.axis import Axis, clamped, make_axis
 from lightsweep.report.theme import STATES, label
 from lightsweep.schema import SweepConfig
@@ -29,6 +32,7 @@ class ReportData:
         priors: The runs of other sweeps that it began with. They appear in no figure; only parameter importance uses
             them.
         now: The moment, with a time zone; running runs have lasted until then.
+        unread: The names of the parameters that no run read.
     """
 
     config: SweepConfig
@@ -38,6 +42,7 @@ class ReportData:
     parts: tuple[PartView, ...] = ()
     priors: tuple[SweepRun, ...] = ()
     now: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    unread: frozenset[str] = frozenset()
 
     @property
     def metric(self) -> str | None:
@@ -58,6 +63,31 @@ class ReportData:
     def valued(self) -> list[int]:
         """The indices of the runs with a finite value of the metric."""
         return [index for index, run in enumerate(self.runs) if run.best is not None and math.isfinite(run.best)]
+
+    @cached_property
+    def importance(self) -> Importance | str:
+        """The importance of the parameters for the metric; the reason in a sentence if there is none."""
+        return importance_or_reason([*self.runs, *self.priors], self.config)
+
+    @property
+    def ranked(self) -> list[Axis]:
+        """The axes, the most important parameter first; those that no run read, or of unknown importance, come last."""
+        found = self.importance
+        known = {} if isinstance(found, str) else {each.name: each.importance for each in found.parameters}
+
+        def place(axis: Axis) -> tuple[bool, float]:
+            amount = known.get(axis.name)
+            return axis.name in self.unread, math.inf if amount is None else -amount
+
+        return sorted(self.axes, key=place)
+
+    def named(self, name: str, width: int) -> str:
+        """Return the name of a parameter as a figure's label, with a second line if no run read it."""
+        return label(name, width) + self.doubt(name)
+
+    def doubt(self, name: str) -> str:
+        """Return the second line of a parameter's label; empty if a run read it."""
+        return "<br><i>never read</i>" if name in self.unread else ""
 
     def best_of(self, index: int) -> float:
         """Return the best value of a run; the worst there is for a run without one."""
@@ -90,6 +120,19 @@ class ReportData:
         if not self.runs:
             return "No run has started yet."
         return "" if self.valued else "No run has logged a finite value of the metric yet."
+
+
+def importance_or_reason(runs: Sequence[SweepRun], config: SweepConfig) -> Importance | str:
+    """Compute the importance for the sweep's metric; if that is impossible, say why in a sentence."""
+    try:
+        return importance(runs, config)
+    except UsageError as error:  # no metric, or scikit-learn is not installed
+        return sentence(str(error))
+
+
+def sentence(text: str) -> str:
+    """Return a message as a sentence: with a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def report_data(
@@ -129,6 +172,7 @@ def report_data(
         parts=tuple(parts),
         priors=tuple(run for run in everything if run.prior),
         now=now or datetime.now(timezone.utc),
+        unread=never_read(own),
     )
 
 

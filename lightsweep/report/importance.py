@@ -7,18 +7,8 @@ import math
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from lightsweep.analysis import Importance, importance
-from lightsweep.errors import UsageError
-from lightsweep.report.data import ReportData
-from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, label, nothing
-
-
-def importance_or_reason(data: ReportData) -> Importance | str:
-    """Compute the importance for the sweep's metric; if that is impossible, say why in a sentence."""
-    try:
-        return importance([*data.runs, *data.priors], data.config)
-    except UsageError as error:  # no metric, or scikit-learn is not installed
-        return _sentence(str(error))
+from lightsweep.report.data import ReportData, sentence
+from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, nothing
 
 
 def importance_figure(data: ReportData) -> go.Figure:
@@ -26,25 +16,24 @@ def importance_figure(data: ReportData) -> go.Figure:
 
     If nothing can be computed, the figure shows the warnings or the reason instead.
     """
-    found = importance_or_reason(data)
+    found = data.importance
     if isinstance(found, str):
         return nothing(found)
     ordered = [one for one in reversed(found.parameters) if one.importance is not None]
-    sentence = " ".join(_sentence(text) for text in (*found.warnings, *found.notes))
+    said = " ".join(sentence(text) for text in (*found.warnings, *found.notes))
     if not ordered:
-        return nothing(sentence or "There are too few runs to compute importance.")
-    names = [label(one.name, 26) for one in ordered]
+        return nothing(said or "There are too few runs to compute importance.")
+    names = [data.named(one.name, 26) for one in ordered]
     places = list(range(len(names)))
-    figure = make_subplots(
-        rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.06, subplot_titles=("importance", "correlation")
-    )
+    titles = (f"importance (R² = {found.fit:.2f} on unseen runs)", "correlation")
+    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.06, subplot_titles=titles)
     shared = {"y": places, "customdata": names}
     spread = [_finite(one.spread) or 0.0 for one in ordered]
     importances = go.Bar(
         orientation="h",
         x=[_finite(one.importance) for one in ordered],
         error_x={"type": "data", "array": spread, "color": MUTED, "thickness": 1.2, "width": 3},
-        marker={"color": ACCENT},
+        marker={"color": [MUTED if one.unread else ACCENT for one in ordered]},
         hovertemplate="%{customdata}: %{x:.3f}<extra></extra>",
         showlegend=False,
         **shared,
@@ -53,7 +42,7 @@ def importance_figure(data: ReportData) -> go.Figure:
         name="linear",
         orientation="h",
         x=[_finite(one.correlation) for one in ordered],
-        marker={"color": STATES["finished"]},
+        marker={"color": [MUTED if one.unread else STATES["finished"] for one in ordered]},
         hovertemplate="%{customdata}: linear %{x:.2f}<extra></extra>",
         **shared,
     )
@@ -78,11 +67,7 @@ def importance_figure(data: ReportData) -> go.Figure:
         legend={"x": 1, "xanchor": "right", "y": 0, "yanchor": "bottom", "yref": "container"},
         bargap=0.35,
     )
-    return finish(figure, 130 + 26 * len(names), sentence)
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+    return finish(figure, 130 + 26 * len(names), said)
 
 
 def _finite(value: float | None) -> float | None:

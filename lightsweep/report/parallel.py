@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from lightsweep.report.axis import Axis, apart, log_places, make_axis, quantile
+from lightsweep.report.axis import Axis, log_places, number_axis, quantile
 from lightsweep.report.data import ReportData
 from lightsweep.report.theme import GOOD_TO_BAD, finish, label, nothing
-from lightsweep.text import counted
+from lightsweep.text import counted, one_line
 
 # The distance below an axis of the runs that lack its parameter, as a share of its length.
 _BELOW = 0.1
@@ -19,6 +19,9 @@ _ABSENT = "–"
 _MOST_RUNS = 20_000
 _MOST_BEST = 5_000
 _FINE = 100
+# Characters of a heading at most, and of all headings together.
+_LONGEST = 22
+_ALL_HEADINGS = 120
 _UNSEEN = "\u200b\u200c"
 
 
@@ -34,35 +37,74 @@ def parallel_figure(data: ReportData) -> go.Figure:
         return nothing(data.without_values())
     if not data.axes:
         return nothing("No parameter has more than one value.")
-    dimensions = [
-        _dimension(axis, [axis.position_in(data.runs[index].values) for index in shown]) for axis in data.axes
-    ]
+    axes = data.ranked
+    columns = [[axis.position_in(data.runs[index].values) for index in shown] for axis in axes]
+    names = [f"{_broken(axis.name, len(axes))}{data.doubt(axis.name)}" for axis in axes]
     line: dict[str, object] = {"color": GOOD_TO_BAD[1][1]}
     if data.metric:
         values = [data.best_of(index) for index in shown]
-        axis = make_axis(data.metric, values)
-        if axis.kind == "ordinal":  # few distinct values, which are numbers still
-            axis = Axis(data.metric, "linear", *apart(min(values), max(values)), ())
-        metric = _dimension(axis, [axis.position(value) for value in values])
-        dimensions.append({**metric, "label": f"<b>{metric['label']}</b>"})
+        axes.append(number_axis(data.metric, values))
+        columns.append([axes[-1].position(value) for value in values])
+        names.append(f"<b>{_broken(data.metric, len(axes))}</b>")
         line = _colours(data, values)
-    figure = go.Figure(go.Parcoords(line=line, dimensions=dimensions, meta={"runs": shown}))
-    longest = max(len(text) for axis in data.axes[:1] for _, text in axis.ticks)
-    left, right = max(48, 16 + 6 * longest), max(48, 12 + 4 * min(22, len(data.metric or "")))
-    figure.update_layout(margin={"l": left, "r": right, "t": 56, "b": 24})
+    dimensions = [_dimension(*each) for each in zip(axes, columns, names, strict=True)]
+    meta = {
+        "runs": shown,
+        "axes": [_described(*each, data) for each in zip(axes, columns, strict=True)],
+        "best": next((place for place, index in enumerate(shown) if data.runs[index] is data.best), None),
+    }
+    figure = go.Figure(go.Parcoords(line=line, dimensions=dimensions, meta=meta))
+    longest = max(len(text) for _, text in axes[0].ticks)
+    figure.update_layout(margin={"l": max(48, 16 + 6 * longest), "r": 48, "t": 64, "b": 24})
     missing = len(data.runs) - len(usable)
     note = f"{counted(missing, 'run')} without a finite value of the metric left out." if missing else ""
     return finish(figure, 400, f"{sampled} {note}".strip())
 
 
-def _dimension(axis: Axis, places: Sequence[float | None]) -> dict[str, object]:
-    width = axis.high - axis.low
-    absent = axis.low - _BELOW * width
+def with_few_ticks(figure: go.Figure) -> go.Figure:
+    """Return the figure for an image, where no brush needs the ticks without a text."""
+    plain = go.Figure(figure)
+    for dimension in plain.data[0].dimensions if plain.data else ():
+        if dimension.ticktext:
+            ticks = zip(dimension.tickvals, dimension.ticktext, strict=True)
+            kept = [(place, text) for place, text in ticks if text.strip(_UNSEEN)]
+            dimension.update(tickvals=[place for place, _ in kept], ticktext=[text for _, text in kept])
+    return plain
+
+
+def _broken(name: str, axes: int) -> str:
+    """Return the heading of an axis, in two lines if it is long, so that the headings of neighbours do not meet."""
+    room = max(9, min(_LONGEST, _ALL_HEADINGS // axes))
+    head, dot, tail = name.rpartition(".")
+    if not dot or len(name) <= room:
+        return label(name, room)
+    return f"{label(head + dot, room)}<br>{label(tail, room)}"
+
+
+def _absent(axis: Axis) -> float:
+    """The place of runs without the parameter."""
+    return axis.low - _BELOW * (axis.high - axis.low)
+
+
+def _described(axis: Axis, places: Sequence[float | None], data: ReportData) -> dict[str, object]:
+    """Return what the page draws of an axis, in plain text."""
+    ticks = [*([(_absent(axis), _ABSENT)] if None in places else []), *axis.ticks]
+    return {
+        "name": one_line(axis.name, 60),
+        "kind": axis.kind,
+        "unread": axis.name in data.unread,
+        "metric": axis.name == data.metric,
+        "ticks": [[float(f"{place:.8g}"), text] for place, text in ticks],
+    }
+
+
+def _dimension(axis: Axis, places: Sequence[float | None], name: str) -> dict[str, object]:
+    absent, margin = _absent(axis), 0.01 * (axis.high - axis.low)
     some_absent = None in places
     return {
-        "label": label(axis.name, 22),
+        "label": name,
         "values": [float(f"{absent if place is None else place:.8g}") for place in places],
-        "range": [(absent if some_absent else axis.low) - 0.01 * width, axis.high + 0.01 * width],
+        "range": [(absent if some_absent else axis.low) - margin, axis.high + margin],
         **_ticks(axis, [(absent, _ABSENT)] if some_absent else []),
     }
 
@@ -109,5 +151,5 @@ def _colours(data: ReportData, values: list[float]) -> dict[str, object]:
         "cmax": ends[1],
         "colorscale": GOOD_TO_BAD,
         "reversescale": data.sign < 0,
-        "showscale": False,
+        "colorbar": {"thickness": 10, "outlinewidth": 0, "tickfont": {"size": 11}},
     }

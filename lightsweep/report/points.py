@@ -37,7 +37,7 @@ def history_figure(data: ReportData) -> go.Figure:
         x=list(corners),
         y=list(corners.values()),
         line={"shape": "hv", "color": ACCENT, "width": 2.5},
-        hovertemplate="best so far: %{y:.5g}",
+        hoverinfo="skip",  # the runs below it answer
     )
     axis, note = metric_axis([data.best_of(index) for index in shown], data.sign, data.title)
     target = data.config.metric.target if data.config.metric else None
@@ -68,7 +68,7 @@ def slice_figures(data: ReportData) -> list[go.Figure]:
     Of very many runs the best and an even choice of the others are drawn.
     """
     shown = data.chosen(data.valued, _MOST_RUNS, _MOST_BEST)
-    return [_slice(data, axis, shown) for axis in data.axes] if shown else []
+    return [_slice(data, axis, shown) for axis in data.ranked] if shown else []
 
 
 def _slice(data: ReportData, axis: Axis, shown: Sequence[int]) -> go.Figure:
@@ -83,7 +83,7 @@ def _slice(data: ReportData, axis: Axis, shown: Sequence[int]) -> go.Figure:
     figure.update_layout(
         yaxis=vertical,
         xaxis={
-            "title": {"text": label(axis.name, 36)},
+            "title": {"text": data.named(axis.name, 36)},
             "range": [axis.low - margin, axis.high + margin],
             "tickvals": [place for place, _ in axis.ticks],
             "ticktext": [label(text, 12) for _, text in axis.ticks],

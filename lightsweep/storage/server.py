@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import importlib.util
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -26,8 +28,9 @@ import sqlalchemy
 from lightsweep.errors import StorageError
 from lightsweep.storage.opening import open_storage
 from lightsweep.storage.postgresql import Programs, account_for, check_access, find_programs, make_directory
-from lightsweep.storage.url import FILE_VARIABLE, parse, read_url, write_url
+from lightsweep.storage.url import DRIVERS, FILE_VARIABLE, parse, read_url, write_url
 
+_OWN_HOST = "127.0.0.1"
 _ROLE = "lightsweep"
 _DATABASE = "sweeps"
 _USUAL_PORT = 5432
@@ -79,13 +82,14 @@ class Server:
 
     Args:
         directory: Where its files are; it is made if it is missing, and permissions of folders that exist stay.
-        host: The address to listen on: a name or address of this machine, or ``0.0.0.0`` for all of them.
+        host: The address to listen on: a name or address of this machine, or ``0.0.0.0`` for all of them; ``None`` for
+            that of the last start, at first 127.0.0.1.
         port: ``None`` for the port of the last start, or at first 5432, or a free one; 0 for any that is free.
     """
 
-    def __init__(self, directory: Path, host: str = "127.0.0.1", port: int | None = None) -> None:
+    def __init__(self, directory: Path, host: str | None = None, port: int | None = None) -> None:
         self.directory = directory.absolute()
-        self.host = host
+        self.host = host or ""
         self.url = ""
         self.version = ""
         self.log = self.directory / "server.log"
@@ -106,6 +110,7 @@ class Server:
             StorageError: Another server uses the directory, the address or port cannot be used, or PostgreSQL is
                 missing, does not fit the data, or fails.
         """
+        _check_driver()
         account = account_for(self.directory)
         check_access(self.directory, self._data, account)
         make_directory(self.directory, account)
@@ -114,6 +119,7 @@ class Server:
             shutil.rmtree(self._new, ignore_errors=True)  # of a first start that was killed
             programs = find_programs(self._data, account)
             self.version = programs.version
+            self.host = self.host or self._last_host() or _OWN_HOST
             self._free_port()  # a wrong one is refused before data is made
             # The lock is ours, so the process that wrote it has ended, whatever has its number now.
             programs.call(["rm", "-f", str(self._data / "postmaster.pid")])
@@ -225,6 +231,13 @@ class Server:
             f"port {wanted} of {self.host} is in use{which}\n"
             "end the program that uses it, or choose another port by --port (0: any that is free)"
         )
+
+    def _last_host(self) -> str:
+        """Return the address of the last start, from PostgreSQL's own note of its options; empty if there is none."""
+        with suppress(OSError, ValueError, IndexError):
+            words = shlex.split((self._data / "postmaster.opts").read_text())
+            return words[words.index("-h") + 1]
+        return ""
 
     def _known(self) -> sqlalchemy.URL | None:
         """Return the URL of the last start; ``None`` if there is none, or its file was removed."""
@@ -338,6 +351,15 @@ def unreachable(url: sqlalchemy.URL) -> str:
     except OSError as error:
         return f"{url.host}:{port} does not answer ({error.strerror or error})"
     return ""
+
+
+def _check_driver() -> None:
+    """Raise ``StorageError`` if no program of this Python could use the server."""
+    if not any(map(importlib.util.find_spec, DRIVERS["postgresql"])):
+        raise StorageError(
+            "no driver for PostgreSQL is installed, so no sweep could use a server\n"
+            "pip install 'lightsweep[server]' brings one"
+        )
 
 
 # --- addresses

@@ -92,7 +92,7 @@ def _unescaped(url: sqlalchemy.URL, text: str) -> str:
 _EXAMPLES = "sqlite:///sweeps.db or postgresql://user@host/database"
 
 # The drivers that a bare scheme may mean, the first installed one wins.
-_DRIVERS = {
+DRIVERS = {
     "postgresql": ("psycopg", "psycopg2"),
     "mysql": ("pymysql", "MySQLdb"),
     "mariadb": ("pymysql", "MySQLdb"),
@@ -206,10 +206,10 @@ def parse(url: str) -> sqlalchemy.URL:
                 f"storage: {shown(url)!r} lives in the memory of one process, where no agent could find the sweep; "
                 "name a file, such as sqlite:///lightsweep.db"
             )
-    elif backend not in _DRIVERS:
+    elif backend not in DRIVERS:
         raise StorageError(f"storage: {backend!r} is not supported; write a URL such as {_EXAMPLES}")
     elif parsed.drivername == backend:
-        driver = next((name for name in _DRIVERS[backend] if importlib.util.find_spec(name)), None)
+        driver = next((name for name in DRIVERS[backend] if importlib.util.find_spec(name)), None)
         if driver is not None:
             parsed = parsed.set(drivername=f"{backend}+{driver.lower()}")
     return parsed

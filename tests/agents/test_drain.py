@@ -12,7 +12,7 @@ from sandboxes import Sandbox, wait_until
 
 from lightsweep import InputError
 from lightsweep.agents import Agent, Display
-from lightsweep.agents.drain import DRAINED, Drain, duration, job_end
+from lightsweep.agents.drain import DRAINED, Drain, duration, extended_end, job_end
 from lightsweep.agents.launchers import ExitStatus, Job
 from lightsweep.channel.messages import Handler
 from lightsweep.controller import ClaimedRun, Sweep
@@ -75,6 +75,30 @@ def test_no_run_begins_from_the_drain_on() -> None:
     assert drain.reason(LOCAL - 600) == "no run begins within 10m of the end of its job at 03:00:00 (--drain)"
     assert drain.reason(LOCAL + 5) == drain.reason(LOCAL - 1) == drain.reason(LOCAL - 600)
     assert drain.remark() == ""
+
+
+def test_a_time_limit_that_was_extended_is_read_when_the_drain_begins() -> None:
+    ends = [LOCAL + 900, LOCAL + 900, None]
+    drain = Drain("10m", LOCAL, lambda: ends.pop(0))
+    assert drain.reason(LOCAL - 601) == ""
+    assert len(ends) == 3, "Slurm is asked only if a run could not begin otherwise"
+    assert drain.reason(LOCAL - 500) == drain.reason(LOCAL + 200) == ""
+    assert len(ends) == 2
+    assert "at 03:15:00" in drain.reason(LOCAL + 400)
+    assert drain.reason(LOCAL + 400), "Slurm does not answer"
+
+
+def test_the_end_by_now_is_that_of_the_job_itself() -> None:
+    asked: list[str] = []
+
+    def ask(job: str) -> str:
+        asked.append(job)
+        return "EndTime=1795831944"
+
+    array = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2"}
+    assert extended_end(array, ask) == extended_end({"SLURM_JOB_ID": "7"}, ask) == 1795831944
+    assert asked == ["7_2", "7"], "of an array, Slurm shows all jobs under the id of the first one"
+    assert extended_end({**array, "LIGHTSWEEP_JOB_END": "1795831000"}, ask) is extended_end({}, ask) is None
 
 
 def test_without_an_end_it_has_no_effect_and_says_so() -> None:

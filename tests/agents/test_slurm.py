@@ -6,6 +6,7 @@ tests/clusters/test_slurm_cluster.py has the real ones.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 from sandboxes import wait_until
 
-from lightsweep.agents.engines import JobState, Launch
+from lightsweep.agents.engines import JobState, Launch, LostAnswerError, slurm
 from lightsweep.agents.engines.slurm import SlurmEngine, agent_job
 from lightsweep.errors import UsageError
 
@@ -100,12 +101,55 @@ def test_the_time_of_runs_to_end_follows_from_kill_wait(commands: Commands) -> N
         ({"gpus_per_run": 3, "nodes_per_run": 2}, "3 GPUs of a run cannot be divided among 2 nodes"),
         ({"options": ("--array=0-9",)}, "'--array=0-9' is set by lightsweep: the number of agents is --agents"),
         ({"options": ("--time=1", "-Jmine")}, "'-Jmine' is set by lightsweep: status finds the agents by it"),
+        ({"options": ("--arra=1-3",)}, "'--arra=1-3' is set by lightsweep: the number of agents is --agents"),
+        ({"options": ("--job", "mine")}, "'--job' is set by lightsweep: status finds the agents by it"),
+        ({"options": ("--wra=true",)}, "'--wra=true' is set by lightsweep: the job runs an agent"),
+        ({"options": ("--pars",)}, "'--pars' is set by lightsweep: its output is read"),
+        ({"options": ("-Ha0-9",)}, "'-Ha0-9' is set by lightsweep: the number of agents is --agents"),
+        ({"options": ("--clusters=far",)}, "'--clusters=far' names another cluster, whose agents status would not"),
+        ({"options": ("-Mfar",)}, "'-Mfar' names another cluster"),
+        ({"options": ("--clust", "far")}, r"'--clust' names another cluster.*\nlaunch on a login node of that"),
         ({"options": ("--comment=a\n#SBATCH -x",)}, "has a line break"),
     ],
 )
 def test_what_slurm_cannot_do_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         SlurmEngine("abc").script(replace(LAUNCH, **change), 30)  # type: ignore[arg-type]
+
+
+def test_options_that_only_begin_alike_are_passed_on() -> None:
+    options = (
+        "--pa=gpu",
+        "-A",
+        "me",
+        "--acc=me",
+        "--wait",
+        "-Hpgpu",
+        "--comment",
+        "array",
+        "--mem=1G",
+        "--cluster-c=x",
+    )
+    script = SlurmEngine("abc").script(replace(LAUNCH, options=options), 30)
+    assert f"#SBATCH {' '.join(options)}" in lines(script)
+
+
+def test_variables_of_sbatch_do_not_change_what_lightsweep_sets(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SBATCH_ARRAY_INX", "SBATCH_JOB_NAME", "SBATCH_CLUSTERS", "SBATCH_PARTITION"):
+        monkeypatch.setenv(name, "mine")
+    home = commands(sbatch="cat > /dev/null; echo 12", scontrol="")
+    SlurmEngine("abc").submit(LAUNCH)
+    given = (home / "sbatch.log.env").read_text()
+    assert re.findall("SBATCH_[A-Z_]+", given) == ["SBATCH_PARTITION"]
+
+
+def test_a_submission_without_an_answer_may_have_been_made(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands(sbatch="exec sleep 5", scontrol="")
+    monkeypatch.setattr(slurm, "_COMMAND_SECONDS", 0.5)
+    with pytest.raises(LostAnswerError, match=r"^slurm: sbatch did not end within 0\.5 s$"):
+        SlurmEngine("abc").submit(LAUNCH)
 
 
 def test_no_command_gets_the_url_of_the_storage(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,6 +211,7 @@ def test_a_line_of_squeue(state: str, restarts: str, seen: JobState) -> None:
 
 # --- the job script, run by bash
 
+ARRAY = {"SLURM_ARRAY_JOB_ID": "77", "SLURM_ARRAY_TASK_ID": "2"}
 AGENT = """
 import os, signal, sys, time
 def leave(number, frame):
@@ -215,7 +260,7 @@ def test_the_script_waits_for_the_agent_and_is_queued_again_at_its_time_limit(
     with output.open("w") as opened:
         job = subprocess.Popen(
             ["bash", str(path)],
-            env={**os.environ, **variables, "SLURM_JOB_ID": "77"},
+            env={**os.environ, **variables, "SLURM_JOB_ID": "77", **ARRAY},
             stdout=opened,
             stderr=subprocess.STDOUT,
         )
@@ -226,5 +271,5 @@ def test_the_script_waits_for_the_agent_and_is_queued_again_at_its_time_limit(
     if number is not None:
         assert f"agent got {number.name}" in output.read_text()
     asked = (tmp_path / "scontrol.log").read_text() if (tmp_path / "scontrol.log").exists() else ""
-    assert asked == ("requeue 77\n" if queued_again else "")
+    assert asked == ("requeue 77_2\n" if queued_again else "")
     assert ("the time of this job is nearly over; it is queued again" in output.read_text()) == queued_again

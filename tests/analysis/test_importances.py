@@ -6,6 +6,7 @@ import json
 import math
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,14 @@ def test_noise_explains_nothing() -> None:
     assert found.fit is not None
     assert found.fit < 0.2
     assert any("explain little of loss" in warning for warning in found.warnings)
+
+
+def test_a_parameter_that_no_run_read_is_marked_and_doubted() -> None:
+    runs = [replace(run, unread=("null_rate",)) for run in sampled(config(KNOWN), known, 30)]
+    found = importance(runs, config(KNOWN))
+    assert [each.name for each in found.parameters if each.unread] == ["null_rate"]
+    assert found.warnings == ("no run read 'null_rate', so its numbers are chance",)
+    assert all(each.unread == (each.name == "null_rate") for each in importance(runs[:2], config(KNOWN)).parameters)
 
 
 def test_a_constant_metric() -> None:

@@ -8,7 +8,8 @@ import pytest
 from made_runs import EVIL, config, made
 
 from lightsweep import UsageError
-from lightsweep.analysis.run_scores import scores
+from lightsweep.analysis.run_scores import never_read, scores
+from lightsweep.controller import SweepRun
 
 X = {"x": {"min": 0.0, "max": 1.0}}
 INF = float("inf")
@@ -114,3 +115,15 @@ def test_an_iteration_that_cannot_be() -> None:
 def test_no_runs() -> None:
     found = scores([], config(X))
     assert (found.runs, found.values, found.notes) == ((), (), ())
+
+
+def test_never_read_is_what_no_finished_run_read() -> None:
+    def run(number: int, state: str, *unread: str, **keys: bool) -> SweepRun:
+        return made({"x": 0.1}, [1.0], number, state=state, unread=unread, **keys)
+
+    assert never_read([]) == frozenset()
+    assert never_read([run(1, "failed", "x")]) == frozenset()
+    assert never_read([run(1, "pruned", "x", "y"), run(2, "pruned", "x"), run(3, "killed")]) == {"x"}
+    # A run that was killed at a band has said nothing, so finished runs decide; a prior run read other code.
+    assert never_read([run(1, "pruned"), run(2, "finished", "x"), run(3, "finished", prior=True)]) == {"x"}
+    assert never_read([run(1, "finished", "x"), run(2, "finished")]) == frozenset()

@@ -53,6 +53,8 @@ def test_options_win_over_the_sweep_file_and_that_over_the_file_beside_it(sandbo
     assert commands[0].endswith("-m lightsweep agent ID --jobs 3 --stay --count 3")
     assert len(plan(sandbox, "sweep.yaml", "--agents", "4")) == 4
     assert plan(sandbox, "sweep.yaml", "--agent-options", "")[0].endswith("agent ID --jobs 3")
+    said = sandbox.call("launch", "sweep.yaml", "--dry-run").stderr
+    assert said == "dry run: the launch will create the sweep, whose id will be in the place of ID\n"
     assert not list(sandbox.directory.glob("lightsweep*db")), "a dry run creates no sweep"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections import Counter
 from contextlib import suppress
@@ -37,6 +38,9 @@ def test_sixty_points_survive_a_preemption_a_cancelled_agent_and_a_lost_node(clu
 
     try:
         wait_until(preempted, "the agents of n2 to be preempted", 60)
+        shown = cluster.lightsweep("status", sweep_id)
+        assert re.search(r"^agents: .*[12] preempted$", shown, re.MULTILINE), shown
+        assert re.search(rf"^slurm +{by_node['n2']} +preempted +– +BeginTime$", shown, re.MULTILINE), shown
         wait_until(lambda: "down" in cluster.call("sinfo", "--noheader", "--nodes=n3"), "the node to be missed", 60)
     finally:
         cluster_tool("node", str(cluster.home), "n3")
@@ -59,15 +63,17 @@ def test_a_job_gives_its_runs_back_and_is_queued_again_before_its_time_limit(clu
 
 
 def test_a_drained_job_is_queued_again_as_long_as_work_is_left(cluster: Cluster) -> None:
-    prepare(cluster, 24, 7)
-    sweep_id = launch(cluster, "--on", "slurm", "--drain", "80s", "--", "--time=2", "--signal=B:USR1@5")
+    prepare(cluster, 50, 7)
+    sweep_id = launch(
+        cluster, "--on", "slurm", "--agents", "2", "--drain", "80s", "--", "--time=2", "--signal=B:USR1@5"
+    )
     wait_until(lambda: "it is queued again" in cluster.outputs(sweep_id), "the drain", 75, strict=False)
     assert "it is queued again" in cluster.outputs(sweep_id), cluster.outputs(sweep_id)
     assert "no run begins within 80s of the end of its job" in cluster.outputs(sweep_id)
     assert cluster.status(sweep_id)["state"] == "running"
-    check_runs(cluster.finish(sweep_id, 240), 24, 7)
-    assert "told to end" not in cluster.outputs(sweep_id), "no run was cut off"
-    assert len(begun(cluster)) == 24
+    check_runs(cluster.finish(sweep_id, 240), 50, 7)
+    assert "told to end" not in cluster.outputs(sweep_id), "no run was cut off, by its own agent or by the other one"
+    assert len(begun(cluster)) == 50
 
 
 def test_agents_wait_run_and_are_stopped(cluster: Cluster) -> None:

@@ -14,7 +14,7 @@ from transformers import Trainer, TrainingArguments
 import lightsweep
 from lightsweep import client
 from lightsweep.errors import UsageError
-from lightsweep.integrations._checkpoints import Pace, keep
+from lightsweep.integrations._checkpoints import Pace, link_to
 from lightsweep.integrations.transformers import DEFAULT_OUTPUT_DIR, SweepCallback
 from scripted import ScriptedHandler
 
@@ -105,7 +105,7 @@ def test_the_link_leads_to_a_whole_checkpoint_while_the_next_is_copied(
     monkeypatch.setattr(shutil, "copytree", watched)
     for text in ("first", "second", "third"):  # all of one step
         (made / "state").write_text(text)
-        keep(run, made)
+        link_to(run, made)
         assert (run / "resume" / "state").read_text() == text
     assert seen == ["", "first", "second"]
     assert len(list(run.glob("resume-*"))) == 1

@@ -12,13 +12,14 @@ import plotly.graph_objects as go
 import pytest
 from report_helpers import EVIL, NOW, PARAMETERS, START, many_runs, sweep_config, sweep_run
 
+from lightsweep.analysis import importance
 from lightsweep.controller import SweepRun, SweepState
 from lightsweep.report import FIGURES, FigureKind, ReportData, figures, page, report_data
 from lightsweep.report.curves import curves_figure
 from lightsweep.report.importance import importance_figure
-from lightsweep.report.parallel import parallel_figure
+from lightsweep.report.parallel import parallel_figure, with_few_ticks
 from lightsweep.report.points import history_figure, slice_figures
-from lightsweep.report.theme import finish
+from lightsweep.report.theme import MUTED, finish
 from lightsweep.report.timeline import lanes, timeline_figure
 from lightsweep.schema import SweepConfig
 
@@ -115,9 +116,11 @@ def test_parallel_coordinates_stand_in_the_scale_of_their_parameters() -> None:
     runs = many_runs(config, 30)
     (trace,) = parallel_figure(report_data(config, runs)).data
     names = [dimension.label for dimension in trace.dimensions]
-    assert names == ["batch_size", "learning_rate", "model.dropout", "model.width", "optimizer", "<b>val_loss</b>"]
+    assert names[0] == "learning_rate"  # the most important one
+    assert sorted(names[:-1]) == ["batch_size", "learning_rate", "model.dropout", "model.width", "optimizer"]
+    assert names[-1] == "<b>val_loss</b>"
     rates = [runs[index].values["learning_rate"] for index in trace.meta["runs"]]
-    assert list(trace.dimensions[1]["values"]) == pytest.approx([math.log10(rate) for rate in rates], rel=1e-6)
+    assert list(trace.dimensions[0]["values"]) == pytest.approx([math.log10(rate) for rate in rates], rel=1e-6)
     assert list(trace.line.color) == pytest.approx([runs[index].best for index in trace.meta["runs"]])
     assert trace.line.cmin == pytest.approx(min(run.best or 9 for run in runs))
     assert trace.line.reversescale is False
@@ -150,11 +153,43 @@ def test_ticks_of_one_axis_differ_even_where_they_look_alike() -> None:
     config = sweep_config(
         {"x": {"values": ["a" * 20 + "1" + "b" * 20, "a" * 20 + "2" + "b" * 20]}, "lr": PARAMETERS["learning_rate"]}
     )
-    (trace,) = parallel_figure(report_data(config, many_runs(config, 20))).data
-    for dimension in trace.dimensions[:2]:
+    figure = parallel_figure(report_data(config, many_runs(config, 20)))
+    (trace,) = figure.data
+    x, rate = sorted(trace.dimensions[:2], key=lambda dimension: len(dimension.tickvals))
+    for dimension in (x, rate):
         assert len(set(dimension.ticktext)) == len(dimension.tickvals) == len(dimension.ticktext)
-    assert {text.rstrip("\u200b\u200c") for text in trace.dimensions[1].ticktext} == {"a" * 12 + "…" + "b" * 5}
-    assert [text for text in trace.dimensions[0].ticktext if text.isprintable()] == ["0.0001", "0.001", "0.01"]
+    assert {text.rstrip("\u200b\u200c") for text in x.ticktext} == {"a" * 12 + "…" + "b" * 5}
+    assert [text for text in rate.ticktext if text.isprintable()] == ["0.0001", "0.001", "0.01"]
+    # Images have no brushes, so that they need no ticks without a text.
+    few = {each.label: each for each in with_few_ticks(figure).data[0].dimensions}
+    assert list(few["lr"].ticktext) == ["0.0001", "0.001", "0.01"]
+    assert len(few["x"].ticktext) == 2
+    assert len(rate.tickvals) > 20
+
+
+def test_the_page_knows_each_axis_and_the_best_line() -> None:
+    config = sweep_config()
+    runs = [replace(run, unread=("model.width",)) for run in many_runs(config, 40)]
+    data = report_data(config, runs)
+    (trace,) = parallel_figure(data).data
+    assert data.best is not None
+    assert data.runs[trace.meta["runs"][trace.meta["best"]]].id == data.best.id
+    axes = {axis["name"]: axis for axis in trace.meta["axes"]}
+    assert next(iter(axes)) == "learning_rate"
+    assert list(axes)[-2:] == ["model.width", "val_loss"]  # never read, so it cannot be important; and the metric
+    assert [name for name, axis in axes.items() if axis["unread"]] == ["model.width"]
+    assert axes["optimizer"]["ticks"] == [[0, "adam"], [1, "adamw"], [2, "sgd"]]
+    assert [text for _, text in axes["learning_rate"]["ticks"]] == ["0.0001", "0.001", "0.01"]
+    assert axes["val_loss"]["kind"] == "linear"
+
+
+def test_long_headings_of_many_axes_are_broken_so_that_they_do_not_meet() -> None:
+    names = [f"optimizer.group_{place}.weight_decay" for place in range(9)]
+    config = sweep_config({name: {"min": 0.0, "max": 1.0} for name in names})
+    (trace,) = parallel_figure(report_data(config, many_runs(config, 5))).data
+    lines = [line for dimension in trace.dimensions for line in dimension.label.split("<br>")]
+    assert len(lines) == 2 * 9 + 1
+    assert max(map(len, lines[:-1])) <= 13
 
 
 def test_runs_without_a_value_are_left_out_of_the_lines_and_counted() -> None:
@@ -204,14 +239,14 @@ def test_slices_show_each_parameter_in_its_scale() -> None:
     config = sweep_config()
     runs = many_runs(config, 30)
     found = slice_figures(report_data(config, runs))
-    assert [figure.layout.xaxis.title.text for figure in found] == sorted(
-        ["batch_size", "learning_rate", "optimizer", "model.dropout", "model.width"]
-    )
-    rate = traces(found[1])["finished"]
+    names = [figure.layout.xaxis.title.text for figure in found]
+    assert sorted(names) == ["batch_size", "learning_rate", "model.dropout", "model.width", "optimizer"]
+    assert names[0] == "learning_rate"  # the most important one
+    rate = traces(found[0])["finished"]
     assert list(rate.x) == pytest.approx(
         [math.log10(runs[i].values["learning_rate"]) for i in rate.meta["runs"]], rel=1e-4
     )
-    batch = traces(found[0])["finished"]
+    batch = traces(found[names.index("batch_size")])["finished"]
     places = [[16, 32, 64, 128].index(runs[i].values["batch_size"]) for i in batch.meta["runs"]]
     assert all(abs(x - place) < 0.3 for x, place in zip(batch.x, places, strict=True))
 
@@ -239,12 +274,33 @@ def test_importance_has_bars_with_their_spread_and_both_correlations() -> None:
     config = sweep_config()
     view = report_data(config, many_runs(config, 60))
     figure = importance_figure(view)
-    importance, linear, rank = figure.data
-    assert figure.layout.yaxis.ticktext[importance.y[-1]] == "learning_rate"
-    assert importance.x[-1] == max(importance.x)
-    assert len(importance.error_x.array) == len(PARAMETERS) + 1
+    bars, linear, rank = figure.data
+    assert figure.layout.yaxis.ticktext[bars.y[-1]] == "learning_rate"
+    assert bars.x[-1] == max(bars.x)
+    assert len(bars.error_x.array) == len(PARAMETERS) + 1
     assert linear.name == "linear"
     assert rank.name == "rank"
+
+
+def test_what_no_run_read_is_marked_in_every_figure() -> None:
+    config = sweep_config()
+    runs = [replace(run, unread=("model.width",)) for run in many_runs(config, 40)]
+    view = report_data(config, runs)
+    mark = "model.width<br><i>never read</i>"
+    bars = importance_figure(view)
+    place = bars.layout.yaxis.ticktext.index(mark)
+    assert [trace.marker.color[place] for trace in bars.data[:2]] == [MUTED, MUTED]
+    assert bars.data[0].marker.color.count(MUTED) == 1
+    assert "no run read 'model.width'" in bars.layout.meta["note"].lower()
+    assert mark in [dimension.label for dimension in parallel_figure(view).data[0].dimensions]
+    assert mark in [figure.layout.xaxis.title.text for figure in slice_figures(view)]
+
+
+def test_the_fit_on_unseen_runs_stands_beside_importance() -> None:
+    config = sweep_config()
+    view = report_data(config, many_runs(config, 60))
+    found = importance(view.runs, config)
+    assert importance_figure(view).layout.annotations[0].text == f"importance (R² = {found.fit:.2f} on unseen runs)"
 
 
 def test_too_few_runs_for_importance_are_a_sentence() -> None:

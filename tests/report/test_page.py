@@ -25,7 +25,7 @@ STATE = SweepState("finished", "run_cap 30")
 @pytest.fixture(autouse=True)
 def without_forest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out importance, which takes seconds for many runs; other tests cover it."""
-    monkeypatch.setattr("lightsweep.report.importance.importance_or_reason", lambda _: "Not asked.")
+    monkeypatch.setattr("lightsweep.report.data.importance_or_reason", lambda *_: "Not asked.")
 
 
 class Reader(HTMLParser):
@@ -90,7 +90,7 @@ def test_the_policy_admits_the_scripts_of_the_page_and_no_other() -> None:
     text = page("k3v9x2ab", STATE, report_data(config, [], now=NOW))
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)
     scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
-    assert len(scripts) == 6
+    assert len(scripts) == 9
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     assert set(re.findall(r"'sha256-([^']*)'", policy)) == set(hashes)
     assert "default-src 'none'" in policy

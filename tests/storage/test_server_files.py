@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,6 +106,16 @@ def test_the_server_of_a_killed_process_may_end_meanwhile(
     monkeypatch.setattr(server, "_try_lock", lambda _: next(answers))
     os.close(one._lock())
     assert (tmp_path / "lock").read_text().startswith(f"{os.getpid()} {psutil.Process().create_time()} ")
+
+
+def test_without_a_driver_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("psycopg", "psycopg2"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(
+        StorageError, match=r"no driver for PostgreSQL .*\npip install 'lightsweep\[server\]' brings one"
+    ):
+        Server(tmp_path / "storage").start()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_server_that_does_not_end_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,6 +169,13 @@ def test_other_machines_find_it_and_are_told_that_nothing_is_encrypted(start: St
     assert "connections are not encrypted (no TLS)" in one.text
     open_storage(one.url).close()
     assert one.end() == 0
+    two = start().ready()
+    assert two.url == one.url, "the address of the last start is that of the next one"
+    assert two.text.splitlines()[1:] == one.text.splitlines()[1:-1]
+    assert two.end() == 0
+    three = start("--host", "127.0.0.1").ready()
+    assert sqlalchemy.make_url(three.url).host == "127.0.0.1"
+    assert three.end() == 0
 
 
 @pytest.mark.slow

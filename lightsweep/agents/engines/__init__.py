@@ -17,7 +17,7 @@ from typing import Protocol, runtime_checkable
 from lightsweep.errors import UsageError, closest
 from lightsweep.storage.url import FILE_VARIABLE
 
-__all__ = ["AgentJob", "Engine", "JobState", "KnowsHosts", "Launch", "RunsStorage", "make_engine"]
+__all__ = ["AgentJob", "Engine", "JobState", "KnowsHosts", "Launch", "LostAnswerError", "RunsStorage", "make_engine"]
 
 _GROUP = "lightsweep.engines"
 _OWN = {
@@ -36,6 +36,8 @@ class JobState(str, Enum):
     PREEMPTED = "preempted"
     """Taken away by the cluster, which will start it again."""
     ENDING = "ending"
+    FAILED = "failed"
+    """Given up by the cluster, which still lists it; it works no more."""
 
     def __str__(self) -> str:
         return self.value
@@ -43,14 +45,14 @@ class JobState(str, Enum):
 
 @dataclass(frozen=True)
 class AgentJob:
-    """An agent as a job that runs or waits to run.
+    """An agent as a job that runs, waits to run, or has failed.
 
     Attributes:
         id: The id of the job, as the engine names it, such as ``1234_0``.
         state: Its state.
         node: The host on which it runs; empty if it does not run or the engine does not tell.
         output: The file of its output, or the command that shows it; empty if unknown.
-        reason: Why it waits, in the words of the engine; empty if unknown.
+        reason: Why it waits or has failed, in the words of the engine; empty if unknown.
     """
 
     id: str
@@ -58,6 +60,11 @@ class AgentJob:
     node: str = ""
     output: str = ""
     reason: str = ""
+
+    def __str__(self) -> str:
+        where = f" on {self.node}" if self.node else ""
+        why = f" ({self.reason})" if self.reason else ""
+        return f"job {self.id} is {self.state}{where}{why}"
 
 
 @dataclass(frozen=True)
@@ -110,6 +117,10 @@ class Launch:
         return [python, "-m", "lightsweep", "agent", self.sweep_id, *jobs, *nodes, *drain, *self.agent_options]
 
 
+class LostAnswerError(UsageError):
+    """The answer to a submission was lost, so agents may have been submitted or not."""
+
+
 class Engine(Protocol):
     """Submits, lists and stops the agents of one sweep; made with the sweep's id and the engine's own options."""
 
@@ -121,10 +132,15 @@ class Engine(Protocol):
         """
 
     def submit(self, launch: Launch) -> list[str]:
-        """Submit the agents, and return the ids of their jobs. Raises as :meth:`plan`."""
+        """Submit the agents, and return the ids of their jobs.
+
+        Raises:
+            LostAnswerError: It is not known whether they were submitted.
+            UsageError: They were not submitted.
+        """
 
     def jobs(self) -> list[AgentJob]:
-        """Return the agents of the sweep that run or wait to run.
+        """Return the agents of the sweep that run or wait to run, and those that have failed if they are still listed.
 
         Raises:
             UsageError: The engine cannot be asked from this machine; the message says what is missing.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lightsweep.agents.active_run import RUNS
 from lightsweep.agents.drain import DRAINED
-from lightsweep.agents.engines import AgentJob, JobState, Launch
+from lightsweep.agents.engines import AgentJob, JobState, Launch, LostAnswerError
 from lightsweep.agents.engines.slurm_storage import directive, storage_name, storage_script
 from lightsweep.errors import UsageError
 from lightsweep.storage.url import URL_VARIABLE, VARIABLES
@@ -40,7 +40,16 @@ _OURS = {
     "wrap": "the job runs an agent",
     "parsable": "its output is read",
 }
-_SHORT = {"a": "array", "J": "job-name"}
+_REFUSED = {
+    **{name: f"is set by lightsweep: {why}" for name, why in _OURS.items()},
+    "clusters": "names another cluster, whose agents status would not find\nlaunch on a login node of that cluster",
+}
+_SHORT = {"a": "array", "J": "job-name", "M": "clusters"}
+_FLAGS = "HkOQsvWIhV"
+"""The short options of sbatch without a value; another one may follow in the same word, such as ``-Ha1-3``."""
+
+_UNREAD = {"SBATCH_ARRAY_INX", "SBATCH_JOB_NAME", "SBATCH_CLUSTERS"}
+"""Variables that sbatch would take before the options of the job script."""
 
 _REMEDIES = {
     "invalid partition": "the partitions of this cluster: sinfo --summarize",
@@ -64,6 +73,7 @@ _STATES = {
     "SPECIAL_EXIT": JobState.PREEMPTED,
 }
 
+# The id of one job of an array is also that of the whole array, and a requeue by it would end all of its agents.
 # Slurm ends a job by SIGTERM to all of its processes, and by SIGKILL after KillWait. The shell has to outlive the
 # agent, so it traps SIGTERM. USR1 is for the shell alone; bash acts on a signal while it waits, not in a command.
 _BODY = """\
@@ -97,7 +107,7 @@ if [ "$SECONDS" -lt "$least" ]; then
     exit "$code"
 fi
 echo "lightsweep: the time of this job is nearly over; it is queued again"
-scontrol requeue "$SLURM_JOB_ID" && exit 0
+scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID" && exit 0
 echo "lightsweep: Slurm did not queue the job again; the other agents go on with the sweep"
 exit "$code"
 """
@@ -206,7 +216,9 @@ class SlurmEngine:
             done = subprocess.run(
                 command,
                 input=given,
-                env={name: value for name, value in os.environ.items() if name not in VARIABLES},
+                env={
+                    name: value for name, value in os.environ.items() if name not in VARIABLES and name not in _UNREAD
+                },
                 capture_output=True,
                 text=True,
                 timeout=_COMMAND_SECONDS,
@@ -216,7 +228,9 @@ class SlurmEngine:
             raise _NotInstalledError(
                 f"slurm: this machine has no command {command[0]!r}; use a login node of the cluster"
             ) from None
-        except (OSError, subprocess.SubprocessError) as error:
+        except subprocess.TimeoutExpired:
+            raise LostAnswerError(f"slurm: {command[0]} did not end within {_COMMAND_SECONDS:g} s") from None
+        except OSError as error:
             raise UsageError(f"slurm: {command[0]} failed: {error}") from None
         if done.returncode:
             said = re.sub(rf"(?m)^({command[0]}: )?(error: )?(allocation failure: )?", "", done.stderr.strip())
@@ -276,8 +290,17 @@ def _check(launch: Launch) -> None:
             f"slurm: {launch.gpus_per_run:g} GPUs of a run cannot be divided among {launch.nodes_per_run} nodes"
         )
     for option in launch.options:
-        name = option.partition("=")[0].lstrip("-") if option.startswith("--") else _SHORT.get(option[1:2], "")
-        if option.startswith("-") and name in _OURS:
-            raise UsageError(f"slurm: the option {option!r} is set by lightsweep: {_OURS[name]}")
+        if why := _REFUSED.get(_name_of(option)):
+            raise UsageError(f"slurm: the option {option!r} {why}")
         if "\n" in option:
             raise UsageError(f"slurm: the option {option!r} has a line break, which a job script cannot hold")
+
+
+def _name_of(option: str) -> str:
+    """Return the name of an option that lightsweep refuses; empty for others. sbatch also takes its beginning."""
+    if short := re.match(rf"-[{_FLAGS}]*([{''.join(_SHORT)}])", option):
+        return _SHORT[short[1]]
+    name = option.partition("=")[0].removeprefix("--") if option.startswith("--") else ""
+    if len(name) < 2 or "partition".startswith(name):  # which begins as parsable
+        return ""
+    return next((each for each in _REFUSED if each.startswith(name)), "")

@@ -12,7 +12,7 @@ from pathlib import Path
 from lightsweep.storage.url import VARIABLES
 
 # Options of sbatch that say where and for whom a job runs; the others are for the agents, such as GPUs.
-_PLACE = {"account": "A", "clusters": "M", "partition": "p", "qos": "q", "reservation": ""}
+_PLACE = {"account": "A", "partition": "p", "qos": "q", "reservation": ""}
 _WARNING_SECONDS = 60
 
 # The shell has to outlive the server. At the time limit the job is queued again, and agents follow it to another node.

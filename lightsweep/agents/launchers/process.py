@@ -70,6 +70,7 @@ class ProcessLauncher(ABC):
         address = self._server.register(run.id, handler)
         with ExitStack() as release:
             release.callback(self._server.unregister, run.id)
+            release.callback(self._server.drain, run.id)
             given = {**self._environment, **environment, **address}
             process = self._process(run, command, given, output, emit, release)
             self._reaper.add(process.pid, process.token)

@@ -1,0 +1,1 @@
+"""Search and stopping on real trainings, beside the methods that people use: ``python -m benchmarks.search``."""
