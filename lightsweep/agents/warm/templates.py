@@ -215,8 +215,8 @@ class Template:
         """Start a run.
 
         Raises:
-            ColdError: The import of a package depends on a variable that is another one in this run; or the process does not
-                answer, and has been killed.
+            ColdError: An import depends on a variable that is another one in this run; or the process does not answer,
+                and has been killed.
         """
         for name in self._read:
             if name not in self._seen or environment.get(name) != self._seen[name]:
