@@ -9,7 +9,7 @@ WORKERS ?= 2
 # for `make fuzz`
 SECONDS ?= 600
 
-.PHONY: demo test test-slow fuzz browser slurm lint check bench bench-search chaos ranks format clean
+.PHONY: demo test test-slow fuzz browser slurm site lint check bench bench-search chaos ranks format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -44,12 +44,16 @@ slurm:
 	@command -v slurmctld >/dev/null && command -v munged >/dev/null || \
 		{ apt-get update -qq && apt-get install -y -qq slurm-wlm munge; }
 
+# The documentation as a site in build/website/site, with a gallery of reports of real sweeps; no broken link is let through.
+site: $(STAMP) browser
+	$(BIN)/python website/build.py
+
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python tests/typed.py
 
-check: lint test test-slow
+check: lint test test-slow site
 
 format: $(STAMP)
 	$(BIN)/ruff format .

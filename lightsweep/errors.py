@@ -14,9 +14,8 @@ LightsweepError                     exit code 1: the work failed
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class LightsweepError(Exception):
@@ -31,8 +30,7 @@ class InputError(LightsweepError):
     exit_code = 2
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(NamedTuple):
     """A mistake in a sweep config.
 
     Attributes:
@@ -112,6 +110,8 @@ def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
     ``cutoff``, up to 1, is the least similarity: higher if ``word`` is probably not a misspelling.
     """
+    import difflib  # here, since every training script would load it
+
     lowered = {name.lower(): name for name in known}
     match = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=cutoff)
     return f"; did you mean {lowered[match[0]]!r}?" if match else ""

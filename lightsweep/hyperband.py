@@ -36,8 +36,8 @@ import math
 import threading
 from bisect import bisect, insort
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice, takewhile
+from typing import Any, NamedTuple
 
 from lightsweep.text import counted
 
@@ -45,8 +45,15 @@ from lightsweep.text import counted
 _MOST = 2**53
 
 
-@dataclass(frozen=True)
-class Hyperband:
+class _Settings(NamedTuple):
+    min_iter: int | None = None
+    max_iter: int | None = None
+    s: int | None = None
+    eta: float = 3
+    strict: bool = True
+
+
+class Hyperband(_Settings):
     """The settings of ``early_terminate``.
 
     Attributes:
@@ -63,13 +70,10 @@ class Hyperband:
         ValueError: A setting out of its range, or neither ``min_iter`` nor ``max_iter`` with ``s``.
     """
 
-    min_iter: int | None = None
-    max_iter: int | None = None
-    s: int | None = None
-    eta: float = 3
-    strict: bool = True
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
+    def __new__(cls, *settings: Any, **named: Any) -> Hyperband:
+        self = super().__new__(cls, *settings, **named)
         if not 1 < self.eta < math.inf:
             raise ValueError(f"eta must be a finite number above 1, not {self.eta}")
         for what, number in (("min_iter", self.min_iter), ("max_iter", self.max_iter), ("s", self.s)):
@@ -79,6 +83,7 @@ class Hyperband:
             raise ValueError("max_iter needs s, the number of bands below it")
         if self.max_iter is None and self.min_iter is None:
             raise ValueError("hyperband needs min_iter, or max_iter together with s")
+        return self
 
     def bands(self, upto: int | None = None) -> tuple[int, ...]:
         """Return the numbers of iterations at which runs are judged, ascending and distinct.
@@ -119,8 +124,7 @@ class Hyperband:
             k = max(k + 1, math.floor(math.log((band + 1) / first) / math.log(self.eta)) - 1)
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The answer to a report: stop or continue, and why.
 
     Attributes:

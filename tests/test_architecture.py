@@ -130,6 +130,7 @@ SHORT = {
     "lightsweep/client/rounds.py",
     "lightsweep/client/loaders.py",
     "lightsweep/cli/output.py",
+    "lightsweep/cli/serve.py",
     "lightsweep/cli/starters.py",
     "lightsweep/cli/storage.py",
     "lightsweep/controller/damage.py",
@@ -155,6 +156,7 @@ def test_no_file_is_shorter_than_100_lines_but_those_that_are_a_whole_concept() 
 
 
 MOST_LINES = {
+    "pages in the browser": 560,
     "what W&B's scripts need": 3_000,
     "clusters": 3_500,
     "history": 900,
@@ -194,8 +196,19 @@ FOR_HISTORY = (
 )
 """Files of what keeps and shows every number that runs log, and their parts."""
 
+FOR_PAGE = (
+    "lightsweep/cli/report.py",
+    "lightsweep/cli/serve.py",
+    "lightsweep/report/details.py",
+    "lightsweep/report/live.py",
+    "lightsweep/report/server.py",
+)
+"""Files of the commands that show a sweep in the browser, live, with all of a run."""
+
 
 def part_of(path: Path) -> str:
+    if str(path.relative_to(ROOT)).startswith(FOR_PAGE):
+        return "pages in the browser"
     if str(path.relative_to(ROOT)).startswith(FOR_HISTORY):
         return "history"
     if room_of(path) in ("report", "channel"):

@@ -63,6 +63,28 @@ def test_importing_costs_next_to_nothing():
     assert len(added) < 15
 
 
+def test_init_loads_few_modules_and_none_that_only_classes_or_mistakes_need():
+    """Of the start of each run; ``dataclasses`` alone would load ``inspect``, ``ast``, ``dis`` and ``tokenize``."""
+    added = modules_after("import lightsweep; lightsweep.init, lightsweep.log") - modules_after("")
+    unwanted = {
+        "argparse",
+        "ast",
+        "asyncio",
+        "copy",
+        "dataclasses",
+        "difflib",
+        "dis",
+        "email",
+        "heapq",
+        "http",
+        "inspect",
+    }
+    unwanted |= {"logging", "pickle", "random", "shutil", "subprocess", "tempfile", "textwrap", "traceback", "uuid"}
+    assert added & unwanted == set()
+    assert len([name for name in added if name.startswith("lightsweep")]) <= 20
+    assert len(added) < 90
+
+
 @pytest.mark.parametrize(
     "code",
     [

@@ -13,8 +13,8 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import closing, suppress
 from typing import Any
 
 from lightsweep.channel.messages import (
@@ -35,6 +35,9 @@ ENVIRONMENT = ("LIGHTSWEEP_CHANNEL", "LIGHTSWEEP_RUN", "LIGHTSWEEP_TOKEN")
 
 The address is the path of a socket; or ``tcp://HOST:PORT`` if the run has processes on several hosts.
 """
+
+POST = "post"
+"""The operation of a log whose reply is read later: an empty one, unless it has more to tell than the iterations."""
 
 MESSAGE_LIMIT = 16 * 2**20
 HANDSHAKE_LIMIT = 4 * 2**10
@@ -65,7 +68,7 @@ class Connection:
         self._address = address
         self._run_id = run_id
         self._token = token
-        self._link = _Link()
+        self._link = _Link(self)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Connection | None:
@@ -90,20 +93,24 @@ class Connection:
 
         Raises as `request`, but no error of an answer.
         """
-        if answer := self._exchange("log", message, waits=False):
-            self._link.late.append(answer)
+        self._link.late.append(self._exchange(POST, message, waits=False))
 
     def settle(self) -> list[LogReply]:
         """Return the replies to the logs that this process has posted, each once; wait for the last of them.
+
+        Replies with nothing new are left out.
 
         Raises as `request`.
         """
         link = self._link
         if not (link.posted or link.late) or link.pid != os.getpid():
             return []
-        with self._turn():
+        with link.lock:
+            if link.posted and not link.busy:
+                with link:
+                    pass
             answers, link.late = link.late, []
-        return [LogReply.read(_good(answer)) for answer in answers]
+        return [LogReply.read(_good(answer)) for answer in answers if answer]
 
     def request(self, op: str, **message: Any) -> dict[str, Any]:
         """Send one message and wait for its answer; threads take turns.
@@ -119,41 +126,17 @@ class Connection:
 
     def _exchange(self, op: str, message: Mapping[str, Any], *, waits: bool = True) -> dict[str, Any]:
         """Send one message; return its answer, or an empty one if the answer was left to `settle`."""
-        with self._turn() as link:
-            if link is not None and link.stream is not None:
-                link.stream.send({"op": op, **message})
-                link.posted = not waits
-                return link.answer() if waits else {}
-        with closing(Connection(self._address, self._run_id, self._token)) as other:
-            return other._exchange(op, message)
-
-    @contextmanager
-    def _turn(self) -> Iterator[_Link | None]:
-        """Hold the connection, open and with no reply left in it; ``None`` in the midst of a turn of this thread."""
         link = self._link
         if link.pid != os.getpid():
-            link = self._link = _Link()
+            link = self._link = _Link(self)
         with link.lock:
-            if link.busy:
-                yield None
-                return
-            link.busy = True
-            try:
-                if link.stream is None or not link.stream.is_open():
-                    link.drop()
-                    link.stream = self.open()
-                if link.posted:
-                    link.late.append(link.answer())
-                    link.posted = False
-                yield link
-            except BaseException as error:
-                # An interrupted wait would leave an answer behind that the next request would take for its own.
-                link.drop()
-                if isinstance(error, (OSError, ChannelError)):
-                    raise self._gone(error) from None
-                raise
-            finally:
-                link.busy = False
+            if not link.busy:
+                with link as stream:
+                    stream.send({"op": op, **message})
+                    link.posted = not waits
+                    return _answer(stream) if waits else {}
+        with closing(Connection(self._address, self._run_id, self._token)) as other:
+            return other._exchange(op, message)
 
     def open(self) -> FrameStream:
         """Open another connection, beside the one for requests.
@@ -164,14 +147,14 @@ class Connection:
         try:
             sock = _connected(self._address)
         except (OSError, ChannelError) as error:
-            raise self._gone(error) from None
+            raise self.gone(error) from None
         try:
             stream = FrameStream(sock)
             introduce(stream, self._run_id, self._token)
         except BaseException as error:
             sock.close()
             if isinstance(error, (OSError, ChannelError)):
-                raise self._gone(error) from None
+                raise self.gone(error) from None
             raise
         return stream
 
@@ -183,7 +166,8 @@ class Connection:
                 if not link.busy:
                     link.drop()
 
-    def _gone(self, error: Exception) -> AgentLostError:
+    def gone(self, error: Exception) -> AgentLostError:
+        """Return the error that says that the agent is gone."""
         gone = f"the agent that serves run {self._run_id!r} is gone ({error})"
         return AgentLostError(f"{gone}; end this run, another agent retries it")
 
@@ -222,31 +206,57 @@ def watch_peer(sock: socket.socket) -> None:
 class _Link:
     """The connection of one process: a forked child must use neither the socket nor the lock of its parent.
 
+    As a context manager, for the one thread that holds the lock and is not ``busy``, it gives a stream that is open and
+    has no answer left in it. It raises ``AgentLostError`` for errors of the connection.
+
     Attributes:
-        busy: Whether a thread, which holds the lock, is in the midst of a message.
+        busy: Whether the thread that holds the lock is in the midst of a message.
         posted: Whether the answer to the last message is still to be read.
         late: Answers to posted messages, until `Connection.settle` returns them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, owner: Connection) -> None:
         self.pid = os.getpid()
         self.lock = threading.RLock()
         self.busy = self.posted = False
         self.late: list[dict[str, Any]] = []
+        self._owner = owner
         self.stream: FrameStream | None = None
 
-    def answer(self) -> dict[str, Any]:
-        """Wait for an answer. Raises ``ChannelError`` and ``OSError``."""
-        found = None if self.stream is None else self.stream.receive()
-        if found is None:
-            raise ChannelError("it closed the connection")
-        return found
+    def __enter__(self) -> FrameStream:
+        self.busy = True
+        try:
+            if self.stream is None or not self.stream.is_open():
+                self.drop()
+                self.stream = self._owner.open()
+            if self.posted:
+                self.late.append(_answer(self.stream))
+                self.posted = False
+        except BaseException as error:
+            self.__exit__(None, error)
+            raise
+        return self.stream
+
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
+        self.busy = False
+        if error is not None:
+            # An interrupted wait would leave an answer behind that the next request would take for its own.
+            self.drop()
+            if isinstance(error, (OSError, ChannelError)):
+                raise self._owner.gone(error) from None
 
     def drop(self) -> None:
         self.posted = False
         if self.stream is not None:
             self.stream.close()
             self.stream = None
+
+
+def _answer(stream: FrameStream) -> dict[str, Any]:
+    found = stream.receive()
+    if found is None:
+        raise ChannelError("it closed the connection")
+    return found
 
 
 def _good(answer: dict[str, Any]) -> dict[str, Any]:
@@ -297,7 +307,8 @@ class FrameStream:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._status = os.fstat(sock.fileno())
+        status = os.fstat(sock.fileno())
+        self._identity = status.st_ino, status.st_dev
         self._buffer = bytearray()
 
     def send(self, message: Mapping[str, Any]) -> None:
@@ -335,6 +346,8 @@ class FrameStream:
             raise ChannelError("the connection ended inside a frame")
         body = bytes(self._buffer[_LENGTH.size : end])
         del self._buffer[:end]
+        if body == b"{}":
+            return {}
         try:
             message = json.loads(body.decode())
         except (ValueError, RecursionError) as error:
@@ -362,7 +375,8 @@ class FrameStream:
     def is_open(self) -> bool:
         """Return whether the descriptor still is this socket: a script may have closed all of its descriptors."""
         try:
-            return os.path.samestat(os.fstat(self._sock.fileno()), self._status)
+            status = os.fstat(self._sock.fileno())
+            return (status.st_ino, status.st_dev) == self._identity
         except (OSError, ValueError):
             return False
 
@@ -388,8 +402,8 @@ def _body(message: Mapping[str, Any]) -> bytes:
     metrics = message.get("metrics")
     if type(metrics) is not Numbers:
         return encoded(message).encode()
-    if len(message) == 2 and message.get("op") == "log":
-        return f'{{"op":"log","metrics":{metrics.text}}}'.encode()
+    if len(message) == 2 and message.get("op") in ("log", POST):
+        return f'{{"op":"{message["op"]}","metrics":{metrics.text}}}'.encode()
     rest = encoded({name: value for name, value in message.items() if name != "metrics"})
     return f'{rest[:-1]},"metrics":{metrics.text}}}'.encode()
 

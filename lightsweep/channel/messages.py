@@ -6,10 +6,8 @@ A new field has its place here alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from functools import cache
-from typing import Any, Protocol, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypedDict
 
 from lightsweep.errors import LightsweepError
 from lightsweep.hyperband import Verdict
@@ -30,8 +28,7 @@ class StartRequest(TypedDict, total=False):
     process: int
 
 
-@dataclass(frozen=True)
-class StartReply:
+class StartReply(NamedTuple):
     """The run, as its script gets it.
 
     Attributes:
@@ -60,9 +57,9 @@ class StartReply:
     number: str = ""
     sweep: str | None = None
     name: str = ""
-    config: Mapping[str, Any] = field(default_factory=dict)
-    swept: list[str] = field(default_factory=list)
-    set: list[str] = field(default_factory=list)
+    config: Mapping[str, Any] = {}
+    swept: Sequence[str] = ()
+    set: Sequence[str] = ()
     dir: str = ""
     metric: str | None = None
     goal: str | None = None
@@ -83,7 +80,7 @@ class StartReply:
 
     def message(self) -> dict[str, Any]:
         """Return the message; :meth:`read` is its inverse."""
-        return vars(self)
+        return self._asdict()
 
 
 class Numbers(dict[str, float]):
@@ -120,8 +117,7 @@ class LogRequest(TypedDict, total=False):
     late: bool
 
 
-@dataclass(frozen=True)
-class LogReply:
+class LogReply(NamedTuple):
     """The answer to a log.
 
     Attributes:
@@ -131,7 +127,7 @@ class LogReply:
             if there is none. 0, also of an older agent, is every iteration.
     """
 
-    verdict: Verdict = field(default_factory=Verdict)
+    verdict: Verdict = Verdict()
     iterations: int = 0
     next_band: int | None = 0
 
@@ -143,11 +139,11 @@ class LogReply:
         return cls(verdict, message.get("iterations", 0), message.get("next_band", 0))
 
     def message(self) -> dict[str, Any]:
-        """Return the message; it has no verdict below a band."""
+        """Return the message; it has no verdict to go on between bands."""
         verdict = self.verdict
-        told = verdict.stop or verdict.band is not None
+        told = verdict.stop or verdict.band == self.iterations
         found = {"iterations": self.iterations, "next_band": self.next_band}
-        return {**found, "verdict": vars(verdict)} if told else found
+        return {**found, "verdict": verdict._asdict()} if told else found
 
 
 _BELOW_A_BAND = Verdict()
@@ -155,13 +151,7 @@ _BELOW_A_BAND = Verdict()
 
 def _known(kind: Any, message: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a message that this version knows: script and agent may have different ones."""
-    names = _names(kind)
-    return {name: value for name, value in message.items() if name in names}
-
-
-@cache
-def _names(kind: Any) -> frozenset[str]:
-    return frozenset(each.name for each in fields(kind))
+    return {name: message[name] for name in kind._fields if name in message}
 
 
 class FinishRequest(TypedDict, total=False):

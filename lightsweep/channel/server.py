@@ -25,6 +25,7 @@ from typing import Any
 from lightsweep.channel.connection import (
     ENVIRONMENT,
     HANDSHAKE_SECONDS,
+    POST,
     TCP,
     ChannelError,
     FrameStream,
@@ -36,6 +37,7 @@ from lightsweep.channel.messages import Guarded, Handler
 from lightsweep.errors import LightsweepError, UsageError
 
 OPERATIONS = ("start", "log", "finish")
+_NOTHING_NEW = {"iterations", "next_band"}
 
 _logger = logging.getLogger("lightsweep")
 
@@ -229,9 +231,13 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
             served.streams.add(stream)
         try:
             stream.send(welcome)
+            told: object = None
             # over TCP, what has arrived is read in spite of SHUT_RD
             while (message := stream.receive()) is not None and self._runs.get(run_id) is served:
                 reply = answer(served.handler, message)
+                before, told = told, reply.get("next_band", told)
+                if message.get("op") == POST and told == before and reply.keys() == _NOTHING_NEW:
+                    reply = {}  # training waits for it
                 try:
                     stream.send(reply)
                 except (TypeError, ValueError, ChannelError) as error:
@@ -286,7 +292,7 @@ class _Served:
 
 def answer(handler: Handler, message: Mapping[str, Any]) -> dict[str, Any]:
     """Return the handler's answer to ``message``, or ``{"error": text}``; never raises an ``Exception``."""
-    operation = message.get("op")
+    operation = "log" if message.get("op") == POST else message.get("op")
     if operation not in OPERATIONS:
         return {"error": f"the operations of a run are {', '.join(OPERATIONS)}, got {operation!r}"}
     given = {name: value for name, value in message.items() if name != "op"}

@@ -17,10 +17,12 @@ from lightsweep.agents.active_run import RUNS
 from lightsweep.analysis import required
 from lightsweep.cli.options import Storage, SweepId, read_sweep
 from lightsweep.cli.output import check_folder, write_whole
+from lightsweep.cli.serve import browse_to, serve_page
 from lightsweep.errors import UsageError
 from lightsweep.storage import default_url, open_storage
 
 _HOST = "127.0.0.1"
+_SERVE_PORT = 8765
 _NAMES = {_HOST, "localhost"}
 _PORT = re.compile(r":\d*\Z")
 
@@ -47,18 +49,44 @@ def report(
     format_: Annotated[
         Format, typer.Option("--format", help="html: one page for any browser; png, svg: a file for each figure.")
     ] = Format.html,
+    logs: Annotated[
+        bool, typer.Option("--logs", help="Put the last 20 lines of each run's output into the page.")
+    ] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Show the page live, until Ctrl-C, instead of writing it.")
+    ] = False,
+    host: Annotated[str, typer.Option(metavar="HOST", help="Listen on this address, with --serve.")] = _HOST,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="Port, with --serve; 0 takes any free one.")
+    ] = _SERVE_PORT,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     storage: Storage = None,
 ) -> None:
-    """Write an HTML report of a sweep, or its figures.
+    """Write an HTML report of a sweep, or its figures, or show it live.
 
     The page needs no network. If the directories of runs are on this machine, it also shows the curves of every number
     that was logged, the parts of runs, and images, tables and charts of the three best runs. Existing files are
-    replaced.
+    replaced. With --serve the page follows the sweep: lightsweep report latest --serve --open
     """
     required("plotly")
-    from lightsweep.report import figures, logged_curves, page, run_media, run_parts, sweep_data, write_images
+    from lightsweep.report import (
+        all_details,
+        figures,
+        logged_curves,
+        page,
+        run_media,
+        run_parts,
+        sweep_data,
+        write_images,
+    )
 
     sweep = read_sweep(sweep_id, storage)
+    home = RUNS / sweep.id
+    if serve:
+        if output is not None or format_ is not Format.html:
+            raise UsageError("--serve shows the page in a browser and writes no file; leave out --output and --format")
+        serve_page(sweep, home, host, port, browse=open_)
+        return
     state = sweep.state
     data = sweep_data(sweep)
     path = output or Path(f"report-{sweep.id}{'.html' if format_ is Format.html else ''}")
@@ -73,11 +101,12 @@ def report(
         return
     if path.is_dir():
         raise UsageError(f"--output is the file of the page, but {path} is a folder; write to {path / 'report.html'}")
-    home = RUNS / sweep.id
-    if write_whole(
-        path, page(sweep.id, state, data, run_media(home, data), logged_curves(data, home), run_parts(data, home))
-    ):
+    details = all_details(sweep.id, data, home if logs else None)
+    text = page(sweep.id, state, data, run_media(home, data), logged_curves(data, home), run_parts(data, home), details)
+    if write_whole(path, text):
         print(path)
+        if open_:
+            browse_to(path.absolute().as_uri())
 
 
 def dashboard(

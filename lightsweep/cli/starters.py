@@ -15,6 +15,7 @@ from lightsweep.cli.output import say, write_whole
 from lightsweep.errors import UsageError
 
 _FILES = ("train.py", "sweep.yaml")
+_SCHEMA = "sweep.schema.json"  # for editors; the sweep files name it
 _DEMO = "lightsweep-demo"
 _PACKAGES = {"lightning": "lightning", "transformers": "transformers", "plain": ""}
 """The package that each kind of script needs, and the extra of its name."""
@@ -28,6 +29,7 @@ def init(
     """Write train.py and sweep.yaml to begin with.
 
     They are written to this directory and run as they are: lightsweep run sweep.yaml. Existing files are left alone.
+    With sweep.schema.json beside it, an editor completes and checks sweep.yaml.
     """
     asked = [
         name for name, given in [("plain", plain), ("lightning", lightning), ("transformers", transformers)] if given
@@ -74,7 +76,7 @@ def demo() -> None:
 
 
 def write_starter(kind: str, folder: Path) -> None:
-    """Write the script and the sweep file of this kind, and say so.
+    """Write the script and the sweep file of this kind, with the schema of sweep files, and say so.
 
     Raises:
         UsageError: One of them exists; nothing is written.
@@ -87,6 +89,8 @@ def write_starter(kind: str, folder: Path) -> None:
     for name in _FILES:
         write_whole(folder / name, (files("lightsweep") / "starters" / kind / name).read_text(encoding="utf-8"))
         say(f"wrote {folder / name}")
+    write_whole(folder / _SCHEMA, (files("lightsweep") / _SCHEMA).read_text(encoding="utf-8"))
+    say(f"wrote {folder / _SCHEMA}, for editors")
 
 
 def _new_folder() -> Path:

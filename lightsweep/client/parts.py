@@ -16,7 +16,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -78,8 +77,7 @@ class Part:
         self._file = LineFile(path)
         self._home, self._path = Path(answer.dir).absolute(), path
         name = str(keywords.get("name") or f"{answer.name}-{number}")
-        self.reply = replace(
-            answer,
+        self.reply = answer._replace(
             id=f"{answer.id}-{number}",
             number=f"{answer.number or answer.id}-{number}",
             name=name,

@@ -26,6 +26,7 @@ from lightsweep.wandb.run_names import RunNames
 
 _MOST_READ = 50
 _MISSPELT = 0.8
+_GO_ON = Verdict()
 
 
 class Run(RunNames):
@@ -136,7 +137,7 @@ class Run(RunNames):
     def known_verdict(self) -> Verdict:
         """The verdict to stop if this process was told so, else the one to go on."""
         self.settle()
-        return self._stopped or Verdict()
+        return self._stopped or _GO_ON
 
     def settle(self) -> None:
         """Wait until the agent has answered all reports: before a checkpoint is kept that goes with the last one.
@@ -253,14 +254,14 @@ class Run(RunNames):
         if not judged or repeats:
             found = Numbers({name: value for name, value in found.items() if name != self.metric})
         if not (found or repeats) or self._agent is None or rank:
-            return Verdict()
+            return _GO_ON
         if warns and self.metric is not None and self.metric not in found:
             self._warn_misspelt(self.metric, found)
         if last or repeats or self._posts is None or self.inherited or self._reaches_band(found):
             return self._ask(self._agent, {"metrics": found, "last": True} if last else {"metrics": found})
         self._posts.post({"metrics": found})
         self._iterations += self._is_iteration(found)
-        return Verdict()
+        return _GO_ON
 
     def verdict(self) -> Verdict:
         """Return the verdict without a report: another process of the run may have made the last one.
@@ -270,7 +271,7 @@ class Run(RunNames):
         """
         if self._stopped is None and self._agent is not None:
             return self._ask(self._agent, {"metrics": {}})
-        return self._stopped or Verdict()
+        return self._stopped or _GO_ON
 
     def cause(self, error: BaseException) -> BaseException:
         """Return the ``RunPruned`` or ``AgentLostError`` that ended another process of the run, else ``error``.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -317,8 +316,10 @@ def merged(defaults: Any, answer: Any) -> Any:
 def _tree(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _tree(value[key]) for key in value}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _tree(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if hasattr(type(value), "__dataclass_fields__"):
+        from dataclasses import fields  # here, since most training scripts have no use for it
+
+        return {field.name: _tree(getattr(value, field.name)) for field in fields(value)}
     argparse = sys.modules.get("argparse")  # without this import the script has no Namespace
     if isinstance(value, SimpleNamespace) or (argparse is not None and isinstance(value, argparse.Namespace)):
         return {name: _tree(below) for name, below in vars(value).items()}

@@ -50,16 +50,28 @@ function loggedFigure(place, beside) {
   const traces = loggedTraces(place, false);
   if (beside !== BESIDE) traces.push(...loggedTraces(beside, true));
   const title = beside === BESIDE ? names[place].label : `${names[place].label}; dotted: ${names[beside].label}`;
-  const layout = { height: 420, hovermode: "closest", xaxis: { title: { text: "step" } }, yaxis: { title: { text: title } } };
+  const layout = { height: 420, uirevision: title, hovermode: "closest", xaxis: { title: { text: "step" } }, yaxis: { title: { text: title } } };
   return { name: "curves", data: traces, layout };
 }
 
+// What the reader has chosen: the names of two numbers; null is the metric over the iterations, and no number beside it.
+const choice = { shown: null, beside: null };
+let chooser = null; // its element, the numbers that it offers, and the function that draws the chosen ones
+
+// Makes the chooser, or makes it anew for other numbers, and draws the chosen ones; the choice stays.
 function curveChooser() {
   const card = document.querySelector('[data-figure="curves"]');
   if (!data.logged || !card) return;
-  const { names, note } = data.logged;
-  const original = data.figures.find((figure) => figure.name === "curves");
-  const empty = (original.layout.meta || {}).empty;
+  const { names } = data.logged;
+  const original = () => data.figures.find((figure) => figure.name === "curves");
+  const byIteration = !(original().layout.meta || {}).empty;
+  const offered = JSON.stringify([byIteration, names]);
+  if (chooser && chooser.offered === offered && card.contains(chooser.controls)) {
+    chooser.show();
+    return;
+  }
+  const every = names.map(({ name }, place) => [place, name]);
+  const placeOf = (name) => names.findIndex((each) => each.name === name);
   const select = (text, options, label) => {
     const made = make("select");
     options.forEach(([value, name]) => made.append(new Option(name, value)));
@@ -68,22 +80,26 @@ function curveChooser() {
     made.setAttribute("aria-label", label);
     return [home, made];
   };
-  const every = names.map(({ name }, place) => [place, name]);
-  const metric = empty ? [] : [["", `${data.headline.metric.replace(/^\S+ /, "")}, by iteration`]];
+  const metric = byIteration ? [["", `${data.headline.metric.replace(/^\S+ /, "")}, by iteration`]] : [];
   const [first, shown] = select("Show", [...metric, ...every.map(([place, name]) => [place, `${name}, by step`])], "Number of the learning curves");
   const [second, other] = select("beside", [[BESIDE, "nothing"], ...every], "Number beside it, dotted");
+  if (placeOf(choice.shown) >= 0) shown.value = String(placeOf(choice.shown));
+  other.value = String(placeOf(choice.beside));
+  const focused = document.activeElement && document.activeElement.getAttribute("aria-label");
   const controls = make("div", "controls");
   controls.append(first, second);
-  const said = make("p", "note", note);
+  const said = make("p", "note logged");
   said.setAttribute("role", "status");
-  const notes = [...card.querySelectorAll(".note")];
+  card.querySelectorAll(".controls, .note.logged").forEach((each) => each.remove());
   card.querySelector("h2").after(controls, said);
+  [shown, other].filter((each) => each.getAttribute("aria-label") === focused).forEach((each) => each.focus({ preventScroll: true }));
 
   function show() {
-    const byIteration = shown.value === "";
-    other.disabled = byIteration;
-    notes.forEach((each) => (each.hidden = !byIteration));
-    said.hidden = byIteration || !note;
+    const iterations = shown.value === "";
+    other.disabled = iterations;
+    card.querySelector(".notes").hidden = !iterations;
+    if (said.textContent !== data.logged.note) said.textContent = data.logged.note;
+    said.hidden = iterations || !data.logged.note;
     let element = card.querySelector("#figure-curves");
     if (!element) {
       element = make("div");
@@ -93,37 +109,27 @@ function curveChooser() {
       frame.append(element);
       card.append(frame);
     }
-    const figure = byIteration ? original : loggedFigure(Number(shown.value), Number(other.value));
-    if (drawn.has(element)) {
-      drawn.set(element, figure);
-      Plotly.react(element, figure.data.map(narrowed), layoutOf(figure), CONFIG);
-    } else {
-      waiting.set(element, figure);
-      watcher.unobserve(element);
-      watcher.observe(element);
-    }
+    renew(element, iterations ? original() : loggedFigure(Number(shown.value), Number(other.value)));
   }
   shown.addEventListener("change", () => {
-    const beside = shown.value === "" ? null : names[Number(shown.value)].beside;
+    const { name, beside } = shown.value === "" ? { name: null, beside: null } : names[Number(shown.value)];
     other.value = String(beside === null ? BESIDE : beside);
+    Object.assign(choice, { shown: name, beside: beside === null ? null : names[beside].name });
     show();
   });
-  other.addEventListener("change", show);
+  other.addEventListener("change", () => {
+    choice.beside = other.value === String(BESIDE) ? null : names[Number(other.value)].name;
+    show();
+  });
+  chooser = { controls, offered, show };
   show();
 }
 
 function parts() {
   if (!data.parts) return;
   const section = document.querySelector("#parts");
-  section.hidden = false;
   section.querySelector(".note").textContent = `Further calls of init() in a run, such as folds: the sweep compares only a part that counts, instead of its run. ${data.parts.note}`;
-  const row = (tag, texts) => {
-    const made = make("tr");
-    made.append(...texts.map((text, place) => make(place === 0 ? "th" : tag, "", text)));
-    return made;
-  };
-  section.querySelector("thead").append(row("th", data.parts.columns));
-  section.querySelector("tbody").append(...data.parts.rows.map((texts) => row("td", texts)));
+  fillTable(section, data.parts);
 }
 
 curveChooser();

@@ -3,10 +3,12 @@
 // Draws the figures, each when it comes near the window, and lets the brushes of the parallel coordinates choose runs
 // for all of them and for the table.
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
-const AXIS_WIDTH = 96; // pixels that an axis of the parallel coordinates needs at least
-const MOST_LINES = 1500; // of the parallel coordinates: more are one carpet, and take seconds to draw
-const BEST_LINES = 500; // of those
+const QUIET = 120; // milliseconds without a change of the choice, after which the table and the figures follow
 const CONFIG = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false };
+
+const PARALLEL_HELP =
+  "Drag along an axis to filter the whole page; click the axis to clear. The thick green line is the best run. " +
+  "By keyboard: on the name of an axis, arrow keys move the lower end of its range, with Shift the upper end; Delete clears it; Alt and arrow keys move the axis.";
 
 const drawn = new Map(); // element -> figure
 let chosen = null; // the set of row indices that the brushes leave; null: all of them
@@ -14,7 +16,7 @@ let chosen = null; // the set of row indices that the brushes leave; null: all o
 // The points of a trace that belong to chosen runs; traces without meta.runs stay as they are.
 function narrowed(trace) {
   const runs = trace.meta && trace.meta.runs;
-  if (chosen === null || !runs || trace.type === "parcoords") return trace;
+  if (chosen === null || !runs) return trace;
   const keep = runs.map((run) => chosen.has(run));
   const copy = { ...trace };
   for (const key of ["x", "y", "base", "customdata"]) {
@@ -23,86 +25,62 @@ function narrowed(trace) {
   return copy;
 }
 
-// Parallel coordinates with the best lines and an even sample of the others, if there are too many to see.
-function thinned(trace) {
-  const count = trace.meta.runs.length;
-  if (count <= MOST_LINES) return trace;
-  const colours = trace.line.color;
-  const order = Array.from({ length: count }, (_, place) => place);
-  if (Array.isArray(colours)) order.sort((one, two) => (trace.line.reversescale ? colours[two] - colours[one] : colours[one] - colours[two]));
-  const rest = order.slice(BEST_LINES);
-  const step = rest.length / (MOST_LINES - BEST_LINES);
-  const sample = Array.from({ length: MOST_LINES - BEST_LINES }, (_, place) => rest[Math.floor(place * step)]);
-  const keep = [...order.slice(0, BEST_LINES), ...sample].sort((one, two) => one - two);
-  const of = (values) => keep.map((place) => values[place]);
-  return {
-    ...trace,
-    line: Array.isArray(colours) ? { ...trace.line, color: of(colours) } : trace.line,
-    dimensions: trace.dimensions.map((dimension) => ({ ...dimension, values: of(dimension.values) })),
-  };
-}
-
 function layoutOf(figure) {
-  return { ...figure.layout, template: data.templates[dark.matches ? "dark" : "light"], autosize: true };
+  // The same revision keeps the zoom when the figure is drawn again.
+  return { uirevision: figure.name, ...figure.layout, template: data.templates[dark.matches ? "dark" : "light"], autosize: true };
 }
 
 function draw(element, figure) {
   drawn.set(element, figure);
-  const parallel = figure.name === "parallel";
-  Plotly.newPlot(element, figure.data.map(parallel ? thinned : narrowed), layoutOf(figure), CONFIG);
-  if (parallel) element.on("plotly_restyle", () => brushed(element, figure));
-  element.on("plotly_click", (event) => find(event.points[0]));
+  if (figure.name === "parallel") {
+    element.parallel = new Parallel(element, figure, choose);
+    return;
+  }
+  Plotly.newPlot(element, tracesOf(figure), layoutOf(figure), CONFIG);
+  answerHover(element);
+  element.on("plotly_click", (event) => find(runOf(event.points[0])));
 }
 
-// A click on a run's point finds it in the table.
-function find(point) {
-  if (!point || !point.data.meta || !point.customdata) return;
-  const id = Array.isArray(point.customdata) ? point.customdata[0] : point.customdata;
-  document.querySelector("#filter").value = id;
-  table.filter(id);
+// The box of hover.js stands for plotly's own at the points of runs.
+function tracesOf(figure) {
+  return figure.data.map(narrowed).map((trace) => (trace.meta && trace.meta.runs ? { ...trace, hovertemplate: null, hoverinfo: "none" } : trace));
 }
 
-// Which runs pass every brush, drawn or not; a brush is one range or several on an axis.
-function passing(trace, drawnDimensions) {
-  const brushes = trace.dimensions
-    .map((dimension, place) => ({ ...dimension, constraintrange: drawnDimensions[place].constraintrange }))
-    .filter((dimension) => dimension.constraintrange && dimension.constraintrange.length);
-  if (!brushes.length) return null;
-  const found = new Set();
-  trace.meta.runs.forEach((run, place) => {
-    const inside = ({ values, constraintrange, range }) => {
-      const slack = 1e-6 * (range[1] - range[0]); // the ends of a brush are rounded
-      return (Array.isArray(constraintrange[0]) ? constraintrange : [constraintrange]).some(
-        ([low, high]) => low - slack <= values[place] && values[place] <= high + slack,
-      );
-    };
-    if (brushes.every(inside)) found.add(run);
-  });
-  return found;
+// A click on a run's point finds it in the table, and shows its details.
+function find(run) {
+  if (run === undefined) return;
+  table.find(run);
+  details.open(run);
 }
 
-function brushed(element, figure) {
-  chosen = passing(figure.data[0], element.data[0].dimensions);
-  table.choose(chosen);
+// Takes the rows that the ranges of the parallel coordinates leave; null: all of them. The table and the figures follow
+// once the ranges rest. `again`: the same ranges, over other runs.
+let settling = null;
+function choose(found, again = false) {
+  chosen = found;
   document.querySelector("#chosen").hidden = chosen === null;
   if (chosen) document.querySelector("#chosen span").textContent = `${chosen.size.toLocaleString("en")} of ${data.rows.length.toLocaleString("en")} runs`;
-  redraw((figure) => figure.name !== "parallel");
+  clearTimeout(settling);
+  settling = setTimeout(() => {
+    settling = null;
+    table.choose(chosen, again);
+    redraw((figure) => figure.name !== "parallel");
+  }, QUIET);
 }
 
+// Draws figures anew, one for each task of the browser; those far from the window when they come near it.
 function redraw(which) {
-  for (const [element, figure] of drawn) {
-    // The parallel coordinates go on with their own data, which hold the brushes.
-    const traces = figure.name === "parallel" ? element.data : figure.data;
-    if (which(figure)) Plotly.react(element, traces.map(narrowed), layoutOf(figure), CONFIG);
-  }
+  for (const [element, figure] of drawn) if (which(figure)) wait(element, figure);
+}
+
+function wait(element, figure) {
+  waiting.set(element, figure);
+  watcher.unobserve(element);
+  watcher.observe(element);
 }
 
 function unbrush() {
-  for (const [element, figure] of drawn) {
-    if (figure.name !== "parallel") continue;
-    const clear = Object.fromEntries(figure.data[0].dimensions.map((_, place) => [`dimensions[${place}].constraintrange`, null]));
-    Plotly.restyle(element, clear, [0]);
-  }
+  for (const element of drawn.keys()) if (element.parallel) element.parallel.clear();
 }
 
 const waiting = new Map(); // element -> figure, of those that are not drawn yet
@@ -117,45 +95,86 @@ function bring(element) {
   if (!figure) return;
   waiting.delete(element);
   watcher.unobserve(element);
-  draw(element, figure);
+  if (!drawn.has(element)) draw(element, figure);
+  else if (element.parallel) element.parallel.redraw();
+  else Plotly.react(element, tracesOf(figure), layoutOf(figure), CONFIG);
 }
 
-function figures() {
-  const cards = new Map();
-  for (const figure of data.figures) {
-    let card = cards.get(figure.heading);
-    if (!card) {
-      card = make("section", "card");
-      card.dataset.figure = figure.name;
-      card.append(make("h2", "", figure.heading));
-      if (figure.name === "parallel") card.append(make("p", "note", "Drag along an axis to choose runs, here and everywhere on the page; click an axis to undo."));
-      document.querySelector("#figures").append(card);
-      cards.set(figure.heading, card);
+// Draws other content into an element when it is, or comes, near the window.
+function renew(element, figure) {
+  if (drawn.has(element)) {
+    drawn.set(element, figure);
+    if (element.parallel) {
+      element.parallel.update(figure);
+      if (chosen !== null) choose(element.parallel.rowsLeft(), true);
+      return;
     }
-    const meta = figure.layout.meta || {};
-    let home = card;
-    if (figure.small) {
-      home = card.querySelector(".grid") || card.appendChild(make("div", "grid"));
-    }
+    element.style.height = `${figure.layout.height}px`;
+  }
+  wait(element, figure);
+}
+
+// Takes the figures of a part of the page off it.
+function forget(home) {
+  for (const element of home.querySelectorAll("[id^=figure-]")) {
+    watcher.unobserve(element);
+    waiting.delete(element);
+    if (drawn.delete(element) && !element.parallel) Plotly.purge(element);
+  }
+}
+
+// The sentences of a card's figures.
+function notesOf(group) {
+  const notes = [];
+  for (const figure of group) {
+    const { note, empty } = figure.layout.meta || {};
     const lines = figure.name === "parallel" && figure.data.length ? figure.data[0].meta.runs.length : 0;
+    if (note && (!figure.small || !notes.length)) notes.push(note);
+    if (figure.name === "parallel" && !empty) notes.push(PARALLEL_HELP);
     if (lines > MOST_LINES) {
       const [most, best, all] = [MOST_LINES, BEST_LINES, lines].map((number) => number.toLocaleString("en"));
-      card.append(make("p", "note", `${most} of ${all} lines are drawn, the best ${best} and a sample of the others; a choice counts all lines.`));
+      notes.push(`${most} of ${all} lines are drawn, the best ${best} and a sample of the others; a choice counts all lines.`);
     }
-    if (meta.note && (!figure.small || !card.querySelector(".note"))) card.querySelector("h2").after(make("p", "note", meta.note));
-    if (meta.empty) {
-      home.append(make("p", "note", meta.empty));
-      continue;
-    }
+    if (empty) notes.push(empty);
+  }
+  return notes.map((note) => Object.assign(make("p", "note", note), note === PARALLEL_HELP ? { id: "parallel-help" } : {}));
+}
+
+// Makes the card of the figures that share a heading.
+function fillCard(card, group) {
+  forget(card);
+  card.replaceChildren(make("h2", "", group[0].heading), make("div", "notes"));
+  card.querySelector(".notes").append(...notesOf(group));
+  const home = group[0].small ? card.appendChild(make("div", "grid")) : card;
+  for (const figure of group.filter((each) => !(each.layout.meta || {}).empty)) {
     const frame = make("div", "figure");
     const element = make("div");
     element.id = `figure-${figure.name}`;
     element.style.height = `${figure.layout.height}px`;
-    if (figure.name === "parallel") element.style.minWidth = `${AXIS_WIDTH * figure.data[0].dimensions.length}px`;
     frame.append(element);
     home.append(frame);
-    waiting.set(element, figure);
-    watcher.observe(element);
+    renew(element, figure);
+  }
+}
+
+// Makes the cards of all figures. Called again it draws the figures with these names anew, in their places.
+function figures(changed) {
+  const groups = new Map();
+  for (const figure of data.figures) groups.set(figure.heading, [...(groups.get(figure.heading) || []), figure]);
+  const home = document.querySelector("#figures");
+  for (const [heading, group] of groups) {
+    let card = [...home.children].find((each) => each.dataset.heading === heading);
+    const names = group.map((figure) => ((figure.layout.meta || {}).empty ? "" : figure.name)).join(" ");
+    if (!card) {
+      card = home.appendChild(make("section", "card"));
+      Object.assign(card.dataset, { heading, figure: group[0].name });
+    }
+    if (card.dataset.names !== names) fillCard(card, group);
+    else if (changed) {
+      card.querySelector(".notes").replaceChildren(...notesOf(group));
+      group.filter((figure) => names && changed.has(figure.name)).forEach((figure) => renew(document.querySelector(`#figure-${figure.name}`), figure));
+    }
+    card.dataset.names = names;
   }
 }
 

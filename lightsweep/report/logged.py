@@ -35,7 +35,14 @@ _OURS = ("_step", "_timestamp")
 _HELD_OUT = re.compile(r"^(validation|valid|val|eval|test|dev)(?=[_/.\- ])", re.IGNORECASE)
 
 
-def logged_curves(data: ReportData, home: Path) -> dict[str, Any] | None:
+Series = dict[str, tuple[list[int], list[float]]]
+"""For each number that a run has logged its steps and its finite values."""
+
+Known = dict[tuple[Path, ...], tuple[list[tuple[int, int]], Series]]
+"""The series of directories that were read before, with the sizes and times of their files."""
+
+
+def logged_curves(data: ReportData, home: Path, known: Known | None = None) -> dict[str, Any] | None:
     """Return the curves of all logged numbers for the page; ``None`` if no run has a history on this machine.
 
     Of very many runs the best and an even choice of the others are taken, of very many names those of the most runs,
@@ -44,6 +51,7 @@ def logged_curves(data: ReportData, home: Path) -> dict[str, Any] | None:
     Args:
         data: The sweep.
         home: The folder that has the runs' directories if a run names none; it need not exist.
+        known: What earlier calls have read, which is read again only if it has changed; this call adds to it.
 
     Returns:
         ``names`` of the numbers, the sweep's metric first, each as ``{"name", "label", "beside"}``: as text, as text
@@ -56,12 +64,12 @@ def logged_curves(data: ReportData, home: Path) -> dict[str, Any] | None:
         return None
     chosen: list[int] = []
     room = _MOST_BYTES
-    histories: dict[int, dict[str, tuple[list[int], list[float]]]] = {}
+    histories: dict[int, Series] = {}
     for index in sorted(data.chosen(here, _MOST_RUNS, _MOST_BEST), key=lambda index: data.sign * data.best_of(index)):
         room -= sum((folder / FILE).stat().st_size for folder in kept[index] if (folder / FILE).is_file())
         if room < 0 and chosen:
             break
-        histories[index] = _series(kept[index])
+        histories[index] = run_series(kept[index], known)
         chosen.append(index)
     counts = Counter(name for series in histories.values() for name in series)
     names = sorted(counts, key=lambda name: (name != data.metric, -counts[name], name))
@@ -78,7 +86,7 @@ def logged_curves(data: ReportData, home: Path) -> dict[str, Any] | None:
             {
                 "row": index,
                 "curves": [
-                    [place, *_sampled(*histories[index][name], points)]
+                    [place, *sampled(*histories[index][name], points)]
                     for place, name in enumerate(shown)
                     if name in histories[index]
                 ],
@@ -133,19 +141,34 @@ def _part_row(run: SweepRun, part: dict[str, Any], metric: str | None) -> list[s
     ]
 
 
-def _series(folders: Sequence[Path]) -> dict[str, tuple[list[int], list[float]]]:
-    """Return the steps and the finite values of each number that a run has logged."""
-    found: dict[str, tuple[list[int], list[float]]] = {}
+def run_series(folders: Sequence[Path], known: Known | None = None) -> Series:
+    """Return the steps and the finite values of each number that a run has logged in these directories.
+
+    ``known`` is that of :func:`logged_curves`.
+    """
+    key, stamps = tuple(folders), stamps_of(folders)
+    if known is not None and key in known and known[key][0] == stamps:
+        return known[key][1]
+    found: Series = {}
     for row in read_history(folders):
         for name, value in row.items():
             if name not in _OURS and math.isfinite(value):
                 steps, values = found.setdefault(name, ([], []))
                 steps.append(row["_step"])
                 values.append(value)
+    if known is not None:
+        known[key] = stamps, found
     return found
 
 
-def _sampled(steps: Sequence[int], values: Sequence[float], most: int) -> tuple[list[int], list[float]]:
+def stamps_of(folders: Sequence[Path]) -> list[tuple[int, int]]:
+    """Return the size and the time of the last change of each history in these directories."""
+    stats = [(folder / FILE).stat() for folder in folders if (folder / FILE).is_file()]
+    return [(stat.st_size, stat.st_mtime_ns) for stat in stats]
+
+
+def sampled(steps: Sequence[int], values: Sequence[float], most: int) -> tuple[list[int], list[float]]:
+    """Return an even choice of at most ``most`` points of a curve."""
     places = spread(range(len(steps)), most)
     return [steps[place] for place in places], [float(f"{clamped(values[place]):.6g}") for place in places]
 

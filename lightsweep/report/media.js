@@ -48,12 +48,16 @@ function mediaItem(item) {
 }
 
 function media() {
-  if (!data.media.length) return;
   const section = document.querySelector("#media");
-  section.hidden = false;
+  const before = [...section.querySelectorAll("details")];
+  const open = before.filter((each) => each.open).map((each) => each.dataset.run);
+  forget(section);
+  before.forEach((each) => each.remove());
+  section.hidden = !data.media.length;
   for (const { run, items } of data.media) {
     const details = section.appendChild(make("details"));
-    details.open = run === data.media[0].run;
+    details.dataset.run = run;
+    details.open = before.length ? open.includes(run) : run === data.media[0].run;
     details.append(make("summary", "", `run ${run}`), ...items.map(mediaItem));
   }
 }

@@ -52,14 +52,28 @@ def run_media(home: Path, data: ReportData) -> list[dict[str, Any]]:
             break
         run = data.runs[place]
         folder = directories_of(run, home)[-1] / "media"
-        items: list[dict[str, Any]] = []
-        for entries in list(_latest(folder))[:_MOST_NAMES]:
-            item, size = _item(folder, entries, f"{len(found)}-{len(items)}", room)
-            items.append(item)
-            room -= size
+        items, size = media_of(folder, str(len(found)), room)
+        room -= size
         if items:
             found.append({"run": run.id, "items": items})
     return found
+
+
+def media_of(folder: Path, key: str, room: int = _PAGE_BYTES) -> tuple[list[dict[str, Any]], int]:
+    """Return what the page shows of a folder of media, and its size in bytes.
+
+    Args:
+        folder: ``media`` in the directory of a run; it need not exist.
+        key: Tells the figures of this run from those of others.
+        room: The most bytes.
+    """
+    items: list[dict[str, Any]] = []
+    left = room
+    for entries in list(_latest(folder))[:_MOST_NAMES]:
+        item, size = _item(folder, entries, f"{key}-{len(items)}", left)
+        items.append(item)
+        left -= size
+    return items, room - left
 
 
 def _latest(folder: Path) -> Iterator[list[dict[str, Any]]]:

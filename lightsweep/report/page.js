@@ -18,6 +18,7 @@ function headline() {
   document.querySelector("#description").textContent = facts.description;
   document.querySelector("#description").hidden = !facts.description;
   const tiles = document.querySelector("#tiles");
+  tiles.replaceChildren();
   const tile = (name, value, more, className = "") => {
     const made = make("div", `tile ${className}`);
     made.append(make("div", "name", name), make("div", "value", value), make("div", "more", more));
@@ -30,11 +31,11 @@ function headline() {
   tile("Runs", facts.runs.toLocaleString("en"), counts.join(", "));
   if (facts.saved) tile("Saved by stopping early", facts.saved.share, facts.saved.text);
   if (facts.seconds !== null) tile("Wall time", duration(facts.seconds), "");
-  if (facts.best) {
-    document.querySelector("#best").hidden = false;
+  document.querySelector("#best").hidden = !facts.best;
+  const yaml = document.querySelector("#yaml");
+  if (facts.best && yaml.textContent !== facts.best.config) {
     document.querySelector("#best h2").textContent = `Config of the best run, ${facts.best.run}`;
-    document.querySelector("#yaml").textContent = facts.best.config;
-    document.querySelector("#copy").addEventListener("click", copy);
+    yaml.textContent = facts.best.config;
   }
   const others = facts.metrics.length ? ` The sweep has several metrics; this page compares runs by the first.` : "";
   document.querySelector("#footer").textContent = `Made by lightsweep on ${facts.made}.${others}`;
@@ -54,18 +55,23 @@ async function copy(event) {
   setTimeout(() => (button.textContent = "Copy YAML"), 2000);
 }
 
-function stages() {
-  if (!data.stages) return;
-  document.querySelector("#stages").hidden = false;
+// Fills the table of a section, as often as its content changes.
+function fillTable(section, { columns, rows }) {
+  section.hidden = false;
   const row = (tag, texts) => {
     const made = make("tr");
     made.append(...texts.map((text, place) => make(place === 0 ? "th" : tag, "", text)));
     return made;
   };
-  document.querySelector("#stages thead").append(row("th", data.stages.columns));
-  document.querySelector("#stages tbody").append(...data.stages.rows.map((texts) => row("td", texts)));
+  section.querySelector("thead").replaceChildren(row("th", columns));
+  section.querySelector("tbody").replaceChildren(...rows.map((texts) => row("td", texts)));
+}
+
+function stages() {
+  if (data.stages) fillTable(document.querySelector("#stages"), data.stages);
 }
 
 headline();
 stages();
+document.querySelector("#copy").addEventListener("click", copy);
 const table = new RunTable(data.columns, data.rows, data.sort, data.states, data.headline.best && data.headline.best.run);

@@ -2,7 +2,7 @@
 
 Text of users reaches the page in two ways only: as JSON in a block that is never run, with ``<``, ``>`` and ``&``
 escaped, which the page's script inserts as text; and HTML-escaped, as the title. The page's policy admits its own
-scripts by their hashes, no other script, and no connection.
+scripts by their hashes, no other script, and no connection except that of a live page to its server.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ def page(
     media: Sequence[Mapping[str, Any]] = (),
     logged: Mapping[str, Any] | None = None,
     parts: Mapping[str, Any] | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the whole page as HTML.
 
@@ -111,20 +112,27 @@ def page(
         media: Images, tables and charts of the best runs, see `run_media`.
         logged: The curves of all logged numbers, see `logged_curves`.
         parts: The parts of runs, see `run_parts`.
+        details: What is known of each run, see `all_details`.
     """
+    more = {"media": list(media), "logged": logged, "parts": parts, "details": details or {"runs": {}}}
+    return html_page({**page_data(sweep_id, state, data), **more})
+
+
+def html_page(content: Mapping[str, Any]) -> str:
+    """Return the page with this content, see `page_data`; with ``"live"`` in it one that follows its server."""
     assets = files("lightsweep.report")
-    more = {"media": list(media), "logged": logged, "parts": parts}
-    content = json.dumps({**page_data(sweep_id, state, data), **more}, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
-        content = content.replace(character, f"\\u{ord(character):04x}")
-    names = ("table", "page", "figures", "curves", "media")
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    names = ("table", "page", "hover", "parallel", "figures", "curves", "media", "details", "compare", "live")
     scripts = {name: (assets / f"{name}.js").read_text("utf-8") for name in names}
     scripts["plotly"] = get_plotlyjs()
     parts = {
-        "policy": _policy(list(scripts.values())),
-        "title": html.escape(f"{one_line(data.config.name or sweep_id, 120)} – lightsweep"),
+        "policy": _policy(list(scripts.values()), live="live" in content),
+        "title": html.escape(f"{content['headline']['title']} – lightsweep"),
         "style": (assets / "page.css").read_text("utf-8"),
-        "data": content,
+        "style-details": (assets / "details.css").read_text("utf-8"),
+        "data": text,
         **{f"script-{name}": text for name, text in scripts.items()},
     }
     # Split before inserting, so that inserted text is never searched for placeholders.
@@ -220,12 +228,13 @@ def _values(values: Mapping[str, Any], names: Collection[str]) -> str:
     return one_line(", ".join(texts), _VALUES_WIDTH)
 
 
-def _policy(scripts: list[str]) -> str:
+def _policy(scripts: list[str], *, live: bool) -> str:
     # A browser turns carriage returns into line feeds before it hashes a script.
     texts = [script.replace("\r\n", "\n").replace("\r", "\n").encode() for script in scripts]
     hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text).digest()).decode()}'" for text in texts)
+    connect = "connect-src 'self'; " if live else ""
     # WebGL figures compile their shaders' interface with Function, which counts as eval.
     return (
         f"default-src 'none'; script-src {hashes} 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
+        f"{connect}base-uri 'none'; form-action 'none'"
     )

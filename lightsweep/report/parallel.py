@@ -93,6 +93,7 @@ def _described(axis: Axis, places: Sequence[float | None], data: ReportData) -> 
         "name": one_line(axis.name, 60),
         "kind": axis.kind,
         "unread": axis.name in data.unread,
+        "metric": axis.name == data.metric,
         "ticks": [[float(f"{place:.8g}"), text] for place, text in ticks],
     }
 

@@ -11,6 +11,7 @@ class RunTable {
     this.chosen = null; // a set of row indices; null: all of them
     this.words = [];
     this.shown = RunTable.PAGE;
+    this.ticked = new Set(); // ids of the runs to compare
     this.texts = null; // of the rows, made when a filter needs them
     this.head = document.querySelector("#runs thead");
     this.body = document.querySelector("#runs tbody");
@@ -44,16 +45,48 @@ class RunTable {
     });
   }
 
+  // Shows other rows, and other columns if there are some; the order, the filter and the choice stay.
+  update(columns, rows, bestId) {
+    const names = ({ name }) => name;
+    if (columns.map(names).join("\n") !== this.columns.map(names).join("\n")) {
+      const sorted = this.columns[this.sort.column].name;
+      this.columns = columns;
+      this.sort = { ...this.sort, column: Math.max(0, columns.map(names).indexOf(sorted)) };
+      this.head.replaceChildren();
+      this.makeHead();
+    }
+    Object.assign(this, { rows, bestId, texts: null });
+    this.draw();
+  }
+
   filter(text) {
     this.words = text.toLowerCase().split(/\s+/).filter(Boolean);
     this.shown = RunTable.PAGE;
     this.draw();
   }
 
-  choose(chosen) {
+  choose(chosen, again = false) {
     this.chosen = chosen;
-    this.shown = RunTable.PAGE;
+    if (!again) this.shown = RunTable.PAGE;
     this.draw();
+  }
+
+  // Brings the line of a run into the window and marks it, whatever the filter and the choice leave out.
+  find(run) {
+    const index = this.rows.findIndex(([id]) => id === run);
+    if (index < 0) return;
+    if (!this.order().includes(index)) {
+      document.querySelector("#filter").value = "";
+      this.words = [];
+      if (this.chosen !== null && !this.chosen.has(index)) unbrush();
+      this.chosen = null;
+    }
+    const place = this.order().indexOf(index);
+    this.found = run;
+    this.shown = Math.max(this.shown, Math.ceil((place + 1) / RunTable.PAGE) * RunTable.PAGE);
+    this.draw();
+    const line = this.body.rows[place];
+    line.scrollIntoView({ block: "center", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
   }
 
   order() {
@@ -78,11 +111,17 @@ class RunTable {
 
   draw() {
     const order = this.order();
+    const focused = this.body.contains(document.activeElement) ? document.activeElement : null;
+    const [run, tag] = focused ? [focused.closest("tr").dataset.run, focused.tagName] : [];
     [...this.head.rows[0].cells].forEach((cell, place) => {
       if (place !== this.sort.column) cell.removeAttribute("aria-sort");
       else cell.setAttribute("aria-sort", this.sort.descending ? "descending" : "ascending");
     });
     this.body.replaceChildren(...order.slice(0, this.shown).map((index) => this.line(this.rows[index])));
+    if (focused) {
+      const line = [...this.body.rows].find((each) => each.dataset.run === run);
+      if (line && line.querySelector(tag)) line.querySelector(tag).focus({ preventScroll: true });
+    }
     const all = this.rows.length;
     const shown = Math.min(order.length, this.shown);
     const few = order.length < all ? `${order.length.toLocaleString("en")} of ${all.toLocaleString("en")} runs` : `${all.toLocaleString("en")} ${all === 1 ? "run" : "runs"}`;
@@ -92,11 +131,14 @@ class RunTable {
 
   line(row) {
     const line = document.createElement("tr");
+    line.dataset.run = row[0];
     line.classList.toggle("best", row[0] === this.bestId);
+    line.classList.toggle("found", row[0] === this.found);
     row.forEach((value, place) => {
       const kind = this.columns[place].kind;
       const cell = document.createElement(place === 0 ? "th" : "td");
-      cell.textContent = RunTable.text(value, kind);
+      if (place === 0) cell.append(this.tick(value), this.opener(value));
+      else cell.textContent = RunTable.text(value, kind);
       if (place === 1) {
         cell.className = "state";
         cell.style.setProperty("--dot", this.states[value] || "gray");
@@ -106,6 +148,25 @@ class RunTable {
       line.append(cell);
     });
     return line;
+  }
+
+  // The tick box by which a run is compared with others; compare.js listens.
+  tick(run) {
+    const made = document.createElement("input");
+    made.type = "checkbox";
+    made.checked = this.ticked.has(run);
+    made.setAttribute("aria-label", `Compare run ${run}`);
+    return made;
+  }
+
+  // The button that shows a run's details; details.js listens.
+  opener(run) {
+    const made = document.createElement("button");
+    made.type = "button";
+    made.className = "opener";
+    made.textContent = run;
+    made.title = "Show the details of this run";
+    return made;
   }
 
   static text(value, kind) {

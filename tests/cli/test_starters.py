@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from lightsweep import Sweep, SweepConfig
 from lightsweep.cli import main
 from lightsweep.cli.starters import write_starter
+from lightsweep.schema import json_schema
 
 KINDS = ["plain", "lightning", "transformers"]
 
@@ -30,12 +33,28 @@ def test_init_writes_a_script_and_a_valid_sweep_file(here: Path, kind: str, caps
     assert capsys.readouterr().out.splitlines() == [
         "wrote train.py",
         "wrote sweep.yaml",
+        "wrote sweep.schema.json, for editors",
         "check it: lightsweep check sweep.yaml --smoke",
         "run it:   lightsweep run sweep.yaml",
     ]
     assert SweepConfig.load(here / "sweep.yaml").program == "train.py"
     compile((here / "train.py").read_text(), "train.py", "exec")
     assert main(["check", "sweep.yaml"]) == 0
+
+
+def test_the_sweep_file_names_the_schema_beside_it(here: Path) -> None:
+    """As yaml-language-server reads it: a comment with a path relative to the file."""
+    for kind in KINDS:
+        folder = here / kind
+        folder.mkdir()
+        write_starter(kind, folder)
+        named = re.search(
+            r"^# yaml-language-server: \$schema=(\S+)$", (folder / "sweep.yaml").read_text(), re.MULTILINE
+        )
+        assert named is not None
+        schema = json.loads((folder / named[1]).read_text())
+        assert schema == json_schema(), "python -m lightsweep schema > lightsweep/sweep.schema.json"
+        jsonschema.validate(SweepConfig.load(folder / "sweep.yaml").raw, schema)
 
 
 def test_init_leaves_existing_files_alone(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

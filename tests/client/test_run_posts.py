@@ -223,6 +223,17 @@ def test_a_forked_child_leaves_the_answer_to_its_parent(begin: Any) -> None:
     assert run.known_verdict.stop
 
 
+def test_an_answer_with_nothing_new_is_empty(server: ChannelServer, tmp_path: Path) -> None:
+    handler = Gated((3,), dir=str(tmp_path))
+    connection = Connection(*server.register("0007", handler).values())
+    found = []
+    for value in (1.0, 2.0, 3.0, 4.0):
+        connection.post({"metrics": {"val_loss": value}})
+        found.append([(reply.iterations, reply.next_band) for reply in connection.settle()])
+    assert found == [[(1, 3)], [], [(3, None)], []]
+    connection.close()
+
+
 def test_threads_take_turns_and_no_answer_is_lost(begin: Any) -> None:
     handler = Gated()
     run = begin(handler)

@@ -25,6 +25,9 @@ RUNS = 60
 ARGUMENTS = ["--no-sandbox", "--enable-unsafe-swiftshader", "--use-angle=swiftshader"]
 
 
+RANGES = "name => document.querySelector('#figure-parallel').parallel.axes.find(axis => axis.name === name).ranges"
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = shutil.which("chromium")
@@ -62,21 +65,31 @@ class Visit:
         figures = self.page.locator("[id^=figure-]")
         for place in range(figures.count()):
             figures.nth(place).scroll_into_view_if_needed()
-            figures.nth(place).locator(".main-svg").first.wait_for(state="attached")
+            figures.nth(place).locator(".main-svg, .axes").first.wait_for(state="attached")
 
-    def brush(self, axis: int, first: float, last: float) -> None:
-        """Drag along an axis of the parallel coordinates, between two shares of its length from the top."""
-        lines = self.page.locator("#figure-parallel .y-axis .domain")
+    def axis(self, name: str) -> tuple[float, float, float]:
+        """The place of an axis of the parallel coordinates across, its top, and its length."""
         self.page.locator("#figure-parallel").scroll_into_view_if_needed()
-        lines.nth(axis).wait_for(state="attached")
-        box = lines.nth(axis).bounding_box()
+        self.page.locator("#figure-parallel .hit").first.wait_for(state="attached")
+        names = self.page.locator("#figure-parallel .axes button").evaluate_all("all => all.map(e => e.dataset.axis)")
+        box = self.page.locator("#figure-parallel .hit").nth(names.index(name)).bounding_box()
         assert box is not None
-        x = box["x"] + box["width"]
-        self.page.mouse.move(x, box["y"] + first * box["height"])
+        return box["x"] + box["width"] / 2, box["y"] + 10, box["height"] - 20
+
+    def brush(self, name: str, first: float, last: float) -> None:
+        """Drag along an axis of the parallel coordinates, between two shares of its length from the top."""
+        x, top, length = self.axis(name)
+        self.page.mouse.move(x, top + first * length)
         self.page.mouse.down()
         for share in (first + (last - first) / 2, last):
-            self.page.mouse.move(x, box["y"] + share * box["height"], steps=3)
+            self.page.mouse.move(x, top + share * length, steps=3)
         self.page.mouse.up()
+
+    def settle(self) -> None:
+        """Wait until the table and the figures have followed the last choice, bringing each figure near the window."""
+        self.page.wait_for_function("settling === null")
+        self.draw_all()
+        self.page.wait_for_function("waiting.size === 0")
 
     def column(self, place: int) -> list[str]:
         """The shown cells of a column of the table."""
@@ -109,18 +122,18 @@ def test_figures_brushes_sorting_and_filter(
     _, runs = sweep
     visit = Visit(browser, written)
     visit.draw_all()
-    names = {"parallel", "importance", "history", "curves", "timeline", *(f"slice-0{n}" for n in range(1, 6))}
+    names = {"importance", "history", "curves", "timeline", *(f"slice-0{n}" for n in range(1, 6))}
     drawn = visit.page.locator(".js-plotly-plot")
     assert {drawn.nth(place).get_attribute("id") for place in range(drawn.count())} == {f"figure-{n}" for n in names}
-    assert visit.page.locator("#figure-parallel canvas").count() > 0
+    assert visit.page.locator("#figure-parallel canvas").count() == 3
 
     # The table begins with the best run, and sorts by any column, in both directions.
     best = [run.id for run in sorted(runs, key=lambda run: run.best or 9)]
     assert visit.column(0) == best
-    visit.page.get_by_role("button", name="batch_size").click()
+    visit.page.locator("#runs").get_by_role("button", name="batch_size").click()
     sizes = [int(text) for text in visit.column(4)]
     assert sizes == sorted(sizes)
-    visit.page.get_by_role("button", name="batch_size").click()
+    visit.page.locator("#runs").get_by_role("button", name="batch_size").click()
     assert [int(text) for text in visit.column(4)] == sorted(sizes, reverse=True)
     assert visit.page.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"
 
@@ -131,9 +144,10 @@ def test_figures_brushes_sorting_and_filter(
     visit.page.locator("#filter").fill("")
 
     # A brush over the upper part of the first axis leaves the largest batch size, in the table and in the figures.
-    visit.brush(0, 0.2, -0.05)
+    visit.brush("batch_size", 0.2, -0.05)
     large = {run.id for run in runs if run.values["batch_size"] == 128}
     visit.page.locator("#chosen").wait_for(state="visible")
+    visit.settle()
     assert set(visit.column(0)) == large
     assert visit.page.locator("#chosen span").inner_text() == f"{len(large)} of {RUNS} runs"
     shown = "name => document.querySelector('#figure-' + name).data.filter(t => t.meta).flatMap(t => t.customdata)"
@@ -144,25 +158,30 @@ def test_figures_brushes_sorting_and_filter(
     # On an axis in log scale a brush chooses by value, wherever it ends.
     visit.page.locator("#chosen button").click()
     visit.page.locator("#chosen").wait_for(state="hidden")
-    visit.brush(1, 0.75, 0.3)
+    visit.settle()
+    visit.brush("learning_rate", 0.75, 0.3)
     visit.page.locator("#chosen").wait_for(state="visible")
-    low, high = visit.page.evaluate("document.querySelector('#figure-parallel').data[0].dimensions[1].constraintrange")
+    visit.settle()
+    ((low, high),) = visit.page.evaluate(RANGES, "learning_rate")
     assert high - low > 0.5
     between = {run.id for run in runs if low - 1e-6 <= math.log10(run.values["learning_rate"]) <= high + 1e-6}
     assert 0 < len(between) < RUNS
     assert set(visit.column(0)) == between
     visit.page.locator("#chosen button").click()
     visit.page.locator("#chosen").wait_for(state="hidden")
-    visit.brush(0, 0.2, -0.05)
+    visit.settle()
+    visit.brush("batch_size", 0.2, -0.05)
     visit.page.locator("#chosen").wait_for(state="visible")
+    visit.settle()
 
     # A second brush narrows it further, and the button lets go of both.
-    visit.brush(4, 0.2, -0.05)
+    visit.brush("optimizer", 0.2, -0.05)
     both = {run.id for run in runs if run.values["batch_size"] == 128 and run.values["optimizer"] == "sgd"}
     visit.page.wait_for_function("count => table.order().length === count", arg=len(both))
     assert set(visit.column(0)) == both
     visit.page.locator("#chosen button").click()
     visit.page.locator("#chosen").wait_for(state="hidden")
+    visit.settle()
     assert set(visit.column(0)) == {run.id for run in runs}
     assert len(visit.page.evaluate(shown, "history")) == RUNS
 
@@ -191,14 +210,95 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(browser: Browser, wr
 
 def test_the_page_follows_the_system_from_light_to_dark_and_keeps_its_brush(browser: Browser, written: Path) -> None:
     visit = Visit(browser, written, color_scheme="light")
-    visit.brush(0, 0.2, -0.05)
+    visit.brush("batch_size", 0.2, -0.05)
     visit.page.locator("#chosen").wait_for(state="visible")
+    visit.settle()
     before = visit.column(0)
     visit.page.emulate_media(color_scheme="dark")
-    visit.page.wait_for_function("document.querySelector('#figure-parallel')._fullLayout.paper_bgcolor === '#1d2026'")
-    brush = "document.querySelector('#figure-parallel').data[0].dimensions[0].constraintrange"
-    assert visit.page.evaluate(brush) is not None
+    visit.page.locator("#figure-importance").scroll_into_view_if_needed()
+    visit.page.wait_for_function("document.querySelector('#figure-importance')._fullLayout.paper_bgcolor === '#1d2026'")
+    assert visit.page.evaluate(RANGES, "batch_size") != []
     assert visit.column(0) == before
+    visit.close()
+
+
+def test_a_click_on_a_point_finds_its_run_and_no_other(
+    browser: Browser, written: Path, sweep: tuple[SweepConfig, list[SweepRun]]
+) -> None:
+    _, runs = sweep
+    visit = Visit(browser, written)
+    visit.draw_all()
+    visit.page.locator("#filter").fill("nothing has this")
+    # The best run is a corner of the line of the best so far, which takes neither the pointer nor the click.
+    best = min((run for run in runs if run.best is not None), key=lambda run: run.best or 9)
+    place = """id => {
+        const figure = document.querySelector("#figure-history");
+        const trace = figure.data.find(each => each.customdata && each.customdata.includes(id));
+        const index = trace.customdata.indexOf(id);
+        const { xaxis, yaxis } = figure._fullLayout;
+        const box = figure.getBoundingClientRect();
+        return [box.x + xaxis._offset + xaxis.d2p(trace.x[index]), box.y + yaxis._offset + yaxis.d2p(trace.y[index])];
+    }"""
+    visit.page.locator("#figure-history").scroll_into_view_if_needed()
+    x, y = visit.page.evaluate(place, best.id)
+    visit.page.mouse.move(x, y)
+    visit.page.locator("#tip").wait_for()
+    said = visit.page.locator("#tip").inner_text()
+    assert said.startswith(f"run {best.id}, finished")
+    assert f"batch_size\n{best.values['batch_size']}" in said  # its parameters
+    visit.page.mouse.click(x, y)
+    found = visit.page.locator("#runs tbody tr.found")
+    found.wait_for()
+    assert found.count() == 1
+    assert found.locator("th").inner_text() == best.id
+    assert visit.page.locator("#filter").input_value() == ""  # which left the run out
+    assert len(visit.column(0)) == RUNS
+    inside = "(({top, bottom}) => top >= 0 && bottom <= innerHeight)"
+    visit.page.wait_for_function(f"{inside}(document.querySelector('tr.found').getBoundingClientRect())")
+
+    # The details of the run are open; behind them the page is where the run is.
+    assert visit.page.locator("#details h2").inner_text() == f"Run {best.id}"
+    visit.page.keyboard.press("Escape")
+
+    # A curve below the pointer is lifted above the others.
+    visit.page.locator("#figure-curves").scroll_into_view_if_needed()
+    place = place.replace("history", "curves").replace("indexOf(id)", "indexOf(id) + 12")
+    visit.page.mouse.move(*visit.page.evaluate(place, best.id))
+    visit.page.locator("#figure-curves path.lifted.line").wait_for(state="attached")
+    assert "\niteration\n13\n" in visit.page.locator("#tip").inner_text()
+    visit.page.mouse.move(5, 5)
+    visit.page.locator("#figure-curves path.lifted").first.wait_for(state="detached")
+    assert not visit.page.locator("#tip").is_visible()
+    visit.close()
+
+
+def test_the_axes_are_brushed_and_moved_by_keyboard(
+    browser: Browser, written: Path, sweep: tuple[SweepConfig, list[SweepRun]]
+) -> None:
+    _, runs = sweep
+    visit = Visit(browser, written)
+    visit.axis("batch_size")
+    names = visit.page.locator("#figure-parallel .axes button")
+    batch = visit.page.locator('#figure-parallel [data-axis="batch_size"]')
+    assert batch.get_attribute("aria-label") == "batch_size: all values"
+    batch.focus()
+    for key in ("ArrowUp", "ArrowUp", "Shift+ArrowDown"):
+        visit.page.keyboard.press(key)
+    assert batch.get_attribute("aria-label") == "batch_size: 64 to 64"
+    visit.settle()
+    assert set(visit.column(0)) == {run.id for run in runs if run.values["batch_size"] == 64}
+    visit.page.keyboard.press("Delete")
+    assert batch.get_attribute("aria-label") == "batch_size: all values"
+    visit.settle()
+    assert len(visit.column(0)) == RUNS
+    before = names.evaluate_all("all => all.map(e => e.dataset.axis)")
+    visit.page.keyboard.press("Alt+ArrowLeft")
+    after = names.evaluate_all("all => all.map(e => e.dataset.axis)")
+    assert after.index("batch_size") == before.index("batch_size") - 1
+    assert visit.page.evaluate("document.activeElement.dataset.axis") == "batch_size"
+    # The text that describes them.
+    text = visit.page.locator(f"#{batch.get_attribute('aria-describedby')}").inner_text()
+    assert "arrow keys move the lower end" in text
     visit.close()
 
 
@@ -216,10 +316,11 @@ def test_hostile_names_do_nothing(browser: Browser, tmp_path: Path) -> None:
     visit.draw_all()
     assert visit.page.locator("h1").inner_text() == EVIL
     assert visit.page.locator("img").count() == 0
-    assert visit.page.locator("#figure-parallel .axis-title").first.text_content() == f"{EVIL[:14]}…{EVIL[-7:]}"
+    assert EVIL in visit.page.locator("#figure-parallel .axes button span").all_inner_texts()
     point = visit.page.locator("#figure-history .points path").first
     point.hover(force=True)
-    visit.page.locator("#figure-history .hovertext").wait_for()
+    visit.page.locator("#tip").wait_for()
+    assert EVIL in visit.page.locator("#tip").inner_text()
     assert visit.page.locator("img").count() == 0
     visit.close()
 
@@ -249,7 +350,8 @@ def test_thousands_of_runs_open_and_a_long_table_is_shown_in_parts(browser: Brow
     assert len(visit.column(0)) == 600
 
     # Of so many lines some are drawn, the best among them; a brush chooses among all runs.
-    drawn = visit.page.evaluate("document.querySelector('#figure-parallel').data[0].line.color")
+    values = "(({everything, line}) => everything.map(place => line.color[place]))"
+    drawn = visit.page.evaluate(f"{values}(document.querySelector('#figure-parallel').parallel)")
     best = sorted(run.best for run in view.runs if run.best is not None)
     assert len(drawn) == 1500
     assert sorted(drawn)[:500] == pytest.approx(best[:500], rel=1e-6)
@@ -257,8 +359,9 @@ def test_thousands_of_runs_open_and_a_long_table_is_shown_in_parts(browser: Brow
     assert visit.page.get_by_text(
         "1,500 of 2,500 lines are drawn, the best 500 and a sample of the others"
     ).is_visible()
-    visit.brush(0, 0.2, -0.05)
+    visit.brush("batch_size", 0.2, -0.05)
     visit.page.locator("#chosen").wait_for(state="visible")
+    visit.settle()
     large = sum(run.values["batch_size"] == 128 for run in view.runs)
     assert visit.page.locator("#chosen span").inner_text() == f"{large:,} of 2,500 runs"
     visit.close()
@@ -392,8 +495,9 @@ def test_any_logged_number_is_chosen_for_the_curves(browser: Browser, tmp_path: 
     # A brush narrows these curves too.
     number.select_option(index=1)
     visit.page.wait_for_function("document.querySelector('#figure-curves').layout.xaxis.title.text === 'step'")
-    visit.brush(0, 0.2, -0.05)
+    visit.brush("batch_size", 0.2, -0.05)
     visit.page.locator("#chosen").wait_for(state="visible")
+    visit.settle()
     large = {run.id for run in data.runs if run.values["batch_size"] == 128}
     shown = "document.querySelector('#figure-curves').data.flatMap(t => t.customdata)"
     assert set(visit.page.evaluate(shown)) == large

@@ -10,12 +10,16 @@ import threading
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sandboxes import wait_until
 
-from lightsweep.agents.launchers.process import Follower, RunProcess, last_line
+from lightsweep.agents.launchers.process import Follower, ProcessLauncher, RunProcess, last_line
+from lightsweep.channel.messages import LogReply
 from lightsweep.errors import CommandError
+from scripted import ScriptedHandler
 
 Start = Callable[[str], RunProcess]
 
@@ -60,6 +64,36 @@ def test_exit_code_and_output(start: Start, output: Path, code: int) -> None:
     )
     assert process.wait().exit_code == code
     assert output.read_bytes() == bytes(range(256)) + b"bad\n"
+
+
+class Slow(ScriptedHandler):
+    def log(self, message: Any) -> LogReply:
+        threading.Event().wait(0.5)
+        return super().log(message)
+
+
+class Posting(ProcessLauncher):
+    """Starts a script that ends without waiting for the answer to its last report."""
+
+    def command(self, run: Any, directory: Path) -> list[str]:
+        del run, directory
+        source = """
+            import os
+            from lightsweep.channel.connection import Connection
+            Connection.from_environment().post({"metrics": {"loss": 1.0}})
+            os._exit(0)
+            """
+        return [sys.executable, "-c", textwrap.dedent(source)]
+
+
+def test_what_a_process_has_sent_before_its_end_is_taken_in(tmp_path: Path) -> None:
+    launcher, handler, run = Posting(), Slow(), SimpleNamespace(id="0001")
+    try:
+        job: Any = launcher.start(run, handler, tmp_path, {}, None)  # type: ignore[arg-type]
+        assert job.wait().exit_code == 0
+        assert handler.logs == [{"metrics": {"loss": 1.0}}]
+    finally:
+        launcher.close()
 
 
 def test_attempts_stand_one_after_the_other(start: Start, output: Path) -> None:
