@@ -431,7 +431,7 @@ class _Cluster:
         except LostAnswerError:
             return self.ask("create a Job", self._create_or_read, name=name, body=manifest)
 
-    def _create_or_read(self, name: str, body: dict[str, Any], **more: Any) -> Any:
+    def _create_or_read(self, name: str, body: Any, **more: Any) -> Any:
         try:
             return self.batch.create_namespaced_job(body=body, **more)
         except self._errors as error:
