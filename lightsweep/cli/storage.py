@@ -23,7 +23,7 @@ from lightsweep.storage.copying import copy_study, mark, missing
 from lightsweep.storage.damage import Damage, file_damage, table_damage, text_damage
 from lightsweep.storage.opening import network_file_system
 from lightsweep.storage.server import Server, is_loopback, url_file, url_of
-from lightsweep.storage.url import read_url
+from lightsweep.storage.url import SERVED, read_url
 from lightsweep.text import counted, printable
 
 storage = typer.Typer(
@@ -43,7 +43,7 @@ def _group() -> None:
 def serve(
     directory: Annotated[
         Path, typer.Option(metavar="DIR", help="Where the data is, and the file with the URL; made if it is missing.")
-    ] = Path("lightsweep_storage"),
+    ] = SERVED,
     host: Annotated[
         str | None,
         typer.Option(

@@ -121,6 +121,7 @@ def create(
     prior_runs: Sequence[str] = (),
     stand_in: str | None = None,
     runnable: bool = False,
+    launching: bool = False,
 ) -> Sweep:
     """Create a sweep and print what it will do.
 
@@ -130,6 +131,7 @@ def create(
         prior_runs: Sweeps, or runs of them as ``SWEEP/RUN``, that bayes learns from.
         stand_in: The package that lightsweep stands in for in the runs; by default as the file says.
         runnable: Check that runs can be started here before anything is stored.
+        launching: The caller starts agents elsewhere, and says how to start more.
     """
     loaded = _loaded(config).standing_in(stand_in)
     if runnable:
@@ -140,8 +142,10 @@ def create(
     say(made.id)
     if prior_runs or loaded.options.prior_runs:
         say(f"begins with {counted(len(made.runs), 'prior run')}", error=True)
-    more = "more " if runnable else ""
-    say(f"{_describe(loaded)}\nstart {more}agents with: lightsweep agent {made.id}{storage_option(made)}", error=True)
+    say(_describe(loaded), error=True)
+    if not launching:
+        more = "more " if runnable else ""
+        say(f"start {more}agents with: lightsweep agent {made.id}{storage_option(made)}", error=True)
     return made
 
 
