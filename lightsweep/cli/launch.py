@@ -117,7 +117,7 @@ def launch(
         sweep = create(target, storage, runnable=True, launching=True)
         engine = make_engine(settings.on, sweep.id, settings.options or ())
     jobs = submit(sweep, settings, engine)
-    more = options.storage_option(sweep)
+    more = sweep.storage.option
     say(f"submitted {summary(jobs, settings.on)}", error=True)
     if served and not found:
         say(f"first, in this terminal: export {FILE_VARIABLE}={shlex.quote(os.environ[FILE_VARIABLE])}", error=True)

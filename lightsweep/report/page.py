@@ -26,12 +26,13 @@ from plotly.offline import get_plotlyjs
 
 from lightsweep.controller import SweepRun, SweepState
 from lightsweep.controller.summary import PartView, savings
-from lightsweep.report.data import ReportData
+from lightsweep.report.data import ReportData, spread
 from lightsweep.report.figures import figures
 from lightsweep.report.theme import ACCENT, DARK, LIGHT, STATES
 from lightsweep.text import number, one_line, value_text
 
 _MOST_METRICS = 8
+_MOST_POINTS = 80  # of the best run's small curve
 _REASON_WIDTH = 160
 _VALUE_WIDTH = 80
 _VALUES_WIDTH = 400
@@ -152,7 +153,7 @@ def page_data(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, A
         "states": STATES,
         "accent": ACCENT,
         "figures": [
-            {"name": each.name, "heading": each.heading, "small": each.small, **_plain(each.figure)}
+            {"name": each.name, "heading": each.heading, "help": each.help, "small": each.small, **_plain(each.figure)}
             for each in figures(data)
         ],
         "templates": {"light": LIGHT.to_plotly_json(), "dark": DARK.to_plotly_json()},
@@ -186,6 +187,9 @@ def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, A
             "value": number(best.best),
             "metric": metric.name,
             "config": yaml.safe_dump(best.config, sort_keys=False, allow_unicode=True),
+            "arguments": data.arguments,
+            "parameters": [axis.name for axis in data.ranked if axis.name in best.values],
+            "history": [_number(best.history[place]) for place in spread(range(len(best.history)), _MOST_POINTS)],
         }
         if best is not None and best.best is not None and metric is not None
         else None,
