@@ -60,7 +60,7 @@ class LivePage:
         """Return the page as of now."""
         with self._lock:
             self._look()
-            return html_page({**self._content, "live": {"version": self._version}})
+            return html_page({**self._content, "live": {"version": self._version}}, {})
 
     def news(self, since: int) -> str:
         """Return, in JSON, the pieces that have changed since this version of the page.

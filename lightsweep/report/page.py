@@ -115,16 +115,16 @@ def page(
         parts: The parts of runs, see `run_parts`.
         details: What is known of each run, see `all_details`.
     """
-    more = {"media": list(media), "logged": logged, "parts": parts, "details": details or {"runs": {}}}
-    return html_page({**page_data(sweep_id, state, data), **more})
+    more = {"media": list(media), "logged": logged, "parts": parts}
+    return html_page({**page_data(sweep_id, state, data), **more}, details or {})
 
 
-def html_page(content: Mapping[str, Any]) -> str:
-    """Return the page with this content, see `page_data`; with ``"live"`` in it one that follows its server."""
+def html_page(content: Mapping[str, Any], details: Mapping[str, Any]) -> str:
+    """Return the page with this content, see `page_data`; with ``"live"`` in it one that follows its server.
+
+    The details are apart, since a browser reads them only once they are asked for.
+    """
     assets = files("lightsweep.report")
-    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
     names = ("table", "page", "hover", "parallel", "figures", "curves", "media", "details", "compare", "live")
     scripts = {name: (assets / f"{name}.js").read_text("utf-8") for name in names}
     scripts["plotly"] = get_plotlyjs()
@@ -133,12 +133,21 @@ def html_page(content: Mapping[str, Any]) -> str:
         "title": html.escape(f"{content['headline']['title']} – lightsweep"),
         "style": (assets / "page.css").read_text("utf-8"),
         "style-details": (assets / "details.css").read_text("utf-8"),
-        "data": text,
+        "data": _embedded(content),
+        "known": _embedded(details),
         **{f"script-{name}": text for name, text in scripts.items()},
     }
     # Split before inserting, so that inserted text is never searched for placeholders.
     pieces = (assets / "page.html").read_text("utf-8").split("@@")
     return "".join(parts[piece] if place % 2 else piece for place, piece in enumerate(pieces))
+
+
+def _embedded(content: Mapping[str, Any]) -> str:
+    """Return JSON that no browser takes for tags."""
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
 
 
 def page_data(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, Any]:
