@@ -113,7 +113,7 @@ def launch(
         sweep = create(target, storage, runnable=True)
         engine = make_engine(settings.on, sweep.id, settings.options or ())
     jobs = submit(sweep, settings, engine)
-    more = options.storage_option(sweep)
+    more = sweep.storage.option
     if served:
         say(
             f"for commands in this terminal: export {FILE_VARIABLE}={shlex.quote(os.environ[FILE_VARIABLE])}",

@@ -11,7 +11,7 @@ import optuna
 import typer
 
 from lightsweep.agents.run_files import elsewhere, measure, remove, run_directories, sweep_directories
-from lightsweep.cli.options import Storage, run_of, storage_option
+from lightsweep.cli.options import Storage, run_of
 from lightsweep.cli.output import say
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
 from lightsweep.controller.changes import request
@@ -63,14 +63,14 @@ def rm(
 def _check_ended(sweep: Sweep, runs: Sequence[SweepRun]) -> None:
     running = [run for run in runs if run.state == RunState.RUNNING]
     if running:
-        end = f"lightsweep cancel {sweep.id}{storage_option(sweep)}"
+        end = f"lightsweep cancel {sweep.id}{sweep.storage.option}"
         raise UsageError(
             f"sweep {sweep.id}: {_names(running)} {'is' if len(running) == 1 else 'are'} running; wait for the end, or "
             f"end all runs with: {end}"
         )
     waiting = [run for run in runs if run.waiting]
     if waiting:
-        stop = f"lightsweep stop {sweep.id}{storage_option(sweep)}"
+        stop = f"lightsweep stop {sweep.id}{sweep.storage.option}"
         raise UsageError(
             f"sweep {sweep.id}: agents will retry {_names(waiting)}; start no more runs with: {stop}, and try again"
         )

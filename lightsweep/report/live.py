@@ -14,8 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lightsweep.controller import Sweep
-from lightsweep.errors import NotFoundError, StorageError
+from lightsweep.analysis import Importance
+from lightsweep.controller import RunState, Sweep
+from lightsweep.errors import NotFoundError, StorageError, StorageUnavailableError
 from lightsweep.report.data import ReportData, directories_of, sweep_data
 from lightsweep.report.details import live_details
 from lightsweep.report.logged import Known, logged_curves, run_parts, stamps_of
@@ -48,6 +49,8 @@ class LivePage:
         self._seen: dict[str, Any] = {}
         self._known: Known = {}
         self._data: ReportData | None = None
+        self._ended: list[tuple[str, int, RunState]] = []
+        self._importance: Importance | str = ""
         self._content: dict[str, Any] = {}
         self._version = 0
         self._pieces: dict[str, tuple[int, str]] = {}  # the version of its last change, and its content in JSON
@@ -57,7 +60,7 @@ class LivePage:
         """Return the page as of now."""
         with self._lock:
             self._look()
-            return html_page({**self._content, "live": {"version": self._version}})
+            return html_page({**self._content, "live": {"version": self._version}}, {})
 
     def news(self, since: int) -> str:
         """Return, in JSON, the pieces that have changed since this version of the page.
@@ -100,7 +103,7 @@ class LivePage:
         try:
             self._sweep.refresh()
             self._trouble, self._read = "", begun
-        except (NotFoundError, StorageError) as error:
+        except (NotFoundError, StorageError, StorageUnavailableError) as error:
             if self._data is None:
                 raise
             self._trouble = str(error)
@@ -128,12 +131,17 @@ class LivePage:
         if len(self._known) > _MOST_KNOWN:
             self._known.clear()
         data = self._data = sweep_data(self._sweep)
+        # Importance is most of the work, so it is computed anew only when a run has ended.
+        ended = [(run.id, run.attempt, run.state) for run in data.runs if run.ended]
+        if ended and ended == self._ended:
+            vars(data)["importance"] = self._importance
         content = self._content = {
             **page_data(self._sweep.id, self._sweep.known_state(), data),
             "media": run_media(self._home, data),
             "logged": logged_curves(data, self._home, self._known),
             "parts": run_parts(data, self._home),
         }
+        self._ended, self._importance = ended, data.importance
         pieces = {name: value for name, value in content.items() if name not in ("rows", "figures")}
         pieces |= {f"row:{place}": row for place, row in enumerate(content["rows"])}
         pieces |= {f"figure:{figure['name']}": figure for figure in content["figures"]}

@@ -26,6 +26,9 @@ from lightsweep.schema.nesting import arguments
 from lightsweep.stand_in import variables
 from lightsweep.storage.url import VARIABLES
 
+OUTPUT = "output.log"
+"""The file in the directory of a run with all that it prints."""
+
 _LEFTOVER_SECONDS = 2.0
 _POLL_SECONDS = 0.1
 _CHUNK_BYTES = 2**16
@@ -59,7 +62,7 @@ class ProcessLauncher(ABC):
     def start(self, run: ClaimedRun, handler: Handler, directory: Path, environment: Variables, emit: Emit) -> Job:
         """See `Launcher`."""
         command = self.command(run, directory)
-        output = directory / "output.log"
+        output = directory / OUTPUT
         address = self._server.register(run.id, handler)
         with ExitStack() as release:
             release.callback(self._server.unregister, run.id)
