@@ -86,6 +86,7 @@ class RunDetails {
     this.title.textContent = `Run ${id}`;
     if (!this.dialog.open) this.dialog.showModal();
     this.dialog.scrollTop = 0;
+    this.part("trouble", "waiting", () => [make("p", "note", "Waiting for an answer …")]);
     await this.refresh();
   }
 
