@@ -163,8 +163,8 @@ MOST_LINES = {
     "history": 900,
     "report": 1_500,
     "channel": 650,
-    "terminals": 1_600,
-    "all else": 12_550,
+    "terminals": 1_700,
+    "all else": 12_400,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 
@@ -210,6 +210,7 @@ FOR_PAGE = (
 
 FOR_TERMINALS = (
     "lightsweep/agents/displays/",
+    "lightsweep/cli/check.py",
     "lightsweep/cli/export.py",
     "lightsweep/cli/main.py",
     "lightsweep/cli/options.py",
