@@ -164,10 +164,11 @@ class Sweep(SweepReader):
         """
         return best_run(self.runs, self.config)
 
-    def beat(self, trial_id: int) -> None:
-        """Write a heartbeat for a running trial."""
-        with storage_errors():
-            self.ledger.trials.beat(trial_id)
+    def beat(self, *trial_ids: int) -> None:
+        """Write a heartbeat for each of these running trials."""
+        if trial_ids:
+            with storage_errors():
+                self.ledger.trials.beat(trial_ids)
 
     def add_prior_runs(self, *names: str) -> tuple[int, int]:
         """Learn from runs of other sweeps in the same storage, each named ``SWEEP`` or ``SWEEP/RUN``.

@@ -20,7 +20,7 @@ def details(home: Path | None = None, **keys: Any) -> dict[str, Any]:
     """The details of a sweep's only run."""
     config = sweep_config()
     data = report_data(config, [sweep_run(config, 0, **keys)], now=NOW)
-    found: dict[str, Any] = all_details("k3v9x2ab", data, home)["runs"]["0001"]
+    found: dict[str, Any] = all_details("k3v9x2ab", data, home)["0001"]
     return found
 
 
@@ -72,7 +72,7 @@ def test_a_running_run_has_lasted_until_now() -> None:
 def test_of_very_many_runs_the_best_have_details() -> None:
     config = sweep_config()
     data = report_data(config, many_runs(config, 5_200), now=NOW)
-    found = all_details("k3v9x2ab", data)["runs"]
+    found = all_details("k3v9x2ab", data)
     assert len(found) == 5_000
     assert data.best is not None
     assert data.best.id in found
