@@ -121,6 +121,7 @@ def test_there_are_at_most_130_files() -> None:
 
 # Whole concepts that need no more than this: an engine, a figure, a protocol.
 SHORT = {
+    "lightsweep/agents/warm/hook/sitecustomize.py",
     "lightsweep/agents/engines/local.py",
     "lightsweep/agents/engines/slurm_storage.py",
     "lightsweep/agents/gpus.py",
@@ -163,8 +164,9 @@ MOST_LINES = {
     "history": 900,
     "report": 1_500,
     "channel": 650,
-    "terminals": 1_600,
-    "all else": 12_550,
+    "warm runs": 750,
+    "terminals": 1_700,
+    "all else": 12_500,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 
@@ -209,8 +211,12 @@ FOR_PAGE = (
 """Files of the commands that show a sweep in the browser, live, with all of a run."""
 
 
+FOR_WARM_RUNS = "lightsweep/agents/warm/"
+
+
 FOR_TERMINALS = (
     "lightsweep/agents/displays/",
+    "lightsweep/cli/check.py",
     "lightsweep/cli/export.py",
     "lightsweep/cli/main.py",
     "lightsweep/cli/options.py",
@@ -223,6 +229,8 @@ FOR_TERMINALS = (
 
 
 def part_of(path: Path) -> str:
+    if str(path.relative_to(ROOT)).startswith(FOR_WARM_RUNS):
+        return "warm runs"
     if str(path.relative_to(ROOT)).startswith(FOR_TERMINALS):
         return "terminals"
     if str(path.relative_to(ROOT)).startswith(FOR_PAGE):

@@ -37,6 +37,7 @@ def agent(
     stay: options.Stay = False,
     nodes_per_run: options.NodesPerRun = 1,
     drain: options.Drain = None,
+    cold: options.Cold = False,
     wait_for_storage: options.WaitForStorage = False,
     quiet: options.Quiet = False,
     project: options.Ignored = None,
@@ -59,7 +60,8 @@ def agent(
     if was_stopped(os.environ):
         say("lightsweep: this agent was told to end by `lightsweep launch --stop`")
         return
-    more = {**_slots(jobs, gpus, gpus_per_run), "stay": stay, "stand_in": stand_in, "nodes_per_run": nodes_per_run}
+    more = {**_slots(jobs, gpus, gpus_per_run), "stay": stay, "cold": cold}
+    more |= {"stand_in": stand_in, "nodes_per_run": nodes_per_run}
     if drain is not None:
         duration(drain)
         more["drain"] = Drain(drain, job_end())
@@ -81,6 +83,7 @@ def run(
     forward_signals: options.ForwardSignals = False,
     term_timeout: options.TermTimeout = 30.0,
     prior_run: options.PriorRuns = None,
+    cold: options.Cold = False,
     name: options.Name = None,
     project: options.Project = None,
     entity: options.Entity = None,
@@ -97,16 +100,19 @@ def run(
     sweep = create(
         config, storage, prior_runs=prior_run or (), stand_in=stand_in, labels=labels, runnable=True, quiet=quiet
     )
-    work_on(sweep, count, max_failed, forward_signals, term_timeout, quiet=quiet, **slots)
+    work_on(sweep, count, max_failed, forward_signals, term_timeout, quiet=quiet, cold=cold, **slots)
 
 
 def exec(  # noqa: A001 - the name of the command
     command: Annotated[list[str], typer.Argument(metavar="-- COMMAND", help="A program and its arguments.")],
     stand_in: options.StandIn = "wandb",
 ) -> None:
-    """Run a command whose programs find lightsweep when they import W&B.
+    """Run a command, with lightsweep in place of W&B.
 
-    It is for scripts that create sweeps and start agents themselves. Nothing is sent anywhere.
+    Its programs find lightsweep when they import wandb. It is for scripts that create sweeps and start agents
+    themselves. Nothing is sent anywhere.
+
+    For example: lightsweep exec -- python make_sweep.py
     """
     try:
         os.execvpe(command[0], command, {**os.environ, **variables(stand_in)})
