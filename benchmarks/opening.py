@@ -1,4 +1,4 @@
-"""``python -m benchmarks.opening FILE``: the time until a report can be read in Chromium, from the request for its file.
+"""``python -m benchmarks.opening FILE``: the time until a report can be read in Chromium.
 
 ``ready`` is the end of the browser's reading and of the page's scripts, ``drawn`` the moment when the first figure and
 the table of runs are on the page.
