@@ -12,6 +12,7 @@ from rich.console import Console
 from lightsweep.agents import Display, LineDisplay, closing, work
 from lightsweep.agents.displays.live_view import LiveDisplay
 from lightsweep.agents.drain import Drain, duration, job_end
+from lightsweep.agents.engines.kubernetes_manifest import was_stopped
 from lightsweep.agents.gpus import VARIABLE, gpu_slots
 from lightsweep.cli import options
 from lightsweep.cli.output import say, wrapped
@@ -36,6 +37,7 @@ def agent(
     stay: options.Stay = False,
     nodes_per_run: options.NodesPerRun = 1,
     drain: options.Drain = None,
+    cold: options.Cold = False,
     wait_for_storage: options.WaitForStorage = False,
     quiet: options.Quiet = False,
     project: options.Ignored = None,
@@ -55,7 +57,11 @@ def agent(
             "--nodes-per-run takes the whole Slurm job for one run at a time, with the GPUs that Slurm gives; "
             "leave out --jobs and --gpus"
         )
-    more = {**_slots(jobs, gpus, gpus_per_run), "stay": stay, "stand_in": stand_in, "nodes_per_run": nodes_per_run}
+    if was_stopped(os.environ):
+        say("lightsweep: this agent was told to end by `lightsweep launch --stop`")
+        return
+    more = {**_slots(jobs, gpus, gpus_per_run), "stay": stay, "cold": cold}
+    more |= {"stand_in": stand_in, "nodes_per_run": nodes_per_run}
     if drain is not None:
         duration(drain)
         more["drain"] = Drain(drain, job_end())
@@ -77,6 +83,7 @@ def run(
     forward_signals: options.ForwardSignals = False,
     term_timeout: options.TermTimeout = 30.0,
     prior_run: options.PriorRuns = None,
+    cold: options.Cold = False,
     name: options.Name = None,
     project: options.Project = None,
     entity: options.Entity = None,
@@ -93,7 +100,7 @@ def run(
     sweep = create(
         config, storage, prior_runs=prior_run or (), stand_in=stand_in, labels=labels, runnable=True, quiet=quiet
     )
-    work_on(sweep, count, max_failed, forward_signals, term_timeout, quiet=quiet, **slots)
+    work_on(sweep, count, max_failed, forward_signals, term_timeout, quiet=quiet, cold=cold, **slots)
 
 
 def exec(  # noqa: A001 - the name of the command

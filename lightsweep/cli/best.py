@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import math
-import os
 import pprint
-import shlex
 from enum import Enum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 import yaml
 
 from lightsweep.agents.apply import apply as run_command
-from lightsweep.agents.launchers.process import find_program
+from lightsweep.agents.apply import argument_text
 from lightsweep.cli.options import Storage, SweepId, read_sweep, run_of
 from lightsweep.cli.output import say, show_json, without_infinities
 from lightsweep.controller import Sweep, SweepRun
 from lightsweep.errors import LightsweepError, UsageError
-from lightsweep.schema.command import build_command
-from lightsweep.schema.nesting import arguments
 from lightsweep.text import number
 
 
@@ -51,10 +46,7 @@ def best(
     elif format_ is Format.python:
         print(_Printer(width=100, sort_dicts=False).pformat(run.config))
     else:
-        program = find_program(sweep.config, sweep.directory)
-        passed = arguments(sweep.config, run.values, program, sweep.config.command)
-        argv = build_command(None, ["", "${args}"], run.values, run.config, json_path=Path(os.devnull), passed=passed)
-        print(shlex.join(argv[1:]))
+        print(argument_text(sweep, run))
 
 
 class _Printer(pprint.PrettyPrinter):

@@ -85,6 +85,10 @@ def _known(name: str | None) -> str | None:
     return name
 
 
+Cold = Annotated[
+    bool,
+    typer.Option("--cold", help="Start Python anew for each run, even if runs could share the script's imports."),
+]
 StandIn = Annotated[
     str | None,
     typer.Option(

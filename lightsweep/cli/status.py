@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from lightsweep.agents.displays.frame import sparkline
-from lightsweep.agents.engines import JobState
+from lightsweep.agents.engines import AgentJob, JobState
 from lightsweep.agents.launches import Launched, launched
 from lightsweep.cli.export import sweep_document
 from lightsweep.cli.options import Json, Storage, ids, open_read_only, read_sweep, run_of
@@ -251,13 +251,20 @@ def _agent_lines(found: Launched) -> list[str]:
         lines = [found.line] if found.engines and not found.unasked else []
         return ["", *lines, *notes] if lines or notes else []
     rows = [
-        [name, job.id, str(job.state), job.node or "–", printable(job.reason or job.output) or "–"]
+        [name, job.id, str(job.state), job.node or "–", printable(_news(job)) or "–"]
         for name, job in found.agents[:_SHOWN]
     ]
     left = len(found.agents) - len(rows)
     more = [f"and {left:,} more (all with --json)"] if left else []
     heading = ["engine", "agent", "state", "node", "why it waits or failed, or its output"]
     return ["", found.line, *aligned([heading, *rows]), *more, *notes]
+
+
+def _news(job: AgentJob) -> str:
+    """Return why an agent waits, or why it failed and how to see its output, or else where its output is."""
+    if job.state == JobState.FAILED:
+        return "; ".join(filter(None, (job.reason, job.output)))
+    return job.reason or job.output
 
 
 def _stage_table(views: Sequence[PartView], names: list[str]) -> list[str]:

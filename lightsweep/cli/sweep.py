@@ -126,6 +126,7 @@ def create(
     stand_in: str | None = None,
     labels: Mapping[str, str | None] | None = None,
     runnable: bool = False,
+    launching: bool = False,
     quiet: bool = False,
 ) -> Sweep:
     """Create a sweep and print what it will do.
@@ -137,6 +138,7 @@ def create(
         stand_in: The package that lightsweep stands in for in the runs; by default as the file says.
         labels: The name, the project and the entity, where the file has none.
         runnable: Check that runs can be started here before anything is stored.
+        launching: The caller starts agents elsewhere, and says how to start more.
         quiet: Print the id only.
     """
     loaded = _loaded(config).standing_in(stand_in).labelled(**(labels or {}))
@@ -151,8 +153,9 @@ def create(
     if prior_runs or loaded.options.prior_runs:
         say(f"begins with {counted(len(made.runs), 'prior run')}", error=True)
     say(_describe(loaded), error=True)
-    agents = "more agents" if runnable else "start agents with"
-    say(f"{agents}: lightsweep agent {made.id}{made.storage.option}", error=True)
+    if not launching:
+        agents = "more agents" if runnable else "start agents with"
+        say(f"{agents}: lightsweep agent {made.id}{made.storage.option}", error=True)
     return made
 
 

@@ -28,10 +28,13 @@ function curvesOnPage(id) {
   return found;
 }
 
+let known = null; // the runs' facts of such a page, read when they are first asked for
+
 // All that is known of a run; rejected with a sentence if the server cannot tell.
 async function runFacts(id) {
   if (data.live) return ask(`run/${encodeURIComponent(id)}`);
-  const facts = data.details.runs[id];
+  known = known || JSON.parse(document.querySelector("#known").textContent);
+  const facts = known[id];
   if (!facts) throw new Error(`This page has no details of run ${id}, since the sweep has very many runs: lightsweep show ${data.headline.id} ${id}`);
   const media = data.media.find(({ run }) => run === id);
   return { ...facts, curves: curvesOnPage(id), media: media ? media.items : [] };
@@ -83,6 +86,7 @@ class RunDetails {
     this.title.textContent = `Run ${id}`;
     if (!this.dialog.open) this.dialog.showModal();
     this.dialog.scrollTop = 0;
+    this.part("trouble", "waiting", () => [make("p", "note", "Waiting for an answer …")]);
     await this.refresh();
   }
 
@@ -102,8 +106,12 @@ class RunDetails {
     if (!run) return;
     this.part("facts", run.facts, () => {
       const list = make("dl");
+      // Files of this machine: only a page that is a file itself may link to them.
+      const links = window.location.protocol === "file:" ? run.files : [];
       run.facts.forEach(([name, text]) => list.append(make("dt", "", name), make("dd", "", text)));
-      return [list];
+      const line = make("p", "note files");
+      for (const [name, address] of links) line.append(Object.assign(make("a", "", `Open ${name}`), { href: address }), " ");
+      return links.length ? [list, line] : [list];
     });
     this.part("parameters", [run.parameters, run.unread], () => {
       const rows = run.parameters.map(([name, text]) => tableRow("td", [name, run.unread.includes(name) ? `${text} (never read by the script)` : text]));
@@ -150,6 +158,7 @@ class RunDetails {
   }
 
   left() {
+    if (this.dialog.open) return; // opened for another run before this was told
     forget(this.dialog);
     this.dialog.replaceChildren();
     const { id } = this;

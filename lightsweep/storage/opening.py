@@ -25,7 +25,16 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import DatabaseError, InvalidatePoolError, SQLAlchemyError
 
 from lightsweep.errors import NotFoundError, StorageError
-from lightsweep.storage.url import conceal, default_url, named_by_file, parse, read_url, shown
+from lightsweep.storage.url import (
+    conceal,
+    default_url,
+    named_by_file,
+    parse,
+    read_url,
+    server_ended,
+    server_here,
+    shown,
+)
 
 _KINDS = {
     "9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4",
@@ -343,7 +352,7 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
         if not create and not path.exists():
             raise NotFoundError(
                 f"there is no storage {path}; create a sweep in it first, "
-                "or name another storage, such as by LIGHTSWEEP_STORAGE"
+                f"or name another storage, such as by LIGHTSWEEP_STORAGE{server_here()}"
             )
         warn_of_network(path.absolute())
         if look and path.exists() and not may_write(path):
@@ -474,5 +483,7 @@ def _explain(error: Exception, url: str) -> str:
         "file is not a database": "it is another kind of file; name an SQLite file, or a new one",
         "database is locked": "another program holds it; try again when it is done",
     }
-    remedy = next((words for part, words in remedies.items() if part in text), "check the URL and the server")
-    return f"cannot be opened ({text}); {remedy}"
+    remedy = next((words for part, words in remedies.items() if part in text), "")
+    ended = "" if remedy else server_ended(url)
+    text = text.removeprefix("connection failed: ").partition(" Is the server running on that host")[0]
+    return f"cannot be opened ({text}){ended or '; ' + (remedy or 'check the URL and the server')}"

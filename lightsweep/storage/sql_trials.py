@@ -11,8 +11,9 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from functools import lru_cache, partial
 from sys import intern
@@ -22,7 +23,7 @@ import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from lightsweep.storage.opening import Storage
 from lightsweep.storage.trials import OPEN, Claim, OpenTrials, Parameters, TrialRow
@@ -58,6 +59,7 @@ _HEARTBEATS = _table("trial_heartbeats", "trial_heartbeat_id", "trial_id", "", _
 
 _FETCHED = 5_000
 _CHUNK = 450  # trials per statement, each with up to two bound variables; SQLite allows 999 in old builds
+_FEW = 300  # trials with three
 
 
 class SqlTrials:
@@ -72,10 +74,10 @@ class SqlTrials:
 
     def changes(self, study_id: int, key: str, last: TrialRow | None, known: OpenTrials) -> tuple[Any, list[TrialRow]]:
         """See :meth:`Trials.changes`; all is read in one snapshot."""
+        if (quick := self._new_reports_only(study_id, key, last, known)) is not None:
+            return quick
         with self._storage.reading() as connection:
-            attributes = _STUDY_ATTRIBUTES.c
-            query = sa.select(attributes.value_json).where(attributes.study_id == study_id, attributes.key == key)
-            value = connection.execute(query).scalar_one_or_none()
+            value = connection.execute(_STUDY_ATTRIBUTE, {"study": study_id, "key": key}).scalar_one_or_none()
             found, whole = {}, []
             for trial_id, number, _, state, started, ended in _changed(connection, study_id, last, list(known)):
                 row = found[trial_id] = TrialRow(trial_id, number, state.name, started=utc(started), ended=utc(ended))
@@ -94,6 +96,36 @@ class SqlTrials:
                 found[trial_id].reports.append(_NOT_FINITE.get(kind, number))
                 found[trial_id].last_step = step
         return None if value is None else json.loads(value), list(found.values())
+
+    def _new_reports_only(
+        self, study_id: int, key: str, last: TrialRow | None, known: OpenTrials
+    ) -> tuple[Any, list[TrialRow]] | None:
+        """Return the changes if there are none but reports, as at most looks of a run at a band; else ``None``.
+
+        SQLite's driver reads them by one statement; SQLAlchemy takes five times as long.
+        """
+        running = all(row.parameters and row.state == "RUNNING" for row in known.values())
+        if last is None or len(known) > _FEW or not running or self._storage.engine.dialect.name != "sqlite":
+            return None
+        self._storage.check()
+        steps = itertools.chain.from_iterable((row.trial_id, row.last_step) for row in known.values())
+        values = (study_id, key, study_id, last.trial_id, *known, *steps)
+        try:
+            with closing(self._storage.engine.raw_connection()) as connection:
+                rows = connection.cursor().execute(_new_reports_of(len(known)), values).fetchall()
+        except (sqlite3.Error, SQLAlchemyError):
+            return None  # the other way meets it again, and explains it
+        if not rows or rows[0][0] != _STATE or rows[-1][0] == _TRIAL:
+            return None
+        found: dict[int, TrialRow] = {}
+        for _, trial_id, step, number, kind in rows[1:]:
+            if (row := found.get(trial_id)) is None:
+                before = known[trial_id]
+                row = found[trial_id] = TrialRow(trial_id, before.number, before.state, started=before.started)
+                row.parameters, row.attributes = before.parameters, before.attributes
+            row.reports.append(_NOT_FINITE.get(kind, number))
+            row.last_step = step
+        return json.loads(rows[0][3]), list(found.values())
 
     def heartbeats(self, study_id: int) -> tuple[datetime, dict[int, datetime]]:
         """See :meth:`Trials.heartbeats`; the clock is the database's."""
@@ -211,6 +243,29 @@ class SqlTrials:
             return trial_ids - _running(connection, sorted(trial_ids))
 
 
+_STATE, _REPORT, _TRIAL = range(3)
+
+
+@lru_cache(maxsize=_FEW)
+def _new_reports_of(count: int) -> str:
+    """Return SQLite's statement for an attribute of a study, and for what is new of so many running trials.
+
+    Its rows are in order: the attribute, then reports by trial and step, then trials that are new or have ended.
+    """
+    value, kind = "intermediate_value", "intermediate_value_type"
+    marks, steps = ", ".join("?" * count), " OR ".join(["trial_id = ? AND step > ?"] * count)
+    parts = [
+        f"SELECT {_STATE}, 0, 0, value_json, '' FROM {_STUDY_ATTRIBUTES.name} WHERE study_id = ? AND key = ?",
+        f"SELECT {_TRIAL}, 0, 0, 0, '' FROM {_TRIALS.name} WHERE study_id = ? AND trial_id > ?",
+        f"SELECT {_TRIAL}, 0, 0, 0, '' FROM {_TRIALS.name} WHERE trial_id IN ({marks}) AND state <> 'RUNNING'",
+        f"SELECT {_REPORT}, trial_id, step, {value}, {kind} FROM {_REPORTS.name} WHERE {steps or 0}",
+    ]
+    return f"{' UNION ALL '.join(parts)} ORDER BY 1, 2, 3"
+
+
+_STUDY_ATTRIBUTE = sa.select(_STUDY_ATTRIBUTES.c.value_json).where(
+    _STUDY_ATTRIBUTES.c.study_id == sa.bindparam("study"), _STUDY_ATTRIBUTES.c.key == sa.bindparam("key")
+)
 _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 _NEW_TRIALS = sa.select(_TRIALS).where(
     _TRIALS.c.study_id == sa.bindparam("study"), _TRIALS.c.trial_id > sa.bindparam("last")

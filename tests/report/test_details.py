@@ -20,7 +20,7 @@ def details(home: Path | None = None, **keys: Any) -> dict[str, Any]:
     """The details of a sweep's only run."""
     config = sweep_config()
     data = report_data(config, [sweep_run(config, 0, **keys)], now=NOW)
-    found: dict[str, Any] = all_details("k3v9x2ab", data, home)["runs"]["0001"]
+    found: dict[str, Any] = all_details("k3v9x2ab", data, home)["0001"]
     return found
 
 
@@ -63,6 +63,15 @@ def test_all_that_the_storage_has_of_a_run() -> None:
     assert "log" not in found
 
 
+def test_files_are_named_if_they_are_on_this_machine(tmp_path: Path) -> None:
+    assert details(directories=("/somewhere/0001",))["files"] == []
+    assert details(directories=("",))["files"] == []
+    assert details(directories=(str(tmp_path),))["files"] == [["directory", tmp_path.as_uri()]]
+    output = tmp_path / "output.log"
+    output.touch()
+    assert details(directories=(str(tmp_path),))["files"][1] == ["output.log", output.as_uri()]
+
+
 def test_a_running_run_has_lasted_until_now() -> None:
     facts = dict(details(history=[2.0], state=RunState.RUNNING, started=NOW - timedelta(seconds=75))["facts"])
     assert facts["took"] == "0:01:15"
@@ -72,7 +81,7 @@ def test_a_running_run_has_lasted_until_now() -> None:
 def test_of_very_many_runs_the_best_have_details() -> None:
     config = sweep_config()
     data = report_data(config, many_runs(config, 5_200), now=NOW)
-    found = all_details("k3v9x2ab", data)["runs"]
+    found = all_details("k3v9x2ab", data)
     assert len(found) == 5_000
     assert data.best is not None
     assert data.best.id in found

@@ -12,6 +12,7 @@ import sqlalchemy
 from report_helpers import EVIL, PARAMETERS, Worker
 
 from lightsweep.controller import Sweep
+from lightsweep.controller.changes import request
 from lightsweep.errors import NotFoundError
 from lightsweep.report import LivePage
 from lightsweep.report.live import EVERY
@@ -157,11 +158,20 @@ def test_importance_is_computed_anew_when_a_run_has_ended(live: Live, monkeypatc
     live.changed()
     asked.clear()
     live.worker.log(second, 0.25)
-    assert "row:1" in live.changed()
-    assert asked == []
+    assert "row:1" in live.news(live.version, after=20.0)["changed"]
     live.worker.end(second)
+    assert "figure:timeline" in live.news(live.version, after=20.0)["changed"]
+    assert asked == []  # seldom while the sweep is running
+    third = live.worker.claim()
+    live.worker.log(third, 0.5)
     live.changed()
-    assert asked == [2]
+    assert asked == [3]
+
+    # Of a sweep that runs no more it is that of all its runs.
+    live.worker.end(third)
+    request(live.sweep, "stop")
+    live.version = live.news(live.version, after=5.0)["version"]
+    assert asked == [3, 3]
 
 
 def test_a_storage_that_does_not_answer_is_told_and_the_page_stays(live: Live) -> None:

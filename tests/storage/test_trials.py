@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -16,10 +17,12 @@ import sqlalchemy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lightsweep.storage import Storage, open_storage, postgresql_trials
 from lightsweep.storage.optuna_trials import OptunaTrials, sql_trials_of
+from lightsweep.storage.sql_trials import SqlTrials
 from lightsweep.storage.trials import TrialReader, TrialRow, Trials
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
@@ -402,3 +405,83 @@ def age(storage: Storage, trial_id: int, seconds: int) -> None:
         shown = older.strftime("%Y-%m-%d %H:%M:%S") if isinstance(beat, str) else older
         update = sqlalchemy.text("UPDATE trial_heartbeats SET heartbeat = :beat WHERE trial_id = :trial")
         connection.execute(update, {"beat": shown, "trial": trial_id})
+
+
+def test_the_quick_look_finds_what_the_whole_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random work on a study, followed by two readers, one of which never takes the quick way."""
+    storage = open_storage(f"sqlite:///{tmp_path}/a.db")
+    study_id = storage.optuna.create_new_study([StudyDirection.MINIMIZE], "study")
+    storage.optuna.set_study_user_attr(study_id, "state", "running")
+    trials, whole = SqlTrials(storage), SqlTrials(storage)
+    monkeypatch.setattr(whole, "_new_reports_only", lambda *_: None)
+    quick = []
+    look = trials._new_reports_only
+
+    def counted(*arguments: Any) -> Any:
+        quick.append((found := look(*arguments)) is not None)
+        return found
+
+    monkeypatch.setattr(trials, "_new_reports_only", counted)
+    readers = [TrialReader(each, study_id) for each in (trials, whole)]
+    parameters = {"x": (FloatDistribution(0.0, 1.0), 0.5)}
+    draw = Random(1)
+    running: dict[int, int] = {}
+    bare: list[int] = []  # as those whose suggestion takes a while
+    ended = 0
+    for _ in range(400):
+        action = draw.choice(["begin", "late", "late", "end", "state", *["report"] * 12])
+        if action == "late" and bare:
+            trials.set_parameters(bare.pop(), parameters)
+        elif action in ("begin", "late") and len(running) < 5:
+            with trials.claim(study_id, "none", readers[0].last) as claim:
+                trial_id = claim.add({"kind": "fresh"}, parameters if action == "begin" else {}, [0.1, math.nan])
+            running[trial_id] = 2
+            if action == "late":
+                bare.append(trial_id)
+        elif action == "end" and running:
+            over = draw.choice(list(running))
+            assert trials.end(over, draw.choice([TrialState.COMPLETE, TrialState.FAIL]), {"end": 1}, None)
+            del running[over]
+            bare = [each for each in bare if each != over]
+            ended += 1
+        elif action == "report" and running:
+            chosen = draw.choice(list(running))
+            running[chosen] += 1
+            trials.report([(chosen, running[chosen], draw.choice([1.0, 2, -0.5, math.nan, math.inf, -math.inf]))])
+        elif action == "state":
+            storage.optuna.set_study_user_attr(study_id, "state", draw.choice(["running", "paused"]))
+        if draw.random() < 0.7:
+            states = []
+            for reader in readers:
+                state, found = reader.read("state")
+                states.append(state)
+                reader.take(found)
+            assert states[0] == states[1]
+            assert repr(readers[0].records) == repr(readers[1].records)
+    assert ended > 5
+    assert sum(quick) > 50
+    assert quick.count(False) > 20
+    storage.close()
+
+
+def test_at_a_band_one_statement_reads_what_is_new(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path}/a.db")
+    study_id = storage.optuna.create_new_study([StudyDirection.MINIMIZE], "study")
+    storage.optuna.set_study_user_attr(study_id, "state", "running")
+    trials = SqlTrials(storage)
+    reader = TrialReader(trials, study_id)
+    for _ in range(3):
+        with trials.claim(study_id, "none", reader.last) as claim:
+            claim.add({}, {"x": (FloatDistribution(0.0, 1.0), 0.5)}, [])
+        reader.take(reader.read("state")[1])
+    trials.report([(reader.records[1].trial_id, step, 0.5) for step in (1, 2, 3)])
+    statements: list[str] = []
+    with closing(storage.engine.raw_connection()) as pooled:
+        pooled.driver_connection.set_trace_callback(statements.append)
+    state, found = reader.read("state")
+    with closing(storage.engine.raw_connection()) as pooled:
+        pooled.driver_connection.set_trace_callback(None)
+    assert len(statements) == 1
+    assert (state, [(row.number, list(row.reports)) for row in found]) == ("running", [(1, [0.5] * 3)])
+    assert trials.changes(study_id, "none", reader.last, {}) == (None, [])
+    storage.close()
