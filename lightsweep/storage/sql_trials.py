@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime, timezone
-from functools import lru_cache, partial
+from functools import lru_cache
 from sys import intern
 from typing import Any
 
@@ -155,43 +155,33 @@ class SqlTrials:
             locking = sa.select(_STUDIES.c.study_id).where(_STUDIES.c.study_id == study_id).with_for_update()
             if connection.execute(locking).scalar_one_or_none() is None:
                 raise KeyError(study_id)
-            news = self._news(connection, study_id, key, last.trial_id if last else -1)
-            number = len(news) + (last.number + 1 if last else 0)
-            yield Claim(
-                number,
-                [None if text is None else json.loads(text) for text in news],
-                partial(self._add, connection, study_id, number),
+            wanted = (_ATTRIBUTES.c.trial_id == _TRIALS.c.trial_id) & (_ATTRIBUTES.c.key == key)
+            query = (
+                sa.select(_ATTRIBUTES.c.value_json)
+                .select_from(_TRIALS.outerjoin(_ATTRIBUTES, wanted))
+                .where(_TRIALS.c.study_id == study_id, _TRIALS.c.trial_id > (last.trial_id if last else -1))
+                .order_by(_TRIALS.c.trial_id)
             )
+            news = [None if text is None else json.loads(text) for text in connection.scalars(query)]
+            number = len(news) + (last.number + 1 if last else 0)
 
-    def _news(self, connection: sa.Connection, study_id: int, key: str, last: int) -> Sequence[str | None]:
-        """Return an attribute of each trial after ``last``, as JSON."""
-        wanted = (_ATTRIBUTES.c.trial_id == _TRIALS.c.trial_id) & (_ATTRIBUTES.c.key == key)
-        query = (
-            sa.select(_ATTRIBUTES.c.value_json)
-            .select_from(_TRIALS.outerjoin(_ATTRIBUTES, wanted))
-            .where(_TRIALS.c.study_id == study_id, _TRIALS.c.trial_id > last)
-            .order_by(_TRIALS.c.trial_id)
-        )
-        return connection.scalars(query).all()
+            def add(attributes: Mapping[str, Any], parameters: Parameters, reports: Sequence[float]) -> int:
+                values = {
+                    "number": number,
+                    "study_id": study_id,
+                    "state": TrialState.RUNNING,
+                    "datetime_start": utc_now(),
+                }
+                made = connection.execute(_TRIALS.insert(), values).inserted_primary_key
+                assert made is not None
+                trial_id = int(made[0])
+                _insert(connection, _ATTRIBUTES, attribute_rows(trial_id, attributes))
+                _insert(connection, _PARAMETERS, parameter_rows(trial_id, parameters))
+                _insert(connection, _REPORTS, [report_row(trial_id, *each) for each in enumerate(reports, start=1)])
+                _insert(connection, _HEARTBEATS, [{"trial_id": trial_id}])  # at the time of the statement
+                return trial_id
 
-    def _add(
-        self,
-        connection: sa.Connection,
-        study_id: int,
-        number: int,
-        attributes: Mapping[str, Any],
-        parameters: Parameters,
-        reports: Sequence[float],
-    ) -> int:
-        values = {"number": number, "study_id": study_id, "state": TrialState.RUNNING, "datetime_start": utc_now()}
-        made = connection.execute(_TRIALS.insert(), values).inserted_primary_key
-        assert made is not None
-        trial_id = int(made[0])
-        _insert(connection, _ATTRIBUTES, attribute_rows(trial_id, attributes))
-        _insert(connection, _PARAMETERS, parameter_rows(trial_id, parameters))
-        _insert(connection, _REPORTS, [report_row(trial_id, *each) for each in enumerate(reports, start=1)])
-        _insert(connection, _HEARTBEATS, [{"trial_id": trial_id}])  # at the time of the statement
-        return trial_id
+            yield Claim(number, news, add)
 
     def set_parameters(self, trial_id: int, parameters: Parameters) -> None:
         """See :meth:`Trials.set_parameters`."""
