@@ -176,8 +176,7 @@ def _runs(sweep: Sweep, seen: SweepSummary, silent: Mapping[str, timedelta], top
 
     def shown(entries: Sequence[RunEntry]) -> list[SweepRun]:
         """View no more runs than are shown, since there may be very many."""
-        with sweep.lock:
-            return [sweep.view(entry) for entry in entries]
+        return list(map(sweep.view, entries))
 
     lines = []
     if running:

@@ -43,6 +43,7 @@ _FOR_GOOD = re.compile(r"no such (table|column)|readonly database|denied (to|for
 _BEATS_PER_LEASE = 4
 _LATE_SECONDS = 2.0
 
+_POOLED = "for PgBouncer add prepare_threshold=none to the URL: postgresql://user@host/database?prepare_threshold=none"
 _PREPARED = re.compile(r"prepared statement \S+ (already exists|does not exist)")
 
 
@@ -61,10 +62,7 @@ def storage_errors() -> Iterator[None]:
         cause = error.__cause__ or error
         text = mask(" ".join(str(getattr(cause, "orig", None) or cause).split()))
         if _PREPARED.search(text):
-            raise StorageError(
-                f"the storage refuses: {text}; a pooler such as PgBouncer shares its connections\n"
-                "add prepare_threshold=none to the storage's URL: postgresql://user@host/database?prepare_threshold=none"
-            ) from error
+            raise StorageError(f"the storage refuses: {text}\n{_POOLED}") from error
         if _passes(cause, text):
             raise StorageUnavailableError(f"the storage does not answer: {text}") from error
         raise StorageError(f"the storage refuses: {text}; check its tables and the permissions of its user") from error
@@ -310,10 +308,11 @@ class SweepReader:
 
     def view(self, entry: RunEntry) -> SweepRun:
         """Return the run for users; it is made again only if it changed."""
-        waiting = self.waits(entry)
-        if entry.seen is None or entry.seen.waiting != waiting:
-            entry.seen = view(entry, self.config, waiting=waiting)
-        return entry.seen
+        with self.lock:
+            waiting = self.waits(entry)
+            if entry.seen is None or entry.seen.waiting != waiting:
+                entry.seen = view(entry, self.config, waiting=waiting)
+            return entry.seen
 
     def standing(self, entry: RunEntry) -> RunState:
         """Return the state that is displayed, see `SweepRun.standing`."""

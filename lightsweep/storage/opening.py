@@ -177,11 +177,11 @@ _TIMEOUTS = {"psycopg": _LIBPQ, "psycopg2": _LIBPQ, "pymysql": _MYSQL, "mysqldb"
 
 def engine_options(url: sqlalchemy.URL) -> dict[str, Any]:
     """Return options of SQLAlchemy's ``create_engine`` for a server; settings in the URL take precedence."""
-    timeouts = {
+    timeouts: dict[str, Any] = {
         name: value for name, value in _TIMEOUTS.get(url.get_driver_name(), {}).items() if name not in url.query
     }
     if url.query.get("prepare_threshold") == "none":  # text in a URL, and None for the driver
-        return {"connect_args": {**timeouts, "prepare_threshold": None}}
+        timeouts["prepare_threshold"] = None
     return {"connect_args": timeouts}
 
 

@@ -20,7 +20,7 @@ from sys import intern
 from typing import Any
 
 import sqlalchemy as sa
-from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -56,6 +56,9 @@ _REPORTS = _table(
 )
 _OBJECTIVES = _table("trial_values", "trial_value_id", "trial_id objective", value=_FLOAT, value_type=_VALUE_KIND)
 _HEARTBEATS = _table("trial_heartbeats", "trial_heartbeat_id", "trial_id", "", _BEAT)
+
+_json_of = lru_cache(maxsize=4096)(distribution_to_json)
+distribution_of = lru_cache(maxsize=4096)(json_to_distribution)
 
 _FETCHED = 5_000
 _CHUNK = 450  # trials per statement, each with up to two bound variables; SQLite allows 999 in old builds
@@ -166,13 +169,10 @@ class SqlTrials:
             number = len(news) + (last.number + 1 if last else 0)
 
             def add(attributes: Mapping[str, Any], parameters: Parameters, reports: Sequence[float]) -> int:
-                values = {
-                    "number": number,
-                    "study_id": study_id,
-                    "state": TrialState.RUNNING,
-                    "datetime_start": utc_now(),
-                }
-                made = connection.execute(_TRIALS.insert(), values).inserted_primary_key
+                values = {"number": number, "study_id": study_id, "state": TrialState.RUNNING}
+                made = connection.execute(
+                    _TRIALS.insert(), {**values, "datetime_start": utc_now()}
+                ).inserted_primary_key
                 assert made is not None
                 trial_id = int(made[0])
                 _insert(connection, _ATTRIBUTES, attribute_rows(trial_id, attributes))
@@ -386,16 +386,6 @@ def content(text: str) -> Any:
 @lru_cache(maxsize=512)
 def _flat(text: str) -> dict[str, Any]:
     return dict(json.loads(text))
-
-
-@lru_cache(maxsize=4096)
-def _json_of(distribution: BaseDistribution) -> str:
-    return distribution_to_json(distribution)
-
-
-@lru_cache(maxsize=4096)
-def distribution_of(text: str) -> BaseDistribution:
-    return json_to_distribution(text)
 
 
 def utc_now() -> datetime:

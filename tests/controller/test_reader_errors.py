@@ -54,7 +54,7 @@ def test_a_pooler_that_shares_connections_needs_a_word_in_the_url(text: str) -> 
     error = psycopg.errors.DuplicatePreparedStatement(f'prepared statement "_pg3_0" {text}')
     found = raised(by_driver(error, psycopg.Error))
     assert type(found) is StorageError
-    assert "add prepare_threshold=none to the storage's URL" in str(found)
+    assert "add prepare_threshold=none to the URL" in str(found)
 
 
 @pytest.mark.parametrize(
