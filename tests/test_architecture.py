@@ -165,8 +165,8 @@ MOST_LINES = {
     "report": 1_500,
     "channel": 650,
     "warm runs": 750,
-    "terminals": 1_600,
-    "all else": 12_550,
+    "terminals": 1_700,
+    "all else": 12_500,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 
@@ -216,6 +216,7 @@ FOR_WARM_RUNS = "lightsweep/agents/warm/"
 
 FOR_TERMINALS = (
     "lightsweep/agents/displays/",
+    "lightsweep/cli/check.py",
     "lightsweep/cli/export.py",
     "lightsweep/cli/main.py",
     "lightsweep/cli/options.py",
