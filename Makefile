@@ -9,7 +9,7 @@ WORKERS ?= 2
 # for `make fuzz`
 SECONDS ?= 600
 
-.PHONY: demo test test-slow fuzz browser slurm site lint check bench bench-search chaos ranks format clean
+.PHONY: demo test test-slow fuzz browser slurm site release-check lint check bench bench-search chaos ranks format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -47,6 +47,12 @@ slurm:
 # The documentation as a site in build/website/site, with a gallery of reports of real sweeps; no broken link is let through.
 site: $(STAMP) browser
 	$(BIN)/python website/build.py
+
+# Source distribution and wheel in dist/, checked and then installed: on each Python of this machine, with each extra, with
+# the lowest versions of the dependencies. Takes the network and half an hour; by hand, before a release.
+release-check: $(STAMP)
+	$(BIN)/python release/make.py
+	$(BIN)/python release/install.py dist/*.whl
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

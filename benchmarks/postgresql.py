@@ -6,10 +6,12 @@ import itertools
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["server"]
+import psutil
+
+__all__ = ["processor_seconds", "server"]
 
 
 @contextmanager
@@ -33,6 +35,25 @@ def server(connections: int) -> Iterator[Callable[[], str]]:
             started.psql(f"ALTER SYSTEM SET max_connections = {connections}")
             arguments = ("-D", str(started.pgdata), "-m", "fast", "-w", "restart")
             pgexec("pg_ctl", arguments, started.bin_path, user=started.system_user, timeout=60)
+            running = int((Path(started.pgdata) / "postmaster.pid").read_text().split()[0])
+            _servers.append(running)
             yield create
+            _servers.remove(running)
         finally:
             started.cleanup()
+
+
+_servers: list[int] = []
+
+
+def processor_seconds() -> float:
+    """Return the processor time of all processes of the running servers so far."""
+    found = 0.0
+    for number in _servers:
+        server = psutil.Process(number)
+        times = server.cpu_times()  # with those of its children that have ended
+        found += sum(times[:4])
+        for child in server.children():
+            with suppress(psutil.NoSuchProcess):
+                found += sum(child.cpu_times()[:2])
+    return found

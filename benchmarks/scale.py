@@ -28,7 +28,7 @@ import optuna
 import sqlalchemy
 
 from benchmarks.fixtures import CONTINUOUS, config
-from benchmarks.postgresql import server
+from benchmarks.postgresql import processor_seconds, server
 from benchmarks.processes import PROGRAMS, running
 from benchmarks.sizes import Scale
 from benchmarks.tables import Figure, Row, Table, comparison
@@ -51,12 +51,18 @@ class _Crowd:
         seconds: From the start of the first agent to the end of the last one.
         memory: MB for each agent, of each process.
         bare: MB of a process before its agents began.
+        processor: Seconds of processor time of all agents, and of the server, meanwhile.
     """
 
     samples: list[tuple[float, ...]]
     seconds: float
     memory: list[float]
     bare: float
+    processor: tuple[float, float]
+
+    def each(self, side: int) -> Figure:
+        """Return the processor time that a run needs of its agent (0) or of the server (1)."""
+        return Figure.of([self.processor[side] / len(self.samples)])
 
     def column(self, index: int, low: int = 0, high: int | None = None) -> Figure:
         return Figure.of([sample[index] for sample in self.samples if low <= sample[0] < (high or sample[0] + 1)])
@@ -80,6 +86,8 @@ def tables(scale: Scale, directory: Path) -> Iterator[Table]:
                 Row("end of a run and claim of the next", _between(ours), _between(peer)),
                 Row("a report below a band", ours.column(3), peer.column(3)),
                 Row("a report at a band", ours.column(4), peer.column(4)),
+                Row("processor time of the agent for a run", ours.each(0), peer.each(0)),
+                Row("and of the server", ours.each(1), peer.each(1)),
                 Row("memory of an agent", Figure.of(ours.memory, "MB"), Figure.of(peer.memory, "MB")),
                 Row("and of the process before", Figure.of([ours.bare], "MB"), Figure.of([peer.bare], "MB")),
             ],
@@ -104,6 +112,8 @@ def _crowded(directory: Path, url: str, agents: int, seconds: float) -> Table:
         ["the first claim of an agent, all at once", f"{1000 * opening.median:.3g} ms", f"{1000 * opening.p95:.3g} ms"],
         ["a report at a band", *(f"{1000 * value:.3g} ms" for value in (crowd.column(4).median, crowd.column(4).p95))],
         ["runs per second", f"{len(crowd.samples) / crowd.seconds:.1f}", f"{agents / seconds:.0f} at best"],
+        ["processor time of agents for a run", f"{1000 * crowd.each(0).median:.3g} ms", ""],
+        ["and of the server", f"{1000 * crowd.each(1).median:.3g} ms", ""],
         ["transactions per run", f"{watch.transactions / len(crowd.samples):.1f}", ""],
         ["connections at once", f"{watch.connections}", f"{watch.connections / agents:.1f} for each agent"],
     ]
@@ -207,10 +217,12 @@ def _crowd(directory: Path, side: str, url: str, name: str, runs: int, agents: i
             if any(process.poll() is not None for process in started):
                 break  # its output is in the error that leaving the block raises
             time.sleep(_POLL_SECONDS)
+        before = processor_seconds()
         for place in places:
             (place / "go").touch()
         for process in started:
             process.wait()
+        server_seconds = processor_seconds() - before
     found: list[dict[str, Any]] = [json.loads((place / "result.json").read_text()) for place in places]
     counts = [len(range(number, agents, processes)) for number in range(processes)]
     return _Crowd(
@@ -218,4 +230,5 @@ def _crowd(directory: Path, side: str, url: str, name: str, runs: int, agents: i
         seconds=max(part["ended"] for part in found) - min(part["began"] for part in found),
         memory=[(part["peak"] - part["bare"]) / count for part, count in zip(found, counts, strict=True)],
         bare=max(part["bare"] for part in found),
+        processor=(sum(part["processor"] for part in found), server_seconds),
     )

@@ -25,7 +25,9 @@ Four runs have reached the band of 3 iterations. With ``eta=2`` about the better
 >>> found.stop
 True
 >>> found.reason
-'band 3: 0.7500 is worse than the threshold 0.7000 (3rd best of 4 runs), goal minimize'
+'stopped at band 3: 0.7500 > cut-off 0.7000 (the 3rd best of 4 runs)'
+>>> brief(found.reason)
+'stopped at 3: 0.7500 (cut-off 0.7000)'
 >>> judge(hyperband, "minimize", history=[0.9, 0.8], values_at=[]).reason
 'no band reached after 2 iterations'
 """
@@ -33,6 +35,7 @@ True
 from __future__ import annotations
 
 import math
+import re
 import threading
 from bisect import bisect, insort
 from collections.abc import Iterator, Sequence
@@ -225,15 +228,22 @@ def verdict(
     limit = threshold(values_at, hyperband.eta, goal, ascending=ascending)
     stop = sign * value > sign * limit
     shown, shown_limit = _distinct(value, limit)
-    subject = shown if hyperband.strict else f"the best so far, {shown},"
-    rank = _ordinal(_place(len(values_at), hyperband.eta) + 1)
+    worse, better = (">", "<=") if goal == "minimize" else ("<", ">=")
+    place = _place(len(values_at), hyperband.eta)
+    rank = f"{_ordinal(place + 1)} " if place else ""
     reason = (
-        f"band {band}: {subject} is {'' if stop else 'not '}worse than the threshold {shown_limit} "
-        f"({rank} best of {counted(len(values_at), 'run')}), goal {goal}"
+        f"{'stopped at' if stop else 'passed'} band {band}: {'' if hyperband.strict else 'best so far '}{shown} "
+        f"{worse if stop else better} cut-off {shown_limit} (the {rank}best of {counted(len(values_at), 'run')})"
     )
     return Verdict(stop, reason, band, value, limit, len(values_at))
 
 
+def brief(reason: str) -> str:
+    """Return the reason of a stop in a few words, ``stopped at 9: 0.814 (cut-off 0.822)``; other reasons unchanged."""
+    return _STOPPED.sub(r"stopped at \1: \2 (cut-off \3)", reason)
+
+
+_STOPPED = re.compile(r"^stopped at band (\d+): (?:best so far )?(\S+) [<>] cut-off (\S+) \(.*\)$")
 _MOST_INSERTED = 16
 
 

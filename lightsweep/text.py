@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from datetime import timedelta
+from typing import Any, TextIO
 
 _LONGEST_LINE = 160
+_TENTHS_BELOW = 10
 
 
 def printable(text: str) -> str:
@@ -50,6 +54,21 @@ def parameters(values: Mapping[str, Any], names: Iterable[str]) -> str:
     return shortened(printable(text), _LONGEST_LINE)
 
 
+def span(length: timedelta) -> str:
+    """Format a time: ``12 s``, ``5 min``, ``2 h 3 min``, ``4 days``; ``0.5 s`` below ten seconds if it is not whole."""
+    exact = max(0.0, length.total_seconds())
+    if exact < _TENTHS_BELOW:
+        return f"{exact:.1f}".removesuffix(".0") + " s"
+    seconds = round(exact)
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes = seconds // 60
+    if minutes < 60:
+        return f"{minutes} min"
+    hours = minutes // 60
+    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} days"
+
+
 def counted(count: int, thing: str) -> str:
     """Return ``1 run``, ``2,000 runs``."""
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
@@ -76,3 +95,25 @@ def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[st
         ).rstrip()
         for row in rows
     ]
+
+
+_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+def in_colour(stream: TextIO) -> bool:
+    """Return whether to write colours: to a terminal, unless ``NO_COLOR`` is set, and always if ``FORCE_COLOR`` is."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or on_terminal(stream)
+
+
+def on_terminal(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}
+
+
+def paint(text: str, style: str, stream: TextIO | None = None) -> str:
+    """Return a text in a style such as ``bold`` or ``red``, if the stream, by default stdout, has colours."""
+    if not style or not in_colour(stream or sys.stdout):
+        return text
+    return "\n".join(f"\x1b[{_STYLES[style]}m{line}\x1b[0m" if line else "" for line in text.split("\n"))

@@ -6,9 +6,12 @@ import math
 import random
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
-from lightsweep.controller import SweepRun
+from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep, SweepRun
+from lightsweep.controller.claims import RunClaimer
+from lightsweep.controller.reports import Reporter, Writer
 from lightsweep.schema import SweepConfig
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=timezone.utc)
@@ -97,3 +100,35 @@ def many_runs(config: SweepConfig, count: int, seed: int = 0) -> list[SweepRun]:
             )
         )
     return runs
+
+
+class Worker:
+    """An agent without processes, for a sweep in a storage: claims runs, reports their values and ends them."""
+
+    def __init__(self, sweep: Sweep, home: Path | None = None) -> None:
+        self._writer = Writer(sweep.storage)
+        self._reporter = Reporter(sweep, self._writer)
+        self._claimer = RunClaimer(sweep, "node0:4017:ab", home=str(home or ""))
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reporter.close()
+        self._writer.close()
+
+    def claim(self) -> ClaimedRun:
+        """Begin a run."""
+        run = self._claimer.next_run()
+        assert isinstance(run, ClaimedRun), run
+        return run
+
+    def log(self, run: ClaimedRun, *values: float) -> None:
+        """Report values of the metric, and wait until they are in the storage."""
+        for value in values:
+            self._reporter.report(run, {"val_loss": value})
+        assert self._writer.flush(30)
+
+    def end(self, run: ClaimedRun, state: RunState = RunState.FINISHED, reason: str = "") -> None:
+        """End a run."""
+        assert self._reporter.finish(run, Outcome(state, reason))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightsweep import hyperband as module
-from lightsweep.hyperband import Hyperband, Verdict, judge, threshold, verdict
+from lightsweep.hyperband import Hyperband, Verdict, brief, judge, threshold, verdict
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_stop_says_band_value_threshold_and_company() -> None:
     values = [0.1, 0.2, 0.3, 0.312, 0.4312, *[0.5] * 6]
     assert judge(Hyperband(9), "minimize", [1.0] * 8 + [0.4312, 0.2], values) == Verdict(
         stop=True,
-        reason="band 9: 0.4312 is worse than the threshold 0.3120 (4th best of 11 runs), goal minimize",
+        reason="stopped at band 9: 0.4312 > cut-off 0.3120 (the 4th best of 11 runs)",
         band=9,
         value=0.4312,
         threshold=0.312,
@@ -183,33 +183,52 @@ def test_a_stop_says_band_value_threshold_and_company() -> None:
             [1.0, 0.5],
             [0.5],
             "minimize",
-            "band 2: 0.5000 is not worse than the threshold 0.5000 (1st best of 1 run), goal minimize",
+            "passed band 2: 0.5000 <= cut-off 0.5000 (the best of 1 run)",
         ),
         (
             False,
             [0.25, 0.125],
             [0.125, 0.5],
             "maximize",
-            "band 2: the best so far, 0.2500, is worse than the threshold 0.5000 (1st best of 2 runs), goal maximize",
+            "stopped at band 2: best so far 0.2500 < cut-off 0.5000 (the best of 2 runs)",
         ),
         (
             True,
             [9.0, 1.00001],
             [1.0, 1.00001],
             "minimize",
-            "band 2: 1.00001 is worse than the threshold 1.00000 (1st best of 2 runs), goal minimize",
+            "stopped at band 2: 1.00001 > cut-off 1.00000 (the best of 2 runs)",
         ),
         (
             True,
             [9.0, 2.0],
             [1.0] * 35 + [2.0],
             "minimize",
-            "band 2: 2.000 is worse than the threshold 1.000 (13th best of 36 runs), goal minimize",
+            "stopped at band 2: 2.000 > cut-off 1.000 (the 13th best of 36 runs)",
         ),
     ],
 )
 def test_reasons(strict: bool, history: list[float], values: list[float], goal: str, reason: str) -> None:
     assert judge(Hyperband(2, strict=strict), goal, history, values).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("strict", "goal", "values", "text"),
+    [
+        (True, "minimize", [0.814, 0.5], "stopped at 2: 0.8140 (cut-off 0.5000)"),
+        (True, "maximize", [-1e-9, 0.5], "stopped at 2: -1.000e-09 (cut-off 0.5000)"),
+        (False, "minimize", [0.814, 0.5], "stopped at 2: 0.8140 (cut-off 0.5000)"),
+    ],
+)
+def test_a_stop_in_a_few_words(strict: bool, goal: str, values: list[float], text: str) -> None:
+    found = judge(Hyperband(2, strict=strict), goal, [values[0]] * 2, values)
+    assert found.stop
+    assert brief(found.reason) == text
+
+
+def test_other_reasons_stay_as_they_are() -> None:
+    for reason in ("", "exit code 1: stopped", "band 3: 1.668 is worse than the threshold 1.485, goal minimize"):
+        assert brief(reason) == reason
 
 
 def test_values_that_are_not_finite_are_no_iterations() -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from lightsweep.agents.displays.base import Display, LineDisplay, closing
+from lightsweep.agents.displays.base import Display, GuardedDisplay, LineDisplay, closing
 from lightsweep.agents.launchers.call import IMPORTING
 from lightsweep.agents.launchers.function import FunctionLauncher, IsolatedLauncher
 from lightsweep.agents.launchers.nodes import NodesLauncher
@@ -111,6 +111,7 @@ def work(
     forward_signals: bool = False,
     stand_in: str | None = None,
     nodes_per_run: int = 1,
+    cold: bool = False,
     **options: Any,
 ) -> Agent:
     """Run an agent in the calling thread until it leaves, and return it.
@@ -123,6 +124,7 @@ def work(
         forward_signals: Pass SIGUSR1, SIGUSR2 and SIGHUP on to the runs.
         stand_in: The package that lightsweep stands in for in the runs; by default as the sweep's config says.
         nodes_per_run: Nodes of this process's Slurm job on which each run is started.
+        cold: Start Python anew for each run, whatever the sweep's config says.
         **options: Of :class:`~lightsweep.agents.worker.Agent`.
     """
     stand_in = stand_in or sweep.config.options.stand_in
@@ -139,6 +141,8 @@ def work(
         launcher = NodesLauncher(sweep, nodes_per_run, stand_in)
     else:
         launcher = CommandLauncher(sweep, stand_in)
+    if sweep.config.options.warm and not cold and nodes_per_run == 1:
+        launcher.warm_up(GuardedDisplay(display).note)
     worker = Agent(sweep, launcher, display=display, show_output=True, **options)
     interrupts = Interrupts(worker, forward=forward_signals)
     with interrupts.installed():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import shlex
 import signal
 import subprocess
 import tempfile
@@ -28,6 +29,18 @@ from lightsweep.stand_in import variables
 _PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _LOOK_SECONDS = 0.1
 _SEVERAL = re.compile(r"\$\{args(_\w+)?\}")
+
+
+def argument_text(sweep: Sweep, run: SweepRun) -> str:
+    """Return the parameters of a run as arguments for a shell, as the sweep's script takes them.
+
+    Raises:
+        CommandError: A value does not fit into an argument.
+    """
+    program = find_program(sweep.config, sweep.directory)
+    passed = arguments(sweep.config, run.values, program, sweep.config.command)
+    argv = build_command(None, ["", "${args}"], run.values, run.config, json_path=Path(os.devnull), passed=passed)
+    return shlex.join(argv[1:])
 
 
 class AppliedHandler:

@@ -13,7 +13,7 @@ from datetime import datetime
 from lightsweep.errors import InputError
 from lightsweep.schema.launching import seconds
 
-__all__ = ["DRAINED", "Drain", "duration", "job_end"]
+__all__ = ["DRAINED", "Drain", "duration", "job_end", "slurm_job"]
 
 DRAINED = 85
 """The exit code of an agent that left work since its job ends soon: it is to be started again in another job.
@@ -62,11 +62,11 @@ def job_end(environ: Mapping[str, str] = os.environ, ask: Callable[[str], str] |
                 return end
             if name == JOB_END:
                 raise InputError(f"{name}={text!r} is not a time; give seconds since 1970, such as that of `date +%s`")
-    job = _slurm_job(environ)
+    job = slurm_job(environ)
     return _end_time((ask or _scontrol)(job)) if job else None
 
 
-def _slurm_job(environ: Mapping[str, str]) -> str:
+def slurm_job(environ: Mapping[str, str]) -> str:
     """Return the id of this process's job; empty outside of Slurm. The first job of an array has the array's own id."""
     array, task = environ.get("SLURM_ARRAY_JOB_ID"), environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array and task else environ.get("SLURM_JOB_ID", "")
@@ -106,7 +106,7 @@ def extended_end(environ: Mapping[str, str] = os.environ, ask: Callable[[str], s
     Returns:
         Unix time; ``None`` if it is in no job of Slurm, if Slurm does not tell, or if the user has given the end.
     """
-    job = _slurm_job(environ)
+    job = slurm_job(environ)
     return _end_time((ask or _scontrol)(job)) if job and not environ.get(JOB_END, "").strip() else None
 
 

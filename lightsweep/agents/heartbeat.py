@@ -78,8 +78,7 @@ class Heartbeat:
 
     def _beat(self) -> bool:
         try:
-            for active in self.runs():
-                self.sweep.beat(active.run.trial_id)
+            self.sweep.beat(*(active.run.trial_id for active in self.runs()))
         except StorageUnavailableError:
             return False  # the next round tries again
         return True

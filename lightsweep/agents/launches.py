@@ -20,7 +20,6 @@ from lightsweep.agents.engines import (
     RunsStorage,
     make_engine,
 )
-from lightsweep.agents.storage_job import STORAGE
 from lightsweep.channel.server import host_name
 from lightsweep.controller import Sweep
 from lightsweep.controller.reader import storage_errors
@@ -29,7 +28,7 @@ from lightsweep.schema.fields import given
 from lightsweep.schema.launching import LaunchSettings
 from lightsweep.storage.opening import network_file_system
 from lightsweep.storage.server import url_file
-from lightsweep.storage.url import URL_VARIABLE, has_secret, mask, parse, shown, write_url
+from lightsweep.storage.url import SERVED, URL_VARIABLE, has_secret, mask, parse, server_here, shown, write_url
 from lightsweep.text import counted
 
 LAUNCH = "lightsweep:launch:"
@@ -55,9 +54,9 @@ def make_launch(settings: LaunchSettings, sweep_id: str, url: str, engine: Engin
     Raises:
         UsageError: The agents would share an SQLite file over several hosts, or the settings contradict each other.
     """
-    served = url_file(STORAGE) if settings.with_storage else None
+    served = url_file(SERVED) if settings.with_storage else None
     if served is None and (url.startswith("sqlite") or "://" not in url):
-        _check_file(url, settings.on or "", isinstance(engine, KnowsHosts) and engine.on_one_host())
+        _check_file(url, settings.on or "", engine)
     if (settings.nodes_per_run or 1) > 1 and (settings.jobs_per_agent or 1) > 1:
         raise UsageError("--nodes-per-run: an agent on several nodes has one run at a time; leave out --jobs-per-agent")
     secret = served or has_secret(url)
@@ -78,17 +77,21 @@ def make_launch(settings: LaunchSettings, sweep_id: str, url: str, engine: Engin
     )
 
 
-def _check_file(url: str, name: str, one_host: bool) -> None:
+def _check_file(url: str, name: str, engine: Engine) -> None:
     """Refuse an SQLite file for agents on several hosts, and for those of a cluster one on a network file system."""
+    one_host = isinstance(engine, KnowsHosts) and engine.on_one_host()
     path = Path(str(parse(url).database))
     kind = network_file_system(path.absolute()) if name != ON_THIS_HOST else None
     if one_host and kind is None:
         return
     why = f"the file lies on a network file system ({kind})" if one_host else f"agents on {name} run on several"
     raise UsageError(
-        f"storage {shown(url)}: SQLite serves one host only, and {why}\n"
-        "start a database with `lightsweep storage serve --host 0.0.0.0` and name its URL by --storage or "
-        "LIGHTSWEEP_STORAGE; on slurm, --with-storage does both"
+        f"storage {shown(url)}: SQLite serves one host only, and {why}"
+        + (
+            server_here()
+            or "\nstart a database with `lightsweep storage serve --host 0.0.0.0`, which says how to use it"
+        )
+        + ("; or add --with-storage, which starts it as a job" if isinstance(engine, RunsStorage) else "")
     )
 
 
@@ -220,7 +223,7 @@ def launched(sweep: Sweep, only: str | None = None) -> Launched:
         launches[name, _options_of(kept)] = None  # an engine's own options may say where the cluster is
         jobs.setdefault(name, set()).update(kept.get("jobs") or [_ANY])
         if (kept.get("options") or {}).get("with_storage"):
-            storages[name, Path(str(kept.get("directory"))) / STORAGE] = None
+            storages[name, Path(str(kept.get("directory"))) / SERVED] = None
     if only is not None and only != ON_THIS_HOST:
         launches = launches or {(only, ()): None}
         jobs[only] = {_ANY}

@@ -15,6 +15,7 @@ from typing import Any
 
 from lightsweep.agents.active_run import FirstProcess, start_reply
 from lightsweep.agents.launchers.process import (
+    OUTPUT,
     RunProcess,
     check_command,
     find_program,
@@ -185,9 +186,9 @@ def smoke_run(config: SweepConfig, values: Mapping[str, Any], *, timeout: float,
         )
         began = time.monotonic()
         seen = handler.observed
-        _run(lambda: RunProcess(command, {**environment, **address}, home / "output.log"), seen, timeout)
+        _run(lambda: RunProcess(command, {**environment, **address}, home / OUTPUT), seen, timeout)
         seen.seconds = time.monotonic() - began
-        seen.output = last_lines(home / "output.log", _LAST_BYTES)[-_LAST_LINES:]
+        seen.output = last_lines(home / OUTPUT, _LAST_BYTES)[-_LAST_LINES:]
     seen.changed = _changes(before, _files_here())
     return seen
 

@@ -14,10 +14,7 @@ from lightsweep.errors import LightsweepError, StorageError, UsageError
 from lightsweep.storage import open_storage
 from lightsweep.storage.postgresql import account_for, check_access, make_directory
 from lightsweep.storage.server import unreachable, url_file
-from lightsweep.storage.url import FILE_VARIABLE, URL_VARIABLE, parse, read_url
-
-STORAGE = Path("lightsweep_storage")
-"""The directory of the server, in the working directory: agents and commands of a project find it there."""
+from lightsweep.storage.url import FILE_VARIABLE, SERVED, URL_VARIABLE, parse, read_url
 
 _IDLE = "30m"
 _PAUSE_SECONDS = 2.0
@@ -32,7 +29,7 @@ def storage_command(directory: Path) -> list[str]:
 
 def storage_plan(engine: Engine, name: str, options: Sequence[str]) -> str:
     """Return exactly what would be submitted for the storage. Raises ``UsageError`` if the engine cannot run one."""
-    directory = STORAGE.absolute()
+    directory = SERVED.absolute()
     return _capable(engine, name).plan_storage(directory, storage_command(directory), options)
 
 
@@ -49,7 +46,7 @@ def start_storage(engine: Engine, name: str, options: Sequence[str], tell: Calla
         UsageError: The engine cannot run a storage.
         LightsweepError: The job has ended before the storage was ready.
     """
-    able, directory = _capable(engine, name), STORAGE.absolute()
+    able, directory = _capable(engine, name), SERVED.absolute()
     file = url_file(directory)
     submitted = told = ""
     while not _answers(file):
@@ -71,6 +68,8 @@ def start_storage(engine: Engine, name: str, options: Sequence[str], tell: Calla
             tell(line)
             told = line
         time.sleep(_PAUSE_SECONDS)
+    if told:
+        tell("the storage is ready")
     os.environ[FILE_VARIABLE] = str(file)
     os.environ.pop(URL_VARIABLE, None)
 

@@ -10,17 +10,19 @@ import typer
 from rich.console import Console
 
 from lightsweep.agents import Display, LineDisplay, closing, work
-from lightsweep.agents.displays.live_view import TableDisplay
+from lightsweep.agents.displays.live_view import LiveDisplay
 from lightsweep.agents.drain import Drain, duration, job_end
+from lightsweep.agents.engines.kubernetes_manifest import was_stopped
 from lightsweep.agents.gpus import VARIABLE, gpu_slots
 from lightsweep.cli import options
-from lightsweep.cli.output import say
+from lightsweep.cli.output import say, wrapped
 from lightsweep.cli.sweep import create
-from lightsweep.controller import Sweep
+from lightsweep.controller import RunState, Sweep, SweepStatus
 from lightsweep.controller.summary import summarize
 from lightsweep.errors import CommandError, UsageError
 from lightsweep.stand_in import variables
 from lightsweep.storage import default_url, server
+from lightsweep.text import counted, in_colour, on_terminal
 
 
 def agent(
@@ -35,20 +37,31 @@ def agent(
     stay: options.Stay = False,
     nodes_per_run: options.NodesPerRun = 1,
     drain: options.Drain = None,
+    cold: options.Cold = False,
     wait_for_storage: options.WaitForStorage = False,
+    quiet: options.Quiet = False,
+    project: options.Ignored = None,
+    entity: options.Ignored = None,
     stand_in: options.StandIn = None,
     storage: options.Storage = None,
 ) -> None:
     """Run the program of a sweep until no run is left.
 
     Each run gets other parameters. Several agents may work on one sweep.
+
+    For example: lightsweep agent latest --jobs 2
     """
+    del project, entity
     if nodes_per_run > 1 and (jobs is not None or gpus is not None):
         raise UsageError(
             "--nodes-per-run takes the whole Slurm job for one run at a time, with the GPUs that Slurm gives; "
             "leave out --jobs and --gpus"
         )
-    more = {**_slots(jobs, gpus, gpus_per_run), "stay": stay, "stand_in": stand_in, "nodes_per_run": nodes_per_run}
+    if was_stopped(os.environ):
+        say("lightsweep: this agent was told to end by `lightsweep launch --stop`")
+        return
+    more = {**_slots(jobs, gpus, gpus_per_run), "stay": stay, "cold": cold}
+    more |= {"stand_in": stand_in, "nodes_per_run": nodes_per_run}
     if drain is not None:
         duration(drain)
         more["drain"] = Drain(drain, job_end())
@@ -57,7 +70,7 @@ def agent(
     if wait_for_storage:
         server.wait_for_storage(lambda: storage or default_url(), lambda line: say(f"lightsweep: {line}"))
     sweep = Sweep.load(sweep_id, storage=storage)
-    work_on(sweep, count, max_failed, forward_signals, term_timeout, **more)
+    work_on(sweep, count, max_failed, forward_signals, term_timeout, quiet=quiet, **more)
 
 
 def run(
@@ -70,13 +83,24 @@ def run(
     forward_signals: options.ForwardSignals = False,
     term_timeout: options.TermTimeout = 30.0,
     prior_run: options.PriorRuns = None,
+    cold: options.Cold = False,
+    name: options.Name = None,
+    project: options.Project = None,
+    entity: options.Entity = None,
+    quiet: options.Quiet = False,
     stand_in: options.StandIn = None,
     storage: options.Storage = None,
 ) -> None:
-    """Create a sweep and run it: `sweep` and `agent` in one."""
+    """Create a sweep and run it: `sweep` and `agent` in one.
+
+    For example: lightsweep run sweep.yaml --jobs 2
+    """
     slots = _slots(jobs, gpus, gpus_per_run)
-    sweep = create(config, storage, prior_runs=prior_run or (), stand_in=stand_in, runnable=True)
-    work_on(sweep, count, max_failed, forward_signals, term_timeout, **slots)
+    labels = {"name": name, "project": project, "entity": entity}
+    sweep = create(
+        config, storage, prior_runs=prior_run or (), stand_in=stand_in, labels=labels, runnable=True, quiet=quiet
+    )
+    work_on(sweep, count, max_failed, forward_signals, term_timeout, quiet=quiet, cold=cold, **slots)
 
 
 def exec(  # noqa: A001 - the name of the command
@@ -114,12 +138,16 @@ def work_on(
     max_failed: int | None = None,
     forward_signals: bool = False,
     term_timeout: float = 30.0,
+    *,
+    quiet: bool = False,
     **more: Any,
 ) -> None:
     """Run an agent with a display that fits the terminal, and exit with :attr:`lightsweep.agents.Agent.exit_code`."""
-    console = Console()
-    on_terminal = sys.stdout.isatty() and not console.is_dumb_terminal
-    display: Display = TableDisplay(console, sweep) if on_terminal else LineDisplay(sys.stdout, sweep)
+    display: Display
+    if on_terminal(sys.stdout) and not quiet:
+        display = LiveDisplay(Console(highlight=False, no_color=not in_colour(sys.stdout)), sweep)
+    else:
+        display = LineDisplay(sys.stdout, sweep, quiet=quiet)
     worker = work(
         sweep,
         display=display,
@@ -129,10 +157,27 @@ def work_on(
         term_timeout=term_timeout,
         **more,
     )
-    say(closing(sweep, worker.left))
-    summary = summarize(sweep)
-    if summary.without_result:
-        say(f"retry them with: lightsweep retry {sweep.id} --failed{options.storage_option(sweep)}")
-    if summary.best_value:
-        say(f"use it: lightsweep best {sweep.id} --format args{options.storage_option(sweep)}   (or yaml, json)")
+    for line in closing(sweep, worker.left).splitlines():
+        say(wrapped(line), style="green" if line.startswith("best ") else "")
+    for line in next_steps(sweep):
+        say(line)
     raise typer.Exit(worker.exit_code)
+
+
+def next_steps(sweep: Sweep) -> list[str]:
+    """Return what to do next with a sweep whose agent has left, as of the last look: a command for each."""
+    seen, option = summarize(sweep), sweep.storage.option
+    state = sweep.known_state().name
+    lines = []
+    if seen.without_result:
+        lines.append(f"retry them with: lightsweep retry {sweep.id} --failed{option}")
+    elif seen.states[RunState.FAILED] and state == SweepStatus.RUNNING:
+        lines.append(f"what failed: lightsweep status {sweep.id}{option}")
+    if state == SweepStatus.RUNNING and not seen.spent:
+        left = "" if seen.limit is None else f"   ({counted(seen.limit - seen.total, 'run')} of {seen.limit:,} left)"
+        lines.append(f"go on with: lightsweep agent {sweep.id}{option}{left}")
+    elif state in (SweepStatus.PAUSED, SweepStatus.STOPPED):
+        lines.append(f"let it continue: lightsweep resume {sweep.id}{option}, then lightsweep agent {sweep.id}{option}")
+    if seen.best_value:
+        lines.append(f"use it: lightsweep best {sweep.id} --format args{option}   (or yaml, json)")
+    return lines

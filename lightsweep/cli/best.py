@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import pprint
-import shlex
 from enum import Enum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 import yaml
 
 from lightsweep.agents.apply import apply as run_command
-from lightsweep.agents.launchers.process import find_program
+from lightsweep.agents.apply import argument_text
 from lightsweep.cli.options import Storage, SweepId, read_sweep, run_of
-from lightsweep.cli.output import say
-from lightsweep.cli.status import without_infinities
+from lightsweep.cli.output import say, show_json, without_infinities
 from lightsweep.controller import Sweep, SweepRun
 from lightsweep.errors import LightsweepError, UsageError
-from lightsweep.schema.command import build_command
-from lightsweep.schema.nesting import arguments
 from lightsweep.text import number
 
 
@@ -49,14 +42,11 @@ def best(
     if format_ is Format.yaml:
         print(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True), end="")
     elif format_ is Format.json:
-        print(json.dumps(without_infinities(run.config), indent=2, allow_nan=False))
+        show_json(without_infinities(run.config))
     elif format_ is Format.python:
         print(_Printer(width=100, sort_dicts=False).pformat(run.config))
     else:
-        program = find_program(sweep.config, sweep.directory)
-        passed = arguments(sweep.config, run.values, program, sweep.config.command)
-        argv = build_command(None, ["", "${args}"], run.values, run.config, json_path=Path(os.devnull), passed=passed)
-        print(shlex.join(argv[1:]))
+        print(argument_text(sweep, run))
 
 
 class _Printer(pprint.PrettyPrinter):

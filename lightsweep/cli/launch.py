@@ -21,7 +21,9 @@ from lightsweep.errors import UsageError
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.launching import SETTINGS_FILE, LaunchSettings, read_settings, seconds
 from lightsweep.storage import default_url
-from lightsweep.storage.url import FILE_VARIABLE, URL_VARIABLE
+from lightsweep.storage.server import url_file
+from lightsweep.storage.url import FILE_VARIABLE, SERVED, URL_VARIABLE
+from lightsweep.text import printable
 
 _NO_ID = "ID"  # a sweep that a dry run does not create
 
@@ -87,6 +89,7 @@ def launch(
     config = SweepConfig.load(target) if new else None
     settings = _settings(given, config)
     served = bool(settings.with_storage)  # before an id can be looked up
+    found = os.environ.get(FILE_VARIABLE) == str(url_file(SERVED))
     if served and not dry_run:
         _serve(settings, storage)
     sweep = None if new or (served and dry_run) else Sweep.load(target, storage=storage)
@@ -106,20 +109,18 @@ def launch(
         if sweep_id == _NO_ID:
             say(f"dry run: the launch will create the sweep, whose id will be in the place of {_NO_ID}", error=True)
         if served:
+            say("dry run: first the job of the storage, then that of the agents", error=True)
             print(storage_plan(engine, settings.on, settings.options or ()))
         print(plan)
         return
     if sweep is None:
-        sweep = create(target, storage, runnable=True)
+        sweep = create(target, storage, runnable=True, launching=True)
         engine = make_engine(settings.on, sweep.id, settings.options or ())
     jobs = submit(sweep, settings, engine)
-    more = options.storage_option(sweep)
-    if served:
-        say(
-            f"for commands in this terminal: export {FILE_VARIABLE}={shlex.quote(os.environ[FILE_VARIABLE])}",
-            error=True,
-        )
+    more = sweep.storage.option
     say(f"submitted {summary(jobs, settings.on)}", error=True)
+    if served and not found:
+        say(f"first, in this terminal: export {FILE_VARIABLE}={shlex.quote(os.environ[FILE_VARIABLE])}", error=True)
     say(f"see them with: lightsweep status {sweep.id}{more}", error=True)
     say(f"end them with: lightsweep launch --stop {sweep.id}{more}", error=True)
 
@@ -170,6 +171,8 @@ def _stop(sweep: Sweep, only: str | None) -> None:
         say(f"agents on {name} were not asked to end: {why}", error=True)
     if not working and not found.unasked:
         say(f"no launched agent of sweep {sweep.id} is left to end{' on this host' if found.hosts else ''}")
+    if found.storage:
+        say(f"the storage stays for half an hour after the last agent: {printable(str(found.storage))}", error=True)
     if found.hosts:
         say(f"agents were launched on {' and '.join(found.hosts)} too; the same command ends them there", error=True)
     if found.unasked:

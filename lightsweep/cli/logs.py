@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from lightsweep.agents.launchers.process import OUTPUT
 from lightsweep.agents.launches import launched
 from lightsweep.agents.run_files import elsewhere, run_directories, sweep_directories
 from lightsweep.cli.options import Storage, SweepId, read_sweep, run_of
@@ -17,8 +18,6 @@ from lightsweep.cli.output import say
 from lightsweep.controller import RunState, Sweep, SweepRun
 from lightsweep.controller.runs import sweep_and_run
 from lightsweep.errors import NotFoundError
-
-OUTPUT = "output.log"
 
 _POLL_SECONDS = 0.2
 _LOOK_SECONDS = 2.0

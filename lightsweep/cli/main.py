@@ -49,7 +49,7 @@ GROUPS = {
     "Use the result": {
         "best": ("best", "Print the parameters of the best run."),
         "apply": ("best", "Run a command with the parameters of the best run."),
-        "export": ("status", "Print all runs of a sweep as CSV or JSON."),
+        "export": ("export", "Print all runs of a sweep as CSV or JSON."),
         "refine": ("analysis", "Write a sweep file that searches around the best runs."),
     },
     "Change a sweep": {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import suppress
 from typing import Annotated
 
@@ -33,6 +32,14 @@ Storage = Annotated[
     str | None,
     typer.Option(metavar="URL", help="Database URL or SQLite file; LIGHTSWEEP_STORAGE or lightsweep.db by default."),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print only failures, warnings and the result; no live view.")
+]
+Name = Annotated[str | None, typer.Option(metavar="NAME", help="The sweep's name, instead of the file's.")]
+Project = Annotated[str | None, typer.Option(metavar="NAME", help="A label, as in W&B.")]
+Entity = Annotated[str | None, typer.Option(metavar="NAME", help="A label, as in W&B.")]
+Ignored = Annotated[str | None, typer.Option(metavar="NAME", hidden=True)]
 Count = Annotated[int | None, typer.Option(min=1, metavar="N", help="End after N runs.")]
 Gpus = Annotated[
     str | None,
@@ -78,6 +85,10 @@ def _known(name: str | None) -> str | None:
     return name
 
 
+Cold = Annotated[
+    bool,
+    typer.Option("--cold", help="Start Python anew for each run, even if runs could share the script's imports."),
+]
 StandIn = Annotated[
     str | None,
     typer.Option(
@@ -110,8 +121,3 @@ def run_of(sweep: Sweep, name: str) -> SweepRun:
     if of != sweep.id or run_id not in runs:
         raise NotFoundError(f"sweep {sweep.id} has no run {name!r}{closest(run_id, runs)}")
     return runs[run_id]
-
-
-def storage_option(sweep: Sweep) -> str:
-    """Return `` --storage URL`` if a command needs it to find the sweep; never a password."""
-    return "" if sweep.storage.url == default_url() else f" --storage {shlex.quote(str(sweep.storage))}"

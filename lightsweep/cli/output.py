@@ -2,26 +2,78 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import re
+import shutil
 import sys
 import tempfile
+import textwrap
+import webbrowser
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from lightsweep.errors import InputError, NotFoundError
+from lightsweep.text import paint, shortened
 
 
-def say(text: str, *, error: bool = False) -> None:
+def say(text: str, *, error: bool = False, style: str = "") -> None:
     """Print a line of a command that does more than show something; print nothing once the reader has left.
 
     Args:
         text: The line, or several.
         error: Print to stderr.
+        style: See `paint`.
     """
     stream = sys.stderr if error else sys.stdout
-    _unless_unread(stream, lambda: print(text, file=stream, flush=True))
+    _unless_unread(stream, lambda: print(paint(text, style, stream), file=stream, flush=True))
+
+
+def warn(text: str) -> None:
+    """Print a warning to stderr."""
+    say(f"{paint('warning:', 'yellow', sys.stderr)} {text}", error=True)
+
+
+def columns() -> int | None:
+    """Return the width of the terminal that stdout is; ``None`` if it is none, so that nothing is cut."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def cut(text: str) -> str:
+    """Return a line, cut to the width of the terminal."""
+    width = columns()
+    return text if width is None else shortened(text, width)
+
+
+def wrapped(text: str) -> str:
+    """Return a line, on as many lines as the terminal needs."""
+    width = columns()
+    if width is None or len(text) <= width:
+        return text
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
+    return textwrap.fill(text, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+
+
+def show_json(document: Any) -> None:
+    """Print a document as JSON."""
+    print(json.dumps(document, indent=2, allow_nan=False), flush=True)
+
+
+def without_infinities(value: Any) -> Any:
+    """Return ``value`` for JSON, which has no infinities: they become text, ``"inf"``."""
+    if isinstance(value, dict):
+        return {key: without_infinities(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [without_infinities(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def open_page(url: str) -> None:
+    """Open a page in the browser, or say that there is none."""
+    if not webbrowser.open(url):
+        say(f"no browser could be started; open {url}", error=True)
 
 
 def flush() -> None:

@@ -11,12 +11,14 @@ import optuna
 import typer
 
 from lightsweep.agents.run_files import elsewhere, measure, remove, run_directories, sweep_directories
-from lightsweep.cli.options import Storage, run_of, storage_option
+from lightsweep.cli.options import Storage, run_of
 from lightsweep.cli.output import say
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
 from lightsweep.controller.changes import request
+from lightsweep.controller.reader import storage_errors
 from lightsweep.controller.runs import sweep_and_run
 from lightsweep.errors import LightsweepError, UsageError
+from lightsweep.storage.copying import copies
 from lightsweep.text import counted, printable
 
 _SHOWN = 5
@@ -30,7 +32,8 @@ def rm(
     """Remove sweeps with their runs, or the files of runs.
 
     Of a run the directory is removed; its values and numbers stay, since later runs follow from them. Of a sweep
-    everything is removed, in the storage too. A run that is running, or waits for a retry, is refused.
+    everything is removed, in the storage too. A run that is running, or waits for a retry, is refused. Files stay if
+    the sweep was copied to another storage, which uses them.
     """
     sweeps: dict[str, Sweep] = {}
     chosen: dict[str, list[SweepRun] | None] = {}  # None: the whole sweep
@@ -47,9 +50,16 @@ def rm(
             runs.append(run_of(sweeps[of], run_id))
     for of, runs in chosen.items():
         _check_ended(sweeps[of], sweeps[of].runs if runs is None else runs)
-    plans = {of: _directories(sweeps[of], runs) for of, runs in chosen.items()}
+    copied = {of: _copies(sweeps[of]) for of in chosen}
     for of, runs in chosen.items():
-        _announce(sweeps[of], runs, plans[of])
+        if copied[of] and runs is not None:
+            raise UsageError(
+                f"sweep {of} was copied to {copied[of]}, and the copy uses the files of {_names(runs)}\n"
+                "remove them there, with --storage"
+            )
+    plans = {of: [] if copied[of] else _directories(sweeps[of], runs) for of, runs in chosen.items()}
+    for of, runs in chosen.items():
+        _announce(sweeps[of], runs, plans[of], copied[of])
     if not yes:
         _ask()
     for of, runs in chosen.items():
@@ -63,14 +73,14 @@ def rm(
 def _check_ended(sweep: Sweep, runs: Sequence[SweepRun]) -> None:
     running = [run for run in runs if run.state == RunState.RUNNING]
     if running:
-        end = f"lightsweep cancel {sweep.id}{storage_option(sweep)}"
+        end = f"lightsweep cancel {sweep.id}{sweep.storage.option}"
         raise UsageError(
             f"sweep {sweep.id}: {_names(running)} {'is' if len(running) == 1 else 'are'} running; wait for the end, or "
             f"end all runs with: {end}"
         )
     waiting = [run for run in runs if run.waiting]
     if waiting:
-        stop = f"lightsweep stop {sweep.id}{storage_option(sweep)}"
+        stop = f"lightsweep stop {sweep.id}{sweep.storage.option}"
         raise UsageError(
             f"sweep {sweep.id}: agents will retry {_names(waiting)}; start no more runs with: {stop}, and try again"
         )
@@ -82,7 +92,20 @@ def _directories(sweep: Sweep, runs: Sequence[SweepRun] | None) -> list[Path]:
     return [path for run in runs for path in run_directories(sweep, run)]
 
 
-def _announce(sweep: Sweep, runs: Sequence[SweepRun] | None, directories: Sequence[Path]) -> None:
+def _copies(sweep: Sweep) -> str:
+    """Return the storages to which a sweep was copied; empty if it was not."""
+    with storage_errors():
+        return ", ".join(copies(sweep.storage, sweep.study_id))
+
+
+def _announce(sweep: Sweep, runs: Sequence[SweepRun] | None, directories: Sequence[Path], copied: str) -> None:
+    if copied:
+        say(
+            f"sweep {sweep.id}: removes it from {sweep.storage}; the files of its runs stay, as they are those of its "
+            f"copy in {printable(copied)} too",
+            error=True,
+        )
+        return
     files, size = measure(directories)
     what = f"{counted(files, 'file')} ({_bytes(size)})"
     if runs is None:

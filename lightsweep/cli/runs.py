@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import sys
+import math
+from collections import Counter
 from datetime import datetime, timedelta, timezone
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lightsweep.agents.displays.live_view import span
-from lightsweep.cli.options import Storage, SweepId, read_sweep, run_of, storage_option
-from lightsweep.cli.output import say
-from lightsweep.cli.status import run_document, show_run
+from lightsweep.cli.export import run_document
+from lightsweep.cli.options import Json, Storage, SweepId, read_sweep, run_of
+from lightsweep.cli.output import cut, say, show_json, without_infinities
+from lightsweep.client.history import read_history
+from lightsweep.client.parts import read_parts
 from lightsweep.controller import RunState, Sweep, SweepRun
 from lightsweep.errors import NotFoundError, UsageError, closest
-from lightsweep.text import aligned, number, printable, shortened, value_text
+from lightsweep.text import aligned, counted, number, paint, printable, shortened, span, value_text
+
+STATE_STYLES = {RunState.FAILED: "red"}
+"""Of the lines of runs, by their state."""
 
 _CELL = 24
+_PART_WIDTH = 60
+_NAMED = 12
 
 
 class Sort(str, Enum):
@@ -38,7 +44,7 @@ def runs(
     ] = Sort.best,
     top: Annotated[int | None, typer.Option(min=1, metavar="N", help="Show the first N of this order.")] = None,
     state: Annotated[str | None, typer.Option(metavar="STATE", help="Only runs in this state, such as failed.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+    as_json: Json = False,
     storage: Storage = None,
 ) -> None:
     """Show the runs of a sweep with their parameters.
@@ -51,11 +57,11 @@ def runs(
     sweep = read_sweep(sweep_id, storage)
     now = datetime.now(timezone.utc)
     found = sorted(
-        (run for run in sweep.runs if state in (None, run.standing)), key=lambda run: _rank(run, sort, sweep, now)
+        (run for run in sweep.runs if state in (None, run.standing)), key=lambda run: rank(run, sort, sweep, now)
     )
     shown = found[:top]
     if as_json:
-        print(json.dumps([run_document(run) for run in shown], indent=2, allow_nan=False))
+        show_json([run_document(run) for run in shown])
         return
     if not shown:
         say(f"sweep {sweep.id} has no run{f' that is {state}' if state else ' yet'}")
@@ -70,26 +76,24 @@ def runs(
             str(run.standing),
             "–" if run.best is None else number(run.best),
             str(run.iterations),
-            _time(run, now),
+            time_of(run, now),
             *(printable(value_text(run.values[name])) if name in run.values else "–" for name in names),
         ]
         for run in shown
     ]
     cells = [[shortened(cell, _CELL) for cell in row] for row in [heading, *rows]]
-    lines = aligned(cells)
-    if sys.stdout.isatty():
-        width = shutil.get_terminal_size().columns
-        lines = [shortened(line, width) for line in lines]
-    print("\n".join(lines))
+    first, *lines = map(cut, aligned(cells))
+    styles = [STATE_STYLES.get(run.standing, "") for run in shown]
+    print("\n".join([paint(first, "bold"), *map(paint, lines, styles)]))
     if len(shown) < len(found):
         print(f"{len(found) - len(shown):,} more without --top")
-    print(f"one of them: lightsweep show {sweep.id} {shown[0].id}{storage_option(sweep)}")
+    print(f"one of them, with its reason: lightsweep show {sweep.id} {shown[0].id}{sweep.storage.option}")
 
 
 def show(
     sweep_id: SweepId,
     run: Annotated[str, typer.Argument(metavar="RUN", help="The run, such as 0001, or best.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: Json = False,
     storage: Storage = None,
 ) -> None:
     """Show one run: its parameters, numbers, parts and directory.
@@ -106,7 +110,7 @@ def show(
     show_run(sweep, best, as_json)
 
 
-def _rank(run: SweepRun, sort: Sort, sweep: Sweep, now: datetime) -> tuple[Any, ...]:
+def rank(run: SweepRun, sort: Sort, sweep: Sweep, now: datetime) -> tuple[Any, ...]:
     """Return the key that sorts runs in the order; equal ones go by number, prior runs come last."""
     number = (len(run.id), run.id)
     if sort is Sort.iterations:
@@ -123,6 +127,92 @@ def _length(run: SweepRun, now: datetime) -> timedelta | None:
     return None if run.started is None else (run.ended or now) - run.started
 
 
-def _time(run: SweepRun, now: datetime) -> str:
+def time_of(run: SweepRun, now: datetime) -> str:
     length = _length(run, now)
     return "–" if length is None else span(length)
+
+
+def show_run(sweep: Sweep, run: SweepRun, as_json: bool) -> None:
+    """Print one run, as text or as JSON."""
+    if as_json:
+        kept = {"metrics": run.metrics, "history": _run_history(run), "parts": _run_parts(run)}
+        document = {**run_document(run), "directories": list(run.directories), **kept}
+        show_json(without_infinities(document))
+    else:
+        print(_run_text(sweep, run))
+
+
+def _run_parts(run: SweepRun) -> list[dict[str, Any]]:
+    """Return the parts of a run whose directory is on this machine; see :func:`~lightsweep.client.parts.read_parts`.
+
+    The state of a part without an end is ``running`` while the run is, else ``cut off``.
+    """
+    parts: list[dict[str, Any]] = []
+    for directory in run.directories:
+        parts += read_parts(Path(directory))
+    for part in parts:
+        part["state"] = part["state"] or ("running" if run.state == RunState.RUNNING else "cut off")
+    return parts
+
+
+def _run_history(run: SweepRun) -> dict[str, Any]:
+    """Return the number of steps in the history of a run, and of those with each name; 0 without its directory."""
+    rows = read_history(run.directories)
+    names = Counter(name for row in rows for name in row if name not in ("_step", "_timestamp"))
+    return {"steps": len(rows), "metrics": dict(sorted(names.items()))}
+
+
+def _run_text(sweep: Sweep, run: SweepRun) -> str:
+    """Return the lines about a run: its state, parameters, numbers, history, parts and directory."""
+    metric = sweep.config.metric
+    best = f", best {printable(metric.name)} {number(run.best)}" if metric and run.best is not None else ""
+    lines = [f"run {run.id} of sweep {sweep.id}: {run.standing}, {counted(run.iterations, 'iteration')}{best}"]
+    if run.reason:
+        lines.append(printable(run.reason))
+    lines.append(f"its id in scripts and file names: {sweep.id}-{run.id}")
+    lines += [f"directory: {printable(directory)}" for directory in run.directories]
+    history = _run_history(run)
+    if history["steps"]:
+        names = [f"{printable(name)} ({count:,})" for name, count in history["metrics"].items()]
+        more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+        lines.append(f"history.jsonl: {counted(history['steps'], 'step')} of {', '.join(names[:_NAMED])}{more}")
+    if run.values:
+        rows = [[printable(name), printable(value_text(value))] for name, value in run.values.items()]
+        lines += ["", *aligned([["parameter", "value"], *rows])]
+    if run.metrics:
+        lines += ["", *_number_table("metric", run.metrics)]
+    parts = _run_parts(run)
+    if parts:
+        name = metric.name if metric and any(metric.name in part["metrics"] for part in parts) else ""
+        rows = [
+            [
+                str(part["part"]),
+                shortened(printable(part["name"]), _PART_WIDTH),
+                part["state"],
+                str(part["logs"]),
+                *([_number_cell(part["metrics"].get(name, {}).get("last"))] if name else []),
+                shortened(printable(part.get("error", "")), _PART_WIDTH),
+            ]
+            for part in parts
+        ]
+        heading = ["part", "name", "state", "logs", *([f"last {printable(name)}"] if name else []), ""]
+        counting = ", ".join(str(part["part"]) for part in parts if part.get("counts"))
+        compared = f"parts, of which the sweep compares part {counting} only, as the values of the run"
+        lines += [
+            "",
+            f"{compared if counting else 'parts, which the sweep does not compare'}:",
+            *aligned([heading, *rows]),
+        ]
+    return "\n".join(lines)
+
+
+def _number_table(heading: str, metrics: dict[str, dict[str, float]]) -> list[str]:
+    keys = ("min", "max", "last")
+    rows = [
+        [printable(name), *(_number_cell(stats.get(key)) for key in keys)] for name, stats in sorted(metrics.items())
+    ]
+    return aligned([[heading, *keys], *rows])
+
+
+def _number_cell(value: float | None) -> str:
+    return "–" if value is None or math.isinf(value) else number(value)

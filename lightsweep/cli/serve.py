@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import socket
@@ -63,7 +64,6 @@ def _only_here(host: str) -> bool:
 
 
 def _refused(host: str, port: int, error: Exception) -> str:
-    if isinstance(error, OSError) and not isinstance(error, socket.gaierror):
-        why = f"port {port} of {host} cannot be used: {error.strerror}"
-        return f"{why}\nchoose another one with --port; 0 takes any free one"
+    if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
+        return f"port {port} cannot be used: {error.strerror}\nchoose another one with --port; 0 takes any free one"
     return f"--host {host!r} is no address of this machine\nleave it out to be seen on this machine only"

@@ -1,68 +1,77 @@
-"""``lightsweep ls``, ``status`` and ``export``: the sweeps of a storage and their runs."""
+"""``lightsweep ls`` and ``lightsweep status``: the sweeps of a storage, and how one of them is doing."""
 
 from __future__ import annotations
 
-import csv
-import json
-import math
-import re
 import sys
-import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from datetime import datetime, timezone
-from enum import Enum
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from lightsweep.agents.displays.live_view import BARS, Frame, Screen
+from lightsweep.agents.displays.frame import sparkline
+from lightsweep.agents.engines import AgentJob, JobState
 from lightsweep.agents.launches import Launched, launched
-from lightsweep.cli.options import Storage, SweepId, ids, open_read_only, read_sweep, run_of, storage_option
-from lightsweep.cli.output import say
+from lightsweep.cli.export import sweep_document
+from lightsweep.cli.options import Json, Storage, ids, open_read_only, read_sweep, run_of
+from lightsweep.cli.output import columns, cut, say, show_json, wrapped
+from lightsweep.cli.runs import STATE_STYLES, Sort, rank, show_run, time_of
 from lightsweep.cli.sweep import parameter_count
-from lightsweep.client.history import read_history
-from lightsweep.client.parts import read_parts
+from lightsweep.cli.watch import watch
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
 from lightsweep.controller.runs import sweep_and_run
-from lightsweep.controller.summary import PartView, part_line, part_views, prior_suffix, summarize
-from lightsweep.errors import StorageError, StorageUnavailableError, UsageError
-from lightsweep.text import aligned, counted, number, parameters, printable, shortened, value_text
+from lightsweep.controller.summary import PartView, SweepSummary, part_line, part_views, prior_suffix, summarize
+from lightsweep.errors import StorageError, UsageError
+from lightsweep.text import (
+    aligned,
+    counted,
+    in_colour,
+    number,
+    on_terminal,
+    paint,
+    parameters,
+    printable,
+    shortened,
+    span,
+)
 
 _SHOWN = 20
-_REASON_WIDTH = 80
-_PART_WIDTH = 60
-_NAMED = 12
-_FORMULA = re.compile(r"[=@\t]|[+-](?!(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\Z|inf\Z)", re.IGNORECASE)
-"""The beginning of a text that a spreadsheet takes for a formula; a signed number is none."""
+_WITHOUT_RESULT = 5
+_SPARK = 12
+_INDENT = "      "
+_NO_RESULT = (RunState.FAILED, RunState.KILLED, RunState.WAITING)
 
 
-class Format(str, Enum):
-    """The kinds of export."""
+def ls(as_json: Json = False, storage: Storage = None) -> None:
+    """List the sweeps of a storage, the newest first.
 
-    csv = "csv"
-    json = "json"
-
-
-def ls(storage: Storage = None) -> None:
-    """List the sweeps of a storage."""
-    rows = []
-    for sweep in Sweep.all(storage=open_read_only(storage)):
+    For example: lightsweep ls --storage sqlite:///results.db
+    """
+    rows, documents = [], []
+    for sweep in reversed(Sweep.all(storage=open_read_only(storage))):
         try:
-            state = sweep.state
+            sweep.refresh()
+            silent = sweep.silences()
         except StorageError as error:
             say(f"{error}; it is left out", error=True)
             continue
         seen = summarize(sweep)
-        runs = counted(seen.total, "run") + prior_suffix(seen.priors)
+        standing = seen.standing(silent).removesuffix(f" ({seen.state.reason})")
+        documents.append(_sweep_line(sweep, seen, standing))
+        runs = f"{seen.total:,}/{seen.limit:,}" if seen.limit is not None else f"{seen.total:,}"
         created = sweep.created.astimezone().strftime("%Y-%m-%d %H:%M")
-        name = printable(sweep.config.name or "")
-        rows.append([sweep.id, state.name, sweep.config.method, runs, seen.best_value or "–", created, name])
-    if rows:
-        print("\n".join(aligned([["id", "state", "method", "runs", "best", "created", "name"], *rows])))
+        name = sweep.config.name or (Path(sweep.source).name if sweep.source else "")
+        row = [sweep.id, standing, sweep.config.method, runs + prior_suffix(seen.priors), seen.best_value or "–"]
+        rows.append([*row, created, printable(name)])
+    if as_json:
+        show_json(documents)
+    elif rows:
+        heading, *lines = aligned([["id", "state", "method", "runs", "best", "created", "name or file"], *rows])
+        print("\n".join([paint(cut(heading), "bold"), *map(cut, lines)]))
     else:
         print("no sweeps yet; create one with: lightsweep sweep CONFIG.yaml")
 
@@ -71,16 +80,19 @@ def status(
     sweep_id: Annotated[
         str, typer.Argument(metavar="ID[/RUN]", help="Id of the sweep, or of one of its runs.", autocompletion=ids)
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="Show the N best runs.")] = 10,
+    as_json: Json = False,
     watching: Annotated[
         bool, typer.Option("--watch", help="Follow the sweep until it has ended, or until Ctrl-C.")
     ] = False,
     every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Time between updates, with --watch.")] = 2.0,
     storage: Storage = None,
 ) -> None:
-    """Show the state of a sweep, its runs and its best run.
+    """Show the state of a sweep, its running runs, the best ones, and the failed ones.
 
     With ID/RUN show one run: its parameters, numbers, history, parts and directory.
+
+    For example: lightsweep status latest --watch
     """
     if watching and as_json:
         raise UsageError("--watch is for people and --json is for programs; give one of them")
@@ -92,153 +104,132 @@ def status(
         show_run(sweep, run_of(sweep, run_id), as_json)
         return
     if watching:
-        watch(sweep, Console(highlight=False), every)
-    else:
-        with redirect_stdout(sys.stderr):  # the library of an engine may print
-            agents = launched(sweep)
-        if as_json:
-            document = _document(sweep) | (agents.document() if agents.engines or agents.hosts else {})
-            print(json.dumps(document, indent=2, allow_nan=False), flush=True)
-            if "ray" in sys.modules:
-                sys.stdout = sys.stderr  # Ray prints news of its nodes until this process ends
-        else:
-            print("\n".join([_text(sweep), *_agent_lines(agents)]))
-
-
-def show_run(sweep: Sweep, run: SweepRun, as_json: bool) -> None:
-    """Print one run, as text or as JSON."""
-    if as_json:
-        kept = {"metrics": run.metrics, "history": _run_history(run), "parts": _run_parts(run)}
-        document = {**run_document(run), "directories": list(run.directories), **kept}
-        print(json.dumps(without_infinities(document), indent=2, allow_nan=False))
-    else:
-        print(_run_text(sweep, run))
-
-
-def export(
-    sweep_id: SweepId,
-    format_: Annotated[
-        Format, typer.Option("--format", help="csv: one row per run; json: as `status --json`.")
-    ] = Format.csv,
-    storage: Storage = None,
-) -> None:
-    """Print all runs of a sweep as CSV or JSON.
-
-    Prior runs are among them.
-    """
-    sweep = read_sweep(sweep_id, storage)
-    if format_ is Format.json:
-        print(json.dumps(_document(sweep), indent=2, allow_nan=False))
+        terminal = on_terminal(sys.stdout)
+        watch(sweep, Console(highlight=False, no_color=not in_colour(sys.stdout)), every, on_terminal=terminal)
         return
-    runs = sweep.runs
-    names = sweep.config.names(run.values for run in runs)
-    metrics = sorted({name for run in runs for name in run.metrics})
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    fields = ["id", "state", "best", "last", "iterations", "started", "ended", "reason"]
-    fields[1:1] = sweep.config.labels
-    fields[1:1] = ["prior"] if any(run.prior for run in runs) else []
-    columns = [*(f"config.{name}" for name in names), *(f"last.{name}" for name in metrics)]
-    writer.writerow([*fields, *map(_cell, columns)])
-    for run in runs:
-        writer.writerow(
-            [_cell(getattr(run, field)) for field in fields]
-            + [_cell(run.values.get(name)) for name in names]
-            + [_cell(run.metrics.get(name, {}).get("last")) for name in metrics]
-        )
+    with redirect_stdout(sys.stderr):  # the library of an engine may print
+        agents = launched(sweep)
+    if as_json:
+        show_json(sweep_document(sweep) | (agents.document() if agents.engines or agents.hosts else {}))
+        if "ray" in sys.modules:
+            sys.stdout = sys.stderr  # Ray prints news of its nodes until this process ends
+    else:
+        working = any(job.state != JobState.FAILED for _, job in agents.agents)
+        print("\n".join([*_text(sweep, top, launches=working), *_agent_lines(agents)]))
 
 
-def _cell(value: Any) -> Any:
-    """Return a cell of a CSV file: no text is a formula to a spreadsheet or a control sequence to a terminal."""
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    text = json.dumps(value) if isinstance(value, (list, dict)) else value
-    if not isinstance(text, str):
-        return text
-    visible = "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
-    return f"'{visible}" if _FORMULA.match(visible) else visible
-
-
-def _document(sweep: Sweep) -> dict[str, Any]:
-    """Return the JSON document of a sweep; metrics that are not finite are null, such parameters text (``"inf"``).
-
-    Only a sweep with stages has the keys ``stages`` and, in its runs, ``stage``; only a prior run has ``prior``.
-    """
-    state = sweep.state
-    metric = sweep.config.metric
-    views = part_views(sweep)
-    stages = {"stages": [without_infinities(view.document()) for view in views]} if views else {}
+def _sweep_line(sweep: Sweep, seen: SweepSummary, standing: str) -> dict[str, Any]:
+    best = {"run": seen.best.id, "value": seen.best.best} if seen.best is not None and seen.best_value else None
     return {
         "id": sweep.id,
         "name": sweep.config.name,
-        "state": state.name,
-        "reason": state.reason,
+        "file": sweep.source,
+        "state": seen.state.name,
+        "standing": standing,
         "method": sweep.config.method,
-        "metric": {"name": metric.name, "goal": metric.goal} if metric else None,
-        "storage": str(sweep.storage),
-        **stages,
-        "runs": [run_document(run) for run in sweep.known_runs()],
+        "metric": sweep.config.metric.name if sweep.config.metric else None,
+        "runs": seen.total,
+        "limit": seen.limit,
+        "states": {str(state): count for state, count in seen.states.items()},
+        "prior_runs": seen.priors,
+        "best": best,
+        "created": sweep.created.isoformat(),
     }
 
 
-def run_document(run: SweepRun) -> dict[str, Any]:
-    """Return what `--json` says of a run in a list."""
-    return {
-        "id": run.id,
-        "state": run.state,
-        "config": without_infinities(run.config),
-        "best": run.best,
-        "last": run.last if run.last is not None and math.isfinite(run.last) else None,
-        "iterations": run.iterations,
-        "started": run.started.isoformat() if run.started else None,
-        "ended": run.ended.isoformat() if run.ended else None,
-        "reason": run.reason,
-        "unread": list(run.unread),
-        **run.labels,
-        **({"prior": True} if run.prior else {}),
-    }
-
-
-def without_infinities(value: Any) -> Any:
-    """Return ``value`` for JSON, which has no infinities: they become text, ``"inf"``."""
-    if isinstance(value, dict):
-        return {key: without_infinities(below) for key, below in value.items()}
-    if isinstance(value, list):
-        return [without_infinities(item) for item in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _text(sweep: Sweep) -> str:
+def _text(sweep: Sweep, top: int, *, launches: bool) -> list[str]:
     config = sweep.config
     sweep.refresh()
-    seen, views = summarize(sweep, _SHOWN), part_views(sweep)
+    seen, views, silent = summarize(sweep), part_views(sweep), sweep.silences()
     goal = f", {config.metric.goal} {printable(config.metric.name)}" if config.metric else ""
     method = f"in {counted(len(views), 'stage')}" if views else config.method
-    lines = [seen.title, f"{method} over {parameter_count(config, seen.searched)}{goal}", seen.counts]
+    standing = seen.standing(silent) if not launches else str(seen.state)
+    lines = [
+        f"{paint(seen.title, 'bold')}: {standing}",
+        f"{method} over {parameter_count(config, seen.searched)}{goal}",
+        seen.counts,
+    ]
     if seen.best_line:
-        lines.append(f"{seen.best_line}: {seen.best_parameters}")
-    lines += seen.remarks
+        lines.append(paint(wrapped(f"{seen.best_line}: {seen.best_parameters}"), "green"))
+    lines += map(wrapped, seen.remarks)
+    option = sweep.storage.option
     if seen.without_result:
-        lines.append(f"retry them with: lightsweep retry {sweep.id} --failed{storage_option(sweep)}")
+        lines.append(f"retry them with: lightsweep retry {sweep.id} --failed{option}")
+    if seen.state.name == SweepStatus.RUNNING and not seen.states[RunState.RUNNING] and not launches:
+        lines.append(paint(f"waiting for an agent: lightsweep agent {sweep.id}{option}", "yellow"))
+    elif seen.state.name == SweepStatus.PAUSED:
+        lines.append(f"let it continue with: lightsweep resume {sweep.id}{option}")
     if views:
-        lines += [part_line(views), "", *_stage_table(views, seen.searched)]
-    if seen.last:
-        lines.append("")
-        if seen.total > _SHOWN:
-            lines.append(f"the last {_SHOWN} of {seen.total:,} runs (all with `lightsweep runs {sweep.id}`):")
-        heading = ["run", *config.labels, "state", "iterations", "best", "reason or parameters"]
-        rows = [
+        lines += [part_line(views), "", *map(cut, _stage_table(views, seen.searched))]
+    return [*lines, *_runs(sweep, seen, silent, top)]
+
+
+def _runs(sweep: Sweep, seen: SweepSummary, silent: Mapping[str, timedelta], top: int) -> list[str]:
+    """Return the tables of the running runs, of the best, and of those without a result, with their reasons in full."""
+    now = datetime.now(timezone.utc)
+    own = [run for run in sweep.known_runs() if not run.prior]
+    running = [run for run in own if run.standing == RunState.RUNNING]
+    failed = [run for run in own if run.standing in _NO_RESULT]
+    ended = [run for run in own if run.standing not in {RunState.RUNNING, *_NO_RESULT}]
+    ended.sort(key=lambda run: rank(run, Sort.best, sweep, now))
+    lines = []
+    if running:
+        lines += _table(sweep, "running:", running[:_SHOWN], seen, now, silent)
+        lines += [f"and {len(running) - _SHOWN} more"] if len(running) > _SHOWN else []
+    if ended:
+        more = f"best {top} of {len(ended):,} runs; all: lightsweep runs {sweep.id}{sweep.storage.option}"
+        title = f"the {more}" if len(ended) > top else "ended:"
+        lines += _table(sweep, title, ended[:top], seen, now)
+    if failed:
+        shown = failed[-_WITHOUT_RESULT:]
+        count = f", the last {len(shown)} of {len(failed):,}" if len(failed) > len(shown) else ""
+        lines += _table(sweep, f"without a result{count}:", shown, seen, now)
+        lines.append(f"what it printed: lightsweep logs {sweep.id} {shown[-1].id}{sweep.storage.option}")
+    return lines
+
+
+def _table(
+    sweep: Sweep,
+    title: str,
+    runs: Sequence[SweepRun],
+    seen: SweepSummary,
+    now: datetime,
+    silent: Mapping[str, timedelta] | None = None,
+) -> list[str]:
+    labels = sweep.config.labels
+    heading = ["run", *labels, "state", "iterations", "time", "best", *(["curve"] if silent is not None else [])]
+    rows = []
+    for run in runs:
+        length = seen.length_of(run)
+        quiet = (silent or {}).get(run.id)
+        rows.append(
             [
                 run.id,
-                *(shortened(printable(run.labels.get(name, "–")), 20) for name in config.labels),
-                run.standing,
-                str(run.iterations),
+                *(shortened(printable(run.labels.get(name, "–")), 20) for name in labels),
+                str(run.standing),
+                f"{run.iterations}/{length}" if length and silent is not None else str(run.iterations),
+                time_of(run, now),
                 number(run.best) if run.best is not None else "–",
-                shortened(printable(run.reason or parameters(run.values, seen.searched)), _REASON_WIDTH),
+                *([sparkline(run.history, _SPARK)] if silent is not None else []),
+                f"no sign of life for {span(quiet)}" if quiet else parameters(run.values, seen.searched),
             ]
-            for run in seen.last
-        ]
-        lines += aligned([heading, *rows])
-    return "\n".join(lines)
+        )
+    first, *others = aligned([[*heading, "parameters"], *rows], right=range(2 + len(labels), 5 + len(labels)))
+    lines = ["", title, paint(cut(first), "bold")]
+    for run, line in zip(runs, others, strict=True):
+        lines.append(paint(cut(line), STATE_STYLES.get(run.standing, "")))
+        lines += [paint(each, "dim") for each in _reason(run.reason)]
+    return lines
+
+
+def _reason(reason: str) -> list[str]:
+    """Return a reason in full, on as many lines as the terminal needs."""
+    text, width = printable(reason), columns()
+    if not text:
+        return []
+    if width is None:
+        return [_INDENT + text]
+    return textwrap.wrap(text, max(40, width), initial_indent=_INDENT, subsequent_indent=_INDENT)
 
 
 def _agent_lines(found: Launched) -> list[str]:
@@ -252,13 +243,20 @@ def _agent_lines(found: Launched) -> list[str]:
         lines = [found.line] if found.engines and not found.unasked else []
         return ["", *lines, *notes] if lines or notes else []
     rows = [
-        [name, job.id, str(job.state), job.node or "–", printable(job.reason or job.output) or "–"]
+        [name, job.id, str(job.state), job.node or "–", printable(_news(job)) or "–"]
         for name, job in found.agents[:_SHOWN]
     ]
     left = len(found.agents) - len(rows)
     more = [f"and {left:,} more (all with --json)"] if left else []
     heading = ["engine", "agent", "state", "node", "why it waits or failed, or its output"]
     return ["", found.line, *aligned([heading, *rows]), *more, *notes]
+
+
+def _news(job: AgentJob) -> str:
+    """Return why an agent waits, or why it failed and how to see its output, or else where its output is."""
+    if job.state == JobState.FAILED:
+        return "; ".join(filter(None, (job.reason, job.output)))
+    return job.reason or job.output
 
 
 def _stage_table(views: Sequence[PartView], names: list[str]) -> list[str]:
@@ -278,134 +276,3 @@ def _stage_table(views: Sequence[PartView], names: list[str]) -> list[str]:
         for view in views
     ]
     return aligned([["stage", "state", "method", "runs ended", "from run", "best (run)", "searched"], *rows])
-
-
-def _run_parts(run: SweepRun) -> list[dict[str, Any]]:
-    """Return the parts of a run whose directory is on this machine; see :func:`~lightsweep.client.parts.read_parts`.
-
-    The state of a part without an end is ``running`` while the run is, else ``cut off``.
-    """
-    parts: list[dict[str, Any]] = []
-    for directory in run.directories:
-        parts += read_parts(Path(directory))
-    for part in parts:
-        part["state"] = part["state"] or ("running" if run.state == RunState.RUNNING else "cut off")
-    return parts
-
-
-def _run_history(run: SweepRun) -> dict[str, Any]:
-    """Return the number of steps in the history of a run, and of those with each name; 0 without its directory."""
-    rows = read_history(run.directories)
-    names = Counter(name for row in rows for name in row if name not in ("_step", "_timestamp"))
-    return {"steps": len(rows), "metrics": dict(sorted(names.items()))}
-
-
-def _run_text(sweep: Sweep, run: SweepRun) -> str:
-    """Return the lines about a run: its state, parameters, numbers, history, parts and directory."""
-    metric = sweep.config.metric
-    best = f", best {printable(metric.name)} {number(run.best)}" if metric and run.best is not None else ""
-    lines = [f"run {run.id} of sweep {sweep.id}: {run.standing}, {counted(run.iterations, 'iteration')}{best}"]
-    if run.reason:
-        lines.append(printable(run.reason))
-    lines.append(f"its id in scripts and file names: {sweep.id}-{run.id}")
-    lines += [f"directory: {printable(directory)}" for directory in run.directories]
-    history = _run_history(run)
-    if history["steps"]:
-        names = [f"{printable(name)} ({count:,})" for name, count in history["metrics"].items()]
-        more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-        lines.append(f"history.jsonl: {counted(history['steps'], 'step')} of {', '.join(names[:_NAMED])}{more}")
-    if run.values:
-        rows = [[printable(name), printable(value_text(value))] for name, value in run.values.items()]
-        lines += ["", *aligned([["parameter", "value"], *rows])]
-    if run.metrics:
-        lines += ["", *_number_table("metric", run.metrics)]
-    parts = _run_parts(run)
-    if parts:
-        name = metric.name if metric and any(metric.name in part["metrics"] for part in parts) else ""
-        rows = [
-            [
-                str(part["part"]),
-                shortened(printable(part["name"]), _PART_WIDTH),
-                part["state"],
-                str(part["logs"]),
-                *([_number_cell(part["metrics"].get(name, {}).get("last"))] if name else []),
-                shortened(printable(part.get("error", "")), _PART_WIDTH),
-            ]
-            for part in parts
-        ]
-        heading = ["part", "name", "state", "logs", *([f"last {printable(name)}"] if name else []), ""]
-        counting = ", ".join(str(part["part"]) for part in parts if part.get("counts"))
-        compared = f"parts, of which the sweep compares part {counting} only, as the values of the run"
-        lines += [
-            "",
-            f"{compared if counting else 'parts, which the sweep does not compare'}:",
-            *aligned([heading, *rows]),
-        ]
-    return "\n".join(lines)
-
-
-def _number_table(heading: str, metrics: dict[str, dict[str, float]]) -> list[str]:
-    keys = ("min", "max", "last")
-    rows = [
-        [printable(name), *(_number_cell(stats.get(key)) for key in keys)] for name, stats in sorted(metrics.items())
-    ]
-    return aligned([[heading, *keys], *rows])
-
-
-def _number_cell(value: float | None) -> str:
-    return "–" if value is None or math.isinf(value) else number(value)
-
-
-def watch(
-    sweep: Sweep,
-    console: Console,
-    every: float,
-    *,
-    sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
-) -> None:
-    """Show a sweep until it has ended or the user presses Ctrl-C: on a terminal in place, else one line per update.
-
-    A stopped sweep has ended when all of its runs have ended. While the database does not answer, a message says so.
-
-    Args:
-        sweep: The sweep.
-        console: Where to show it.
-        every: Seconds between two updates.
-        sleep: Waits.
-        clock: Tells the time.
-
-    Raises:
-        NotFoundError: The sweep was deleted.
-    """
-    screen = Screen(console) if console.is_terminal else None
-    lines: list[str] = []
-    try:
-        while True:
-            ended = False
-            try:
-                sweep.refresh()
-                running = [run for run in sweep.known_runs() if run.state == RunState.RUNNING]
-                marks = screen.marks if screen else BARS
-                frame = Frame(summarize(sweep), running, clock(), part_views(sweep), marks)
-            except StorageUnavailableError as error:
-                line = f"{error}; trying again"
-                shown = [*lines, line]
-            else:
-                line = frame.line()
-                lines = shown = frame.lines(console.width, console.height)
-                state = frame.summary.state.name
-                ended = state in (SweepStatus.FINISHED, SweepStatus.CANCELLED)
-                ended |= state == SweepStatus.STOPPED and not running
-            if screen:
-                screen.show(shown)
-            else:
-                print(line, file=console.file, flush=True)
-            if ended:
-                return
-            sleep(every)
-    except KeyboardInterrupt:
-        return
-    finally:
-        if screen:
-            screen.close()

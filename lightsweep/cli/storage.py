@@ -16,14 +16,14 @@ from lightsweep.cli.output import say
 from lightsweep.controller import Sweep
 from lightsweep.controller.damage import sweep_damage
 from lightsweep.controller.reader import storage_errors
-from lightsweep.errors import LightsweepError, UsageError
+from lightsweep.errors import LightsweepError, StorageError, UsageError
 from lightsweep.schema.launching import seconds
-from lightsweep.storage import default_url, open_storage, shown
-from lightsweep.storage.copying import copy_study, missing
+from lightsweep.storage import Storage, default_url, open_storage, shown
+from lightsweep.storage.copying import copy_study, mark, missing
 from lightsweep.storage.damage import Damage, file_damage, table_damage, text_damage
 from lightsweep.storage.opening import network_file_system
 from lightsweep.storage.server import Server, is_loopback, url_file, url_of
-from lightsweep.storage.url import read_url
+from lightsweep.storage.url import SERVED, read_url
 from lightsweep.text import counted, printable
 
 storage = typer.Typer(
@@ -43,7 +43,7 @@ def _group() -> None:
 def serve(
     directory: Annotated[
         Path, typer.Option(metavar="DIR", help="Where the data is, and the file with the URL; made if it is missing.")
-    ] = Path("lightsweep_storage"),
+    ] = SERVED,
     host: Annotated[
         str | None,
         typer.Option(
@@ -143,7 +143,8 @@ def copy(
     """Copy sweeps to another storage, between SQLite and PostgreSQL or within one kind.
 
     A sweep keeps its id, runs, prior runs, numbers and attributes. It appears in DST when every row was read back and
-    found equal. A sweep that agents work on, or that DST has already, is refused. Files of runs are not copied.
+    found equal. A sweep that agents work on, or that DST has already, is refused. Files of runs are not copied; `rm` of
+    the old sweep keeps them.
     """
     source, target = _from_file(source), _from_file(target)
     opened = open_storage(source, create=False, look=True)
@@ -163,11 +164,24 @@ def copy(
         sweep.refresh()  # for the config in force
         with storage_errors():
             copied = copy_study(opened, into, sweep.id, sweep.config.options.lease)
+            _mark(source, sweep.id, into)
         say(f"copied sweep {sweep.id}: {counted(copied.trials, 'trial')}, {counted(copied.rows, 'row')} compared")
     where = f"--storage {shlex.quote(str(opened))}"
     say(f"the old storage has {_named(names)} too; let agents work in one of the two storages only", error=True)
     say(f"(to stop a sweep in the old one: lightsweep stop ID {where})", error=True)
-    say("files of runs (logs, checkpoints, media) were not copied; they stay in lightsweep_runs", error=True)
+    say(
+        "files of runs (logs, checkpoints, media) were not copied; both sweeps use those in lightsweep_runs", error=True
+    )
+
+
+def _mark(source: str, name: str, into: Storage) -> None:
+    """Note at the old sweep that it was copied, so that its removal keeps the files of its runs."""
+    try:
+        opened = open_storage(source, create=False)
+        with storage_errors():
+            mark(opened, name, str(into))
+    except StorageError as error:
+        say(f"sweep {name}: the copy cannot be noted there, so rm would remove files of its runs: {error}", error=True)
 
 
 def _from_file(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +10,8 @@ import typer
 
 from lightsweep.agents.active_run import RUNS, make_directory
 from lightsweep.agents.launchers.process import check_command
-from lightsweep.cli.options import PriorRuns, StandIn, Storage, SweepId, storage_option
-from lightsweep.cli.output import say
+from lightsweep.cli.options import Entity, Name, PriorRuns, Project, StandIn, Storage, SweepId
+from lightsweep.cli.output import say, warn
 from lightsweep.controller import Sweep, changes
 from lightsweep.errors import UsageError
 from lightsweep.sampler import make_searcher
@@ -35,6 +35,9 @@ def sweep(
         typer.Option(metavar="CONFIG", help="Continue with another run_cap, other bands, or more points of a grid."),
     ] = None,
     prior_run: PriorRuns = None,
+    name: Name = None,
+    project: Project = None,
+    entity: Entity = None,
     stand_in: StandIn = None,
     storage: Storage = None,
 ) -> None:
@@ -54,7 +57,8 @@ def sweep(
     if stand_in and actions:
         raise UsageError("--stand-in needs the file of a new sweep; give it to `lightsweep agent` for one that exists")
     if not actions:
-        create(target, storage, prior_runs=prior_run or (), stand_in=stand_in)
+        labels = {"name": name, "project": project, "entity": entity}
+        create(target, storage, prior_runs=prior_run or (), stand_in=stand_in, labels=labels)
         return
     if update is None:
         _request(actions[0], target, storage)
@@ -111,7 +115,7 @@ def retry(
         print("every run that has ended has a result; nothing to retry")
         return
     print(f"waiting for an agent: {', '.join(again)}")
-    print(f"start one with: lightsweep agent {sweep.id}{storage_option(sweep)}")
+    print(f"start one with: lightsweep agent {sweep.id}{sweep.storage.option}")
 
 
 def create(
@@ -120,7 +124,10 @@ def create(
     *,
     prior_runs: Sequence[str] = (),
     stand_in: str | None = None,
+    labels: Mapping[str, str | None] | None = None,
     runnable: bool = False,
+    launching: bool = False,
+    quiet: bool = False,
 ) -> Sweep:
     """Create a sweep and print what it will do.
 
@@ -129,26 +136,33 @@ def create(
         storage: URL of the storage.
         prior_runs: Sweeps, or runs of them as ``SWEEP/RUN``, that bayes learns from.
         stand_in: The package that lightsweep stands in for in the runs; by default as the file says.
+        labels: The name, the project and the entity, where the file has none.
         runnable: Check that runs can be started here before anything is stored.
+        launching: The caller starts agents elsewhere, and says how to start more.
+        quiet: Print the id only.
     """
-    loaded = _loaded(config).standing_in(stand_in)
+    loaded = _loaded(config).standing_in(stand_in).labelled(**(labels or {}))
     if runnable:
         check_command(loaded, str(Path(config).resolve().parent))
         make_searcher(loaded, loaded.options.seed or 0)
         make_directory(RUNS)
     made = Sweep.create(loaded, prior_runs=prior_runs, storage=storage)
     say(made.id)
+    if quiet:
+        return made
     if prior_runs or loaded.options.prior_runs:
         say(f"begins with {counted(len(made.runs), 'prior run')}", error=True)
-    more = "more " if runnable else ""
-    say(f"{_describe(loaded)}\nstart {more}agents with: lightsweep agent {made.id}{storage_option(made)}", error=True)
+    say(_describe(loaded), error=True)
+    if not launching:
+        agents = "more agents" if runnable else "start agents with"
+        say(f"{agents}: lightsweep agent {made.id}{made.storage.option}", error=True)
     return made
 
 
 def _loaded(path: str) -> SweepConfig:
     config = SweepConfig.load(path)
     for warning in config.warnings:
-        say(f"warning: {warning}", error=True)
+        warn(str(warning))
     return config
 
 
@@ -165,7 +179,7 @@ def _describe(config: SweepConfig) -> str:
     lines.append(
         f"it ends by itself: {config.ends}"
         if config.ends
-        else "it never ends by itself: set run_cap, give agents --count, or use `lightsweep stop`"
+        else "it never ends by itself: set run_cap, or give agents --count"
     )
     return "\n".join(lines)
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,9 @@ _MAY_PASS = (
 )
 # SQLite and MySQL report some errors that do not pass as operational.
 _FOR_GOOD = re.compile(r"no such (table|column)|readonly database|denied (to|for) user")
+
+_BEATS_PER_LEASE = 4
+_LATE_SECONDS = 2.0
 
 
 @contextmanager
@@ -326,6 +329,21 @@ class SweepReader:
         if metric is None or metric.target is None or best is None:
             return False
         return best <= metric.target if metric.goal == "minimize" else best >= metric.target
+
+    def silences(self) -> dict[str, timedelta]:
+        """Return the time since the last heartbeat of each running run whose agent is late with one, by the run's id.
+
+        Raises:
+            StorageUnavailableError: The database does not answer.
+        """
+        running = self.running()
+        if not running:
+            return {}
+        with self.contact.asking():
+            moment, beats = self.ledger.trials.heartbeats(self.study_id)
+        heard = {entry.id: beats.get(entry.record.trial_id, entry.record.started) for entry in running}
+        late = timedelta(seconds=self.config.options.lease / _BEATS_PER_LEASE + _LATE_SECONDS)
+        return {run: moment - beat for run, beat in heard.items() if beat is not None and moment - beat > late}
 
     def lost(self, run: str, trial_id: int) -> bool:
         """Return whether another attempt has replaced this trial of the run, as of the last look."""

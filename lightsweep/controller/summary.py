@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from lightsweep.controller.plan import SweepState
+from lightsweep.controller.plan import Part, SweepState, SweepStatus
 from lightsweep.controller.reader import SweepReader
 from lightsweep.controller.runs import RunEntry, SweepRun, best_run, values_of
 from lightsweep.sampler import RunState
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.stages import Stage
-from lightsweep.text import counted, number, parameters, printable
+from lightsweep.text import counted, number, parameters, printable, span
 
 _OPEN = {RunState.RUNNING, RunState.WAITING}
+_WITH_RESULT = {RunState.FINISHED, RunState.PRUNED}
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,13 @@ class SweepSummary:
         savings: What early stopping saved.
         best: See :attr:`~lightsweep.controller.sweeps.Sweep.best_run`.
         searched: The names of the parameters that are searched, see `SweepConfig.searched`.
-        unread: Swept parameters that a run never read, sorted.
+        unread: Swept parameters that no run has read, sorted; of the runs that finished or were stopped early.
         last: The runs with the highest ids.
         priors: Number of prior runs; they count nowhere else here.
         spent: Whether no run is left to start.
         started: Start of the earliest run.
         ends: Ends of the runs that need no retry.
+        lengths: The iterations of a whole run, by stage: ``max_iter``, or what all finished runs have had.
     """
 
     sweep_id: str
@@ -109,6 +111,7 @@ class SweepSummary:
     spent: bool = False
     started: datetime | None = None
     ends: Sequence[datetime] = ()
+    lengths: Mapping[str | None, int] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -117,16 +120,40 @@ class SweepSummary:
 
     @property
     def title(self) -> str:
-        """``sweep k3v9x2ab (digits): running``."""
-        name = f" ({self.config.name})" if self.config.name else ""
-        return printable(f"sweep {self.sweep_id}{name}: {self.state}")
+        """``sweep k3v9x2ab (digits)``."""
+        return printable(f"sweep {self.sweep_id}{f' ({self.config.name})' if self.config.name else ''}")
+
+    def length_of(self, run: SweepRun) -> int | None:
+        """Return the iterations that a whole run has, see ``lengths``; ``None`` if that is unknown."""
+        return self.lengths.get(run.stage)
+
+    def standing(self, silent: Mapping[str, timedelta]) -> str:
+        """Return the state with what is known of the agents: ``running, no agent``.
+
+        Args:
+            silent: See `SweepReader.silences`; if it holds all running runs: ``running, no sign of life for 17 s``.
+        """
+        if self.state.name != SweepStatus.RUNNING:
+            return str(self.state)
+        if not self.states[RunState.RUNNING]:
+            return f"{self.state}, no agent"
+        silence = len(silent) == self.states[RunState.RUNNING]
+        return f"{self.state}, no sign of life for {span(min(silent.values()))}" if silence else str(self.state)
 
     @property
     def counts(self) -> str:
         """``1 running, 2 finished of 10 + 8 prior runs``."""
-        text = ", ".join(f"{self.states[name]:,} {name}" for name in RunState if self.states[name]) or "no runs yet"
         limit = f" of {self.limit:,}" if self.limit is not None else ""
-        return f"{text}{limit}{prior_suffix(self.priors)}"
+        return f"{self._states}{limit}{prior_suffix(self.priors)}"
+
+    @property
+    def in_states(self) -> str:
+        """``1 running, 2 finished + 8 prior runs``."""
+        return f"{self._states}{prior_suffix(self.priors)}"
+
+    @property
+    def _states(self) -> str:
+        return ", ".join(f"{self.states[name]:,} {name}" for name in RunState if self.states[name]) or "no runs yet"
 
     @property
     def best_value(self) -> str:
@@ -137,8 +164,11 @@ class SweepSummary:
 
     @property
     def best_line(self) -> str:
-        """``best val_loss 0.25 (run 0001)``; empty before a run has a value."""
-        return f"best {self.best_value} (run {self.best.id})" if self.best is not None and self.best_value else ""
+        """``best val_loss 0.25 (run 0001), of ended runs``; empty before a run has a value."""
+        if self.best is None or not self.best_value:
+            return ""
+        counted = ", of ended runs" if self.states[RunState.RUNNING] and self.best.state != RunState.RUNNING else ""
+        return f"best {self.best_value} (run {self.best.id}){counted}"
 
     @property
     def best_parameters(self) -> str:
@@ -159,9 +189,10 @@ class SweepSummary:
     @property
     def remarks(self) -> list[str]:
         """Lines about what was saved, runs without a result and parameters that were never read."""
-        unread = f"varied, but never read by a run: {printable(', '.join(self.unread))}" if self.unread else ""
+        names = printable(", ".join(map(repr, self.unread)))
+        unread = f"no run reads {names}, although the sweep varies {'it' if len(self.unread) == 1 else 'them'}"
         saved = str(self.savings) if self.config.stops_early and self.total else ""
-        return [line for line in (saved, self.without_result, unread) if line]
+        return [line for line in (saved, self.without_result, unread if names else "") if line]
 
 
 def prior_suffix(count: int) -> str:
@@ -187,13 +218,29 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
             savings(entries, sweep.config),
             sweep.view(best) if best else None,
             searched=sweep.config.searched(values if sweep.config.defined_by_run else ()),
-            unread=sorted({name for entry in entries for name in entry.summary.get("unread", ())}),
+            unread=sorted(_unread(entries)),
             last=[sweep.view(entry) for entry in entries[-last:]] if last else [],
             priors=len(known) - len(entries),
             spent=sweep.spent(),
             started=min((entry.record.started for entry in entries if entry.record.started), default=None),
             ends=[entry.record.ended for entry in over if entry.record.ended],
+            lengths=_lengths(entries, sweep.config),
         )
+
+
+def _unread(entries: Iterable[RunEntry]) -> set[str]:
+    found = [set(entry.summary.get("unread", ())) for entry in entries if entry.state in _WITH_RESULT]
+    return set.intersection(*found) if found else set()
+
+
+def _lengths(entries: Iterable[RunEntry], config: SweepConfig) -> dict[str | None, int]:
+    stages: dict[str | None, set[int]] = {}
+    for entry in entries:
+        if entry.state == RunState.FINISHED:
+            stages.setdefault(entry.stage, set()).add(entry.iterations)
+    found = {stage: next(iter(lengths)) for stage, lengths in stages.items() if len(lengths) == 1}
+    known = {part.name or None: part.early_terminate.max_iter for part in config.parts if part.early_terminate}
+    return found | {name: most for name, most in known.items() if most is not None}
 
 
 @dataclass(frozen=True)
@@ -246,6 +293,12 @@ def part_views(sweep: SweepReader) -> tuple[PartView, ...]:
     return tuple(_part_view(sweep, stage) for stage in sweep.config.stages)
 
 
+def part_documents(sweep: SweepReader) -> dict[str, Any]:
+    """Return the stages as one key of a document, infinities included; no key for a flat sweep."""
+    views = part_views(sweep)
+    return {"stages": [view.document() for view in views]} if views else {}
+
+
 def _part_view(sweep: SweepReader, stage: Stage) -> PartView:
     plan, config = sweep.plan, sweep.config
     with sweep.lock:
@@ -280,3 +333,11 @@ def part_line(views: Sequence[PartView]) -> str:
     stage, base = begun[-1].part, begun[-1].base
     origin = f", from run {base}" if base is not None else ""
     return printable(f"stage {stage.number} of {len(views)}, {stage.name}: {begun[-1].progress} runs ended{origin}")
+
+
+def part_begins(sweep: SweepReader, part: Part) -> str:
+    """Return ``stage 2 of 3, architecture: searches layers, width; the rest is that of run 0003, the best so far``."""
+    searched = ", ".join(part.stage.searched)
+    base = f"; the rest is that of run {part.base}, the best so far" if part.base else ""
+    number, total = part.stage.number, len(sweep.config.stages)
+    return printable(f"stage {number} of {total}, {part.name}: searches {searched}{base}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import string
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -12,7 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from optuna.exceptions import DuplicatedStudyError
+import optuna
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from optuna.study import StudyDirection
 
 from lightsweep.controller.changes import add_prior_runs, check_prior_runs, named_runs
@@ -82,6 +84,7 @@ class Sweep(SweepReader):
                     break
                 except DuplicatedStudyError:
                     continue
+            _name_for_optuna(opened, sweep_id, study_id, config)
             opened.optuna.set_study_user_attr(study_id, STATE, SweepStatus.RUNNING)
             opened.optuna.set_study_user_attr(
                 study_id, SWEEP, kept
@@ -156,10 +159,11 @@ class Sweep(SweepReader):
         """
         return best_run(self.runs, self.config)
 
-    def beat(self, trial_id: int) -> None:
-        """Write a heartbeat for a running trial."""
-        with storage_errors():
-            self.ledger.trials.beat(trial_id)
+    def beat(self, *trial_ids: int) -> None:
+        """Write a heartbeat for each of these running trials."""
+        if trial_ids:
+            with storage_errors():
+                self.ledger.trials.beat(trial_ids)
 
     def add_prior_runs(self, *names: str) -> tuple[int, int]:
         """Learn from runs of other sweeps in the same storage, each named ``SWEEP`` or ``SWEEP/RUN``.
@@ -176,6 +180,17 @@ class Sweep(SweepReader):
 
     def __repr__(self) -> str:
         return f"Sweep({self.id!r}, storage={str(self.storage)!r})"
+
+
+def _name_for_optuna(storage: Storage, sweep_id: str, study_id: int, config: SweepConfig) -> None:
+    """Give the study the names that programs for Optuna show, such as optuna-dashboard."""
+    if config.name:
+        storage.optuna.set_study_user_attr(study_id, "name", config.name)
+    if config.metrics:
+        study = optuna.load_study(study_name=sweep_id, storage=storage.optuna)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.set_metric_names([metric.name for metric in config.metrics])
 
 
 def _opened(storage: Storage | str | None, *, create: bool = True) -> Storage:

@@ -127,7 +127,9 @@ class Comparison {
     buttons.append(clear, closer(this.dialog));
     bar.append(title, buttons);
     const curves = make("div");
+    curves.hidden = true;
     this.body = make("div");
+    this.body.append(make("p", "note", "Waiting for an answer …"));
     this.dialog.replaceChildren(bar, curves, this.body);
     this.dialog.showModal();
     this.curves = new RunCurves(curves, "comparison-curves");

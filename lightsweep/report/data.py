@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 
+from lightsweep.agents.apply import argument_text
 from lightsweep.analysis import Importance, importance, never_read
 from lightsweep.controller import Sweep, SweepRun, best_run
 from lightsweep.controller.summary import PartView, part_views
-from lightsweep.errors import UsageError
+from lightsweep.errors import CommandError, UsageError
 from lightsweep.report.axis import Axis, clamped, make_axis
 from lightsweep.report.theme import STATES, label
 from lightsweep.schema import SweepConfig
@@ -33,6 +35,7 @@ class ReportData:
             them.
         now: The moment, with a time zone; running runs have lasted until then.
         unread: The names of the parameters that no run read.
+        arguments: The parameters of the best run as arguments for a shell; empty if they are unknown.
     """
 
     config: SweepConfig
@@ -43,6 +46,7 @@ class ReportData:
     priors: tuple[SweepRun, ...] = ()
     now: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     unread: frozenset[str] = frozenset()
+    arguments: str = ""
 
     @property
     def metric(self) -> str | None:
@@ -178,7 +182,12 @@ def report_data(
 
 def sweep_data(sweep: Sweep) -> ReportData:
     """Prepare a sweep for its figures, as of the last look at it."""
-    return report_data(sweep.config, sweep.known_runs(), part_views(sweep))
+    data = report_data(sweep.config, sweep.known_runs(), part_views(sweep))
+    if data.best is None:
+        return data
+    with suppress(CommandError):  # such as a value that no argument can hold
+        data = replace(data, arguments=argument_text(sweep, data.best))
+    return data
 
 
 def directories_of(run: SweepRun, home: Path) -> list[Path]:

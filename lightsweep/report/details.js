@@ -28,10 +28,13 @@ function curvesOnPage(id) {
   return found;
 }
 
+let known = null; // the runs' facts of such a page, read when they are first asked for
+
 // All that is known of a run; rejected with a sentence if the server cannot tell.
 async function runFacts(id) {
   if (data.live) return ask(`run/${encodeURIComponent(id)}`);
-  const facts = data.details.runs[id];
+  known = known || JSON.parse(document.querySelector("#known").textContent);
+  const facts = known[id];
   if (!facts) throw new Error(`This page has no details of run ${id}, since the sweep has very many runs: lightsweep show ${data.headline.id} ${id}`);
   const media = data.media.find(({ run }) => run === id);
   return { ...facts, curves: curvesOnPage(id), media: media ? media.items : [] };
@@ -83,6 +86,7 @@ class RunDetails {
     this.title.textContent = `Run ${id}`;
     if (!this.dialog.open) this.dialog.showModal();
     this.dialog.scrollTop = 0;
+    this.part("trouble", "waiting", () => [make("p", "note", "Waiting for an answer …")]);
     await this.refresh();
   }
 

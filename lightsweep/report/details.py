@@ -38,7 +38,7 @@ _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@
 
 
 def all_details(sweep_id: str, data: ReportData, home: Path | None = None) -> dict[str, Any]:
-    """Return what is known of each run, for a page without a server; of very many runs the best and a choice.
+    """Return what is known of each run by its id, for a page without a server; of very many the best and a choice.
 
     Args:
         sweep_id: The sweep's id.
@@ -52,7 +52,7 @@ def all_details(sweep_id: str, data: ReportData, home: Path | None = None) -> di
         found[run.id] = run_details(sweep_id, run, data)
         if home is not None:
             found[run.id]["log"] = log_tail(directories_of(run, home), _STATIC_LINES)
-    return {"runs": found}
+    return found
 
 
 def live_details(

@@ -2,13 +2,12 @@
 
 // Draws the figures, each when it comes near the window, and lets the brushes of the parallel coordinates choose runs
 // for all of them and for the table.
-const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const QUIET = 120; // milliseconds without a change of the choice, after which the table and the figures follow
 const CONFIG = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false };
 
-const PARALLEL_HELP =
-  "Drag along an axis to filter the whole page; click the axis to clear. The thick green line is the best run. " +
-  "By keyboard: on the name of an axis, arrow keys move the lower end of its range, with Shift the upper end; Delete clears it; Alt and arrow keys move the axis.";
+const PARALLEL_NOTE = "Drag along an axis to filter the whole page; click the axis to clear. The thick green line is the best run.";
+const PARALLEL_KEYS =
+  " By keyboard: on the name of an axis, arrow keys move the lower end of its range, with Shift the upper end; Delete clears it; Alt and arrow keys move the axis.";
 
 const drawn = new Map(); // element -> figure
 let chosen = null; // the set of row indices that the brushes leave; null: all of them
@@ -27,7 +26,7 @@ function narrowed(trace) {
 
 function layoutOf(figure) {
   // The same revision keeps the zoom when the figure is drawn again.
-  return { uirevision: figure.name, ...figure.layout, template: data.templates[dark.matches ? "dark" : "light"], autosize: true };
+  return { uirevision: figure.name, ...figure.layout, template: data.templates[isDark() ? "dark" : "light"], autosize: true };
 }
 
 function draw(element, figure) {
@@ -130,14 +129,14 @@ function notesOf(group) {
     const { note, empty } = figure.layout.meta || {};
     const lines = figure.name === "parallel" && figure.data.length ? figure.data[0].meta.runs.length : 0;
     if (note && (!figure.small || !notes.length)) notes.push(note);
-    if (figure.name === "parallel" && !empty) notes.push(PARALLEL_HELP);
+    if (figure.name === "parallel" && !empty) notes.push(PARALLEL_NOTE);
     if (lines > MOST_LINES) {
       const [most, best, all] = [MOST_LINES, BEST_LINES, lines].map((number) => number.toLocaleString("en"));
       notes.push(`${most} of ${all} lines are drawn, the best ${best} and a sample of the others; a choice counts all lines.`);
     }
     if (empty) notes.push(empty);
   }
-  return notes.map((note) => Object.assign(make("p", "note", note), note === PARALLEL_HELP ? { id: "parallel-help" } : {}));
+  return notes.map((note) => make("p", "note", note));
 }
 
 // Makes the card of the figures that share a heading.
@@ -145,6 +144,14 @@ function fillCard(card, group) {
   forget(card);
   card.replaceChildren(make("h2", "", group[0].heading), make("div", "notes"));
   card.querySelector(".notes").append(...notesOf(group));
+  const parallel = group[0].name === "parallel";
+  if (group[0].help && !group.every((each) => (each.layout.meta || {}).empty)) {
+    const help = make("details", "help");
+    const text = make("p", "note", group[0].help + (parallel ? PARALLEL_KEYS : ""));
+    if (parallel) text.id = "parallel-help";
+    help.append(make("summary", "", "How to read this"), text);
+    card.append(help);
+  }
   const home = group[0].small ? card.appendChild(make("div", "grid")) : card;
   for (const figure of group.filter((each) => !(each.layout.meta || {}).empty)) {
     const frame = make("div", "figure");
@@ -176,9 +183,51 @@ function figures(changed) {
     }
     card.dataset.names = names;
   }
+  nothing(home);
+}
+
+// One sentence and what to do next in place of figures that are all empty.
+function nothing(home) {
+  const said = data.figures.map((figure) => (figure.layout.meta || {}).empty).filter(Boolean);
+  const all = said.length === data.figures.length;
+  for (const card of home.children) card.hidden = all && !(data.logged && card.dataset.figure === "curves");
+  const card = document.querySelector("#nothing");
+  card.hidden = !all;
+  if (!all) return;
+  card.querySelector("h2").textContent = said[0];
+  const next = data.rows.length ? "The table below has what is known of the runs." : "Start an agent, which runs the sweep: ";
+  card.querySelector("p").replaceChildren(next);
+  if (!data.rows.length) card.querySelector("p").append(make("code", "", `lightsweep agent ${data.headline.id}`));
 }
 
 figures();
 document.querySelector("#chosen button").addEventListener("click", unbrush);
-dark.addEventListener("change", () => redraw(() => true));
-window.addEventListener("beforeprint", () => [...waiting.keys()].forEach(bring));
+
+// For the printer every figure is drawn in light colours and at the width of a sheet; afterwards as before.
+function print(printed) {
+  root.classList.toggle("printing", printed);
+  [...waiting.keys()].forEach(bring);
+  for (const [element, figure] of drawn) {
+    if (element.parallel) element.parallel.redraw(printed);
+    else Plotly.react(element, tracesOf(figure), { ...layoutOf(figure), width: element.clientWidth });
+  }
+  for (const sheet of document.querySelectorAll(".scroll > table")) {
+    sheet.style.zoom = "";
+    const wide = sheet.scrollWidth / sheet.parentNode.clientWidth;
+    if (printed && wide > 1) sheet.style.zoom = 1 / wide;
+  }
+}
+
+let theme; // before printing
+window.addEventListener("beforeprint", () => {
+  if (root.classList.contains("printing")) return;
+  theme = root.dataset.theme;
+  root.dataset.theme = "light";
+  print(true);
+});
+window.addEventListener("afterprint", () => {
+  if (!root.classList.contains("printing")) return;
+  if (theme) root.dataset.theme = theme;
+  else delete root.dataset.theme;
+  print(false);
+});

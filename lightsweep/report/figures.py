@@ -36,19 +36,51 @@ class FigureKind:
         heading: The heading on the page, in plain text.
         draw: Draws the figure, or one that says why there is nothing to show (`theme.nothing`). A list of figures
             becomes a grid of small ones below one heading.
+        help: How to read it, in plain text.
     """
 
     heading: str
     draw: Callable[[ReportData], go.Figure | list[go.Figure]]
+    help: str = ""
 
 
 FIGURES = {
-    "parallel": FigureKind("Parallel coordinates", parallel_figure),
-    "importance": FigureKind("Parameter importance", importance_figure),
-    "history": FigureKind("History", history_figure),
-    "curves": FigureKind("Learning curves", curves_figure),
-    "slice": FigureKind("Slices", slice_figures),
-    "timeline": FigureKind("Agents", timeline_figure),
+    "parallel": FigureKind(
+        "Parallel coordinates",
+        parallel_figure,
+        "Each line is a run, in the colour of its value on the last axis. The axes begin with the most important "
+        "parameter.",
+    ),
+    "importance": FigureKind(
+        "What mattered",
+        importance_figure,
+        "Importance: how much R² falls if the values of the parameter are shuffled among the runs; the thin line is "
+        "the spread of ten shuffles. It says how much a parameter mattered, not in which direction. R² on unseen runs "
+        "says how far to trust it: 1 is perfect, 0 a mere guess. Correlation with the metric, from -1 to 1: linear "
+        "(Pearson) and of ranks (Spearman); above 0 the metric grows with the parameter. Categories have no sign.",
+    ),
+    "history": FigureKind(
+        "History",
+        history_figure,
+        "Each point is a run with its best value, in the order of their start. The line is the best value so far.",
+    ),
+    "curves": FigureKind(
+        "Learning curves",
+        curves_figure,
+        "Runs are compared at the bands, the dotted lines: a run beyond the threshold there is stopped, which a cross "
+        "marks.",
+    ),
+    "slice": FigureKind(
+        "Slices",
+        slice_figures,
+        "Each point is a run: its value of one parameter, and its best value of the metric. Points of equal values are "
+        "spread sideways, so that they do not hide each other.",
+    ),
+    "timeline": FigureKind(
+        "Agents",
+        timeline_figure,
+        "Each bar is a run from its start to its end. An agent that has several runs at a time has several rows.",
+    ),
 }
 """All kinds of figures by name, in the order of the page."""
 
@@ -62,12 +94,14 @@ class NamedFigure:
         heading: The heading on the page.
         figure: The plotly figure.
         small: Whether it is one of a grid.
+        help: How to read it.
     """
 
     name: str
     heading: str
     figure: go.Figure
     small: bool = False
+    help: str = ""
 
 
 def figures(data: ReportData) -> list[NamedFigure]:
@@ -76,9 +110,10 @@ def figures(data: ReportData) -> list[NamedFigure]:
     for name, kind in FIGURES.items():
         made = kind.draw(data)
         if isinstance(made, go.Figure):
-            drawn.append(NamedFigure(name, kind.heading, made))
+            drawn.append(NamedFigure(name, kind.heading, made, help=kind.help))
         else:
-            drawn += [NamedFigure(f"{name}-{place:02}", kind.heading, one, True) for place, one in enumerate(made, 1)]
+            several = enumerate(made, 1)
+            drawn += [NamedFigure(f"{name}-{place:02}", kind.heading, one, True, kind.help) for place, one in several]
     return drawn
 
 

@@ -41,6 +41,8 @@ function hideTip() {
 
 // Of a figure of plotly: the box for points of runs, and the curve of a run lifted.
 function answerHover(element) {
+  if (element.answers) return;
+  element.answers = true;
   element.on("plotly_hover", ({ points: [point], event }) => {
     const run = runOf(point);
     if (run === undefined || !event) return;

@@ -100,7 +100,7 @@ class Live {
   // The age is no part of the status, so that screen readers do not say it each second.
   tell() {
     const seconds = Math.max(0, Math.round((Date.now() - this.read) / 1000));
-    this.home.querySelector(".age").textContent = `updated ${seconds < 120 ? `${seconds} s` : `${Math.floor(seconds / 60)} min`} ago`;
+    this.home.querySelector(".age").textContent = `· updated ${seconds < 120 ? `${seconds} s` : `${Math.floor(seconds / 60)} min`} ago`;
   }
 }
 

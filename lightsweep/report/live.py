@@ -14,8 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lightsweep.controller import Sweep
-from lightsweep.errors import NotFoundError, StorageError
+from lightsweep.analysis import Importance
+from lightsweep.controller import RunState, Sweep
+from lightsweep.errors import NotFoundError, StorageError, StorageUnavailableError
 from lightsweep.report.data import ReportData, directories_of, sweep_data
 from lightsweep.report.details import live_details
 from lightsweep.report.logged import Known, logged_curves, run_parts, stamps_of
@@ -26,6 +27,7 @@ EVERY = 2.0
 """Seconds between two looks at the storage, at least."""
 
 _MOST_KNOWN = 200  # histories in memory
+_SELDOM = 60.0  # seconds between two computations of importance while runs are running
 _REST = 10.0  # times as long as the last look worked, so that looking takes a tenth of a processor at most
 
 
@@ -48,6 +50,9 @@ class LivePage:
         self._seen: dict[str, Any] = {}
         self._known: Known = {}
         self._data: ReportData | None = None
+        self._ended: list[tuple[str, int, RunState]] = []
+        self._importance: Importance | str = ""
+        self._computed = 0.0
         self._content: dict[str, Any] = {}
         self._version = 0
         self._pieces: dict[str, tuple[int, str]] = {}  # the version of its last change, and its content in JSON
@@ -57,7 +62,7 @@ class LivePage:
         """Return the page as of now."""
         with self._lock:
             self._look()
-            return html_page({**self._content, "live": {"version": self._version}})
+            return html_page({**self._content, "live": {"version": self._version}}, {})
 
     def news(self, since: int) -> str:
         """Return, in JSON, the pieces that have changed since this version of the page.
@@ -84,9 +89,12 @@ class LivePage:
         Raises:
             NotFoundError: The sweep has no such run.
         """
-        with self._lock:
-            self._look()
-            data = self._data
+        if self._lock.acquire(blocking=False):  # what there is will do while another thread looks
+            try:
+                self._look()
+            finally:
+                self._lock.release()
+        data = self._data
         run = next((run for run in data.runs if run.id == run_id), None) if data else None
         if run is None or data is None:
             raise NotFoundError(f"sweep {self._sweep.id} has no run {run_id!r}")
@@ -100,7 +108,7 @@ class LivePage:
         try:
             self._sweep.refresh()
             self._trouble, self._read = "", begun
-        except (NotFoundError, StorageError) as error:
+        except (NotFoundError, StorageError, StorageUnavailableError) as error:
             if self._data is None:
                 raise
             self._trouble = str(error)
@@ -128,12 +136,21 @@ class LivePage:
         if len(self._known) > _MOST_KNOWN:
             self._known.clear()
         data = self._data = sweep_data(self._sweep)
+        state = self._sweep.known_state()
+        # Importance is most of the work, so it is computed anew only when runs have ended, and seldom meanwhile.
+        ended = [(run.id, run.attempt, run.state) for run in data.runs if run.ended]
+        recent = state.name == "running" and self._clock() < self._computed + _SELDOM
+        if self._ended and (recent or ended == self._ended):
+            vars(data)["importance"] = self._importance
+        elif ended:
+            self._ended, self._computed = ended, self._clock()
         content = self._content = {
-            **page_data(self._sweep.id, self._sweep.known_state(), data),
+            **page_data(self._sweep.id, state, data),
             "media": run_media(self._home, data),
             "logged": logged_curves(data, self._home, self._known),
             "parts": run_parts(data, self._home),
         }
+        self._importance = data.importance
         pieces = {name: value for name, value in content.items() if name not in ("rows", "figures")}
         pieces |= {f"row:{place}": row for place, row in enumerate(content["rows"])}
         pieces |= {f"figure:{figure['name']}": figure for figure in content["figures"]}

@@ -31,28 +31,60 @@ function headline() {
   tile("Runs", facts.runs.toLocaleString("en"), counts.join(", "));
   if (facts.saved) tile("Saved by stopping early", facts.saved.share, facts.saved.text);
   if (facts.seconds !== null) tile("Wall time", duration(facts.seconds), "");
-  document.querySelector("#best").hidden = !facts.best;
-  const yaml = document.querySelector("#yaml");
-  if (facts.best && yaml.textContent !== facts.best.config) {
-    document.querySelector("#best h2").textContent = `Config of the best run, ${facts.best.run}`;
-    yaml.textContent = facts.best.config;
-  }
+  bestRun(facts.best);
   const others = facts.metrics.length ? ` The sweep has several metrics; this page compares runs by the first.` : "";
   document.querySelector("#footer").textContent = `Made by lightsweep on ${facts.made}.${others}`;
 }
 
+// The best run: its curve, its parameters, and its config to copy.
+function bestRun(best) {
+  const card = document.querySelector("#best");
+  card.hidden = !best;
+  if (!best) return;
+  card.querySelector("h2").textContent = `Best run ${best.run}: ${best.metric} ${best.value}`;
+  const row = data.rows.find(([id]) => id === best.run);
+  card.querySelector("dl").replaceChildren(
+    ...best.parameters.map((name) => {
+      const place = data.columns.findIndex((column) => column.kind === "value" && column.name === name);
+      const pair = make("div");
+      const value = make("dd", "", RunTable.text(row[place], "value"));
+      value.title = value.textContent;
+      pair.append(make("dt", "", name), value);
+      if (data.columns[place].doubt) value.append(make("i", "", data.columns[place].doubt));
+      return pair;
+    }),
+  );
+  const numbers = best.history.filter((value) => value !== null);
+  const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
+  const at = (value, place) => `${(4 + (232 * place) / Math.max(1, numbers.length - 1)).toFixed(1)},${(74 - (68 * (value - low)) / (high - low || 1)).toFixed(1)}`;
+  const line = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
+  line.setAttribute("points", numbers.map(at).join(" "));
+  const picture = card.querySelector("svg");
+  picture.replaceChildren(line);
+  picture.toggleAttribute("hidden", numbers.length < 2);
+  for (const [name, text] of [["yaml", best.config], ["arguments", best.arguments]]) {
+    const home = document.querySelector(`#${name}`);
+    if (home.textContent !== text) home.textContent = text;
+  }
+  document.querySelector("#arguments").hidden = !best.arguments;
+  document.querySelector("#copy-arguments").hidden = !best.arguments;
+}
+
 async function copy(event) {
   const button = event.target;
-  const source = document.querySelector("#yaml");
+  const source = document.querySelector(`#${button.dataset.of}`);
+  const before = button.dataset.text || button.textContent;
+  button.dataset.text = before;
   try {
     await navigator.clipboard.writeText(source.textContent);
     button.textContent = "Copied";
   } catch {
     // Not allowed, as in some pages opened from a file: leave the text selected.
+    source.closest("details").open = true;
     window.getSelection().selectAllChildren(source);
     button.textContent = "Selected; copy now";
   }
-  setTimeout(() => (button.textContent = "Copy YAML"), 2000);
+  setTimeout(() => (button.textContent = before), 2000);
 }
 
 // Fills the table of a section, as often as its content changes.
@@ -71,7 +103,40 @@ function stages() {
   if (data.stages) fillTable(document.querySelector("#stages"), data.stages);
 }
 
+// The theme: the system's, until the reader chooses the other one.
+const system = window.matchMedia("(prefers-color-scheme: dark)");
+const root = document.documentElement;
+const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+
+function showTheme() {
+  document.querySelector("#theme").textContent = isDark() ? "Light" : "Dark";
+  document.querySelector("#theme").setAttribute("aria-label", isDark() ? "Switch to light colours" : "Switch to dark colours");
+}
+
+function switchTheme() {
+  root.dataset.theme = isDark() ? "light" : "dark";
+  showTheme();
+  try {
+    localStorage.setItem("lightsweep-theme", root.dataset.theme);
+  } catch {
+    // Not kept for the next visit, as in some pages opened from a file.
+  }
+  redraw(() => true);
+}
+
+try {
+  const kept = localStorage.getItem("lightsweep-theme");
+  if (kept === "light" || kept === "dark") root.dataset.theme = kept;
+} catch {
+  // The system's theme, then.
+}
+showTheme();
+document.querySelector("#theme").addEventListener("click", switchTheme);
+system.addEventListener("change", () => {
+  showTheme();
+  redraw(() => true);
+});
 headline();
 stages();
-document.querySelector("#copy").addEventListener("click", copy);
+document.querySelectorAll("#best [data-of]").forEach((button) => button.addEventListener("click", copy));
 const table = new RunTable(data.columns, data.rows, data.sort, data.states, data.headline.best && data.headline.best.run);

@@ -26,12 +26,13 @@ from plotly.offline import get_plotlyjs
 
 from lightsweep.controller import SweepRun, SweepState
 from lightsweep.controller.summary import PartView, savings
-from lightsweep.report.data import ReportData
+from lightsweep.report.data import ReportData, spread
 from lightsweep.report.figures import figures
 from lightsweep.report.theme import ACCENT, DARK, LIGHT, STATES
 from lightsweep.text import number, one_line, value_text
 
 _MOST_METRICS = 8
+_MOST_POINTS = 80  # of the best run's small curve
 _REASON_WIDTH = 160
 _VALUE_WIDTH = 80
 _VALUES_WIDTH = 400
@@ -114,16 +115,16 @@ def page(
         parts: The parts of runs, see `run_parts`.
         details: What is known of each run, see `all_details`.
     """
-    more = {"media": list(media), "logged": logged, "parts": parts, "details": details or {"runs": {}}}
-    return html_page({**page_data(sweep_id, state, data), **more})
+    more = {"media": list(media), "logged": logged, "parts": parts}
+    return html_page({**page_data(sweep_id, state, data), **more}, details or {})
 
 
-def html_page(content: Mapping[str, Any]) -> str:
-    """Return the page with this content, see `page_data`; with ``"live"`` in it one that follows its server."""
+def html_page(content: Mapping[str, Any], details: Mapping[str, Any]) -> str:
+    """Return the page with this content, see `page_data`; with ``"live"`` in it one that follows its server.
+
+    The details are apart, since a browser reads them only once they are asked for.
+    """
     assets = files("lightsweep.report")
-    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
     names = ("table", "page", "hover", "parallel", "figures", "curves", "media", "details", "compare", "live")
     scripts = {name: (assets / f"{name}.js").read_text("utf-8") for name in names}
     scripts["plotly"] = get_plotlyjs()
@@ -132,12 +133,21 @@ def html_page(content: Mapping[str, Any]) -> str:
         "title": html.escape(f"{content['headline']['title']} – lightsweep"),
         "style": (assets / "page.css").read_text("utf-8"),
         "style-details": (assets / "details.css").read_text("utf-8"),
-        "data": text,
+        "data": _embedded(content),
+        "known": _embedded(details),
         **{f"script-{name}": text for name, text in scripts.items()},
     }
     # Split before inserting, so that inserted text is never searched for placeholders.
     pieces = (assets / "page.html").read_text("utf-8").split("@@")
     return "".join(parts[piece] if place % 2 else piece for place, piece in enumerate(pieces))
+
+
+def _embedded(content: Mapping[str, Any]) -> str:
+    """Return JSON that no browser takes for tags."""
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
 
 
 def page_data(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, Any]:
@@ -152,7 +162,7 @@ def page_data(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, A
         "states": STATES,
         "accent": ACCENT,
         "figures": [
-            {"name": each.name, "heading": each.heading, "small": each.small, **_plain(each.figure)}
+            {"name": each.name, "heading": each.heading, "help": each.help, "small": each.small, **_plain(each.figure)}
             for each in figures(data)
         ],
         "templates": {"light": LIGHT.to_plotly_json(), "dark": DARK.to_plotly_json()},
@@ -186,6 +196,9 @@ def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, A
             "value": number(best.best),
             "metric": metric.name,
             "config": yaml.safe_dump(best.config, sort_keys=False, allow_unicode=True),
+            "arguments": data.arguments,
+            "parameters": [axis.name for axis in data.ranked if axis.name in best.values],
+            "history": [_number(best.history[place]) for place in spread(range(len(best.history)), _MOST_POINTS)],
         }
         if best is not None and best.best is not None and metric is not None
         else None,

@@ -24,7 +24,7 @@ class Parallel {
     this.svg.addEventListener("pointerleave", () => this.hover(null));
     this.svg.addEventListener("click", () => this.hovered !== null && find(this.idOf(this.hovered)));
     this.update(figure);
-    new ResizeObserver(() => this.element.clientWidth !== this.width && this.redraw()).observe(element);
+    new ResizeObserver(() => this.element.clientWidth !== this.width && this.redraw(this.printed)).observe(element);
   }
 
   static node(name, attributes, text) {
@@ -122,8 +122,9 @@ class Parallel {
 
   // --- drawing
 
-  // Draws everything anew: at once for the printer, else the lines in slices.
-  redraw(whole = false) {
+  // Draws everything anew; for the printer the lines are paths, since it would leave out what is on a canvas.
+  redraw(printed = false) {
+    this.printed = printed;
     this.place();
     const scale = Math.min(2, window.devicePixelRatio || 1);
     for (const canvas of this.layers) {
@@ -133,7 +134,7 @@ class Parallel {
     }
     this.svg.setAttribute("width", this.width);
     this.svg.setAttribute("height", this.height);
-    this.narrow(whole, true);
+    this.narrow(true);
     this.frame();
   }
 
@@ -144,32 +145,32 @@ class Parallel {
     return this.ranked.filter((place) => ranged.every(({ values, ranges }) => ranges.some(([low, high]) => low <= values[place] && values[place] <= high)));
   }
 
-  narrow(whole = false, anew = false) {
+  narrow(anew = false) {
     const passing = this.passing();
     const was = this.passed;
     this.passed = passing;
     this.shown = passing === null ? this.everything : this.thin(passing);
     const [back, front] = this.layers;
-    if (anew || (was === null) !== (passing === null)) this.lines(back, this.everything, passing === null ? null : "128,136,148", whole);
-    this.lines(front, passing === null ? [] : this.shown, null, whole);
+    if (anew || (was === null) !== (passing === null)) this.lines(back, this.everything, passing !== null);
+    this.lines(front, passing === null ? [] : this.shown);
     this.lift();
   }
 
   // Draws lines, the best last, in slices of a few milliseconds; a later call for the same canvas ends an earlier one.
-  lines(canvas, places, grey, whole) {
+  lines(canvas, places, grey = false) {
     const context = canvas.getContext("2d");
     context.clearRect(0, 0, this.width, this.height);
     const task = (canvas.task = {});
-    const alpha = grey ? 0.1 : places.length > 600 ? 0.35 : places.length > 120 ? 0.5 : 0.75;
-    let left = places.length;
+    const alpha = this.opacity(places, grey);
+    let left = this.printed ? 0 : places.length;
     const slice = () => {
       if (canvas.task !== task) return;
       const until = performance.now() + SLICE;
       context.lineWidth = 1.1;
-      while (left > 0 && (whole || performance.now() < until)) {
+      while (left > 0 && performance.now() < until) {
         for (let count = 0; count < 20 && left > 0; count += 1) {
           left -= 1;
-          context.strokeStyle = `rgba(${grey || this.colours[places[left]]},${alpha})`;
+          context.strokeStyle = `rgba(${grey ? GREY : this.colours[places[left]]},${alpha})`;
           this.trace(context, places[left]);
         }
       }
@@ -178,10 +179,33 @@ class Parallel {
     slice();
   }
 
+  opacity(places, grey) {
+    if (grey) return 0.1;
+    return places.length > 600 ? 0.35 : places.length > 120 ? 0.5 : 0.75;
+  }
+
+  corners(place) {
+    return this.axes.map((axis) => this.point(axis, this.pixel(axis, axis.values[place])));
+  }
+
   trace(context, place) {
     context.beginPath();
-    for (const axis of this.axes) context.lineTo(...this.point(axis, this.pixel(axis, axis.values[place])));
+    this.corners(place).forEach((corner) => context.lineTo(...corner));
     context.stroke();
+  }
+
+  // The lines as elements, for the printer.
+  paths() {
+    const path = (place, attributes) => Parallel.node("path", { d: `M${this.corners(place).map((corner) => corner.map((part) => part.toFixed(1))).join("L")}`, fill: "none", ...attributes });
+    const opacity = this.opacity(this.shown);
+    const made = [...this.shown].reverse().map((place) => path(place, { stroke: `rgb(${this.colours[place]})`, opacity }));
+    if (this.shows(this.best)) made.push(path(this.best, { stroke: getComputedStyle(this.element).getPropertyValue("--accent"), "stroke-width": 3 }));
+    return made;
+  }
+
+  // Whether the line of a run is among those that pass the ranges.
+  shows(place) {
+    return place !== null && place !== undefined && (this.passed === null || this.passed.includes(place));
   }
 
   // The best run and the line below the pointer, above all others.
@@ -198,14 +222,14 @@ class Parallel {
         this.trace(context, place);
       }
     };
-    const best = this.best;
-    if (best !== null && best !== undefined && (this.passed === null || this.passed.includes(best))) draw(best, style.getPropertyValue("--accent"), 3);
+    if (this.printed) return;
+    if (this.shows(this.best)) draw(this.best, style.getPropertyValue("--accent"), 3);
     if (this.hovered !== null) draw(this.hovered, style.getPropertyValue("--ink"), 2.5);
   }
 
   // The axes with their texts and ranges, and a button for each name.
   frame() {
-    this.svg.replaceChildren(...this.axes.flatMap((axis) => this.axisNodes(axis)));
+    this.svg.replaceChildren(...(this.printed ? this.paths() : []), ...this.axes.flatMap((axis) => this.axisNodes(axis)));
     const focused = [...this.buttons.children].indexOf(document.activeElement);
     const name = focused < 0 ? null : this.buttons.children[focused].dataset.axis;
     this.buttons.replaceChildren(...this.axes.map((axis) => this.button(axis)));
@@ -478,4 +502,5 @@ const STACKED_STEP = 66;
 const HIT = 20; // pixels beside an axis in which the pointer takes it
 const MOST_LINES = 1500; // more are one carpet
 const BEST_LINES = 500; // of those
+const GREY = "128,136,148"; // of lines that no range lets pass
 const SLICE = 8; // milliseconds of drawing between two looks at what else is to do

@@ -20,6 +20,12 @@ class RunTable {
       this.shown += 5 * RunTable.PAGE;
       this.draw();
     });
+    const frame = this.body.closest(".scroll");
+    // Whether columns are beyond the right edge, which fades then.
+    const look = () => frame.classList.toggle("more", frame.scrollLeft + frame.clientWidth < frame.scrollWidth - 2);
+    frame.addEventListener("scroll", look, { passive: true });
+    new ResizeObserver(look).observe(frame);
+    new ResizeObserver(look).observe(frame.firstElementChild);
     document.querySelector("#filter").addEventListener("input", (event) => this.filter(event.target.value));
     this.draw();
   }
@@ -29,6 +35,7 @@ class RunTable {
     this.columns.forEach((column, place) => {
       const cell = document.createElement("th");
       cell.scope = "col";
+      cell.dataset.name = column.doubt ? `${column.name} (${column.doubt})` : column.name;
       cell.classList.toggle("right", RunTable.RIGHT.has(column.kind));
       const button = document.createElement("button");
       button.type = "button";
@@ -75,12 +82,7 @@ class RunTable {
   find(run) {
     const index = this.rows.findIndex(([id]) => id === run);
     if (index < 0) return;
-    if (!this.order().includes(index)) {
-      document.querySelector("#filter").value = "";
-      this.words = [];
-      if (this.chosen !== null && !this.chosen.has(index)) unbrush();
-      this.chosen = null;
-    }
+    if (!this.order().includes(index)) this.everything();
     const place = this.order().indexOf(index);
     this.found = run;
     this.shown = Math.max(this.shown, Math.ceil((place + 1) / RunTable.PAGE) * RunTable.PAGE);
@@ -122,11 +124,38 @@ class RunTable {
       const line = [...this.body.rows].find((each) => each.dataset.run === run);
       if (line && line.querySelector(tag)) line.querySelector(tag).focus({ preventScroll: true });
     }
+    if (!order.length) this.body.append(this.none());
     const all = this.rows.length;
+    document.querySelector("#runs").hidden = !all;
     const shown = Math.min(order.length, this.shown);
     const few = order.length < all ? `${order.length.toLocaleString("en")} of ${all.toLocaleString("en")} runs` : `${all.toLocaleString("en")} ${all === 1 ? "run" : "runs"}`;
     document.querySelector("#count").textContent = shown < order.length ? `${few}, the first ${shown.toLocaleString("en")} shown` : few;
     document.querySelector("#more").hidden = shown === order.length;
+  }
+
+  // The only line of a table in which no run is left: why, and the way back.
+  none() {
+    const line = make("tr", "none");
+    const cell = line.appendChild(make("td"));
+    cell.colSpan = this.columns.length;
+    const words = this.words.length ? `has ${this.words.map((word) => `“${word}”`).join(" and ")}` : "is chosen";
+    cell.append(this.chosen === null ? `No run ${words}. ` : `None of the ${this.chosen.size.toLocaleString("en")} chosen runs ${words}. `);
+    const button = cell.appendChild(make("button", "", "Show all runs"));
+    button.type = "button";
+    button.addEventListener("click", () => {
+      this.everything();
+      document.querySelector("#filter").focus();
+    });
+    return line;
+  }
+
+  // Drops the filter and the choice.
+  everything() {
+    document.querySelector("#filter").value = "";
+    this.words = [];
+    if (this.chosen !== null) unbrush();
+    this.chosen = null;
+    this.draw();
   }
 
   line(row) {

@@ -197,9 +197,11 @@ class SweepConfig:
         """Return whether any run may be stopped early."""
         return any(part.early_terminate is not None for part in self.parts)
 
-    def labelled(self, *, entity: str | None = None, project: str | None = None) -> SweepConfig:
-        """Return this config with the given labels, unless it has its own."""
-        labels = given({"entity": self.entity or entity, "project": self.project or project})
+    def labelled(
+        self, *, name: str | None = None, entity: str | None = None, project: str | None = None
+    ) -> SweepConfig:
+        """Return this config with the given name, and with the other labels unless it has its own."""
+        labels = given({"name": name, "entity": self.entity or entity, "project": self.project or project})
         return replace(self, **labels, raw={**self.raw, **labels})
 
     def standing_in(self, name: str | None) -> SweepConfig:

@@ -291,6 +291,7 @@ class Options:
         prior_runs: Sweeps of the same storage, or runs of them as SWEEP/RUN, from which bayes learns.
         nested: The form of nested groups in ${args}: dotted, as --model.hidden=64, or json, as --model={"hidden": 64}.
             By default json for a group of which the script's parser declares only the name, and else dotted.
+        warm: Start runs as forks of a process that has made the script's imports, if that makes no difference to them.
         stand_in: wandb: runs that import wandb find lightsweep, whether or not W&B is installed.
         stages: Stages run in order; each searches some parameters and keeps the best values found so far.
         launch: How `lightsweep launch` starts the agents of the sweep.
@@ -304,6 +305,7 @@ class Options:
     keep_checkpoints: Annotated[int, fields.number(whole=True, least=0, most=1_000_000)] | None = None
     prior_runs: fields.Texts = ()
     nested: Literal["dotted", "json"] | None = None
+    warm: fields.Truth = True
     stand_in: Annotated[str, fields.choice(*STAND_INS)] | None = None
     stages: Annotated[Any, fields.unread({"type": "array", "minItems": 1, "items": fields.ref("stage")})] = None
     launch: Annotated[Any, fields.unread(fields.ref("launch"))] = None

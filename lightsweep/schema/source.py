@@ -67,7 +67,7 @@ def read_modules(file: Path, folder: Path) -> list[Module]:
     waiting, seen, found = [file], {file.resolve()}, list[Module]()
     while waiting and len(found) < MOST_MODULES:
         path = waiting.pop(0)
-        tree = _parsed(path)
+        tree = parsed(path)
         if tree is None:
             continue
         found.append(Module(os.path.relpath(path, folder), tree))
@@ -80,7 +80,7 @@ def read_modules(file: Path, folder: Path) -> list[Module]:
     return found
 
 
-def _parsed(path: Path) -> ast.Module | None:
+def parsed(path: Path) -> ast.Module | None:
     try:
         if path.stat().st_size > MOST_BYTES:
             return None

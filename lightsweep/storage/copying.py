@@ -31,6 +31,7 @@ OF_OPTUNA = ("studies", *_OF_STUDY, *_OF_TRIAL)
 """Optuna's tables that hold studies; a row of each but the first belongs to one study or one trial."""
 
 _CHUNK = 5_000
+_COPIES = "lightsweep:copies"
 
 _Row = tuple[Any, ...]
 
@@ -97,6 +98,19 @@ def copy_study(
                     "end its agents first, so that no run is continued twice"
                 )
     return CopiedStudy(name, len(copied.trials), copied.rows)
+
+
+def mark(source: Storage, name: str, target: str) -> None:
+    """Note at a study that a copy of it is in the storage with this URL, which shows no password."""
+    study = source.optuna.get_study_id_from_name(name)
+    places = dict.fromkeys([*copies(source, study), target])
+    source.optuna.set_study_user_attr(study, _COPIES, list(places))
+
+
+def copies(storage: Storage, study: int) -> list[str]:
+    """Return the storages to which a study was copied."""
+    found = storage.optuna.get_study_user_attrs(study).get(_COPIES)
+    return [str(place) for place in found] if isinstance(found, list) else []
 
 
 def check_known(storage: Storage) -> None:

@@ -7,6 +7,7 @@ import math
 import os
 import random
 import re
+import shlex
 import sqlite3
 import time
 import weakref
@@ -24,7 +25,16 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import DatabaseError, InvalidatePoolError, SQLAlchemyError
 
 from lightsweep.errors import NotFoundError, StorageError
-from lightsweep.storage.url import conceal, named_by_file, parse, read_url, shown
+from lightsweep.storage.url import (
+    conceal,
+    default_url,
+    named_by_file,
+    parse,
+    read_url,
+    server_ended,
+    server_here,
+    shown,
+)
 
 _KINDS = {
     "9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4",
@@ -188,13 +198,20 @@ _IDLE_SECONDS = 1.0
 _USED = "lightsweep_used"
 
 
+# PostgreSQL plans a statement that the driver prepares once for each connection; by itself it does so five times more.
+_PREPARING = """
+SET TIME ZONE 'UTC';
+SELECT set_config(name, 'force_generic_plan', FALSE) FROM pg_settings WHERE name = 'plan_cache_mode'
+"""
+
+
 def prepare_connections(engine: sqlalchemy.Engine) -> None:
     """Set the time zone of all later connections to a server, and test idle ones before they are used.
 
     Heartbeats are in the time zone of the session that writes them and are compared with "now" in another one. The
     server may have restarted meanwhile; testing every time would double the traffic of a busy agent.
     """
-    statement = "SET TIME ZONE 'UTC'" if engine.dialect.name == "postgresql" else "SET time_zone = '+00:00'"
+    statement = _PREPARING if engine.dialect.name == "postgresql" else "SET time_zone = '+00:00'"
 
     def set_zone(connection: Any, _record: Any) -> None:
         with connection.cursor() as cursor:
@@ -259,6 +276,11 @@ class Storage:
 
     def __str__(self) -> str:
         return shown(self.url)
+
+    @property
+    def option(self) -> str:
+        """`` --storage URL`` if a command needs it to find this storage, without a password; else empty."""
+        return "" if self.url == default_url() else f" --storage {shlex.quote(str(self))}"
 
     def check(self) -> None:
         """Check that an SQLite file is still there.
@@ -328,7 +350,7 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
         if not create and not path.exists():
             raise NotFoundError(
                 f"there is no storage {path}; create a sweep in it first, "
-                "or name another storage, such as by LIGHTSWEEP_STORAGE"
+                f"or name another storage, such as by LIGHTSWEEP_STORAGE{server_here()}"
             )
         warn_of_network(path.absolute())
         if look and path.exists() and not may_write(path):
@@ -434,5 +456,7 @@ def _explain(error: Exception, url: str) -> str:
         "file is not a database": "it is another kind of file; name an SQLite file, or a new one",
         "database is locked": "another program holds it; try again when it is done",
     }
-    remedy = next((words for part, words in remedies.items() if part in text), "check the URL and the server")
-    return f"cannot be opened ({text}); {remedy}"
+    remedy = next((words for part, words in remedies.items() if part in text), "")
+    ended = "" if remedy else server_ended(url)
+    text = text.removeprefix("connection failed: ").partition(" Is the server running on that host")[0]
+    return f"cannot be opened ({text}){ended or '; ' + (remedy or 'check the URL and the server')}"

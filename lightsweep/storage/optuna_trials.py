@@ -15,6 +15,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lightsweep.storage.opening import Storage
+from lightsweep.storage.postgresql_trials import PostgresqlTrials
 from lightsweep.storage.sql_trials import SqlTrials
 from lightsweep.storage.trials import Claim, OpenTrials, Parameters, TrialRow, Trials
 
@@ -24,7 +25,12 @@ _BEAT = "lightsweep:beat"
 
 def trials_of(storage: Storage) -> Trials:
     """Return access to the trials of a storage: by SQL if the version of its tables is known."""
-    return SqlTrials(storage) if storage.schema_known else OptunaTrials(storage)
+    return sql_trials_of(storage) if storage.schema_known else OptunaTrials(storage)
+
+
+def sql_trials_of(storage: Storage) -> SqlTrials:
+    """Return access by SQL, in the statements that suit the database."""
+    return PostgresqlTrials(storage) if storage.engine.dialect.name == "postgresql" else SqlTrials(storage)
 
 
 class OptunaTrials:
@@ -72,11 +78,12 @@ class OptunaTrials:
         self._beats = beats
         return now, {trial_id: moment for trial_id, (_, moment) in beats.items()}
 
-    def beat(self, trial_id: int) -> None:
+    def beat(self, trial_ids: Sequence[int]) -> None:
         """See :meth:`Trials.beat`; both ways, for agents that read the tables."""
-        self._optuna.record_heartbeat(trial_id)
-        with suppress(UpdateFinishedTrialError):
-            self._optuna.set_trial_user_attr(trial_id, _BEAT, time.time_ns())
+        for trial_id in trial_ids:
+            self._optuna.record_heartbeat(trial_id)
+            with suppress(UpdateFinishedTrialError):
+                self._optuna.set_trial_user_attr(trial_id, _BEAT, time.time_ns())
 
     @contextmanager
     def claim(self, study_id: int, key: str, last: TrialRow | None) -> Iterator[Claim]:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timezone
-from functools import cache, lru_cache
+from functools import lru_cache, partial
 from sys import intern
 from typing import Any
 
@@ -22,8 +23,7 @@ import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from lightsweep.storage.opening import Storage
 from lightsweep.storage.trials import OPEN, Claim, OpenTrials, Parameters, TrialRow
@@ -59,6 +59,7 @@ _HEARTBEATS = _table("trial_heartbeats", "trial_heartbeat_id", "trial_id", "", _
 
 _FETCHED = 5_000
 _CHUNK = 450  # trials per statement, each with up to two bound variables; SQLite allows 999 in old builds
+_FEW = 300  # trials with three
 
 
 class SqlTrials:
@@ -73,13 +74,13 @@ class SqlTrials:
 
     def changes(self, study_id: int, key: str, last: TrialRow | None, known: OpenTrials) -> tuple[Any, list[TrialRow]]:
         """See :meth:`Trials.changes`; all is read in one snapshot."""
+        if (quick := self._new_reports_only(study_id, key, last, known)) is not None:
+            return quick
         with self._storage.reading() as connection:
-            attributes = _STUDY_ATTRIBUTES.c
-            query = sa.select(attributes.value_json).where(attributes.study_id == study_id, attributes.key == key)
-            value = connection.execute(query).scalar_one_or_none()
+            value = connection.execute(_STUDY_ATTRIBUTE, {"study": study_id, "key": key}).scalar_one_or_none()
             found, whole = {}, []
             for trial_id, number, _, state, started, ended in _changed(connection, study_id, last, list(known)):
-                row = found[trial_id] = TrialRow(trial_id, number, state.name, started=_utc(started), ended=_utc(ended))
+                row = found[trial_id] = TrialRow(trial_id, number, state.name, started=utc(started), ended=utc(ended))
                 before = known.get(trial_id, row)
                 row.last_step = before.last_step
                 if before.parameters and row.state in OPEN:  # only the reports change now
@@ -88,13 +89,43 @@ class SqlTrials:
                     whole.append(trial_id)
             for _, trial_id, name, text, number in _details(connection, whole):
                 if number is None:
-                    found[trial_id].attributes[intern(name)] = _content(text)
+                    found[trial_id].attributes[intern(name)] = content(text)
                 else:
-                    found[trial_id].parameters[intern(name)] = _distribution(text).to_external_repr(number)
+                    found[trial_id].parameters[intern(name)] = distribution_of(text).to_external_repr(number)
             for trial_id, step, number, kind in _new_reports(connection, found):
                 found[trial_id].reports.append(_NOT_FINITE.get(kind, number))
                 found[trial_id].last_step = step
         return None if value is None else json.loads(value), list(found.values())
+
+    def _new_reports_only(
+        self, study_id: int, key: str, last: TrialRow | None, known: OpenTrials
+    ) -> tuple[Any, list[TrialRow]] | None:
+        """Return the changes if there are none but reports, as at most looks of a run at a band; else ``None``.
+
+        SQLite's driver reads them by one statement; SQLAlchemy takes five times as long.
+        """
+        running = all(row.parameters and row.state == "RUNNING" for row in known.values())
+        if last is None or len(known) > _FEW or not running or self._storage.engine.dialect.name != "sqlite":
+            return None
+        self._storage.check()
+        steps = itertools.chain.from_iterable((row.trial_id, row.last_step) for row in known.values())
+        values = (study_id, key, study_id, last.trial_id, *known, *steps)
+        try:
+            with closing(self._storage.engine.raw_connection()) as connection:
+                rows = connection.cursor().execute(_new_reports_of(len(known)), values).fetchall()
+        except (sqlite3.Error, SQLAlchemyError):
+            return None  # the other way meets it again, and explains it
+        if not rows or rows[0][0] != _STATE or rows[-1][0] == _TRIAL:
+            return None
+        found: dict[int, TrialRow] = {}
+        for _, trial_id, step, number, kind in rows[1:]:
+            if (row := found.get(trial_id)) is None:
+                before = known[trial_id]
+                row = found[trial_id] = TrialRow(trial_id, before.number, before.state, started=before.started)
+                row.parameters, row.attributes = before.parameters, before.attributes
+            row.reports.append(_NOT_FINITE.get(kind, number))
+            row.last_step = step
+        return json.loads(rows[0][3]), list(found.values())
 
     def heartbeats(self, study_id: int) -> tuple[datetime, dict[int, datetime]]:
         """See :meth:`Trials.heartbeats`; the clock is the database's."""
@@ -108,9 +139,14 @@ class SqlTrials:
             beats = {trial_id: beat.replace(tzinfo=timezone.utc) for trial_id, beat in connection.execute(query)}
         return now.replace(tzinfo=timezone.utc), beats
 
-    def beat(self, trial_id: int) -> None:
-        """See :meth:`Trials.beat`."""
-        self._storage.optuna.record_heartbeat(trial_id)
+    def beat(self, trial_ids: Sequence[int]) -> None:
+        """See :meth:`Trials.beat`; one statement, since a claim has written the rows."""
+        beating = _HEARTBEATS.update().where(_HEARTBEATS.c.trial_id.in_(trial_ids))
+        with self._storage.engine.begin() as connection:
+            written = connection.execute(beating.values(heartbeat=sa.func.current_timestamp())).rowcount
+        if written < len(trial_ids):  # another program began a trial without a heartbeat
+            for trial_id in trial_ids:
+                self._storage.optuna.record_heartbeat(trial_id)
 
     @contextmanager
     def claim(self, study_id: int, key: str, last: TrialRow | None) -> Iterator[Claim]:
@@ -119,38 +155,50 @@ class SqlTrials:
             locking = sa.select(_STUDIES.c.study_id).where(_STUDIES.c.study_id == study_id).with_for_update()
             if connection.execute(locking).scalar_one_or_none() is None:
                 raise KeyError(study_id)
-            wanted = (_ATTRIBUTES.c.trial_id == _TRIALS.c.trial_id) & (_ATTRIBUTES.c.key == key)
-            query = (
-                sa.select(_ATTRIBUTES.c.value_json)
-                .select_from(_TRIALS.outerjoin(_ATTRIBUTES, wanted))
-                .where(_TRIALS.c.study_id == study_id, _TRIALS.c.trial_id > (last.trial_id if last else -1))
-                .order_by(_TRIALS.c.trial_id)
-            )
-            news = [None if text is None else json.loads(text) for (text,) in connection.execute(query)]
+            news = self._news(connection, study_id, key, last.trial_id if last else -1)
             number = len(news) + (last.number + 1 if last else 0)
+            yield Claim(
+                number,
+                [None if text is None else json.loads(text) for text in news],
+                partial(self._add, connection, study_id, number),
+            )
 
-            def add(attributes: Mapping[str, Any], parameters: Parameters, reports: Sequence[float]) -> int:
-                values = {"number": number, "study_id": study_id, "state": TrialState.RUNNING, "datetime_start": _now()}
-                made = connection.execute(_TRIALS.insert(), values).inserted_primary_key
-                assert made is not None
-                trial_id = int(made[0])
-                rows = {
-                    _ATTRIBUTES: _attribute_rows(trial_id, attributes),
-                    _PARAMETERS: _parameter_rows(trial_id, parameters),
-                    _REPORTS: [_report_row(trial_id, *each) for each in enumerate(reports, start=1)],
-                    _HEARTBEATS: [{"trial_id": trial_id}],  # at the time of the statement
-                }
-                _insert(connection, rows)
-                return trial_id
+    def _news(self, connection: sa.Connection, study_id: int, key: str, last: int) -> Sequence[str | None]:
+        """Return an attribute of each trial after ``last``, as JSON."""
+        wanted = (_ATTRIBUTES.c.trial_id == _TRIALS.c.trial_id) & (_ATTRIBUTES.c.key == key)
+        query = (
+            sa.select(_ATTRIBUTES.c.value_json)
+            .select_from(_TRIALS.outerjoin(_ATTRIBUTES, wanted))
+            .where(_TRIALS.c.study_id == study_id, _TRIALS.c.trial_id > last)
+            .order_by(_TRIALS.c.trial_id)
+        )
+        return connection.scalars(query).all()
 
-            yield Claim(number, news, add)
+    def _add(
+        self,
+        connection: sa.Connection,
+        study_id: int,
+        number: int,
+        attributes: Mapping[str, Any],
+        parameters: Parameters,
+        reports: Sequence[float],
+    ) -> int:
+        values = {"number": number, "study_id": study_id, "state": TrialState.RUNNING, "datetime_start": utc_now()}
+        made = connection.execute(_TRIALS.insert(), values).inserted_primary_key
+        assert made is not None
+        trial_id = int(made[0])
+        _insert(connection, _ATTRIBUTES, attribute_rows(trial_id, attributes))
+        _insert(connection, _PARAMETERS, parameter_rows(trial_id, parameters))
+        _insert(connection, _REPORTS, [report_row(trial_id, *each) for each in enumerate(reports, start=1)])
+        _insert(connection, _HEARTBEATS, [{"trial_id": trial_id}])  # at the time of the statement
+        return trial_id
 
     def set_parameters(self, trial_id: int, parameters: Parameters) -> None:
         """See :meth:`Trials.set_parameters`."""
         with self._storage.engine.begin() as connection:
             if not _running(connection, [trial_id]):
                 raise UpdateFinishedTrialError(f"trial {trial_id} has ended")
-            _insert(connection, {_PARAMETERS: _parameter_rows(trial_id, parameters)})
+            _insert(connection, _PARAMETERS, parameter_rows(trial_id, parameters))
 
     def report(self, reports: Iterable[tuple[int, int, float]]) -> set[int]:
         """See :meth:`Trials.report`; one transaction for all of them."""
@@ -166,20 +214,22 @@ class SqlTrials:
         """See :meth:`Trials.end`; one transaction."""
         with self._storage.engine.begin() as connection:
             ending = _TRIALS.update().where(_TRIALS.c.trial_id == trial_id, _TRIALS.c.state == TrialState.RUNNING)
-            if connection.execute(ending.values(state=state, datetime_complete=_now())).rowcount != 1:
-                query = sa.select(_ATTRIBUTES.c.key, _ATTRIBUTES.c.value_json).where(_ATTRIBUTES.c.trial_id == trial_id)
-                kept = {key: json.loads(text) for key, text in connection.execute(query)}
-                return all(kept.get(key) == json.loads(json.dumps(value)) for key, value in attributes.items())
-            objectives = [
-                {"trial_id": trial_id, "objective": index, "value": finite, "value_type": kind}
-                for index, (kind, finite) in enumerate(map(_stored, values or ()))
-            ]
-            _insert(connection, {_ATTRIBUTES: _attribute_rows(trial_id, attributes), _OBJECTIVES: objectives})
-            return True
+            if connection.execute(ending.values(state=state, datetime_complete=utc_now())).rowcount == 1:
+                _insert(connection, _ATTRIBUTES, attribute_rows(trial_id, attributes))
+                _insert(connection, _OBJECTIVES, value_rows(trial_id, values or ()))
+                return True
+        return self._ended_so(trial_id, attributes)
+
+    def _ended_so(self, trial_id: int, attributes: Mapping[str, Any]) -> bool:
+        """Return whether a trial that is over ended with these attributes."""
+        query = sa.select(_ATTRIBUTES.c.key, _ATTRIBUTES.c.value_json).where(_ATTRIBUTES.c.trial_id == trial_id)
+        with self._storage.reading() as connection:
+            kept = {key: json.loads(text) for key, text in connection.execute(query)}
+        return all(kept.get(key) == json.loads(json.dumps(value)) for key, value in attributes.items())
 
     def _report(self, given: Mapping[tuple[int, int], float], *, again: bool) -> set[int]:
         trial_ids = {trial_id for trial_id, _ in given}
-        rows = [_report_row(*place, value) for place, value in given.items()]
+        rows = [report_row(*place, value) for place, value in given.items()]
         with self._storage.engine.begin() as connection:
             if again:
                 running = _running(connection, sorted(trial_ids))
@@ -193,72 +243,63 @@ class SqlTrials:
             return trial_ids - _running(connection, sorted(trial_ids))
 
 
-def _among(column: sa.Column[Any], arrays: bool) -> sa.ColumnElement[bool]:
-    """Return whether the column is one of the ids; PostgreSQL takes them as one array, so that it plans only once."""
-    if arrays:
-        return column == sa.any_(sa.bindparam("ids", type_=_ARRAY))
-    return column.in_(sa.bindparam("ids", expanding=True))
+_STATE, _REPORT, _TRIAL = range(3)
 
 
-_ARRAY = postgresql.ARRAY(_INT)
+@lru_cache(maxsize=_FEW)
+def _new_reports_of(count: int) -> str:
+    """Return SQLite's statement for an attribute of a study, and for what is new of so many running trials.
+
+    Its rows are in order: the attribute, then reports by trial and step, then trials that are new or have ended.
+    """
+    value, kind = "intermediate_value", "intermediate_value_type"
+    marks, steps = ", ".join("?" * count), " OR ".join(["trial_id = ? AND step > ?"] * count)
+    parts = [
+        f"SELECT {_STATE}, 0, 0, value_json, '' FROM {_STUDY_ATTRIBUTES.name} WHERE study_id = ? AND key = ?",
+        f"SELECT {_TRIAL}, 0, 0, 0, '' FROM {_TRIALS.name} WHERE study_id = ? AND trial_id > ?",
+        f"SELECT {_TRIAL}, 0, 0, 0, '' FROM {_TRIALS.name} WHERE trial_id IN ({marks}) AND state <> 'RUNNING'",
+        f"SELECT {_REPORT}, trial_id, step, {value}, {kind} FROM {_REPORTS.name} WHERE {steps or 0}",
+    ]
+    return f"{' UNION ALL '.join(parts)} ORDER BY 1, 2, 3"
+
+
+_STUDY_ATTRIBUTE = sa.select(_STUDY_ATTRIBUTES.c.value_json).where(
+    _STUDY_ATTRIBUTES.c.study_id == sa.bindparam("study"), _STUDY_ATTRIBUTES.c.key == sa.bindparam("key")
+)
+_IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 _NEW_TRIALS = sa.select(_TRIALS).where(
     _TRIALS.c.study_id == sa.bindparam("study"), _TRIALS.c.trial_id > sa.bindparam("last")
 )
-_SOME_TRIALS = {arrays: sa.select(_TRIALS).where(_among(_TRIALS.c.trial_id, arrays)) for arrays in (False, True)}
-# No "OR", which makes databases search all trials.
-_CHANGED_TRIALS = {arrays: sa.union_all(_NEW_TRIALS, query) for arrays, query in _SOME_TRIALS.items()}
-_DETAILS = {
-    arrays: sa.union_all(
-        sa.select(*_ATTRIBUTES.c, sa.null().label("number")).where(_among(_ATTRIBUTES.c.trial_id, arrays)),
-        sa.select(*_PARAMETERS.c).where(_among(_PARAMETERS.c.trial_id, arrays)),
-    ).order_by(sa.text("1"))  # in the order in which they were written
-    for arrays in (False, True)
-}
-_ALL_REPORTS = sa.select(*list(_REPORTS.c)[1:]).order_by(_REPORTS.c.trial_id, _REPORTS.c.step)
+_SOME_TRIALS = sa.select(_TRIALS).where(_TRIALS.c.trial_id.in_(_IDS))
+_CHANGED_TRIALS = sa.union_all(_NEW_TRIALS, _SOME_TRIALS)  # no "OR", which makes databases search all trials
+_DETAILS = sa.union_all(
+    sa.select(*_ATTRIBUTES.c, sa.null().label("number")).where(_ATTRIBUTES.c.trial_id.in_(_IDS)),
+    sa.select(*_PARAMETERS.c).where(_PARAMETERS.c.trial_id.in_(_IDS)),
+).order_by(sa.text("1"))  # in the order in which they were written
 
 
-def _unnested(name: str, columns: Mapping[str, sa.types.TypeEngine[Any]]) -> sa.TableValuedAlias:
-    """Return the rows whose columns are arrays, bound as ``name.column``; of PostgreSQL."""
-    arrays = [sa.cast(sa.bindparam(f"{name}.{each}"), postgresql.ARRAY(kind)) for each, kind in columns.items()]
-    return sa.func.unnest(*arrays).table_valued(*columns, name=name).render_derived()
-
-
-_KNOWN = _unnested("known", {"id": _INT, "step": _INT})
-_NEW_REPORTS = _ALL_REPORTS.join(_KNOWN, sa.and_(_KNOWN.c.id == _REPORTS.c.trial_id, _KNOWN.c.step < _REPORTS.c.step))
-
-
-def _arrays(connection: sa.Connection) -> bool:
-    return connection.dialect.name == "postgresql"
-
-
-def _chunks(connection: sa.Connection, ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    size = len(ids) if _arrays(connection) else _CHUNK
-    return (ids[start : start + size] for start in range(0, len(ids), max(size, 1)))
+def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))
 
 
 def _changed(connection: sa.Connection, study_id: int, last: TrialRow | None, known: Sequence[int]) -> list[Any]:
     """Return the trials after ``last`` and the ``known`` ones."""
-    arrays = _arrays(connection)
-    first, *more = list(_chunks(connection, known)) or [[]]
+    first, *more = list(_chunks(known)) or [[]]
     values = {"study": study_id, "last": last.trial_id if last else -1, "ids": first}
-    rows = list(connection.execute(_CHANGED_TRIALS[arrays], values))
-    rows += [row for ids in more for row in connection.execute(_SOME_TRIALS[arrays], {"ids": ids})]
+    rows = list(connection.execute(_CHANGED_TRIALS, values))
+    rows += [row for ids in more for row in connection.execute(_SOME_TRIALS, {"ids": ids})]
     return sorted(rows, key=lambda row: int(row.number))
 
 
 def _details(connection: sa.Connection, trial_ids: Sequence[int]) -> Iterator[Any]:
     """Return row, trial, name, JSON and number of each attribute (without a number) and parameter."""
-    for ids in _chunks(connection, trial_ids):
-        yield from _rows(connection.execute(_DETAILS[_arrays(connection)], {"ids": ids}))
+    for ids in _chunks(trial_ids):
+        yield from _rows(connection.execute(_DETAILS, {"ids": ids}))
 
 
 def _new_reports(connection: sa.Connection, rows: Mapping[int, TrialRow]) -> Iterator[Any]:
     """Return trial, step, value and kind of each report after the trial's last one, by step."""
-    if _arrays(connection):
-        steps = [row.last_step for row in rows.values()]
-        yield from _rows(connection.execute(_NEW_REPORTS, {"known.id": list(rows), "known.step": steps}))
-        return
-    for chunk in _chunks(connection, list(rows)):
+    for chunk in _chunks(list(rows)):
         values = {f"id{index}": trial_id for index, trial_id in enumerate(chunk)}
         values |= {f"step{index}": rows[trial_id].last_step for index, trial_id in enumerate(chunk)}
         yield from _rows(connection.execute(_reports_after(len(chunk)), values))
@@ -276,7 +317,7 @@ def _reports_after(count: int) -> sa.TextClause:
     It is text, which is made and looked up faster than an expression: a run waits for it at each band.
     """
     each = (f"trial_id = :id{index} AND step > :step{index}" for index in range(count))
-    columns = ", ".join(column.name for column in _ALL_REPORTS.selected_columns)
+    columns = ", ".join(column.name for column in _REPORT_COLUMNS)
     return sa.text(f"SELECT {columns} FROM {_REPORTS.name} WHERE {' OR '.join(each)} ORDER BY trial_id, step")
 
 
@@ -303,49 +344,37 @@ _INSERT_REPORT = (
 """Inserts nothing if the trial has ended; a running one stays so until the transaction ends."""
 
 
-def _insert(connection: sa.Connection, given: Mapping[sa.Table, Sequence[Mapping[str, Any]]]) -> None:
-    """Insert rows of several tables: on PostgreSQL in one statement, as every agent waits for the lock of a claim."""
-    tables = tuple(table for table, rows in given.items() if rows)
-    if connection.dialect.name != "postgresql":
-        for table in tables:
-            rows = given[table]  # a single row costs less outside of a list
-            connection.execute(table.insert(), rows if len(rows) > 1 else rows[0])
-    elif tables:
-        columns = [(table, name) for table in tables for name in given[table][0]]
-        values = {f"{table.name}.{name}": [row[name] for row in given[table]] for table, name in columns}
-        connection.execute(_inserting_all(tables), values)
+def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:  # a single row costs less outside of a list
+        connection.execute(table.insert(), rows if len(rows) > 1 else rows[0])
 
 
-@cache
-def _inserting_all(tables: Sequence[sa.Table]) -> sa.Select[Any]:
-    """Return one statement that inserts rows into all of the tables; each value is an array, one element a row."""
-    inserts = []
-    for table in tables:
-        columns = {column.name: column.type for column in list(table.c)[1:] if column.default is None}
-        rows = _unnested(table.name, columns)
-        inserts.append(table.insert().from_select(list(columns), sa.select(*rows.c)).cte(f"{table.name}_rows"))
-    return sa.select(sa.literal_column("1")).add_cte(*inserts)
-
-
-def _attribute_rows(trial_id: int, attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+def attribute_rows(trial_id: int, attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
 
 
-def _parameter_rows(trial_id: int, parameters: Parameters) -> list[dict[str, Any]]:
+def parameter_rows(trial_id: int, parameters: Parameters) -> list[dict[str, Any]]:
     return [
         {
             "trial_id": trial_id,
             "param_name": name,
             "param_value": float(distribution.to_internal_repr(value)),
-            "distribution_json": distribution_to_json(distribution),
+            "distribution_json": _json_of(distribution),
         }
         for name, (distribution, value) in parameters.items()
     ]
 
 
-def _report_row(trial_id: int, step: int, value: float) -> dict[str, Any]:
+def report_row(trial_id: int, step: int, value: float) -> dict[str, Any]:
     kind, finite = _stored(value)
     return {"trial_id": trial_id, "step": step, "intermediate_value": finite, "intermediate_value_type": kind}
+
+
+def value_rows(trial_id: int, values: Sequence[float]) -> list[dict[str, Any]]:
+    return [
+        {"trial_id": trial_id, "objective": index, "value": finite, "value_type": kind}
+        for index, (kind, finite) in enumerate(map(_stored, values))
+    ]
 
 
 def _stored(value: float) -> tuple[str, float | None]:
@@ -357,7 +386,7 @@ def _stored(value: float) -> tuple[str, float | None]:
     return _FINITE, float(value)
 
 
-def _content(text: str) -> Any:
+def content(text: str) -> Any:
     """Return what JSON holds; all runs of an agent begin with the same flat object, so its strings are shared."""
     if text.startswith("{") and "[" not in text and text.count("{") == 1:
         return dict(_flat(text))
@@ -370,14 +399,19 @@ def _flat(text: str) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=4096)
-def _distribution(text: str) -> BaseDistribution:
+def _json_of(distribution: BaseDistribution) -> str:
+    return distribution_to_json(distribution)
+
+
+@lru_cache(maxsize=4096)
+def distribution_of(text: str) -> BaseDistribution:
     return json_to_distribution(text)
 
 
-def _now() -> datetime:
+def utc_now() -> datetime:
     """Return the time as Optuna 5 keeps it: in UTC without a zone."""
     return datetime.now(timezone.utc).replace(tzinfo=None)
 
 
-def _utc(moment: datetime | None) -> datetime | None:
+def utc(moment: datetime | None) -> datetime | None:
     return moment and moment.replace(tzinfo=timezone.utc)

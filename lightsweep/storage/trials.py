@@ -84,14 +84,14 @@ class Trials(Protocol):
             study_id: Optuna's key of the study.
             key: Name of the attribute; its value is ``None`` if the study lacks it or was deleted.
             last: The last trial that is known: every later one is returned.
-            known: Trials to read again. Of them only the new reports are returned.
+            known: Trials to read again. Of them only the new reports are returned, and none without a change need be.
         """
 
     def heartbeats(self, study_id: int) -> tuple[datetime, dict[int, datetime]]:
         """Return the time now and that of the last heartbeat of each running trial, by the same clock."""
 
-    def beat(self, trial_id: int) -> None:
-        """Write a heartbeat of a trial."""
+    def beat(self, trial_ids: Sequence[int]) -> None:
+        """Write a heartbeat of each of the trials."""
 
     def claim(self, study_id: int, key: str, last: TrialRow | None) -> AbstractContextManager[Claim]:
         """Lock the study to add a trial; what is added is committed at the end of the block.

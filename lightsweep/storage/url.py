@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -103,6 +104,9 @@ _FILES = {".db", ".sqlite", ".sqlite3"}
 URL_VARIABLE = "LIGHTSWEEP_STORAGE"
 FILE_VARIABLE = "LIGHTSWEEP_STORAGE_FILE"
 VARIABLES = (URL_VARIABLE, FILE_VARIABLE)
+SERVED = Path("lightsweep_storage")
+"""The directory of a server that `lightsweep storage serve` starts, in the working directory."""
+
 """The variables that lead to a storage, and so to its password."""
 
 
@@ -124,6 +128,24 @@ def named_by_file(url: str) -> Path | None:
     with suppress(StorageError):
         return Path(file) if file and default_url() == url != os.environ.get(URL_VARIABLE) else None
     return None
+
+
+def server_here() -> str:
+    """Return how to use the server with files in the working directory, on a line of its own; empty without one."""
+    file = SERVED.absolute() / "url"
+    known = file.exists() and os.environ.get(FILE_VARIABLE) != str(file)
+    return f"\na server has its files here; to use it: export {FILE_VARIABLE}={shlex.quote(str(file))}" if known else ""
+
+
+def server_ended(url: str) -> str:
+    """Return how to start the server again whose URL a file names, on a line of its own; empty for other servers."""
+    file = named_by_file(url)
+    if file is None or not (file.parent / "data").is_dir():
+        return ""
+    again = f"lightsweep storage serve --directory {shlex.quote(str(file.parent))}"
+    if any(file.parent.glob("job-*.out")):
+        again = "lightsweep launch ID --on slurm --with-storage"
+    return f"\nits server does not run, or not yet; start it, or wait for it, by: {again}"
 
 
 def read_url(path: Path) -> str:

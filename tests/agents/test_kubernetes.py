@@ -15,7 +15,7 @@ import pytest
 from clusters.kube import OTHER_TOKEN, TOKEN, Cluster, certificate, serving, write_kubeconfig
 
 from lightsweep import UsageError
-from lightsweep.agents.engines import AgentJob, JobState, Launch
+from lightsweep.agents.engines import AgentJob, JobState, Launch, LostAnswerError
 from lightsweep.agents.engines.kubernetes import KubernetesEngine, agents_of
 from lightsweep.agents.engines.kubernetes_manifest import job
 
@@ -158,6 +158,37 @@ def test_a_storage_that_no_pod_can_reach_is_refused(cluster: Cluster, launch: La
     assert cluster.requests == []
 
 
+@pytest.mark.parametrize("lost", [True, False], ids=["the answer", "the request"])
+def test_a_job_whose_answer_is_lost_is_created_once(cluster: Cluster, launch: Launch, lost: bool) -> None:
+    cluster.lost, cluster.unheard = int(lost), int(not lost)
+    ids = KubernetesEngine(SWEEP).submit(launch)
+    (job,), (secret,) = cluster.of("jobs"), cluster.of("secrets")
+    assert ids[0] == f"{job['metadata']['name']}-0"
+    assert secret["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]
+
+
+def test_a_cluster_that_never_answers_may_have_created_the_job(cluster: Cluster, launch: Launch) -> None:
+    cluster.lost = 9
+    with pytest.raises(LostAnswerError, match=r"the Kubernetes cluster at http://127.* does not answer"):
+        KubernetesEngine(SWEEP).submit(launch)
+    assert len(cluster.of("jobs")) == 1
+    engine = KubernetesEngine(SWEEP)
+    cluster.sync()
+    assert [job.reason for job in engine.jobs()] == ["CreateContainerConfigError: secret not found"] * 3
+    for each in engine.jobs():
+        engine.stop(each.id)
+    assert cluster.of("jobs") == []
+
+
+def test_a_job_that_cannot_be_taken_back_is_not_lost(cluster: Cluster, launch: Launch) -> None:
+    cluster.forbidden = {("create", "secrets"), ("delete", "jobs")}
+    with pytest.raises(
+        LostAnswerError, match=r"let you create a Secret: (?s:.*)\nthe Job lightsweep-.* is left: "
+    ) as raised:
+        KubernetesEngine(SWEEP).submit(launch)
+    assert cluster.of("jobs")[0]["metadata"]["name"] in str(raised.value)
+
+
 # --- states
 
 
@@ -205,7 +236,14 @@ def test_disruptions_never_use_up_the_retries_of_an_agent_and_failures_do(cluste
         cluster.end(2, 1 + retry % 2)  # 2: also if the database cannot be reached at the start
         assert engine.jobs()[2].reason == f"failed (Error, exit code {1 + retry % 2}), will be retried"
         cluster.sync()
-    assert [job.id[-2:] for job in engine.jobs()] == ["-0", "-1"]
+    first, second, third = engine.jobs()
+    assert (first.state, second.state, third.state) == (JobState.RUNNING, JobState.RUNNING, JobState.FAILED)
+    assert third.reason == "given up after 6 failures, the last: Error, exit code 2"
+    assert third.output == f"kubectl logs --namespace default {cluster.pod(2)['metadata']['name']}"
+    engine.stop(third.id)
+    assert states(engine) == ["running", "running", "failed"], "there is nothing to stop"
+    cluster._remove(cluster.pod(2))
+    assert engine.jobs()[2].reason.startswith(("given up after", "given up; its pods were deleted"))
 
 
 def test_agents_that_have_ended_are_not_listed(cluster: Cluster, launch: Launch) -> None:
@@ -256,7 +294,7 @@ def test_a_suspended_job_waits(cluster: Cluster, launch: Launch) -> None:
 
 
 def test_an_index_that_has_run_is_listed_before_one_that_was_stopped() -> None:
-    """A Job with one agent less than indices, after one was stopped: no pod of it is left."""
+    """A Job with less agents than indices, as somebody has changed it."""
     job = {"spec": {"completions": 3, "parallelism": 1}}
     condition = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
     pod = {
@@ -290,6 +328,41 @@ def test_one_agent_is_stopped_and_not_started_again(cluster: Cluster, launch: La
     assert cluster.of("jobs") == cluster.of("secrets") == []
     cluster.sync()
     assert engine.jobs() == []
+
+
+def test_an_agent_that_was_stopped_does_not_work_when_another_one_has_ended(cluster: Cluster, launch: Launch) -> None:
+    """Kubernetes then starts a pod for its index: a Job wants every index to succeed."""
+    engine = submitted(launch)
+    cluster.sync()
+    engine.stop(engine.jobs()[1].id)
+    engine.stop(f"{cluster.of('jobs')[0]['metadata']['name']}-1")  # again
+    cluster.sync()
+    cluster.sync()
+    cluster.end(0, 0)
+    cluster.sync()
+    seen = []
+    for _ in range(4):
+        seen.append([(job.id[-2:], str(job.state)) for job in engine.jobs()])
+        cluster.sync()
+    assert cluster.pod(1)["status"]["phase"] == "Succeeded", "a second pod, whose agent has ended at once"
+    assert all(("-2", "running") in each for each in seen)
+    assert all(state == "ending" for each in seen for name, state in each if name == "-1")
+    assert [job.id[-2:] for job in engine.jobs()] == ["-2"]
+    cluster.end(2, 0)
+    cluster.sync()
+    assert engine.jobs() == []
+    assert cluster.of("jobs")[0]["status"]["conditions"] == [{"type": "Complete", "status": "True"}]
+
+
+def test_pods_that_wait_are_stopped_too(cluster: Cluster, launch: Launch) -> None:
+    cluster._gpus = {"node-1": 1}
+    engine = submitted(changed(launch, gpus_per_run=1))
+    cluster.sync()
+    assert states(engine) == ["running", "queued", "queued"]
+    for index in (2, 1):
+        engine.stop(engine.jobs()[index].id)
+        cluster.sync()
+    assert states(engine) == ["running"]
 
 
 def test_all_agents_are_stopped_with_their_job(cluster: Cluster, launch: Launch) -> None:

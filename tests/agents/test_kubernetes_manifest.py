@@ -13,7 +13,8 @@ import yaml
 
 from lightsweep import UsageError
 from lightsweep.agents.engines import Launch
-from lightsweep.agents.engines.kubernetes_manifest import as_text, job, job_name, read_options, secret
+from lightsweep.agents.engines.kubernetes_manifest import as_text, job, job_name, read_options, secret, was_stopped
+from lightsweep.cli import main
 
 IMAGE = ("--image", "train:1")
 ALL = (
@@ -21,6 +22,7 @@ ALL = (
     *("--workdir", "/work/digits", "--python", "/opt/venv/bin/python", "--service-account", "trainer"),
     *("--memory", "16Gi", "--node-selector", "gpu=a100", "--node-selector=zone=b", "--toleration", "spot"),
     *("--toleration=nvidia.com/gpu=present:NoSchedule", "--toleration", "slow:NoExecute", "--context", "big"),
+    *("--run-as-user", "1000", "--security", "restricted"),
 )
 
 
@@ -106,6 +108,41 @@ def test_every_option_has_its_place() -> None:
     assert found["resources"]["limits"] == {"memory": "16Gi"}
 
 
+def test_a_pod_satisfies_the_restricted_pod_security_standard() -> None:
+    """By the list of https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted."""
+    for options in (IMAGE, ALL, (*IMAGE, "--run-as-user", "1000")):
+        spec, found = pod(*options), container(*options)
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"].get("runAsUser") != 0
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert found["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+        assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & set(spec)
+        kinds = {kind for volume in spec["volumes"] for kind in volume if kind != "name"}
+        assert kinds <= {"emptyDir", "persistentVolumeClaim"}
+
+
+def test_the_user_of_the_pods_may_be_chosen() -> None:
+    assert set(pod()["securityContext"]) == {"seccompProfile", "runAsNonRoot"}  # the user of the image
+    chosen = pod(*IMAGE, "--run-as-user", "1000", "--pvc", "project")["securityContext"]
+    assert (chosen["runAsUser"], chosen["fsGroup"]) == (1000, 1000), "who may write to the volume"
+    root = pod(*IMAGE, "--run-as-user", "0", "--pvc", "project")["securityContext"]
+    assert root == {"seccompProfile": {"type": "RuntimeDefault"}, "runAsUser": 0, "runAsGroup": 0}
+    assert "securityContext" not in {*pod(*IMAGE, "--security", "none"), *container(*IMAGE, "--security", "none")}
+
+
+def test_an_agent_that_was_stopped_before_its_pod_began_ends_at_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index, stopped, ends in [("1", "1,3", True), ("3", "1,3", True), ("13", "1,3", False), ("", "", False)]:
+        assert was_stopped({"JOB_COMPLETION_INDEX": index, "LIGHTSWEEP_STOPPED": stopped}) == ends
+    assert not was_stopped({})
+    assert not was_stopped({"JOB_COMPLETION_INDEX": "0"})
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "1")
+    monkeypatch.setenv("LIGHTSWEEP_STOPPED", "1")
+    assert main(["agent", "ab12cd34", "--wait-for-storage"]) == 0
+    assert capsys.readouterr().out == "lightsweep: this agent was told to end by `lightsweep launch --stop`\n"
+
+
 def test_a_claim_is_mounted_where_the_agent_works() -> None:
     found = container(*IMAGE, "--pvc", "project")
     assert found["workingDir"] == "/workspace"
@@ -150,10 +187,12 @@ def test_the_url_is_nowhere_in_the_manifest(file: Path | None) -> None:
     assert "&" not in text  # no anchor of YAML
     assert "db.example.com" not in text
     (agent,) = yaml.safe_load(text)["spec"]["template"]["spec"]["containers"]
+    secret = "lightsweep-ab12cd34-f00"
     assert agent["env"] == [
+        {"name": "LIGHTSWEEP_STORAGE", "valueFrom": {"secretKeyRef": {"name": secret, "key": "url"}}},
         {
-            "name": "LIGHTSWEEP_STORAGE",
-            "valueFrom": {"secretKeyRef": {"name": "lightsweep-ab12cd34-f00", "key": "url"}},
+            "name": "LIGHTSWEEP_STOPPED",
+            "valueFrom": {"secretKeyRef": {"name": secret, "key": "stopped", "optional": True}},
         },
         {"name": "OMP_NUM_THREADS", "value": "4"},
     ]
@@ -205,6 +244,9 @@ def test_names_are_names_of_kubernetes(sweep_id: str) -> None:
         (["--memory", "16GB"], "--memory '16GB' is not a quantity of memory, such as 16Gi"),
         (["--node-selector", "a100"], "--node-selector 'a100' is not a label of a node, such as gpu=a100"),
         (["--toleration", "a:Never"], "'Never' is not an effect of a taint; there are: NoSchedule, PreferNoSchedule"),
+        (["--run-as-user", "ada"], "--run-as-user 'ada' is not the number of a user, such as 1000"),
+        (["--security", "baseline"], "--security 'baseline' is unknown; there are: restricted, none"),
+        (["--security", "none", "--run-as-user", "0"], "--run-as-user needs the security context that --security none"),
         (["--toleration", "=b"], "--toleration '=b' is not a taint of a node, such as spot=true:NoSchedule"),
     ],
 )

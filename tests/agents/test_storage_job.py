@@ -83,6 +83,7 @@ def test_it_is_submitted_and_waited_for_and_is_the_default_then(place: Path) -> 
         "submitted the storage as job 7 on far; Ctrl-C ends this wait, not the job",
         "waiting for the storage: job 7 is queued (Priority)",
         "waiting for the storage: job 7 is running on n3",
+        "the storage is ready",
     ]
     assert default_url() == os.environ["TEST_URL"]
     assert engine.submitted == [storage_command(place / "lightsweep_storage")]

@@ -149,7 +149,7 @@ def test_a_terminal_without_the_characters_of_a_text_shows_escapes(sandbox: Sand
     assert done.returncode == 0, done.stderr
     assert r"run 0001 started: gr\xf6\xdfe=\u2026" in done.stdout
     assert r"Verlust: 100%|\u2588\u2588\u2588| 3/3 [00:01<00:00, gr\xf6\xdfe=\u2026]" in done.stdout
-    assert "\nrun 0001 finished: best loss 1 in 1 iteration\n" in done.stdout
+    assert "\nrun 0001 finished: 1, 1 iteration, " in done.stdout
     assert [run.state for run in sandbox.runs(sweep_id)] == ["finished"] * 2
     for command in (["status", sweep_id], ["ls"], ["best", sweep_id], ["export", sweep_id], ["importance", sweep_id]):
         shown = sandbox.call(*command)
@@ -191,16 +191,15 @@ def test_ctrl_c_on_a_terminal_reaches_the_agent_only(sandbox: Sandbox) -> None:
 
     reader = threading.Thread(target=read)
     reader.start()
-    wait_until(lambda: re.search(r"0001 +1 +– +1 +1 ", text()), "the row of the run")
+    wait_until(lambda: re.search(r"0001 +1 +▄ +1 ", text()), "the row of the run")
     os.write(ours, b"\x03")
     wait_until(lambda: "waiting for the running run to end" in text(), "the answer to Ctrl-C")
     sandbox.write("go", "")
     assert agent.wait(PATIENCE_SECONDS) == 130
     reader.join()
     os.close(ours)
-    assert f"sweep {sweep_id}: running" in text()
-    assert "1 running of 1" in text()
-    assert "run 0001 finished: best loss 0.5 in 2 iterations" in text()
+    assert f"sweep {sweep_id}: running; 1 running" in text()
+    assert "0001 finished: 0.5, 2 iterations" in text()
     assert "best loss 0.5 (run 0001)" in text()
 
 

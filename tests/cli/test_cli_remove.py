@@ -9,6 +9,8 @@ import pytest
 from sandboxes import Sandbox
 
 from lightsweep.cli.main import main
+from lightsweep.storage import open_storage
+from lightsweep.storage.copying import copies, mark
 
 TRAIN = """
     import lightsweep
@@ -144,3 +146,24 @@ def test_a_storage_cannot_name_a_directory_of_something_else(sandbox: Sandbox, s
     assert rm(f"{sweep}/0001", "--yes")[0] == 0
     assert rm(sweep, "--yes")[0] == 0
     assert (precious / "0001").is_dir()
+
+
+def test_a_sweep_that_was_copied_leaves_its_files_to_the_copy(sandbox: Sandbox, sweep: str, rm) -> None:
+    copy = f"sqlite:///{sandbox.directory}/copy.db"
+    assert sandbox.call("storage", "copy", sandbox.storage, copy).returncode == 0
+    code, said = rm(f"{sweep}/0001", "--yes")
+    assert code == 2
+    assert f"sweep {sweep} was copied to {copy}, and the copy uses the files of run 0001\n" in said
+    code, said = rm(sweep, "--yes")
+    assert code == 0
+    assert f"the files of its runs stay, as they are those of its copy in {copy} too\n" in said
+    assert len(list(home(sandbox, sweep).iterdir())) == 3
+    assert main(["rm", sweep, "--yes", "--storage", copy]) == 0
+    assert not home(sandbox, sweep).exists()
+
+
+def test_copies_are_noted_once(sandbox: Sandbox, sweep: str) -> None:
+    old = open_storage(sandbox.storage)
+    for place in ("postgresql://me:***@db/sweeps", "sqlite:////b.db", "sqlite:////b.db"):
+        mark(old, sweep, place)
+    assert copies(old, old.optuna.get_study_id_from_name(sweep)) == ["postgresql://me:***@db/sweeps", "sqlite:////b.db"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ def test_run_creates_and_works(sandbox: Sandbox, capsys: Capture) -> None:
     assert main(["run", "sweep.yaml"]) == 0
     out, err = capsys.readouterr()
     sweep_id, *lines = out.splitlines()
-    assert lines[:2] == ["run 0001 started: x=3", "run 0001 finished: best loss 3 in 1 iteration"]
+    assert lines[0] == "run 0001 started: x=3"
+    assert re.fullmatch(r"run 0001 finished: 3, 1 iteration, [\d.]+ s \(new best\)", lines[1])
     assert lines[-4:] == [
         f"agent of sweep {sweep_id} ended: the sweep is finished (all 3 points of the grid)",
         "best loss 1 (run 0002)",
@@ -56,7 +58,7 @@ def test_run_creates_and_works(sandbox: Sandbox, capsys: Capture) -> None:
         f"use it: lightsweep best {sweep_id} --format args   (or yaml, json)",
     ]
     assert "created a grid sweep over 1 parameter, 3 points" in err
-    assert f"start more agents with: lightsweep agent {sweep_id}\n" in err
+    assert f"more agents: lightsweep agent {sweep_id}\n" in err
     assert [run.state for run in sandbox.runs(sweep_id)] == ["finished"] * 3
 
 
@@ -81,7 +83,7 @@ def test_how_runs_end(sandbox: Sandbox) -> None:
     assert code == 0
     runs = sweep.runs
     assert [run.state for run in runs] == ["finished", "pruned", "failed", "failed", "finished"]
-    assert runs[1].reason.startswith("band 1: 9")
+    assert runs[1].reason.startswith("stopped at band 1: 9")
     assert runs[2].reason == "exit code 1: ValueError: three is bad (train.py:8)"
     assert runs[3].reason.startswith("ended by SIGSEGV")
     assert log_of(sandbox, sweep, "0002") == b"hello\nafter 2\n"

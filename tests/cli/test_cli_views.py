@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sqlite3
 import tempfile
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from sandboxes import Sandbox, powerless
 import lightsweep
 from lightsweep import Sweep
 from lightsweep.cli import main
+from lightsweep.controller import Sweep as StoredSweep
+from lightsweep.controller.claims import RunClaimer
 
 EVIL = "\x1b[31m[bold]x\r\n"
 Capture = pytest.CaptureFixture[str]
@@ -131,26 +134,61 @@ def test_the_text(done: Sweep, show: Show) -> None:
     text = show("status", done.id)
     assert text.startswith(f"sweep {done.id} (four ways): finished (all 4 points of the grid)\n")
     assert "best loss 0.5 (run 0001): x=1" in text
-    assert "varied, but never read by a run: model.text" not in text  # one value: nothing is varied
+    assert "no run reads" not in text  # one value: nothing is varied
     assert all(line.isprintable() for line in text.splitlines())
-    assert [line.split()[:2] for line in text.splitlines()[-4:]] == [
-        ["0001", "finished"],
-        ["0002", "pruned"],
-        ["0003", "failed"],
-        ["0004", "killed"],
-    ]
+    rows = [line.split()[:2] for line in text.splitlines() if line.startswith("000")]
+    assert rows == [["0001", "finished"], ["0002", "pruned"], ["0003", "failed"], ["0004", "killed"]]
+    assert re.search(r"\n      stopped at band 2: 2\.500 > cut-off 0\.5000 \(the (2nd )?best of \d runs\)\n", text)
+    assert text.endswith(f"\nwhat it printed: lightsweep logs {done.id} 0004\n")
 
 
-def test_a_long_reason_is_cut_with_a_mark(sandbox: Sandbox, show: Show) -> None:
+def test_a_long_reason_is_whole_and_fits_the_terminal(
+    sandbox: Sandbox, show: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sweep = Sweep.create({"method": "grid", "parameters": {"x": {"values": [1]}}}, storage=sandbox.storage)
 
     def train() -> None:
         raise ValueError("long " * 40)
 
     lightsweep.agent(sweep, function=train)
-    last = show("status", sweep.id).splitlines()[-1]
-    assert last.endswith("long…")
-    assert len(last[last.index("exit code") :]) == 80
+    assert "long " * 39 + "long" in show("status", sweep.id)
+    for width in (60, 100):
+        monkeypatch.setattr("lightsweep.cli.status.columns", lambda width=width: width)
+        monkeypatch.setattr("lightsweep.cli.output.columns", lambda width=width: width)
+        text = show("status", sweep.id)
+        reason = [line for line in text.splitlines() if "long" in line]
+        assert sum(line.count("long") for line in reason) == 40
+        assert width - 20 < max(map(len, reason)) <= width
+
+
+def test_the_best_runs_are_shown_first_and_the_failed_ones_apart(sandbox: Sandbox, show: Show) -> None:
+    config = {"method": "grid", "metric": {"name": "loss"}, "parameters": {"x": {"values": [4, 9, 1, 3, 2]}}}
+    sweep = Sweep.create(config, storage=sandbox.storage)
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            run.log({"loss": run.config.x})
+            if run.config.x == 9:
+                raise ValueError("too large")
+
+    lightsweep.agent(sweep, function=train)
+    text = show("status", sweep.id, "--top", "2")
+    assert f"the best 2 of 4 runs; all: lightsweep runs {sweep.id}\n" in text
+    assert [line.split()[0] for line in text.splitlines() if line.startswith("000")] == ["0003", "0005", "0002"]
+
+
+def test_who_works_on_a_sweep_is_seen(sandbox: Sandbox, show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep_id = sandbox.sweep("")
+    assert f"\nwaiting for an agent: lightsweep agent {sweep_id}\n" in show("status", sweep_id)
+    assert show("status", sweep_id).startswith(f"sweep {sweep_id}: running, no agent\n")
+    sweep = Sweep.load(sweep_id, storage=sandbox.storage)
+    RunClaimer(StoredSweep.load(sweep_id, storage=sandbox.storage), "agent").next_run()
+    assert show("status", sweep_id).startswith(f"sweep {sweep_id}: running\n")
+    monkeypatch.setattr("lightsweep.controller.reader._LATE_SECONDS", -sweep.config.options.lease)
+    assert re.search(r"^sweep \w+: running, no sign of life for \d", show("status", sweep_id))
+    assert "no sign of life for" in show("ls")
+    main(["pause", sweep_id])
+    assert f"let it continue with: lightsweep resume {sweep_id}\n" in show("status", sweep_id)
 
 
 def test_unread_parameters_are_in_status(sandbox: Sandbox, show: Show) -> None:
@@ -163,7 +201,7 @@ def test_unread_parameters_are_in_status(sandbox: Sandbox, show: Show) -> None:
             run.log({"loss": run.config.x})
 
     lightsweep.agent(sweep, function=train, count=1)
-    assert "varied, but never read by a run: y\n" in show("status", sweep.id)
+    assert "no run reads 'y', although the sweep varies it\n" in show("status", sweep.id)
     assert json.loads(show("status", sweep.id, "--json"))["runs"][0]["unread"] == ["y"]
 
 
@@ -231,11 +269,14 @@ def test_every_command_has_the_same_best_run(sandbox: Sandbox, show: Show) -> No
 def test_ls(sandbox: Sandbox, done: Sweep, show: Show) -> None:
     other = sandbox.sweep("", name=f"evil {EVIL}", metric={"name": f"m{EVIL}"})
     lines = show("ls").splitlines()
-    assert lines[0].split() == ["id", "state", "method", "runs", "best", "created", "name"]
-    assert lines[1].startswith(f"{done.id}  finished  grid    4 runs  loss 0.5  ")
-    assert lines[1].endswith("four ways")
-    assert lines[2].startswith(f"{other}  running   grid    0 runs  –")
+    assert lines[0].split() == ["id", "state", "method", "runs", "best", "created", "name", "or", "file"]
+    assert lines[2].startswith(f"{done.id}  finished           grid    4/4   loss 0.5  ")
+    assert lines[2].endswith("four ways")
+    assert lines[1].startswith(f"{other}  running, no agent  grid    0/3   –")
     assert all(line.isprintable() for line in lines)
+    new, old = json.loads(show("ls", "--json"))
+    assert (new["id"], new["standing"], new["runs"], new["limit"]) == (other, "running, no agent", 0, 3)
+    assert (old["state"], old["best"], old["states"]["failed"]) == ("finished", {"run": "0001", "value": 0.5}, 1)
 
 
 def test_a_storage_that_is_read_only_is_looked_at(done: Sweep, show: Show, capsys: Capture) -> None:
@@ -338,7 +379,7 @@ def test_sweep_prints_the_id_and_how_to_go_on(sandbox: Sandbox, capsys: Capture)
     assert lines[1:] == [
         "created a bayes sweep over 1 parameter",
         "bands (iterations of the metric): 3, 9, 27, 81, 243, ...",
-        "it never ends by itself: set run_cap, give agents --count, or use `lightsweep stop`",
+        "it never ends by itself: set run_cap, or give agents --count",
         f"start agents with: lightsweep agent {sweep_id} --storage mine.db",
     ]
 
@@ -490,10 +531,10 @@ def test_a_metric_that_is_not_finite_at_the_end_is_said(
 
     lightsweep.agent(sweep, function=train)
     ended = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("run 0001 finished"))
-    assert ended.endswith(said)
+    assert ended.removesuffix(" (new best)").endswith(said)
     assert sweep.runs[0].state == "finished"
     assert sweep.runs[0].reason == said
     if said:
-        assert show("status", sweep.id).splitlines()[-1].endswith(said)
+        assert said in show("status", sweep.id)
         show("report", sweep.id, "-o", "report.html")
         assert said in Path("report.html").read_text()

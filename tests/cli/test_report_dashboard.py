@@ -10,11 +10,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
+import optuna
 import pytest
 from sandboxes import Sandbox
 
 from lightsweep.cli import main
 from lightsweep.cli.report import only_here
+from lightsweep.storage import open_storage
 
 
 @pytest.fixture
@@ -85,6 +87,18 @@ def test_only_requests_to_this_machine_are_answered(host: str, status: str) -> N
 
     list(only_here(app)({"HTTP_HOST": host}, start))
     assert found[0].startswith(status)
+
+
+def test_it_shows_the_names_of_the_sweep_and_of_its_metrics(sandbox: Sandbox) -> None:
+    metrics = [{"name": "loss"}, {"name": "seconds", "goal": "minimize"}]
+    one = sandbox.sweep("", name="digits")
+    several = sandbox.sweep("", method="random", run_cap=3, metric=None, metrics=metrics)
+    storage = open_storage(sandbox.storage)
+    study = optuna.load_study(study_name=one, storage=storage.optuna)
+    assert study.metric_names == ["loss"]
+    assert study.user_attrs["name"] == "digits"
+    assert optuna.load_study(study_name=several, storage=storage.optuna).metric_names == ["loss", "seconds"]
+    storage.close()
 
 
 def test_a_port_that_is_taken(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,7 +63,7 @@ def test_a_row_has_the_value_and_the_parameters(done: tuple[str, str], capsys: C
     assert row.split()[:4] == ["0002", "finished", "0.33333", "3"]
     assert row.split()[-1] == "2"
     assert more == "3 more without --top"
-    assert one == f"one of them: lightsweep show {sweep_id} 0002 --storage {storage}"
+    assert one == f"one of them, with its reason: lightsweep show {sweep_id} 0002 --storage {storage}"
 
 
 def test_a_failed_run_shows_its_parameters(done: tuple[str, str], capsys: Capture) -> None:

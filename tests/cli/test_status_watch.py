@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,9 +17,9 @@ from rich.console import Console
 from sandboxes import Sandbox
 
 import lightsweep
-from lightsweep.agents.displays.live_view import STEPS, Frame, sparkline
+from lightsweep.agents.displays.frame import ASCII, Frame, sparkline
 from lightsweep.cli import main
-from lightsweep.cli.status import watch
+from lightsweep.cli.watch import watch
 from lightsweep.controller import Sweep, SweepRun, SweepState, best_run
 from lightsweep.controller.changes import request
 from lightsweep.controller.summary import SweepSummary, savings
@@ -66,17 +67,45 @@ def two_runs_and_one(config: SweepConfig) -> list[SweepRun]:
     ]
 
 
+def plain(found: Frame, width: int = 80, height: int = 24) -> list[str]:
+    return [line.plain for line in found.lines(width, height)]
+
+
 def test_a_frame_says_where_the_sweep_stands() -> None:
-    lines = frame().lines(80, 24)
-    assert lines[0] == "sweep k3v9x2ab (digits): running"
-    assert lines[1] == "1 running, 1 finished, 1 pruned of 10"
-    assert lines[2] == "best val_loss 1 (run 0001), 20 min ago"
-    assert lines[3].startswith("  batch_size=")
+    lines = plain(frame())
+    assert lines[0].split()[:4] == ["0003", "4", "█▅▂▁", "1"]
+    assert lines[0].split()[4].startswith("batch_size=")
+    assert lines[1] == "best val_loss 1 (run 0001), of ended runs, 20 min ago"
+    assert lines[2].startswith("  batch_size=")
+    assert lines[3] == "sweep k3v9x2ab (digits): running; 1 running, 1 finished, 1 pruned"
     # Two ended in half an hour: four an hour, so the eight that are still to end take two hours.
-    assert lines[5] == "4 runs per hour, about 2 h 0 min left"
-    assert lines[-2].split() == ["run", "iteration", "band", "last", "best", "curve", "parameters"]
-    assert lines[-1].split()[:6] == ["0003", "4", "3", "1", "1", "█▅▂▁"]
-    assert lines[-1].split()[6].startswith("batch_size=")
+    assert re.fullmatch("━{6}─{26}  2 of 10, 4 runs per hour, about 2 h 0 min left", lines[-1]) is not None
+
+
+def test_the_length_of_a_whole_run_is_beside_its_iteration() -> None:
+    found = frame()
+    found = replace(found, summary=replace(found.summary, lengths={None: 27}))
+    assert plain(found)[0].split()[:2] == ["0003", "4/27"]
+
+
+def test_a_running_run_that_is_better_than_the_best_is_named() -> None:
+    runs = two_runs_and_one(sweep_config())
+    runs[2] = replace(runs[2], best=0.5)
+    assert plain(frame(runs=runs))[3] == "  ahead of it, but still running: 0.5 (run 0003)"
+
+
+def test_without_a_limit_there_is_a_pace() -> None:
+    assert plain(frame(limit=None))[-1] == "2 runs so far, 4 runs per hour"
+
+
+def test_a_silent_run_says_so() -> None:
+    found = replace(frame(), silent={"0003": timedelta(seconds=17)})
+    assert plain(found)[0].endswith("1  no sign of life for 17 s")
+    standing = found.summary.standing(found.silent)
+    assert standing == "running, no sign of life for 17 s"
+    assert frame().summary.standing({}) == "running"
+    assert frame(runs=[]).summary.standing({}) == "running, no agent"
+    assert frame(runs=[], state=SweepState("paused")).summary.standing({}) == "paused"
 
 
 def test_prior_runs_have_no_part_in_counts_pace_and_best() -> None:
@@ -87,9 +116,9 @@ def test_prior_runs_have_no_part_in_counts_pace_and_best() -> None:
     ]
     alone = frame()
     begun_with = frame(runs=[*two_runs_and_one(config), *prior])
-    lines = begun_with.lines(80, 24)
-    assert lines[1] == "1 running, 1 finished, 1 pruned of 10 + 8 prior runs"
-    assert lines[2:] == alone.lines(80, 24)[2:]
+    lines = plain(begun_with)
+    assert lines[3].endswith("(digits): running; 1 running, 1 finished, 1 pruned + 8 prior runs")
+    assert [*lines[:3], *lines[4:]] == [*plain(alone)[:3], *plain(alone)[4:]]
     only = frame(runs=prior[:1])
     assert only.line().endswith("running: no runs yet of 10 + 1 prior run")
 
@@ -98,7 +127,7 @@ def test_a_run_that_waits_is_still_to_come() -> None:
     runs = two_runs_and_one(sweep_config())
     runs[1] = replace(runs[1], state="killed", waiting=True)
     found = frame(runs=runs)
-    assert found.lines(80, 24)[1] == "1 running, 1 waiting, 1 finished of 10"
+    assert plain(found)[3].endswith("1 running, 1 waiting, 1 finished")
     assert found.per_hour == 2
     assert found.left == timedelta(hours=4.5)
 
@@ -108,10 +137,10 @@ def test_a_frame_keeps_to_the_size_of_the_terminal_and_to_printable_text() -> No
         {"x\x1b[31m": {"values": ["\r\n" * 50, 2]}}, name="\x1b[2J" + EVIL * 3, metric={"name": "a\tb"}
     )
     runs = [sweep_run(config, place, state="running", started=START, history=[1.0]) for place in range(50)]
-    lines = frame(config=config, runs=runs).lines(80, 20)
-    assert len(lines) <= 20
+    lines = plain(frame(config=config, runs=runs), 80, 20)
+    assert len(lines) < 20
     assert all(len(line) <= 80 and line.isprintable() for line in lines)
-    assert lines[-1].startswith("and ")
+    assert any(line.startswith("and ") for line in lines)
     assert frame(config=config, runs=runs).line().isprintable()
 
 
@@ -128,14 +157,14 @@ def test_a_sweep_without_metric_or_with_odd_values_has_a_frame() -> None:
     config = sweep_config()
     odd = sweep_run(config, 0, state="running", values={}, best=None)
     odd = replace(odd, last=math.nan)
-    assert frame(runs=[odd]).lines(80, 24)[-1].split() == ["0001", "0", "–", "nan", "–"]
+    assert plain(frame(runs=[odd]))[0].split() == ["0001", "0", "nan"]
 
 
 def test_one_line_for_a_pipe() -> None:
     text = frame().line()
     assert text.endswith(
-        "running: 1 running, 1 finished, 1 pruned of 10; best val_loss 1 (run 0001); 0 of 10 iterations saved; "
-        "4 runs per hour, about 2 h 0 min left"
+        "running: 1 running, 1 finished, 1 pruned of 10; best val_loss 1 (run 0001), of ended runs; "
+        "0 of 10 iterations saved; 4 runs per hour, about 2 h 0 min left"
     )
 
 
@@ -156,7 +185,7 @@ def test_sparklines(values: list[float], shown: str) -> None:
 
 
 def test_sparklines_in_ascii() -> None:
-    assert sparkline([0, 1, 2, 3, 4, 5], 6, STEPS) == "_.-=*#"
+    assert sparkline([0, 1, 2, 3, 4, 5], 6, ASCII.curve) == "_.-=*#"
 
 
 @pytest.fixture
@@ -182,14 +211,14 @@ def follow(sweep: Sweep, between: Callable[[int], None], terminal: bool = False)
         assert looks < 10
         between(looks)
 
-    watch(sweep, console, 1.0, sleep=sleep, clock=lambda: NOW)
+    watch(sweep, console, 1.0, on_terminal=terminal, sleep=sleep, clock=lambda: NOW)
     return stream.getvalue()
 
 
 def test_a_pipe_gets_a_line_for_each_look_until_the_sweep_is_finished(sweep: Sweep) -> None:
     text = follow(sweep, lambda _: lightsweep.agent(sweep, function=train, count=1))
     lines = [line.partition(" ")[2] for line in text.splitlines() if line.partition(" ")[0].count(":") == 2]
-    assert lines[0] == "running: no runs yet of 3"
+    assert lines[0] == "running, no agent: no runs yet of 3"
     assert lines[-1].startswith("finished (all 3 points of the grid): 3 finished of 3; best loss 1 (run 0001)")
     assert len(lines) == 4
     assert "\x1b" not in text
@@ -199,6 +228,13 @@ def test_a_terminal_is_written_in_place_and_without_colours(sweep: Sweep) -> Non
     text = follow(sweep, lambda _: request(sweep, "cancel"), terminal=True)
     assert f"sweep {sweep.id}: cancelled" in text
     assert "\x1b[3" not in text.replace("\x1b[3A", "").replace("\x1b[3B", "")
+
+
+def test_runs_that_end_meanwhile_are_one_line_each_above_the_view(sweep: Sweep) -> None:
+    text = follow(sweep, lambda _: lightsweep.agent(sweep, function=train, count=1), terminal=True)
+    lines = [re.sub(r"\x1b\[[\d;?]*\w", "", line).strip() for line in text.splitlines()]
+    ended = [line for line in lines if "finished:" in line]
+    assert [line.split(",")[0] for line in ended] == ["★ 0001 finished: 1", "0002 finished: 2", "0003 finished: 3"]
 
 
 def test_a_stopped_sweep_is_watched_until_nothing_runs(sweep: Sweep) -> None:

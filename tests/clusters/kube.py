@@ -28,9 +28,12 @@ from urllib.parse import parse_qs, urlsplit
 import kubernetes_validate
 import yaml
 
+from lightsweep.agents.engines.kubernetes_manifest import was_stopped
+
 TOKEN, OTHER_TOKEN = "token-of-the-tests", "token-of-the-other-context"
 BATCH = "batch.kubernetes.io/"
 KINDS = {"jobs": "Job", "pods": "Pod", "secrets": "Secret", "events": "Event"}
+VERBS = {"GET": "get", "POST": "create", "PATCH": "patch", "DELETE": "delete"}
 _PATH = re.compile(r"/(?:api/v1|apis/batch/v1)/namespaces/([^/]+)/(\w+)(?:/([^/]+))?")
 
 
@@ -58,6 +61,8 @@ class Cluster:
         self.requests: list[tuple[str, str, Any]] = []
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.quota: int | None = None
+        self.lost = 0
+        self.unheard = 0
         self.denials: dict[str, str] = {}
         self.tokens: set[str] = set()
         self._images = images
@@ -109,7 +114,7 @@ class Cluster:
                 return _refusal(404, "NotFound", "the server could not find the requested resource")
             namespace, kind, name = found.groups()
             listing = name is None and method == "GET"
-            verb = "list" if listing else {"POST": "create", "PATCH": "patch", "DELETE": "delete"}[method]
+            verb = "list" if listing else VERBS[method]
             if (verb, kind) in self.forbidden:
                 group = "batch" if kind == "jobs" else ""
                 what = f'{kind}{"." + group if group else ""} is forbidden: User "ada" cannot {verb} resource "{kind}"'
@@ -127,7 +132,10 @@ class Cluster:
             if thing is None:
                 return _refusal(404, "NotFound", f'{kind} "{name}" not found', kind)
             if method == "PATCH":
-                thing["spec"].update(body["spec"])
+                thing.get("spec", {}).update(body.get("spec", {}))
+                thing["metadata"].setdefault("annotations", {}).update(body.get("metadata", {}).get("annotations", {}))
+                thing.get("data", {}).update(_encoded(body.get("stringData", {})))
+            if method in ("PATCH", "GET"):
                 return 200, thing
             if kind == "pods":
                 self._delete_pod(thing)
@@ -162,8 +170,7 @@ class Cluster:
             return _refusal(422, "Invalid", f'{kind} "{name}" is invalid: {error.message}', kind)
         stored = self._store(namespace, kind, body)
         if kind == "secrets":
-            texts = stored.pop("stringData", {})
-            stored["data"] = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
+            stored["data"] = _encoded(stored.pop("stringData", {}))
         else:
             stored["status"] = {}
         return 201, stored
@@ -336,6 +343,8 @@ class Cluster:
             status["containerStatuses"] = [{"name": "agent", "state": {"waiting": waiting}}]
             return
         status.update(phase="Running", containerStatuses=[{"name": "agent", "state": {"running": {}}}])
+        if not self._runs and was_stopped(environment):
+            self._ended(pod, 0)
         if self._runs:
             assert self._directory is not None
             with open(self._directory / f"{pod['metadata']['name']}.log", "ab") as log:  # noqa: PTH123
@@ -346,6 +355,7 @@ class Cluster:
     def _environment(self, pod: dict[str, Any]) -> dict[str, str] | None:
         """The variables of the container, those of its Secret too; ``None`` if the Secret is not there."""
         given = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        given["JOB_COMPLETION_INDEX"] = str(_index(pod))
         for variable in pod["spec"]["containers"][0]["env"]:
             if "value" in variable:
                 given[variable["name"]] = variable["value"]
@@ -354,8 +364,14 @@ class Cluster:
             secret = self.objects.get((pod["metadata"]["namespace"], "secrets", reference["name"]))
             if secret is None:
                 return None
+            if reference.get("optional") and reference["key"] not in secret["data"]:
+                continue
             given[variable["name"]] = base64.b64decode(secret["data"][reference["key"]]).decode()
         return given
+
+
+def _encoded(texts: dict[str, str]) -> dict[str, str]:
+    return {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
 
 
 def _refusal(code: int, reason: str, message: str, kind: str = "") -> tuple[int, Any]:
@@ -406,7 +422,15 @@ def serving(cluster: Cluster, certificate: Path | None = None) -> Iterator[str]:
             url = urlsplit(self.path)
             query = {key: values[-1] for key, values in parse_qs(url.query).items()}
             token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+            if self.command == "POST" and cluster.unheard:
+                cluster.unheard -= 1
+                self.close_connection = True
+                return
             code, body = cluster.answer(self.command, url.path, query, json.loads(raw) if raw else None, token)
+            if self.command == "POST" and cluster.lost:
+                cluster.lost -= 1
+                self.close_connection = True
+                return
             data = json.dumps(body).encode()
             self.send_response(code)
             self.send_header("Content-Type", "application/json")

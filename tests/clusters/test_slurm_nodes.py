@@ -109,6 +109,32 @@ def test_a_killed_process_a_cancelled_job_and_a_killed_agent_leave_nothing_and_l
     assert len(begun(cluster, "0001")) == 8
 
 
+HANGING_UP = """
+import os, signal, time
+import lightsweep
+run, node = lightsweep.init(), os.environ["SLURMD_NODENAME"]
+signal.signal(signal.SIGHUP, lambda *_: open(f"hup-{node}", "w").close())
+open(f"ready-{node}", "w").close()
+while not os.path.exists("go"):
+    time.sleep(0.1)
+run.log({"loss": 1.0})
+"""
+
+
+def test_a_hangup_is_forwarded_to_all_nodes_and_ends_none(cluster: Cluster) -> None:
+    (cluster.folder / "train.py").write_text(HANGING_UP)
+    lines = SWEEP.replace("VALUES", "1").splitlines()
+    lines = [line for line in lines if not line.startswith("command:")]
+    (cluster.folder / "sweep.yaml").write_text("\n".join(lines))
+    sweep_id = cluster.lightsweep("launch", "sweep.yaml", "--agent-options", "--forward-signals").strip()
+    wait_until(lambda: len(list(cluster.folder.glob("ready-*"))) == 2, "both nodes", 60)
+    os.kill(agent_process(cluster), signal.SIGHUP)
+    wait_until(lambda: len(list(cluster.folder.glob("hup-*"))) == 2, "the signal on both nodes", 30)
+    (cluster.folder / "go").touch()
+    (run,) = cluster.finish(sweep_id, 120)
+    assert (run["state"], run["iterations"]) == ("finished", 1)
+
+
 def agent_process(cluster: Cluster) -> int:
     """The process of the only agent that works in the test's folder."""
     found = []

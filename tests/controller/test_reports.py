@@ -92,7 +92,7 @@ def test_a_run_is_judged_again_at_later_reports(storage: Storage) -> None:
         # A value that does not count as an iteration is judged, too.
         verdict = reporter.report(early, {"loss": math.nan})
         assert verdict.stop
-        assert "band 3: 5.000 is worse than the threshold 1.000" in verdict.reason
+        assert "stopped at band 3: 5.000 > cut-off 1.000" in verdict.reason
         assert early.pruned
         repeated = reporter.report(early, {"loss": 0.0})
         assert (repeated.stop, repeated.reason) == (True, verdict.reason)

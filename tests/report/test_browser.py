@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 from report_helpers import EVIL, NOW, many_runs, sweep_config, sweep_run
 
 from lightsweep.controller import SweepRun, SweepState
 from lightsweep.controller.summary import PartView
-from lightsweep.report import page, report_data
+from lightsweep.report import all_details, page, report_data
 from lightsweep.schema import SweepConfig
 
 pytestmark = pytest.mark.slow
@@ -142,6 +143,13 @@ def test_figures_brushes_sorting_and_filter(
     chosen = {run.id for run in runs if run.state == "pruned" and run.values["optimizer"] == "adamw"}
     assert set(visit.column(0)) == chosen
     visit.page.locator("#filter").fill("")
+
+    # A filter that leaves nothing says so, and how to get back.
+    visit.page.locator("#filter").fill("adamw nowhere")
+    assert visit.page.locator("#runs tbody").inner_text().startswith("No run has “adamw” and “nowhere”.")
+    visit.page.locator("#runs tbody").get_by_role("button", name="Show all runs").click()
+    assert len(visit.column(0)) == RUNS
+    assert visit.page.evaluate("document.activeElement.id") == "filter"
 
     # A brush over the upper part of the first axis leaves the largest batch size, in the table and in the figures.
     visit.brush("batch_size", 0.2, -0.05)
@@ -297,8 +305,127 @@ def test_the_axes_are_brushed_and_moved_by_keyboard(
     assert after.index("batch_size") == before.index("batch_size") - 1
     assert visit.page.evaluate("document.activeElement.dataset.axis") == "batch_size"
     # The text that describes them.
-    text = visit.page.locator(f"#{batch.get_attribute('aria-describedby')}").inner_text()
+    text = visit.page.locator(f"#{batch.get_attribute('aria-describedby')}").text_content()
+    assert text is not None
     assert "arrow keys move the lower end" in text
+    visit.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_hard_to_use_for_anybody_by_the_rules_of_axe(
+    browser: Browser, sweep: tuple[SweepConfig, list[SweepRun]], tmp_path: Path, scheme: Any
+) -> None:
+    config, runs = sweep
+    runs = [replace(run, unread=("model.width",)) for run in runs]
+    path = tmp_path / "report.html"
+    data = replace(report_data(config, runs, now=NOW), arguments="--batch_size=32")
+    details = all_details("k3v9x2ab", data)
+    path.write_text(page("k3v9x2ab", SweepState("finished"), data, details=details), "utf-8")
+    visit = Visit(browser, path, color_scheme=scheme, bypass_csp=True)
+    visit.draw_all()
+    for each in visit.page.locator("details > summary").all():
+        each.click()
+    assert faults(visit.page) == []
+    visit.page.locator("#runs .opener").first.click()
+    visit.page.locator("#details h3").first.wait_for()
+    assert faults(visit.page) == []
+    visit.close()
+
+
+def faults(page: Page) -> list[str]:
+    """What axe-core finds that is serious or critical."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{each['id']}: {node['target']} {node.get('failureSummary')}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]
+
+
+def test_every_control_is_reached_and_used_by_keyboard(
+    browser: Browser, sweep: tuple[SweepConfig, list[SweepRun]], tmp_path: Path
+) -> None:
+    config, runs = sweep
+    path = tmp_path / "report.html"
+    data = replace(report_data(config, runs, now=NOW), arguments="--batch_size=32")
+    path.write_text(page("k3v9x2ab", SweepState("finished"), data, details=all_details("k3v9x2ab", data)), "utf-8")
+    visit = Visit(browser, path)
+    visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visit.draw_all()
+    visit.page.evaluate("document.body.focus(); scrollTo(0, 0)")
+    name = """() => {
+        const it = document.activeElement;
+        const text = it.getAttribute("aria-label") || it.textContent.trim();
+        return it === document.body ? "" : `${it.tagName.toLowerCase()} ${it.id || text || it.type}`;
+    }"""
+    reached = []
+    while len(reached) < 400:
+        visit.page.keyboard.press("Tab")
+        now = visit.page.evaluate(name)
+        if not now or now in reached[:3]:
+            break
+        reached.append(now)
+    every = visit.page.evaluate(
+        "[...document.querySelectorAll('button, input, select, summary, [tabindex=\"0\"]')]"
+        ".filter(each => each.checkVisibility() && !each.disabled).length"
+    )
+    assert len(reached) == every
+
+    def focus(what: str) -> None:
+        visit.page.locator(what).first.focus()
+
+    focus("#theme")
+    visit.page.keyboard.press("Enter")
+    assert visit.page.evaluate("document.documentElement.dataset.theme") == "dark"
+    visit.page.keyboard.press("Enter")
+    for button, text in (("#copy-arguments", "--batch_size=32"), ("#copy", "learning_rate: ")):
+        focus(button)
+        visit.page.keyboard.press("Enter")
+        visit.page.locator(button).get_by_text("Copied").wait_for()
+        assert text in visit.page.evaluate("navigator.clipboard.readText()")
+    focus("#best summary")
+    visit.page.keyboard.press("Enter")
+    assert visit.page.locator("#yaml").is_visible()
+    focus("#figures summary")
+    visit.page.keyboard.press("Enter")
+    assert visit.page.locator("#parallel-help").is_visible()
+    focus("#runs thead button")
+    visit.page.keyboard.press("Enter")
+    assert visit.page.locator("th[aria-sort]").get_attribute("data-name") == "run"
+    focus("#filter")
+    visit.page.keyboard.type("pruned")
+    assert set(visit.column(1)) == {"pruned"}
+    focus("#runs tbody .opener")
+    visit.page.keyboard.press("Enter")
+    visit.page.locator("#details h2").wait_for()
+    visit.page.keyboard.press("Escape")
+    assert visit.page.evaluate("document.activeElement.className") == "opener"
+    focus("#runs tbody input")
+    visit.page.keyboard.press("Space")
+    assert visit.page.locator("#runs tbody input:checked").count() == 1
+    visit.close()
+
+
+def test_the_printer_gets_all_of_it(browser: Browser, written: Path) -> None:
+    visit = Visit(browser, written, color_scheme="dark")
+    visit.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    width = visit.page.evaluate("document.body.clientWidth")
+    assert width == 690
+    beyond = """() => [...document.querySelectorAll("[id^=figure-] .main-svg, #figure-parallel svg, table, pre")]
+        .map(each => each.getBoundingClientRect().right)
+        .filter(right => right > document.body.getBoundingClientRect().right)"""
+    assert visit.page.evaluate(beyond) == []
+    # Every figure, also those that nobody has scrolled to; lines are no canvas, which printers leave out.
+    assert visit.page.locator(".js-plotly-plot").count() == 9
+    lines = visit.page.evaluate("document.querySelector('#figure-parallel').parallel.rows.length")
+    assert visit.page.locator("#figure-parallel svg path").count() == lines + 1
+    paper = "document.querySelector('#figure-history')._fullLayout.paper_bgcolor"
+    assert visit.page.evaluate(paper) == "#ffffff"
+    assert visit.page.pdf(format="A4").startswith(b"%PDF")
+    visit.page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert visit.page.evaluate("document.body.clientWidth") > 1000
+    assert visit.page.evaluate(paper) == "#1d2026"
     visit.close()
 
 
@@ -325,12 +452,16 @@ def test_hostile_names_do_nothing(browser: Browser, tmp_path: Path) -> None:
     visit.close()
 
 
-def test_a_sweep_without_runs_is_a_page_of_sentences(browser: Browser, tmp_path: Path) -> None:
+def test_a_sweep_without_runs_is_one_sentence(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_text(page("k3v9x2ab", SweepState("running"), report_data(sweep_config(), [], now=NOW)), "utf-8")
     visit = Visit(browser, path)
-    assert visit.page.locator("#figures .note").all_inner_texts().count("No run has started yet.") == 4
-    assert visit.page.locator("#count").inner_text() == "0 runs"
+    # One sentence, and what to do next, in place of empty cards and tables.
+    text = visit.page.locator("main").inner_text()
+    assert text.count("No run has started yet.") == 2  # also in the headline
+    assert "lightsweep agent k3v9x2ab" in text
+    assert visit.page.locator("#figures .card:visible").count() == 0
+    assert not visit.page.locator("#runs").is_visible()
     assert visit.page.locator(".js-plotly-plot").count() == 0
     visit.close()
 

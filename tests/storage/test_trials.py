@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -15,12 +17,13 @@ import sqlalchemy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from lightsweep.storage import Storage, open_storage
-from lightsweep.storage.optuna_trials import OptunaTrials
+from lightsweep.storage import Storage, open_storage, postgresql_trials
+from lightsweep.storage.optuna_trials import OptunaTrials, sql_trials_of
 from lightsweep.storage.sql_trials import SqlTrials
-from lightsweep.storage.trials import TrialReader, TrialRow
+from lightsweep.storage.trials import TrialReader, TrialRow, Trials
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "float": FloatDistribution(-1.0, 1.0),
@@ -43,17 +46,17 @@ def study(storage: Storage) -> optuna.Study:
     return optuna.create_study(storage=storage.optuna, study_name="s")
 
 
-Way = type[SqlTrials] | type[OptunaTrials]
+Way = Callable[[Storage], Trials]
 
 
-@pytest.fixture(params=[SqlTrials, OptunaTrials])
+@pytest.fixture(params=[sql_trials_of, OptunaTrials])
 def way(request: pytest.FixtureRequest) -> Way:
     """Both ways to the trials, which keep the same contract."""
     made: Way = request.param
     return made
 
 
-def ledger_of(storage: Storage, study: optuna.Study, way: Way = SqlTrials, **options: Any) -> TrialReader:
+def ledger_of(storage: Storage, study: optuna.Study, way: Way = sql_trials_of, **options: Any) -> TrialReader:
     return TrialReader(way(storage), storage.optuna.get_study_id_from_name(study.study_name), **options)
 
 
@@ -156,7 +159,7 @@ STEPS = st.lists(st.sampled_from(["ask", "report", "complete", "prune", "fail", 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_many_looks_see_what_optuna_reads(storage: Storage, steps: list[str], random: Random) -> None:
     study = optuna.create_study(storage=storage.optuna)
-    ledgers = [ledger_of(storage, study, way) for way in (SqlTrials, OptunaTrials)]
+    ledgers = [ledger_of(storage, study, way) for way in (sql_trials_of, OptunaTrials)]
     running: list[optuna.Trial] = []
     for step in steps:
         if step == "ask":
@@ -178,20 +181,16 @@ def test_many_looks_see_what_optuna_reads(storage: Storage, steps: list[str], ra
     for ledger in ledgers:
         look(ledger)
         assert_same(ledger.records, study.trials)
-        assert look(ledger) == [record for record in ledger.records if record.state == "RUNNING"]
+        assert not [record for record in look(ledger) if record.state != "RUNNING"]
 
 
 def test_parameters_of_a_running_trial_are_read_once(storage: Storage, study: optuna.Study) -> None:
     ledger = ledger_of(storage, study)
     study.ask({"x": FloatDistribution(0.0, 1.0)}).report(1.0, 1)
     look(ledger)
-    statements: list[str] = []
-    sqlalchemy.event.listen(
-        storage.engine, "before_cursor_execute", lambda _a, _b, statement, *_rest: statements.append(statement)
-    )
+    before = ledger.records[0].parameters
     look(ledger)
-    assert statements
-    assert not any("trial_params" in statement for statement in statements)
+    assert ledger.records[0].parameters is before
 
 
 def test_other_studies_are_left_out(way: Way, storage: Storage, study: optuna.Study) -> None:
@@ -227,41 +226,79 @@ def test_many_open_trials_need_few_statements(storage: Storage, study: optuna.St
         study.ask().report(1.0, 1)
     ledger = ledger_of(storage, study)
     look(ledger)
-    statements: list[str] = []
+    with listening(storage) as statements:
+        look(ledger)
+    assert len([text for text in statements if "SELECT" in text]) == of_a_look(storage)
 
-    def count(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        statements.append(statement)
 
-    sqlalchemy.event.listen(storage.engine, "before_cursor_execute", count)
-    assert len(look(ledger)) == 30
-    sqlalchemy.event.remove(storage.engine, "before_cursor_execute", count)
-    found = [statement for statement in statements if "SELECT" in statement]
-    assert len(found) == 4
+@contextmanager
+def listening(storage: Storage, hear: Callable[[str], Any] | None = None) -> Iterator[list[str]]:
+    """Collect the statements, those of SQLAlchemy and those that PostgreSQL's driver gets from us, before each."""
+    found: list[str] = []
+    send = postgresql_trials._send
+
+    def note(text: str) -> None:
+        (hear or found.append)(text)
+
+    def by_alchemy(_connection: Any, _cursor: Any, text: str, *_rest: Any) -> None:
+        note(text)
+
+    def by_driver(connection: Any, text: str, values: Any) -> Any:
+        note(text)
+        return send(connection, text, values)
+
+    sqlalchemy.event.listen(storage.engine, "before_cursor_execute", by_alchemy)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postgresql_trials, "_send", by_driver)
+        yield found
+    sqlalchemy.event.remove(storage.engine, "before_cursor_execute", by_alchemy)
+
+
+def of_a_look(storage: Storage) -> int:
+    """The number of its statements."""
+    return 1 if storage.engine.dialect.name == "postgresql" else 4
+
+
+def test_what_an_agent_does_for_a_run_needs_few_statements(storage: Storage) -> None:
+    study_id = int(storage.optuna.create_new_study([optuna.study.StudyDirection.MINIMIZE], "s"))
+    trials, of_postgresql = sql_trials_of(storage), storage.engine.dialect.name == "postgresql"
+    begun = []
+    with listening(storage) as statements:
+
+        def count() -> int:
+            found = [text for text in statements if not text.startswith("BEGIN")]
+            statements.clear()
+            return len(found)
+
+        for _ in range(2):
+            with trials.claim(study_id, "none", None) as claim:
+                begun.append(claim.add({"k": 1}, {"x": (FloatDistribution(0.0, 1.0), 0.5)}, [1.0]))
+            assert count() == (3 if of_postgresql else 7)
+        trials.beat(begun)
+        assert count() == 1
+        trials.report([(begun[0], 2, 0.5), (begun[1], 2, 0.5)])
+        assert count() == 1
+        trials.end(begun[0], TrialState.COMPLETE, {"end": 1}, [0.5])
+        assert count() == (1 if of_postgresql else 3)
 
 
 class Outage:
     """Makes the nth statement from now on fail, as where the database goes away."""
 
-    def __init__(self, engine: sqlalchemy.Engine) -> None:
-        self.left: int | None = None
-        self._engine = engine
-        sqlalchemy.event.listen(engine, "before_cursor_execute", self._count)
+    left: int | None = None
 
-    def _count(self, _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+    def note(self, statement: str) -> None:
         if self.left is not None and "SELECT" in statement:
             if self.left == 0:
                 raise sqlalchemy.exc.OperationalError(statement, {}, Exception("gone"))
             self.left -= 1
 
-    def end(self) -> None:
-        sqlalchemy.event.remove(self._engine, "before_cursor_execute", self._count)
-
 
 @pytest.fixture
 def outage(storage: Storage) -> Iterator[Outage]:
-    made = Outage(storage.engine)
-    yield made
-    made.end()
+    made = Outage()
+    with listening(storage, made.note):
+        yield made
 
 
 @pytest.mark.parametrize("statement", range(4))
@@ -275,7 +312,7 @@ def test_a_refresh_that_fails_half_way_changes_nothing(
     running.report(2.0, 2)
     study.tell(running, 2.0)
     study.ask({"x": FloatDistribution(0.0, 1.0)}).report(5.0, 1)
-    outage.left = statement
+    outage.left = min(statement, of_a_look(storage) - 1)
     with pytest.raises(sqlalchemy.exc.OperationalError, match="gone"):
         look(ledger)
     assert [(record.state, list(record.reports)) for record in ledger.records] == [("RUNNING", [1.0])]
@@ -329,17 +366,17 @@ def test_without_sql_a_trial_is_stale_when_its_heartbeat_has_not_changed_for_a_l
     monkeypatch.setattr("lightsweep.storage.optuna_trials.time.monotonic", lambda: now)
     ledger, other = ledger_of(storage, study, OptunaTrials, clock=lambda: now), OptunaTrials(storage)
     for _ in range(2):
-        other.beat(study.ask()._trial_id)
+        other.beat([study.ask()._trial_id])
     look(ledger)
     assert ledger.stale(60.0) == []
     now += 50
-    other.beat(number_of(study, storage, 0))
+    other.beat([number_of(study, storage, 0)])
     assert ledger.stale(60.0) == []
     now += 20
     assert [record.number for record in ledger.stale(60.0)] == [1]
     assert ledger.beats[number_of(study, storage, 0)] > ledger.beats[number_of(study, storage, 1)]
     study.tell(1, state=TrialState.FAIL)
-    other.beat(number_of(study, storage, 1))  # as an agent does that has not noticed
+    other.beat([number_of(study, storage, 1)])  # as an agent does that has not noticed
     look(ledger)
     assert ledger.stale(60.0) == []
 
@@ -368,3 +405,83 @@ def age(storage: Storage, trial_id: int, seconds: int) -> None:
         shown = older.strftime("%Y-%m-%d %H:%M:%S") if isinstance(beat, str) else older
         update = sqlalchemy.text("UPDATE trial_heartbeats SET heartbeat = :beat WHERE trial_id = :trial")
         connection.execute(update, {"beat": shown, "trial": trial_id})
+
+
+def test_the_quick_look_finds_what_the_whole_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random work on a study, followed by two readers, one of which never takes the quick way."""
+    storage = open_storage(f"sqlite:///{tmp_path}/a.db")
+    study_id = storage.optuna.create_new_study([StudyDirection.MINIMIZE], "study")
+    storage.optuna.set_study_user_attr(study_id, "state", "running")
+    trials, whole = SqlTrials(storage), SqlTrials(storage)
+    monkeypatch.setattr(whole, "_new_reports_only", lambda *_: None)
+    quick = []
+    look = trials._new_reports_only
+
+    def counted(*arguments: Any) -> Any:
+        quick.append((found := look(*arguments)) is not None)
+        return found
+
+    monkeypatch.setattr(trials, "_new_reports_only", counted)
+    readers = [TrialReader(each, study_id) for each in (trials, whole)]
+    parameters = {"x": (FloatDistribution(0.0, 1.0), 0.5)}
+    draw = Random(1)
+    running: dict[int, int] = {}
+    bare: list[int] = []  # as those whose suggestion takes a while
+    ended = 0
+    for _ in range(400):
+        action = draw.choice(["begin", "late", "late", "end", "state", *["report"] * 12])
+        if action == "late" and bare:
+            trials.set_parameters(bare.pop(), parameters)
+        elif action in ("begin", "late") and len(running) < 5:
+            with trials.claim(study_id, "none", readers[0].last) as claim:
+                trial_id = claim.add({"kind": "fresh"}, parameters if action == "begin" else {}, [0.1, math.nan])
+            running[trial_id] = 2
+            if action == "late":
+                bare.append(trial_id)
+        elif action == "end" and running:
+            over = draw.choice(list(running))
+            assert trials.end(over, draw.choice([TrialState.COMPLETE, TrialState.FAIL]), {"end": 1}, None)
+            del running[over]
+            bare = [each for each in bare if each != over]
+            ended += 1
+        elif action == "report" and running:
+            chosen = draw.choice(list(running))
+            running[chosen] += 1
+            trials.report([(chosen, running[chosen], draw.choice([1.0, 2, -0.5, math.nan, math.inf, -math.inf]))])
+        elif action == "state":
+            storage.optuna.set_study_user_attr(study_id, "state", draw.choice(["running", "paused"]))
+        if draw.random() < 0.7:
+            states = []
+            for reader in readers:
+                state, found = reader.read("state")
+                states.append(state)
+                reader.take(found)
+            assert states[0] == states[1]
+            assert repr(readers[0].records) == repr(readers[1].records)
+    assert ended > 5
+    assert sum(quick) > 50
+    assert quick.count(False) > 20
+    storage.close()
+
+
+def test_at_a_band_one_statement_reads_what_is_new(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path}/a.db")
+    study_id = storage.optuna.create_new_study([StudyDirection.MINIMIZE], "study")
+    storage.optuna.set_study_user_attr(study_id, "state", "running")
+    trials = SqlTrials(storage)
+    reader = TrialReader(trials, study_id)
+    for _ in range(3):
+        with trials.claim(study_id, "none", reader.last) as claim:
+            claim.add({}, {"x": (FloatDistribution(0.0, 1.0), 0.5)}, [])
+        reader.take(reader.read("state")[1])
+    trials.report([(reader.records[1].trial_id, step, 0.5) for step in (1, 2, 3)])
+    statements: list[str] = []
+    with closing(storage.engine.raw_connection()) as pooled:
+        pooled.driver_connection.set_trace_callback(statements.append)
+    state, found = reader.read("state")
+    with closing(storage.engine.raw_connection()) as pooled:
+        pooled.driver_connection.set_trace_callback(None)
+    assert len(statements) == 1
+    assert (state, [(row.number, list(row.reports)) for row in found]) == ("running", [(1, [0.5] * 3)])
+    assert trials.changes(study_id, "none", reader.last, {}) == (None, [])
+    storage.close()

@@ -15,8 +15,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState, create_trial
 
 from lightsweep.storage import Storage
-from lightsweep.storage.optuna_trials import OptunaTrials
-from lightsweep.storage.sql_trials import SqlTrials
+from lightsweep.storage.optuna_trials import OptunaTrials, sql_trials_of
 from lightsweep.storage.trials import TrialRow, Trials
 
 PARAMETERS = {
@@ -44,7 +43,7 @@ def study(storage: Storage, directions: int = 1) -> int:
     return int(storage.optuna.create_new_study(directed, f"study {directions}"))
 
 
-@pytest.fixture(params=[SqlTrials, OptunaTrials])
+@pytest.fixture(params=[sql_trials_of, OptunaTrials])
 def trials(request: pytest.FixtureRequest, storage: Storage) -> Trials:
     """Both ways to the trials, which keep the same contract."""
     made: Trials = request.param(storage)
@@ -177,7 +176,7 @@ def test_writing_again_keeps_the_reports_of_a_trial_that_has_ended_meanwhile(tri
 
 
 def test_a_report_waits_for_an_end_that_is_being_written(storage: Storage) -> None:
-    trials = SqlTrials(storage)
+    trials = sql_trials_of(storage)
     trial_id = begin(trials, study(storage))
     found: list[set[int]] = []
     reporter = threading.Thread(target=lambda: found.append(trials.report([(trial_id, 1, 0.5)])))
@@ -193,7 +192,7 @@ def test_a_report_waits_for_an_end_that_is_being_written(storage: Storage) -> No
 
 def test_a_claim_that_fails_writes_nothing(storage: Storage) -> None:
     study_id = study(storage)
-    with pytest.raises(RuntimeError), SqlTrials(storage).claim(study_id, "b", None) as claim:
+    with pytest.raises(RuntimeError), sql_trials_of(storage).claim(study_id, "b", None) as claim:
         claim.add(ATTRIBUTES, {}, ())
         raise RuntimeError
     assert storage.optuna.get_all_trials(study_id) == []

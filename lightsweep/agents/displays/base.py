@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import codecs
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, TextIO
 
 import yaml
 
+from lightsweep.agents.displays.events import STYLES, Event, EventLog
 from lightsweep.controller import ClaimedRun, Outcome, Sweep
 from lightsweep.controller.reports import Refresher
-from lightsweep.controller.runs import best_of
 from lightsweep.controller.summary import summarize
-from lightsweep.text import counted, number, parameters, printable
+from lightsweep.text import paint, printable
 
 
 class Display:
@@ -73,30 +73,32 @@ class LineDisplay(Display):
     Args:
         stream: Where the lines go.
         sweep: The sweep.
+        quiet: Show only failures, warnings and messages.
     """
 
-    def __init__(self, stream: TextIO, sweep: Sweep) -> None:
+    def __init__(self, stream: TextIO, sweep: Sweep, *, quiet: bool = False) -> None:
         self._stream = stream
-        self._sweep = sweep
+        self._quiet = quiet
+        self._log = EventLog(sweep)
         self._lock = threading.Lock()
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._within_line = False
 
     def started(self, run: ClaimedRun) -> None:
-        again = f" (attempt {run.attempt})" if run.attempt > 1 else ""
-        shown = parameters(run.values, self._sweep.config.searched([run.values]))
-        self.say(f"run {run.id} started{again}{': ' if shown else ''}{shown}")
+        with self._lock:
+            self._show(self._log.started(run))
 
     def output(self, run: ClaimedRun, text: bytes) -> None:
         del run
         with self._lock:
             decoded = self._decoder.decode(text)
-            if decoded:
+            if decoded and not self._quiet:
                 self._write(decoded)
                 self._within_line = not decoded.endswith("\n")
 
     def ended(self, run: ClaimedRun, outcome: Outcome) -> None:
-        self.say(describe_end(self._sweep, run, outcome))
+        with self._lock:
+            self._show(self._log.finished(run, outcome))
 
     def note(self, text: str) -> None:
         self.say(f"lightsweep: {text}")
@@ -104,25 +106,25 @@ class LineDisplay(Display):
     def say(self, text: str) -> None:
         """Print one line."""
         with self._lock:
-            begin = "\n" if self._within_line else ""
-            self._within_line = False
-            self._write(f"{begin}{printable(text)}\n")
+            self._line(text)
+
+    def _show(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if not self._quiet or event.mark in {"failed", "warning"}:
+                new = " (new best)" if event.mark == "best" else ""
+                where = f"; {event.more}" if event.more else ""
+                line = f"{'run ' if event.run else ''}{event.text}{new}{where}"
+                self._line(line, STYLES.get(event.mark, ""))
+
+    def _line(self, text: str, style: str = "") -> None:
+        begin = "\n" if self._within_line else ""
+        self._within_line = False
+        self._write(f"{begin}{paint(printable(text), style, self._stream)}\n")
 
     def _write(self, text: str) -> None:
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
         self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
         self._stream.flush()
-
-
-def describe_end(sweep: Sweep, run: ClaimedRun, outcome: Outcome) -> str:
-    """Return how a run ended, in one line."""
-    metric = sweep.config.metric
-    best = best_of(run.history, metric.goal) if metric else None
-    parts = [outcome.reason] if outcome.reason else []
-    if metric and best is not None:
-        parts.insert(0, f"best {metric.name} {number(best)} in {counted(len(run.history), 'iteration')}")
-    unread = f"; never read: {', '.join(outcome.unread)}" if outcome.unread else ""
-    return f"run {run.id} {outcome.state}{': ' if parts else ''}{'; '.join(parts)}{unread}"
 
 
 def closing(sweep: Sweep, left: str) -> str:

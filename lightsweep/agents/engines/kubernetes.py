@@ -15,8 +15,9 @@ from typing import Any
 
 import yaml
 
-from lightsweep.agents.engines import AgentJob, JobState, Launch
+from lightsweep.agents.engines import AgentJob, JobState, Launch, LostAnswerError
 from lightsweep.agents.engines.kubernetes_manifest import (
+    STOPPED_KEY,
     SWEEP_LABEL,
     as_text,
     job,
@@ -27,10 +28,12 @@ from lightsweep.agents.engines.kubernetes_manifest import (
 )
 from lightsweep.errors import UsageError, closest
 from lightsweep.storage.url import conceal, parse, read_url
-from lightsweep.text import printable
+from lightsweep.text import counted, printable
 
 _INDEX = "batch.kubernetes.io/job-completion-index"
 _JOB = "batch.kubernetes.io/job-name"
+_FAILURES = "batch.kubernetes.io/job-index-failure-count"  # of the pods before this one of the same index
+_STOPPED = "lightsweep/stopped"
 _TAKEN = "batch.kubernetes.io/job-index-ignored-failure-count"  # of the pods before this one of the same index
 _TIMEOUT_SECONDS = (5, 30)  # to connect, and to read an answer
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -66,6 +69,7 @@ class KubernetesEngine:
         """Create the Job, and the Secret with the storage's URL; without its Secret a Job is taken back.
 
         Raises:
+            LostAnswerError: The Job may have been created.
             UsageError: Kubernetes refuses, or its agents could not reach the storage.
         """
         manifest = job(launch, self._name)
@@ -73,17 +77,20 @@ class KubernetesEngine:
         _refuse_local(url)
         cluster = _Cluster(launch.options)
         name, self._name = self._name, job_name(self._sweep_id, secrets.token_hex(3))
-        made = cluster.ask("create a Job", cluster.batch.create_namespaced_job, body=manifest)
+        made = cluster.create_job(name, manifest)
         try:
             body = secret(name, url, made)
             cluster.ask("create a Secret", cluster.core.create_namespaced_secret, body=body, concealed=url)
-        except BaseException:  # Ctrl-C too
-            cluster.delete_job(name)
+        except BaseException as error:  # Ctrl-C too
+            try:
+                cluster.delete_job(name)
+            except UsageError as left:
+                raise LostAnswerError(f"{error}\nthe Job {name} has no Secret, and is left: {left}") from None
             raise
         return [f"{name}-{index}" for index in range(launch.agents)]
 
     def jobs(self) -> list[AgentJob]:
-        """Return an agent for each index of a Job that runs, waits, or was taken away and will be started again."""
+        """Return an agent for each index of a Job that runs, waits, was taken away for a while, or was given up."""
         cluster = self._cluster
         selector = f"{SWEEP_LABEL}={label(self._sweep_id)}"
         pods: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -99,6 +106,8 @@ class KubernetesEngine:
     def stop(self, job: str) -> None:
         """Delete the pod of an agent, which gets SIGTERM, and let the Job have one agent less; the last ends the Job.
 
+        A later pod of the same index ends at once, see `was_stopped`.
+
         Args:
             job: The id of an agent, or the name of a Job, whose agents then all end.
         """
@@ -106,17 +115,27 @@ class KubernetesEngine:
         selector = f"{SWEEP_LABEL}={label(self._sweep_id)}"
         found = cluster.ask("list Jobs", cluster.batch.list_namespaced_job, label_selector=selector)["items"]
         by_name = {each["metadata"]["name"]: each for each in found}
-        name, _, index = job.rpartition("-")
+        name, _, number = job.rpartition("-")
         if job in by_name:
             cluster.delete_job(job)
-        elif name in by_name and (left := _wanted(by_name[name])) > 1:
-            for pod in cluster.ask("list Pods", cluster.core.list_namespaced_pod, label_selector=selector)["items"]:
-                if pod["metadata"]["labels"].get(_JOB) == name and _index(pod) == int(index) and _is_live(pod):
-                    cluster.delete_pod(pod["metadata"]["name"])
-            body = {"spec": {"parallelism": left - 1}}
-            cluster.ask("change a Job", cluster.batch.patch_namespaced_job, name=name, body=body)
-        elif name in by_name:
+        if name not in by_name or (index := int(number)) in _ended(by_name[name]) | _stopped(by_name[name]):
+            return
+        stopped = _stopped(by_name[name]) | {index}
+        left = int(by_name[name]["spec"]["completions"]) - len(_ended(by_name[name]) | stopped)
+        if not left:
             cluster.delete_job(name)
+            return
+        words = ",".join(map(str, sorted(stopped)))
+        cluster.change("a Secret", cluster.core.patch_namespaced_secret, name, {"stringData": {STOPPED_KEY: words}})
+        for pod in cluster.ask("list Pods", cluster.core.list_namespaced_pod, label_selector=selector)["items"]:
+            if pod["metadata"]["labels"].get(_JOB) == name and _index(pod) == index and _is_live(pod):
+                cluster.delete_pod(pod["metadata"]["name"])
+        # After that, as with too many pods Kubernetes would choose one to end.
+        body = {
+            "metadata": {"annotations": {_STOPPED: words}},
+            "spec": {"parallelism": min(left, int(by_name[name]["spec"]["parallelism"]))},
+        }
+        cluster.change("a Job", cluster.batch.patch_namespaced_job, name, body)
 
 
 # --- states
@@ -125,7 +144,7 @@ class KubernetesEngine:
 def agents_of(
     name: str, job: dict[str, Any] | None, pods: list[dict[str, Any]], why: Callable[[], str] = lambda: ""
 ) -> list[AgentJob]:
-    """Return the agents of a Job that have not ended, in the order of their indices.
+    """Return the agents of a Job that have not ended, or have failed, in the order of their indices.
 
     Args:
         name: The name of the Job.
@@ -136,11 +155,12 @@ def agents_of(
     latest: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for pod in sorted(pods, key=_created):
         latest[_index(pod)].append(pod)
-    found = {index: _agent(name, index, its) for index, its in latest.items() if _is_live(its[-1])}
-    missing = max(0, _wanted(job) - len(found)) if job else 0
+    stopped = _stopped(job) if job else set()
+    found = {index: _agent(name, index, its, index in stopped) for index, its in latest.items() if _is_live(its[-1])}
+    missing = max(0, _wanted(job) - len(set(found) - stopped)) if job else 0
     if job and missing:
-        ended = _indices(job.get("status", {}))
-        open_ = [index for index in range(job["spec"]["completions"]) if index not in ended and index not in found]
+        gone = _ended(job) | stopped
+        open_ = [index for index in range(job["spec"]["completions"]) if index not in gone and index not in found]
         open_.sort(key=lambda index: (index not in latest, index))  # those that have run before
         reason = "the Job is suspended" if job["spec"].get("suspend") else ""
         for index in open_[:missing]:
@@ -149,13 +169,15 @@ def agents_of(
             else:
                 reason = reason or why() or "no pod yet"
                 found[index] = AgentJob(f"{name}-{index}", JobState.QUEUED, reason=reason)
+    for index in _indices(job, "failedIndexes") if job else ():
+        found[index] = _failed(name, index, latest[index][-1:])
     return [found[index] for index in sorted(found)]
 
 
-def _agent(name: str, index: int, pods: list[dict[str, Any]]) -> AgentJob:
+def _agent(name: str, index: int, pods: list[dict[str, Any]], stopped: bool = False) -> AgentJob:
     """Return the agent of an index by its pods, the oldest first."""
     pod, status = pods[-1], pods[-1].get("status", {})
-    phase, leaves = status.get("phase", "Pending"), "deletionTimestamp" in pod["metadata"]
+    phase, leaves = status.get("phase", "Pending"), stopped or "deletionTimestamp" in pod["metadata"]
     node = pod["spec"].get("nodeName", "") if phase == "Running" else ""
     waits = _waiting(status) if phase == "Pending" else ""
     taken = next((text for text in map(_disruption, reversed(pods[-2:])) if text), "")
@@ -169,9 +191,24 @@ def _agent(name: str, index: int, pods: list[dict[str, Any]]) -> AgentJob:
         state, reason = JobState.ENDING, ""
     else:
         state, reason = JobState.QUEUED, waits or _failure(status)
-    namespace = pod["metadata"].get("namespace", "default")
-    output = f"kubectl logs --namespace {namespace} {pod['metadata']['name']}"
-    return AgentJob(f"{name}-{index}", state, node=node, output=output, reason=printable(reason))
+    return AgentJob(f"{name}-{index}", state, node=node, output=_output(pod), reason=printable(reason))
+
+
+def _failed(name: str, index: int, pods: list[dict[str, Any]]) -> AgentJob:
+    """Return the agent of an index that Kubernetes has given up, by its last pod, if that is still there."""
+    reason, output = "given up; its pods were deleted", ""
+    for pod in pods:
+        times = int(pod["metadata"].get("annotations", {}).get(_FAILURES, 0)) + 1
+        why = _end(pod.get("status", {}))
+        reason, output = (
+            f"given up after {counted(times, 'failure')}{f', the last: {why}' if why else ''}",
+            _output(pod),
+        )
+    return AgentJob(f"{name}-{index}", JobState.FAILED, output=output, reason=printable(reason))
+
+
+def _output(pod: dict[str, Any]) -> str:
+    return f"kubectl logs --namespace {pod['metadata'].get('namespace', 'default')} {pod['metadata']['name']}"
 
 
 def _waiting(status: dict[str, Any]) -> str:
@@ -196,10 +233,17 @@ def _disruption(pod: dict[str, Any]) -> str:
 
 def _failure(status: dict[str, Any]) -> str:
     """Return how a pod has failed whose successor is to come."""
+    if why := _end(status):
+        return f"failed ({why}), will be retried"
+    return "failed, will be retried" if status.get("phase") == "Failed" else ""
+
+
+def _end(status: dict[str, Any]) -> str:
+    """Return how the agent of a pod has ended; empty if that is unknown."""
     for container in status.get("containerStatuses") or ():
         if ended := container.get("state", {}).get("terminated"):
-            return f"failed ({ended.get('reason', 'Error')}, exit code {ended.get('exitCode')}), will be retried"
-    return "failed, will be retried" if status.get("phase") == "Failed" else ""
+            return f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode')}"
+    return _because(status)
 
 
 def _because(condition: dict[str, Any]) -> str:
@@ -218,14 +262,24 @@ def _is_live(pod: dict[str, Any]) -> bool:
     return pod.get("status", {}).get("phase", "Pending") in ("Pending", "Running")
 
 
-def _indices(status: dict[str, Any]) -> set[int]:
-    """Return the indices that have ended, from Kubernetes' form ``0,2-4``."""
+def _indices(job: dict[str, Any], key: str) -> set[int]:
+    """Return indices in the status of a Job, from Kubernetes' form ``0,2-4``."""
     found: set[int] = set()
-    for part in ",".join(status.get(key) or "" for key in ("completedIndexes", "failedIndexes")).split(","):
+    for part in (job.get("status", {}).get(key) or "").split(","):
         if part:
             first, _, last = part.partition("-")
             found |= set(range(int(first), int(last or first) + 1))
     return found
+
+
+def _ended(job: dict[str, Any]) -> set[int]:
+    return _indices(job, "completedIndexes") | _indices(job, "failedIndexes")
+
+
+def _stopped(job: dict[str, Any]) -> set[int]:
+    """Return the indices whose agents were told to end."""
+    words = job.get("metadata", {}).get("annotations", {}).get(_STOPPED, "")
+    return {int(word) for word in words.split(",") if word}
 
 
 def _wanted(job: dict[str, Any]) -> int:
@@ -235,7 +289,8 @@ def _wanted(job: dict[str, Any]) -> int:
         each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in status.get("conditions") or ()
     ):
         return 0
-    return min(int(job["spec"]["parallelism"]), int(job["spec"]["completions"]) - len(_indices(status)))
+    left = int(job["spec"]["completions"]) - len(_ended(job) | _stopped(job))
+    return min(int(job["spec"]["parallelism"]), left)
 
 
 # --- the cluster
@@ -321,10 +376,12 @@ class _Cluster:
             **arguments: The arguments of the method.
 
         Raises:
-            UsageError: The cluster refuses, or does not answer.
+            LostAnswerError: The cluster does not answer, and may have done what was asked.
+            UsageError: The cluster refuses, or cannot be reached.
         """
-        from urllib3.exceptions import HTTPError
+        from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, SSLError
 
+        lost = False
         try:
             answer = call(
                 namespace=self.namespace, _preload_content=False, _request_timeout=_TIMEOUT_SECONDS, **arguments
@@ -337,11 +394,12 @@ class _Cluster:
             text = f"Kubernetes did not {doing}: {printable(str(error))}"
         except (HTTPError, OSError) as error:
             reason = getattr(error, "reason", None) or error
+            lost = not isinstance(reason, (NewConnectionError, ConnectTimeoutError, SSLError))
             text = (
                 f"the Kubernetes cluster at {self._configuration.host} does not answer: {printable(str(reason))}\n"
                 "look at `kubectl get nodes`; another cluster is named by --context"
             )
-        raise UsageError(conceal(text, concealed) if concealed else text)
+        raise (LostAnswerError if lost else UsageError)(conceal(text, concealed) if concealed else text)
 
     def _refusal(self, doing: str, status: int, body: str) -> str:
         """Return the message for a refusal of the cluster."""
@@ -366,15 +424,34 @@ class _Cluster:
             )
         return f"Kubernetes did not {doing} (status {status}): {text}"
 
+    def create_job(self, name: str, manifest: dict[str, Any]) -> Any:
+        """Create a Job and return it. If the answer is lost, ask again by the same name, so that it is there once."""
+        try:
+            return self.ask("create a Job", self.batch.create_namespaced_job, body=manifest)
+        except LostAnswerError:
+            return self.ask("create a Job", self._create_or_read, name=name, body=manifest)
+
+    def _create_or_read(self, name: str, body: Any, **more: Any) -> Any:
+        try:
+            return self.batch.create_namespaced_job(body=body, **more)
+        except self._errors as error:
+            if error.status != 409:
+                raise
+            return self.batch.read_namespaced_job(name=name, **more)
+
+    def change(self, what: str, call: Callable[..., Any], name: str, body: dict[str, Any]) -> None:
+        """Change fields of a thing by a method of the client; does nothing if there is none."""
+        self._unless_gone(f"change {what}", call, name=name, body=body)
+
     def delete_job(self, name: str) -> None:
         """Delete a Job with its pods and its Secret; does nothing if there is none."""
-        self._delete("delete a Job", self.batch.delete_namespaced_job, name=name, propagation_policy="Background")
+        self._unless_gone("delete a Job", self.batch.delete_namespaced_job, name=name, propagation_policy="Background")
 
     def delete_pod(self, name: str) -> None:
         """Delete a pod, which gets SIGTERM; does nothing if there is none."""
-        self._delete("delete a Pod", self.core.delete_namespaced_pod, name=name)
+        self._unless_gone("delete a Pod", self.core.delete_namespaced_pod, name=name)
 
-    def _delete(self, doing: str, call: Callable[..., Any], **arguments: Any) -> None:
+    def _unless_gone(self, doing: str, call: Callable[..., Any], **arguments: Any) -> None:
         def unless_gone(**more: Any) -> Any:
             try:
                 return call(**more)
@@ -397,6 +474,6 @@ class _Cluster:
 
 @dataclass(frozen=True)
 class _Empty:
-    """The answer to the deletion of what does not exist."""
+    """The answer to a change of what does not exist."""
 
     data: str = "{}"

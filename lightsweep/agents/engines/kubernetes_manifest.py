@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -17,6 +17,11 @@ from lightsweep.errors import UsageError, closest
 SWEEP_LABEL = "lightsweep/sweep"
 CONTAINER = "agent"
 SECRET_KEY = "url"
+STOPPED_KEY = "stopped"
+"""The key of the Secret with the indices of the agents that were told to end; missing as long as there are none."""
+
+_STOPPED = "LIGHTSWEEP_STOPPED"
+_INDEX = "JOB_COMPLETION_INDEX"  # set by Kubernetes
 
 _GRACE_SECONDS = 30.0  # of the agent, after its runs have ended: it writes their ends and closes the storage
 _TERM_SECONDS = 30.0  # the agent's --term-timeout by default
@@ -35,8 +40,12 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"options of the engine 'kubernetes': {message}")
 
 
-_TEXTS = ("image", "namespace", "context", "pvc", "mount", "workdir", "python", "service-account", "memory")
+_TEXTS = (
+    *("image", "namespace", "context", "pvc", "mount", "workdir", "python", "service-account", "memory"),
+    *("run-as-user", "security"),
+)
 _LISTS = ("node-selector", "toleration")
+_SECURITY = ("restricted", "none")
 
 
 def read_options(options: Sequence[str]) -> argparse.Namespace:
@@ -63,6 +72,12 @@ def read_options(options: Sequence[str]) -> argparse.Namespace:
         parser.error("--mount is the place of a volume; name the volume's claim by --pvc")
     if found.memory and not re.fullmatch(_QUANTITY, found.memory):
         parser.error(f"--memory {found.memory!r} is not a quantity of memory, such as 16Gi")
+    if found.run_as_user and not found.run_as_user.isdecimal():
+        parser.error(f"--run-as-user {found.run_as_user!r} is not the number of a user, such as 1000")
+    if found.security not in ("", *_SECURITY):
+        parser.error(f"--security {found.security!r} is unknown; there are: {', '.join(_SECURITY)}")
+    if found.security == "none" and found.run_as_user:
+        parser.error("--run-as-user needs the security context that --security none leaves out")
     found.node_selector = dict(_label(parser, text) for text in found.node_selector)
     found.toleration = [_toleration(parser, text) for text in found.toleration]
     return found
@@ -179,16 +194,22 @@ def _pod(launch: Launch, own: argparse.Namespace, secret: str) -> dict[str, Any]
         **({"workingDir": workdir} if workdir else {}),
         "env": [
             {"name": "LIGHTSWEEP_STORAGE", "valueFrom": {"secretKeyRef": {"name": secret, "key": SECRET_KEY}}},
+            {
+                "name": _STOPPED,
+                "valueFrom": {"secretKeyRef": {"name": secret, "key": STOPPED_KEY, "optional": True}},
+            },
             *({"name": key, "value": value} for key, value in sorted(_variables(launch).items())),
         ],
         **({"resources": found} if (found := _resources(launch, own)) else {}),
         "volumeMounts": mounts,
+        **({} if own.security == "none" else {"securityContext": _CONTAINER_SECURITY}),
     }
     return {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": int(_term_timeout(launch) + _GRACE_SECONDS),
         "shareProcessNamespace": True,  # process 1 of the pod then reaps the processes that runs leave behind
         "enableServiceLinks": False,
+        **({} if own.security == "none" else {"securityContext": _pod_security(own)}),
         # an account that nobody chose gets no token for the cluster's API
         **(
             {"serviceAccountName": own.service_account}
@@ -200,6 +221,31 @@ def _pod(launch: Launch, own: argparse.Namespace, secret: str) -> dict[str, Any]
         "containers": [agent],
         "volumes": volumes,
     }
+
+
+_CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def _pod_security(own: argparse.Namespace) -> dict[str, Any]:
+    """Return what the Pod Security Standard "restricted" asks of a pod, unless the user asks for root."""
+    user = int(own.run_as_user) if own.run_as_user else None
+    found: dict[str, Any] = {"seccompProfile": {"type": "RuntimeDefault"}}
+    if user != 0:
+        found["runAsNonRoot"] = True
+    if user is not None:
+        found |= {"runAsUser": user, "runAsGroup": user}
+    if user and own.pvc:
+        found |= {"fsGroup": user, "fsGroupChangePolicy": "OnRootMismatch"}  # the user may write to the volume
+    return found
+
+
+def was_stopped(environ: Mapping[str, str]) -> bool:
+    """Return whether `launch --stop` told the agent of this pod to end before the pod was started.
+
+    A Job starts a pod for each index that has not succeeded as soon as another one has, also for one that was stopped.
+    Its agent ends at once, with success.
+    """
+    return environ.get(_INDEX, "") in environ.get(_STOPPED, "").split(",") and bool(environ.get(_INDEX))
 
 
 def _mount(own: argparse.Namespace) -> str:

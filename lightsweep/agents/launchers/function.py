@@ -8,7 +8,7 @@ import pickle
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -149,6 +149,11 @@ class IsolatedLauncher(ProcessLauncher):
         _check(function)
         self._pickled = _pickled(function, stand_in)
         super().__init__(stand_in)
+
+    def warm_up(self, remark: Callable[[str], None], also: Sequence[Path] = ()) -> None:
+        """See `ProcessLauncher`; the imports of the main script are those of each run."""
+        main = getattr(sys.modules["__main__"], "__file__", None)
+        super().warm_up(remark, also or ([Path(main).absolute()] if main else []))
 
     def command(self, run: ClaimedRun, directory: Path) -> list[str]:
         """Write the function into the directory of the run, and return the command that calls it."""

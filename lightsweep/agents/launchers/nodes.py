@@ -15,10 +15,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
+from lightsweep.agents.drain import slurm_job
 from lightsweep.agents.launchers import Emit, ExitStatus, Variables, node
 from lightsweep.agents.launchers.process import CommandLauncher, RunProcess, last_line
 from lightsweep.channel.messages import FinishRequest, LogReply, LogRequest, StartReply, StartRequest
@@ -29,7 +30,7 @@ from lightsweep.text import counted
 HOST = "LIGHTSWEEP_HOST"
 """The variable that names an address of the agent's host, if the nodes do not reach it by that which Slurm knows."""
 
-_SCONTROL_SECONDS = 30.0
+_SLURM_SECONDS = 30.0
 _KILL_SECONDS = 5.0
 _FAILED_SECONDS = 15.0
 _HEAD_BYTES = 2**16
@@ -68,8 +69,9 @@ class NodesLauncher(CommandLauncher):
             node.ADDRESSES: ",".join(addresses),
             node.TOKEN: secret,
         }
-        begin = [*self._begin, f"--job-name=run-{run.id}", sys.executable, node.__file__]
-        return NodesProcess([*begin, *command], given, output, emit, partial(self._server.unregister, name), ends)
+        step = f"run-{run.id}"
+        begin = [*self._begin, f"--job-name={step}", sys.executable, node.__file__]
+        return NodesProcess([*begin, *command], given, output, emit, partial(self._server.unregister, name), ends, step)
 
 
 def check_job(nodes: int, environ: Mapping[str, str] = os.environ) -> None:
@@ -109,19 +111,36 @@ def node_addresses(nodes: str, ask: Callable[[str], str] | None = None) -> dict[
 
 
 def _scontrol(nodes: str) -> str:
+    return _call(["scontrol", "--oneliner", "show", "node", nodes])
+
+
+def _call(command: list[str]) -> str:
+    """Return what a command of Slurm's prints. Raises ``CommandError`` if it cannot be run."""
     try:
         done = subprocess.run(
-            ["scontrol", "--oneliner", "show", "node", nodes],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=_SCONTROL_SECONDS,
+            timeout=_SLURM_SECONDS,
             check=False,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise CommandError(f"cannot ask Slurm for the addresses of the nodes {nodes}: {error}") from None
+        raise CommandError(f"Slurm does not answer {' '.join(command)!r}: {error}") from None
     return done.stdout
+
+
+def signal_step(name: str, signal_name: str) -> None:
+    """Send a signal to all processes of a step of this Slurm job; does nothing if there is no such step.
+
+    Raises:
+        CommandError: A command of Slurm's cannot be run.
+    """
+    job = slurm_job(os.environ)
+    steps = _call(["squeue", "--steps", "--noheader", f"--jobs={job}", "--format=%i %j"])
+    for step in re.findall(rf"^({re.escape(job)}\.\S+) {re.escape(name)}$", steps, re.MULTILINE):
+        _call(["scancel", f"--signal={signal_name}", step])
 
 
 def srun_command(nodes: int, environ: Mapping[str, str] = os.environ) -> list[str]:
@@ -198,6 +217,7 @@ class NodesProcess(RunProcess):
         command, environment, output, emit: See :class:`RunProcess`.
         release: Lets the programs on the nodes end their commands.
         ends: Gets the exit codes.
+        step: The name of the step of the Slurm job.
     """
 
     def __init__(
@@ -208,8 +228,10 @@ class NodesProcess(RunProcess):
         emit: Emit,
         release: Callable[[], None],
         ends: NodeEnds,
+        step: str,
     ) -> None:
         self._release = release
+        self._step = step
         self._ends = ends
         self._start = output.stat().st_size if output.exists() else 0  # of this attempt
         super().__init__(command, environment, output, emit)
@@ -237,8 +259,11 @@ class NodesProcess(RunProcess):
         return next((line for line in lines if line.startswith(node.UNREACHABLE_WORDS)), "")
 
     def signal(self, number: int) -> None:
-        """Send a signal to the processes on all nodes; SIGHUP, by which ``srun`` would kill them, is not passed on."""
-        if number != signal.SIGHUP:
+        """Send a signal to the processes on all nodes; by ``srun``, which would kill them on SIGHUP: by ``scancel``."""
+        if number == signal.SIGHUP:
+            with suppress(CommandError):  # the agent goes on without Slurm's answer, as it does without the database's
+                signal_step(self._step, "HUP")
+        else:
             super().signal(number)
 
     def kill(self) -> None:

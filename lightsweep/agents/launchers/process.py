@@ -13,9 +13,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import BinaryIO
 
 from lightsweep.agents.launchers import Emit, ExitStatus, Job, Variables
 from lightsweep.agents.reaper import MARK, Processes, Reaper
+from lightsweep.agents.warm.templates import ForkedProcess, Templates
 from lightsweep.channel.messages import Handler
 from lightsweep.channel.server import ChannelServer
 from lightsweep.controller import ClaimedRun, Sweep
@@ -25,6 +27,9 @@ from lightsweep.schema.command import DEFAULT_COMMAND, build_command
 from lightsweep.schema.nesting import arguments
 from lightsweep.stand_in import variables
 from lightsweep.storage.url import VARIABLES
+
+OUTPUT = "output.log"
+"""The file in the directory of a run with all that it prints."""
 
 _LEFTOVER_SECONDS = 2.0
 _POLL_SECONDS = 0.1
@@ -48,6 +53,11 @@ class ProcessLauncher(ABC):
         self._environment = run_environment(stand_in)
         self._server = ChannelServer(host=host)
         self._reaper = Reaper()
+        self._templates: Templates | None = None
+
+    def warm_up(self, remark: Callable[[str], None], also: Sequence[Path] = ()) -> None:
+        """Start runs as forks of a template process from now on, if that makes no difference; see `Templates`."""
+        self._templates = Templates(self._reaper, remark, also)
 
     def check(self) -> None:  # noqa: B027
         """Do nothing; see `Launcher`."""
@@ -59,7 +69,7 @@ class ProcessLauncher(ABC):
     def start(self, run: ClaimedRun, handler: Handler, directory: Path, environment: Variables, emit: Emit) -> Job:
         """See `Launcher`."""
         command = self.command(run, directory)
-        output = directory / "output.log"
+        output = directory / OUTPUT
         address = self._server.register(run.id, handler)
         with ExitStack() as release:
             release.callback(self._server.unregister, run.id)
@@ -76,11 +86,17 @@ class ProcessLauncher(ABC):
     ) -> RunProcess:
         """Start the command of a run; what ``release`` gets is called at its end."""
         del run, release
-        return RunProcess(command, environment, output, emit)
+        return RunProcess(command, environment, output, emit, self._started)
+
+    def _started(self, command: Sequence[str], environment: Variables, output: BinaryIO) -> Started:
+        found = self._templates.start(command, environment, output) if self._templates else None
+        return found or start_command(command, environment, output)
 
     def close(self) -> None:
-        """End the channel and the reaper."""
+        """End the channel, the template process and the reaper."""
         self._server.close()
+        if self._templates is not None:
+            self._templates.close()
         self._reaper.close()
 
 
@@ -116,6 +132,32 @@ class CommandLauncher(ProcessLauncher):
         )
 
 
+Started = subprocess.Popen[bytes] | ForkedProcess
+"""A process that was started."""
+
+Start = Callable[[Sequence[str], Variables, BinaryIO], Started]
+"""Starts a command with an environment and an output."""
+
+
+def start_command(command: Sequence[str], environment: Variables, output: BinaryIO) -> Started:
+    """Start a command as a process in a session of its own.
+
+    Raises:
+        CommandError: It cannot be started: not found, no permission.
+    """
+    try:
+        return subprocess.Popen(
+            command,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise CommandError(f"cannot start {command[0]!r}: {error.strerror or error}") from None
+
+
 class RunProcess:
     """A started command in a process group of its own; its output goes to a file.
 
@@ -127,6 +169,7 @@ class RunProcess:
         environment: The whole environment of the process.
         output: The file; its content is kept, so that it holds the attempts of one run one after the other.
         emit: See `Emit`.
+        starting: Starts the process.
 
     Attributes:
         at_end: Called once all processes of the run have ended.
@@ -135,21 +178,18 @@ class RunProcess:
         CommandError: The program cannot be started: not found, no permission.
     """
 
-    def __init__(self, command: Sequence[str], environment: Variables, output: Path, emit: Emit = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Variables,
+        output: Path,
+        emit: Emit = None,
+        starting: Start = start_command,
+    ) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
         with output.open("ab") as sink:
             start = sink.tell()
-            try:
-                self._process = subprocess.Popen(
-                    command,
-                    env=dict(environment),
-                    stdin=subprocess.DEVNULL,
-                    stdout=sink,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise CommandError(f"cannot start {command[0]!r}: {error.strerror or error}") from None
+            self._process = starting(command, environment, sink)
         self.pid = self._process.pid
         token = environment.get(MARK, "")
         self.token = "" if token == os.environ.get(MARK) else token  # ours marks this process too

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import re
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from lightsweep.agents.displays.base import Display, GuardedDisplay, LineDisplay, closing, describe_end
-from lightsweep.agents.displays.live_view import TableDisplay
+import lightsweep
+from lightsweep.agents.displays.base import Display, GuardedDisplay, LineDisplay, closing
+from lightsweep.agents.displays.live_view import LiveDisplay
 from lightsweep.controller import ClaimedRun, Outcome, Sweep
 from lightsweep.text import printable
 
@@ -48,10 +51,10 @@ def live(number: int = 1, history: tuple[float, ...] = (), **values: Any) -> Cla
     return run
 
 
-def table(sweep: Sweep) -> tuple[TableDisplay, io.StringIO]:
+def table(sweep: Sweep) -> tuple[LiveDisplay, io.StringIO]:
     stream = io.StringIO()
     console = Console(file=stream, width=80, height=24, force_terminal=True, color_system=None, legacy_windows=False)
-    return TableDisplay(console, sweep), stream
+    return LiveDisplay(console, sweep), stream
 
 
 # --- lines
@@ -62,15 +65,77 @@ def test_one_line_per_event(sweep: Sweep) -> None:
     display = LineDisplay(stream, sweep)
     run = live(history=(3.0, 1.23456789, float("nan"), 2.0))
     display.started(run)
-    display.ended(run, Outcome("pruned", "band 3: worse", ["opt"]))
-    display.ended(live(), Outcome("failed", "exit code 1: no data"))
+    display.ended(run, Outcome("pruned", "stopped at band 3: 2.000 > cut-off 1.500 (the best of 2 runs)"))
+    display.ended(live(2), Outcome("failed", "exit code 1: no data"))
+    display.ended(live(3, (0.5,)), Outcome("finished"))
+    display.ended(live(4, (0.75,)), Outcome("finished", "NaN since iteration 2 of 9"))
+    display.ended(live(5), Outcome("lost", "preempted (exit code 75)"))
     display.note("the storage is back")
-    assert stream.getvalue().splitlines() == [
+    assert re.sub(r"\d+(\.\d)? s\b", "T", stream.getvalue()).splitlines() == [
         "run 0001 started: lr=0.12346, opt=adam",
-        "run 0001 pruned: best loss 1.2346 in 3 iterations; band 3: worse; never read: opt",
-        "run 0001 failed: exit code 1: no data",
+        "run 0001 stopped at 3: 2.000 (cut-off 1.500)",
+        "run 0002 failed: exit code 1: no data",
+        "run 0003 finished: 0.5, 1 iteration (new best)",
+        "run 0004 finished: 0.75, 1 iteration; NaN since iteration 2 of 9",
+        "run 0005 lost: preempted (exit code 75); an agent will retry it",
         "lightsweep: the storage is back",
     ]
+
+
+def test_a_finished_run_has_its_time_and_a_failed_one_its_log(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    log = Path("lightsweep_runs", sweep.id, "0002", "output.log")
+    log.parent.mkdir(parents=True)
+    log.touch()
+    stream = io.StringIO()
+    display = LineDisplay(stream, sweep)
+    display.started(live())
+    display.ended(live(history=(0.5,)), Outcome("finished"))
+    display.ended(live(2), Outcome("failed", "exit code 1"))
+    _, finished, failed = stream.getvalue().splitlines()
+    assert re.fullmatch(r"run 0001 finished: 0\.5, 1 iteration, [\d.]+ s \(new best\)", finished)
+    option = f" --storage sqlite:///{tmp_path}/display.db"
+    assert failed == f"run 0002 failed: exit code 1; log: {log} (lightsweep logs {sweep.id} 0002{option})"
+
+
+def test_a_parameter_that_is_not_read_is_told_once(sweep: Sweep) -> None:
+    stream = io.StringIO()
+    display = LineDisplay(stream, sweep)
+    display.ended(live(1), Outcome("failed", "exit code 1", ["lr", "opt"]))  # it may have ended before it read them
+    for number in (2, 3):
+        display.ended(live(number, (1.0,)), Outcome("finished", "", ["opt"]))
+    display.ended(live(4, (1.0,)), Outcome("finished", "", ["lr", "opt"]))
+    assert [line for line in stream.getvalue().splitlines() if line.startswith("warning")] == [
+        "warning: run 0002 never read 'opt', although the sweep varies it",
+        "warning: run 0004 never read 'lr', although the sweep varies it",
+    ]
+
+
+def test_quiet_lines_are_failures_warnings_and_messages(sweep: Sweep) -> None:
+    stream = io.StringIO()
+    display = LineDisplay(stream, sweep, quiet=True)
+    display.started(live())
+    display.output(live(), b"epoch 1\n")
+    display.ended(live(1, (1.0,)), Outcome("finished", "", ["opt"]))
+    display.ended(live(2), Outcome("failed", "exit code 1"))
+    display.note("the storage is back")
+    assert [line.split()[0] for line in stream.getvalue().splitlines()] == ["warning:", "run", "lightsweep:"]
+
+
+def test_the_best_of_other_agents_is_no_new_best_here(sweep: Sweep) -> None:
+    def train() -> None:
+        with lightsweep.init() as run:
+            run.log({"loss": 0.25})
+
+    lightsweep.agent(sweep, function=train, count=1)
+    stream = io.StringIO()
+    sweep.refresh()
+    display = LineDisplay(stream, sweep)
+    for number, value in ((2, 0.5), (3, 0.125), (4, 0.125)):
+        display.ended(live(number, (value,)), Outcome("finished"))
+    assert ["new best" in line for line in stream.getvalue().splitlines()] == [False, True, False]
 
 
 def test_a_second_attempt_says_so(sweep: Sweep) -> None:
@@ -104,17 +169,10 @@ def test_nothing_that_a_user_wrote_steers_the_terminal(sweep: Sweep, outcome: Ou
     assert all(line.isprintable() for line in lines)
 
 
-def test_describe_end_counts_in_english(sweep: Sweep) -> None:
-    assert describe_end(sweep, live(history=(0.5,)), Outcome("finished")) == (
-        "run 0001 finished: best loss 0.5 in 1 iteration"
-    )
-    assert describe_end(sweep, live(), Outcome("killed")) == "run 0001 killed"
+# --- the live view
 
 
-# --- the table
-
-
-def test_the_table_shows_state_metric_best_and_what_was_saved(tmp_path: Path) -> None:
+def test_the_view_shows_runs_state_and_progress(tmp_path: Path) -> None:
     sweep = made(tmp_path)
     display, stream = table(sweep)
     try:
@@ -125,24 +183,68 @@ def test_the_table_shows_state_metric_best_and_what_was_saved(tmp_path: Path) ->
         display.tick([live(1, (0.5, 0.25, 0.75)), stopping, retried], sweep)
     finally:
         display.close()
-    text = stream.getvalue()
-    rows = [" ".join(line.split()) for line in text.splitlines()]
-    assert "0001 3 3 0.75 0.25 ▅▁█ lr=0.12346, opt=adam" in rows
-    assert "0002 stopping 1 – 0.9 0.9 ▄ lr=0.12346, opt=adam" in rows
-    assert "0003 attempt 2 0 – – – lr=0.12346, opt=adam" in rows
-    assert f"sweep {sweep.id}: running\nno runs yet of 7\n" in text.replace("\r", "")
+    rows = [" ".join(line.split()) for line in stream.getvalue().splitlines()]
+    assert "0001 3 ▅▁█ 0.75 lr=0.12346, opt=adam" in rows
+    assert "0002 1 ▄ 0.9 stopping lr=0.12346, opt=adam" in rows
+    assert "0003 0 – attempt 2 lr=0.12346, opt=adam" in rows
+    assert f"sweep {sweep.id}: running; no runs yet" in rows
+    assert f"{'─' * 40} 0 of 7" in rows
 
 
 def test_no_more_rows_than_the_terminal_has(sweep: Sweep) -> None:
     display, stream = table(sweep)
     display.tick([live(number) for number in range(1, 41)], sweep)
     display.close()
-    assert "0018" in stream.getvalue()
-    assert "0019" not in stream.getvalue()
-    assert "and 22 more running" in stream.getvalue()
+    assert "0019" in stream.getvalue()
+    assert "0020" not in stream.getvalue()
+    assert "and 21 more running" in stream.getvalue()
 
 
-def test_a_run_is_in_the_table_from_its_start_to_its_end(sweep: Sweep) -> None:
+def test_each_run_that_ends_is_one_line_at_any_width(sweep: Sweep) -> None:
+    for width in (40, 80, 200):
+        stream = io.StringIO()
+        console = Console(file=stream, width=width, height=24, force_terminal=True, color_system=None)
+        display = LiveDisplay(console, sweep)
+        display.ended(live(1, (0.25,)), Outcome("finished", "why " * 60))
+        display.ended(live(2), Outcome("failed", "why " * 60))
+        display.close()
+        lines = [line for line in re.sub(r"\x1b\[[\d;?]*\w", "", stream.getvalue()).splitlines() if "000" in line]
+        assert [line.split()[:2] for line in lines] == [["★", "0001"], ["✗", "0002"]]
+        assert [len(line) for line in lines] == [width, width]
+
+
+def test_the_last_state_of_a_progress_bar_is_in_the_view(sweep: Sweep) -> None:
+    display, stream = table(sweep)
+    display.started(live())
+    display.output(live(), b"epoch 1\n\rbatch 1/9\rbatch 2/9 \x1b[31m|##")
+    display.tick([live()], sweep)
+    display.close()
+    assert "\n  batch 2/9 |##\n" in stream.getvalue().replace("\r", "")
+
+
+def test_a_stage_is_announced_when_it_begins(tmp_path: Path) -> None:
+    stages = [
+        {"name": "rate", "parameters": ["lr"], "run_cap": 1, "defaults": {"opt": 1}},
+        {"name": "kind", "parameters": ["opt"]},
+    ]
+    parameters = {"lr": {"min": 0.0, "max": 1.0}, "opt": {"values": [1, 2]}}
+    sweep = made(tmp_path, run_cap=3, parameters=parameters, lightsweep={"stages": stages})
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            run.log({"loss": run.config.lr})
+
+    out = io.StringIO()
+    with redirect_stdout(out):
+        lightsweep.agent(sweep, function=train)
+    announced = [line for line in out.getvalue().splitlines() if line.startswith("stage")]
+    assert announced == [
+        "stage 1 of 2, rate: searches lr",
+        "stage 2 of 2, kind: searches opt; the rest is that of run 0001, the best so far",
+    ]
+
+
+def test_a_run_is_in_the_view_from_its_start_to_its_end(sweep: Sweep) -> None:
     display, stream = table(sweep)
     run = live(history=(1.0,))
     display.started(run)
@@ -150,14 +252,14 @@ def test_a_run_is_in_the_table_from_its_start_to_its_end(sweep: Sweep) -> None:
     before = len(stream.getvalue())
     display.ended(run, Outcome("finished"))
     display.close()
-    assert "run 0001 finished: best loss 1 in 1 iteration" in stream.getvalue()[before:]
+    assert "★ 0001 finished: 1, 1 iteration" in stream.getvalue()[before:]
     assert "\n0001  " not in stream.getvalue()[before:].replace("\r", "")
 
 
 def test_user_text_in_the_table_is_neither_markup_nor_control(sweep: Sweep) -> None:
     stream = io.StringIO()
     console = Console(file=stream, width=300, height=24, force_terminal=True, color_system=None)
-    display = TableDisplay(console, sweep)
+    display = LiveDisplay(console, sweep)
     display.started(live(opt=EVIL))
     display.ended(live(2), Outcome("failed", EVIL, [EVIL]))
     display.note(EVIL)

@@ -131,7 +131,7 @@ def test_it_ends_with_an_agent_that_is_killed(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
-        ("fail", "run 0001 failed: best loss 1 in 1 iteration; exit code 1: ValueError: no data (work.py:"),
+        ("fail", "run 0001 failed: exit code 1: ValueError: no data (work.py:"),
         ("fail_early", "run 0001 failed: exit code 1: ValueError: no disk"),
     ],
 )
@@ -159,7 +159,7 @@ def test_a_function_may_spawn_processes_of_its_script_and_need_not_have_a_name_t
 ) -> None:
     with start(sandbox, function) as agent:
         out, _ = agent.communicate()
-    assert f"run 0001 finished: best loss {best} in 1 iteration" in out
+    assert f"run 0001 finished: {best}, 1 iteration, " in out
 
 
 def test_a_script_without_the_guard_starts_no_agent_in_its_run(sandbox: Sandbox) -> None:

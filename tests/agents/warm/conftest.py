@@ -1,0 +1,20 @@
+"""A starter of scripts in a directory of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from warm_starter import Starter
+
+
+@pytest.fixture
+def starter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Starter]:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("LIGHTSWEEP", "PYTEST_CURRENT"))]:
+        monkeypatch.delenv(name)
+    made = Starter(tmp_path)
+    yield made
+    made.close()
