@@ -117,8 +117,11 @@ def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     return f"; did you mean {lowered[match[0]]!r}?" if match else ""
 
 
-def absent(owner: str, name: str, known: Iterable[str]) -> str:
-    """Return the message for a name that ``owner`` does not have, but that scripts written for W&B may use."""
+def absent(owner: str, name: str, known: Iterable[str], shown: Sequence[str] = ()) -> str:
+    """Return the message for a name that ``owner`` does not have, but that scripts written for W&B may use.
+
+    If no known name is like it, the message names those to use: ``shown``, by default all that are known.
+    """
     public = [each for each in known if not each.startswith("_")]
-    hint = closest(name, public, cutoff=0.75) or "."
-    return f"{owner} has no {name!r}{hint} It is for sweeps only, and has: {', '.join(public)}"
+    hint = closest(name, public, cutoff=0.75) or f". It is for sweeps only, and has: {', '.join(shown or public)}"
+    return f"{owner} has no {name!r}{hint}"

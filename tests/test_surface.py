@@ -101,10 +101,10 @@ def test_a_training_script_loads_nothing_heavy(code):
 
 
 def test_an_unknown_name_is_answered_with_the_closest_and_with_what_there_is():
-    with pytest.raises(
-        AttributeError, match=r"lightsweep has no 'swep'; did you mean 'sweep'\? .* for sweeps only, and has: .*init"
-    ):
+    with pytest.raises(AttributeError, match=r"^lightsweep has no 'swep'; did you mean 'sweep'\?$"):
         _ = lightsweep.swep
+    with pytest.raises(AttributeError, match=r"lightsweep has no 'qqq'\. It is for sweeps only, and has: .*init"):
+        _ = lightsweep.qqq
     with pytest.raises(AttributeError, match=r"lightsweep has no 'sync': nothing needs syncing"):
         _ = lightsweep.sync
     assert not hasattr(lightsweep, "_private")

@@ -63,8 +63,8 @@ def _end(seen: Observed, timeout: float) -> Finding:
         if seen.said.get("cut"):
             text += "; its passes over a DataLoader were cut short: raise the number of steps"
         return Finding(False, text)
-    asked = ", asked to stop after enough reports" if seen.stopped else ""
-    return Finding(True, f"it ended by itself after {seen.seconds:.1f} s{asked}")
+    how = "it stopped on request after enough reports" if seen.stopped else "it ended by itself"
+    return Finding(True, f"{how} ({seen.seconds:.1f} s)")
 
 
 def _connection(seen: Observed, cut_off: bool) -> Finding:

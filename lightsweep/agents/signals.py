@@ -113,8 +113,8 @@ class Interrupts:
             running = len(agent.active_runs())
             agent.leave("interrupted by Ctrl-C")
             if running:
-                runs = "the running run" if running == 1 else f"{running} running runs"
-                agent.display.note(f"waiting for {runs} to end; press Ctrl-C again to end it now")
+                runs, them = ("the running run", "it") if running == 1 else (f"{running} running runs", "them")
+                agent.display.note(f"waiting for {runs} to end; press Ctrl-C again to end {them} now")
         elif self._pressed == 2:
             agent.display.note("ending the running runs; press Ctrl-C again to kill them")
             agent.terminate("ended by Ctrl-C")

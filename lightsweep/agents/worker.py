@@ -93,6 +93,7 @@ class Agent:
         self._limits = FailureLimits(max_consecutive_failed, time.monotonic())
         self._lock = threading.Lock()
         self._idle = _LAST_RUNS_SECONDS
+        self._waiting_for = ""
         self._active: list[ActiveRun] = []
         self._leaving = threading.Event()
         self._told: tuple[str, RunState] | None = None
@@ -201,8 +202,13 @@ class Agent:
             return None
         self._outage.note("claims", "")
         if isinstance(found, ClaimedRun):
-            self._idle = _LAST_RUNS_SECONDS
+            self._idle, self._waiting_for = _LAST_RUNS_SECONDS, ""
             return found
+        if not (found.for_good or found.exhausted) and found.reason != self._waiting_for:
+            self._waiting_for = found.reason
+            self.display.note(
+                f"{found.reason}; waiting for: lightsweep resume {self.sweep.id}{self.sweep.storage.option}"
+            )
         if found.for_good:
             self.leave(found.reason)
         else:

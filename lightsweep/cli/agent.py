@@ -107,9 +107,12 @@ def exec(  # noqa: A001 - the name of the command
     command: Annotated[list[str], typer.Argument(metavar="-- COMMAND", help="A program and its arguments.")],
     stand_in: options.StandIn = "wandb",
 ) -> None:
-    """Run a command whose programs find lightsweep when they import W&B.
+    """Run a command, with lightsweep in place of W&B.
 
-    It is for scripts that create sweeps and start agents themselves. Nothing is sent anywhere.
+    Its programs find lightsweep when they import wandb. It is for scripts that create sweeps and start agents
+    themselves. Nothing is sent anywhere.
+
+    For example: lightsweep exec -- python make_sweep.py
     """
     try:
         os.execvpe(command[0], command, {**os.environ, **variables(stand_in)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import textwrap
@@ -14,8 +13,8 @@ import typer
 
 from lightsweep import analysis
 from lightsweep.analysis import Importance, ParameterImportance
-from lightsweep.cli.options import Storage, SweepId, read_sweep
-from lightsweep.cli.output import check_folder, write_whole
+from lightsweep.cli.options import Json, Storage, SweepId, read_sweep
+from lightsweep.cli.output import check_folder, show_json, without_infinities, write_whole
 from lightsweep.controller import Sweep
 from lightsweep.errors import InputError, UsageError
 from lightsweep.schema import SweepConfig
@@ -34,17 +33,19 @@ def importance(
     at: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Compare the runs by their first N iterations only.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: Json = False,
     storage: Storage = None,
 ) -> None:
     """Show which parameters matter for the metric.
 
     Importance is that of a random forest; beside it is the correlation with the metric.
+
+    For example: lightsweep importance latest --metric val_accuracy
     """
     sweep = read_sweep(sweep_id, storage)
     found = analysis.importance(sweep.runs, sweep.config, metric, at)
     if as_json:
-        print(json.dumps({"id": sweep.id, **found.document()}, indent=2, allow_nan=False))
+        show_json({"id": sweep.id, **found.document()})
     else:
         print(_text(found))
 
@@ -99,9 +100,17 @@ def refine(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write; stdout by default.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that exists.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the sweep and the notes on it as JSON; no file is written.")
+    ] = False,
     storage: Storage = None,
 ) -> None:
-    """Write a sweep file that searches around the best runs."""
+    """Write a sweep file that searches around the best runs.
+
+    For example: lightsweep refine latest -o next.yaml
+    """
+    if as_json and output is not None:
+        raise UsageError("--json prints to stdout; leave out --output")
     if output is not None:
         check_folder(output)
         if output.is_dir():
@@ -111,6 +120,9 @@ def refine(
     sweep = read_sweep(sweep_id, storage)
     program = _program(sweep, output.parent if output else Path())
     made = analysis.refine(sweep.runs, sweep.config, top, sweep_id=sweep.id, program=program)
+    if as_json:
+        show_json({"sweep": without_infinities(made.config), "text": made.text, "notes": [*made.notes]})
+        return
     if output is None:
         print(made.text, end="")
     else:

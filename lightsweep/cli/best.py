@@ -12,6 +12,7 @@ import yaml
 
 from lightsweep.agents.apply import apply as run_command
 from lightsweep.agents.apply import argument_text
+from lightsweep.cli.export import run_document
 from lightsweep.cli.options import Storage, SweepId, read_sweep, run_of
 from lightsweep.cli.output import say, show_json, without_infinities
 from lightsweep.controller import Sweep, SweepRun
@@ -31,15 +32,22 @@ class Format(str, Enum):
 def best(
     sweep_id: SweepId,
     format_: Annotated[Format, typer.Option("--format", help="YAML, JSON, arguments, or a Python dict.")] = Format.yaml,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of the run as JSON, not only its parameters.")] = (
+        False
+    ),
     storage: Storage = None,
 ) -> None:
     """Print the parameters of the best run.
 
     They go to stdout; the id and the value of the run go to stderr.
+
+    For example: python train.py $(lightsweep best latest --format args)
     """
     sweep = read_sweep(sweep_id, storage)
     run = _best_run(sweep)
-    if format_ is Format.yaml:
+    if as_json:
+        show_json(run_document(run))
+    elif format_ is Format.yaml:
         print(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True), end="")
     elif format_ is Format.json:
         show_json(without_infinities(run.config))
@@ -70,6 +78,8 @@ def apply(
     """Run a command with the parameters of the best run.
 
     The parameters are in its arguments and in `lightsweep.init()`.
+
+    For example: lightsweep apply latest -- python train.py '${args}' --epochs=100
     """
     sweep = read_sweep(sweep_id, storage)
     chosen = _best_run(sweep, "; choose a run with --run") if run is None else _named(sweep, run)

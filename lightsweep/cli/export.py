@@ -38,6 +38,8 @@ def export(
     """Print all runs of a sweep as CSV or JSON.
 
     Prior runs are among them.
+
+    For example: lightsweep export latest > runs.csv
     """
     sweep = read_sweep(sweep_id, storage)
     if format_ is Format.json:

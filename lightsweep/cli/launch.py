@@ -61,10 +61,12 @@ def launch(
     ),
     storage: options.Storage = None,
 ) -> None:
-    """Start agents on this machine or as jobs of a cluster, or end them.
+    """Start agents here or as jobs of a cluster, or end them.
 
     All options but the last three may be in the file lightsweep.launch.yaml beside the sweep file, or in the sweep file
     under `lightsweep: {launch: ...}`. Then `lightsweep launch ID` is enough.
+
+    For example: lightsweep launch sweep.yaml --on slurm --agents 4 -- --time=02:00:00
     """
     if arguments and not arguments[0].startswith("-"):
         raise UsageError(f"{arguments[0]!r} is not expected here; the engine's own options follow --")

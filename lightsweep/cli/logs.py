@@ -35,6 +35,8 @@ def logs(
 
     The output of a run has that of all its attempts, one after the other. It is read from the run's directory, so that
     the command works on every host that shares it.
+
+    For example: lightsweep logs latest 0003 -f
     """
     sweep = read_sweep(sweep_id, storage)
     agent = _agent_output(sweep, name)

@@ -7,6 +7,7 @@ import importlib
 import io
 import json
 import os
+import re
 import signal
 import sys
 import traceback
@@ -14,13 +15,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 import lightsweep
 from lightsweep.cli.output import discard, flush, say
-from lightsweep.errors import LightsweepError
-from lightsweep.text import printable
+from lightsweep.errors import LightsweepError, UsageError, closest
+from lightsweep.text import in_colour, paint, printable
 
 GROUPS = {
     "Begin": {
@@ -33,16 +34,16 @@ GROUPS = {
         "run": ("agent", "Create a sweep and run it: `sweep` and `agent` in one."),
         "sweep": ("sweep", "Create a sweep, or stop, pause, resume, cancel or update one."),
         "agent": ("agent", "Run the program of a sweep until no run is left."),
-        "launch": ("launch", "Start agents on this machine or as jobs of a cluster, or end them."),
-        "exec": ("agent", "Run a command whose programs find lightsweep when they import W&B."),
+        "launch": ("launch", "Start agents here or as jobs of a cluster, or end them."),
+        "exec": ("agent", "Run a command, with lightsweep in place of W&B."),
     },
     "Look": {
-        "ls": ("status", "List the sweeps of a storage."),
-        "status": ("status", "Show the state of a sweep, its runs and its best run."),
+        "ls": ("status", "List the sweeps of a storage, the newest first."),
+        "status": ("status", "Show a sweep: its state, and its running, best and failed runs."),
         "logs": ("logs", "Show the output of a run, or of an agent that was launched."),
         "runs": ("runs", "Show the runs of a sweep with their parameters."),
         "show": ("runs", "Show one run: its parameters, numbers, parts and directory."),
-        "report": ("report", "Write an HTML report of a sweep, or its figures."),
+        "report": ("report", "Write an HTML report of a sweep, or its figures, or show it live."),
         "dashboard": ("report", "Show a storage in the browser with optuna-dashboard."),
         "importance": ("analysis", "Show which parameters matter for the metric."),
     },
@@ -61,7 +62,7 @@ GROUPS = {
         "rm": ("remove", "Remove sweeps with their runs, or the files of runs."),
     },
     "Storage": {
-        "storage": ("storage", "Start a database for several machines, copy sweeps between databases, or check one."),
+        "storage": ("storage", "Start a database for several machines; copy or check one."),
     },
 }
 """Below each heading of the help: the module of each command, which has its function (or a ``Typer`` of several), and
@@ -83,8 +84,58 @@ _GARBAGE = 100_000
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
+_ELSEWHERE = {
+    **dict.fromkeys(("delete", "remove", "clean"), "rm"),
+    **dict.fromkeys(("trials", "table", "results"), "runs"),
+    **dict.fromkeys(("view", "open", "ui", "web", "plot"), "report"),
+    **dict.fromkeys(("start", "tune", "optimize", "train"), "run"),
+    **dict.fromkeys(("create", "create-study", "new"), "sweep"),
+    **dict.fromkeys(("worker", "work"), "agent"),
+    **dict.fromkeys(("list", "sweeps", "studies"), "ls"),
+    **dict.fromkeys(("validate", "test"), "check"),
+    **dict.fromkeys(("watch", "info"), "status"),
+    **dict.fromkeys(("params", "best-trial"), "best"),
+    "log": "logs",
+    "submit": "launch",
+}
+"""The commands that go by other names in other tools."""
+
+_TYPES = re.compile(r" <(?:str|list\[str\])>")
+_NEEDED = re.compile(r"\{([^{}]*)\}")
+_RANGE = re.compile(r"\s+\[(?:default:\s+([^;\]]+);\s+)?x[<>]=?[^\]]*\]|\s+\[[\d.]+<=x[^\]]*\]|\s+\[required\]")
+_HEADING = re.compile(r"^(?:Usage(?=:)|[A-Z][^\n.]*:$)", re.MULTILINE)
+_NAME = re.compile(r"^(  )(-\S+(?:, -\S+)*|[a-z]+)(?=  )", re.MULTILINE)
+
+
+def _dressed(text: str) -> str:
+    """Return the text of a help without notes for programmers, and with colours if stdout has them."""
+    usage, between, rest = _NEEDED.sub(r"\1", text).partition("\n")
+    rest = _RANGE.sub(lambda found: f"  [default: {found[1]}]" if found[1] else "", rest)
+    rest = _TYPES.sub(lambda found: " " * len(found[0]), rest)
+    text = _HEADING.sub(lambda found: paint(found[0], "bold"), usage + between + rest)
+    return _NAME.sub(lambda found: found[1] + paint(found[2], "cyan"), text)
+
+
+class _Command(TyperCommand):
+    """A command whose help is for its users."""
+
+    def get_help(self, ctx: Any) -> str:
+        return _dressed(super().get_help(ctx))
+
+
 class _LazyGroup(TyperGroup):
     """The commands of `COMMANDS`: the help names them without loading their modules."""
+
+    def get_help(self, ctx: Any) -> str:
+        return _dressed(super().get_help(ctx))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            meant = _ELSEWHERE.get(name)
+            hint = f"; it is called {meant!r} here" if meant else closest(name, COMMANDS)
+            raise UsageError(f"there is no command {name!r}{hint or '; all commands: lightsweep -h'}")
+        return super().resolve_command(ctx, args)
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -100,7 +151,7 @@ class _LazyGroup(TyperGroup):
         if isinstance(found, typer.Typer):
             return get_command(found)
         one = typer.Typer(add_completion=False, rich_markup_mode=None)
-        one.command(cmd_name, context_settings=_HELP)(found)
+        one.command(cmd_name, cls=_Command, context_settings=_HELP)(found)
         return get_command(one)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -115,6 +166,8 @@ def schema() -> None:
     """Print the JSON Schema of sweep files, for editors.
 
     An editor that knows it completes and checks the keys of a sweep file.
+
+    For example: lightsweep schema > sweep.schema.json
     """
     from lightsweep.schema import json_schema
 
@@ -161,6 +214,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Removed here, so that it may follow the command too; behind "--" it belongs to the user's program.
     end = given.index("--") if "--" in given else len(given)
     ours, theirs = given[:end], given[end:]
+    if ours[:1] in (["help"], ["version"]):
+        ours = [*ours[1:2], "--help"] if ours[0] == "help" else ["--version"]
     debug, given = "--debug" in ours, [argument for argument in ours if argument != "--debug"] + theirs
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -178,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # the last place where a traceback can be kept from the user
         if debug:
             say(traceback.format_exc(), error=True)
-        say("\n".join(f"error: {line}" for line in describe(error).splitlines()), error=True)
+        _say_error(describe(error))
         return error.exit_code if isinstance(error, LightsweepError) else 1
 
 
@@ -188,10 +243,10 @@ def _run(arguments: list[str]) -> int:
     if _COMPLETE in os.environ:
         group(arguments, prog_name="lightsweep")  # prints the completions, and exits
     try:
-        with group.make_context("lightsweep", arguments) as context:
+        with group.make_context("lightsweep", arguments, color=in_colour(sys.stdout)) as context:
             group.invoke(context)
     except _UsageError as error:
-        error.show()  # type: ignore[attr-defined]  # a method of typer's class, which has no public name
+        _show_usage_error(error)
         return 2
     except typer.Abort:
         raise KeyboardInterrupt from None
@@ -199,6 +254,23 @@ def _run(arguments: list[str]) -> int:
         code = left.exit_code
     flush()
     return code
+
+
+def _show_usage_error(error: Any) -> None:
+    """Print what is wrong with a command line, and the command that shows the right ones."""
+    text = str(error.format_message()).replace("Value error, ", "")
+    text = _LEAST.sub(r"must be \1 or more", text)
+    _say_error(text)
+    path = error.ctx.command_path if error.ctx is not None else "lightsweep"
+    say(f"see: {path} -h", error=True)
+
+
+_LEAST = re.compile(r"[Ii]nput should be greater than or equal to (\S+)")
+
+
+def _say_error(text: str) -> None:
+    sign = paint("error:", "red", sys.stderr)
+    say("\n".join(f"{sign} {line}" for line in text.splitlines()), error=True)
 
 
 def describe(error: Exception) -> str:

@@ -60,7 +60,9 @@ MaxFailed = Annotated[
 Stay = Annotated[
     bool, typer.Option("--stay", help="End only when all runs have ended, and retry runs that other agents lose.")
 ]
-ForwardSignals = Annotated[bool, typer.Option(help="Forward SIGUSR1, SIGUSR2 and SIGHUP to the runs.")]
+ForwardSignals = Annotated[
+    bool, typer.Option("--forward-signals", help="Forward SIGUSR1, SIGUSR2 and SIGHUP to the runs.")
+]
 TermTimeout = Annotated[
     float, typer.Option(min=0.0, metavar="SECONDS", help="Time between SIGTERM and SIGKILL if the agent ends a run.")
 ]

@@ -10,7 +10,6 @@ import shutil
 import sys
 import tempfile
 import textwrap
-import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
@@ -68,12 +67,6 @@ def without_infinities(value: Any) -> Any:
     if isinstance(value, list):
         return [without_infinities(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def open_page(url: str) -> None:
-    """Open a page in the browser, or say that there is none."""
-    if not webbrowser.open(url):
-        say(f"no browser could be started; open {url}", error=True)
 
 
 def flush() -> None:

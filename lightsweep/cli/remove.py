@@ -25,7 +25,7 @@ _SHOWN = 5
 
 
 def rm(
-    targets: Annotated[list[str], typer.Argument(metavar="ID|ID/RUN...", help="Sweeps, or runs of sweeps.")],
+    targets: Annotated[list[str], typer.Argument(metavar="ID|ID/RUN", help="Sweeps, or runs of sweeps.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     storage: Storage = None,
 ) -> None:
@@ -34,6 +34,8 @@ def rm(
     Of a run the directory is removed; its values and numbers stay, since later runs follow from them. Of a sweep
     everything is removed, in the storage too. A run that is running, or waits for a retry, is refused. Files stay if
     the sweep was copied to another storage, which uses them.
+
+    For example: lightsweep rm k3v9x2ab/0007
     """
     sweeps: dict[str, Sweep] = {}
     chosen: dict[str, list[SweepRun] | None] = {}  # None: the whole sweep

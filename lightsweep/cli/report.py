@@ -66,7 +66,9 @@ def report(
 
     The page needs no network. If the directories of runs are on this machine, it also shows the curves of every number
     that was logged, the parts of runs, and images, tables and charts of the three best runs. Existing files are
-    replaced. With --serve the page follows the sweep: lightsweep report latest --serve --open
+    replaced. With --serve the page follows the sweep.
+
+    For example: lightsweep report latest --serve --open
     """
     required("plotly")
     from lightsweep.report import (
@@ -111,11 +113,14 @@ def report(
 
 def dashboard(
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="Port; 0 takes any free one.")] = 8080,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     storage: Storage = None,
 ) -> None:
     """Show a storage in the browser with optuna-dashboard.
 
     The page is live and answers on this machine only; Ctrl-C ends it.
+
+    For example: lightsweep dashboard --open
     """
     wsgi = required("optuna_dashboard", "dashboard").wsgi
     opened = open_storage(storage or default_url(), create=False)
@@ -126,8 +131,11 @@ def dashboard(
     except OSError as error:
         raise UsageError(f"port {port} cannot be used: {error.strerror}; choose another one with --port") from None
     with server:
-        print(f"http://{_HOST}:{server.server_port}/", flush=True)
+        address = f"http://{_HOST}:{server.server_port}/"
+        print(address, flush=True)
         print(f"showing {opened}; Ctrl-C ends it", file=sys.stderr, flush=True)
+        if open_:
+            browse_to(address)
         try:
             server.serve_forever()
         except KeyboardInterrupt:

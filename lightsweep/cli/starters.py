@@ -28,7 +28,9 @@ def init(
 ) -> None:
     """Write train.py and sweep.yaml to begin with.
 
-    They are written to this directory and run as they are: lightsweep run sweep.yaml. Existing files are left alone.
+    They are written to this directory and run as they are. Existing files are left alone.
+
+    For example: lightsweep init --lightning
     With sweep.schema.json beside it, an editor completes and checks sweep.yaml.
     """
     asked = [
@@ -50,6 +52,8 @@ def demo() -> None:
 
     It needs no other package, and ends with a report if the extra `analysis` is installed. Its files are in a new
     folder of this directory.
+
+    For example: lightsweep demo
     """
     from lightsweep.cli.agent import work_on
     from lightsweep.cli.sweep import create

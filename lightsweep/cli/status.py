@@ -88,7 +88,7 @@ def status(
     every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Time between updates, with --watch.")] = 2.0,
     storage: Storage = None,
 ) -> None:
-    """Show the state of a sweep, its running runs, the best ones, and the failed ones.
+    """Show a sweep: its state, and its running, best and failed runs.
 
     With ID/RUN show one run: its parameters, numbers, history, parts and directory.
 

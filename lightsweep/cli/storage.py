@@ -27,7 +27,7 @@ from lightsweep.storage.url import SERVED, read_url
 from lightsweep.text import counted, printable
 
 storage = typer.Typer(
-    help="Start a database for several machines, copy sweeps between databases, or check one.",
+    help="Start a database for several machines; copy or check one.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -69,6 +69,8 @@ def serve(
 
     The data is beside the project and stays; the next start has the same address, port and password. The server runs
     in the foreground: use tmux, or a unit of systemd.
+
+    For example: lightsweep storage serve --host 0.0.0.0
     """
     if show_url:
         print(url_of(directory))
@@ -145,6 +147,8 @@ def copy(
     A sweep keeps its id, runs, prior runs, numbers and attributes. It appears in DST when every row was read back and
     found equal. A sweep that agents work on, or that DST has already, is refused. Files of runs are not copied; `rm` of
     the old sweep keeps them.
+
+    For example: lightsweep storage copy lightsweep.db postgresql://me@host/sweeps
     """
     source, target = _from_file(source), _from_file(target)
     opened = open_storage(source, create=False, look=True)
@@ -204,6 +208,8 @@ def check(
     """Look for damage in a storage, and say what to do about it; nothing is changed.
 
     The exit code is 1 if there is damage.
+
+    For example: lightsweep storage check lightsweep.db
     """
     named = _from_file(url) if url else default_url()
     found = file_damage(named)

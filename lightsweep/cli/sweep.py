@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -13,16 +14,22 @@ from lightsweep.agents.launchers.process import check_command
 from lightsweep.cli.options import Entity, Name, PriorRuns, Project, StandIn, Storage, SweepId
 from lightsweep.cli.output import say, warn
 from lightsweep.controller import Sweep, changes
-from lightsweep.errors import UsageError
+from lightsweep.errors import ConfigError, NotFoundError, UsageError
 from lightsweep.sampler import make_searcher
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.sections import bands_text
 from lightsweep.text import counted
 
+_ID = re.compile(r"latest|[a-z0-9]{8}")
+
 
 def sweep(
     target: Annotated[
-        str, typer.Argument(metavar="CONFIG|ID", help="A sweep file; with one of the first options a sweep's id.")
+        str,
+        typer.Argument(
+            metavar="CONFIG|ID",
+            help="A sweep file; the id of a sweep with --stop, --pause, --resume, --cancel or --update.",
+        ),
     ],
     stop: Annotated[bool, typer.Option("--stop", help="Start no new runs; running ones finish.")] = False,
     pause: Annotated[bool, typer.Option("--pause", help="Start no new runs until --resume.")] = False,
@@ -44,6 +51,8 @@ def sweep(
     """Create a sweep, or stop, pause, resume, cancel or update one.
 
     A new sweep's id is printed on stdout, the command of its agents on stderr.
+
+    For example: lightsweep sweep sweep.yaml
     """
     flags = {"stop": stop, "pause": pause, "resume": resume, "cancel": cancel, "update": update is not None}
     actions = [name for name, given in flags.items() if given]
@@ -70,22 +79,34 @@ def sweep(
 
 
 def stop(sweep_id: SweepId, storage: Storage = None) -> None:
-    """Begin no more runs of a sweep; the running ones finish."""
+    """Begin no more runs of a sweep; the running ones finish.
+
+    For example: lightsweep stop latest
+    """
     _request("stop", sweep_id, storage)
 
 
 def pause(sweep_id: SweepId, storage: Storage = None) -> None:
-    """Begin no runs of a sweep until it is resumed."""
+    """Begin no runs of a sweep until it is resumed.
+
+    For example: lightsweep pause latest
+    """
     _request("pause", sweep_id, storage)
 
 
 def resume(sweep_id: SweepId, storage: Storage = None) -> None:
-    """Let a paused or stopped sweep continue."""
+    """Let a paused or stopped sweep continue.
+
+    For example: lightsweep resume latest
+    """
     _request("resume", sweep_id, storage)
 
 
 def cancel(sweep_id: SweepId, storage: Storage = None) -> None:
-    """End a sweep and its running runs."""
+    """End a sweep and its running runs.
+
+    For example: lightsweep cancel latest
+    """
     _request("cancel", sweep_id, storage)
 
 
@@ -106,6 +127,8 @@ def retry(
     """Retry runs that have no result.
 
     Runs that failed, were killed, or were lost too often are started again by the agents of the sweep.
+
+    For example: lightsweep retry latest --failed
     """
     if not runs and not failed:
         raise UsageError("name the runs by their ids, or give --failed")
@@ -160,7 +183,12 @@ def create(
 
 
 def _loaded(path: str) -> SweepConfig:
-    config = SweepConfig.load(path)
+    try:
+        config = SweepConfig.load(path)
+    except ConfigError as error:
+        if Path(path).exists() or not _ID.fullmatch(path):
+            raise
+        raise NotFoundError(f"{error}; to work on a sweep that exists: lightsweep agent {path}") from None
     for warning in config.warnings:
         warn(str(warning))
     return config

@@ -28,6 +28,9 @@ _MOST_READ = 50
 _MISSPELT = 0.8
 _GO_ON = Verdict()
 
+_SHOWN = ("checkpoint", "config", "dir", "finish", "id", "log", "report", "resumed", "smoke", "summary", "verdict")
+"""The names of a run that a message about a wrong one shows."""
+
 
 class Run(RunNames):
     """One training run; made by ``init()``. It ends with its ``with`` block, with ``finish()`` or with the script.
@@ -368,7 +371,7 @@ class Run(RunNames):
         def __getattr__(self, name: str) -> Any:
             if name.startswith("_"):
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            raise AttributeError(absent("a run of lightsweep", name, dir(self)))
+            raise AttributeError(absent("a run of lightsweep", name, dir(self), _SHOWN))
 
     def _ask(self, agent: Handler, message: LogRequest) -> Verdict:
         if not self._first or self.inherited:

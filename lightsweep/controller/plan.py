@@ -231,6 +231,33 @@ class Plan:
         return None if self.config.defined_by_run else self.config.space.size
 
 
+def sample_runs(config: SweepConfig, count: int) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the values of the first runs, as an agent draws them, each with the name of its part of the sweep.
+
+    They are ``count`` runs of the first part, and one of each later part, as if the run before it were the best.
+    """
+    plan = Plan(config, config.options.seed or 0)
+    searcher = make_searcher(config, plan.seed)
+    drawn: list[Observation] = []
+
+    def draw() -> bool:
+        values = searcher.suggest(len(drawn), drawn)
+        if values is not None:
+            drawn.append(Observation(str(len(drawn)), len(drawn), values, RunState.RUNNING))
+        return values is not None
+
+    while len(drawn) < count and draw():
+        pass
+    names = [plan.current.stage.name] * len(drawn)
+    searcher = PartSearcher(plan)
+    for stage in plan.later if drawn else ():
+        plan.parts.append(Part(stage, len(drawn), 1, drawn[-1].key))
+        if not draw():
+            break
+        names.append(stage.name)
+    return [(name, each.values) for name, each in zip(names, drawn, strict=True)]
+
+
 def _first_part(config: SweepConfig) -> Part:
     stage = config.parts[0]
     return Part(stage, 0, least(stage.most, config.run_cap))

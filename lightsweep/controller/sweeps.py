@@ -117,6 +117,11 @@ class Sweep(SweepReader):
         meant = known[-1:] if sweep_id == LATEST else [each for each in known if sweep_id and each.startswith(sweep_id)]
         if len(meant) == 1:
             return cls.load(meant[0], storage=opened)
+        if sweep_id.endswith((".yaml", ".yml")):
+            raise NotFoundError(
+                f"{sweep_id!r} is a sweep file, not the id of a sweep; create a sweep from it and run it with: "
+                f"lightsweep run {sweep_id}"
+            )
         if meant:
             raise NotFoundError(f"{sweep_id!r} is the beginning of several sweeps: {', '.join(meant[:10])}")
         hint = closest(sweep_id, known) or (f"; the latest is {known[-1]}" if known else "; it holds no sweep yet")

@@ -106,8 +106,12 @@ class RunDetails {
     if (!run) return;
     this.part("facts", run.facts, () => {
       const list = make("dl");
+      // Files of this machine: only a page that is a file itself may link to them.
+      const links = window.location.protocol === "file:" ? run.files : [];
       run.facts.forEach(([name, text]) => list.append(make("dt", "", name), make("dd", "", text)));
-      return [list];
+      const line = make("p", "note files");
+      for (const [name, address] of links) line.append(Object.assign(make("a", "", `Open ${name}`), { href: address }), " ");
+      return links.length ? [list, line] : [list];
     });
     this.part("parameters", [run.parameters, run.unread], () => {
       const rows = run.parameters.map(([name, text]) => tableRow("td", [name, run.unread.includes(name) ? `${text} (never read by the script)` : text]));
@@ -154,6 +158,7 @@ class RunDetails {
   }
 
   left() {
+    if (this.dialog.open) return; // opened for another run before this was told
     forget(this.dialog);
     this.dialog.replaceChildren();
     const { id } = this;

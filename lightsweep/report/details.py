@@ -100,7 +100,17 @@ def run_details(sweep_id: str, run: SweepRun, data: ReportData, series: Series |
             for name, numbers in _numbers(run, data.metric, series or {}).items()
         ],
         "logs": f"lightsweep logs {sweep_id} {run.id}",
+        "files": _files(run),
     }
+
+
+def _files(run: SweepRun) -> list[list[str]]:
+    """Return names and addresses of the run's directory and its output, if they are on this machine."""
+    folder = Path(run.directories[-1]) if run.directories else None
+    if folder is None or not folder.is_absolute() or not folder.is_dir():
+        return []
+    output = folder / OUTPUT
+    return [["directory", folder.as_uri()], *([[OUTPUT, output.as_uri()]] if output.is_file() else [])]
 
 
 def _facts(run: SweepRun, data: ReportData) -> list[list[str]]:

@@ -25,7 +25,7 @@ def importance_figure(data: ReportData) -> go.Figure:
         return nothing(said or "There are too few runs to compute importance.")
     names = [data.named(one.name, 26) for one in ordered]
     places = list(range(len(names)))
-    titles = (f"importance (R² = {found.fit:.2f} on unseen runs)", "correlation")
+    titles = (f"importance<br>R² = {found.fit:.2f} on unseen runs", "correlation")
     figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.06, subplot_titles=titles)
     shared = {"y": places, "customdata": names}
     spread = [_finite(one.spread) or 0.0 for one in ordered]
@@ -63,11 +63,11 @@ def importance_figure(data: ReportData) -> go.Figure:
         tickvals=places, ticktext=names, range=[-0.6, len(places) - 0.4], showgrid=False, zeroline=False
     )
     figure.update_layout(
-        margin={"t": 30, "b": 52},
+        margin={"t": 44, "b": 52},
         legend={"x": 1, "xanchor": "right", "y": 0, "yanchor": "bottom", "yref": "container"},
         bargap=0.35,
     )
-    return finish(figure, 130 + 26 * len(names), said)
+    return finish(figure, 144 + 26 * len(names), said)
 
 
 def _finite(value: float | None) -> float | None:

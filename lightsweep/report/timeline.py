@@ -11,7 +11,7 @@ from lightsweep.report.data import ReportData, spread
 from lightsweep.report.theme import STATES, finish, label, nothing
 
 _MOST_LANES = 200
-_MOST_BARS = 4_000
+_MOST_BARS = 1_500
 
 
 def timeline_figure(data: ReportData) -> go.Figure:

@@ -115,9 +115,9 @@ for _name in ("uniform", "log_uniform", "log_uniform_values", "normal", "log_nor
 
 
 def count(number: int | None) -> str:
-    """Return ``number`` with separated thousands, as a power of ten if it is long, ``"endless"`` for ``None``."""
+    """Return ``number`` with separated thousands, as a power of ten if it is long, ``"unlimited"`` for ``None``."""
     if number is None:
-        return "endless"
+        return "unlimited"
     return f"{number:,}" if number < MANY else f"about 10^{math.log10(number):.0f}"
 
 

@@ -74,7 +74,7 @@ def _space(config: SweepConfig) -> str:
     if config.scheduler is not None and config.scheduler.search_space:
         return f"defined by {config.scheduler.search_space} in {config.scheduler.source}"
     searched, fixed = len(space.searched), len(space.parameters) - len(space.searched)
-    parts = [counted(searched, "searched parameter")] + ([f"{fixed} fixed"] if fixed else [])
+    parts = [f"{counted(searched, 'parameter')} to search"] + ([f"{fixed} fixed"] if fixed else [])
     grid = "grid " if config.method == "grid" and config.is_flat else ""
     return f"{' and '.join(parts)}: {count(space.size)} {grid}point{'' if space.size == 1 else 's'}"
 

@@ -392,17 +392,17 @@ BANDS = 5  # how many are shown of more
 
 def hyperband_text(hyperband: Hyperband) -> str:
     """Describe when runs are compared, and how many continue."""
-    value = "its value at the band" if hyperband.strict else "its best value so far"
-    bands = bands_text(hyperband)
-    if hyperband.max_iter is None:
-        which = f"after {bands} reports of the metric, without end"
-    elif bands:
-        which = f"after {bands} reports of the metric; max_iter {hyperband.max_iter} itself is not a band"
-    else:
-        which = f"at no band: max_iter {hyperband.max_iter} is too small"
+    value = "its value there" if hyperband.strict else "its best value so far"
+    bands, most = bands_text(hyperband), hyperband.max_iter
+    if not bands:
+        return f"hyperband at no band: max_iter {most} is too small"
+    text = f"hyperband after {bands} reports of the metric"
+    text += f". About 1 in {hyperband.eta:g} runs survives each band, judged by {value}"
+    if most is not None:
+        text += f". Runs that reach {most} (max_iter) are complete; there is no cut there"
     if hyperband.first(1) == (1,):
-        which += ". Band 1 compares the first report of each run, which may be an evaluation before training"
-    return f"hyperband {which}. About one run in {hyperband.eta:g} continues beyond a band, judged by {value}"
+        text += ". Band 1 compares the first report of each run, which may be an evaluation before training"
+    return text
 
 
 def bands_text(hyperband: Hyperband) -> str:

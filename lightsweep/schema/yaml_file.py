@@ -209,7 +209,7 @@ def read_file(
         value = tree.value(faults.at())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        message = str(error.problem) if isinstance(error, TooLargeError) else _parse_message(error)
+        message = str(error.problem) if isinstance(error, TooLargeError) else _parse_message(error, text)
         raise _refusal(message, name, *((mark.line + 1, mark.column + 1) if mark else ())) from None
     except ReaderError as error:
         code = error.character if isinstance(error.character, int) else ord(error.character[:1] or "\0")
@@ -246,7 +246,7 @@ def _text(path: Path, name: str) -> str:
         raise _refusal(message, name, data.count(b"\n", 0, error.start) + 1) from None
 
 
-def _parse_message(error: yaml.MarkedYAMLError) -> str:
+def _parse_message(error: yaml.MarkedYAMLError, text: str) -> str:
     mark, begin = error.problem_mark or error.context_mark, error.context_mark
     problem = error.problem or "the text does not follow the rules of YAML"
     context = f"{error.context}, " if error.context else ""
@@ -259,4 +259,9 @@ def _parse_message(error: yaml.MarkedYAMLError) -> str:
         hint = "; check the indentation, and put quotes around a text with a colon"
     elif "but found another document" in problem:
         hint = "; one file holds one sweep, so split it at ---"
-    return f"this is not valid YAML: {context}{problem}{hint}"
+    elif "expected <block end>" in problem:
+        problem = "this line is indented differently from those beside it"
+        context = f"in the block that begins at line {begin.line + 1}, " if begin else ""
+    lines = text.splitlines()
+    reads = f"; the line reads {quoted(lines[mark.line], 60)}" if mark and mark.line < len(lines) else ""
+    return f"this is not valid YAML: {context}{problem}{hint}{reads}"

@@ -294,7 +294,7 @@ def wrong(seen: Observed, **changes: Any) -> list[str]:
 
 def test_nothing_is_wrong_with_a_good_run() -> None:
     assert findings(config(), observed(seconds=1.26, stopped=True), 300) == [
-        Finding(True, "it ended by itself after 1.3 s, asked to stop after enough reports"),
+        Finding(True, "it stopped on request after enough reports (1.3 s)"),
         Finding(True, "it connected: lightsweep.init() was called"),
         Finding(True, "it read every parameter that is searched: 'lr', 'model.hidden'"),
         Finding(True, "it logged the metric 'val_loss', 2 times"),

@@ -119,7 +119,7 @@ def test_a_sweep_begins_from_another(sandbox: Sandbox, capsys: Capture) -> None:
     assert main(["apply", made.id, "--run", "p0001", "--", "true"]) == 2
     assert f"run p0001 is a prior run, from {sweep_id}/0001" in capsys.readouterr().err
     assert main(["ls"]) == 0
-    assert "0 runs + 4 prior runs" in capsys.readouterr().out
+    assert "0/1 + 4 prior runs" in capsys.readouterr().out
     assert main(["export", made.id]) == 0
     assert capsys.readouterr().out.splitlines()[1].startswith("p0001,True,finished,1.0,")
     count = len(Sweep.all())

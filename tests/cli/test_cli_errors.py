@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from sandboxes import Sandbox
 from typer.main import get_command
 
+import lightsweep
 from lightsweep.cli import main
 from lightsweep.cli.main import COMMANDS, app
 from lightsweep.controller import Sweep
@@ -323,3 +327,75 @@ def test_the_list_of_commands_says_what_each_command_says() -> None:
 def test_the_version(capsys: Capture) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("lightsweep ")
+
+
+def test_every_command_has_an_example_and_no_note_for_programmers() -> None:
+    group = get_command(app)
+    with group.make_context("lightsweep", ["ls"]) as context:
+        for name in COMMANDS:
+            command: Any = group.get_command(context, name)  # type: ignore[attr-defined]
+            for sub in getattr(command, "commands", {"": command}).values():
+                with sub.make_context(name, [], resilient_parsing=True) as inner:
+                    text = " ".join(sub.get_help(inner).split())
+                assert re.search(f"For example: (python train.py .*)?lightsweep {name}", text), name
+                if sub is command:
+                    assert not re.search(r"<str>|\{|x>=|\[required\]|no-forward", text), text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["view", "x"], "there is no command 'view'; it is called 'report' here"),
+        (["statsu"], "there is no command 'statsu'; did you mean 'status'?"),
+        (["qqq"], "there is no command 'qqq'; all commands: lightsweep -h"),
+        (["best", "x", "--format", "toml"], "'--format': 'toml' is not one of"),
+        (["agent", "x", "--jobs", "0"], "must be 1 or more\nsee: lightsweep agent -h\n"),
+        (["run", "k3v9x2ab"], "no such file; to work on a sweep that exists: lightsweep agent k3v9x2ab"),
+        (["agent", "sweep.yaml"], "create a sweep from it and run it with: lightsweep run sweep.yaml"),
+    ],
+)
+def test_a_wrong_command_line_is_answered_with_the_right_one(
+    sandbox: Sandbox, capsys: Capture, arguments: list[str], words: str
+) -> None:
+    sandbox.sweep("")
+    Path("sweep.yaml").unlink(missing_ok=True)
+    assert main(arguments) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["help", "best"], ["best", "-h"]])
+def test_help_is_also_a_command(capsys: Capture, words: list[str]) -> None:
+    assert main(words) == 0
+    assert capsys.readouterr().out.startswith("Usage: lightsweep best [OPTIONS] ID\n")
+
+
+@pytest.mark.parametrize(
+    ("variables", "coloured"),
+    [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],
+)
+def test_colours_are_everywhere_or_nowhere(
+    sandbox: Sandbox,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    coloured: bool,
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    sandbox.write("train.py", "")
+    sandbox.write("sweep.yaml", "program: train.py\nmethod: grid\nparameters: {x: {values: [1]}}\n")
+    sweep_id = sandbox.sweep(parameters={"x": {"values": [1]}})
+
+    def train() -> None:
+        with lightsweep.init() as run:
+            run.log({"loss": run.config.x})
+
+    lightsweep.agent(sweep_id, function=train, storage=sandbox.storage)
+    assert ("\x1b[32mrun 0001 finished" in capsys.readouterr().out) is coloured
+    for words in (["status", sweep_id], ["ls"], ["runs", sweep_id], ["-h"], ["best", "-h"], ["check", "sweep.yaml"]):
+        assert main(words) == 0
+        assert ("\x1b[" in capsys.readouterr().out) is coloured, words
+    assert main(["status", "nosuch"]) == 2
+    assert ("\x1b[" in capsys.readouterr().err) is coloured

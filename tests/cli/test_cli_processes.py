@@ -78,7 +78,7 @@ def test_a_scheduler_gives_the_runs_back_and_another_agent_starts_them_again(
     agent.send_signal(number)
     code, out = end(agent)
     assert code == 128 + number
-    assert f"run 0001 lost: best loss 1 in 1 iteration; the agent was told to end ({number.name})" in out
+    assert f"run 0001 lost: the agent was told to end ({number.name}); an agent will retry it" in out
     assert not alive(pid)
     sandbox.write("go", "")
     code, _ = end(sandbox.start("agent", sweep_id))

@@ -188,16 +188,18 @@ def test_the_live_view_shows_the_stage(done: Sweep) -> None:
     assert "stage 3 of 3, stage 3: 2 of 3 runs ended" in frame.line()
 
 
-def test_check_shows_the_stages_and_commands_of_the_first(sandbox: Sandbox, show: Show) -> None:
+def test_check_shows_the_stages_and_commands_of_each(sandbox: Sandbox, show: Show) -> None:
     raw = {"program": "train.py", "metric": {"name": "loss"}, **STAGES}
     sandbox.write("train.py", "")
     text = show("check", str(sandbox.write("sweep.yaml", yaml.safe_dump(raw))))
-    assert "stage 1   rate: random, endless points, at most 4 runs" in text
+    assert "stage 1   rate: random, unlimited points, at most 4 runs" in text
     assert "fixed: decay 0.5, model.depth 2, model.width 8" in text
     assert "sample commands of 'rate':" in text
     commands = [line for line in text.splitlines() if "train.py" in line]
-    assert len(commands) == 3
-    assert all("--decay=0.5 --epochs=3 --lr=" in command for command in commands)
+    assert "sample commands of 'stage 3', with the values of the run above as the best:" in text
+    assert len(commands) == 3 + 2
+    assert all("--decay=0.5 --epochs=3 --lr=" in command for command in commands[:4])
+    assert "--decay=0.5 " not in commands[4]
 
 
 def test_a_sweep_says_its_stages_when_it_is_created(sandbox: Sandbox, capsys: Capture) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,15 +33,17 @@ def test_its_script_sweep_file_and_commands_work(sandbox: Sandbox) -> None:
     sandbox.write("sweep.yaml", blocks("yaml")[0])
     commands = [shlex.split(line, comments=True) for line in blocks("")[1].splitlines()]
     assert [command[:2] for command in commands] == [
-        ["lightsweep", name] for name in ("check", "run", "status", "best")
+        ["lightsweep", name] for name in ("check", "run", "runs", "best", "report")
     ]
-    smoke = sandbox.call("check", "sweep.yaml", "--smoke")
-    assert smoke.returncode == 0, smoke.stdout + smoke.stderr
+    shown = {}
     for command in commands:
-        arguments = [only_sweep(sandbox).id if argument == "ID" else argument for argument in command[1:]]
-        done = sandbox.call(*arguments)
+        done = sandbox.call(*command[1:])
         assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"--batch_size=\d+ --learning_rate=[\d.e-]+", done.stdout)
+        shown[command[1]] = done.stdout
+    assert re.search(r"--batch_size=\d+ --learning_rate=[\d.e-]+", shown["best"])
     runs = only_sweep(sandbox).runs
     assert len(runs) == 20
     assert {run.state for run in runs} == {"finished", "pruned"}
+    script = [sys.executable, "train.py"]  # with its defaults, without a sweep
+    alone = subprocess.run(script, cwd=sandbox.directory, capture_output=True, text=True)
+    assert alone.returncode == 0, alone.stdout + alone.stderr

@@ -63,6 +63,15 @@ def test_all_that_the_storage_has_of_a_run() -> None:
     assert "log" not in found
 
 
+def test_files_are_named_if_they_are_on_this_machine(tmp_path: Path) -> None:
+    assert details(directories=("/somewhere/0001",))["files"] == []
+    assert details(directories=("",))["files"] == []
+    assert details(directories=(str(tmp_path),))["files"] == [["directory", tmp_path.as_uri()]]
+    output = tmp_path / "output.log"
+    output.touch()
+    assert details(directories=(str(tmp_path),))["files"][1] == ["output.log", output.as_uri()]
+
+
 def test_a_running_run_has_lasted_until_now() -> None:
     facts = dict(details(history=[2.0], state=RunState.RUNNING, started=NOW - timedelta(seconds=75))["facts"])
     assert facts["took"] == "0:01:15"

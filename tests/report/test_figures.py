@@ -300,7 +300,7 @@ def test_the_fit_on_unseen_runs_stands_beside_importance() -> None:
     config = sweep_config()
     view = report_data(config, many_runs(config, 60))
     found = importance(view.runs, config)
-    assert importance_figure(view).layout.annotations[0].text == f"importance (R² = {found.fit:.2f} on unseen runs)"
+    assert importance_figure(view).layout.annotations[0].text == f"importance<br>R² = {found.fit:.2f} on unseen runs"
 
 
 def test_too_few_runs_for_importance_are_a_sentence() -> None:

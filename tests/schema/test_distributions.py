@@ -91,7 +91,7 @@ def load(tmp_path: Path, method: str, **other: str) -> SweepConfig:
 def test_the_file_is_read_checked_and_explained(tmp_path: Path) -> None:
     config = load(tmp_path, "random")
     assert config.space.parameters[1].distribution == Triangular(1, 100, 10)
-    assert "x          triangular    1 to 100, mode 10  endless" in explain(config)
+    assert "x          triangular    1 to 100, mode 10  unlimited" in explain(config)
     faults = []
     for changes in (
         {"mode: 10": "mode: 0"},

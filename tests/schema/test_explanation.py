@@ -32,16 +32,15 @@ def test_the_whole_text() -> None:
         "sweep     digits",
         "method    bayes, sampler auto",
         "metric    minimize val_loss; the target is 0.1",
-        "space     2 searched parameters and 1 fixed: endless points",
+        "space     2 parameters to search and 1 fixed: unlimited points",
         "",
-        "  parameter     distribution  range          values",
-        "  epochs        fixed         20                  1",
-        "  lr            log-uniform   1e-05 to 0.1  endless",
-        "  model.hidden  one of        64, 128             2",
+        "  parameter     distribution  range            values",
+        "  epochs        fixed         20                    1",
+        "  lr            log-uniform   1e-05 to 0.1  unlimited",
+        "  model.hidden  one of        64, 128               2",
         "",
-        "stopping  hyperband after 3, 9, 27, 81, 243, ... reports of the metric, without",
-        "          end. About one run in 3 continues beyond a band, judged by its value",
-        "          at the band",
+        "stopping  hyperband after 3, 9, 27, 81, 243, ... reports of the metric. About 1",
+        "          in 3 runs survives each band, judged by its value there",
         "ends      run_cap 20 or val_loss <= 0.1",
         "warning   notes: unknown key 'notes'; it is ignored",
     ]
@@ -60,7 +59,7 @@ def test_a_grid_says_its_number_of_points() -> None:
 
 def test_max_iter_is_no_band() -> None:
     found = text(early_terminate={"type": "hyperband", "max_iter": 27, "s": 2, "strict": False})
-    assert "after 3, 9 reports of the metric; max_iter 27 itself is not a band" in found
+    assert "Runs that reach 27 (max_iter) are complete; there is no cut there" in found
     assert "its best value so far" in found
     assert "at no band" in text(early_terminate={"type": "hyperband", "max_iter": 2, "s": 2})
 
@@ -157,7 +156,7 @@ def test_the_whole_of_a_long_range_takes_several_lines() -> None:
     (row,) = [line for line in lines if line.startswith("  x")]
     assert row.split(maxsplit=1)[0] == "x" * 30
     (row,) = [line for line in lines if line.startswith("  y")]
-    assert row.split() == ["yyyy", "uniform", "0.5", "to", "1.5", "endless"]
+    assert row.split() == ["yyyy", "uniform", "0.5", "to", "1.5", "unlimited"]
     (row,) = [line for line in explain(config).splitlines() if line.startswith("  x")]
     assert "…" in row
 
@@ -181,7 +180,7 @@ def test_a_text_that_looks_like_another_type_is_quoted() -> None:
 
 def test_numbers_in_words() -> None:
     assert (count(None), count(1234), count(3 * 10**20), count(10**5000)) == (
-        "endless",
+        "unlimited",
         "1,234",
         "about 10^20",
         "about 10^5000",

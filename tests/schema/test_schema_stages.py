@@ -205,23 +205,23 @@ def test_the_whole_text_of_check(tmp_path: Path) -> None:
     assert explain(found).split("\n")[1:4] == [
         "method    random and bayes in 3 stages, sampler auto",
         "metric    minimize loss",
-        "space     4 searched parameters and 1 fixed: endless points",
+        "space     4 parameters to search and 1 fixed: unlimited points",
     ]
     text = explain(found)
     assert text[text.index("stage 1") :].split("\n") == [
-        "stage 1   first: random, endless points, at most 5 runs",
+        "stage 1   first: random, unlimited points, at most 5 runs",
         "          searches lr, optimizer",
         "          fixed: model.hidden 32, model.layers 2",
         "stage 2   bayes, 9 points, at most 9 runs",
         "          searches model.hidden, model.layers",
         "          keeps of the best run before: lr, optimizer",
         "          stops no run early",
-        "stage 3   last: bayes, endless points, at most 4 runs",
+        "stage 3   last: bayes, unlimited points, at most 4 runs",
         "          searches lr",
         "          keeps of the best run before: model.hidden, model.layers, optimizer",
-        "          stopping: hyperband after 3 reports of the metric; max_iter 9 itself",
-        "          is not a band. About one run in 3 continues beyond a band, judged by",
-        "          its value at the band",
+        "          stopping: hyperband after 3 reports of the metric. About 1 in 3 runs",
+        "          survives each band, judged by its value there. Runs that reach 9",
+        "          (max_iter) are complete; there is no cut there",
         "ends      stages of at most 5 + 9 + 4 runs",
     ]
 

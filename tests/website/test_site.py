@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -95,3 +96,17 @@ def test_links_to_code_become_text_and_links_to_folders_lead_to_their_page() -> 
     assert without_links_to_code(text, ROOT / "README.md") == (
         "a [b](docs/faq.md#x) c [d](examples/plain_pytorch/README.md) [e](https://e.org)"
     )
+
+
+def test_a_recording_is_a_picture_that_moves() -> None:
+    from terminal import FRAMES, chosen, svg
+
+    screens = [[((0, f"line {number} <b>", "#fff", True),), ()] for number in range(2 * FRAMES)]
+    frames = chosen(screens)
+    assert (len(frames), frames[-1]) == (FRAMES, screens[-1])
+    picture = ElementTree.fromstring(svg(frames))
+    groups = picture.findall("{http://www.w3.org/2000/svg}g")
+    assert len(groups) == FRAMES
+    assert [group.get("opacity") for group in groups].count("1") == 1  # what a viewer without motion shows
+    assert groups[-1].get("opacity") == "1"
+    assert "line 0 <b>" in "".join(picture.itertext())
