@@ -83,7 +83,7 @@ class Kernel:
         """Return the covariance of outcomes without noise, of shape ``(len(left), len(right))``."""
         squared = self.distances(left, right)
         root = _ROOT5 * np.sqrt(squared)
-        return self.scale * (1 + root + 5 / 3 * squared) * np.exp(-root)  # type: ignore[no-any-return]
+        return self.scale * (1 + root + 5 / 3 * squared) * np.exp(-root)
 
 
 class GaussianProcess:

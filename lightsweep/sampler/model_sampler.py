@@ -131,7 +131,7 @@ class Columns:
         found = np.clip(points, 0.0, self._most)
         tops = self._tops[self._stepped]
         found[:, self._stepped] = np.round(found[:, self._stepped] * tops) / tops
-        return found  # type: ignore[no-any-return]
+        return found
 
 
 def _top(distribution: BaseDistribution) -> int:
@@ -170,7 +170,7 @@ def log_improvement(mean: Floats, deviation: Floats, best: float) -> Floats:
     # Further than 10,000 deviations the difference is lost in rounding; its limit is known.
     rest = np.where(below > -1e4, np.log(np.maximum(1 + mills, 1e-16)), -2 * np.log(-below))
     near = np.log(np.exp(density) + np.maximum(z, -1.0) * special.ndtr(z) + (z <= -1.0))
-    return np.where(z > -1.0, near, density + rest) + np.log(deviation)  # type: ignore[no-any-return]
+    return np.where(z > -1.0, near, density + rest) + np.log(deviation)
 
 
 def most_promising(
