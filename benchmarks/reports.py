@@ -1,10 +1,11 @@
 """The time that a training step waits for one report.
 
 ``run.log`` in a run's process that an agent started, answered by that agent, beside ``trial.report`` and
-``trial.should_prune`` with Optuna's HyperbandPruner and its default SQLite storage, in a process that has read the
-study once. The two take turns, with a pause of 10 ms for the training between. At a band (iterations 3 and 9, which
-are rungs of Optuna's pruner too) both compare with the other runs. Other runs log 200 metrics at once; Optuna's process
-keeps them by one ``trial.set_user_attr``.
+``trial.should_prune`` with Optuna's HyperbandPruner, in a process that has read the study once, on each of four
+storages: SQLite with Optuna's defaults, SQLite in WAL mode, a journal file, and the memory of that process. All take
+turns, with a pause of 10 ms for the training between. At a band (iterations 3 and 9, which are rungs of Optuna's
+pruner too) all compare with the other runs. Other runs log 200 metrics at once; Optuna's process keeps them by one
+``trial.set_user_attr``.
 """
 
 from __future__ import annotations
@@ -26,59 +27,72 @@ __all__ = ["tables"]
 
 _TRAINING_SECONDS = 0.01
 _METRICS = 200
+_OURS = "lightsweep"
 
-_Pair = tuple[list[float], list[float]]
-"""Seconds of ours and of the peer's."""
+_KINDS = ("below a band", "at a band", f"{_METRICS} metrics")
+_PEERS: dict[str, tuple[float | None, float | None]] = {
+    "SQLite": (0.02, 0.25),
+    "SQLite, WAL": (None, None),
+    "journal file": (0.2, 1.0),
+    "memory": (None, None),
+}
+"""Optuna's storages, with the bounds of the ratios below a band and at one; for those at 1,000 runs or fewer."""
+
+_Samples = dict[str, dict[str, list[float]]]
+"""Seconds by kind of report and by side: ours, or a storage of Optuna's."""
 
 
 def tables(scale: Scale, directory: Path) -> Iterator[Table]:
-    """One table: lines below a band, at a band, and with many metrics, for each number of runs."""
-    rows = []
-    for runs in scale.runs:
-        below, at_band, wide = _measure(directory, runs, scale.live_runs)
-        rows += [
-            Row(f"below a band, {runs:,} runs", Figure.of(below[0]), Figure.of(below[1]), most_ratio=0.25),
-            Row(f"at a band, {runs:,} runs", Figure.of(at_band[0]), Figure.of(at_band[1]), most_ratio=1.0),
-            Row(f"{_METRICS} metrics, {runs:,} runs", Figure.of(wide[0]), Figure.of(wide[1]), most_ratio=0.25),
+    """One table for each peer: lines below a band, at a band, and with many metrics, for each number of runs."""
+    found = {runs: _measure(directory, runs, scale.live_runs) for runs in scale.runs}
+    for peer, (below, at_band) in _PEERS.items():
+        rows = [
+            Row(
+                f"{kind}, {runs:,} runs",
+                Figure.of(samples[kind][_OURS]),
+                Figure.of(samples[kind][peer]),
+                most=0.05e-3 if kind == _KINDS[0] and peer == "SQLite" else None,
+                most_ratio=at_band if kind == _KINDS[1] else below,
+            )
+            for runs, samples in found.items()
+            for kind in _KINDS
         ]
-    yield comparison("One report", rows, "report + should_prune")
+        yield comparison(f"One report, beside Optuna's: {peer}", rows, "report + should_prune")
 
 
-def _measure(directory: Path, runs: int, live_runs: int) -> tuple[_Pair, _Pair, _Pair]:
-    """Reports below a band, at a band, and of many metrics below one, of ``live_runs`` runs of each kind and side."""
+def _measure(directory: Path, runs: int, live_runs: int) -> _Samples:
+    """Reports of ``live_runs`` runs of each kind: with few metrics and with many."""
     raw = config("random", CONTINUOUS, PROGRAMS / "log_ours.py")
     bands = Hyperband(max_iter=EARLY["max_iter"], s=EARLY["s"], min_iter=None).bands()
     sweep = sweep_with_runs(directory, raw, runs, f"reports-ours-{runs}")
     study = optuna_study(directory, raw, runs, f"reports-optuna-{runs}")
-    below: _Pair = ([], [])
-    at_band: _Pair = ([], [])
-    wide: _Pair = ([], [])
+    commands = {_OURS: [*AGENT, sweep.id, "--count", str(2 * live_runs), "--storage", sweep.storage.url]}
+    for peer in _PEERS:
+        commands[peer] = [sys.executable, str(PROGRAMS / "log_optuna.py"), peer, study.url, study.name]
+    samples: _Samples = {kind: {side: [] for side in commands} for kind in _KINDS}
     with ExitStack() as stack:
-        doors = [stack.enter_context(Listener(family="AF_UNIX")) for _ in range(2)]
-        commands = (
-            [*AGENT, sweep.id, "--count", str(2 * live_runs), "--storage", sweep.storage.url],
-            [sys.executable, str(PROGRAMS / "log_optuna.py"), study.url, study.name],
-        )
-        for name, door, command in zip(("ours", "peer"), doors, commands, strict=True):
-            place = directory / f"{name}-{runs}"
+        doors = {side: stack.enter_context(Listener(family="AF_UNIX")) for side in commands}
+        for number, (side, command) in enumerate(commands.items()):
+            place = directory / f"{number}-{runs}"
             place.mkdir()
-            stack.enter_context(running(command, place, {"BENCH_ADDRESS": str(door.address)}))
-        peer = stack.enter_context(doors[1].accept())
+            stack.enter_context(running(command, place, {"BENCH_ADDRESS": str(doors[side].address)}))
+        peers = {peer: stack.enter_context(doors[peer].accept()) for peer in _PEERS}
         for number in range(2 * live_runs):
             others = {f"other{place}": place / 7 for place in range(1, _METRICS)} if number % 2 else {}
-            peer.send("trial")
-            peer.recv()
-            with doors[0].accept() as ours:
+            for peer in peers.values():
+                peer.send("trial")
+                peer.recv()
+            with doors[_OURS].accept() as ours:
                 for iteration in range(1, REPORTS + 1):
-                    if others and iteration in bands:
-                        pair: _Pair = ([], [])
-                    else:
-                        pair = wide if others else at_band if iteration in bands else below
-                    for side, samples in zip((ours, peer), pair, strict=True):
-                        side.send({"val_loss": GOOD + 0.01 / iteration, **others})
-                        samples.append(side.recv())
+                    kind = _KINDS[1] if iteration in bands else _KINDS[2] if others else _KINDS[0]
+                    for side, connection in {_OURS: ours, **peers}.items():
+                        connection.send({"val_loss": GOOD + 0.01 / iteration, **others})
+                        seconds = connection.recv()
+                        if not (others and iteration in bands):
+                            samples[kind][side].append(seconds)
                         time.sleep(_TRAINING_SECONDS)
-                ours.send(None)
-                peer.send(None)
-        peer.send("end")
-    return below, at_band, wide
+                for connection in (ours, *peers.values()):
+                    connection.send(None)
+        for peer in peers.values():
+            peer.send("end")
+    return samples

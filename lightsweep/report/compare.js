@@ -124,7 +124,7 @@ class Comparison {
     });
     const bar = make("div", "bar");
     const buttons = make("span");
-    buttons.append(clear, closer(this.dialog));
+    buttons.append(closer(this.dialog), clear);
     bar.append(title, buttons);
     const curves = make("div");
     curves.hidden = true;
@@ -153,8 +153,8 @@ class Comparison {
     if (!this.dialog.open || text === this.last) return;
     this.last = text;
     this.curves.show(runs);
-    const head = tableRow("th", [
-      "",
+    const head = (name) => tableRow("th", [
+      name,
       ...runs.map((run, place) => {
         const cell = make("th", "", run.id);
         cell.scope = "col";
@@ -168,14 +168,14 @@ class Comparison {
     const numbers = Comparison.rows(runs, (run) => Object.fromEntries(run.metrics.map(([name, last]) => [`last ${name}`, RunTable.text(last, "number")])));
     const facts = Comparison.rows(runs, (run) => Object.fromEntries(run.facts));
     const parts = [
-      ["Parameters that differ", parameters.differing],
-      ["Parameters that are equal", parameters.equal],
-      ["Numbers", [...numbers.differing, ...numbers.equal]],
-      ["Runs", [...facts.differing, ...facts.equal]],
+      ["Parameters that differ", "parameter", parameters.differing],
+      ["Parameters that are equal", "parameter", parameters.equal],
+      ["Numbers", "number", [...numbers.differing, ...numbers.equal]],
+      ["Runs", "fact", [...facts.differing, ...facts.equal]],
     ];
     const top = this.dialog.scrollTop;
     this.body.replaceChildren(
-      ...parts.filter(([, rows]) => rows.length).flatMap(([heading, rows]) => [make("h3", "", heading), framedTable(heading, head.cloneNode(true), [rows])]),
+      ...parts.filter(([, , rows]) => rows.length).flatMap(([heading, name, rows]) => [make("h3", "", heading), framedTable(heading, head(name), [rows])]),
     );
     if (ids.length > shown.length) this.body.prepend(make("p", "note", `The first ${MOST_COMPARED} of ${ids.length} ticked runs are shown.`));
     this.dialog.scrollTop = top;

@@ -28,6 +28,8 @@ class Live {
     const hold = (value) => () => (this.held = value);
     window.addEventListener("pointerdown", hold(true), true);
     for (const name of ["pointerup", "pointercancel", "blur"]) window.addEventListener(name, hold(false), true);
+    // Let go outside of the window, or in the list of a chooser.
+    window.addEventListener("pointermove", ({ buttons }) => buttons || (this.held = false), true);
     document.addEventListener("visibilitychange", () => document.hidden || this.look());
     setInterval(() => this.tell(), 1000);
     this.say("live");
@@ -61,9 +63,7 @@ class Live {
   }
 
   apply(news) {
-    this.version = news.version;
     const names = Object.keys(news.changed);
-    if (!names.length) return;
     const byName = new Map(data.figures.map((figure) => [figure.name, figure]));
     const changed = new Set();
     let rows = data.rows.length !== news.rows;
@@ -83,11 +83,14 @@ class Live {
     if (names.includes("stages")) stages();
     if (rows || names.includes("columns")) table.update(data.columns, data.rows, data.headline.best && data.headline.best.run);
     if (choice.shown !== null) changed.delete("curves"); // the chooser draws another number there
-    figures(changed);
-    curveChooser();
+    if (names.length) {
+      figures(changed);
+      curveChooser();
+    }
     if (names.includes("parts")) parts();
     if (names.includes("media")) media();
-    comparison.refresh();
+    if (names.length) comparison.refresh();
+    this.version = news.version; // last: whatever goes wrong before, the next answer has all of it again
   }
 
   say(text, gone = false) {

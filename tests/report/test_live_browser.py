@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 from report_helpers import EVIL, NOW, PARAMETERS, Worker, many_runs, sweep_config
 from sandboxes import wait_until
@@ -199,7 +200,8 @@ def test_details_of_a_running_run_by_the_keyboard(browser: Browser, served: Serv
     assert dialog.get_by_role("region", name="Parameters").locator("tbody tr").count() == 5
     assert dialog.get_by_role("region", name="Numbers").locator("tbody td").all_inner_texts() == ["0.4", "0.4", "0.9"]
     assert shown.evaluate("document.querySelector('#figure-details-curves').data[0].y") == [0.9, 0.4]
-    assert dialog.locator("img").evaluate("image => image.complete && image.naturalWidth") == 4
+    dialog.locator("img").scroll_into_view_if_needed()
+    shown.wait_for_function("document.querySelector('#details img').naturalWidth === 4")
     assert dialog.locator("pre.log").inner_text() == "begin"
 
     # It follows the run.
@@ -230,6 +232,11 @@ def test_details_of_a_running_run_by_the_keyboard(browser: Browser, served: Serv
     visit.close()
 
 
+def hard_to_use(shown: Page) -> list[str]:
+    """What axe-core finds, of any severity, in what is on top of the page."""
+    return [found["id"] for found in Axe().run(shown, "dialog[open]").response["violations"]]
+
+
 def written(directory: Path) -> Path:
     config = sweep_config()
     runs = [replace(run, unread=("model.width",)) for run in many_runs(config, 40)]
@@ -256,6 +263,7 @@ def test_a_page_without_a_server_has_details_and_comparisons(browser: Browser, t
     assert dialog.locator("h2").inner_text() == "Run 0002"
     assert dialog.locator("pre.log").inner_text() == "the end"
     assert dialog.get_by_text("(never read by the script)").count() == 1
+    assert hard_to_use(shown) == []
     shown.keyboard.press("Escape")
     shown.evaluate("find('0030')")
     dialog.get_by_text("lightsweep logs k3v9x2ab 0030").wait_for()
@@ -272,8 +280,9 @@ def test_a_page_without_a_server_has_details_and_comparisons(browser: Browser, t
     shown.keyboard.press("Enter")
     compared = shown.locator("#comparison")
     compared.get_by_text("Parameters that differ").wait_for()
-    assert compared.locator("thead").first.inner_text().split() == ["0001", "0002"]
+    assert compared.locator("thead").first.inner_text().split() == ["parameter", "0001", "0002"]
     assert compared.get_by_role("region", name="Parameters that differ").locator("tr.differs").count() >= 3
+    assert hard_to_use(shown) == []
     traces = shown.evaluate("document.querySelector('#figure-comparison-curves').data.map(t => [t.name, t.y.length])")
     assert [name for name, _ in traces] == ["run 0001", "run 0002"]
     assert all(length in (1, 3, 9, 27) for _, length in traces)
