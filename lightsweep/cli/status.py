@@ -234,7 +234,7 @@ def _reason(reason: str) -> list[str]:
 
 def _agent_lines(found: Launched) -> list[str]:
     """Return the lines about the agents that `lightsweep launch` started; none without a launch."""
-    notes = [f"agents on {name} are not known here: {printable(why)}" for name, why in found.unasked.items()]
+    notes = [f"agents on {name} cannot be listed: {printable(why)}" for name, why in found.unasked.items()]
     if found.hosts:
         notes.append(f"agents were launched on {' and '.join(found.hosts)}; `lightsweep status` there shows them")
     if found.storage:
