@@ -95,6 +95,7 @@ class Agent:
         self._lock = threading.Lock()
         self._idle = _LAST_RUNS_SECONDS
         self._waiting_for = ""
+        self._told_of_reporters = False
         self._active: list[ActiveRun] = []
         self._leaving = threading.Event()
         self._told: tuple[str, RunState] | None = None
@@ -278,8 +279,9 @@ class Agent:
         self.display.ended(active.run, outcome)
         with suppress(StorageUnavailableError):
             for lost in self._checkpoints.clear():
-                self.display.note(f"removed the checkpoints of run {lost}, which is not among the best")
-        if len(active.reporters) > 1:
+                self.display.hint(f"removed the checkpoints of run {lost}, which is not among the best")
+        if len(active.reporters) > 1 and not self._told_of_reporters:
+            self._told_of_reporters = True
             self.display.note(
                 f"run {active.run.id}: {len(active.reporters)} of its processes have logged the metric, and each value "
                 "counts as an iteration; call init(group=...) in workers, and log one value for all of them"
