@@ -19,6 +19,7 @@ NAMES = (
     "turnaround",
     "footprint",
     "training",
+    "browser",
     "scale",
     "quality",
     "refine",

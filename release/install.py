@@ -37,7 +37,10 @@ CHECKS = {
 }
 """What an extra makes possible; Keras runs on an installed backend, which the extra leaves to the user."""
 
+LIGHT = ["analysis", "dashboard", "postgres"]
 TESTS = ["tests/schema", "tests/space", "tests/sampler", "tests/controller", "tests/channel", "tests/client"]
+WARNINGS = ["-W", "ignore::DeprecationWarning", "-W", "ignore::FutureWarning"]
+"""Old versions of one package warn about new ones of another."""
 
 
 def main() -> None:
@@ -104,6 +107,7 @@ def lowest(folder: Path, python: str, wheel: Path) -> bool:
     tools = _environment(folder / "tools", sys.executable)
     resolved, direct = folder / "lowest.txt", ROOT / "pyproject.toml"
     uv = [tools, "-m", "uv", "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--python", program]
+    uv += [word for extra in LIGHT for word in ("--extra", extra)]
     steps = [
         [tools, "-m", "pip", "install", "--quiet", "uv"],
         [*uv, "--output-file", str(resolved), str(direct)],
@@ -118,7 +122,7 @@ def lowest(folder: Path, python: str, wheel: Path) -> bool:
         for name in ("tests", "docs", "examples", "pyproject.toml", "README.md"):
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, folder / name)
-        said = _steps([[program, "-m", "pytest", "-q", "-m", "not slow", *TESTS]], folder)
+        said = _steps([[program, "-m", "pytest", "-q", "-m", "not slow", *WARNINGS, *TESTS]], folder)
     versions = dict(re.findall(r"^([\w-]+)==(\S+)", resolved.read_text(), re.MULTILINE)) if resolved.exists() else {}
     shown = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
     print(f"{'lowest versions':<24} {'ok' if not said else 'FAILED'}  {time.monotonic() - begun:.0f} s\n  {shown}")

@@ -96,7 +96,7 @@ class Parallel {
     const texts = this.axes[0].ticks.map(([, text]) => text.length);
     this.left = this.stacked ? 14 : Math.max(56, 18 + 6.5 * Math.max(0, ...texts));
     this.right = this.stacked ? 14 : 60;
-    this.height = this.stacked ? STACKED_TOP + STACKED_STEP * count : 400;
+    this.height = this.stacked ? STACKED_TOP + STACKED_STEP * (count - 1) + 36 : 400;
     this.element.style.height = `${this.height}px`;
     const room = this.width - this.left - this.right;
     this.axes.forEach((axis, place) => {

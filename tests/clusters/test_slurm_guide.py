@@ -47,7 +47,7 @@ def served(cluster: Cluster, command: str) -> Iterator[None]:
             ["bash", "-c", f"exec {command}"], cwd=cluster.folder, env=cluster.environment, stdout=opened, stderr=opened
         )
     try:
-        wait_until(lambda: "stop it by" in log.read_text() or server.poll() is not None, "the database")
+        wait_until(lambda: "stop it with" in log.read_text() or server.poll() is not None, "the database")
         yield
     finally:
         server.terminate()

@@ -52,8 +52,8 @@ def test_two_builds_of_the_same_sources_are_the_same_bytes(tmp_path: Path, monke
 KNOWN = {
     "169.254.169.254",  # of cloud machines
     "127.0.0.1",
-    "127.0.0.1:8080",
-    "HOST:8265",
+    "HOST",
+    "localhost",
     "docs.skypilot.co",
     "jmlr.org",
     "keepachangelog.com",
@@ -78,7 +78,7 @@ def test_no_address_is_invented() -> None:
         for path in ROOT.glob(pattern):
             if path.is_file():
                 text = path.read_text(encoding="utf-8")
-                assert set(re.findall(r"https?://([\w.:-]+[\w])", text)) <= KNOWN, path
+                assert set(re.findall(r"https?://([\w.-]+\w)", text)) <= KNOWN, path
                 assert not re.search(r"[\w.]+@[\w-]+\.(com|org|io|dev|net)\b", text), path
 
 

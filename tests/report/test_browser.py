@@ -490,6 +490,25 @@ def test_thousands_of_runs_open_and_a_long_table_is_shown_in_parts(browser: Brow
     assert visit.page.get_by_text(
         "1,500 of 2,500 lines are drawn, the best 500 and a sample of the others"
     ).is_visible()
+
+    # While an axis is dragged, the lines follow; the table and the figures do once it rests, and only those in sight.
+    visit.page.evaluate("scrollTo(0, 0)")
+    visit.page.evaluate(
+        """() => {
+            window.counts = { react: [], choose: 0 };
+            const [react, choose] = [Plotly.react, table.choose.bind(table)];
+            Plotly.react = (element, ...more) => { counts.react.push(element.id); return react(element, ...more); };
+            table.choose = (...all) => { counts.choose += 1; return choose(...all); };
+        }"""
+    )
+    visit.page.evaluate("for (const row of Array(20).keys()) choose(new Set([row]))")
+    visit.page.wait_for_function("settling === null")
+    counts = visit.page.evaluate("counts")
+    assert counts["choose"] == 1
+    assert not {name for name in counts["react"] if name.startswith(("figure-slice", "figure-timeline"))}
+    visit.settle()
+    assert "figure-slice-01" in visit.page.evaluate("counts.react")
+    assert len(visit.column(0)) == 1
     visit.brush("batch_size", 0.2, -0.05)
     visit.page.locator("#chosen").wait_for(state="visible")
     visit.settle()

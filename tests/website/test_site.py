@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -110,3 +111,17 @@ def test_a_recording_is_a_picture_that_moves() -> None:
     assert [group.get("opacity") for group in groups].count("1") == 1  # what a viewer without motion shows
     assert groups[-1].get("opacity") == "1"
     assert "line 0 <b>" in "".join(picture.itertext())
+
+
+def test_each_benchmark_with_ratios_has_a_picture(tmp_path: Path) -> None:
+    from charts import ratios, with_charts
+
+    page = (ROOT / "benchmarks" / "README.md").read_text()
+    changed = with_charts(page, tmp_path)
+    pictures = {path.stem for path in tmp_path.glob("*.svg")}
+    assert {"startup", "proposals", "turnaround", "footprint", "reports", "training", "scale"} <= pictures
+    assert all(f"### {name}\n\n![" in changed and f"]({name}.svg)\n" in changed for name in pictures)
+    assert re.sub(r"\n!\[.*\]\(\w+\.svg\)\n", "", changed) == page
+    table = "|   | lightsweep | ratio |\n|---|---|---|\n| fast | 1 ms | 0.25 |\n| other | 1 ms | |\n"
+    assert ratios(table) == [("fast", 0.25)]
+    assert ElementTree.parse(tmp_path / "turnaround.svg").getroot().tag.endswith("svg")
