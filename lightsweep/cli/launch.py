@@ -51,7 +51,7 @@ def launch(
         str | None, typer.Option(metavar="TEXT", help='Options of `lightsweep agent`, such as "--stay --count 3".')
     ] = None,
     with_storage: Annotated[
-        bool, typer.Option("--with-storage", help="Start a database as a job of its own; slurm only.")
+        bool, typer.Option("--with-storage", help="Start a database as a separate job; slurm only.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be submitted, and submit nothing.")] = (
         False
@@ -84,7 +84,7 @@ def launch(
     )
     if stop:
         if dry_run or given.over(LaunchSettings()) != LaunchSettings(on=on):
-            raise UsageError("--stop takes no option but --on and --storage: it ends agents that were launched")
+            raise UsageError("--stop takes no option but --on and --storage; it ends agents that were launched")
         _stop(Sweep.load(target, storage=storage), on)
         return
     new = Path(target).suffix in {".yaml", ".yml"} or Path(target).is_file()
@@ -99,8 +99,8 @@ def launch(
         settings = replace(_settings(given, sweep.config), with_storage=served)
     if settings.on is None:
         raise UsageError(
-            "name the place where agents run: --on local, slurm, ray or kubernetes; "
-            f"or write the key on into {SETTINGS_FILE}"
+            "name the engine that runs the agents: --on local, slurm, ray or kubernetes\n"
+            f"or write it into {SETTINGS_FILE}, such as `on: slurm`"
         )
     # What cannot be submitted is refused before a sweep is created for it.
     url = sweep.storage.url if sweep else storage or default_url()
@@ -109,7 +109,11 @@ def launch(
     plan = engine.plan(make_launch(settings, sweep_id, url, engine))
     if dry_run:
         if sweep_id == _NO_ID:
-            say(f"dry run: the launch will create the sweep, whose id will be in the place of {_NO_ID}", error=True)
+            say(
+                f"dry run: {_NO_ID} is a placeholder; the launch creates the sweep and fills in its id\n"
+                f"to submit this by hand, create the sweep first: lightsweep sweep {shlex.quote(target)}",
+                error=True,
+            )
         if served:
             say("dry run: first the job of the storage, then that of the agents", error=True)
             print(storage_plan(engine, settings.on, settings.options or ()))

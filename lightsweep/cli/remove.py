@@ -103,8 +103,8 @@ def _copies(sweep: Sweep) -> str:
 def _announce(sweep: Sweep, runs: Sequence[SweepRun] | None, directories: Sequence[Path], copied: str) -> None:
     if copied:
         say(
-            f"sweep {sweep.id}: removes it from {sweep.storage}; the files of its runs stay, as they are those of its "
-            f"copy in {printable(copied)} too",
+            f"sweep {sweep.id}: removes it from {sweep.storage}; the files of its runs stay, since its copy in "
+            f"{printable(copied)} uses them",
             error=True,
         )
         return

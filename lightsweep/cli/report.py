@@ -70,6 +70,8 @@ def report(
 
     For example: lightsweep report latest --serve --open
     """
+    if not serve and (host, port) != (_HOST, _SERVE_PORT):
+        raise UsageError("--host and --port are those of the live page; add --serve")
     required("plotly")
     from lightsweep.report import (
         all_details,

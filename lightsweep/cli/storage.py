@@ -92,7 +92,8 @@ def serve(
         code = _wait(server, idle_seconds)
     if not server.stopping:
         raise LightsweepError(
-            f"the server has ended by itself ({code}); start it again by the same command. The end of {server.log}:\n"
+            f"the server has ended unexpectedly (exit code {code}); start it again with the same command\n"
+            f"the end of {server.log}:\n"
             f"{server.last_lines()}"
         )
     say("the server has stopped; its data stays, and the same command starts it again")
@@ -106,7 +107,7 @@ def introduce(server: Server, directory: Path) -> None:
     if not is_loopback(server.host):
         say("  connections are not encrypted (no TLS), but the password is never sent: use it in a network you trust")
     say(f"use it, in another terminal: export LIGHTSWEEP_STORAGE_FILE={shlex.quote(str(file))}")
-    say("stop it by Ctrl-C")
+    say("stop it with Ctrl-C")
 
 
 def _wait(server: Server, idle: float | None) -> int:

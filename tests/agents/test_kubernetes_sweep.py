@@ -19,6 +19,7 @@ import psutil
 import pytest
 import yaml
 from clusters.kube import Cluster, serving, working, write_kubeconfig
+from others_eyes import seen_by_others
 from sandboxes import Sandbox, wait_until
 from storage.serving import Serving, open_place
 
@@ -86,7 +87,7 @@ def running(cluster: Cluster, index: int) -> Callable[[], bool]:
 
 def _children(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     try:
-        return [each for each in psutil.Process(process.pid).children() if each.is_running()]
+        return [each for each in psutil.Process(process.pid).children(recursive=True) if each.is_running()]
     except psutil.Error:
         return []
 
@@ -122,6 +123,7 @@ def test_a_sweep_is_launched_disrupted_and_completed(cluster: Cluster, sandbox: 
     arguments = [psutil.Process(each.pid).cmdline() for each in cluster.processes.values()]
     jobs = [body for _, path, body in cluster.requests if path.endswith("/jobs")]
     assert secret not in f"{jobs} {arguments} {said} {text} {cluster.of('pods')}"
+    assert seen_by_others(secret) == []
 
     cluster.preempt(0)  # SIGTERM, with notice
     cluster.processes[cluster.pod(1)["metadata"]["uid"]].kill()  # SIGKILL, as by the kernel

@@ -97,7 +97,7 @@ def test_the_time_of_runs_to_end_follows_from_kill_wait(commands: Commands) -> N
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"gpus_per_run": 0.5}, r"--gpus-per-run 0\.5 is a part of a GPU"),
+        ({"gpus_per_run": 0.5}, r"--gpus-per-run 0\.5: on Slurm, a run can only have whole GPUs"),
         ({"gpus_per_run": 3, "nodes_per_run": 2}, "3 GPUs of a run cannot be divided among 2 nodes"),
         ({"options": ("--array=0-9",)}, "'--array=0-9' is set by lightsweep: the number of agents is --agents"),
         ({"options": ("--time=1", "-Jmine")}, "'-Jmine' is set by lightsweep: status finds the agents by it"),
@@ -167,7 +167,9 @@ def test_no_command_gets_the_url_of_the_storage(commands: Commands, monkeypatch:
 def test_the_words_of_slurm_are_told(commands: Commands) -> None:
     engine = SlurmEngine("abc")
     commands(sbatch="echo 'sbatch: error: invalid partition specified: gp' >&2; exit 1")
-    with pytest.raises(UsageError, match=r"^slurm: sbatch refuses: invalid partition specified: gp\nthe partitions of"):
+    with pytest.raises(
+        UsageError, match=r"^slurm: sbatch refuses: invalid partition specified: gp\nlist the partitions of"
+    ):
         engine.plan(LAUNCH)
     with pytest.raises(UsageError, match=r"^slurm: squeue refuses: this test has none$"):
         engine.jobs()

@@ -160,7 +160,7 @@ SWEEP = "program: train.py\nmethod: grid\nmetric: {name: loss}\nparameters: {x: 
         (["--on", "slurm", "--storage", "x.db"], "--with-storage starts a storage, so leave out --storage"),
         ([], "--with-storage: name the engine that runs the storage, such as --on slurm"),
         (["--on", "slurm", "--nodes-per-run", "2", "--jobs-per-agent", "2"], "leave out --jobs-per-agent"),
-        (["--on", "slurm", "--gpus-per-run", "0.5"], "--gpus-per-run 0.5 is a part of a GPU"),
+        (["--on", "slurm", "--gpus-per-run", "0.5"], "--gpus-per-run 0.5: on Slurm, a run can only have whole GPUs"),
         (["--on", "slurm", "--", "--array=0-9"], "the option '--array=0-9' is set by lightsweep"),
     ],
 )

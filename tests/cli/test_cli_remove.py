@@ -156,7 +156,7 @@ def test_a_sweep_that_was_copied_leaves_its_files_to_the_copy(sandbox: Sandbox, 
     assert f"sweep {sweep} was copied to {copy}, and the copy uses the files of run 0001\n" in said
     code, said = rm(sweep, "--yes")
     assert code == 0
-    assert f"the files of its runs stay, as they are those of its copy in {copy} too\n" in said
+    assert f"the files of its runs stay, since its copy in {copy} uses them\n" in said
     assert len(list(home(sandbox, sweep).iterdir())) == 3
     assert main(["rm", sweep, "--yes", "--storage", copy]) == 0
     assert not home(sandbox, sweep).exists()

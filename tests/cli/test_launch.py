@@ -46,7 +46,7 @@ def test_options_win_over_the_sweep_file_and_that_over_the_file_beside_it(sandbo
     sandbox.write("sweep.yaml", FILE)
     done = sandbox.call("launch", "sweep.yaml")
     assert done.returncode == 2
-    assert "name the place where agents run: --on local" in done.stderr
+    assert "name the engine that runs the agents: --on local" in done.stderr
     sandbox.write(SETTINGS_FILE, "on: local\nagents: 5\nagent_options: --stay --count 3\n")
     commands = plan(sandbox, "sweep.yaml")
     assert len(commands) == 2
@@ -54,7 +54,10 @@ def test_options_win_over_the_sweep_file_and_that_over_the_file_beside_it(sandbo
     assert len(plan(sandbox, "sweep.yaml", "--agents", "4")) == 4
     assert plan(sandbox, "sweep.yaml", "--agent-options", "")[0].endswith("agent ID --jobs 3")
     said = sandbox.call("launch", "sweep.yaml", "--dry-run").stderr
-    assert said == "dry run: the launch will create the sweep, whose id will be in the place of ID\n"
+    assert said == (
+        "dry run: ID is a placeholder; the launch creates the sweep and fills in its id\n"
+        "to submit this by hand, create the sweep first: lightsweep sweep sweep.yaml\n"
+    )
     assert not list(sandbox.directory.glob("lightsweep*db")), "a dry run creates no sweep"
 
 
@@ -86,7 +89,7 @@ def test_an_engine_that_is_not_known_here_is_one_line_of_status(sandbox: Sandbox
     sweep = Sweep.load(sweep_id, storage=sandbox.storage)
     study_id = sweep.storage.optuna.get_study_id_from_name(sweep_id)
     sweep.storage.optuna.set_study_user_attr(study_id, f"{LAUNCH}1", {"engine": "moon", "agents": 1})
-    assert "agents on moon are not known here: no engine 'moon'" in sandbox.call("status", sweep_id).stdout
+    assert "agents on moon cannot be listed: no engine 'moon'" in sandbox.call("status", sweep_id).stdout
     assert (
         "no engine 'moon'" in json.loads(sandbox.call("status", sweep_id, "--json").stdout)["engines_not_asked"]["moon"]
     )
@@ -104,7 +107,10 @@ def test_an_engine_that_is_not_known_here_is_one_line_of_status(sandbox: Sandbox
             "--drain must be a duration with d, h, m or s, such as 90s, 10m or 1h30m, got 'soon'",
         ),
         (["--on", "local", "partition"], "'partition' is not expected here; the engine's own options follow --"),
-        (["--on", "local", "--gpus-per-run", "1"], "the engine 'local' knows no GPUs for each run"),
+        (
+            ["--on", "local", "--gpus-per-run", "1"],
+            "--on local takes no --gpus-per-run: it starts agents as plain processes",
+        ),
         (["--on", "local", "--agent-options", "'"], "quote it as for a shell"),
         (["--stop", "--agents", "2"], "--stop takes no option but --on and --storage"),
         (["--on", "local", "--nodes-per-run", "2", "--jobs-per-agent", "2"], "one run at a time"),

@@ -58,6 +58,9 @@ def test_a_live_page_is_no_file(sandbox: Sandbox, capsys: pytest.CaptureFixture[
     assert main(["report", "latest", "--serve", "-o", "report.html"]) == 2
     assert main(["report", "latest", "--serve", "--format", "svg"]) == 2
     assert capsys.readouterr().err.count("leave out --output and --format") == 2
+    assert main(["report", "latest", "--port", "9000"]) == 2
+    assert capsys.readouterr().err == "error: --host and --port are those of the live page; add --serve\n"
+    assert not list(sandbox.directory.glob("report*"))
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def whole_cluster() -> Iterator[Cluster]:
                 [sys.executable, "-m", "lightsweep", *serve], stdout=log, stderr=log, cwd=home, env=environment
             )
         wait_until(
-            lambda: "stop it by" in (home / "storage.log").read_text() or database.poll() is not None, "PostgreSQL"
+            lambda: "stop it with" in (home / "storage.log").read_text() or database.poll() is not None, "PostgreSQL"
         )
         assert database.poll() is None, (home / "storage.log").read_text()
         url = (storage / "url").read_text().strip()

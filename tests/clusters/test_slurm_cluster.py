@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from others_eyes import seen_by_others
 from real_slurm import Cluster, begun, check_runs, cluster_tool, launch, prepare
 from sandboxes import wait_until
 
@@ -133,6 +134,7 @@ def test_no_one_else_can_read_the_password(cluster: Cluster) -> None:
     assert len(kept) > 20
     assert {path.name for path in kept if secret in path.read_bytes()} == {file.name}
     assert secret not in cluster.lightsweep("status", sweep_id, "--json").encode()
+    assert seen_by_others(cluster.password, cluster.home) == []
     cluster.lightsweep("launch", "--stop", sweep_id)
 
 

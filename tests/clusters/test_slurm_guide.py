@@ -47,7 +47,7 @@ def served(cluster: Cluster, command: str) -> Iterator[None]:
             ["bash", "-c", f"exec {command}"], cwd=cluster.folder, env=cluster.environment, stdout=opened, stderr=opened
         )
     try:
-        wait_until(lambda: "stop it by" in log.read_text() or server.poll() is not None, "the database")
+        wait_until(lambda: "stop it with" in log.read_text() or server.poll() is not None, "the database")
         yield
     finally:
         server.terminate()
@@ -67,7 +67,7 @@ def test_each_command_of_the_page_works(cluster: Cluster, monkeypatch: pytest.Mo
         script.append(text if language == "sh" else f"cat > {SETTINGS_FILE} <<'END'\n{text}END\n")
     script += ["echo the id: $ID"]
     with served(cluster, first[1].strip()):
-        said = cluster.call("bash", "-c", "\n".join(script))
+        said = cluster.call("bash", "-c", "\n".join(script), seconds=400)
         assert re.search(r"agents: .*(running|queued)", said)
         assert re.search("told to end: slurm |is left to end", said), "they may have ended before"
         assert "#SBATCH --gres=gpu:1" in said

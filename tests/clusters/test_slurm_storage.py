@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 import sqlalchemy
+from others_eyes import seen_by_others
 from real_slurm import Cluster, begun, check_runs, prepare
 from sandboxes import wait_until
 
@@ -40,6 +42,9 @@ def test_a_sweep_needs_no_database_but_its_own_job_and_survives_the_loss_of_it(p
     (job,) = storage_jobs(place)
     wait_until(lambda: len(begun(place)) >= 6, "the first runs", 60)
 
+    assert re.search(rf"^storage: job {job} is running on n\d$", place.lightsweep("status", sweep_id), re.MULTILINE)
+    assert place.status(sweep_id)["storage_job"]["id"] == job
+
     # No password where other users could read it.
     secret = str(first.password)
     shown = [place.call("scontrol", "show", "job", each) for each in (job, *place.agents(sweep_id))]
@@ -49,10 +54,13 @@ def test_a_sweep_needs_no_database_but_its_own_job_and_survives_the_loss_of_it(p
     assert [text for text in processes if " storage serve " in text]
     shown += processes
     assert not [text for text in shown if secret in text]
+    assert seen_by_others(secret, place.folder) == []
 
     # The job of the storage ends; the next one gets another port, and the agents go there.
     place.call("scancel", job)
     wait_until(lambda: not storage_jobs(place), "the end of the storage", 60)
+    told = place.lightsweep("status", sweep_id, check=False)
+    assert "its server does not run, or not yet; start it, or wait for it, by: lightsweep launch ID --on slurm" in told
     late = subprocess.Popen(
         [sys.executable, "-m", "lightsweep", "agent", sweep_id, "--wait-for-storage"],
         cwd=place.folder, env={**place.environment, "SLURMD_NODENAME": "login"},

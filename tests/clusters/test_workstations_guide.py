@@ -81,7 +81,7 @@ def test_each_command_of_the_page_works(open_sandbox: Sandbox) -> None:
             ["bash", "-c", f"exec {serve.strip()} --port 0"], cwd=first, env=environment, stdout=opened, stderr=opened
         )
     try:
-        wait_until(lambda: "stop it by" in log.read_text() or server.poll() is not None, "the database")
+        wait_until(lambda: "stop it with" in log.read_text() or server.poll() is not None, "the database")
         script = "\n".join(["set -e", others[0], 'echo "the id: $ID"', *others[1:]])
         done = subprocess.run(
             ["bash", "-c", script], cwd=first, env=environment, capture_output=True, text=True, timeout=170, check=False

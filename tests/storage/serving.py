@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-READY = "stop it by Ctrl-C"
+READY = "stop it with Ctrl-C"
 
 
 class Serving:

@@ -96,7 +96,7 @@ def test_it_survives_restarts_and_kills(start: Start, place: Path) -> None:
     assert Sweep.load(made.id, storage=url).id == made.id
     killed(four.postmaster)
     assert four.result() == 1
-    assert "the server has ended by itself (-9); start it again by the same command" in four.text
+    assert "the server has ended unexpectedly (exit code -9); start it again with the same command" in four.text
     assert url.rpartition(":")[0].rpartition("@")[0].rpartition(":")[2] not in four.text
 
     (one.directory / "url").unlink()  # whose password nobody knows any more

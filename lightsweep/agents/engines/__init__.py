@@ -160,7 +160,7 @@ class KnowsHosts(Protocol):
 
 @runtime_checkable
 class RunsStorage(Protocol):
-    """An engine that can run the server of a storage as a job of its own."""
+    """An engine that can run the server of a storage as a separate job."""
 
     def plan_storage(self, directory: Path, command: Sequence[str], options: Sequence[str]) -> str:
         """Return exactly what :meth:`submit_storage` would submit.

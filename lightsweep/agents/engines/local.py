@@ -39,14 +39,17 @@ class LocalEngine:
     def plan(self, launch: Launch) -> str:
         """Return the command of each agent. Raises ``UsageError`` for what only a cluster can do."""
         for asked, option in [
-            (launch.gpus_per_run, "GPUs for each run"),
-            (launch.cpus_per_run, "cores for each run"),
-            (launch.nodes_per_run > 1, "several nodes for a run"),
-            (launch.drain, "the end of a job"),
-            (launch.options, "options of its own"),
+            (launch.gpus_per_run, "--gpus-per-run"),
+            (launch.cpus_per_run, "--cpus-per-run"),
+            (launch.nodes_per_run > 1, "--nodes-per-run"),
+            (launch.drain, "--drain"),
+            (launch.options, "options after --"),
         ]:
             if asked:
-                raise UsageError(f"the engine 'local' knows no {option}: it starts agents on this machine, as they are")
+                raise UsageError(
+                    f"--on local takes no {option}: it starts agents as plain processes\n"
+                    "options of the agents follow --agent-options, such as '--gpus all'"
+                )
         return "\n".join([shlex.join(launch.command())] * launch.agents)
 
     def submit(self, launch: Launch) -> list[str]:

@@ -52,10 +52,10 @@ _UNREAD = {"SBATCH_ARRAY_INX", "SBATCH_JOB_NAME", "SBATCH_CLUSTERS"}
 """Variables that sbatch would take before the options of the job script."""
 
 _REMEDIES = {
-    "invalid partition": "the partitions of this cluster: sinfo --summarize",
+    "invalid partition": "list the partitions of this cluster: sinfo --summarize",
     "invalid job array": "an array holds fewer agents here, see MaxArraySize in `scontrol show config`; launch twice",
-    "node configuration is not available": "no node has so much; its cores, MB and GPUs: sinfo -o '%P %c %m %G'",
-    "unable to contact slurm controller": "the controller of the cluster is away; try again later",
+    "node configuration is not available": "no node has that much; list cores, MB and GPUs: sinfo -o '%P %c %m %G'",
+    "unable to contact slurm controller": "the cluster's controller does not answer; try again later",
 }
 """What to do about words of Slurm's."""
 
@@ -282,8 +282,8 @@ def _resources(launch: Launch) -> Iterator[str]:
 def _check(launch: Launch) -> None:
     if launch.gpus_per_run % 1:
         raise UsageError(
-            f"slurm: --gpus-per-run {launch.gpus_per_run:g} is a part of a GPU, which a run on Slurm cannot have\n"
-            "let several runs share whole GPUs: leave it out, and write --jobs-per-agent 2 ... -- --gres=gpu:1"
+            f"slurm: --gpus-per-run {launch.gpus_per_run:g}: on Slurm, a run can only have whole GPUs\n"
+            "to let runs share one, leave it out and write: --jobs-per-agent 2 ... -- --gres=gpu:1"
         )
     if launch.gpus_per_run % launch.nodes_per_run:
         raise UsageError(
