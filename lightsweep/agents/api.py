@@ -142,7 +142,7 @@ def work(
     else:
         launcher = CommandLauncher(sweep, stand_in)
     if sweep.config.options.warm and not cold and nodes_per_run == 1:
-        launcher.warm_up(GuardedDisplay(display).note)
+        launcher.warm_up(GuardedDisplay(display).hint)
     worker = Agent(sweep, launcher, display=display, show_output=True, **options)
     interrupts = Interrupts(worker, forward=forward_signals)
     with interrupts.installed():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import signal
 import sqlite3
@@ -94,6 +95,7 @@ class Agent:
         self._lock = threading.Lock()
         self._idle = _LAST_RUNS_SECONDS
         self._waiting_for = ""
+        self._told_of_reporters = False
         self._active: list[ActiveRun] = []
         self._leaving = threading.Event()
         self._told: tuple[str, RunState] | None = None
@@ -198,7 +200,7 @@ class Agent:
             found = self._claimer.next_run()
         except StorageUnavailableError as error:
             self._outage.note("claims", str(error))
-            self._leaving.wait(_PAUSE_SECONDS)
+            self._leaving.wait(random.uniform(0.5, 1.5) * _PAUSE_SECONDS)  # hundreds of agents do not come back at once
             return None
         self._outage.note("claims", "")
         if isinstance(found, ClaimedRun):
@@ -277,8 +279,9 @@ class Agent:
         self.display.ended(active.run, outcome)
         with suppress(StorageUnavailableError):
             for lost in self._checkpoints.clear():
-                self.display.note(f"removed the checkpoints of run {lost}, which is not among the best")
-        if len(active.reporters) > 1:
+                self.display.hint(f"removed the checkpoints of run {lost}, which is not among the best")
+        if len(active.reporters) > 1 and not self._told_of_reporters:
+            self._told_of_reporters = True
             self.display.note(
                 f"run {active.run.id}: {len(active.reporters)} of its processes have logged the metric, and each value "
                 "counts as an iteration; call init(group=...) in workers, and log one value for all of them"

@@ -10,16 +10,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from lightsweep.sampler.base import Observation, Searcher, SearchTask
+from lightsweep.sampler.base import Observation, RunState, Searcher, SearchTask
 from lightsweep.sampler.fixed_order import SobolSearcher, seed_for
-from lightsweep.sampler.unit_cube import Axes, RunTrials, SnapshotStorage, UnseenPoints, frozen_trial
+from lightsweep.sampler.unit_cube import Axes, RunTrials, SnapshotStorage, UnseenPoints, gp_trials
 from lightsweep.schema import Metric
 from lightsweep.space import Value
 
@@ -27,10 +25,8 @@ Goal = Literal["minimize", "maximize"]
 
 # An Optuna sampler is asked once this many runs count.
 MIN_COMPLETED = 4
-# From this many runs a Gaussian process takes about half a second on two cores; the time grows with the third power.
-GP_RUNS = 300
-# Values this many times as far from the best as the median are clipped.
-REACH = 3.0
+# At most so many earlier tickets are taken into account before their runs are known.
+EARLIER = 8
 
 Choose = Callable[[int, Sequence[FrozenTrial]], BaseSampler]
 """Return the Optuna sampler for a seed and the trials that it will see."""
@@ -44,13 +40,22 @@ class BayesSearcher:
         choose: Gives the Optuna sampler; ``None`` if ``draws`` gives all points.
         draws: Gives the points of the first tickets, and while too few runs count; a Sobol sequence by default.
         categories: Whether the sampler knows categories; if not, they are shown as numbers in [0, 1].
+        greedy: Whether the sampler would give agents that ask at the same time the same point, since it takes the best
+            one: the points of earlier tickets that are not in the history yet are found first, and kept away from.
     """
 
     def __init__(
-        self, task: SearchTask, choose: Choose | None, *, draws: Searcher | None = None, categories: bool = True
+        self,
+        task: SearchTask,
+        choose: Choose | None,
+        *,
+        draws: Searcher | None = None,
+        categories: bool = True,
+        greedy: bool = False,
     ) -> None:
         self.choose = choose if task.metrics and task.space.searched else None
         self._startup = task.startup
+        self._greedy = greedy
         self._space = task.space
         self._seed = seed_for(task.seed)
         self._draws = SobolSearcher(task.space, task.seed) if draws is None else draws
@@ -61,6 +66,20 @@ class BayesSearcher:
         self._cmaes = CmaEsTrials(self._axes.distributions, self._directions[0])
 
     def suggest(self, ticket: int, history: Sequence[Observation]) -> dict[str, Value] | None:
+        if self._greedy:
+            history = self._with_earlier(ticket, history)
+        return self._proposed(ticket, history)
+
+    def _with_earlier(self, ticket: int, history: Sequence[Observation]) -> Sequence[Observation]:
+        """Return the history with the points of the tickets since its last one as running runs."""
+        last = max((one.ticket for one in history if one.ticket is not None), default=-1)
+        for earlier in range(max(last + 1, self._startup, ticket - EARLIER), ticket):
+            values = self._proposed(earlier, history)
+            if values is not None:
+                history = [*history, Observation(f"ticket {earlier}", earlier, values, RunState.RUNNING)]
+        return history
+
+    def _proposed(self, ticket: int, history: Sequence[Observation]) -> dict[str, Value] | None:
         point = self._modelled(ticket, history)
         if point is None:
             point = self._draws.suggest(ticket, history)
@@ -90,44 +109,6 @@ class BayesSearcher:
 def directions(metrics: Sequence[Metric]) -> list[Goal]:
     """Return the directions of a study for these metrics; without metrics one that is minimized."""
     return [metric.goal for metric in metrics] or ["minimize"]
-
-
-def gp_trials(trials: Sequence[FrozenTrial], goals: Sequence[str]) -> list[FrozenTrial]:
-    """Subsample and clip trials for a Gaussian process, so that it stays fast and robust to outliers.
-
-    At most ``GP_RUNS`` completed trials are kept: the better half of that number, and as many of the others, evenly
-    over their order. A Gaussian process standardizes the values, so a single diverged run (a loss of 1e9) would make
-    all others look the same: values further from the best than 3 times the distance of the median, on the bad side,
-    are set to that distance.
-
-    Args:
-        trials: COMPLETE trials with finite values, and RUNNING ones, which are all kept.
-        goals: ``minimize`` or ``maximize`` for each objective.
-    """
-    completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    if not completed:
-        return list(trials)
-    signs = np.array([-1.0 if goal == "maximize" else 1.0 for goal in goals])
-    losses = np.array([trial.values for trial in completed]) * signs
-    best = losses.min(axis=0)
-    reach = REACH * (np.median(losses, axis=0) - best)
-    clipped = np.minimum(losses, np.where(reach > 0, best + reach, np.inf)) * signs
-    shown = [trial for trial in trials if trial.state != TrialState.COMPLETE]
-    for place in _subsample(losses):
-        trial, values = completed[place], clipped[place].tolist()
-        same = values == trial.values
-        shown.append(trial if same else frozen_trial(trial.number, trial.params, trial.distributions, values))
-    return sorted(shown, key=lambda trial: trial.number)
-
-
-def _subsample(losses: npt.NDArray[np.float64]) -> list[int]:
-    if len(losses) <= GP_RUNS:
-        return list(range(len(losses)))
-    ranks = losses.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable").sum(axis=1)
-    order = np.argsort(ranks, kind="stable")
-    better, others = order[: GP_RUNS // 2], np.sort(order[GP_RUNS // 2 :])
-    spread = np.linspace(0, len(others) - 1, GP_RUNS - len(better)).round().astype(np.int64)
-    return [*better.tolist(), *others[spread].tolist()]
 
 
 class CmaEsTrials:

@@ -17,6 +17,7 @@ import importlib
 import importlib.util
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler
@@ -24,9 +25,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lightsweep.errors import InputError
 from lightsweep.sampler.base import STARTUP, Searcher, SearchTask, SubspaceSearcher
-from lightsweep.sampler.bayes import GP_RUNS, BayesSearcher, quiet, tpe_sampler
+from lightsweep.sampler.bayes import BayesSearcher, quiet, tpe_sampler
 from lightsweep.sampler.define_by_run import scheduled_searcher
-from lightsweep.sampler.fixed_order import GridSearcher, RandomSearcher, SobolSearcher, seed_for
+from lightsweep.sampler.fixed_order import CentreFirst, GridSearcher, RandomSearcher, SobolSearcher, seed_for
+from lightsweep.sampler.unit_cube import GP_RUNS
 from lightsweep.schema import SweepConfig, find_sampler
 from lightsweep.space import Value
 
@@ -34,6 +36,8 @@ logger = logging.getLogger("lightsweep")
 
 # With more parameters than this, and GP_RUNS runs, a point of the Gaussian process takes a second.
 GP_PARAMETERS = 20
+# The Gaussian process for one metric takes over after this many draws; docs/search.md compares numbers of them.
+MODEL_STARTUP = 5
 
 
 def make_searcher(config: SweepConfig, seed: int) -> Searcher:
@@ -108,7 +112,7 @@ def tpe(task: SearchTask) -> Searcher:
 
 
 def gp(task: SearchTask) -> Searcher:
-    """A Gaussian process; TPE, with a warning, if torch cannot be imported."""
+    """A Gaussian process; for several metrics that of Optuna, or TPE, with a warning, if torch cannot be imported."""
     return _gaussian(task, lambda _: True)
 
 
@@ -119,17 +123,26 @@ def auto(task: SearchTask) -> Searcher:
 
 
 def _gaussian(task: SearchTask, is_quick: Callable[[int], bool]) -> Searcher:
-    if importlib.util.find_spec("torch") is None:
+    several = len(task.metrics) > 1
+    if several and importlib.util.find_spec("torch") is None:
         has_torch()  # logs the warning before the first run
 
     def choose(seed: int, trials: Sequence[FrozenTrial]) -> BaseSampler:
         completed = sum(trial.state == TrialState.COMPLETE for trial in trials)
-        if not is_quick(completed) or not has_torch():
+        if not is_quick(completed) or (several and not has_torch()):
             return tpe_sampler(seed)
+        if not several:
+            # Loading it takes a second, which agents of other methods are spared.
+            from lightsweep.sampler.model_sampler import ModelSampler
+
+            return ModelSampler(seed)
         with quiet():
             return GPSampler(seed=seed, n_startup_trials=1)
 
-    return BayesSearcher(task, choose)
+    if several or not is_quick(0):
+        return BayesSearcher(task, choose)
+    first = replace(task, startup=min(task.startup, MODEL_STARTUP))
+    return BayesSearcher(first, choose, draws=CentreFirst(task.space, task.seed), greedy=True)
 
 
 @cache
@@ -139,8 +152,8 @@ def has_torch() -> bool:
         importlib.import_module("torch")
     except ImportError as error:
         logger.warning(
-            "bayes uses the TPE sampler, since the Gaussian process needs torch and that cannot be imported (%s); "
-            "pip install torch, or write sampler: tpe in the lightsweep block",
+            "bayes uses the TPE sampler, since a Gaussian process for several metrics needs torch and that cannot be "
+            "imported (%s); pip install torch, or write sampler: tpe in the lightsweep block",
             error,
         )
         return False

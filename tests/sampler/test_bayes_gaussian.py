@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from lightsweep.sampler.bayes import GP_RUNS, gp_trials
-from lightsweep.sampler.unit_cube import frozen_trial
+from lightsweep.sampler.unit_cube import GP_RUNS, frozen_trial, gp_trials
 
 
 def trials(values: Sequence[Sequence[float] | None]) -> list[FrozenTrial]:

@@ -8,6 +8,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -18,9 +19,10 @@ from sampler_helpers import MIXED, QUADRATIC, play, quadratic, sweep
 
 from lightsweep.errors import InputError
 from lightsweep.sampler import BayesSearcher, make_searcher
-from lightsweep.sampler.bayes import GP_RUNS, quiet, tpe_sampler
+from lightsweep.sampler.bayes import quiet, tpe_sampler
+from lightsweep.sampler.model_sampler import ModelSampler
 from lightsweep.sampler.registry import GP_PARAMETERS, has_torch
-from lightsweep.sampler.unit_cube import frozen_trial
+from lightsweep.sampler.unit_cube import GP_RUNS, frozen_trial
 
 
 @pytest.fixture
@@ -42,17 +44,30 @@ def no_torch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_without_torch_tpe_takes_over_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="lightsweep"):
         proposals = [
-            make_searcher(sweep(QUADRATIC, sampler=sampler), 1).suggest(14, play_random()) for sampler in ("auto", "gp")
+            make_searcher(sweep(QUADRATIC, sampler=sampler, metrics=TWO), 1).suggest(14, two_metrics())
+            for sampler in ("auto", "gp")
         ]
-    tpe = make_searcher(sweep(QUADRATIC, sampler="tpe"), 1).suggest(14, play_random())
+    tpe = make_searcher(sweep(QUADRATIC, sampler="tpe", metrics=TWO), 1).suggest(14, two_metrics())
     assert proposals == [tpe, tpe]
     assert [record.name for record in caplog.records] == ["lightsweep"]
     assert "torch" in caplog.text
     assert "TPE" in caplog.text
 
 
-def play_random() -> list[Any]:
-    return play(make_searcher(sweep(QUADRATIC, sampler="random"), 1), 14, quadratic)
+TWO = [{"name": "loss"}, {"name": "size"}]
+
+
+def two_metrics() -> list[Any]:
+    runs = play(make_searcher(sweep(QUADRATIC, sampler="random"), 1), 14, quadratic)
+    return [replace(run, objectives=(*(run.objectives or ()), float(place))) for place, run in enumerate(runs)]
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_one_metric_needs_no_torch(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="lightsweep"):
+        runs = play(make_searcher(sweep(QUADRATIC), 1), 20, quadratic)
+    assert min(quadratic(run.values) for run in runs) < 0.01
+    assert not caplog.records
 
 
 def test_without_its_package_cma_es_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,9 +81,9 @@ def test_cma_es_with_several_metrics_is_an_input_error() -> None:
         make_searcher(sweep(QUADRATIC, sampler="cmaes", metrics=[{"name": "a"}, {"name": "b"}]), 1)
 
 
-def chosen(sampler: str, completed: int, parameters: int) -> BaseSampler:
+def chosen(sampler: str, completed: int, parameters: int, **options: Any) -> BaseSampler:
     """Return the Optuna sampler for a search of so many parameters after so many runs."""
-    config = sweep({f"x{number}": {"min": 0.0, "max": 1.0} for number in range(parameters)}, sampler=sampler)
+    config = sweep({f"x{number}": {"min": 0.0, "max": 1.0} for number in range(parameters)}, sampler=sampler, **options)
     searcher = make_searcher(config, 1)
     assert isinstance(searcher, BayesSearcher)
     assert searcher.choose is not None
@@ -77,10 +92,13 @@ def chosen(sampler: str, completed: int, parameters: int) -> BaseSampler:
 
 
 def test_auto_leaves_the_gaussian_process_where_it_gets_slow() -> None:
-    assert isinstance(chosen("auto", GP_RUNS, GP_PARAMETERS), GPSampler)
+    assert isinstance(chosen("auto", GP_RUNS, GP_PARAMETERS), ModelSampler)
     assert isinstance(chosen("auto", GP_RUNS + 1, 2), TPESampler)
     assert isinstance(chosen("auto", 20, GP_PARAMETERS + 1), TPESampler)
-    assert isinstance(chosen("gp", 10 * GP_RUNS, 2), GPSampler)
+    assert isinstance(chosen("gp", 10 * GP_RUNS, 2), ModelSampler)
+    assert isinstance(chosen("gp", 20, 2, metrics=TWO), GPSampler)
+    assert isinstance(chosen("auto", GP_RUNS // 2, 2, metrics=TWO), GPSampler)
+    assert isinstance(chosen("auto", GP_RUNS // 2 + 1, 2, metrics=TWO), TPESampler)
     assert isinstance(chosen("tpe", 20, 2), TPESampler)
     assert isinstance(chosen("cmaes", 20, 2), CmaEsSampler)
 

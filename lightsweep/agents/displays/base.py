@@ -32,6 +32,10 @@ class Display:
     def note(self, text: str) -> None:
         """Show a message to the user."""
 
+    def hint(self, text: str) -> None:
+        """Show a message that a quiet display leaves out."""
+        self.note(text)
+
     def tick(self, live: Sequence[ClaimedRun], sweep: Sweep) -> None:
         """Show the agent's running runs and the sweep as of the last look at it; called once a second."""
 
@@ -48,7 +52,7 @@ class GuardedDisplay(Display):
 
     def __init__(self, display: Display) -> None:
         self._display = display
-        for name in ("started", "output", "ended", "note", "tick", "close"):
+        for name in ("started", "output", "ended", "note", "hint", "tick", "close"):
             setattr(self, name, partial(self._show, name))
 
     def _show(self, name: str, *given: Any) -> None:
@@ -102,6 +106,10 @@ class LineDisplay(Display):
 
     def note(self, text: str) -> None:
         self.say(f"lightsweep: {text}")
+
+    def hint(self, text: str) -> None:
+        if not self._quiet:
+            self.note(text)
 
     def say(self, text: str) -> None:
         """Print one line."""

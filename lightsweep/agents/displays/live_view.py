@@ -140,6 +140,10 @@ class LiveDisplay(Display):
         with self._lock:
             self._view.print(Text(printable(f"lightsweep: {text}"), style="yellow"))
 
+    def hint(self, text: str) -> None:
+        with self._lock:
+            self._view.print(Text(printable(f"lightsweep: {text}"), style="dim"))
+
     def tick(self, live: Sequence[ClaimedRun], sweep: Sweep) -> None:
         del sweep
         with self._lock:

@@ -120,6 +120,7 @@ def test_quiet_lines_are_failures_warnings_and_messages(sweep: Sweep) -> None:
     display.output(live(), b"epoch 1\n")
     display.ended(live(1, (1.0,)), Outcome("finished", "", ["opt"]))
     display.ended(live(2), Outcome("failed", "exit code 1"))
+    display.hint("runs start warm")
     display.note("the storage is back")
     assert [line.split()[0] for line in stream.getvalue().splitlines()] == ["warning:", "run", "lightsweep:"]
 

@@ -1,0 +1,219 @@
+"""A Gaussian process over the unit cube, for numbers and for unordered choices.
+
+Formulas: Rasmussen and Williams, *Gaussian Processes for Machine Learning*, 2006 (the posterior, the marginal
+likelihood and its gradient, the Matérn kernel with 5/2); Snoek et al., *Input Warping for Bayesian Optimization of
+Non-stationary Functions*, 2014 (the warping); Hvarfner, Hellsten and Nardi, *Vanilla Bayesian Optimization Performs
+Great in High Dimensions*, 2024 (length scales whose prior grows with the number of parameters).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import linalg, optimize
+
+Floats = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
+
+# The kernel is fitted to at most this many outcomes, evenly over their order: more take time and change little.
+FITTED = 150
+_ROOT5 = math.sqrt(5.0)
+_JITTER = 1e-8
+_STEPS = 60
+# Bounds of the logarithms of the kernel's parameters.
+_LENGTHS = (math.log(0.02), math.log(100.0))
+_SCALES = (math.log(0.05), math.log(20.0))
+_NOISES = (math.log(1e-6), math.log(1.0))
+_WARPS = (math.log(0.2), math.log(5.0))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is assumed before any run.
+
+    Attributes:
+        warp: Standard deviation of the logarithms of the warping exponents; 0 for no warping.
+        noise: Median of the variance of the noise, relative to the variance of the outcomes.
+    """
+
+    warp: float = 0.5
+    noise: float = 1e-4
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A Matérn kernel with 5/2 of warped numbers and of choices, two different ones of which are 1 apart.
+
+    Attributes:
+        choices: Shape ``(d,)``: whether a column holds indices of choices instead of numbers in [0, 1].
+        lengths: Shape ``(d,)``: the length scale of each column.
+        scale: The variance of the outcome.
+        noise: The variance of its noise.
+        warps: Exponents ``a``, then ``b``, of each column of numbers, ``x -> 1 - (1 - x**a)**b``; empty for none.
+    """
+
+    choices: Booleans
+    lengths: Floats
+    scale: float
+    noise: float
+    warps: Floats
+
+    def warped(self, points: Floats) -> Floats:
+        """Return points of shape ``(n, d)`` with their numbers warped."""
+        if not len(self.warps):
+            return points
+        a, b = np.split(self.warps, 2)
+        found = points.copy()
+        found[:, ~self.choices] = 1 - (1 - _inside(points[:, ~self.choices]) ** a) ** b
+        return found
+
+    def distances(self, left: Floats, right: Floats) -> Floats:
+        """Return squared distances of warped points in length scales, of shape ``(len(left), len(right))``."""
+        numbers = ~self.choices
+        a, b = left[:, numbers] / self.lengths[numbers], right[:, numbers] / self.lengths[numbers]
+        squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None, :] - 2 * a @ b.T
+        for column in np.flatnonzero(self.choices):
+            squared += (left[:, column, None] != right[None, :, column]) / self.lengths[column] ** 2
+        return np.maximum(squared, 0.0)  # type: ignore[no-any-return]
+
+    def covariance(self, left: Floats, right: Floats) -> Floats:
+        """Return the covariance of outcomes without noise, of shape ``(len(left), len(right))``."""
+        squared = self.distances(left, right)
+        root = _ROOT5 * np.sqrt(squared)
+        return self.scale * (1 + root + 5 / 3 * squared) * np.exp(-root)
+
+
+class GaussianProcess:
+    """The posterior of a kernel.
+
+    Args:
+        kernel: The kernel.
+        points: Shape ``(n, d)``.
+        outcomes: What was seen at the points, shape ``(n,)``, with mean 0 and variance 1.
+    """
+
+    def __init__(self, kernel: Kernel, points: Floats, outcomes: Floats) -> None:
+        self.kernel = kernel
+        self._raw = points
+        self._outcomes = outcomes
+        self._points = kernel.warped(points)
+        covariance = kernel.covariance(self._points, self._points)
+        covariance[np.diag_indices_from(covariance)] += kernel.noise + _JITTER
+        self._factor = linalg.cholesky(covariance, lower=True)
+        self._weights = linalg.cho_solve((self._factor, True), outcomes)
+
+    def predict(self, points: Floats) -> tuple[Floats, Floats]:
+        """Return the mean and the standard deviation of the outcome without noise, each of shape ``(len(points),)``."""
+        cross = self.kernel.covariance(self.kernel.warped(points), self._points)
+        solved = linalg.solve_triangular(self._factor, cross.T, lower=True)
+        variance = self.kernel.scale - (solved**2).sum(axis=0)
+        return cross @ self._weights, np.sqrt(np.maximum(variance, 1e-12))
+
+    def believing(self, points: Floats) -> GaussianProcess:
+        """Return the posterior if these points gave exactly what is expected there.
+
+        So that points that are being tried are known, although their outcomes are not.
+        Source: Ginsbourger, Le Riche and Carraro, *Kriging is well-suited to parallelize optimization*, 2010.
+        """
+        outcomes = np.concatenate([self._outcomes, self.predict(points)[0]])
+        return GaussianProcess(self.kernel, np.vstack([self._raw, points]), outcomes)
+
+
+def fit(points: Floats, outcomes: Floats, choices: Booleans, settings: Settings) -> GaussianProcess:
+    """Return the process with the most probable kernel, found by gradient from two beginnings.
+
+    Args:
+        points: Shape ``(n, d)``, n and d at least 1.
+        outcomes: Shape ``(n,)``, with mean 0 and variance 1.
+        choices: Shape ``(d,)``: whether a column holds indices of choices.
+        settings: What is assumed before.
+    """
+    order = np.argsort(outcomes, kind="stable")
+    chosen = order[np.linspace(0, len(order) - 1, min(FITTED, len(order))).round().astype(int)]
+    posterior = _Posterior(points[chosen], outcomes[chosen], choices, settings)
+    fits = [
+        optimize.minimize(
+            posterior.loss, start, jac=True, bounds=posterior.bounds, method="L-BFGS-B", options={"maxiter": _STEPS}
+        )
+        for start in posterior.starts
+    ]
+    return GaussianProcess(posterior.kernel(min(fits, key=lambda each: float(each.fun)).x), points, outcomes)
+
+
+class _Posterior:
+    """The posterior of the logarithms of a kernel's parameters: lengths, scale, noise, exponents."""
+
+    def __init__(self, points: Floats, outcomes: Floats, choices: Booleans, settings: Settings) -> None:
+        self._raw, self._outcomes, self._choices = points, outcomes, choices
+        self._dimensions = points.shape[1]
+        numbers = int((~choices).sum())
+        exponents = 2 * numbers if settings.warp else 0
+        size = self._dimensions
+        self.bounds = [_LENGTHS] * size + [_SCALES, _NOISES] + [_WARPS] * exponents
+        lengths = np.full(size, math.sqrt(2.0) + 0.5 * math.log(size))
+        self._mean = np.concatenate([lengths, [0.0, math.log(settings.noise)], np.zeros(exponents)])
+        spread = np.full(size, math.sqrt(3.0))
+        self._deviation = np.concatenate([spread, [1.0, 2.0], np.full(exponents, settings.warp or 1.0)])
+        smooth, rough = self._mean.copy(), self._mean.copy()
+        smooth[:size] = math.log(0.5) + 0.5 * math.log(size)
+        rough[: size + 2] = [*[math.log(0.2)] * size, 0.0, math.log(1e-2)]
+        self.starts = (smooth, rough)
+
+    def kernel(self, theta: Floats) -> Kernel:
+        size = self._dimensions
+        values = np.exp(theta)
+        return Kernel(self._choices, values[:size], float(values[size]), float(values[size + 1]), values[size + 2 :])
+
+    def loss(self, theta: Floats) -> tuple[float, Floats]:
+        """Return the negative logarithm of the density, up to a constant, and its gradient."""
+        kernel, size = self.kernel(theta), self._dimensions
+        points = kernel.warped(self._raw)
+        count = len(points)
+        squared = kernel.distances(points, points)
+        root = _ROOT5 * np.sqrt(squared)
+        decay = kernel.scale * np.exp(-root)
+        signal = decay * (1 + root + 5 / 3 * squared)
+        covariance = signal.copy()
+        covariance[np.diag_indices(count)] += kernel.noise + _JITTER
+        try:
+            factor = linalg.cholesky(covariance, lower=True)
+        except linalg.LinAlgError:
+            return 1e10, np.zeros_like(theta)
+        weights = linalg.cho_solve((factor, True), self._outcomes)
+        scaled = (theta - self._mean) / self._deviation
+        loss = 0.5 * self._outcomes @ weights + np.log(np.diag(factor)).sum() + 0.5 * scaled @ scaled
+        slope = linalg.cho_solve((factor, True), np.eye(count)) - np.outer(weights, weights)  # twice, by the covariance
+        by_distance = slope * (-5 / 6 * decay * (1 + root))
+        rows = by_distance.sum(axis=1)
+        gradient = np.zeros_like(theta)
+        for column in range(size):
+            axis = points[:, column]
+            if self._choices[column]:
+                total = (by_distance * (axis[:, None] != axis[None, :])).sum()
+            else:
+                total = 2 * (rows @ axis**2 - axis @ by_distance @ axis)
+            gradient[column] = -total / kernel.lengths[column] ** 2
+        gradient[size] = 0.5 * (slope * signal).sum()
+        gradient[size + 1] = 0.5 * kernel.noise * np.trace(slope)
+        if len(kernel.warps):
+            gradient[size + 2 :] = self._by_exponents(kernel, points, by_distance, rows)
+        return float(loss), gradient + scaled / self._deviation
+
+    def _by_exponents(self, kernel: Kernel, points: Floats, by_distance: Floats, rows: Floats) -> Floats:
+        numbers = ~self._choices
+        a, b = np.split(kernel.warps, 2)
+        x, warped = _inside(self._raw[:, numbers]), points[:, numbers]
+        pull = (rows[:, None] * warped - by_distance @ warped) * 2 / kernel.lengths[numbers] ** 2
+        power = x**a
+        tail = (1 - power) ** b
+        by_a = b * tail / (1 - power) * power * np.log(x) * a
+        by_b = -tail * np.log(1 - power) * b
+        return np.concatenate([(pull * by_a).sum(axis=0), (pull * by_b).sum(axis=0)])
+
+
+def _inside(numbers: Floats) -> Floats:
+    """Keep numbers from 0 and 1, where the logarithms are infinite."""
+    return np.clip(numbers, 1e-6, 1 - 1e-6)

@@ -1,0 +1,204 @@
+"""Search by the improvement that a Gaussian process expects, for one objective, as an Optuna sampler."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from optuna import Study
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+from scipy import special, stats
+
+from lightsweep.sampler.gaussian_process import Floats, GaussianProcess, Settings, fit
+from lightsweep.sampler.unit_cube import gp_trials
+
+# The point is sought among uniform draws and around the best runs, then by mutation of what promises most.
+DRAWN = 1024
+BEST_RUNS, AROUND = 5, 64
+ROUNDS, PARENTS, CHILDREN = 12, 24, 8
+# A point that is this near to another in every column would give the same outcome.
+NEAR = 1e-3
+# With fewer outcomes than this, no power transform is fitted to them.
+BENT = 6
+
+
+class ModelSampler(BaseSampler):
+    """Propose the point with the greatest expected improvement over the best run.
+
+    Trials have the parameters of :class:`~lightsweep.sampler.unit_cube.Axes`, all of them the same. At least one is
+    COMPLETE; points of RUNNING ones are taken to give what is expected there.
+
+    Args:
+        seed: The seed of the candidates.
+        settings: What the process assumes.
+    """
+
+    def __init__(self, seed: int, settings: Settings | None = None) -> None:
+        self._seed = seed
+        self._settings = settings or Settings()
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return the space of the first trial, which all share."""
+        del trial
+        return next(one.distributions for one in study.get_trials(deepcopy=False) if one.distributions)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return the parameters of the next trial."""
+        del trial
+        columns = Columns(search_space)
+        shown = [one for one in study.get_trials(deepcopy=False) if one.distributions]
+        trials = gp_trials(shown, [study.direction.name.lower()])
+        completed = [one for one in trials if one.state == TrialState.COMPLETE]
+        sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
+        losses = normalized(np.array([sign * float(one.value or 0.0) for one in completed]))
+        known = columns.points(completed)
+        process = fit(known, losses, columns.choices, self._settings)
+        best = float(process.predict(known)[0].min())
+        pending = [one for one in trials if one.state == TrialState.RUNNING]
+        if pending:
+            process = process.believing(columns.points(pending))
+        near = known[np.argsort(losses, kind="stable")[:BEST_RUNS]]
+        random = np.random.default_rng(self._seed)
+        return columns.params(most_promising(process, best, columns, near, columns.points(trials), random))
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Raise, since all parameters are sampled together."""
+        raise NotImplementedError(f"parameter {param_name!r} is not one of the trials before")
+
+
+class Columns:
+    """The columns of a process for the parameters of trials.
+
+    A float is itself, an integer from 0 to n, at least 1, is divided by n, a category is its index.
+    """
+
+    def __init__(self, space: Mapping[str, BaseDistribution]) -> None:
+        self._space = dict(space)
+        self.choices = np.array([isinstance(one, CategoricalDistribution) for one in space.values()], dtype=bool)
+        self._tops = np.array([_top(one) for one in space.values()], dtype=float)
+        self._stepped = ~self.choices & (self._tops > 0)
+        self._most = np.where(self.choices, self._tops, 1.0)
+
+    def __len__(self) -> int:
+        return len(self._space)
+
+    def points(self, trials: Sequence[FrozenTrial]) -> Floats:
+        """Return the points of trials, of shape ``(len(trials), d)``."""
+        rows = [[float(one.params[name]) for name in self._space] for one in trials]
+        found = np.array(rows, dtype=float).reshape(len(rows), len(self))
+        found[:, self._stepped] /= self._tops[self._stepped]
+        return found
+
+    def params(self, point: Floats) -> dict[str, Any]:
+        """Return a trial's parameters for a point of shape ``(d,)``."""
+        raw = np.where(self._stepped, np.round(point * self._tops), point).tolist()
+        return {
+            name: float(value) if top == 0 and not choice else int(value)
+            for name, value, top, choice in zip(self._space, raw, self._tops, self.choices, strict=True)
+        }
+
+    def spread(self, units: Floats) -> Floats:
+        """Return the points for uniform numbers in [0, 1), of the same shape."""
+        return self.nearest(np.where(self.choices, np.floor(units * (self._tops + 1)), units))
+
+    def mutated(self, points: Floats, scale: float, random: np.random.Generator) -> Floats:
+        """Return points of the same shape, each with a third of its columns changed, and at least one.
+
+        A number moves by a normal step with standard deviation ``scale``, an integer by 1 at least; every second
+        choice to change is drawn anew.
+        """
+        count, size = points.shape
+        change = random.random((count, size)) < max(0.3, 1.5 / size)
+        change[np.arange(count), random.integers(0, size, count)] = True
+        steps = random.normal(0.0, scale, (count, size))
+        least = np.where(self._stepped, 1.0 / np.maximum(self._tops, 1.0), 0.0)
+        steps = np.copysign(np.maximum(np.abs(steps), least), steps)
+        drawn = np.floor(random.random((count, size)) * (self._tops + 1))
+        flipped = np.where(random.random((count, size)) < 0.5, drawn, points)
+        return self.nearest(np.where(change, np.where(self.choices, flipped, points + steps), points))
+
+    def nearest(self, points: Floats) -> Floats:
+        """Return the nearest points that exist."""
+        found = np.clip(points, 0.0, self._most)
+        tops = self._tops[self._stepped]
+        found[:, self._stepped] = np.round(found[:, self._stepped] * tops) / tops
+        return found
+
+
+def _top(distribution: BaseDistribution) -> int:
+    """The highest index of a category or of an integer; 0 for a float."""
+    if isinstance(distribution, CategoricalDistribution):
+        return len(distribution.choices) - 1
+    return int(distribution.high) if isinstance(distribution, IntDistribution) else 0
+
+
+def normalized(losses: Floats) -> Floats:
+    """Return losses with mean 0 and variance 1, in the same order, and shaped more like a normal distribution.
+
+    The power transform of Yeo and Johnson (2000) takes in the long tail of bad runs. All are 0 if they do not differ.
+    """
+    scaled = _standardized(losses)
+    if len(losses) < BENT or not scaled.any():
+        return scaled
+    bent, _ = stats.yeojohnson(scaled)
+    return _standardized(bent) if np.isfinite(bent).all() else scaled
+
+
+def _standardized(values: Floats) -> Floats:
+    deviation = float(values.std())
+    return (values - values.mean()) / deviation if deviation > 0 else np.zeros_like(values)
+
+
+def log_improvement(mean: Floats, deviation: Floats, best: float) -> Floats:
+    """Return the logarithm of the expected improvement below ``best``; exact also far from it, where that is tiny.
+
+    Source: Ament et al., *Unexpected Improvements to Expected Improvement for Bayesian Optimization*, 2023.
+    """
+    z = (best - mean) / deviation
+    density = -0.5 * z**2 - 0.5 * math.log(2 * math.pi)
+    below = np.minimum(z, -1.0)
+    mills = below * math.sqrt(math.pi / 2) * special.erfcx(-below / math.sqrt(2))
+    # Further than 10,000 deviations the difference is lost in rounding; its limit is known.
+    rest = np.where(below > -1e4, np.log(np.maximum(1 + mills, 1e-16)), -2 * np.log(-below))
+    near = np.log(np.exp(density) + np.maximum(z, -1.0) * special.ndtr(z) + (z <= -1.0))
+    return np.where(z > -1.0, near, density + rest) + np.log(deviation)
+
+
+def most_promising(
+    process: GaussianProcess, best: float, columns: Columns, near: Floats, seen: Floats, random: np.random.Generator
+) -> Floats:
+    """Return the point with the greatest expected improvement that is found, of shape ``(d,)``.
+
+    Args:
+        process: What is expected.
+        best: The loss to improve.
+        columns: The space.
+        near: Points around which others are tried too, shape ``(k, d)``.
+        seen: Points that are not proposed again, nor points very near to them, shape ``(n, d)``, unless nothing else is
+            found.
+        random: Draws the candidates.
+    """
+
+    def scored(points: Floats) -> Floats:
+        return log_improvement(*process.predict(points), best)
+
+    drawn = columns.spread(random.random((DRAWN, len(columns))))
+    pool = np.vstack([drawn, columns.mutated(np.repeat(near, AROUND, axis=0), 0.1, random)])
+    scores = scored(pool)
+    for number in range(ROUNDS):
+        order = np.argsort(-scores, kind="stable")[:PARENTS]
+        children = columns.mutated(np.repeat(pool[order], CHILDREN, axis=0), 0.2 * 0.7**number, random)
+        pool = np.vstack([pool[order], children])
+        scores = np.concatenate([scores[order], scored(children)])
+    order = np.argsort(-scores, kind="stable")
+    away = np.abs(pool[order, None, :] - seen[None, :, :]).max(axis=2).min(axis=1) > NEAR
+    return pool[order[int(away.argmax())]]  # type: ignore[no-any-return]

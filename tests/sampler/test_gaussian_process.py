@@ -1,0 +1,100 @@
+"""The Gaussian process: its gradient, its posterior beside scikit-learn's, its warping and its choices."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern
+
+from lightsweep.sampler.gaussian_process import (
+    FITTED,
+    GaussianProcess,
+    Kernel,
+    Settings,
+    _Posterior,  # its gradient decides whether the fit finds anything
+    fit,
+)
+
+RANDOM = np.random.default_rng(3)
+POINTS = RANDOM.random((15, 4))
+POINTS[:, 2] = RANDOM.integers(0, 3, 15)
+OUTCOMES = RANDOM.normal(size=15)
+CHOICES = np.array([False, False, True, False])
+NUMBERS = np.zeros(4, dtype=bool)
+
+
+@pytest.mark.parametrize("warp", [0.0, 0.5])
+def test_the_gradient_is_that_of_the_loss(warp: float) -> None:
+    posterior = _Posterior(POINTS, OUTCOMES, CHOICES, Settings(warp=warp))
+    size = len(posterior.bounds)
+    assert size == 6 + (6 if warp else 0)
+    for seed in range(3):
+        theta = np.random.default_rng(seed).normal(0, 0.3, size)
+        steps = np.eye(size) * 1e-6
+        found = [(posterior.loss(theta + step)[0] - posterior.loss(theta - step)[0]) / 2e-6 for step in steps]
+        assert posterior.loss(theta)[1] == pytest.approx(found, rel=1e-4, abs=1e-4)
+
+
+def test_the_posterior_is_that_of_scikit_learn() -> None:
+    lengths = np.array([0.3, 0.7, 1.0, 2.0])
+    kernel = Kernel(NUMBERS, lengths, scale=1.5, noise=0.01, warps=np.zeros(0))
+    points = RANDOM.random((15, 4))
+    peer = GaussianProcessRegressor(ConstantKernel(1.5) * Matern(lengths, nu=2.5), alpha=0.01, optimizer=None)
+    others = RANDOM.random((7, 4))
+    mean, deviation = peer.fit(points, OUTCOMES).predict(others, return_std=True)
+    found = GaussianProcess(kernel, points, OUTCOMES).predict(others)
+    assert found[0] == pytest.approx(mean, abs=1e-5)
+    assert found[1] == pytest.approx(deviation, abs=1e-5)
+
+
+def test_a_belief_changes_no_mean_and_takes_the_doubt_away() -> None:
+    process = fit(POINTS, OUTCOMES, CHOICES, Settings())
+    others = np.column_stack([RANDOM.random((5, 2)), RANDOM.integers(0, 3, 5), RANDOM.random(5)])
+    mean, deviation = process.predict(others)
+    believed = process.believing(others[:1])
+    assert believed.predict(others)[0] == pytest.approx(mean, abs=1e-4)
+    assert believed.predict(others[:1])[1][0] < 0.5 * deviation[0] + process.kernel.noise**0.5
+    assert (believed.predict(others)[1] <= deviation + 1e-9).all()
+
+
+def test_two_choices_are_as_far_apart_as_any_other_two() -> None:
+    kernel = Kernel(CHOICES, np.full(4, 0.5), 1.0, 0.0, np.zeros(0))
+    points = np.array([[0.1, 0.1, choice, 0.1] for choice in (0.0, 1.0, 2.0)])
+    assert kernel.distances(points, points) == pytest.approx(4.0 * (1 - np.eye(3)))
+
+
+def test_a_warp_bends_the_numbers_only_and_keeps_their_order() -> None:
+    kernel = Kernel(CHOICES, np.ones(4), 1.0, 0.0, np.array([2.0, 1.0, 1.0, 1.0, 1.0, 0.5]))
+    rows = np.repeat(np.linspace(0, 1, 11)[:, None], 4, axis=1)
+    rows[:, 2] = 2.0
+    warped = kernel.warped(rows)
+    assert warped[:, 0] == pytest.approx(rows[:, 0] ** 2, abs=1e-5)
+    assert warped[:, 1] == pytest.approx(rows[:, 1], abs=1e-5)
+    assert warped[:, 2] == pytest.approx(rows[:, 2])
+    assert (np.diff(warped[:, [0, 1, 3]], axis=0) > 0).all()
+
+
+def test_a_fit_tells_the_column_that_matters_from_the_others() -> None:
+    points = np.random.default_rng(1).random((40, 3))
+    outcomes = np.sin(6 * points[:, 1])
+    outcomes = (outcomes - outcomes.mean()) / outcomes.std()
+    kernel = fit(points, outcomes, np.zeros(3, dtype=bool), Settings(warp=0.0)).kernel
+    assert kernel.lengths[1] < 0.5 * min(kernel.lengths[0], kernel.lengths[2])
+    assert kernel.noise < 0.01
+
+
+def test_noise_is_found() -> None:
+    random = np.random.default_rng(2)
+    points = random.random((80, 1))
+    outcomes = np.sin(4 * points[:, 0]) + random.normal(0, 0.7, 80)
+    outcomes = (outcomes - outcomes.mean()) / outcomes.std()
+    assert 0.2 < fit(points, outcomes, np.zeros(1, dtype=bool), Settings()).kernel.noise < 0.9
+
+
+@pytest.mark.parametrize("count", [1, 2, FITTED + 30])
+def test_any_number_of_points_and_equal_outcomes_are_fitted(count: int) -> None:
+    points = np.repeat(np.random.default_rng(0).random((1, 2)), count, axis=0)
+    mean, deviation = fit(points, np.zeros(count), np.zeros(2, dtype=bool), Settings()).predict(points)
+    assert np.isfinite(mean).all()
+    assert np.isfinite(deviation).all()

@@ -1,0 +1,136 @@
+"""The sampler on our own Gaussian process: exact improvement, points that exist, the same point for the same seed."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from sampler_helpers import best, play, run, sweep
+from scipy import integrate, stats
+
+from lightsweep.sampler import make_searcher
+from lightsweep.sampler.bayes import quiet
+from lightsweep.sampler.model_sampler import Columns, ModelSampler, log_improvement, normalized
+from lightsweep.sampler.unit_cube import SnapshotStorage, frozen_trial
+
+SPACE: dict[str, BaseDistribution] = {
+    "x": FloatDistribution(0, 1),
+    "n": IntDistribution(0, 4),
+    "kind": CategoricalDistribution(range(3)),
+}
+
+
+@pytest.mark.parametrize("z", [3.0, 0.5, -0.9, -1.1, -4.0, -20.0, -35.0])
+def test_the_improvement_is_its_integral(z: float) -> None:
+    deviation, best_loss = 0.3, 1.0
+    mean = best_loss - z * deviation
+
+    def weighed(step: float) -> float:  # relative to the density at the best loss, which is tiny far away
+        density = stats.norm.logpdf(best_loss - step, mean, deviation) - stats.norm.logpdf(best_loss, mean, deviation)
+        return float(step * math.exp(density))
+
+    area = integrate.quad(weighed, 0, 12 * deviation, limit=200, points=[deviation / max(1.0, abs(z))])[0]
+    expected = math.log(area) + stats.norm.logpdf(best_loss, mean, deviation)
+    found = log_improvement(np.array([mean]), np.array([deviation]), best_loss)
+    assert found[0] == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_improvement_falls_without_a_jump_and_stays_finite() -> None:
+    means = np.concatenate([np.linspace(-5, 50, 5001), 10.0 ** np.arange(2, 12)])
+    found = log_improvement(means, np.ones(len(means)), 0.0)
+    assert np.isfinite(found).all()
+    assert (np.diff(found) < 0).all()
+
+
+def test_losses_become_normal_and_keep_their_order() -> None:
+    losses = np.exp(np.random.default_rng(0).normal(0, 1.5, 200))
+    found = normalized(losses)
+    assert found.mean() == pytest.approx(0, abs=1e-9)
+    assert found.std() == pytest.approx(1)
+    assert abs(stats.skew(found)) < 0.6 < 2.0 < abs(stats.skew(losses))
+    assert (np.argsort(found) == np.argsort(losses)).all()
+    assert not normalized(np.full(8, 3.0)).any()
+    assert not normalized(np.array([3.0])).any()
+
+
+def test_columns_give_points_that_exist_and_back() -> None:
+    columns = Columns(SPACE)
+    random = np.random.default_rng(0)
+    points = columns.spread(random.random((200, 3)))
+    for scale in (0.001, 0.1, 3.0):
+        points = columns.mutated(points, scale, random)
+        for point in points:
+            params = columns.params(point)
+            assert 0 <= params["x"] <= 1
+            assert params["n"] in range(5)
+            assert params["kind"] in range(3)
+            assert columns.points([frozen_trial(1, params, SPACE, [0.0])])[0] == pytest.approx(point)
+    assert {columns.params(point)["n"] for point in points} == set(range(5))
+    assert {columns.params(point)["kind"] for point in points} == set(range(3))
+
+
+def test_every_mutation_changes_numbers_and_integers_by_one_at_least() -> None:
+    columns = Columns({"n": IntDistribution(0, 10)})
+    points = columns.nearest(np.full((50, 1), 0.5))
+    assert (columns.mutated(points, 1e-6, np.random.default_rng(0)) != points).all()
+
+
+def proposed(losses: list[float], seed: int = 1, direction: str = "minimize", **more: Any) -> dict[str, Any]:
+    random = np.random.default_rng(5)
+    params = [
+        {"x": x, "n": int(random.integers(5)), "kind": int(random.integers(3))} for x in random.random(len(losses))
+    ]
+    trials = [
+        frozen_trial(number + 1, one, SPACE, [loss])
+        for number, (one, loss) in enumerate(zip(params, losses, strict=True))
+    ]
+    with quiet():
+        study = optuna.create_study(
+            storage=SnapshotStorage([*trials, *more.get("running", [])]),
+            sampler=ModelSampler(seed),
+            direction=direction,
+        )
+        return study.ask(SPACE).params
+
+
+def test_a_proposal_follows_from_its_seed_and_turns_with_the_goal() -> None:
+    losses = np.random.default_rng(9).normal(size=12).tolist()
+    first = proposed(losses)
+    assert first == proposed(losses)
+    assert first == proposed([-loss for loss in losses], direction="maximize")
+    assert first != proposed([-loss for loss in losses])
+
+
+def test_a_running_point_is_not_proposed_again() -> None:
+    losses = np.random.default_rng(9).normal(size=12).tolist()
+    first = proposed(losses)
+    second = proposed(losses, running=[frozen_trial(50, first, SPACE, None)])
+    assert first != second
+
+
+def test_equal_outcomes_give_a_point_nonetheless() -> None:
+    assert 0 <= proposed([1.0] * 8)["x"] <= 1
+
+
+def test_the_first_point_is_the_middle_and_few_draws_follow() -> None:
+    config = sweep({"lr": {"distribution": "log_uniform_values", "min": 1e-4, "max": 1.0}, "n": {"min": 0, "max": 10}})
+    searcher = make_searcher(config, 3)
+    assert searcher.suggest(0, []) == {"lr": pytest.approx(1e-2), "n": 5}
+    runs = play(searcher, 12, lambda values: (math.log10(values["lr"]) + 3.3) ** 2 + (values["n"] - 8) ** 2 / 10)
+    assert best(runs) < 0.05
+
+
+def test_agents_whose_points_nobody_knows_yet_get_those_that_follow_one_another() -> None:
+    """An agent that does not see the run of another yet proposes what it would, if it saw it."""
+    config = sweep({"x": {"min": 0.0, "max": 1.0}, "y": {"min": 0.0, "max": 1.0}})
+    known = play(make_searcher(config, 1), 9, lambda values: values["x"] + values["y"])
+    first = make_searcher(config, 1).suggest(9, known)
+    assert first is not None
+    alone = make_searcher(config, 1).suggest(10, known)
+    told = make_searcher(config, 1).suggest(10, [*known, run(9, first, state="running")])
+    assert alone == told
+    assert alone != first
