@@ -9,7 +9,7 @@ WORKERS ?= 2
 # for `make fuzz`
 SECONDS ?= 600
 
-.PHONY: demo test test-slow fuzz browser slurm site release-check lint check bench bench-search chaos ranks format clean
+.PHONY: demo test test-slow fuzz browser slurm site release-check lint check bench bench-search chaos warm ranks format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -76,6 +76,10 @@ bench-search: $(STAMP)
 chaos: $(STAMP)
 	$(BIN)/python tests/chaos/storm.py --database postgresql
 	$(BIN)/python tests/chaos/storm.py --database sqlite
+
+# 10,000 runs that are forked from one process; takes some minutes.
+warm: $(STAMP)
+	LIGHTSWEEP_TEST_RUNS=10000 $(BIN)/python -m pytest tests/agents/warm -k many_runs
 
 # Every way to train on two ranks, fifty times each: takes most of an hour.
 ranks: $(STAMP)

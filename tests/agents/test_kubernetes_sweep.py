@@ -87,7 +87,7 @@ def running(cluster: Cluster, index: int) -> Callable[[], bool]:
 
 def _children(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     try:
-        return [each for each in psutil.Process(process.pid).children() if each.is_running()]
+        return [each for each in psutil.Process(process.pid).children(recursive=True) if each.is_running()]
     except psutil.Error:
         return []
 

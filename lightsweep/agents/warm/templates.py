@@ -38,10 +38,15 @@ _START_SECONDS = 60.0
 _END_SECONDS = 2.0
 _GROWTH = 64 * 2**20
 _MOST_NAMED = 4
+_MOST_SILENT = 3
 
 
 class ColdError(Exception):
     """The reason why a run starts in the usual way."""
+
+
+class SilentError(ColdError):
+    """The template process has not answered in time, or was killed."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +241,7 @@ class Template:
         except (OSError, EOFError):
             ours.close()
             self.kill()
-            raise ColdError("the template process does not answer") from None
+            raise SilentError("the template process does not answer") from None
         ours.settimeout(None)
         return ForkedProcess(int(answer), ours)
 
@@ -292,6 +297,7 @@ class Templates:
         self._template: Template | None = None
         self._old: list[Template] = []
         self._unfit: tuple[Kind, str] | None = None
+        self._silent = 0
         self._leading: tuple[object, Leading] = (None, Leading((), ()))
         self._said = ""
 
@@ -304,6 +310,7 @@ class Templates:
                 template = self._fitting(plain, environment)
                 process = template.fork(plain.command, environment, output)
         except ColdError as why:
+            self._silent += isinstance(why, SilentError)
             self._say(f"runs start cold: {why}")
             return None
         names = [name for name in template.imports if name not in sys.stdlib_module_names]
@@ -321,6 +328,8 @@ class Templates:
 
     def _fitting(self, plain: PythonCommand, environment: Variables) -> Template:
         kind = self._kind(plain, environment)
+        if self._silent >= _MOST_SILENT:
+            raise ColdError(f"{_MOST_SILENT} template processes did not answer")
         if self._unfit is not None and self._unfit[0] == kind:
             raise ColdError(self._unfit[1])
         if self._template is not None and self._template.why_not(kind):

@@ -13,7 +13,7 @@ from warm_starter import Starter
 @pytest.fixture
 def starter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Starter]:
     monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith(("LIGHTSWEEP", "PYTEST_CURRENT"))]:
+    for name in [name for name in os.environ if name.startswith("LIGHTSWEEP") and name != "LIGHTSWEEP_TEST_RUNS"]:
         monkeypatch.delenv(name)
     made = Starter(tmp_path)
     yield made
