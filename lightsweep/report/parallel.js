@@ -496,7 +496,7 @@ class Parallel {
     this.lift();
   }
 }
-const AXIS_WIDTH = 96; // pixels that an axis side by side needs at least
+const AXIS_WIDTH = 80; // pixels that an axis side by side needs at least
 const STACKED_TOP = 40;
 const STACKED_STEP = 66;
 const HIT = 20; // pixels beside an axis in which the pointer takes it
