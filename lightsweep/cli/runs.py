@@ -179,6 +179,8 @@ def _run_text(sweep: Sweep, run: SweepRun) -> str:
     if run.reason:
         lines.append(printable(run.reason))
     lines.append(f"its id in scripts and file names: {sweep.id}-{run.id}")
+    if run.directories:
+        lines.append(f"what it printed: lightsweep logs {sweep.id} {run.id}{sweep.storage.option}")
     lines += [f"directory: {printable(directory)}" for directory in run.directories]
     history = _run_history(run)
     if history["steps"]:
