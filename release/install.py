@@ -37,7 +37,7 @@ CHECKS = {
 }
 """What an extra makes possible; Keras runs on an installed backend, which the extra leaves to the user."""
 
-LIGHT = ["analysis", "dashboard", "postgres"]
+LIGHT = ["analysis", "cmaes", "dashboard", "postgres", "server"]
 TESTS = ["tests/schema", "tests/space", "tests/sampler", "tests/controller", "tests/channel", "tests/client"]
 WARNINGS = ["-W", "ignore::DeprecationWarning", "-W", "ignore::FutureWarning"]
 """Old versions of one package warn about new ones of another."""

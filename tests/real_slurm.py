@@ -56,15 +56,15 @@ class Cluster:
     def password(self) -> str:
         return self.url.partition("@")[0].rpartition(":")[2]
 
-    def call(self, *command: str, check: bool = True, **variables: str) -> str:
-        """Run a command at the login node in the test's folder; return what it prints."""
+    def call(self, *command: str, check: bool = True, seconds: float = 120, **variables: str) -> str:
+        """Run a command at the login node in the test's folder, for so long at most; return what it prints."""
         done = subprocess.run(
             command,
             cwd=self.folder,
             env={**self.environment, **variables},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=seconds,
             check=False,
         )
         assert done.returncode == 0 or not check, f"{command}: {done.stdout}{done.stderr}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import signal
 import sqlite3
@@ -199,7 +200,7 @@ class Agent:
             found = self._claimer.next_run()
         except StorageUnavailableError as error:
             self._outage.note("claims", str(error))
-            self._leaving.wait(_PAUSE_SECONDS)
+            self._leaving.wait(random.uniform(0.5, 1.5) * _PAUSE_SECONDS)  # hundreds of agents do not come back at once
             return None
         self._outage.note("claims", "")
         if isinstance(found, ClaimedRun):

@@ -17,6 +17,7 @@ from lightsweep.cli.output import cut, say, show_json, without_infinities
 from lightsweep.client.history import read_history
 from lightsweep.client.parts import read_parts
 from lightsweep.controller import RunState, Sweep, SweepRun
+from lightsweep.controller.runs import RunEntry
 from lightsweep.errors import NotFoundError, UsageError, closest
 from lightsweep.text import aligned, counted, number, paint, printable, shortened, span, value_text
 
@@ -117,9 +118,17 @@ def rank(run: SweepRun, sort: Sort, sweep: Sweep, now: datetime) -> tuple[Any, .
         return (run.prior, -run.iterations, number)
     if sort is Sort.time:
         return (run.prior, -(_length(run, now) or timedelta()), number)
-    if sort is Sort.number or sweep.config.metric is None:
+    if sort is Sort.number:
         return (run.prior, number)
-    sign = 1 if sweep.config.metric.goal == "minimize" else -1
+    return by_value(run, sweep)
+
+
+def by_value(run: SweepRun | RunEntry, sweep: Sweep) -> tuple[Any, ...]:
+    """Return the key that sorts runs by their best value; without a metric by number."""
+    number, metric = (len(run.id), run.id), sweep.config.metric
+    if metric is None:
+        return (run.prior, number)
+    sign = 1 if metric.goal == "minimize" else -1
     return (run.prior, run.best is None, sign * (run.best or 0.0), number)
 
 
@@ -170,6 +179,8 @@ def _run_text(sweep: Sweep, run: SweepRun) -> str:
     if run.reason:
         lines.append(printable(run.reason))
     lines.append(f"its id in scripts and file names: {sweep.id}-{run.id}")
+    if run.directories:
+        lines.append(f"what it printed: lightsweep logs {sweep.id} {run.id}{sweep.storage.option}")
     lines += [f"directory: {printable(directory)}" for directory in run.directories]
     history = _run_history(run)
     if history["steps"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -19,11 +20,11 @@ from lightsweep.agents.launches import Launched, launched
 from lightsweep.cli.export import sweep_document
 from lightsweep.cli.options import Json, Storage, ids, open_read_only, read_sweep, run_of
 from lightsweep.cli.output import columns, cut, say, show_json, wrapped
-from lightsweep.cli.runs import STATE_STYLES, Sort, rank, show_run, time_of
+from lightsweep.cli.runs import STATE_STYLES, by_value, show_run, time_of
 from lightsweep.cli.sweep import parameter_count
 from lightsweep.cli.watch import watch
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
-from lightsweep.controller.runs import sweep_and_run
+from lightsweep.controller.runs import RunEntry, sweep_and_run
 from lightsweep.controller.summary import PartView, SweepSummary, part_line, part_views, prior_suffix, summarize
 from lightsweep.errors import StorageError, UsageError
 from lightsweep.text import (
@@ -167,24 +168,30 @@ def _text(sweep: Sweep, top: int, *, launches: bool) -> list[str]:
 def _runs(sweep: Sweep, seen: SweepSummary, silent: Mapping[str, timedelta], top: int) -> list[str]:
     """Return the tables of the running runs, of the best, and of those without a result, with their reasons in full."""
     now = datetime.now(timezone.utc)
-    own = [run for run in sweep.known_runs() if not run.prior]
-    running = [run for run in own if run.standing == RunState.RUNNING]
-    failed = [run for run in own if run.standing in _NO_RESULT]
-    ended = [run for run in own if run.standing not in {RunState.RUNNING, *_NO_RESULT}]
-    ended.sort(key=lambda run: rank(run, Sort.best, sweep, now))
+    with sweep.lock:
+        own = [(entry, sweep.standing(entry)) for entry in sweep.known_entries() if not entry.prior]
+    running = [entry for entry, state in own if state == RunState.RUNNING]
+    failed = [entry for entry, state in own if state in _NO_RESULT]
+    ended = [entry for entry, state in own if state not in {RunState.RUNNING, *_NO_RESULT}]
+
+    def shown(entries: Sequence[RunEntry]) -> list[SweepRun]:
+        """View no more runs than are shown, since there may be very many."""
+        return list(map(sweep.view, entries))
+
     lines = []
     if running:
-        lines += _table(sweep, "running:", running[:_SHOWN], seen, now, silent)
+        lines += _table(sweep, "running:", shown(running[:_SHOWN]), seen, now, silent)
         lines += [f"and {len(running) - _SHOWN} more"] if len(running) > _SHOWN else []
     if ended:
         more = f"best {top} of {len(ended):,} runs; all: lightsweep runs {sweep.id}{sweep.storage.option}"
         title = f"the {more}" if len(ended) > top else "ended:"
-        lines += _table(sweep, title, ended[:top], seen, now)
+        best = heapq.nsmallest(top, ended, key=lambda entry: by_value(entry, sweep))
+        lines += _table(sweep, title, shown(best), seen, now)
     if failed:
-        shown = failed[-_WITHOUT_RESULT:]
-        count = f", the last {len(shown)} of {len(failed):,}" if len(failed) > len(shown) else ""
-        lines += _table(sweep, f"without a result{count}:", shown, seen, now)
-        lines.append(f"what it printed: lightsweep logs {sweep.id} {shown[-1].id}{sweep.storage.option}")
+        last = failed[-_WITHOUT_RESULT:]
+        count = f", the last {len(last)} of {len(failed):,}" if len(failed) > len(last) else ""
+        lines += _table(sweep, f"without a result{count}:", shown(last), seen, now)
+        lines.append(f"what it printed: lightsweep logs {sweep.id} {last[-1].id}{sweep.storage.option}")
     return lines
 
 

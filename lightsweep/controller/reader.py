@@ -20,6 +20,7 @@ from lightsweep.controller.plan import REQUESTS, NextRun, Plan, SweepState, Swee
 from lightsweep.controller.runs import ATTEMPT, FORMAT, STATE, SWEEP, RunEntry, RunTable, SweepRun, view
 from lightsweep.errors import ConfigError, NotFoundError, StorageError, StorageUnavailableError
 from lightsweep.hyperband import BandValues
+from lightsweep.sampler import RunState
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Storage, mask, trials_of
 from lightsweep.storage.trials import TrialReader
@@ -42,6 +43,9 @@ _FOR_GOOD = re.compile(r"no such (table|column)|readonly database|denied (to|for
 _BEATS_PER_LEASE = 4
 _LATE_SECONDS = 2.0
 
+_POOLED = "for PgBouncer add prepare_threshold=none to the URL: postgresql://user@host/database?prepare_threshold=none"
+_PREPARED = re.compile(r"prepared statement \S+ (already exists|does not exist)")
+
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
@@ -57,6 +61,8 @@ def storage_errors() -> Iterator[None]:
     except (StorageInternalError, exc.SQLAlchemyError) as error:
         cause = error.__cause__ or error
         text = mask(" ".join(str(getattr(cause, "orig", None) or cause).split()))
+        if _PREPARED.search(text):
+            raise StorageError(f"the storage refuses: {text}\n{_POOLED}") from error
         if _passes(cause, text):
             raise StorageUnavailableError(f"the storage does not answer: {text}") from error
         raise StorageError(f"the storage refuses: {text}; check its tables and the permissions of its user") from error
@@ -302,10 +308,15 @@ class SweepReader:
 
     def view(self, entry: RunEntry) -> SweepRun:
         """Return the run for users; it is made again only if it changed."""
-        waiting = self.waits(entry)
-        if entry.seen is None or entry.seen.waiting != waiting:
-            entry.seen = view(entry, self.config, waiting=waiting)
-        return entry.seen
+        with self.lock:
+            waiting = self.waits(entry)
+            if entry.seen is None or entry.seen.waiting != waiting:
+                entry.seen = view(entry, self.config, waiting=waiting)
+            return entry.seen
+
+    def standing(self, entry: RunEntry) -> RunState:
+        """Return the state that is displayed, see `SweepRun.standing`."""
+        return RunState.WAITING if self.waits(entry) else entry.state
 
     def waits(self, entry: RunEntry) -> bool:
         """Return whether agents will retry the run, as of the last look; never in a sweep that has ended."""

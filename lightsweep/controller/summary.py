@@ -205,7 +205,7 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
     with sweep.lock:
         known = sweep.known_entries()
         entries = [entry for entry in known if not entry.prior]
-        states = [RunState.WAITING if sweep.waits(entry) else entry.state for entry in entries]
+        states = [sweep.standing(entry) for entry in entries]
         over = [entry for entry, state in zip(entries, states, strict=True) if state not in _OPEN]
         best = best_run(entries, sweep.config)
         values = (values_of(entry, sweep.config) or {} for entry in entries)

@@ -204,7 +204,7 @@ figures();
 document.querySelector("#chosen button").addEventListener("click", unbrush);
 
 // For the printer every figure is drawn in light colours and at the width of a sheet; afterwards as before.
-function print(printed) {
+function layOut(printed) {
   root.classList.toggle("printing", printed);
   [...waiting.keys()].forEach(bring);
   for (const [element, figure] of drawn) {
@@ -223,11 +223,11 @@ window.addEventListener("beforeprint", () => {
   if (root.classList.contains("printing")) return;
   theme = root.dataset.theme;
   root.dataset.theme = "light";
-  print(true);
+  layOut(true);
 });
 window.addEventListener("afterprint", () => {
   if (!root.classList.contains("printing")) return;
   if (theme) root.dataset.theme = theme;
   else delete root.dataset.theme;
-  print(false);
+  layOut(false);
 });

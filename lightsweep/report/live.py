@@ -27,6 +27,7 @@ EVERY = 2.0
 """Seconds between two looks at the storage, at least."""
 
 _MOST_KNOWN = 200  # histories in memory
+_LONGEST = 30.0  # seconds between two looks at most, while a browser asks
 _SELDOM = 60.0  # seconds between two computations of importance while runs are running
 _REST = 10.0  # times as long as the last look worked, so that looking takes a tenth of a processor at most
 
@@ -57,6 +58,7 @@ class LivePage:
         self._version = 0
         self._pieces: dict[str, tuple[int, str]] = {}  # the version of its last change, and its content in JSON
         self._look()
+        self._due = clock() + EVERY  # whatever the first look took, which also imports libraries
 
     def html(self) -> str:
         """Return the page as of now."""
@@ -117,7 +119,7 @@ class LivePage:
             if seen != self._seen:
                 self._seen = seen
                 self._make()
-        self._due = begun + max(EVERY, _REST * (time.thread_time() - work))
+        self._due = begun + min(_LONGEST, max(EVERY, _REST * (time.thread_time() - work)))
 
     def _signs(self) -> dict[str, Any]:
         """Return what differs whenever the page does."""

@@ -103,7 +103,7 @@ class Parallel {
       axis.at = this.stacked ? STACKED_TOP + STACKED_STEP * place : this.left + (count > 1 ? (room * place) / (count - 1) : room / 2);
     });
     this.gap = this.stacked ? STACKED_STEP : room / Math.max(1, count - 1);
-    [this.start, this.end] = this.stacked ? [this.left, this.width - this.right] : [this.height - 18, 64];
+    [this.start, this.end] = this.stacked ? [this.left, this.width - this.right] : [this.height - 18, 72];
   }
 
   // Along an axis: the pixel of a value, and the value at a pixel.
@@ -293,7 +293,9 @@ class Parallel {
     const made = make("button", axis.metric ? "metric" : "");
     made.type = "button";
     made.dataset.axis = axis.name;
-    made.append(make("span", "", axis.name));
+    const name = made.appendChild(make("span"));
+    // Long names are broken after a dot or an underscore, if they can be.
+    axis.name.split(/(?<=[._])/).forEach((part, place) => name.append(...(place ? [make("wbr"), part] : [part])));
     if (axis.unread) made.append(make("i", "", "never read"));
     made.title = axis.unread ? `${axis.name}: no run read it` : axis.name;
     made.setAttribute("aria-label", this.described(axis));
@@ -303,7 +305,7 @@ class Parallel {
     else {
       const wide = Math.min(this.gap - 8, 180);
       const left = Math.min(this.width - wide, Math.max(0, axis.at - wide / 2));
-      Object.assign(style, { left: `${left}px`, bottom: `${this.height - 54}px`, width: `${wide}px` });
+      Object.assign(style, { left: `${left}px`, bottom: `${this.height - 62}px`, width: `${wide}px` });
     }
     made.addEventListener("keydown", (event) => this.key(event, axis));
     made.addEventListener("pointerdown", (event) => this.grasp(event, axis, made));
@@ -496,7 +498,7 @@ class Parallel {
     this.lift();
   }
 }
-const AXIS_WIDTH = 96; // pixels that an axis side by side needs at least
+const AXIS_WIDTH = 80; // pixels that an axis side by side needs at least
 const STACKED_TOP = 40;
 const STACKED_STEP = 66;
 const HIT = 20; // pixels beside an axis in which the pointer takes it

@@ -177,9 +177,11 @@ _TIMEOUTS = {"psycopg": _LIBPQ, "psycopg2": _LIBPQ, "pymysql": _MYSQL, "mysqldb"
 
 def engine_options(url: sqlalchemy.URL) -> dict[str, Any]:
     """Return options of SQLAlchemy's ``create_engine`` for a server; settings in the URL take precedence."""
-    timeouts = {
+    timeouts: dict[str, Any] = {
         name: value for name, value in _TIMEOUTS.get(url.get_driver_name(), {}).items() if name not in url.query
     }
+    if url.query.get("prepare_threshold") == "none":  # text in a URL, and None for the driver
+        timeouts["prepare_threshold"] = None
     return {"connect_args": timeouts}
 
 
@@ -415,12 +417,16 @@ def _with_version(url: str, options: dict[str, Any], tables: bool) -> tuple[RDBS
         time.sleep(random.uniform(0.5, 1.5))
 
 
+_NO_TABLE = re.compile(r"no such table|does not exist|doesn't exist")  # of SQLite, PostgreSQL, MySQL
+
+
 def _make(url: str, options: dict[str, Any], tables: bool, tries: int = _CREATION_TRIES) -> RDBStorage:
     # Where Optuna fails, it leaves the connections of its pool open; without a pool there are none.
     unpooled = {**options, "poolclass": sqlalchemy.NullPool}
     try:
         with quiet():
-            RDBStorage(url, engine_kwargs=unpooled, skip_table_creation=not tables)
+            if not _is_current(url, unpooled):
+                RDBStorage(url, engine_kwargs=unpooled, skip_table_creation=not tables)
             return RDBStorage(url, engine_kwargs=options, skip_table_creation=True, skip_compatibility_check=True)
     except (DatabaseError, StorageInternalError, AssertionError) as error:
         # Another program creates the same tables now; the next try finds them. Optuna asserts that the table of its
@@ -431,6 +437,27 @@ def _make(url: str, options: dict[str, Any], tables: bool, tries: int = _CREATIO
             raise
     time.sleep(_CREATION_PAUSE_SECONDS)
     return _make(url, options, tables, tries - 1)
+
+
+_newest: list[str] = []
+"""The version of the tables of the installed Optuna, once it is known."""
+
+
+def _is_current(url: str, options: dict[str, Any]) -> bool:
+    """Return whether all tables are there, in the version of the installed Optuna.
+
+    To create or check tables, Optuna opens a second connection while the first is in a transaction. If many agents did
+    that at once, each would wait for a connection of a pooler that another holds.
+    """
+    try:
+        found = RDBStorage(url, engine_kwargs=options, skip_table_creation=True, skip_compatibility_check=True)
+        if not _newest:  # 45 ms, and the same for all storages
+            _newest.append(found.get_head_version())
+        return found.get_current_version() == _newest[0]
+    except (SQLAlchemyError, StorageInternalError, AssertionError) as error:
+        if isinstance(error, AssertionError) or _NO_TABLE.search(str(_cause(error))):
+            return False
+        raise
 
 
 def _cause(error: BaseException) -> BaseException:

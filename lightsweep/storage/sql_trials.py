@@ -15,12 +15,12 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime, timezone
-from functools import lru_cache, partial
+from functools import lru_cache
 from sys import intern
 from typing import Any
 
 import sqlalchemy as sa
-from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -56,6 +56,9 @@ _REPORTS = _table(
 )
 _OBJECTIVES = _table("trial_values", "trial_value_id", "trial_id objective", value=_FLOAT, value_type=_VALUE_KIND)
 _HEARTBEATS = _table("trial_heartbeats", "trial_heartbeat_id", "trial_id", "", _BEAT)
+
+_json_of = lru_cache(maxsize=4096)(distribution_to_json)
+distribution_of = lru_cache(maxsize=4096)(json_to_distribution)
 
 _FETCHED = 5_000
 _CHUNK = 450  # trials per statement, each with up to two bound variables; SQLite allows 999 in old builds
@@ -155,43 +158,30 @@ class SqlTrials:
             locking = sa.select(_STUDIES.c.study_id).where(_STUDIES.c.study_id == study_id).with_for_update()
             if connection.execute(locking).scalar_one_or_none() is None:
                 raise KeyError(study_id)
-            news = self._news(connection, study_id, key, last.trial_id if last else -1)
-            number = len(news) + (last.number + 1 if last else 0)
-            yield Claim(
-                number,
-                [None if text is None else json.loads(text) for text in news],
-                partial(self._add, connection, study_id, number),
+            wanted = (_ATTRIBUTES.c.trial_id == _TRIALS.c.trial_id) & (_ATTRIBUTES.c.key == key)
+            query = (
+                sa.select(_ATTRIBUTES.c.value_json)
+                .select_from(_TRIALS.outerjoin(_ATTRIBUTES, wanted))
+                .where(_TRIALS.c.study_id == study_id, _TRIALS.c.trial_id > (last.trial_id if last else -1))
+                .order_by(_TRIALS.c.trial_id)
             )
+            news = [None if text is None else json.loads(text) for text in connection.scalars(query)]
+            number = len(news) + (last.number + 1 if last else 0)
 
-    def _news(self, connection: sa.Connection, study_id: int, key: str, last: int) -> Sequence[str | None]:
-        """Return an attribute of each trial after ``last``, as JSON."""
-        wanted = (_ATTRIBUTES.c.trial_id == _TRIALS.c.trial_id) & (_ATTRIBUTES.c.key == key)
-        query = (
-            sa.select(_ATTRIBUTES.c.value_json)
-            .select_from(_TRIALS.outerjoin(_ATTRIBUTES, wanted))
-            .where(_TRIALS.c.study_id == study_id, _TRIALS.c.trial_id > last)
-            .order_by(_TRIALS.c.trial_id)
-        )
-        return connection.scalars(query).all()
+            def add(attributes: Mapping[str, Any], parameters: Parameters, reports: Sequence[float]) -> int:
+                values = {"number": number, "study_id": study_id, "state": TrialState.RUNNING}
+                made = connection.execute(
+                    _TRIALS.insert(), {**values, "datetime_start": utc_now()}
+                ).inserted_primary_key
+                assert made is not None
+                trial_id = int(made[0])
+                _insert(connection, _ATTRIBUTES, attribute_rows(trial_id, attributes))
+                _insert(connection, _PARAMETERS, parameter_rows(trial_id, parameters))
+                _insert(connection, _REPORTS, [report_row(trial_id, *each) for each in enumerate(reports, start=1)])
+                _insert(connection, _HEARTBEATS, [{"trial_id": trial_id}])  # at the time of the statement
+                return trial_id
 
-    def _add(
-        self,
-        connection: sa.Connection,
-        study_id: int,
-        number: int,
-        attributes: Mapping[str, Any],
-        parameters: Parameters,
-        reports: Sequence[float],
-    ) -> int:
-        values = {"number": number, "study_id": study_id, "state": TrialState.RUNNING, "datetime_start": utc_now()}
-        made = connection.execute(_TRIALS.insert(), values).inserted_primary_key
-        assert made is not None
-        trial_id = int(made[0])
-        _insert(connection, _ATTRIBUTES, attribute_rows(trial_id, attributes))
-        _insert(connection, _PARAMETERS, parameter_rows(trial_id, parameters))
-        _insert(connection, _REPORTS, [report_row(trial_id, *each) for each in enumerate(reports, start=1)])
-        _insert(connection, _HEARTBEATS, [{"trial_id": trial_id}])  # at the time of the statement
-        return trial_id
+            yield Claim(number, news, add)
 
     def set_parameters(self, trial_id: int, parameters: Parameters) -> None:
         """See :meth:`Trials.set_parameters`."""
@@ -396,16 +386,6 @@ def content(text: str) -> Any:
 @lru_cache(maxsize=512)
 def _flat(text: str) -> dict[str, Any]:
     return dict(json.loads(text))
-
-
-@lru_cache(maxsize=4096)
-def _json_of(distribution: BaseDistribution) -> str:
-    return distribution_to_json(distribution)
-
-
-@lru_cache(maxsize=4096)
-def distribution_of(text: str) -> BaseDistribution:
-    return json_to_distribution(text)
 
 
 def utc_now() -> datetime:

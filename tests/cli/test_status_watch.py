@@ -98,6 +98,11 @@ def test_without_a_limit_there_is_a_pace() -> None:
     assert plain(frame(limit=None))[-1] == "2 runs so far, 4 runs per hour"
 
 
+def test_without_an_agent_there_is_the_command_of_one_in_place_of_a_pace() -> None:
+    found = replace(frame(), standing="running, no agent")
+    assert plain(found)[-1].endswith("  2 of 10, waiting for an agent: lightsweep agent k3v9x2ab")
+
+
 def test_a_silent_run_says_so() -> None:
     found = replace(frame(), silent={"0003": timedelta(seconds=17)})
     assert plain(found)[0].endswith("1  no sign of life for 17 s")
@@ -218,7 +223,7 @@ def follow(sweep: Sweep, between: Callable[[int], None], terminal: bool = False)
 def test_a_pipe_gets_a_line_for_each_look_until_the_sweep_is_finished(sweep: Sweep) -> None:
     text = follow(sweep, lambda _: lightsweep.agent(sweep, function=train, count=1))
     lines = [line.partition(" ")[2] for line in text.splitlines() if line.partition(" ")[0].count(":") == 2]
-    assert lines[0] == "running, no agent: no runs yet of 3"
+    assert lines[0] == f"running, no agent: no runs yet of 3; waiting for an agent: lightsweep agent {sweep.id}"
     assert lines[-1].startswith("finished (all 3 points of the grid): 3 finished of 3; best loss 1 (run 0001)")
     assert len(lines) == 4
     assert "\x1b" not in text

@@ -49,6 +49,14 @@ def test_what_may_pass_is_retried(error: sqlalchemy.exc.SQLAlchemyError) -> None
     assert str(found).startswith("the storage does not answer: ")
 
 
+@pytest.mark.parametrize("text", ["already exists", "does not exist"])
+def test_a_pooler_that_shares_connections_needs_a_word_in_the_url(text: str) -> None:
+    error = psycopg.errors.DuplicatePreparedStatement(f'prepared statement "_pg3_0" {text}')
+    found = raised(by_driver(error, psycopg.Error))
+    assert type(found) is StorageError
+    assert "add prepare_threshold=none to the URL" in str(found)
+
+
 @pytest.mark.parametrize(
     "error",
     [

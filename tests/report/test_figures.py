@@ -207,6 +207,7 @@ def test_the_history_has_the_best_so_far(goal: str, corners: list[float]) -> Non
     runs = [sweep_run(config, place, history=[value]) for place, value in enumerate([5.0, 3.0, 7.0, 2.0, 4.0])]
     figure = history_figure(report_data(config, runs))
     assert list(traces(figure)["best so far"].y) == corners
+    assert traces(figure)["best so far"].hoverinfo == "skip"  # the runs below it answer the pointer
     assert list(traces(figure)["finished"].y) == [5, 3, 7, 2, 4]
     assert [shape.y0 for shape in figure.layout.shapes] == [1]
 

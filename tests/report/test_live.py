@@ -18,6 +18,7 @@ from lightsweep.report import LivePage
 from lightsweep.report.live import EVERY
 from lightsweep.storage import open_storage
 
+READING = {"BEGIN", "SELECT", "WITH", "ROLLBACK", "COMMIT"}  # the first words of statements that write nothing
 NEVER = 10**9  # a version that no page has
 
 
@@ -47,8 +48,9 @@ class Live:
         self.clock = Clock()
         self.storage = open_storage(url, look=True)
         self.statements: list[str] = []
+        # Of the driver, since not all go through SQLAlchemy.
         sqlalchemy.event.listen(
-            self.storage.engine, "before_cursor_execute", lambda _a, _b, text, *_: self.statements.append(text)
+            self.storage.engine, "checkout", lambda raw, *_: raw.set_trace_callback(self.statements.append)
         )
         self.page = LivePage(Sweep.load(self.sweep.id, storage=self.storage), self.home, self.clock)
         self.version = self.news(NEVER)["version"]
@@ -67,7 +69,8 @@ class Live:
 
 
 @pytest.fixture
-def live(tmp_path: Path) -> Iterator[Live]:
+def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
+    monkeypatch.setattr("lightsweep.report.live._REST", 0.0)  # the work of a look depends on the load of the machine
     made = Live(tmp_path)
     with made.worker:
         yield made
@@ -119,7 +122,7 @@ def test_browsers_share_one_read_and_an_unchanged_sweep_costs_a_few_selects(live
     assert live.statements == []  # within two seconds of the last look
     assert live.changed() == {}
     unchanged = list(live.statements)
-    assert len(unchanged) <= 4
+    assert 0 < len(unchanged) <= 6
 
     for run in runs:
         live.worker.log(run, 0.5)
@@ -128,8 +131,9 @@ def test_browsers_share_one_read_and_an_unchanged_sweep_costs_a_few_selects(live
     for _ in range(5):
         live.news(NEVER)
         live.page.run("0003")
-    assert len(live.statements) <= len(unchanged)
-    assert {text.split()[0] for text in [*unchanged, *live.statements]} == {"BEGIN", "SELECT"}
+    assert len(live.statements) <= 6
+    assert {text.split()[0] for text in [*unchanged, *live.statements]} <= READING
+    assert live.statements != []
 
 
 def test_a_look_follows_the_last_one_after_two_seconds(live: Live) -> None:
@@ -138,6 +142,16 @@ def test_a_look_follows_the_last_one_after_two_seconds(live: Live) -> None:
     assert live.news(NEVER, after=EVERY - 0.5)["age"] == 1.5
     assert live.statements == []
     assert live.news(NEVER, after=60.0)["age"] == 0.0
+    assert live.statements != []
+
+
+def test_after_much_work_a_look_waits_but_not_for_ever(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lightsweep.report.live._REST", 1e12)
+    live.news(NEVER, after=60.0)
+    live.statements.clear()
+    live.news(NEVER, after=29.0)
+    assert live.statements == []
+    live.news(NEVER, after=2.0)
     assert live.statements != []
 
 
@@ -181,12 +195,12 @@ def test_a_storage_that_does_not_answer_is_told_and_the_page_stays(live: Live) -
     def refuse(*_: object) -> None:
         raise sqlalchemy.exc.OperationalError("", None, Exception("it is away"))
 
-    sqlalchemy.event.listen(live.storage.engine, "before_cursor_execute", refuse)
+    sqlalchemy.event.listen(live.storage.engine, "checkout", refuse)
     found = live.news(0, after=60.0)
     assert "it is away" in found["trouble"]
     assert found["age"] == 60.0
     assert "row:0" in found["changed"]
-    sqlalchemy.event.remove(live.storage.engine, "before_cursor_execute", refuse)
+    sqlalchemy.event.remove(live.storage.engine, "checkout", refuse)
     assert live.news(0, after=60.0)["trouble"] == ""
 
 

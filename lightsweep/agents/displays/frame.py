@@ -151,6 +151,8 @@ class Frame:
         return bar.append(f"  {text}")
 
     def _pace(self) -> str:
+        if self.standing == f"{SweepStatus.RUNNING}, no agent":
+            return f"waiting for an agent: lightsweep agent {self.summary.sweep_id}"
         pace, left = self.per_hour, self.left
         if pace is None:
             return ""
