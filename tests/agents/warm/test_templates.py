@@ -6,7 +6,6 @@ import itertools
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -98,8 +97,9 @@ def test_imports_that_do_more_than_define_names_make_runs_start_cold(
     starter.write("beside.py", "")
     starter.write("train.py", "import installed\n")
     assert SIDE_EFFECTS[source] in starter.reason(sys.executable, "train.py")
-    monkeypatch.setattr(templates, "Template", None)  # it is known by now: no other one is made
-    starter.reason(sys.executable, "train.py")
+    with monkeypatch.context() as patched:
+        patched.setattr(templates, "Template", None)  # it is known by now, and no other is made
+        assert SIDE_EFFECTS[source] in starter.reason(sys.executable, "train.py")
     assert len(starter.remarks) == 1
 
 

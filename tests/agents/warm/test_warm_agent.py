@@ -130,7 +130,8 @@ def test_the_contract_of_the_callbacks_holds_in_a_fork(starter: Starter) -> None
         import accelerate
         import pytest
         print(__import__("os").getppid(), flush=True)
-        sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-n", "0", "--rootdir", {str(suite.parents[2])!r},
+        sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-W",
+            "ignore::pytest.PytestAssertRewriteWarning", "-n", "0", "--rootdir", {str(suite.parents[2])!r},
             "-c", {str(suite.parents[2] / "pyproject.toml")!r}, {str(suite)!r}]))
         """,
     )
