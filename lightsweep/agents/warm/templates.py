@@ -17,7 +17,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -181,10 +181,9 @@ class Template:
         Raises:
             ColdError: It is not fit for a fork, or has ended.
         """
-        statements = [(each.file, each.line, each.code, each.root) for each in self.kind.leading.statements]
         order = {
             "program": str(Path(program).absolute()),
-            "statements": statements,
+            "statements": [(each.file, each.line, each.code, each.root) for each in self.kind.leading.statements],
             "own": f"{_OWN}{os.sep}",
             "mark": self._mark,
         }
@@ -214,12 +213,7 @@ class Template:
         """Return why a run of some kind cannot be forked from it; empty if it can."""
         if self._process.poll() is not None:
             return "it has ended"
-        if (kind.command, kind.place, kind.variables, kind.leading) != (
-            self.kind.command,
-            self.kind.place,
-            self.kind.variables,
-            self.kind.leading,
-        ):
+        if replace(kind, neighbours=self.kind.neighbours) != self.kind:
             return "the script or its environment has changed"
         if (kind.neighbours ^ self.kind.neighbours) & self._roots:
             return "a file beside the script hides a module"
