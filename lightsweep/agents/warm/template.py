@@ -69,7 +69,6 @@ def main() -> bool:
 def _work(control: _socket.socket) -> bool:
     mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _MASKED)  # signals to all processes of a job are for the runs
     template = Template(control, mask, marshal.loads(_read(control)))
-    alone = False
     try:
         template.place = "sitecustomize"
         alone = _run_other_sitecustomize()
