@@ -74,6 +74,12 @@ def test_columns_give_points_that_exist_and_back() -> None:
     assert {columns.params(point)["kind"] for point in points} == set(range(3))
 
 
+def test_the_belief_is_greatest_in_the_middle_and_asks_no_choice() -> None:
+    columns = Columns(SPACE)
+    points = np.array([[0.5, 0.5, 0.0], [0.5, 0.5, 2.0], [0.25, 0.5, 0.0], [0.0, 1.0, 0.0]])
+    assert columns.belief(points) == pytest.approx([0.0, 0.0, -0.5, -4.0])
+
+
 def test_every_mutation_changes_numbers_and_integers_by_one_at_least() -> None:
     columns = Columns({"n": IntDistribution(0, 10)})
     points = columns.nearest(np.full((50, 1), 0.5))
