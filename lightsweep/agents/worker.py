@@ -337,12 +337,14 @@ class Agent:
         self.leave(reason)
         for active in self.active_runs():
             active.end(reason, outcome)
+        self._launcher.hurry()
 
     def kill(self) -> None:
         """End every run now, and wait no longer for a storage that does not answer."""
         self._abandon.set()
         for active in self.active_runs():
             active.kill()
+        self._launcher.hurry()
 
     def signal(self, number: int) -> None:
         """Pass a signal on to every run."""

@@ -155,7 +155,8 @@ def normalized(losses: Floats) -> Floats:
 
 def _standardized(values: Floats) -> Floats:
     deviation = float(values.std())
-    return (values - values.mean()) / deviation if deviation > 0 else np.zeros_like(values)
+    differ = values.min() < values.max() and deviation > 0  # equal ones may be rounded to a mean beside them
+    return (values - values.mean()) / deviation if differ else np.zeros_like(values)
 
 
 def log_improvement(mean: Floats, deviation: Floats, best: float) -> Floats:

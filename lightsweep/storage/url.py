@@ -104,10 +104,10 @@ _FILES = {".db", ".sqlite", ".sqlite3"}
 URL_VARIABLE = "LIGHTSWEEP_STORAGE"
 FILE_VARIABLE = "LIGHTSWEEP_STORAGE_FILE"
 VARIABLES = (URL_VARIABLE, FILE_VARIABLE)
+"""The variables that lead to a storage, and so to its password."""
+
 SERVED = Path("lightsweep_storage")
 """The directory of a server that `lightsweep storage serve` starts, in the working directory."""
-
-"""The variables that lead to a storage, and so to its password."""
 
 
 def default_url() -> str:

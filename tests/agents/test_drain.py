@@ -164,6 +164,8 @@ class _Jobs:
         self.begun.append(_Job(handler))
         return self.begun[-1]
 
+    def hurry(self) -> None: ...
+
     def close(self) -> None: ...
 
 

@@ -131,7 +131,7 @@ def test_a_script_reports_and_is_stopped_whatever_its_variables_say(alone: Sandb
     done = alone.call("run", "sweep.yaml", "--stand-in", "wandb")
     assert done.returncode == 0, done.stdout + done.stderr
     assert outcomes(alone) == STOPPED
-    assert "stopped early: band 2" in done.stdout
+    assert "stopped early: stopped at band 2" in done.stdout
     assert "Traceback" not in done.stdout
     assert not (alone.directory / "wandb").exists()
 

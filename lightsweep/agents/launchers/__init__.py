@@ -73,5 +73,8 @@ class Launcher(Protocol):
             CommandError: The run cannot be started; it has then failed.
         """
 
+    def hurry(self) -> None:
+        """Let a start that waits return soon, as the runs are to end at once; called from any thread."""
+
     def close(self) -> None:
         """Release what all runs share; called once all jobs have ended."""

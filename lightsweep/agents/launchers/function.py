@@ -59,7 +59,7 @@ class FunctionLauncher:
     def close(self) -> None:
         """Do nothing."""
 
-    kill = close
+    kill = hurry = close
 
     def terminate(self, grace: float) -> None:
         """Do nothing: the next report raises."""

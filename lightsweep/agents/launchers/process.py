@@ -92,6 +92,11 @@ class ProcessLauncher(ABC):
         found = self._templates.start(command, environment, output) if self._templates else None
         return found or start_command(command, environment, output)
 
+    def hurry(self) -> None:
+        """See `Launcher`."""
+        if self._templates is not None:
+            self._templates.hurry()
+
     def close(self) -> None:
         """End the channel, the template process and the reaper."""
         self._server.close()

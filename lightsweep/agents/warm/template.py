@@ -60,12 +60,18 @@ def main() -> bool:
         os.environ["PYTHONPATH"] = os.pathsep.join(others)
     else:
         del os.environ["PYTHONPATH"]
-    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _MASKED)  # signals to all processes of a job are for the runs
-    control = _socket.socket(fileno=int(number))
-    order = marshal.loads(_read(control))
-    alone = _run_other_sitecustomize()
-    template = Template(control, mask, order)
     try:
+        return _work(_socket.socket(fileno=int(number)))
+    except BaseException:  # as when the agent has gone: Python would report it, go on, and run the script unasked
+        os._exit(1)
+
+
+def _work(control: _socket.socket) -> bool:
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _MASKED)  # signals to all processes of a job are for the runs
+    template = Template(control, mask, marshal.loads(_read(control)))
+    try:
+        template.place = "sitecustomize"
+        alone = _run_other_sitecustomize()
         report = template.prepare()
     except UnfitError as error:
         report = {"unfit": str(error)}

@@ -17,7 +17,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -146,18 +146,17 @@ class Template:
         imports: The packages that it has imported.
 
     Raises:
-        ColdError: It cannot be made, or is not fit for a fork.
+        ColdError: It cannot be started.
     """
 
     def __init__(self, plain: PythonCommand, kind: Kind, environment: Variables, reaper: Reaper) -> None:
         self.kind = kind
         self._seen = {name: environment.get(name) for name in _OF_RUNS}
-        mark = secrets.token_hex(32)
-        control, theirs = socket.socketpair()
-        self._control = control
+        self._mark = secrets.token_hex(32)
+        self._control, theirs = socket.socketpair()
         variables = {name: value for name, value in environment.items() if not name.startswith("LIGHTSWEEP_")}
         path = [str(_HOOK), *filter(None, [variables.get("PYTHONPATH")])]
-        variables |= {"PYTHONPATH": os.pathsep.join(path), _VARIABLE: f"starting{theirs.fileno()}", MARK: mark}
+        variables |= {"PYTHONPATH": os.pathsep.join(path), _VARIABLE: f"starting{theirs.fileno()}", MARK: self._mark}
         with theirs, tempfile.TemporaryFile() as output:
             try:
                 self._process = subprocess.Popen(
@@ -170,22 +169,28 @@ class Template:
                     start_new_session=True,
                 )
             except OSError as error:
-                control.close()
+                self._control.close()
                 raise ColdError(f"no template process could be started ({error.strerror})") from None
         self.pid = self._process.pid
         self._reaper = reaper
         reaper.add(self.pid, "")
-        statements = [(each.file, each.line, each.code, each.root) for each in kind.leading.statements]
+
+    def prepare(self, program: str) -> None:
+        """Let it import.
+
+        Raises:
+            ColdError: It is not fit for a fork, or has ended.
+        """
         order = {
-            "program": str(Path(plain.program).absolute()),
-            "statements": statements,
+            "program": str(Path(program).absolute()),
+            "statements": [(each.file, each.line, each.code, each.root) for each in self.kind.leading.statements],
             "own": f"{_OWN}{os.sep}",
-            "mark": mark,
+            "mark": self._mark,
         }
         try:
-            control.settimeout(_IMPORT_SECONDS)
-            _send(control, order)
-            report = _receive(control)
+            self._control.settimeout(_IMPORT_SECONDS)
+            _send(self._control, order)
+            report = _receive(self._control)
         except (OSError, EOFError, ValueError):
             self.kill()
             raise ColdError("the template process ended while it imported") from None
@@ -199,16 +204,16 @@ class Template:
         self._stamps = self._look()
         self._size = self._resident()
 
+    def hurry(self) -> None:
+        """Let `prepare`, in another thread, fail at once."""
+        with suppress(OSError):  # it is closed
+            self._control.shutdown(socket.SHUT_RDWR)
+
     def why_not(self, kind: Kind) -> str:
         """Return why a run of some kind cannot be forked from it; empty if it can."""
         if self._process.poll() is not None:
             return "it has ended"
-        if (kind.command, kind.place, kind.variables, kind.leading) != (
-            self.kind.command,
-            self.kind.place,
-            self.kind.variables,
-            self.kind.leading,
-        ):
+        if replace(kind, neighbours=self.kind.neighbours) != self.kind:
             return "the script or its environment has changed"
         if (kind.neighbours ^ self.kind.neighbours) & self._roots:
             return "a file beside the script hides a module"
@@ -297,6 +302,8 @@ class Templates:
         self._template: Template | None = None
         self._old: list[Template] = []
         self._unfit: tuple[Kind, str] | None = None
+        self._making: Template | None = None
+        self._hurried = threading.Event()
         self._silent = 0
         self._leading: tuple[object, Leading] = (None, Leading((), ()))
         self._said = ""
@@ -310,6 +317,8 @@ class Templates:
                 template = self._fitting(plain, environment)
                 process = template.fork(plain.command, environment, output)
         except ColdError as why:
+            if self._hurried.is_set():
+                return None
             self._silent += isinstance(why, SilentError)
             self._say(f"runs start cold: {why}")
             return None
@@ -318,6 +327,12 @@ class Templates:
         shown = f", with {', '.join(names[:_MOST_NAMED])}{more} imported once" if names else ""
         self._say(f"runs start warm{shown}")
         return process
+
+    def hurry(self) -> None:
+        """Let runs start cold from now on, since they are to end at once; a start that waits for imports goes on."""
+        self._hurried.set()
+        if making := self._making:
+            making.hurry()
 
     def close(self) -> None:
         """End the template processes."""
@@ -328,6 +343,8 @@ class Templates:
 
     def _fitting(self, plain: PythonCommand, environment: Variables) -> Template:
         kind = self._kind(plain, environment)
+        if self._hurried.is_set():
+            raise ColdError("the agent ends")
         if self._silent >= _MOST_SILENT:
             raise ColdError(f"{_MOST_SILENT} template processes did not answer")
         if self._unfit is not None and self._unfit[0] == kind:
@@ -337,10 +354,16 @@ class Templates:
             self._template = None
         if self._template is None:
             try:
-                self._template = Template(plain, kind, environment, self._reaper)
+                made = self._making = Template(plain, kind, environment, self._reaper)
+                if self._hurried.is_set():  # before that
+                    made.hurry()
+                made.prepare(plain.program)
             except ColdError as why:
                 self._unfit = kind, str(why)
                 raise
+            finally:
+                self._making = None
+            self._template = made
         return self._template
 
     def _kind(self, plain: PythonCommand, environment: Variables) -> Kind:

@@ -73,6 +73,9 @@ class ThreadLauncher:
             raise CommandError("it does not like 2")
         return ThreadJob(handler, float(run.values["x"]))
 
+    def hurry(self) -> None:
+        self.calls.append("hurry")
+
     def close(self) -> None:
         self.calls.append("close")
 

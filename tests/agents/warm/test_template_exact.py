@@ -121,9 +121,10 @@ def test_the_end_comes_in_the_usual_order(starter: Starter, unbuffered: str) -> 
         import time
         import weakref
 
-        def later(text, seconds):
-            time.sleep(seconds)
+        def after(event, text, then):
+            event.wait()
             print(text)
+            then.set()
 
         class Thing:
             pass
@@ -132,15 +133,17 @@ def test_the_end_comes_in_the_usual_order(starter: Starter, unbuffered: str) -> 
         weakref.finalize(thing, print, "finalized")
         atexit.register(print, "at exit 1")
         atexit.register(print, "at exit 2")
-        threading.Thread(target=later, args=("thread", 0.2)).start()
-        threading.Thread(target=later, args=("daemon", 60), daemon=True).start()
+        first, second, third = threading.Event(), threading.Event(), threading.Event()
+        threading.Thread(target=after, args=(second, "thread", third)).start()
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
         pool = concurrent.futures.ThreadPoolExecutor(1)
-        pool.submit(later, "pool", 0.4)
-        print("end of the script", end="")
+        pool.submit(after, first, "pool", second)
+        print("end of the script", end=" ")
+        first.set()
         """
     )
     assert code == 0
-    assert output == "end of the scriptthread\npool\nat exit 2\nat exit 1\nfinalized\n"
+    assert output == "end of the script pool\nthread\nat exit 2\nat exit 1\nfinalized\n"
 
 
 def test_an_uncaught_error_has_only_the_user_s_lines(starter: Starter) -> None:

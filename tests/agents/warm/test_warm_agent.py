@@ -130,7 +130,8 @@ def test_the_contract_of_the_callbacks_holds_in_a_fork(starter: Starter) -> None
         import accelerate
         import pytest
         print(__import__("os").getppid(), flush=True)
-        sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-n", "0", "--rootdir", {str(suite.parents[2])!r},
+        sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-W",
+            "ignore::pytest.PytestAssertRewriteWarning", "-n", "0", "--rootdir", {str(suite.parents[2])!r},
             "-c", {str(suite.parents[2] / "pyproject.toml")!r}, {str(suite)!r}]))
         """,
     )
@@ -176,3 +177,18 @@ def test_loaders_and_pools_of_libraries_work_in_a_fork(starter: Starter, method:
 def test_torch_begins_with_a_seed_of_its_own(starter: Starter) -> None:
     starter.write("train.py", "import torch\nprint(torch.initial_seed(), torch.rand(1).item())\n")
     assert len({starter.run(["train.py"], True)[1] for _ in range(3)}) == 3
+
+
+def test_an_agent_that_is_told_to_end_does_not_wait_for_imports(sandbox: Sandbox, starter: Starter) -> None:
+    place = starter.install("slow", "import time\nopen('importing', 'w').close()\ntime.sleep(600)\n").parent
+    sandbox.environment["PYTHONPATH"] = str(place)
+    sweep = sandbox.sweep("import slow\n")
+    agent = sandbox.follow("agent", sweep)
+    wait_until((sandbox.directory / "importing").exists, "the imports")
+    children = psutil.Process(agent.process.pid).children(recursive=True)
+    os.kill(agent.process.pid, signal.SIGTERM)
+    _, said = agent.end()
+    assert "run 0001 lost: the agent was told to end (SIGTERM)" in said
+    assert "runs start" not in said
+    for each in children:
+        wait_until(lambda each=each: not each.is_running(), "its end")
