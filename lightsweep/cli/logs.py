@@ -57,8 +57,9 @@ def _agent_output(sweep: Sweep, name: str) -> Path | None:
     names = {f"{prefix}{name}{suffix}" for prefix in ("", "slurm-") for suffix in _SUFFIXES}
     files = [path for home in sweep_directories(sweep, sweep.runs) for path in home.iterdir() if path.is_file()]
     found = next((path for path in files if path.name in names), None)
-    if found is not None or sweep_and_run(name, sweep.id)[1] in {run.id for run in sweep.known_runs()}:
-        return found
+    run_id = sweep_and_run(name, sweep.id)[1]
+    if found is not None or (name.endswith(run_id) and run_id in {run.id for run in sweep.known_runs()}):
+        return found  # a short number may also be the id of a job
     for engine, job in launched(sweep).agents:
         if job.id == name and job.output and Path(job.output).is_file():
             return Path(job.output)
@@ -105,7 +106,7 @@ def _show(path: Path, more: Callable[[], bool]) -> None:
     """Print a file as it is, and what is appended to it as long as more may come."""
     sys.stdout.flush()
     if not path.stat().st_size:
-        say(f"{path} is still empty", error=True)
+        say(f"{path} is empty: nothing was printed", error=True)
     with path.open("rb") as file:
         looked, last = 0.0, False
         while True:

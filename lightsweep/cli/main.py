@@ -43,7 +43,7 @@ GROUPS = {
         "logs": ("logs", "Show the output of a run, or of an agent that was launched."),
         "runs": ("runs", "Show the runs of a sweep with their parameters."),
         "show": ("runs", "Show one run: its parameters, numbers, parts and directory."),
-        "report": ("report", "Write an HTML report of a sweep, or its figures, or show it live."),
+        "report": ("report", "Write the report or the figures of a sweep, or show it live."),
         "dashboard": ("report", "Show a storage in the browser with optuna-dashboard."),
         "importance": ("analysis", "Show which parameters matter for the metric."),
     },

@@ -121,5 +121,11 @@ def run_of(sweep: Sweep, name: str) -> SweepRun:
     runs = {run.id: run for run in sweep.runs}
     of, run_id = sweep_and_run(name, sweep.id)
     if of != sweep.id or run_id not in runs:
-        raise NotFoundError(f"sweep {sweep.id} has no run {name!r}{closest(run_id, runs)}")
+        raise NotFoundError(f"sweep {sweep.id} has no run {name!r}{_hint(run_id, list(runs))}")
     return runs[run_id]
+
+
+def _hint(run_id: str, runs: list[str]) -> str:
+    if run_id.isdecimal() and len(runs) > 1:
+        return f"; its runs are {runs[0]} to {runs[-1]}"
+    return closest(run_id, runs)

@@ -62,7 +62,7 @@ def report(
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     storage: Storage = None,
 ) -> None:
-    """Write an HTML report of a sweep, or its figures, or show it live.
+    """Write the report or the figures of a sweep, or show it live.
 
     The page needs no network. If the directories of runs are on this machine, it also shows the curves of every number
     that was logged, the parts of runs, and images, tables and charts of the three best runs. Existing files are

@@ -175,7 +175,8 @@ def _run_text(sweep: Sweep, run: SweepRun) -> str:
     """Return the lines about a run: its state, parameters, numbers, history, parts and directory."""
     metric = sweep.config.metric
     best = f", best {printable(metric.name)} {number(run.best)}" if metric and run.best is not None else ""
-    lines = [f"run {run.id} of sweep {sweep.id}: {run.standing}, {counted(run.iterations, 'iteration')}{best}"]
+    first = f"run {run.id} of sweep {sweep.id}: {run.standing}, {counted(run.iterations, 'iteration')}{best}"
+    lines = [paint(first, STATE_STYLES.get(run.standing, "bold"))]
     if run.reason:
         lines.append(printable(run.reason))
     lines.append(f"its id in scripts and file names: {sweep.id}-{run.id}")

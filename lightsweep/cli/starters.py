@@ -30,8 +30,9 @@ def init(
 
     They are written to this directory and run as they are. Existing files are left alone.
 
-    For example: lightsweep init --lightning
     With sweep.schema.json beside it, an editor completes and checks sweep.yaml.
+
+    For example: lightsweep init --lightning
     """
     asked = [
         name for name, given in [("plain", plain), ("lightning", lightning), ("transformers", transformers)] if given
@@ -88,7 +89,7 @@ def write_starter(kind: str, folder: Path) -> None:
     existing = [name for name in _FILES if (folder / name).exists()]
     if existing:
         raise UsageError(
-            f"this directory already has {' and '.join(existing)}; nothing was written. Run it in another one"
+            f"this directory already has {' and '.join(existing)}; nothing was written; run it in an empty one"
         )
     for name in _FILES:
         write_whole(folder / name, (files("lightsweep") / "starters" / kind / name).read_text(encoding="utf-8"))

@@ -24,6 +24,7 @@ STATE = "lightsweep:state"
 """Study attribute: the state that the user requested, ``running``, ``paused``, ``stopped`` or ``cancelled``."""
 
 _RUN = re.compile(r"p?\d{4,}")
+_NUMBER = re.compile(r"[0-9]{1,3}")
 """The id of a run in its sweep; that of a prior run begins with p."""
 
 ATTEMPT = "lightsweep:attempt"
@@ -333,14 +334,16 @@ def sweep_and_run(name: str, sweep: str = "") -> tuple[str, str]:
     Args:
         name: The name, also of a sweep alone; the id of its run is then empty.
         sweep: The sweep that is meant if there is a run alone.
+
+    A run may be named by its number alone: 3 is 0003.
     """
     before, slash, run = name.rpartition("/")
     head, dash, number = run.rpartition("-")
     if dash and _RUN.fullmatch(number) and head in (before or head, sweep):
         return head, number
-    if slash:
-        return before, run
-    return (sweep, run) if sweep else (run, "")
+    if not slash and not sweep:
+        return run, ""
+    return before if slash else sweep, run.zfill(4) if _NUMBER.fullmatch(run) else run
 
 
 def finite(reports: array[float] | Iterable[float]) -> list[float]:

@@ -57,7 +57,7 @@ def parallel_figure(data: ReportData) -> go.Figure:
     longest = max(len(text) for _, text in axes[0].ticks)
     figure.update_layout(margin={"l": max(48, 16 + 6 * longest), "r": 48, "t": 78, "b": 24})
     missing = len(data.runs) - len(usable)
-    note = f"{counted(missing, 'run')} without a finite value of the metric left out." if missing else ""
+    note = f"Left out: {counted(missing, 'run')} without a finite value of the metric." if missing else ""
     return finish(figure, 400, f"{sampled} {note}".strip())
 
 

@@ -1,4 +1,4 @@
-"""Searchers choose the parameters of runs: grid, random and Sobol by ticket, Optuna's samplers in the unit cube."""
+"""Searchers choose the parameters of runs: grid, random and Sobol by ticket, models in the unit cube."""
 
 from lightsweep.sampler.base import Observation, RunState, Searcher, SearchTask
 from lightsweep.sampler.bayes import BayesSearcher

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from yaml.reader import ReaderError
 
-from lightsweep.errors import ConfigError, Fault
+from lightsweep.errors import ConfigError, Fault, closest
 from lightsweep.schema.diagnostics import MAX_DEPTH, Faults, KeyPath, Spot
 from lightsweep.text import quoted
 
@@ -231,11 +231,14 @@ def _text(path: Path, name: str) -> str:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise _refusal("no such file", name) from None
+        beside = [other.name for other in path.parent.glob("*.y*ml")]
+        raise _refusal(f"no such file{closest(path.name, beside)}", name) from None
     except IsADirectoryError:
         raise _refusal("this is a directory; give the path of a YAML file", name) from None
     except (OSError, ValueError) as error:
         raise _refusal(f"the file cannot be read: {getattr(error, 'strerror', None) or error}", name) from None
+    if path.suffix == ".py":
+        raise _refusal("this is a Python script; give the sweep file that names it as its program", name)
     if len(data) > MAX_BYTES:
         size = f"the file has {len(data):,} bytes, and a sweep file has at most {MAX_BYTES:,}"
         raise _refusal(f"{size}; keep data in a separate file, and pass its path as a parameter", name)

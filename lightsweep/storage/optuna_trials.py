@@ -18,6 +18,7 @@ from lightsweep.storage.opening import Storage
 from lightsweep.storage.postgresql_trials import PostgresqlTrials
 from lightsweep.storage.sql_trials import SqlTrials
 from lightsweep.storage.trials import Claim, OpenTrials, Parameters, TrialRow, Trials
+from lightsweep.storage.url import DRIVERS
 
 _BEAT = "lightsweep:beat"
 """Trial attribute: another value at each heartbeat, since Optuna's API writes heartbeats but does not read them."""
@@ -30,7 +31,7 @@ def trials_of(storage: Storage) -> Trials:
 
 def sql_trials_of(storage: Storage) -> SqlTrials:
     """Return access by SQL, in the statements that suit the database."""
-    return PostgresqlTrials(storage) if storage.engine.dialect.name == "postgresql" else SqlTrials(storage)
+    return PostgresqlTrials(storage) if storage.engine.dialect.driver in DRIVERS["postgresql"] else SqlTrials(storage)
 
 
 class OptunaTrials:

@@ -173,7 +173,7 @@ def test_signals_reach_the_command(sandbox: Sandbox) -> None:
 def test_what_cannot_be_applied(sandbox: Sandbox, capfd: pytest.CaptureFixture[str]) -> None:
     sweep = swept(sandbox)
     wrong = {
-        ("--run", "0009"): "has no run '0009'; did you mean '0003'?",
+        ("--run", "0009"): "has no run '0009'; its runs are 0001 to 0003",
         ("--", "no-such-program"): "cannot start 'no-such-program'",
         ("--", "${interpretr}"): "did you mean 'interpreter'?",
     }

@@ -26,7 +26,7 @@ def ended(sandbox: Sandbox) -> str:
 
 
 def test_the_output_of_a_run(sandbox: Sandbox, ended: str) -> None:
-    for name in ("0002", f"{ended}/0002", f"{ended}-0002"):
+    for name in ("0002", "2", f"{ended}/0002", f"{ended}-0002"):
         done = sandbox.call("logs", ended, name)
         assert (done.returncode, done.stdout, done.stderr) == (0, "hello from 0002 x 2\n", "")
     assert sandbox.call("logs", ended, "0002", "-f").stdout == "hello from 0002 x 2\n"
@@ -35,7 +35,13 @@ def test_the_output_of_a_run(sandbox: Sandbox, ended: str) -> None:
 def test_a_run_that_does_not_exist(sandbox: Sandbox, ended: str) -> None:
     done = sandbox.call("logs", ended, "0020")
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"error: sweep {ended} has no run '0020'; did you mean '000" in done.stderr
+    assert f"error: sweep {ended} has no run '0020'; its runs are 0001 to 00" in done.stderr
+
+
+def test_a_run_that_printed_nothing_says_so(sandbox: Sandbox, ended: str) -> None:
+    path = sandbox.directory / "lightsweep_runs" / ended / "0001" / "output.log"
+    path.write_bytes(b"")
+    assert sandbox.call("logs", ended, "1").stderr == f"{path} is empty: nothing was printed\n"
 
 
 def test_a_run_without_output_says_why(sandbox: Sandbox, ended: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from sandboxes import Sandbox
@@ -82,12 +83,19 @@ def test_show_finds_the_best_run(done: tuple[str, str], capsys: Capture) -> None
     assert (found["id"], found["config"], found["metrics"]["other"]["last"]) == ("0002", {"x": 2, "fixed": 7}, 1)
 
 
+def test_a_run_is_known_by_its_number_alone(done: tuple[str, str], capsys: Capture) -> None:
+    sweep_id, storage = done
+    for words in (["show", sweep_id, "2"], ["status", f"{sweep_id}/2"], ["show", sweep_id, f"{sweep_id}/002"]):
+        assert main([*words, "--storage", storage]) == 0
+        assert capsys.readouterr().out.startswith(f"run 0002 of sweep {sweep_id}: ")
+
+
 def test_mistakes(done: tuple[str, str], sandbox: Sandbox, capsys: Capture) -> None:
     sweep_id, storage = done
     assert main(["runs", sweep_id, "--state", "prund", "--storage", storage]) == 2
     assert "no run is 'prund'; did you mean 'pruned'?" in capsys.readouterr().err
     assert main(["show", sweep_id, "9", "--storage", storage]) == 2
-    assert f"sweep {sweep_id} has no run '9'" in capsys.readouterr().err
+    assert re.search(rf"sweep {sweep_id} has no run '9'; its runs are 0001 to 000\d\n", capsys.readouterr().err)
     empty = sandbox.sweep("")
     assert main(["show", empty, "best", "--storage", sandbox.storage]) == 2
     assert "no best run yet" in capsys.readouterr().err

@@ -45,7 +45,9 @@ def stops(histories: list[list[float]], run: int, bands: list[int], eta: int, st
     return value > at_band[int(len(at_band) / eta)] if int(len(at_band) / eta) < len(at_band) else False
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(REPORTS, st.booleans(), st.sampled_from(["minimize", "maximize"]), st.integers(2, 3))
 def test_verdicts_of_two_agents_on_one_storage(
     storage: Storage, other: Storage, reports: list[tuple[int, float]], strict: bool, goal: str, eta: int

@@ -198,7 +198,7 @@ def test_runs_without_a_value_are_left_out_of_the_lines_and_counted() -> None:
     runs[3] = replace(runs[3], best=None, history=())
     figure = parallel_figure(report_data(config, runs))
     assert figure.data[0].meta["runs"] == [0, 1, 2, 4, 5, 6, 7, 8, 9]
-    assert figure.layout.meta["note"] == "1 run without a finite value of the metric left out."
+    assert figure.layout.meta["note"] == "Left out: 1 run without a finite value of the metric."
 
 
 @pytest.mark.parametrize(("goal", "corners"), [("minimize", [5, 3, 2, 2]), ("maximize", [5, 7, 7])])

@@ -120,7 +120,9 @@ def sweep_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_a_valid_file_with_bytes_changed(sweep_file: Path, data: st.DataObject) -> None:
     text = bytearray(yaml.safe_dump(VALID).encode())
     snippets = st.binary(min_size=1, max_size=3) | st.sampled_from(

@@ -195,7 +195,11 @@ def test_the_work_grows_with_the_number_of_parameters() -> None:
 
 
 def test_missing_file_directory_and_text_instead_of_a_path(tmp_path: Path) -> None:
-    assert "no such file" in refusal(tmp_path / "none.yaml").message
+    assert refusal(tmp_path / "none.yaml").message == "no such file"
+    (tmp_path / "sweep.yaml").touch()
+    assert refusal(tmp_path / "sweep.yml").message == "no such file; did you mean 'sweep.yaml'?"
+    (tmp_path / "train.py").write_text("import lightsweep\n")
+    assert "a Python script; give the sweep file" in refusal(tmp_path / "train.py").message
     assert "directory" in refusal(str(tmp_path)).message
     assert "path" in refusal("method: random\nparameters: {}\n").message
     assert "cannot be read" in refusal("\0").message

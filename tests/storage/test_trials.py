@@ -156,7 +156,9 @@ STEPS = st.lists(st.sampled_from(["ask", "report", "complete", "prune", "fail", 
 
 
 @given(STEPS, st.randoms(use_true_random=False))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_many_looks_see_what_optuna_reads(storage: Storage, steps: list[str], random: Random) -> None:
     study = optuna.create_study(storage=storage.optuna)
     ledgers = [ledger_of(storage, study, way) for way in (sql_trials_of, OptunaTrials)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import threading
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import optuna
 import pytest
@@ -16,6 +17,7 @@ from optuna.trial import TrialState, create_trial
 
 from lightsweep.storage import Storage
 from lightsweep.storage.optuna_trials import OptunaTrials, sql_trials_of
+from lightsweep.storage.postgresql_trials import PostgresqlTrials
 from lightsweep.storage.trials import TrialRow, Trials
 
 PARAMETERS = {
@@ -48,6 +50,14 @@ def trials(request: pytest.FixtureRequest, storage: Storage) -> Trials:
     """Both ways to the trials, which keep the same contract."""
     made: Trials = request.param(storage)
     return made
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "pg8000"])
+def test_only_drivers_that_are_known_are_used_directly(driver: str) -> None:
+    """Others write the parameters of a statement in another way."""
+    dialect = SimpleNamespace(name="postgresql", driver=driver)
+    found = sql_trials_of(cast(Storage, SimpleNamespace(engine=SimpleNamespace(dialect=dialect))))
+    assert isinstance(found, PostgresqlTrials) == (driver != "pg8000")
 
 
 def begin(

@@ -80,10 +80,12 @@ class EventLog:
             yield Event(printable(f"warning: {text}"), mark="warning")
 
     def _end(self, run: SweepRun) -> Event:
-        metric = self._sweep.config.metric
+        metric, new_best = self._sweep.config.metric, self._is_new_best(run)
         text = f"{run.id} {run.state}"
         if run.state == RunState.PRUNED and (stopped := brief(run.reason)) != run.reason:
-            text, facts = f"{run.id} {stopped}", []
+            # Its value at the band is not what makes it the best.
+            best = f", best {number(run.best)}" if new_best and run.best is not None else ""
+            text, facts = f"{run.id} {stopped}{best}", []
         elif run.state in _WITH_RESULT:
             value = number(run.best) if run.best is not None else ""
             iterations = counted(run.iterations, "iteration") if metric else ""
@@ -93,7 +95,7 @@ class EventLog:
             again = "an agent will retry it" if run.state == RunState.LOST else ""
             facts = [run.reason, again]
         text += f": {'; '.join(filter(None, facts))}" if any(facts) else ""
-        mark = "best" if self._is_new_best(run) else "failed" if run.state in _FAILED else ""
+        mark = "best" if new_best else "failed" if run.state in _FAILED else ""
         return Event(printable(text), mark, self._where(run) if run.state == RunState.FAILED else "", run.id)
 
     def _is_new_best(self, run: SweepRun) -> bool:

@@ -139,6 +139,15 @@ def test_the_best_of_other_agents_is_no_new_best_here(sweep: Sweep) -> None:
     assert ["new best" in line for line in stream.getvalue().splitlines()] == [False, True, False]
 
 
+def test_a_new_best_that_was_stopped_shows_its_best_value(sweep: Sweep) -> None:
+    stream = io.StringIO()
+    display = LineDisplay(stream, sweep)
+    display.ended(live(1, (0.5,)), Outcome("finished"))
+    reason = "stopped at band 3: 2.000 > cut-off 1.500 (the best of 2 runs)"
+    display.ended(live(2, (3.0, 0.25, 2.0)), Outcome("pruned", reason))
+    assert stream.getvalue().splitlines()[1] == "run 0002 stopped at 3: 2.000 (cut-off 1.500), best 0.25 (new best)"
+
+
 def test_a_second_attempt_says_so(sweep: Sweep) -> None:
     stream = io.StringIO()
     run = live()
