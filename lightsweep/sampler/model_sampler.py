@@ -75,7 +75,8 @@ class ModelSampler(BaseSampler):
             return log_improvement(*process.predict(points), best) + BELIEF / len(completed) * columns.belief(points)
 
         rounds = min(ROUNDS, len(completed) // RUNS_PER_ROUND)
-        return columns.params(most_promising(promise, rounds, columns, near, columns.points(trials), random))
+        found = most_promising(promise, rounds, columns, near, columns.points(trials), random)
+        return columns.params(columns.apart(found, random))
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -114,6 +115,14 @@ class Columns:
             name: float(value) if top == 0 and not choice else int(value)
             for name, value, top, choice in zip(self._space, raw, self._tops, self.choices, strict=True)
         }
+
+    def apart(self, point: Floats, random: np.random.Generator) -> Floats:
+        """Return a point of shape ``(d,)`` with its floats moved a little.
+
+        So agents that found the same end of a range, at the same time, try two points.
+        """
+        floats = ~self.choices & ~self._stepped
+        return np.where(floats, (1 - NEAR) * point + NEAR * random.random(len(self)), point)
 
     def belief(self, points: Floats) -> Floats:
         """Return the logarithm of a density that is greatest in the middle, up to a constant, of shape ``(n,)``.

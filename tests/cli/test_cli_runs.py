@@ -50,7 +50,8 @@ def test_run_creates_and_works(sandbox: Sandbox, capsys: Capture) -> None:
     out, err = capsys.readouterr()
     sweep_id, *lines = out.splitlines()
     assert lines[0] == "run 0001 started: x=3"
-    assert re.fullmatch(r"run 0001 finished: 3, 1 iteration, [\d.]+ s \(new best\)", lines[1])
+    assert lines[1] == "lightsweep: runs start warm"
+    assert re.fullmatch(r"run 0001 finished: 3, 1 iteration, [\d.]+ s \(new best\)", lines[2])
     assert lines[-4:] == [
         f"agent of sweep {sweep_id} ended: the sweep is finished (all 3 points of the grid)",
         "best loss 1 (run 0002)",

@@ -123,6 +123,6 @@ def test_the_commands_show_them(sweep_id: str, capsys: pytest.CaptureFixture[str
         assert main(command) == 0
     output = capsys.readouterr().out
     assert "4,500 finished" in output
-    assert "the last 20 of 4,500 runs" in output
+    assert "the best 10 of 4,500 runs; all: lightsweep runs" in output
     assert main(["export", sweep_id]) == 0
     assert len(capsys.readouterr().out.splitlines()) == RUNS + 1

@@ -74,6 +74,16 @@ def test_columns_give_points_that_exist_and_back() -> None:
     assert {columns.params(point)["kind"] for point in points} == set(range(3))
 
 
+def test_agents_at_the_same_end_of_a_range_are_a_little_apart() -> None:
+    columns = Columns(SPACE)
+    for corner in (np.array([0.0, 1.0, 2.0]), np.array([1.0, 0.25, 0.0])):
+        first, second = (columns.apart(corner, np.random.default_rng(seed)) for seed in (1, 2))
+        assert first[0] != second[0]
+        assert first == pytest.approx(corner, abs=1e-3)
+        assert 0 <= first[0] <= 1
+        assert (first[1:] == corner[1:]).all()
+
+
 def test_the_belief_is_greatest_in_the_middle_and_asks_no_choice() -> None:
     columns = Columns(SPACE)
     points = np.array([[0.5, 0.5, 0.0], [0.5, 0.5, 2.0], [0.25, 0.5, 0.0], [0.0, 1.0, 0.0]])

@@ -20,6 +20,12 @@ from lightsweep.text import printable
 EVIL = "\x1b[31mred\x1b]0;title\x07 [bold]x[/bold]\r\n\u202e"
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs make their directories in the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def sweep(tmp_path: Path) -> Sweep:
     return made(tmp_path)
