@@ -112,6 +112,30 @@ TUNED = (
         real=False,
     ),
     Problem("levy-8", {f"x{number}": _floats(-10, 10) for number in range(8)}, synthetic.levy, 400.0, real=False),
+    Problem(
+        "styblinski-5", {f"x{number}": _floats(0, 1) for number in range(5)}, synthetic.styblinski, 1000.0, real=False
+    ),
+    Problem(
+        "ellipsoid-mixed",
+        {**{f"x{number}": _floats(0, 1) for number in range(6)}, "k": _one_of("a", "b", "c"), "n": _ints(0, 10)},
+        synthetic.ellipsoid,
+        20.0,
+        real=False,
+    ),
+    Problem(
+        "rates-made",
+        {
+            "lr": _log(1e-5, 1.0),
+            "wd": _log(1e-6, 0.1),
+            "opt": _one_of("sgd", "adam", "adamw"),
+            "depth": _ints(1, 6),
+            "drop": _floats(0, 0.6),
+            "act": _one_of("relu", "tanh", "gelu"),
+        },
+        synthetic.rates,
+        3.0,
+        real=False,
+    ),
 )
 """Problems that settings were chosen on."""
 

@@ -1,7 +1,7 @@
 """Functions with known optima, made harder by unordered choices and integers; formulas from the usual test suites.
 
-Sources: Dixon and Szegö 1978 (Branin, Hartmann), Laguna and Martí 2005 (Levy), Ackley 1987. They do not ask for the
-origin or the centre of the ranges, which some methods try first.
+Sources: Dixon and Szegö 1978 (Branin, Hartmann), Laguna and Martí 2005 (Levy), Ackley 1987, Styblinski and Tang 1990.
+But for Levy's, their optima are not at the centre of the ranges, which some methods try first.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ackley", "branin", "hartmann", "levy"]
+__all__ = ["ackley", "branin", "ellipsoid", "hartmann", "levy", "rates", "styblinski"]
 
+_OPTIMA = np.random.default_rng(77).uniform(0.15, 0.85, (2, 8))
+_WEIGHTS = np.array([1, 3, 10, 1, 0.1, 0])
 _OFFSETS = {"a": 0.0, "b": 3.0, "c": 8.0}
 _ACKLEY = np.array([7.3, -11.9, 18.4, -3.1])
 _STEPS = np.array([3, -5, 6])
@@ -64,3 +66,27 @@ def ackley(values: Mapping[str, Any], seed: int) -> list[float]:
     x = np.concatenate([numbers, 2.0 * steps]) / 2
     far = -20 * math.exp(-0.2 * math.sqrt(float((x**2).mean())))
     return [far - math.exp(float(np.cos(2 * np.pi * x).mean())) + 20 + math.e + _KINDS[values["kind"]]]
+
+
+def styblinski(values: Mapping[str, Any], seed: int) -> list[float]:
+    """The function of Styblinski and Tang of five numbers, moved and stretched; it has 32 minima."""
+    del seed
+    x = (np.array([values[f"x{number}"] for number in range(5)]) - _OPTIMA[0, :5] + 0.5) * 8 - 4
+    return [float(0.5 * (x**4 - 16 * x**2 + 5 * x).sum())]
+
+
+def ellipsoid(values: Mapping[str, Any], seed: int) -> list[float]:
+    """A bowl of six numbers, one of them without effect, of a choice and of an integer; 0 is the least."""
+    del seed
+    x = np.array([values[f"x{number}"] for number in range(6)]) - _OPTIMA[1, :6]
+    kind = {"a": 0.3, "b": 0.0, "c": 0.4}[values["k"]]
+    return [float((_WEIGHTS * x**2).sum()) + kind + 0.02 * abs(values["n"] - 7)]
+
+
+def rates(values: Mapping[str, Any], seed: int) -> list[float]:
+    """What a small network's loss may look like: the best learning rate depends on the optimizer, high ones diverge."""
+    del seed
+    rate, decay = math.log10(values["lr"]), math.log10(values["wd"])
+    loss = 0.3 + 0.25 * (rate + 2.7 - 1.2 * (values["opt"] == "sgd")) ** 2 + 0.02 * (decay + 3) ** 2
+    loss += 0.05 * (values["depth"] - 3) ** 2 + 0.3 * (values["drop"] - 0.2) ** 2 + 0.1 * (values["act"] == "tanh")
+    return [min(3.0, loss + 2.0 * (rate > -0.7))]

@@ -187,6 +187,7 @@ class Storm:
             request(sweep, "pause")
         time.sleep(0.5)
         while not self._resumed(sweep):
+            self._thaw_those_due(time.monotonic())  # one may hold the lock of the database
             time.sleep(0.2)
         return "paused and resumed"
 
