@@ -32,7 +32,7 @@ def test_two_ranks_with_accelerates_tracker_end_as_pruned(sandbox: Sandbox) -> N
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     text = swept(sandbox, "val_loss", *launcher, str(SCRIPTS / "accelerate_ranks.py"))
     assert "Traceback" not in text
-    assert text.count("stopped early: band 2") == 1
+    assert text.count("stopped at band 2") == 1
     assert text.count("printed at the end") == 2, "by both ranks of the first run"
 
 

@@ -50,7 +50,7 @@ def swept(sandbox: Sandbox, metric: str, *command: str) -> tuple[list[Any], str]
     runs = sandbox.runs(sweep.id)
     assert [run.state for run in runs] == ["finished", "pruned"], done.stdout
     assert runs[1].history == pytest.approx([2.0, 1.0])
-    assert "stopped early: band 2" in done.stdout
+    assert "stopped at band 2" in done.stdout
     assert not (sandbox.directory / "wandb").exists()
     return runs, done.stdout
 
