@@ -113,14 +113,10 @@ def _threads() -> list[str]:
 
 def _children() -> set[int]:
     """The child processes of this one, zombies included; empty on systems without /proc."""
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == os.getpid():
-            found.add(int(path.parent.name))
+    found = set[int]()
+    for path in Path("/proc/self/task").glob("*"):
+        with suppress(OSError):  # a thread that has just ended
+            found.update(map(int, (path / "children").read_text().split()))
     return found
 
 

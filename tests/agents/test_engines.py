@@ -192,6 +192,7 @@ def test_an_unknown_engine_is_refused_with_those_that_there_are(sandbox: Sandbox
         make_engine("note", sandbox.sweep())
 
 
+@pytest.mark.slow
 def test_local_agents_outlive_the_command_and_give_their_runs_back(sandbox: Sandbox) -> None:
     sweep_id = sandbox.sweep(SLOW)
     other = sandbox.sweep()

@@ -40,6 +40,7 @@ def create(sandbox: Sandbox, lease: float) -> Sweep:
     )
 
 
+@pytest.mark.slow
 def test_a_run_that_takes_longer_than_the_lease_stays_in_hand(sandbox: Sandbox) -> None:
     lease = 4.0  # seconds of which a busy machine may take some
     sweep = create(sandbox, lease)

@@ -174,6 +174,7 @@ def test_a_callback_limits_its_trainer_by_itself(sandbox: Sandbox) -> None:
     assert len(seen.logged["val_loss"]) == 20
 
 
+@pytest.mark.slow
 def test_a_hanging_script_is_ended_with_all_that_it_started(sandbox: Sandbox) -> None:
     began = time.monotonic()
     seen = run(

@@ -39,6 +39,7 @@ FOLDS = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_the_runs_are_compared_by_what_the_parents_log(sandbox: Sandbox, method: str) -> None:
     sweep = sandbox.sweep(FOLDS.replace("METHOD", method).replace("BEFORE", "pass"))

@@ -41,6 +41,7 @@ def right_order(seed: int) -> bool:
     return strong > value["decay"] > null
 
 
+@pytest.mark.slow
 def test_the_order_of_a_known_function_is_recovered_from_60_runs() -> None:
     right = [right_order(seed) for seed in range(20)]
     assert sum(right) >= 19, right

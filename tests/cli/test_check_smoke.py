@@ -98,6 +98,7 @@ def test_a_script_that_crashes(sandbox: Sandbox, capsys: Capture) -> None:
     assert "\x1b" not in report
 
 
+@pytest.mark.slow
 def test_a_script_that_hangs(sandbox: Sandbox, capsys: Capture) -> None:
     code, report = smoke(
         sandbox,

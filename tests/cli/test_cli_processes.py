@@ -131,6 +131,7 @@ def test_pause_and_resume(sandbox: Sandbox) -> None:
     assert states(sandbox, sweep_id) == [("finished", "")] * 2
 
 
+@pytest.mark.slow
 def test_a_terminal_without_the_characters_of_a_text_shows_escapes(sandbox: Sandbox) -> None:
     sweep_id = sandbox.sweep(
         """

@@ -98,6 +98,7 @@ def stored(sweep: Sweep) -> controller.Sweep:
     return found
 
 
+@pytest.mark.slow
 def test_agents_pass_through_three_stages_and_one_that_is_killed_holds_them_back(sandbox: Sandbox) -> None:
     options = {**STAGES["lightsweep"], "lease": 10}
     sweep_id = sandbox.sweep(SCRIPT, **{**STAGES, "lightsweep": options})

@@ -222,6 +222,7 @@ def test_a_server_that_ends_its_service_ends_the_run(end):
     assert run.returncode == -signal.SIGTERM
 
 
+@pytest.mark.slow
 def test_a_run_on_another_host_ends_with_its_agent(sandbox):
     """Nothing that the agent's reaper knows leads to it: no descendant, another group, no token in its environment."""
     sandbox.write(
