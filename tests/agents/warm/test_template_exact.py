@@ -37,7 +37,8 @@ FACTS = {
         getenv.restype = ctypes.c_char_p
         print([getenv(name.encode()) for name in sorted(os.environ)], getenv(b"LIGHTSWEEP_TEMPLATE"))
         print(subprocess.run(["/usr/bin/env"], capture_output=True, text=True).stdout.count("\\n") == len(os.environ))
-        print(b"LIGHTSWEEP_TOKEN=" + b"ab" * 32 in open("/proc/self/environ", "rb").read().split(b"\\0"))
+        mark = b"LIGHTSWEEP_TOKEN=" + os.environb[b"LIGHTSWEEP_TOKEN"]
+        print(mark in open("/proc/self/environ", "rb").read().split(b"\\0"))
     """,
     "the signals": """
         import signal

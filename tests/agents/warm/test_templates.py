@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from sandboxes import wait_until
-from warm_starter import Starter
+from warm_starter import TOKEN, Starter
 
 from lightsweep.agents.launchers.process import RunProcess
 from lightsweep.agents.warm import templates
@@ -245,7 +245,7 @@ def test_runs_at_once_end_on_their_own(starter: Starter) -> None:
     starter.write("train.py", "import sys, time\ntime.sleep(float(sys.argv[1]))\nsys.exit(int(sys.argv[2]))\n")
     runs = []
     for seconds, code in (("1.5", "1"), ("0.1", "2"), ("0.8", "3")):
-        runs.append(starter.start(["train.py", seconds, code], True, token=code * 64))
+        runs.append(starter.start(["train.py", seconds, code], True, token=code * 32 + TOKEN[32:]))
     assert len({run.pid for run in runs}) == 3
     assert [run.wait().exit_code for run in runs] == [1, 2, 3]
 
@@ -315,7 +315,7 @@ def test_signals_to_all_processes_of_a_job_do_not_end_the_template(starter: Star
 
 def test_the_template_holds_no_secret(starter: Starter) -> None:
     """Not in its variables, nor in its memory."""
-    token = "0123456789abcdef" * 4
+    token = "0123456789abcdef" * 2 + TOKEN[32:]
     starter.write("train.py", "")
     for _ in range(3):
         starter.start(["train.py"], True, token).wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 from lightsweep.agents.launchers.process import RunProcess, Started, run_environment, start_command
 from lightsweep.agents.reaper import MARK, Reaper
 from lightsweep.agents.warm.templates import Templates
+
+TOKEN = f"{os.getpid():x}".rjust(64, "a")
+"""What marks the runs of this process: a run's end kills all that has its token, also of another process of pytest."""
 
 
 class Starter:
@@ -39,7 +43,7 @@ class Starter:
         self.variables["PYTHONPATH"] = str(self.directory / "site-packages")
         return self.write(f"site-packages/{name}.py", source)
 
-    def start(self, words: list[str], warm: bool, token: str = "ab" * 32) -> RunProcess:
+    def start(self, words: list[str], warm: bool, token: str = TOKEN) -> RunProcess:
         """Start ``python WORDS``."""
         output = self.directory / f"{'warm' if warm else 'cold'}.log"
         output.unlink(missing_ok=True)
