@@ -66,4 +66,4 @@ def _only_here(host: str) -> bool:
 def _refused(host: str, port: int, error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
         return f"port {port} cannot be used: {error.strerror}\nchoose another one with --port; 0 takes any free one"
-    return f"--host {host!r} is no address of this machine\nleave it out to be seen on this machine only"
+    return f"--host {host!r} is not an address of this machine\nleave it out to be seen on this machine only"

@@ -50,7 +50,7 @@ def test_a_port_that_is_taken(sandbox: Sandbox, capsys: pytest.CaptureFixture[st
 def test_an_address_of_another_machine(sandbox: Sandbox, capsys: pytest.CaptureFixture[str], host: str) -> None:
     sandbox.sweep("")
     assert main(["report", "latest", "--serve", "--host", host]) == 2
-    assert f"--host {host!r} is no address of this machine" in capsys.readouterr().err
+    assert f"--host {host!r} is not an address of this machine" in capsys.readouterr().err
 
 
 def test_a_live_page_is_no_file(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:

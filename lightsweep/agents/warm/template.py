@@ -1,6 +1,6 @@
 """The template process: it imports what a program imports, and forks itself for each run.
 
-It is no module of the agent. The interpreter of the runs executes it as the module ``sitecustomize``, at a moment when
+It is not a module of the agent. The interpreter of the runs executes it as the module ``sitecustomize``, when
 it knows which script to run and has not begun to. So each fork returns from here, and Python itself runs the script, as
 it does at any start: ``__main__``, tracebacks, exit codes and threads at the exit are its own affair.
 
@@ -45,7 +45,7 @@ class UnfitError(Exception):
 
 
 def main() -> bool:
-    """Work as the template; returns in each child, with true if there is no other module ``sitecustomize``."""
+    """Be the template; return in each child, with true unless the user has a module ``sitecustomize`` too."""
     number = os.environ.pop(VARIABLE, "")
     if not number:
         return True
