@@ -1,6 +1,6 @@
 """Many agents on one PostgreSQL server that claim and finish short runs, beside plain Optuna workers.
 
-The agents are simulated: threads in a few processes (``crowd.py``), each with its own connection, sweep, claimer and
+The agents are simulated: threads, eight in a process (``crowd.py``), each with its own connection, sweep, claimer and
 writer. Each claims a run of the demo's space, reports three times, the last time at a band, and finishes it, without
 training in between and without a process for the run. The peer is as many threads in as many processes, each with its
 own study and ``study.optimize``: RandomSampler, the storage with Optuna's defaults, three reports, no pruner. An
@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from lightsweep.storage.url import parse
 
 __all__ = ["tables"]
 
-_PROCESSES = 4
+_AGENTS_PER_PROCESS = 8
 _CONNECTIONS_PER_AGENT = 3
 _POLL_SECONDS = 0.05
 
@@ -202,33 +202,23 @@ def _study(directory: Path, url: str, runs: int, agents: int) -> _Crowd:
 
 def _crowd(directory: Path, side: str, url: str, name: str, runs: int, agents: int, seconds: float = 0.0) -> _Crowd:
     """Start the processes, let them begin together, and gather what they measured."""
-    processes = min(_PROCESSES, agents)
-    places = [directory / f"{side}-{agents}-{runs}-{number}" for number in range(processes)]
-    with ExitStack() as stack:
-        started = []
-        for number, place in enumerate(places):
-            place.mkdir()
-            mine, share = (len(range(number, whole, processes)) for whole in (agents, runs))
-            what = (place, side, url, name, mine, share, seconds)
-            command = [sys.executable, str(PROGRAMS / "crowd.py"), *map(str, what)]
-            root = str(PROGRAMS.parent.parent)
-            started.append(stack.enter_context(running(command, place, {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"})))
-        while not all((place / "ready").exists() for place in places):
-            if any(process.poll() is not None for process in started):
-                break  # its output is in the error that leaving the block raises
-            time.sleep(_POLL_SECONDS)
+    place = directory / f"{side}-{agents}-{runs}"
+    place.mkdir()
+    processes = math.ceil(agents / _AGENTS_PER_PROCESS)
+    what = (place, side, url, name, agents, runs, processes, seconds)
+    variables = {"PYTHONPATH": str(PROGRAMS.parent.parent), "OMP_NUM_THREADS": "1"}
+    with running([sys.executable, str(PROGRAMS / "crowd.py"), *map(str, what)], place, variables) as started:
+        while len(list(place.glob("ready-*"))) < processes and started.poll() is None:
+            time.sleep(_POLL_SECONDS)  # if it ends, its output is in the error that leaving the block raises
         before = processor_seconds()
-        for place in places:
-            (place / "go").touch()
-        for process in started:
-            process.wait()
+        (place / "go").touch()
+        started.wait()
         server_seconds = processor_seconds() - before
-    found: list[dict[str, Any]] = [json.loads((place / "result.json").read_text()) for place in places]
-    counts = [len(range(number, agents, processes)) for number in range(processes)]
+    found: list[dict[str, Any]] = [json.loads(each.read_text()) for each in place.glob("result-*.json")]
     return _Crowd(
         samples=[tuple(sample) for part in found for sample in part["samples"]],
         seconds=max(part["ended"] for part in found) - min(part["began"] for part in found),
-        memory=[(part["peak"] - part["bare"]) / count for part, count in zip(found, counts, strict=True)],
+        memory=[(part["peak"] - part["bare"]) / part["agents"] for part in found],
         bare=max(part["bare"] for part in found),
         processor=(sum(part["processor"] for part in found), server_seconds),
     )

@@ -1,11 +1,12 @@
-"""Agents of one sweep as threads of this process, on our side or on Optuna's; what each run took goes into a file.
+"""Agents of one sweep as threads of forked processes, on our side or on Optuna's; what each run took goes into files.
 
-Arguments: a directory for the files ``ready``, ``go`` and ``result.json``, ``ours`` or ``optuna``, the storage's URL,
-the name of the sweep or study, how many agents, how many runs (Optuna's side: the share of this process), and how many
-seconds a run takes (ours). During them an agent looks at the sweep and writes heartbeats as a real one does.
+Arguments: a directory for the files, ``ours`` or ``optuna``, the storage's URL, the name of the sweep or study, how
+many agents, how many runs (Optuna's side), how many processes, and how many seconds a run takes (ours). During them an
+agent looks at the sweep and writes heartbeats as a real one does.
 
-Agents open the storage before the file ``ready`` is made, all at once, and begin when there is a file ``go``. Threads
-of a process take turns ten times as often as Python's own, since agents do not wait for each other's Python.
+Agents open the storage before their process makes its file ``ready-N``, and begin when there is a file ``go``. What
+they measured is in ``result-N.json``. The processes are forks, so they share the memory of what they import. Threads of
+a process take turns ten times as often as Python's own, since agents do not wait for each other's Python.
 """
 
 from __future__ import annotations
@@ -138,13 +139,29 @@ def memory(key: str) -> float:
 
 
 def main() -> None:
-    directory, side, url, name, agents, runs, seconds = Path(sys.argv[1]), *sys.argv[2:]
+    directory, side, url, name, *counts, seconds = Path(sys.argv[1]), *sys.argv[2:]
+    agents, runs, processes = map(int, counts)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sys.setswitchinterval(0.0005)
-    opened = {"ours": ours, "optuna": plain}[side](url, name, int(runs), int(agents), float(seconds))
     gc.collect()
+    gc.freeze()
+    children = []
+    for number in range(processes):
+        child = os.fork()
+        if not child:
+            mine, share = (len(range(number, whole, processes)) for whole in (agents, runs))
+            opened = {"ours": ours, "optuna": plain}[side](url, name, share, mine, float(seconds))
+            crowd(directory, number, opened, mine)
+            os._exit(0)
+        children.append(child)
+    failed = [child for child in children if os.waitpid(child, 0)[1]]
+    sys.exit(f"{len(failed)} processes failed" if failed else 0)
+
+
+def crowd(directory: Path, number: int, opened: Callable[[str], Work], agents: int) -> None:
+    """Let the agents of one process work; end the process if one of them fails."""
     bare = memory("VmRSS")
-    samples: list[list[Sample]] = [[] for _ in range(int(agents))]
+    samples: list[list[Sample]] = [[] for _ in range(agents)]
     open_ones, go = threading.Semaphore(0), threading.Event()
 
     def live_as(agent: str, kept: list[Sample]) -> None:
@@ -158,16 +175,16 @@ def main() -> None:
             os._exit(1)
 
     threads = [
-        threading.Thread(target=live_as, args=(f"{directory.name}:{number}", kept))
-        for number, kept in enumerate(samples)
+        threading.Thread(target=live_as, args=(f"{directory.name}:{number}.{agent}", kept))
+        for agent, kept in enumerate(samples)
     ]
     for thread in threads:
         thread.start()
     for _ in threads:
         open_ones.acquire()
-    (directory / "ready").touch()
+    (directory / f"ready-{number}").touch()
     while not (directory / "go").exists():
-        time.sleep(0.01)
+        time.sleep(0.02)
     began, processor = time.monotonic(), time.process_time()
     go.set()
     for thread in threads:
@@ -179,8 +196,9 @@ def main() -> None:
         "bare": bare,
         "peak": memory("VmHWM"),
         "processor": time.process_time() - processor,
+        "agents": agents,
     }
-    (directory / "result.json").write_text(json.dumps(found))
+    (directory / f"result-{number}.json").write_text(json.dumps(found))
 
 
 main()

@@ -22,6 +22,7 @@ from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError
 from lightsweep.sampler import Observation, RunState, Searcher
 from lightsweep.sampler.optuna_params import optuna_distributions, params_to_optuna
+from lightsweep.schema import SweepConfig
 from lightsweep.storage.trials import Claim
 
 _LOOKS_PER_LEASE = 8
@@ -175,6 +176,7 @@ class RunClaimer:
         self._handed: set[int] = set()
         # Held during a suggestion, which may take a second; reports continue meanwhile.
         self._turn = threading.Lock()
+        sweep.ledger.reads_values = not _by_ticket(sweep.config)
 
     def next_run(self) -> ClaimedRun | NoRun:
         """Claim the next run.
@@ -249,6 +251,7 @@ class RunClaimer:
 
     def _retry(self, entry: RunEntry, points: ParameterAssigner) -> ClaimedRun | None:
         """Retry a run, with its id, parameters and the reports that count; ``None`` if another agent was faster."""
+        self._sweep.complete([entry])
         values, attempt, reports = values_of(entry, self._sweep.config), entry.attempt + 1, entry.reports
         start = entry.starts + 1
         kept = {"kind": "retry", **self._agent, "run": entry.id, "ticket": entry.ticket, "attempt": attempt}
@@ -313,6 +316,12 @@ class RunClaimer:
         return live
 
 
+def _by_ticket(config: SweepConfig) -> bool:
+    """Return whether parameters follow from the ticket alone, so that those of other runs need not be read."""
+    # A grid or random stage does not learn, but it leaves out points that earlier runs had.
+    return config.is_flat and not learns(config)
+
+
 class ParameterAssigner:
     """Assign the parameters of the runs that one agent starts; for one thread at a time.
 
@@ -328,8 +337,7 @@ class ParameterAssigner:
 
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
-        # A grid or random stage does not learn, but it leaves out points that earlier runs had.
-        self.by_ticket = sweep.config.is_flat and not learns(sweep.config)
+        self.by_ticket = _by_ticket(sweep.config)
         self._searcher: Searcher = sweep.plan.searcher()
         self._distributions = optuna_distributions(sweep.config.space)
         self.revision = sweep.plan.revision

@@ -6,8 +6,8 @@ import logging
 import math
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -298,21 +298,46 @@ class SweepReader:
             return [entry for entry in self._unsettled.values() if entry.running]
 
     def known_runs(self) -> list[SweepRun]:
-        """Return every run as of the last look, by id; do not change them, since they are cached."""
+        """Return every run as of the last look, by id; do not change them, since they are cached.
+
+        Raises:
+            StorageUnavailableError: Parameters were not read before, and the database does not answer.
+        """
         with self.lock:
-            return [self.view(entry) for entry in self.known_entries()]
+            entries = self.known_entries()
+        self.complete(entries)
+        with self.lock:
+            return [self.view(entry) for entry in entries]
+
+    def complete(self, entries: Iterable[RunEntry]) -> None:
+        """Read the parameters of these runs, unless each look does.
+
+        Raises:
+            StorageUnavailableError: The database does not answer.
+        """
+        if not self.ledger.reads_values:
+            with storage_errors():
+                self.ledger.complete(entry.record for entry in entries)
 
     def known_entries(self) -> list[RunEntry]:
         """Return the entry of every run as of the last look, by id; call it while holding ``lock``."""
         return sorted(self.book.entries.values(), key=lambda entry: (len(entry.id), entry.id))
 
     def view(self, entry: RunEntry) -> SweepRun:
-        """Return the run for users; it is made again only if it changed."""
+        """Return the run for users; it is made again only if it changed.
+
+        Its parameters are missing if they were not read before, and the database does not answer.
+        """
+        if not entry.record.parameters:
+            with suppress(StorageUnavailableError):
+                self.complete([entry])
         with self.lock:
             waiting = self.waits(entry)
-            if entry.seen is None or entry.seen.waiting != waiting:
-                entry.seen = view(entry, self.config, waiting=waiting)
-            return entry.seen
+            if entry.seen is not None and entry.seen.waiting == waiting:
+                return entry.seen
+            made = view(entry, self.config, waiting=waiting)
+            entry.seen = made if entry.record.parameters else None  # it may get some without another change
+            return made
 
     def standing(self, entry: RunEntry) -> RunState:
         """Return the state that is displayed, see `SweepRun.standing`."""

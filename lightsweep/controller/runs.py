@@ -15,7 +15,7 @@ from lightsweep.sampler import Observation, RunState
 from lightsweep.sampler.optuna_params import from_optuna
 from lightsweep.schema import SweepConfig
 from lightsweep.space import Constant, Parameter, Space
-from lightsweep.storage.trials import TrialRow
+from lightsweep.storage.trials import StoredAttributes, TrialRow
 
 SWEEP = "lightsweep:sweep"
 """Study attribute: format, config as written, seed, source, time of creation."""
@@ -201,7 +201,7 @@ class RunEntry:
         """Update ``version``, ``iterations`` and ``best`` by the new reports; ``better`` is ``min`` or ``max``."""
         self.forget()
         self.version += 1
-        since = self.summary.get("since", 0)
+        since = self.summary.get("since", 0) if self._mentions("since") else 0
         if isinstance(since, int) and since > self._since:
             self._since, self.iterations, self.best, self._measured = since, 0, None, since
         new = finite(self.record.reports[self._measured :])
@@ -209,6 +209,11 @@ class RunEntry:
         self.iterations += len(new)
         if new:
             self.best = better(new if self.best is None else [self.best, *new])
+
+    def _mentions(self, word: str) -> bool:
+        """Return False if no attribute of the trial has the word; none is decoded for that."""
+        attributes = self.record.attributes
+        return not isinstance(attributes, StoredAttributes) or attributes.mentions(f'"{word}"')
 
     def forget(self) -> None:
         """Make ``seen`` and ``observation`` again when they are needed."""

@@ -205,9 +205,11 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
     with sweep.lock:
         known = sweep.known_entries()
         entries = [entry for entry in known if not entry.prior]
+        best = best_run(entries, sweep.config)
+    shown, best_seen = list(map(sweep.view, entries[-last:] if last else [])), sweep.view(best) if best else None
+    with sweep.lock:
         states = [sweep.standing(entry) for entry in entries]
         over = [entry for entry, state in zip(entries, states, strict=True) if state not in _OPEN]
-        best = best_run(entries, sweep.config)
         values = (values_of(entry, sweep.config) or {} for entry in entries)
         return SweepSummary(
             sweep.id,
@@ -216,10 +218,10 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
             sweep.plan.limit()[0],
             Counter(states),
             savings(entries, sweep.config),
-            sweep.view(best) if best else None,
+            best_seen,
             searched=sweep.config.searched(values if sweep.config.defined_by_run else ()),
             unread=sorted(_unread(entries)),
-            last=[sweep.view(entry) for entry in entries[-last:]] if last else [],
+            last=shown,
             priors=len(known) - len(entries),
             spent=sweep.spent(),
             started=min((entry.record.started for entry in entries if entry.record.started), default=None),

@@ -152,6 +152,7 @@ class Sweep(SweepReader):
     def runs(self) -> list[SweepRun]:
         """Every run, by id."""
         self.refresh()
+        self.complete(self.known_entries())
         with self.lock:
             return [view(entry, self.config, waiting=self.waits(entry)) for entry in self.known_entries()]
 

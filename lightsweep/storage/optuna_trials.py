@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from functools import cache
@@ -52,8 +52,10 @@ class OptunaTrials:
         self._id = cache(storage.optuna.get_trial_id_from_study_id_trial_number)
         self._beats: dict[int, tuple[Any, datetime]] = {}
 
-    def changes(self, study_id: int, key: str, last: TrialRow | None, known: OpenTrials) -> tuple[Any, list[TrialRow]]:
-        """See :meth:`Trials.changes`; Optuna reads finished trials once, and running ones whole at each look."""
+    def changes(
+        self, study_id: int, key: str, last: TrialRow | None, known: OpenTrials, _unsettled: Collection[int] = ()
+    ) -> tuple[Any, list[TrialRow]]:
+        """See :meth:`Trials.changes`; Optuna reads finished trials once, and running ones whole, at each look."""
         value = self._optuna.get_study_user_attrs(study_id).get(key)
         found = []
         for trial in self._all(study_id, last, {row.number for row in known.values()}):
@@ -66,6 +68,11 @@ class OptunaTrials:
                 row.last_step = step
             found.append(row)
         return value, found
+
+    def parameters(self, trial_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """See :meth:`Trials.parameters`; a look has read them with the trials."""
+        found = {trial_id: dict(self._optuna.get_trial(trial_id).params) for trial_id in trial_ids}
+        return {trial_id: parameters for trial_id, parameters in found.items() if parameters}
 
     def heartbeats(self, study_id: int) -> tuple[datetime, dict[int, datetime]]:
         """See :meth:`Trials.heartbeats`; the clock is this process's monotonic one."""

@@ -12,7 +12,7 @@ import itertools
 import json
 import math
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -26,7 +26,7 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from lightsweep.storage.opening import Storage
-from lightsweep.storage.trials import OPEN, Claim, OpenTrials, Parameters, TrialRow
+from lightsweep.storage.trials import OPEN, Claim, OpenTrials, Parameters, StoredAttributes, TrialRow
 
 _INT, _FLOAT, _TEXT, _TIME = sa.Integer(), sa.Double[float](), sa.Text(), sa.DateTime()
 _FINITE, _NOT_FINITE = "FINITE", {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
@@ -75,26 +75,25 @@ class SqlTrials:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
-    def changes(self, study_id: int, key: str, last: TrialRow | None, known: OpenTrials) -> tuple[Any, list[TrialRow]]:
+    def changes(
+        self, study_id: int, key: str, last: TrialRow | None, known: OpenTrials, unsettled: Collection[int] = ()
+    ) -> tuple[Any, list[TrialRow]]:
         """See :meth:`Trials.changes`; all is read in one snapshot."""
-        if (quick := self._new_reports_only(study_id, key, last, known)) is not None:
+        if not unsettled and (quick := self._new_reports_only(study_id, key, last, known)) is not None:
             return quick
         with self._storage.reading() as connection:
             value = connection.execute(_STUDY_ATTRIBUTE, {"study": study_id, "key": key}).scalar_one_or_none()
-            found, whole = {}, []
+            found: dict[int, TrialRow] = {}
+            texts: dict[int, dict[str, str]] = {}
+            again = set(unsettled)
             for trial_id, number, _, state, started, ended in _changed(connection, study_id, last, list(known)):
                 row = found[trial_id] = TrialRow(trial_id, number, state.name, started=utc(started), ended=utc(ended))
                 before = known.get(trial_id, row)
-                row.last_step = before.last_step
-                if before.parameters and row.state in OPEN:  # only the reports change now
-                    row.parameters, row.attributes = before.parameters, before.attributes
-                else:
-                    whole.append(trial_id)
-            for _, trial_id, name, text, number in _details(connection, whole):
-                if number is None:
-                    found[trial_id].attributes[intern(name)] = content(text)
-                else:
-                    found[trial_id].parameters[intern(name)] = distribution_of(text).to_external_repr(number)
+                row.last_step, row.parameters, row.attributes = before.last_step, before.parameters, before.attributes
+                if before is row or row.state not in OPEN or trial_id in again:
+                    row.attributes = StoredAttributes(texts.setdefault(trial_id, {}))
+            for trial_id, name, text in _rows_of(connection, _ATTRIBUTE_ROWS, list(texts)):
+                texts[trial_id][intern(name)] = text
             for trial_id, step, number, kind in _new_reports(connection, found):
                 found[trial_id].reports.append(_NOT_FINITE.get(kind, number))
                 found[trial_id].last_step = step
@@ -107,7 +106,7 @@ class SqlTrials:
 
         SQLite's driver reads them by one statement; SQLAlchemy takes five times as long.
         """
-        running = all(row.parameters and row.state == "RUNNING" for row in known.values())
+        running = all(row.state == "RUNNING" for row in known.values())
         if last is None or len(known) > _FEW or not running or self._storage.engine.dialect.name != "sqlite":
             return None
         self._storage.check()
@@ -129,6 +128,14 @@ class SqlTrials:
             row.reports.append(_NOT_FINITE.get(kind, number))
             row.last_step = step
         return json.loads(rows[0][3]), list(found.values())
+
+    def parameters(self, trial_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """See :meth:`Trials.parameters`; in the order in which they were written."""
+        found: dict[int, dict[str, Any]] = {}
+        with self._storage.reading() as connection:
+            for trial_id, name, kind, value in _rows_of(connection, _PARAMETER_ROWS, trial_ids):
+                found.setdefault(trial_id, {})[intern(name)] = distribution_of(kind).to_external_repr(value)
+        return found
 
     def heartbeats(self, study_id: int) -> tuple[datetime, dict[int, datetime]]:
         """See :meth:`Trials.heartbeats`; the clock is the database's."""
@@ -262,10 +269,10 @@ _NEW_TRIALS = sa.select(_TRIALS).where(
 )
 _SOME_TRIALS = sa.select(_TRIALS).where(_TRIALS.c.trial_id.in_(_IDS))
 _CHANGED_TRIALS = sa.union_all(_NEW_TRIALS, _SOME_TRIALS)  # no "OR", which makes databases search all trials
-_DETAILS = sa.union_all(
-    sa.select(*_ATTRIBUTES.c, sa.null().label("number")).where(_ATTRIBUTES.c.trial_id.in_(_IDS)),
-    sa.select(*_PARAMETERS.c).where(_PARAMETERS.c.trial_id.in_(_IDS)),
-).order_by(sa.text("1"))  # in the order in which they were written
+_ATTRIBUTE_ROWS = sa.select(*list(_ATTRIBUTES.c)[1:]).where(_ATTRIBUTES.c.trial_id.in_(_IDS))
+_PARAMETER_ROWS = (
+    sa.select(*list(_PARAMETERS.c)[1:]).where(_PARAMETERS.c.trial_id.in_(_IDS)).order_by(_PARAMETERS.c.param_id)
+)
 
 
 def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
@@ -281,10 +288,10 @@ def _changed(connection: sa.Connection, study_id: int, last: TrialRow | None, kn
     return sorted(rows, key=lambda row: int(row.number))
 
 
-def _details(connection: sa.Connection, trial_ids: Sequence[int]) -> Iterator[Any]:
-    """Return row, trial, name, JSON and number of each attribute (without a number) and parameter."""
+def _rows_of(connection: sa.Connection, query: sa.Select[Any], trial_ids: Sequence[int]) -> Iterator[Any]:
+    """Return the rows of a table that belong to these trials."""
     for ids in _chunks(trial_ids):
-        yield from _rows(connection.execute(_DETAILS, {"ids": ids}))
+        yield from _rows(connection.execute(query, {"ids": ids}))
 
 
 def _new_reports(connection: sa.Connection, rows: Mapping[int, TrialRow]) -> Iterator[Any]:
@@ -374,18 +381,6 @@ def _stored(value: float) -> tuple[str, float | None]:
     if math.isinf(value):
         return "INF_POS" if value > 0 else "INF_NEG", None
     return _FINITE, float(value)
-
-
-def content(text: str) -> Any:
-    """Return what JSON holds; all runs of an agent begin with the same flat object, so its strings are shared."""
-    if text.startswith("{") and "[" not in text and text.count("{") == 1:
-        return dict(_flat(text))
-    return json.loads(text)
-
-
-@lru_cache(maxsize=512)
-def _flat(text: str) -> dict[str, Any]:
-    return dict(json.loads(text))
 
 
 def utc_now() -> datetime:

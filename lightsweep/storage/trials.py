@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -23,6 +24,38 @@ OPEN = frozenset({"RUNNING", "WAITING"})
 """The states of a trial that has not ended."""
 
 
+class StoredAttributes(Mapping[str, Any]):
+    """User attributes of a trial, each decoded when it is needed: of most runs of others an agent needs few.
+
+    Args:
+        texts: The JSON of each attribute, by its name.
+    """
+
+    __slots__ = ("_decoded", "_texts")
+
+    def __init__(self, texts: dict[str, str]) -> None:
+        self._texts = texts
+        self._decoded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._decoded:
+            self._decoded[name] = json.loads(self._texts[name])
+        return self._decoded[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._texts
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def mentions(self, word: str) -> bool:
+        """Return whether the JSON of an attribute has this text anywhere."""
+        return any(word in text for text in self._texts.values())
+
+
 @dataclass(slots=True)
 class TrialRow:
     """One trial as the storage has it.
@@ -31,7 +64,8 @@ class TrialRow:
         trial_id: Optuna's key of the trial.
         number: Position in the study, from 0 without gaps.
         state: ``RUNNING``, ``COMPLETE``, ``PRUNED``, ``FAIL`` or ``WAITING``.
-        parameters: Parameter name -> value in Optuna's external representation.
+        parameters: Parameter name -> value in Optuna's external representation; empty until they are read, see
+            :meth:`TrialReader.complete`.
         attributes: User attributes.
         reports: Every value reported, in order of the steps, NaN and infinities included.
         last_step: Step of the last of ``reports``.
@@ -42,7 +76,7 @@ class TrialRow:
     number: int
     state: str
     parameters: dict[str, Any] = field(default_factory=dict)
-    attributes: dict[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
     reports: array[float] = field(default_factory=lambda: array("d"))
     last_step: int = -(2**31)
     started: datetime | None = None
@@ -77,15 +111,22 @@ class Trials(Protocol):
     does not answer. It can be called again then, whether or not its commit succeeded.
     """
 
-    def changes(self, study_id: int, key: str, last: TrialRow | None, known: OpenTrials) -> tuple[Any, list[TrialRow]]:
-        """Return a user attribute of the study, and the trials that may have changed, by number.
+    def changes(
+        self, study_id: int, key: str, last: TrialRow | None, known: OpenTrials, unsettled: Collection[int] = ()
+    ) -> tuple[Any, list[TrialRow]]:
+        """Return a user attribute of the study, and the trials that may have changed, by number, without parameters.
 
         Args:
             study_id: Optuna's key of the study.
             key: Name of the attribute; its value is ``None`` if the study lacks it or was deleted.
             last: The last trial that is known: every later one is returned.
             known: Trials to read again. Of them only the new reports are returned, and none without a change need be.
+                One that still runs keeps its attributes and parameters.
+            unsettled: Those of ``known`` that may have got attributes meanwhile, though they still run.
         """
+
+    def parameters(self, trial_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Return the parameters of the trials that have some, see :attr:`TrialRow.parameters`."""
 
     def heartbeats(self, study_id: int) -> tuple[datetime, dict[int, datetime]]:
         """Return the time now and that of the last heartbeat of each running trial, by the same clock."""
@@ -142,6 +183,8 @@ class TrialReader:
         trials: The access.
         records: Every trial, by number.
         clock: The clock; tests move it.
+        reads_values: Whether a look reads the parameters too, as searchers that learn need them; else
+            :meth:`complete` reads those of some trials.
         beats: The last heartbeat of each running trial as of the last :meth:`stale`.
         moment: The time as of the last :meth:`stale`, by the clock of the heartbeats.
     """
@@ -150,6 +193,7 @@ class TrialReader:
         self.trials = trials
         self.clock = clock
         self.records: list[TrialRow] = []
+        self.reads_values = True
         self.beats: dict[int, datetime] = {}
         self.moment = datetime.fromtimestamp(0, timezone.utc)
         self._study_id = study_id
@@ -167,7 +211,23 @@ class TrialReader:
         Raises:
             sqlalchemy.exc.SQLAlchemyError: The database does not answer; nothing has changed here.
         """
-        return self.trials.changes(self._study_id, key, self.last, dict(self._open))
+        known = dict(self._open)
+        unsettled = [row.trial_id for row in known.values() if not row.parameters] if self.reads_values else ()
+        value, found = self.trials.changes(self._study_id, key, self.last, known, unsettled)
+        if self.reads_values:
+            self.complete(found)
+        return value, found
+
+    def complete(self, records: Iterable[TrialRow]) -> None:
+        """Read the parameters of those of the trials that lack them.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: The database does not answer; nothing has changed here.
+        """
+        bare = {record.trial_id: record for record in records if not record.parameters}
+        if bare:
+            for trial_id, parameters in self.trials.parameters(list(bare)).items():
+                bare[trial_id].parameters = parameters
 
     def take(self, found: Iterable[TrialRow]) -> list[TrialRow]:
         """Take in what :meth:`read` found; return the records that are new, or were open at the last look."""
@@ -196,7 +256,7 @@ class TrialReader:
             self.records.append(found)
         else:
             record.state, record.started, record.ended = found.state, found.started, found.ended
-            record.parameters, record.attributes = found.parameters, found.attributes
+            record.parameters, record.attributes = found.parameters or record.parameters, found.attributes
             record.reports.extend(found.reports)
             record.last_step = found.last_step
         if record.state in OPEN:

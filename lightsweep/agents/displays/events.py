@@ -106,7 +106,7 @@ class EventLog:
         with sweep.lock:
             ended = [entry for entry in sweep.known_entries() if entry.state in _WITH_RESULT and entry.id != run.id]
             others = best_run(ended, sweep.config)
-            before = [*self._best, *([sweep.view(others)] if others else [])]
+        before = [*self._best, *([sweep.view(others)] if others else [])]
         best = best_run([*before, run], sweep.config)  # an equal one before it stays the best
         self._best = [best] if best is not None else []
         return best is run and (bool(before) or run.state == RunState.FINISHED)
