@@ -141,6 +141,7 @@ SHORT = {
     "lightsweep/report/theme.py",
     "lightsweep/report/timeline.py",
     "lightsweep/sampler/base.py",
+    "lightsweep/stopping/curves.py",
     "lightsweep/stopping/expected.py",
     "lightsweep/schema/launching.py",
     "lightsweep/text.py",
