@@ -128,7 +128,9 @@ class Median(Rule):
         limit = statistics.median(others_at)
         stop = value > limit if goal == "minimize" else value < limit
         words = "stopped at" if stop else "passed"
-        reason = f"{words} {look}: best so far {value:.4g}, median of {counted(len(others_at), 'other run')} {limit:.4g}"
+        reason = (
+            f"{words} {look}: best so far {value:.4g}, median of {counted(len(others_at), 'other run')} {limit:.4g}"
+        )
         return Verdict(stop, reason, look, value, limit, len(others_at) + 1)
 
 
