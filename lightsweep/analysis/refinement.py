@@ -146,7 +146,8 @@ def narrow(distribution: Distribution, best: Sequence[Any]) -> Block:
     Numbers get bounds around them: from the 10th to the 90th percentile and the best run, with a margin of 10 % of the
     old range on each side, within the old bounds, all on the parameter's axis. A bound within 5 % of the range of the
     best run moves outwards by a quarter of the range: a maximum by at most the old width (as numbers, also on a
-    logarithmic axis), a positive minimum to at most its half, and a maximum of values between 0 and 1 not to 1. A normal distribution moves to the mean of the best runs and gets narrower.
+    logarithmic axis), a positive minimum to at most its half, and a maximum of values between 0 and 1 not to 1. A
+    normal distribution moves to the mean of the best runs and gets narrower.
 
     A list keeps the values that one of the best runs had; of numbers also those between them and the neighbours of
     the best run's. If that one is the first or the last of at least three with equal steps or ratios, the next number
