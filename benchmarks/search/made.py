@@ -1,7 +1,7 @@
 """Problems that are made from a number, in milliseconds a search: what losses over hyperparameters often look like.
 
-Each axis has its own shape and weight, and some have no effect. Choices shift the loss, move the optimum of another axis,
-or switch one on. A fine ripple stands for what cross-validation leaves of chance, and some problems diverge at one end.
+Each axis has its own shape and weight, and some have no effect. Choices shift the loss, move the optimum of another
+axis, or switch one on. A fine ripple stands for what cross-validation leaves of chance. Some diverge at one end.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ class MadeLoss:
         units[chosen] = best[chosen]
         away = units - best
         total = offset + float((weights * [self._shaped(axis, away[axis]) for axis in range(len(units))]).sum())
-        total += sum(strength**2 * (away[left] + slope * away[right]) ** 2 for left, right, strength, slope in self._pairs)
+        total += sum(
+            strength**2 * (away[left] + slope * away[right]) ** 2 for left, right, strength, slope in self._pairs
+        )
         total += self._ripple * float(np.sin(self._waves * units).sum())
         if units[0] > self._cliff:
             return [math.nan]

@@ -30,7 +30,7 @@ ENGINES = {
 
 
 class Method(Protocol):
-    """A search of one problem with one seed. The attribute ``seconds``, if it has one, is CPU time in a process of its own."""
+    """A search of one problem with one seed; its ``seconds``, if it has any, are CPU time of another process."""
 
     def ask(self) -> tuple[int, Values]:
         """Return a run's number and parameters; earlier runs may not have been told yet."""

@@ -291,7 +291,9 @@ def wine_svm(values: Values, seed: int) -> list[float]:
     wines = load_wine()
     features = wines.data[:, [0, 1, 2, 10]]
     scaler = {"none": FunctionTransformer, "standard": StandardScaler, "minmax": MinMaxScaler}[values["scaler"]]()
-    model = make_pipeline(scaler, SVC(C=values["C"], gamma=values["gamma"], kernel=values["kernel"], coef0=values["coef0"]))
+    model = make_pipeline(
+        scaler, SVC(C=values["C"], gamma=values["gamma"], kernel=values["kernel"], coef0=values["coef0"])
+    )
     folds = StratifiedKFold(3, shuffle=True, random_state=0)
     found = cross_val_predict(model, features, wines.target, cv=folds, method="decision_function")
     return [float(log_loss(wines.target, softmax(found, axis=1)))]
