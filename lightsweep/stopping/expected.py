@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -73,16 +73,6 @@ def expected(rule: Expected, goal: str, look: int, run: Progress, others: Sequen
     return Verdict(stop, reason, look, value, sign * model.best, len(others) + 1)
 
 
-@dataclass(frozen=True)
-class _Steps:
-    """Steps from one look to the next, each array of the same length."""
-
-    look: Floats
-    loss: Floats
-    before: Floats
-    size: Floats
-
-
 class Model:
     """What the curves of some runs tell about others."""
 
@@ -92,21 +82,24 @@ class Model:
         self.best = float(gaps.min())
         gaps = np.sort(gaps - self.best)
         unit = float(gaps[max(1, math.ceil(LINEAR * (len(gaps) - 1)))]) if len(gaps) > 1 else 0.0
-        self._unit = unit or float(gaps.max()) or abs(self.best) or 1.0
-        chosen = sorted(runs, key=lambda one: -len(one.at))[:MOST]
-        ended = [len(one.at) for one in runs if one.ended]
-        self._furthest = max(len(one.at) for one in runs) if ended else max(FURTHEST, *(len(one.at) for one in runs))
-        rows = [self._scaled(np.array(one.at)) for one in chosen]
-        sizes = [np.diff(row) for row in rows]
-        self._steps = _Steps(
-            np.concatenate([np.arange(len(size), dtype=float) for size in sizes]),
-            np.concatenate([row[:-1] for row in rows]),
-            np.concatenate([np.concatenate([[0.0], size[:-1]]) if len(size) else size for size in sizes]),
-            np.concatenate(sizes),
-        )
+        self._unit = unit or float(gaps[-1]) or abs(self.best) or 1.0
+        self._furthest = max(len(one.at) for one in runs)
+        if not any(one.ended for one in runs):
+            self._furthest = max(FURTHEST, self._furthest)
+        stepped = sorted((one for one in runs if len(one.at) > 1), key=lambda one: -len(one.at))[:MOST]
+        lengths = np.array([len(one.at) for one in stepped], dtype=int)
+        losses = self._scaled(np.fromiter(chain.from_iterable(one.at for one in stepped), dtype=float))
+        begins = np.cumsum(lengths) - lengths
+        looks = np.arange(len(losses)) - np.repeat(begins, lengths)
+        sizes = np.diff(losses, append=0.0)
+        before = np.concatenate([[0.0], sizes[:-1]]) if len(sizes) else sizes
+        before[begins] = 0.0
+        last = np.zeros(len(losses), dtype=bool)
+        last[begins + lengths - 1] = True
+        self._looks, self._losses, self._before, self._sizes = looks[~last], losses[~last], before[~last], sizes[~last]
 
     def _scaled(self, values: Floats) -> Floats:
-        return np.arcsinh((self._sign * values - self.best) / self._unit)
+        return np.arcsinh((self._sign * values - self.best) / self._unit)  # type: ignore[no-any-return]
 
     def _loss(self, scaled: float) -> float:
         return self.best + self._unit * math.sinh(min(scaled, 500.0))
@@ -114,36 +107,33 @@ class Model:
     def end(self, run: Progress) -> End:
         """Predict the end of a run."""
         own = self._scaled(np.array(run.at[-2:]))
-        mean = np.array([own[-1], own[-1] - own[0]])  # the loss and its last step
-        spread = np.zeros((2, 2))
-        for look in range(len(run.at) - 1, max(self._furthest - 1, len(run.at))):
-            level, persistence, variance = self._step(look, float(own[-1]), first=look == 0)
-            turn = np.array([[1.0, persistence], [0.0, persistence]])
-            mean = turn @ mean + level
-            spread = turn @ spread @ turn.T + variance
-        deviation = math.sqrt(spread[0, 0])
-        middle = min(float(mean[0]), float(own[-1]))
+        loss, step = float(own[-1]), float(own[-1] - own[0])
+        looks = np.arange(len(run.at) - 1, max(self._furthest - 1, len(run.at)))
+        variance = by_step = both = 0.0  # of the loss, of the last step, and of the two together
+        for level, persistence, noise in self._predicted(looks, loss):
+            step = level + persistence * step
+            loss += step
+            variance += 2 * persistence * both + persistence**2 * by_step + noise
+            both = persistence * both + persistence**2 * by_step + noise
+            by_step = persistence**2 * by_step + noise
+        deviation = math.sqrt(variance)
+        middle = min(loss, float(own[-1]))
         chance = 0.5 * math.erfc(middle / deviation / math.sqrt(2))
         return End(self._loss(middle - deviation), self._loss(middle), self._loss(middle + deviation), chance)
 
-    def _step(self, look: int, loss: float, *, first: bool) -> tuple[float, float, float]:
-        """Return the level of a step, the share of the step before that goes on, and the variance."""
-        steps = self._steps
-        if not len(steps.look):
-            return 0.0, PERSISTENCE, DEVIATION**2
-        apart = np.abs(steps.look - look)
-        apart = apart - apart.min()
-        weights = np.exp(-0.5 * (apart / LOOKS_WIDTH) ** 2 - 0.5 * ((steps.loss - loss) / LOSS_WIDTH) ** 2)
-        total = float(weights.sum())
+    def _predicted(self, looks: Floats, loss: float) -> list[tuple[float, float, float]]:
+        """Return for the step after each look its level, the share of the step before that goes on, and the variance."""
+        weights = np.exp(-0.5 * ((self._losses - loss) / LOSS_WIDTH) ** 2)
+        before, sizes = self._before, self._sizes
+        moments = (np.ones_like(sizes), before, before**2, sizes, before * sizes, sizes**2)
+        known = int(self._looks.max()) + 1 if len(self._looks) else 1
+        sums = np.array([np.bincount(self._looks, weights * one, known) for one in moments])
+        apart = np.abs(np.arange(known)[:, None] - np.minimum(looks, known - 1)[None, :])
+        n, p, pp, y, py, yy = sums @ np.exp(-0.5 * (apart / LOOKS_WIDTH) ** 2)
         # Least squares for level and persistence, with the assumption as steps beside them.
-        before = steps.before
-        a = total + PRIOR
-        b = float(weights @ before)
-        c = float(weights @ before**2) + PRIOR * DEVIATION**2
-        y = float(weights @ steps.size)
-        z = float(weights @ (before * steps.size)) + PRIOR * DEVIATION**2 * PERSISTENCE
-        determinant = a * c - b * b
-        level, persistence = (c * y - b * z) / determinant, (a * z - b * y) / determinant
-        rest = steps.size - level - persistence * before
-        variance = (float(weights @ rest**2) + PRIOR * DEVIATION**2) / (total + PRIOR)
-        return level, min(max(persistence, 0.0), 0.95), variance
+        n, pp, py = n + PRIOR, pp + PRIOR * DEVIATION**2, py + PRIOR * DEVIATION**2 * PERSISTENCE
+        yy = yy + PRIOR * DEVIATION**2 * (1 + PERSISTENCE**2)
+        persistence = np.clip((n * py - p * y) / (n * pp - p * p), 0.0, 0.95)
+        level = (y - persistence * p) / n
+        squares = yy + level**2 * n + persistence**2 * pp + 2 * (level * persistence * p - level * y - persistence * py)
+        return list(zip(level.tolist(), persistence.tolist(), np.maximum(squares / n, 1e-12).tolist(), strict=True))
