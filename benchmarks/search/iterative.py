@@ -63,7 +63,9 @@ class _Network:
                 error = (error @ self.weights[number].T) * (1 - outputs[number] ** 2)
         self._steps += 1
         momentum = self._values.get("momentum", 0.9)
-        for place, (one, slope) in enumerate(zip((*self.weights, *self.biases), (*by_weights, *by_biases), strict=True)):
+        for place, (one, slope) in enumerate(
+            zip((*self.weights, *self.biases), (*by_weights, *by_biases), strict=True)
+        ):
             self._slow[place] = momentum * self._slow[place] + (1 - momentum) * slope
             if self._values.get("optimizer", "sgd") == "adam":
                 self._square[place] = 0.99 * self._square[place] + 0.01 * slope**2

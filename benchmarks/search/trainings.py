@@ -79,9 +79,7 @@ def _network(values: Values, seed: int, data: list[Any], classes: int, epochs: i
         return _fit_network(values, generator, data, classes, epochs)
 
 
-def _fit_network(
-    values: Values, generator: torch.Generator, data: list[Any], classes: int, epochs: int
-) -> list[float]:
+def _fit_network(values: Values, generator: torch.Generator, data: list[Any], classes: int, epochs: int) -> list[float]:
     train_x, test_x, train_y, test_y = data
     layers: list[nn.Module] = []
     size = train_x.shape[1]
