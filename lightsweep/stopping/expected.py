@@ -3,8 +3,8 @@
 A loss is seen on a scale on which the best loss of the sweep is 0: the gap to it, on a linear scale where it is small
 beside the gaps of the better runs, and on a logarithmic one beyond. The progress from one look to the next is predicted
 by linear regression on the progress before, from the steps of all runs, those that were stopped later included; steps
-at like looks and from like losses count more. The steps of jittery metrics do not continue, and vary; the regression finds
-both. Summed up to the end of training, they give a normal distribution of the end.
+at like looks and from like losses count more. The steps of jittery metrics do not continue, and vary; the regression
+finds both. Summed up to the end of training, they give a normal distribution of the end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 MOST = 250
 # Steps whose looks differ by so many, or whose losses by so much on the scale, count 0.6 times as much.
 LOOKS_WIDTH, LOSS_WIDTH = 1.5, 0.6
-# What is assumed before any step was seen, and as how many steps it counts: their deviation, and the share that goes on.
+# Assumed before any step was seen, and counted as PRIOR steps: their deviation, and the share that goes on.
 DEVIATION, PERSISTENCE, PRIOR = 0.5, 0.5, 2.0
 # A run is expected to go on to this look at least, before any run has ended.
 FURTHEST = 16
@@ -99,7 +99,7 @@ class Model:
         self._looks, self._losses, self._before, self._sizes = looks[~last], losses[~last], before[~last], sizes[~last]
 
     def _scaled(self, values: Floats) -> Floats:
-        return np.arcsinh((self._sign * values - self.best) / self._unit)  # type: ignore[no-any-return]
+        return np.arcsinh((self._sign * values - self.best) / self._unit)
 
     def _loss(self, scaled: float) -> float:
         return self.best + self._unit * math.sinh(min(scaled, 500.0))
@@ -121,8 +121,8 @@ class Model:
         chance = 0.5 * math.erfc(middle / deviation / math.sqrt(2))
         return End(self._loss(middle - deviation), self._loss(middle), self._loss(middle + deviation), chance)
 
-    def _predicted(self, looks: Floats, loss: float) -> list[tuple[float, float, float]]:
-        """Return for the step after each look its level, the share of the step before that goes on, and the variance."""
+    def _predicted(self, looks: npt.NDArray[np.int64], loss: float) -> list[tuple[float, float, float]]:
+        """Return for the step after each look: level, share of the step before that goes on, variance."""
         weights = np.exp(-0.5 * ((self._losses - loss) / LOSS_WIDTH) ** 2)
         before, sizes = self._before, self._sizes
         moments = (np.ones_like(sizes), before, before**2, sizes, before * sizes, sizes**2)
