@@ -54,6 +54,7 @@ def ls(as_json: Json = False, storage: Storage = None) -> None:
     """
     rows, documents = [], []
     for sweep in reversed(Sweep.all(storage=open_read_only(storage))):
+        sweep.read_few_values()
         try:
             sweep.refresh()
             silent = sweep.silences()
@@ -140,6 +141,7 @@ def _sweep_line(sweep: Sweep, seen: SweepSummary, standing: str) -> dict[str, An
 
 def _text(sweep: Sweep, top: int, *, launches: bool) -> list[str]:
     config = sweep.config
+    sweep.read_few_values()
     sweep.refresh()
     seen, views, silent = summarize(sweep), part_views(sweep), sweep.silences()
     goal = "".join(f", {metric.goal} {printable(metric.name)}" for metric in config.metrics)

@@ -309,6 +309,10 @@ class SweepReader:
         with self.lock:
             return [self.view(entry) for entry in entries]
 
+    def read_few_values(self) -> None:
+        """Read parameters only when runs are shown, for a command that shows few of them."""
+        self.ledger.reads_values = not self.config.is_flat or self.config.defined_by_run
+
     def complete(self, entries: Iterable[RunEntry]) -> None:
         """Read the parameters of these runs, unless each look does.
 

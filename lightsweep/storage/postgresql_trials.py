@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from datetime import datetime, timezone
 from operator import attrgetter
-from sys import intern
 from typing import Any
 
 import sqlalchemy as sa
@@ -265,16 +264,10 @@ def _trial(found: Sequence[Any], before: TrialRow | None) -> TrialRow:
     if before is not None:
         row.attributes, row.parameters, row.last_step = before.attributes, before.parameters, before.last_step
     if attributes is not None:
-        row.attributes = StoredAttributes(_attributes(attributes))
+        row.attributes = StoredAttributes(attributes)
     if last_step is not None:
         row.reports, row.last_step = array("d", map(float, reports.split(" "))), last_step
     return row
-
-
-def _attributes(listed: str) -> dict[str, str]:
-    """Return the JSON of each attribute, by its name; JSON has no control characters."""
-    pairs = (each.partition("\2") for each in listed.split("\1"))
-    return {intern(name): text for name, _, text in pairs}
 
 
 _number = attrgetter("number")

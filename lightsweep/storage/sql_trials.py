@@ -84,16 +84,18 @@ class SqlTrials:
         with self._storage.reading() as connection:
             value = connection.execute(_STUDY_ATTRIBUTE, {"study": study_id, "key": key}).scalar_one_or_none()
             found: dict[int, TrialRow] = {}
-            texts: dict[int, dict[str, str]] = {}
+            texts: dict[int, list[str]] = {}
             again = set(unsettled)
             for trial_id, number, _, state, started, ended in _changed(connection, study_id, last, list(known)):
                 row = found[trial_id] = TrialRow(trial_id, number, state.name, started=utc(started), ended=utc(ended))
                 before = known.get(trial_id, row)
                 row.last_step, row.parameters, row.attributes = before.last_step, before.parameters, before.attributes
                 if before is row or row.state not in OPEN or trial_id in again:
-                    row.attributes = StoredAttributes(texts.setdefault(trial_id, {}))
+                    texts[trial_id] = []
             for trial_id, name, text in _rows_of(connection, _ATTRIBUTE_ROWS, list(texts)):
-                texts[trial_id][intern(name)] = text
+                texts[trial_id].append(f"{name}{StoredAttributes.NAME_ENDS}{text}")
+            for trial_id, listed in texts.items():
+                found[trial_id].attributes = StoredAttributes(StoredAttributes.ATTRIBUTE_ENDS.join(listed))
             for trial_id, step, number, kind in _new_reports(connection, found):
                 found[trial_id].reports.append(_NOT_FINITE.get(kind, number))
                 found[trial_id].last_step = step

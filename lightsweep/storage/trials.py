@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from sys import intern
 from typing import Any, Protocol
 
 from optuna.distributions import BaseDistribution
@@ -28,32 +29,42 @@ class StoredAttributes(Mapping[str, Any]):
     """User attributes of a trial, each decoded when it is needed: of most runs of others an agent needs few.
 
     Args:
-        texts: The JSON of each attribute, by its name.
+        listed: The name and the JSON of each attribute, with ``NAME_ENDS`` between them and ``ATTRIBUTE_ENDS`` between
+            attributes: JSON has no control characters.
     """
 
-    __slots__ = ("_decoded", "_texts")
+    NAME_ENDS, ATTRIBUTE_ENDS = "\2", "\1"
 
-    def __init__(self, texts: dict[str, str]) -> None:
-        self._texts = texts
+    __slots__ = ("_decoded", "_listed", "_texts")
+
+    def __init__(self, listed: str) -> None:
+        self._listed = listed
+        self._texts: dict[str, str] | None = None
         self._decoded: dict[str, Any] = {}
+
+    def _known(self) -> dict[str, str]:
+        if self._texts is None:
+            pairs = (each.partition(self.NAME_ENDS) for each in self._listed.split(self.ATTRIBUTE_ENDS) if each)
+            self._texts = {intern(name): text for name, _, text in pairs}
+        return self._texts
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._decoded:
-            self._decoded[name] = json.loads(self._texts[name])
+            self._decoded[name] = json.loads(self._known()[name])
         return self._decoded[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._texts
+        return name in self._known()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._texts)
+        return iter(self._known())
 
     def __len__(self) -> int:
-        return len(self._texts)
+        return len(self._known())
 
     def mentions(self, word: str) -> bool:
-        """Return whether the JSON of an attribute has this text anywhere."""
-        return any(word in text for text in self._texts.values())
+        """Return whether the name or the JSON of an attribute has this text anywhere."""
+        return word in self._listed
 
 
 @dataclass(slots=True)

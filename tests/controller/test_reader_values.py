@@ -1,0 +1,96 @@
+"""Agents of grid and random read no parameters of other runs, and get those of a run when they need them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import sqlalchemy
+from optuna.trial import TrialState
+
+from lightsweep.controller import Outcome, RunState, Sweep
+from lightsweep.controller.claims import RunClaimer
+from lightsweep.controller.runs import SUMMARY
+from lightsweep.controller.summary import summarize
+from lightsweep.storage import Storage
+from tests.controller.controller_helpers import claim, config, working
+
+_READS = "trial_params.param_value"
+
+
+@contextmanager
+def statements(storage: Storage) -> Iterator[list[str]]:
+    """Collect what is sent to the database."""
+    found: list[str] = []
+
+    def note(_connection: object, _cursor: object, text: str, *_rest: object) -> None:
+        found.append(text)
+
+    sqlalchemy.event.listen(storage.engine, "before_cursor_execute", note)
+    yield found
+    sqlalchemy.event.remove(storage.engine, "before_cursor_execute", note)
+
+
+def worked(storage: Storage, method: str, runs: int = 3) -> Sweep:
+    """A sweep with finished runs, the last the best, and one that runs; loaded anew."""
+    sweep = Sweep.create(config({"x": {"min": 0.0, "max": 1.0}}, method=method), storage=storage)
+    with working(sweep) as (claimer, reporter, _):
+        for number in range(runs):
+            run = claim(claimer)
+            reporter.report(run, {"loss": -float(number)})
+            reporter.finish(run, Outcome(RunState.FINISHED))
+        claim(claimer)
+    return Sweep.load(sweep.id, storage=storage)
+
+
+@pytest.mark.parametrize(("method", "reads"), [("random", False), ("bayes", True)])
+def test_a_claim_reads_parameters_of_others_only_for_a_searcher_that_learns(
+    storage: Storage, method: str, reads: bool
+) -> None:
+    sweep = worked(storage, method)
+    claimer = RunClaimer(sweep, "b")
+    with statements(storage) as found:
+        claim(claimer)
+    assert any(_READS in text for text in found) == reads
+    assert all(bool(record.parameters) == reads for record in sweep.ledger.records[:3])
+
+
+def test_an_agent_that_reads_no_parameters_reads_those_of_the_best_run_to_show_it(storage: Storage) -> None:
+    sweep = worked(storage, "random")
+    RunClaimer(sweep, "b")
+    sweep.refresh()
+    with statements(storage) as found:
+        best = summarize(sweep).best
+        again = summarize(sweep).best
+    assert len([text for text in found if _READS in text]) == 1
+    whole = Sweep.load(sweep.id, storage=storage)
+    whole.refresh()
+    assert best is not None
+    assert best == again == summarize(whole).best
+    assert (best.id, set(best.values)) == ("0003", {"x"})
+    assert [bool(record.parameters) for record in sweep.ledger.records] == [False, False, True, False]
+
+
+def test_all_runs_have_their_parameters_whoever_read_the_sweep_before(storage: Storage) -> None:
+    sweep = worked(storage, "random")
+    RunClaimer(sweep, "b")
+    sweep.refresh()
+    with statements(storage) as found:
+        known = sweep.known_runs()
+    assert len([text for text in found if _READS in text]) == 1
+    assert known == Sweep.load(sweep.id, storage=storage).runs == sweep.runs
+    assert all(set(run.values) == {"x"} for run in known)
+
+
+def test_a_run_that_was_lost_is_retried_with_the_parameters_that_it_has(storage: Storage) -> None:
+    sweep = worked(storage, "random")
+    claimer = RunClaimer(sweep, "b")
+    sweep.refresh()
+    (running,) = sweep.running()
+    with storage.engine.begin() as connection:  # another value than its ticket gives
+        kept = {"id": running.record.trial_id}
+        connection.execute(sqlalchemy.text("UPDATE trial_params SET param_value = 0.125 WHERE trial_id = :id"), kept)
+    assert sweep.ledger.trials.end(running.record.trial_id, TrialState.FAIL, {SUMMARY: {"state": "lost"}})
+    retried = claim(claimer)
+    assert (retried.id, retried.values) == (running.id, {"x": 0.125})
