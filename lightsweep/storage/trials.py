@@ -62,6 +62,9 @@ class StoredAttributes(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._known())
 
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
     def mentions(self, word: str) -> bool:
         """Return whether the name or the JSON of an attribute has this text anywhere."""
         return word in self._listed
