@@ -243,7 +243,7 @@ def brief(reason: str) -> str:
     return _STOPPED.sub(r"stopped at \1: \2 (cut-off \3)", reason)
 
 
-_STOPPED = re.compile(r"^stopped at band (\d+): (?:best so far )?(\S+) [<>] cut-off (\S+) \(.*\)$")
+_STOPPED = re.compile(r"^stopped at band (\d+): (?:best so far )?(\S+) [<>] cut-off (\S+) \([^()]*\)")
 _MOST_INSERTED = 16
 
 

@@ -15,6 +15,7 @@ from lightsweep.agents.apply import argument_text
 from lightsweep.cli.export import run_document
 from lightsweep.cli.options import Storage, SweepId, read_sweep, run_of
 from lightsweep.cli.output import say, show_json, without_infinities
+from lightsweep.cli.runs import without_best
 from lightsweep.controller import Sweep, SweepRun
 from lightsweep.errors import LightsweepError, UsageError
 from lightsweep.text import number
@@ -93,7 +94,8 @@ def _best_run(sweep: Sweep, remedy: str = "") -> SweepRun:
     if metric is None:
         raise LightsweepError(f"sweep {sweep.id} has no metric, so no run is the best{remedy}")
     if run is None:
-        raise LightsweepError(f"sweep {sweep.id}: no run has logged a finite {metric.name!r} yet{remedy}")
+        why = without_best(sweep) or f"no run has logged a finite {metric.name!r} yet"
+        raise LightsweepError(f"sweep {sweep.id}: {why}{remedy}")
     _announce(sweep, run)
     return run
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from lightsweep.controller.plan import Part, SweepState, SweepStatus
 from lightsweep.controller.reader import SweepReader
-from lightsweep.controller.runs import RunEntry, SweepRun, best_run, values_of
+from lightsweep.controller.runs import RunEntry, SweepRun, best_run, breaks, values_of
 from lightsweep.sampler import RunState
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.stages import Stage
@@ -87,6 +87,7 @@ class SweepSummary:
         states: Number of runs in each state, without prior runs; runs that wait for a retry as ``waiting``.
         savings: What early stopping saved.
         best: See :attr:`~lightsweep.controller.sweeps.Sweep.best_run`.
+        broken: Number of the runs that break a constraint.
         searched: The names of the parameters that are searched, see `SweepConfig.searched`.
         unread: Swept parameters that no run has read, sorted; of the runs that finished or were stopped early.
         last: The runs with the highest ids.
@@ -107,6 +108,7 @@ class SweepSummary:
     searched: list[str]
     unread: list[str]
     last: list[SweepRun]
+    broken: int = 0
     priors: int = 0
     spent: bool = False
     started: datetime | None = None
@@ -188,11 +190,14 @@ class SweepSummary:
 
     @property
     def remarks(self) -> list[str]:
-        """Lines about what was saved, runs without a result and parameters that were never read."""
+        """Lines about what was saved, broken constraints, runs without a result and parameters that were never read."""
+        kept = ", ".join(map(str, self.config.options.constraints))
+        verb = "breaks" if self.broken == 1 else "break"
+        broken = printable(f"{counted(self.broken, 'run')} {verb} a constraint ({kept})") if self.broken else ""
         names = printable(", ".join(map(repr, self.unread)))
         unread = f"no run reads {names}, although the sweep varies {'it' if len(self.unread) == 1 else 'them'}"
         saved = str(self.savings) if self.config.stops_early and self.total else ""
-        return [line for line in (saved, self.without_result, unread if names else "") if line]
+        return [line for line in (saved, broken, self.without_result, unread if names else "") if line]
 
 
 def prior_suffix(count: int) -> str:
@@ -220,6 +225,7 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
             searched=sweep.config.searched(values if sweep.config.defined_by_run else ()),
             unread=sorted(_unread(entries)),
             last=[sweep.view(entry) for entry in entries[-last:]] if last else [],
+            broken=sum(bool(breaks(entry, sweep.config)) for entry in entries),
             priors=len(known) - len(entries),
             spent=sweep.spent(),
             started=min((entry.record.started for entry in entries if entry.record.started), default=None),

@@ -27,6 +27,7 @@ from lightsweep.errors import InputError
 from lightsweep.sampler.base import STARTUP, Searcher, SearchTask, SubspaceSearcher
 from lightsweep.sampler.bayes import BayesSearcher, quiet, tpe_sampler
 from lightsweep.sampler.define_by_run import scheduled_searcher
+from lightsweep.sampler.first_points import FirstPoints
 from lightsweep.sampler.fixed_order import CentreFirst, GridSearcher, RandomSearcher, SobolSearcher, seed_for
 from lightsweep.sampler.unit_cube import GP_RUNS
 from lightsweep.schema import SweepConfig, find_sampler
@@ -56,7 +57,9 @@ def make_searcher(config: SweepConfig, seed: int) -> Searcher:
             for part in config.parts
         ]
         return first
-    return scheduled_searcher(config, seed) or _searcher(config, seed, STARTUP)
+    searcher = scheduled_searcher(config, seed) or _searcher(config, seed, STARTUP)
+    first = config.options.first
+    return FirstPoints(config.space, first, searcher, once=config.method in ("grid", "random")) if first else searcher
 
 
 def make_subspace_searcher(

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from lightsweep.schema.config import SweepConfig
 from lightsweep.schema.distributions import count, spelt
 from lightsweep.schema.sections import hyperband_text
+from lightsweep.schema.when import condition_text
 from lightsweep.space import Space
-from lightsweep.text import counted, one_line, printable, shortened
+from lightsweep.text import counted, one_line, parameters, printable, shortened
 
 WIDTH = 80
 LABEL = 10  # columns of the words at the left
@@ -37,10 +38,18 @@ def explain(config: SweepConfig, *, whole: bool = False, width: int = WIDTH) -> 
         lines += entry("metric", f"{metric.goal} {metric.name}{aim}")
     lines += entry("space", _space(config))
     lines += ["", *_table(config.space, whole, width), ""] if config.space.parameters else []
+    for name, parents in config.space.when.items():
+        parents = {parent: tuple(values) for parent, values in parents.items()}
+        lines += entry("only if", f"{condition_text(parents)}: {name}")
     if config.early_terminate is not None:
         lines += entry("stopping", hyperband_text(config.early_terminate))
     if config.options.prior_runs:
         lines += entry("begins", f"with the runs of {', '.join(config.options.prior_runs)}")
+    for number, first in enumerate(config.options.first, start=1):
+        chosen = "" if config.space.is_whole(first) else "; the others as the method chooses them"
+        lines += entry(f"run {number}", f"{parameters(first, first)}{chosen}")
+    for constraint in config.options.constraints:
+        lines += entry("must keep", str(constraint))
     if config.options.stand_in:
         lines += entry("stand-in", f"runs that import {config.options.stand_in} find lightsweep")
     for label, text in config.outline:

@@ -46,6 +46,19 @@ class Parameters:
         """The names that ``command`` may use: every parameter, and each group at the top."""
         return {*self.places, *(str(path[1]) for path in self.places.values())}
 
+    def meant(self, name: str) -> list[str]:
+        """Return the parameters that a name means: itself, or all that are nested below it."""
+        if name in self.places:
+            return [name]
+        return [known for known, place in self.places.items() if known.startswith(f"{name}.") and len(place) > 2]
+
+    def unknown(self, name: str) -> str:
+        """Return the message about a name that is neither a parameter's nor a group's."""
+        parts = [known.split(".") for known, place in self.places.items() if len(place) > 2]
+        groups = {".".join(part[:depth]) for part in parts for depth in range(1, len(part))}
+        known = [*self.places, *sorted(groups)]
+        return f"there is no parameter {name!r}{hint(name, known) or '; there are: ' + ', '.join(known)}"
+
 
 def read_parameters(value: Any, method: object, at: Spot) -> Parameters:
     """Return the parameters below ``parameters``, nested groups included.
