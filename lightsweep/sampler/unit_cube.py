@@ -223,6 +223,33 @@ class Axes:
         point, exists = self._space.existing(values), self._space.conditions.exists
         return {each.name: _middle(each) for each in self._space.searched if not exists(each.name, point)}
 
+    def project(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Set each parameter that does not exist in a point to its middle, and return the points.
+
+        Args:
+            points: Shape (n, parameters), a category as its index, a rank divided by the highest one.
+        """
+        names = list(self.distributions)
+        known = {each.name: each for each in self._space.parameters}
+        exists: dict[str, npt.NDArray[np.bool_]] = {}
+        for name in self._space.conditions.order:
+            here = np.ones(len(points), dtype=bool)
+            for parent, allowed in self._space.when.get(name, {}).items():
+                here &= exists[parent]
+                if parent in names:
+                    column = points[:, names.index(parent)]
+                    shares = [self._share(known[parent], {parent: value}) for value in allowed]
+                    here &= np.isclose(column[:, None], shares, rtol=0, atol=1e-9).any(axis=1)
+            exists[name] = here
+            if name in names:
+                points[~here, names.index(name)] = self._share(known[name], {name: _middle(known[name])})
+        return points
+
+    def _share(self, parameter: Parameter, values: Mapping[str, Value]) -> float:
+        """The coordinate of a value, a rank divided by the highest one."""
+        shown, coordinate = self.distributions[parameter.name], self._coordinate(parameter, values)
+        return coordinate / shown.high if isinstance(shown, IntDistribution) and shown.high else coordinate
+
     def _coordinate(self, parameter: Parameter, values: Mapping[str, Value]) -> float:
         value = values[parameter.name]
         shown = self.distributions[parameter.name]

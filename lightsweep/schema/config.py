@@ -259,6 +259,8 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     check_command(command or (), when, faults.at("command"))
     constraints = read_constraints(block.get("constraints"), found.places, faults)
     stages = read_stages(raw, found, early_terminate, len(metrics), faults)
+    if constraints and options.sampler == "cmaes":
+        faults.at("lightsweep", "sampler").error("the sampler cmaes does not know of constraints; use auto, gp or tpe")
     if constraints and not metrics:
         faults.at("lightsweep", "constraints").key_error("constraints need a metric, by which runs are compared")
     if options.keep_checkpoints is not None and not metrics:

@@ -14,6 +14,7 @@ from lightsweep.text import counted, one_line, parameters, printable, shortened
 
 WIDTH = 80
 LABEL = 10  # columns of the words at the left
+FIRST = 5  # configurations to begin with, of more
 LEAST_RANGE = 15  # columns of the table's ranges, however long the names are
 
 
@@ -39,15 +40,16 @@ def explain(config: SweepConfig, *, whole: bool = False, width: int = WIDTH) -> 
     lines += entry("space", _space(config))
     lines += ["", *_table(config.space, whole, width), ""] if config.space.parameters else []
     for name, parents in config.space.when.items():
-        parents = {parent: tuple(values) for parent, values in parents.items()}
-        lines += entry("only if", f"{condition_text(parents)}: {name}")
+        lines += entry("when", f"{condition_text(parents)}: {name}")
     if config.early_terminate is not None:
         lines += entry("stopping", hyperband_text(config.early_terminate))
     if config.options.prior_runs:
         lines += entry("begins", f"with the runs of {', '.join(config.options.prior_runs)}")
-    for number, first in enumerate(config.options.first, start=1):
+    for number, first in enumerate(config.options.first[:FIRST], start=1):
         chosen = "" if config.space.is_whole(first) else "; the others as the method chooses them"
         lines += entry(f"run {number}", f"{parameters(first, first)}{chosen}")
+    if len(config.options.first) > FIRST:
+        lines += entry("", f"and {len(config.options.first) - FIRST} more configurations")
     for constraint in config.options.constraints:
         lines += entry("must keep", str(constraint))
     if config.options.stand_in:

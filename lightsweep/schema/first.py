@@ -82,7 +82,7 @@ def _flat(item: Mapping[str, Any], found: Parameters, at: Spot, above: str = "")
 def _check_existing(entry: Entry, space: Space, at: Spot) -> None:
     """Note values of parameters that do not exist beside the others."""
     for name in entry:
-        parents = {parent: tuple(values) for parent, values in space.when.get(name, {}).items()}
+        parents = space.when.get(name, {})
         constants = {each.name: each.distribution.value_at(0) for each in space.parameters if each.is_fixed}
         known = {**constants, **entry}
         if lacking := [parent for parent in parents if parent not in known]:

@@ -117,6 +117,6 @@ def check_command(command: Sequence[str], when: Mapping[str, Parents], at: Spot)
                 at[place].error(f"${{{name}}} has no value in runs without {name!r}, see `when`; {remedy}")
 
 
-def condition_text(parents: Parents) -> str:
+def condition_text(parents: Mapping[str, Sequence[Value]]) -> str:
     """Return ``optimizer is adam or adamw, and amsgrad is true``."""
     return ", and ".join(f"{name} is {' or '.join(map(spelt, values))}" for name, values in parents.items())
