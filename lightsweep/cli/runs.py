@@ -17,9 +17,14 @@ from lightsweep.cli.output import cut, say, show_json, without_infinities
 from lightsweep.client.history import read_history
 from lightsweep.client.parts import read_parts
 from lightsweep.controller import RunState, Sweep, SweepRun
+<<<<<<< HEAD
 from lightsweep.controller.runs import RunEntry, breaks
+=======
+from lightsweep.controller.pareto import Front
+from lightsweep.controller.runs import RunEntry
+>>>>>>> main
 from lightsweep.errors import NotFoundError, UsageError, closest
-from lightsweep.text import aligned, counted, number, paint, printable, shortened, span, value_text
+from lightsweep.text import aligned, counted, number, paint, parameters, printable, shortened, span, value_text
 
 STATE_STYLES = {RunState.FAILED: "red"}
 """Of the lines of runs, by their state."""
@@ -68,15 +73,29 @@ def runs(
         say(f"sweep {sweep.id} has no run{f' that is {state}' if state else ' yet'}")
         return
     names = sweep.config.searched([run.values for run in shown])
+<<<<<<< HEAD
     metric = printable(sweep.config.metric.name) if sweep.config.metric else "best"
     broken = ["breaks"] if sweep.config.options.constraints else []
     heading = ["run", *sweep.config.labels, "state", metric, "iterations", "time", *broken, *map(printable, names)]
+=======
+    metrics = [metric.name for metric in sweep.config.metrics]
+    heading = [
+        "run",
+        *sweep.config.labels,
+        "state",
+        *map(printable, metrics or ["best"]),
+        "iterations",
+        "time",
+        *map(printable, names),
+    ]
+>>>>>>> main
     rows = [
         [
             run.id,
             *(printable(run.labels.get(name, "–")) for name in sweep.config.labels),
             str(run.standing),
             "–" if run.best is None else number(run.best),
+            *(_number_cell(run.metrics.get(name, {}).get("last")) for name in metrics[1:]),
             str(run.iterations),
             time_of(run, now),
             *(["; ".join(run.breaks) or "–"] if sweep.config.options.constraints else []),
@@ -141,6 +160,21 @@ def by_value(run: SweepRun | RunEntry, sweep: Sweep) -> tuple[Any, ...]:
         return (run.prior, number)
     sign = 1 if metric.goal == "minimize" else -1
     return (run.prior, run.best is None, bool(breaks(run, sweep.config)), sign * (run.best or 0.0), number)
+
+
+def front_table(sweep: Sweep, front: Front[RunEntry] | Front[SweepRun], most: int = 20) -> list[str]:
+    """Return a table of a Pareto front: each run with its value of each metric, and its parameters."""
+    members = front.members[:most]
+    runs = [run if isinstance(run := front.runs[index], SweepRun) else sweep.view(run) for index in members]
+    names = sweep.config.searched([run.values for run in runs])
+    heading = ["run", *(printable(metric.name) for metric in sweep.config.metrics), "parameters"]
+    rows = [
+        [run.id, *map(number, front.values[index]), parameters(run.values, names)]
+        for run, index in zip(runs, members, strict=True)
+    ]
+    left = len(front.members) - len(members)
+    first, *others = aligned([heading, *rows], right=range(1, len(heading) - 1))
+    return [paint(cut(first), "bold"), *map(cut, others), *([f"and {left:,} more (all with --json)"] if left else [])]
 
 
 def _length(run: SweepRun, now: datetime) -> timedelta | None:
