@@ -15,11 +15,7 @@ from lightsweep.agents.apply import argument_text
 from lightsweep.cli.export import run_document
 from lightsweep.cli.options import Storage, SweepId, read_sweep, run_of
 from lightsweep.cli.output import say, show_json, without_infinities
-<<<<<<< HEAD
-from lightsweep.cli.runs import without_best
-=======
-from lightsweep.cli.runs import front_table
->>>>>>> main
+from lightsweep.cli.runs import front_table, without_best
 from lightsweep.controller import Sweep, SweepRun
 from lightsweep.controller.pareto import Front, costs, pareto_front
 from lightsweep.errors import LightsweepError, UsageError, closest
@@ -104,27 +100,20 @@ def _best_run(sweep: Sweep, remedy: str = "", by: str | None = None) -> tuple[Sw
     metric, names = sweep.config.metric, [metric.name for metric in sweep.config.metrics]
     if metric is None:
         raise LightsweepError(f"sweep {sweep.id} has no metric, so no run is the best{remedy}")
-<<<<<<< HEAD
-    if run is None:
-        why = without_best(sweep) or f"no run has logged a finite {metric.name!r} yet"
-        raise LightsweepError(f"sweep {sweep.id}: {why}{remedy}")
-    _announce(sweep, run)
-    return run
-=======
     if by is not None and by not in names:
         meant = closest(by, names) or f"; --by takes one of {', '.join(names)}"
         raise UsageError(f"the sweep does not improve {by!r}{meant}")
     if len(names) == 1:
         run = sweep.best_run
         if run is None:
-            raise LightsweepError(f"sweep {sweep.id}: no run has logged a finite {metric.name!r} yet{remedy}")
+            why = without_best(sweep) or f"no run has logged a finite {metric.name!r} yet"
+            raise LightsweepError(f"sweep {sweep.id}: {why}{remedy}")
         _announce(sweep, run)
         return run, None
     front = pareto_front(sweep.runs, sweep.config)
     if not front.runs:
-        raise LightsweepError(
-            f"sweep {sweep.id}: no run has ended with a finite {' and '.join(map(repr, names))} yet{remedy}"
-        )
+        why = without_best(sweep) or f"no run has ended with a finite {' and '.join(map(repr, names))} yet"
+        raise LightsweepError(f"sweep {sweep.id}: {why}{remedy}")
     place = names.index(by) if by is not None else 0
     points = costs(front.values, sweep.config)
     run = front.runs[min(front.members, key=lambda index: points[index][place])]
@@ -136,7 +125,6 @@ def _best_run(sweep: Sweep, remedy: str = "", by: str | None = None) -> tuple[Sw
         error=True,
     )
     return run, front
->>>>>>> main
 
 
 def _named(sweep: Sweep, run_id: str) -> SweepRun:

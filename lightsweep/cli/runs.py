@@ -17,12 +17,8 @@ from lightsweep.cli.output import cut, say, show_json, without_infinities
 from lightsweep.client.history import read_history
 from lightsweep.client.parts import read_parts
 from lightsweep.controller import RunState, Sweep, SweepRun
-<<<<<<< HEAD
-from lightsweep.controller.runs import RunEntry, breaks
-=======
 from lightsweep.controller.pareto import Front
-from lightsweep.controller.runs import RunEntry
->>>>>>> main
+from lightsweep.controller.runs import RunEntry, breaks
 from lightsweep.errors import NotFoundError, UsageError, closest
 from lightsweep.text import aligned, counted, number, paint, parameters, printable, shortened, span, value_text
 
@@ -73,11 +69,6 @@ def runs(
         say(f"sweep {sweep.id} has no run{f' that is {state}' if state else ' yet'}")
         return
     names = sweep.config.searched([run.values for run in shown])
-<<<<<<< HEAD
-    metric = printable(sweep.config.metric.name) if sweep.config.metric else "best"
-    broken = ["breaks"] if sweep.config.options.constraints else []
-    heading = ["run", *sweep.config.labels, "state", metric, "iterations", "time", *broken, *map(printable, names)]
-=======
     metrics = [metric.name for metric in sweep.config.metrics]
     heading = [
         "run",
@@ -86,9 +77,9 @@ def runs(
         *map(printable, metrics or ["best"]),
         "iterations",
         "time",
+        *(["breaks"] if sweep.config.options.constraints else []),
         *map(printable, names),
     ]
->>>>>>> main
     rows = [
         [
             run.id,
