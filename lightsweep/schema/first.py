@@ -33,8 +33,7 @@ def read_first(
     if value is None:
         return ()
     if whole:
-        other = "write `defaults` in the first stage" if whole == "stages" else "remove one of them"
-        at.key_error(f"`first` cannot be combined with `{whole}`; {other}")
+        at.key_error(f"`first` cannot be combined with `{whole}`; remove one of them")
     if not isinstance(value, list) or not value:
         got = f"[{quoted(value)}]" if isinstance(value, Mapping) else "[{lr: 0.001}]"
         at.error(f"first must be a list of configurations, such as first: {got}; got {quoted(value)}")

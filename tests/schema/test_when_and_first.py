@@ -110,7 +110,7 @@ def test_neither_key_goes_with_stages(tmp_path: Path) -> None:
     found = faults(tmp_path, "  when: {momentum: {optimizer: sgd}}\n  first: [{momentum: 0.9}]\n" + stages)
     assert [text for _, text in found] == [
         "lightsweep.when: `when` cannot be combined with `stages`; remove one of them",
-        "lightsweep.first: `first` cannot be combined with `stages`; write `defaults` in the first stage",
+        "lightsweep.first: `first` cannot be combined with `stages`; remove one of them",
     ]
 
 
