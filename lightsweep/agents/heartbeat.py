@@ -32,6 +32,7 @@ class Heartbeat:
         leave: Called with the reason if no more runs are to be started.
         failed: Called with an exception if the thread cannot go on.
         outage: Notes whether the storage answers.
+        looked: Called after each look at the sweep.
     """
 
     sweep: Sweep
@@ -40,6 +41,7 @@ class Heartbeat:
     leave: Callable[[str], None]
     failed: Callable[[BaseException], None]
     outage: OutageNotes
+    looked: Callable[[], None]
 
     def __post_init__(self) -> None:
         self._refresher = Refresher(self.sweep, patience=_PATIENCE_SECONDS)
@@ -72,6 +74,7 @@ class Heartbeat:
                 if now >= last_beat + lease_share(self.sweep) and self._beat():
                     last_beat = now
                 self._listen()
+                self.looked()
             else:
                 self.outage.note("looks", self._refresher.reason)
             self.display.tick([active.run for active in self.runs()], self.sweep)
