@@ -30,6 +30,7 @@ class Heartbeat:
         display: Shows the state once a second.
         runs: Returns the runs that the agent works on.
         leave: Called with the reason if no more runs are to be started.
+        terminate: Called with the reason if the runs are to end, too.
         failed: Called with an exception if the thread cannot go on.
         outage: Notes whether the storage answers.
         looked: Called after each look at the sweep.
@@ -39,6 +40,7 @@ class Heartbeat:
     display: Display
     runs: Callable[[], list[ActiveRun]]
     leave: Callable[[str], None]
+    terminate: Callable[[str], None]
     failed: Callable[[BaseException], None]
     outage: OutageNotes
     looked: Callable[[], None]
@@ -89,9 +91,7 @@ class Heartbeat:
     def _listen(self) -> None:
         state = self.sweep.known_state()
         if state.name == SweepStatus.CANCELLED:
-            self.leave("the sweep was cancelled")
-            for active in self.runs():
-                active.end("the sweep was cancelled", RunState.KILLED)
+            self.terminate("the sweep was cancelled")
         elif state.name in {SweepStatus.STOPPED, SweepStatus.FINISHED}:
             self.leave(f"the sweep is {state}")
         for active in self.runs():

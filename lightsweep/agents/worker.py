@@ -108,7 +108,8 @@ class Agent:
         self._claimer = RunClaimer(sweep, self.name, home=str(self._directory), stay=stay)
         self._reporter = Reporter(sweep, self._writer)
         self._heartbeat = Heartbeat(
-            *(sweep, self.display, self.active_runs, self.leave, self._give_back, self._outage), self._claimer.prepare
+            *(sweep, self.display, self.active_runs, self.leave, self.terminate, self._give_back, self._outage),
+            self._claimer.prepare,
         )
 
     @property
