@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lightsweep.hyperband import Hyperband
+from lightsweep.hyperband import Rule
 from lightsweep.schema.diagnostics import Faults, KeyPath, Spot, hint
 from lightsweep.schema.fields import check
 from lightsweep.schema.parameters import Parameters, check_grid
@@ -25,7 +25,7 @@ class Stage:
         method: How its points are chosen.
         space: The parameters that it searches.
         run_cap: No more runs than this; ``None`` for no limit of its own.
-        early_terminate: The hyperband by which its runs are stopped early.
+        rule: The rule by which its runs are stopped early; ``None`` if none are.
         given: Of the parameters that neither this stage nor one before it searches: their values.
         kept: The names of the others: they keep the values of the best run of the stages before.
     """
@@ -35,7 +35,7 @@ class Stage:
     method: Literal["grid", "random", "bayes", "custom"]
     space: Space
     run_cap: int | None = None
-    early_terminate: Hyperband | None = None
+    rule: Rule | None = None
     given: Mapping[str, Any] = field(default_factory=dict)
     kept: tuple[str, ...] = ()
 
