@@ -317,23 +317,46 @@ def verdict(
         return Verdict(False, f"no band reached after {counted(iterations, 'iteration')}")
     limit = threshold(values_at, hyperband.eta, goal, ascending=ascending)
     stop = sign * value > sign * limit
-    shown, shown_limit = _distinct(value, limit)
-    worse, better = (">", "<=") if goal == "minimize" else ("<", ">=")
     place = _place(len(values_at), hyperband.eta)
-    rank = f"{ordinal(place + 1)} " if place else ""
-    reason = (
-        f"{'stopped at' if stop else 'passed'} band {band}: {'' if hyperband.strict else 'best so far '}{shown} "
-        f"{worse if stop else better} cut-off {shown_limit} (the {rank}best of {counted(len(values_at), 'run')})"
-    )
+    origin = f"the {f'{ordinal(place + 1)} ' if place else ''}best of {counted(len(values_at), 'run')}"
+    reason = compared(goal, stop, band, value, limit, origin, what="" if hyperband.strict else "best so far ")
     return Verdict(stop, reason, band, value, limit, len(values_at))
 
 
+def compared(
+    goal: str, stop: bool, band: int, value: float, limit: float, origin: str, what: str = "best so far "
+) -> str:
+    """Return the reason of a verdict: ``passed band 9: best so far 0.4200 <= cut-off 0.5000 (the median of 6 runs)``.
+
+    Args:
+        goal: ``"minimize"`` or ``"maximize"``.
+        stop: Whether the run stops.
+        band: The band.
+        value: The run's value.
+        limit: The cut-off.
+        origin: Where the cut-off comes from.
+        what: What the value is.
+    """
+    shown, shown_limit = _distinct(value, limit)
+    worse, better = (">", "<=") if goal == "minimize" else ("<", ">=")
+    sign = worse if stop else better
+    return f"{'stopped at' if stop else 'passed'} band {band}: {what}{shown} {sign} cut-off {shown_limit} ({origin})"
+
+
 def brief(reason: str) -> str:
-    """Return the reason of a stop in a few words, ``stopped at 9: 0.814 (cut-off 0.822)``; other reasons unchanged."""
-    return _STOPPED.sub(r"stopped at \1: \2 (cut-off \3)", reason)
+    """Return the reason of a stop in a few words; other reasons unchanged.
+
+    For example ``stopped at 9: 0.814 (cut-off 0.822)``, or ``stopped at 9: 0.814 (chance of 0.3 % to beat 0.25)``.
+    """
+    if found := _STOPPED.match(reason):
+        band, value, limit, chance = found.groups()
+        return f"stopped at {band}: {value} ({f'cut-off {limit}' if limit else chance})"
+    return reason
 
 
-_STOPPED = re.compile(r"^stopped at band (\d+): (?:best so far )?(\S+) [<>] cut-off (\S+) \(.*\)$")
+_STOPPED = re.compile(
+    r"stopped at band (\d+): (?:best so far )?(\S+?),? (?:[<>] cut-off (\S+)|(chance of .+)) \([^(]*\)$"
+)
 _MOST_INSERTED = 16
 
 

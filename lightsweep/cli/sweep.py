@@ -15,9 +15,9 @@ from lightsweep.cli.options import Entity, Name, PriorRuns, Project, StandIn, St
 from lightsweep.cli.output import say, warn
 from lightsweep.controller import Sweep, changes
 from lightsweep.errors import ConfigError, NotFoundError, UsageError
+from lightsweep.hyperband import bands_text
 from lightsweep.sampler import make_searcher
 from lightsweep.schema import SweepConfig
-from lightsweep.hyperband import bands_text
 from lightsweep.text import counted
 
 _ID = re.compile(r"latest|[a-z0-9]{8}")

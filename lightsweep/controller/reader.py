@@ -229,7 +229,11 @@ class SweepReader:
                     else:
                         self._unsettled.pop(entry.id, None)
                 compared = [(each, entry) for entry in entries if (each := self._comparison(entry))]
-                histories = [(each, entry.id, entry.history) for each, entry in compared if each.behind(entry.id, entry.iterations)]
+                histories = [
+                    (each, entry.id, entry.history)
+                    for each, entry in compared
+                    if each.behind(entry.id, entry.iterations)
+                ]
                 ended = [(each, entry.id) for each, entry in compared if entry.state == RunState.FINISHED]
             for record in malformed:
                 _logger.warning(

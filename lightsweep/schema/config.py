@@ -20,6 +20,7 @@ from lightsweep.schema.launching import check_settings
 from lightsweep.schema.parameters import Parameters, read_parameters
 from lightsweep.schema.sections import Metric, Options, Scheduler, TopLevel
 from lightsweep.schema.stages import Stage, most_runs, read_stages, written_stages
+from lightsweep.schema.stopping import read_rule, warn_of_last_bands
 from lightsweep.schema.yaml_file import read_file
 from lightsweep.space import Space
 from lightsweep.text import quoted
@@ -238,8 +239,11 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
         except ValueError as error:
             faults.at("parameters").key_error(str(error))
     metrics = sections.read_metrics(raw, faults)
-    rule = read_rule(raw, own if isinstance(own := raw.get("lightsweep"), dict) else {}, faults.at(), ("lightsweep",))
-    _check_metric(raw, meant, metrics, faults)
+    own = raw.get("lightsweep")
+    early, stopping = raw.get("early_terminate"), own.get("stopping") if isinstance(own, dict) else None
+    rule = read_rule(early, faults.at("early_terminate"), stopping, faults.at("lightsweep", "stopping"))
+    stops = {"early_terminate": early, "lightsweep.stopping": stopping}
+    _check_metric(raw, meant, metrics, [name for name, value in stops.items() if value is not None], faults)
     has_program = raw.get("program") is not None or "program" in meant
     command = read_command(raw.get("command"), found.names, has_program, faults.at("command"))
     options = check(Options, {} if own is None else own, faults.at("lightsweep"), "lightsweep") or Options()
@@ -281,17 +285,18 @@ def _parameters(raw: Mapping[str, Any], meant: set[str], scheduler: Scheduler | 
     return Parameters()
 
 
-def _check_metric(raw: Mapping[str, Any], meant: set[str], metrics: tuple[Metric, ...], faults: Faults) -> None:
-    stops_early = raw.get("early_terminate") is not None
-    needed = ["method bayes"] * (raw.get("method") == "bayes") + ["early_terminate"] * stops_early
+def _check_metric(
+    raw: Mapping[str, Any], meant: set[str], metrics: tuple[Metric, ...], stops: list[str], faults: Faults
+) -> None:
+    needed = ["method bayes"] * (raw.get("method") == "bayes") + stops
     if needed and not meant & {"metric", "metrics"} and raw.get("metric") is None and raw.get("metrics") is None:
-        verb, cause = "needs" if len(needed) == 1 else "need", needed[0].split()[0]
+        verb, cause = "needs" if len(needed) == 1 else "need", needed[0].split()[0].split(".")
         message = f"{' and '.join(needed)} {verb} the key 'metric' with the name that the training script logs"
-        faults.at("metric").key_error(message, at=(cause,))
+        faults.at("metric").key_error(message, at=tuple(cause))
     if len(metrics) > 1:
         first = f"the first metric only, which is {metrics[0].name!r}"
-        if stops_early:
-            faults.at("early_terminate").key_warning(f"runs are stopped early by {first}")
+        for name in stops:
+            faults.at(*name.split(".")).key_warning(f"runs are stopped early by {first}")
         for index, metric in enumerate(metrics[1:], start=1):
             if metric.target is not None:
                 faults.at("metrics", index, "target").key_warning(f"the sweep ends by the target of {first}")

@@ -194,7 +194,8 @@ class StageKeys:
         name: The name of the stage; its number by default.
         method: How its points are chosen; by default as the sweep's.
         run_cap: The largest number of runs in the stage.
-        early_terminate: Its hyperband; the sweep's by default, and null for none.
+        early_terminate: Its hyperband; the sweep's rule by default, and null for none.
+        stopping: Its rule of lightsweep.stopping; the sweep's rule by default, and null for none.
         defaults: Values of parameters that no stage before has searched.
     """
 
@@ -203,6 +204,7 @@ class StageKeys:
     method: Literal["grid", "random", "bayes"] | None = None
     run_cap: fields.Natural | None = None
     early_terminate: Annotated[Any, fields.unread(fields.ref("early_terminate"))] = None
+    stopping: Annotated[Any, fields.unread(fields.ref("stopping"))] = None
     defaults: Annotated[Mapping[str, Any], _VALUES] | None = None
 
 
@@ -222,6 +224,8 @@ class Options:
             By default json for a group of which the script's parser declares only the name, and else dotted.
         warm: Start runs as forks of a process that has made the script's imports, if that makes no difference to them.
         stand_in: wandb: runs that import wandb find lightsweep, whether or not W&B is installed.
+        stopping: The rule that stops runs early, in place of early_terminate: expected, halving or median, by its name
+            or as a mapping with type and settings.
         stages: Stages run in order; each searches some parameters and keeps the best values found so far.
         launch: How `lightsweep launch` starts the agents of the sweep.
     """
@@ -236,6 +240,7 @@ class Options:
     nested: Literal["dotted", "json"] | None = None
     warm: fields.Truth = True
     stand_in: Annotated[str, fields.choice(*STAND_INS)] | None = None
+    stopping: Annotated[Any, fields.unread(fields.ref("stopping"))] = None
     stages: Annotated[Any, fields.unread({"type": "array", "minItems": 1, "items": fields.ref("stage")})] = None
     launch: Annotated[Any, fields.unread(fields.ref("launch"))] = None
 
@@ -267,9 +272,9 @@ class TopLevel:
         project: The project of the sweep; a label.
         entity: The owner of the sweep; a label.
         parameters: The names of the parameters, each with its values or its distribution.
-        metric: The value that the sweep improves. Required by method bayes and by early_terminate.
+        metric: The value that the sweep improves. Required by method bayes, early_terminate and stopping.
         metrics: Two metrics or more, improved together.
-        early_terminate: Stops runs that fall behind, by hyperband.
+        early_terminate: Stops runs that fall behind, by hyperband; lightsweep.stopping has other rules.
         command: The arguments that start a run; a list with macros such as ${program} and ${args}.
         scheduler: An Optuna study or search space that a Python file defines.
         lightsweep: Keys that W&B does not have: sampler, seed, retries and so on.
