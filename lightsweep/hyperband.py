@@ -337,7 +337,7 @@ def compared(
         origin: Where the cut-off comes from.
         what: What the value is.
     """
-    shown, shown_limit = _distinct(value, limit)
+    shown, shown_limit = distinct(value, limit)
     worse, better = (">", "<=") if goal == "minimize" else ("<", ">=")
     sign = worse if stop else better
     return f"{'stopped at' if stop else 'passed'} band {band}: {what}{shown} {sign} cut-off {shown_limit} ({origin})"
@@ -450,7 +450,7 @@ def _place(count: int, eta: float) -> int:
     return int(count / eta)
 
 
-def _distinct(value: float, other: float) -> tuple[str, str]:
+def distinct(value: float, other: float) -> tuple[str, str]:
     """Return both numbers with as many digits as are needed to tell them apart, four at least."""
     for digits in range(4, 18):
         texts = f"{value:#.{digits}g}", f"{other:#.{digits}g}"

@@ -142,7 +142,6 @@ SHORT = {
     "lightsweep/report/timeline.py",
     "lightsweep/sampler/base.py",
     "lightsweep/stopping/curves.py",
-    "lightsweep/stopping/expected.py",
     "lightsweep/schema/launching.py",
     "lightsweep/text.py",
     "lightsweep/wandb/artifact_files.py",
