@@ -25,7 +25,7 @@ from benchmarks.search.problems import PROBLEMS, Problem, _floats, _ints, _log, 
 from lightsweep.sampler import make_searcher
 from lightsweep.schema import SweepConfig
 
-__all__ = ["CURVES", "HELD_OUT", "TUNED", "Task", "Table", "table"]
+__all__ = ["CURVES", "HELD_OUT", "TUNED", "Table", "Task", "table"]
 
 FOLDER = Path(__file__).parent / "curves"
 Train = Callable[[Mapping[str, Any], int, int], list[float]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class _Network:
     def __init__(self, sizes: list[int], values: Values, random: np.random.Generator) -> None:
         self._values = values
         scale = values.get("init", 1.0)
-        self.weights = [random.normal(0, scale / np.sqrt(a), (a, b)) for a, b in zip(sizes, sizes[1:], strict=False)]
+        self.weights = [random.normal(0, scale / np.sqrt(a), (a, b)) for a, b in pairwise(sizes)]
         self.biases = [np.zeros(size) for size in sizes[1:]]
         self._slow = [np.zeros_like(one) for one in (*self.weights, *self.biases)]
         self._square = [np.zeros_like(one) for one in (*self.weights, *self.biases)]
@@ -172,10 +173,8 @@ def pendulum_policy(values: Values, seed: int, iterations: int) -> list[float]:
         sigma = values["sigma"]
         tried = np.concatenate([mean + sigma * noise, mean - sigma * noise])
         found = _swing(tried, hidden, random, episodes=2)
-        if values["ranked"]:
-            found = found.argsort().argsort() / (len(found) - 1) - 0.5
-        else:
-            found = (found - found.mean()) / 5
+        ranks = found.argsort().argsort() / (len(found) - 1) - 0.5
+        found = ranks if values["ranked"] else (found - found.mean()) / 5
         slope = ((found[:pairs] - found[pairs:])[:, None] * noise).mean(axis=0) / sigma
         slow = values["momentum"] * slow + (1 - values["momentum"]) * slope
         mean = (1 - values["weight_decay"]) * mean - _rate(values, number / iterations) * slow
@@ -201,7 +200,7 @@ def _swing(policies: Floats, hidden: int, random: np.random.Generator, episodes:
 
 
 def cart_policy(values: Values, seed: int, iterations: int) -> list[float]:
-    """Steps in the middle of the track, negative, by policy gradient with a baseline; judged by 12 episodes: it jitters."""
+    """Steps in the middle of the track, negative, by policy gradient with a baseline; judged by 12 episodes."""
     random = np.random.default_rng(seed)
     policy, critic = np.zeros(5), np.zeros(5)
     losses = []

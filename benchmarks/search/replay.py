@@ -125,15 +125,15 @@ class Pruner(Never):
 
 
 RULES: dict[str, Callable[[int], Judge]] = {
-    "none": lambda length: Never(),
-    "wandb-hyperband": lambda length: Bands(Hyperband(min_iter=3, eta=3)),
-    "wandb-hyperband-1": lambda length: Bands(Hyperband(min_iter=1, eta=3)),
-    "halving": lambda length: Ours(Halving()),
-    "median": lambda length: Ours(Median()),
-    "expected": lambda length: Ours(Expected()),
+    "none": lambda _: Never(),
+    "wandb-hyperband": lambda _: Bands(Hyperband(min_iter=3, eta=3)),
+    "wandb-hyperband-1": lambda _: Bands(Hyperband(min_iter=1, eta=3)),
+    "halving": lambda _: Ours(Halving()),
+    "median": lambda _: Ours(Median()),
+    "expected": lambda _: Ours(Expected()),
     "optuna-hyperband": lambda length: Pruner(lambda most: optuna.pruners.HyperbandPruner(1, most, 3), length),
-    "optuna-halving": lambda length: Pruner(lambda most: optuna.pruners.SuccessiveHalvingPruner(1, 3), length),
-    "optuna-median": lambda length: Pruner(lambda most: optuna.pruners.MedianPruner(), length),
+    "optuna-halving": lambda length: Pruner(lambda _: optuna.pruners.SuccessiveHalvingPruner(1, 3), length),
+    "optuna-median": lambda length: Pruner(lambda _: optuna.pruners.MedianPruner(), length),
 }
 """Makes each rule for a length of training."""
 

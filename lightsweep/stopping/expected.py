@@ -3,8 +3,8 @@
 A loss is seen on a scale on which the best loss of the sweep is 0: the gap to it, on a linear scale where it is small
 beside the gaps of the better runs, and on a logarithmic one beyond. The progress from one look to the next is predicted
 by linear regression on the progress before, from the steps of all runs, those that were stopped later included; steps
-at like looks and from like losses count more. The steps of jittery metrics do not continue, and vary; the regression finds
-both. Summed up to the end of training, they give a normal distribution of the end.
+at like looks and from like losses count more. The steps of jittery metrics do not continue, and vary; the regression
+finds both. Summed up to the end of training, they give a normal distribution of the end.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 MOST = 250
 # Steps whose looks differ by so many, or whose losses by so much on the scale, count 0.6 times as much.
 LOOKS_WIDTH, LOSS_WIDTH = 1.5, 0.6
-# What is assumed before any step was seen, and as how many steps it counts: their deviation, and the share that goes on.
+# Assumed before any step was seen, and counted as PRIOR steps: their deviation, and the share that goes on.
 DEVIATION, PERSISTENCE, PRIOR = 0.5, 0.5, 2.0
 # A run is expected to go on to this look at least, before any run has ended.
 FURTHEST = 16
@@ -70,8 +70,8 @@ class Expected(Rule):
     def text(self) -> str:
         """When a run stops."""
         return (
-            f"expected after {bands_text(self)} reports of the metric. A run stops if its chance to end better than the "
-            f"best so far is below {100 * self.miss:.3g} %, as the curves of all runs show"
+            f"expected after {bands_text(self)} reports of the metric. A run stops if its chance to end better than "
+            f"the best so far is below {100 * self.miss:.3g} %, as the curves of all runs show"
         )
 
     def judge(self, goal: str, band: int, run: Progress, others: Sequence[Progress]) -> Verdict:
@@ -85,8 +85,8 @@ class Expected(Rule):
         low, high = sorted((sign * end.low, sign * end.high))
         shown, best = distinct(value, sign * model.best)
         reason = (
-            f"{'stopped at' if stop else 'passed'} band {band}: best so far {shown}, chance of {100 * end.chance:.2g} % "
-            f"to beat {best} (expected to end from {low:.4g} to {high:.4g}, by the curves of {len(others) + 1} runs)"
+            f"{'stopped at' if stop else 'passed'} band {band}: best so far {shown}, chance of {100 * end.chance:.2g} %"
+            f" to beat {best} (expected to end from {low:.4g} to {high:.4g}, by the curves of {len(others) + 1} runs)"
         )
         return Verdict(stop, reason, band, value, None, len(others) + 1)
 
@@ -117,7 +117,7 @@ class Model:
         self._looks, self._losses, self._before, self._sizes = looks[~last], losses[~last], before[~last], sizes[~last]
 
     def _scaled(self, values: Floats) -> Floats:
-        return np.arcsinh((self._sign * values - self.best) / self._unit)  # type: ignore[no-any-return]
+        return np.arcsinh((self._sign * values - self.best) / self._unit)
 
     def _loss(self, scaled: float) -> float:
         return self.best + self._unit * math.sinh(min(scaled, 500.0))
@@ -139,8 +139,8 @@ class Model:
         chance = 0.5 * math.erfc(middle / deviation / math.sqrt(2))
         return End(self._loss(middle - deviation), self._loss(middle), self._loss(middle + deviation), chance)
 
-    def _predicted(self, looks: Floats, loss: float) -> list[tuple[float, float, float]]:
-        """Return for the step after each look its level, the share of the step before that goes on, and the variance."""
+    def _predicted(self, looks: npt.NDArray[np.int64], loss: float) -> list[tuple[float, float, float]]:
+        """Return for the step after each look: level, share of the step before that goes on, variance."""
         weights = np.exp(-0.5 * ((self._losses - loss) / LOSS_WIDTH) ** 2)
         before, sizes = self._before, self._sizes
         moments = (np.ones_like(sizes), before, before**2, sizes, before * sizes, sizes**2)
