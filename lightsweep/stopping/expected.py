@@ -82,7 +82,7 @@ class Expected(Rule):
         model = Model(goal, others)
         end = model.end(run)
         stop = end.chance < self.miss
-        low, high = sorted((sign * end.low, sign * end.high))
+        low, high = sorted((sign * end.low, sign * min(end.high, sign * value)))  # no worse than it is
         shown, best = distinct(value, sign * model.best)
         reason = (
             f"{'stopped at' if stop else 'passed'} band {band}: best so far {shown}, chance of {100 * end.chance:.2g} %"
