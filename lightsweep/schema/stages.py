@@ -6,13 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-<<<<<<< HEAD
-from lightsweep.hyperband import Hyperband
-from lightsweep.schema.diagnostics import Faults, KeyPath, Spot
-=======
 from lightsweep.hyperband import Rule
-from lightsweep.schema.diagnostics import Faults, KeyPath, Spot, hint
->>>>>>> main
+from lightsweep.schema.diagnostics import Faults, KeyPath, Spot
 from lightsweep.schema.fields import check
 from lightsweep.schema.parameters import Parameters, check_grid
 from lightsweep.schema.sections import StageKeys
@@ -132,12 +127,8 @@ class _Reader:
 
     def __init__(self, method: Any, rule: Rule | None, found: Parameters, faults: Faults) -> None:
         self._method = method
-<<<<<<< HEAD
-        self._early_terminate = early_terminate
-        self._found = found
-=======
         self._rule = rule
->>>>>>> main
+        self._found = found
         self._places = found.places
         self._good = {parameter.name: parameter for parameter in found.good}
         self._faults = faults
