@@ -142,7 +142,6 @@ SHORT = {
     "lightsweep/report/timeline.py",
     "lightsweep/sampler/base.py",
     "lightsweep/stopping/curves.py",
-    "lightsweep/stopping/expected.py",
     "lightsweep/schema/launching.py",
     "lightsweep/text.py",
     "lightsweep/wandb/artifact_files.py",
@@ -165,13 +164,13 @@ MOST_LINES = {
     "what W&B's scripts need": 3_000,
     "clusters": 3_700,
     "history": 900,
-    "report": 1_500,
+    "report": 1_650,
     "channel": 650,
-    "warm runs": 750,
+    "warm runs": 800,
     "terminals": 1_700,
     "sampler": 1_250,
     "stopping": 500,
-    "all else": 11_750,
+    "all else": 12_400,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 

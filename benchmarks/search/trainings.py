@@ -65,25 +65,25 @@ def _waves() -> list[Any]:
     return [torch.tensor(part, dtype=torch.float32 if part.ndim == 2 else torch.long) for part in parts]
 
 
-def digits_network(values: Values, seed: int) -> list[float]:
+def digits_network(values: Values, seed: int, epochs: int = _EPOCHS) -> list[float]:
     """Cross-entropy of a small network on digits."""
-    return _network(values, seed, _digits(), classes=10)
+    return _network(values, seed, _digits(), 10, epochs)
 
 
-def waves_network(values: Values, seed: int) -> list[float]:
+def waves_network(values: Values, seed: int, epochs: int = _EPOCHS) -> list[float]:
     """Cross-entropy of a small network that tells four kinds of waves apart; another seed, another loss."""
-    return _network(values, seed, _waves(), classes=4)
+    return _network(values, seed, _waves(), 4, epochs)
 
 
-def _network(values: Values, seed: int, data: list[Any], classes: int) -> list[float]:
+def _network(values: Values, seed: int, data: list[Any], classes: int, epochs: int) -> list[float]:
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _fit_network(values, generator, data, classes)
+        return _fit_network(values, generator, data, classes, epochs)
 
 
-def _fit_network(values: Values, generator: torch.Generator, data: list[Any], classes: int) -> list[float]:
+def _fit_network(values: Values, generator: torch.Generator, data: list[Any], classes: int, epochs: int) -> list[float]:
     train_x, test_x, train_y, test_y = data
     layers: list[nn.Module] = []
     size = train_x.shape[1]
@@ -94,11 +94,11 @@ def _fit_network(values: Values, generator: torch.Generator, data: list[Any], cl
     model = nn.Sequential(*layers, nn.Linear(size, classes))
     optimizer = _optimizer(values, model)
     batches = -(-len(train_x) // values["batch_size"])
-    factor = _schedule(values, _EPOCHS * batches, values.get("warmup", 0) * batches)
+    factor = _schedule(values, epochs * batches, values.get("warmup", 0) * batches)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     loss_of = nn.CrossEntropyLoss(label_smoothing=values.get("label_noise", 0.0))
     losses = []
-    for _ in range(_EPOCHS):
+    for _ in range(epochs):
         model.train()
         for batch in torch.randperm(len(train_x), generator=generator).split(values["batch_size"]):
             optimizer.zero_grad(set_to_none=True)
@@ -233,7 +233,7 @@ def _words() -> list[Any]:
     return list(train_test_split(np.log1p(counts), labels, train_size=450, random_state=0, stratify=labels))
 
 
-def words_linear(values: Values, seed: int) -> list[float]:
+def words_linear(values: Values, seed: int, passes: int = 8) -> list[float]:
     """Log-loss of a linear model on counts of words; parameters that others switch off, and two that nothing reads."""
     train_x, test_x, train_y, test_y = _words()
     model = SGDClassifier(
@@ -247,7 +247,7 @@ def words_linear(values: Values, seed: int) -> list[float]:
         random_state=seed,
     )
     losses = []
-    for _ in range(8):
+    for _ in range(passes):
         try:
             with np.errstate(all="ignore"):
                 model.partial_fit(train_x, train_y, classes=range(5))
