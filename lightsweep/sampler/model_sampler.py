@@ -27,6 +27,9 @@ RUNS_PER_ROUND = 4
 BELIEF, SPREAD = 5.0, 0.25
 # A point that is this near to another in every column would give the same outcome.
 NEAR = 1e-3
+# Kernels are drawn beside the most probable one while fewer runs count than this, and while runs are at work.
+FEW_RUNS = 15
+MANY_POINTS = 200
 # With fewer outcomes than this, no power transform is fitted to them.
 BENT = 6
 
@@ -35,7 +38,7 @@ class ModelSampler(BaseSampler):
     """Propose the point with the greatest expected improvement over the best run.
 
     Trials have the parameters of :class:`~lightsweep.sampler.unit_cube.Axes`, all of them the same. At least one is
-    COMPLETE; points of RUNNING ones are taken to give what is expected there.
+    COMPLETE; outcomes of RUNNING ones are imagined, other ones for each kernel.
 
     With constraints (`optuna.trial.FrozenTrial.constraints`) it is multiplied by the probability that the point keeps
     them, of which each has a process of its own; only points that keep them are improved on. Source: Gardner et al.,
@@ -72,20 +75,30 @@ class ModelSampler(BaseSampler):
         sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
         losses = normalized(np.array([sign * float(one.value or 0.0) for one in completed]))
         known = columns.points(completed)
-        process = fit(known, losses, columns.choices, self._settings)
-        bounds = Bounds(completed, known, columns.choices, self._settings)
-        best = float(process.predict(known)[0][bounds.kept].min()) if bounds.kept.any() else math.inf
-        pending = [one for one in trials if one.state == TrialState.RUNNING]
-        if pending:
-            process = process.believing(columns.points(pending))
-        near = known[np.argsort(losses, kind="stable")[:BEST_RUNS]]
         random = np.random.default_rng(self._seed)
+        pending = columns.points([one for one in trials if one.state == TrialState.RUNNING])
+        processes = fit(known, losses, columns.choices, self._settings, random, kernels(len(known), len(pending)))
+        bounds = Bounds(completed, known, columns.choices, self._settings, random)
+        kept = bounds.kept if bounds.kept.any() else np.ones(len(known), dtype=bool)
+        models = [(process, float(process.predict(known)[0][kept].min())) for process in processes]
+        if len(pending):
+            imagined = [process.imagining(pending, random) for process in processes]
+            # An imagined outcome is to be beaten only if its point surely keeps what runs must keep.
+            models = [
+                (process, best if bounds.broken else min(best, least))
+                for (process, least), (_, best) in zip(imagined, models, strict=True)
+            ]
+        near = known[np.argsort(losses, kind="stable")[:BEST_RUNS]]
 
         def promise(points: Floats) -> Floats:
-            believed = BELIEF / len(completed) * columns.belief(points) + bounds.log_probability(points)
-            return believed + (log_improvement(*process.predict(points), best) if best < math.inf else 0.0)
+            believed = BELIEF / len(known) * columns.belief(points) + bounds.log_probability(points)
+            if not bounds.kept.any():
+                return believed
+            each = [log_improvement(*process.predict(points), best) for process, best in models]
+            expected = special.logsumexp(each, axis=0) - math.log(len(each))
+            return expected + believed  # type: ignore[no-any-return]
 
-        rounds = min(ROUNDS, len(completed) // RUNS_PER_ROUND)
+        rounds = min(ROUNDS, len(known) // RUNS_PER_ROUND)
         found = most_promising(promise, rounds, columns, near, columns.points(trials), random)
         return columns.params(columns.apart(found, random))
 
@@ -188,20 +201,30 @@ class Bounds:
         points: Their points, of shape ``(n, d)``.
         choices: The columns that are choices.
         settings: What the processes assume.
+        random: As for :func:`~lightsweep.sampler.gaussian_process.fit`.
 
     Attributes:
         kept: Whether each trial keeps all constraints, of shape ``(n,)``.
+        broken: Whether a trial breaks one.
     """
 
-    def __init__(self, trials: Sequence[FrozenTrial], points: Floats, choices: Any, settings: Settings) -> None:
+    def __init__(
+        self,
+        trials: Sequence[FrozenTrial],
+        points: Floats,
+        choices: Any,
+        settings: Settings,
+        random: np.random.Generator,
+    ) -> None:
         beyond = np.array([list(one.constraints.values()) for one in trials], dtype=float).reshape(len(trials), -1)
         self.kept = (beyond <= 0).all(axis=1)
+        self.broken = not self.kept.all()
         self._processes = []
         for column in beyond.T[(beyond > 0).any(axis=0)]:
             # Far from the bound only the side matters, and the bound itself stays 0.
             bent = np.arcsinh(column / max(float(np.median(np.abs(column))), 1e-300))
             deviation = float(bent.std()) or 1.0
-            process = fit(points, (bent - bent.mean()) / deviation, choices, settings)
+            process, *_ = fit(points, (bent - bent.mean()) / deviation, choices, settings, random)
             self._processes.append((process, -float(bent.mean()) / deviation))
 
     def log_probability(self, points: Floats) -> Floats:
@@ -236,6 +259,13 @@ def _standardized(values: Floats) -> Floats:
     deviation = float(values.std())
     differ = values.min() < values.max() and deviation > 0  # equal ones may be rounded to a mean beside them
     return (values - values.mean()) / deviation if differ else np.zeros_like(values)
+
+
+def kernels(known: int, pending: int) -> int:
+    """Return how many kernels are asked: more of them where they differ, or where outcomes are imagined."""
+    if known + pending > MANY_POINTS:
+        return 1
+    return 8 if known < FEW_RUNS else 4 if pending else 1
 
 
 def log_improvement(mean: Floats, deviation: Floats, best: float) -> Floats:
