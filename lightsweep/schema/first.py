@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lightsweep.schema.diagnostics import Faults, Spot
-from lightsweep.schema.parameters import Parameters
-from lightsweep.schema.stages import value_in
+from lightsweep.schema.parameters import Parameters, value_in
 from lightsweep.schema.when import condition_text
 from lightsweep.space import Space, Value, identity
 from lightsweep.text import counted, quoted

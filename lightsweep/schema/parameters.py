@@ -285,3 +285,18 @@ def check_grid(name: str, distribution: Distribution, at: Spot, cause: Spot) -> 
         cause.key_error(f"method grid cannot list the values of {name!r}, which has the distribution {kind}; {remedy}")
     for key, message in distribution.grid_notes():
         (at[key].key_warning if key == "values" else at[key].warn)(message)
+
+
+def value_in(distribution: Distribution, value: Any) -> Any:
+    """Return ``value`` as the distribution gives it.
+
+    Raises:
+        ValueError: It is none of the distribution's, or beyond the range that comes up.
+    """
+    distribution.inverse(value)
+    if distribution.size is not None:
+        return distribution.value_at(distribution.index_of(value))
+    low, high = distribution.quantile(0.0), distribution.quantile(1.0)
+    if not low <= value <= high:
+        raise ValueError(f"{distribution.name} gives values from {low:g} to {high:g}, not {quoted(value)}")
+    return type(low)(value)

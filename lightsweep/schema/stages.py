@@ -9,10 +9,10 @@ from typing import Any, Literal
 from lightsweep.hyperband import Rule
 from lightsweep.schema.diagnostics import Faults, KeyPath, Spot
 from lightsweep.schema.fields import check
-from lightsweep.schema.parameters import Parameters, check_grid
+from lightsweep.schema.parameters import Parameters, check_grid, value_in
 from lightsweep.schema.sections import StageKeys
 from lightsweep.schema.stopping import read_rule
-from lightsweep.space import Distribution, Parameter, Space
+from lightsweep.space import Parameter, Space
 from lightsweep.text import quoted
 
 
@@ -224,18 +224,3 @@ def _check_together(stages: Sequence[Stage], cap: Any, found: Parameters, at: Sp
             early = f"run_cap {cap} is reached before the stage {stage.name!r} begins"
             at.faults.at("run_cap").key_warning(f"{early}, as those before have {before} runs")
             return
-
-
-def value_in(distribution: Distribution, value: Any) -> Any:
-    """Return ``value`` as the distribution gives it.
-
-    Raises:
-        ValueError: It is none of the distribution's, or beyond the range that comes up.
-    """
-    distribution.inverse(value)
-    if distribution.size is not None:
-        return distribution.value_at(distribution.index_of(value))
-    low, high = distribution.quantile(0.0), distribution.quantile(1.0)
-    if not low <= value <= high:
-        raise ValueError(f"{distribution.name} gives values from {low:g} to {high:g}, not {quoted(value)}")
-    return type(low)(value)
