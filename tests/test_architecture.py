@@ -136,11 +136,13 @@ SHORT = {
     "lightsweep/cli/storage.py",
     "lightsweep/cli/watch.py",
     "lightsweep/controller/damage.py",
+    "lightsweep/controller/ending.py",
     "lightsweep/report/importance.py",
     "lightsweep/report/theme.py",
     "lightsweep/report/timeline.py",
     "lightsweep/sampler/base.py",
     "lightsweep/schema/launching.py",
+    "lightsweep/schema/stop_when.py",
     "lightsweep/text.py",
     "lightsweep/wandb/artifact_files.py",
     "lightsweep/wandb/calls.py",
@@ -167,7 +169,7 @@ MOST_LINES = {
     "warm runs": 750,
     "terminals": 1_700,
     "sampler": 1_250,
-    "all else": 11_750,
+    "all else": 11_900,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 

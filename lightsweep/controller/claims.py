@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from lightsweep.controller.outcome import ClaimedRun, learns, observation
 from lightsweep.controller.plan import SweepStatus
 from lightsweep.controller.reader import storage_errors
-from lightsweep.controller.runs import ATTEMPT, SUMMARY, VALUES, RunEntry, attempt_of, nested, run_id, values_of
+from lightsweep.controller.runs import ATTEMPT, GAIN, SUMMARY, VALUES, RunEntry, attempt_of, nested, run_id, values_of
 from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError
 from lightsweep.sampler import Observation, RunState, Searcher
@@ -212,7 +212,7 @@ class RunClaimer:
         if step.wait:
             return NoRun(False, step.wait, exhausted=True)
         if limit is not None and ticket >= limit:
-            why = f"{step.why}: every run was handed out; some are still running"
+            why = f"{step.why}: no further run starts; some are still running"
             return self._exhausted(why) if step.why else None
         values = points.at(ticket) if points.by_ticket else None  # before the lock is held, since it may take long
         if points.by_ticket and values is None:
@@ -381,6 +381,7 @@ class ParameterAssigner:
             if values is None:
                 return None
             self._note(entry, values)
+            self._note_gain(entry)
             if self._sweep.config.defined_by_run or self._is_mine(entry, values, history):
                 break
         return values
@@ -391,6 +392,13 @@ class ParameterAssigner:
                 self._sweep.storage.optuna.set_trial_user_attr(entry.record.trial_id, VALUES, values)
         except TypeError as error:
             raise InputError(f"the parameters {dict(values)!r} cannot be kept as JSON: {error}") from None
+
+    def _note_gain(self, entry: RunEntry) -> None:
+        """Note what the model expects of the run, if that may end the sweep, so all agents know the same number."""
+        stop, gain = self._sweep.config.options.stop_when, getattr(self._searcher, "gain", None)
+        if stop is not None and stop.expected_gain is not None and gain is not None:
+            with storage_errors():
+                self._sweep.storage.optuna.set_trial_user_attr(entry.record.trial_id, GAIN, gain)
 
     def _is_mine(self, entry: RunEntry, values: Mapping[str, Any], history: Sequence[Observation]) -> bool:
         """Return whether the run keeps a point that it noted; no run of ``history`` has it.

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from enum import Enum
 from typing import Any
 
+from lightsweep.controller.ending import ended_by
 from lightsweep.controller.runs import RunEntry, best_run, values_of
 from lightsweep.errors import UsageError
 from lightsweep.sampler import Observation, RunState, Searcher, make_searcher
@@ -186,7 +188,15 @@ class Plan:
         return size, f"all {size} points of the {what}" if size != 1 else f"the one point of the {what}"
 
     def next_run(self, entries: Callable[[], Sequence[RunEntry]], tickets: int, *, pending: bool) -> NextRun:
-        """Decide on the next fresh run.
+        """Decide on the next fresh run, see `_next`; there is none once ``stop_when`` holds."""
+        step = self._next(entries, tickets, pending=pending)
+        if self.config.options.stop_when is None or (step.limit is not None and tickets >= step.limit):
+            return step
+        why = ended_by(self.config, entries(), datetime.now(timezone.utc))
+        return NextRun(tickets, why) if why else step
+
+    def _next(self, entries: Callable[[], Sequence[RunEntry]], tickets: int, *, pending: bool) -> NextRun:
+        """Decide on the next fresh run by the cap, the space and the stages.
 
         A stage begins when every run before it has ended, with the values of the best of them; prior runs do not
         count. A stage is passed over if earlier runs had all of its points.

@@ -46,6 +46,9 @@ SUMMARY = "lightsweep:summary"
 VALUES = "lightsweep:values"
 """Trial attribute, flat values in JSON: claims a point, and keeps parameters that no config declares."""
 
+GAIN = "lightsweep:gain"
+"""Trial attribute: the improvement that the model expected when it proposed the run; only for ``stop_when``."""
+
 FORMAT = 1
 """Version of the attributes' content."""
 
@@ -219,6 +222,12 @@ class RunEntry:
         """The content of ``SUMMARY``, written at the attempt's end; empty while it runs."""
         found = self.record.attributes.get(SUMMARY)
         return found if isinstance(found, dict) else {}
+
+    @property
+    def gain(self) -> float | None:
+        """The content of ``GAIN``; ``None`` without one."""
+        found = self.record.attributes.get(GAIN)
+        return float(found) if isinstance(found, (int, float)) else None
 
     @property
     def running(self) -> bool:

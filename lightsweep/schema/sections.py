@@ -12,6 +12,7 @@ from lightsweep.hyperband import Hyperband
 from lightsweep.schema import fields
 from lightsweep.schema.diagnostics import Faults, Spot, hint, one_edit_away
 from lightsweep.schema.launching import LaunchSettings
+from lightsweep.schema.stop_when import StopWhen
 from lightsweep.space import Space
 from lightsweep.stand_in import STAND_INS
 from lightsweep.text import quoted
@@ -295,6 +296,7 @@ class Options:
         stand_in: wandb: runs that import wandb find lightsweep, whether or not W&B is installed.
         stages: Stages run in order; each searches some parameters and keeps the best values found so far.
         launch: How `lightsweep launch` starts the agents of the sweep.
+        stop_when: Conditions under which the sweep starts no further run; none by default.
     """
 
     sampler: Annotated[str, fields.Rule(_sampler, {"type": "string"})] = "auto"
@@ -309,6 +311,7 @@ class Options:
     stand_in: Annotated[str, fields.choice(*STAND_INS)] | None = None
     stages: Annotated[Any, fields.unread({"type": "array", "minItems": 1, "items": fields.ref("stage")})] = None
     launch: Annotated[Any, fields.unread(fields.ref("launch"))] = None
+    stop_when: Annotated[Any, fields.unread(fields.ref("stop_when"))] = None
 
 
 MODELS = {
@@ -318,6 +321,7 @@ MODELS = {
     "lightsweep": Options,
     "stage": StageKeys,
     "launch": LaunchSettings,
+    "stop_when": StopWhen,
 }
 """The mappings of a sweep file that have fixed keys, by their names in the JSON Schema."""
 
