@@ -42,7 +42,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
-from lightsweep.text import counted
+from lightsweep.text import counted, ordinal
 
 # Bands are computed as floats, which hold every whole number up to here.
 _MOST = 2**53
@@ -230,7 +230,7 @@ def verdict(
     shown, shown_limit = _distinct(value, limit)
     worse, better = (">", "<=") if goal == "minimize" else ("<", ">=")
     place = _place(len(values_at), hyperband.eta)
-    rank = f"{_ordinal(place + 1)} " if place else ""
+    rank = f"{ordinal(place + 1)} " if place else ""
     reason = (
         f"{'stopped at' if stop else 'passed'} band {band}: {'' if hyperband.strict else 'best so far '}{shown} "
         f"{worse if stop else better} cut-off {shown_limit} (the {rank}best of {counted(len(values_at), 'run')})"
@@ -341,8 +341,3 @@ def _distinct(value: float, other: float) -> tuple[str, str]:
         if value == other or texts[0] != texts[1]:
             break
     return texts
-
-
-def _ordinal(number: int) -> str:
-    suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{suffix}"

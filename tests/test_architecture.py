@@ -18,6 +18,7 @@ FLOORS = {
     "errors": 1,
     "hyperband": 1,
     "space": 2,
+    "stopping": 2,
     "channel": 2,
     "stand_in": 2,
     "schema": 3,
@@ -141,6 +142,8 @@ SHORT = {
     "lightsweep/report/theme.py",
     "lightsweep/report/timeline.py",
     "lightsweep/sampler/base.py",
+    "lightsweep/stopping/curves.py",
+    "lightsweep/stopping/expected.py",
     "lightsweep/schema/launching.py",
     "lightsweep/schema/stop_when.py",
     "lightsweep/text.py",
@@ -169,6 +172,7 @@ MOST_LINES = {
     "warm runs": 750,
     "terminals": 1_700,
     "sampler": 1_250,
+    "stopping": 500,
     "all else": 11_900,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
@@ -240,7 +244,7 @@ def part_of(path: Path) -> str:
         return "pages in the browser"
     if str(path.relative_to(ROOT)).startswith(FOR_HISTORY):
         return "history"
-    if room_of(path) in ("report", "channel", "sampler"):
+    if room_of(path) in ("report", "channel", "sampler", "stopping"):
         return room_of(path)
     if room_of(path) in FOR_WANDB:
         return "what W&B's scripts need"

@@ -348,8 +348,8 @@ def test_many_runs_leave_nothing(starter: Starter) -> None:
     for _ in range(int(os.environ.get("LIGHTSWEEP_TEST_RUNS", "500"))):
         assert starter.run(["train.py"], True) == (0, "")
     after = process.num_fds(), process.memory_info().rss, mine.num_fds(), mine.num_threads()
-    # The memory's growth counts, and descriptors that came; a descriptor may be closed a moment later than its run ends.
-    assert after[0] <= before[0] and after[2] <= before[2] and after[3] <= before[3], (before, after)
+    # The growth of memory and of descriptors counts; a descriptor may be closed a moment later than its run ends.
+    assert all(after[place] <= before[place] for place in (0, 2, 3)), (before, after)
     assert after[1] < before[1] + 2**20
     assert process.children() == []
     assert template_of(starter).pid == process.pid

@@ -1,0 +1,70 @@
+"""The curves of all runs and the rules that judge them."""
+
+from __future__ import annotations
+
+import pytest
+
+from lightsweep.hyperband import Verdict
+from lightsweep.stopping import Curves, Expected, Halving, Median, Rule
+
+
+def judged(curves: Curves, run: str, history: list[float]) -> Verdict:
+    """The first verdict to stop of a run that reports one value after the other, or the last verdict."""
+    verdict = Verdict()
+    for count in range(1, len(history) + 1):
+        verdict = curves.judge(run, history[:count])
+        if verdict.stop:
+            break
+    return verdict
+
+
+def test_looks_are_dense_at_first() -> None:
+    assert Expected().first(13) == (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 22)
+    assert Median(min_iter=10).bands(upto=20) == (10, 12, 15, 18)
+    assert Halving(min_iter=2, eta=3).first(4) == (2, 6, 18, 54)
+    assert Expected().reached(11) == 10
+    assert Expected(min_iter=4).reached(3) is None
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Expected(miss=0),
+        lambda: Expected(miss=1),
+        lambda: Halving(eta=1),
+        lambda: Median(min_runs=0),
+        lambda: Expected(min_iter=0),
+    ],
+)
+def test_settings_out_of_their_range_are_refused(make: type[Rule]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        make()
+
+
+def test_a_curve_is_the_best_so_far_at_each_look_however_it_is_noted() -> None:
+    at_once, one_by_one = Curves(Halving(min_iter=2, eta=2), "minimize"), Curves(Halving(min_iter=2, eta=2), "minimize")
+    history = [5.0, 3.0, 4.0, 6.0, 2.0, 7.0]
+    at_once.note("a", history)
+    for count in range(len(history) + 1):
+        one_by_one.note("a", history[:count])
+    for curves in (at_once, one_by_one):
+        assert not curves.behind("a", 6)
+        assert curves.behind("a", 7)
+        assert curves.judge("b", [1.0, 4.0]).reason.startswith("passed 2: best so far 1, 1st of 2 runs")
+        assert judged(curves, "c", [9.0, 3.0, 3.0, 2.9]).reason.startswith("stopped at 2")
+
+
+def test_between_looks_no_run_is_stopped() -> None:
+    curves = Curves(Halving(min_iter=2, eta=2), "maximize")
+    curves.note("a", [5.0, 5.0, 5.0])
+    verdict = curves.judge("b", [1.0, 1.0, 1.0])
+    assert (verdict.stop, verdict.reason) == (False, "judged at 2, and next at 4")
+    assert curves.judge("c", [1.0]).reason == "no look reached after 1 iteration"
+
+
+def test_the_median_needs_other_runs() -> None:
+    curves = Curves(Median(min_runs=3), "minimize")
+    for run, value in zip("abc", (1.0, 2.0, 3.0), strict=True):
+        assert not curves.judge(run, [value]).stop
+    assert curves.judge("d", [2.5]).reason == "stopped at 1: best so far 2.5, median of 3 other runs 2"
+    assert not curves.judge("e", [2.25]).stop
