@@ -16,6 +16,7 @@ from lightsweep.cli.export import run_document
 from lightsweep.cli.options import Storage, SweepId, read_sweep, run_of
 from lightsweep.cli.output import say, show_json, without_infinities
 from lightsweep.controller import Sweep, SweepRun
+from lightsweep.controller.scores import scores
 from lightsweep.errors import LightsweepError, UsageError
 from lightsweep.text import number
 
@@ -94,7 +95,11 @@ def _best_run(sweep: Sweep, remedy: str = "") -> SweepRun:
         raise LightsweepError(f"sweep {sweep.id} has no metric, so no run is the best{remedy}")
     if run is None:
         raise LightsweepError(f"sweep {sweep.id}: no run has logged a finite {metric.name!r} yet{remedy}")
-    _announce(sweep, run)
+    score = scores(sweep.known_runs(), sweep.config).get(run.group or "")
+    if score is None:
+        _announce(sweep, run)
+    else:
+        say(f"group {run.group}: {metric.name} {score}; its best is run {run.id}", error=True)
     return run
 
 

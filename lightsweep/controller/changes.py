@@ -13,8 +13,9 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from lightsweep.controller.ending import wants_retry
 from lightsweep.controller.outcome import learns, plain_metrics
-from lightsweep.controller.plan import REQUESTS, SweepState, SweepStatus, check_update, wants_retry
+from lightsweep.controller.plan import REQUESTS, SweepState, SweepStatus, check_update
 from lightsweep.controller.reader import SweepReader, storage_errors
 from lightsweep.controller.runs import (
     ATTEMPT,
@@ -97,6 +98,7 @@ def retry_runs(sweep: SweepReader, *runs: str, failed: bool = False) -> list[str
 def _asked_again(sweep: SweepReader, entry: RunEntry) -> FrozenTrial:
     """Return a trial for an attempt that has ended already; after it the run counts as lost, so agents retry it."""
     attempt = {"kind": "retry", "run": entry.id, "ticket": entry.ticket, "attempt": entry.attempt + 1, "asked": True}
+    attempt |= entry.repeat.document() if entry.repeat else {}
     attributes: dict[str, Any] = {
         ATTEMPT: attempt,
         SUMMARY: {"state": RunState.LOST, "reason": "the user requested a retry"},

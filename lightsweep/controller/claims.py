@@ -14,10 +14,12 @@ from typing import Any
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from lightsweep.controller.outcome import ClaimedRun, learns, observation
+from lightsweep.controller.outcome import ClaimedRun, learns
 from lightsweep.controller.plan import SweepStatus
 from lightsweep.controller.reader import storage_errors
+from lightsweep.controller.repeats import observations
 from lightsweep.controller.runs import ATTEMPT, GAIN, SUMMARY, VALUES, RunEntry, attempt_of, nested, run_id, values_of
+from lightsweep.controller.scores import Repeat, with_seed
 from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError
 from lightsweep.sampler import Observation, RunState, Searcher
@@ -214,9 +216,14 @@ class RunClaimer:
         if limit is not None and ticket >= limit:
             why = f"{step.why}: no further run starts; some are still running"
             return self._exhausted(why) if step.why else None
-        values = points.at(ticket) if points.by_ticket else None  # before the lock is held, since it may take long
+        repeat = Repeat.of(step.opens)
+        # before the lock is held, since it may take long
+        values = points.at(repeat.point if repeat else ticket) if points.by_ticket else None
         if points.by_ticket and values is None:
             return self._exhausted(_SPACE_TAKEN)
+        if repeat is not None and repeat.repeat > 1 and values is None:
+            with self._sweep.lock:
+                values = values_of(self._sweep.book.entries[repeat.group], self._sweep.config)
         with claim_lock(self._sweep) as mine:
             if mine.updated or (limit is not None and mine.ticket >= limit):
                 return None
@@ -227,7 +234,7 @@ class RunClaimer:
             trial_id = mine.add(points, {"kind": "fresh", **self._agent, **step.opens}, values)
         if values is None:
             self._sweep.refresh()
-        run = self._started(points, trial_id, run_id(mine.ticket), mine.ticket, 1, values)
+        run = self._started(points, trial_id, run_id(mine.ticket), mine.ticket, 1, values, repeat=repeat)
         return run or self._exhausted(_SPACE_TAKEN)
 
     def _exhausted(self, reason: str) -> NoRun:
@@ -252,12 +259,13 @@ class RunClaimer:
         values, attempt, reports = values_of(entry, self._sweep.config), entry.attempt + 1, entry.reports
         start = entry.starts + 1
         kept = {"kind": "retry", **self._agent, "run": entry.id, "ticket": entry.ticket, "attempt": attempt}
+        kept |= entry.repeat.document() if entry.repeat else {}
         with claim_lock(self._sweep) as mine:
             if mine.taken(entry.id):
                 return None
             trial_id = mine.add(points, kept, values, reports)
         self._sweep.refresh()  # so that the reader knows this attempt as the run's latest
-        return self._started(points, trial_id, entry.id, entry.ticket, start, values, reports)
+        return self._started(points, trial_id, entry.id, entry.ticket, start, values, reports, repeat=entry.repeat)
 
     # --- both
 
@@ -291,6 +299,8 @@ class RunClaimer:
         attempt: int,
         values: dict[str, Any] | None,
         reports: Sequence[float] = (),
+        *,
+        repeat: Repeat | None,
     ) -> ClaimedRun | None:
         """Return the run that a new trial has claimed; ``None`` if it has no parameters, and the space no point left.
 
@@ -304,7 +314,8 @@ class RunClaimer:
             points.write(trial_id, values)
         self._handed.add(trial_id)
         self._leases.forget()
-        live = ClaimedRun(run, ticket, attempt, trial_id, values, nested(values, self._sweep.config))
+        values = with_seed(values, repeat, self._sweep.config)
+        live = ClaimedRun(run, ticket, attempt, trial_id, values, nested(values, self._sweep.config), repeat=repeat)
         metric = self._sweep.config.metric
         for value in reports:
             live.report(value)
@@ -342,8 +353,8 @@ class ParameterAssigner:
             InputError: The values that the user's own function suggests cannot be used.
             optuna.exceptions.UpdateFinishedTrialError: The lease ended first, and another agent took the run.
         """
-        assert entry.ticket is not None
-        values = self.at(entry.ticket) if self.by_ticket else self._claimed(entry)
+        assert entry.point is not None
+        values = self.at(entry.point) if self.by_ticket else self._claimed(entry)
         if values is None:
             return None
         if self.revision:
@@ -369,15 +380,15 @@ class ParameterAssigner:
     def _others(self, entry: RunEntry) -> list[Observation]:
         with self._sweep.lock:
             others = (each for each in self._sweep.book.entries.values() if each is not entry)
-            return [found for each in others if (found := observation(each, self._sweep.config)) is not None]
+            return observations(others, self._sweep.config)
 
     def _claimed(self, entry: RunEntry) -> dict[str, Any] | None:
         """Find a point that no other agent takes: note it in the trial, then compare it with the notes of others."""
-        assert entry.ticket is not None
+        assert entry.point is not None
         values = None
         for _ in range(_TRIES):
             history = self._others(entry)
-            values = self.at(entry.ticket, history)
+            values = self.at(entry.point, history)
             if values is None:
                 return None
             self._note(entry, values)

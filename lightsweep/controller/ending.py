@@ -59,9 +59,8 @@ def _no_better(own: Sequence[RunEntry], config: SweepConfig, metric: Metric, mos
 
 def _counts(entry: RunEntry, config: SweepConfig) -> bool:
     """Return whether a run has ended for good; one that the user or its agent ended says nothing about its values."""
-    if entry.state == RunState.FAILED:
-        return entry.starts > config.options.max_retries
-    return entry.state in {RunState.FINISHED, RunState.PRUNED}
+    ended = not entry.running and not wants_retry(entry, config)
+    return ended and entry.state in {RunState.FINISHED, RunState.PRUNED, RunState.FAILED}
 
 
 def _gain_below(own: Sequence[RunEntry], least: float) -> float | None:
@@ -74,3 +73,12 @@ def _gain_below(own: Sequence[RunEntry], least: float) -> float | None:
             if low == PROPOSALS:
                 return gain
     return None
+
+
+def wants_retry(entry: RunEntry, config: SweepConfig) -> bool:
+    """Return whether the run waits for an agent to retry it."""
+    if entry.running:
+        return False
+    if entry.waiting:
+        return entry.asked or entry.starts <= config.options.max_preemptions
+    return entry.state == RunState.FAILED and entry.starts <= config.options.max_retries

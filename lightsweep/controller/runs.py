@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
+from lightsweep.controller.scores import Repeat, best_group, with_seed
 from lightsweep.errors import InputError
 from lightsweep.sampler import Observation, RunState
 from lightsweep.sampler.optuna_params import from_optuna
@@ -103,6 +104,7 @@ class SweepRun:
         agent: The agent of its last attempt: host and process.
         directories: The directories of its attempts, each once, the latest last; empty if an older version ran it.
         stage: The name of its stage; ``None`` in a sweep without stages.
+        repeat: Its place among the runs with the same values; ``None`` in a sweep without repeats.
         prior: Whether it is a prior run. ``config`` and ``values`` then hold those of this sweep's parameters that it
             had, and ``best`` is of this sweep's metric.
         waiting: Whether it ended without a result and agents will retry it.
@@ -127,11 +129,19 @@ class SweepRun:
     stage: str | None = None
     prior: bool = False
     waiting: bool = False
+    repeat: Repeat | None = None
 
     @property
     def labels(self) -> dict[str, str]:
         """The values of the labels that the run has, see :attr:`~lightsweep.SweepConfig.labels`."""
+        if self.repeat is not None:
+            return {"group": self.repeat.group}
         return {} if self.stage is None else {"stage": self.stage}
+
+    @property
+    def group(self) -> str | None:
+        """The id of the first run with the same values; ``None`` in a sweep without repeats."""
+        return None if self.repeat is None else self.repeat.group
 
     @property
     def standing(self) -> RunState:
@@ -150,6 +160,7 @@ class RunEntry:
         starts: The number of times that an agent started it.
         record: The latest attempt's trial.
         stage: The name of its stage; ``None`` in a sweep without stages.
+        repeat: Its place among the runs with the same values; ``None`` in a sweep without repeats.
         prior: Whether it is a prior run.
         version: Changes with the record.
         iterations: The number of finite values of the metric.
@@ -172,11 +183,18 @@ class RunEntry:
     seen: SweepRun | None = None
     observation: Observation | None = None
     homes: tuple[str, ...] = ()
+    repeat: Repeat | None = None
     _measured: int = 0
     _since: int = 0
 
     def __post_init__(self) -> None:
+        self.repeat = Repeat.of(self.record.attributes.get(ATTEMPT, {}))
         self._note_home()
+
+    @property
+    def point(self) -> int | None:
+        """The position of its values among the points of a searcher: its ticket, unless there are repeats."""
+        return self.ticket if self.repeat is None else self.repeat.point
 
     @property
     def history(self) -> list[float]:
@@ -267,7 +285,8 @@ class RunTable:
         best: The best value that any run reported, in any state; ``None`` if there is none.
         entries: By id.
         next_ticket: The ticket of the next fresh run.
-        updates: For each update of the config the number of tickets given out before it, and the config as written.
+        next_point: The point of the next fresh run that is no repeat.
+        updates: For each update of the config the number of points given out before it, and the config as written.
         malformed: Trials with an invalid ``ATTEMPT``; they are ignored.
     """
 
@@ -276,7 +295,7 @@ class RunTable:
         self._stage_of = stage_of
         self.best: float | None = None
         self.entries: dict[str, RunEntry] = {}
-        self.next_ticket = 0
+        self.next_ticket = self.next_point = 0
         self.updates: list[tuple[int, dict[str, Any]]] = []
         self.malformed: list[TrialRow] = []
         self._by_trial: dict[int, RunEntry | None] = {}
@@ -308,7 +327,7 @@ class RunTable:
         if attempt["kind"] == "void":
             return None
         if attempt["kind"] == "update":
-            self.updates.append((self.next_ticket, record.attributes[CONFIG]))
+            self.updates.append((self.next_point, record.attributes[CONFIG]))
             return None
         if attempt["kind"] == "prior":
             self._priors += 1
@@ -318,6 +337,9 @@ class RunTable:
             ticket = self.next_ticket
             entry = RunEntry(run_id(ticket), ticket, 1, record, self._stage_of(attempt, ticket))
             self.next_ticket += 1
+            self.next_point = (
+                self.next_ticket if entry.point == ticket else max(self.next_point, (entry.point or 0) + 1)
+            )
             self.entries[entry.id] = entry
         else:
             run = attempt["run"]
@@ -420,6 +442,7 @@ def view(entry: RunEntry, config: SweepConfig, *, waiting: bool) -> SweepRun:
     # The trial of a prior run has a value for every parameter of the sweep, so the run's own values are kept beside it.
     kept = entry.record.attributes.get(ATTEMPT, {}).get("values") if entry.prior else None
     values = dict(kept) if isinstance(kept, dict) else values_of(entry, config) or {}
+    values = with_seed(values, entry.repeat, config)
     reports, summary = entry.reports, entry.summary
     reason = str(summary.get("reason", ""))
     if entry.waiting:
@@ -447,6 +470,7 @@ def view(entry: RunEntry, config: SweepConfig, *, waiting: bool) -> SweepRun:
         stage=entry.stage,
         prior=entry.prior,
         waiting=waiting,
+        repeat=entry.repeat,
     )
 
 
@@ -458,6 +482,8 @@ def best_run(runs: Iterable[_R], config: SweepConfig) -> _R | None:
     if config.metric is None:
         return None
     sign = 1 if config.metric.goal == "minimize" else -1
-    valued = [(sign * run.best, run) for run in runs if run.best is not None and not run.prior]
+    runs = [run for run in runs if not run.prior]
+    runs = (best_group(runs, config) if config.options.repeats else []) or runs
+    valued = [(sign * run.best, run) for run in runs if run.best is not None]
     ended = [each for each in valued if each[1].state in {RunState.FINISHED, RunState.PRUNED}]
     return min(ended or valued, key=lambda each: each[0], default=(0.0, None))[1]

@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 from lightsweep.controller.plan import Part, SweepState, SweepStatus
 from lightsweep.controller.reader import SweepReader
+from lightsweep.controller.repeats import Group, groups
 from lightsweep.controller.runs import RunEntry, SweepRun, best_run, values_of
+from lightsweep.controller.scores import GroupScore, scores
 from lightsweep.sampler import RunState
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.stages import Stage
@@ -87,6 +89,7 @@ class SweepSummary:
         states: Number of runs in each state, without prior runs; runs that wait for a retry as ``waiting``.
         savings: What early stopping saved.
         best: See :attr:`~lightsweep.controller.sweeps.Sweep.best_run`.
+        score: The score of its group; ``None`` in a sweep without repeats.
         searched: The names of the parameters that are searched, see `SweepConfig.searched`.
         unread: Swept parameters that no run has read, sorted; of the runs that finished or were stopped early.
         last: The runs with the highest ids.
@@ -112,6 +115,7 @@ class SweepSummary:
     started: datetime | None = None
     ends: Sequence[datetime] = ()
     lengths: Mapping[str | None, int] = field(default_factory=dict)
+    score: GroupScore | None = None
 
     @property
     def total(self) -> int:
@@ -157,16 +161,19 @@ class SweepSummary:
 
     @property
     def best_value(self) -> str:
-        """``val_loss 0.25``; empty before a run has a value."""
+        """``val_loss 0.25``, or with repeats ``val_loss 0.25 ± 0.01 (3 runs)``; empty before a run has a value."""
         if self.best is None or self.best.best is None or self.config.metric is None:
             return ""
-        return f"{printable(self.config.metric.name)} {number(self.best.best)}"
+        value = number(self.best.best) if self.score is None else str(self.score)
+        return f"{printable(self.config.metric.name)} {value}"
 
     @property
     def best_line(self) -> str:
         """``best val_loss 0.25 (run 0001), of ended runs``; empty before a run has a value."""
         if self.best is None or not self.best_value:
             return ""
+        if self.score is not None:
+            return f"best {self.best_value}, group {self.best.group}"
         counted = ", of ended runs" if self.states[RunState.RUNNING] and self.best.state != RunState.RUNNING else ""
         return f"best {self.best_value} (run {self.best.id}){counted}"
 
@@ -208,6 +215,7 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
         states = [sweep.standing(entry) for entry in entries]
         over = [entry for entry, state in zip(entries, states, strict=True) if state not in _OPEN]
         best = best_run(entries, sweep.config)
+        repeat = best.repeat if best is not None else None
         values = (values_of(entry, sweep.config) or {} for entry in entries)
         return SweepSummary(
             sweep.id,
@@ -225,6 +233,7 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
             started=min((entry.record.started for entry in entries if entry.record.started), default=None),
             ends=[entry.record.ended for entry in over if entry.record.ended],
             lengths=_lengths(entries, sweep.config),
+            score=scores(entries, sweep.config).get(repeat.group) if repeat is not None else None,
         )
 
 
@@ -294,9 +303,25 @@ def part_views(sweep: SweepReader) -> tuple[PartView, ...]:
 
 
 def part_documents(sweep: SweepReader) -> dict[str, Any]:
-    """Return the stages as one key of a document, infinities included; no key for a flat sweep."""
+    """Return the stages, or the groups of repeats, as a key of a document, infinities included; no key without them."""
     views = part_views(sweep)
+    if sweep.config.repeats > 1:
+        return {"groups": [group.document(sweep.config) for group in group_views(sweep)]}
     return {"stages": [view.document() for view in views]} if views else {}
+
+
+def group_views(sweep: SweepReader) -> list[Group]:
+    """Return the groups of repeats as of the last look, the best first; none without repeats."""
+    config = sweep.config
+    with sweep.lock:
+        found = groups(sweep.known_entries(), config) if config.repeats > 1 else []
+    sign = -1 if config.metric is not None and config.metric.goal == "maximize" else 1
+
+    def key(group: Group) -> tuple[bool, bool, float]:
+        score = group.score
+        return (score is None, score is None or not score.complete, sign * score.mean if score is not None else 0.0)
+
+    return sorted(found, key=key)
 
 
 def _part_view(sweep: SweepReader, stage: Stage) -> PartView:

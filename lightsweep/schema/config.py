@@ -18,6 +18,7 @@ from lightsweep.schema.distributions import count, spelt
 from lightsweep.schema.fields import check, given, keys_of
 from lightsweep.schema.launching import check_settings
 from lightsweep.schema.parameters import Parameters, read_parameters
+from lightsweep.schema.repeats import read_repeats
 from lightsweep.schema.sections import Metric, Options, Scheduler, TopLevel
 from lightsweep.schema.stages import Stage, most_runs, read_stages, written_stages
 from lightsweep.schema.stop_when import read_stop_when
@@ -111,9 +112,15 @@ class SweepConfig:
         return [*declared, *sorted({name for values in runs for name in values if name not in declared})]
 
     def searched(self, runs: Iterable[Mapping[str, Any]] = ()) -> list[str]:
-        """Return the names of the parameters that are searched: of :meth:`names`, those without a fixed value."""
+        """Return the names of the parameters that are searched: of :meth:`names` all but fixed ones and the seed."""
         fixed = {parameter.name for parameter in self.space.parameters if parameter.is_fixed}
+        fixed |= {self.options.repeats.seed} if self.options.repeats else set()
         return [name for name in self.names(runs) if name not in fixed]
+
+    @property
+    def repeats(self) -> int:
+        """The number of runs with the same values; 1 without repeats."""
+        return self.options.repeats.count if self.options.repeats is not None else 1
 
     @property
     def ends(self) -> str | None:
@@ -122,8 +129,9 @@ class SweepConfig:
         parts = []
         if self.stages and most_runs(self.stages) is not None:
             parts.append(f"stages of at most {' + '.join(count(stage.most) for stage in self.stages)} runs")
-        if size is not None and (self.run_cap is None or size <= self.run_cap):
-            parts.append(f"{'grid' if self.method == 'grid' else 'space'} of {count(size)}")
+        if size is not None and (self.run_cap is None or size * self.repeats <= self.run_cap):
+            times = f", {self.repeats} runs of each" if self.repeats > 1 else ""
+            parts.append(f"{'grid' if self.method == 'grid' else 'space'} of {count(size)}{times}")
         elif self.run_cap is not None:
             parts.append(f"run_cap {self.run_cap}")
         if self.metric is not None and self.metric.target is not None:
@@ -144,7 +152,13 @@ class SweepConfig:
 
     @property
     def labels(self) -> dict[str, list[str]]:
-        """The names of the labels that runs have, each with its values in order: of a flat sweep none."""
+        """The names of the labels that runs have, each with its values in order, or none if they are not known before.
+
+        Runs have the label ``stage`` in a sweep with stages, and ``group`` in one with repeats: the id of the first run
+        with the same values.
+        """
+        if self.options.repeats is not None:
+            return {"group": []}
         return {"stage": [stage.name for stage in self.stages]} if self.stages else {}
 
     @property
@@ -179,6 +193,8 @@ class SweepConfig:
     def most_runs(self) -> int | None:
         """The number of runs that end the sweep, by its cap or its points; ``None`` if nothing limits it."""
         points = None if self.defined_by_run else most_runs(self.parts)
+        if points is not None and self.space.size is not None and self.is_flat:
+            points = self.space.size * self.repeats
         return min((count for count in (points, self.run_cap) if count is not None), default=None)
 
     @property
@@ -243,9 +259,11 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     early_terminate = sections.read_early_terminate(raw.get("early_terminate"), faults.at("early_terminate"))
     _check_metric(raw, meant, metrics, faults)
     has_program = raw.get("program") is not None or "program" in meant
-    command = read_command(raw.get("command"), found.names, has_program, faults.at("command"))
     own = raw.get("lightsweep")
     options = check(Options, {} if own is None else own, faults.at("lightsweep"), "lightsweep") or Options()
+    repeats = read_repeats(options.repeats, raw, found.names, faults)
+    names = [*found.names, repeats.seed] if repeats else found.names
+    command = read_command(raw.get("command"), names, has_program, faults.at("command"))
     launch = options.launch
     if launch is not None:
         launch = check_settings(launch, faults.at("lightsweep", "launch"), "launch")
@@ -268,7 +286,7 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
         early_terminate=early_terminate,
         command=command,
         scheduler=scheduler,
-        options=replace(options, launch=launch, stop_when=stop_when),
+        options=replace(options, launch=launch, stop_when=stop_when, repeats=repeats),
         stages=stages,
         warnings=faults.warnings,
         raw=raw,

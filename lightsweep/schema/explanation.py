@@ -39,6 +39,9 @@ def explain(config: SweepConfig, *, whole: bool = False, width: int = WIDTH) -> 
     lines += ["", *_table(config.space, whole, width), ""] if config.space.parameters else []
     if config.early_terminate is not None:
         lines += entry("stopping", hyperband_text(config.early_terminate))
+    if config.options.repeats is not None:
+        each, name = config.options.repeats.count, config.options.repeats.seed
+        lines += entry("repeats", f"{each} runs of each point, scored by their mean; the parameter {name} is the seed")
     if config.options.prior_runs:
         lines += entry("begins", f"with the runs of {', '.join(config.options.prior_runs)}")
     if config.options.stand_in:

@@ -12,6 +12,8 @@ from lightsweep.hyperband import Hyperband
 from lightsweep.schema import fields
 from lightsweep.schema.diagnostics import Faults, Spot, hint, one_edit_away
 from lightsweep.schema.launching import LaunchSettings
+from lightsweep.schema.repeats import SCHEMA as REPEATS
+from lightsweep.schema.repeats import Repeats
 from lightsweep.schema.stop_when import StopWhen
 from lightsweep.space import Space
 from lightsweep.stand_in import STAND_INS
@@ -297,6 +299,7 @@ class Options:
         stages: Stages run in order; each searches some parameters and keeps the best values found so far.
         launch: How `lightsweep launch` starts the agents of the sweep.
         stop_when: Conditions under which the sweep starts no further run; none by default.
+        repeats: The number of runs with the same values and different seeds, scored by their mean; 1 by default.
     """
 
     sampler: Annotated[str, fields.Rule(_sampler, {"type": "string"})] = "auto"
@@ -312,6 +315,7 @@ class Options:
     stages: Annotated[Any, fields.unread({"type": "array", "minItems": 1, "items": fields.ref("stage")})] = None
     launch: Annotated[Any, fields.unread(fields.ref("launch"))] = None
     stop_when: Annotated[Any, fields.unread(fields.ref("stop_when"))] = None
+    repeats: Annotated[Any, fields.unread(REPEATS)] = None
 
 
 MODELS = {
@@ -322,6 +326,7 @@ MODELS = {
     "stage": StageKeys,
     "launch": LaunchSettings,
     "stop_when": StopWhen,
+    "repeats": Repeats,
 }
 """The mappings of a sweep file that have fixed keys, by their names in the JSON Schema."""
 
