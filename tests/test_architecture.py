@@ -143,8 +143,8 @@ SHORT = {
     "lightsweep/report/timeline.py",
     "lightsweep/sampler/base.py",
     "lightsweep/stopping/curves.py",
-    "lightsweep/stopping/expected.py",
     "lightsweep/schema/launching.py",
+    "lightsweep/schema/repeats.py",
     "lightsweep/schema/stop_when.py",
     "lightsweep/text.py",
     "lightsweep/wandb/artifact_files.py",
@@ -167,13 +167,13 @@ MOST_LINES = {
     "what W&B's scripts need": 3_000,
     "clusters": 3_700,
     "history": 900,
-    "report": 1_500,
+    "report": 1_650,
     "channel": 650,
     "warm runs": 750,
     "terminals": 1_700,
     "sampler": 1_250,
     "stopping": 500,
-    "all else": 11_900,
+    "all else": 12_700,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 

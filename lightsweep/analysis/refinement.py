@@ -145,8 +145,9 @@ def narrow(distribution: Distribution, best: Sequence[Any]) -> Block:
 
     Numbers get bounds around them: from the 10th to the 90th percentile and the best run, with a margin of 10 % of the
     old range on each side, within the old bounds, all on the parameter's axis. A bound within 5 % of the range of the
-    best run moves outwards by a quarter of the range: not below half of a positive minimum, and of values between 0
-    and 1 not to 1. A normal distribution moves to the mean of the best runs and gets narrower.
+    best run moves outwards by a quarter of the range: a maximum by at most the old width (as numbers, also on a
+    logarithmic axis), a positive minimum to at most its half, and a maximum of values between 0 and 1 not to 1. A
+    normal distribution moves to the mean of the best runs and gets narrower.
 
     A list keeps the values that one of the best runs had; of numbers also those between them and the neighbours of
     the best run's. If that one is the first or the last of at least three with equal steps or ratios, the next number
@@ -202,18 +203,22 @@ def _bounds(distribution: Distribution, best: Sequence[Any]) -> tuple[float, flo
     high = min(value(max(last, at) + _MARGIN * width), newest)
     edges = []
     if at - start <= _EDGE * width and not traits.closed:
-        low = value(start - _WIDER * width) if oldest < 0 else max(value(start - _WIDER * width), oldest / 2)
-        edges.append(("lower", oldest))
+        wanted = value(start - _WIDER * width)
+        low = wanted if oldest < 0 else max(wanted, oldest / 2)
+        edges.append(("lower", oldest, " (at most halved)" if 0 < low != wanted else ""))
     if end - at <= _EDGE * width and not traits.closed:
+        wanted, widest = value(end + _WIDER * width), 2 * newest - oldest
         is_share = oldest >= 0 and newest <= 1 and (traits.step or 0) < 1
-        high = min(value(end + _WIDER * width), (newest + 1) / 2) if is_share else value(end + _WIDER * width)
-        edges.append(("upper", newest))
+        high = min(wanted, widest, (newest + 1) / 2 if is_share else math.inf)
+        why = " (at most the old width further)" if high == widest else " (below 1)"
+        edges.append(("upper", newest, why if high != wanted else ""))
     if not low < high:  # no other number lies between two neighbours
         low, high = oldest, newest
     low, high = _rounded(low, high if math.isfinite(high) else newest, traits.step, oldest > 0)
     moved = [
-        f"the best run is at the {side} edge, {_shown(old)}, so it moved to {_shown(low if side == 'lower' else high)}"
-        for side, old in edges
+        f"the best run is at the {side} edge, {_shown(old)}, "
+        f"so it moved to {_shown(low if side == 'lower' else high)}{why}"
+        for side, old, why in edges
         if old != (low if side == "lower" else high)
     ]
     return low, high, "; ".join(moved)

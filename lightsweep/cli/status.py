@@ -20,7 +20,7 @@ from lightsweep.agents.launches import Launched, launched
 from lightsweep.cli.export import sweep_document
 from lightsweep.cli.options import Json, Storage, ids, open_read_only, read_sweep, run_of
 from lightsweep.cli.output import columns, cut, say, show_json, wrapped
-from lightsweep.cli.runs import STATE_STYLES, by_value, show_run, time_of
+from lightsweep.cli.runs import STATE_STYLES, by_value, front_table, show_run, time_of
 from lightsweep.cli.sweep import parameter_count
 from lightsweep.cli.watch import watch
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
@@ -153,7 +153,7 @@ def _text(sweep: Sweep, top: int, *, launches: bool) -> list[str]:
     config = sweep.config
     sweep.refresh()
     seen, views, silent = summarize(sweep), part_views(sweep), sweep.silences()
-    goal = f", {config.metric.goal} {printable(config.metric.name)}" if config.metric else ""
+    goal = "".join(f", {metric.goal} {printable(metric.name)}" for metric in config.metrics)
     method = f"in {counted(len(views), 'stage')}" if views else config.method
     standing = seen.standing(silent) if not launches else str(seen.state)
     lines = [
@@ -201,6 +201,7 @@ def _group_table(groups: Sequence[Group], seen: SweepSummary, which: str) -> lis
 def _runs(sweep: Sweep, seen: SweepSummary, silent: Mapping[str, timedelta], top: int) -> list[str]:
     """Return the tables of the running runs, of the best, and of those without a result, with their reasons in full."""
     now = datetime.now(timezone.utc)
+    front = front_table(sweep, seen.front) if seen.front is not None and seen.front.runs else []
     with sweep.lock:
         own = [(entry, sweep.standing(entry)) for entry in sweep.known_entries() if not entry.prior]
     running = [entry for entry, state in own if state == RunState.RUNNING]
@@ -212,7 +213,7 @@ def _runs(sweep: Sweep, seen: SweepSummary, silent: Mapping[str, timedelta], top
         """View no more runs than are shown, since there may be very many."""
         return list(map(sweep.view, entries))
 
-    lines = []
+    lines = ["", "on the Pareto front:", *front] if front else []
     if running:
         lines += _table(sweep, "running:", shown(running[:_SHOWN]), seen, now, silent)
         lines += [f"and {len(running) - _SHOWN} more"] if len(running) > _SHOWN else []

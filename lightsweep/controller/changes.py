@@ -45,13 +45,14 @@ def request(sweep: SweepReader, action: str) -> None:
         action: ``pause``, ``resume``, ``stop`` or ``cancel``.
 
     Raises:
-        UsageError: The sweep has ended.
+        UsageError: The sweep was cancelled or is finished; it stays as it is.
     """
     state = sweep.state
     if action != "cancel":
         _check_not_cancelled(sweep.id, state)
-    if state.name == SweepStatus.FINISHED and action in {"pause", "resume"}:
-        raise UsageError(f"sweep {sweep.id} cannot {action}: it is finished, {state.reason}")
+    # A target finishes a sweep while runs are running; those can be cancelled.
+    if state.name == SweepStatus.FINISHED and not (action == "cancel" and sweep.running()):
+        raise UsageError(f"nothing to {action}: sweep {sweep.id} is finished already ({state.reason})")
     with storage_errors():
         sweep.storage.optuna.set_study_user_attr(sweep.study_id, STATE, REQUESTS[action])
     sweep.requested = REQUESTS[action]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from lightsweep.controller.pareto import Front, pareto_front
 from lightsweep.controller.plan import Part, SweepState, SweepStatus
 from lightsweep.controller.reader import SweepReader
 from lightsweep.controller.repeats import Group, groups
@@ -98,6 +99,7 @@ class SweepSummary:
         started: Start of the earliest run.
         ends: Ends of the runs that need no retry.
         lengths: The iterations of a whole run, by stage: ``max_iter``, or what all finished runs have had.
+        front: The Pareto front of a sweep with several metrics.
     """
 
     sweep_id: str
@@ -115,7 +117,11 @@ class SweepSummary:
     started: datetime | None = None
     ends: Sequence[datetime] = ()
     lengths: Mapping[str | None, int] = field(default_factory=dict)
+<<<<<<< HEAD
     score: GroupScore | None = None
+=======
+    front: Front[RunEntry] | None = None
+>>>>>>> main
 
     @property
     def total(self) -> int:
@@ -195,11 +201,12 @@ class SweepSummary:
 
     @property
     def remarks(self) -> list[str]:
-        """Lines about what was saved, runs without a result and parameters that were never read."""
+        """Lines about the Pareto front, what was saved, runs without a result and parameters that were never read."""
         names = printable(", ".join(map(repr, self.unread)))
         unread = f"no run reads {names}, although the sweep varies {'it' if len(self.unread) == 1 else 'them'}"
         saved = str(self.savings) if self.config.stops_early and self.total else ""
-        return [line for line in (saved, self.without_result, unread if names else "") if line]
+        front = self.front.text if self.front is not None else ""
+        return [line for line in (front, saved, self.without_result, unread if names else "") if line]
 
 
 def prior_suffix(count: int) -> str:
@@ -233,7 +240,11 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
             started=min((entry.record.started for entry in entries if entry.record.started), default=None),
             ends=[entry.record.ended for entry in over if entry.record.ended],
             lengths=_lengths(entries, sweep.config),
+<<<<<<< HEAD
             score=scores(entries, sweep.config).get(repeat.group) if repeat is not None else None,
+=======
+            front=pareto_front(entries, sweep.config) if len(sweep.config.metrics) > 1 else None,
+>>>>>>> main
         )
 
 

@@ -18,6 +18,7 @@ from lightsweep.analysis import required
 from lightsweep.errors import InputError, LightsweepError
 from lightsweep.report.curves import curves_figure
 from lightsweep.report.data import ReportData
+from lightsweep.report.front import front_figures, hypervolume_figure
 from lightsweep.report.importance import importance_figure
 from lightsweep.report.parallel import parallel_figure, with_few_ticks
 from lightsweep.report.points import history_figure, slice_figures
@@ -58,6 +59,18 @@ FIGURES = {
         "the spread of ten shuffles. It says how much a parameter mattered, not in which direction. R² on unseen runs "
         "says how far to trust it: 1 is perfect, 0 a mere guess. Correlation with the metric, from -1 to 1: linear "
         "(Pearson) and of ranks (Spearman); above 0 the metric grows with the parameter. Categories have no sign.",
+    ),
+    "front": FigureKind(
+        "Pareto front",
+        front_figures,
+        "Each point is a run that has ended, at the last value of each metric. No run beats one of the front in all "
+        "metrics.",
+    ),
+    "hypervolume": FigureKind(
+        "Hypervolume",
+        hypervolume_figure,
+        "How much of the space between the worst and the best value of each metric the front covers, as runs were "
+        "added. A flat line means that new runs no longer improve the front.",
     ),
     "history": FigureKind(
         "History",

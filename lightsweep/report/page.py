@@ -25,6 +25,7 @@ import yaml
 from plotly.offline import get_plotlyjs
 
 from lightsweep.controller import SweepRun, SweepState
+from lightsweep.controller.pareto import pareto_front
 from lightsweep.controller.scores import scores
 from lightsweep.controller.summary import PartView, savings
 from lightsweep.report.data import ReportData, spread
@@ -191,7 +192,7 @@ def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, A
         "state": str(state),
         "method": config.method_text,
         "metric": f"{metric.goal} {metric.name}" if metric else None,
-        "metrics": [other.name for other in config.metrics[1:]],
+        "front": _front(data) if len(config.metrics) > 1 else None,
         "best": {
             "run": best.id,
             "state": best.state,
@@ -212,6 +213,12 @@ def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, A
         "seconds": None if length is None else round(length.total_seconds()),
         "made": data.now.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
     }
+
+
+def _front(data: ReportData) -> dict[str, Any]:
+    found = pareto_front(data.runs, data.config)
+    goals = ", ".join(f"{metric.goal} {metric.name}" for metric in data.config.metrics)
+    return {"members": len(found.members), "runs": len(found.runs), "metrics": one_line(goals, 120)}
 
 
 def _stage_table(data: ReportData) -> dict[str, Any] | None:

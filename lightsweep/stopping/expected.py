@@ -1,31 +1,51 @@
-"""The chance that a run ends better than the best of its sweep, learned from the curves of all runs."""
+"""The chance that a run ends better than the best of its sweep, learned from the curves of all runs.
+
+A loss is seen on a scale on which the best loss of the sweep is 0: the gap to it, on a linear scale where it is small
+beside the gaps of the better runs, and on a logarithmic one beyond. The progress from one look to the next is predicted
+by linear regression on the progress before, from the steps of all runs, those that were stopped later included; steps
+at like looks and from like losses count more. The steps of jittery metrics do not continue, and vary; the regression
+finds both. Summed up to the end of training, they give a normal distribution of the end.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from lightsweep.hyperband import Verdict
 from lightsweep.stopping.rules import Expected, Progress
 
+Floats = npt.NDArray[np.float64]
 
-class Prediction(NamedTuple):
-    """How a run is expected to end.
+# Steps of at most this many other runs are learned from: those that came furthest.
+MOST = 250
+# Steps whose looks differ by so many, or whose losses by so much on the scale, count 0.6 times as much.
+LOOKS_WIDTH, LOSS_WIDTH = 1.5, 0.6
+# Assumed before any step was seen, and counted as PRIOR steps: their deviation, and the share that goes on.
+DEVIATION, PERSISTENCE, PRIOR = 0.5, 0.5, 2.0
+# A run is expected to go on to this look at least, before any run has ended.
+FURTHEST = 16
+# The scale is linear up to this quantile of the gaps.
+LINEAR = 0.2
+
+
+class End(NamedTuple):
+    """How a run is expected to end, as a loss.
 
     Attributes:
-        mean: The best value that it is expected to end with.
-        deviation: Its standard deviation.
+        low, mean, high: The loss, and one standard deviation beside it.
+        chance: The chance that it is better than the best so far.
     """
 
+    low: float
     mean: float
-    deviation: float
-
-
-# No run is stopped before so many others have trained to their end.
-FINISHED = 3
+    high: float
+    chance: float
 
 
 def expected(rule: Expected, goal: str, look: int, run: Progress, others: Sequence[Progress]) -> Verdict:
@@ -38,21 +58,82 @@ def expected(rule: Expected, goal: str, look: int, run: Progress, others: Sequen
         run: The run.
         others: All other runs of the sweep that have a value.
     """
-    place, value = len(run.at) - 1, run.at[-1]
-    ended = [one for one in others if one.ended and len(one.at) > place]
-    if len(ended) < FINISHED:
-        reason = f"passed {look}: {len(ended)} finished runs to compare with, {FINISHED} are needed"
-        return Verdict(False, reason, look, value, None, len(others) + 1)
+    value = run.at[-1]
+    if not others:
+        return Verdict(False, f"passed {look}: no other run to compare with", look, value, None, 1)
     sign = 1.0 if goal == "minimize" else -1.0
-    best = min(sign * one.best for one in others)
-    gains = np.array([sign * (one.at[place] - one.best) for one in ended])
-    mean = sign * value - float(gains.mean())
-    deviation = float(gains.std(ddof=1)) + 1e-12
-    chance = 0.5 * math.erfc((mean - best) / deviation / math.sqrt(2))
-    stop = chance < rule.miss
-    low, high = sorted((sign * (mean - 2 * deviation), sign * (mean + 2 * deviation)))
+    model = Model(goal, others)
+    end = model.end(run)
+    stop = end.chance < rule.miss
+    low, high = sorted((sign * end.low, sign * end.high))
     reason = (
         f"{'stopped at' if stop else 'passed'} {look}: {value:.4g}, expected to end at {low:.4g} to {high:.4g}; "
-        f"best {sign * best:.4g} (chance to beat it {100 * chance:.2g} %)"
+        f"best {sign * model.best:.4g} (chance to beat it {100 * end.chance:.2g} %)"
     )
-    return Verdict(stop, reason, look, value, sign * best, len(others) + 1)
+    return Verdict(stop, reason, look, value, sign * model.best, len(others) + 1)
+
+
+class Model:
+    """What the curves of some runs tell about others."""
+
+    def __init__(self, goal: str, runs: Sequence[Progress]) -> None:
+        self._sign = 1.0 if goal == "minimize" else -1.0
+        gaps = self._sign * np.array([one.best for one in runs])
+        self.best = float(gaps.min())
+        gaps = np.sort(gaps - self.best)
+        unit = float(gaps[max(1, math.ceil(LINEAR * (len(gaps) - 1)))]) if len(gaps) > 1 else 0.0
+        self._unit = unit or float(gaps[-1]) or abs(self.best) or 1.0
+        self._furthest = max(len(one.at) for one in runs)
+        if not any(one.ended for one in runs):
+            self._furthest = max(FURTHEST, self._furthest)
+        stepped = sorted((one for one in runs if len(one.at) > 1), key=lambda one: -len(one.at))[:MOST]
+        lengths = np.array([len(one.at) for one in stepped], dtype=int)
+        losses = self._scaled(np.fromiter(chain.from_iterable(one.at for one in stepped), dtype=float))
+        begins = np.cumsum(lengths) - lengths
+        looks = np.arange(len(losses)) - np.repeat(begins, lengths)
+        sizes = np.diff(losses, append=0.0)
+        before = np.concatenate([[0.0], sizes[:-1]]) if len(sizes) else sizes
+        before[begins] = 0.0
+        last = np.zeros(len(losses), dtype=bool)
+        last[begins + lengths - 1] = True
+        self._looks, self._losses, self._before, self._sizes = looks[~last], losses[~last], before[~last], sizes[~last]
+
+    def _scaled(self, values: Floats) -> Floats:
+        return np.arcsinh((self._sign * values - self.best) / self._unit)
+
+    def _loss(self, scaled: float) -> float:
+        return self.best + self._unit * math.sinh(min(scaled, 500.0))
+
+    def end(self, run: Progress) -> End:
+        """Predict the end of a run."""
+        own = self._scaled(np.array(run.at[-2:]))
+        loss, step = float(own[-1]), float(own[-1] - own[0])
+        looks = np.arange(len(run.at) - 1, max(self._furthest - 1, len(run.at)))
+        variance = by_step = both = 0.0  # of the loss, of the last step, and of the two together
+        for level, persistence, noise in self._predicted(looks, loss):
+            step = level + persistence * step
+            loss += step
+            variance += 2 * persistence * both + persistence**2 * by_step + noise
+            both = persistence * both + persistence**2 * by_step + noise
+            by_step = persistence**2 * by_step + noise
+        deviation = math.sqrt(variance)
+        middle = min(loss, float(own[-1]))
+        chance = 0.5 * math.erfc(middle / deviation / math.sqrt(2))
+        return End(self._loss(middle - deviation), self._loss(middle), self._loss(middle + deviation), chance)
+
+    def _predicted(self, looks: npt.NDArray[np.int64], loss: float) -> list[tuple[float, float, float]]:
+        """Return for the step after each look: level, share of the step before that goes on, variance."""
+        weights = np.exp(-0.5 * ((self._losses - loss) / LOSS_WIDTH) ** 2)
+        before, sizes = self._before, self._sizes
+        moments = (np.ones_like(sizes), before, before**2, sizes, before * sizes, sizes**2)
+        known = int(self._looks.max()) + 1 if len(self._looks) else 1
+        sums = np.array([np.bincount(self._looks, weights * one, known) for one in moments])
+        apart = np.abs(np.arange(known)[:, None] - np.minimum(looks, known - 1)[None, :])
+        n, p, pp, y, py, yy = sums @ np.exp(-0.5 * (apart / LOOKS_WIDTH) ** 2)
+        # Least squares for level and persistence, with the assumption as steps beside them.
+        n, pp, py = n + PRIOR, pp + PRIOR * DEVIATION**2, py + PRIOR * DEVIATION**2 * PERSISTENCE
+        yy = yy + PRIOR * DEVIATION**2 * (1 + PERSISTENCE**2)
+        persistence = np.clip((n * py - p * y) / (n * pp - p * p), 0.0, 0.95)
+        level = (y - persistence * p) / n
+        squares = yy + level**2 * n + persistence**2 * pp + 2 * (level * persistence * p - level * y - persistence * py)
+        return list(zip(level.tolist(), persistence.tolist(), np.maximum(squares / n, 1e-12).tolist(), strict=True))

@@ -319,6 +319,14 @@ def test_the_state_of_a_sweep(sandbox: Sandbox, capsys: Capture, word: str, form
         assert "final" in capsys.readouterr().err
 
 
+def test_a_finished_sweep_has_nothing_to_change(done: Sweep, capsys: Capture) -> None:
+    for word in ("pause", "resume", "stop", "cancel"):
+        assert main([word, done.id]) == 2
+        expected = f"nothing to {word}: sweep {done.id} is finished already (all 4 points of the grid)"
+        assert expected in capsys.readouterr().err
+        assert str(done.state) == "finished (all 4 points of the grid)"
+
+
 def test_a_sweep_is_found_by_the_beginning_of_its_id_or_as_the_latest(
     sandbox: Sandbox, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

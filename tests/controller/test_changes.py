@@ -150,6 +150,10 @@ def test_what_cannot_be_started_again_is_an_error(storage: Storage) -> None:
         retry_runs(sweep, "0001")
     with pytest.raises(NotFoundError, match="no run '0009'"):
         retry_runs(sweep, "0009")
+
+
+def test_nothing_of_a_cancelled_sweep_is_started_again(storage: Storage) -> None:
+    sweep = Sweep.create(grid(1), storage=storage)
     request(sweep, "cancel")
     with pytest.raises(UsageError, match="cancelled"):
         retry_runs(sweep, failed=True)
