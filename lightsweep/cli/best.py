@@ -17,13 +17,9 @@ from lightsweep.cli.options import Storage, SweepId, read_sweep, run_of
 from lightsweep.cli.output import say, show_json, without_infinities
 from lightsweep.cli.runs import front_table
 from lightsweep.controller import Sweep, SweepRun
-<<<<<<< HEAD
-from lightsweep.controller.scores import scores
-from lightsweep.errors import LightsweepError, UsageError
-=======
 from lightsweep.controller.pareto import Front, costs, pareto_front
+from lightsweep.controller.scores import scores
 from lightsweep.errors import LightsweepError, UsageError, closest
->>>>>>> main
 from lightsweep.text import number
 
 
@@ -105,16 +101,6 @@ def _best_run(sweep: Sweep, remedy: str = "", by: str | None = None) -> tuple[Sw
     metric, names = sweep.config.metric, [metric.name for metric in sweep.config.metrics]
     if metric is None:
         raise LightsweepError(f"sweep {sweep.id} has no metric, so no run is the best{remedy}")
-<<<<<<< HEAD
-    if run is None:
-        raise LightsweepError(f"sweep {sweep.id}: no run has logged a finite {metric.name!r} yet{remedy}")
-    score = scores(sweep.known_runs(), sweep.config).get(run.group or "")
-    if score is None:
-        _announce(sweep, run)
-    else:
-        say(f"group {run.group}: {metric.name} {score}; its best is run {run.id}", error=True)
-    return run
-=======
     if by is not None and by not in names:
         meant = closest(by, names) or f"; --by takes one of {', '.join(names)}"
         raise UsageError(f"the sweep does not improve {by!r}{meant}")
@@ -122,7 +108,11 @@ def _best_run(sweep: Sweep, remedy: str = "", by: str | None = None) -> tuple[Sw
         run = sweep.best_run
         if run is None:
             raise LightsweepError(f"sweep {sweep.id}: no run has logged a finite {metric.name!r} yet{remedy}")
-        _announce(sweep, run)
+        score = scores(sweep.known_runs(), sweep.config).get(run.group or "")
+        if score is None:
+            _announce(sweep, run)
+        else:
+            say(f"group {run.group}: {metric.name} {score}; its best is run {run.id}", error=True)
         return run, None
     front = pareto_front(sweep.runs, sweep.config)
     if not front.runs:
@@ -140,7 +130,6 @@ def _best_run(sweep: Sweep, remedy: str = "", by: str | None = None) -> tuple[Sw
         error=True,
     )
     return run, front
->>>>>>> main
 
 
 def _named(sweep: Sweep, run_id: str) -> SweepRun:

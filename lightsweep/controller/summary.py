@@ -117,11 +117,8 @@ class SweepSummary:
     started: datetime | None = None
     ends: Sequence[datetime] = ()
     lengths: Mapping[str | None, int] = field(default_factory=dict)
-<<<<<<< HEAD
-    score: GroupScore | None = None
-=======
     front: Front[RunEntry] | None = None
->>>>>>> main
+    score: GroupScore | None = None
 
     @property
     def total(self) -> int:
@@ -240,11 +237,8 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
             started=min((entry.record.started for entry in entries if entry.record.started), default=None),
             ends=[entry.record.ended for entry in over if entry.record.ended],
             lengths=_lengths(entries, sweep.config),
-<<<<<<< HEAD
-            score=scores(entries, sweep.config).get(repeat.group) if repeat is not None else None,
-=======
             front=pareto_front(entries, sweep.config) if len(sweep.config.metrics) > 1 else None,
->>>>>>> main
+            score=scores(entries, sweep.config).get(repeat.group) if repeat is not None else None,
         )
 
 

@@ -41,7 +41,10 @@ def explain(config: SweepConfig, *, whole: bool = False, width: int = WIDTH) -> 
         lines += entry("stopping", hyperband_text(config.early_terminate))
     if config.options.repeats is not None:
         each, name = config.options.repeats.count, config.options.repeats.seed
-        lines += entry("repeats", f"{each} runs of each point, scored by their mean; the parameter {name} is the seed")
+        lines += entry(
+            "repeats",
+            f"{each} runs with the same values and different seeds, as the parameter {name}; scored by the mean",
+        )
     if config.options.prior_runs:
         lines += entry("begins", f"with the runs of {', '.join(config.options.prior_runs)}")
     if config.options.stand_in:
