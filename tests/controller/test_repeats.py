@@ -205,7 +205,7 @@ def test_a_searcher_sees_one_observation_for_each_group(storage: Storage) -> Non
 
 def test_bayes_repeats_its_points(storage: Storage) -> None:
     sweep = made(storage, method="bayes", run_cap=18)
-    done = work(sweep, noisy(step=0.5))
+    done = work(sweep, noisy(step=5.0))
     points = dict.fromkeys(run.values["x"] for run in done)
     assert len(points) == 6
     assert [group.state for group in known(sweep)] == ["complete"] * 6
