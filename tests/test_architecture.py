@@ -169,7 +169,7 @@ MOST_LINES = {
     "history": 900,
     "report": 1_650,
     "channel": 650,
-    "warm runs": 750,
+    "warm runs": 800,
     "terminals": 1_700,
     "sampler": 1_250,
     "stopping": 500,
