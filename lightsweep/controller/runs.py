@@ -188,7 +188,8 @@ class RunEntry:
     _since: int = 0
 
     def __post_init__(self) -> None:
-        self.repeat = Repeat.of(self.record.attributes.get(ATTEMPT, {}))
+        attempt = self.record.attributes.get(ATTEMPT, {})
+        self.repeat = Repeat.of(attempt) if "point" in attempt else None
         self._note_home()
 
     @property
