@@ -24,8 +24,9 @@ from lightsweep.cli.runs import STATE_STYLES, by_value, front_table, show_run, t
 from lightsweep.cli.sweep import parameter_count
 from lightsweep.cli.watch import watch
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
+from lightsweep.controller.changes import sweep_and_run
 from lightsweep.controller.repeats import Group
-from lightsweep.controller.runs import RunEntry, sweep_and_run, values_of
+from lightsweep.controller.runs import RunEntry, values_of
 from lightsweep.controller.summary import (
     PartView,
     SweepSummary,

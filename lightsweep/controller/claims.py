@@ -364,6 +364,8 @@ class ParameterAssigner:
         config = sweep.config
         # With a seed of its own a sweep follows from its results, not from the time that proposals took.
         ahead = learns(config) and not config.defined_by_run and config.options.seed is None
+        stop = config.options.stop_when
+        ahead = ahead and (stop is None or stop.expected_gain is None)  # which belongs to the proposal made last
         self._ahead = AheadSearcher(self._searcher, config.space, sweep.plan.part_of) if ahead else None
         self._distributions = optuna_distributions(sweep.config.space)
         self.revision = sweep.plan.revision

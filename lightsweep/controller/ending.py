@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from lightsweep.controller.runs import RunEntry
+from lightsweep.controller.runs import RunEntry, breaks
 from lightsweep.sampler import RunState
 from lightsweep.schema import Metric, SweepConfig
 from lightsweep.text import counted, number
@@ -48,7 +48,7 @@ def _no_better(own: Sequence[RunEntry], config: SweepConfig, metric: Metric, mos
     ended.sort(key=lambda entry: (entry.record.ended, entry.ticket or 0))
     best, since = None, 0
     for entry in ended:
-        value = entry.best if entry.state != RunState.FAILED else None
+        value = entry.best if entry.state != RunState.FAILED and not breaks(entry, config) else None
         better = value is not None and (best is None or (value < best if metric.goal == "minimize" else value > best))
         best, since = (value, 0) if better else (best, since + 1)
         if since >= most:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from lightsweep.errors import InputError
 from lightsweep.sampler import Observation, RunState
 from lightsweep.sampler.optuna_params import from_optuna
 from lightsweep.schema import SweepConfig
+from lightsweep.schema.constraints import Constraint
 from lightsweep.space import Constant, Parameter, Space
 from lightsweep.storage.trials import TrialRow
 
@@ -23,10 +23,6 @@ SWEEP = "lightsweep:sweep"
 
 STATE = "lightsweep:state"
 """Study attribute: the state that the user requested, ``running``, ``paused``, ``stopped`` or ``cancelled``."""
-
-_RUN = re.compile(r"p?\d{4,}")
-_NUMBER = re.compile(r"[0-9]{1,3}")
-"""The id of a run in its sweep; that of a prior run begins with p."""
 
 ATTEMPT = "lightsweep:attempt"
 """Trial attribute, from the trial's first moment: kind, agent, the directory of its runs, and of a retry its run.
@@ -105,6 +101,8 @@ class SweepRun:
         directories: The directories of its attempts, each once, the latest last; empty if an older version ran it.
         stage: The name of its stage; ``None`` in a sweep without stages.
         repeat: Its place among the runs with the same values; ``None`` in a sweep without repeats.
+        breaks: The constraints that it breaks, each with its value, ``latency_ms <= 20: 31.2``; also in ``reason``.
+            Empty while it runs.
         prior: Whether it is a prior run. ``config`` and ``values`` then hold those of this sweep's parameters that it
             had, and ``best`` is of this sweep's metric.
         waiting: Whether it ended without a result and agents will retry it.
@@ -127,6 +125,7 @@ class SweepRun:
     agent: str = ""
     directories: tuple[str, ...] = ()
     stage: str | None = None
+    breaks: tuple[str, ...] = ()
     prior: bool = False
     waiting: bool = False
     repeat: Repeat | None = None
@@ -231,6 +230,11 @@ class RunEntry:
         self.iterations += len(new)
         if new:
             self.best = better(new if self.best is None else [self.best, *new])
+
+    def last(self, metric: str) -> float | None:
+        """Return the last value of a number that the run logged, once it has ended; ``None`` without one."""
+        value = self.summary.get("metrics", {}).get(metric, {}).get("last")
+        return None if value is None else float(value)
 
     def forget(self) -> None:
         """Make ``seen`` and ``observation`` again when they are needed."""
@@ -360,24 +364,6 @@ def run_id(ticket: int) -> str:
     return f"{ticket + 1:04d}"
 
 
-def sweep_and_run(name: str, sweep: str = "") -> tuple[str, str]:
-    """Return the ids of the sweep and of the run that ``SWEEP/RUN``, or the unique id ``SWEEP-RUN``, names.
-
-    Args:
-        name: The name, also of a sweep alone; the id of its run is then empty.
-        sweep: The sweep that is meant if there is a run alone.
-
-    A run may be named by its number alone: 3 is 0003.
-    """
-    before, slash, run = name.rpartition("/")
-    head, dash, number = run.rpartition("-")
-    if dash and _RUN.fullmatch(number) and head in (before or head, sweep):
-        return head, number
-    if not slash and not sweep:
-        return run, ""
-    return before if slash else sweep, run.zfill(4) if _NUMBER.fullmatch(run) else run
-
-
 def finite(reports: array[float] | Iterable[float]) -> list[float]:
     """Return the reports that count as iterations: the finite ones."""
     return [value for value in reports if math.isfinite(value)]
@@ -405,7 +391,7 @@ def values_of(entry: RunEntry, config: SweepConfig) -> dict[str, Any] | None:
             for parameter in config.space.parameters
             if parameter.name in stored
         }
-        if len(values) == len(config.space.parameters):
+        if config.space.is_whole(values):
             return values
     return dict(kept) if isinstance(kept, dict) else None
 
@@ -448,6 +434,7 @@ def view(entry: RunEntry, config: SweepConfig, *, waiting: bool) -> SweepRun:
     reason = str(summary.get("reason", ""))
     if entry.waiting:
         reason = reason or "lost with its agent"
+    broken = breaks(entry, config)
     return SweepRun(
         id=entry.id,
         state=entry.state,
@@ -459,7 +446,7 @@ def view(entry: RunEntry, config: SweepConfig, *, waiting: bool) -> SweepRun:
         history=tuple(entry.history),
         started=entry.record.started,
         ended=None if entry.running else entry.record.ended,
-        reason=reason,
+        reason=with_breaks(reason, broken),
         metrics={
             name: {key: float(value) for key, value in stats.items()}
             for name, stats in summary.get("metrics", {}).items()
@@ -469,10 +456,35 @@ def view(entry: RunEntry, config: SweepConfig, *, waiting: bool) -> SweepRun:
         agent=str(entry.record.attributes.get(ATTEMPT, {}).get("agent", "")),
         directories=tuple(f"{home}/{entry.id}" for home in entry.homes),
         stage=entry.stage,
+        breaks=broken,
         prior=entry.prior,
         waiting=waiting,
         repeat=entry.repeat,
     )
+
+
+def breaks(run: SweepRun | RunEntry, config: SweepConfig) -> tuple[str, ...]:
+    """Return the constraints that a run breaks, each with its value.
+
+    A finished or pruned run that has not logged the number breaks the constraint.
+    """
+    if isinstance(run, SweepRun):
+        return run.breaks
+    if run.running or not config.options.constraints:
+        return ()
+    lasts = [(each, run.last(each.metric)) for each in config.options.constraints]
+    return broken(lasts, ended=not run.prior and run.state in {RunState.FINISHED, RunState.PRUNED})
+
+
+def broken(lasts: Iterable[tuple[Constraint, float | None]], *, ended: bool) -> tuple[str, ...]:
+    """Return the constraints that last values break; a value that is missing does only if the run has ``ended``."""
+    found = (constraint.breach(last) for constraint, last in lasts if ended or last is not None)
+    return tuple(filter(None, found))
+
+
+def with_breaks(reason: str, found: Sequence[str]) -> str:
+    """Return the reason of a run's end, and the constraints that it breaks."""
+    return "; ".join(filter(None, [reason, f"breaks {' and '.join(found)}" if found else ""]))
 
 
 _R = TypeVar("_R", SweepRun, RunEntry)
@@ -483,8 +495,8 @@ def best_run(runs: Iterable[_R], config: SweepConfig) -> _R | None:
     if config.metric is None:
         return None
     sign = 1 if config.metric.goal == "minimize" else -1
-    runs = [run for run in runs if not run.prior]
-    runs = (best_group(runs, config) if config.options.repeats else []) or runs
-    valued = [(sign * run.best, run) for run in runs if run.best is not None]
+    own = [run for run in runs if run.best is not None and not run.prior and not breaks(run, config)]
+    own = (best_group(own, config) if config.options.repeats else []) or own
+    valued = [(sign * (run.best or 0.0), run) for run in own]
     ended = [each for each in valued if each[1].state in {RunState.FINISHED, RunState.PRUNED}]
     return min(ended or valued, key=lambda each: each[0], default=(0.0, None))[1]
