@@ -133,9 +133,8 @@ class SweepRun:
     @property
     def labels(self) -> dict[str, str]:
         """The values of the labels that the run has, see :attr:`~lightsweep.SweepConfig.labels`."""
-        if self.repeat is not None:
-            return {"group": self.repeat.group}
-        return {} if self.stage is None else {"stage": self.stage}
+        labels = {"stage": self.stage, "group": self.group}
+        return {name: text for name, text in labels.items() if text is not None}
 
     @property
     def group(self) -> str | None:
@@ -342,9 +341,7 @@ class RunTable:
             ticket = self.next_ticket
             entry = RunEntry(run_id(ticket), ticket, 1, record, self._stage_of(attempt, ticket))
             self.next_ticket += 1
-            self.next_point = (
-                self.next_ticket if entry.point == ticket else max(self.next_point, (entry.point or 0) + 1)
-            )
+            self.next_point = max(self.next_point, (entry.point or 0) + 1)
             self.entries[entry.id] = entry
         else:
             run = attempt["run"]
@@ -496,7 +493,6 @@ def best_run(runs: Iterable[_R], config: SweepConfig) -> _R | None:
         return None
     sign = 1 if config.metric.goal == "minimize" else -1
     own = [run for run in runs if run.best is not None and not run.prior and not breaks(run, config)]
-    own = (best_group(own, config) if config.options.repeats else []) or own
-    valued = [(sign * (run.best or 0.0), run) for run in own]
+    valued = [(sign * (run.best or 0.0), run) for run in best_group(own, config) or own]
     ended = [each for each in valued if each[1].state in {RunState.FINISHED, RunState.PRUNED}]
     return min(ended or valued, key=lambda each: each[0], default=(0.0, None))[1]
