@@ -12,11 +12,24 @@ import lightning.pytorch as pl
 import optuna
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from optuna_integration import PyTorchLightningPruningCallback
 from train import DEFAULTS, Classifier, Digits
 
 epochs, rates = int(sys.argv[1]), list(map(float, sys.argv[2:]))
 torch.set_num_threads(1)
+
+
+class Report(pl.Callback):
+    """Report each validation, as optuna-integration's callback does."""
+
+    def __init__(self, trial):
+        self.trial = trial
+
+    def on_validation_end(self, trainer, _):
+        """Report, and ask the pruner."""
+        if not trainer.sanity_checking:
+            self.trial.report(trainer.callback_metrics["val_acc"].item(), trainer.current_epoch)
+            if self.trial.should_prune():
+                raise optuna.TrialPruned
 
 
 def objective(trial):
@@ -28,10 +41,7 @@ def objective(trial):
     trainer = pl.Trainer(
         max_epochs=epochs,
         accelerator="cpu",
-        callbacks=[
-            PyTorchLightningPruningCallback(trial, monitor="val_acc"),
-            ModelCheckpoint(monitor="val_acc", mode="max"),
-        ],
+        callbacks=[Report(trial), ModelCheckpoint(monitor="val_acc", mode="max")],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
