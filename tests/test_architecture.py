@@ -141,6 +141,9 @@ SHORT = {
     "lightsweep/report/theme.py",
     "lightsweep/report/timeline.py",
     "lightsweep/sampler/base.py",
+    "lightsweep/sampler/first_points.py",
+    "lightsweep/schema/constraints.py",
+    "lightsweep/schema/first.py",
     "lightsweep/stopping/curves.py",
     "lightsweep/schema/launching.py",
     "lightsweep/text.py",
@@ -168,7 +171,7 @@ MOST_LINES = {
     "channel": 650,
     "warm runs": 800,
     "terminals": 1_700,
-    "sampler": 1_250,
+    "sampler": 1_450,
     "stopping": 500,
     "all else": 12_400,
 }
@@ -215,6 +218,9 @@ FOR_PAGE = (
 """Files of the commands that show a sweep in the browser, live, with all of a run."""
 
 
+FOR_STOPPING = ("lightsweep/schema/stopping.py", "lightsweep/stopping/")
+"""The rules that stop runs early beside hyperband, and the keys of all."""
+
 FOR_WARM_RUNS = "lightsweep/agents/warm/"
 
 
@@ -241,7 +247,9 @@ def part_of(path: Path) -> str:
         return "pages in the browser"
     if str(path.relative_to(ROOT)).startswith(FOR_HISTORY):
         return "history"
-    if room_of(path) in ("report", "channel", "sampler", "stopping"):
+    if str(path.relative_to(ROOT)).startswith(FOR_STOPPING):
+        return "stopping"
+    if room_of(path) in ("report", "channel", "sampler"):
         return room_of(path)
     if room_of(path) in FOR_WANDB:
         return "what W&B's scripts need"

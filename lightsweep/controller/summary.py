@@ -11,7 +11,7 @@ from typing import Any, Literal
 from lightsweep.controller.pareto import Front, pareto_front
 from lightsweep.controller.plan import Part, SweepState, SweepStatus
 from lightsweep.controller.reader import SweepReader
-from lightsweep.controller.runs import RunEntry, SweepRun, best_run, values_of
+from lightsweep.controller.runs import RunEntry, SweepRun, best_run, breaks, values_of
 from lightsweep.sampler import RunState
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.stages import Stage
@@ -66,10 +66,10 @@ def savings(runs: Iterable[RunEntry | SweepRun], config: SweepConfig) -> Savings
         stages.setdefault(run.stage, []).append(run)
     stopped = saved = trained = 0
     for stage, found in stages.items():
-        hyperband, iterations = config.stopping(stage), [run.iterations for run in found]
+        rule, iterations = config.stopping(stage), [run.iterations for run in found]
         finished = [run.iterations for run in found if run.state == RunState.FINISHED]
         pruned = [run.iterations for run in found if run.state == RunState.PRUNED]
-        length = max(finished or [*iterations, (hyperband and hyperband.max_iter) or 0])
+        length = max(finished or [*iterations, (rule and rule.length) or 0])
         stopped += len(pruned)
         saved += sum(max(0, length - each) for each in pruned)
         trained += sum(iterations)
@@ -88,6 +88,7 @@ class SweepSummary:
         states: Number of runs in each state, without prior runs; runs that wait for a retry as ``waiting``.
         savings: What early stopping saved.
         best: See :attr:`~lightsweep.controller.sweeps.Sweep.best_run`.
+        broken: Number of the runs that break a constraint.
         searched: The names of the parameters that are searched, see `SweepConfig.searched`.
         unread: Swept parameters that no run has read, sorted; of the runs that finished or were stopped early.
         last: The runs with the highest ids.
@@ -109,6 +110,7 @@ class SweepSummary:
     searched: list[str]
     unread: list[str]
     last: list[SweepRun]
+    broken: int = 0
     priors: int = 0
     spent: bool = False
     started: datetime | None = None
@@ -191,12 +193,15 @@ class SweepSummary:
 
     @property
     def remarks(self) -> list[str]:
-        """Lines about the Pareto front, what was saved, runs without a result and parameters that were never read."""
+        """Lines about the Pareto front, savings, constraints, runs without a result and parameters that none read."""
+        kept = ", ".join(map(str, self.config.options.constraints))
+        verb = "breaks" if self.broken == 1 else "break"
+        broken = printable(f"{counted(self.broken, 'run')} {verb} a constraint ({kept})") if self.broken else ""
         names = printable(", ".join(map(repr, self.unread)))
         unread = f"no run reads {names}, although the sweep varies {'it' if len(self.unread) == 1 else 'them'}"
         saved = str(self.savings) if self.config.stops_early and self.total else ""
         front = self.front.text if self.front is not None else ""
-        return [line for line in (front, saved, self.without_result, unread if names else "") if line]
+        return [line for line in (front, saved, broken, self.without_result, unread if names else "") if line]
 
 
 def prior_suffix(count: int) -> str:
@@ -224,6 +229,7 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
             searched=sweep.config.searched(values if sweep.config.defined_by_run else ()),
             unread=sorted(_unread(entries)),
             last=[sweep.view(entry) for entry in entries[-last:]] if last else [],
+            broken=sum(bool(breaks(entry, sweep.config)) for entry in entries),
             priors=len(known) - len(entries),
             spent=sweep.spent(),
             started=min((entry.record.started for entry in entries if entry.record.started), default=None),
@@ -244,7 +250,7 @@ def _lengths(entries: Iterable[RunEntry], config: SweepConfig) -> dict[str | Non
         if entry.state == RunState.FINISHED:
             stages.setdefault(entry.stage, set()).add(entry.iterations)
     found = {stage: next(iter(lengths)) for stage, lengths in stages.items() if len(lengths) == 1}
-    known = {part.name or None: part.early_terminate.max_iter for part in config.parts if part.early_terminate}
+    known = {part.name or None: part.rule.length for part in config.parts if part.rule}
     return found | {name: most for name, most in known.items() if most is not None}
 
 
