@@ -163,6 +163,13 @@ def learns(config: SweepConfig) -> bool:
     return scheduled or config.defined_by_run or not methods <= {"grid", "random"}
 
 
+def _excess(entry: RunEntry, config: SweepConfig) -> tuple[float | None, ...]:
+    """How far a run that has ended is beyond the bound of each constraint; ``None`` if that is not known."""
+    lasts = [(each, entry.last(each.metric)) for each in config.options.constraints]
+    unknown = math.inf if entry.state == RunState.FINISHED and not entry.prior else None
+    return tuple(unknown if last is None else each.excess(last) for each, last in lasts)
+
+
 def observation(entry: RunEntry, config: SweepConfig) -> Observation | None:
     """Return the run as a searcher sees it, made again only if it changed; ``None`` if its parameters are unknown."""
     if entry.observation is None and (values := values_of(entry, config)) is not None:
@@ -175,5 +182,6 @@ def observation(entry: RunEntry, config: SweepConfig) -> Observation | None:
             objectives=None if scores is None else tuple(scores),
             last=(entry.history[-1],) if scores and len(scores) == 1 else None,
             version=entry.version,
+            excess=_excess(entry, config),
         )
     return entry.observation

@@ -215,7 +215,8 @@ class Plan:
         values = values_of(best, config) if best is not None else None
         if best is None or values is None:
             metric = config.metric.name if config.metric else ""
-            return NextRun(tickets, f"no run has a value of {metric} that {following!r} could start from")
+            kept = " and keeps the constraints" if config.options.constraints else ""
+            return NextRun(tickets, f"no run has a value of {metric}{kept} that {following!r} could start from")
         before = [found for entry in own if (found := values_of(entry, config)) is not None]
         for later in self.later:
             size = later.space.size
@@ -292,12 +293,15 @@ def check_update(sweep_id: str, before: SweepConfig, config: SweepConfig) -> Non
         )
 
 
+_KEPT_OPTIONS = ("seed", "sampler", "prior_runs", "lease", "first", "when")
+
+
 def _fixed(config: SweepConfig) -> dict[str, Any]:
     """Return what no update can change, under the names that messages give it."""
     return {
         "metric.name": [metric.name for metric in config.metrics],
         "metric.goal": [metric.goal for metric in config.metrics],
-        **{f"lightsweep.{name}": getattr(config.options, name) for name in ("seed", "sampler", "prior_runs", "lease")},
+        **{f"lightsweep.{name}": getattr(config.options, name) for name in _KEPT_OPTIONS},
         "the names of the parameters": [parameter.name for parameter in config.space.parameters],
     }
 

@@ -14,6 +14,7 @@ from lightsweep.errors import InputError
 from lightsweep.sampler import Observation, RunState
 from lightsweep.sampler.optuna_params import from_optuna
 from lightsweep.schema import SweepConfig
+from lightsweep.schema.constraints import Constraint
 from lightsweep.space import Constant, Parameter, Space
 from lightsweep.storage.trials import TrialRow
 
@@ -100,6 +101,8 @@ class SweepRun:
         agent: The agent of its last attempt: host and process.
         directories: The directories of its attempts, each once, the latest last; empty if an older version ran it.
         stage: The name of its stage; ``None`` in a sweep without stages.
+        breaks: The constraints that it breaks, each with its value, ``latency_ms <= 20: 31.2``; also in ``reason``.
+            Empty while it runs.
         prior: Whether it is a prior run. ``config`` and ``values`` then hold those of this sweep's parameters that it
             had, and ``best`` is of this sweep's metric.
         waiting: Whether it ended without a result and agents will retry it.
@@ -122,6 +125,7 @@ class SweepRun:
     agent: str = ""
     directories: tuple[str, ...] = ()
     stage: str | None = None
+    breaks: tuple[str, ...] = ()
     prior: bool = False
     waiting: bool = False
 
@@ -209,6 +213,11 @@ class RunEntry:
         self.iterations += len(new)
         if new:
             self.best = better(new if self.best is None else [self.best, *new])
+
+    def last(self, metric: str) -> float | None:
+        """Return the last value of a number that the run logged, once it has ended; ``None`` without one."""
+        value = self.summary.get("metrics", {}).get(metric, {}).get("last")
+        return None if value is None else float(value)
 
     def forget(self) -> None:
         """Make ``seen`` and ``observation`` again when they are needed."""
@@ -373,7 +382,7 @@ def values_of(entry: RunEntry, config: SweepConfig) -> dict[str, Any] | None:
             for parameter in config.space.parameters
             if parameter.name in stored
         }
-        if len(values) == len(config.space.parameters):
+        if config.space.is_whole(values):
             return values
     return dict(kept) if isinstance(kept, dict) else None
 
@@ -415,6 +424,7 @@ def view(entry: RunEntry, config: SweepConfig, *, waiting: bool) -> SweepRun:
     reason = str(summary.get("reason", ""))
     if entry.waiting:
         reason = reason or "lost with its agent"
+    broken = breaks(entry, config)
     return SweepRun(
         id=entry.id,
         state=entry.state,
@@ -426,7 +436,7 @@ def view(entry: RunEntry, config: SweepConfig, *, waiting: bool) -> SweepRun:
         history=tuple(entry.history),
         started=entry.record.started,
         ended=None if entry.running else entry.record.ended,
-        reason=reason,
+        reason=with_breaks(reason, broken),
         metrics={
             name: {key: float(value) for key, value in stats.items()}
             for name, stats in summary.get("metrics", {}).items()
@@ -436,9 +446,34 @@ def view(entry: RunEntry, config: SweepConfig, *, waiting: bool) -> SweepRun:
         agent=str(entry.record.attributes.get(ATTEMPT, {}).get("agent", "")),
         directories=tuple(f"{home}/{entry.id}" for home in entry.homes),
         stage=entry.stage,
+        breaks=broken,
         prior=entry.prior,
         waiting=waiting,
     )
+
+
+def breaks(run: SweepRun | RunEntry, config: SweepConfig) -> tuple[str, ...]:
+    """Return the constraints that a run breaks, each with its value.
+
+    A finished or pruned run that has not logged the number breaks the constraint.
+    """
+    if isinstance(run, SweepRun):
+        return run.breaks
+    if run.running or not config.options.constraints:
+        return ()
+    lasts = [(each, run.last(each.metric)) for each in config.options.constraints]
+    return broken(lasts, ended=not run.prior and run.state in {RunState.FINISHED, RunState.PRUNED})
+
+
+def broken(lasts: Iterable[tuple[Constraint, float | None]], *, ended: bool) -> tuple[str, ...]:
+    """Return the constraints that last values break; a value that is missing does only if the run has ``ended``."""
+    found = (constraint.breach(last) for constraint, last in lasts if ended or last is not None)
+    return tuple(filter(None, found))
+
+
+def with_breaks(reason: str, found: Sequence[str]) -> str:
+    """Return the reason of a run's end, and the constraints that it breaks."""
+    return "; ".join(filter(None, [reason, f"breaks {' and '.join(found)}" if found else ""]))
 
 
 _R = TypeVar("_R", SweepRun, RunEntry)
@@ -449,6 +484,7 @@ def best_run(runs: Iterable[_R], config: SweepConfig) -> _R | None:
     if config.metric is None:
         return None
     sign = 1 if config.metric.goal == "minimize" else -1
-    valued = [(sign * run.best, run) for run in runs if run.best is not None and not run.prior]
+    kept = (run for run in runs if run.best is not None and not run.prior and not breaks(run, config))
+    valued = [(sign * (run.best or 0.0), run) for run in kept]
     ended = [each for each in valued if each[1].state in {RunState.FINISHED, RunState.PRUNED}]
     return min(ended or valued, key=lambda each: each[0], default=(0.0, None))[1]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from lightsweep.controller.pareto import Front, pareto_front
 from lightsweep.controller.plan import Part, SweepState, SweepStatus
 from lightsweep.controller.reader import SweepReader
-from lightsweep.controller.runs import RunEntry, SweepRun, best_run, values_of
+from lightsweep.controller.runs import RunEntry, SweepRun, best_run, breaks, values_of
 from lightsweep.sampler import RunState
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.stages import Stage
@@ -88,6 +88,7 @@ class SweepSummary:
         states: Number of runs in each state, without prior runs; runs that wait for a retry as ``waiting``.
         savings: What early stopping saved.
         best: See :attr:`~lightsweep.controller.sweeps.Sweep.best_run`.
+        broken: Number of the runs that break a constraint.
         searched: The names of the parameters that are searched, see `SweepConfig.searched`.
         unread: Swept parameters that no run has read, sorted; of the runs that finished or were stopped early.
         last: The runs with the highest ids.
@@ -109,6 +110,7 @@ class SweepSummary:
     searched: list[str]
     unread: list[str]
     last: list[SweepRun]
+    broken: int = 0
     priors: int = 0
     spent: bool = False
     started: datetime | None = None
@@ -191,12 +193,15 @@ class SweepSummary:
 
     @property
     def remarks(self) -> list[str]:
-        """Lines about the Pareto front, what was saved, runs without a result and parameters that were never read."""
+        """Lines about the Pareto front, savings, constraints, runs without a result and parameters that none read."""
+        kept = ", ".join(map(str, self.config.options.constraints))
+        verb = "breaks" if self.broken == 1 else "break"
+        broken = printable(f"{counted(self.broken, 'run')} {verb} a constraint ({kept})") if self.broken else ""
         names = printable(", ".join(map(repr, self.unread)))
         unread = f"no run reads {names}, although the sweep varies {'it' if len(self.unread) == 1 else 'them'}"
         saved = str(self.savings) if self.config.stops_early and self.total else ""
         front = self.front.text if self.front is not None else ""
-        return [line for line in (front, saved, self.without_result, unread if names else "") if line]
+        return [line for line in (front, saved, broken, self.without_result, unread if names else "") if line]
 
 
 def prior_suffix(count: int) -> str:
@@ -224,6 +229,7 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
             searched=sweep.config.searched(values if sweep.config.defined_by_run else ()),
             unread=sorted(_unread(entries)),
             last=[sweep.view(entry) for entry in entries[-last:]] if last else [],
+            broken=sum(bool(breaks(entry, sweep.config)) for entry in entries),
             priors=len(known) - len(entries),
             spent=sweep.spent(),
             started=min((entry.record.started for entry in entries if entry.record.started), default=None),

@@ -13,14 +13,17 @@ from lightsweep.errors import ConfigError, Fault
 from lightsweep.hyperband import Rule
 from lightsweep.schema import sections
 from lightsweep.schema.command import read_command
+from lightsweep.schema.constraints import read_constraints
 from lightsweep.schema.diagnostics import Faults, plain
 from lightsweep.schema.distributions import count, spelt
 from lightsweep.schema.fields import check, given, keys_of
+from lightsweep.schema.first import read_first
 from lightsweep.schema.launching import check_settings
 from lightsweep.schema.parameters import Parameters, read_parameters
 from lightsweep.schema.sections import Metric, Options, Scheduler, TopLevel
 from lightsweep.schema.stages import Stage, most_runs, read_stages, written_stages
 from lightsweep.schema.stopping import read_rule, warn_of_last_bands
+from lightsweep.schema.when import check_command, read_when
 from lightsweep.schema.yaml_file import read_file
 from lightsweep.space import Space
 from lightsweep.text import quoted
@@ -233,11 +236,17 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     scheduler = sections.read_scheduler(raw.get("scheduler"), raw.get("method"), faults)
     found = _parameters(raw, meant, scheduler, faults)
     space = None
+    written = raw.get("lightsweep")
+    block: Mapping[str, Any] = written if isinstance(written, Mapping) else {}
+    by_run = "search_space" if scheduler is not None and scheduler.search_space else ""
+    whole = "stages" if block.get("stages") is not None else by_run
+    when = read_when(block.get("when"), found, whole, faults)
     if not faults:
         try:
-            space = Space(found.good)
+            space = Space(found.good, when)
         except ValueError as error:
             faults.at("parameters").key_error(str(error))
+    first = read_first(block.get("first"), found, space, raw.get("run_cap"), whole, faults)
     metrics = sections.read_metrics(raw, faults)
     own = raw.get("lightsweep")
     early, stopping = raw.get("early_terminate"), own.get("stopping") if isinstance(own, dict) else None
@@ -250,7 +259,13 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     launch = options.launch
     if launch is not None:
         launch = check_settings(launch, faults.at("lightsweep", "launch"), "launch")
+    check_command(command or (), when, faults.at("command"))
+    constraints = read_constraints(block.get("constraints"), found.places, faults)
     stages = read_stages(raw, found, rule, len(metrics), faults)
+    if constraints and options.sampler == "cmaes":
+        faults.at("lightsweep", "sampler").error("the sampler cmaes does not know of constraints; use auto, gp or tpe")
+    if constraints and not metrics:
+        faults.at("lightsweep", "constraints").key_error("constraints need a metric, by which runs are compared")
     if options.keep_checkpoints is not None and not metrics:
         faults.at("lightsweep", "keep_checkpoints").key_error(
             "keep_checkpoints needs a metric, which tells the best runs"
@@ -267,7 +282,7 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
         rule=rule,
         command=command,
         scheduler=scheduler,
-        options=replace(options, launch=launch),
+        options=replace(options, launch=launch, first=first, constraints=constraints),
         stages=stages,
         warnings=faults.warnings,
         raw=raw,

@@ -208,6 +208,16 @@ class StageKeys:
     defaults: Annotated[Mapping[str, Any], _VALUES] | None = None
 
 
+_CONFIGURATIONS = {"type": "array", "minItems": 1, "items": {"type": "object", "minProperties": 1}}
+_CONDITIONS = {
+    "type": "object",
+    "minProperties": 1,
+    "additionalProperties": {"type": "object", "minProperties": 1},
+}
+_BOUND = {"type": "string", "pattern": "[<>]=?\\s*[-+.0-9]"}
+_CONSTRAINTS = {"anyOf": [{"type": "array", "minItems": 1, "items": _BOUND}, _BOUND]}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Keys that only lightsweep has.
@@ -228,6 +238,9 @@ class Options:
             or as a mapping with type and settings.
         stages: Stages run in order; each searches some parameters and keeps the best values found so far.
         launch: How `lightsweep launch` starts the agents of the sweep.
+        first: Configurations to begin with, each with some parameters or all; the method chooses the others.
+        when: Conditional parameters: for each its parents, with the values that let it exist in a run.
+        constraints: Bounds of numbers that runs log, such as latency_ms <= 20; a run that breaks one is never the best.
     """
 
     sampler: Annotated[str, fields.Rule(_sampler, {"type": "string"})] = "auto"
@@ -243,6 +256,9 @@ class Options:
     stopping: Annotated[Any, fields.unread(fields.ref("stopping"))] = None
     stages: Annotated[Any, fields.unread({"type": "array", "minItems": 1, "items": fields.ref("stage")})] = None
     launch: Annotated[Any, fields.unread(fields.ref("launch"))] = None
+    first: Annotated[Any, fields.unread(_CONFIGURATIONS)] = None
+    when: Annotated[Any, fields.unread(_CONDITIONS)] = None
+    constraints: Annotated[Any, fields.unread(_CONSTRAINTS)] = None
 
 
 MODELS = {

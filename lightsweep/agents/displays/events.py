@@ -10,7 +10,7 @@ from pathlib import Path
 from lightsweep.agents.active_run import RUNS
 from lightsweep.agents.launchers.process import OUTPUT
 from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep, SweepRun
-from lightsweep.controller.runs import best_of, best_run
+from lightsweep.controller.runs import best_of, best_run, broken, with_breaks
 from lightsweep.controller.summary import part_begins
 from lightsweep.hyperband import brief
 from lightsweep.text import counted, number, parameters, printable, span
@@ -150,4 +150,8 @@ def seen(run: ClaimedRun, sweep: Sweep, *, began: datetime | None = None, outcom
         reason="" if outcome is None else outcome.reason,
         unread=() if outcome is None else tuple(outcome.unread),
     )
+    if outcome is not None:
+        lasts = [(each, run.metrics.get(each.metric, {}).get("last")) for each in sweep.config.options.constraints]
+        breaks = broken(lasts, ended=outcome.state in _WITH_RESULT)
+        found = replace(found, breaks=breaks, reason=with_breaks(found.reason, breaks))
     return replace(found, **sweep.plan.part_of(run.ticket).labels)
