@@ -104,6 +104,7 @@ def _asked_again(sweep: SweepReader, entry: RunEntry) -> FrozenTrial:
         ATTEMPT: attempt,
         SUMMARY: {"state": RunState.LOST, "reason": "the user requested a retry"},
     }
+    sweep.complete([entry])
     if (values := values_of(entry, sweep.config)) is not None:
         attributes[VALUES] = values
     return create_trial(

@@ -318,7 +318,7 @@ class SweepReader:
             return [self.view(entry) for entry in entries]
 
     def read_few_values(self) -> None:
-        """Let a look leave out the parameters, for who needs those of few runs: see :meth:`complete`.
+        """Leave the parameters out of a look, for a program that needs those of few runs; see :meth:`complete`.
 
         It reads them nevertheless if the state of the sweep depends on them: with stages, repeats, or a space that a
         function defines run by run.

@@ -186,7 +186,7 @@ class RunEntry:
     _since: int = 0
 
     def __post_init__(self) -> None:
-        attempt = self.record.attributes.get(ATTEMPT, {})
+        attempt = self.record.attributes.get(ATTEMPT, {}) if self._mentions("point") else {}
         self.repeat = Repeat.of(attempt) if "point" in attempt else None
         self._note_home()
 
@@ -213,7 +213,7 @@ class RunEntry:
         self._note_home()
 
     def _note_home(self) -> None:
-        home = self.record.attributes.get(ATTEMPT, {}).get("home")
+        home = self.record.attributes.get(ATTEMPT, {}).get("home") if self._mentions("home") else None
         if isinstance(home, str):
             self.homes = (*(each for each in self.homes if each != home), home)
 

@@ -251,8 +251,14 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
 
 
 def _unread(entries: Iterable[RunEntry]) -> set[str]:
-    found = [set(entry.summary.get("unread", ())) for entry in entries if entry.state in _WITH_RESULT]
-    return set.intersection(*found) if found else set()
+    found: set[str] | None = None
+    for entry in entries:
+        if entry.state in _WITH_RESULT:
+            unread = set(entry.summary.get("unread", ()))
+            found = unread if found is None else found & unread
+            if not found:
+                break  # the summaries of the other runs need not be decoded
+    return found or set()
 
 
 def _lengths(entries: Iterable[RunEntry], config: SweepConfig) -> dict[str | None, int]:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from sys import intern
 from typing import Any, Protocol
 
 from optuna.distributions import BaseDistribution
@@ -26,7 +25,7 @@ OPEN = frozenset({"RUNNING", "WAITING"})
 
 
 class StoredAttributes(Mapping[str, Any]):
-    """User attributes of a trial, each decoded when it is needed: of most runs of others an agent needs few.
+    """User attributes of a trial as the storage has them, decoded at each access: of most trials few are needed.
 
     Args:
         listed: The name and the JSON of each attribute, with ``NAME_ENDS`` between them and ``ATTRIBUTE_ENDS`` between
@@ -35,32 +34,26 @@ class StoredAttributes(Mapping[str, Any]):
 
     NAME_ENDS, ATTRIBUTE_ENDS = "\2", "\1"
 
-    __slots__ = ("_decoded", "_listed", "_texts")
+    __slots__ = ("_listed",)
 
     def __init__(self, listed: str) -> None:
         self._listed = listed
-        self._texts: dict[str, str] | None = None
-        self._decoded: dict[str, Any] = {}
 
-    def _known(self) -> dict[str, str]:
-        if self._texts is None:
-            pairs = (each.partition(self.NAME_ENDS) for each in self._listed.split(self.ATTRIBUTE_ENDS) if each)
-            self._texts = {intern(name): text for name, _, text in pairs}
-        return self._texts
+    def _texts(self) -> dict[str, str]:
+        pairs = (each.partition(self.NAME_ENDS) for each in self._listed.split(self.ATTRIBUTE_ENDS) if each)
+        return {name: text for name, _, text in pairs}
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self._decoded:
-            self._decoded[name] = json.loads(self._known()[name])
-        return self._decoded[name]
+        return json.loads(self._texts()[name])
 
     def __contains__(self, name: object) -> bool:
-        return name in self._known()
+        return name in self._texts()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._known())
+        return iter(self._texts())
 
     def __len__(self) -> int:
-        return len(self._known())
+        return len(self._texts())
 
     def __repr__(self) -> str:
         return repr(dict(self))

@@ -109,6 +109,7 @@ def test_a_searcher_is_told_how_far_runs_are_beyond_a_bound(url: str) -> None:
     work(sweep, logs(SLOW, GOOD, UNKNOWN), count=3)
     sweep.refresh()
     entries = sweep.known_entries()
+    sweep.complete(entries)  # a random sweep's agent has not read them
     found = [observation(entry, sweep.config) for entry in entries]
     assert [each.excess for each in found if each] == [
         (pytest.approx(11.2), 10.0),
