@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from importlib.resources import files
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+import lightsweep
 from lightsweep.cli.output import say
 from lightsweep.errors import NotFoundError
 
 __all__ = ["answers", "help", "questions"]
 
+_PAGE = Path("docs", "faq.md")
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
 
@@ -40,7 +42,8 @@ def help(  # noqa: A001 - the name of the command
 
 def questions() -> dict[str, str]:
     """Return the answer to each question, as text for a terminal."""
-    page = files("lightsweep").joinpath("faq.md").read_text(encoding="utf-8")
+    package = Path(lightsweep.__file__).parent  # in a checkout, docs is beside it
+    page = next(path for path in (package / _PAGE, package.parent / _PAGE) if path.exists()).read_text(encoding="utf-8")
     sections = (section.partition("\n") for section in re.split(r"^## ", page, flags=re.MULTILINE)[1:])
     return {question: _LINK.sub(r"\1", answer).strip() for question, _, answer in sections}
 
