@@ -68,9 +68,10 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
-# Search methods on the same problems and seeds. W&B's engine needs an older numpy: it gets an environment of its own.
+# Search methods on the same problems and seeds. W&B's engine needs an older numpy, and SMAC much else: each gets an environment of its own.
 bench-search: $(STAMP)
 	@[ -x .engine/bin/python ] || { $(PYTHON) -m venv .engine && .engine/bin/python -m pip install --quiet sweeps==0.3.0; }
+	@[ -x .engine-smac/bin/python ] || { $(PYTHON) -m venv .engine-smac && .engine-smac/bin/python -m pip install --quiet smac==2.4.1; }
 	$(BIN)/python -m benchmarks.search
 
 chaos: $(STAMP)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lightsweep import controller
 from lightsweep.analysis import Importance, dataframe, importance, required
 from lightsweep.controller import SweepRun, SweepState, changes
+from lightsweep.controller.pareto import pareto_front
 from lightsweep.controller.summary import summarize
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Storage
@@ -108,6 +109,15 @@ class Sweep:
         the earliest is the best. Prior runs do not count.
         """
         return self._stored.best_run
+
+    @property
+    def best_runs(self) -> list[SweepRun]:
+        """The Pareto front: the runs that no other run beats in all metrics, the best in the first metric first.
+
+        Runs that finished or were stopped early count, with the last value of each metric. With one metric it is the
+        best of these; the list is empty before one has a value.
+        """
+        return pareto_front(self.runs, self._stored.config).best
 
     def pause(self) -> None:
         """Start no new runs until :meth:`resume`; running ones continue.
@@ -229,6 +239,8 @@ class Sweep:
         if seen.best is not None and seen.best_value:
             rows.append(("best run", f"{seen.best_value} (run {seen.best.id})"))
             searched = config.searched([seen.best.values])
+            if seen.front is not None:
+                rows.append(("Pareto front", ", ".join(run.id for run in seen.front.best)))
             rows += [(name, repr(value)) for name, value in seen.best.values.items() if name in searched]
         title = f"sweep {self.id}" + (f" ({config.name})" if config.name else "")
         cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in rows)

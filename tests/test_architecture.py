@@ -138,13 +138,18 @@ SHORT = {
     "lightsweep/cli/storage.py",
     "lightsweep/cli/watch.py",
     "lightsweep/controller/damage.py",
+    "lightsweep/controller/ending.py",
     "lightsweep/report/importance.py",
     "lightsweep/report/theme.py",
     "lightsweep/report/timeline.py",
     "lightsweep/sampler/base.py",
+    "lightsweep/sampler/first_points.py",
+    "lightsweep/schema/constraints.py",
+    "lightsweep/schema/first.py",
     "lightsweep/stopping/curves.py",
-    "lightsweep/stopping/expected.py",
     "lightsweep/schema/launching.py",
+    "lightsweep/schema/repeats.py",
+    "lightsweep/schema/stop_when.py",
     "lightsweep/text.py",
     "lightsweep/wandb/artifact_files.py",
     "lightsweep/wandb/calls.py",
@@ -166,13 +171,13 @@ MOST_LINES = {
     "what W&B's scripts need": 3_000,
     "clusters": 3_700,
     "history": 900,
-    "report": 1_500,
+    "report": 1_650,
     "channel": 650,
-    "warm runs": 750,
+    "warm runs": 800,
     "terminals": 1_700,
-    "sampler": 1_250,
+    "sampler": 1_480,
     "stopping": 500,
-    "all else": 11_750,
+    "all else": 12_700,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 
@@ -217,6 +222,9 @@ FOR_PAGE = (
 """Files of the commands that show a sweep in the browser, live, with all of a run."""
 
 
+FOR_STOPPING = ("lightsweep/schema/stopping.py", "lightsweep/stopping/")
+"""The rules that stop runs early beside hyperband, and the keys of all."""
+
 FOR_WARM_RUNS = "lightsweep/agents/warm/"
 
 
@@ -244,7 +252,9 @@ def part_of(path: Path) -> str:
         return "pages in the browser"
     if str(path.relative_to(ROOT)).startswith(FOR_HISTORY):
         return "history"
-    if room_of(path) in ("report", "channel", "sampler", "stopping"):
+    if str(path.relative_to(ROOT)).startswith(FOR_STOPPING):
+        return "stopping"
+    if room_of(path) in ("report", "channel", "sampler"):
         return room_of(path)
     if room_of(path) in FOR_WANDB:
         return "what W&B's scripts need"

@@ -18,15 +18,19 @@ from benchmarks.search.problems import Problem
 from lightsweep.sampler import Observation, RunState, make_searcher
 from lightsweep.schema import SweepConfig
 
-__all__ = ["ENGINE", "METHODS", "Method", "sweep_file"]
+__all__ = ["ENGINES", "METHODS", "Method", "sweep_file"]
 
 Values = Mapping[str, Any]
-ENGINE = Path(os.environ.get("LIGHTSWEEP_ENGINE", Path(__file__).parents[2] / ".engine" / "bin" / "python"))
-"""The interpreter of an environment with W&B's engine, ``pip install sweeps``; see ``make bench-search``."""
+_ROOT = Path(__file__).parents[2]
+ENGINES = {
+    "wandb": Path(os.environ.get("LIGHTSWEEP_ENGINE", _ROOT / ".engine/bin/python")),
+    "smac": Path(os.environ.get("LIGHTSWEEP_SMAC", _ROOT / ".engine-smac/bin/python")),
+}
+"""The interpreters of environments with W&B's engine and with SMAC3; ``make bench-search`` makes them."""
 
 
 class Method(Protocol):
-    """A search of one problem with one seed."""
+    """A search of one problem with one seed; its ``seconds``, if it has any, are CPU time of another process."""
 
     def ask(self) -> tuple[int, Values]:
         """Return a run's number and parameters; earlier runs may not have been told yet."""
@@ -85,27 +89,29 @@ class Native:
 
 
 class Engine:
-    """The engine behind W&B's own sweeps, in an environment of its own: a process that speaks JSON lines."""
+    """A search in an environment of its own: a process that speaks JSON lines."""
 
-    def __init__(self, problem: Problem, seed: int) -> None:
-        if not ENGINE.exists():
-            raise FileNotFoundError(f"{ENGINE} is missing; make bench-search installs it")
-        program = Path(__file__).with_name("engine.py")
+    def __init__(self, problem: Problem, seed: int, name: str) -> None:
+        if not ENGINES[name].exists():
+            raise FileNotFoundError(f"{ENGINES[name]} is missing; make bench-search installs it")
+        program = Path(__file__).with_name(f"{name}_engine.py")
         self._process = subprocess.Popen(
-            [str(ENGINE), "-W", "ignore", str(program), str(seed)],
+            [str(ENGINES[name]), "-W", "ignore", str(program), str(seed)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         self._config = sweep_file(problem, "bayes")
         self._runs: list[dict[str, Any]] = []
+        self.seconds = 0.0
 
     def ask(self) -> tuple[int, Values]:
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps({"config": self._config, "runs": self._runs}) + "\n")
         self._process.stdin.flush()
-        values = json.loads(self._process.stdout.readline())
+        answer = json.loads(self._process.stdout.readline())
+        values, self.seconds = answer["values"], self.seconds + answer["seconds"]
         self._runs.append({"config": {name: {"value": one} for name, one in values.items()}, "state": "running"})
         return len(self._runs) - 1, values
 
@@ -128,6 +134,7 @@ METHODS: dict[str, Callable[[Problem, int], Method]] = {
     "optuna-cmaes": lambda problem, seed: Native(
         problem, lambda: CmaEsSampler(seed=seed, warn_independent_sampling=False)
     ),
-    "wandb": Engine,
+    "wandb": lambda problem, seed: Engine(problem, seed, "wandb"),
+    "smac": lambda problem, seed: Engine(problem, seed, "smac"),
 }
 """Makes each method, for a problem and a seed."""

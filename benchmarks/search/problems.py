@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.search import synthetic, trainings
+from benchmarks.search.made import MadeLoss
 
 __all__ = ["HELD_OUT", "PROBLEMS", "TUNED", "Problem"]
 
@@ -60,6 +61,11 @@ def _floats(low: float, high: float) -> dict[str, Any]:
 
 def _one_of(*values: Any) -> dict[str, Any]:
     return {"values": list(values)}
+
+
+def _made(number: int) -> Problem:
+    loss = MadeLoss(number)
+    return Problem(f"made-{number}", loss.parameters, loss, 20.0, real=False)
 
 
 _NETWORK = {
@@ -136,6 +142,46 @@ TUNED = (
         3.0,
         real=False,
     ),
+    Problem(
+        "wine-svm",
+        {
+            "scaler": _one_of("none", "standard", "minmax"),
+            "kernel": _one_of("rbf", "poly", "sigmoid"),
+            "C": _log(1e-3, 1e4),
+            "gamma": _log(1e-5, 10.0),
+            "coef0": _floats(0.0, 2.0),
+        },
+        trainings.wine_svm,
+        1.6,
+    ),
+    Problem(
+        "cancer-linear",
+        {
+            "alpha": _log(1e-7, 1.0),
+            "l1_ratio": _floats(0.0, 1.0),
+            "schedule": _one_of("constant", "optimal", "invscaling", "adaptive"),
+            "eta0": _log(1e-5, 10.0),
+            "power_t": _floats(0.1, 0.9),
+            "average": _one_of(True, False),
+            "passes": _ints(1, 12),
+        },
+        trainings.cancer_linear,
+        1.5,
+    ),
+    Problem(
+        "diabetes-trees",
+        {
+            "trees": _ints(1, 12),
+            "max_depth": _ints(1, 16),
+            "min_samples_leaf": _ints(1, 60),
+            "min_samples_split": _ints(2, 100),
+            "max_features": _floats(0.1, 1.0),
+            "bootstrap": _one_of(True, False),
+        },
+        trainings.diabetes_trees,
+        1.5,
+    ),
+    *(_made(number) for number in range(16)),
 )
 """Problems that settings were chosen on."""
 

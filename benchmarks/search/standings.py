@@ -17,7 +17,7 @@ from benchmarks.tables import Table
 __all__ = ["MARKS", "standings"]
 
 MARKS = (5, 10, 20, 30, 50, 100)
-_PEERS = ("optuna-tpe", "optuna-gp", "wandb")
+_PEERS = ("optuna-tpe", "optuna-gp", "wandb", "smac")
 _TARGET = 50
 Floats = npt.NDArray[np.float64]
 

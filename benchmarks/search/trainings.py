@@ -10,27 +10,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.special import softmax
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine, make_friedman1
 from sklearn.decomposition import PCA
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge, SGDClassifier
 from sklearn.metrics import log_loss
-from sklearn.model_selection import cross_val_predict, train_test_split
+from sklearn.model_selection import StratifiedKFold, cross_val_predict, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, PolynomialFeatures, StandardScaler
 from sklearn.svm import SVC, SVR
 from torch import nn
 
 __all__ = [
+    "cancer_linear",
     "cancer_xgboost",
     "diabetes_svr",
+    "diabetes_trees",
     "digits_network",
     "digits_svm",
     "friedman_xgboost",
     "housing_forest",
     "waves_network",
     "wine_ridge",
+    "wine_svm",
     "words_linear",
 ]
 
@@ -61,25 +65,25 @@ def _waves() -> list[Any]:
     return [torch.tensor(part, dtype=torch.float32 if part.ndim == 2 else torch.long) for part in parts]
 
 
-def digits_network(values: Values, seed: int) -> list[float]:
+def digits_network(values: Values, seed: int, epochs: int = _EPOCHS) -> list[float]:
     """Cross-entropy of a small network on digits."""
-    return _network(values, seed, _digits(), classes=10)
+    return _network(values, seed, _digits(), 10, epochs)
 
 
-def waves_network(values: Values, seed: int) -> list[float]:
+def waves_network(values: Values, seed: int, epochs: int = _EPOCHS) -> list[float]:
     """Cross-entropy of a small network that tells four kinds of waves apart; another seed, another loss."""
-    return _network(values, seed, _waves(), classes=4)
+    return _network(values, seed, _waves(), 4, epochs)
 
 
-def _network(values: Values, seed: int, data: list[Any], classes: int) -> list[float]:
+def _network(values: Values, seed: int, data: list[Any], classes: int, epochs: int) -> list[float]:
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _fit_network(values, generator, data, classes)
+        return _fit_network(values, generator, data, classes, epochs)
 
 
-def _fit_network(values: Values, generator: torch.Generator, data: list[Any], classes: int) -> list[float]:
+def _fit_network(values: Values, generator: torch.Generator, data: list[Any], classes: int, epochs: int) -> list[float]:
     train_x, test_x, train_y, test_y = data
     layers: list[nn.Module] = []
     size = train_x.shape[1]
@@ -90,11 +94,11 @@ def _fit_network(values: Values, generator: torch.Generator, data: list[Any], cl
     model = nn.Sequential(*layers, nn.Linear(size, classes))
     optimizer = _optimizer(values, model)
     batches = -(-len(train_x) // values["batch_size"])
-    factor = _schedule(values, _EPOCHS * batches, values.get("warmup", 0) * batches)
+    factor = _schedule(values, epochs * batches, values.get("warmup", 0) * batches)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     loss_of = nn.CrossEntropyLoss(label_smoothing=values.get("label_noise", 0.0))
     losses = []
-    for _ in range(_EPOCHS):
+    for _ in range(epochs):
         model.train()
         for batch in torch.randperm(len(train_x), generator=generator).split(values["batch_size"]):
             optimizer.zero_grad(set_to_none=True)
@@ -229,7 +233,7 @@ def _words() -> list[Any]:
     return list(train_test_split(np.log1p(counts), labels, train_size=450, random_state=0, stratify=labels))
 
 
-def words_linear(values: Values, seed: int) -> list[float]:
+def words_linear(values: Values, seed: int, passes: int = 8) -> list[float]:
     """Log-loss of a linear model on counts of words; parameters that others switch off, and two that nothing reads."""
     train_x, test_x, train_y, test_y = _words()
     model = SGDClassifier(
@@ -243,7 +247,7 @@ def words_linear(values: Values, seed: int) -> list[float]:
         random_state=seed,
     )
     losses = []
-    for _ in range(8):
+    for _ in range(passes):
         try:
             with np.errstate(all="ignore"):
                 model.partial_fit(train_x, train_y, classes=range(5))
@@ -279,3 +283,56 @@ def _houses() -> list[Floats]:
     features = np.column_stack([size, age, distance, rooms, random.normal(size=(600, 6))])
     target = (price - price.mean()) / price.std()
     return list(train_test_split(features, target, train_size=350, random_state=0))
+
+
+def wine_svm(values: Values, seed: int) -> list[float]:
+    """Log-loss, by three folds, of a support vector machine that tells three wines apart by four noisy features."""
+    del seed
+    wines = load_wine()
+    features = wines.data[:, [0, 1, 2, 10]]
+    scaler = {"none": FunctionTransformer, "standard": StandardScaler, "minmax": MinMaxScaler}[values["scaler"]]()
+    model = make_pipeline(
+        scaler, SVC(C=values["C"], gamma=values["gamma"], kernel=values["kernel"], coef0=values["coef0"])
+    )
+    folds = StratifiedKFold(3, shuffle=True, random_state=0)
+    found = cross_val_predict(model, features, wines.target, cv=folds, method="decision_function")
+    return [float(log_loss(wines.target, softmax(found, axis=1)))]
+
+
+def cancer_linear(values: Values, seed: int) -> list[float]:
+    """Log-loss of a linear model for breast cancer, by passes over 250 patients."""
+    features, target = _cancer()
+    features = StandardScaler().fit_transform(features)
+    model = SGDClassifier(
+        loss="log_loss",
+        penalty="elasticnet",
+        alpha=values["alpha"],
+        l1_ratio=values["l1_ratio"],
+        learning_rate=values["schedule"],
+        eta0=values["eta0"],
+        power_t=values["power_t"],
+        average=values["average"],
+        random_state=seed,
+    )
+    losses = []
+    for _ in range(values["passes"]):
+        with np.errstate(all="ignore"):
+            model.partial_fit(features[:250], target[:250], classes=range(2))
+            found = np.clip(np.nan_to_num(model.predict_proba(features[250:])), 1e-4, 1.0)
+        losses.append(float(log_loss(target[250:], found / found.sum(axis=1, keepdims=True))))
+    return losses
+
+
+def diabetes_trees(values: Values, seed: int) -> list[float]:
+    """Squared error of few random trees for diabetes, by three folds."""
+    features, target = _diabetes()
+    model = ExtraTreesRegressor(
+        n_estimators=values["trees"],
+        max_depth=values["max_depth"],
+        min_samples_leaf=values["min_samples_leaf"],
+        min_samples_split=values["min_samples_split"],
+        max_features=values["max_features"],
+        bootstrap=values["bootstrap"],
+        random_state=seed,
+    )
+    return [float(np.mean((cross_val_predict(model, features, target, cv=3) - target) ** 2))]

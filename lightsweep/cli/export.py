@@ -15,6 +15,7 @@ import typer
 from lightsweep.cli.options import Storage, SweepId, read_sweep
 from lightsweep.cli.output import show_json, without_infinities
 from lightsweep.controller import Sweep, SweepRun
+from lightsweep.controller.pareto import pareto_front
 from lightsweep.controller.summary import part_documents
 
 _FORMULA = re.compile(r"[=@\t]|[+-](?!(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\Z|inf\Z)", re.IGNORECASE)
@@ -76,10 +77,14 @@ def _cell(value: Any) -> Any:
 def sweep_document(sweep: Sweep) -> dict[str, Any]:
     """Return the JSON document of a sweep; metrics that are not finite are null, such parameters text (``"inf"``).
 
-    Only a sweep with stages has the keys ``stages`` and, in its runs, ``stage``; only a prior run has ``prior``.
+    Only a sweep with several metrics has the keys ``metrics`` and ``front``, its Pareto front. Only a sweep with stages
+    has the keys ``stages`` and, in its runs, ``stage``; only a prior run has ``prior``.
     """
     state = sweep.state
-    metric = sweep.config.metric
+    metric, runs = sweep.config.metric, sweep.known_runs()
+    several = len(sweep.config.metrics) > 1
+    metrics = [{"name": each.name, "goal": each.goal} for each in sweep.config.metrics]
+    front = pareto_front(runs, sweep.config).documents(sweep.config) if several else None
     return {
         "id": sweep.id,
         "name": sweep.config.name,
@@ -89,7 +94,8 @@ def sweep_document(sweep: Sweep) -> dict[str, Any]:
         "metric": {"name": metric.name, "goal": metric.goal} if metric else None,
         "storage": str(sweep.storage),
         **without_infinities(part_documents(sweep)),
-        "runs": [run_document(run) for run in sweep.known_runs()],
+        **({"metrics": metrics, "front": front} if front is not None else {}),
+        "runs": [run_document(run) for run in runs],
     }
 
 
@@ -106,6 +112,7 @@ def run_document(run: SweepRun) -> dict[str, Any]:
         "ended": run.ended.isoformat() if run.ended else None,
         "reason": run.reason,
         "unread": list(run.unread),
+        **({"breaks": list(run.breaks)} if run.breaks else {}),
         **run.labels,
         **({"prior": True} if run.prior else {}),
     }

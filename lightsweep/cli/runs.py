@@ -17,9 +17,10 @@ from lightsweep.cli.output import cut, say, show_json, without_infinities
 from lightsweep.client.history import read_history
 from lightsweep.client.parts import read_parts
 from lightsweep.controller import RunState, Sweep, SweepRun
-from lightsweep.controller.runs import RunEntry
+from lightsweep.controller.pareto import Front
+from lightsweep.controller.runs import RunEntry, breaks
 from lightsweep.errors import NotFoundError, UsageError, closest
-from lightsweep.text import aligned, counted, number, paint, printable, shortened, span, value_text
+from lightsweep.text import aligned, counted, number, paint, parameters, printable, shortened, span, value_text
 
 STATE_STYLES = {RunState.FAILED: "red"}
 """Of the lines of runs, by their state."""
@@ -68,16 +69,27 @@ def runs(
         say(f"sweep {sweep.id} has no run{f' that is {state}' if state else ' yet'}")
         return
     names = sweep.config.searched([run.values for run in shown])
-    metric = printable(sweep.config.metric.name) if sweep.config.metric else "best"
-    heading = ["run", *sweep.config.labels, "state", metric, "iterations", "time", *map(printable, names)]
+    metrics = [metric.name for metric in sweep.config.metrics]
+    heading = [
+        "run",
+        *sweep.config.labels,
+        "state",
+        *map(printable, metrics or ["best"]),
+        "iterations",
+        "time",
+        *(["breaks"] if sweep.config.options.constraints else []),
+        *map(printable, names),
+    ]
     rows = [
         [
             run.id,
             *(printable(run.labels.get(name, "–")) for name in sweep.config.labels),
             str(run.standing),
             "–" if run.best is None else number(run.best),
+            *(_number_cell(run.metrics.get(name, {}).get("last")) for name in metrics[1:]),
             str(run.iterations),
             time_of(run, now),
+            *(["; ".join(run.breaks) or "–"] if sweep.config.options.constraints else []),
             *(printable(value_text(run.values[name])) if name in run.values else "–" for name in names),
         ]
         for run in shown
@@ -107,8 +119,17 @@ def show(
         return
     best = sweep.best_run
     if best is None:
-        raise NotFoundError(f"sweep {sweep.id} has no best run yet: no run has logged its metric")
+        why = without_best(sweep) or "no run has logged its metric"
+        raise NotFoundError(f"sweep {sweep.id} has no best run yet: {why}")
     show_run(sweep, best, as_json)
+
+
+def without_best(sweep: Sweep) -> str:
+    """Return how many runs break a constraint, for a sweep without a best run; empty if none do."""
+    count = sum(bool(run.breaks) for run in sweep.known_runs())
+    if not count:
+        return ""
+    return f"{counted(count, 'run')} {'breaks' if count == 1 else 'break'} a constraint, see lightsweep runs {sweep.id}"
 
 
 def rank(run: SweepRun, sort: Sort, sweep: Sweep, now: datetime) -> tuple[Any, ...]:
@@ -129,7 +150,22 @@ def by_value(run: SweepRun | RunEntry, sweep: Sweep) -> tuple[Any, ...]:
     if metric is None:
         return (run.prior, number)
     sign = 1 if metric.goal == "minimize" else -1
-    return (run.prior, run.best is None, sign * (run.best or 0.0), number)
+    return (run.prior, run.best is None, bool(breaks(run, sweep.config)), sign * (run.best or 0.0), number)
+
+
+def front_table(sweep: Sweep, front: Front[RunEntry] | Front[SweepRun], most: int = 20) -> list[str]:
+    """Return a table of a Pareto front: each run with its value of each metric, and its parameters."""
+    members = front.members[:most]
+    runs = [run if isinstance(run := front.runs[index], SweepRun) else sweep.view(run) for index in members]
+    names = sweep.config.searched([run.values for run in runs])
+    heading = ["run", *(printable(metric.name) for metric in sweep.config.metrics), "parameters"]
+    rows = [
+        [run.id, *map(number, front.values[index]), parameters(run.values, names)]
+        for run, index in zip(runs, members, strict=True)
+    ]
+    left = len(front.members) - len(members)
+    first, *others = aligned([heading, *rows], right=range(1, len(heading) - 1))
+    return [paint(cut(first), "bold"), *map(cut, others), *([f"and {left:,} more (all with --json)"] if left else [])]
 
 
 def _length(run: SweepRun, now: datetime) -> timedelta | None:

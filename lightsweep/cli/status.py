@@ -20,12 +20,22 @@ from lightsweep.agents.launches import Launched, launched
 from lightsweep.cli.export import sweep_document
 from lightsweep.cli.options import Json, Storage, ids, open_read_only, read_sweep, run_of
 from lightsweep.cli.output import columns, cut, say, show_json, wrapped
-from lightsweep.cli.runs import STATE_STYLES, by_value, show_run, time_of
+from lightsweep.cli.runs import STATE_STYLES, by_value, front_table, show_run, time_of
 from lightsweep.cli.sweep import parameter_count
 from lightsweep.cli.watch import watch
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
-from lightsweep.controller.runs import RunEntry, sweep_and_run
-from lightsweep.controller.summary import PartView, SweepSummary, part_line, part_views, prior_suffix, summarize
+from lightsweep.controller.changes import sweep_and_run
+from lightsweep.controller.repeats import Group
+from lightsweep.controller.runs import RunEntry, values_of
+from lightsweep.controller.summary import (
+    PartView,
+    SweepSummary,
+    group_views,
+    part_line,
+    part_views,
+    prior_suffix,
+    summarize,
+)
 from lightsweep.errors import StorageError, UsageError
 from lightsweep.text import (
     aligned,
@@ -121,6 +131,8 @@ def status(
 
 def _sweep_line(sweep: Sweep, seen: SweepSummary, standing: str) -> dict[str, Any]:
     best = {"run": seen.best.id, "value": seen.best.best} if seen.best is not None and seen.best_value else None
+    if best is not None and seen.score is not None:
+        best["value"] = seen.score.mean
     return {
         "id": sweep.id,
         "name": sweep.config.name,
@@ -142,7 +154,7 @@ def _text(sweep: Sweep, top: int, *, launches: bool) -> list[str]:
     config = sweep.config
     sweep.refresh()
     seen, views, silent = summarize(sweep), part_views(sweep), sweep.silences()
-    goal = f", {config.metric.goal} {printable(config.metric.name)}" if config.metric else ""
+    goal = "".join(f", {metric.goal} {printable(metric.name)}" for metric in config.metrics)
     method = f"in {counted(len(views), 'stage')}" if views else config.method
     standing = seen.standing(silent) if not launches else str(seen.state)
     lines = [
@@ -162,23 +174,47 @@ def _text(sweep: Sweep, top: int, *, launches: bool) -> list[str]:
         lines.append(f"let it continue with: lightsweep resume {sweep.id}{option}")
     if views:
         lines += [part_line(views), "", *map(cut, _stage_table(views, seen.searched))]
+    groups = group_views(sweep)
+    if groups:
+        lines += _group_table(groups[:top], seen, f"the best {top} of {len(groups):,}" if len(groups) > top else "all")
     return [*lines, *_runs(sweep, seen, silent, top)]
+
+
+def _group_table(groups: Sequence[Group], seen: SweepSummary, which: str) -> list[str]:
+    """Return a line for each group of repeats, and below it why it got no more repeats."""
+    rows = [
+        [
+            group.id,
+            group.state,
+            f"{len(group.runs)}/{seen.config.repeats}",
+            "–" if group.score is None else str(group.score),
+            parameters(values_of(group.runs[0], seen.config) or {}, seen.searched),
+        ]
+        for group in groups
+    ]
+    first, *others = aligned([["group", "state", "runs", "mean ± deviation", "parameters"], *rows], right=(2,))
+    lines = ["", f"groups of runs with the same values, {which}:", paint(cut(first), "bold")]
+    for group, line in zip(groups, others, strict=True):
+        lines += [cut(line), *(paint(each, "dim") for each in _reason(group.skipped))]
+    return lines
 
 
 def _runs(sweep: Sweep, seen: SweepSummary, silent: Mapping[str, timedelta], top: int) -> list[str]:
     """Return the tables of the running runs, of the best, and of those without a result, with their reasons in full."""
     now = datetime.now(timezone.utc)
+    front = front_table(sweep, seen.front) if seen.front is not None and seen.front.runs else []
     with sweep.lock:
         own = [(entry, sweep.standing(entry)) for entry in sweep.known_entries() if not entry.prior]
     running = [entry for entry, state in own if state == RunState.RUNNING]
     failed = [entry for entry, state in own if state in _NO_RESULT]
     ended = [entry for entry, state in own if state not in {RunState.RUNNING, *_NO_RESULT}]
+    ended = ended if sweep.config.repeats == 1 else []  # which are shown as groups
 
     def shown(entries: Sequence[RunEntry]) -> list[SweepRun]:
         """View no more runs than are shown, since there may be very many."""
         return list(map(sweep.view, entries))
 
-    lines = []
+    lines = ["", "on the Pareto front:", *front] if front else []
     if running:
         lines += _table(sweep, "running:", shown(running[:_SHOWN]), seen, now, silent)
         lines += [f"and {len(running) - _SHOWN} more"] if len(running) > _SHOWN else []

@@ -18,6 +18,7 @@ from lightsweep.analysis import required
 from lightsweep.errors import InputError, LightsweepError
 from lightsweep.report.curves import curves_figure
 from lightsweep.report.data import ReportData
+from lightsweep.report.front import front_figures, hypervolume_figure
 from lightsweep.report.importance import importance_figure
 from lightsweep.report.parallel import parallel_figure, with_few_ticks
 from lightsweep.report.points import history_figure, slice_figures
@@ -59,6 +60,18 @@ FIGURES = {
         "says how far to trust it: 1 is perfect, 0 a mere guess. Correlation with the metric, from -1 to 1: linear "
         "(Pearson) and of ranks (Spearman); above 0 the metric grows with the parameter. Categories have no sign.",
     ),
+    "front": FigureKind(
+        "Pareto front",
+        front_figures,
+        "Each point is a run that has ended, at the last value of each metric. No run beats one of the front in all "
+        "metrics.",
+    ),
+    "hypervolume": FigureKind(
+        "Hypervolume",
+        hypervolume_figure,
+        "How much of the space between the worst and the best value of each metric the front covers, as runs were "
+        "added. A flat line means that new runs no longer improve the front.",
+    ),
     "history": FigureKind(
         "History",
         history_figure,
@@ -67,8 +80,8 @@ FIGURES = {
     "curves": FigureKind(
         "Learning curves",
         curves_figure,
-        "Runs are compared at the bands, the dotted lines: a run beyond the threshold there is stopped, which a cross "
-        "marks.",
+        "A cross marks where a run was stopped early. Runs are compared at the bands; if the rule has a threshold "
+        "there, it is drawn with a dotted line, and a run beyond it is stopped.",
     ),
     "slice": FigureKind(
         "Slices",

@@ -29,10 +29,11 @@ function headline() {
   const counts = Object.entries(facts.counts).map(([state, count]) => `${count.toLocaleString("en")} ${state}`);
   if (facts.priors) counts.push(`+ ${facts.priors.toLocaleString("en")} prior run${facts.priors === 1 ? "" : "s"}`);
   tile("Runs", facts.runs.toLocaleString("en"), counts.join(", "));
+  if (facts.front) tile("Pareto front", facts.front.members.toLocaleString("en"), `of ${facts.front.runs.toLocaleString("en")} runs, by ${facts.front.metrics}`);
   if (facts.saved) tile("Saved by stopping early", facts.saved.share, facts.saved.text);
   if (facts.seconds !== null) tile("Wall time", duration(facts.seconds), "");
   bestRun(facts.best);
-  const others = facts.metrics.length ? ` The sweep has several metrics; this page compares runs by the first.` : "";
+  const others = facts.front ? ` The sweep has several metrics; but for the front, this page compares runs by the first.` : "";
   document.querySelector("#footer").textContent = `Made by lightsweep on ${facts.made}.${others}`;
 }
 

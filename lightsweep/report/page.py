@@ -25,6 +25,8 @@ import yaml
 from plotly.offline import get_plotlyjs
 
 from lightsweep.controller import SweepRun, SweepState
+from lightsweep.controller.pareto import pareto_front
+from lightsweep.controller.scores import scores
 from lightsweep.controller.summary import PartView, savings
 from lightsweep.report.data import ReportData, spread
 from lightsweep.report.figures import figures
@@ -178,6 +180,7 @@ def _plain(figure: go.Figure) -> dict[str, Any]:
 
 def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, Any]:
     config, best, metric = data.config, data.best, data.config.metric
+    score = scores(data.runs, config).get(best.group or "") if best is not None else None
     counts = Counter[str](run.state for run in data.runs)
     spans = [(run.started, run.ended or data.now) for run in data.runs if run.started]
     length = max(end for _, end in spans) - min(start for start, _ in spans) if spans else None
@@ -189,11 +192,11 @@ def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, A
         "state": str(state),
         "method": config.method_text,
         "metric": f"{metric.goal} {metric.name}" if metric else None,
-        "metrics": [other.name for other in config.metrics[1:]],
+        "front": _front(data) if len(config.metrics) > 1 else None,
         "best": {
             "run": best.id,
             "state": best.state,
-            "value": number(best.best),
+            "value": number(best.best) if score is None else str(score),
             "metric": metric.name,
             "config": yaml.safe_dump(best.config, sort_keys=False, allow_unicode=True),
             "arguments": data.arguments,
@@ -210,6 +213,12 @@ def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, A
         "seconds": None if length is None else round(length.total_seconds()),
         "made": data.now.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
     }
+
+
+def _front(data: ReportData) -> dict[str, Any]:
+    found = pareto_front(data.runs, data.config)
+    goals = ", ".join(f"{metric.goal} {metric.name}" for metric in data.config.metrics)
+    return {"members": len(found.members), "runs": len(found.runs), "metrics": one_line(goals, 120)}
 
 
 def _stage_table(data: ReportData) -> dict[str, Any] | None:

@@ -48,8 +48,9 @@ def history_figure(data: ReportData) -> go.Figure:
             annotation={"text": label(f"target {target:g}"), "font": {"color": MUTED}},
         )
     first: dict[str, int] = {}
+    named = {text for texts in data.config.labels.values() for text in texts}
     for index, run in enumerate(data.runs):
-        for text in run.labels.values():
+        for text in named.intersection(run.labels.values()):
             first.setdefault(text, index)
     for text, index in first.items():
         figure.add_vline(

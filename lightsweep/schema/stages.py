@@ -6,12 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lightsweep.hyperband import Hyperband
-from lightsweep.schema.diagnostics import Faults, KeyPath, Spot, hint
+from lightsweep.hyperband import Rule
+from lightsweep.schema.diagnostics import Faults, KeyPath, Spot
 from lightsweep.schema.fields import check
-from lightsweep.schema.parameters import Parameters, check_grid
-from lightsweep.schema.sections import StageKeys, read_early_terminate
-from lightsweep.space import Distribution, Parameter, Space
+from lightsweep.schema.parameters import Parameters, check_grid, value_in
+from lightsweep.schema.sections import StageKeys
+from lightsweep.schema.stopping import read_rule
+from lightsweep.space import Parameter, Space
 from lightsweep.text import quoted
 
 
@@ -25,7 +26,7 @@ class Stage:
         method: How its points are chosen.
         space: The parameters that it searches.
         run_cap: No more runs than this; ``None`` for no limit of its own.
-        early_terminate: The hyperband by which its runs are stopped early.
+        rule: The rule by which its runs are stopped early; ``None`` if none are.
         given: Of the parameters that neither this stage nor one before it searches: their values.
         kept: The names of the others: they keep the values of the best run of the stages before.
     """
@@ -35,7 +36,7 @@ class Stage:
     method: Literal["grid", "random", "bayes", "custom"]
     space: Space
     run_cap: int | None = None
-    early_terminate: Hyperband | None = None
+    rule: Rule | None = None
     given: Mapping[str, Any] = field(default_factory=dict)
     kept: tuple[str, ...] = ()
 
@@ -80,14 +81,14 @@ def written_stages(raw: Mapping[str, Any]) -> Any:
 
 
 def read_stages(
-    raw: Mapping[str, Any], found: Parameters, early_terminate: Hyperband | None, metrics: int, faults: Faults
+    raw: Mapping[str, Any], found: Parameters, rule: Rule | None, metrics: int, faults: Faults
 ) -> tuple[Stage, ...]:
     """Return the stages of a config, if it has some; mistakes go to ``faults``.
 
     Args:
         raw: The config.
         found: Its parameters.
-        early_terminate: Its hyperband.
+        rule: The rule by which it stops runs early.
         metrics: How many metrics it has.
         faults: Takes the mistakes.
     """
@@ -98,10 +99,10 @@ def read_stages(
     if not isinstance(value, list) or not value:
         at.key_error(f"stages must be a list of one stage or more, each with its parameters; got {quoted(value)}")
         return ()
-    reader = _Reader(raw.get("method"), early_terminate, found, faults)
+    reader = _Reader(raw.get("method"), rule, found, faults)
     blocks = [check(StageKeys, item, at[index], "a stage") for index, item in enumerate(value)]
     stages = [
-        reader.read(index + 1, block, "early_terminate" in value[index], at[index])
+        reader.read(index + 1, block, bool({"early_terminate", "stopping"} & value[index].keys()), at[index])
         for index, block in enumerate(blocks)
         if block is not None
     ]
@@ -117,6 +118,13 @@ def _check_rest(raw: Mapping[str, Any], metrics: int, at: Spot) -> None:
     if raw.get("metric") is None and raw.get("metrics") is None:
         needs = "stages need the key 'metric': each starts from the best run of the earlier ones"
         at.faults.at("metric").key_error(needs, at=PATH)
+    if raw["lightsweep"].get("repeats") not in (None, 1):
+        at.key_error("`stages` cannot be combined with `repeats`; remove one of them")
+    ending = raw["lightsweep"].get("stop_when")
+    for key in ("no_better_in", "expected_gain"):
+        if isinstance(ending, Mapping) and ending.get(key) is not None:
+            remedy = f"a sweep with stages cannot have {key}; give each stage a run_cap"
+            at.faults.at("lightsweep", "stop_when", key).key_error(remedy)
     if metrics > 1:
         at.key_warning("stages start from the best run by the first metric")
 
@@ -124,9 +132,10 @@ def _check_rest(raw: Mapping[str, Any], metrics: int, at: Spot) -> None:
 class _Reader:
     """Read the stages in order; each depends on the parameters that earlier ones search and give values."""
 
-    def __init__(self, method: Any, early_terminate: Hyperband | None, found: Parameters, faults: Faults) -> None:
+    def __init__(self, method: Any, rule: Rule | None, found: Parameters, faults: Faults) -> None:
         self._method = method
-        self._early_terminate = early_terminate
+        self._rule = rule
+        self._found = found
         self._places = found.places
         self._good = {parameter.name: parameter for parameter in found.good}
         self._faults = faults
@@ -135,7 +144,7 @@ class _Reader:
         self._searched: dict[str, str] = {}  # name of a parameter -> the first stage that searches it
         self._given = {each.name: each.distribution.value_at(0) for each in found.good if each.is_fixed}
 
-    def read(self, number: int, block: StageKeys, own_hyperband: bool, at: Spot) -> Stage:
+    def read(self, number: int, block: StageKeys, own_rule: bool, at: Spot) -> Stage:
         name = block.name or f"stage {number}"
         if name in self._names:
             here = at["name"] if block.name else at
@@ -145,40 +154,28 @@ class _Reader:
         method = self._method_of(block, chosen, at)
         now = {parameter.name for parameter in chosen}
         self._take_defaults(block.defaults or {}, name, now, at["defaults"])
-        hyperband = self._early_terminate
-        if own_hyperband:
-            hyperband = read_early_terminate(block.early_terminate, at["early_terminate"])
+        rule = self._rule
+        if own_rule:
+            rule = read_rule(block.early_terminate, at["early_terminate"], block.stopping, at["stopping"])
         given = {key: value for key, value in self._given.items() if key not in now and key not in self._searched}
         kept = tuple(sorted(self._searched.keys() - now))
         self._check_values(name, {*now, *given, *kept}, at)
         self._searched = {**dict.fromkeys(now, name), **self._searched}
-        return Stage(number, name, method, Space(chosen), block.run_cap, hyperband, given, kept)
+        return Stage(number, name, method, Space(chosen), block.run_cap, rule, given, kept)
 
     def _chosen(self, names: Sequence[str], at: Spot) -> list[Parameter]:
         chosen: dict[str, Parameter] = {}
         for place, name in enumerate(names):
-            below = self._meant(name)
+            below = self._found.meant(name)
             searchable = [each for each in below if each not in self._good or not self._good[each].is_fixed]
             if not below:
-                at[place].error(self._unknown(name))
+                at[place].error(self._found.unknown(name))
             elif not searchable:
                 at[place].error(f"{name!r} has one value only, so there is nothing to search; remove it")
             elif any(each in chosen for each in below):
                 at[place].error(f"{name!r} is twice in the parameters of the stage; remove one")
             chosen.update({each: self._good[each] for each in searchable if each in self._good})
         return list(chosen.values())
-
-    def _meant(self, name: str) -> list[str]:
-        """Return the parameters that a name means: itself, or all that are nested below it."""
-        if name in self._places:
-            return [name]
-        return [known for known, place in self._places.items() if known.startswith(f"{name}.") and len(place) > 2]
-
-    def _unknown(self, name: str) -> str:
-        parts = [known.split(".") for known, place in self._places.items() if len(place) > 2]
-        groups = {".".join(part[:depth]) for part in parts for depth in range(1, len(part))}
-        known = [*self._places, *sorted(groups)]
-        return f"there is no parameter {name!r}{hint(name, known) or '; there are: ' + ', '.join(known)}"
 
     def _method_of(self, block: StageKeys, chosen: Sequence[Parameter], at: Spot) -> Any:
         method = block.method or self._method
@@ -193,7 +190,7 @@ class _Reader:
         for name, value in defaults.items():
             here, parameter = at[name], self._good.get(name)
             if name not in self._places:
-                here.key_error(self._unknown(name))
+                here.key_error(self._found.unknown(name))
             elif name in now:
                 here.key_error(f"the stage {stage!r} searches {name!r}, so it has no default; remove one")
             elif first := self._searched.get(name):
@@ -203,7 +200,7 @@ class _Reader:
                 here.key_error(f"{name!r} has one value only; drop the default")
             elif parameter is not None:
                 try:
-                    self._given[name] = _value(parameter.distribution, value)
+                    self._given[name] = value_in(parameter.distribution, value)
                 except (ValueError, TypeError) as error:
                     self._given[name] = here.error(f"the default of {name!r} must be one of its values: {error}")
 
@@ -234,18 +231,3 @@ def _check_together(stages: Sequence[Stage], cap: Any, found: Parameters, at: Sp
             early = f"run_cap {cap} is reached before the stage {stage.name!r} begins"
             at.faults.at("run_cap").key_warning(f"{early}, as those before have {before} runs")
             return
-
-
-def _value(distribution: Distribution, value: Any) -> Any:
-    """Return ``value`` as the distribution gives it.
-
-    Raises:
-        ValueError: It is none of the distribution's, or beyond the range that comes up.
-    """
-    distribution.inverse(value)
-    if distribution.size is not None:
-        return distribution.value_at(distribution.index_of(value))
-    low, high = distribution.quantile(0.0), distribution.quantile(1.0)
-    if not low <= value <= high:
-        raise ValueError(f"{distribution.name} gives values from {low:g} to {high:g}, not {quoted(value)}")
-    return type(low)(value)

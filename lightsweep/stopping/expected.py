@@ -1,58 +1,157 @@
-"""The chance that a run ends better than the best of its sweep, learned from the curves of all runs."""
+"""The chance that a run ends better than the best of its sweep, learned from the curves of all runs.
+
+A loss is seen on a scale on which the best loss of the sweep is 0: the gap to it, on a linear scale where it is small
+beside the gaps of the better runs, and on a logarithmic one beyond. The progress from one look to the next is predicted
+by linear regression on the progress before, from the steps of all runs, those that were stopped later included; steps
+at like looks and from like losses count more. The steps of jittery metrics do not continue, and vary; the regression
+finds both. Summed up to the end of training, they give a normal distribution of the end.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from lightsweep.hyperband import Verdict
-from lightsweep.stopping.rules import Expected, Progress
+from lightsweep.hyperband import Verdict, bands_text, distinct
+from lightsweep.stopping.curves import Progress
+from lightsweep.stopping.rules import Rule
+
+Floats = npt.NDArray[np.float64]
+
+# Steps of at most this many other runs are learned from: those that came furthest.
+MOST = 250
+# Steps whose looks differ by so many, or whose losses by so much on the scale, count 0.6 times as much.
+LOOKS_WIDTH, LOSS_WIDTH = 1.5, 0.6
+# Assumed before any step was seen, and counted as PRIOR steps: their deviation, and the share that goes on.
+DEVIATION, PERSISTENCE, PRIOR = 0.5, 0.5, 2.0
+# A run is expected to go on to this look at least, before any run has ended.
+FURTHEST = 16
+# The scale is linear up to this quantile of the gaps.
+LINEAR = 0.2
 
 
-class Prediction(NamedTuple):
-    """How a run is expected to end.
+class End(NamedTuple):
+    """How a run is expected to end, as a loss.
 
     Attributes:
-        mean: The best value that it is expected to end with.
-        deviation: Its standard deviation.
+        low, mean, high: The loss, and one standard deviation beside it.
+        chance: The chance that it is better than the best so far.
     """
 
+    low: float
     mean: float
-    deviation: float
+    high: float
+    chance: float
 
 
-# No run is stopped before so many others have trained to their end.
-FINISHED = 3
+@dataclass(frozen=True)
+class Expected(Rule):
+    """A run stops if it is nearly certain to end worse than the best of the sweep.
 
-
-def expected(rule: Expected, goal: str, look: int, run: Progress, others: Sequence[Progress]) -> Verdict:
-    """Judge a run that has just reached a look, the last of ``run.at``.
-
-    Args:
-        rule: The settings.
-        goal: ``"minimize"`` or ``"maximize"``.
-        look: The iteration.
-        run: The run.
-        others: All other runs of the sweep that have a value.
+    Attributes:
+        min_iter: The first band.
+        miss: The least chance to end as the best with which a run goes on, between 0 and 1.
     """
-    place, value = len(run.at) - 1, run.at[-1]
-    ended = [one for one in others if one.ended and len(one.at) > place]
-    if len(ended) < FINISHED:
-        reason = f"passed {look}: {len(ended)} finished runs to compare with, {FINISHED} are needed"
-        return Verdict(False, reason, look, value, None, len(others) + 1)
-    sign = 1.0 if goal == "minimize" else -1.0
-    best = min(sign * one.best for one in others)
-    gains = np.array([sign * (one.at[place] - one.best) for one in ended])
-    mean = sign * value - float(gains.mean())
-    deviation = float(gains.std(ddof=1)) + 1e-12
-    chance = 0.5 * math.erfc((mean - best) / deviation / math.sqrt(2))
-    stop = chance < rule.miss
-    low, high = sorted((sign * (mean - 2 * deviation), sign * (mean + 2 * deviation)))
-    reason = (
-        f"{'stopped at' if stop else 'passed'} {look}: {value:.4g}, expected to end at {low:.4g} to {high:.4g}; "
-        f"best {sign * best:.4g} (chance to beat it {100 * chance:.2g} %)"
-    )
-    return Verdict(stop, reason, look, value, sign * best, len(others) + 1)
+
+    miss: float = 0.02
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.miss < 1:
+            raise ValueError(f"miss must be between 0 and 1, not {self.miss}")
+
+    @property
+    def text(self) -> str:
+        """When a run stops."""
+        return (
+            f"expected after {bands_text(self)} reports of the metric. A run stops if its chance to end better than "
+            f"the best so far is below {100 * self.miss:.3g} %, as the curves of all runs show"
+        )
+
+    def judge(self, goal: str, band: int, run: Progress, others: Sequence[Progress]) -> Verdict:
+        """Judge a run by its chance to end better than the best so far."""
+        value, sign = run.at[-1], 1.0 if goal == "minimize" else -1.0
+        if not others:
+            return Verdict(False, f"passed band {band}: no other run to compare with", band, value, None, 1)
+        model = Model(goal, others)
+        end = model.end(run)
+        stop = end.chance < self.miss
+        low, high = sorted((sign * end.low, sign * min(end.high, sign * value)))  # no worse than it is
+        shown, best = distinct(value, sign * model.best)
+        reason = (
+            f"{'stopped at' if stop else 'passed'} band {band}: best so far {shown}, chance of {100 * end.chance:.2g} %"
+            f" to beat {best} (expected to end from {low:.4g} to {high:.4g}, by the curves of {len(others) + 1} runs)"
+        )
+        return Verdict(stop, reason, band, value, None, len(others) + 1)
+
+
+class Model:
+    """What the curves of some runs tell about others."""
+
+    def __init__(self, goal: str, runs: Sequence[Progress]) -> None:
+        self._sign = 1.0 if goal == "minimize" else -1.0
+        gaps = self._sign * np.array([one.best for one in runs])
+        self.best = float(gaps.min())
+        gaps = np.sort(gaps - self.best)
+        unit = float(gaps[max(1, math.ceil(LINEAR * (len(gaps) - 1)))]) if len(gaps) > 1 else 0.0
+        self._unit = unit or float(gaps[-1]) or abs(self.best) or 1.0
+        self._furthest = max(len(one.at) for one in runs)
+        if not any(one.ended for one in runs):
+            self._furthest = max(FURTHEST, self._furthest)
+        stepped = sorted((one for one in runs if len(one.at) > 1), key=lambda one: -len(one.at))[:MOST]
+        lengths = np.array([len(one.at) for one in stepped], dtype=int)
+        losses = self._scaled(np.fromiter(chain.from_iterable(one.at for one in stepped), dtype=float))
+        begins = np.cumsum(lengths) - lengths
+        looks = np.arange(len(losses)) - np.repeat(begins, lengths)
+        sizes = np.diff(losses, append=0.0)
+        before = np.concatenate([[0.0], sizes[:-1]]) if len(sizes) else sizes
+        before[begins] = 0.0
+        last = np.zeros(len(losses), dtype=bool)
+        last[begins + lengths - 1] = True
+        self._looks, self._losses, self._before, self._sizes = looks[~last], losses[~last], before[~last], sizes[~last]
+
+    def _scaled(self, values: Floats) -> Floats:
+        return np.arcsinh((self._sign * values - self.best) / self._unit)
+
+    def _loss(self, scaled: float) -> float:
+        return self.best + self._unit * math.sinh(min(scaled, 500.0))
+
+    def end(self, run: Progress) -> End:
+        """Predict the end of a run."""
+        own = self._scaled(np.array(run.at[-2:]))
+        loss, step = float(own[-1]), float(own[-1] - own[0])
+        looks = np.arange(len(run.at) - 1, max(self._furthest - 1, len(run.at)))
+        variance = by_step = both = 0.0  # of the loss, of the last step, and of the two together
+        for level, persistence, noise in self._predicted(looks, loss):
+            step = level + persistence * step
+            loss += step
+            variance += 2 * persistence * both + persistence**2 * by_step + noise
+            both = persistence * both + persistence**2 * by_step + noise
+            by_step = persistence**2 * by_step + noise
+        deviation = math.sqrt(variance)
+        middle = min(loss, float(own[-1]))
+        chance = 0.5 * math.erfc(middle / deviation / math.sqrt(2))
+        return End(self._loss(middle - deviation), self._loss(middle), self._loss(middle + deviation), chance)
+
+    def _predicted(self, looks: npt.NDArray[np.int64], loss: float) -> list[tuple[float, float, float]]:
+        """Return for the step after each look: level, share of the step before that goes on, variance."""
+        weights = np.exp(-0.5 * ((self._losses - loss) / LOSS_WIDTH) ** 2)
+        before, sizes = self._before, self._sizes
+        moments = (np.ones_like(sizes), before, before**2, sizes, before * sizes, sizes**2)
+        known = int(self._looks.max()) + 1 if len(self._looks) else 1
+        sums = np.array([np.bincount(self._looks, weights * one, known) for one in moments])
+        apart = np.abs(np.arange(known)[:, None] - np.minimum(looks, known - 1)[None, :])
+        n, p, pp, y, py, yy = sums @ np.exp(-0.5 * (apart / LOOKS_WIDTH) ** 2)
+        # Least squares for level and persistence, with the assumption as steps beside them.
+        n, pp, py = n + PRIOR, pp + PRIOR * DEVIATION**2, py + PRIOR * DEVIATION**2 * PERSISTENCE
+        yy = yy + PRIOR * DEVIATION**2 * (1 + PERSISTENCE**2)
+        persistence = np.clip((n * py - p * y) / (n * pp - p * p), 0.0, 0.95)
+        level = (y - persistence * p) / n
+        squares = yy + level**2 * n + persistence**2 * pp + 2 * (level * persistence * p - level * y - persistence * py)
+        return list(zip(level.tolist(), persistence.tolist(), np.maximum(squares / n, 1e-12).tolist(), strict=True))

@@ -8,13 +8,13 @@ import pytest
 
 from benchmarks.search import driver
 from benchmarks.search.driver import Result, Search, read, run
-from benchmarks.search.methods import METHODS, sweep_file
+from benchmarks.search.methods import ENGINES, METHODS, sweep_file
 from benchmarks.search.problems import HELD_OUT, PROBLEMS, TUNED, Problem
 from benchmarks.search.standings import standings
 from lightsweep.sampler import make_searcher
 from lightsweep.schema import SweepConfig
 
-INSTALLED = sorted(set(METHODS) - {"wandb"})
+INSTALLED = sorted(set(METHODS) - set(ENGINES))
 
 
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=list(PROBLEMS))
