@@ -205,7 +205,7 @@ def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, A
         }
         if best is not None and best.best is not None and metric is not None
         else None,
-        "no_best": data.without_values(),
+        "no_best": data.without_best(),
         "counts": {name: counts[name] for name in STATES if counts[name]},
         "runs": len(data.runs),
         "priors": len(data.priors),

@@ -261,9 +261,9 @@ class Options:
     stopping: Annotated[Any, fields.unread(fields.ref("stopping"))] = None
     stages: Annotated[Any, fields.unread({"type": "array", "minItems": 1, "items": fields.ref("stage")})] = None
     launch: Annotated[Any, fields.unread(fields.ref("launch"))] = None
-    first: Annotated[Any, fields.unread(_CONFIGURATIONS)] = None
+    first: Annotated[Any, fields.unread(_CONFIGURATIONS)] = ()
     when: Annotated[Any, fields.unread(_CONDITIONS)] = None
-    constraints: Annotated[Any, fields.unread(_CONSTRAINTS)] = None
+    constraints: Annotated[Any, fields.unread(_CONSTRAINTS)] = ()
     stop_when: Annotated[Any, fields.unread(fields.ref("stop_when"))] = None
     repeats: Annotated[Any, fields.unread(REPEATS)] = None
 
