@@ -174,10 +174,10 @@ MOST_LINES = {
     "report": 1_650,
     "channel": 650,
     "warm runs": 800,
-    "terminals": 1_700,
+    "terminals": 1_750,
     "sampler": 1_480,
     "stopping": 500,
-    "all else": 12_700,
+    "all else": 12_750,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 

@@ -263,6 +263,9 @@ def _show_usage_error(error: Any) -> None:
     """Print what is wrong with a command line, and the command that shows the right ones."""
     text = str(error.format_message()).replace("Value error, ", "")
     text = _LEAST.sub(r"must be \1 or more", text)
+    text = text.replace(
+        "Input should be a valid integer, unable to parse string as an integer", "must be a whole number"
+    )
     _say_error(text)
     path = error.ctx.command_path if error.ctx is not None else "lightsweep"
     say(f"see: {path} -h", error=True)
