@@ -137,6 +137,7 @@ SHORT = {
     "lightsweep/cli/storage.py",
     "lightsweep/cli/watch.py",
     "lightsweep/controller/damage.py",
+    "lightsweep/controller/ending.py",
     "lightsweep/report/importance.py",
     "lightsweep/report/theme.py",
     "lightsweep/report/timeline.py",
@@ -146,6 +147,8 @@ SHORT = {
     "lightsweep/schema/first.py",
     "lightsweep/stopping/curves.py",
     "lightsweep/schema/launching.py",
+    "lightsweep/schema/repeats.py",
+    "lightsweep/schema/stop_when.py",
     "lightsweep/text.py",
     "lightsweep/wandb/artifact_files.py",
     "lightsweep/wandb/calls.py",
@@ -171,9 +174,9 @@ MOST_LINES = {
     "channel": 650,
     "warm runs": 800,
     "terminals": 1_700,
-    "sampler": 1_450,
+    "sampler": 1_480,
     "stopping": 500,
-    "all else": 12_400,
+    "all else": 12_700,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 

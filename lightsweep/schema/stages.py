@@ -118,6 +118,13 @@ def _check_rest(raw: Mapping[str, Any], metrics: int, at: Spot) -> None:
     if raw.get("metric") is None and raw.get("metrics") is None:
         needs = "stages need the key 'metric': each starts from the best run of the earlier ones"
         at.faults.at("metric").key_error(needs, at=PATH)
+    if raw["lightsweep"].get("repeats") not in (None, 1):
+        at.key_error("`stages` cannot be combined with `repeats`; remove one of them")
+    ending = raw["lightsweep"].get("stop_when")
+    for key in ("no_better_in", "expected_gain"):
+        if isinstance(ending, Mapping) and ending.get(key) is not None:
+            remedy = f"a sweep with stages cannot have {key}; give each stage a run_cap"
+            at.faults.at("lightsweep", "stop_when", key).key_error(remedy)
     if metrics > 1:
         at.key_warning("stages start from the best run by the first metric")
 

@@ -12,8 +12,11 @@ from controller_helpers import claim, config, work, working
 from lightsweep.controller import ClaimedRun, Outcome, Sweep
 from lightsweep.controller.changes import update_config
 from lightsweep.controller.outcome import observation
+from lightsweep.controller.pareto import pareto_front
 from lightsweep.controller.reports import Reporter
 from lightsweep.controller.summary import summarize
+from lightsweep.report.data import report_data
+from lightsweep.report.points import history_figure
 
 BOUND = {"constraints": ["ms <= 20", "mb < 50"], "seed": 1}
 
@@ -123,3 +126,23 @@ def test_a_stage_begins_from_a_run_that_keeps_them(url: str) -> None:
     other = Sweep.create(config(parameters, lightsweep={**BOUND, "stages": stages}), storage=url)
     work(other, logs(SLOW, SLOW, SLOW))
     assert "no run has a value of loss and keeps the constraints that 'stage 2' could start from" in str(other.state)
+
+
+def test_the_report_passes_over_runs_that_break_a_constraint(url: str) -> None:
+    sweep = bounded(url, run_cap=3)
+    work(sweep, logs(SLOW), count=1)
+    data = report_data(sweep.config, sweep.runs)
+    assert (data.best, data.without_best()) == (None, "No run keeps the constraints.")
+    assert history_figure(data).data[-1].visible is False
+    work(sweep, logs(SLOW, GOOD, UNKNOWN))
+    data = report_data(sweep.config, sweep.runs)
+    points, line = history_figure(data).data
+    assert (data.best and data.best.id, list(line.x), list(line.y)) == ("0002", [2, 3], [3.0, 3.0])
+    assert list(points.marker.symbol) == ["x", "circle", "x"]
+
+
+def test_the_front_passes_over_them_too(url: str) -> None:
+    metrics = [{"name": "loss"}, {"name": "mb"}]
+    sweep = bounded(url, run_cap=3, metric=None, metrics=metrics)
+    work(sweep, logs(SLOW, GOOD, UNKNOWN))
+    assert [run.id for run in pareto_front(sweep.runs, sweep.config).best] == ["0002"]
