@@ -16,7 +16,7 @@ from typing import Any
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from lightsweep.controller.outcome import ClaimedRun, learns
+from lightsweep.controller.outcome import ClaimedRun, by_ticket, learns
 from lightsweep.controller.plan import SweepStatus
 from lightsweep.controller.reader import storage_errors
 from lightsweep.controller.repeats import observations
@@ -27,7 +27,6 @@ from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError
 from lightsweep.sampler import Observation, RunState, Searcher
 from lightsweep.sampler.ahead import AheadSearcher
 from lightsweep.sampler.optuna_params import optuna_distributions, params_to_optuna
-from lightsweep.schema import SweepConfig
 from lightsweep.storage.trials import Claim
 
 _LOOKS_PER_LEASE = 8
@@ -182,7 +181,7 @@ class RunClaimer:
         self._handed: set[int] = set()
         # Held during a suggestion, which may take a second; reports continue meanwhile.
         self._turn = threading.Lock()
-        if _by_ticket(sweep.config):
+        if by_ticket(sweep.config):
             sweep.read_few_values()
 
     def next_run(self) -> ClaimedRun | NoRun:
@@ -347,12 +346,6 @@ class RunClaimer:
         return live
 
 
-def _by_ticket(config: SweepConfig) -> bool:
-    """Return whether parameters follow from the ticket alone, so that those of other runs need not be read."""
-    # A grid or random stage does not learn, but it leaves out points that earlier runs had.
-    return config.is_flat and not learns(config)
-
-
 class ParameterAssigner:
     """Assign the parameters of the runs that one agent starts; for one thread at a time.
 
@@ -368,7 +361,7 @@ class ParameterAssigner:
 
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
-        self.by_ticket = _by_ticket(sweep.config)
+        self.by_ticket = by_ticket(sweep.config)
         self._searcher: Searcher = sweep.plan.searcher()
         config = sweep.config
         # With a seed of its own a sweep follows from its results, not from the time that proposals took.

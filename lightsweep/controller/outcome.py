@@ -173,6 +173,12 @@ def _excess(entry: RunEntry, config: SweepConfig) -> tuple[float | None, ...]:
     return tuple(unknown if last is None else each.excess(last) for each, last in lasts)
 
 
+def by_ticket(config: SweepConfig) -> bool:
+    """Return whether parameters follow from the ticket alone, so that those of other runs need not be read."""
+    # A grid or random stage does not learn, but it leaves out points that earlier runs had.
+    return config.is_flat and not learns(config)
+
+
 def observation(entry: RunEntry, config: SweepConfig) -> Observation | None:
     """Return the run as a searcher sees it, made again only if it changed; ``None`` if its parameters are unknown."""
     if entry.observation is None and (values := values_of(entry, config)) is not None:

@@ -16,7 +16,7 @@ from lightsweep.sampler.optuna_params import from_optuna
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.constraints import Constraint
 from lightsweep.space import Constant, Parameter, Space
-from lightsweep.storage.trials import StoredAttributes, TrialRow
+from lightsweep.storage.trials import TrialRow
 
 SWEEP = "lightsweep:sweep"
 """Study attribute: format, config as written, seed, source, time of creation."""
@@ -186,7 +186,7 @@ class RunEntry:
     _since: int = 0
 
     def __post_init__(self) -> None:
-        attempt = self.record.attributes.get(ATTEMPT, {}) if self._mentions("point") else {}
+        attempt = self.record.attributes.get(ATTEMPT, {}) if self.record.mentions("point") else {}
         self.repeat = Repeat.of(attempt) if "point" in attempt else None
         self._note_home()
 
@@ -213,7 +213,7 @@ class RunEntry:
         self._note_home()
 
     def _note_home(self) -> None:
-        home = self.record.attributes.get(ATTEMPT, {}).get("home") if self._mentions("home") else None
+        home = self.record.attributes.get(ATTEMPT, {}).get("home") if self.record.mentions("home") else None
         if isinstance(home, str):
             self.homes = (*(each for each in self.homes if each != home), home)
 
@@ -221,7 +221,7 @@ class RunEntry:
         """Update ``version``, ``iterations`` and ``best`` by the new reports; ``better`` is ``min`` or ``max``."""
         self.forget()
         self.version += 1
-        since = self.summary.get("since", 0) if self._mentions("since") else 0
+        since = self.summary.get("since", 0) if self.record.mentions("since") else 0
         if isinstance(since, int) and since > self._since:
             self._since, self.iterations, self.best, self._measured = since, 0, None, since
         new = finite(self.record.reports[self._measured :])
@@ -229,11 +229,6 @@ class RunEntry:
         self.iterations += len(new)
         if new:
             self.best = better(new if self.best is None else [self.best, *new])
-
-    def _mentions(self, word: str) -> bool:
-        """Return False if no attribute of the trial has the word; none is decoded for that."""
-        attributes = self.record.attributes
-        return not isinstance(attributes, StoredAttributes) or attributes.mentions(f'"{word}"')
 
     def last(self, metric: str) -> float | None:
         """Return the last value of a number that the run logged, once it has ended; ``None`` without one."""

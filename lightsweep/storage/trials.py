@@ -89,6 +89,10 @@ class TrialRow:
     started: datetime | None = None
     ended: datetime | None = None
 
+    def mentions(self, word: str) -> bool:
+        """Return False if no attribute has the name ``word`` anywhere in its JSON; none is decoded for that."""
+        return not isinstance(self.attributes, StoredAttributes) or self.attributes.mentions(f'"{word}"')
+
 
 OpenTrials = Mapping[int, TrialRow]
 """Trials that had not ended at the last look, by Optuna's key."""
