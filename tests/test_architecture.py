@@ -132,6 +132,7 @@ SHORT = {
     "lightsweep/client/rounds.py",
     "lightsweep/client/loaders.py",
     "lightsweep/cli/output.py",
+    "lightsweep/cli/questions.py",
     "lightsweep/cli/serve.py",
     "lightsweep/cli/starters.py",
     "lightsweep/cli/storage.py",
@@ -173,10 +174,10 @@ MOST_LINES = {
     "report": 1_650,
     "channel": 650,
     "warm runs": 800,
-    "terminals": 1_700,
+    "terminals": 1_750,
     "sampler": 1_480,
     "stopping": 500,
-    "all else": 12_700,
+    "all else": 12_750,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 
@@ -234,6 +235,7 @@ FOR_TERMINALS = (
     "lightsweep/cli/main.py",
     "lightsweep/cli/options.py",
     "lightsweep/cli/output.py",
+    "lightsweep/cli/questions.py",
     "lightsweep/cli/runs.py",
     "lightsweep/cli/status.py",
     "lightsweep/cli/watch.py",

@@ -215,6 +215,8 @@ def _run_text(sweep: Sweep, run: SweepRun) -> str:
     lines = [paint(first, STATE_STYLES.get(run.standing, "bold"))]
     if run.reason:
         lines.append(printable(run.reason))
+    if run.state == RunState.PRUNED:
+        lines.append("why runs are stopped early: lightsweep help pruned")
     lines.append(f"its id in scripts and file names: {sweep.id}-{run.id}")
     if run.directories:
         lines.append(f"what it printed: lightsweep logs {sweep.id} {run.id}{sweep.storage.option}")
