@@ -271,7 +271,7 @@ def _show_usage_error(error: Any) -> None:
     say(f"see: {path} -h", error=True)
 
 
-_LEAST = re.compile(r"[Ii]nput should be greater than or equal to (\S+)")
+_LEAST = re.compile(r"(?:[Ii]nput should be greater than or equal to |\S+ is not in the range x>=)(\d+)\.?")
 
 
 def _say_error(text: str) -> None:
