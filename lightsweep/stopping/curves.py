@@ -10,6 +10,9 @@ from lightsweep.hyperband import Verdict
 from lightsweep.stopping.rules import Expected, Halving, Median, Progress, Rule
 from lightsweep.text import counted
 
+# The scale of predictions is found again when the sweep has this many times as many looks.
+SCALED_AGAIN = 1.1
+
 
 class Curves:
     """The best values so far of all runs at the looks. Safe from several threads.
@@ -27,6 +30,7 @@ class Curves:
         self._better = min if goal == "minimize" else max
         self._ascending = rule.ascending()
         self._looks: list[int] = []
+        self._scaled_at, self._scale = 0, 1.0
 
     def after(self, iteration: int) -> int | None:
         """Return the first look after the iteration; ``None`` if there is none."""
@@ -90,9 +94,12 @@ class Curves:
         own = self._runs[run]
         others = [one for name, one in self._runs.items() if name != run]
         if isinstance(self.rule, Expected):
-            from lightsweep.stopping.expected import expected  # with numpy, which nothing else here needs
+            from lightsweep.stopping.expected import Model, expected  # with numpy, which nothing else here needs
 
-            return expected(self.rule, self.goal, look, own, others)
+            looks = sum(len(one.at) for one in self._runs.values())
+            if others and looks > SCALED_AGAIN * self._scaled_at:
+                self._scaled_at, self._scale = looks, Model(self.goal, others).scale(others)
+            return expected(self.rule, self.goal, look, own, others, self._scale)
         assert isinstance(self.rule, Halving | Median)
         place = len(own.at) - 1
         at = [one.at[place] for one in others if len(one.at) > place]

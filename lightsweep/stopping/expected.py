@@ -30,6 +30,12 @@ LOOKS_WIDTH, LOSS_WIDTH = 1.5, 0.6
 DEVIATION, PERSISTENCE, PRIOR = 0.5, 0.5, 2.0
 # A run is expected to go on to this look at least, before any run has ended.
 FURTHEST = 16
+# Beginnings that are compared with ends, and comparisons that are assumed to have turned out as predicted.
+TRIED, CALIBRATED = 40, 10
+# A run has a chance of 1 in n to become the best of n, so the more runs there are the smaller chances count.
+BASE = 30.0
+# Degrees of freedom of the chance's distribution.
+FREEDOM = 6.0
 # The scale is linear up to this quantile of the gaps.
 LINEAR = 0.2
 
@@ -48,7 +54,9 @@ class End(NamedTuple):
     chance: float
 
 
-def expected(rule: Expected, goal: str, look: int, run: Progress, others: Sequence[Progress]) -> Verdict:
+def expected(
+    rule: Expected, goal: str, look: int, run: Progress, others: Sequence[Progress], scale: float | None = None
+) -> Verdict:
     """Judge a run that has just reached a look, the last of ``run.at``.
 
     Args:
@@ -57,20 +65,28 @@ def expected(rule: Expected, goal: str, look: int, run: Progress, others: Sequen
         look: The iteration.
         run: The run.
         others: All other runs of the sweep that have a value.
+        scale: What :meth:`Model.scale` returned a moment ago; it is found again if it is not given.
     """
     value = run.at[-1]
     if not others:
         return Verdict(False, f"passed {look}: no other run to compare with", look, value, None, 1)
     sign = 1.0 if goal == "minimize" else -1.0
     model = Model(goal, others)
-    end = model.end(run)
-    stop = end.chance < rule.miss
+    end = model.end(run, model.scale(others) if scale is None else scale)
+    stop = end.chance < rule.miss * BASE / (BASE + len(others))
     low, high = sorted((sign * end.low, sign * end.high))
     reason = (
         f"{'stopped at' if stop else 'passed'} {look}: {value:.4g}, expected to end at {low:.4g} to {high:.4g}; "
         f"best {sign * model.best:.4g} (chance to beat it {100 * end.chance:.2g} %)"
     )
     return Verdict(stop, reason, look, value, sign * model.best, len(others) + 1)
+
+
+def tail(deviations: float) -> float:
+    """Return the chance of more than so many deviations, by Student's t with ``FREEDOM`` degrees of freedom."""
+    # Wallace (1959): nearly the normal deviate of the same chance.
+    normal = (8 * FREEDOM + 1) / (8 * FREEDOM + 3) * math.sqrt(FREEDOM * math.log1p(deviations**2 / FREEDOM))
+    return 0.5 * math.erfc(math.copysign(normal, deviations) / math.sqrt(2))
 
 
 class Model:
@@ -104,22 +120,40 @@ class Model:
     def _loss(self, scaled: float) -> float:
         return self.best + self._unit * math.sinh(min(scaled, 500.0))
 
-    def end(self, run: Progress) -> End:
-        """Predict the end of a run."""
-        own = self._scaled(np.array(run.at[-2:]))
+    def end(self, run: Progress, scale: float = 1.0) -> End:
+        """Predict the end of a run; ``scale`` is that of `scale`."""
+        middle, deviation = self._forecast(run.at, max(self._furthest - 1, len(run.at)))
+        deviation *= scale
+        chance = tail(-middle / deviation)
+        return End(self._loss(middle - deviation), self._loss(middle), self._loss(middle + deviation), chance)
+
+    def scale(self, runs: Sequence[Progress]) -> float:
+        """Return how many times too small the deviations are on the side of better ends.
+
+        Ends of known runs are predicted from their beginnings, and compared.
+        """
+        squares, count = float(CALIBRATED), float(CALIBRATED)
+        known = sorted((one for one in runs if len(one.at) > 2), key=lambda one: -len(one.at))
+        for place, one in enumerate(known[:: max(1, len(known) // TRIED)][:TRIED]):
+            begin = 1 + place % max(1, (len(one.at) - 1) // 2)
+            middle, deviation = self._forecast(one.at[:begin], len(one.at) - 1)
+            end = float(self._scaled(np.array(one.at[-1:]))[0])
+            squares += 2 * min(0.0, (end - middle) / deviation) ** 2
+            count += 1
+        return math.sqrt(squares / count)
+
+    def _forecast(self, at: Sequence[float], upto: int) -> tuple[float, float]:
+        """Return mean and deviation, on the scale, of what a run that begins so has at a look."""
+        own = self._scaled(np.array(at[-2:]))
         loss, step = float(own[-1]), float(own[-1] - own[0])
-        looks = np.arange(len(run.at) - 1, max(self._furthest - 1, len(run.at)))
         variance = by_step = both = 0.0  # of the loss, of the last step, and of the two together
-        for level, persistence, noise in self._predicted(looks, loss):
+        for level, persistence, noise in self._predicted(np.arange(len(at) - 1, upto), loss):
             step = level + persistence * step
             loss += step
             variance += 2 * persistence * both + persistence**2 * by_step + noise
             both = persistence * both + persistence**2 * by_step + noise
             by_step = persistence**2 * by_step + noise
-        deviation = math.sqrt(variance)
-        middle = min(loss, float(own[-1]))
-        chance = 0.5 * math.erfc(middle / deviation / math.sqrt(2))
-        return End(self._loss(middle - deviation), self._loss(middle), self._loss(middle + deviation), chance)
+        return min(loss, float(own[-1])), math.sqrt(variance)
 
     def _predicted(self, looks: npt.NDArray[np.int64], loss: float) -> list[tuple[float, float, float]]:
         """Return for the step after each look: level, share of the step before that goes on, variance."""
