@@ -40,12 +40,65 @@ import threading
 from bisect import bisect, insort
 from collections.abc import Iterator, Sequence
 from itertools import islice, takewhile
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from lightsweep.text import counted, ordinal
 
 # Bands are computed as floats, which hold every whole number up to here.
 _MOST = 2**53
+
+
+class Rule(Protocol):
+    """A rule by which runs are stopped early: its settings, and the bands at which it compares runs.
+
+    A run waits for its verdict at the bands only, so bands must become rarer.
+    """
+
+    @property
+    def length(self) -> int | None:
+        """The iterations of a whole run, if the settings say so; ``None`` if only finished runs show it."""
+
+    @property
+    def text(self) -> str:
+        """When runs are compared, and which of them stop: one to three sentences without the last full stop."""
+
+    def first(self, count: int) -> tuple[int, ...]:
+        """Return the lowest ``count`` bands, ascending; all bands if there are fewer."""
+
+    def bands(self, upto: int) -> tuple[int, ...]:
+        """Return the bands up to this number of iterations, ascending and distinct."""
+
+    def comparison(self, goal: str) -> Comparison:
+        """Return what keeps the values of all runs and compares them; ``goal`` is ``minimize`` or ``maximize``."""
+
+    def cut_off(self, histories: Sequence[Sequence[float]], band: int, goal: str) -> float | None:
+        """Return the value at a band beyond which runs stop, given all histories; ``None`` if the rule has none."""
+
+
+class Comparison(Protocol):
+    """The values of all runs as a rule needs them, and its verdicts. Safe from several threads.
+
+    No method reads the storage: values come from the agent's memory for its own runs, from the last look at the storage
+    for the others.
+    """
+
+    def after(self, iteration: int) -> int | None:
+        """Return the first band after the iteration; ``None`` if there is none."""
+
+    def reached(self, iterations: int) -> int | None:
+        """Return the highest band that is not above ``iterations``; ``None`` below the first."""
+
+    def note(self, run: str, history: Sequence[float]) -> None:
+        """Note the finite values of a run, in order; values noted before are skipped."""
+
+    def end(self, run: str) -> None:
+        """Note that a run has trained to its end: it was neither stopped nor has it failed."""
+
+    def behind(self, run: str, iterations: int) -> bool:
+        """Return whether some of the run's first ``iterations`` values have not been noted."""
+
+    def judge(self, run: str, history: Sequence[float]) -> Verdict:
+        """Note the finite values of a run, in order, and judge it."""
 
 
 class _Settings(NamedTuple):
@@ -88,6 +141,26 @@ class Hyperband(_Settings):
             raise ValueError("hyperband needs min_iter, or max_iter together with s")
         return self
 
+    @property
+    def length(self) -> int | None:
+        """``max_iter``."""
+        return self.max_iter
+
+    @property
+    def text(self) -> str:
+        """When runs are compared, and how many continue."""
+        value = "its value there" if self.strict else "its best value so far"
+        bands, most = bands_text(self), self.max_iter
+        if not bands:
+            return f"hyperband at no band: max_iter {most} is too small"
+        text = f"hyperband after {bands} reports of the metric"
+        text += f". About 1 in {self.eta:g} runs survives each band, judged by {value}"
+        if most is not None:
+            text += f". Runs that reach {most} (max_iter) are complete; there is no cut there"
+        if self.first(1) == (1,):
+            text += ". Band 1 compares the first report of each run, which may be an evaluation before training"
+        return text
+
     def bands(self, upto: int | None = None) -> tuple[int, ...]:
         """Return the numbers of iterations at which runs are judged, ascending and distinct.
 
@@ -125,6 +198,23 @@ class Hyperband(_Settings):
             last = band
             # With eta close to 1 many k in a row give the same band: go on just before the first that does not.
             k = max(k + 1, math.floor(math.log((band + 1) / first) / math.log(self.eta)) - 1)
+
+    def comparison(self, goal: str) -> BandValues:
+        """Return the values of all runs at the bands, none so far."""
+        return BandValues(self, goal)
+
+    def cut_off(self, histories: Sequence[Sequence[float]], band: int, goal: str) -> float:
+        """Return the threshold at a band, see :func:`threshold`."""
+        return threshold([history[band - 1] for history in histories if len(history) >= band], self.eta, goal)
+
+
+BANDS = 5  # how many are shown of more
+
+
+def bands_text(rule: Rule) -> str:
+    """Return the lowest bands, ``"1, 3, 9, 27, 81, ..."``; empty if there are none."""
+    bands = rule.first(BANDS + 1)
+    return ", ".join(map(str, bands[:BANDS])) + (", ..." if len(bands) > BANDS else "")
 
 
 class Verdict(NamedTuple):
@@ -227,23 +317,46 @@ def verdict(
         return Verdict(False, f"no band reached after {counted(iterations, 'iteration')}")
     limit = threshold(values_at, hyperband.eta, goal, ascending=ascending)
     stop = sign * value > sign * limit
-    shown, shown_limit = _distinct(value, limit)
-    worse, better = (">", "<=") if goal == "minimize" else ("<", ">=")
     place = _place(len(values_at), hyperband.eta)
-    rank = f"{ordinal(place + 1)} " if place else ""
-    reason = (
-        f"{'stopped at' if stop else 'passed'} band {band}: {'' if hyperband.strict else 'best so far '}{shown} "
-        f"{worse if stop else better} cut-off {shown_limit} (the {rank}best of {counted(len(values_at), 'run')})"
-    )
+    origin = f"the {f'{ordinal(place + 1)} ' if place else ''}best of {counted(len(values_at), 'run')}"
+    reason = compared(goal, stop, band, value, limit, origin, what="" if hyperband.strict else "best so far ")
     return Verdict(stop, reason, band, value, limit, len(values_at))
 
 
+def compared(
+    goal: str, stop: bool, band: int, value: float, limit: float, origin: str, what: str = "best so far "
+) -> str:
+    """Return the reason of a verdict: ``passed band 9: best so far 0.4200 <= cut-off 0.5000 (the median of 6 runs)``.
+
+    Args:
+        goal: ``"minimize"`` or ``"maximize"``.
+        stop: Whether the run stops.
+        band: The band.
+        value: The run's value.
+        limit: The cut-off.
+        origin: Where the cut-off comes from.
+        what: What the value is.
+    """
+    shown, shown_limit = distinct(value, limit)
+    worse, better = (">", "<=") if goal == "minimize" else ("<", ">=")
+    sign = worse if stop else better
+    return f"{'stopped at' if stop else 'passed'} band {band}: {what}{shown} {sign} cut-off {shown_limit} ({origin})"
+
+
 def brief(reason: str) -> str:
-    """Return the reason of a stop in a few words, ``stopped at 9: 0.814 (cut-off 0.822)``; other reasons unchanged."""
-    return _STOPPED.sub(r"stopped at \1: \2 (cut-off \3)", reason)
+    """Return the reason of a stop in a few words; other reasons unchanged.
+
+    For example ``stopped at 9: 0.814 (cut-off 0.822)``, or ``stopped at 9: 0.814 (chance of 0.3 % to beat 0.25)``.
+    """
+    if found := _STOPPED.match(reason):
+        band, value, limit, chance = found.groups()
+        return f"stopped at {band}: {value} ({f'cut-off {limit}' if limit else chance})"
+    return reason
 
 
-_STOPPED = re.compile(r"^stopped at band (\d+): (?:best so far )?(\S+) [<>] cut-off (\S+) \(.*\)$")
+_STOPPED = re.compile(
+    r"stopped at band (\d+): (?:best so far )?(\S+?),? (?:[<>] cut-off (\S+)|(chance of .+)) \([^(]*\)$"
+)
 _MOST_INSERTED = 16
 
 
@@ -317,6 +430,9 @@ class BandValues:
                 insort(values, value)
         return values
 
+    def end(self, run: str) -> None:
+        """Take no notice of a run that has trained to its end: only the values at bands count."""
+
     def behind(self, run: str, iterations: int) -> bool:
         """Return whether some of the run's first ``iterations`` values have not been noted."""
         return self._noted.get(run, 0) < iterations
@@ -334,7 +450,7 @@ def _place(count: int, eta: float) -> int:
     return int(count / eta)
 
 
-def _distinct(value: float, other: float) -> tuple[str, str]:
+def distinct(value: float, other: float) -> tuple[str, str]:
     """Return both numbers with as many digits as are needed to tell them apart, four at least."""
     for digits in range(4, 18):
         texts = f"{value:#.{digits}g}", f"{other:#.{digits}g}"

@@ -166,7 +166,7 @@ MOST_LINES = {
     "history": 900,
     "report": 1_650,
     "channel": 650,
-    "warm runs": 750,
+    "warm runs": 800,
     "terminals": 1_700,
     "sampler": 1_250,
     "stopping": 500,
@@ -215,6 +215,9 @@ FOR_PAGE = (
 """Files of the commands that show a sweep in the browser, live, with all of a run."""
 
 
+FOR_STOPPING = ("lightsweep/schema/stopping.py", "lightsweep/stopping/")
+"""The rules that stop runs early beside hyperband, and the keys of all."""
+
 FOR_WARM_RUNS = "lightsweep/agents/warm/"
 
 
@@ -241,7 +244,9 @@ def part_of(path: Path) -> str:
         return "pages in the browser"
     if str(path.relative_to(ROOT)).startswith(FOR_HISTORY):
         return "history"
-    if room_of(path) in ("report", "channel", "sampler", "stopping"):
+    if str(path.relative_to(ROOT)).startswith(FOR_STOPPING):
+        return "stopping"
+    if room_of(path) in ("report", "channel", "sampler"):
         return room_of(path)
     if room_of(path) in FOR_WANDB:
         return "what W&B's scripts need"

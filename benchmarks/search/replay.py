@@ -24,7 +24,7 @@ import optuna
 
 from benchmarks.search.curves import HELD_OUT, TUNED, table
 from lightsweep.hyperband import BandValues, Hyperband
-from lightsweep.stopping import Curves, Expected, Halving, Median, Rule
+from lightsweep.stopping import Expected, Halving, Median, Rule
 from lightsweep.text import aligned
 
 __all__ = ["RULES", "Replay", "replay"]
@@ -83,7 +83,7 @@ class Ours(Never):
     """A rule of `lightsweep.stopping`."""
 
     def __init__(self, rule: Rule) -> None:
-        self._curves = Curves(rule, "minimize")
+        self._curves = rule.comparison("minimize")
 
     def after(self, iteration: int) -> int | None:
         return self._curves.after(iteration)

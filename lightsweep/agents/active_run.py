@@ -50,6 +50,7 @@ class ActiveRun:
         ending: Whether its job has ended, so that only its end is to be recorded.
         reporters: The processes that have logged the sweep's metric: ``None`` for the first, else their numbers.
         preempting: Whether its script asked for a retry if it fails.
+        untold: Whether a verdict to stop is in an answer that its script reads with its next message, if there is one.
     """
 
     run: ClaimedRun
@@ -68,6 +69,7 @@ class ActiveRun:
     ending: bool = False
     reporters: set[int | None] = field(default_factory=set)
     preempting: bool = False
+    untold: bool = False
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
@@ -106,6 +108,7 @@ class ActiveRun:
         if message.get("late"):
             self.run.go_on()
         verdict = self.reporter.report(self.run, message["metrics"], last=bool(message.get("last")))
+        self.untold = verdict.stop and bool(message.get("posted"))
         return LogReply(verdict, len(self.run.history), self._next_band())
 
     def _next_band(self) -> int | None:
@@ -120,6 +123,7 @@ class ActiveRun:
 
         Ranks of a stopped run that do not know of it are killed at once, before they fail in their next collective.
         """
+        self.untold = False
         with self._lock:
             if self.said.get("state") != RunState.FAILED:
                 self.said = message

@@ -27,12 +27,15 @@ _FIRST_RUNS = 5
 def classify_exit(config: SweepConfig, active: ActiveRun, status: ExitStatus) -> Outcome:
     """Return the outcome of a run whose job has ended.
 
+    A verdict to stop that the script had not read when its process ended has not stopped the run.
     A run that was ended from outside (killed, or told to end by a scheduler), or that exits with :data:`PREEMPTED`, is
     lost: an agent retries it. So is a run that fails after its script marked it as preempting. A run that said that it
     finished, with its metric logged, is finished, whatever signal ends its process after that. After the agent has
     ended a run, it is only finished if its script had finished before: a script may end on SIGTERM as at its end.
     """
     run, said, exit_code = active.run, active.said, status.exit_code
+    if active.untold:
+        run.go_on()
     unread = list(said.get("unread") or ())
     if run.pruned:
         return Outcome(RunState.PRUNED, run.stop_reason, unread)

@@ -30,16 +30,20 @@ class Heartbeat:
         display: Shows the state once a second.
         runs: Returns the runs that the agent works on.
         leave: Called with the reason if no more runs are to be started.
+        terminate: Called with the reason if the runs are to end, too.
         failed: Called with an exception if the thread cannot go on.
         outage: Notes whether the storage answers.
+        looked: Called after each look at the sweep.
     """
 
     sweep: Sweep
     display: Display
     runs: Callable[[], list[ActiveRun]]
     leave: Callable[[str], None]
+    terminate: Callable[[str], None]
     failed: Callable[[BaseException], None]
     outage: OutageNotes
+    looked: Callable[[], None]
 
     def __post_init__(self) -> None:
         self._refresher = Refresher(self.sweep, patience=_PATIENCE_SECONDS)
@@ -72,6 +76,7 @@ class Heartbeat:
                 if now >= last_beat + lease_share(self.sweep) and self._beat():
                     last_beat = now
                 self._listen()
+                self.looked()
             else:
                 self.outage.note("looks", self._refresher.reason)
             self.display.tick([active.run for active in self.runs()], self.sweep)
@@ -86,9 +91,7 @@ class Heartbeat:
     def _listen(self) -> None:
         state = self.sweep.known_state()
         if state.name == SweepStatus.CANCELLED:
-            self.leave("the sweep was cancelled")
-            for active in self.runs():
-                active.end("the sweep was cancelled", RunState.KILLED)
+            self.terminate("the sweep was cancelled")
         elif state.name in {SweepStatus.STOPPED, SweepStatus.FINISHED}:
             self.leave(f"the sweep is {state}")
         for active in self.runs():

@@ -107,7 +107,10 @@ class Agent:
         self._shared: SharedFiles | None = None
         self._claimer = RunClaimer(sweep, self.name, home=str(self._directory), stay=stay)
         self._reporter = Reporter(sweep, self._writer)
-        self._heartbeat = Heartbeat(sweep, self.display, self.active_runs, self.leave, self._give_back, self._outage)
+        self._heartbeat = Heartbeat(
+            *(sweep, self.display, self.active_runs, self.leave, self.terminate, self._give_back, self._outage),
+            self._claimer.prepare,
+        )
 
     @property
     def exit_code(self) -> int:
@@ -157,6 +160,7 @@ class Agent:
             yield
         finally:
             self._heartbeat.close()
+            self._claimer.close()
             self._launcher.close()
             self._writer.close()
             self._reporter.close()

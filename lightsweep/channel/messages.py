@@ -107,6 +107,7 @@ class LogRequest(TypedDict, total=False):
         anew: Whether the reports of the metric before this one count no more; absent if they do.
         late: Whether training has ended without knowing of a verdict to stop, so that the verdict counts no more;
             absent if not.
+        posted: Whether the script reads the answer with its next message only; absent if not.
     """
 
     metrics: dict[str, float]
@@ -115,6 +116,7 @@ class LogRequest(TypedDict, total=False):
     preempting: bool
     anew: bool
     late: bool
+    posted: bool
 
 
 class LogReply(NamedTuple):

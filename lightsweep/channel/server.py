@@ -296,6 +296,8 @@ def answer(handler: Handler, message: Mapping[str, Any]) -> dict[str, Any]:
     if operation not in OPERATIONS:
         return {"error": f"the operations of a run are {', '.join(OPERATIONS)}, got {operation!r}"}
     given = {name: value for name, value in message.items() if name != "op"}
+    if operation != message.get("op"):
+        given["posted"] = True
     try:
         with Guarded(operation):
             reply = getattr(handler, operation)(given)

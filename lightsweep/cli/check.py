@@ -109,7 +109,7 @@ def _document(
         commands = [_command(config, point, program) for _, point in points] if _runs_program(config) else []
     except CommandError:
         commands = []
-    bands = config.early_terminate
+    bands = config.rule
     smoke = {"smoke": [{"right": each.right, "text": each.text} for each in found]} if found is not None else {}
     return {
         "file": config.source,

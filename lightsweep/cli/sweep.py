@@ -15,9 +15,9 @@ from lightsweep.cli.options import Entity, Name, PriorRuns, Project, StandIn, St
 from lightsweep.cli.output import say, warn
 from lightsweep.controller import Sweep, changes
 from lightsweep.errors import ConfigError, NotFoundError, UsageError
+from lightsweep.hyperband import bands_text
 from lightsweep.sampler import make_searcher
 from lightsweep.schema import SweepConfig
-from lightsweep.schema.sections import bands_text
 from lightsweep.text import counted
 
 _ID = re.compile(r"latest|[a-z0-9]{8}")
@@ -202,8 +202,8 @@ def _describe(config: SweepConfig) -> str:
         lines = [f"created a sweep in {counted(len(config.parts), *config.labels)}: {named}"]
     elif config.method == "grid":
         lines[0] += f", {counted(config.space.size or 0, 'point')}"
-    if config.early_terminate is not None and config.is_flat:
-        lines.append(f"bands (iterations of the metric): {bands_text(config.early_terminate) or 'none'}")
+    if config.rule is not None and config.is_flat:
+        lines.append(f"bands (iterations of the metric): {bands_text(config.rule) or 'none'}")
     lines.append(
         f"it ends by itself: {config.ends}"
         if config.ends

@@ -456,15 +456,16 @@ class Run(RunNames):
     def _settle_at_end(self, state: str) -> LightsweepError | None:
         """Read the last replies; return the error if one refuses a report.
 
-        A verdict to stop came too late for a run that has finished.
+        A verdict to stop that was not known before came too late: the run has finished, or failed, without it.
         """
+        known = self._stopped is not None
         try:
             self.settle()
         except AgentLostError:
             raise
         except LightsweepError as refused:
             return refused
-        if state == "finished" and self._stopped is not None and self._agent is not None:
+        if state != "pruned" and not known and self._stopped is not None and self._agent is not None:
             self._stopped = None
             self._agent.log({"metrics": {}, "late": True})
         return None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import statistics
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from optuna.exceptions import UpdateFinishedTrialError
@@ -21,6 +23,7 @@ from lightsweep.controller.runs import ATTEMPT, SUMMARY, VALUES, RunEntry, attem
 from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError
 from lightsweep.sampler import Observation, RunState, Searcher
+from lightsweep.sampler.ahead import AheadSearcher
 from lightsweep.sampler.optuna_params import optuna_distributions, params_to_optuna
 from lightsweep.storage.trials import Claim
 
@@ -28,6 +31,7 @@ _LOOKS_PER_LEASE = 8
 _TRIES = 10  # of an assignment: to find a point that no other agent has noted
 _LOOK_SECONDS = 0.05
 _PATIENCE_SECONDS = 2.0
+_LAST_RUNS = 50  # whose time is typical
 
 
 @dataclass(frozen=True)
@@ -201,7 +205,22 @@ class RunClaimer:
                     retried = (self._retry(entry, points) for entry in self._sweep.waiting())
                     found = next(filter(None, retried), None) or self._fresh(points)
                     if found is not None:
+                        points.prepare()
                         return found
+
+    def prepare(self) -> None:
+        """Let the next point be found ahead, see `AheadSearcher`; does nothing while a run is claimed."""
+        if self._turn.acquire(blocking=False):
+            try:
+                if self._points is not None:
+                    self._points.prepare()
+            finally:
+                self._turn.release()
+
+    def close(self) -> None:
+        """Wait until no point is being found."""
+        if self._points is not None:
+            self._points.close()
 
     # --- fresh runs
 
@@ -331,6 +350,10 @@ class ParameterAssigner:
         # A grid or random stage does not learn, but it leaves out points that earlier runs had.
         self.by_ticket = sweep.config.is_flat and not learns(sweep.config)
         self._searcher: Searcher = sweep.plan.searcher()
+        config = sweep.config
+        # With a seed of its own a sweep follows from its results, not from the time that proposals took.
+        ahead = learns(config) and not config.defined_by_run and config.options.seed is None
+        self._ahead = AheadSearcher(self._searcher, config.space, sweep.plan.part_of) if ahead else None
         self._distributions = optuna_distributions(sweep.config.space)
         self.revision = sweep.plan.revision
 
@@ -361,12 +384,29 @@ class ParameterAssigner:
         Raises:
             InputError: The values that the user's own function suggests cannot be used.
         """
-        values = self._searcher.suggest(ticket, history)
+        values = (self._ahead or self._searcher).suggest(ticket, history)
         if values is not None:
             nested(values, self._sweep.config)  # before anything is written, since names of parameters may collide
         return values
 
-    def _others(self, entry: RunEntry) -> list[Observation]:
+    def prepare(self) -> None:
+        """Let the point of the next ticket be found ahead, unless none follows; returns at once."""
+        if self._ahead is None:
+            return
+        with self._sweep.lock:
+            ticket, step = self._sweep.book.next_ticket, self._sweep.next_fresh_run()
+            records = (each.record for each in reversed(self._sweep.book.entries.values()) if not each.prior)
+            times = ((each.ended - each.started).total_seconds() for each in records if each.ended and each.started)
+            typical = statistics.median(list(islice(times, _LAST_RUNS)) or [math.inf])
+        if not (step.wait or step.opens) and (step.limit is None or ticket < step.limit):
+            self._ahead.prepare(ticket, self._others, typical)
+
+    def close(self) -> None:
+        """Wait until no point is being found."""
+        if self._ahead is not None:
+            self._ahead.close()
+
+    def _others(self, entry: RunEntry | None = None) -> list[Observation]:
         with self._sweep.lock:
             others = (each for each in self._sweep.book.entries.values() if each is not entry)
             return [found for each in others if (found := observation(each, self._sweep.config)) is not None]

@@ -19,7 +19,7 @@ from sqlalchemy import exc
 from lightsweep.controller.plan import REQUESTS, NextRun, Plan, SweepState, SweepStatus, wants_retry
 from lightsweep.controller.runs import ATTEMPT, FORMAT, STATE, SWEEP, RunEntry, RunTable, SweepRun, view
 from lightsweep.errors import ConfigError, NotFoundError, StorageError, StorageUnavailableError
-from lightsweep.hyperband import BandValues
+from lightsweep.hyperband import Comparison
 from lightsweep.sampler import RunState
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Storage, mask, trials_of
@@ -176,7 +176,7 @@ class SweepReader:
             )
         self.plan = Plan(loaded or self._load(config), self.seed)
         self.requested = self._known(attributes.get(STATE, SweepStatus.RUNNING))
-        self._bands = _band_values(self.config)
+        self._bands = _comparisons(self.config)
 
     def _load(self, raw: Mapping[str, Any]) -> SweepConfig:
         try:
@@ -193,8 +193,8 @@ class SweepReader:
     def _unreadable(self, why: str) -> StorageError:
         return StorageError(f"sweep {self.id} cannot be read: {why}")
 
-    def bands_of(self, ticket: int | None) -> BandValues | None:
-        """Return the values at the bands that the run with this ticket is compared with; ``None`` without bands."""
+    def bands_of(self, ticket: int | None) -> Comparison | None:
+        """Return the values that the run with this ticket is compared with; ``None`` if no run is stopped early."""
         return self._bands.get(self.plan.part_of(ticket).name)
 
     @property
@@ -228,7 +228,13 @@ class SweepReader:
                         self._unsettled[entry.id] = entry
                     else:
                         self._unsettled.pop(entry.id, None)
-                histories = [(bands, entry.id, entry.history) for entry in entries if (bands := self._behind(entry))]
+                compared = [(each, entry) for entry in entries if (each := self._comparison(entry))]
+                histories = [
+                    (each, entry.id, entry.history)
+                    for each, entry in compared
+                    if each.behind(entry.id, entry.iterations)
+                ]
+                ended = [(each, entry.id) for each, entry in compared if entry.state == RunState.FINISHED]
             for record in malformed:
                 _logger.warning(
                     "sweep %s: trial %d counts for nothing, since its attribute %s was written by another program: %r",
@@ -237,8 +243,10 @@ class SweepReader:
                     ATTEMPT,
                     record.attributes[ATTEMPT],
                 )
-            for bands, run, history in histories:
-                bands.note(run, history)
+            for comparison, run, history in histories:
+                comparison.note(run, history)
+            for comparison, run in ended:
+                comparison.end(run)
             return changed
 
     def _take_updates(self) -> bool:
@@ -247,15 +255,14 @@ class SweepReader:
         for tickets, raw in new:
             self.plan.update(self._load(raw), tickets)
         if new:
-            self._bands = _band_values(self.config)
+            self._bands = _comparisons(self.config)
             for entry in self.book.entries.values():
                 entry.forget()
         return bool(new)
 
-    def _behind(self, entry: RunEntry) -> BandValues | None:
-        """Return the bands that lack values of the run; ``None`` if none do."""
-        bands = None if entry.prior else self.bands_of(entry.ticket)
-        return bands if bands is not None and bands.behind(entry.id, entry.iterations) else None
+    def _comparison(self, entry: RunEntry) -> Comparison | None:
+        """Return what compares the run with others; ``None`` for a prior run, or if no run is stopped early."""
+        return None if entry.prior else self.bands_of(entry.ticket)
 
     @property
     def state(self) -> SweepState:
@@ -363,7 +370,7 @@ class SweepReader:
             return entry is not None and (entry.record.trial_id != trial_id or not entry.running)
 
 
-def _band_values(config: SweepConfig) -> dict[str | None, BandValues]:
-    """Return the values at the bands for each part of the sweep that has bands, by its name."""
-    metric, found = config.metric, {part.name or None: part.early_terminate for part in config.parts}
-    return {name: BandValues(each, metric.goal) for name, each in found.items() if each and metric}
+def _comparisons(config: SweepConfig) -> dict[str | None, Comparison]:
+    """Return what compares the runs of each part of the sweep that stops runs early, by its name."""
+    metric, found = config.metric, {part.name or None: part.rule for part in config.parts}
+    return {name: each.comparison(metric.goal) for name, each in found.items() if each and metric}

@@ -15,7 +15,7 @@ from lightsweep.controller.reader import storage_errors
 from lightsweep.controller.runs import SUMMARY
 from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import InputError, StorageUnavailableError
-from lightsweep.hyperband import BandValues, Verdict
+from lightsweep.hyperband import Comparison, Verdict
 from lightsweep.storage import Storage, trials_of
 
 PATIENCE_SECONDS = 2.0
@@ -71,7 +71,7 @@ class Reporter:
                 self._refresher.refresh()
         return self._judge(bands, run)
 
-    def _judge(self, bands: BandValues, run: ClaimedRun) -> Verdict:
+    def _judge(self, bands: Comparison, run: ClaimedRun) -> Verdict:
         with run.lock:
             if run.stop_reason:
                 return Verdict(stop=True, reason=run.stop_reason)

@@ -66,10 +66,10 @@ def savings(runs: Iterable[RunEntry | SweepRun], config: SweepConfig) -> Savings
         stages.setdefault(run.stage, []).append(run)
     stopped = saved = trained = 0
     for stage, found in stages.items():
-        hyperband, iterations = config.stopping(stage), [run.iterations for run in found]
+        rule, iterations = config.stopping(stage), [run.iterations for run in found]
         finished = [run.iterations for run in found if run.state == RunState.FINISHED]
         pruned = [run.iterations for run in found if run.state == RunState.PRUNED]
-        length = max(finished or [*iterations, (hyperband and hyperband.max_iter) or 0])
+        length = max(finished or [*iterations, (rule and rule.length) or 0])
         stopped += len(pruned)
         saved += sum(max(0, length - each) for each in pruned)
         trained += sum(iterations)
@@ -244,7 +244,7 @@ def _lengths(entries: Iterable[RunEntry], config: SweepConfig) -> dict[str | Non
         if entry.state == RunState.FINISHED:
             stages.setdefault(entry.stage, set()).add(entry.iterations)
     found = {stage: next(iter(lengths)) for stage, lengths in stages.items() if len(lengths) == 1}
-    known = {part.name or None: part.early_terminate.max_iter for part in config.parts if part.early_terminate}
+    known = {part.name or None: part.rule.length for part in config.parts if part.rule}
     return found | {name: most for name, most in known.items() if most is not None}
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from lightsweep.hyperband import threshold
 from lightsweep.report.axis import metric_axis
 from lightsweep.report.data import ReportData, spread
 from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, label, nothing
@@ -87,24 +86,24 @@ def _bands(figure: go.Figure, data: ReportData) -> None:
         return
     marks: list[tuple[int, float, str]] = []
     for part in data.config.parts:
-        hyperband = part.early_terminate
+        rule = part.rule
         histories = [run.history for run in data.runs if not part.name or part.name in run.labels.values()]
-        if hyperband is None or not histories:
+        if rule is None or not histories:
             continue
-        for band in hyperband.bands(upto=max(map(len, histories)))[:_MOST_BANDS]:
-            values = [history[band - 1] for history in histories if len(history) >= band]
-            limit = threshold(values, hyperband.eta, metric.goal)
-            marks.append((band, limit, f"{label(part.name)}, " if part.name else ""))
+        whose = f"{label(part.name)}, " if part.name else ""
+        bands = rule.bands(upto=max(map(len, histories)))[:_MOST_BANDS]
+        limits = [(band, rule.cut_off(histories, band, metric.goal)) for band in bands]
+        marks += [(band, limit, whose) for band, limit in limits if limit is not None]
     for band in sorted({band for band, _, _ in marks}):
         figure.add_vline(band, line={"color": MUTED, "dash": "dot", "width": 1}, opacity=0.7)
     if marks:
-        places, limits, whose = zip(*marks, strict=True)
+        places, heights, owners = zip(*marks, strict=True)
         figure.add_scatter(
             name="bands and thresholds",
             mode="markers",
             x=places,
-            y=limits,
-            customdata=whose,
+            y=heights,
+            customdata=owners,
             hovertemplate="%{customdata}band %{x}: threshold %{y:.5g}",
             marker={"symbol": "line-ew", "size": 16, "line": {"color": MUTED, "width": 2.5}},
         )

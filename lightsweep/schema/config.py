@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lightsweep.errors import ConfigError, Fault
-from lightsweep.hyperband import Hyperband
+from lightsweep.hyperband import Rule
 from lightsweep.schema import sections
 from lightsweep.schema.command import read_command
 from lightsweep.schema.diagnostics import Faults, plain
@@ -20,6 +20,7 @@ from lightsweep.schema.launching import check_settings
 from lightsweep.schema.parameters import Parameters, read_parameters
 from lightsweep.schema.sections import Metric, Options, Scheduler, TopLevel
 from lightsweep.schema.stages import Stage, most_runs, read_stages, written_stages
+from lightsweep.schema.stopping import read_rule, warn_of_last_bands
 from lightsweep.schema.yaml_file import read_file
 from lightsweep.space import Space
 from lightsweep.text import quoted
@@ -35,7 +36,7 @@ class SweepConfig:
         method: How points are chosen.
         space: The parameters.
         metrics: None, one, or several (multi-objective).
-        early_terminate: The hyperband, if runs are stopped early.
+        rule: The rule by which runs are stopped early; ``None`` if none are.
         run_cap: The largest number of runs; ``None`` for no limit.
         program, command: How a run is started; ``command`` is ``None`` for the default one.
         name, description, project, entity: Labels.
@@ -50,7 +51,7 @@ class SweepConfig:
     method: Literal["grid", "random", "bayes", "custom"]
     space: Space
     metrics: tuple[Metric, ...]
-    early_terminate: Hyperband | None
+    rule: Rule | None
     run_cap: int | None
     program: str | None
     command: tuple[str, ...] | None
@@ -138,7 +139,7 @@ class SweepConfig:
     @property
     def parts(self) -> tuple[Stage, ...]:
         """The stages; for a flat sweep the whole of it, without a name."""
-        return self.stages or (Stage(0, "", self.method, self.space, self.run_cap, self.early_terminate),)
+        return self.stages or (Stage(0, "", self.method, self.space, self.run_cap, self.rule),)
 
     @property
     def labels(self) -> dict[str, list[str]]:
@@ -150,7 +151,7 @@ class SweepConfig:
         """A label and a text for each line on the stages; none for a flat sweep."""
         searched = {parameter.name for parameter in self.space.searched}
         for stage in self.stages:
-            label, hyperband = f"stage {stage.number}", stage.early_terminate
+            label, rule = f"stage {stage.number}", stage.rule
             most = "" if stage.most is None else f", at most {count(stage.most)} run{'' if stage.most == 1 else 's'}"
             name = "" if stage.name == label else f"{stage.name}: "
             yield label, f"{name}{stage.method}, {count(stage.space.size)} points{most}"
@@ -160,8 +161,8 @@ class SweepConfig:
             fixed = [f"{name} {spelt(value)}" for name, value in sorted(stage.given.items()) if name in searched]
             if fixed:
                 yield "", f"fixed: {', '.join(fixed)}"
-            if hyperband != self.early_terminate:
-                yield "", f"stopping: {sections.hyperband_text(hyperband)}" if hyperband else "stops no run early"
+            if rule != self.rule:
+                yield "", f"stopping: {rule.text}" if rule else "stops no run early"
 
     @property
     def method_text(self) -> str:
@@ -186,16 +187,16 @@ class SweepConfig:
 
     def alone(self, part: Stage) -> SweepConfig:
         """Return the flat config that searches one part by itself."""
-        return replace(self, method=part.method, space=part.space, early_terminate=part.early_terminate, stages=())
+        return replace(self, method=part.method, space=part.space, rule=part.rule, stages=())
 
-    def stopping(self, stage: str | None = None) -> Hyperband | None:
-        """Return the hyperband of the stage with this name; that of the sweep without a name."""
-        return next((each.early_terminate for each in self.stages if each.name == stage), self.early_terminate)
+    def stopping(self, stage: str | None = None) -> Rule | None:
+        """Return the rule of the stage with this name; that of the sweep without a name."""
+        return next((each.rule for each in self.stages if each.name == stage), self.rule)
 
     @property
     def stops_early(self) -> bool:
         """Return whether any run may be stopped early."""
-        return any(part.early_terminate is not None for part in self.parts)
+        return any(part.rule is not None for part in self.parts)
 
     def labelled(
         self, *, name: str | None = None, entity: str | None = None, project: str | None = None
@@ -238,16 +239,18 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
         except ValueError as error:
             faults.at("parameters").key_error(str(error))
     metrics = sections.read_metrics(raw, faults)
-    early_terminate = sections.read_early_terminate(raw.get("early_terminate"), faults.at("early_terminate"))
-    _check_metric(raw, meant, metrics, faults)
+    own = raw.get("lightsweep")
+    early, stopping = raw.get("early_terminate"), own.get("stopping") if isinstance(own, dict) else None
+    rule = read_rule(early, faults.at("early_terminate"), stopping, faults.at("lightsweep", "stopping"))
+    stops = {"early_terminate": early, "lightsweep.stopping": stopping}
+    _check_metric(raw, meant, metrics, [name for name, value in stops.items() if value is not None], faults)
     has_program = raw.get("program") is not None or "program" in meant
     command = read_command(raw.get("command"), found.names, has_program, faults.at("command"))
-    own = raw.get("lightsweep")
     options = check(Options, {} if own is None else own, faults.at("lightsweep"), "lightsweep") or Options()
     launch = options.launch
     if launch is not None:
         launch = check_settings(launch, faults.at("lightsweep", "launch"), "launch")
-    stages = read_stages(raw, found, early_terminate, len(metrics), faults)
+    stages = read_stages(raw, found, rule, len(metrics), faults)
     if options.keep_checkpoints is not None and not metrics:
         faults.at("lightsweep", "keep_checkpoints").key_error(
             "keep_checkpoints needs a metric, which tells the best runs"
@@ -255,13 +258,13 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     faults.raise_if_any()
     if top is None or space is None:
         raise ConfigError([Fault("the config is not valid", file=file)])
-    sections.warn_of_last_bands(space, [early_terminate, *(stage.early_terminate for stage in stages)], faults)
+    warn_of_last_bands(space, [rule, *(stage.rule for stage in stages)], faults)
     sections.warn_of_shared_output(space, command or (), faults)
     return SweepConfig(
         **{key: getattr(top, key) for key in SINGLE},
         space=space,
         metrics=metrics,
-        early_terminate=early_terminate,
+        rule=rule,
         command=command,
         scheduler=scheduler,
         options=replace(options, launch=launch),
@@ -282,17 +285,18 @@ def _parameters(raw: Mapping[str, Any], meant: set[str], scheduler: Scheduler | 
     return Parameters()
 
 
-def _check_metric(raw: Mapping[str, Any], meant: set[str], metrics: tuple[Metric, ...], faults: Faults) -> None:
-    stops_early = raw.get("early_terminate") is not None
-    needed = ["method bayes"] * (raw.get("method") == "bayes") + ["early_terminate"] * stops_early
+def _check_metric(
+    raw: Mapping[str, Any], meant: set[str], metrics: tuple[Metric, ...], stops: list[str], faults: Faults
+) -> None:
+    needed = ["method bayes"] * (raw.get("method") == "bayes") + stops
     if needed and not meant & {"metric", "metrics"} and raw.get("metric") is None and raw.get("metrics") is None:
-        verb, cause = "needs" if len(needed) == 1 else "need", needed[0].split()[0]
+        verb, cause = "needs" if len(needed) == 1 else "need", needed[0].split()[0].split(".")
         message = f"{' and '.join(needed)} {verb} the key 'metric' with the name that the training script logs"
-        faults.at("metric").key_error(message, at=(cause,))
+        faults.at("metric").key_error(message, at=tuple(cause))
     if len(metrics) > 1:
         first = f"the first metric only, which is {metrics[0].name!r}"
-        if stops_early:
-            faults.at("early_terminate").key_warning(f"runs are stopped early by {first}")
+        for name in stops:
+            faults.at(*name.split(".")).key_warning(f"runs are stopped early by {first}")
         for index, metric in enumerate(metrics[1:], start=1):
             if metric.target is not None:
                 faults.at("metrics", index, "target").key_warning(f"the sweep ends by the target of {first}")

@@ -60,6 +60,10 @@ class Faults:
         if self._errors:
             raise ConfigError(_sorted(self._errors))
 
+    def line(self, path: KeyPath) -> int | None:
+        """Return the line of the key at ``path``, from 1; ``None`` for a dict."""
+        return ((self._locate and self._locate(path, True)) or (None, None))[0]
+
     def note(self, path: KeyPath, message: str, key: bool, *, error: bool, at: KeyPath | None = None) -> None:
         """Note a mistake, or a warning; see `Spot`."""
         line, column = (self._locate and self._locate(path if at is None else at, key)) or (None, None)
@@ -75,6 +79,11 @@ class Spot:
 
     def __getitem__(self, part: str | int) -> Spot:
         return Spot(self.faults, (*self.path, part))
+
+    @property
+    def line(self) -> int | None:
+        """The line of the key, from 1; ``None`` for a dict."""
+        return self.faults.line(self.path)
 
     def error(self, message: str) -> Any:
         """Note that the value is wrong; return ``None``, the value to go on with."""

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from lightsweep.schema.config import SweepConfig
 from lightsweep.schema.distributions import count, spelt
-from lightsweep.schema.sections import hyperband_text
 from lightsweep.space import Space
 from lightsweep.text import counted, one_line, printable, shortened
 
@@ -37,8 +36,8 @@ def explain(config: SweepConfig, *, whole: bool = False, width: int = WIDTH) -> 
         lines += entry("metric", f"{metric.goal} {metric.name}{aim}")
     lines += entry("space", _space(config))
     lines += ["", *_table(config.space, whole, width), ""] if config.space.parameters else []
-    if config.early_terminate is not None:
-        lines += entry("stopping", hyperband_text(config.early_terminate))
+    if config.rule is not None:
+        lines += entry("stopping", config.rule.text)
     if config.options.prior_runs:
         lines += entry("begins", f"with the runs of {', '.join(config.options.prior_runs)}")
     if config.options.stand_in:

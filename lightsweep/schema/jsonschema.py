@@ -8,6 +8,7 @@ from typing import Any
 from lightsweep.schema.distributions import DISTRIBUTIONS
 from lightsweep.schema.fields import Key, keys_of, ref
 from lightsweep.schema.sections import MODELS, SERVICE_KEYS, TopLevel, sampler_names
+from lightsweep.schema.stopping import STOPPING
 
 Schema = dict[str, Any]
 
@@ -28,6 +29,8 @@ def json_schema() -> Schema:
     models = {name: _object(model) for name, model in MODELS.items()}
     models["early_terminate"]["anyOf"] = [_has("min_iter", "integer"), by_max]
     models["lightsweep"]["properties"]["sampler"] |= _or_null({"enum": sampler_names()})
+    rules = [{**_object(keys), "title": name} for name, (keys, _) in STOPPING.items()]
+    models["stopping"] = {"anyOf": [{"enum": [*STOPPING]}, *rules]}
     service = {key: {"description": "For the W&B service only; ignored."} for key in SERVICE_KEYS}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -38,6 +41,7 @@ def json_schema() -> Schema:
             {"anyOf": [_has("parameters", "object"), _has("scheduler", "object")]},
             _needs({"properties": {"method": {"const": "bayes"}}}, "metric", "metrics"),
             _needs(_has("early_terminate", "object"), "metric", "metrics"),
+            _needs(_STOPS, "metric", "metrics"),
             _needs({"properties": {"method": {"const": "custom"}}}, "scheduler"),
         ],
         "additionalProperties": True,
@@ -94,6 +98,14 @@ def _mapping(about: str, keys: Mapping[str, Key]) -> Schema:
 
 def _or_null(schema: Schema) -> Schema:
     return {"anyOf": [schema, NULL]}
+
+
+_STOPS: Schema = {
+    "required": ["lightsweep"],
+    "properties": {
+        "lightsweep": {"type": "object", "required": ["stopping"], "properties": {"stopping": {"not": NULL}}}
+    },
+}
 
 
 def _has(key: str, kind: str) -> Schema:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal
 
-from lightsweep.hyperband import Hyperband
 from lightsweep.schema import fields
-from lightsweep.schema.diagnostics import Faults, Spot, hint, one_edit_away
+from lightsweep.schema.diagnostics import Faults, hint, one_edit_away
 from lightsweep.schema.launching import LaunchSettings
+from lightsweep.schema.stopping import EarlyTerminate
 from lightsweep.space import Space
 from lightsweep.stand_in import STAND_INS
 from lightsweep.text import quoted
@@ -68,77 +68,6 @@ def read_metrics(raw: Mapping[str, Any], faults: Faults) -> tuple[Metric, ...]:
         elif metric:
             found[metric.name] = metric
     return tuple(found.values())
-
-
-MAX_ITERATIONS = 10**15
-
-_LENGTH = re.compile(
-    r"(?:max|num|n|total|training|(?:num_)?train)?_?(?:epochs?|steps|iters?|iterations)", re.IGNORECASE
-)
-"""Names of parameters that give the length of training."""
-
-
-Iterations = Annotated[int, fields.number(whole=True, least=1, most=MAX_ITERATIONS)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class EarlyTerminate:
-    """Stops runs that fall behind. Needs ``min_iter``, or ``max_iter`` and ``s``.
-
-    Attributes:
-        type: How runs are judged; hyperband is the only way.
-        min_iter: The first band; each next one is eta times as far, without end.
-        max_iter: The bands are max_iter / eta, max_iter / eta^2, ...; max_iter is not a band. Overrides min_iter.
-        s: The number of bands below max_iter.
-        eta: About one run in eta continues beyond each band. Greater than 1.
-        strict: true: a run is judged by its value at the band; false: by its best value so far.
-    """
-
-    type: Literal["hyperband"]
-    min_iter: Iterations | None = None
-    max_iter: Iterations | None = None
-    s: Annotated[int, fields.number(whole=True, least=1, most=1000)] | None = None
-    eta: Annotated[float, fields.number(above=1, most=10**6)] = 3
-    strict: fields.Truth = True
-
-
-def read_early_terminate(value: Any, at: Spot) -> Hyperband | None:
-    """Return the hyperband at a place; ``None`` if there is none, or if it is wrong, which is then noted."""
-    before = at.faults.count
-    if isinstance(value, dict) and value.get("type") in (None, "hyperband"):
-        keys = fields.given(value).keys()
-        lack = "s is missing" if "max_iter" in keys else "max_iter is missing" if "s" in keys else "neither is given"
-        if "min_iter" not in keys and not {"max_iter", "s"} <= keys:
-            at.key_error(f"hyperband needs min_iter, or max_iter and s; {lack}")
-    block = None if value is None else fields.check(EarlyTerminate, value, at, "early_terminate")
-    if block is None or at.faults.count > before:
-        return None
-    by_max = block.max_iter is not None and block.s is not None
-    if by_max and block.min_iter is not None:
-        at["min_iter"].key_warning("min_iter has no effect beside max_iter and s, from which the bands follow")
-    if not by_max and block.max_iter is not None:
-        at["max_iter"].key_warning("max_iter has no effect without s: the bands follow from min_iter")
-    if not by_max and block.s is not None:
-        at["s"].key_warning("s has no effect without max_iter: the bands from min_iter have no end")
-    min_iter, max_iter, s = (None, block.max_iter, block.s) if by_max else (block.min_iter, None, None)
-    return Hyperband(min_iter=min_iter, max_iter=max_iter, s=s, eta=block.eta, strict=block.strict)
-
-
-def warn_of_last_bands(space: Space, hyperbands: Iterable[Hyperband | None], faults: Faults) -> None:
-    """Warn of each constant that looks like the length of training, such as ``epochs``, and equals a band."""
-    for parameter in space.parameters:
-        length = parameter.distribution.value_at(0) if parameter.distribution.size == 1 else None
-        name = parameter.name.rpartition(".")[2].replace("-", "_")
-        if not _LENGTH.fullmatch(name) or isinstance(length, bool) or not isinstance(length, (int, float)):
-            continue
-        for hyperband in dict.fromkeys(each for each in hyperbands if each is not None):
-            bands = hyperband.bands(upto=int(length)) if 1 <= length <= MAX_ITERATIONS else ()
-            if bands[-1:] == (length,):
-                remedy = f"use max_iter: {length:g} with s: {len(bands) - 1}" if len(bands) > 1 else "use other bands"
-                faults.at(*[part for name in parameter.path for part in ("parameters", name)]).key_warning(
-                    f"{length:g} is a band: a run stopped there has trained to the end, but skips "
-                    f"the code after training (test, save); {remedy}, so that the last band is earlier"
-                )
 
 
 _OUTPUT = re.compile(
@@ -265,7 +194,8 @@ class StageKeys:
         name: The name of the stage; its number by default.
         method: How its points are chosen; by default as the sweep's.
         run_cap: The largest number of runs in the stage.
-        early_terminate: Its hyperband; the sweep's by default, and null for none.
+        early_terminate: Its hyperband; the sweep's rule by default, and null for none.
+        stopping: Its rule of lightsweep.stopping; the sweep's rule by default, and null for none.
         defaults: Values of parameters that no stage before has searched.
     """
 
@@ -274,6 +204,7 @@ class StageKeys:
     method: Literal["grid", "random", "bayes"] | None = None
     run_cap: fields.Natural | None = None
     early_terminate: Annotated[Any, fields.unread(fields.ref("early_terminate"))] = None
+    stopping: Annotated[Any, fields.unread(fields.ref("stopping"))] = None
     defaults: Annotated[Mapping[str, Any], _VALUES] | None = None
 
 
@@ -293,6 +224,8 @@ class Options:
             By default json for a group of which the script's parser declares only the name, and else dotted.
         warm: Start runs as forks of a process that has made the script's imports, if that makes no difference to them.
         stand_in: wandb: runs that import wandb find lightsweep, whether or not W&B is installed.
+        stopping: The rule that stops runs early, in place of early_terminate: expected, halving or median, by its name
+            or as a mapping with type and settings.
         stages: Stages run in order; each searches some parameters and keeps the best values found so far.
         launch: How `lightsweep launch` starts the agents of the sweep.
     """
@@ -307,6 +240,7 @@ class Options:
     nested: Literal["dotted", "json"] | None = None
     warm: fields.Truth = True
     stand_in: Annotated[str, fields.choice(*STAND_INS)] | None = None
+    stopping: Annotated[Any, fields.unread(fields.ref("stopping"))] = None
     stages: Annotated[Any, fields.unread({"type": "array", "minItems": 1, "items": fields.ref("stage")})] = None
     launch: Annotated[Any, fields.unread(fields.ref("launch"))] = None
 
@@ -338,9 +272,9 @@ class TopLevel:
         project: The project of the sweep; a label.
         entity: The owner of the sweep; a label.
         parameters: The names of the parameters, each with its values or its distribution.
-        metric: The value that the sweep improves. Required by method bayes and by early_terminate.
+        metric: The value that the sweep improves. Required by method bayes, early_terminate and stopping.
         metrics: Two metrics or more, improved together.
-        early_terminate: Stops runs that fall behind, by hyperband.
+        early_terminate: Stops runs that fall behind, by hyperband; lightsweep.stopping has other rules.
         command: The arguments that start a run; a list with macros such as ${program} and ${args}.
         scheduler: An Optuna study or search space that a Python file defines.
         lightsweep: Keys that W&B does not have: sampler, seed, retries and so on.
@@ -385,27 +319,3 @@ def check_top_keys(raw: Mapping[str, Any], faults: Faults) -> set[str]:
         are = "is" if len(service) == 1 else "are"
         faults.at(service[0]).key_warning(f"{', '.join(service)} {are} for the W&B service only, and ignored")
     return meant
-
-
-BANDS = 5  # how many are shown of more
-
-
-def hyperband_text(hyperband: Hyperband) -> str:
-    """Describe when runs are compared, and how many continue."""
-    value = "its value there" if hyperband.strict else "its best value so far"
-    bands, most = bands_text(hyperband), hyperband.max_iter
-    if not bands:
-        return f"hyperband at no band: max_iter {most} is too small"
-    text = f"hyperband after {bands} reports of the metric"
-    text += f". About 1 in {hyperband.eta:g} runs survives each band, judged by {value}"
-    if most is not None:
-        text += f". Runs that reach {most} (max_iter) are complete; there is no cut there"
-    if hyperband.first(1) == (1,):
-        text += ". Band 1 compares the first report of each run, which may be an evaluation before training"
-    return text
-
-
-def bands_text(hyperband: Hyperband) -> str:
-    """Return the lowest bands, ``"1, 3, 9, 27, 81, ..."``; empty if there are none."""
-    bands = hyperband.first(BANDS + 1)
-    return ", ".join(map(str, bands[:BANDS])) + (", ..." if len(bands) > BANDS else "")

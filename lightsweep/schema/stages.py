@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lightsweep.hyperband import Hyperband
+from lightsweep.hyperband import Rule
 from lightsweep.schema.diagnostics import Faults, KeyPath, Spot, hint
 from lightsweep.schema.fields import check
 from lightsweep.schema.parameters import Parameters, check_grid
-from lightsweep.schema.sections import StageKeys, read_early_terminate
+from lightsweep.schema.sections import StageKeys
+from lightsweep.schema.stopping import read_rule
 from lightsweep.space import Distribution, Parameter, Space
 from lightsweep.text import quoted
 
@@ -25,7 +26,7 @@ class Stage:
         method: How its points are chosen.
         space: The parameters that it searches.
         run_cap: No more runs than this; ``None`` for no limit of its own.
-        early_terminate: The hyperband by which its runs are stopped early.
+        rule: The rule by which its runs are stopped early; ``None`` if none are.
         given: Of the parameters that neither this stage nor one before it searches: their values.
         kept: The names of the others: they keep the values of the best run of the stages before.
     """
@@ -35,7 +36,7 @@ class Stage:
     method: Literal["grid", "random", "bayes", "custom"]
     space: Space
     run_cap: int | None = None
-    early_terminate: Hyperband | None = None
+    rule: Rule | None = None
     given: Mapping[str, Any] = field(default_factory=dict)
     kept: tuple[str, ...] = ()
 
@@ -80,14 +81,14 @@ def written_stages(raw: Mapping[str, Any]) -> Any:
 
 
 def read_stages(
-    raw: Mapping[str, Any], found: Parameters, early_terminate: Hyperband | None, metrics: int, faults: Faults
+    raw: Mapping[str, Any], found: Parameters, rule: Rule | None, metrics: int, faults: Faults
 ) -> tuple[Stage, ...]:
     """Return the stages of a config, if it has some; mistakes go to ``faults``.
 
     Args:
         raw: The config.
         found: Its parameters.
-        early_terminate: Its hyperband.
+        rule: The rule by which it stops runs early.
         metrics: How many metrics it has.
         faults: Takes the mistakes.
     """
@@ -98,10 +99,10 @@ def read_stages(
     if not isinstance(value, list) or not value:
         at.key_error(f"stages must be a list of one stage or more, each with its parameters; got {quoted(value)}")
         return ()
-    reader = _Reader(raw.get("method"), early_terminate, found, faults)
+    reader = _Reader(raw.get("method"), rule, found, faults)
     blocks = [check(StageKeys, item, at[index], "a stage") for index, item in enumerate(value)]
     stages = [
-        reader.read(index + 1, block, "early_terminate" in value[index], at[index])
+        reader.read(index + 1, block, bool({"early_terminate", "stopping"} & value[index].keys()), at[index])
         for index, block in enumerate(blocks)
         if block is not None
     ]
@@ -124,9 +125,9 @@ def _check_rest(raw: Mapping[str, Any], metrics: int, at: Spot) -> None:
 class _Reader:
     """Read the stages in order; each depends on the parameters that earlier ones search and give values."""
 
-    def __init__(self, method: Any, early_terminate: Hyperband | None, found: Parameters, faults: Faults) -> None:
+    def __init__(self, method: Any, rule: Rule | None, found: Parameters, faults: Faults) -> None:
         self._method = method
-        self._early_terminate = early_terminate
+        self._rule = rule
         self._places = found.places
         self._good = {parameter.name: parameter for parameter in found.good}
         self._faults = faults
@@ -135,7 +136,7 @@ class _Reader:
         self._searched: dict[str, str] = {}  # name of a parameter -> the first stage that searches it
         self._given = {each.name: each.distribution.value_at(0) for each in found.good if each.is_fixed}
 
-    def read(self, number: int, block: StageKeys, own_hyperband: bool, at: Spot) -> Stage:
+    def read(self, number: int, block: StageKeys, own_rule: bool, at: Spot) -> Stage:
         name = block.name or f"stage {number}"
         if name in self._names:
             here = at["name"] if block.name else at
@@ -145,14 +146,14 @@ class _Reader:
         method = self._method_of(block, chosen, at)
         now = {parameter.name for parameter in chosen}
         self._take_defaults(block.defaults or {}, name, now, at["defaults"])
-        hyperband = self._early_terminate
-        if own_hyperband:
-            hyperband = read_early_terminate(block.early_terminate, at["early_terminate"])
+        rule = self._rule
+        if own_rule:
+            rule = read_rule(block.early_terminate, at["early_terminate"], block.stopping, at["stopping"])
         given = {key: value for key, value in self._given.items() if key not in now and key not in self._searched}
         kept = tuple(sorted(self._searched.keys() - now))
         self._check_values(name, {*now, *given, *kept}, at)
         self._searched = {**dict.fromkeys(now, name), **self._searched}
-        return Stage(number, name, method, Space(chosen), block.run_cap, hyperband, given, kept)
+        return Stage(number, name, method, Space(chosen), block.run_cap, rule, given, kept)
 
     def _chosen(self, names: Sequence[str], at: Spot) -> list[Parameter]:
         chosen: dict[str, Parameter] = {}

@@ -1,52 +1,84 @@
-"""The curves of all runs at the looks of a rule, and the verdicts that follow."""
+"""The curves of all runs at the bands of a rule, as the rule needs them."""
 
 from __future__ import annotations
 
 import threading
 from bisect import bisect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from lightsweep.hyperband import Verdict
-from lightsweep.stopping.rules import Expected, Halving, Median, Progress, Rule
 from lightsweep.text import counted
 
-# The scale of predictions is found again when the sweep has this many times as many looks.
-SCALED_AGAIN = 1.1
+
+@dataclass
+class Progress:
+    """What is known of one run.
+
+    Attributes:
+        at: Its best value so far at each band that it has reached, in the order of bands.
+        best: Its best value so far.
+        iterations: The number of its finite values.
+        ended: Whether it has trained to its end, so that ``best`` is what it ends with. False while it runs, and if it
+            was stopped or failed.
+    """
+
+    at: list[float]
+    best: float
+    iterations: int
+    ended: bool = False
+
+
+class Judge(Protocol):
+    """What `Curves` needs of a rule."""
+
+    def ascending(self) -> Iterator[int]:
+        """Yield the bands in order."""
+
+    def judge(self, goal: str, band: int, run: Progress, others: Sequence[Progress]) -> Verdict:
+        """Judge a run that has just reached a band, the last of ``run.at``.
+
+        Args:
+            goal: ``"minimize"`` or ``"maximize"``.
+            band: The band.
+            run: The run.
+            others: All other runs of the sweep that have a value.
+        """
 
 
 class Curves:
-    """The best values so far of all runs at the looks. Safe from several threads.
+    """The best values so far of all runs at the bands. Safe from several threads.
 
     Args:
-        rule: The rule, of this room.
+        rule: The rule.
         goal: ``"minimize"`` or ``"maximize"``.
     """
 
-    def __init__(self, rule: Rule, goal: str) -> None:
+    def __init__(self, rule: Judge, goal: str) -> None:
         self.rule = rule
         self.goal = goal
         self._lock = threading.RLock()
         self._runs: dict[str, Progress] = {}
         self._better = min if goal == "minimize" else max
         self._ascending = rule.ascending()
-        self._looks: list[int] = []
-        self._scaled_at, self._scale = 0, 1.0
+        self._bands: list[int] = []
 
     def after(self, iteration: int) -> int | None:
-        """Return the first look after the iteration; ``None`` if there is none."""
+        """Return the first band after the iteration; ``None`` if there is none."""
         with self._lock:
-            while not self._looks or self._looks[-1] <= iteration:
-                if (look := next(self._ascending, None)) is None:
+            while not self._bands or self._bands[-1] <= iteration:
+                if (band := next(self._ascending, None)) is None:
                     return None
-                self._looks.append(look)
-            return self._looks[bisect(self._looks, iteration)]
+                self._bands.append(band)
+            return self._bands[bisect(self._bands, iteration)]
 
     def reached(self, iterations: int) -> int | None:
-        """Return the highest look that is not above ``iterations``; ``None`` below the first."""
+        """Return the highest band that is not above ``iterations``; ``None`` below the first."""
         with self._lock:
-            self.after(iterations)  # so that the looks up to there are known
-            place = bisect(self._looks, iterations)
-            return self._looks[place - 1] if place else None
+            self.after(iterations)  # so that the bands up to there are known
+            place = bisect(self._bands, iterations)
+            return self._bands[place - 1] if place else None
 
     def note(self, run: str, history: Sequence[float]) -> None:
         """Note the finite values of a run, in order; values noted before are skipped."""
@@ -58,14 +90,15 @@ class Curves:
             if known is None:
                 known = self._runs[run] = Progress([], history[0], 0)
             start = known.iterations
-            look = self.after(start)
-            while look is not None and look <= count:
-                known.best = self._better(known.best, self._better(history[start:look]))
+            band = self.after(start)
+            while band is not None and band <= count:
+                known.best = self._better(known.best, self._better(history[start:band]))
                 known.at.append(known.best)
-                start, look = look, self.after(look)
+                start, band = band, self.after(band)
             if start < count:
                 known.best = self._better(known.best, self._better(history[start:count]))
-            known.iterations = max(known.iterations, count)
+            if count > known.iterations:  # also of a run that had ended, and was retried
+                known.iterations, known.ended = count, False
 
     def end(self, run: str) -> None:
         """Note that a run has trained to its end: finished, neither stopped nor failed."""
@@ -79,28 +112,21 @@ class Curves:
         return (known.iterations if known else 0) < iterations
 
     def judge(self, run: str, history: Sequence[float]) -> Verdict:
-        """Note the finite values of a run, in order, and judge it if it has just reached a look."""
+        """Note the finite values of a run, in order, and judge it if it has just reached a band.
+
+        A run as long as the longest that has trained to its end is not stopped, since that would save nothing.
+        """
         with self._lock:
             self.note(run, history)
             iterations = len(history)
-            look = self.reached(iterations)
-            if look is None:
-                return Verdict(False, f"no look reached after {counted(iterations, 'iteration')}")
-            if look != iterations:
-                return Verdict(False, f"judged at {look}, and next at {self.after(iterations)}")
-            return self._verdict(run, look)
-
-    def _verdict(self, run: str, look: int) -> Verdict:
-        own = self._runs[run]
-        others = [one for name, one in self._runs.items() if name != run]
-        if isinstance(self.rule, Expected):
-            from lightsweep.stopping.expected import Model, expected  # with numpy, which nothing else here needs
-
-            looks = sum(len(one.at) for one in self._runs.values())
-            if others and looks > SCALED_AGAIN * self._scaled_at:
-                self._scaled_at, self._scale = looks, Model(self.goal, others).scale(others)
-            return expected(self.rule, self.goal, look, own, others, self._scale)
-        assert isinstance(self.rule, Halving | Median)
-        place = len(own.at) - 1
-        at = [one.at[place] for one in others if len(one.at) > place]
-        return self.rule.verdict(self.goal, look, own.at[place], at)
+            band = self.reached(iterations)
+            if band is None:
+                return Verdict(False, f"no band reached after {counted(iterations, 'iteration')}")
+            if band != iterations:
+                return Verdict(False, f"judged at band {band}, and next at {self.after(iterations)}")
+            own, others = self._runs[run], [one for name, one in self._runs.items() if name != run]
+            length = max((one.iterations for one in others if one.ended), default=None)
+            if length is not None and iterations >= length:
+                reason = f"passed band {band}: as long as the longest finished run, {length} iterations"
+                return Verdict(False, reason, band, own.at[-1], None, len(others) + 1)
+            return self.rule.judge(self.goal, band, own, others)

@@ -10,15 +10,17 @@ finds both. Summed up to the end of training, they give a normal distribution of
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from lightsweep.hyperband import Verdict
-from lightsweep.stopping.rules import Expected, Progress
+from lightsweep.hyperband import Verdict, bands_text, distinct
+from lightsweep.stopping.curves import Curves, Progress
+from lightsweep.stopping.rules import Rule
 
 Floats = npt.NDArray[np.float64]
 
@@ -54,32 +56,69 @@ class End(NamedTuple):
     chance: float
 
 
-def expected(
-    rule: Expected, goal: str, look: int, run: Progress, others: Sequence[Progress], scale: float | None = None
-) -> Verdict:
-    """Judge a run that has just reached a look, the last of ``run.at``.
+@dataclass(frozen=True)
+class Expected(Rule):
+    """A run stops if it is nearly certain to end worse than the best of the sweep.
 
-    Args:
-        rule: The settings.
-        goal: ``"minimize"`` or ``"maximize"``.
-        look: The iteration.
-        run: The run.
-        others: All other runs of the sweep that have a value.
-        scale: What :meth:`Model.scale` returned a moment ago; it is found again if it is not given.
+    Attributes:
+        min_iter: The first band.
+        miss: The least chance to end as the best with which one of few runs goes on, between 0 and 1; of n other runs
+            it is ``BASE / (BASE + n)`` times as much, since each has a chance of 1 in n before it begins.
     """
-    value = run.at[-1]
-    if not others:
-        return Verdict(False, f"passed {look}: no other run to compare with", look, value, None, 1)
-    sign = 1.0 if goal == "minimize" else -1.0
-    model = Model(goal, others)
-    end = model.end(run, model.scale(others) if scale is None else scale)
-    stop = end.chance < rule.miss * BASE / (BASE + len(others))
-    low, high = sorted((sign * end.low, sign * end.high))
-    reason = (
-        f"{'stopped at' if stop else 'passed'} {look}: {value:.4g}, expected to end at {low:.4g} to {high:.4g}; "
-        f"best {sign * model.best:.4g} (chance to beat it {100 * end.chance:.2g} %)"
-    )
-    return Verdict(stop, reason, look, value, sign * model.best, len(others) + 1)
+
+    miss: float = 0.02
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.miss < 1:
+            raise ValueError(f"miss must be between 0 and 1, not {self.miss}")
+
+    @property
+    def text(self) -> str:
+        """When a run stops."""
+        return (
+            f"expected after {bands_text(self)} reports of the metric. A run stops if its chance to end better than "
+            f"the best so far is below {100 * self.miss:.3g} %, as the curves of all runs show"
+        )
+
+    def comparison(self, goal: str) -> Curves:
+        """Return the curves of all runs, none so far."""
+        return Curves(_Scaled(self), goal)
+
+    def judge(
+        self, goal: str, band: int, run: Progress, others: Sequence[Progress], scale: float | None = None
+    ) -> Verdict:
+        """Judge a run by its chance to end better than the best so far; ``scale`` is that of a model a while ago."""
+        value, sign = run.at[-1], 1.0 if goal == "minimize" else -1.0
+        if not others:
+            return Verdict(False, f"passed band {band}: no other run to compare with", band, value, None, 1)
+        model = Model(goal, others)
+        end = model.end(run, model.scale(others) if scale is None else scale)
+        stop = end.chance < self.miss * BASE / (BASE + len(others))
+        low, high = sorted((sign * end.low, sign * end.high))
+        shown, best = distinct(value, sign * model.best)
+        reason = (
+            f"{'stopped at' if stop else 'passed'} band {band}: best so far {shown}, chance of {100 * end.chance:.2g} %"
+            f" to beat {best} (expected to end from {low:.4g} to {high:.4g}, by the curves of {len(others) + 1} runs)"
+        )
+        return Verdict(stop, reason, band, value, None, len(others) + 1)
+
+
+class _Scaled:
+    """The rule with the scale of its predictions, found again when runs have passed a tenth more bands."""
+
+    def __init__(self, rule: Expected) -> None:
+        self._rule = rule
+        self._found_at, self._scale = 0, 1.0
+
+    def ascending(self) -> Iterator[int]:
+        return self._rule.ascending()
+
+    def judge(self, goal: str, band: int, run: Progress, others: Sequence[Progress]) -> Verdict:
+        passed = sum(len(one.at) for one in others)
+        if passed > 1.1 * self._found_at:
+            self._found_at, self._scale = passed, Model(goal, others).scale(others)
+        return self._rule.judge(goal, band, run, others, self._scale)
 
 
 def tail(deviations: float) -> float:

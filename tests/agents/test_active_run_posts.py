@@ -97,6 +97,22 @@ def test_a_verdict_that_came_too_late_counts_no_more(tmp_path: Path) -> None:
         assert run.log(late).verdict.reason == "the sweep was cancelled"
 
 
+@pytest.mark.parametrize(("code", "state"), [(0, "finished"), (-11, "failed"), (1, "failed"), (-15, "lost")])
+@pytest.mark.parametrize("read", [True, False])
+def test_a_process_that_ends_without_reading_a_verdict_was_not_stopped_by_it(
+    tmp_path: Path, code: int, state: str, read: bool
+) -> None:
+    with active_runs(tmp_path, 3) as (sweep, (run, *others)):
+        for other in others:
+            for value in (0.5, 0.1):
+                log(other, value)
+        log(run, 1.0)
+        assert run.log({"metrics": {"loss": 1.0}, "posted": True}).verdict.stop
+        if read:
+            log(run, 1.0)
+        assert classify_exit(sweep.config, run, ExitStatus(code)).state == ("pruned" if read else state)
+
+
 @pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), 11)", "sys.exit()"])
 def test_the_last_report_is_kept_however_the_process_ends(sandbox: Sandbox, end: str) -> None:
     sweep = sandbox.sweep(

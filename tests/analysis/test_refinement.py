@@ -42,7 +42,7 @@ def test_the_file_is_valid_and_searches_around_the_best() -> None:
     assert yaml.safe_load(found.text) == found.config
     new = SweepConfig.load(found.config)
     assert (new.method, new.run_cap, new.name, new.program) == ("bayes", 20, "digits (refined)", "train.py")
-    assert new.early_terminate == original.early_terminate
+    assert new.rule == original.rule
     assert new.metrics == original.metrics
     lr = found.config["parameters"]["lr"]
     assert 1e-5 < lr["min"] < 1e-2 < lr["max"] < 1.0

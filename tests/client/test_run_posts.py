@@ -122,6 +122,16 @@ def test_a_verdict_first_read_at_the_end_leaves_the_run_finished(begin: Any) -> 
     assert handler.logs[2:] == [{"metrics": {}, "late": True}, {"metrics": {"accuracy": 0.9}, "last": True}]
 
 
+def test_a_verdict_first_read_when_the_script_fails_leaves_the_run_failed(begin: Any) -> None:
+    handler = Gated(stop_at=2)
+    run = begin(handler)
+    run.log({"val_loss": 1.0})
+    run.log({"val_loss": 2.0})
+    run.close(ValueError("bad"))
+    assert [message["state"] for message in handler.finishes] == ["failed"]
+    assert handler.logs[2:] == [{"metrics": {}, "late": True}]
+
+
 def test_whoever_asks_for_the_verdict_is_told_at_once(begin: Any) -> None:
     handler = Gated(stop_at=1)
     run = begin(handler)

@@ -97,8 +97,8 @@ def test_the_sweep_files_are_accepted_without_a_warning(config: Path) -> None:
     loaded = SweepConfig.load(config)
     assert loaded.warnings == ()
     assert loaded.run_cap is not None
-    assert loaded.early_terminate is not None
-    assert len(loaded.early_terminate.bands(upto=27)) == 2
+    assert loaded.rule is not None
+    assert len(loaded.rule.bands(upto=27)) == 2
 
 
 def test_every_example_has_a_readme() -> None:

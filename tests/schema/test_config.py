@@ -80,7 +80,7 @@ def test_nested_groups_and_flat_names_with_dots() -> None:
 
 def test_the_fields_of_a_small_config() -> None:
     found = config()
-    assert (found.method, found.metrics, found.metric, found.early_terminate) == ("random", (), None, None)
+    assert (found.method, found.metrics, found.metric, found.rule) == ("random", (), None, None)
     assert (found.run_cap, found.program, found.command, found.scheduler) == (None, None, None, None)
     assert (found.name, found.description, found.project, found.entity) == (None, None, None, None)
     assert found.options == Options(sampler="auto", seed=None, max_retries=0, lease=60.0)
@@ -102,7 +102,7 @@ def test_the_fields_of_a_large_config() -> None:
         lightsweep={"sampler": "tpe", "seed": 0, "max_retries": 2, "lease": 5},
     )
     assert found.metric == Metric(name="acc", goal="maximize", target=1, impute="latest", impute_while_running=True)
-    assert found.early_terminate == Hyperband(min_iter=3, eta=3, strict=True)
+    assert found.rule == Hyperband(min_iter=3, eta=3, strict=True)
     assert (found.run_cap, type(found.run_cap)) == (20, int)
     assert found.command is not None
     assert found.command[3:] == ("--x=${x}", "${envvar:HOME}", "${other}", "3", "0.5", "True")
@@ -149,7 +149,7 @@ def test_several_metrics_work_with_every_method() -> None:
 )
 def test_the_keys_of_hyperband(keys: dict[str, Any], hyperband: Hyperband) -> None:
     found = config(metric={"name": "loss"}, early_terminate={"type": "hyperband", **keys})
-    assert found.early_terminate == hyperband
+    assert found.rule == hyperband
 
 
 def test_a_scheduler_may_define_the_space() -> None:

@@ -12,8 +12,9 @@ from lightsweep.schema.command import MACROS
 from lightsweep.schema.distributions import DISTRIBUTIONS
 from lightsweep.schema.fields import keys_of
 from lightsweep.schema.parameters import known_keys
-from lightsweep.schema.sections import SERVICE_KEYS, EarlyTerminate, TopLevel
+from lightsweep.schema.sections import SERVICE_KEYS, TopLevel
 from lightsweep.schema.stages import StageKeys
+from lightsweep.schema.stopping import STOPPING, EarlyTerminate
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TEXT = (DOCS / "configuration.md").read_text(encoding="utf-8")
@@ -31,7 +32,13 @@ def test_an_example_loads_without_a_warning(tmp_path: Path, example: str) -> Non
 
 
 def test_every_key_is_described() -> None:
-    models = (TopLevel, Metric, EarlyTerminate, Scheduler, Options, StageKeys)
-    keys = {key for model in models for key in keys_of(model)} | {*SERVICE_KEYS, *known_keys(), *DISTRIBUTIONS}
+    rules = [keys for keys, _ in STOPPING.values()]
+    models = (TopLevel, Metric, EarlyTerminate, Scheduler, Options, StageKeys, *rules)
+    keys = {key for model in models for key in keys_of(model)} | {
+        *SERVICE_KEYS,
+        *known_keys(),
+        *DISTRIBUTIONS,
+        *STOPPING,
+    }
     keys |= {f"${{{macro}}}" for macro in MACROS}
     assert [key for key in sorted(keys) if f"`{key}`" not in TEXT] == []

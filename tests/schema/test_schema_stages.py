@@ -64,7 +64,7 @@ def test_stages_are_read(tmp_path: Path) -> None:
     assert second.fixed(best) == {"epochs": 27, "lr": 0.5, "optimizer": "sgd"}
     assert third.fixed(best) == {"epochs": 27, "optimizer": "sgd", "model.hidden": 64}
     assert (third.most, found.ends, found.warnings) == (None, None, ())
-    assert [stage.early_terminate is None for stage in found.stages] == [True, False, True]
+    assert [stage.rule is None for stage in found.stages] == [True, False, True]
     assert found.stops_early
     assert SweepConfig.load(found.raw) == found
     assert SweepConfig.load(found.raw).stages == found.stages
@@ -80,12 +80,10 @@ def test_a_stage_has_the_early_termination_of_the_sweep_its_own_or_none(tmp_path
         """,
         "early_terminate: {type: hyperband, min_iter: 5}\n" + BEGIN,
     )
-    kinds = [
-        stage.early_terminate and (stage.early_terminate.min_iter, stage.early_terminate.s) for stage in found.stages
-    ]
+    kinds = [stage.rule and (stage.rule.min_iter, stage.rule.s) for stage in found.stages]
     assert kinds == [(5, None), None, (None, 2)]
     assert found.stopping("stage 2") is None
-    assert found.stopping(None) == found.early_terminate
+    assert found.stopping(None) == found.rule
 
 
 def test_a_later_stage_may_give_another_default(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def judged(curves: Curves, run: str, history: list[float]) -> Verdict:
     return verdict
 
 
-def test_looks_are_dense_at_first() -> None:
+def test_bands_are_dense_at_first() -> None:
     assert Expected().first(13) == (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 22)
     assert Median(min_iter=10).bands(upto=20) == (10, 12, 15, 18)
     assert Halving(min_iter=2, eta=3).first(4) == (2, 6, 18, 54)
@@ -41,7 +41,7 @@ def test_settings_out_of_their_range_are_refused(make: type[Rule]) -> None:
         make()
 
 
-def test_a_curve_is_the_best_so_far_at_each_look_however_it_is_noted() -> None:
+def test_a_curve_is_the_best_so_far_at_each_band_however_it_is_noted() -> None:
     at_once, one_by_one = Curves(Halving(min_iter=2, eta=2), "minimize"), Curves(Halving(min_iter=2, eta=2), "minimize")
     history = [5.0, 3.0, 4.0, 6.0, 2.0, 7.0]
     at_once.note("a", history)
@@ -50,21 +50,26 @@ def test_a_curve_is_the_best_so_far_at_each_look_however_it_is_noted() -> None:
     for curves in (at_once, one_by_one):
         assert not curves.behind("a", 6)
         assert curves.behind("a", 7)
-        assert curves.judge("b", [1.0, 4.0]).reason.startswith("passed 2: best so far 1, 1st of 2 runs")
-        assert judged(curves, "c", [9.0, 3.0, 3.0, 2.9]).reason.startswith("stopped at 2")
+        assert curves.judge("b", [1.0, 4.0]).reason.startswith(
+            "passed band 2: best so far 1.000 <= cut-off 1.000 (the best of 2 runs"
+        )
+        assert judged(curves, "c", [9.0, 3.0, 3.0, 2.9]).reason.startswith("stopped at band 2")
 
 
-def test_between_looks_no_run_is_stopped() -> None:
+def test_between_bands_no_run_is_stopped() -> None:
     curves = Curves(Halving(min_iter=2, eta=2), "maximize")
     curves.note("a", [5.0, 5.0, 5.0])
     verdict = curves.judge("b", [1.0, 1.0, 1.0])
-    assert (verdict.stop, verdict.reason) == (False, "judged at 2, and next at 4")
-    assert curves.judge("c", [1.0]).reason == "no look reached after 1 iteration"
+    assert (verdict.stop, verdict.reason) == (False, "judged at band 2, and next at 4")
+    assert curves.judge("c", [1.0]).reason == "no band reached after 1 iteration"
 
 
 def test_the_median_needs_other_runs() -> None:
     curves = Curves(Median(min_runs=3), "minimize")
     for run, value in zip("abc", (1.0, 2.0, 3.0), strict=True):
         assert not curves.judge(run, [value]).stop
-    assert curves.judge("d", [2.5]).reason == "stopped at 1: best so far 2.5, median of 3 other runs 2"
+    assert (
+        curves.judge("d", [2.5]).reason
+        == "stopped at band 1: best so far 2.500 > cut-off 2.000 (the median of 3 other runs)"
+    )
     assert not curves.judge("e", [2.25]).stop

@@ -10,7 +10,8 @@ are built in.
 The control socket, whose number is in ``LIGHTSWEEP_TEMPLATE``, gives the order of work. It answers with the state after
 the imports. Then it brings two files for each run: a socket and the output. The child reads its arguments and its
 environment from that socket, so that the template never holds the secret of a run. The child answers with its process
-id when the script begins, and the template with its status when it has ended.
+id, and begins the script when the agent has taken that in; so no run begins that the agent has given up. The template
+answers with its status when it has ended.
 """
 
 from __future__ import annotations
@@ -265,10 +266,16 @@ class Template:
         sys.argv[1:] = command[command.index(sys.argv[0]) + 1 :]
         _show(" ".join(command), self._order["mark"], variables.get(_MARK, ""))
         self._renew()
+        try:
+            run.sendall(b"%d\n" % os.getpid())
+            agreed = run.recv(1)
+        except OSError:
+            agreed = b""
+        if not agreed:  # the agent has given this fork up, and starts the run in the usual way
+            os._exit(0)
+        run.close()
         if self._printed:
             os.write(1, self._printed)
-        run.sendall(b"%d\n" % os.getpid())
-        run.close()
         _signal.pthread_sigmask(_signal.SIG_SETMASK, self._mask)
 
     def _renew(self) -> None:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -31,12 +32,22 @@ _VARIABLE = "LIGHTSWEEP_TEMPLATE"
 _PYTHON = re.compile(r"python[0-9.]*")
 _OPTIONS = re.compile(r"-[uBOs]+")
 _OF_RUNS = ("CUDA_VISIBLE_DEVICES",)
-_WATCHERS = ("COVERAGE_", "PYDEVD_", "DEBUGPY_", "PYTHONINSPECT", "PYTHONTRACEMALLOC", "PYTHONPROFILEIMPORTTIME")
+_PRELOADED = re.compile(r"lib(tcmalloc|jemalloc|mimalloc|iomp5|gomp)\b[^/]*")  # which know what a fork is
+_WATCHERS = (
+    "LD_AUDIT",
+    "COVERAGE_",
+    "PYDEVD_",
+    "DEBUGPY_",
+    "PYTHONINSPECT",
+    "PYTHONTRACEMALLOC",
+    "PYTHONPROFILEIMPORTTIME",
+)
 _FILLER = " " * 4000  # room for the command that ps shows; the kernel shows a page at most
 _IMPORT_SECONDS = 600.0
 _START_SECONDS = 60.0
 _END_SECONDS = 2.0
 _GROWTH = 64 * 2**20
+_LOOK_SHARE = 0.05  # of the time, for looks at the files that are imported: 3,000 of them take 13 ms
 _MOST_NAMED = 4
 _MOST_SILENT = 3
 
@@ -154,6 +165,7 @@ class Template:
         self._seen = {name: environment.get(name) for name in _OF_RUNS}
         self._mark = secrets.token_hex(32)
         self._control, theirs = socket.socketpair()
+        self._answers: socket.socket | None = None  # of the fork that is about to begin
         variables = {name: value for name, value in environment.items() if not name.startswith("LIGHTSWEEP_")}
         path = [str(_HOOK), *filter(None, [variables.get("PYTHONPATH")])]
         variables |= {"PYTHONPATH": os.pathsep.join(path), _VARIABLE: f"starting{theirs.fileno()}", MARK: self._mark}
@@ -191,9 +203,11 @@ class Template:
             self._control.settimeout(_IMPORT_SECONDS)
             _send(self._control, order)
             report = _receive(self._control)
-        except (OSError, EOFError, ValueError):
+        except (OSError, EOFError, ValueError) as error:
             self.kill()
-            raise ColdError("the template process ended while it imported") from None
+            late = isinstance(error, TimeoutError)
+            why = f"needed more than {_IMPORT_SECONDS:g} s to import" if late else "ended while it imported"
+            raise ColdError(f"the template process {why}") from None
         if "unfit" in report:
             self.kill()
             raise ColdError(report["unfit"])
@@ -202,12 +216,15 @@ class Template:
         self._read = frozenset(report["read"])
         self._files = list(report["files"])
         self._stamps = self._look()
+        self._next_look = 0.0
         self._size = self._resident()
 
     def hurry(self) -> None:
-        """Let `prepare`, in another thread, fail at once."""
-        with suppress(OSError):  # it is closed
-            self._control.shutdown(socket.SHUT_RDWR)
+        """Let `prepare` or `fork`, in another thread, fail at once; its runs go on, but no other begins."""
+        for stream in (self._control, self._answers):
+            if stream is not None:
+                with suppress(OSError):  # it is closed
+                    stream.shutdown(socket.SHUT_RDWR)
 
     def why_not(self, kind: Kind) -> str:
         """Return why a run of some kind cannot be forked from it; empty if it can."""
@@ -217,7 +234,7 @@ class Template:
             return "the script or its environment has changed"
         if (kind.neighbours ^ self.kind.neighbours) & self._roots:
             return "a file beside the script hides a module"
-        if self._look() != self._stamps:
+        if self._differs():
             return "an installed package has changed"
         return "it has grown" if self._resident() > 1.5 * self._size + _GROWTH else ""
 
@@ -232,6 +249,7 @@ class Template:
             if name not in self._seen or environment.get(name) != self._seen[name]:
                 raise ColdError(f"an import reads {name}, which differs from run to run")
         ours, theirs = socket.socketpair()
+        self._answers = ours
         try:
             with theirs:
                 socket.send_fds(self._control, [b"r"], [theirs.fileno(), output.fileno()])
@@ -243,10 +261,16 @@ class Template:
                 if not part:
                     raise EOFError
                 answer += part
-        except (OSError, EOFError):
+            ours.sendall(b"1")  # before that, the script does not begin
+        except (OSError, EOFError) as error:
             ours.close()
             self.kill()
-            raise SilentError("the template process does not answer") from None
+            late = isinstance(error, TimeoutError)
+            raise SilentError(
+                f"the template process {'does not answer' if late else 'ended, or cannot fork'}"
+            ) from None
+        finally:
+            self._answers = None
         ours.settimeout(None)
         return ForkedProcess(int(answer), ours)
 
@@ -273,6 +297,15 @@ class Template:
                 os.killpg(self.pid, signal.SIGKILL)
             self._process.wait()
         self._reaper.remove(self.pid)
+
+    def _differs(self) -> bool:
+        """Return whether an installed file has changed; false for a while after a look, so that looks cost little."""
+        if time.monotonic() < self._next_look:
+            return False
+        begun = time.thread_time()  # on a busy machine a look takes longer, and costs the same
+        differs = self._look() != self._stamps
+        self._next_look = time.monotonic() + (time.thread_time() - begun) / _LOOK_SHARE
+        return differs
 
     def _look(self) -> list[tuple[int, int]]:
         """Return time and size of all that is imported, and of the places where packages are installed."""
@@ -329,10 +362,10 @@ class Templates:
         return process
 
     def hurry(self) -> None:
-        """Let runs start cold from now on, since they are to end at once; a start that waits for imports goes on."""
+        """Let runs start cold from now on, since they are to end at once; a start that waits for a template goes on."""
         self._hurried.set()
-        if making := self._making:
-            making.hurry()
+        for template in filter(None, [self._making, self._template]):
+            template.hurry()
 
     def close(self) -> None:
         """End the template processes."""
@@ -398,6 +431,9 @@ def _check_environment(environment: Mapping[str, str]) -> None:
     for name in environment:
         if name.startswith(_WATCHERS):
             raise ColdError(f"{name} is set")
+    for library in environment.get("LD_PRELOAD", "").replace(":", " ").split():
+        if not _PRELOADED.fullmatch(Path(library).name):
+            raise ColdError(f"LD_PRELOAD has {library}, which may not expect a fork")
     if "pydevd" in sys.modules:
         raise ColdError("a debugger is attached to the agent")
 

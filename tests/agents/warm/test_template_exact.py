@@ -26,7 +26,8 @@ FACTS = {
         print(sorted(os.listdir("/proc/self/fd")))
         print([each.name for each in threading.enumerate()], threading.main_thread().ident > 0)
         print(threading.current_thread().native_id == os.getpid(), gc.isenabled(), gc.get_threshold())
-        print([line for line in open("/proc/self/status") if line.startswith(("Sig", "Shd", "Threads", "NoNew"))])
+        shown = ("SigP", "SigB", "SigI", "SigC", "Shd", "Threads", "NoNew")
+        print([line for line in open("/proc/self/status") if line.startswith(shown)])
         print(open("/proc/self/comm").read(), os.readlink("/proc/self/exe"), os.readlink("/proc/self/root"))
         print(open("/proc/self/cmdline").read().replace("\\0", " ").split())
     """,

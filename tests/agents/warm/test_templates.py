@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
+import socket
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from sandboxes import wait_until
 from warm_starter import TOKEN, Starter
 
-from lightsweep.agents.launchers.process import RunProcess
+from lightsweep.agents.launchers.process import RunProcess, run_environment
 from lightsweep.agents.warm import templates
 from lightsweep.agents.warm.templates import ColdError, PythonCommand
 
@@ -277,7 +281,8 @@ def test_no_script_runs_if_the_agent_is_gone_when_the_imports_end(
     left = left_alone(monkeypatch)
     starter.install("slow", "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.01)\n")
     starter.write("train.py", "import slow\nopen('ran', 'w').close()\n")
-    starter.reason(sys.executable, "train.py")
+    reason = starter.reason(sys.executable, "train.py")
+    assert reason == "the template process needed more than 0.2 s to import"
     Path("go").touch()
     left[0]._process.wait(60)
     assert not Path("ran").exists()
@@ -296,6 +301,103 @@ def test_no_script_runs_if_the_agent_has_given_up_its_fork(starter: Starter, mon
     Path("wait").unlink()
     left[0]._process.wait(60)
     assert not Path("ran").exists()
+
+
+class LateSocket:
+    """The agent's end of a fork whose answer arrives in the instant in which the agent gives it up."""
+
+    def __init__(self, real: socket.socket) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def recv(self, size: int) -> bytes:
+        part = self._real.recv(size)
+        if part == b"\n":
+            raise TimeoutError
+        return part
+
+
+def test_no_script_runs_if_its_answer_arrives_as_the_agent_gives_it_up(
+    starter: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = left_alone(monkeypatch)
+    starter.write("train.py", "open('ran', 'w').close()\n")
+    assert starter.run(["train.py"], True) == (0, "")
+    Path("ran").unlink()
+    pair = socket.socketpair
+
+    def late() -> tuple[LateSocket, socket.socket]:
+        ours, theirs = pair()
+        return LateSocket(ours), theirs
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "socketpair", late)
+        assert starter.reason(sys.executable, "train.py") == "the template process does not answer"
+    left[0]._process.wait(60)
+    assert not Path("ran").exists()
+
+
+def test_a_start_does_not_wait_for_a_template_that_hangs_if_the_agent_ends(starter: Starter) -> None:
+    starter.write("train.py", "")
+    starter.run(["train.py"], True)
+    hanging = template_of(starter)
+    hanging.suspend()
+    found: list[object] = []
+
+    def start() -> None:
+        with Path("none.log").open("wb") as sink:
+            found.append(starter.templates.start([sys.executable, "train.py"], {**run_environment()}, sink))
+
+    kept = starter.templates._template
+    assert kept is not None
+    thread = threading.Thread(target=start)
+    thread.start()
+    wait_until(lambda: kept._answers is not None, "the request for a fork")
+    starter.templates.hurry()
+    thread.join(30)
+    assert found == [None]
+    assert not hanging.is_running()
+
+
+def test_looks_at_installed_files_are_a_small_part_of_the_time(
+    starter: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = starter.install("installed", "value = 1\n")
+    starter.write("train.py", "import installed\nprint(installed.value)\n")
+    assert starter.run(["train.py"], True) == (0, "1\n")
+    monkeypatch.setattr(templates, "_LOOK_SHARE", 1e-9)
+    assert starter.run(["train.py"], True) == (0, "1\n")
+    package.write_text("value = 22\n")
+    assert starter.run(["train.py"], True) == (0, "1\n")
+    kept = starter.templates._template
+    assert kept is not None
+    kept._next_look = 0.0  # that time has passed
+    assert starter.run(["train.py"], True) == (0, "22\n")
+
+
+def test_libraries_that_are_loaded_before_python(starter: Starter) -> None:
+    """Allocators are the same in a fork; another library may note the process that it was loaded in."""
+    starter.write("train.py", "")
+    real = next(line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/libm.so" in line)
+    other, allocator = (shutil.copy(real, Path(name).absolute()) for name in ("libother.so", "libjemalloc.so.2"))
+    starter.variables["LD_PRELOAD"] = f"{allocator}:{other}"
+    reason = starter.reason(sys.executable, "train.py")
+    assert reason == f"LD_PRELOAD has {other}, which may not expect a fork"
+    pids = []
+    for library in ("", allocator):
+        starter.variables["LD_PRELOAD"] = str(library)
+        code, output = starter.both(
+            """
+            import os
+            with open("/proc/self/maps") as maps:
+                print(sorted({line.split()[-1] for line in maps if "jemalloc" in line}), os.environ["LD_PRELOAD"])
+            """
+        )
+        assert (code, "jemalloc.so.2']" in output) == (0, bool(library))
+        pids.append(template_of(starter).pid)
+    assert pids[0] != pids[1]
 
 
 def test_a_sitecustomize_that_fails_makes_runs_start_cold(starter: Starter) -> None:

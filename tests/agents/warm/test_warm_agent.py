@@ -179,16 +179,21 @@ def test_torch_begins_with_a_seed_of_its_own(starter: Starter) -> None:
     assert len({starter.run(["train.py"], True)[1] for _ in range(3)}) == 3
 
 
-def test_an_agent_that_is_told_to_end_does_not_wait_for_imports(sandbox: Sandbox, starter: Starter) -> None:
+@pytest.mark.parametrize("how", ["SIGTERM", "cancel"])
+def test_an_agent_that_is_told_to_end_does_not_wait_for_imports(sandbox: Sandbox, starter: Starter, how: str) -> None:
     place = starter.install("slow", "import time\nopen('importing', 'w').close()\ntime.sleep(600)\n").parent
     sandbox.environment["PYTHONPATH"] = str(place)
     sweep = sandbox.sweep("import slow\n")
     agent = sandbox.follow("agent", sweep)
     wait_until((sandbox.directory / "importing").exists, "the imports")
     children = psutil.Process(agent.process.pid).children(recursive=True)
-    os.kill(agent.process.pid, signal.SIGTERM)
+    if how == "cancel":
+        sandbox.call("cancel", sweep)
+    else:
+        os.kill(agent.process.pid, signal.SIGTERM)
     _, said = agent.end()
-    assert "run 0001 lost: the agent was told to end (SIGTERM)" in said
+    ends = {"SIGTERM": "lost: the agent was told to end (SIGTERM)", "cancel": "killed: the sweep was cancelled"}
+    assert f"run 0001 {ends[how]}" in said
     assert "runs start" not in said
     for each in children:
         wait_until(lambda each=each: not each.is_running(), "its end")
