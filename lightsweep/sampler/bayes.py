@@ -23,7 +23,7 @@ from lightsweep.space import Value
 
 Goal = Literal["minimize", "maximize"]
 
-# An Optuna sampler is asked once this many runs count.
+# An Optuna sampler is asked once this many runs count, or the number of the drawn ones, if that is smaller.
 MIN_COMPLETED = 4
 # At most so many earlier tickets are taken into account before their runs are known.
 EARLIER = 8
@@ -94,7 +94,7 @@ class BayesSearcher:
         if self.choose is None or ticket < self._startup - prior:
             return None
         trials = self._trials.trials(history)
-        if sum(trial.state == TrialState.COMPLETE for trial in trials) < MIN_COMPLETED:
+        if sum(trial.state == TrialState.COMPLETE for trial in trials) < max(1, min(MIN_COMPLETED, self._startup)):
             return None
         sampler = self.choose(seed_for(self._seed, ticket), trials)
         if isinstance(sampler, CmaEsSampler):

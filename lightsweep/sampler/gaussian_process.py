@@ -22,9 +22,12 @@ Booleans = npt.NDArray[np.bool_]
 FITTED = 150
 _ROOT5 = math.sqrt(5.0)
 _JITTER = 1e-8
+_BLUR = 1e-4
 _STEPS = 60
+# Hamiltonian steps: the length of the first in deviations of the prior, the parts of each, and how many for a sample.
+_STRIDE, _LEAPS, _THIN = 0.25, 5, 2
 # Bounds of the logarithms of the kernel's parameters.
-_LENGTHS = (math.log(0.02), math.log(100.0))
+_LENGTHS = (math.log(0.02), math.log(1000.0))
 _SCALES = (math.log(0.05), math.log(20.0))
 _NOISES = (math.log(1e-6), math.log(1.0))
 _WARPS = (math.log(0.2), math.log(5.0))
@@ -112,24 +115,42 @@ class GaussianProcess:
         variance = self.kernel.scale - (solved**2).sum(axis=0)
         return cross @ self._weights, np.sqrt(np.maximum(variance, 1e-12))
 
-    def believing(self, points: Floats) -> GaussianProcess:
-        """Return the posterior if these points gave exactly what is expected there.
+    def imagining(self, points: Floats, random: np.random.Generator) -> tuple[GaussianProcess, float]:
+        """Return the posterior if these points gave outcomes that are drawn from what may come, and the least of these.
 
-        So that points that are being tried are known, although their outcomes are not.
-        Source: Ginsbourger, Le Riche and Carraro, *Kriging is well-suited to parallelize optimization*, 2010.
+        So that points that are being tried are known, although their outcomes are not. Source: Snoek, Larochelle and
+        Adams, *Practical Bayesian Optimization of Machine Learning Algorithms*, 2012.
         """
-        outcomes = np.concatenate([self._outcomes, self.predict(points)[0]])
-        return GaussianProcess(self.kernel, np.vstack([self._raw, points]), outcomes)
+        warped = self.kernel.warped(points)
+        cross = self.kernel.covariance(warped, self._points)
+        solved = linalg.solve_triangular(self._factor, cross.T, lower=True)
+        spread = self.kernel.covariance(warped, warped) - solved.T @ solved
+        spread[np.diag_indices_from(spread)] += _BLUR
+        drawn = cross @ self._weights + linalg.cholesky(spread, lower=True) @ random.normal(size=len(points))
+        outcomes = np.concatenate([self._outcomes, drawn])
+        return GaussianProcess(self.kernel, np.vstack([self._raw, points]), outcomes), float(drawn.min())
 
 
-def fit(points: Floats, outcomes: Floats, choices: Booleans, settings: Settings) -> GaussianProcess:
-    """Return the process with the most probable kernel, found by gradient from two beginnings.
+def fit(
+    points: Floats,
+    outcomes: Floats,
+    choices: Booleans,
+    settings: Settings,
+    random: np.random.Generator,
+    samples: int = 1,
+) -> list[GaussianProcess]:
+    """Return processes with probable kernels: with the most probable one, then with others drawn by chance.
+
+    The most probable kernel is found by gradient from two beginnings, the others by Hamiltonian steps
+    from there.
 
     Args:
         points: Shape ``(n, d)``, n and d at least 1.
         outcomes: Shape ``(n,)``, with mean 0 and variance 1.
         choices: Shape ``(d,)``: whether a column holds indices of choices.
         settings: What is assumed before.
+        random: Draws the kernels.
+        samples: The number of processes, at least 1.
     """
     order = np.argsort(outcomes, kind="stable")
     chosen = order[np.linspace(0, len(order) - 1, min(FITTED, len(order))).round().astype(int)]
@@ -140,7 +161,10 @@ def fit(points: Floats, outcomes: Floats, choices: Booleans, settings: Settings)
         )
         for start in posterior.starts
     ]
-    return GaussianProcess(posterior.kernel(min(fits, key=lambda each: float(each.fun)).x), points, outcomes)
+    thetas = [min(fits, key=lambda each: float(each.fun)).x]
+    if samples > 1:
+        thetas += posterior.chain(thetas[0], samples - 1, random)
+    return [GaussianProcess(posterior.kernel(theta), points, outcomes) for theta in thetas]
 
 
 class _Posterior:
@@ -201,6 +225,33 @@ class _Posterior:
         if len(kernel.warps):
             gradient[size + 2 :] = self._by_exponents(kernel, points, by_distance, rows)
         return float(loss), gradient + scaled / self._deviation
+
+    def chain(self, start: Floats, samples: int, random: np.random.Generator) -> list[Floats]:
+        """Return logarithms drawn from the posterior, by Hamiltonian steps that begin at ``start``.
+
+        A step that is refused makes the next ones shorter. Source: Neal, *MCMC Using Hamiltonian Dynamics*, 2011.
+        """
+        low, high = np.array(self.bounds).T
+        theta, (loss, slope), length = start, self.loss(start), _STRIDE
+        found = []
+        for _ in range(samples * _THIN):
+            push = random.normal(size=len(theta))
+            stride = length * random.uniform(0.7, 1.3) * self._deviation
+            new, new_loss, new_slope, new_push = theta, loss, slope, push
+            for _ in range(_LEAPS):
+                half = new_push - 0.5 * stride * new_slope
+                new = new + stride * half
+                if (new < low).any() or (new > high).any():
+                    new_loss = math.inf
+                    break
+                new_loss, new_slope = self.loss(new)
+                new_push = half - 0.5 * stride * new_slope
+            if math.log(random.random()) < loss + 0.5 * push @ push - new_loss - 0.5 * new_push @ new_push:
+                theta, loss, slope, length = new, new_loss, new_slope, 1.25 * length
+            else:
+                length *= 0.5
+            found.append(theta)
+        return found[_THIN - 1 :: _THIN]
 
     def _by_exponents(self, kernel: Kernel, points: Floats, by_distance: Floats, rows: Floats) -> Floats:
         numbers = ~self._choices

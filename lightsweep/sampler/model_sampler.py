@@ -27,6 +27,9 @@ RUNS_PER_ROUND = 4
 BELIEF, SPREAD = 5.0, 0.25
 # A point that is this near to another in every column would give the same outcome.
 NEAR = 1e-3
+# Kernels are drawn beside the most probable one while fewer runs count than this, and while runs are at work.
+FEW_RUNS = 15
+MANY_POINTS = 200
 # With fewer outcomes than this, no power transform is fitted to them.
 BENT = 6
 
@@ -35,7 +38,7 @@ class ModelSampler(BaseSampler):
     """Propose the point with the greatest expected improvement over the best run.
 
     Trials have the parameters of :class:`~lightsweep.sampler.unit_cube.Axes`, all of them the same. At least one is
-    COMPLETE; points of RUNNING ones are taken to give what is expected there.
+    COMPLETE; outcomes of RUNNING ones are imagined, other ones for each kernel.
 
     Args:
         seed: The seed of the candidates.
@@ -63,18 +66,21 @@ class ModelSampler(BaseSampler):
         sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
         losses = normalized(np.array([sign * float(one.value or 0.0) for one in completed]))
         known = columns.points(completed)
-        process = fit(known, losses, columns.choices, self._settings)
-        best = float(process.predict(known)[0].min())
-        pending = [one for one in trials if one.state == TrialState.RUNNING]
-        if pending:
-            process = process.believing(columns.points(pending))
-        near = known[np.argsort(losses, kind="stable")[:BEST_RUNS]]
         random = np.random.default_rng(self._seed)
+        pending = columns.points([one for one in trials if one.state == TrialState.RUNNING])
+        processes = fit(known, losses, columns.choices, self._settings, random, kernels(len(known), len(pending)))
+        models = [(process, float(process.predict(known)[0].min())) for process in processes]
+        if len(pending):
+            imagined = [process.imagining(pending, random) for process in processes]
+            models = [(process, min(best, least)) for (process, least), (_, best) in zip(imagined, models, strict=True)]
+        near = known[np.argsort(losses, kind="stable")[:BEST_RUNS]]
 
         def promise(points: Floats) -> Floats:
-            return log_improvement(*process.predict(points), best) + BELIEF / len(completed) * columns.belief(points)
+            each = [log_improvement(*process.predict(points), best) for process, best in models]
+            expected = special.logsumexp(each, axis=0) - math.log(len(each))
+            return expected + BELIEF / len(known) * columns.belief(points)  # type: ignore[no-any-return]
 
-        rounds = min(ROUNDS, len(completed) // RUNS_PER_ROUND)
+        rounds = min(ROUNDS, len(known) // RUNS_PER_ROUND)
         found = most_promising(promise, rounds, columns, near, columns.points(trials), random)
         return columns.params(columns.apart(found, random))
 
@@ -183,6 +189,13 @@ def _standardized(values: Floats) -> Floats:
     deviation = float(values.std())
     differ = values.min() < values.max() and deviation > 0  # equal ones may be rounded to a mean beside them
     return (values - values.mean()) / deviation if differ else np.zeros_like(values)
+
+
+def kernels(known: int, pending: int) -> int:
+    """Return how many kernels are asked: more of them where they differ, or where outcomes are imagined."""
+    if known + pending > MANY_POINTS:
+        return 1
+    return 8 if known < FEW_RUNS else 4 if pending else 1
 
 
 def log_improvement(mean: Floats, deviation: Floats, best: float) -> Floats:

@@ -37,7 +37,7 @@ logger = logging.getLogger("lightsweep")
 # With more parameters than this, and GP_RUNS runs, a point of the Gaussian process takes a second.
 GP_PARAMETERS = 20
 # The Gaussian process for one metric takes over after this many draws; docs/search.md compares numbers of them.
-MODEL_STARTUP = 5
+MODEL_STARTUP = 3
 
 
 def make_searcher(config: SweepConfig, seed: int) -> Searcher:

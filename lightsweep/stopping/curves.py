@@ -127,6 +127,6 @@ class Curves:
             own, others = self._runs[run], [one for name, one in self._runs.items() if name != run]
             length = max((one.iterations for one in others if one.ended), default=None)
             if length is not None and iterations >= length:
-                reason = f"passed band {band}: as long as the longest finished run, {length} iterations"
+                reason = f"passed band {band}: as long as the longest finished run, {counted(length, 'iteration')}"
                 return Verdict(False, reason, band, own.at[-1], None, len(others) + 1)
             return self.rule.judge(self.goal, band, own, others)

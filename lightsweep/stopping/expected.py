@@ -10,7 +10,7 @@ finds both. Summed up to the end of training, they give a normal distribution of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightsweep.hyperband import Verdict, bands_text, distinct
-from lightsweep.stopping.curves import Curves, Progress
+from lightsweep.stopping.curves import Progress
 from lightsweep.stopping.rules import Rule
 
 Floats = npt.NDArray[np.float64]
@@ -32,12 +32,6 @@ LOOKS_WIDTH, LOSS_WIDTH = 1.5, 0.6
 DEVIATION, PERSISTENCE, PRIOR = 0.5, 0.5, 2.0
 # A run is expected to go on to this look at least, before any run has ended.
 FURTHEST = 16
-# Beginnings that are compared with ends, and comparisons that are assumed to have turned out as predicted.
-TRIED, CALIBRATED = 40, 10
-# A run has a chance of 1 in n to become the best of n, so the more runs there are the smaller chances count.
-BASE = 30.0
-# Degrees of freedom of the chance's distribution.
-FREEDOM = 6.0
 # The scale is linear up to this quantile of the gaps.
 LINEAR = 0.2
 
@@ -62,8 +56,7 @@ class Expected(Rule):
 
     Attributes:
         min_iter: The first band.
-        miss: The least chance to end as the best with which one of few runs goes on, between 0 and 1; of n other runs
-            it is ``BASE / (BASE + n)`` times as much, since each has a chance of 1 in n before it begins.
+        miss: The least chance to end as the best with which a run goes on, between 0 and 1.
     """
 
     miss: float = 0.02
@@ -81,51 +74,21 @@ class Expected(Rule):
             f"the best so far is below {100 * self.miss:.3g} %, as the curves of all runs show"
         )
 
-    def comparison(self, goal: str) -> Curves:
-        """Return the curves of all runs, none so far."""
-        return Curves(_Scaled(self), goal)
-
-    def judge(
-        self, goal: str, band: int, run: Progress, others: Sequence[Progress], scale: float | None = None
-    ) -> Verdict:
-        """Judge a run by its chance to end better than the best so far; ``scale`` is that of a model a while ago."""
+    def judge(self, goal: str, band: int, run: Progress, others: Sequence[Progress]) -> Verdict:
+        """Judge a run by its chance to end better than the best so far."""
         value, sign = run.at[-1], 1.0 if goal == "minimize" else -1.0
         if not others:
             return Verdict(False, f"passed band {band}: no other run to compare with", band, value, None, 1)
         model = Model(goal, others)
-        end = model.end(run, model.scale(others) if scale is None else scale)
-        stop = end.chance < self.miss * BASE / (BASE + len(others))
-        low, high = sorted((sign * end.low, sign * end.high))
+        end = model.end(run)
+        stop = end.chance < self.miss
+        low, high = sorted((sign * end.low, sign * min(end.high, sign * value)))  # no worse than it is
         shown, best = distinct(value, sign * model.best)
         reason = (
             f"{'stopped at' if stop else 'passed'} band {band}: best so far {shown}, chance of {100 * end.chance:.2g} %"
             f" to beat {best} (expected to end from {low:.4g} to {high:.4g}, by the curves of {len(others) + 1} runs)"
         )
         return Verdict(stop, reason, band, value, None, len(others) + 1)
-
-
-class _Scaled:
-    """The rule with the scale of its predictions, found again when runs have passed a tenth more bands."""
-
-    def __init__(self, rule: Expected) -> None:
-        self._rule = rule
-        self._found_at, self._scale = 0, 1.0
-
-    def ascending(self) -> Iterator[int]:
-        return self._rule.ascending()
-
-    def judge(self, goal: str, band: int, run: Progress, others: Sequence[Progress]) -> Verdict:
-        passed = sum(len(one.at) for one in others)
-        if passed > 1.1 * self._found_at:
-            self._found_at, self._scale = passed, Model(goal, others).scale(others)
-        return self._rule.judge(goal, band, run, others, self._scale)
-
-
-def tail(deviations: float) -> float:
-    """Return the chance of more than so many deviations, by Student's t with ``FREEDOM`` degrees of freedom."""
-    # Wallace (1959): nearly the normal deviate of the same chance.
-    normal = (8 * FREEDOM + 1) / (8 * FREEDOM + 3) * math.sqrt(FREEDOM * math.log1p(deviations**2 / FREEDOM))
-    return 0.5 * math.erfc(math.copysign(normal, deviations) / math.sqrt(2))
 
 
 class Model:
@@ -159,40 +122,22 @@ class Model:
     def _loss(self, scaled: float) -> float:
         return self.best + self._unit * math.sinh(min(scaled, 500.0))
 
-    def end(self, run: Progress, scale: float = 1.0) -> End:
-        """Predict the end of a run; ``scale`` is that of `scale`."""
-        middle, deviation = self._forecast(run.at, max(self._furthest - 1, len(run.at)))
-        deviation *= scale
-        chance = tail(-middle / deviation)
-        return End(self._loss(middle - deviation), self._loss(middle), self._loss(middle + deviation), chance)
-
-    def scale(self, runs: Sequence[Progress]) -> float:
-        """Return how many times too small the deviations are on the side of better ends.
-
-        Ends of known runs are predicted from their beginnings, and compared.
-        """
-        squares, count = float(CALIBRATED), float(CALIBRATED)
-        known = sorted((one for one in runs if len(one.at) > 2), key=lambda one: -len(one.at))
-        for place, one in enumerate(known[:: max(1, len(known) // TRIED)][:TRIED]):
-            begin = 1 + place % max(1, (len(one.at) - 1) // 2)
-            middle, deviation = self._forecast(one.at[:begin], len(one.at) - 1)
-            end = float(self._scaled(np.array(one.at[-1:]))[0])
-            squares += 2 * min(0.0, (end - middle) / deviation) ** 2
-            count += 1
-        return math.sqrt(squares / count)
-
-    def _forecast(self, at: Sequence[float], upto: int) -> tuple[float, float]:
-        """Return mean and deviation, on the scale, of what a run that begins so has at a look."""
-        own = self._scaled(np.array(at[-2:]))
+    def end(self, run: Progress) -> End:
+        """Predict the end of a run."""
+        own = self._scaled(np.array(run.at[-2:]))
         loss, step = float(own[-1]), float(own[-1] - own[0])
+        looks = np.arange(len(run.at) - 1, max(self._furthest - 1, len(run.at)))
         variance = by_step = both = 0.0  # of the loss, of the last step, and of the two together
-        for level, persistence, noise in self._predicted(np.arange(len(at) - 1, upto), loss):
+        for level, persistence, noise in self._predicted(looks, loss):
             step = level + persistence * step
             loss += step
             variance += 2 * persistence * both + persistence**2 * by_step + noise
             both = persistence * both + persistence**2 * by_step + noise
             by_step = persistence**2 * by_step + noise
-        return min(loss, float(own[-1])), math.sqrt(variance)
+        deviation = math.sqrt(variance)
+        middle = min(loss, float(own[-1]))
+        chance = 0.5 * math.erfc(middle / deviation / math.sqrt(2))
+        return End(self._loss(middle - deviation), self._loss(middle), self._loss(middle + deviation), chance)
 
     def _predicted(self, looks: npt.NDArray[np.int64], loss: float) -> list[tuple[float, float, float]]:
         """Return for the step after each look: level, share of the step before that goes on, variance."""

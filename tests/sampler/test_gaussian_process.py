@@ -48,14 +48,50 @@ def test_the_posterior_is_that_of_scikit_learn() -> None:
     assert found[1] == pytest.approx(deviation, abs=1e-5)
 
 
-def test_a_belief_changes_no_mean_and_takes_the_doubt_away() -> None:
-    process = fit(POINTS, OUTCOMES, CHOICES, Settings())
+def test_imagined_outcomes_come_from_the_posterior_and_take_the_doubt_away() -> None:
+    (process,) = fit(POINTS, OUTCOMES, CHOICES, Settings(), RANDOM)
     others = np.column_stack([RANDOM.random((5, 2)), RANDOM.integers(0, 3, 5), RANDOM.random(5)])
     mean, deviation = process.predict(others)
-    believed = process.believing(others[:1])
-    assert believed.predict(others)[0] == pytest.approx(mean, abs=1e-4)
-    assert believed.predict(others[:1])[1][0] < 0.5 * deviation[0] + process.kernel.noise**0.5
-    assert (believed.predict(others)[1] <= deviation + 1e-9).all()
+    random = np.random.default_rng(0)
+    imagined = [process.imagining(others[:1], random) for _ in range(400)]
+    drawn = np.array([least for _, least in imagined])
+    assert drawn.mean() == pytest.approx(mean[0], abs=4 * deviation[0] / 20)
+    assert drawn.std() == pytest.approx(deviation[0], rel=0.2)
+    known = imagined[0][0]
+    assert known.predict(others[:1])[1][0] < 0.5 * deviation[0] + process.kernel.noise**0.5
+    assert (known.predict(others)[1] <= deviation + 1e-9).all()
+
+
+def test_two_imagined_points_vary_together_and_the_less_of_their_outcomes_is_told() -> None:
+    (process,) = fit(POINTS, OUTCOMES, CHOICES, Settings(), RANDOM)
+    point = np.array([[0.91, 0.07, 1.0, 0.5]])
+    imagined, least = process.imagining(np.vstack([point, point, point + 1e-9]), np.random.default_rng(0))
+    assert imagined.predict(point)[0] == pytest.approx(least, abs=0.1)
+
+
+def test_drawn_kernels_differ_and_are_as_doubtful_as_the_outcomes_are_few() -> None:
+    random = np.random.default_rng(4)
+    points = random.random((60, 2))
+    outcomes = np.sin(5 * points[:, 0])
+    outcomes = (outcomes - outcomes.mean()) / outcomes.std()
+    numbers = np.zeros(2, dtype=bool)
+    spreads = []
+    for count in (4, 60):
+        processes = fit(points[:count], outcomes[:count], numbers, Settings(), random, 20)
+        assert len(processes) == 20
+        lengths = np.log([process.kernel.lengths[0] for process in processes])
+        assert len(set(lengths)) > 10
+        spreads.append(lengths[5:].std())
+    assert spreads[1] < 0.5 * spreads[0]
+
+
+def test_the_chain_draws_from_the_posterior() -> None:
+    """With one outcome the exponents may be anything that the prior allows, which is a normal distribution."""
+    posterior = _Posterior(np.array([[0.3, 0.6]]), np.zeros(1), np.zeros(2, dtype=bool), Settings())
+    drawn = np.array(posterior.chain(posterior.starts[0], 800, np.random.default_rng(1)))
+    exponents = drawn[80:, 4:]
+    assert np.abs(exponents.mean(axis=0)).max() < 0.15
+    assert exponents.std(axis=0) == pytest.approx(np.full(4, 0.5), rel=0.2)
 
 
 def test_two_choices_are_as_far_apart_as_any_other_two() -> None:
@@ -79,7 +115,7 @@ def test_a_fit_tells_the_column_that_matters_from_the_others() -> None:
     points = np.random.default_rng(1).random((40, 3))
     outcomes = np.sin(6 * points[:, 1])
     outcomes = (outcomes - outcomes.mean()) / outcomes.std()
-    kernel = fit(points, outcomes, np.zeros(3, dtype=bool), Settings(warp=0.0)).kernel
+    kernel = fit(points, outcomes, np.zeros(3, dtype=bool), Settings(warp=0.0), RANDOM)[0].kernel
     assert kernel.lengths[1] < 0.5 * min(kernel.lengths[0], kernel.lengths[2])
     assert kernel.noise < 0.01
 
@@ -89,12 +125,13 @@ def test_noise_is_found() -> None:
     points = random.random((80, 1))
     outcomes = np.sin(4 * points[:, 0]) + random.normal(0, 0.7, 80)
     outcomes = (outcomes - outcomes.mean()) / outcomes.std()
-    assert 0.2 < fit(points, outcomes, np.zeros(1, dtype=bool), Settings()).kernel.noise < 0.9
+    assert 0.2 < fit(points, outcomes, np.zeros(1, dtype=bool), Settings(), RANDOM)[0].kernel.noise < 0.9
 
 
 @pytest.mark.parametrize("count", [1, 2, FITTED + 30])
 def test_any_number_of_points_and_equal_outcomes_are_fitted(count: int) -> None:
     points = np.repeat(np.random.default_rng(0).random((1, 2)), count, axis=0)
-    mean, deviation = fit(points, np.zeros(count), np.zeros(2, dtype=bool), Settings()).predict(points)
-    assert np.isfinite(mean).all()
-    assert np.isfinite(deviation).all()
+    for process in fit(points, np.zeros(count), np.zeros(2, dtype=bool), Settings(), RANDOM, 3):
+        mean, deviation = process.predict(points)
+        assert np.isfinite(mean).all()
+        assert np.isfinite(deviation).all()

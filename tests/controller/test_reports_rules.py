@@ -1,0 +1,152 @@
+"""Rules of ``lightsweep.stopping`` in a sweep: what an agent knows of others, of ends, retries and outages."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from random import Random
+from typing import Any
+
+import pytest
+from controller_helpers import claim, config, working
+
+from lightsweep.controller import Outcome, Sweep
+from lightsweep.controller.changes import retry_runs, update_config
+from lightsweep.controller.summary import savings
+from lightsweep.errors import StorageUnavailableError
+from lightsweep.hyperband import BandValues, brief
+from lightsweep.stopping import Curves
+from lightsweep.storage import Storage, open_storage
+
+LENGTH = 12
+
+
+def curve(random: Random) -> list[float]:
+    """A loss that falls to its end, with noise."""
+    end, gain = random.random(), random.random()
+    return [end + gain / number + 0.02 * random.random() for number in range(1, LENGTH + 1)]
+
+
+@pytest.mark.parametrize("goal", ["minimize", "maximize"])
+@pytest.mark.parametrize("stopping", ["expected", "halving", {"type": "median", "min_runs": 2}])
+def test_two_agents_judge_by_all_that_both_know_in_any_order(storage: Storage, stopping: Any, goal: str) -> None:
+    raw = config(metric={"name": "loss", "goal": goal}, lightsweep={"stopping": stopping})
+    other = open_storage(storage.url)
+    first = Sweep.create(raw, storage=storage)
+    sweeps = [first, Sweep.load(first.id, storage=other)]
+    random, stops, ends, sign = Random(3), 0, 0, 1 if goal == "minimize" else -1
+    histories: dict[str, list[float]] = {}
+    ended: set[str] = set()
+    with ExitStack() as stack:
+        stack.callback(other.close)
+        agents = [stack.enter_context(working(sweep, str(number))) for number, sweep in enumerate(sweeps)]
+        going = [(claim(agents[number % 2][0]), number % 2, curve(random)) for number in range(6)]
+        while going:
+            place = random.randrange(len(going))
+            run, agent, values = going[place]
+            claimer, reporter, writer = agents[agent]
+            history = histories.setdefault(run.id, [])
+            history.append(sign * values[len(history)])
+            verdict = reporter.report(run, {"loss": history[-1]})
+            assert writer.flush(30)
+
+            known = Curves(first.config.rule, goal)  # type: ignore[arg-type]
+            for name in random.sample(sorted(histories), len(histories)):
+                known.note(name, histories[name])
+            for name in ended:
+                known.end(name)
+            reference = known.judge(run.id, history)
+            assert (verdict.stop, brief(verdict.reason)) == (reference.stop, brief(reference.reason))
+            if verdict.stop or len(history) == LENGTH:
+                assert reporter.finish(run, Outcome("pruned" if verdict.stop else "finished", verdict.reason))
+                stops += verdict.stop
+                if not verdict.stop:
+                    ends += 1
+                    ended.add(run.id)
+                going.pop(place)
+                if len(histories) + len(going) < 16:
+                    going.append((claim(claimer), agent, curve(random)))
+    assert stops > 2
+    assert ends > 1
+
+
+def test_a_run_as_long_as_a_finished_one_is_not_stopped(storage: Storage) -> None:
+    sweep = Sweep.create(config(lightsweep={"stopping": "halving"}), storage=storage)
+    with working(sweep) as (claimer, reporter, _):
+        good, bad = claim(claimer), claim(claimer)
+        for value in (1.0, 0.9, 0.8):
+            assert not reporter.report(good, {"loss": value}).stop
+        assert reporter.finish(good, Outcome("finished"))
+        bad.history.extend([5.0, 5.0])  # as of an attempt before
+        verdict = reporter.report(bad, {"loss": 5.0})
+        assert (verdict.stop, verdict.reason) == (
+            False,
+            "passed band 3: as long as the longest finished run, 3 iterations",
+        )
+        another = claim(claimer)
+        verdict = reporter.report(another, {"loss": 5.0})
+        assert verdict.stop
+        assert verdict.reason == "stopped at band 1: best so far 5.000 > cut-off 1.000 (the best of 3 runs)"
+        assert brief(verdict.reason) == "stopped at 1: 5.000 (cut-off 1.000)"
+        assert another.pruned
+
+
+def test_a_resumed_run_is_judged_with_the_reports_of_its_attempts(storage: Storage) -> None:
+    sweep = Sweep.create(config(lightsweep={"stopping": {"type": "median", "min_runs": 1}}), storage=storage)
+    with working(sweep) as (claimer, reporter, _):
+        steady, crashed = claim(claimer), claim(claimer)
+        for value in (1.0, 1.0, 1.0, 1.0):
+            reporter.report(steady, {"loss": value})
+        for value in (0.5, 3.0):  # its best so far is better
+            assert not reporter.report(crashed, {"loss": value}).stop
+        assert reporter.finish(crashed, Outcome("failed", "out of memory"))
+        retry_runs(sweep, crashed.id)
+        again = claim(claimer)
+        assert (again.id, list(again.history)) == (crashed.id, [0.5, 3.0])
+        assert not reporter.report(again, {"loss": 3.0}).stop
+        assert reporter.report(claim(claimer), {"loss": 3.0}).stop
+
+
+def test_without_the_database_the_known_runs_count(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = Sweep.create(config(lightsweep={"stopping": {"type": "median", "min_runs": 1}}), storage=storage)
+    with working(sweep) as (claimer, reporter, _):
+        good, bad = claim(claimer), claim(claimer)
+
+        def gone(**_: Any) -> None:
+            raise StorageUnavailableError("gone")
+
+        monkeypatch.setattr(sweep, "refresh", gone)
+        assert not reporter.report(good, {"loss": 1.0}).stop
+        assert reporter.report(bad, {"loss": 2.0}).stop
+        monkeypatch.undo()
+
+
+def test_an_update_changes_the_rule_of_a_running_sweep(storage: Storage) -> None:
+    raw = config(early_terminate={"type": "hyperband", "min_iter": 1, "eta": 2})
+    sweep = Sweep.create(raw, storage=storage)
+    with working(sweep) as (claimer, reporter, _):
+        runs = [claim(claimer) for _ in range(3)]
+        for run in runs[:2]:
+            assert not reporter.report(run, {"loss": 1.0}).stop
+        assert isinstance(sweep.bands_of(0), BandValues)
+        assert reporter.finish(runs[0], Outcome("finished"))
+        changed = {**raw, "early_terminate": None, "lightsweep": {"stopping": {"type": "median", "min_runs": 2}}}
+        update_config(sweep, changed)
+        sweep.refresh()
+        assert isinstance(sweep.bands_of(0), Curves)
+        verdict = reporter.report(runs[2], {"loss": 9.0})
+        assert verdict.reason == "passed band 1: as long as the longest finished run, 1 iteration"
+        assert reporter.report(runs[1], {"loss": 1.0}).reason.startswith("passed band 2")
+
+
+def test_savings_count_stopped_runs_as_long_as_finished_ones(storage: Storage) -> None:
+    sweep = Sweep.create(config(lightsweep={"stopping": {"type": "median", "min_runs": 1}}), storage=storage)
+    with working(sweep) as (claimer, reporter, _):
+        good, bad = claim(claimer), claim(claimer)
+        for _ in range(10):
+            reporter.report(good, {"loss": 1.0})
+        reporter.finish(good, Outcome("finished"))
+        verdict = reporter.report(bad, {"loss": 2.0})
+        reporter.finish(bad, Outcome("pruned", verdict.reason))
+    sweep.refresh()
+    assert str(savings(sweep.runs, sweep.config)) == "1 run stopped early, 9 of 20 iterations saved (45%)"
+    assert sweep.runs[1].reason == "stopped at band 1: best so far 2.000 > cut-off 1.000 (the median of 1 other run)"
