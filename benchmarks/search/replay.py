@@ -254,7 +254,11 @@ def main() -> None:
     parser.add_argument("--rules", default=",".join(RULES), help="names, separated by commas; all by default")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder of the results")
     chosen = parser.parse_args()
-    problems = [task.name for task in (HELD_OUT if chosen.held_out else TUNED)]
+    tasks = HELD_OUT if chosen.held_out else TUNED
+    problems = [task.name for task in tasks if task.recorded.exists()]
+    for task in tasks:
+        if task.name not in problems:
+            print(f"{task.name} is not recorded yet: python -m benchmarks.search.curves {task.name}", flush=True)
     workers = [int(one) for one in chosen.workers.split(",")]
     chosen.results.mkdir(parents=True, exist_ok=True)
     done = {(one.problem, one.rule, one.workers, one.order) for one in kept(chosen.results)}
