@@ -80,7 +80,7 @@ chaos: $(STAMP)
 
 # 10,000 runs that are forked from one process; takes some minutes.
 warm: $(STAMP)
-	LIGHTSWEEP_TEST_RUNS=10000 $(BIN)/python -m pytest tests/agents/warm -k many_runs
+	LIGHTSWEEP_TEST_RUNS=10000 $(BIN)/python -m pytest tests/agents/warm -k many_runs --timeout 0
 
 # Every way to train on two ranks, fifty times each: takes most of an hour.
 ranks: $(STAMP)

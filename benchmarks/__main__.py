@@ -17,6 +17,7 @@ NAMES = (
     "proposals",
     "reports",
     "turnaround",
+    "sweeps",
     "footprint",
     "training",
     "browser",

@@ -6,10 +6,14 @@ storages: SQLite with Optuna's defaults, SQLite in WAL mode, a journal file, and
 turns, with a pause of 10 ms for the training between. At a band (iterations 3 and 9, which are rungs of Optuna's
 pruner too) all compare with the other runs. Other runs log 200 metrics at once; Optuna's process keeps them by one
 ``trial.set_user_attr``.
+
+The last table is a loop with a step each millisecond that logs 200 metrics, beside the same loop without logs. It
+fails if the storage lacks a value of the sweep's metric, or the last value of another.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -17,8 +21,8 @@ from contextlib import ExitStack
 from multiprocessing.connection import Listener
 from pathlib import Path
 
-from benchmarks.fixtures import CONTINUOUS, EARLY, GOOD, REPORTS, config, optuna_study, sweep_with_runs
-from benchmarks.processes import AGENT, PROGRAMS, running
+from benchmarks.fixtures import CONTINUOUS, EARLY, GOOD, METRIC, REPORTS, config, optuna_study, sweep_with_runs
+from benchmarks.processes import AGENT, PROGRAMS, finish, running
 from benchmarks.sizes import Scale
 from benchmarks.tables import Figure, Row, Table, comparison
 from lightsweep.hyperband import Hyperband
@@ -58,6 +62,35 @@ def tables(scale: Scale, directory: Path) -> Iterator[Table]:
             for kind in _KINDS
         ]
         yield comparison(f"One report, beside Optuna's: {peer}", rows, "report + should_prune")
+    yield _often(directory, scale)
+
+
+def _often(directory: Path, scale: Scale) -> Table:
+    """A loop that logs a thousand times a second."""
+    steps = 1_000 * min(scale.repeats, 10)
+    found = {}
+    for metrics in (_METRICS, 0):
+        place = directory / f"often-{metrics}"
+        place.mkdir()
+        out = place / "found.json"
+        raw = config("random", CONTINUOUS, PROGRAMS / "log_often.py")
+        raw |= {"command": [sys.executable, "${program}", str(out), str(steps), str(metrics)]}
+        del raw["early_terminate"]
+        sweep = sweep_with_runs(place, raw, 0, f"often-{metrics}")
+        finish([*AGENT, sweep.id, "--count", "1", "--storage", sweep.storage.url], place)
+        found[metrics] = json.loads(out.read_text())
+        sweep.refresh()
+        (run,) = sweep.runs
+        last = {METRIC: 1.0 / steps, **{f"other{number}": steps / number for number in range(1, metrics)}}
+        if metrics and (run.iterations != steps or {name: each["last"] for name, each in run.metrics.items()} != last):
+            raise RuntimeError(f"the storage has {run.iterations} of {steps} logs, or other last values")
+        sweep.storage.close()
+    ours, bare = found[_METRICS], found[0]
+    rows = [
+        Row(f"{steps:,} steps", Figure.of([ours["total"]]), Figure.of([bare["total"]]), most_ratio=1.01),
+        Row("one log", Figure.of(ours["spent"]), most=0.5e-3),
+    ]
+    return comparison(f"A step each millisecond with {_METRICS} metrics, none lost", rows, "without logs")
 
 
 def _measure(directory: Path, runs: int, live_runs: int) -> _Samples:

@@ -33,7 +33,9 @@ else:
     _installed = [name for name in ("lightning.pytorch", "pytorch_lightning") if find_spec(name.partition(".")[0])]
     if not _installed:
         raise ModuleNotFoundError("lightsweep.integrations.lightning needs Lightning: pip install lightning")
-    _callbacks = (import_module(name).Callback for name in _installed)
+    # `lightning` installs both, and the one that the script does not use takes a second to import.
+    _loaded = [name for name in _installed if name in sys.modules]
+    _callbacks = (import_module(name).Callback for name in _loaded or _installed)
     LightningCallback = type("LightningCallback", (SweepCallbackBase, *_callbacks), {})
 
 __all__ = ["MetricMissingError", "SweepCallback"]

@@ -350,12 +350,12 @@ def brief(reason: str) -> str:
     """
     if found := _STOPPED.match(reason):
         band, value, limit, chance = found.groups()
-        return f"stopped at {band}: {value} ({f'cut-off {limit}' if limit else chance})"
+        return f"stopped at {band}: {value} ({f'cut-off {limit}' if limit else chance}){reason[found.end() :]}"
     return reason
 
 
 _STOPPED = re.compile(
-    r"stopped at band (\d+): (?:best so far )?(\S+?),? (?:[<>] cut-off (\S+)|(chance of .+)) \([^(]*\)$"
+    r"stopped at band (\d+): (?:best so far )?(\S+?),? (?:[<>] cut-off (\S+)|(chance of .+?)) \([^(]*?\)(?=$|; breaks )"
 )
 _MOST_INSERTED = 16
 

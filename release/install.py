@@ -17,25 +17,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from uses import USES
+
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
-CHECKS = {
-    "lightning": "import lightsweep.integrations.lightning",
-    "transformers": "import lightsweep.integrations.transformers",
-    "accelerate": "import lightsweep.integrations.accelerate",
-    "keras": "import lightsweep.integrations.keras",
-    "lightgbm": "import lightsweep.integrations.lightgbm",
-    "xgboost": "import lightsweep.integrations.xgboost",
-    "postgres": "import psycopg",
-    "kubernetes": "import kubernetes",
-    "server": "from lightsweep.storage import find_programs; assert find_programs()",
-    "ray": "import ray",
-    "dashboard": "import optuna_dashboard",
-    "cmaes": "import cmaes",
-    "analysis": "import pandas, plotly, sklearn",
-    "images": "import kaleido",
-}
-"""What an extra makes possible; Keras runs on an installed backend, which the extra leaves to the user."""
+BACKEND = ["torch"]
+"""For Keras, which runs on an installed backend; the extra leaves it to the user."""
 
 LIGHT = ["analysis", "cmaes", "dashboard", "postgres", "server"]
 TESTS = ["tests/schema", "tests/space", "tests/sampler", "tests/controller", "tests/channel", "tests/client"]
@@ -51,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("wheel", type=Path)
     parser.add_argument("--python", action="append", choices=VERSIONS)
-    parser.add_argument("--extra", action="append", choices=CHECKS)
+    parser.add_argument("--extra", action="append", choices=USES)
     parser.add_argument("--no-extras", action="store_true")
     parser.add_argument("--lowest", action="store_true", help="only the lowest versions")
     asked = parser.parse_args()
@@ -60,8 +47,9 @@ def main() -> None:
     failed = 0
     with tempfile.TemporaryDirectory(prefix="lightsweep-release-") as name:
         folder = Path(name)
+        folder.chmod(0o755)  # started by root, PostgreSQL runs as another user
         for version, python in pythons.items() if not asked.lowest else ():
-            extras = [] if asked.no_extras else [[extra] for extra in asked.extra or CHECKS]
+            extras = [] if asked.no_extras else [[extra] for extra in asked.extra or USES]
             for wanted in [[], *extras]:
                 failed += not tried(folder / f"{version}-{'-'.join(wanted)}", python, wheel, wanted)
         if asked.lowest or not (asked.extra or asked.no_extras):
@@ -83,13 +71,14 @@ def find_python(version: str) -> str | None:
 
 
 def tried(folder: Path, python: str, wheel: Path, extras: Sequence[str]) -> bool:
-    """Install the wheel with extras into a fresh environment, run the demo in it, and use the extras."""
+    """Install the wheel with extras into a fresh environment and use each of them; without extras run the demo."""
     begun = time.monotonic()
     program = _environment(folder, python)
     wanted = f"{wheel}[{','.join(extras)}]" if extras else str(wheel)
-    steps = [[program, "-m", "pip", "install", "--quiet", wanted]]
-    steps += [[program, "-c", CHECKS[extra]] for extra in extras if extra != "keras"]
-    if not extras or "analysis" in extras:
+    backend = BACKEND if "keras" in extras else []
+    steps = [[program, "-m", "pip", "install", "--quiet", wanted, *backend]]
+    steps += [[program, str(ROOT / "release" / "uses.py"), extra] for extra in extras]
+    if not extras:
         steps.append([program, "-m", "lightsweep", "demo"])
     said = _steps(steps, folder)
     print(

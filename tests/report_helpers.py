@@ -13,6 +13,7 @@ from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep, SweepRun
 from lightsweep.controller.claims import RunClaimer
 from lightsweep.controller.reports import Reporter, Writer
 from lightsweep.schema import SweepConfig
+from lightsweep.storage import open_storage
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=timezone.utc)
 NOW = START + timedelta(hours=9)
@@ -132,3 +133,29 @@ class Worker:
     def end(self, run: ClaimedRun, state: RunState = RunState.FINISHED, reason: str = "") -> None:
         """End a run."""
         assert self._reporter.finish(run, Outcome(state, reason))
+
+
+class LiveSweep:
+    """A sweep with a worker, and a second connection to its storage, by which a page reads it."""
+
+    def __init__(self, directory: Path) -> None:
+        url = f"sqlite:///{directory}/lightsweep.db"
+        config = {
+            "name": EVIL,
+            "method": "random",
+            "metric": {"name": "val_loss"},
+            "run_cap": 50,
+            "parameters": PARAMETERS,
+        }
+        self.sweep = Sweep.create(config, storage=url)
+        self.home = directory / "runs"
+        self.worker = Worker(self.sweep, self.home)
+        self.storage = open_storage(url, look=True)
+
+    def watched(self) -> Sweep:
+        """The sweep, read by the second connection."""
+        return Sweep.load(self.sweep.id, storage=self.storage)
+
+    def close(self) -> None:
+        self.storage.close()
+        self.sweep.storage.close()

@@ -70,7 +70,7 @@ class MadeLoss:
         total += self._ripple * float(np.sin(self._waves * units).sum())
         if units[0] > self._cliff:
             return [math.nan]
-        return [(total, math.expm1(total), total / (1 + abs(total)))[self._output]]
+        return [float((total, math.expm1(total), total / (1 + abs(total)))[self._output])]
 
     def _shaped(self, axis: int, away: float) -> float:
         side = away * self._sides[axis]

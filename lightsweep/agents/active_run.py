@@ -196,13 +196,14 @@ def start_reply(
     **fields: Any,
 ) -> StartReply:
     """Return the answer to a script that starts with these flat ``values``; ``fields`` are others of `StartReply`."""
+    repeats = config.options.repeats
     return StartReply(
         id=f"{sweep}-{run}",
         number=run,
         sweep=sweep,
         name=f"{config.name or sweep}-{run}",
         config=merge_config(message.get("defaults") or {}, nested(values, config)),
-        swept=config.searched([values]),
+        swept=[*config.searched([values]), *([repeats.seed] if repeats else [])],
         set=config.names([values]),
         dir=str(directory),
         metric=config.metric.name if config.metric else None,

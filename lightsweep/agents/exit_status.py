@@ -101,18 +101,18 @@ def logged_as(metric: str, said: FinishRequest) -> str:
 
 
 def _missing(metric: str, active: ActiveRun) -> str:
-    logged = list(active.run.metrics)
+    logged, more = list(active.run.metrics), "; more: lightsweep help logging"
     if (active.directory / PARTS).exists():
         return (
             f"it ended without logging the metric {metric!r}; what its parts have logged does not count (parts are "
             "further calls of init(), as with group=): log one value in the run itself, after its parts"
         )
     if not active.connected:
-        return f"it ended without a call of lightsweep.init(), so it never logged the metric {metric!r}"
+        return f"it ended without a call of lightsweep.init(), so it never logged the metric {metric!r}{more}"
     if how := logged_as(metric, active.said):
         return f"it ended without a number for the metric {metric!r}; it logged {metric!r} as {how}: log one number"
     if not logged:
-        return f"it ended without logging the metric {metric!r}; it logged nothing: call run.log({{{metric!r}: value}})"
+        return f"it ended without logging the metric {metric!r}: call run.log({{{metric!r}: value}}){more}"
     names = ", ".join(repr(name) for name in sorted(logged)[:20])
     return f"it ended without logging the metric {metric!r}; it logged {names}{closest(metric, logged)}"
 

@@ -149,7 +149,8 @@ class BestCheckpoints:
             for run in self._sweep.known_runs()
             if run.state in (RunState.FINISHED, RunState.PRUNED) and not run.prior
         ]
-        best = sorted((run for run in ended if run.best is not None), key=lambda run: (sign * (run.best or 0), run.id))
+        valued = [run for run in ended if run.best is not None]
+        best = sorted(valued, key=lambda run: (bool(run.breaks), sign * (run.best or 0), run.id))
         keep = {run.id for run in best[:kept]}
         lost = []
         for run in ended:

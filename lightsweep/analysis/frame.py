@@ -24,7 +24,8 @@ def dataframe(runs: Sequence[SweepRun], config: SweepConfig) -> pd.DataFrame:
     """Return one row for each run, in the order given.
 
     The columns are ``id``, ``prior`` (only if there are prior runs: whether it is one), ``stage`` (only of a sweep with
-    stages, a category in their order), ``state``, ``best``, ``last``, ``iterations``, ``started``, ``ended``,
+    stages, a category in their order), ``group`` (only with repeats, a category: the first run with the same values),
+    ``state``, ``best``, ``last``, ``iterations``, ``started``, ``ended``,
     ``reason``, then ``config.<name>`` for every parameter by its dotted name, then ``last.<name>``, ``min.<name>`` and
     ``max.<name>`` for every number that was logged. Names are not changed, whatever characters they have.
 
@@ -46,7 +47,7 @@ def dataframe(runs: Sequence[SweepRun], config: SweepConfig) -> pd.DataFrame:
         columns["prior"] = column([run.prior for run in runs], "bool")
     for name, values in config.labels.items():
         labels = [run.labels.get(name) for run in runs]
-        columns[name] = pandas.Series(pandas.Categorical(labels, categories=values, ordered=True))
+        columns[name] = pandas.Series(pandas.Categorical(labels, categories=values or None, ordered=bool(values)))
     columns |= {
         "state": column([str(run.state) for run in runs], "str"),
         "best": _floats(pandas, [run.best for run in runs]),

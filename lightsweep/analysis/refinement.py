@@ -32,7 +32,7 @@ _LEAST_TOP = 3
 _MARGIN = 0.1  # on each side of the best runs
 _EDGE = 0.05  # a best run nearer to a bound than this is at its edge
 _WIDER = 0.25  # how far that bound moves outwards
-_NOT_NEXT = {"prior_runs", "stages"}  # of the lightsweep block
+_NOT_NEXT = {"prior_runs", "stages", "first"}  # of the lightsweep block
 _LINE_ENDS = frozenset("\x85\u2028\u2029")
 
 Path = tuple[str, ...]
@@ -97,7 +97,8 @@ def refine(
         raise UsageError("the sweep has no metric by which to find the best runs")
     if not config.space.parameters or (config.scheduler is not None and config.scheduler.search_space):
         raise UsageError("the parameters of this sweep are defined by a function, so change that function instead")
-    scored = scores(runs, config)
+    kept = [run for run in runs if not run.breaks]
+    scored = scores(kept, config)
     if not scored.runs:
         raise LightsweepError(f"no run has ended with a finite {scored.metric!r}, so there is nothing to refine")
     sign = -1 if scored.goal == "maximize" else 1
@@ -105,10 +106,14 @@ def refine(
     best = [run for _, run in ranked[: max(_LEAST_TOP, round(top * len(scored.runs)))]]
     raw = _next(config, program, sweep_id)
     notes = [*scored.notes]
+    if broken := len(runs) - len(kept):
+        notes.append(f"left out: {counted(broken, 'run')} that {'breaks' if broken == 1 else 'break'} a constraint")
     blocks = {
         each.name: narrow(each.distribution, [run.values[each.name] for run in best if each.name in run.values])
         for each in config.space.searched
     }
+    for parent in sorted({parent for parents in config.space.when.values() for parent in parents} & blocks.keys()):
+        blocks[parent] = Block({}, "as it was, since other parameters exist only beside some of its values")
     unchanged = None
     if len(scored.runs) < LEAST_RUNS:
         unchanged = f"{counted(len(scored.runs), 'run')}, fewer than {LEAST_RUNS}"

@@ -83,7 +83,8 @@ def scores(runs: Sequence[SweepRun], config: SweepConfig, metric: str | None = N
 
     names = {parameter.name for parameter in config.space.searched}
     why = "without a value of each searched parameter" if at is None else "without a history"
-    usable = keep((not run.prior or (at is None and names <= set(run.values)) for run in runs), runs, "prior run", why)
+    learns = (not run.prior or (at is None and _has_all(run, names, config)) for run in runs)
+    usable = keep(learns, runs, "prior run", why)
     states = Counter(run.standing for run in usable if run.state not in COUNTED)
     if states:
         notes.append(f"left out: {', '.join(counted(states[state], f'{state} run') for state in sorted(states))}")
@@ -115,6 +116,11 @@ def never_read(runs: Iterable[SweepRun]) -> frozenset[str]:
         if ended := [run for run in own if run.state == state]:
             return frozenset.intersection(*(frozenset(run.unread) for run in ended))
     return frozenset()
+
+
+def _has_all(run: SweepRun, names: Iterable[str], config: SweepConfig) -> bool:
+    exists = config.space.conditions.exists
+    return all(name in run.values or not exists(name, run.values) for name in names)
 
 
 def _value(run: SweepRun, name: str, goal: Goal | None, is_own: bool, at: int | None) -> float | None:

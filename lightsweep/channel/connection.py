@@ -169,7 +169,7 @@ class Connection:
     def gone(self, error: Exception) -> AgentLostError:
         """Return the error that says that the agent is gone."""
         gone = f"the agent that serves run {self._run_id!r} is gone ({error})"
-        return AgentLostError(f"{gone}; end this run, another agent retries it")
+        return AgentLostError(f"{gone}; end this run, another agent retries it; more: lightsweep help gone")
 
 
 def _connected(address: str) -> socket.socket:

@@ -173,7 +173,9 @@ def next_steps(sweep: Sweep) -> list[str]:
     state = sweep.known_state().name
     lines = []
     if seen.without_result:
-        lines.append(f"retry them with: lightsweep retry {sweep.id} --failed{option}")
+        lines.append(
+            f"retry them with: lightsweep retry {sweep.id} --failed{option}   (more: lightsweep help failures)"
+        )
     elif seen.states[RunState.FAILED] and state == SweepStatus.RUNNING:
         lines.append(f"what failed: lightsweep status {sweep.id}{option}")
     if state == SweepStatus.RUNNING and not seen.spent:

@@ -15,9 +15,10 @@ from lightsweep.agents.apply import argument_text
 from lightsweep.cli.export import run_document
 from lightsweep.cli.options import Storage, SweepId, read_sweep, run_of
 from lightsweep.cli.output import say, show_json, without_infinities
-from lightsweep.cli.runs import front_table
+from lightsweep.cli.runs import front_table, without_best
 from lightsweep.controller import Sweep, SweepRun
 from lightsweep.controller.pareto import Front, costs, pareto_front
+from lightsweep.controller.scores import scores
 from lightsweep.errors import LightsweepError, UsageError, closest
 from lightsweep.text import number
 
@@ -106,14 +107,18 @@ def _best_run(sweep: Sweep, remedy: str = "", by: str | None = None) -> tuple[Sw
     if len(names) == 1:
         run = sweep.best_run
         if run is None:
-            raise LightsweepError(f"sweep {sweep.id}: no run has logged a finite {metric.name!r} yet{remedy}")
-        _announce(sweep, run)
+            why = without_best(sweep) or f"no run has logged a finite {metric.name!r} yet"
+            raise LightsweepError(f"sweep {sweep.id}: {why}{remedy}")
+        score = scores(sweep.known_runs(), sweep.config).get(run.group or "")
+        if score is None:
+            _announce(sweep, run)
+        else:
+            say(f"group {run.group}: {metric.name} {score}; its best is run {run.id}", error=True)
         return run, None
     front = pareto_front(sweep.runs, sweep.config)
     if not front.runs:
-        raise LightsweepError(
-            f"sweep {sweep.id}: no run has ended with a finite {' and '.join(map(repr, names))} yet{remedy}"
-        )
+        why = without_best(sweep) or f"no run has ended with a finite {' and '.join(map(repr, names))} yet"
+        raise LightsweepError(f"sweep {sweep.id}: {why}{remedy}")
     place = names.index(by) if by is not None else 0
     points = costs(front.values, sweep.config)
     run = front.runs[min(front.members, key=lambda index: points[index][place])]

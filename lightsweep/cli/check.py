@@ -126,6 +126,7 @@ def _document(
             for parameter in config.space.parameters
         ],
         "points": config.space.size,
+        "stopping": bands.text if bands is not None else None,
         "bands": list(bands.first(_BANDS)) if bands is not None else [],
         "ends": config.ends,
         "warnings": [{"line": each.line, "key": each.where, "message": each.message} for each in config.warnings],

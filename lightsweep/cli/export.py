@@ -112,6 +112,7 @@ def run_document(run: SweepRun) -> dict[str, Any]:
         "ended": run.ended.isoformat() if run.ended else None,
         "reason": run.reason,
         "unread": list(run.unread),
+        **({"breaks": list(run.breaks)} if run.breaks else {}),
         **run.labels,
         **({"prior": True} if run.prior else {}),
     }

@@ -16,7 +16,7 @@ from lightsweep.agents.run_files import elsewhere, run_directories, sweep_direct
 from lightsweep.cli.options import Storage, SweepId, read_sweep, run_of
 from lightsweep.cli.output import say
 from lightsweep.controller import RunState, Sweep, SweepRun
-from lightsweep.controller.runs import sweep_and_run
+from lightsweep.controller.changes import sweep_and_run
 from lightsweep.errors import NotFoundError
 
 _POLL_SECONDS = 0.2

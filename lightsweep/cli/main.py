@@ -29,6 +29,7 @@ GROUPS = {
         "init": ("starters", "Write train.py and sweep.yaml to begin with."),
         "check": ("check", "Validate a sweep file and show what the sweep would do."),
         "schema": ("main", "Print the JSON Schema of sweep files, for editors."),
+        "help": ("questions", "Answer a question about sweeps, or show the help of a command."),
     },
     "Run": {
         "run": ("agent", "Create a sweep and run it: `sweep` and `agent` in one."),
@@ -214,8 +215,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Removed here, so that it may follow the command too; behind "--" it belongs to the user's program.
     end = given.index("--") if "--" in given else len(given)
     ours, theirs = given[:end], given[end:]
-    if ours[:1] in (["help"], ["version"]):
-        ours = [*ours[1:2], "--help"] if ours[0] == "help" else ["--version"]
+    if ours == ["version"]:
+        ours = ["--version"]
+    if ours[:1] == ["help"] and (len(ours) == 1 or ours[1] in COMMANDS):  # other words are of a question
+        ours = [*ours[1:2], "--help"]
     debug, given = "--debug" in ours, [argument for argument in ours if argument != "--debug"] + theirs
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -260,12 +263,15 @@ def _show_usage_error(error: Any) -> None:
     """Print what is wrong with a command line, and the command that shows the right ones."""
     text = str(error.format_message()).replace("Value error, ", "")
     text = _LEAST.sub(r"must be \1 or more", text)
+    text = text.replace(
+        "Input should be a valid integer, unable to parse string as an integer", "must be a whole number"
+    )
     _say_error(text)
     path = error.ctx.command_path if error.ctx is not None else "lightsweep"
     say(f"see: {path} -h", error=True)
 
 
-_LEAST = re.compile(r"[Ii]nput should be greater than or equal to (\S+)")
+_LEAST = re.compile(r"(?:[Ii]nput should be greater than or equal to |\S+ is not in the range x>=)(\d+)\.?")
 
 
 def _say_error(text: str) -> None:

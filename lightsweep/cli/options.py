@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lightsweep.controller import Sweep, SweepRun
-from lightsweep.controller.runs import sweep_and_run
+from lightsweep.controller.changes import sweep_and_run
 from lightsweep.errors import LightsweepError, NotFoundError, UsageError, closest
 from lightsweep.stand_in import STAND_INS
 from lightsweep.storage import Storage as OpenStorage

@@ -14,9 +14,8 @@ from lightsweep.agents.run_files import elsewhere, measure, remove, run_director
 from lightsweep.cli.options import Storage, run_of
 from lightsweep.cli.output import say
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
-from lightsweep.controller.changes import request
+from lightsweep.controller.changes import request, sweep_and_run
 from lightsweep.controller.reader import storage_errors
-from lightsweep.controller.runs import sweep_and_run
 from lightsweep.errors import LightsweepError, UsageError
 from lightsweep.storage.copying import copies
 from lightsweep.text import counted, printable

@@ -18,7 +18,7 @@ from lightsweep.client.history import read_history
 from lightsweep.client.parts import read_parts
 from lightsweep.controller import RunState, Sweep, SweepRun
 from lightsweep.controller.pareto import Front
-from lightsweep.controller.runs import RunEntry
+from lightsweep.controller.runs import RunEntry, breaks
 from lightsweep.errors import NotFoundError, UsageError, closest
 from lightsweep.text import aligned, counted, number, paint, parameters, printable, shortened, span, value_text
 
@@ -77,6 +77,7 @@ def runs(
         *map(printable, metrics or ["best"]),
         "iterations",
         "time",
+        *(["breaks"] if sweep.config.options.constraints else []),
         *map(printable, names),
     ]
     rows = [
@@ -88,6 +89,7 @@ def runs(
             *(_number_cell(run.metrics.get(name, {}).get("last")) for name in metrics[1:]),
             str(run.iterations),
             time_of(run, now),
+            *(["; ".join(run.breaks) or "–"] if sweep.config.options.constraints else []),
             *(printable(value_text(run.values[name])) if name in run.values else "–" for name in names),
         ]
         for run in shown
@@ -117,8 +119,17 @@ def show(
         return
     best = sweep.best_run
     if best is None:
-        raise NotFoundError(f"sweep {sweep.id} has no best run yet: no run has logged its metric")
+        why = without_best(sweep) or "no run has logged its metric"
+        raise NotFoundError(f"sweep {sweep.id} has no best run yet: {why}")
     show_run(sweep, best, as_json)
+
+
+def without_best(sweep: Sweep) -> str:
+    """Return how many runs break a constraint, for a sweep without a best run; empty if none do."""
+    count = sum(bool(run.breaks) for run in sweep.known_runs())
+    if not count:
+        return ""
+    return f"{counted(count, 'run')} {'breaks' if count == 1 else 'break'} a constraint, see lightsweep runs {sweep.id}"
 
 
 def rank(run: SweepRun, sort: Sort, sweep: Sweep, now: datetime) -> tuple[Any, ...]:
@@ -139,7 +150,7 @@ def by_value(run: SweepRun | RunEntry, sweep: Sweep) -> tuple[Any, ...]:
     if metric is None:
         return (run.prior, number)
     sign = 1 if metric.goal == "minimize" else -1
-    return (run.prior, run.best is None, sign * (run.best or 0.0), number)
+    return (run.prior, run.best is None, bool(breaks(run, sweep.config)), sign * (run.best or 0.0), number)
 
 
 def front_table(sweep: Sweep, front: Front[RunEntry] | Front[SweepRun], most: int = 20) -> list[str]:
@@ -204,6 +215,8 @@ def _run_text(sweep: Sweep, run: SweepRun) -> str:
     lines = [paint(first, STATE_STYLES.get(run.standing, "bold"))]
     if run.reason:
         lines.append(printable(run.reason))
+    if run.state == RunState.PRUNED:
+        lines.append("why runs are stopped early: lightsweep help pruned")
     lines.append(f"its id in scripts and file names: {sweep.id}-{run.id}")
     if run.directories:
         lines.append(f"what it printed: lightsweep logs {sweep.id} {run.id}{sweep.storage.option}")

@@ -24,8 +24,18 @@ from lightsweep.cli.runs import STATE_STYLES, by_value, front_table, show_run, t
 from lightsweep.cli.sweep import parameter_count
 from lightsweep.cli.watch import watch
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
-from lightsweep.controller.runs import RunEntry, sweep_and_run
-from lightsweep.controller.summary import PartView, SweepSummary, part_line, part_views, prior_suffix, summarize
+from lightsweep.controller.changes import sweep_and_run
+from lightsweep.controller.repeats import Group
+from lightsweep.controller.runs import RunEntry, values_of
+from lightsweep.controller.summary import (
+    PartView,
+    SweepSummary,
+    group_views,
+    part_line,
+    part_views,
+    prior_suffix,
+    summarize,
+)
 from lightsweep.errors import StorageError, UsageError
 from lightsweep.text import (
     aligned,
@@ -121,6 +131,8 @@ def status(
 
 def _sweep_line(sweep: Sweep, seen: SweepSummary, standing: str) -> dict[str, Any]:
     best = {"run": seen.best.id, "value": seen.best.best} if seen.best is not None and seen.best_value else None
+    if best is not None and seen.score is not None:
+        best["value"] = seen.score.mean
     return {
         "id": sweep.id,
         "name": sweep.config.name,
@@ -162,7 +174,29 @@ def _text(sweep: Sweep, top: int, *, launches: bool) -> list[str]:
         lines.append(f"let it continue with: lightsweep resume {sweep.id}{option}")
     if views:
         lines += [part_line(views), "", *map(cut, _stage_table(views, seen.searched))]
+    groups = group_views(sweep)
+    if groups:
+        lines += _group_table(groups[:top], seen, f"the best {top} of {len(groups):,}" if len(groups) > top else "all")
     return [*lines, *_runs(sweep, seen, silent, top)]
+
+
+def _group_table(groups: Sequence[Group], seen: SweepSummary, which: str) -> list[str]:
+    """Return a line for each group of repeats, and below it why it got no more repeats."""
+    rows = [
+        [
+            group.id,
+            group.state,
+            f"{len(group.runs)}/{seen.config.repeats}",
+            "–" if group.score is None else str(group.score),
+            parameters(values_of(group.runs[0], seen.config) or {}, seen.searched),
+        ]
+        for group in groups
+    ]
+    first, *others = aligned([["group", "state", "runs", "mean ± deviation", "parameters"], *rows], right=(2,))
+    lines = ["", f"groups of runs with the same values, {which}:", paint(cut(first), "bold")]
+    for group, line in zip(groups, others, strict=True):
+        lines += [cut(line), *(paint(each, "dim") for each in _reason(group.skipped))]
+    return lines
 
 
 def _runs(sweep: Sweep, seen: SweepSummary, silent: Mapping[str, timedelta], top: int) -> list[str]:
@@ -174,6 +208,7 @@ def _runs(sweep: Sweep, seen: SweepSummary, silent: Mapping[str, timedelta], top
     running = [entry for entry, state in own if state == RunState.RUNNING]
     failed = [entry for entry, state in own if state in _NO_RESULT]
     ended = [entry for entry, state in own if state not in {RunState.RUNNING, *_NO_RESULT}]
+    ended = ended if sweep.config.repeats == 1 else []  # which are shown as groups
 
     def shown(entries: Sequence[RunEntry]) -> list[SweepRun]:
         """View no more runs than are shown, since there may be very many."""

@@ -126,7 +126,8 @@ class AgentWatch:
         self._stream.close()
         if self._closed.wait(GRACE_SECONDS):
             return
-        print("lightsweep: the agent is gone; ending this run, another agent retries it", file=sys.stderr, flush=True)
+        print("lightsweep: the agent is gone; ending this run, another agent retries it", file=sys.stderr)
+        print("lightsweep: more: lightsweep help gone", file=sys.stderr, flush=True)
         if _leads_session():
             _end_group()
         else:

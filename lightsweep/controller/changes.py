@@ -6,6 +6,7 @@ and every agent sees it at the same point of the sequence.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from lightsweep.controller.ending import wants_retry
 from lightsweep.controller.outcome import learns, plain_metrics
-from lightsweep.controller.plan import REQUESTS, SweepState, SweepStatus, check_update, wants_retry
+from lightsweep.controller.plan import REQUESTS, SweepState, SweepStatus, check_update
 from lightsweep.controller.reader import SweepReader, storage_errors
 from lightsweep.controller.runs import (
     ATTEMPT,
@@ -25,7 +27,6 @@ from lightsweep.controller.runs import (
     RunEntry,
     SweepRun,
     best_of,
-    sweep_and_run,
     values_of,
 )
 from lightsweep.errors import NotFoundError, UsageError, closest
@@ -98,6 +99,7 @@ def retry_runs(sweep: SweepReader, *runs: str, failed: bool = False) -> list[str
 def _asked_again(sweep: SweepReader, entry: RunEntry) -> FrozenTrial:
     """Return a trial for an attempt that has ended already; after it the run counts as lost, so agents retry it."""
     attempt = {"kind": "retry", "run": entry.id, "ticket": entry.ticket, "attempt": entry.attempt + 1, "asked": True}
+    attempt |= entry.repeat.document() if entry.repeat else {}
     attributes: dict[str, Any] = {
         ATTEMPT: attempt,
         SUMMARY: {"state": RunState.LOST, "reason": "the user requested a retry"},
@@ -159,6 +161,29 @@ class PriorRun:
         logged = [stats[key] for key in ("min", "max") if key in stats]
         # The reports of attempts before the last one are in the history only.
         return best_of([*logged, *(self.run.history if self.metric == metric.name else ())], metric.goal)
+
+
+_RUN = re.compile(r"p?\d{4,}")
+_NUMBER = re.compile(r"[0-9]{1,3}")
+"""The id of a run in its sweep; that of a prior run begins with p."""
+
+
+def sweep_and_run(name: str, sweep: str = "") -> tuple[str, str]:
+    """Return the ids of the sweep and of the run that ``SWEEP/RUN``, or the unique id ``SWEEP-RUN``, names.
+
+    Args:
+        name: The name, also of a sweep alone; the id of its run is then empty.
+        sweep: The sweep that is meant if there is a run alone.
+
+    A run may be named by its number alone: 3 is 0003.
+    """
+    before, slash, run = name.rpartition("/")
+    head, dash, number = run.rpartition("-")
+    if dash and _RUN.fullmatch(number) and head in (before or head, sweep):
+        return head, number
+    if not slash and not sweep:
+        return run, ""
+    return before if slash else sweep, run.zfill(4) if _NUMBER.fullmatch(run) else run
 
 
 def named_runs(load: Callable[[str], SweepReader], names: Sequence[str]) -> list[PriorRun]:

@@ -16,10 +16,12 @@ from typing import Any
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from lightsweep.controller.outcome import ClaimedRun, learns, observation
+from lightsweep.controller.outcome import ClaimedRun, learns
 from lightsweep.controller.plan import SweepStatus
 from lightsweep.controller.reader import storage_errors
-from lightsweep.controller.runs import ATTEMPT, SUMMARY, VALUES, RunEntry, attempt_of, nested, run_id, values_of
+from lightsweep.controller.repeats import observations
+from lightsweep.controller.runs import ATTEMPT, GAIN, SUMMARY, VALUES, RunEntry, attempt_of, nested, run_id, values_of
+from lightsweep.controller.scores import Repeat, with_seed
 from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError
 from lightsweep.sampler import Observation, RunState, Searcher
@@ -231,11 +233,16 @@ class RunClaimer:
         if step.wait:
             return NoRun(False, step.wait, exhausted=True)
         if limit is not None and ticket >= limit:
-            why = f"{step.why}: every run was handed out; some are still running"
+            why = f"{step.why}: no further run starts; some are still running"
             return self._exhausted(why) if step.why else None
-        values = points.at(ticket) if points.by_ticket else None  # before the lock is held, since it may take long
+        repeat = Repeat.of(step.opens)
+        # before the lock is held, since it may take long
+        values = points.at(repeat.point if repeat else ticket) if points.by_ticket else None
         if points.by_ticket and values is None:
             return self._exhausted(_SPACE_TAKEN)
+        if repeat is not None and repeat.repeat > 1 and values is None:
+            with self._sweep.lock:
+                values = values_of(self._sweep.book.entries[repeat.group], self._sweep.config)
         with claim_lock(self._sweep) as mine:
             if mine.updated or (limit is not None and mine.ticket >= limit):
                 return None
@@ -246,7 +253,7 @@ class RunClaimer:
             trial_id = mine.add(points, {"kind": "fresh", **self._agent, **step.opens}, values)
         if values is None:
             self._sweep.refresh()
-        run = self._started(points, trial_id, run_id(mine.ticket), mine.ticket, 1, values)
+        run = self._started(points, trial_id, run_id(mine.ticket), mine.ticket, 1, values, repeat=repeat)
         return run or self._exhausted(_SPACE_TAKEN)
 
     def _exhausted(self, reason: str) -> NoRun:
@@ -271,12 +278,13 @@ class RunClaimer:
         values, attempt, reports = values_of(entry, self._sweep.config), entry.attempt + 1, entry.reports
         start = entry.starts + 1
         kept = {"kind": "retry", **self._agent, "run": entry.id, "ticket": entry.ticket, "attempt": attempt}
+        kept |= entry.repeat.document() if entry.repeat else {}
         with claim_lock(self._sweep) as mine:
             if mine.taken(entry.id):
                 return None
             trial_id = mine.add(points, kept, values, reports)
         self._sweep.refresh()  # so that the reader knows this attempt as the run's latest
-        return self._started(points, trial_id, entry.id, entry.ticket, start, values, reports)
+        return self._started(points, trial_id, entry.id, entry.ticket, start, values, reports, repeat=entry.repeat)
 
     # --- both
 
@@ -310,6 +318,8 @@ class RunClaimer:
         attempt: int,
         values: dict[str, Any] | None,
         reports: Sequence[float] = (),
+        *,
+        repeat: Repeat | None,
     ) -> ClaimedRun | None:
         """Return the run that a new trial has claimed; ``None`` if it has no parameters, and the space no point left.
 
@@ -323,7 +333,8 @@ class RunClaimer:
             points.write(trial_id, values)
         self._handed.add(trial_id)
         self._leases.forget()
-        live = ClaimedRun(run, ticket, attempt, trial_id, values, nested(values, self._sweep.config))
+        values = with_seed(values, repeat, self._sweep.config)
+        live = ClaimedRun(run, ticket, attempt, trial_id, values, nested(values, self._sweep.config), repeat=repeat)
         metric = self._sweep.config.metric
         for value in reports:
             live.report(value)
@@ -353,6 +364,8 @@ class ParameterAssigner:
         config = sweep.config
         # With a seed of its own a sweep follows from its results, not from the time that proposals took.
         ahead = learns(config) and not config.defined_by_run and config.options.seed is None
+        stop = config.options.stop_when
+        ahead = ahead and (stop is None or stop.expected_gain is None)  # which belongs to the proposal made last
         self._ahead = AheadSearcher(self._searcher, config.space, sweep.plan.part_of) if ahead else None
         self._distributions = optuna_distributions(sweep.config.space)
         self.revision = sweep.plan.revision
@@ -365,8 +378,8 @@ class ParameterAssigner:
             InputError: The values that the user's own function suggests cannot be used.
             optuna.exceptions.UpdateFinishedTrialError: The lease ended first, and another agent took the run.
         """
-        assert entry.ticket is not None
-        values = self.at(entry.ticket) if self.by_ticket else self._claimed(entry)
+        assert entry.point is not None
+        values = self.at(entry.point) if self.by_ticket else self._claimed(entry)
         if values is None:
             return None
         if self.revision:
@@ -409,18 +422,19 @@ class ParameterAssigner:
     def _others(self, entry: RunEntry | None = None) -> list[Observation]:
         with self._sweep.lock:
             others = (each for each in self._sweep.book.entries.values() if each is not entry)
-            return [found for each in others if (found := observation(each, self._sweep.config)) is not None]
+            return observations(others, self._sweep.config)
 
     def _claimed(self, entry: RunEntry) -> dict[str, Any] | None:
         """Find a point that no other agent takes: note it in the trial, then compare it with the notes of others."""
-        assert entry.ticket is not None
+        assert entry.point is not None
         values = None
         for _ in range(_TRIES):
             history = self._others(entry)
-            values = self.at(entry.ticket, history)
+            values = self.at(entry.point, history)
             if values is None:
                 return None
             self._note(entry, values)
+            self._note_gain(entry)
             if self._sweep.config.defined_by_run or self._is_mine(entry, values, history):
                 break
         return values
@@ -431,6 +445,13 @@ class ParameterAssigner:
                 self._sweep.storage.optuna.set_trial_user_attr(entry.record.trial_id, VALUES, values)
         except TypeError as error:
             raise InputError(f"the parameters {dict(values)!r} cannot be kept as JSON: {error}") from None
+
+    def _note_gain(self, entry: RunEntry) -> None:
+        """Note what the model expects of the run, if that may end the sweep, so all agents know the same number."""
+        stop, gain = self._sweep.config.options.stop_when, getattr(self._searcher, "gain", None)
+        if stop is not None and stop.expected_gain is not None and gain is not None:
+            with storage_errors():
+                self._sweep.storage.optuna.set_trial_user_attr(entry.record.trial_id, GAIN, gain)
 
     def _is_mine(self, entry: RunEntry, values: Mapping[str, Any], history: Sequence[Observation]) -> bool:
         """Return whether the run keeps a point that it noted; no run of ``history`` has it.

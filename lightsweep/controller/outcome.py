@@ -12,6 +12,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from lightsweep.controller.runs import RunEntry, best_of, values_of
+from lightsweep.controller.scores import Repeat
 from lightsweep.sampler import Observation, RunState
 from lightsweep.schema import Metric, SweepConfig
 
@@ -33,6 +34,7 @@ class ClaimedRun:
         metrics: For each number logged ``{"min", "max", "last"}``, of the reports that count.
         stop_reason: The reason to stop; empty if the run is to continue.
         pruned: Whether early termination stopped the run.
+        repeat: Its place among the repeats of its values; ``None`` without repeats.
         taken: Whether another agent holds the run now, or it was deleted, so that nothing more of it is written.
     """
 
@@ -48,6 +50,7 @@ class ClaimedRun:
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     stop_reason: str = ""
     pruned: bool = False
+    repeat: Repeat | None = None
     taken: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -163,17 +166,25 @@ def learns(config: SweepConfig) -> bool:
     return scheduled or config.defined_by_run or not methods <= {"grid", "random"}
 
 
+def _excess(entry: RunEntry, config: SweepConfig) -> tuple[float | None, ...]:
+    """How far a run that has ended is beyond the bound of each constraint; ``None`` if that is not known."""
+    lasts = [(each, entry.last(each.metric)) for each in config.options.constraints]
+    unknown = math.inf if entry.state == RunState.FINISHED and not entry.prior else None
+    return tuple(unknown if last is None else each.excess(last) for each, last in lasts)
+
+
 def observation(entry: RunEntry, config: SweepConfig) -> Observation | None:
     """Return the run as a searcher sees it, made again only if it changed; ``None`` if its parameters are unknown."""
     if entry.observation is None and (values := values_of(entry, config)) is not None:
         scores = objectives(config.metrics, entry.history, entry.summary.get("metrics", {}))
         entry.observation = Observation(
             key=entry.id,
-            ticket=entry.ticket,
+            ticket=entry.point,
             values=values,
             state=entry.state,
             objectives=None if scores is None else tuple(scores),
             last=(entry.history[-1],) if scores and len(scores) == 1 else None,
             version=entry.version,
+            excess=_excess(entry, config),
         )
     return entry.observation

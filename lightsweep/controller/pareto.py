@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from lightsweep.controller.outcome import objectives
-from lightsweep.controller.runs import RunEntry, SweepRun
+from lightsweep.controller.runs import RunEntry, SweepRun, breaks
 from lightsweep.sampler import RunState
 from lightsweep.schema import SweepConfig
 from lightsweep.text import counted
@@ -106,10 +106,13 @@ class Front(Generic[_R]):
 
 
 def pareto_front(runs: Iterable[_R], config: SweepConfig) -> Front[_R]:
-    """Return the Pareto front of a sweep; prior runs, and runs without a value of each metric, do not count."""
+    """Return the Pareto front of a sweep; not of prior runs, nor of those that break a constraint.
+
+    Runs without a value of each metric do not count either.
+    """
     chosen, values = list[_R](), list[tuple[float, ...]]()
     for run in runs:
-        if run.prior or run.state not in {RunState.FINISHED, RunState.PRUNED}:
+        if run.prior or run.state not in {RunState.FINISHED, RunState.PRUNED} or breaks(run, config):
             continue
         stats = run.metrics if isinstance(run, SweepRun) else run.summary.get("metrics", {})
         if scores := objectives(config.metrics, run.history, stats):

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from enum import Enum
 from typing import Any
 
+from lightsweep.controller.ending import ended_by
+from lightsweep.controller.repeats import next_repeat, repeat_seed
 from lightsweep.controller.runs import RunEntry, best_run, values_of
 from lightsweep.errors import UsageError
 from lightsweep.sampler import Observation, RunState, Searcher, make_searcher
@@ -70,7 +73,7 @@ class NextRun:
     Attributes:
         limit: The first ticket that the decision does not hold for; ``None`` if it holds for all.
         why: The reason why no ticket follows ``limit``; empty if one may follow later.
-        opens: Further content of the trial's ``ATTEMPT``, if it is the first of a stage.
+        opens: Further content of the trial's ``ATTEMPT``, if it is the first of a stage, or a repeat.
         wait: The reason to wait until other runs have ended; empty if a ticket can be drawn now.
     """
 
@@ -178,15 +181,25 @@ class Plan:
             rest, end = most_runs(self.later), self.current.end
             most = cap if end is None or rest is None else least(cap, end + rest)
             return most, f"{len(self.config.stages)} stages"
-        if cap is not None and (size is None or cap <= size):
+        count = self.config.repeats
+        if cap is not None and (size is None or cap <= size * count):
             return cap, f"run_cap {cap}"
         if size is None:
             return None, ""
         what = "grid" if self.config.method == "grid" else "space"
-        return size, f"all {size} points of the {what}" if size != 1 else f"the one point of the {what}"
+        points = f"all {size} points of the {what}" if size != 1 else f"the one point of the {what}"
+        return size * count, points
 
     def next_run(self, entries: Callable[[], Sequence[RunEntry]], tickets: int, *, pending: bool) -> NextRun:
-        """Decide on the next fresh run.
+        """Decide on the next fresh run, see `_next`; there is none once ``stop_when`` holds."""
+        step = self._next(entries, tickets, pending=pending)
+        if self.config.options.stop_when is None or (step.limit is not None and tickets >= step.limit):
+            return step
+        why = ended_by(self.config, entries(), datetime.now(timezone.utc))
+        return NextRun(tickets, why) if why else step
+
+    def _next(self, entries: Callable[[], Sequence[RunEntry]], tickets: int, *, pending: bool) -> NextRun:
+        """Decide on the next fresh run by the cap, the space and the stages.
 
         A stage begins when every run before it has ended, with the values of the best of them; prior runs do not
         count. A stage is passed over if earlier runs had all of its points.
@@ -198,6 +211,8 @@ class Plan:
         """
         part, config = self.current, self.config
         cap = config.run_cap
+        if config.options.repeats is not None:
+            return self._next_repeat(entries(), tickets)
         if not config.stages:
             return NextRun(*self.limit())
         if not part.is_full(tickets):
@@ -215,7 +230,8 @@ class Plan:
         values = values_of(best, config) if best is not None else None
         if best is None or values is None:
             metric = config.metric.name if config.metric else ""
-            return NextRun(tickets, f"no run has a value of {metric} that {following!r} could start from")
+            kept = " and keeps the constraints" if config.options.constraints else ""
+            return NextRun(tickets, f"no run has a value of {metric}{kept} that {following!r} could start from")
         before = [found for entry in own if (found := values_of(entry, config)) is not None]
         for later in self.later:
             size = later.space.size
@@ -224,6 +240,12 @@ class Plan:
                 limit = least(later.run_cap, left, None if cap is None else cap - tickets)
                 return NextRun(tickets + 1, opens={"stage": later.number, "limit": limit, "base": best.id})
         return NextRun(tickets, "earlier runs had every point of the remaining stages")
+
+    def _next_repeat(self, entries: Sequence[RunEntry], tickets: int) -> NextRun:
+        found = next_repeat(entries, self.config, self.seed, tickets, self._size())
+        if found.repeat is None:
+            return NextRun(wait=found.wait) if found.wait else NextRun(tickets, self.limit()[1])
+        return NextRun(tickets + 1, opens=found.repeat.document())
 
     def _size(self) -> int | None:
         if self._grid is not None:
@@ -255,7 +277,9 @@ def sample_runs(config: SweepConfig, count: int) -> list[tuple[str, Mapping[str,
         if not draw():
             break
         names.append(stage.name)
-    return [(name, each.values) for name, each in zip(names, drawn, strict=True)]
+    repeats = config.options.repeats
+    first = {repeats.seed: repeat_seed(plan.seed, 1)} if repeats else {}
+    return [(name, {**each.values, **first}) for name, each in zip(names, drawn, strict=True)]
 
 
 def _first_part(config: SweepConfig) -> Part:
@@ -292,12 +316,15 @@ def check_update(sweep_id: str, before: SweepConfig, config: SweepConfig) -> Non
         )
 
 
+_KEPT_OPTIONS = ("seed", "sampler", "prior_runs", "lease", "first", "when", "repeats")
+
+
 def _fixed(config: SweepConfig) -> dict[str, Any]:
     """Return what no update can change, under the names that messages give it."""
     return {
         "metric.name": [metric.name for metric in config.metrics],
         "metric.goal": [metric.goal for metric in config.metrics],
-        **{f"lightsweep.{name}": getattr(config.options, name) for name in ("seed", "sampler", "prior_runs", "lease")},
+        **{f"lightsweep.{name}": getattr(config.options, name) for name in _KEPT_OPTIONS},
         "the names of the parameters": [parameter.name for parameter in config.space.parameters],
     }
 
@@ -337,12 +364,3 @@ class SweepState:
 
     def __str__(self) -> str:
         return f"{self.name} ({self.reason})" if self.reason else self.name
-
-
-def wants_retry(entry: RunEntry, config: SweepConfig) -> bool:
-    """Return whether the run waits for an agent to retry it."""
-    if entry.running:
-        return False
-    if entry.waiting:
-        return entry.asked or entry.starts <= config.options.max_preemptions
-    return entry.state == RunState.FAILED and entry.starts <= config.options.max_retries

@@ -16,8 +16,9 @@ from typing import Any
 from optuna.exceptions import StorageInternalError
 from sqlalchemy import exc
 
-from lightsweep.controller.plan import REQUESTS, NextRun, Plan, SweepState, SweepStatus, wants_retry
-from lightsweep.controller.runs import ATTEMPT, FORMAT, STATE, SWEEP, RunEntry, RunTable, SweepRun, view
+from lightsweep.controller.ending import wants_retry
+from lightsweep.controller.plan import REQUESTS, NextRun, Plan, SweepState, SweepStatus
+from lightsweep.controller.runs import ATTEMPT, FORMAT, STATE, SWEEP, RunEntry, RunTable, SweepRun, best_run, view
 from lightsweep.errors import ConfigError, NotFoundError, StorageError, StorageUnavailableError
 from lightsweep.hyperband import Comparison
 from lightsweep.sampler import RunState
@@ -343,7 +344,15 @@ class SweepReader:
 
     def _target_reached(self) -> bool:
         """Return whether a run has reported the metric's target, in any state."""
-        metric, best = self.config.metric, self.book.best
+        config, best = self.config, self.book.best
+        if config.options.constraints and self._reaches(best):
+            # A run that breaks a constraint does not count, and only its end tells.
+            kept = best_run((entry for entry in self.book.entries.values() if not entry.running), config)
+            best = None if kept is None else kept.best
+        return self._reaches(best)
+
+    def _reaches(self, best: float | None) -> bool:
+        metric = self.config.metric
         if metric is None or metric.target is None or best is None:
             return False
         return best <= metric.target if metric.goal == "minimize" else best >= metric.target

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
+from lightsweep.controller.scores import Repeat, best_group, with_seed
 from lightsweep.errors import InputError
 from lightsweep.sampler import Observation, RunState
 from lightsweep.sampler.optuna_params import from_optuna
 from lightsweep.schema import SweepConfig
+from lightsweep.schema.constraints import Constraint
 from lightsweep.space import Constant, Parameter, Space
 from lightsweep.storage.trials import TrialRow
 
@@ -22,10 +23,6 @@ SWEEP = "lightsweep:sweep"
 
 STATE = "lightsweep:state"
 """Study attribute: the state that the user requested, ``running``, ``paused``, ``stopped`` or ``cancelled``."""
-
-_RUN = re.compile(r"p?\d{4,}")
-_NUMBER = re.compile(r"[0-9]{1,3}")
-"""The id of a run in its sweep; that of a prior run begins with p."""
 
 ATTEMPT = "lightsweep:attempt"
 """Trial attribute, from the trial's first moment: kind, agent, the directory of its runs, and of a retry its run.
@@ -45,6 +42,9 @@ SUMMARY = "lightsweep:summary"
 
 VALUES = "lightsweep:values"
 """Trial attribute, flat values in JSON: claims a point, and keeps parameters that no config declares."""
+
+GAIN = "lightsweep:gain"
+"""Trial attribute: the improvement that the model expected when it proposed the run; only for ``stop_when``."""
 
 FORMAT = 1
 """Version of the attributes' content."""
@@ -100,6 +100,9 @@ class SweepRun:
         agent: The agent of its last attempt: host and process.
         directories: The directories of its attempts, each once, the latest last; empty if an older version ran it.
         stage: The name of its stage; ``None`` in a sweep without stages.
+        repeat: Its place among the runs with the same values; ``None`` in a sweep without repeats.
+        breaks: The constraints that it breaks, each with its value, ``latency_ms <= 20: 31.2``; also in ``reason``.
+            Empty while it runs.
         prior: Whether it is a prior run. ``config`` and ``values`` then hold those of this sweep's parameters that it
             had, and ``best`` is of this sweep's metric.
         waiting: Whether it ended without a result and agents will retry it.
@@ -122,13 +125,21 @@ class SweepRun:
     agent: str = ""
     directories: tuple[str, ...] = ()
     stage: str | None = None
+    breaks: tuple[str, ...] = ()
     prior: bool = False
     waiting: bool = False
+    repeat: Repeat | None = None
 
     @property
     def labels(self) -> dict[str, str]:
         """The values of the labels that the run has, see :attr:`~lightsweep.SweepConfig.labels`."""
-        return {} if self.stage is None else {"stage": self.stage}
+        labels = {"stage": self.stage, "group": self.group}
+        return {name: text for name, text in labels.items() if text is not None}
+
+    @property
+    def group(self) -> str | None:
+        """The id of the first run with the same values; ``None`` in a sweep without repeats."""
+        return None if self.repeat is None else self.repeat.group
 
     @property
     def standing(self) -> RunState:
@@ -147,6 +158,7 @@ class RunEntry:
         starts: The number of times that an agent started it.
         record: The latest attempt's trial.
         stage: The name of its stage; ``None`` in a sweep without stages.
+        repeat: Its place among the runs with the same values; ``None`` in a sweep without repeats.
         prior: Whether it is a prior run.
         version: Changes with the record.
         iterations: The number of finite values of the metric.
@@ -169,11 +181,19 @@ class RunEntry:
     seen: SweepRun | None = None
     observation: Observation | None = None
     homes: tuple[str, ...] = ()
+    repeat: Repeat | None = None
     _measured: int = 0
     _since: int = 0
 
     def __post_init__(self) -> None:
+        attempt = self.record.attributes.get(ATTEMPT, {})
+        self.repeat = Repeat.of(attempt) if "point" in attempt else None
         self._note_home()
+
+    @property
+    def point(self) -> int | None:
+        """The position of its values among the points of a searcher: its ticket, unless there are repeats."""
+        return self.ticket if self.repeat is None else self.repeat.point
 
     @property
     def history(self) -> list[float]:
@@ -210,6 +230,11 @@ class RunEntry:
         if new:
             self.best = better(new if self.best is None else [self.best, *new])
 
+    def last(self, metric: str) -> float | None:
+        """Return the last value of a number that the run logged, once it has ended; ``None`` without one."""
+        value = self.summary.get("metrics", {}).get(metric, {}).get("last")
+        return None if value is None else float(value)
+
     def forget(self) -> None:
         """Make ``seen`` and ``observation`` again when they are needed."""
         self.seen = self.observation = None
@@ -219,6 +244,12 @@ class RunEntry:
         """The content of ``SUMMARY``, written at the attempt's end; empty while it runs."""
         found = self.record.attributes.get(SUMMARY)
         return found if isinstance(found, dict) else {}
+
+    @property
+    def gain(self) -> float | None:
+        """The content of ``GAIN``; ``None`` without one."""
+        found = self.record.attributes.get(GAIN)
+        return float(found) if isinstance(found, (int, float)) else None
 
     @property
     def running(self) -> bool:
@@ -258,7 +289,8 @@ class RunTable:
         best: The best value that any run reported, in any state; ``None`` if there is none.
         entries: By id.
         next_ticket: The ticket of the next fresh run.
-        updates: For each update of the config the number of tickets given out before it, and the config as written.
+        next_point: The point of the next fresh run that is no repeat.
+        updates: For each update of the config the number of points given out before it, and the config as written.
         malformed: Trials with an invalid ``ATTEMPT``; they are ignored.
     """
 
@@ -267,7 +299,7 @@ class RunTable:
         self._stage_of = stage_of
         self.best: float | None = None
         self.entries: dict[str, RunEntry] = {}
-        self.next_ticket = 0
+        self.next_ticket = self.next_point = 0
         self.updates: list[tuple[int, dict[str, Any]]] = []
         self.malformed: list[TrialRow] = []
         self._by_trial: dict[int, RunEntry | None] = {}
@@ -299,7 +331,7 @@ class RunTable:
         if attempt["kind"] == "void":
             return None
         if attempt["kind"] == "update":
-            self.updates.append((self.next_ticket, record.attributes[CONFIG]))
+            self.updates.append((self.next_point, record.attributes[CONFIG]))
             return None
         if attempt["kind"] == "prior":
             self._priors += 1
@@ -309,6 +341,7 @@ class RunTable:
             ticket = self.next_ticket
             entry = RunEntry(run_id(ticket), ticket, 1, record, self._stage_of(attempt, ticket))
             self.next_ticket += 1
+            self.next_point = max(self.next_point, (entry.point or 0) + 1)
             self.entries[entry.id] = entry
         else:
             run = attempt["run"]
@@ -326,24 +359,6 @@ class RunTable:
 def run_id(ticket: int) -> str:
     """Return the id of a ticket's run: counted from 1, with four digits or more."""
     return f"{ticket + 1:04d}"
-
-
-def sweep_and_run(name: str, sweep: str = "") -> tuple[str, str]:
-    """Return the ids of the sweep and of the run that ``SWEEP/RUN``, or the unique id ``SWEEP-RUN``, names.
-
-    Args:
-        name: The name, also of a sweep alone; the id of its run is then empty.
-        sweep: The sweep that is meant if there is a run alone.
-
-    A run may be named by its number alone: 3 is 0003.
-    """
-    before, slash, run = name.rpartition("/")
-    head, dash, number = run.rpartition("-")
-    if dash and _RUN.fullmatch(number) and head in (before or head, sweep):
-        return head, number
-    if not slash and not sweep:
-        return run, ""
-    return before if slash else sweep, run.zfill(4) if _NUMBER.fullmatch(run) else run
 
 
 def finite(reports: array[float] | Iterable[float]) -> list[float]:
@@ -373,7 +388,7 @@ def values_of(entry: RunEntry, config: SweepConfig) -> dict[str, Any] | None:
             for parameter in config.space.parameters
             if parameter.name in stored
         }
-        if len(values) == len(config.space.parameters):
+        if config.space.is_whole(values):
             return values
     return dict(kept) if isinstance(kept, dict) else None
 
@@ -411,10 +426,12 @@ def view(entry: RunEntry, config: SweepConfig, *, waiting: bool) -> SweepRun:
     # The trial of a prior run has a value for every parameter of the sweep, so the run's own values are kept beside it.
     kept = entry.record.attributes.get(ATTEMPT, {}).get("values") if entry.prior else None
     values = dict(kept) if isinstance(kept, dict) else values_of(entry, config) or {}
+    values = with_seed(values, entry.repeat, config)
     reports, summary = entry.reports, entry.summary
     reason = str(summary.get("reason", ""))
     if entry.waiting:
         reason = reason or "lost with its agent"
+    broken = breaks(entry, config)
     return SweepRun(
         id=entry.id,
         state=entry.state,
@@ -426,7 +443,7 @@ def view(entry: RunEntry, config: SweepConfig, *, waiting: bool) -> SweepRun:
         history=tuple(entry.history),
         started=entry.record.started,
         ended=None if entry.running else entry.record.ended,
-        reason=reason,
+        reason=with_breaks(reason, broken),
         metrics={
             name: {key: float(value) for key, value in stats.items()}
             for name, stats in summary.get("metrics", {}).items()
@@ -436,9 +453,35 @@ def view(entry: RunEntry, config: SweepConfig, *, waiting: bool) -> SweepRun:
         agent=str(entry.record.attributes.get(ATTEMPT, {}).get("agent", "")),
         directories=tuple(f"{home}/{entry.id}" for home in entry.homes),
         stage=entry.stage,
+        breaks=broken,
         prior=entry.prior,
         waiting=waiting,
+        repeat=entry.repeat,
     )
+
+
+def breaks(run: SweepRun | RunEntry, config: SweepConfig) -> tuple[str, ...]:
+    """Return the constraints that a run breaks, each with its value.
+
+    A finished or pruned run that has not logged the number breaks the constraint.
+    """
+    if isinstance(run, SweepRun):
+        return run.breaks
+    if run.running or not config.options.constraints:
+        return ()
+    lasts = [(each, run.last(each.metric)) for each in config.options.constraints]
+    return broken(lasts, ended=not run.prior and run.state in {RunState.FINISHED, RunState.PRUNED})
+
+
+def broken(lasts: Iterable[tuple[Constraint, float | None]], *, ended: bool) -> tuple[str, ...]:
+    """Return the constraints that last values break; a value that is missing does only if the run has ``ended``."""
+    found = (constraint.breach(last) for constraint, last in lasts if ended or last is not None)
+    return tuple(filter(None, found))
+
+
+def with_breaks(reason: str, found: Sequence[str]) -> str:
+    """Return the reason of a run's end, and the constraints that it breaks."""
+    return "; ".join(filter(None, [reason, f"breaks {' and '.join(found)}" if found else ""]))
 
 
 _R = TypeVar("_R", SweepRun, RunEntry)
@@ -449,6 +492,7 @@ def best_run(runs: Iterable[_R], config: SweepConfig) -> _R | None:
     if config.metric is None:
         return None
     sign = 1 if config.metric.goal == "minimize" else -1
-    valued = [(sign * run.best, run) for run in runs if run.best is not None and not run.prior]
+    own = [run for run in runs if run.best is not None and not run.prior and not breaks(run, config)]
+    valued = [(sign * (run.best or 0.0), run) for run in best_group(own, config) or own]
     ended = [each for each in valued if each[1].state in {RunState.FINISHED, RunState.PRUNED}]
     return min(ended or valued, key=lambda each: each[0], default=(0.0, None))[1]

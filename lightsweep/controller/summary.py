@@ -11,7 +11,9 @@ from typing import Any, Literal
 from lightsweep.controller.pareto import Front, pareto_front
 from lightsweep.controller.plan import Part, SweepState, SweepStatus
 from lightsweep.controller.reader import SweepReader
-from lightsweep.controller.runs import RunEntry, SweepRun, best_run, values_of
+from lightsweep.controller.repeats import Group, groups
+from lightsweep.controller.runs import RunEntry, SweepRun, best_run, breaks, values_of
+from lightsweep.controller.scores import GroupScore, scores
 from lightsweep.sampler import RunState
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.stages import Stage
@@ -88,6 +90,8 @@ class SweepSummary:
         states: Number of runs in each state, without prior runs; runs that wait for a retry as ``waiting``.
         savings: What early stopping saved.
         best: See :attr:`~lightsweep.controller.sweeps.Sweep.best_run`.
+        score: The score of its group; ``None`` in a sweep without repeats.
+        broken: Number of the runs that break a constraint.
         searched: The names of the parameters that are searched, see `SweepConfig.searched`.
         unread: Swept parameters that no run has read, sorted; of the runs that finished or were stopped early.
         last: The runs with the highest ids.
@@ -109,12 +113,14 @@ class SweepSummary:
     searched: list[str]
     unread: list[str]
     last: list[SweepRun]
+    broken: int = 0
     priors: int = 0
     spent: bool = False
     started: datetime | None = None
     ends: Sequence[datetime] = ()
     lengths: Mapping[str | None, int] = field(default_factory=dict)
     front: Front[RunEntry] | None = None
+    score: GroupScore | None = None
 
     @property
     def total(self) -> int:
@@ -160,16 +166,19 @@ class SweepSummary:
 
     @property
     def best_value(self) -> str:
-        """``val_loss 0.25``; empty before a run has a value."""
+        """``val_loss 0.25``, or with repeats ``val_loss 0.25 ± 0.01 (3 runs)``; empty before a run has a value."""
         if self.best is None or self.best.best is None or self.config.metric is None:
             return ""
-        return f"{printable(self.config.metric.name)} {number(self.best.best)}"
+        value = number(self.best.best) if self.score is None else str(self.score)
+        return f"{printable(self.config.metric.name)} {value}"
 
     @property
     def best_line(self) -> str:
         """``best val_loss 0.25 (run 0001), of ended runs``; empty before a run has a value."""
         if self.best is None or not self.best_value:
             return ""
+        if self.score is not None:
+            return f"best {self.best_value}, group {self.best.group}"
         counted = ", of ended runs" if self.states[RunState.RUNNING] and self.best.state != RunState.RUNNING else ""
         return f"best {self.best_value} (run {self.best.id}){counted}"
 
@@ -191,12 +200,15 @@ class SweepSummary:
 
     @property
     def remarks(self) -> list[str]:
-        """Lines about the Pareto front, what was saved, runs without a result and parameters that were never read."""
+        """Lines about the Pareto front, savings, constraints, runs without a result and parameters that none read."""
+        kept = ", ".join(map(str, self.config.options.constraints))
+        verb = "breaks" if self.broken == 1 else "break"
+        broken = printable(f"{counted(self.broken, 'run')} {verb} a constraint ({kept})") if self.broken else ""
         names = printable(", ".join(map(repr, self.unread)))
         unread = f"no run reads {names}, although the sweep varies {'it' if len(self.unread) == 1 else 'them'}"
         saved = str(self.savings) if self.config.stops_early and self.total else ""
         front = self.front.text if self.front is not None else ""
-        return [line for line in (front, saved, self.without_result, unread if names else "") if line]
+        return [line for line in (front, saved, broken, self.without_result, unread if names else "") if line]
 
 
 def prior_suffix(count: int) -> str:
@@ -212,6 +224,7 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
         states = [sweep.standing(entry) for entry in entries]
         over = [entry for entry, state in zip(entries, states, strict=True) if state not in _OPEN]
         best = best_run(entries, sweep.config)
+        repeat = best.repeat if best is not None else None
         values = (values_of(entry, sweep.config) or {} for entry in entries)
         return SweepSummary(
             sweep.id,
@@ -224,12 +237,14 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
             searched=sweep.config.searched(values if sweep.config.defined_by_run else ()),
             unread=sorted(_unread(entries)),
             last=[sweep.view(entry) for entry in entries[-last:]] if last else [],
+            broken=sum(bool(breaks(entry, sweep.config)) for entry in entries),
             priors=len(known) - len(entries),
             spent=sweep.spent(),
             started=min((entry.record.started for entry in entries if entry.record.started), default=None),
             ends=[entry.record.ended for entry in over if entry.record.ended],
             lengths=_lengths(entries, sweep.config),
             front=pareto_front(entries, sweep.config) if len(sweep.config.metrics) > 1 else None,
+            score=scores(entries, sweep.config).get(repeat.group) if repeat is not None else None,
         )
 
 
@@ -299,9 +314,25 @@ def part_views(sweep: SweepReader) -> tuple[PartView, ...]:
 
 
 def part_documents(sweep: SweepReader) -> dict[str, Any]:
-    """Return the stages as one key of a document, infinities included; no key for a flat sweep."""
+    """Return the stages, or the groups of repeats, as a key of a document, infinities included; no key without them."""
     views = part_views(sweep)
+    if sweep.config.repeats > 1:
+        return {"groups": [group.document(sweep.config) for group in group_views(sweep)]}
     return {"stages": [view.document() for view in views]} if views else {}
+
+
+def group_views(sweep: SweepReader) -> list[Group]:
+    """Return the groups of repeats as of the last look, the best first; none without repeats."""
+    config = sweep.config
+    with sweep.lock:
+        found = groups(sweep.known_entries(), config) if config.repeats > 1 else []
+    sign = -1 if config.metric is not None and config.metric.goal == "maximize" else 1
+
+    def key(group: Group) -> tuple[bool, bool, float]:
+        score = group.score
+        return (score is None, score is None or not score.complete, sign * score.mean if score is not None else 0.0)
+
+    return sorted(found, key=key)
 
 
 def _part_view(sweep: SweepReader, stage: Stage) -> PartView:

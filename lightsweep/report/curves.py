@@ -91,7 +91,7 @@ def _bands(figure: go.Figure, data: ReportData) -> None:
         if rule is None or not histories:
             continue
         whose = f"{label(part.name)}, " if part.name else ""
-        bands = rule.bands(upto=max(map(len, histories)))[:_MOST_BANDS]
+        bands = spread(rule.bands(upto=max(map(len, histories))), _MOST_BANDS)
         limits = [(band, rule.cut_off(histories, band, metric.goal)) for band in bands]
         marks += [(band, limit, whose) for band, limit in limits if limit is not None]
     for band in sorted({band for band, _, _ in marks}):

@@ -117,6 +117,11 @@ class ReportData:
             return shown, ""
         return shown, f"The best and an even choice of the others: {len(shown):,} of {len(indices):,} runs."
 
+    def without_best(self) -> str:
+        """Say in a sentence why no run is the best; empty if nothing is against it."""
+        broken = bool(self.valued) and all(self.runs[index].breaks for index in self.valued)
+        return "No run keeps the constraints." if broken else self.without_values()
+
     def without_values(self) -> str:
         """Say in a sentence why there is nothing to compare; empty if there is something."""
         if self.metric is None:

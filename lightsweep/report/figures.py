@@ -80,8 +80,8 @@ FIGURES = {
     "curves": FigureKind(
         "Learning curves",
         curves_figure,
-        "Runs are compared at the bands, the dotted lines: a run beyond the threshold there is stopped, which a cross "
-        "marks.",
+        "A cross marks where a run was stopped early. Runs are compared at the bands; if the rule has a threshold "
+        "there, it is drawn with a dotted line, and a run beyond it is stopped.",
     ),
     "slice": FigureKind(
         "Slices",

@@ -26,6 +26,7 @@ from plotly.offline import get_plotlyjs
 
 from lightsweep.controller import SweepRun, SweepState
 from lightsweep.controller.pareto import pareto_front
+from lightsweep.controller.scores import scores
 from lightsweep.controller.summary import PartView, savings
 from lightsweep.report.data import ReportData, spread
 from lightsweep.report.figures import figures
@@ -179,6 +180,7 @@ def _plain(figure: go.Figure) -> dict[str, Any]:
 
 def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, Any]:
     config, best, metric = data.config, data.best, data.config.metric
+    score = scores(data.runs, config).get(best.group or "") if best is not None else None
     counts = Counter[str](run.state for run in data.runs)
     spans = [(run.started, run.ended or data.now) for run in data.runs if run.started]
     length = max(end for _, end in spans) - min(start for start, _ in spans) if spans else None
@@ -194,7 +196,7 @@ def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, A
         "best": {
             "run": best.id,
             "state": best.state,
-            "value": number(best.best),
+            "value": number(best.best) if score is None else str(score),
             "metric": metric.name,
             "config": yaml.safe_dump(best.config, sort_keys=False, allow_unicode=True),
             "arguments": data.arguments,
@@ -203,7 +205,7 @@ def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, A
         }
         if best is not None and best.best is not None and metric is not None
         else None,
-        "no_best": data.without_values(),
+        "no_best": data.without_best(),
         "counts": {name: counts[name] for name in STATES if counts[name]},
         "runs": len(data.runs),
         "priors": len(data.priors),

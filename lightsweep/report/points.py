@@ -30,9 +30,10 @@ def history_figure(data: ReportData) -> go.Figure:
     if not shown:
         return nothing(data.without_values())
     figure = go.Figure(_points(data, [(index, index + 1) for index in shown], 7, 0.75))
-    corners = _best_so_far(data, data.valued)
+    corners = _best_so_far(data, [index for index in data.valued if not data.runs[index].breaks])
     figure.add_scatter(
         name="best so far",
+        visible=bool(corners),
         mode="lines",
         x=list(corners),
         y=list(corners.values()),
@@ -48,8 +49,9 @@ def history_figure(data: ReportData) -> go.Figure:
             annotation={"text": label(f"target {target:g}"), "font": {"color": MUTED}},
         )
     first: dict[str, int] = {}
+    named = {text for texts in data.config.labels.values() for text in texts}
     for index, run in enumerate(data.runs):
-        for text in run.labels.values():
+        for text in named.intersection(run.labels.values()):
             first.setdefault(text, index)
     for text, index in first.items():
         figure.add_vline(
@@ -99,8 +101,12 @@ def _slice(data: ReportData, axis: Axis, shown: Sequence[int]) -> go.Figure:
 
 
 def _points(data: ReportData, places: Sequence[tuple[int, float]], size: int, opacity: float) -> list[go.Scatter]:
-    """One trace for each state that a run has; ``places`` are the index of each run and its place."""
+    """One trace for each state that a run has; ``places`` are the index of each run and its place.
+
+    A run that breaks a constraint is a cross.
+    """
     many, where = len(places) > _MANY, dict(places)
+    broken = any(data.runs[index].breaks for index, _ in places)
     return [
         (go.Scattergl if many else go.Scatter)(
             name=state,
@@ -109,7 +115,12 @@ def _points(data: ReportData, places: Sequence[tuple[int, float]], size: int, op
             y=[data.runs[index].best for index in chosen],
             customdata=[data.runs[index].id for index in chosen],
             hovertemplate="run %{customdata}: %{y:.5g}",
-            marker={"color": STATES[state], "size": 5 if many else size, "opacity": opacity},
+            marker={
+                "color": STATES[state],
+                "size": 5 if many else size,
+                "opacity": opacity,
+                **({"symbol": ["x" if data.runs[index].breaks else "circle" for index in chosen]} if broken else {}),
+            },
             meta={"runs": chosen},
         )
         for state, chosen in data.by_state(where).items()
@@ -124,7 +135,8 @@ def _best_so_far(data: ReportData, shown: Sequence[int]) -> dict[int, float]:
         value = data.best_of(index)
         if data.sign * value < data.sign * best:
             best = corners[index + 1] = value
-    corners.setdefault(len(data.runs), best)
+    if corners:
+        corners.setdefault(len(data.runs), best)
     return corners
 
 

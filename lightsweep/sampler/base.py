@@ -45,6 +45,8 @@ class Observation:
             if the run logged nothing finite.
         last: The last finite value of each metric; ``objectives`` if ``None``.
         version: Changes with ``state`` or ``objectives``, so that cached work for the run is redone.
+        excess: How far the run is beyond the bound of each constraint: 0 or less if it keeps it, infinite if it has
+            finished without the number, ``None`` if that is not known.
     """
 
     key: str
@@ -54,6 +56,7 @@ class Observation:
     objectives: tuple[float, ...] | None = None
     last: tuple[float, ...] | None = None
     version: int = 0
+    excess: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ class SubspaceSearcher:
         if found is None:
             return None
         values = {**self._fixed, **found}
-        return {parameter.name: values[parameter.name] for parameter in self._space.parameters}
+        return {each.name: values[each.name] for each in self._space.parameters if each.name in values}
 
     def _is_alike(self, observation: Observation) -> bool:
         if observation.key not in self._alike:

@@ -42,6 +42,10 @@ class BayesSearcher:
         categories: Whether the sampler knows categories; if not, they are shown as numbers in [0, 1].
         greedy: Whether the sampler would give agents that ask at the same time the same point, since it takes the best
             one: the points of earlier tickets that are not in the history yet are found first, and kept away from.
+
+    Attributes:
+        gain: The improvement over the best run that the model expects of the last suggestion; ``None`` if no model, or
+            another one than the Gaussian process for one metric, has chosen it.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class BayesSearcher:
         greedy: bool = False,
     ) -> None:
         self.choose = choose if task.metrics and task.space.searched else None
+        self.gain: float | None = None
         self._startup = task.startup
         self._greedy = greedy
         self._space = task.space
@@ -90,6 +95,7 @@ class BayesSearcher:
 
     def _modelled(self, ticket: int, history: Sequence[Observation]) -> dict[str, Value] | None:
         """The point of the Optuna sampler; ``None`` while too few runs count."""
+        self.gain = None
         prior = sum(observation.ticket is None for observation in history)
         if self.choose is None or ticket < self._startup - prior:
             return None
@@ -103,7 +109,9 @@ class BayesSearcher:
             trials = gp_trials(trials, self._directions)
         with quiet():
             study = optuna.create_study(storage=SnapshotStorage(trials), sampler=sampler, directions=self._directions)
-            return self._axes.values(study.ask(self._axes.distributions).params)
+            found = study.ask(self._axes.distributions).params
+        self.gain = getattr(sampler, "gain", None)
+        return self._axes.values(found)
 
 
 def directions(metrics: Sequence[Metric]) -> list[Goal]:

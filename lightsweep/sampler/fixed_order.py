@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -26,11 +26,14 @@ class Lattice:
     """Convert rows of the unit cube over ``space.searched`` to indices of points in grid order, many at a time."""
 
     def __init__(self, space: Space) -> None:
+        self._space = space
         self._distributions = [parameter.distribution for parameter in space.searched]
         self._tables = [_table(distribution) for distribution in self._distributions]
 
     def indices(self, rows: UnitRows) -> list[int]:
         """Return n indices as for ``space.point``; ``rows`` has the shape (n, searched parameters), in [0, 1)."""
+        if self._space.when:
+            return [self._space.index(self._space.at(row)) for row in rows.tolist()]
         totals = [0] * len(rows)
         for column, distribution, table in zip(rows.T, self._distributions, self._tables, strict=True):
             if table is None:
@@ -91,15 +94,21 @@ def weighted_order(space: Space, seed: int) -> npt.NDArray[np.int64]:
     Each point has the key log(u) / w, with u uniform and w its probability; the largest key is first (Efraimidis and
     Spirakis, "Weighted random sampling with a reservoir", 2006). Points of probability 0 are last.
     """
-    log_weights = np.zeros(1)
-    for parameter in space.searched:
-        with np.errstate(divide="ignore"):
-            axis = np.log(_weights(parameter.distribution))
-        log_weights = np.add.outer(log_weights, axis).ravel()
+    with np.errstate(divide="ignore"):
+        axes = {each.name: np.log(_weights(each.distribution)) for each in space.searched}
+    if space.when:
+        log_weights = np.array([_log_weight(space, axes, index) for index in range(space.size or 0)])
+    else:
+        log_weights = reduce(lambda before, axis: np.add.outer(before, axis).ravel(), axes.values(), np.zeros(1))
     uniform = np.random.default_rng(seed).random(len(log_weights))
     # log(-log(u) / w) orders as -log(u) / w does, and neither overflows nor divides by zero for a tiny w.
     keys = np.log(-np.log1p(-uniform) + np.finfo(float).tiny) - log_weights
     return np.argsort(keys, kind="stable")
+
+
+def _log_weight(space: Space, axes: Mapping[str, UnitRows], index: int) -> float:
+    point, searched = space.point(index), {each.name: each.distribution for each in space.searched}
+    return float(sum(axes[name][searched[name].index_of(point[name])] for name in axes if name in point))
 
 
 def _weights(distribution: Distribution) -> UnitRows:

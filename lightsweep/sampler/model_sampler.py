@@ -40,14 +40,27 @@ class ModelSampler(BaseSampler):
     Trials have the parameters of :class:`~lightsweep.sampler.unit_cube.Axes`, all of them the same. At least one is
     COMPLETE; outcomes of RUNNING ones are imagined, other ones for each kernel.
 
+    With constraints (`optuna.trial.FrozenTrial.constraints`) it is multiplied by the probability that the point keeps
+    them, of which each has a process of its own; only points that keep them are improved on. Source: Gardner et al.,
+    *Bayesian Optimization with Inequality Constraints*, 2014.
+
     Args:
         seed: The seed of the candidates.
         settings: What the process assumes.
+        project: Returns the points of candidates, of the same shape, with a fixed value in each column that has no
+            effect there; none has by default.
+
+    Attributes:
+        gain: The improvement over the best run that is expected of the last proposal, in units of the objective.
     """
 
-    def __init__(self, seed: int, settings: Settings | None = None) -> None:
+    def __init__(
+        self, seed: int, settings: Settings | None = None, project: Callable[[Floats], Floats] | None = None
+    ) -> None:
         self._seed = seed
         self._settings = settings or Settings()
+        self._project = project
+        self.gain: float | None = None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the space of the first trial, which all share."""
@@ -59,29 +72,43 @@ class ModelSampler(BaseSampler):
     ) -> dict[str, Any]:
         """Return the parameters of the next trial."""
         del trial
-        columns = Columns(search_space)
+        columns = Columns(search_space, self._project)
         shown = [one for one in study.get_trials(deepcopy=False) if one.distributions]
         trials = gp_trials(shown, [study.direction.name.lower()])
         completed = [one for one in trials if one.state == TrialState.COMPLETE]
         sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
-        losses = normalized(np.array([sign * float(one.value or 0.0) for one in completed]))
+        raw = np.array([sign * float(one.value or 0.0) for one in completed])
+        losses = normalized(raw)
         known = columns.points(completed)
         random = np.random.default_rng(self._seed)
         pending = columns.points([one for one in trials if one.state == TrialState.RUNNING])
         processes = fit(known, losses, columns.choices, self._settings, random, kernels(len(known), len(pending)))
-        models = [(process, float(process.predict(known)[0].min())) for process in processes]
+        bounds = Bounds(completed, known, columns.choices, self._settings, random)
+        kept = bounds.kept if bounds.kept.any() else np.ones(len(known), dtype=bool)
+        models = [(process, float(process.predict(known)[0][kept].min())) for process in processes]
         if len(pending):
             imagined = [process.imagining(pending, random) for process in processes]
-            models = [(process, min(best, least)) for (process, least), (_, best) in zip(imagined, models, strict=True)]
+            # An imagined outcome is to be beaten only if its point surely keeps what runs must keep.
+            models = [
+                (process, best if bounds.broken else min(best, least))
+                for (process, least), (_, best) in zip(imagined, models, strict=True)
+            ]
         near = known[np.argsort(losses, kind="stable")[:BEST_RUNS]]
 
         def promise(points: Floats) -> Floats:
+            believed = BELIEF / len(known) * columns.belief(points) + bounds.log_probability(points)
+            if not bounds.kept.any():
+                return believed
             each = [log_improvement(*process.predict(points), best) for process, best in models]
             expected = special.logsumexp(each, axis=0) - math.log(len(each))
-            return expected + BELIEF / len(known) * columns.belief(points)  # type: ignore[no-any-return]
+            return expected + believed  # type: ignore[no-any-return]
 
         rounds = min(ROUNDS, len(known) // RUNS_PER_ROUND)
         found = most_promising(promise, rounds, columns, near, columns.points(trials), random)
+        if bounds.kept.any():
+            each = [process.predict(found[None, :]) for process, _ in models]
+            gains = [expected_gain(float(mean[0]), float(spread[0]), raw[kept], losses[kept]) for mean, spread in each]
+            self.gain = sum(gains) / len(gains) * math.exp(float(bounds.log_probability(found[None, :])[0]))
         return columns.params(columns.apart(found, random))
 
     def sample_independent(
@@ -95,10 +122,17 @@ class Columns:
     """The columns of a process for the parameters of trials.
 
     A float is itself, an integer from 0 to n, at least 1, is divided by n, a category is its index.
+
+    Args:
+        space: The parameters.
+        project: See :class:`ModelSampler`.
     """
 
-    def __init__(self, space: Mapping[str, BaseDistribution]) -> None:
+    def __init__(
+        self, space: Mapping[str, BaseDistribution], project: Callable[[Floats], Floats] | None = None
+    ) -> None:
         self._space = dict(space)
+        self._project = project
         self.choices = np.array([isinstance(one, CategoricalDistribution) for one in space.values()], dtype=bool)
         self._tops = np.array([_top(one) for one in space.values()], dtype=float)
         self._stepped = ~self.choices & (self._tops > 0)
@@ -163,7 +197,52 @@ class Columns:
         found = np.clip(points, 0.0, self._most)
         tops = self._tops[self._stepped]
         found[:, self._stepped] = np.round(found[:, self._stepped] * tops) / tops
-        return found
+        return found if self._project is None else self._project(found)
+
+
+class Bounds:
+    """The constraints of trials, each a process of how far a point is beyond its bound.
+
+    A constraint that every run keeps is left out: nothing is known of where it ends.
+
+    Args:
+        trials: COMPLETE trials, all with the same constraints or without any.
+        points: Their points, of shape ``(n, d)``.
+        choices: The columns that are choices.
+        settings: What the processes assume.
+        random: As for :func:`~lightsweep.sampler.gaussian_process.fit`.
+
+    Attributes:
+        kept: Whether each trial keeps all constraints, of shape ``(n,)``.
+        broken: Whether a trial breaks one.
+    """
+
+    def __init__(
+        self,
+        trials: Sequence[FrozenTrial],
+        points: Floats,
+        choices: Any,
+        settings: Settings,
+        random: np.random.Generator,
+    ) -> None:
+        beyond = np.array([list(one.constraints.values()) for one in trials], dtype=float).reshape(len(trials), -1)
+        self.kept = (beyond <= 0).all(axis=1)
+        self.broken = not self.kept.all()
+        self._processes = []
+        for column in beyond.T[(beyond > 0).any(axis=0)]:
+            # Far from the bound only the side matters, and the bound itself stays 0.
+            bent = np.arcsinh(column / max(float(np.median(np.abs(column))), 1e-300))
+            deviation = float(bent.std()) or 1.0
+            process, *_ = fit(points, (bent - bent.mean()) / deviation, choices, settings, random)
+            self._processes.append((process, -float(bent.mean()) / deviation))
+
+    def log_probability(self, points: Floats) -> Floats:
+        """Return the logarithm of the probability that points keep all constraints, of shape ``(n,)``."""
+        total = np.zeros(len(points))
+        for process, bound in self._processes:
+            mean, deviation = process.predict(points)
+            total += special.log_ndtr((bound - mean) / deviation)
+        return total
 
 
 def _top(distribution: BaseDistribution) -> int:
@@ -211,6 +290,27 @@ def log_improvement(mean: Floats, deviation: Floats, best: float) -> Floats:
     rest = np.where(below > -1e4, np.log(np.maximum(1 + mills, 1e-16)), -2 * np.log(-below))
     near = np.log(np.exp(density) + np.maximum(z, -1.0) * special.ndtr(z) + (z <= -1.0))
     return np.where(z > -1.0, near, density + rest) + np.log(deviation)
+
+
+def expected_gain(mean: float, deviation: float, raw: Floats, losses: Floats) -> float:
+    """Return the improvement over the least of ``raw`` that is expected of a point, in their units.
+
+    The improvement of the normalized loss, in the units that the losses have over the best quarter of the runs. On
+    synthetic problems, over the first 40 runs, it was 0.5 to 2.5 times what was gained, summed over the runs; once a
+    search has converged it is too high.
+
+    Args:
+        mean, deviation: Of the point's normalized loss.
+        raw: The losses so far.
+        losses: The same, normalized.
+    """
+    order = np.argsort(raw, kind="stable")
+    best, least = float(raw[order[0]]), float(losses[order[0]])
+    other = order[min(max(1, len(order) // 4), len(order) - 1)]
+    slope = (float(raw[other]) - best) / max(float(losses[other]) - least, 1e-12)
+    z = (least - mean) / deviation
+    below = deviation * (z * float(stats.norm.cdf(z)) + float(stats.norm.pdf(z)))
+    return slope * max(below, 0.0)
 
 
 def most_promising(

@@ -27,15 +27,17 @@ from lightsweep.errors import InputError
 from lightsweep.sampler.base import STARTUP, Searcher, SearchTask, SubspaceSearcher
 from lightsweep.sampler.bayes import BayesSearcher, quiet, tpe_sampler
 from lightsweep.sampler.define_by_run import scheduled_searcher
+from lightsweep.sampler.first_points import FirstPoints
 from lightsweep.sampler.fixed_order import CentreFirst, GridSearcher, RandomSearcher, SobolSearcher, seed_for
-from lightsweep.sampler.unit_cube import GP_RUNS
+from lightsweep.sampler.unit_cube import GP_RUNS, Axes
 from lightsweep.schema import SweepConfig, find_sampler
+from lightsweep.schema.stop_when import MODEL_PARAMETERS
 from lightsweep.space import Value
 
 logger = logging.getLogger("lightsweep")
 
 # With more parameters than this, and GP_RUNS runs, a point of the Gaussian process takes a second.
-GP_PARAMETERS = 20
+GP_PARAMETERS = MODEL_PARAMETERS
 # The Gaussian process for one metric takes over after this many draws; docs/search.md compares numbers of them.
 MODEL_STARTUP = 3
 
@@ -56,7 +58,9 @@ def make_searcher(config: SweepConfig, seed: int) -> Searcher:
             for part in config.parts
         ]
         return first
-    return scheduled_searcher(config, seed) or _searcher(config, seed, STARTUP)
+    searcher = scheduled_searcher(config, seed) or _searcher(config, seed, STARTUP)
+    first = config.options.first
+    return FirstPoints(config.space, first, searcher, once=config.method in ("grid", "random")) if first else searcher
 
 
 def make_subspace_searcher(
@@ -135,7 +139,7 @@ def _gaussian(task: SearchTask, is_quick: Callable[[int], bool]) -> Searcher:
             # Loading it takes a second, which agents of other methods are spared.
             from lightsweep.sampler.model_sampler import ModelSampler
 
-            return ModelSampler(seed)
+            return ModelSampler(seed, project=Axes(task.space).project if task.space.when else None)
         with quiet():
             return GPSampler(seed=seed, n_startup_trials=1)
 
@@ -161,7 +165,7 @@ def has_torch() -> bool:
 
 
 def cmaes(task: SearchTask) -> Searcher:
-    """CMA-ES, for one metric; categories are numbers to it."""
+    """CMA-ES, for one metric; categories are numbers to it, and it does not know of constraints."""
     if len(task.metrics) > 1:
         raise InputError(f"sampler cmaes improves one metric, but metrics has {len(task.metrics)}; use gp or tpe")
     if importlib.util.find_spec("cmaes") is None:

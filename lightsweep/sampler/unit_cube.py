@@ -76,6 +76,7 @@ class RunTrials:
     def trials(self, history: Sequence[Observation]) -> list[FrozenTrial]:
         """Return COMPLETE trials for runs that count and RUNNING ones for pending runs, in the order of ``history``."""
         trials: list[FrozenTrial] = []
+        beyond = _known_excess(history)
         for observation, objectives in zip(history, counted_objectives(history, self._metrics), strict=True):
             if objectives is None and not is_pending(observation, self._metrics):
                 continue
@@ -86,10 +87,11 @@ class RunTrials:
             if shown is None:
                 continue
             number = len(trials) + 1
-            stamp = (number, observation.version, objectives)
+            excess = None if objectives is None else beyond.get(observation.key)
+            stamp = (number, observation.version, objectives, excess)
             kept = self._trials.get(observation.key)
             if kept is None or kept[0] != stamp:
-                kept = self._trials[observation.key] = (stamp, frozen_trial(number, *shown, objectives))
+                kept = self._trials[observation.key] = (stamp, frozen_trial(number, *shown, objectives, excess or ()))
             trials.append(kept[1])
         return trials
 
@@ -99,9 +101,10 @@ def frozen_trial(
     params: dict[str, Any],
     distributions: dict[str, BaseDistribution],
     objectives: Sequence[float] | None,
+    excess: Sequence[float] = (),
 ) -> FrozenTrial:
-    """Return a COMPLETE trial with ``objectives``, or a RUNNING one without."""
-    return FrozenTrial(
+    """Return a COMPLETE trial with ``objectives`` and the ``excess`` of each constraint, or a RUNNING one without."""
+    trial = FrozenTrial(
         number=number,
         trial_id=number,
         state=TrialState.RUNNING if objectives is None else TrialState.COMPLETE,
@@ -115,6 +118,29 @@ def frozen_trial(
         system_attrs={},
         intermediate_values={},
     )
+    for place, each in enumerate(excess):
+        trial.set_constraint(str(place), each)
+    return trial
+
+
+def _known_excess(history: Sequence[Observation]) -> dict[str, tuple[float, ...]]:
+    """Return how far each run is beyond each constraint, by the key of the run; empty without constraints.
+
+    If that is not known, as of a run that was stopped early, it is the median of the others. A run that finished
+    without the number counts as the worst one, and at least as 1.
+    """
+    columns = list(zip(*(each.excess for each in history if each.excess), strict=True))
+    finite = [[value for value in column if value is not None and math.isfinite(value)] for column in columns]
+    worst = [max(1.0, *values) if values else 1.0 for values in finite]
+    middle = [float(np.median(values)) if values else 0.0 for values in finite]
+    return {
+        each.key: tuple(
+            middle[place] if value is None else value if math.isfinite(value) else math.copysign(worst[place], value)
+            for place, value in enumerate(each.excess)
+        )
+        for each in history
+        if each.excess
+    }
 
 
 def gp_trials(trials: Sequence[FrozenTrial], goals: Sequence[str]) -> list[FrozenTrial]:
@@ -141,7 +167,8 @@ def gp_trials(trials: Sequence[FrozenTrial], goals: Sequence[str]) -> list[Froze
     for place in _subsample(losses):
         trial, values = completed[place], clipped[place].tolist()
         same = values == trial.values
-        shown.append(trial if same else frozen_trial(trial.number, trial.params, trial.distributions, values))
+        excess = list(trial.constraints.values())
+        shown.append(trial if same else frozen_trial(trial.number, trial.params, trial.distributions, values, excess))
     return sorted(shown, key=lambda trial: trial.number)
 
 
@@ -179,12 +206,49 @@ class Axes:
                 self.distributions[parameter.name] = FloatDistribution(0.0, 1.0)
 
     def show(self, values: Mapping[str, Value]) -> Shown | None:
-        """Return the trial's parameters and distributions for a point; ``None`` if the point is not in the space."""
+        """Return the trial's parameters and distributions for a point; ``None`` if the point is not in the space.
+
+        A parameter that does not exist in the point has the middle of its distribution, so that it tells nothing.
+        """
         try:
+            if self._space.when:
+                values = {**self._absent(values), **self._space.existing(values)}
             params = {parameter.name: self._coordinate(parameter, values) for parameter in self._space.searched}
         except (KeyError, ValueError):
             return None
         return params, self.distributions
+
+    def _absent(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """The middle of each parameter that does not exist in a point."""
+        point, exists = self._space.existing(values), self._space.conditions.exists
+        return {each.name: _middle(each) for each in self._space.searched if not exists(each.name, point)}
+
+    def project(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Set each parameter that does not exist in a point to its middle, and return the points.
+
+        Args:
+            points: Shape (n, parameters), a category as its index, a rank divided by the highest one.
+        """
+        names = list(self.distributions)
+        known = {each.name: each for each in self._space.parameters}
+        exists: dict[str, npt.NDArray[np.bool_]] = {}
+        for name in self._space.conditions.order:
+            here = np.ones(len(points), dtype=bool)
+            for parent, allowed in self._space.when.get(name, {}).items():
+                here &= exists[parent]
+                if parent in names:
+                    column = points[:, names.index(parent)]
+                    shares = [self._share(known[parent], {parent: value}) for value in allowed]
+                    here &= np.isclose(column[:, None], shares, rtol=0, atol=1e-9).any(axis=1)
+            exists[name] = here
+            if name in names:
+                points[~here, names.index(name)] = self._share(known[name], {name: _middle(known[name])})
+        return points
+
+    def _share(self, parameter: Parameter, values: Mapping[str, Value]) -> float:
+        """The coordinate of a value, a rank divided by the highest one."""
+        shown, coordinate = self.distributions[parameter.name], self._coordinate(parameter, values)
+        return coordinate / shown.high if isinstance(shown, IntDistribution) and shown.high else coordinate
 
     def _coordinate(self, parameter: Parameter, values: Mapping[str, Value]) -> float:
         value = values[parameter.name]
@@ -206,7 +270,12 @@ class Axes:
             elif isinstance(shown, IntDistribution):
                 param = (int(param) + 0.5) / (shown.high + 1)
             unit.append(float(param))
-        return {**self._space.at(unit), **chosen}
+        values = {**self._space.all_at(unit), **chosen}
+        return self._space.existing(values) if self._space.when else values
+
+
+def _middle(parameter: Parameter) -> Value:
+    return parameter.distribution.quantile(0.5)
 
 
 def _is_even(distribution: Distribution, size: int) -> bool:
@@ -303,7 +372,8 @@ class UnseenPoints:
         """Return ``values`` if it is free, else a free point near to it; ``None`` if all points are taken.
 
         In spaces of up to 16,384 points it is the nearest one in the unit cube, in which two values of an unordered
-        parameter are 1 apart; in larger ones the nearest that a random search with ``seed`` finds.
+        parameter are 1 apart; in larger ones, and with conditions, the nearest that a random search with ``seed``
+        finds.
         """
         size = self._space.size
         if size is None:
@@ -312,7 +382,8 @@ class UnseenPoints:
             return None
         if self._space.index(values) not in taken:
             return values
-        return self._space.point(self._listed(values, taken) if size <= LISTED else self._around(values, taken, seed))
+        listed = size <= LISTED and not self._space.when
+        return self._space.point(self._listed(values, taken) if listed else self._around(values, taken, seed))
 
     @cached_property
     def _lattice(self) -> Lattice:

@@ -13,14 +13,19 @@ from lightsweep.errors import ConfigError, Fault
 from lightsweep.hyperband import Rule
 from lightsweep.schema import sections
 from lightsweep.schema.command import read_command
+from lightsweep.schema.constraints import read_constraints
 from lightsweep.schema.diagnostics import Faults, plain
 from lightsweep.schema.distributions import count, spelt
 from lightsweep.schema.fields import check, given, keys_of
+from lightsweep.schema.first import read_first
 from lightsweep.schema.launching import check_settings
 from lightsweep.schema.parameters import Parameters, read_parameters
+from lightsweep.schema.repeats import read_repeats
 from lightsweep.schema.sections import Metric, Options, Scheduler, TopLevel
 from lightsweep.schema.stages import Stage, most_runs, read_stages, written_stages
+from lightsweep.schema.stop_when import read_stop_when
 from lightsweep.schema.stopping import read_rule, warn_of_last_bands
+from lightsweep.schema.when import check_command, read_when
 from lightsweep.schema.yaml_file import read_file
 from lightsweep.space import Space
 from lightsweep.text import quoted
@@ -111,9 +116,15 @@ class SweepConfig:
         return [*declared, *sorted({name for values in runs for name in values if name not in declared})]
 
     def searched(self, runs: Iterable[Mapping[str, Any]] = ()) -> list[str]:
-        """Return the names of the parameters that are searched: of :meth:`names`, those without a fixed value."""
+        """Return the names of the parameters that are searched: of :meth:`names` all but fixed ones and the seed."""
         fixed = {parameter.name for parameter in self.space.parameters if parameter.is_fixed}
+        fixed |= {self.options.repeats.seed} if self.options.repeats else set()
         return [name for name in self.names(runs) if name not in fixed]
+
+    @property
+    def repeats(self) -> int:
+        """The number of runs with the same values; 1 without repeats."""
+        return self.options.repeats.count if self.options.repeats is not None else 1
 
     @property
     def ends(self) -> str | None:
@@ -122,13 +133,15 @@ class SweepConfig:
         parts = []
         if self.stages and most_runs(self.stages) is not None:
             parts.append(f"stages of at most {' + '.join(count(stage.most) for stage in self.stages)} runs")
-        if size is not None and (self.run_cap is None or size <= self.run_cap):
-            parts.append(f"{'grid' if self.method == 'grid' else 'space'} of {count(size)}")
+        if size is not None and (self.run_cap is None or size * self.repeats <= self.run_cap):
+            times = f", {self.repeats} runs of each" if self.repeats > 1 else ""
+            parts.append(f"{'grid' if self.method == 'grid' else 'space'} of {count(size)}{times}")
         elif self.run_cap is not None:
             parts.append(f"run_cap {self.run_cap}")
         if self.metric is not None and self.metric.target is not None:
             sign = "<=" if self.metric.goal == "minimize" else ">="
             parts.append(f"{self.metric.name} {sign} {self.metric.target:g}")
+        parts += self.options.stop_when.texts if self.options.stop_when else []
         return " or ".join(parts) or None
 
     @property
@@ -143,7 +156,13 @@ class SweepConfig:
 
     @property
     def labels(self) -> dict[str, list[str]]:
-        """The names of the labels that runs have, each with its values in order: of a flat sweep none."""
+        """The names of the labels that runs have, each with its values in order, or none if they are not known before.
+
+        Runs have the label ``stage`` in a sweep with stages, and ``group`` in one with repeats: the id of the first run
+        with the same values.
+        """
+        if self.options.repeats is not None:
+            return {"group": []}
         return {"stage": [stage.name for stage in self.stages]} if self.stages else {}
 
     @property
@@ -178,6 +197,8 @@ class SweepConfig:
     def most_runs(self) -> int | None:
         """The number of runs that end the sweep, by its cap or its points; ``None`` if nothing limits it."""
         points = None if self.defined_by_run else most_runs(self.parts)
+        if points is not None and self.space.size is not None and self.is_flat:
+            points = self.space.size * self.repeats
         return min((count for count in (points, self.run_cap) if count is not None), default=None)
 
     @property
@@ -233,11 +254,17 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     scheduler = sections.read_scheduler(raw.get("scheduler"), raw.get("method"), faults)
     found = _parameters(raw, meant, scheduler, faults)
     space = None
+    written = raw.get("lightsweep")
+    block: Mapping[str, Any] = written if isinstance(written, Mapping) else {}
+    by_run = "search_space" if scheduler is not None and scheduler.search_space else ""
+    whole = "stages" if block.get("stages") is not None else by_run
+    when = read_when(block.get("when"), found, whole, faults)
     if not faults:
         try:
-            space = Space(found.good)
+            space = Space(found.good, when)
         except ValueError as error:
             faults.at("parameters").key_error(str(error))
+    first = read_first(block.get("first"), found, space, raw.get("run_cap"), whole, faults)
     metrics = sections.read_metrics(raw, faults)
     own = raw.get("lightsweep")
     early, stopping = raw.get("early_terminate"), own.get("stopping") if isinstance(own, dict) else None
@@ -245,12 +272,22 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
     stops = {"early_terminate": early, "lightsweep.stopping": stopping}
     _check_metric(raw, meant, metrics, [name for name, value in stops.items() if value is not None], faults)
     has_program = raw.get("program") is not None or "program" in meant
-    command = read_command(raw.get("command"), found.names, has_program, faults.at("command"))
     options = check(Options, {} if own is None else own, faults.at("lightsweep"), "lightsweep") or Options()
+    repeats = read_repeats(options.repeats, raw, found.names, faults)
+    names = [*found.names, repeats.seed] if repeats else found.names
+    command = read_command(raw.get("command"), names, has_program, faults.at("command"))
     launch = options.launch
     if launch is not None:
         launch = check_settings(launch, faults.at("lightsweep", "launch"), "launch")
+    check_command(command or (), when, faults.at("command"))
+    constraints = read_constraints(block.get("constraints"), found.places, faults)
     stages = read_stages(raw, found, rule, len(metrics), faults)
+    searched = sum(not parameter.is_fixed for parameter in found.good)
+    stop_when = read_stop_when(options.stop_when, raw, options.sampler, searched, faults)
+    if constraints and options.sampler == "cmaes":
+        faults.at("lightsweep", "sampler").error("the sampler cmaes does not know of constraints; use auto, gp or tpe")
+    if constraints and not metrics:
+        faults.at("lightsweep", "constraints").key_error("constraints need a metric, by which runs are compared")
     if options.keep_checkpoints is not None and not metrics:
         faults.at("lightsweep", "keep_checkpoints").key_error(
             "keep_checkpoints needs a metric, which tells the best runs"
@@ -267,7 +304,9 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
         rule=rule,
         command=command,
         scheduler=scheduler,
-        options=replace(options, launch=launch),
+        options=replace(
+            options, launch=launch, first=first, constraints=constraints, stop_when=stop_when, repeats=repeats
+        ),
         stages=stages,
         warnings=faults.warnings,
         raw=raw,

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 from lightsweep.schema.config import SweepConfig
 from lightsweep.schema.distributions import count, spelt
+from lightsweep.schema.when import condition_text
 from lightsweep.space import Space
-from lightsweep.text import counted, one_line, printable, shortened
+from lightsweep.text import counted, one_line, parameters, printable, shortened
 
 WIDTH = 80
 LABEL = 10  # columns of the words at the left
+FIRST = 5  # configurations to begin with, of more
 LEAST_RANGE = 15  # columns of the table's ranges, however long the names are
 
 
@@ -36,10 +38,25 @@ def explain(config: SweepConfig, *, whole: bool = False, width: int = WIDTH) -> 
         lines += entry("metric", f"{metric.goal} {metric.name}{aim}")
     lines += entry("space", _space(config))
     lines += ["", *_table(config.space, whole, width), ""] if config.space.parameters else []
+    for name, parents in config.space.when.items():
+        lines += entry("when", f"{condition_text(parents)}: {name}")
     if config.rule is not None:
         lines += entry("stopping", config.rule.text)
+    if config.options.repeats is not None:
+        each, seed = config.options.repeats.count, config.options.repeats.seed
+        lines += entry(
+            "repeats",
+            f"{each} runs with the same values and different seeds, as the parameter {seed}; scored by the mean",
+        )
     if config.options.prior_runs:
         lines += entry("begins", f"with the runs of {', '.join(config.options.prior_runs)}")
+    for number, first in enumerate(config.options.first[:FIRST], start=1):
+        chosen = "" if config.space.is_whole(first) else "; the others as the method chooses them"
+        lines += entry(f"run {number}", f"{parameters(first, first)}{chosen}")
+    if len(config.options.first) > FIRST:
+        lines += entry("", f"and {len(config.options.first) - FIRST} more configurations")
+    for constraint in config.options.constraints:
+        lines += entry("must keep", str(constraint))
     if config.options.stand_in:
         lines += entry("stand-in", f"runs that import {config.options.stand_in} find lightsweep")
     for label, text in config.outline:
@@ -103,4 +120,5 @@ def _table(space: Space, whole: bool, width: int) -> Iterator[str]:
 def _end(config: SweepConfig) -> str:
     if config.ends is None:
         return "never by itself; set run_cap, or give its agents a count"
-    return config.ends + ("; if no run reaches it, the sweep never ends by itself" if config.endless else "")
+    only_target = config.endless and config.options.stop_when is None
+    return config.ends + ("; if no run reaches it, the sweep never ends by itself" if only_target else "")

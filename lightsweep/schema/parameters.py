@@ -46,6 +46,19 @@ class Parameters:
         """The names that ``command`` may use: every parameter, and each group at the top."""
         return {*self.places, *(str(path[1]) for path in self.places.values())}
 
+    def meant(self, name: str) -> list[str]:
+        """Return the parameters that a name means: itself, or all that are nested below it."""
+        if name in self.places:
+            return [name]
+        return [known for known, place in self.places.items() if known.startswith(f"{name}.") and len(place) > 2]
+
+    def unknown(self, name: str) -> str:
+        """Return the message about a name that is neither a parameter's nor a group's."""
+        parts = [known.split(".") for known, place in self.places.items() if len(place) > 2]
+        groups = {".".join(part[:depth]) for part in parts for depth in range(1, len(part))}
+        known = [*self.places, *sorted(groups)]
+        return f"there is no parameter {name!r}{hint(name, known) or '; there are: ' + ', '.join(known)}"
+
 
 def read_parameters(value: Any, method: object, at: Spot) -> Parameters:
     """Return the parameters below ``parameters``, nested groups included.
@@ -272,3 +285,18 @@ def check_grid(name: str, distribution: Distribution, at: Spot, cause: Spot) -> 
         cause.key_error(f"method grid cannot list the values of {name!r}, which has the distribution {kind}; {remedy}")
     for key, message in distribution.grid_notes():
         (at[key].key_warning if key == "values" else at[key].warn)(message)
+
+
+def value_in(distribution: Distribution, value: Any) -> Any:
+    """Return ``value`` as the distribution gives it.
+
+    Raises:
+        ValueError: It is none of the distribution's, or beyond the range that comes up.
+    """
+    distribution.inverse(value)
+    if distribution.size is not None:
+        return distribution.value_at(distribution.index_of(value))
+    low, high = distribution.quantile(0.0), distribution.quantile(1.0)
+    if not low <= value <= high:
+        raise ValueError(f"{distribution.name} gives values from {low:g} to {high:g}, not {quoted(value)}")
+    return type(low)(value)

@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal
 from lightsweep.schema import fields
 from lightsweep.schema.diagnostics import Faults, hint, one_edit_away
 from lightsweep.schema.launching import LaunchSettings
+from lightsweep.schema.repeats import SCHEMA as REPEATS
+from lightsweep.schema.repeats import Repeats
+from lightsweep.schema.stop_when import StopWhen
 from lightsweep.schema.stopping import EarlyTerminate
 from lightsweep.space import Space
 from lightsweep.stand_in import STAND_INS
@@ -208,6 +211,16 @@ class StageKeys:
     defaults: Annotated[Mapping[str, Any], _VALUES] | None = None
 
 
+_CONFIGURATIONS = {"type": "array", "minItems": 1, "items": {"type": "object", "minProperties": 1}}
+_CONDITIONS = {
+    "type": "object",
+    "minProperties": 1,
+    "additionalProperties": {"type": "object", "minProperties": 1},
+}
+_BOUND = {"type": "string", "pattern": "[<>]=?\\s*[-+.0-9]"}
+_CONSTRAINTS = {"anyOf": [{"type": "array", "minItems": 1, "items": _BOUND}, _BOUND]}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Keys that only lightsweep has.
@@ -228,6 +241,11 @@ class Options:
             or as a mapping with type and settings.
         stages: Stages run in order; each searches some parameters and keeps the best values found so far.
         launch: How `lightsweep launch` starts the agents of the sweep.
+        first: Configurations to begin with, each with some parameters or all; the method chooses the others.
+        when: Conditional parameters: for each its parents, with the values that let it exist in a run.
+        constraints: Bounds of numbers that runs log, such as latency_ms <= 20; a run that breaks one is never the best.
+        stop_when: Conditions under which the sweep starts no further run; none by default.
+        repeats: The number of runs with the same values and different seeds, scored by their mean; 1 by default.
     """
 
     sampler: Annotated[str, fields.Rule(_sampler, {"type": "string"})] = "auto"
@@ -243,6 +261,11 @@ class Options:
     stopping: Annotated[Any, fields.unread(fields.ref("stopping"))] = None
     stages: Annotated[Any, fields.unread({"type": "array", "minItems": 1, "items": fields.ref("stage")})] = None
     launch: Annotated[Any, fields.unread(fields.ref("launch"))] = None
+    first: Annotated[Any, fields.unread(_CONFIGURATIONS)] = ()
+    when: Annotated[Any, fields.unread(_CONDITIONS)] = None
+    constraints: Annotated[Any, fields.unread(_CONSTRAINTS)] = ()
+    stop_when: Annotated[Any, fields.unread(fields.ref("stop_when"))] = None
+    repeats: Annotated[Any, fields.unread(REPEATS)] = None
 
 
 MODELS = {
@@ -252,6 +275,8 @@ MODELS = {
     "lightsweep": Options,
     "stage": StageKeys,
     "launch": LaunchSettings,
+    "stop_when": StopWhen,
+    "repeats": Repeats,
 }
 """The mappings of a sweep file that have fixed keys, by their names in the JSON Schema."""
 

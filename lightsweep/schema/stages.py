@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lightsweep.hyperband import Rule
-from lightsweep.schema.diagnostics import Faults, KeyPath, Spot, hint
+from lightsweep.schema.diagnostics import Faults, KeyPath, Spot
 from lightsweep.schema.fields import check
-from lightsweep.schema.parameters import Parameters, check_grid
+from lightsweep.schema.parameters import Parameters, check_grid, value_in
 from lightsweep.schema.sections import StageKeys
 from lightsweep.schema.stopping import read_rule
-from lightsweep.space import Distribution, Parameter, Space
+from lightsweep.space import Parameter, Space
 from lightsweep.text import quoted
 
 
@@ -118,6 +118,13 @@ def _check_rest(raw: Mapping[str, Any], metrics: int, at: Spot) -> None:
     if raw.get("metric") is None and raw.get("metrics") is None:
         needs = "stages need the key 'metric': each starts from the best run of the earlier ones"
         at.faults.at("metric").key_error(needs, at=PATH)
+    if raw["lightsweep"].get("repeats") not in (None, 1):
+        at.key_error("`stages` cannot be combined with `repeats`; remove one of them")
+    ending = raw["lightsweep"].get("stop_when")
+    for key in ("no_better_in", "expected_gain"):
+        if isinstance(ending, Mapping) and ending.get(key) is not None:
+            remedy = f"a sweep with stages cannot have {key}; give each stage a run_cap"
+            at.faults.at("lightsweep", "stop_when", key).key_error(remedy)
     if metrics > 1:
         at.key_warning("stages start from the best run by the first metric")
 
@@ -128,6 +135,7 @@ class _Reader:
     def __init__(self, method: Any, rule: Rule | None, found: Parameters, faults: Faults) -> None:
         self._method = method
         self._rule = rule
+        self._found = found
         self._places = found.places
         self._good = {parameter.name: parameter for parameter in found.good}
         self._faults = faults
@@ -158,28 +166,16 @@ class _Reader:
     def _chosen(self, names: Sequence[str], at: Spot) -> list[Parameter]:
         chosen: dict[str, Parameter] = {}
         for place, name in enumerate(names):
-            below = self._meant(name)
+            below = self._found.meant(name)
             searchable = [each for each in below if each not in self._good or not self._good[each].is_fixed]
             if not below:
-                at[place].error(self._unknown(name))
+                at[place].error(self._found.unknown(name))
             elif not searchable:
                 at[place].error(f"{name!r} has one value only, so there is nothing to search; remove it")
             elif any(each in chosen for each in below):
                 at[place].error(f"{name!r} is twice in the parameters of the stage; remove one")
             chosen.update({each: self._good[each] for each in searchable if each in self._good})
         return list(chosen.values())
-
-    def _meant(self, name: str) -> list[str]:
-        """Return the parameters that a name means: itself, or all that are nested below it."""
-        if name in self._places:
-            return [name]
-        return [known for known, place in self._places.items() if known.startswith(f"{name}.") and len(place) > 2]
-
-    def _unknown(self, name: str) -> str:
-        parts = [known.split(".") for known, place in self._places.items() if len(place) > 2]
-        groups = {".".join(part[:depth]) for part in parts for depth in range(1, len(part))}
-        known = [*self._places, *sorted(groups)]
-        return f"there is no parameter {name!r}{hint(name, known) or '; there are: ' + ', '.join(known)}"
 
     def _method_of(self, block: StageKeys, chosen: Sequence[Parameter], at: Spot) -> Any:
         method = block.method or self._method
@@ -194,7 +190,7 @@ class _Reader:
         for name, value in defaults.items():
             here, parameter = at[name], self._good.get(name)
             if name not in self._places:
-                here.key_error(self._unknown(name))
+                here.key_error(self._found.unknown(name))
             elif name in now:
                 here.key_error(f"the stage {stage!r} searches {name!r}, so it has no default; remove one")
             elif first := self._searched.get(name):
@@ -204,7 +200,7 @@ class _Reader:
                 here.key_error(f"{name!r} has one value only; drop the default")
             elif parameter is not None:
                 try:
-                    self._given[name] = _value(parameter.distribution, value)
+                    self._given[name] = value_in(parameter.distribution, value)
                 except (ValueError, TypeError) as error:
                     self._given[name] = here.error(f"the default of {name!r} must be one of its values: {error}")
 
@@ -235,18 +231,3 @@ def _check_together(stages: Sequence[Stage], cap: Any, found: Parameters, at: Sp
             early = f"run_cap {cap} is reached before the stage {stage.name!r} begins"
             at.faults.at("run_cap").key_warning(f"{early}, as those before have {before} runs")
             return
-
-
-def _value(distribution: Distribution, value: Any) -> Any:
-    """Return ``value`` as the distribution gives it.
-
-    Raises:
-        ValueError: It is none of the distribution's, or beyond the range that comes up.
-    """
-    distribution.inverse(value)
-    if distribution.size is not None:
-        return distribution.value_at(distribution.index_of(value))
-    low, high = distribution.quantile(0.0), distribution.quantile(1.0)
-    if not low <= value <= high:
-        raise ValueError(f"{distribution.name} gives values from {low:g} to {high:g}, not {quoted(value)}")
-    return type(low)(value)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import Any, TypeVar
 
 from lightsweep.errors import closest
 from lightsweep.space.base import Distribution, Value, identity
+from lightsweep.space.conditions import Conditions, When
 
 Path = tuple[str, ...]
 
@@ -77,11 +78,17 @@ class Space:
 
     A space without parameters has one point, ``{}``. Spaces with equal parameters are equal.
 
+    Attributes:
+        parameters: The parameters.
+        when: The conditions under which some of them exist, without cycles. A point has no value of a parameter that
+            does not exist.
+
     Raises:
         ValueError: Two parameters collide (see ``check_paths``); the message names both.
     """
 
     parameters: Sequence[Parameter] = ()
+    when: When = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", tuple(sorted(self.parameters, key=lambda parameter: parameter.name)))
@@ -97,14 +104,37 @@ class Space:
         return {parameter.name: parameter.path for parameter in self.parameters}
 
     @cached_property
+    def conditions(self) -> Conditions:
+        """The conditions ``when``, ready for use."""
+        return Conditions({each.name: each.distribution for each in self.parameters}, self.when)
+
+    def existing(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the values of the parameters that exist, sorted by name; a parent that is missing does not exist."""
+        found: dict[str, Value] = {}
+        for name in self.conditions.order:
+            if name in values and self.conditions.exists(name, found):
+                found[name] = values[name]
+        return {name: found[name] for name in sorted(found)}
+
+    def is_whole(self, values: Mapping[str, Value]) -> bool:
+        """Return whether a point has a value of every parameter that exists in it."""
+        if not self.when:
+            return len(values) == len(self.parameters)
+        return all(each.name in values or not self.conditions.exists(each.name, values) for each in self.parameters)
+
+    @cached_property
     def size(self) -> int | None:
         """The number of distinct points; ``None`` if that is not finite."""
         sizes = [parameter.distribution.size for parameter in self.parameters]
         finite = [size for size in sizes if size is not None]
-        return math.prod(finite) if len(finite) == len(sizes) else None
+        if len(finite) < len(sizes):
+            return None
+        return self.conditions.size() if self.when else math.prod(finite)
 
     def point(self, index: int) -> dict[str, Value]:
         """Return the ``index``-th point of the grid: parameters sorted by name, the last varying fastest.
+
+        A conditional parameter follows directly after the last of its parents.
 
         Raises:
             IndexError: Not in ``range(size)``.
@@ -113,6 +143,8 @@ class Space:
         size = self._countable()
         if not 0 <= index < size:
             raise IndexError(f"the space has {size} points, so none at index {index}")
+        if self.when:
+            return self.existing(self.conditions.point(index))
         values = []
         for parameter in reversed(self.parameters):
             index, place = divmod(index, parameter.distribution.size or 1)
@@ -126,10 +158,12 @@ class Space:
             ValueError: The space is not finite, or ``values`` is not one of its points.
         """
         self._countable()
+        if self.when:
+            known = {each.name: each for each in self.parameters}
+            return self.conditions.index(values, lambda name: _index(known[name], values))
         index = 0
         for parameter in self.parameters:
-            place = _within(parameter, parameter.distribution.index_of, values)
-            index = index * (parameter.distribution.size or 1) + place
+            index = index * (parameter.distribution.size or 1) + _index(parameter, values)
         return index
 
     def nest(self, values: Mapping[str, Value]) -> dict[str, Any]:
@@ -153,6 +187,11 @@ class Space:
         Raises:
             ValueError: ``unit`` has another length, or contains NaN.
         """
+        values = self.all_at(unit)
+        return self.existing(values) if self.when else values
+
+    def all_at(self, unit: Sequence[float]) -> dict[str, Value]:
+        """Return the values at ``unit`` as ``at`` does, also those of parameters that do not exist in that point."""
         if len(unit) != len(self.searched):
             raise ValueError(f"{len(self.searched)} parameters are searched, but {len(unit)} numbers were given")
         coordinates = {parameter.name: u for parameter, u in zip(self.searched, unit, strict=True)}
@@ -164,9 +203,17 @@ class Space:
     def unit(self, values: Mapping[str, Value]) -> list[float]:
         """Return the coordinates of a point, the inverse of ``at``; values of constants are ignored.
 
+        The coordinate of a parameter that does not exist is 0.5.
+
         Raises:
             ValueError: The value of a searched parameter is missing, or the parameter does not have it.
         """
+        if self.when:
+            values, exists = self.existing(values), self.conditions.exists
+            absent = {
+                each.name: each.distribution.quantile(0.5) for each in self.searched if not exists(each.name, values)
+            }
+            values = {**absent, **values}
         return [_within(parameter, parameter.distribution.inverse, values) for parameter in self.searched]
 
     def key(self, values: Mapping[str, Value]) -> Hashable:
@@ -178,6 +225,10 @@ class Space:
             endless = next(parameter for parameter in self.parameters if parameter.distribution.size is None)
             raise ValueError(f"{endless.name} has {endless.distribution.name}, so the space has no countable points")
         return self.size
+
+
+def _index(parameter: Parameter, values: Mapping[str, Value]) -> int:
+    return _within(parameter, parameter.distribution.index_of, values)
 
 
 def _within(parameter: Parameter, method: Callable[[Value], _T], values: Mapping[str, Value]) -> _T:

@@ -117,8 +117,10 @@ class Curves:
         A run as long as the longest that has trained to its end is not stopped, since that would save nothing.
         """
         with self._lock:
-            self.note(run, history)
             iterations = len(history)
+            if run in self._runs and iterations < self._runs[run].iterations:  # a second training in the run
+                del self._runs[run]
+            self.note(run, history)
             band = self.reached(iterations)
             if band is None:
                 return Verdict(False, f"no band reached after {counted(iterations, 'iteration')}")

@@ -64,7 +64,8 @@ def warn_of_network(path: Path) -> None:
     if kind is not None:
         _logger.warning(
             "%s lies on a network file system (%s), where SQLite's locks do not work reliably: "
-            "keep it on a local disk, and for several machines use PostgreSQL, as postgresql://user@host/database",
+            "keep it on a local disk, and for several machines use PostgreSQL, as postgresql://user@host/database; "
+            "more: lightsweep help network",
             path,
             kind,
         )

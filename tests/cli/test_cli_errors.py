@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 import yaml
+from measure import sources
 from sandboxes import Sandbox
 from typer.main import get_command
 
 import lightsweep
 from lightsweep.cli import main
 from lightsweep.cli.main import COMMANDS, app
+from lightsweep.cli.questions import questions
 from lightsweep.controller import Sweep
 
 GOOD_FILE = "{program: train.py, method: grid, metric: {name: loss}, parameters: {x: {values: [1, 2]}}}"
@@ -367,6 +369,33 @@ def test_a_wrong_command_line_is_answered_with_the_right_one(
 def test_help_is_also_a_command(capsys: Capture, words: list[str]) -> None:
     assert main(words) == 0
     assert capsys.readouterr().out.startswith("Usage: lightsweep best [OPTIONS] ID\n")
+
+
+def test_help_answers_questions(capsys: Capture) -> None:
+    assert main(["help", "Network"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("SQLite on a network file system\n\nSQLite relies on locks")
+    assert "](" not in out
+    assert main(["help", "telemetry"]) == 0  # a word of an answer
+    assert capsys.readouterr().out.startswith("Does it send anything anywhere\n")
+    assert main(["help", "pruned"]) == 0
+    assert {"My run was pruned at once", "Nothing was pruned"} <= {*capsys.readouterr().out.splitlines()}
+    assert main(["help", "no", "such", "thing"]) == 2
+    err = capsys.readouterr().err
+    assert err.endswith("error: no question has 'no such thing'; take a word of one of these\n")
+    assert all(f"  {question}\n" in err for question in questions())
+
+
+def test_what_messages_name_has_an_answer() -> None:
+    named = {
+        words
+        for path in sources()
+        for words in re.findall(r"lightsweep help ([a-z]+)", path.read_text())
+        if words not in COMMANDS
+    }
+    assert {"pruned", "failures", "logging", "gone", "network"} <= named
+    for words in named:
+        assert [question for question in questions() if words in question.lower()], words
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,33 @@ def test_how_runs_end(sandbox: Sandbox) -> None:
     assert b"Traceback" in log_of(sandbox, sweep, "0003")
 
 
+def test_a_sweep_that_stops_by_the_expected_end(sandbox: Sandbox, capsys: Capture) -> None:
+    code, sweep = agent(
+        sandbox,
+        """
+        import lightsweep
+        with lightsweep.init() as run:
+            for epoch in range(1, 9):
+                run.log({"loss": run.config.x + 1 / epoch})
+        """,
+        parameters={"x": {"values": [0, 1, 30, 40]}},
+        lightsweep={"stopping": {"type": "expected", "min_iter": 2}},
+    )
+    assert code == 0
+    *_, bad = sweep.runs
+    assert sweep.runs[0].state == "finished"
+    assert bad.state == "pruned"
+    assert 2 <= bad.iterations < 8
+    chance = r"chance of \S+ % to beat 0\.1250"
+    reason = rf"stopped at band {bad.iterations}: best so far 40\.\S+, {chance} \(expected to end from .+\)"
+    assert re.fullmatch(reason, bad.reason)
+    said = capsys.readouterr().out
+    assert re.search(rf"run 0004 stopped at {bad.iterations}: 40\.\S+ \({chance}\)", said)
+    assert "of 32 iterations saved" in said
+    assert main(["show", sweep.id, "4"]) == 0
+    assert bad.reason in capsys.readouterr().out
+
+
 def test_a_stopped_script_without_a_block_ends_in_one_line(sandbox: Sandbox) -> None:
     code, sweep = agent(
         sandbox,

@@ -77,6 +77,36 @@ def work_together(sandbox: Sandbox, agents: int, **config: Any) -> list[Any]:
     return sandbox.runs(sweep_id)
 
 
+SEEDED = """
+    import sys
+    import lightsweep
+    with lightsweep.init() as run:
+        assert f"--seed={run.config.seed}" in sys.argv
+        run.log({"loss": run.config.seed % 1000})
+"""
+
+
+def test_two_agents_repeat_runs_until_stop_when_holds(sandbox: Sandbox) -> None:
+    keys = {"repeats": 2, "seed": 3, "stop_when": {"epochs": 6}}
+    sweep_id = sandbox.sweep(SEEDED, method="random", parameters={"x": {"min": 0.0, "max": 1.0}}, lightsweep=keys)
+    for agent in [sandbox.start("agent", sweep_id) for _ in range(2)]:
+        out, _ = agent.communicate(timeout=PATIENCE_SECONDS)
+        assert agent.returncode == 0, out
+    runs = sandbox.runs(sweep_id)
+    assert {(run.state, run.iterations) for run in runs} == {("finished", 1)}
+    assert 6 <= len(runs) <= 7  # both may have taken a run before the sixth ended
+    assert Sweep.load(sweep_id, storage=sandbox.storage).state.reason.startswith("stop_when: all runs together have")
+    groups: dict[str, list[Any]] = {}
+    for run in runs:
+        groups.setdefault(run.group, []).append(run)
+    whole = [found for found in groups.values() if len(found) == 2]
+    assert len(whole) >= 2
+    assert all(first.values["x"] == second.values["x"] for first, second in whole)
+    seeds = {tuple(sorted(run.values["seed"] for run in found)) for found in whole}
+    assert len(seeds) == 1
+    assert len(set(*seeds)) == 2
+
+
 @pytest.mark.slow
 def test_eight_agents_on_a_grid(sandbox: Sandbox) -> None:
     runs = work_together(sandbox, 8, parameters={"x": {"values": list(range(12))}, "y": {"values": list(range(5))}})

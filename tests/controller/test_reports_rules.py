@@ -106,6 +106,19 @@ def test_a_resumed_run_is_judged_with_the_reports_of_its_attempts(storage: Stora
         assert reporter.report(claim(claimer), {"loss": 3.0}).stop
 
 
+def test_the_second_training_of_a_run_is_judged_by_itself(storage: Storage) -> None:
+    sweep = Sweep.create(config(lightsweep={"stopping": {"type": "median", "min_runs": 1}}), storage=storage)
+    with working(sweep) as (claimer, reporter, _):
+        steady, twice = claim(claimer), claim(claimer)
+        for value in (5.0, 4.0, 3.0):
+            reporter.report(steady, {"loss": value})
+            assert not reporter.report(twice, {"loss": value}).stop
+        twice.begin_anew()
+        verdict = reporter.report(twice, {"loss": 4.5})
+        assert (verdict.stop, verdict.band, verdict.value, verdict.threshold) == (False, 1, 4.5, 5.0)
+        assert reporter.report(twice, {"loss": 4.5}).stop
+
+
 def test_without_the_database_the_known_runs_count(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = Sweep.create(config(lightsweep={"stopping": {"type": "median", "min_runs": 1}}), storage=storage)
     with working(sweep) as (claimer, reporter, _):

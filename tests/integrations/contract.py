@@ -13,6 +13,7 @@ import lightsweep
 from lightsweep import client
 from lightsweep.channel.messages import LogReply
 from lightsweep.errors import LightsweepError
+from lightsweep.stopping import Median, Rule
 from scripted import ScriptedHandler
 
 __all__ = ["CASES", "Case", "Ended", "Integration", "play"]
@@ -40,6 +41,7 @@ class Case:
     Attributes:
         values: What the validations yield, one training after the other.
         stop_at: The report that the agent answers with stop.
+        rule: Judges the reports in place of ``stop_at``, beside other runs that have gone before.
         reported: What the agent gets.
         state: The state that the run reported; ``None`` without an agent.
         raises: What the training ends by, as the user sees it inside of the ``with`` block.
@@ -56,6 +58,7 @@ class Case:
     state: str | None
     epochs: Sequence[int]
     stop_at: int | None = None
+    rule: Rule | None = None
     raises: str | None = None
     hook_raises: int | None = None
     log: bool = True
@@ -71,6 +74,8 @@ CASES: Mapping[str, Case] = {
     "a verdict that comes with the end": Case([[3, 2, 1]], [3, 2, 1], "finished", [3], stop_at=3),
     "stopped before the last": Case([[3, 2, 1]], [3, 2], "pruned", [2], stop_at=2, raises="RunPruned"),
     "stopped by the flag": Case([[3, 2, 1, 0]], [3, 2], "pruned", [2], stop_at=2, on_prune="stop"),
+    "stopped by a rule": Case([[3, 2, 2, 2]], [3, 2, 2], "pruned", [3], rule=Median(min_iter=3), raises="RunPruned"),
+    "good by a rule": Case([[0.5, 0.5, 0.5, 0]], [0.5, 0.5, 0.5, 0], "finished", [4], rule=Median(min_iter=3)),
     "NaN at a band": Case([[3, NAN, 1]], [3, NAN], "pruned", [2], stop_at=2, raises="RunPruned"),
     "NaN on the way": Case([[3, NAN, math.inf, 1]], [3, NAN, math.inf, 1], "finished", [4]),
     "a hook that raises": Case([[3, 2, 1]], [3], "failed", [2], hook_raises=1, raises="ZeroDivisionError"),
@@ -99,14 +104,22 @@ class Ended:
 class _Counting(ScriptedHandler):
     """Counts as an agent does: a message without the metric does not count as a report."""
 
-    def __init__(self, metric: str, **options: Any) -> None:
+    def __init__(self, metric: str, rule: Rule | None, **options: Any) -> None:
         super().__init__(metric=metric, **options)
         self.metric = metric
+        self.curves = rule.comparison("minimize") if rule is not None else None
+        for number in range(8) if self.curves is not None else ():
+            self.curves.note(str(number), [3.0, 2.0, 1.0 + 0.01 * number, 0.9, 0.8])
+            self.curves.end(str(number))
 
     def log(self, message: Mapping[str, Any]) -> LogReply:
         if self.metric not in message["metrics"]:
             return LogReply(iterations=len(self.logs))
-        return super().log(message)
+        reply = super().log(message)
+        if self.curves is not None and not message.get("last"):
+            history = [each["metrics"][self.metric] for each in self.logs]
+            return LogReply(self.curves.judge("mine", history), len(history), self.curves.after(len(history)))
+        return reply
 
 
 def play(integration: Integration, case: Case, directory: Path) -> Ended:
@@ -114,6 +127,7 @@ def play(integration: Integration, case: Case, directory: Path) -> Ended:
     ended = Ended()
     handler = _Counting(
         integration.metric,
+        case.rule,
         stop_at=case.stop_at,
         dir=str(directory),
         resumed=case.counted > 0,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import pickle
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -187,6 +189,19 @@ def test_a_stop_raises_inside_the_training_loop(serve: Any, package: Any) -> Non
 def test_the_callback_is_one_of_either_package() -> None:
     assert isinstance(SweepCallback(), lightning.pytorch.Callback)
     assert isinstance(SweepCallback(), pytorch_lightning.Callback)
+
+
+def test_a_package_that_the_script_has_not_imported_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``lightning`` installs ``pytorch_lightning`` too, and a second import takes a second of each run."""
+    monkeypatch.delitem(sys.modules, "pytorch_lightning")
+    spec = importlib.util.spec_from_file_location("again", sys.modules[SweepCallback.__module__].__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    again = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(again)
+    assert issubclass(again.SweepCallback, lightning.pytorch.Callback)
+    assert not issubclass(again.SweepCallback, pytorch_lightning.Callback)
+    assert "pytorch_lightning" not in sys.modules
 
 
 def test_a_single_callback_needs_no_list(serve: Any) -> None:

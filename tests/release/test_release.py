@@ -153,6 +153,14 @@ def test_the_release_is_published_without_a_password_and_by_a_job_that_builds_no
     assert all("run" not in step for step in publish["steps"])
 
 
+def test_every_extra_for_users_is_used_once_before_a_release() -> None:
+    from uses import USES
+
+    text = (ROOT / "pyproject.toml").read_text()
+    block = text.partition("[project.optional-dependencies]\n")[2].partition("\n[project.scripts]")[0]
+    assert set(re.findall(r"^([a-z]+) = \[", block, re.MULTILINE)) - {"docs", "all", "dev"} == set(USES)
+
+
 def test_the_workflow_tests_every_python_of_the_description_on_both_systems() -> None:
     matrix = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text())["jobs"]["test"]["strategy"][
         "matrix"

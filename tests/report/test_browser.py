@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import browsers
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from browsers import chromium
+from playwright.sync_api import Browser, Page, Route
 from report_helpers import EVIL, NOW, many_runs, sweep_config, sweep_run
 
 from lightsweep.controller import SweepRun, SweepState
@@ -22,37 +23,24 @@ from lightsweep.schema import SweepConfig
 pytestmark = pytest.mark.slow
 
 RUNS = 60
-# A browser without a graphics card draws WebGL by SwiftShader; as root it runs without its sandbox.
-ARGUMENTS = ["--no-sandbox", "--enable-unsafe-swiftshader", "--use-angle=swiftshader"]
-
-
 RANGES = "name => document.querySelector('#figure-parallel').parallel.axes.find(axis => axis.name === name).ranges"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    assert path is not None, "the report is tested in chromium: apt-get install chromium"
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
-class Visit:
-    """A page as a visitor sees it, with everything that goes wrong on it."""
+class Visit(browsers.Visit):
+    """A page that is a file and asks nothing of another machine."""
 
     def __init__(self, browser: Browser, path: Path, **settings: Any) -> None:
-        self.troubles: list[str] = []
         self.requests: list[str] = []
-        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **settings})
-        self.context.set_default_timeout(60_000)  # a machine may be busy
-        self.page: Page = self.context.new_page()
-        self.page.on("console", lambda message: self.troubles.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.troubles.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        super().__init__(browser, path.as_uri(), **settings)
+
+    def begin(self) -> None:
         self.context.route("**/*", self._route)
-        self.page.goto(path.as_uri())
 
     def _route(self, route: Route) -> None:
         self.requests.append(route.request.url)
@@ -98,8 +86,7 @@ class Visit:
 
     def close(self) -> None:
         """Nothing went wrong, and nothing was asked of another machine."""
-        self.context.close()
-        assert self.troubles == []
+        super().close()
         assert len(self.requests) == 1
         assert self.requests[0].startswith("file:")
 

@@ -225,6 +225,23 @@ def test_curves_show_bands_thresholds_and_where_runs_stopped() -> None:
     assert (found["bands and thresholds"].x, found["bands and thresholds"].y) == ((3,), (3,))
 
 
+@pytest.mark.parametrize(
+    ("stopping", "bands", "limits"),
+    [
+        ("halving", (1, 3), (1, 1)),
+        ({"type": "median", "min_runs": 1}, (1, 2, 3), (3, 3, 1.5)),
+        ("expected", None, None),
+    ],
+)
+def test_curves_show_the_thresholds_of_a_rule_if_it_has_some(stopping: Any, bands: Any, limits: Any) -> None:
+    config = sweep_config(early_terminate=None, lightsweep={"stopping": stopping})
+    histories = [(5.0, 5.0), (3.0, 4.0, 2.0), (1.0, 1.0, 1.0)]
+    runs = [sweep_run(config, place, history=history) for place, history in enumerate(histories)]
+    found = traces(curves_figure(report_data(config, runs)))
+    drawn = found.get("bands and thresholds")
+    assert (drawn and drawn.x, drawn and drawn.y) == (bands, limits)
+
+
 def test_many_curves_and_long_ones_are_thinned_but_the_best_stay() -> None:
     config = sweep_config()
     runs = [sweep_run(config, place, history=[1000.0 + place % 7] * 500 + [float(place)]) for place in range(900)]

@@ -9,14 +9,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy
-from report_helpers import EVIL, PARAMETERS, Worker
+from report_helpers import EVIL, LiveSweep
 
-from lightsweep.controller import Sweep
 from lightsweep.controller.changes import request
 from lightsweep.errors import NotFoundError
 from lightsweep.report import LivePage
 from lightsweep.report.live import EVERY
-from lightsweep.storage import open_storage
 
 READING = {"BEGIN", "SELECT", "WITH", "ROLLBACK", "COMMIT"}  # the first words of statements that write nothing
 NEVER = 10**9  # a version that no page has
@@ -30,29 +28,18 @@ class Clock:
         return self.now
 
 
-class Live:
+class Live(LiveSweep):
     """A sweep with a worker, its page in another connection, and the statements of that connection."""
 
     def __init__(self, directory: Path) -> None:
-        url = f"sqlite:///{directory}/lightsweep.db"
-        config = {
-            "name": EVIL,
-            "method": "random",
-            "metric": {"name": "val_loss"},
-            "run_cap": 50,
-            "parameters": PARAMETERS,
-        }
-        self.sweep = Sweep.create(config, storage=url)
-        self.home = directory / "runs"
-        self.worker = Worker(self.sweep, self.home)
+        super().__init__(directory)
         self.clock = Clock()
-        self.storage = open_storage(url, look=True)
         self.statements: list[str] = []
         # Of the driver, since not all go through SQLAlchemy.
         sqlalchemy.event.listen(
             self.storage.engine, "checkout", lambda raw, *_: raw.set_trace_callback(self.statements.append)
         )
-        self.page = LivePage(Sweep.load(self.sweep.id, storage=self.storage), self.home, self.clock)
+        self.page = LivePage(self.watched(), self.home, self.clock)
         self.version = self.news(NEVER)["version"]
 
     def news(self, since: int, after: float = 0.0) -> dict[str, Any]:
@@ -74,8 +61,7 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
     made = Live(tmp_path)
     with made.worker:
         yield made
-    made.storage.close()
-    made.sweep.storage.close()
+    made.close()
 
 
 def test_a_browser_gets_what_has_changed_since_its_version(live: Live) -> None:

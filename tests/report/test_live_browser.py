@@ -2,84 +2,44 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
-from report_helpers import EVIL, NOW, PARAMETERS, Worker, many_runs, sweep_config
+from browsers import Visit, chromium
+from playwright.sync_api import Browser, Page
+from report_helpers import EVIL, NOW, LiveSweep, many_runs, sweep_config
 from sandboxes import wait_until
 
 import lightsweep as wandb
-from lightsweep.controller import RunState, Sweep, SweepState
+from lightsweep.controller import RunState, SweepState
 from lightsweep.report import LivePage, PageServer, all_details, page, report_data
-from lightsweep.storage import open_storage
 from lightsweep.wandb.files import MediaStore
 
 pytestmark = pytest.mark.slow
 
-ARGUMENTS = ["--no-sandbox", "--enable-unsafe-swiftshader", "--use-angle=swiftshader"]
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    assert path is not None, "the report is tested in chromium: apt-get install chromium"
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
-class Visit:
-    """A page, with everything that goes wrong on it."""
-
-    def __init__(self, browser: Browser, url: str, **settings: Any) -> None:
-        self.troubles: list[str] = []
-        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **settings})
-        self.context.set_default_timeout(60_000)  # a machine may be busy
-        self.page: Page = self.context.new_page()
-        self.page.on("console", lambda message: self.troubles.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.troubles.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-        self.page.goto(url)
-
-    def focused(self) -> str:
-        return str(self.page.evaluate("document.activeElement.textContent || document.activeElement.tagName"))
-
-    def close(self) -> None:
-        self.context.close()
-        assert self.troubles == []
-
-
-class Served:
+class Served(LiveSweep):
     """A sweep of which two runs are running, and the server of its page."""
 
     def __init__(self, directory: Path) -> None:
-        url = f"sqlite:///{directory}/lightsweep.db"
-        config = {
-            "name": EVIL,
-            "method": "random",
-            "metric": {"name": "val_loss"},
-            "run_cap": 50,
-            "parameters": PARAMETERS,
-        }
-        self.sweep = Sweep.create(config, storage=url)
-        self.home = directory / "runs"
-        self.worker = Worker(self.sweep, self.home)
-        self.storage = open_storage(url, look=True)
+        super().__init__(directory)
         self.runs = [self.worker.claim() for _ in range(3)]
         for run, values in zip(self.runs, ([1.0, 0.5], [0.9, 0.4], [2.0]), strict=True):
             self.worker.log(run, *values)
             self.write(run.id, "begin\n")
         self.worker.end(self.runs[2], RunState.PRUNED, EVIL)
-        self.server = PageServer(LivePage(Sweep.load(self.sweep.id, storage=self.storage), self.home), "127.0.0.1", 0)
+        self.server = PageServer(LivePage(self.watched(), self.home), "127.0.0.1", 0)
         self.thread = threading.Thread(target=self.server.serve_forever)
         self.thread.start()
 
@@ -101,8 +61,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     with made.worker:
         yield made
     made.stop()
-    made.storage.close()
-    made.sweep.storage.close()
+    made.close()
 
 
 def test_a_running_sweep_is_followed_without_a_reload(browser: Browser, served: Served) -> None:

@@ -96,10 +96,14 @@ def test_auto_leaves_the_gaussian_process_where_it_gets_slow() -> None:
     assert isinstance(chosen("auto", GP_RUNS + 1, 2), TPESampler)
     assert isinstance(chosen("auto", 20, GP_PARAMETERS + 1), TPESampler)
     assert isinstance(chosen("gp", 10 * GP_RUNS, 2), ModelSampler)
-    assert isinstance(chosen("gp", 20, 2, metrics=TWO), GPSampler)
-    assert isinstance(chosen("auto", GP_RUNS // 2, 2, metrics=TWO), GPSampler)
     assert isinstance(chosen("auto", GP_RUNS // 2 + 1, 2, metrics=TWO), TPESampler)
     assert isinstance(chosen("tpe", 20, 2), TPESampler)
+
+
+def test_several_metrics_have_the_gaussian_process_of_optuna() -> None:
+    pytest.importorskip("torch", reason="which Optuna's needs")
+    assert isinstance(chosen("gp", 20, 2, metrics=TWO), GPSampler)
+    assert isinstance(chosen("auto", GP_RUNS // 2, 2, metrics=TWO), GPSampler)
     assert isinstance(chosen("cmaes", 20, 2), CmaEsSampler)
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from lightsweep.agents.active_run import RUNS
 from lightsweep.agents.launchers.process import OUTPUT
 from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep, SweepRun
-from lightsweep.controller.runs import best_of, best_run
+from lightsweep.controller.runs import best_of, best_run, broken, with_breaks
+from lightsweep.controller.scores import scores
 from lightsweep.controller.summary import part_begins
 from lightsweep.hyperband import brief
 from lightsweep.text import counted, number, parameters, printable, span
@@ -105,6 +106,12 @@ class EventLog:
             return False
         with sweep.lock:
             ended = [entry for entry in sweep.known_entries() if entry.state in _WITH_RESULT and entry.id != run.id]
+            if run.repeat is not None:
+                known = [sweep.view(entry) for entry in ended]
+                best, now = best_run(known, sweep.config), best_run([*known, run], sweep.config)
+                changed = best is None or best.group != run.group
+                score = scores([*known, run], sweep.config).get(run.repeat.group)
+                return changed and now is not None and now.group == run.group and score is not None and score.complete
             others = best_run(ended, sweep.config)
             before = [*self._best, *([sweep.view(others)] if others else [])]
         best = best_run([*before, run], sweep.config)  # an equal one before it stays the best
@@ -150,4 +157,8 @@ def seen(run: ClaimedRun, sweep: Sweep, *, began: datetime | None = None, outcom
         reason="" if outcome is None else outcome.reason,
         unread=() if outcome is None else tuple(outcome.unread),
     )
-    return replace(found, **sweep.plan.part_of(run.ticket).labels)
+    if outcome is not None:
+        lasts = [(each, run.metrics.get(each.metric, {}).get("last")) for each in sweep.config.options.constraints]
+        breaks = broken(lasts, ended=outcome.state in _WITH_RESULT)
+        found = replace(found, breaks=breaks, reason=with_breaks(found.reason, breaks))
+    return replace(found, repeat=run.repeat, **sweep.plan.part_of(run.ticket).labels)

@@ -135,7 +135,10 @@ class Frame:
     def _ahead(self, best: SweepRun) -> SweepRun | None:
         goal = self.summary.config.metric.goal if self.summary.config.metric else ""
         sign = 1 if goal == "minimize" else -1
-        valued = [(sign * run.best, run) for run in self.running if run.best is not None and run.id != best.id]
+        alone = self.summary.score is None  # one repeat says little about the mean
+        valued = [
+            (sign * run.best, run) for run in self.running if run.best is not None and run.id != best.id and alone
+        ]
         value, ahead = min(valued, key=lambda each: each[0], default=(math.inf, None))
         return ahead if best.best is not None and value < sign * best.best else None
 
