@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.search import iterative, trainings
-from benchmarks.search.problems import PROBLEMS, Problem, _floats, _ints, _log, _one_of
+from benchmarks.search.problems import PROBLEMS, _floats, _ints, _log, _one_of
 from lightsweep.sampler import make_searcher
 from lightsweep.schema import SweepConfig
 
@@ -58,9 +58,10 @@ class Task:
         losses += [math.nan] * (self.iterations - len(losses))
         return [min(loss, self.worst) if math.isfinite(loss) else self.worst for loss in losses]
 
-    def problem(self) -> Problem:
-        """The same for the search benchmark's methods."""
-        return Problem(self.name, self.parameters, self.curve, self.worst, noisy=True)
+    @property
+    def recorded(self) -> Path:
+        """The file of its curves."""
+        return FOLDER / f"{self.name}.npz"
 
 
 def _boosted(train: Callable[..., list[float]], values: Mapping[str, Any], seed: int, iterations: int) -> list[float]:
@@ -206,7 +207,7 @@ def main() -> None:
     """Record the curves that are missing."""
     FOLDER.mkdir(exist_ok=True)
     for name in sys.argv[1:] or CURVES:
-        path = FOLDER / f"{name}.npz"
+        path = CURVES[name].recorded
         if path.exists():
             continue
         start = time.process_time()

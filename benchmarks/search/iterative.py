@@ -161,7 +161,7 @@ def factors(values: Values, seed: int, iterations: int) -> list[float]:
 
 
 def pendulum_policy(values: Values, seed: int, iterations: int) -> list[float]:
-    """Cost of swinging up a pendulum, by evolution strategies; judged by 20 random episodes, so it jitters."""
+    """Cost of swinging up a pendulum, by evolution strategies; judged by 60 random episodes, so it jitters."""
     random = np.random.default_rng(seed)
     hidden, pairs = values["hidden"], values["pairs"]
     size = 3 * hidden + hidden
@@ -178,7 +178,7 @@ def pendulum_policy(values: Values, seed: int, iterations: int) -> list[float]:
         slope = ((found[:pairs] - found[pairs:])[:, None] * noise).mean(axis=0) / sigma
         slow = values["momentum"] * slow + (1 - values["momentum"]) * slope
         mean = (1 - values["weight_decay"]) * mean - _rate(values, number / iterations) * slow
-        costs.append(float(_swing(mean[None], hidden, random, episodes=20)[0]))
+        costs.append(float(_swing(mean[None], hidden, random, episodes=60)[0]))
     return costs
 
 
@@ -200,7 +200,7 @@ def _swing(policies: Floats, hidden: int, random: np.random.Generator, episodes:
 
 
 def cart_policy(values: Values, seed: int, iterations: int) -> list[float]:
-    """Steps in the middle of the track, negative, by policy gradient with a baseline; judged by 12 episodes."""
+    """Steps in the middle of the track, negative, by policy gradient with a baseline; judged by 40 episodes."""
     random = np.random.default_rng(seed)
     policy, critic = np.zeros(5), np.zeros(5)
     losses = []
@@ -219,7 +219,7 @@ def cart_policy(values: Values, seed: int, iterations: int) -> list[float]:
         policy = policy + _rate(values, number / iterations) * slope.sum(axis=(0, 1)) / norm
         policy *= 1 - values["weight_decay"]
         critic = critic + 0.01 * (((returns - values_of) * alive)[..., None] * seen).sum(axis=(0, 1)) / norm
-        seen, _, alive = _balance(policy, random, 12)
+        seen, _, alive = _balance(policy, random, 40)
         losses.append(-float((alive * np.maximum(0, 1 - np.abs(seen[..., 0]) / 2.4)).sum(axis=0).mean()))
     return losses
 

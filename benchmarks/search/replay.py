@@ -24,7 +24,7 @@ import optuna
 
 from benchmarks.search.curves import HELD_OUT, TUNED, table
 from lightsweep.hyperband import BandValues, Hyperband
-from lightsweep.stopping import Curves, Expected, Halving, Median, Rule
+from lightsweep.stopping import Expected, Halving, Median, Rule
 from lightsweep.text import aligned
 
 __all__ = ["RULES", "Replay", "replay"]
@@ -83,7 +83,7 @@ class Ours(Never):
     """A rule of `lightsweep.stopping`."""
 
     def __init__(self, rule: Rule) -> None:
-        self._curves = Curves(rule, "minimize")
+        self._curves = rule.comparison("minimize")
 
     def after(self, iteration: int) -> int | None:
         return self._curves.after(iteration)
@@ -254,7 +254,11 @@ def main() -> None:
     parser.add_argument("--rules", default=",".join(RULES), help="names, separated by commas; all by default")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder of the results")
     chosen = parser.parse_args()
-    problems = [task.name for task in (HELD_OUT if chosen.held_out else TUNED)]
+    tasks = HELD_OUT if chosen.held_out else TUNED
+    problems = [task.name for task in tasks if task.recorded.exists()]
+    for task in tasks:
+        if task.name not in problems:
+            print(f"{task.name} is not recorded yet: python -m benchmarks.search.curves {task.name}", flush=True)
     workers = [int(one) for one in chosen.workers.split(",")]
     chosen.results.mkdir(parents=True, exist_ok=True)
     done = {(one.problem, one.rule, one.workers, one.order) for one in kept(chosen.results)}
