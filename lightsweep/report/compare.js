@@ -80,7 +80,7 @@ class RunCurves {
     };
     const figure = { name: this.name, data: lines, layout };
     drawn.set(this.element, figure);
-    Plotly.react(this.element, lines, layoutOf(figure), CONFIG);
+    plotly().react(this.element, lines, layoutOf(figure), CONFIG);
   }
 
   forget() {

@@ -1,6 +1,6 @@
 "use strict";
 
-// Draws the figures, each when it comes near the window, and lets the brushes of the parallel coordinates choose runs
+// Draws the figures, one a frame when they come near the window, and lets the brushes of the parallel coordinates choose runs
 // for all of them and for the table.
 const QUIET = 120; // milliseconds without a change of the choice, after which the table and the figures follow
 const CONFIG = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false };
@@ -8,6 +8,12 @@ const CONFIG = { responsive: true, displaylogo: false, displayModeBar: false, sc
 const PARALLEL_NOTE = "Drag along an axis to filter the whole page; click the axis to clear. The thick green line is the best run.";
 const PARALLEL_KEYS =
   " By keyboard: on the name of an axis, arrow keys move the lower end of its range, with Shift the upper end; Delete clears it; Alt and arrow keys move the axis.";
+
+// The library of the figures. It is most of the page's code, so it runs only once a figure needs it.
+function plotly() {
+  if (!window.Plotly) document.body.append(Object.assign(make("script"), { textContent: document.querySelector("#plotly-source").textContent }));
+  return window.Plotly;
+}
 
 const drawn = new Map(); // element -> figure
 let chosen = null; // the set of row indices that the brushes leave; null: all of them
@@ -35,7 +41,7 @@ function draw(element, figure) {
     element.parallel = new Parallel(element, figure, choose);
     return;
   }
-  Plotly.newPlot(element, tracesOf(figure), layoutOf(figure), CONFIG);
+  plotly().newPlot(element, tracesOf(figure), layoutOf(figure), CONFIG);
   answerHover(element);
   element.on("plotly_click", (event) => find(runOf(event.points[0])));
 }
@@ -75,7 +81,9 @@ function redraw(which) {
 function wait(element, figure) {
   waiting.set(element, figure);
   watcher.unobserve(element);
-  watcher.observe(element);
+  // The library is at the end of the page, which the browser may still be reading.
+  if (figure.name === "parallel" || document.readyState !== "loading") watcher.observe(element);
+  else document.addEventListener("DOMContentLoaded", () => watcher.observe(element), { once: true });
 }
 
 function unbrush() {
@@ -83,11 +91,27 @@ function unbrush() {
 }
 
 const waiting = new Map(); // element -> figure, of those that are not drawn yet
+const near = []; // elements near the window, in the order in which they are drawn
 const watcher = new IntersectionObserver(
-  // One at a time, so that the page can be read and scrolled between them.
-  (entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => setTimeout(bring, 0, entry.target)),
+  (entries) => {
+    const idle = !near.length;
+    near.push(...entries.filter((entry) => entry.isIntersecting).map((entry) => entry.target));
+    if (idle && near.length) setTimeout(next);
+  },
   { rootMargin: "400px" },
 );
+
+// Draws one element. The others wait until the browser has shown it, so that the page can be read and scrolled meanwhile.
+function next() {
+  const later = () => requestAnimationFrame(() => setTimeout(next));
+  if ([...drawn.keys()].some(({ parallel }) => parallel && parallel.busy)) {
+    later();
+    return;
+  }
+  const element = near.shift();
+  if (near.length) later();
+  bring(element);
+}
 
 function bring(element) {
   const figure = waiting.get(element);
@@ -96,7 +120,7 @@ function bring(element) {
   watcher.unobserve(element);
   if (!drawn.has(element)) draw(element, figure);
   else if (element.parallel) element.parallel.redraw();
-  else Plotly.react(element, tracesOf(figure), layoutOf(figure), CONFIG);
+  else plotly().react(element, tracesOf(figure), layoutOf(figure), CONFIG);
 }
 
 // Draws other content into an element when it is, or comes, near the window.
@@ -118,7 +142,7 @@ function forget(home) {
   for (const element of home.querySelectorAll("[id^=figure-]")) {
     watcher.unobserve(element);
     waiting.delete(element);
-    if (drawn.delete(element) && !element.parallel) Plotly.purge(element);
+    if (drawn.delete(element) && !element.parallel) plotly().purge(element);
   }
 }
 
@@ -209,7 +233,7 @@ function layOut(printed) {
   [...waiting.keys()].forEach(bring);
   for (const [element, figure] of drawn) {
     if (element.parallel) element.parallel.redraw(printed);
-    else Plotly.react(element, tracesOf(figure), { ...layoutOf(figure), width: element.clientWidth });
+    else plotly().react(element, tracesOf(figure), { ...layoutOf(figure), width: element.clientWidth });
   }
   for (const sheet of document.querySelectorAll(".scroll > table")) {
     sheet.style.zoom = "";

@@ -23,8 +23,7 @@ function mediaItem(item) {
     const element = frame.appendChild(make("div"));
     element.id = `figure-${item.figure.name}`;
     element.style.height = `${item.figure.layout.height}px`;
-    waiting.set(element, item.figure);
-    watcher.observe(element);
+    wait(element, item.figure);
     block.append(frame);
   } else if (item.columns) {
     const scroll = make("div", "scroll");

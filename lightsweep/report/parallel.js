@@ -50,7 +50,7 @@ class Parallel {
       const order = names(before);
       this.axes.sort((one, two) => order.indexOf(one.name) - order.indexOf(two.name));
     }
-    this.colours = Array.isArray(this.line.color) ? this.line.color.map((value) => this.colour(value)) : this.rows.map(() => Parallel.hex(this.line.color));
+    this.colours = []; // of the lines that were drawn
     this.ranked = this.rows.map((_, place) => place);
     if (Array.isArray(this.line.color)) {
       const sign = this.line.reversescale ? -1 : 1;
@@ -80,6 +80,12 @@ class Parallel {
     const [[low, from], [high, to]] = [colorscale[next - 1], colorscale[next]];
     const parts = [from, to].map((text) => Parallel.hex(text).split(",").map(Number));
     return parts[0].map((part, place) => Math.round(part + ((parts[1][place] - part) * (at - low)) / (high - low))).join(",");
+  }
+
+  tint(place) {
+    const { color } = this.line;
+    if (!this.colours[place]) this.colours[place] = Array.isArray(color) ? this.colour(color[place]) : Parallel.hex(color);
+    return this.colours[place];
   }
 
   idOf(place) {
@@ -162,7 +168,7 @@ class Parallel {
     context.clearRect(0, 0, this.width, this.height);
     const task = (canvas.task = {});
     const alpha = this.opacity(places, grey);
-    let left = this.printed ? 0 : places.length;
+    let left = (canvas.left = this.printed ? 0 : places.length);
     const slice = () => {
       if (canvas.task !== task) return;
       const until = performance.now() + SLICE;
@@ -170,13 +176,19 @@ class Parallel {
       while (left > 0 && performance.now() < until) {
         for (let count = 0; count < 20 && left > 0; count += 1) {
           left -= 1;
-          context.strokeStyle = `rgba(${grey ? GREY : this.colours[places[left]]},${alpha})`;
+          context.strokeStyle = `rgba(${grey ? GREY : this.tint(places[left])},${alpha})`;
           this.trace(context, places[left]);
         }
       }
+      canvas.left = left;
       if (left > 0) requestAnimationFrame(slice);
     };
     slice();
+  }
+
+  // Whether lines are still to be drawn.
+  get busy() {
+    return this.layers.some(({ left }) => left > 0);
   }
 
   opacity(places, grey) {
@@ -198,7 +210,7 @@ class Parallel {
   paths() {
     const path = (place, attributes) => Parallel.node("path", { d: `M${this.corners(place).map((corner) => corner.map((part) => part.toFixed(1))).join("L")}`, fill: "none", ...attributes });
     const opacity = this.opacity(this.shown);
-    const made = [...this.shown].reverse().map((place) => path(place, { stroke: `rgb(${this.colours[place]})`, opacity }));
+    const made = [...this.shown].reverse().map((place) => path(place, { stroke: `rgb(${this.tint(place)})`, opacity }));
     if (this.shows(this.best)) made.push(path(this.best, { stroke: getComputedStyle(this.element).getPropertyValue("--accent"), "stroke-width": 3 }));
     return made;
   }
