@@ -14,7 +14,7 @@ from typing import Any
 
 from lightsweep.controller.ending import wants_retry
 from lightsweep.controller.outcome import observation
-from lightsweep.controller.runs import RunEntry, run_id, values_of
+from lightsweep.controller.runs import RunEntry, breaks, run_id, values_of
 from lightsweep.controller.scores import GroupScore, Repeat, scores
 from lightsweep.sampler import Observation, RunState
 from lightsweep.sampler.fixed_order import seed_for
@@ -86,7 +86,8 @@ def groups(entries: Iterable[RunEntry], config: SweepConfig) -> list[Group]:
         over = [entry.state for entry, still in zip(runs, is_open, strict=True) if not still]
         closed = any(state != RunState.FINISHED for state in over)
         made.append(Group(tuple(runs), scored.get(name), any(is_open), closed))
-    spread, best = _deviation(made), _best_mean(made, config)
+    kept = [entry for runs in found.values() for entry in runs if not breaks(entry, config)]
+    spread, best = _deviation(made), _best_mean(scores(kept, config).values(), config)
     return [replace(each, skipped=_hopeless(each, config, spread, best)) for each in made]
 
 
@@ -98,8 +99,8 @@ def _deviation(made: Sequence[Group]) -> float | None:
     return math.sqrt(squares / degrees) if degrees >= LEAST_DEGREES else None
 
 
-def _best_mean(made: Sequence[Group], config: SweepConfig) -> float | None:
-    means = [each.score.mean for each in made if each.score is not None and each.score.complete]
+def _best_mean(found: Iterable[GroupScore], config: SweepConfig) -> float | None:
+    means = [score.mean for score in found if score.complete]
     better = max if config.metric is not None and config.metric.goal == "maximize" else min
     return better(means, default=None)
 
