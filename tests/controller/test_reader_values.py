@@ -115,6 +115,7 @@ def test_what_an_agent_notes_of_its_run_during_a_look_is_known_at_the_next(
 
     with claim_lock(sweep) as mine:
         trial_id = mine.add(ParameterAssigner(sweep), {"kind": "fresh"}, None)
+    other.refresh()
     monkeypatch.setattr(other.ledger.trials, "changes", late)
     gains = []
     for _ in range(2):
