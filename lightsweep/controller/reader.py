@@ -41,6 +41,7 @@ _MAY_PASS = (
 # SQLite and MySQL report some errors that do not pass as operational.
 _FOR_GOOD = re.compile(r"no such (table|column)|readonly database|denied (to|for) user")
 
+_WITH_RESULT = {RunState.FINISHED, RunState.PRUNED}
 _BEATS_PER_LEASE = 4
 _LATE_SECONDS = 2.0
 
@@ -381,7 +382,8 @@ class SweepReader:
         config, best = self.config, self.book.best
         if config.options.constraints and self._reaches(best):
             # A run that breaks a constraint does not count, and only its end tells.
-            kept = best_run((entry for entry in self.book.entries.values() if not entry.running), config)
+            ended = (entry for entry in self.book.entries.values() if entry.state in _WITH_RESULT)
+            kept = best_run(ended, config)
             best = None if kept is None else kept.best
         return self._reaches(best)
 

@@ -121,6 +121,10 @@ class SweepConfig:
         fixed |= {self.options.repeats.seed} if self.options.repeats else set()
         return [name for name in self.names(runs) if name not in fixed]
 
+    def searched_in(self, values: Mapping[str, Any]) -> list[str]:
+        """Return the names of the searched parameters that exist in a run with these flat values."""
+        return [name for name in self.searched([values]) if name in values or name not in self.space.when]
+
     @property
     def repeats(self) -> int:
         """The number of runs with the same values; 1 without repeats."""

@@ -120,7 +120,7 @@ class Model:
         return np.arcsinh((self._sign * values - self.best) / self._unit)
 
     def _loss(self, scaled: float) -> float:
-        return self.best + self._unit * math.sinh(min(scaled, 500.0))
+        return self.best + self._unit * math.sinh(max(-500.0, min(scaled, 500.0)))
 
     def end(self, run: Progress) -> End:
         """Predict the end of a run."""

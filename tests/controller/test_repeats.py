@@ -238,3 +238,25 @@ def test_an_update_keeps_repeats_and_adds_points(storage: Storage) -> None:
     update_config(sweep, repeated({"a": {"values": [1, 2, 3]}}, count=2))
     more = work(sweep, noisy(step=9.0))
     assert [(run.values["a"], *place) for run, place in zip(more, places(more), strict=True)] == [(3, 2, 1), (3, 2, 2)]
+
+
+def test_a_group_that_breaks_a_constraint_makes_no_other_one_hopeless(storage: Storage) -> None:
+    block = {"repeats": 3, "seed": 5, "constraints": ["ms <= 20"]}
+    sweep = made(storage, GRID, lightsweep=block)
+
+    def train(run: ClaimedRun, reporter: Reporter) -> Outcome:
+        assert run.repeat is not None
+        loss = run.values["a"] + 0.01 * run.repeat.repeat
+        reporter.report(run, {"loss": loss, "ms": 30.0 if run.values["a"] == 1 else 10.0})
+        return Outcome("finished", "")
+
+    work(sweep, train)
+    assert [(group.id, group.state) for group in known(sweep)] == [
+        ("0001", "ended"),
+        ("0002", "complete"),
+        ("0005", "skipped"),
+        ("0006", "skipped"),
+    ]
+    best = sweep.best_run
+    assert best is not None
+    assert best.group == "0002"
