@@ -94,6 +94,9 @@ class Comparison(Protocol):
     def end(self, run: str) -> None:
         """Note that a run has trained to its end: it was neither stopped nor has it failed."""
 
+    def exclude(self, run: str) -> None:
+        """Note that a run breaks a constraint, so that it is never the best."""
+
     def behind(self, run: str, iterations: int) -> bool:
         """Return whether some of the run's first ``iterations`` values have not been noted."""
 
@@ -432,6 +435,9 @@ class BandValues:
 
     def end(self, run: str) -> None:
         """Take no notice of a run that has trained to its end: only the values at bands count."""
+
+    def exclude(self, run: str) -> None:
+        """Take no notice of a run that breaks a constraint: all values at bands count."""
 
     def behind(self, run: str, iterations: int) -> bool:
         """Return whether some of the run's first ``iterations`` values have not been noted."""

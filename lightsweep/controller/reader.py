@@ -18,7 +18,18 @@ from sqlalchemy import exc
 
 from lightsweep.controller.ending import wants_retry
 from lightsweep.controller.plan import REQUESTS, NextRun, Plan, SweepState, SweepStatus
-from lightsweep.controller.runs import ATTEMPT, FORMAT, STATE, SWEEP, RunEntry, RunTable, SweepRun, best_run, view
+from lightsweep.controller.runs import (
+    ATTEMPT,
+    FORMAT,
+    STATE,
+    SWEEP,
+    RunEntry,
+    RunTable,
+    SweepRun,
+    best_run,
+    breaks,
+    view,
+)
 from lightsweep.errors import ConfigError, NotFoundError, StorageError, StorageUnavailableError
 from lightsweep.hyperband import Comparison
 from lightsweep.sampler import RunState
@@ -237,6 +248,7 @@ class SweepReader:
                     if each.behind(entry.id, entry.iterations)
                 ]
                 ended = [(each, entry.id) for each, entry in compared if entry.state == RunState.FINISHED]
+                excluded = [(each, entry.id) for each, entry in compared if breaks(entry, self.config)]
             for record in malformed:
                 _logger.warning(
                     "sweep %s: trial %d counts for nothing, since its attribute %s was written by another program: %r",
@@ -249,6 +261,8 @@ class SweepReader:
                 comparison.note(run, history)
             for comparison, run in ended:
                 comparison.end(run)
+            for comparison, run in excluded:
+                comparison.exclude(run)
             return changed
 
     def _take_updates(self) -> bool:

@@ -163,3 +163,20 @@ def test_savings_count_stopped_runs_as_long_as_finished_ones(storage: Storage) -
     sweep.refresh()
     assert str(savings(sweep.runs, sweep.config)) == "1 run stopped early, 9 of 20 iterations saved (45%)"
     assert sweep.runs[1].reason == "stopped at band 1: best so far 2.000 > cut-off 1.000 (the median of 1 other run)"
+
+
+@pytest.mark.parametrize("bound", [20.0, 40.0])
+def test_a_run_that_breaks_a_constraint_is_not_the_one_to_beat(storage: Storage, bound: float) -> None:
+    """The first run is the best by far, and takes 30 ms; the last one falls a little behind the others."""
+    block = {"stopping": "expected", "constraints": [f"ms <= {bound:g}"]}
+    sweep, verdicts = Sweep.create(config(lightsweep=block), storage=storage), []
+    with working(sweep) as (claimer, reporter, _):
+        for level in (0.001, 1.0, 1.1, 1.2, 1.001):
+            run = claim(claimer)
+            verdicts = [
+                reporter.report(run, {"loss": level + 0.001 / step, "ms": 30.0 if level < 0.5 else 10.0})
+                for step in range(1, 11)
+            ]
+            state = "pruned" if verdicts[-1].stop else "finished"
+            assert reporter.finish(run, Outcome(state, verdicts[-1].reason))
+    assert verdicts[-1].stop == (bound == 40.0), verdicts[-1].reason
