@@ -91,6 +91,9 @@ class Comparison(Protocol):
     def note(self, run: str, history: Sequence[float]) -> None:
         """Note the finite values of a run, in order; values noted before are skipped."""
 
+    def replace(self, run: str, history: Sequence[float]) -> None:
+        """Note the values of a run that has ended in place of those before: only its last training counts."""
+
     def end(self, run: str) -> None:
         """Note that a run has trained to its end: it was neither stopped nor has it failed."""
 
@@ -432,6 +435,9 @@ class BandValues:
             for value in new:
                 insort(values, value)
         return values
+
+    def replace(self, run: str, history: Sequence[float]) -> None:
+        """Do nothing: a value at a band never changes."""
 
     def end(self, run: str) -> None:
         """Take no notice of a run that has trained to its end: only the values at bands count."""

@@ -247,6 +247,8 @@ class SweepReader:
                     for each, entry in compared
                     if each.behind(entry.id, entry.iterations)
                 ]
+                anew = [pair for pair in compared if len(pair[1].reports) < len(pair[1].record.reports)]
+                last = [(each, entry.id, entry.history) for each, entry in anew]
                 ended = [(each, entry.id) for each, entry in compared if entry.state == RunState.FINISHED]
                 excluded = [(each, entry.id) for each, entry in compared if breaks(entry, self.config)]
             for record in malformed:
@@ -259,6 +261,8 @@ class SweepReader:
                 )
             for comparison, run, history in histories:
                 comparison.note(run, history)
+            for comparison, run, history in last:
+                comparison.replace(run, history)
             for comparison, run in ended:
                 comparison.end(run)
             for comparison, run in excluded:

@@ -102,6 +102,12 @@ class Curves:
             if count > known.iterations:  # also of a run that had ended, and was retried
                 known.iterations, known.ended, known.excluded = count, False, False
 
+    def replace(self, run: str, history: Sequence[float]) -> None:
+        """Note the values of a run that has ended in place of those before: only its last training counts."""
+        with self._lock:
+            self._runs.pop(run, None)
+            self.note(run, history)
+
     def end(self, run: str) -> None:
         """Note that a run has trained to its end: finished, neither stopped nor failed."""
         with self._lock:

@@ -180,3 +180,23 @@ def test_a_run_that_breaks_a_constraint_is_not_the_one_to_beat(storage: Storage,
             state = "pruned" if verdicts[-1].stop else "finished"
             assert reporter.finish(run, Outcome(state, verdicts[-1].reason))
     assert verdicts[-1].stop == (bound == 40.0), verdicts[-1].reason
+
+
+def test_other_agents_compare_with_the_last_training_of_a_run_that_has_ended(storage: Storage) -> None:
+    first = Sweep.create(config(lightsweep={"stopping": "expected"}), storage=storage)
+    other = Sweep.load(first.id, storage=storage)
+    with working(first) as (claimer, reporter, writer):
+        run = claim(claimer)
+        for value in (0.1, 0.01, 0.001):
+            reporter.report(run, {"loss": value})
+        assert writer.flush(30)
+        other.refresh()
+        run.begin_anew()
+        for value in (3.0, 2.0):
+            reporter.report(run, {"loss": value})
+        assert reporter.finish(run, Outcome("finished"))
+    other.refresh()
+    known = other.bands_of(0)
+    assert known is not None
+    verdict = known.judge("0002", [1.0])
+    assert "to beat 2.000" in verdict.reason, verdict.reason
