@@ -91,8 +91,14 @@ class Comparison(Protocol):
     def note(self, run: str, history: Sequence[float]) -> None:
         """Note the finite values of a run, in order; values noted before are skipped."""
 
+    def replace(self, run: str, history: Sequence[float]) -> None:
+        """Note the values of a run that has ended in place of those before: only its last training counts."""
+
     def end(self, run: str) -> None:
         """Note that a run has trained to its end: it was neither stopped nor has it failed."""
+
+    def exclude(self, run: str) -> None:
+        """Note that a run breaks a constraint, so that it is never the best."""
 
     def behind(self, run: str, iterations: int) -> bool:
         """Return whether some of the run's first ``iterations`` values have not been noted."""
@@ -430,8 +436,14 @@ class BandValues:
                 insort(values, value)
         return values
 
+    def replace(self, run: str, history: Sequence[float]) -> None:
+        """Do nothing: a value at a band never changes."""
+
     def end(self, run: str) -> None:
         """Take no notice of a run that has trained to its end: only the values at bands count."""
+
+    def exclude(self, run: str) -> None:
+        """Take no notice of a run that breaks a constraint: all values at bands count."""
 
     def behind(self, run: str, iterations: int) -> bool:
         """Return whether some of the run's first ``iterations`` values have not been noted."""

@@ -203,7 +203,7 @@ def start_reply(
         sweep=sweep,
         name=f"{config.name or sweep}-{run}",
         config=merge_config(message.get("defaults") or {}, nested(values, config)),
-        swept=[*config.searched([values]), *([repeats.seed] if repeats else [])],
+        swept=[*config.searched_in(values), *([repeats.seed] if repeats else [])],
         set=config.names([values]),
         dir=str(directory),
         metric=config.metric.name if config.metric else None,

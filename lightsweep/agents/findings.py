@@ -78,7 +78,7 @@ def _connection(seen: Observed, cut_off: bool) -> Finding:
 
 
 def _parameters(config: SweepConfig, seen: Observed, cut_off: bool) -> Finding:
-    swept = config.searched([seen.values])
+    swept = config.searched_in(seen.values)
     unread = seen.said.get("unread")
     if not swept:
         return Finding(None, "nothing is searched: every parameter has one value")

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightsweep.agents.active_run import RUNS
-from lightsweep.controller import RunState, Sweep, SweepRun
+from lightsweep.controller import RunState, Sweep, SweepRun, best_run
+from lightsweep.controller.summary import group_views
 from lightsweep.schema.sections import Metric
 
 _SUFFIXES = frozenset(
@@ -116,7 +117,8 @@ class BestCheckpoints:
     """Keeps the checkpoints of the best runs of a sweep, and removes those of the others from their directories.
 
     Only runs with a result count, and only files that :func:`is_checkpoint` finds in the directories of this agent's
-    own runs are removed; links stay, and so do media and artifacts, which the script has asked to keep.
+    own runs are removed; links stay, and so do media and artifacts, which the script has asked to keep. With repeats,
+    runs whose group is not decided keep theirs, since it may become the best.
 
     Args:
         sweep: The sweep.
@@ -150,8 +152,12 @@ class BestCheckpoints:
             if run.state in (RunState.FINISHED, RunState.PRUNED) and not run.prior
         ]
         valued = [run for run in ended if run.best is not None]
-        best = sorted(valued, key=lambda run: (bool(run.breaks), sign * (run.best or 0), run.id))
+        first = best_run(valued, self._sweep.config)  # with repeats, a run of the best group
+        best = sorted(valued, key=lambda run: (run is not first, bool(run.breaks), sign * (run.best or 0), run.id))
         keep = {run.id for run in best[:kept]}
+        if kept:
+            open_ = [group for group in group_views(self._sweep) if group.state in ("running", "waiting")]
+            keep |= {run.id for group in open_ for run in group.runs}
         lost = []
         for run in ended:
             if run.id in keep or run.id in self._cleared:

@@ -28,7 +28,7 @@ def ended_by(config: SweepConfig, entries: Iterable[RunEntry], now: datetime) ->
     if stop is None:
         return ""
     own = [entry for entry in entries if not entry.prior]
-    first = min((entry.record.started for entry in own if entry.record.started), default=None)
+    first = min((begun for entry in own if (begun := entry.began or entry.record.started)), default=None)
     if stop.hours is not None and first is not None and now - first >= timedelta(hours=stop.hours):
         return f"stop_when: {number(stop.hours)} hours have passed since the first run started"
     iterations = sum(entry.iterations for entry in own) if stop.epochs is not None else 0

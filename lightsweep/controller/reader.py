@@ -18,7 +18,18 @@ from sqlalchemy import exc
 
 from lightsweep.controller.ending import wants_retry
 from lightsweep.controller.plan import REQUESTS, NextRun, Plan, SweepState, SweepStatus
-from lightsweep.controller.runs import ATTEMPT, FORMAT, STATE, SWEEP, RunEntry, RunTable, SweepRun, best_run, view
+from lightsweep.controller.runs import (
+    ATTEMPT,
+    FORMAT,
+    STATE,
+    SWEEP,
+    RunEntry,
+    RunTable,
+    SweepRun,
+    best_run,
+    breaks,
+    view,
+)
 from lightsweep.errors import ConfigError, NotFoundError, StorageError, StorageUnavailableError
 from lightsweep.hyperband import Comparison
 from lightsweep.sampler import RunState
@@ -41,6 +52,7 @@ _MAY_PASS = (
 # SQLite and MySQL report some errors that do not pass as operational.
 _FOR_GOOD = re.compile(r"no such (table|column)|readonly database|denied (to|for) user")
 
+_WITH_RESULT = {RunState.FINISHED, RunState.PRUNED}
 _BEATS_PER_LEASE = 4
 _LATE_SECONDS = 2.0
 
@@ -235,7 +247,10 @@ class SweepReader:
                     for each, entry in compared
                     if each.behind(entry.id, entry.iterations)
                 ]
+                anew = [pair for pair in compared if len(pair[1].reports) < len(pair[1].record.reports)]
+                last = [(each, entry.id, entry.history) for each, entry in anew]
                 ended = [(each, entry.id) for each, entry in compared if entry.state == RunState.FINISHED]
+                excluded = [(each, entry.id) for each, entry in compared if breaks(entry, self.config)]
             for record in malformed:
                 _logger.warning(
                     "sweep %s: trial %d counts for nothing, since its attribute %s was written by another program: %r",
@@ -246,8 +261,12 @@ class SweepReader:
                 )
             for comparison, run, history in histories:
                 comparison.note(run, history)
+            for comparison, run, history in last:
+                comparison.replace(run, history)
             for comparison, run in ended:
                 comparison.end(run)
+            for comparison, run in excluded:
+                comparison.exclude(run)
             return changed
 
     def _take_updates(self) -> bool:
@@ -381,7 +400,8 @@ class SweepReader:
         config, best = self.config, self.book.best
         if config.options.constraints and self._reaches(best):
             # A run that breaks a constraint does not count, and only its end tells.
-            kept = best_run((entry for entry in self.book.entries.values() if not entry.running), config)
+            ended = (entry for entry in self.book.entries.values() if entry.state in _WITH_RESULT)
+            kept = best_run(ended, config)
             best = None if kept is None else kept.best
         return self._reaches(best)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from lightsweep.controller.ending import wants_retry
 from lightsweep.controller.outcome import observation
-from lightsweep.controller.runs import RunEntry, run_id, values_of
+from lightsweep.controller.runs import RunEntry, breaks, run_id, values_of
 from lightsweep.controller.scores import GroupScore, Repeat, scores
 from lightsweep.sampler import Observation, RunState
 from lightsweep.sampler.fixed_order import seed_for
@@ -36,8 +36,8 @@ class Group:
         runs: Its runs, in the order of their repeats; at least one.
         score: Its score; ``None`` before a run has ended with a value.
         open: Whether a run is running or waits for a retry.
-        closed: Whether one was stopped early or has failed, which ends the group.
-        skipped: Why it gets no further repeat, with the numbers; empty if it may get one.
+        closed: Whether one was stopped early, has failed or breaks a constraint, which ends the group.
+        skipped: Why it gets no further repeat, or is not the best, with the numbers; empty if it may get one.
     """
 
     runs: tuple[RunEntry, ...]
@@ -55,7 +55,7 @@ class Group:
     def state(self) -> str:
         """``running``, ``complete``, ``skipped``, ``ended`` without all repeats, or ``waiting`` for its next repeat."""
         complete = self.score is not None and self.score.complete
-        ended = "complete" if complete else "ended" if self.closed else "skipped" if self.skipped else "waiting"
+        ended = "ended" if self.closed else "complete" if complete else "skipped" if self.skipped else "waiting"
         return "running" if self.open else ended
 
     def document(self, config: SweepConfig) -> dict[str, Any]:
@@ -83,11 +83,12 @@ def groups(entries: Iterable[RunEntry], config: SweepConfig) -> list[Group]:
     made = []
     for name, runs in found.items():
         is_open = [entry.running or wants_retry(entry, config) for entry in runs]
-        over = [entry.state for entry, still in zip(runs, is_open, strict=True) if not still]
-        closed = any(state != RunState.FINISHED for state in over)
-        made.append(Group(tuple(runs), scored.get(name), any(is_open), closed))
+        over = [entry for entry, still in zip(runs, is_open, strict=True) if not still]
+        broken = [f"run {entry.id} breaks {' and '.join(found)}" for entry in over if (found := breaks(entry, config))]
+        closed = bool(broken) or any(entry.state != RunState.FINISHED for entry in over)
+        made.append(Group(tuple(runs), scored.get(name), any(is_open), closed, "".join(broken[:1])))
     spread, best = _deviation(made), _best_mean(made, config)
-    return [replace(each, skipped=_hopeless(each, config, spread, best)) for each in made]
+    return [replace(each, skipped=each.skipped or _hopeless(each, config, spread, best)) for each in made]
 
 
 def _deviation(made: Sequence[Group]) -> float | None:
@@ -99,7 +100,7 @@ def _deviation(made: Sequence[Group]) -> float | None:
 
 
 def _best_mean(made: Sequence[Group], config: SweepConfig) -> float | None:
-    means = [each.score.mean for each in made if each.score is not None and each.score.complete]
+    means = [each.score.mean for each in made if each.score is not None and each.state == "complete"]
     better = max if config.metric is not None and config.metric.goal == "maximize" else min
     return better(means, default=None)
 
@@ -199,10 +200,12 @@ def observations(entries: Iterable[RunEntry], config: SweepConfig) -> list[Obser
 def _together(score: GroupScore | None, runs: Sequence[Observation]) -> Observation | None:
     if len(runs) < 2 or score is None:
         return runs[0] if runs else None
+    excesses = zip(*(run.excess for run in runs), strict=True)
     return replace(
         runs[0],
         state=RunState.FINISHED,
         objectives=(score.mean,),
+        excess=tuple(max((each for each in known if each is not None), default=None) for known in excesses),
         last=None,
         version=sum(run.version for run in runs),
     )

@@ -166,6 +166,7 @@ class RunEntry:
         seen: The run for users, and ``observation`` for a searcher; each is made when it is needed, and forgotten when
             the record or the config changes.
         homes: The directories in which the agents of its attempts kept the runs of the sweep, the latest last.
+        began: The start of its first attempt, once another one has replaced it.
     """
 
     id: str
@@ -182,6 +183,7 @@ class RunEntry:
     observation: Observation | None = None
     homes: tuple[str, ...] = ()
     repeat: Repeat | None = None
+    began: datetime | None = None
     _measured: int = 0
     _since: int = 0
 
@@ -207,7 +209,7 @@ class RunEntry:
 
     def adopt(self, attempt: int, record: TrialRow) -> None:
         """Continue with the next attempt; its record holds the reports of those before."""
-        self.attempt, self.record = attempt, record
+        self.began, self.attempt, self.record = self.began or self.record.started, attempt, record
         self.starts += not self.record.attributes.get(ATTEMPT, {}).get("asked", False)
         self.iterations, self.best, self._measured, self._since = 0, None, 0, 0
         self._note_home()

@@ -24,6 +24,9 @@ class FirstPoints:
         first: The configurations, each with some values or all.
         inner: The searcher of the sweep.
         once: Whether it goes through a finite space in an order that does not depend on other runs.
+
+    Attributes:
+        gain: As of a `BayesSearcher`; ``None`` for the user's configurations.
     """
 
     def __init__(self, space: Space, first: Sequence[Mapping[str, Value]], inner: Searcher, *, once: bool) -> None:
@@ -31,9 +34,11 @@ class FirstPoints:
         self._first = first
         self._inner = inner
         self._once = once and space.size is not None
+        self.gain: float | None = None
 
     def suggest(self, ticket: int, history: Sequence[Observation]) -> dict[str, Value] | None:
         """Return the point of a ticket; ``None`` if the space is exhausted."""
+        self.gain = None
         points = self._points
         if ticket < len(points):
             return dict(points[ticket])
@@ -45,7 +50,9 @@ class FirstPoints:
             for place, point in enumerate(points)
             if place not in known
         ]
-        return self._inner.suggest(ticket, [*unknown, *history])
+        found = self._inner.suggest(ticket, [*unknown, *history])
+        self.gain = getattr(self._inner, "gain", None)
+        return found
 
     @cached_property
     def _points(self) -> list[dict[str, Value]]:

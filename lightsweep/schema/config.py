@@ -121,6 +121,10 @@ class SweepConfig:
         fixed |= {self.options.repeats.seed} if self.options.repeats else set()
         return [name for name in self.names(runs) if name not in fixed]
 
+    def searched_in(self, values: Mapping[str, Any]) -> list[str]:
+        """Return the names of the searched parameters that exist in a run with these flat values."""
+        return [name for name in self.searched([values]) if name in values or name not in self.space.when]
+
     @property
     def repeats(self) -> int:
         """The number of runs with the same values; 1 without repeats."""
@@ -266,24 +270,23 @@ def _validate(source: Mapping[Any, Any], faults: Faults, file: str | None) -> Sw
             faults.at("parameters").key_error(str(error))
     first = read_first(block.get("first"), found, space, raw.get("run_cap"), whole, faults)
     metrics = sections.read_metrics(raw, faults)
-    own = raw.get("lightsweep")
-    early, stopping = raw.get("early_terminate"), own.get("stopping") if isinstance(own, dict) else None
+    early, stopping = raw.get("early_terminate"), block.get("stopping")
     rule = read_rule(early, faults.at("early_terminate"), stopping, faults.at("lightsweep", "stopping"))
     stops = {"early_terminate": early, "lightsweep.stopping": stopping}
     _check_metric(raw, meant, metrics, [name for name, value in stops.items() if value is not None], faults)
     has_program = raw.get("program") is not None or "program" in meant
-    options = check(Options, {} if own is None else own, faults.at("lightsweep"), "lightsweep") or Options()
-    repeats = read_repeats(options.repeats, raw, found.names, faults)
+    options = check(Options, {} if written is None else written, faults.at("lightsweep"), "lightsweep") or Options()
+    repeats = read_repeats(block.get("repeats"), raw, found.names, faults)
     names = [*found.names, repeats.seed] if repeats else found.names
     command = read_command(raw.get("command"), names, has_program, faults.at("command"))
-    launch = options.launch
+    launch = block.get("launch")
     if launch is not None:
         launch = check_settings(launch, faults.at("lightsweep", "launch"), "launch")
     check_command(command or (), when, faults.at("command"))
     constraints = read_constraints(block.get("constraints"), found.places, faults)
     stages = read_stages(raw, found, rule, len(metrics), faults)
     searched = sum(not parameter.is_fixed for parameter in found.good)
-    stop_when = read_stop_when(options.stop_when, raw, options.sampler, searched, faults)
+    stop_when = read_stop_when(block.get("stop_when"), raw, block.get("sampler") or "auto", searched, faults)
     if constraints and options.sampler == "cmaes":
         faults.at("lightsweep", "sampler").error("the sampler cmaes does not know of constraints; use auto, gp or tpe")
     if constraints and not metrics:

@@ -22,12 +22,14 @@ class Progress:
         iterations: The number of its finite values.
         ended: Whether it has trained to its end, so that ``best`` is what it ends with. False while it runs, and if it
             was stopped or failed.
+        excluded: Whether it breaks a constraint, so that it is never the best.
     """
 
     at: list[float]
     best: float
     iterations: int
     ended: bool = False
+    excluded: bool = False
 
 
 class Judge(Protocol):
@@ -98,13 +100,25 @@ class Curves:
             if start < count:
                 known.best = self._better(known.best, self._better(history[start:count]))
             if count > known.iterations:  # also of a run that had ended, and was retried
-                known.iterations, known.ended = count, False
+                known.iterations, known.ended, known.excluded = count, False, False
+
+    def replace(self, run: str, history: Sequence[float]) -> None:
+        """Note the values of a run that has ended in place of those before: only its last training counts."""
+        with self._lock:
+            self._runs.pop(run, None)
+            self.note(run, history)
 
     def end(self, run: str) -> None:
         """Note that a run has trained to its end: finished, neither stopped nor failed."""
         with self._lock:
             if run in self._runs:
                 self._runs[run].ended = True
+
+    def exclude(self, run: str) -> None:
+        """Note that a run breaks a constraint, so that it is never the best."""
+        with self._lock:
+            if run in self._runs:
+                self._runs[run].excluded = True
 
     def behind(self, run: str, iterations: int) -> bool:
         """Return whether some of the run's first ``iterations`` values have not been noted."""

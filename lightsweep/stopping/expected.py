@@ -77,7 +77,7 @@ class Expected(Rule):
     def judge(self, goal: str, band: int, run: Progress, others: Sequence[Progress]) -> Verdict:
         """Judge a run by its chance to end better than the best so far."""
         value, sign = run.at[-1], 1.0 if goal == "minimize" else -1.0
-        if not others:
+        if all(one.excluded for one in others):
             return Verdict(False, f"passed band {band}: no other run to compare with", band, value, None, 1)
         model = Model(goal, others)
         end = model.end(run)
@@ -96,7 +96,7 @@ class Model:
 
     def __init__(self, goal: str, runs: Sequence[Progress]) -> None:
         self._sign = 1.0 if goal == "minimize" else -1.0
-        gaps = self._sign * np.array([one.best for one in runs])
+        gaps = self._sign * np.array([one.best for one in runs if not one.excluded])
         self.best = float(gaps.min())
         gaps = np.sort(gaps - self.best)
         unit = float(gaps[max(1, math.ceil(LINEAR * (len(gaps) - 1)))]) if len(gaps) > 1 else 0.0
@@ -120,7 +120,7 @@ class Model:
         return np.arcsinh((self._sign * values - self.best) / self._unit)
 
     def _loss(self, scaled: float) -> float:
-        return self.best + self._unit * math.sinh(min(scaled, 500.0))
+        return self.best + self._unit * math.sinh(max(-500.0, min(scaled, 500.0)))
 
     def end(self, run: Progress) -> End:
         """Predict the end of a run."""

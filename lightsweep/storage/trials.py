@@ -210,6 +210,7 @@ class TrialReader:
         self._study_id = study_id
         self._open: dict[int, TrialRow] = {}
         self._first_seen: dict[int, float] = {}
+        self._settling: set[int] = set()  # got parameters at the last look, which read attributes before
 
     @property
     def last(self) -> TrialRow | None:
@@ -223,10 +224,13 @@ class TrialReader:
             sqlalchemy.exc.SQLAlchemyError: The database does not answer; nothing has changed here.
         """
         known = dict(self._open)
-        unsettled = [row.trial_id for row in known.values() if not row.parameters] if self.reads_values else ()
+        bare = (row.trial_id for row in known.values() if not row.parameters or row.trial_id in self._settling)
+        unsettled = list(bare) if self.reads_values else []
         value, found = self.trials.changes(self._study_id, key, self.last, known, unsettled)
         if self.reads_values:
+            begun = [row for row in found if row.trial_id in known and not row.parameters]
             self.complete(found)
+            self._settling = {row.trial_id for row in begun if row.parameters}
         return value, found
 
     def complete(self, records: Iterable[TrialRow]) -> None:

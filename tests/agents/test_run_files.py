@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from sandboxes import Sandbox
 
-from lightsweep.agents.run_files import SharedFiles, is_checkpoint
+from lightsweep.agents.run_files import BestCheckpoints, SharedFiles, is_checkpoint
+from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep
+from lightsweep.controller.claims import RunClaimer
+from lightsweep.controller.reports import Reporter, Writer
 
 SAVES = """
     import lightsweep
@@ -128,3 +131,31 @@ def test_a_file_that_only_one_run_writes_is_no_news(tmp_path: Path) -> None:
 )
 def test_checkpoints_are_known_by_their_names(name: str, expected: bool) -> None:
     assert is_checkpoint(Path("checkpoint-1", name), Path("checkpoint-1")) == expected
+
+
+def test_with_repeats_the_best_run_is_of_the_best_group(tmp_path: Path) -> None:
+    """Of the two groups the one with the lucky run is not the best."""
+    raw = {
+        "method": "grid",
+        "program": "train.py",
+        "metric": {"name": "loss"},
+        "parameters": {"x": {"values": [1, 2]}},
+        "lightsweep": {"repeats": 2, "keep_checkpoints": 1},
+    }
+    sweep, losses = Sweep.create(raw, storage=f"sqlite:///{tmp_path}/a.db"), iter([0.40, 0.60, 0.44, 0.46])
+    checkpoints, writer = BestCheckpoints(sweep, tmp_path), Writer(sweep.storage)
+    claimer, reporter = RunClaimer(sweep, "a"), Reporter(sweep, writer)
+    kept = []
+    while isinstance(run := claimer.next_run(), ClaimedRun):
+        (tmp_path / run.id).mkdir()
+        (tmp_path / run.id / "model.pt").touch()
+        reporter.report(run, {"loss": next(losses)})
+        assert reporter.finish(run, Outcome(RunState.FINISHED))
+        checkpoints.clear()
+        kept.append([path.parent.name for path in sorted(tmp_path.glob("*/model.pt"))])
+    reporter.close()
+    writer.close()
+    assert kept == [["0001"], ["0001"], ["0001", "0003"], ["0003"]]
+    best = sweep.best_run
+    assert best is not None
+    assert best.id == "0003"

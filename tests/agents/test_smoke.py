@@ -456,3 +456,21 @@ def test_several_metrics_and_none() -> None:
 def test_whether_it_learns(logged: dict[str, list[float]], goal: str, right: bool | None, text: str) -> None:
     given = config(metric={"name": "val_loss", "goal": goal})
     assert findings(given, observed(logged), 1)[-1] == Finding(right, text)
+
+
+def test_a_script_need_not_read_what_does_not_exist_in_its_run(tmp_path: Path) -> None:
+    parameters = {
+        "lr": {"min": 0.1, "max": 1.0},
+        "optimizer": {"values": ["adam", "sgd"]},
+        "momentum": {"min": 0.0, "max": 0.9},
+    }
+    loaded = config(parameters=parameters, lightsweep={"when": {"momentum": {"optimizer": "sgd"}}})
+    swept = []
+    for values in ({"lr": 0.5, "optimizer": "adam"}, {"lr": 0.5, "optimizer": "sgd", "momentum": 0.5}):
+        handler = SmokeHandler(loaded, values, tmp_path)
+        swept.append(handler.start({}).swept)
+        handler.observed.said = {"state": "finished", "unread": []}
+        names = ", ".join(map(repr, sorted(values)))
+        read = Finding(True, f"it read every parameter that is searched: {names}")
+        assert read in findings(loaded, handler.observed, 30.0)
+    assert swept == [["lr", "optimizer"], ["lr", "momentum", "optimizer"]]

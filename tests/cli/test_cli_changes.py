@@ -54,10 +54,11 @@ def test_a_failed_run_is_started_again(sandbox: Sandbox, capsys: Capture) -> Non
 def test_points_without_a_result_are_told_and_started_again(sandbox: Sandbox, capsys: Capture) -> None:
     sweep_id = sandbox.sweep(LOG)
     assert main(["agent", sweep_id]) == 0
-    told = {"1 point has no result (1 failed)", f"retry them with: lightsweep retry {sweep_id} --failed"}
+    remedy = f"retry them with: lightsweep retry {sweep_id} --failed"
+    told = {"1 point has no result (1 failed)", f"{remedy}   (more: lightsweep help failures)"}
     assert told <= set(capsys.readouterr().out.splitlines())
     assert main(["status", sweep_id]) == 0
-    assert told <= set(capsys.readouterr().out.splitlines())
+    assert {"1 point has no result (1 failed)", remedy} <= set(capsys.readouterr().out.splitlines())
     assert main(["agent", sweep_id]) == 0  # with nothing to begin it says so again
     assert told <= set(capsys.readouterr().out.splitlines())
     assert main(["retry", sweep_id, "--failed"]) == 0

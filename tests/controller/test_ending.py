@@ -101,6 +101,10 @@ def test_hours_since_the_first_run_started() -> None:
     reason = "stop_when: 1.5 hours have passed since the first run started"
     assert ended({"hours": 1.5}, runs, START + timedelta(minutes=90)) == reason
     assert ended({"hours": 1.5}, [], START + timedelta(days=9)) == ""
+    again = TrialRow(9, 9, "RUNNING")
+    again.started = START + timedelta(hours=1)
+    runs[0].adopt(2, again)
+    assert ended({"hours": 1.5}, runs, START + timedelta(minutes=90)) == reason
 
 
 def test_epochs_of_all_runs() -> None:

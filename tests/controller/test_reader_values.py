@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import sqlalchemy
+from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from lightsweep.controller import Outcome, RunState, Sweep
-from lightsweep.controller.claims import RunClaimer
-from lightsweep.controller.runs import SUMMARY
+from lightsweep.controller.claims import ParameterAssigner, RunClaimer, claim_lock
+from lightsweep.controller.runs import GAIN, SUMMARY
 from lightsweep.controller.summary import summarize
 from lightsweep.storage import Storage
 from tests.controller.controller_helpers import claim, config, working
@@ -94,3 +96,29 @@ def test_a_run_that_was_lost_is_retried_with_the_parameters_that_it_has(storage:
     assert sweep.ledger.trials.end(running.record.trial_id, TrialState.FAIL, {SUMMARY: {"state": "lost"}})
     retried = claim(claimer)
     assert (retried.id, retried.values) == (running.id, {"x": 0.125})
+
+
+def test_what_an_agent_notes_of_its_run_during_a_look_is_known_at_the_next(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parameters of a run are read after its attributes, and both are written between."""
+    sweep = Sweep.create(config(method="bayes"), storage=storage)
+    other = Sweep.load(sweep.id, storage=storage)
+    changes = other.ledger.trials.changes
+
+    def late(*args: Any) -> Any:
+        found = changes(*args)
+        storage.optuna.set_trial_user_attr(trial_id, GAIN, 0.5)
+        sweep.ledger.trials.set_parameters(trial_id, {"x": (FloatDistribution(0.0, 1.0), 0.25)})
+        monkeypatch.undo()
+        return found
+
+    with claim_lock(sweep) as mine:
+        trial_id = mine.add(ParameterAssigner(sweep), {"kind": "fresh"}, None)
+    other.refresh()
+    monkeypatch.setattr(other.ledger.trials, "changes", late)
+    gains = []
+    for _ in range(2):
+        other.refresh()
+        gains.append([(entry.record.parameters, entry.gain) for entry in other.known_entries()])
+    assert gains == [[({"x": 0.25}, None)], [({"x": 0.25}, 0.5)]]

@@ -192,6 +192,25 @@ def test_the_best_has_the_best_mean_of_all_repeats(storage: Storage) -> None:
     }
 
 
+def test_a_run_that_breaks_a_constraint_ends_its_group(storage: Storage) -> None:
+    keys = {"repeats": 3, "seed": 5, "constraints": ["size <= 2"]}
+    sweep = made(storage, {"a": {"values": [3, 1, 2]}}, lightsweep=keys)
+
+    def train(run: ClaimedRun, reporter: Reporter) -> Outcome:
+        assert run.repeat is not None
+        a, noise = run.values["a"], 0.01 * run.repeat.repeat
+        reporter.report(run, {"loss": 5 - a + noise, "size": a})  # the larger the better, if the bound did not matter
+        return Outcome("finished")
+
+    done = work(sweep, train)
+    assert [run.values["a"] for run in done] == [3, 1, 1, 1, 2, 2, 2]  # a hidden rival of 2.01 would skip 1 and 2
+    assert [group.state for group in known(sweep)] == ["ended", "complete", "complete"]
+    assert known(sweep)[0].skipped == "run 0001 breaks size <= 2: 3"
+    best = best_run(sweep.runs, sweep.config)
+    assert best is not None
+    assert best.group == "0005"
+
+
 def test_a_searcher_sees_one_observation_for_each_group(storage: Storage) -> None:
     sweep = made(storage, GRID)
     work(sweep, noisy(), count=4)
@@ -219,3 +238,25 @@ def test_an_update_keeps_repeats_and_adds_points(storage: Storage) -> None:
     update_config(sweep, repeated({"a": {"values": [1, 2, 3]}}, count=2))
     more = work(sweep, noisy(step=9.0))
     assert [(run.values["a"], *place) for run, place in zip(more, places(more), strict=True)] == [(3, 2, 1), (3, 2, 2)]
+
+
+def test_a_group_that_breaks_a_constraint_makes_no_other_one_hopeless(storage: Storage) -> None:
+    block = {"repeats": 3, "seed": 5, "constraints": ["ms <= 20"]}
+    sweep = made(storage, GRID, lightsweep=block)
+
+    def train(run: ClaimedRun, reporter: Reporter) -> Outcome:
+        assert run.repeat is not None
+        loss = run.values["a"] + 0.01 * run.repeat.repeat
+        reporter.report(run, {"loss": loss, "ms": 30.0 if run.values["a"] == 1 else 10.0})
+        return Outcome("finished", "")
+
+    work(sweep, train)
+    assert [(group.id, group.state) for group in known(sweep)] == [
+        ("0001", "ended"),
+        ("0002", "complete"),
+        ("0005", "skipped"),
+        ("0006", "skipped"),
+    ]
+    best = sweep.best_run
+    assert best is not None
+    assert best.group == "0002"

@@ -163,3 +163,40 @@ def test_savings_count_stopped_runs_as_long_as_finished_ones(storage: Storage) -
     sweep.refresh()
     assert str(savings(sweep.runs, sweep.config)) == "1 run stopped early, 9 of 20 iterations saved (45%)"
     assert sweep.runs[1].reason == "stopped at band 1: best so far 2.000 > cut-off 1.000 (the median of 1 other run)"
+
+
+@pytest.mark.parametrize("bound", [20.0, 40.0])
+def test_a_run_that_breaks_a_constraint_is_not_the_one_to_beat(storage: Storage, bound: float) -> None:
+    """The first run is the best by far, and takes 30 ms; the last one falls a little behind the others."""
+    block = {"stopping": "expected", "constraints": [f"ms <= {bound:g}"]}
+    sweep, verdicts = Sweep.create(config(lightsweep=block), storage=storage), []
+    with working(sweep) as (claimer, reporter, _):
+        for level in (0.001, 1.0, 1.1, 1.2, 1.001):
+            run = claim(claimer)
+            verdicts = [
+                reporter.report(run, {"loss": level + 0.001 / step, "ms": 30.0 if level < 0.5 else 10.0})
+                for step in range(1, 11)
+            ]
+            state = "pruned" if verdicts[-1].stop else "finished"
+            assert reporter.finish(run, Outcome(state, verdicts[-1].reason))
+    assert verdicts[-1].stop == (bound == 40.0), verdicts[-1].reason
+
+
+def test_other_agents_compare_with_the_last_training_of_a_run_that_has_ended(storage: Storage) -> None:
+    first = Sweep.create(config(lightsweep={"stopping": "expected"}), storage=storage)
+    other = Sweep.load(first.id, storage=storage)
+    with working(first) as (claimer, reporter, writer):
+        run = claim(claimer)
+        for value in (0.1, 0.01, 0.001):
+            reporter.report(run, {"loss": value})
+        assert writer.flush(30)
+        other.refresh()
+        run.begin_anew()
+        for value in (3.0, 2.0):
+            reporter.report(run, {"loss": value})
+        assert reporter.finish(run, Outcome("finished"))
+    other.refresh()
+    known = other.bands_of(0)
+    assert known is not None
+    verdict = known.judge("0002", [1.0])
+    assert "to beat 2.000" in verdict.reason, verdict.reason

@@ -95,6 +95,21 @@ def test_the_target_is_reached_by_a_run_that_keeps_them(url: str) -> None:
     assert sweep.state.name == "finished"
 
 
+def test_a_lost_run_does_not_reach_the_target(url: str) -> None:
+    """Whether it keeps the constraints is not known before it is retried and ends."""
+    sweep = bounded(url, metric={"name": "loss", "target": 1.5}, run_cap=3)
+    with working(sweep) as (claimer, reporter, _):
+        run = claim(claimer)
+        reporter.report(run, {"loss": 1.0})
+        assert reporter.finish(run, Outcome("lost", "preempted"))
+        assert sweep.state.name == "running"
+        again = claim(claimer)
+        assert (again.id, again.attempt) == (run.id, 2)
+        reporter.report(again, {"loss": 1.0, "ms": 1.0, "mb": 1.0})
+        assert reporter.finish(again, Outcome("finished"))
+    assert str(sweep.state) == "finished (target 1.5 of loss reached)"
+
+
 def test_an_update_may_change_the_constraints(url: str) -> None:
     sweep = bounded(url, run_cap=3)
     work(sweep, logs(SLOW, GOOD, UNKNOWN))

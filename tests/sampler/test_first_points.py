@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 from sampler_helpers import FINITE, MIXED, QUADRATIC, play, quadratic, run, sweep
 
-from lightsweep.sampler import RunState, make_searcher
+from lightsweep.sampler import Observation, RunState, make_searcher
+from lightsweep.sampler.first_points import FirstPoints
 from lightsweep.sampler.unit_cube import Axes, RunTrials
 from lightsweep.schema import SweepConfig
+from lightsweep.space import Value
 
 WHEN = {"momentum": {"optimizer": "sgd"}, "beta2": {"optimizer": ["adam", "adamw"]}}
 CONDITIONAL = {
@@ -176,3 +178,20 @@ def test_pending_runs_are_points_to_keep_away_from() -> None:
     runs = play(searcher, 8, lambda values: math.log10(values["lr"]) ** 2)
     again = [*runs, run(8, searcher.suggest(8, runs) or {}, state=RunState.RUNNING)]
     assert searcher.suggest(9, again) != again[-1].values
+
+
+class Gaining:
+    """A searcher that expects a gain of 0.5 of each point."""
+
+    gain: float | None = None
+
+    def suggest(self, ticket: int, history: Sequence[Observation]) -> dict[str, Value] | None:
+        del ticket, history
+        self.gain = 0.5
+        return {"x": 0.5}
+
+
+def test_the_gain_that_the_model_expects_is_known_after_them() -> None:
+    points = FirstPoints(sweep({"x": {"min": 0.0, "max": 1.0}}, "bayes").space, [{"x": 0.1}], Gaining(), once=False)
+    gains = [(points.suggest(ticket, ()), points.gain)[1] for ticket in (0, 1, 0)]
+    assert gains == [None, 0.5, None]

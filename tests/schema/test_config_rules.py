@@ -302,6 +302,17 @@ def test_all_faults_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     ]
 
 
+def test_a_wrong_key_of_the_block_hides_no_other_fault(tmp_path: Path) -> None:
+    block = "lightsweep: {sampelr: gp, repeats: 0, stop_when: {hours: -1}}\n"
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, RANDOM + ONE + LOSS + block)
+    assert [fault.where.removeprefix("lightsweep.") for fault in caught.value.faults] == [
+        "sampelr",
+        "repeats",
+        "stop_when.hours",
+    ]
+
+
 def test_the_same_faults_in_a_dict_have_no_lines() -> None:
     with pytest.raises(ConfigError) as caught:
         SweepConfig.load({"method": "randm", "parameters": {"b": {"min": 2, "max": 1}}})

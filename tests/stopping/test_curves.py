@@ -73,3 +73,11 @@ def test_the_median_needs_other_runs() -> None:
         == "stopped at band 1: best so far 2.500 > cut-off 2.000 (the median of 3 other runs)"
     )
     assert not curves.judge("e", [2.25]).stop
+
+
+def test_a_diverged_run_beside_others_that_came_back_is_judged() -> None:
+    """Steps of 690 on the scale go on far below what a number can be."""
+    curves = Curves(Expected(), "minimize")
+    for name, end in (("a", 1e-5), ("b", 1e-4), ("c", 1e200)):
+        curves.note(name, [1e300, *[end] * 40])
+    assert curves.judge("d", [1e300]).band == 1

@@ -91,7 +91,7 @@ def test_what_a_process_has_sent_before_its_end_is_taken_in(tmp_path: Path) -> N
     try:
         job: Any = launcher.start(run, handler, tmp_path, {}, None)  # type: ignore[arg-type]
         assert job.wait().exit_code == 0
-        assert handler.logs == [{"metrics": {"loss": 1.0}}]
+        assert handler.logs == [{"metrics": {"loss": 1.0}, "posted": True}]
     finally:
         launcher.close()
 
