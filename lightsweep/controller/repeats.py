@@ -84,7 +84,7 @@ def groups(entries: Iterable[RunEntry], config: SweepConfig) -> list[Group]:
     for name, runs in found.items():
         is_open = [entry.running or wants_retry(entry, config) for entry in runs]
         over = [entry for entry, still in zip(runs, is_open, strict=True) if not still]
-        broken = [f"run {entry.id} breaks {' and '.join(found)}" for entry in over if (found := breaks(entry, config))]
+        broken = [f"run {entry.id} breaks {' and '.join(each)}" for entry in over if (each := breaks(entry, config))]
         closed = bool(broken) or any(entry.state != RunState.FINISHED for entry in over)
         made.append(Group(tuple(runs), scored.get(name), any(is_open), closed, "".join(broken[:1])))
     spread, best = _deviation(made), _best_mean(made, config)
