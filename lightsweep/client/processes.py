@@ -126,8 +126,8 @@ class AgentWatch:
         self._stream.close()
         if self._closed.wait(GRACE_SECONDS):
             return
-        print("lightsweep: the agent is gone; ending this run, another agent retries it", file=sys.stderr)
-        print("lightsweep: more: lightsweep help gone", file=sys.stderr, flush=True)
+        said = "the agent is gone; ending this run, another agent retries it; more: lightsweep help gone"
+        print(f"lightsweep: {said}", file=sys.stderr, flush=True)
         if _leads_session():
             _end_group()
         else:

@@ -126,8 +126,7 @@ def test_a_script_that_does_not_log_is_ended_with_one_line(agent):
         agent.kill()
         _, errors = run.communicate(timeout=120)
     assert errors == (
-        "lightsweep: the agent is gone; ending this run, another agent retries it\n"
-        "lightsweep: more: lightsweep help gone\n"
+        "lightsweep: the agent is gone; ending this run, another agent retries it; more: lightsweep help gone\n"
     )
     assert run.returncode == -signal.SIGTERM
 

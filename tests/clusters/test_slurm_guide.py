@@ -68,7 +68,7 @@ def test_each_command_of_the_page_works(cluster: Cluster, monkeypatch: pytest.Mo
     script += ["echo the id: $ID"]
     with served(cluster, first[1].strip()):
         said = cluster.call("bash", "-c", "\n".join(script), seconds=400)
-        assert re.search(r"agents: .*(running|queued)", said)
+        assert re.search(r"agents: .*(running|queued|have ended)", said)
         assert re.search("told to end: slurm |is left to end", said), "they may have ended before"
         assert "#SBATCH --gres=gpu:1" in said
         ids = re.findall(r"^([a-z0-9]{8})$", said, re.MULTILINE) + re.findall(r"the id: (\w+)", said)

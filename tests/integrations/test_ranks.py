@@ -136,7 +136,7 @@ def test_without_their_agent_all_ranks_end_within_seconds(tmp_path: Path, launch
         launch.all_gone(45)
     said = [line for line in launch.text.splitlines() if "lightsweep:" in line]
     assert 1 <= len(said) <= 3, launch.text
-    assert all("agent" in line and "gone" in line for line in said)
+    assert all("agent" in line and "gone" in line for line in said), launch.text
     assert "AgentLostError" not in launch.text
 
 

@@ -93,7 +93,7 @@ def test_libraries_that_ask_for_the_distribution_are_content() -> None:
 def test_a_wheel_has_the_folder(tmp_path: Path) -> None:
     """In an environment that has nothing but the wheel."""
     tree = tmp_path / "tree"  # a build leaves files behind
-    for name in ("lightsweep", "integrations"):
+    for name in ("lightsweep", "integrations", "docs"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tree)
