@@ -291,7 +291,7 @@ class RunTable:
         best: The best value that any run reported, in any state; ``None`` if there is none.
         entries: By id.
         next_ticket: The ticket of the next fresh run.
-        next_point: The point of the next fresh run that is no repeat.
+        next_point: The point of the next fresh run, repeats left out.
         updates: For each update of the config the number of points given out before it, and the config as written.
         malformed: Trials with an invalid ``ATTEMPT``; they are ignored.
     """

@@ -57,7 +57,7 @@ def _pair(data: ReportData, front: Front[SweepRun], first: int, second: int, hei
         look = {"color": STATES[state], "size": 6, "opacity": 0.5}
         figure.add_trace(points([place[row] for row in found], state, mode="markers", marker=look))
     ordered = sorted(members, key=lambda index: front.values[index][first])
-    several = len(data.config.metrics) > 2  # then the front is no line
+    several = len(data.config.metrics) > 2  # a line cannot show a front of three axes
     figure.add_trace(
         points(
             ordered,

@@ -38,7 +38,7 @@ class StopWhen:
         found = [
             f"{counted(self.no_better_in, 'run')} without a new best" if self.no_better_in is not None else "",
             f"an expected gain below {number(self.expected_gain)}" if self.expected_gain is not None else "",
-            f"{number(self.hours)} hours" if self.hours is not None else "",
+            f"{number(self.hours)} hour{'' if self.hours == 1 else 's'}" if self.hours is not None else "",
             f"{counted(self.epochs, 'iteration')} of all runs" if self.epochs is not None else "",
         ]
         return [text for text in found if text]
