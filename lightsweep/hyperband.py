@@ -162,7 +162,7 @@ class Hyperband(_Settings):
         text = f"hyperband after {bands} reports of the metric"
         text += f". About 1 in {self.eta:g} runs survives each band, judged by {value}"
         if most is not None:
-            text += f". Runs that reach {most} (max_iter) are complete; there is no cut there"
+            text += f". Runs that reach {most} (max_iter) are complete; they are not compared at their end"
         if self.first(1) == (1,):
             text += ". Band 1 compares the first report of each run, which may be an evaluation before training"
         return text
@@ -366,23 +366,12 @@ _STOPPED = re.compile(
 _MOST_INSERTED = 16
 
 
-class BandValues:
-    """The values of all runs at the bands. Safe from several threads.
+class Bands:
+    """The bands of a rule, made as far as they are needed. Safe from several threads."""
 
-    A value at a band never changes, so each is noted once: from the agent's memory for its own runs, from the storage
-    for the others. The lock is held for work in memory only, so no report waits for the storage.
-    """
-
-    def __init__(self, hyperband: Hyperband, goal: str) -> None:
-        self.hyperband = hyperband
-        self.goal = goal
+    def __init__(self, ascending: Iterator[int]) -> None:
         self._lock = threading.RLock()
-        self._noted: dict[str, int] = {}
-        self._values: dict[int, list[float]] = {}
-        self._unsorted: dict[int, list[float]] = {}
-        self._best: dict[str, float] = {}
-        self._better = min if goal == "minimize" else max
-        self._ascending = hyperband.ascending()
+        self._ascending = ascending
         self._bands: list[int] = []
 
     def after(self, iteration: int) -> int | None:
@@ -400,6 +389,24 @@ class BandValues:
             self.after(iterations)  # so that the bands up to there are known
             place = bisect(self._bands, iterations)
             return self._bands[place - 1] if place else None
+
+
+class BandValues(Bands):
+    """The values of all runs at the bands. Safe from several threads.
+
+    A value at a band never changes, so each is noted once: from the agent's memory for its own runs, from the storage
+    for the others. The lock is held for work in memory only, so no report waits for the storage.
+    """
+
+    def __init__(self, hyperband: Hyperband, goal: str) -> None:
+        super().__init__(hyperband.ascending())
+        self.hyperband = hyperband
+        self.goal = goal
+        self._noted: dict[str, int] = {}
+        self._values: dict[int, list[float]] = {}
+        self._unsorted: dict[int, list[float]] = {}
+        self._best: dict[str, float] = {}
+        self._better = min if goal == "minimize" else max
 
     def note(self, run: str, history: Sequence[float]) -> None:
         """Note the finite values of a run, in order; values noted before are skipped."""

@@ -115,7 +115,7 @@ def _asked_again(sweep: SweepReader, entry: RunEntry) -> FrozenTrial:
 
 
 def update_config(sweep: SweepReader, config: SweepConfig | str | Path | Mapping[str, Any]) -> None:
-    """Continue with another config: another cap, other bands, a target, more points of a grid.
+    """Continue with another config: cap, rule of stopping, constraints, end, target, or more points of a grid.
 
     Runs that were claimed before keep their parameters. A changed grid continues with the points that they did not
     have.

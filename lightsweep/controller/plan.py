@@ -312,7 +312,8 @@ def check_update(sweep_id: str, before: SweepConfig, config: SweepConfig) -> Non
     if changed:
         raise UsageError(
             f"sweep {sweep_id} cannot change {', '.join(changed)} while it runs; change run_cap, early_terminate, "
-            "metric.target or the values of a grid, or create a new sweep with this one as its prior runs"
+            "metric.target, the values of a grid, lightsweep.stopping, lightsweep.stop_when or lightsweep.constraints, "
+            "or create a new sweep with this one as its prior runs"
         )
 
 

@@ -21,10 +21,10 @@ class StopWhen:
     """The sweep starts no further run once one of these holds; running runs end normally.
 
     Attributes:
-        no_better_in: So many runs have ended one after the other, and none of them was a new best.
+        no_better_in: This many runs have ended since the last new best.
         expected_gain: The model expects less improvement from a further run, in units of the metric; bayes only.
-        hours: So many hours have passed since the first run started; pauses count.
-        epochs: All runs together have so many iterations.
+        hours: This many hours have passed since the first run started; pauses count.
+        epochs: All runs together have this many iterations.
     """
 
     no_better_in: fields.Natural | None = None

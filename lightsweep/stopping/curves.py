@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from lightsweep.hyperband import Verdict
+from lightsweep.hyperband import Bands, Verdict
 from lightsweep.text import counted
 
 
@@ -49,7 +47,7 @@ class Judge(Protocol):
         """
 
 
-class Curves:
+class Curves(Bands):
     """The best values so far of all runs at the bands. Safe from several threads.
 
     Args:
@@ -58,29 +56,11 @@ class Curves:
     """
 
     def __init__(self, rule: Judge, goal: str) -> None:
+        super().__init__(rule.ascending())
         self.rule = rule
         self.goal = goal
-        self._lock = threading.RLock()
         self._runs: dict[str, Progress] = {}
         self._better = min if goal == "minimize" else max
-        self._ascending = rule.ascending()
-        self._bands: list[int] = []
-
-    def after(self, iteration: int) -> int | None:
-        """Return the first band after the iteration; ``None`` if there is none."""
-        with self._lock:
-            while not self._bands or self._bands[-1] <= iteration:
-                if (band := next(self._ascending, None)) is None:
-                    return None
-                self._bands.append(band)
-            return self._bands[bisect(self._bands, iteration)]
-
-    def reached(self, iterations: int) -> int | None:
-        """Return the highest band that is not above ``iterations``; ``None`` below the first."""
-        with self._lock:
-            self.after(iterations)  # so that the bands up to there are known
-            place = bisect(self._bands, iterations)
-            return self._bands[place - 1] if place else None
 
     def note(self, run: str, history: Sequence[float]) -> None:
         """Note the finite values of a run, in order; values noted before are skipped."""

@@ -60,14 +60,7 @@ class Rule(ABC):
 
     @abstractmethod
     def judge(self, goal: str, band: int, run: Progress, others: Sequence[Progress]) -> Verdict:
-        """Judge a run that has just reached a band, the last of ``run.at``.
-
-        Args:
-            goal: ``"minimize"`` or ``"maximize"``.
-            band: The band.
-            run: The run.
-            others: All other runs of the sweep that have a value.
-        """
+        """Judge a run that has just reached a band, see :meth:`lightsweep.stopping.curves.Judge.judge`."""
 
     def ascending(self) -> Iterator[int]:
         """Yield the bands in order, without end: 1, 2, ... 8, 10, 12, 15, 18, 22, 27, ... if ``min_iter`` is 1."""

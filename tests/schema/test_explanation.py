@@ -59,7 +59,7 @@ def test_a_grid_says_its_number_of_points() -> None:
 
 def test_max_iter_is_no_band() -> None:
     found = text(early_terminate={"type": "hyperband", "max_iter": 27, "s": 2, "strict": False})
-    assert "Runs that reach 27 (max_iter) are complete; there is no cut there" in found
+    assert "Runs that reach 27 (max_iter) are complete; they are not compared at their end" in found
     assert "its best value so far" in found
     assert "at no band" in text(early_terminate={"type": "hyperband", "max_iter": 2, "s": 2})
 

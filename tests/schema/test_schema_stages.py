@@ -219,7 +219,7 @@ def test_the_whole_text_of_check(tmp_path: Path) -> None:
         "          keeps of the best run before: model.hidden, model.layers, optimizer",
         "          stopping: hyperband after 3 reports of the metric. About 1 in 3 runs",
         "          survives each band, judged by its value there. Runs that reach 9",
-        "          (max_iter) are complete; there is no cut there",
+        "          (max_iter) are complete; they are not compared at their end",
         "ends      stages of at most 5 + 9 + 4 runs",
     ]
 
