@@ -39,7 +39,10 @@ def sweep(
     ] = False,
     update: Annotated[
         str | None,
-        typer.Option(metavar="CONFIG", help="Continue with another run_cap, other bands, constraints or stop_when, or more of a grid."),
+        typer.Option(
+            metavar="CONFIG",
+            help="Continue with another run_cap, other bands, constraints, stop_when, or more of a grid.",
+        ),
     ] = None,
     prior_run: PriorRuns = None,
     name: Name = None,

@@ -31,7 +31,8 @@ def ended_by(config: SweepConfig, entries: Iterable[RunEntry], now: datetime) ->
     first = min((begun for entry in own if (begun := entry.began or entry.record.started)), default=None)
     if stop.hours is not None and first is not None and now - first >= timedelta(hours=stop.hours):
         return f"stop_when: {number(stop.hours)} hours have passed since the first run started"
-    iterations = sum(entry.iterations for entry in own) if stop.epochs is not None else 0
+    # All reports, for the trainings that count no more were paid for, too.
+    iterations = sum(len(entry.record.reports) for entry in own) if stop.epochs is not None else 0
     if stop.epochs is not None and iterations >= stop.epochs:
         return f"stop_when: all runs together have {counted(iterations, 'iteration')}, of {stop.epochs:,} allowed"
     stuck = _no_better(own, config, config.metric, stop.no_better_in) if config.metric and stop.no_better_in else ""

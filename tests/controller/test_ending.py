@@ -49,6 +49,7 @@ def entries(*rows: tuple[str, float | None, int], gains: tuple[float | None, ...
         record.attributes = attributes
         record.started = START
         record.ended = None if state == "running" else START + timedelta(minutes=minute)
+        record.reports.extend([1.0] * 10)
         entry = RunEntry(f"{ticket + 1:04d}", ticket, 1, record)
         entry.best, entry.iterations = value, 10
         found.append(entry)
@@ -111,6 +112,14 @@ def test_epochs_of_all_runs() -> None:
     runs = entries(("running", None, 0), ("failed", None, 1))
     assert ended({"epochs": 21}, runs) == ""
     assert ended({"epochs": 20}, runs) == "stop_when: all runs together have 20 iterations, of 20 allowed"
+
+
+def test_epochs_of_trainings_before_the_last_one_of_a_run_count() -> None:
+    runs = entries(("finished", 1.0, 0))
+    runs[0].record.attributes = {**runs[0].record.attributes, SUMMARY: {"state": "finished", "since": 4}}
+    runs[0].measure(min)
+    assert runs[0].iterations == 6
+    assert ended({"epochs": 10}, runs) == "stop_when: all runs together have 10 iterations, of 10 allowed"
 
 
 def test_three_proposals_in_turn_that_promise_too_little() -> None:
