@@ -98,7 +98,7 @@ class Comparison(Protocol):
         """Note that a run has trained to its end: it was neither stopped nor has it failed."""
 
     def exclude(self, run: str) -> None:
-        """Note that a run breaks a constraint, so that it is never the best."""
+        """Note that a run is never the best: it breaks a constraint, or has failed or was killed."""
 
     def behind(self, run: str, iterations: int) -> bool:
         """Return whether some of the run's first ``iterations`` values have not been noted."""
@@ -450,7 +450,7 @@ class BandValues(Bands):
         """Take no notice of a run that has trained to its end: only the values at bands count."""
 
     def exclude(self, run: str) -> None:
-        """Take no notice of a run that breaks a constraint: all values at bands count."""
+        """Take no notice of a run that is never the best: all values at bands count."""
 
     def behind(self, run: str, iterations: int) -> bool:
         """Return whether some of the run's first ``iterations`` values have not been noted."""

@@ -250,7 +250,11 @@ class SweepReader:
                 anew = [pair for pair in compared if len(pair[1].reports) < len(pair[1].record.reports)]
                 last = [(each, entry.id, entry.history) for each, entry in anew]
                 ended = [(each, entry.id) for each, entry in compared if entry.state == RunState.FINISHED]
-                excluded = [(each, entry.id) for each, entry in compared if breaks(entry, self.config)]
+                excluded = [
+                    (each, entry.id)
+                    for each, entry in compared
+                    if entry.state in {RunState.FAILED, RunState.KILLED} or breaks(entry, self.config)
+                ]
             for record in malformed:
                 _logger.warning(
                     "sweep %s: trial %d counts for nothing, since its attribute %s was written by another program: %r",

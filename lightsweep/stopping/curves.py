@@ -20,7 +20,7 @@ class Progress:
         iterations: The number of its finite values.
         ended: Whether it has trained to its end, so that ``best`` is what it ends with. False while it runs, and if it
             was stopped or failed.
-        excluded: Whether it breaks a constraint, so that it is never the best.
+        excluded: Whether it is never the best: it breaks a constraint, or has failed or was killed.
     """
 
     at: list[float]
@@ -95,7 +95,7 @@ class Curves(Bands):
                 self._runs[run].ended = True
 
     def exclude(self, run: str) -> None:
-        """Note that a run breaks a constraint, so that it is never the best."""
+        """Note that a run is never the best: it breaks a constraint, or has failed or was killed."""
         with self._lock:
             if run in self._runs:
                 self._runs[run].excluded = True

@@ -200,3 +200,19 @@ def test_other_agents_compare_with_the_last_training_of_a_run_that_has_ended(sto
     assert known is not None
     verdict = known.judge("0002", [1.0])
     assert "to beat 2.000" in verdict.reason, verdict.reason
+
+
+@pytest.mark.parametrize("state", ["failed", "killed", "finished"])
+def test_a_run_that_failed_is_not_the_one_to_beat(storage: Storage, state: str) -> None:
+    sweep = Sweep.create(config(lightsweep={"stopping": "expected", "max_preemptions": 0}), storage=storage)
+    with working(sweep) as (claimer, reporter, _):
+        for value, ended in ((0.1, state), (2.0, "finished")):
+            run = claim(claimer)
+            for _ in range(2):
+                reporter.report(run, {"loss": value})
+            assert reporter.finish(run, Outcome(ended))
+        sweep.refresh()
+        known = sweep.bands_of(0)
+        assert known is not None
+        reason = known.judge("0003", [3.0]).reason
+    assert f"to beat {'0.1000' if state == 'finished' else '2.000'}" in reason, reason
