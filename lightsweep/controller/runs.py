@@ -71,12 +71,8 @@ def attempt_of(found: Any, number: int) -> dict[str, Any] | None:
     return found if proper else None
 
 
-_STATES: dict[str, RunState] = {
-    "RUNNING": RunState.RUNNING,
-    "WAITING": RunState.RUNNING,
-    "COMPLETE": RunState.FINISHED,
-    "PRUNED": RunState.PRUNED,
-}
+_STATES: dict[str, RunState] = dict.fromkeys(["RUNNING", "WAITING"], RunState.RUNNING)
+_STATES.update(COMPLETE=RunState.FINISHED, PRUNED=RunState.PRUNED)
 
 
 @dataclass(frozen=True)
@@ -186,6 +182,8 @@ class RunEntry:
     began: datetime | None = None
     _measured: int = 0
     _since: int = 0
+    _gain: float | None = None
+    _lasts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         attempt = self.record.attributes.get(ATTEMPT, {}) if self.record.mentions("point") else {}
@@ -209,6 +207,7 @@ class RunEntry:
 
     def adopt(self, attempt: int, record: TrialRow) -> None:
         """Continue with the next attempt; its record holds the reports of those before."""
+        self._gain, self._lasts = self.gain, {**self._lasts, **self.summary.get("metrics", {})}
         self.began, self.attempt, self.record = self.began or self.record.started, attempt, record
         self.starts += not self.record.attributes.get(ATTEMPT, {}).get("asked", False)
         self.iterations, self.best, self._measured, self._since = 0, None, 0, 0
@@ -234,8 +233,8 @@ class RunEntry:
 
     def last(self, metric: str) -> float | None:
         """Return the last value of a number that the run logged, once it has ended; ``None`` without one."""
-        value = self.summary.get("metrics", {}).get(metric, {}).get("last")
-        return None if value is None else float(value)
+        found = {**self._lasts, **self.summary.get("metrics", {})}.get(metric, {}).get("last")
+        return None if found is None else float(found)
 
     def forget(self) -> None:
         """Make ``seen`` and ``observation`` again when they are needed."""
@@ -249,9 +248,9 @@ class RunEntry:
 
     @property
     def gain(self) -> float | None:
-        """The content of ``GAIN``; ``None`` without one."""
+        """The content of ``GAIN``, of the attempt that got the parameters; ``None`` without one."""
         found = self.record.attributes.get(GAIN)
-        return float(found) if isinstance(found, (int, float)) else None
+        return float(found) if isinstance(found, (int, float)) else self._gain
 
     @property
     def running(self) -> bool:

@@ -132,6 +132,13 @@ def test_three_proposals_in_turn_that_promise_too_little() -> None:
     )
 
 
+def test_a_retried_run_keeps_its_expected_gain() -> None:
+    low = entries(*[("finished", 1.0, 1)] * 3, gains=(0.01, 0.02, 0.03))
+    low[1].adopt(2, TrialRow(9, 9, "RUNNING"))
+    assert low[1].gain == 0.02
+    assert "expected to gain 0.03" in ended({"expected_gain": 0.1}, low, method="bayes")
+
+
 def test_running_runs_end_normally_and_another_agent_agrees(storage: Storage) -> None:
     made = Sweep.create(stopping({"epochs": 2}), storage=storage)
     with working(made) as (dealer, reporter, writer), working(Sweep.load(made.id, storage=storage), "b") as (other, *_):

@@ -110,6 +110,17 @@ def test_a_lost_run_does_not_reach_the_target(url: str) -> None:
     assert str(sweep.state) == "finished (target 1.5 of loss reached)"
 
 
+def test_a_retried_run_keeps_what_it_logged_before(url: str) -> None:
+    sweep = bounded(url, run_cap=1)
+    with working(sweep) as (claimer, reporter, _):
+        reporter.report(first := claim(claimer), SLOW)
+        assert reporter.finish(first, Outcome("preempted", "preempted"))
+        reporter.report(again := claim(claimer), {"loss": 1.0, "mb": 10.0})
+        assert reporter.finish(again, Outcome("finished"))
+    (run,) = sweep.runs
+    assert (run.attempt, run.breaks) == (2, ("ms <= 20: 31.2",))
+
+
 def test_an_update_may_change_the_constraints(url: str) -> None:
     sweep = bounded(url, run_cap=3)
     work(sweep, logs(SLOW, GOOD, UNKNOWN))
