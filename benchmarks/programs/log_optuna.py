@@ -14,6 +14,7 @@ from multiprocessing.connection import Client
 import optuna
 from optuna.storages import InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from training_step import train
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 kind, url, name = sys.argv[1:]
@@ -38,6 +39,7 @@ with Client(os.environ["BENCH_ADDRESS"]) as bench:
         trial = study.ask(known.distributions)
         bench.send("ready")
         for step, metrics in enumerate(iter(bench.recv, None), start=1):
+            train()
             start = time.perf_counter()
             trial.report(metrics["val_loss"], step)
             if len(metrics) > 1:

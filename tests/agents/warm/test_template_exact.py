@@ -109,7 +109,67 @@ ENDS = {
 @pytest.mark.parametrize("name", ENDS)
 def test_a_script_ends_as_it_always_does(starter: Starter, name: str) -> None:
     starter.write("helper.py", "def fail():\n    raise LookupError('of the helper')\n")
-    starter.both(f"import sys\n{ENDS[name]}\n")
+    starter.both(f"import ctypes\nimport sys\n{ENDS[name]}\n")
+
+
+def test_what_a_script_leaves_open_is_written(starter: Starter) -> None:
+    """Of a library's objects too, though the exit passes over its modules."""
+    starter.install("holder", "kept = []\n")
+    source = """
+        import ctypes
+        import gzip
+
+        import holder
+
+        class Part:
+            def __del__(self):
+                self.file.write("by __del__")
+
+        own = Part()
+        own.file = open("own.txt", "w")
+        own.me = own
+        holder.kept.append(open("held.txt", "w"))
+        holder.kept[0].write("of a library")
+        open("lines.txt", "wb").write(b"a line")
+        libc = ctypes.CDLL(None)
+        libc.printf(b"by C's printf")
+        libc.strdup.restype = ctypes.c_void_p
+        libc.__cxa_atexit(libc.puts, ctypes.c_void_p(libc.strdup(b", by its last handlers")), None)
+    """
+    found = []
+    for warm in (False, True):
+        starter.write("train.py", source)
+        code, output = starter.run(["train.py"], warm)
+        texts = {name: (starter.directory / f"{name}.txt").read_text() for name in ("own", "held", "lines")}
+        found.append((code, output, texts))
+        for name in texts:
+            (starter.directory / f"{name}.txt").unlink()
+    assert found[0] == found[1]
+    assert found[1][:2] == (0, "by C's printf, by its last handlers\n")
+    assert found[1][2] == {"own": "by __del__", "held": "of a library", "lines": "a line"}
+
+
+def test_the_objects_of_libraries_are_not_taken_apart(starter: Starter) -> None:
+    """Which would take half a second with a trainer's libraries; Python promises no ``__del__`` at its exit."""
+    starter.install(
+        "library",
+        """
+        import ctypes
+        import os
+
+        class Thing:
+            def __del__(self, write=os.write):
+                write(1, b"library\\n")
+
+        thing = Thing()
+        libc = ctypes.CDLL(None)
+        libc.strdup.restype = ctypes.c_void_p
+        libc.__cxa_atexit(libc.puts, ctypes.c_void_p(libc.strdup(b"its handler in C")), None)
+        """,
+    )
+    starter.write("train.py", "import library\n\nprint(library.Thing.__name__, flush=True)\n")
+    assert starter.run(["train.py"], False) == (0, "Thing\nlibrary\nits handler in C\n")
+    assert starter.run(["train.py"], True) == (0, "Thing\n")
 
 
 @pytest.mark.parametrize("unbuffered", ["1", ""])
@@ -246,7 +306,7 @@ def test_another_sitecustomize_runs_once(starter: Starter) -> None:
 def test_no_module_is_loaded_for_the_template(starter: Starter) -> None:
     starter.write("train.py", "import sys\nprint(sorted(sys.modules))\n")
     cold, warm = (set(eval(starter.run(["train.py"], each)[1])) for each in (False, True))
-    assert warm - cold <= {"_socket", "select", "gc"}
+    assert warm - cold <= {"_socket", "atexit", "select", "gc"}
     assert cold - warm == set()
 
 
