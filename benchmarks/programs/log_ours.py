@@ -1,4 +1,4 @@
-"""A run of a sweep: for each dict that it gets it trains a step, logs the dict, and answers with the seconds of that."""
+"""A run of a sweep: for each dict that it gets it trains a step, logs the dict, and answers with the time that took."""
 
 import os
 import time
