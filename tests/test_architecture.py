@@ -173,11 +173,11 @@ MOST_LINES = {
     "history": 900,
     "report": 1_650,
     "channel": 650,
-    "warm runs": 800,
+    "warm runs": 820,
     "terminals": 1_750,
     "sampler": 1_480,
     "stopping": 500,
-    "all else": 12_815,
+    "all else": 12_830,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 
