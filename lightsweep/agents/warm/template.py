@@ -377,7 +377,7 @@ class _Watch:
         os.mkdir = self._mkdir
 
     def _noting_mkdir(self, path: Any, mode: int = 0o777, **more: Any) -> None:
-        """Be ``os.mkdir``. A method, since a class may keep it, as in Python 3.10's ``pathlib``: that binds functions."""
+        """Be ``os.mkdir``. A method: a class that keeps it, as in Python 3.10's ``pathlib``, would bind a function."""
         if mode == 0o700:  # as tempfile makes them
             self.directories.append(os.fsdecode(path))
         self._mkdir(path, mode, **more)
