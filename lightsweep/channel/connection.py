@@ -42,6 +42,10 @@ POST = "post"
 MESSAGE_LIMIT = 16 * 2**20
 HANDSHAKE_LIMIT = 4 * 2**10
 HANDSHAKE_SECONDS = 10.0
+"""How long an agent waits for the proof of a process that may be a stranger."""
+
+AGENT_SECONDS = 60.0
+"""How long a run waits for its own agent, which may be slow on a machine with too much to do."""
 
 TCP = "tcp://"
 
@@ -419,7 +423,7 @@ def introduce(stream: FrameStream, run_id: str, token: str) -> None:
         ChannelError: The other end is not an agent, does not serve the run, or does not know its secret.
         OSError: The connection broke.
     """
-    deadline = time.monotonic() + HANDSHAKE_SECONDS
+    deadline = time.monotonic() + AGENT_SECONDS
     hello = stream.receive(deadline)
     if hello is None or not isinstance(hello.get("nonce"), str):
         raise ChannelError("no agent of lightsweep answers there")
