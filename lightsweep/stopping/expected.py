@@ -6,8 +6,8 @@ by linear regression on the progress before, from the steps of all runs, those t
 at like looks and from like losses count more. The steps of jittery metrics do not continue, and vary; the regression
 finds both. Summed up to the end of training, they give a normal distribution of the end.
 
-A metric with noise has its best value by luck in part, and a run that still trains may be as lucky. So the end is expected
-to be lower by twice the noise, which is the standard deviation that explains how much the better runs rise at a step.
+The best value of a noisy metric is partly luck, and a run that still trains may be as lucky. So its end is expected to
+be lower by twice the noise: the standard deviation that explains how much the better runs rise at a step.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def test_rises_are_the_same_however_values_are_noted() -> None:
         for count in range(len(history) + 1):
             one_by_one.note("a", history[:count])
             one_by_one.note("a", history[:count])
-        progress = [curves._runs["a"].rises for curves in (at_once, one_by_one)]  # noqa: SLF001
+        progress = [curves._runs["a"].rises for curves in (at_once, one_by_one)]
         assert progress[0] == progress[1] == pytest.approx(total)
 
 
