@@ -1,4 +1,4 @@
-"""The gallery: reports of real sweeps, run when the site is built, with the script that ``lightsweep init`` writes."""
+"""The gallery: reports of real sweeps, run when the site is built, with the scripts that ``lightsweep init`` writes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ import yaml
 __all__ = ["write_gallery"]
 
 ROOT = Path(__file__).resolve().parent.parent
-STARTER = ROOT / "lightsweep" / "starters" / "plain"
+STARTERS = ROOT / "lightsweep" / "starters"
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A sweep of the gallery: the starter's file with some keys changed."""
+    """A sweep of the gallery: the file of a starter with some keys changed."""
 
     name: str
     title: str
     text: str
     changes: dict[str, Any] = field(default_factory=dict)
+    starter: str = "plain"
 
 
 SHOWN = [
@@ -64,6 +65,22 @@ SHOWN = [
             },
         },
     ),
+    Shown(
+        "lightning",
+        "Lightning",
+        "The file that `lightsweep init --lightning` writes, with fewer runs. "
+        "The callback reports the metric after each validation, and stops a run inside of `fit`.",
+        {"name": "two spirals", "run_cap": 8},
+        starter="lightning",
+    ),
+    Shown(
+        "transformers",
+        "Hugging Face",
+        "The file that `lightsweep init --transformers` writes, with fewer runs. "
+        "A `Trainer` trains a tiny BERT; the callback reports the metric after each evaluation.",
+        {"name": "tiny BERT", "run_cap": 8},
+        starter="transformers",
+    ),
 ]
 
 
@@ -81,7 +98,7 @@ def write_gallery(folder: Path, *, reports: bool = True) -> None:
         config = sweep_file(shown)
         lines += [f"## {shown.title}", "", shown.text, ""]
         if reports:
-            run_sweep(shown.name, config, folder)
+            run_sweep(shown, config, folder)
             if (folder / f"{shown.name}.png").exists():
                 lines += [f"[![The report: {shown.title}]({shown.name}.png)]({shown.name}.html)", ""]
             lines += [f"[Open the report]({shown.name}.html){{ .md-button }}", ""]
@@ -91,19 +108,20 @@ def write_gallery(folder: Path, *, reports: bool = True) -> None:
 
 def sweep_file(shown: Shown) -> str:
     """Return the sweep file of an entry as YAML."""
-    config = yaml.safe_load((STARTER / "sweep.yaml").read_text(encoding="utf-8")) | shown.changes
+    starter = yaml.safe_load((STARTERS / shown.starter / "sweep.yaml").read_text(encoding="utf-8"))
+    config = {"name": None} | starter | shown.changes  # the name comes first
     kept = {key: value for key, value in config.items() if value is not None}
     return str(yaml.safe_dump(kept, sort_keys=False, default_flow_style=None, width=100))
 
 
-def run_sweep(name: str, config: str, folder: Path) -> None:
+def run_sweep(shown: Shown, config: str, folder: Path) -> None:
     """Run a sweep in a directory of its own, and write its report and a picture of it."""
     with tempfile.TemporaryDirectory() as work:
-        shutil.copy(STARTER / "train.py", work)
+        shutil.copy(STARTERS / shown.starter / "train.py", work)
         Path(work, "sweep.yaml").write_text(config, encoding="utf-8")
         _lightsweep(["run", "sweep.yaml", "--jobs", "2"], work)
-        _lightsweep(["report", "latest", "-o", str(folder / f"{name}.html")], work)
-    take_picture(folder / f"{name}.html", folder / f"{name}.png")
+        _lightsweep(["report", "latest", "-o", str(folder / f"{shown.name}.html")], work)
+    take_picture(folder / f"{shown.name}.html", folder / f"{shown.name}.png")
 
 
 def _lightsweep(arguments: Sequence[str], directory: str) -> None:

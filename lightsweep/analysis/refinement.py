@@ -164,7 +164,8 @@ def narrow(distribution: Distribution, best: Sequence[Any]) -> Block:
     """
     inside = [value for value in best if _contains(distribution, value)]
     if not inside:
-        return Block({}, "as it was: the values of the best runs are outside of it")
+        why = "the values of the best runs are outside of it" if best else "none of the best runs had it"
+        return Block({}, f"as it was: {why}")
     if distribution.choices is not None:
         return _list(distribution, distribution.choices, inside)
     traits = distribution.traits
@@ -311,9 +312,10 @@ def _next(config: SweepConfig, program: str | None, sweep_id: str | None) -> dic
 def _heading(config: SweepConfig, scored: Scores, best: Sequence[SweepRun], sweep_id: str | None) -> list[str]:
     whose = f"sweep {sweep_id}" if sweep_id else "a sweep"
     value = scored.values[scored.runs.index(best[0])]
+    thing = "group" if config.repeats > 1 else "run"
     lines = [
-        f"Refined from {whose}: around the best {len(best)} of {counted(len(scored.runs), 'run')} by {scored.metric}.",
-        f"The best, run {best[0].id}: {scored.metric} {number(value)}.",
+        f"Refined from {whose}: around the best {len(best)} of {counted(len(scored.runs), thing)} by {scored.metric}.",
+        f"The best, {thing} {best[0].id}: {scored.metric} {number(value)}.",
     ]
     if len(config.metrics) > 1:
         lines.append("The sweep has several metrics; the runs were compared by the first.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,7 +26,7 @@ class Scores:
     Attributes:
         metric: The metric's name.
         goal: ``None`` for a metric that the sweep does not improve.
-        runs: The runs that count.
+        runs: The runs that count; of repeats the first one stands for its group.
         values: A finite number for each of them.
         notes: Which runs were left out, and how runs that were stopped early count.
     """
@@ -43,7 +43,7 @@ def scores(runs: Sequence[SweepRun], config: SweepConfig, metric: str | None = N
 
     The value is the best finite value of the run if the sweep improves the metric, as in the sampler; a pruned run
     counts with its best until then, which is worse than that of a whole training (``at`` compares equal trainings).
-    For any other metric it is the last value.
+    For any other metric it is the last value. Repeats count as one run, with the mean of those that have finished.
 
     A prior run counts if it had each searched parameter, since the sampler makes up those that it lacked; other
     parameters may have differed. Only its best value is known, so prior runs do not count with ``at``.
@@ -102,7 +102,22 @@ def scores(runs: Sequence[SweepRun], config: SweepConfig, metric: str | None = N
         notes.append(f"{stopped} of {total} stopped early, counted with the {way} value until then")
     if prior := sum(run.prior for run in counting):
         notes.append(f"{prior} of {total} {'is a prior run' if prior == 1 else 'are prior runs'}")
-    return Scores(name, goal, tuple(counting), tuple(float(valued[run.id]) for run in counting), tuple(notes))
+    found = _grouped(counting, valued)
+    if any(run.repeat is not None for run in counting):
+        notes.append(f"repeats count as one, with their mean: {total} in {counted(len(found), 'group')}")
+    return Scores(name, goal, tuple(run for run, _ in found), tuple(value for _, value in found), tuple(notes))
+
+
+def _grouped(runs: Sequence[SweepRun], valued: Mapping[str, float]) -> list[tuple[SweepRun, float]]:
+    """Return each run with its value; of repeats the first one, with the mean of those that have finished, if any."""
+    found: dict[str, list[SweepRun]] = {}
+    for run in runs:
+        found.setdefault(run.repeat.group if run.repeat is not None else run.id, []).append(run)
+    pairs = []
+    for group in found.values():
+        whole = [run for run in group if run.state == RunState.FINISHED] or group
+        pairs.append((group[0], math.fsum(valued[run.id] for run in whole) / len(whole)))
+    return pairs
 
 
 def never_read(runs: Iterable[SweepRun]) -> frozenset[str]:

@@ -42,11 +42,16 @@ POST = "post"
 MESSAGE_LIMIT = 16 * 2**20
 HANDSHAKE_LIMIT = 4 * 2**10
 HANDSHAKE_SECONDS = 10.0
+"""How long an agent waits for the proof of a process that may be a stranger."""
+
+AGENT_SECONDS = 60.0
+"""How long a run waits for its own agent, which may be slow on a machine with too much to do."""
 
 TCP = "tcp://"
 
 _LENGTH = struct.Struct("!I")
 _CHUNK = 64 * 2**10
+_NOTHING = _LENGTH.pack(2) + b"{}"  # an empty object
 
 
 class ChannelError(LightsweepError):
@@ -335,6 +340,11 @@ class FrameStream:
             ChannelError: Not a JSON object, longer than 16 MiB, cut off, or the deadline has passed.
             OSError: The connection broke.
         """
+        if deadline is None and not self._buffer:
+            found = self._sock.recv(_CHUNK)
+            if found == _NOTHING:  # the answer to most reports
+                return {}
+            self._buffer += found
         if not self._fill(_LENGTH.size, deadline):
             return None
         (length,) = _LENGTH.unpack_from(self._buffer)
@@ -346,8 +356,6 @@ class FrameStream:
             raise ChannelError("the connection ended inside a frame")
         body = bytes(self._buffer[_LENGTH.size : end])
         del self._buffer[:end]
-        if body == b"{}":
-            return {}
         try:
             message = json.loads(body.decode())
         except (ValueError, RecursionError) as error:
@@ -415,7 +423,7 @@ def introduce(stream: FrameStream, run_id: str, token: str) -> None:
         ChannelError: The other end is not an agent, does not serve the run, or does not know its secret.
         OSError: The connection broke.
     """
-    deadline = time.monotonic() + HANDSHAKE_SECONDS
+    deadline = time.monotonic() + AGENT_SECONDS
     hello = stream.receive(deadline)
     if hello is None or not isinstance(hello.get("nonce"), str):
         raise ChannelError("no agent of lightsweep answers there")

@@ -19,6 +19,7 @@ from lightsweep.client.parts import read_parts
 from lightsweep.controller import RunState, Sweep, SweepRun
 from lightsweep.controller.pareto import Front
 from lightsweep.controller.runs import RunEntry, breaks
+from lightsweep.controller.scores import scores
 from lightsweep.errors import NotFoundError, UsageError, closest
 from lightsweep.text import aligned, counted, number, paint, parameters, printable, shortened, span, value_text
 
@@ -217,6 +218,10 @@ def _run_text(sweep: Sweep, run: SweepRun) -> str:
         lines.append(printable(run.reason))
     if run.state == RunState.PRUNED:
         lines.append("why runs are stopped early: lightsweep help pruned")
+    if run.repeat is not None:
+        score = scores(sweep.known_entries(), sweep.config).get(run.repeat.group)
+        mean = f": {printable(metric.name)} {score}" if metric and score is not None else ""
+        lines.append(f"repeat {run.repeat.repeat} of {sweep.config.repeats}, group {run.repeat.group}{mean}")
     lines.append(f"its id in scripts and file names: {sweep.id}-{run.id}")
     if run.directories:
         lines.append(f"what it printed: lightsweep logs {sweep.id} {run.id}{sweep.storage.option}")

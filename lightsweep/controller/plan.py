@@ -311,7 +311,7 @@ def check_update(sweep_id: str, before: SweepConfig, config: SweepConfig) -> Non
     changed += [name for name, value in _fixed(config).items() if value != kept[name]]
     if changed:
         raise UsageError(
-            f"sweep {sweep_id} cannot change {', '.join(changed)} while it runs; change run_cap, early_terminate, "
+            f"sweep {sweep_id} cannot change {', '.join(changed)} in an update; change run_cap, early_terminate, "
             "metric.target, the values of a grid, lightsweep.stopping, lightsweep.stop_when or lightsweep.constraints, "
             "or create a new sweep with this one as its prior runs"
         )

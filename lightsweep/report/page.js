@@ -24,7 +24,7 @@ function headline() {
     made.append(make("div", "name", name), make("div", "value", value), make("div", "more", more));
     tiles.append(made);
   };
-  if (facts.best) tile(`Best ${facts.best.metric}`, facts.best.value, `run ${facts.best.run}, ${facts.best.state}`, "first");
+  if (facts.best) tile(`Best ${facts.best.metric}`, facts.best.value, facts.best.group ? `group ${facts.best.group}, its best is run ${facts.best.run}` : `run ${facts.best.run}, ${facts.best.state}`, "first");
   else tile("Best", "–", facts.no_best);
   const counts = Object.entries(facts.counts).map(([state, count]) => `${count.toLocaleString("en")} ${state}`);
   if (facts.priors) counts.push(`+ ${facts.priors.toLocaleString("en")} prior run${facts.priors === 1 ? "" : "s"}`);
@@ -42,7 +42,7 @@ function bestRun(best) {
   const card = document.querySelector("#best");
   card.hidden = !best;
   if (!best) return;
-  card.querySelector("h2").textContent = `Best run ${best.run}: ${best.metric} ${best.value}`;
+  card.querySelector("h2").textContent = `Best ${best.group ? `group ${best.group}` : `run ${best.run}`}: ${best.metric} ${best.value}`;
   const row = data.rows.find(([id]) => id === best.run);
   card.querySelector("dl").replaceChildren(
     ...best.parameters.map((name) => {

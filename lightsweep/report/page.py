@@ -195,6 +195,7 @@ def _headline(sweep_id: str, state: SweepState, data: ReportData) -> dict[str, A
         "front": _front(data) if len(config.metrics) > 1 else None,
         "best": {
             "run": best.id,
+            "group": None if score is None else best.group,
             "state": best.state,
             "value": number(best.best) if score is None else str(score),
             "metric": metric.name,

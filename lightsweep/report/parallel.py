@@ -14,7 +14,7 @@ from lightsweep.text import counted, one_line
 
 # The distance below an axis of the runs that lack its parameter, as a share of its length.
 _BELOW = 0.1
-_ABSENT = "–"
+_ABSENT = "absent"
 # The page draws still fewer, but its brushes choose from all of these.
 _MOST_RUNS = 20_000
 _MOST_BEST = 5_000

@@ -36,7 +36,7 @@ class RunTable {
       const cell = document.createElement("th");
       cell.scope = "col";
       cell.dataset.name = column.doubt ? `${column.name} (${column.doubt})` : column.name;
-      cell.classList.toggle("right", RunTable.RIGHT.has(column.kind));
+      cell.classList.toggle("right", RunTable.RIGHT.has(column.kind) || (place > 0 && this.hasNumbers(place)));
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = column.name;
@@ -174,10 +174,16 @@ class RunTable {
         cell.style.setProperty("--dot", this.states[value] || "gray");
       }
       if (typeof value === "string" && value.length > 30) cell.title = value;
-      cell.classList.toggle("right", typeof value === "number" && place > 0);
+      cell.classList.toggle("right", place > 0 && (typeof value === "number" || (value === null && this.hasNumbers(place))));
       line.append(cell);
     });
     return line;
+  }
+
+  // Whether a column has only numbers, so that a missing value and the heading go to the right too.
+  hasNumbers(place) {
+    const found = this.rows.find((row) => row[place] !== null);
+    return found !== undefined && typeof found[place] === "number";
   }
 
   // The tick box by which a run is compared with others; compare.js listens.

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from lightsweep.schema.diagnostics import Faults, Spot
@@ -46,6 +47,11 @@ class Constraint:
         """Return whether a value keeps the constraint."""
         return self.excess(value) <= 0
 
+    def agrees(self, other: Constraint) -> bool:
+        """Return whether a number can keep this and another constraint, which is a bound on the other side."""
+        beyond = self.excess(other.bound)
+        return beyond < 0 or (beyond == 0 and other.keeps(self.bound))
+
     def breach(self, last: float | None) -> str:
         """Return how a run that has ended breaks it: ``latency_ms <= 20: 31.2``; empty if it does not.
 
@@ -73,7 +79,11 @@ def read_constraints(value: Any, parameters: Collection[str], faults: Faults) ->
         return ()
     texts = [value] if isinstance(value, str) else value
     read = [_read(each, parameters, at if isinstance(value, str) else at[place]) for place, each in enumerate(texts)]
-    return tuple(constraint for constraint in read if constraint is not None)
+    found = tuple(constraint for constraint in read if constraint is not None)
+    for one, other in combinations(found, 2):
+        if one.metric == other.metric and one.sign[0] != other.sign[0] and not one.agrees(other):
+            at.key_error(f"no number keeps both {one} and {other}; change one of them")
+    return found
 
 
 def _read(text: Any, parameters: Collection[str], at: Spot) -> Constraint | None:

@@ -42,7 +42,10 @@ def read_first(
     for place, item in enumerate(value):
         here, before = at[place], faults.count
         if not isinstance(item, Mapping) or not item:
-            here.error(f"a configuration of first must be a mapping of parameters to values, got {quoted(item)}")
+            must = (
+                "needs a value of one parameter at least" if item == {} else "must be a mapping of parameters to values"
+            )
+            here.error(f"a configuration of first {must}, got {quoted(item)}")
             continue
         entry = dict(_flat(item, found, here))
         if faults.count == before and space is not None:
@@ -74,7 +77,7 @@ def _flat(item: Mapping[str, Any], found: Parameters, at: Spot, above: str = "")
             try:
                 yield name, value_in(distribution, value)
             except (ValueError, TypeError) as error:
-                here.error(f"the value of {name!r} must be one that the sweep can give it: {error}")
+                here.error(f"the sweep never gives {name!r} this value: {error}")
 
 
 def _check_existing(entry: Entry, space: Space, at: Spot) -> None:

@@ -53,6 +53,8 @@ def read_repeats(value: Any, raw: Mapping[str, Any], names: Iterable[str], fault
         at.key_error("repeats need the key 'metric': the values are scored by the mean of one metric over the repeats")
     if raw.get("scheduler") is not None or raw.get("method") == "custom":
         at.key_error("repeats cannot be combined with `scheduler` or method custom; remove one of them")
+    if isinstance(cap := raw.get("run_cap"), int) and cap < found.count:
+        at.key_warning(f"run_cap {cap} ends the sweep before any values have all {found.count} repeats")
     for name in names:
         if name == found.seed or name.startswith(f"{found.seed}.") or found.seed.startswith(f"{name}."):
             faults.at("parameters", *name.split(".")[:1]).key_error(

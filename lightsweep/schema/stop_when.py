@@ -66,6 +66,9 @@ def read_stop_when(value: Any, raw: Mapping[str, Any], sampler: str, searched: i
             at[key].key_error(f"{key} needs the key 'metric' with the name that the training script logs")
         elif raw.get("metric") is None and key == "no_better_in":
             at[key].key_warning("no_better_in looks at the first metric only")
+    runs, cap = block.no_better_in, raw.get("run_cap")
+    if runs is not None and isinstance(cap, int) and cap <= runs:
+        at["no_better_in"].key_warning(f"run_cap {cap} ends the sweep before {counted(runs, 'run')} without a new best")
     if "expected_gain" in given:
         if raw.get("method") != "bayes" or raw.get("metric") is None or sampler not in ("auto", "gp"):
             at["expected_gain"].key_error(

@@ -74,7 +74,7 @@ def _values(parent: str, written: Any, found: Parameters, at: Spot) -> tuple[Val
         if not _has(distribution, value):
             known = ", ".join(map(spelt, choices))
             compared = isinstance(value, str) and value.strip()[:1] in ("<", ">", "=", "!")
-            remedy = "list the values instead of comparing" if compared else "choose of those"
+            remedy = "list the values instead of comparing" if compared else "choose one of these"
             (at[place] if several else at).error(f"{parent!r} is never {quoted(value)}; it has {known}; {remedy}")
     chosen = tuple(distribution.value_at(distribution.index_of(each)) for each in values if _has(distribution, each))
     if len(set(map(identity, chosen))) == distribution.size:

@@ -18,6 +18,7 @@ from lightsweep import LightsweepError, SweepConfig, UsageError
 from lightsweep.analysis import Refinement, refine
 from lightsweep.controller import SweepRun
 from lightsweep.controller.changes import PriorRun, check_prior_runs
+from lightsweep.controller.scores import Repeat
 
 SPACE: dict[str, Any] = {
     "lr": {"distribution": "log_uniform_values", "min": 1e-5, "max": 1.0},
@@ -242,3 +243,28 @@ def test_whatever_was_searched_the_next_file_is_valid(blocks: dict[str, Any], co
         creatable(found, made_of)
     else:
         SweepConfig.load(found.config)
+
+
+def test_the_best_of_repeats_are_the_groups_with_the_best_means() -> None:
+    original = config({"x": {"min": 0.0, "max": 1.0}}, lightsweep={"repeats": 2})
+    found = [
+        made(
+            {"x": group / 20},
+            [abs(group - 7) + (5.0 if repeat == 2 and group == 7 else 0.0)],
+            2 * group + repeat,
+            repeat=Repeat(group, repeat, repeat, f"{2 * group + 1:04d}"),
+        )
+        for group in range(12)
+        for repeat in (1, 2)
+    ]
+    text = refine(found, original, sweep_id="k3v9x2ab").text
+    assert "around the best 3 of 12 groups by loss.\n# The best, group 0013: loss 1.\n" in text
+    assert "between 0.25 and 0.4;" in text  # 7 had a good first repeat and a bad second one
+
+
+def test_a_parameter_that_no_best_run_had_stays() -> None:
+    space = {"opt": {"values": ["adam", "sgd"]}, "momentum": {"min": 0.0, "max": 1.0}}
+    original = config(space, lightsweep={"when": {"momentum": {"opt": "sgd"}}})
+    found = [made({"opt": "adam"}, [float(number)], number) for number in range(1, 13)]
+    text = refine([*found, made({"opt": "sgd", "momentum": 0.5}, [99.0], 13)], original, sweep_id="k3v9x2ab").text
+    assert "# as it was: none of the best runs had it\n  momentum:" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from made_runs import EVIL, config, made
@@ -10,6 +11,7 @@ from made_runs import EVIL, config, made
 from lightsweep import UsageError
 from lightsweep.analysis.run_scores import never_read, scores
 from lightsweep.controller import SweepRun
+from lightsweep.controller.scores import Repeat
 
 X = {"x": {"min": 0.0, "max": 1.0}}
 INF = float("inf")
@@ -55,6 +57,24 @@ def test_a_prior_run_counts_where_nothing_of_it_is_made_up() -> None:
     )
     # Only its best is known, not what it had after so many iterations.
     assert [run.id for run in scores(runs, config(two), at=1).runs] == ["0001"]
+
+
+def test_repeats_count_as_one_with_their_mean() -> None:
+    def repeat(number: int, group: int, value: float, **keys: Any) -> SweepRun:
+        place = Repeat(group, number - group + 1, 7, f"{group:04d}")
+        return made({"x": group / 10}, [value], number, repeat=place, **keys)
+
+    runs = [
+        repeat(1, 1, 1.0),
+        repeat(2, 1, 3.0),
+        repeat(3, 3, 5.0),
+        repeat(4, 3, 9.0, state="pruned"),
+        repeat(5, 5, 0.5, state="failed"),
+    ]
+    found = scores(runs, config(X, lightsweep={"repeats": 2}))
+    assert [run.id for run in found.runs] == ["0001", "0003"]
+    assert found.values == (2.0, 5.0)
+    assert found.notes[-1] == "repeats count as one, with their mean: 4 runs in 2 groups"
 
 
 def test_the_greatest_value_counts_where_more_is_better() -> None:

@@ -27,6 +27,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sandboxes import wait_until
 
+from lightsweep.channel import connection as channel_connection
 from lightsweep.channel import server as channel_server
 from lightsweep.channel.connection import (
     HANDSHAKE_LIMIT,
@@ -624,6 +625,19 @@ def test_who_says_nothing_or_dribbles_is_dropped_and_holds_up_nobody(raw, connec
         time.sleep(0.05)
     assert dropped
     assert ends(silent)
+
+
+def test_a_run_waits_longer_for_its_own_agent_than_the_agent_for_a_stranger(server, connect, monkeypatch):
+    assert channel_connection.AGENT_SECONDS >= 60 > channel_connection.HANDSHAKE_SECONDS
+    monkeypatch.setattr(channel_connection, "HANDSHAKE_SECONDS", 0.05)
+    identify = server._identify
+
+    def late(stream: FrameStream) -> Any:
+        time.sleep(0.5)  # longer than a stranger may take
+        return identify(stream)
+
+    monkeypatch.setattr(server, "_identify", late)
+    assert connect().request("log", metrics={})["iterations"] == 1
 
 
 def test_of_those_who_say_nothing_over_tcp_the_oldest_make_room(server, host, raw, connect, monkeypatch):

@@ -12,6 +12,7 @@ from process_scripts import QUICK, states
 from sandboxes import PATIENCE_SECONDS, Sandbox
 
 from lightsweep import Sweep
+from lightsweep.cli import main
 
 
 def test_the_reader_of_the_agents_lines_may_leave(sandbox: Sandbox) -> None:
@@ -86,7 +87,7 @@ SEEDED = """
 """
 
 
-def test_two_agents_repeat_runs_until_stop_when_holds(sandbox: Sandbox) -> None:
+def test_two_agents_repeat_runs_until_stop_when_holds(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     keys = {"repeats": 2, "seed": 3, "stop_when": {"epochs": 6}}
     sweep_id = sandbox.sweep(SEEDED, method="random", parameters={"x": {"min": 0.0, "max": 1.0}}, lightsweep=keys)
     for agent in [sandbox.start("agent", sweep_id) for _ in range(2)]:
@@ -105,6 +106,9 @@ def test_two_agents_repeat_runs_until_stop_when_holds(sandbox: Sandbox) -> None:
     seeds = {tuple(sorted(run.values["seed"] for run in found)) for found in whole}
     assert len(seeds) == 1
     assert len(set(*seeds)) == 2
+    shown = whole[0][1]
+    assert main(["show", sweep_id, shown.id, "--storage", sandbox.storage]) == 0
+    assert f"\nrepeat 2 of 2, group {shown.group}: loss " in capsys.readouterr().out
 
 
 @pytest.mark.slow

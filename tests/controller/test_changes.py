@@ -257,7 +257,7 @@ def test_what_cannot_change_is_named(storage: Storage) -> None:
     other = grid(1, method="random", metric={"name": "accuracy", "goal": "maximize"}, lightsweep={"seed": 3})
     with pytest.raises(UsageError, match=r"cannot change method, metric.name, metric.goal, lightsweep.seed"):
         update_config(sweep, other)
-    with pytest.raises(UsageError, match=r"cannot change lightsweep.lease while it runs"):
+    with pytest.raises(UsageError, match=r"cannot change lightsweep.lease in an update"):
         update_config(sweep, grid(1, lightsweep={"lease": 5}))
     update_config(sweep, grid(1, lightsweep={"lease": 60, "max_retries": 2}))
     renamed = grid(1)

@@ -530,6 +530,24 @@ def test_the_stages_are_a_table(browser: Browser, tmp_path: Path) -> None:
     visit.close()
 
 
+def test_what_is_absent_goes_where_the_numbers_are(browser: Browser, tmp_path: Path) -> None:
+    config = sweep_config({"x": {"min": 0.0, "max": 1.0}, "y": {"min": 0.0, "max": 1.0}})
+    runs = [
+        replace(run, values=dict(list(run.values.items())[: 1 + number % 2]))
+        for number, run in enumerate(many_runs(config, 9))
+    ]
+    path = tmp_path / "report.html"
+    path.write_text(page("k3v9x2ab", SweepState("finished", ""), report_data(config, runs, now=NOW)), "utf-8")
+    visit = Visit(browser, path)
+    place = [each.inner_text() for each in visit.page.locator("#runs thead th").all()].index("y")
+    cells = [each.locator("th, td").nth(place) for each in visit.page.locator("#runs tbody tr").all()]
+    assert {"–"} < {each.inner_text() for each in cells}
+    heading = visit.page.locator("#runs thead th").nth(place)
+    assert all("right" in (each.get_attribute("class") or "") for each in [heading, *cells])
+    assert "absent" in visit.page.locator("#figure-parallel").text_content()
+    visit.close()
+
+
 def test_a_sweep_without_stages_shows_none(
     browser: Browser, tmp_path: Path, sweep: tuple[SweepConfig, list[SweepRun]]
 ) -> None:

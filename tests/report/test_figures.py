@@ -144,7 +144,7 @@ def test_the_best_end_of_the_colours_is_the_highest_value_when_maximizing() -> N
 def test_a_run_without_a_parameter_passes_below_its_axis() -> None:
     (trace,) = parallel_figure(report_data(*ODD["by run"])).data
     axis = next(dimension for dimension in trace.dimensions if dimension.label == "z1")
-    assert axis.ticktext[0] == "–"
+    assert axis.ticktext[0] == "absent"
     assert axis["values"][0] == axis.tickvals[0] == min(axis["values"])
     assert axis["values"][1] > axis["values"][0]
 

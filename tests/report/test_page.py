@@ -16,6 +16,7 @@ from report_helpers import EVIL, NOW, many_runs, sweep_config, sweep_run
 from test_figures import ODD
 
 from lightsweep.controller import SweepState
+from lightsweep.controller.scores import Repeat
 from lightsweep.report import page, report_data
 from lightsweep.report.page import page_data
 
@@ -137,6 +138,21 @@ def test_the_headline() -> None:
     assert facts["state"] == "finished (run_cap 30)"
     assert sum(facts["counts"].values()) == 30
     assert facts["saved"]["text"].startswith(f"{facts['counts']['pruned']} runs stopped early, ")
+
+
+def test_the_best_of_repeats_is_a_group() -> None:
+    config = sweep_config({"x": {"min": 0.0, "max": 1.0}}, early_terminate=None, lightsweep={"repeats": 2})
+    runs = [
+        sweep_run(config, number, state="finished", best=float(number), repeat=Repeat(0, number, 7, "0001"))
+        for number in (1, 2)
+    ]
+    best = page_data("k3v9x2ab", STATE, report_data(config, runs, now=NOW))["headline"]["best"]
+    assert (best["group"], best["value"]) == ("0001", "1.5 ± 0.71 (2 runs)")
+    flat = sweep_config()
+    assert (
+        page_data("k3v9x2ab", STATE, report_data(flat, many_runs(flat, 5), now=NOW))["headline"]["best"]["group"]
+        is None
+    )
 
 
 def test_the_table_keeps_numbers_as_numbers_and_has_text_for_what_json_lacks() -> None:

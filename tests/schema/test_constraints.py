@@ -55,6 +55,11 @@ def test_a_constraint_is_a_name_a_sign_and_a_number(text: str, expected: tuple[s
         ([{"latency_ms": 20}], "a constraint is the name of a logged number"),
         ({"latency_ms": 20}, "constraints must be a list such as [latency_ms <= 20]"),
         ([], "constraints must be a list"),
+        (["latency_ms <= 20", "latency_ms > 20"], "no number keeps both latency_ms <= 20 and latency_ms > 20"),
+        (
+            ["latency_ms >= 30", "size < 9", "latency_ms < 20"],
+            "no number keeps both latency_ms >= 30 and latency_ms < 20",
+        ),
         (["latency_ms <= inf"], "a constraint is the name of a logged number"),
     ],
 )
@@ -64,6 +69,11 @@ def test_anything_else_is_refused(constraints: Any, message: str) -> None:
     (fault,) = caught.value.faults
     assert message in fault.message
     assert fault.where.startswith("lightsweep.constraints")
+
+
+@pytest.mark.parametrize("other", ["latency_ms >= 20", "latency_ms > 10", "latency_ms < 5", "size > 30"])
+def test_bounds_that_leave_room_go_together(other: str) -> None:
+    assert len(config(["latency_ms <= 20", other]).options.constraints) == 2
 
 
 def test_constraints_need_a_metric_and_a_sampler_that_knows_them() -> None:

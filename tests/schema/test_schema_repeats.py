@@ -35,6 +35,13 @@ def test_both_forms(tmp_path: Path, text: str, found: Repeats | None) -> None:
     assert (config.labels == {"group": []}) is (found is not None)
 
 
+def test_a_cap_below_the_repeats_is_warned_of(tmp_path: Path) -> None:
+    (warning,) = load(tmp_path, f"run_cap: 2\n{block('3')}").warnings
+    assert warning.message == "run_cap 2 ends the sweep before any values have all 3 repeats"
+    assert warning.where == "lightsweep.repeats"
+    assert load(tmp_path, f"run_cap: 3\n{block('3')}").warnings == ()
+
+
 def test_the_explanation(tmp_path: Path) -> None:
     config = load(tmp_path, block("3"))
     assert "repeats   3 runs with the same values and different seeds" in explain(config)

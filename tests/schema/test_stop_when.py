@@ -30,6 +30,13 @@ def test_all_conditions(tmp_path: Path) -> None:
     assert load(tmp_path, HEAD).options.stop_when is None
 
 
+def test_a_cap_that_is_reached_earlier_is_warned_of(tmp_path: Path) -> None:
+    (warning,) = load(tmp_path, f"run_cap: 9\n{block('{no_better_in: 9}')}").warnings
+    assert warning.message == "run_cap 9 ends the sweep before 9 runs without a new best"
+    assert warning.where == "lightsweep.stop_when.no_better_in"
+    assert load(tmp_path, f"run_cap: 10\n{block('{no_better_in: 9}')}").warnings == ()
+
+
 @pytest.mark.parametrize(
     ("text", "place", "words"),
     [

@@ -125,3 +125,17 @@ def test_each_benchmark_with_ratios_has_a_picture(tmp_path: Path) -> None:
     table = "|   | lightsweep | ratio |\n|---|---|---|\n| fast | 1 ms | 0.25 |\n| other | 1 ms | |\n"
     assert ratios(table) == [("fast", 0.25)]
     assert ElementTree.parse(tmp_path / "turnaround.svg").getroot().tag.endswith("svg")
+
+
+def test_the_gallery_shows_a_sweep_of_each_starter(tmp_path: Path) -> None:
+    from gallery import SHOWN, sweep_file, write_gallery
+
+    from lightsweep.schema.config import SweepConfig
+
+    write_gallery(tmp_path, reports=False)
+    page = (tmp_path / "README.md").read_text()
+    assert {shown.starter for shown in SHOWN} == {"plain", "lightning", "transformers"}
+    for shown in SHOWN:
+        (tmp_path / "sweep.yaml").write_text(sweep_file(shown))
+        SweepConfig.load(tmp_path / "sweep.yaml")
+        assert f"## {shown.title}\n\n{shown.text}\n\n```yaml\n{sweep_file(shown)}```\n" in page

@@ -61,7 +61,10 @@ class EventLog:
         if part.name is not None and part.name != self._part:
             self._part = part.name
             yield Event(part_begins(sweep, part))
-        again = f" (attempt {run.attempt})" if run.attempt > 1 else ""
+        facts = [f"attempt {run.attempt}"] if run.attempt > 1 else []
+        if run.repeat is not None:
+            facts.append(f"repeat {run.repeat.repeat} of {sweep.config.repeats}, group {run.repeat.group}")
+        again = f" ({', '.join(facts)})" if facts else ""
         shown = parameters(run.values, sweep.config.searched([run.values]))
         yield Event(f"{run.id} started{again}{': ' if shown else ''}{shown}", run=run.id)
 
@@ -91,7 +94,7 @@ class EventLog:
             value = number(run.best) if run.best is not None else ""
             iterations = counted(run.iterations, "iteration") if metric else ""
             time = span(run.ended - run.started) if run.started and run.ended else ""
-            facts = [", ".join(filter(None, [value, iterations, time])), run.reason]
+            facts = [", ".join(filter(None, [value, iterations, time])), run.reason, self._group_score(run)]
         else:
             again = "an agent will retry it" if run.state == RunState.LOST else ""
             facts = [run.reason, again]
@@ -107,16 +110,23 @@ class EventLog:
         with sweep.lock:
             ended = [entry for entry in sweep.known_entries() if entry.state in _WITH_RESULT and entry.id != run.id]
             if run.repeat is not None:
-                known = [sweep.view(entry) for entry in ended]
-                best, now = best_run(known, sweep.config), best_run([*known, run], sweep.config)
-                changed = best is None or best.group != run.group
-                score = scores([*known, run], sweep.config).get(run.repeat.group)
-                return changed and now is not None and now.group == run.group and score is not None and score.complete
+                now = best_run([*map(sweep.view, ended), run], sweep.config)
+                return now is not None and now.group == run.group and bool(self._group_score(run))
             others = best_run(ended, sweep.config)
         before = [*self._best, *([sweep.view(others)] if others else [])]
         best = best_run([*before, run], sweep.config)  # an equal one before it stays the best
         self._best = [best] if best is not None else []
         return best is run and (bool(before) or run.state == RunState.FINISHED)
+
+    def _group_score(self, run: SweepRun) -> str:
+        """Return the score of the group whose last repeat a run is; empty if it is not."""
+        if run.repeat is None:
+            return ""
+        sweep = self._sweep
+        with sweep.lock:
+            others = [entry for entry in sweep.known_entries() if entry.id != run.id]
+            score = scores([*others, run], sweep.config).get(run.repeat.group)
+        return f"group {run.repeat.group}: {score}" if score is not None and score.complete else ""
 
     def _where(self, run: SweepRun) -> str:
         sweep = self._sweep

@@ -368,18 +368,19 @@ class _Watch:
                     watch.read.add(name)
                 return kind.__getitem__(self, name)
 
-        def mkdir(path: Any, mode: int = 0o777, **more: Any) -> None:
-            if mode == 0o700:  # as tempfile makes them
-                watch.directories.append(os.fsdecode(path))
-            watch._mkdir(path, mode, **more)
-
         os.environ.__class__ = Watched
-        os.mkdir = mkdir
+        os.mkdir = self._noting_mkdir
         return self
 
     def __exit__(self, *_: object) -> None:
         os.environ.__class__ = self._kind
         os.mkdir = self._mkdir
+
+    def _noting_mkdir(self, path: Any, mode: int = 0o777, **more: Any) -> None:
+        """Be ``os.mkdir``. A method: a class that keeps it, as in Python 3.10's ``pathlib``, would bind a function."""
+        if mode == 0o700:  # as tempfile makes them
+            self.directories.append(os.fsdecode(path))
+        self._mkdir(path, mode, **more)
 
 
 def _check_processes() -> None:

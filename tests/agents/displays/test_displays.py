@@ -15,6 +15,7 @@ import lightsweep
 from lightsweep.agents.displays.base import Display, GuardedDisplay, LineDisplay, closing
 from lightsweep.agents.displays.live_view import LiveDisplay
 from lightsweep.controller import ClaimedRun, Outcome, Sweep
+from lightsweep.controller.scores import Repeat
 from lightsweep.text import printable
 
 EVIL = "\x1b[31mred\x1b]0;title\x07 [bold]x[/bold]\r\n\u202e"
@@ -160,6 +161,25 @@ def test_a_second_attempt_says_so(sweep: Sweep) -> None:
     run.attempt = 2
     LineDisplay(stream, sweep).started(run)
     assert stream.getvalue().startswith("run 0001 started (attempt 2): ")
+
+
+def test_repeats_are_told_apart_and_the_last_has_the_score_of_its_group(tmp_path: Path) -> None:
+    def train() -> None:
+        with lightsweep.init() as run:
+            run.log({"loss": 1.0})
+
+    sweep = made(tmp_path, early_terminate=None, lightsweep={"repeats": 2})
+    lightsweep.agent(sweep, function=train, count=1)
+    sweep.refresh()
+    stream = io.StringIO()
+    display = LineDisplay(stream, sweep)
+    run = live(2, (2.0,))
+    run.attempt, run.repeat = 2, Repeat(0, 2, 7, "0001")
+    display.started(run)
+    display.ended(run, Outcome("finished"))
+    begin, end = stream.getvalue().splitlines()
+    assert begin == "run 0002 started (attempt 2, repeat 2 of 2, group 0001): lr=0.12346, opt=adam"
+    assert end.endswith("; group 0001: 1.5 ± 0.71 (2 runs) (new best)")
 
 
 def test_output_goes_through_as_it_is_and_events_begin_their_own_line(sweep: Sweep) -> None:

@@ -350,3 +350,20 @@ def test_coded_values_set_for_an_import_precede_it(starter: Starter) -> None:
     assert output == "('1', '2') 1\n"
     _, output = starter.both("import os\nos.environ['VALUE'] = str(2)\nimport reads\nprint(reads.value)\n")
     assert output == "('2', None)\n"
+
+
+def test_a_class_may_keep_what_an_import_finds_in_os(starter: Starter) -> None:
+    """As ``pathlib`` of Python 3.10 does, which a function in Python would turn into a method."""
+    starter.install("keeper", "import os\n\nclass Accessor:\n    mkdir = os.mkdir\n")
+    code, output = starter.both(
+        """
+        import os
+
+        import keeper
+
+        keeper.Accessor().mkdir("made", 0o755)
+        print(os.path.isdir("made"))
+        os.rmdir("made")
+        """
+    )
+    assert (code, output) == (0, "True\n")
