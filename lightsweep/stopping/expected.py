@@ -40,8 +40,8 @@ FURTHEST = 16
 LUCK = 2.0
 # The mean rise from a value to the next is this many standard deviations of independent normal noise.
 RISE = 1 / math.sqrt(math.pi)
-# By the normal distribution, stopping below a chance of 0.1 stopped the best run in about 1 of 100 replays of the problems
-# that the rule was chosen on (benchmarks/search). So the chance is raised to this power, which makes 0.02 of 0.1.
+# By the normal distribution, stopping below a chance of 0.1 stopped the best run in about 1 of 100 replays of the
+# problems that the rule was chosen on (benchmarks/search). This power of the chance makes 0.02 of 0.1.
 CAUTION = 1.7
 # The scale is linear up to this quantile of the gaps.
 LINEAR = 0.2
