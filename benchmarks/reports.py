@@ -2,8 +2,8 @@
 
 ``run.log`` in a run's process that an agent started, answered by that agent, beside ``trial.report`` and
 ``trial.should_prune`` with Optuna's HyperbandPruner, in a process that has read the study once, on each of four
-storages: SQLite with Optuna's defaults, SQLite in WAL mode, a journal file, and the memory of that process. All take
-turns, and each trains for 5 ms before a report. At a band (iterations 3 and 9, which are rungs of Optuna's
+storages: SQLite with Optuna's defaults, SQLite in WAL mode, a journal file, and the memory of that process. They take
+turns run by run, and each trains for 5 ms before a report. At a band (iterations 3 and 9, which are rungs of Optuna's
 pruner too) all compare with the other runs. Other runs log 200 metrics at once; Optuna's process keeps them by one
 ``trial.set_user_attr``.
 
@@ -114,9 +114,9 @@ def _measure(directory: Path, runs: int, live_runs: int) -> _Samples:
                 peer.send("trial")
                 peer.recv()
             with doors[_OURS].accept() as ours:
-                for iteration in range(1, REPORTS + 1):
-                    kind = _KINDS[1] if iteration in bands else _KINDS[2] if others else _KINDS[0]
-                    for side, connection in {_OURS: ours, **peers}.items():
+                for side, connection in {_OURS: ours, **peers}.items():
+                    for iteration in range(1, REPORTS + 1):
+                        kind = _KINDS[1] if iteration in bands else _KINDS[2] if others else _KINDS[0]
                         connection.send({"val_loss": GOOD + 0.01 / iteration, **others})
                         seconds = connection.recv()
                         if not (others and iteration in bands):

@@ -147,6 +147,7 @@ SHORT = {
     "lightsweep/schema/constraints.py",
     "lightsweep/schema/first.py",
     "lightsweep/stopping/curves.py",
+    "lightsweep/controller/leases.py",
     "lightsweep/schema/launching.py",
     "lightsweep/schema/repeats.py",
     "lightsweep/schema/stop_when.py",
@@ -169,7 +170,7 @@ def test_no_file_is_shorter_than_100_lines_but_those_that_are_a_whole_concept() 
 MOST_LINES = {
     "pages in the browser": 560,
     "what W&B's scripts need": 3_000,
-    "clusters": 3_700,
+    "clusters": 3_730,
     "history": 900,
     "report": 1_650,
     "channel": 650,
@@ -177,7 +178,7 @@ MOST_LINES = {
     "terminals": 1_750,
     "sampler": 1_480,
     "stopping": 500,
-    "all else": 12_855,
+    "all else": 12_890,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 

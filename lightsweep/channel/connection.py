@@ -51,6 +51,7 @@ TCP = "tcp://"
 
 _LENGTH = struct.Struct("!I")
 _CHUNK = 64 * 2**10
+_NOTHING = _LENGTH.pack(2) + b"{}"  # an empty object
 
 
 class ChannelError(LightsweepError):
@@ -339,6 +340,11 @@ class FrameStream:
             ChannelError: Not a JSON object, longer than 16 MiB, cut off, or the deadline has passed.
             OSError: The connection broke.
         """
+        if deadline is None and not self._buffer:
+            found = self._sock.recv(_CHUNK)
+            if found == _NOTHING:  # the answer to most reports
+                return {}
+            self._buffer += found
         if not self._fill(_LENGTH.size, deadline):
             return None
         (length,) = _LENGTH.unpack_from(self._buffer)
@@ -350,8 +356,6 @@ class FrameStream:
             raise ChannelError("the connection ended inside a frame")
         body = bytes(self._buffer[_LENGTH.size : end])
         del self._buffer[:end]
-        if body == b"{}":
-            return {}
         try:
             message = json.loads(body.decode())
         except (ValueError, RecursionError) as error:

@@ -6,16 +6,16 @@ import math
 import statistics
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
 from typing import Any
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
+from lightsweep.controller.leases import Leases
 from lightsweep.controller.outcome import ClaimedRun, by_ticket, learns
 from lightsweep.controller.plan import SweepStatus
 from lightsweep.controller.reader import storage_errors
@@ -29,11 +29,11 @@ from lightsweep.sampler.ahead import AheadSearcher
 from lightsweep.sampler.optuna_params import optuna_distributions, params_to_optuna
 from lightsweep.storage.trials import Claim
 
-_LOOKS_PER_LEASE = 8
 _TRIES = 10  # of an assignment: to find a point that no other agent has noted
 _LOOK_SECONDS = 0.05
 _PATIENCE_SECONDS = 2.0
 _LAST_RUNS = 50  # whose time is typical
+_ROOM = 1024  # tickets that other agents may claim between a look and a claim
 
 
 @dataclass(frozen=True)
@@ -85,62 +85,6 @@ def claim_lock(sweep: Sweep) -> Iterator[ClaimTransaction]:
         attempts = [attempt for number, each in numbered if (attempt := attempt_of(each, number)) is not None]
         kinds = [attempt["kind"] for attempt in attempts]
         yield ClaimTransaction(ticket + kinds.count("fresh"), "update" in kinds, attempts, claim)
-
-
-class Leases:
-    """The heartbeats of the other agents' runs, read a few times per lease.
-
-    Args:
-        sweep: The sweep.
-    """
-
-    def __init__(self, sweep: Sweep) -> None:
-        self._sweep = sweep
-        self._looked = -math.inf
-        self._asked: set[int] = set()
-        self._before: dict[int, datetime | None] = {}
-
-    def expired(self, mine: Collection[int]) -> list[int]:
-        """Return the trials without a heartbeat for a lease; empty between two looks.
-
-        The agent's own trials (``mine``) never expire. After an outage of the database, a suspension of this process
-        or a step of the clock, every run gets one more lease.
-
-        Raises:
-            StorageUnavailableError: The database does not answer.
-        """
-        sweep, lease, now = self._sweep, self._sweep.config.options.lease, self._sweep.ledger.clock()
-        if now - self._looked < lease / _LOOKS_PER_LEASE:
-            return []
-        with sweep.contact.asking():
-            stale = sweep.ledger.stale(lease)
-            sweep.contact.compare(sweep.ledger.moment)
-        self._looked = now
-        for trial_id in self._asked.difference(self._before):
-            self._before[trial_id] = sweep.ledger.beats.get(trial_id)
-        if now - sweep.contact.returned < lease:
-            return []
-        return [found.trial_id for found in stale if ATTEMPT in found.attributes and found.trial_id not in mine]
-
-    def all_alive(self, entries: Iterable[RunEntry]) -> bool:
-        """Return whether each of these running runs has had a heartbeat since the first call for it."""
-        asked = {entry.record.trial_id for entry in entries}
-        if not asked <= self._asked:
-            # An earlier heartbeat may have been the agent's last, so look again at once.
-            self._asked |= asked
-            self._looked = -math.inf
-            return False
-        beats, before = self._sweep.ledger.beats, self._before
-        return all(trial_id in before and _newer(beats.get(trial_id), before[trial_id]) for trial_id in asked)
-
-    def forget(self) -> None:
-        """Wait for new heartbeats of all runs again."""
-        self._asked.clear()
-        self._before.clear()
-
-
-def _newer(beat: datetime | None, before: datetime | None) -> bool:
-    return beat is not None and (before is None or beat > before)
 
 
 _SPACE_TAKEN = "all points of the space are taken"
@@ -245,6 +189,10 @@ class RunClaimer:
         if repeat is not None and repeat.repeat > 1 and values is None:
             with self._sweep.lock:
                 values = values_of(self._sweep.book.entries[repeat.group], self._sweep.config)
+        if points.by_ticket and not (step.opens or points.changeable):
+            run = self._next_of(points, ticket, limit)
+            if run is not None:
+                return run
         with claim_lock(self._sweep) as mine:
             if mine.updated or (limit is not None and mine.ticket >= limit):
                 return None
@@ -257,6 +205,24 @@ class RunClaimer:
             self._sweep.refresh()
         run = self._started(points, trial_id, run_id(mine.ticket), mine.ticket, 1, values, repeat=repeat)
         return run or self._exhausted(_SPACE_TAKEN)
+
+    def _next_of(self, points: ParameterAssigner, ticket: int, limit: int | None) -> ClaimedRun | None:
+        """Claim the next ticket without a wait under the lock, see `Trials.add_next`; ``None`` if that does not do."""
+        room = _ROOM if limit is None else min(limit - ticket, _ROOM)
+        with self._sweep.lock:
+            last, current = self._sweep.ledger.last, self._sweep.book.next_ticket == ticket
+        if not current or points.at(ticket + room - 1) is None:
+            return None
+        with storage_errors():
+            attempt = {"kind": "fresh", **self._agent}
+            found = self._sweep.ledger.trials.add_next(self._sweep.study_id, ATTEMPT, last, attempt, room)
+        if found is None:
+            return None
+        trial_id, added = found
+        values = points.at(ticket + added)
+        assert values is not None
+        points.write(trial_id, values)
+        return self._started(points, trial_id, run_id(ticket + added), ticket + added, 1, values, repeat=None)
 
     def _exhausted(self, reason: str) -> NoRun:
         """Return the answer if no fresh run is left: stay as long as a running run may be lost and need a retry."""

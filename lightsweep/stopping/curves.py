@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 from lightsweep.hyperband import Bands, Verdict
@@ -21,6 +22,7 @@ class Progress:
         ended: Whether it has trained to its end, so that ``best`` is what it ends with. False while it runs, and if it
             was stopped or failed.
         excluded: Whether it is never the best: it breaks a constraint, or has failed or was killed.
+        rises: The sum of all steps from a value to a worse one; such steps are the noise of a metric.
     """
 
     at: list[float]
@@ -28,6 +30,7 @@ class Progress:
     iterations: int
     ended: bool = False
     excluded: bool = False
+    rises: float = 0.0
 
 
 class Judge(Protocol):
@@ -72,6 +75,9 @@ class Curves(Bands):
             if known is None:
                 known = self._runs[run] = Progress([], history[0], 0)
             start = known.iterations
+            for before, value in pairwise(history[max(start - 1, 0) : count]):
+                if value != self._better(before, value):
+                    known.rises += abs(value - before)
             band = self.after(start)
             while band is not None and band <= count:
                 known.best = self._better(known.best, self._better(history[start:band]))

@@ -5,11 +5,15 @@ beside the gaps of the better runs, and on a logarithmic one beyond. The progres
 by linear regression on the progress before, from the steps of all runs, those that were stopped later included; steps
 at like looks and from like losses count more. The steps of jittery metrics do not continue, and vary; the regression
 finds both. Summed up to the end of training, they give a normal distribution of the end.
+
+The best value of a noisy metric is partly luck, and a run that still trains may be as lucky. So its end is expected to
+be lower by twice the noise: the standard deviation that explains how much the better runs rise at a step.
 """
 
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -27,11 +31,18 @@ Floats = npt.NDArray[np.float64]
 # Steps of at most this many other runs are learned from: those that came furthest.
 MOST = 250
 # Steps whose looks differ by so many, or whose losses by so much on the scale, count 0.6 times as much.
-LOOKS_WIDTH, LOSS_WIDTH = 1.5, 0.6
+LOOKS_WIDTH, LOSS_WIDTH = 2.0, 1.5
 # Assumed before any step was seen, and counted as PRIOR steps: their deviation, and the share that goes on.
-DEVIATION, PERSISTENCE, PRIOR = 0.5, 0.5, 2.0
+DEVIATION, PERSISTENCE, PRIOR = 0.5, 0.5, 5.0
 # A run is expected to go on to this look at least, before any run has ended.
 FURTHEST = 16
+# So many standard deviations of the noise may a run still gain by luck.
+LUCK = 2.0
+# The mean rise from a value to the next is this many standard deviations of independent normal noise.
+RISE = 1 / math.sqrt(math.pi)
+# By the normal distribution, stopping below a chance of 0.1 stopped the best run in about 1 of 100 replays of the
+# problems that the rule was chosen on (benchmarks/search). This power of the chance makes 0.02 of 0.1.
+CAUTION = 1.7
 # The scale is linear up to this quantile of the gaps.
 LINEAR = 0.2
 
@@ -96,25 +107,33 @@ class Model:
 
     def __init__(self, goal: str, runs: Sequence[Progress]) -> None:
         self._sign = 1.0 if goal == "minimize" else -1.0
-        gaps = self._sign * np.array([one.best for one in runs if not one.excluded])
-        self.best = float(gaps.min())
-        gaps = np.sort(gaps - self.best)
+        valid = [one for one in runs if not one.excluded]
+        losses = self._sign * np.array([one.best for one in valid])
+        self.best = float(losses.min())
+        gaps = np.sort(losses - self.best)
         unit = float(gaps[max(1, math.ceil(LINEAR * (len(gaps) - 1)))]) if len(gaps) > 1 else 0.0
         self._unit = unit or float(gaps[-1]) or abs(self.best) or 1.0
+        better = losses <= np.median(losses)
+        rises = [
+            one.rises / (one.iterations - 1)
+            for one, is_better in zip(valid, better, strict=True)
+            if is_better and one.iterations > 2
+        ]
+        self._luck = LUCK * statistics.median(rises) / RISE / self._unit if rises else 0.0
         self._furthest = max(len(one.at) for one in runs)
         if not any(one.ended for one in runs):
             self._furthest = max(FURTHEST, self._furthest)
         stepped = sorted((one for one in runs if len(one.at) > 1), key=lambda one: -len(one.at))[:MOST]
         lengths = np.array([len(one.at) for one in stepped], dtype=int)
-        losses = self._scaled(np.fromiter(chain.from_iterable(one.at for one in stepped), dtype=float))
+        scaled = self._scaled(np.fromiter(chain.from_iterable(one.at for one in stepped), dtype=float))
         begins = np.cumsum(lengths) - lengths
-        looks = np.arange(len(losses)) - np.repeat(begins, lengths)
-        sizes = np.diff(losses, append=0.0)
+        looks = np.arange(len(scaled)) - np.repeat(begins, lengths)
+        sizes = np.diff(scaled, append=0.0)
         before = np.concatenate([[0.0], sizes[:-1]]) if len(sizes) else sizes
         before[begins] = 0.0
-        last = np.zeros(len(losses), dtype=bool)
+        last = np.zeros(len(scaled), dtype=bool)
         last[begins + lengths - 1] = True
-        self._looks, self._losses, self._before, self._sizes = looks[~last], losses[~last], before[~last], sizes[~last]
+        self._looks, self._losses, self._before, self._sizes = looks[~last], scaled[~last], before[~last], sizes[~last]
 
     def _scaled(self, values: Floats) -> Floats:
         return np.arcsinh((self._sign * values - self.best) / self._unit)
@@ -135,8 +154,8 @@ class Model:
             both = persistence * both + persistence**2 * by_step + noise
             by_step = persistence**2 * by_step + noise
         deviation = math.sqrt(variance)
-        middle = min(loss, float(own[-1]))
-        chance = 0.5 * math.erfc(middle / deviation / math.sqrt(2))
+        middle = min(loss, float(own[-1])) - self._luck
+        chance = (0.5 * math.erfc(middle / deviation / math.sqrt(2))) ** CAUTION
         return End(self._loss(middle - deviation), self._loss(middle), self._loss(middle + deviation), chance)
 
     def _predicted(self, looks: npt.NDArray[np.int64], loss: float) -> list[tuple[float, float, float]]:

@@ -116,6 +116,11 @@ class OptunaTrials:
 
         yield Claim(number, news, add)
 
+    def add_next(
+        self, study_id: int, key: str, last: TrialRow | None, value: Mapping[str, Any], room: int
+    ) -> tuple[int, int] | None:
+        """See :meth:`Trials.add_next`; there is no such step here."""
+
     def set_parameters(self, trial_id: int, parameters: Parameters) -> None:
         """See :meth:`Trials.set_parameters`; one commit for each."""
         for name, (distribution, value) in parameters.items():

@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from lightsweep.storage.sql_trials import (
@@ -96,6 +97,40 @@ WITH trial AS (
     SELECT trial.trial_id, step, intermediate_value, intermediate_value_type FROM trial, {_REPORTS}
 )
 INSERT INTO trial_heartbeats (trial_id, heartbeat) SELECT trial_id, CURRENT_TIMESTAMP FROM trial RETURNING trial_id
+"""
+
+_ADD_NEXT = """
+WITH news AS (
+  SELECT count(*) AS added, coalesce(bool_and(coalesce(left(value_json, 16) = '{"kind": "fresh"'
+      AND right(value_json, length(text)) = text, FALSE)), TRUE) AS all_fresh
+  FROM trials CROSS JOIN LATERAL concat(', "number": ', number, '}') AS text
+    LEFT JOIN trial_user_attributes AS a ON a.trial_id = trials.trial_id AND key = %(key)s
+  WHERE study_id = %(study)s AND trials.trial_id > %(last)s
+), trial AS (
+  INSERT INTO trials (number, study_id, state, datetime_start)
+    SELECT %(first)s + added, study_id, 'RUNNING', %(start)s FROM news, studies
+      WHERE study_id = %(study)s AND all_fresh AND added < %(room)s
+    RETURNING trial_id, number
+), attribute AS (
+  INSERT INTO trial_user_attributes (trial_id, key, value_json)
+    SELECT trial_id, %(key)s, concat(CAST(%(value)s AS text), number, '}') FROM trial
+)
+INSERT INTO trial_heartbeats (trial_id, heartbeat) SELECT trial_id, CURRENT_TIMESTAMP FROM trial
+  RETURNING trial_id, (SELECT added FROM news)
+"""
+"""Follows `_LOCK` in a transaction, since a statement sees what was committed before it began, not before its lock.
+
+The attributes are compared as texts, since PostgreSQL reads no JSON with half a surrogate, as a path may have.
+"""
+
+_SET_PARAMETERS = f"""
+WITH running AS (
+  SELECT trial_id FROM trials WHERE trial_id = %(trial)s AND state = 'RUNNING' FOR SHARE
+), written AS (
+  INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)
+    SELECT trial_id, given.* FROM running, {_PARAMETERS} ON CONFLICT DO NOTHING
+)
+SELECT trial_id FROM running
 """
 
 _REPORT = f"""
@@ -196,6 +231,30 @@ class PostgresqlTrials(SqlTrials):
                 return int(_send(connection, _ADD, values).fetchone()[0])
 
             yield Claim(number, [None if text is None else json.loads(text) for text in texts], add)
+
+    def add_next(
+        self, study_id: int, key: str, last: TrialRow | None, value: Mapping[str, Any], room: int
+    ) -> tuple[int, int] | None:
+        """See :meth:`Trials.add_next`; four statements that are sent at once, so the lock waits for no agent."""
+        given = {
+            "study": study_id,
+            "key": key,
+            "last": last.trial_id if last else -1,
+            "first": last.number + 1 if last else 0,
+            "room": room,
+            "start": utc_now(),
+            "value": f'{json.dumps(value)[:-1]}, "number": ',
+        }
+        with self._driver(alone=True) as connection, getattr(connection, "pipeline", nullcontext)():
+            _, _, added, _ = [_send(connection, each, given) for each in ("BEGIN", _LOCK, _ADD_NEXT, "COMMIT")]
+            found = added.fetchone()
+        return None if found is None else (int(found[0]), int(found[1]))
+
+    def set_parameters(self, trial_id: int, parameters: Parameters) -> None:
+        """See :meth:`Trials.set_parameters`."""
+        given = {"trial": trial_id, "parameters": json.dumps(parameter_rows(trial_id, parameters))}
+        if not self._rows(_SET_PARAMETERS, given):
+            raise UpdateFinishedTrialError(f"trial {trial_id} has ended")
 
     def _rows(self, statement: str, given: Mapping[str, Any]) -> Sequence[Any]:
         with self._driver(alone=True) as connection:

@@ -192,6 +192,11 @@ class SqlTrials:
 
             yield Claim(number, news, add)
 
+    def add_next(
+        self, study_id: int, key: str, last: TrialRow | None, value: Mapping[str, Any], room: int
+    ) -> tuple[int, int] | None:
+        """See :meth:`Trials.add_next`; there is no such step here."""
+
     def set_parameters(self, trial_id: int, parameters: Parameters) -> None:
         """See :meth:`Trials.set_parameters`."""
         with self._storage.engine.begin() as connection:

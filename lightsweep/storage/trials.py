@@ -157,6 +157,26 @@ class Trials(Protocol):
             KeyError: The study was deleted.
         """
 
+    def add_next(
+        self, study_id: int, key: str, last: TrialRow | None, value: Mapping[str, Any], room: int
+    ) -> tuple[int, int] | None:
+        """Begin the next trial in one step, since hundreds of agents would wait for one that holds the study's lock.
+
+        It has one attribute, a heartbeat and no parameters.
+
+        Args:
+            study_id: Optuna's key of the study.
+            key: Name of the attribute that tells the kind of a trial.
+            last: The last trial that is known.
+            value: The value of the attribute, but for ``number``, the number of the trial, which is added.
+            room: So many trials, with this one, may be added after ``last``.
+
+        Returns:
+            Optuna's key of the trial, and the number of trials between ``last`` and it. ``None``, and nothing was
+            written, if there is no room, if one of the trials between is no fresh run, or if the storage has no such
+            step: `claim` works in any case.
+        """
+
     def set_parameters(self, trial_id: int, parameters: Parameters) -> None:
         """Give a running trial its parameters.
 

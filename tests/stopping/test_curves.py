@@ -81,3 +81,29 @@ def test_a_diverged_run_beside_others_that_came_back_is_judged() -> None:
     for name, end in (("a", 1e-5), ("b", 1e-4), ("c", 1e200)):
         curves.note(name, [1e300, *[end] * 40])
     assert curves.judge("d", [1e300]).band == 1
+
+
+def test_rises_are_the_same_however_values_are_noted() -> None:
+    history = [5.0, 3.0, 4.1, 6.3, 2.0, 2.7]
+    for goal, total in (("minimize", 1.1 + 2.2 + 0.7), ("maximize", 2.0 + 4.3)):
+        at_once, one_by_one = Curves(Expected(), goal), Curves(Expected(), goal)
+        at_once.note("a", history)
+        for count in range(len(history) + 1):
+            one_by_one.note("a", history[:count])
+            one_by_one.note("a", history[:count])
+        progress = [curves._runs["a"].rises for curves in (at_once, one_by_one)]
+        assert progress[0] == progress[1] == pytest.approx(total)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_run_a_little_behind_is_stopped_unless_noise_may_lift_it(sign: float) -> None:
+    """Both sweeps have the same best values so far; in one of them the values in between jump."""
+    for noise in (0.0, 1.0):
+        curves = Curves(Expected(), "minimize" if sign > 0 else "maximize")
+        for number in range(12):
+            level = 1 + 0.05 * number
+            values = [level + 1 / step + (noise if step % 2 == 0 else 0.0) for step in range(1, 42)]
+            curves.note(str(number), [sign * value for value in values])
+            curves.end(str(number))
+        late = [1.4 + 1 / step + (noise if step % 2 == 0 else 0.0) for step in range(1, 40)]
+        assert judged(curves, "late", [sign * value for value in late]).stop == (noise == 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 from datetime import datetime, timedelta, timezone
@@ -222,6 +223,74 @@ def test_a_claim_tells_what_was_added_since(trials: Trials, storage: Storage) ->
     ):
         with trials.claim(study_id, key, last) as claim:
             assert (claim.number, claim.news) == (3, expected)
+
+
+FRESH = {"kind": "fresh", "agent": "hüt'%s{}", "home": '/a\\b"c\udcff'}
+
+
+def test_the_next_trial_begins_in_one_step(trials: Trials, storage: Storage) -> None:
+    """As by Optuna, but for its parameters; a storage that lacks the step says so, and writes nothing."""
+    study_id = study(storage)
+    found = trials.add_next(study_id, "a", None, FRESH, 9)
+    if not isinstance(trials, PostgresqlTrials):
+        assert found is None
+        assert storage.optuna.get_all_trials(study_id) == []
+        return
+    assert found is not None
+    trial_id, added = found
+    assert added == 0
+    template = create_trial(state=TrialState.RUNNING, user_attrs={"a": {**FRESH, "number": 0}})
+    peer = storage.optuna.create_new_trial(study_id, template)
+    storage.optuna.record_heartbeat(peer)
+    ours, theirs = rows(storage, trial_id), rows(storage, peer)
+    texts = [each.pop("trial_user_attributes")[0] for each in (ours, theirs)]
+    assert ours == theirs
+    assert [json.loads(each["value_json"]) for each in texts] == [{**FRESH, "number": 0}] * 2
+    assert [each["key"] for each in texts] == ["a", "a"]
+    assert storage.optuna.get_trial_number_from_id(trial_id) == 0
+
+
+def test_the_next_trial_counts_those_that_other_agents_have_added(storage: Storage) -> None:
+    trials = sql_trials_of(storage)
+    if not isinstance(trials, PostgresqlTrials):
+        return
+    study_id = study(storage)
+    other = study(storage, 2)
+    first = trials.add_next(study_id, "a", None, FRESH, 1)
+    assert first is not None
+    last = after(first[0], 0)
+    assert trials.add_next(other, "a", None, FRESH, 1) is not None
+    found = [trials.add_next(study_id, "a", last, FRESH, room) for room in (0, 1, 1, 2, 3)]
+    assert [None if each is None else each[1] for each in found] == [None, 0, None, 1, 2]
+    numbers = [storage.optuna.get_trial(each[0]).user_attrs["a"]["number"] for each in found if each]
+    assert numbers == [1, 2, 3]
+    assert len(storage.optuna.get_all_trials(study_id)) == 4
+    storage.optuna.delete_study(study_id)
+    assert trials.add_next(study_id, "a", last, FRESH, 9) is None
+
+
+@pytest.mark.parametrize("news", [None, "text", {"kind": "retry"}, {"kind": "fresh", "number": 7}, {"number": 1}, []])
+def test_nothing_is_added_after_a_trial_that_is_no_fresh_run(storage: Storage, news: Any) -> None:
+    trials = sql_trials_of(storage)
+    if not isinstance(trials, PostgresqlTrials):
+        return
+    study_id = study(storage)
+    first = trials.add_next(study_id, "a", None, FRESH, 1)
+    assert first is not None
+    attributes = {} if news is None else {"a": news}
+    storage.optuna.create_new_trial(study_id, create_trial(state=TrialState.RUNNING, user_attrs=attributes))
+    assert trials.add_next(study_id, "a", after(first[0], 0), FRESH, 9) is None
+    assert len(storage.optuna.get_all_trials(study_id)) == 2
+
+
+def test_parameters_may_be_written_again(trials: Trials, storage: Storage) -> None:
+    if not isinstance(trials, PostgresqlTrials):
+        return
+    study_id = study(storage)
+    trial_id = begin(trials, study_id)
+    for _ in range(2):
+        trials.set_parameters(trial_id, PARAMETERS)
+    assert storage.optuna.get_trial(trial_id).params == {name: value for name, (_, value) in PARAMETERS.items()}
 
 
 def test_a_claim_through_the_api_counts_only_if_nothing_was_added_meanwhile(storage: Storage) -> None:
