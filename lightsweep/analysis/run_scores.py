@@ -26,7 +26,7 @@ class Scores:
     Attributes:
         metric: The metric's name.
         goal: ``None`` for a metric that the sweep does not improve.
-        runs: The runs that count; of repeats the first one stands for its group.
+        runs: The runs that count; of each group of repeats only the first.
         values: A finite number for each of them.
         notes: Which runs were left out, and how runs that were stopped early count.
     """

@@ -294,11 +294,13 @@ class Template:
         """
         gc.collect()
         for each in gc.get_objects():
-            if isinstance(each, _BUFFERED) and not each.closed:
+            if issubclass(
+                type(each), _BUFFERED
+            ):  # not isinstance: that would ask proxies for the class of their object
                 try:
                     each.flush()
                 except (OSError, ValueError):
-                    pass  # as at the exit of Python
+                    pass  # it is closed or detached, or as at the exit of Python
         sys.setswitchinterval(1000)  # no thread shall see what follows
         for name in self._imported:
             self._kept.append(sys.modules.get(name))

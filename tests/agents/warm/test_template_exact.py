@@ -103,6 +103,9 @@ ENDS = {
     "deleted": "class A:\n    def __del__(self):\n        print('gone', self.me is self)\na = A()\na.me = a",
     "closed": "sys.stdout.close()\nsys.stderr.write('still')",
     "missing": "import no_such_module",
+    "detached": "import io\ntext = io.TextIOWrapper(open('raw.txt', 'wb'))\nraw = text.detach()\ntext.me = text",
+    "proxies": "import weakref\nclass A:\n    __class__ = property(lambda self: 1 / 0)\na = A()\n"
+    "p = weakref.proxy(a)\nkept = [a, p, weakref.proxy(type('B', (), {})())]",
 }
 
 
