@@ -7,6 +7,7 @@ import math
 import os
 import random
 import re
+import select
 import shlex
 import sqlite3
 import time
@@ -198,6 +199,7 @@ def follow(engine: sqlalchemy.Engine, file: Path) -> None:
 
 
 _IDLE_SECONDS = 1.0
+_FORGOTTEN_SECONDS = 30.0  # a firewall may have dropped the connection without a word
 _USED = "lightsweep_used"
 
 
@@ -225,7 +227,8 @@ def prepare_connections(engine: sqlalchemy.Engine) -> None:
         record.info[_USED] = time.monotonic()
 
     def test(connection: Any, record: Any, _proxy: Any) -> None:
-        if time.monotonic() - record.info.get(_USED, math.inf) < _IDLE_SECONDS:
+        idle = time.monotonic() - record.info.get(_USED, math.inf)
+        if idle < _IDLE_SECONDS or (idle < _FORGOTTEN_SECONDS and _is_silent(connection)):
             return
         try:
             engine.dialect.do_ping(connection)
@@ -235,6 +238,16 @@ def prepare_connections(engine: sqlalchemy.Engine) -> None:
     sqlalchemy.event.listen(engine, "connect", set_zone)
     sqlalchemy.event.listen(engine, "checkin", note)
     sqlalchemy.event.listen(engine, "checkout", test)
+
+
+def _is_silent(connection: Any) -> bool:
+    """Return whether the server has sent nothing, as it does when it closes a connection; False if unknown."""
+    try:
+        sockets = select.poll()
+        sockets.register(connection.fileno(), select.POLLIN)
+        return not sockets.poll(0)
+    except Exception:  # a driver without fileno, or a connection that is closed already
+        return False
 
 
 # Programs that create the tables at the same moment disturb each other for milliseconds.
