@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lightsweep.channel.messages import Numbers
-from lightsweep.errors import UsageError
+from lightsweep.errors import UsageError, closest
 
 _MOST_OTHERS = 20
 _LONGEST_NAME = 200
 _LONGEST_TEXT = 40
+_MISSPELT = 0.8
 
 
 def numbers(
@@ -53,6 +55,19 @@ def numbers(
             if name not in others and (room or name == always):
                 others[name] = _described(value)
     return found
+
+
+def warn_misspelt(metric: str, found: Mapping[str, float]) -> bool:
+    """Warn at once if the metric may have another name here, rather than after the whole training; tell whether."""
+    if not closest(metric, found, cutoff=_MISSPELT):
+        return False
+    names = ", ".join(map(repr, found)) + closest(metric, found)
+    print(
+        f"lightsweep: this log has no {metric!r}, the metric of the sweep; it has {names}\n"
+        f"lightsweep: a run that never logs {metric!r} fails",
+        file=sys.stderr,
+    )
+    return True
 
 
 def _flat(metrics: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
