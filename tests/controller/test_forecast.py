@@ -99,5 +99,7 @@ def test_failed_and_running_runs_are_no_gain(storage: Storage) -> None:
 
 
 def test_no_gain_is_said_in_words() -> None:
-    assert Forecast(10, 0.0, 0.25, 15).text == "10 more runs: no gain expected, since the last 15 were no better than 0.25"
+    assert (
+        Forecast(10, 0.0, 0.25, 15).text == "10 more runs: no gain expected, since the last 15 were no better than 0.25"
+    )
     assert Forecast(1, 0.0034, 0.25, 15).text == "1 more run: about 0.003 better (now 0.25)"
