@@ -79,8 +79,8 @@ def sweep_document(sweep: Sweep) -> dict[str, Any]:
     """Return the JSON document of a sweep; metrics that are not finite are null, such parameters text (``"inf"``).
 
     Only a sweep with several metrics has the keys ``metrics`` and ``front``, its Pareto front. Only a sweep with stages
-    has the keys ``stages`` and, in its runs, ``stage``; only a prior run has ``prior``. The key ``forecast`` is there once
-    enough runs have ended, see `forecast`.
+    has the keys ``stages`` and, in its runs, ``stage``; only a prior run has ``prior``. The key
+    ``forecast`` is there once enough runs have ended.
     """
     state = sweep.state
     metric, runs = sweep.config.metric, sweep.known_runs()

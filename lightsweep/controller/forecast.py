@@ -1,12 +1,12 @@
 """Forecast what more runs may bring, from the runs so far; the same for every method.
 
-The best value is extrapolated: what it gained from half of the runs to all of them shrinks with the root of the number of
-runs. If runs learn from each other, their order decides. If they do not, any order is as likely, and the mean over all
-orders is taken: the best of half of the runs is then known on average.
+The gain of the best value from half of the runs to all of them is extrapolated with the root of the number of runs.
+If runs learn from each other, their order decides. If they do not, any order is as likely, and the mean over all orders
+is taken.
 
-On the made problems of benchmarks/search the forecasts of 10 runs, in all, were 0.7 (random), 0.9 (TPE) and 1.2 (the
-Gaussian process) times what these runs brought. The improvement that the process itself expects of a run was 5 times too
-high, ten times over. A single forecast errs by about its own size.
+On made problems of benchmarks/search the forecasts of 10 runs, in all, were 0.7 (random), 0.9 (TPE) and 1.2 (the
+Gaussian process) times what these runs brought; ten times the gain that the process itself expects of a run was 5 times
+as much. A single forecast errs by about its own size.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lightsweep.controller.reader import SweepReader
 from lightsweep.controller.runs import RunEntry, breaks
 from lightsweep.controller.scores import scores
 from lightsweep.sampler import RunState
-from lightsweep.text import counted, number
+from lightsweep.text import number
 
 LEAST, MOST = 10, 10_000
 """There is no forecast from fewer runs, nor from more, which would take time and bring next to nothing."""

@@ -46,10 +46,12 @@ def test_the_least_of_some_is_the_mean_over_all_choices() -> None:
 
 def test_the_gain_follows_from_the_later_half_and_falls_with_the_number_of_runs() -> None:
     gains = [expected_gain(FALLING[:count], 10, in_order=True) or 0 for count in (10, 12, 16)]
-    assert gains == sorted(gains, reverse=True) and gains[-1] > 0
+    assert gains == sorted(gains, reverse=True)
+    assert gains[-1] > 0
     assert expected_gain(FALLING[::-1], 10, in_order=True) == 0.0  # nothing was found in the later half
     shuffled = [expected_gain(each, 10, in_order=False) for each in (FALLING, FALLING[::-1])]
-    assert shuffled[0] == pytest.approx(shuffled[1]) and (shuffled[0] or 0) > 0
+    assert shuffled[0] == pytest.approx(shuffled[1])
+    assert (shuffled[0] or 0) > 0
     assert expected_gain([math.inf] * 6 + [1.0] * 6, 10, in_order=True) is None
 
 
@@ -58,7 +60,8 @@ def test_status_tells_what_ten_more_runs_may_bring(storage: Storage, method: str
     space = {"x": {"values": list(range(40))}}
     sweep = trained(storage, [*FALLING], method=method, parameters=space, lightsweep={"sampler": "tpe"})
     found = forecast(sweep)
-    assert found is not None and (found.runs, found.best) == (10, 1 / 16)
+    assert found is not None
+    assert (found.runs, found.best) == (10, 1 / 16)
     assert 0 < found.gain < 1 / 16
     (line,) = [line for line in _text(sweep, 10, launches=False) if "more runs" in line]
     assert line == f"10 more runs: about {float(f'{found.gain:.1g}'):g} better (now 0.0625)"
@@ -68,7 +71,9 @@ def test_status_tells_what_ten_more_runs_may_bring(storage: Storage, method: str
 def test_a_goal_to_maximize_gains_upwards(storage: Storage) -> None:
     metric = {"name": "loss", "goal": "maximize"}
     found = forecast(trained(storage, [-each for each in FALLING], metric=metric))
-    assert found is not None and found.best == -1 / 16 and found.gain > 0
+    assert found is not None
+    assert found.best == -1 / 16
+    assert found.gain > 0
 
 
 def test_few_runs_and_several_metrics_have_no_forecast(storage: Storage) -> None:
@@ -83,9 +88,13 @@ def test_a_space_that_is_used_up_has_no_forecast_but_a_cap_can_be_raised(storage
     whole = trained(storage, FALLING[:14], method="grid", parameters=space)
     assert forecast(whole) is None
     part = trained(storage, FALLING[:11], method="grid", parameters=space)
-    assert (found := forecast(part)) is not None and found.runs == 3
+    found = forecast(part)
+    assert found is not None
+    assert found.runs == 3
     capped = trained(storage, FALLING[:12], run_cap=12)
-    assert (found := forecast(capped)) is not None and found.runs == 10
+    found = forecast(capped)
+    assert found is not None
+    assert found.runs == 10
 
 
 def test_failed_and_running_runs_are_no_gain(storage: Storage) -> None:
@@ -95,7 +104,9 @@ def test_failed_and_running_runs_are_no_gain(storage: Storage) -> None:
         run = claim(claimer)
         reporter.report(run, {"loss": -5.0})
     sweep.refresh()
-    assert before is not None and before.best == 1 / 12 and forecast(sweep) == before
+    assert before is not None
+    assert before.best == 1 / 12
+    assert forecast(sweep) == before
 
 
 def test_no_gain_is_said_in_words() -> None:
