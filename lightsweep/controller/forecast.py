@@ -63,7 +63,7 @@ class Forecast:
 
 
 def forecast(sweep: SweepReader) -> Forecast | None:
-    """Forecast the best value after ten more runs, as of the last look, of the stage in force.
+    """Forecast the best value after ten more runs, as of the last look, of its current part.
 
     ``None`` without a single metric, from fewer than ten runs that have ended, or if all points have been tried.
     """
@@ -74,7 +74,7 @@ def forecast(sweep: SweepReader) -> Forecast | None:
     sign = 1.0 if metric.goal == "minimize" else -1.0
     with sweep.lock:
         own = [each for each in sweep.known_entries() if not each.prior and plan.part_of(each.ticket) is plan.current]
-        left = _left(sweep) / config.repeats
+        left = plan.left(sweep.book.next_ticket) / config.repeats
         if config.repeats > 1:
             losses = [sign * each.mean for each in scores(own, config).values() if each.complete]
         else:
@@ -119,18 +119,6 @@ def mean_least(losses: Sequence[float], count: int) -> float:
         rest = len(losses) - place - 1
         share *= (rest - count + 1) / rest if rest else 0.0
     return total if ordered else math.inf
-
-
-def _left(sweep: SweepReader) -> float:
-    """Return how many runs may follow. A cap that has been reached does not count, since it can be raised."""
-    config, tickets = sweep.config, sweep.book.next_ticket
-    if config.stages:
-        end = sweep.plan.current.end
-        return math.inf if end is None else end - tickets
-    size = None if config.defined_by_run else config.space.size
-    left = math.inf if size is None else size * config.repeats - tickets
-    cap = config.run_cap
-    return left if cap is None or cap <= tickets else min(left, cap - tickets)
 
 
 def _loss(entry: RunEntry, sign: float, sweep: SweepReader) -> float:
