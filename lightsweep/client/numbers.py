@@ -43,17 +43,21 @@ def numbers(
             f"({type(metrics).__name__})"
         )
     found = Numbers()
-    for name, value in _flat(metrics):
-        number = value if type(value) is float else _number(value)
-        if number is not None:
-            found[name] = number
+    for name, value in metrics.items():
+        if type(value) is float and type(name) is str:
+            found[name] = value
             continue
-        if left is not None:
-            left[name] = value
-        if others is not None:
-            room = len(others) < _MOST_OTHERS and len(name) <= _LONGEST_NAME
-            if name not in others and (room or name == always):
-                others[name] = _described(value)
+        for flat, each in _flat({name: value}):
+            number = _number(each)
+            if number is not None:
+                found[flat] = number
+                continue
+            if left is not None:
+                left[flat] = each
+            if others is not None:
+                room = len(others) < _MOST_OTHERS and len(flat) <= _LONGEST_NAME
+                if flat not in others and (room or flat == always):
+                    others[flat] = _described(each)
     return found
 
 
