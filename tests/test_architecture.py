@@ -178,7 +178,7 @@ MOST_LINES = {
     "terminals": 1_755,
     "sampler": 1_480,
     "stopping": 500,
-    "all else": 12_985,
+    "all else": 12_990,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 
