@@ -213,8 +213,8 @@ SELECT set_config(name, 'force_generic_plan', FALSE) FROM pg_settings WHERE name
 def prepare_connections(engine: sqlalchemy.Engine) -> None:
     """Set the time zone of all later connections to a server, and test idle ones before they are used.
 
-    Heartbeats are in the time zone of the session that writes them and are compared with "now" in another one. The
-    server may have restarted meanwhile; testing every time would double the traffic of a busy agent.
+    Heartbeats are in the time zone of the session that writes them and are compared with "now" in another one.
+    The server may have restarted meanwhile; a test each time would double the traffic.
     """
     statement = _PREPARING if engine.dialect.name == "postgresql" else "SET time_zone = '+00:00'"
 
@@ -242,12 +242,11 @@ def prepare_connections(engine: sqlalchemy.Engine) -> None:
 
 def _is_silent(connection: Any) -> bool:
     """Return whether the server has sent nothing, as it does when it closes a connection; False if unknown."""
-    try:
+    with suppress(Exception):  # a driver without fileno, or a connection that is closed already
         sockets = select.poll()
         sockets.register(connection.fileno(), select.POLLIN)
         return not sockets.poll(0)
-    except Exception:  # a driver without fileno, or a connection that is closed already
-        return False
+    return False
 
 
 # Programs that create the tables at the same moment disturb each other for milliseconds.
@@ -262,11 +261,10 @@ KNOWN_SCHEMAS = frozenset({"v3.2.0.a"})
 
 @cache
 def _warn_of_schema(name: str, version: str) -> None:
-    _logger.warning(
-        "storage %s: this lightsweep does not know version %s of Optuna's tables; it uses Optuna's API, which is slow",
-        name,
-        version,
+    text = (
+        "storage %s: this lightsweep does not know version %s of Optuna's tables; it uses Optuna's API, which is slow"
     )
+    _logger.warning(text, name, version)
 
 
 class Storage:
