@@ -213,8 +213,7 @@ SELECT set_config(name, 'force_generic_plan', FALSE) FROM pg_settings WHERE name
 def prepare_connections(engine: sqlalchemy.Engine) -> None:
     """Set the time zone of all later connections to a server, and test idle ones before they are used.
 
-    Heartbeats are in the time zone of the session that writes them and are compared with "now" in another one.
-    The server may have restarted meanwhile; a test each time would double the traffic.
+    Heartbeats have the time zone of the session that writes them. A test of busy connections would double the traffic.
     """
     statement = _PREPARING if engine.dialect.name == "postgresql" else "SET time_zone = '+00:00'"
 
