@@ -263,7 +263,7 @@ class TrialReader:
         unsettled = list(bare) if self.reads_values else []
         value, found = self.trials.changes(self._study_id, key, self.last, known, unsettled)
         if self.reads_values:
-            begun = [row for row in found if row.trial_id in known and not row.parameters]
+            begun = [row for row in found if row.state in OPEN and not row.parameters]
             self.complete(found)
             self._settling = {row.trial_id for row in begun if row.parameters}
         return value, found
