@@ -170,15 +170,15 @@ def test_no_file_is_shorter_than_100_lines_but_those_that_are_a_whole_concept() 
 MOST_LINES = {
     "pages in the browser": 560,
     "what W&B's scripts need": 3_000,
-    "clusters": 3_730,
+    "clusters": 3_740,
     "history": 900,
     "report": 1_650,
     "channel": 650,
     "warm runs": 820,
-    "terminals": 1_750,
+    "terminals": 1_770,
     "sampler": 1_480,
     "stopping": 500,
-    "all else": 12_890,
+    "all else": 13_095,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 

@@ -7,11 +7,14 @@ import re
 from html import escape
 from pathlib import Path
 
-__all__ = ["with_charts"]
+__all__ = ["STYLE", "chart", "with_charts"]
 
 Row = tuple[str, float]
 """What is measured, and how many times as long it takes as with the peer."""
 
+STYLE = (
+    "<style>text{font:12px system-ui,sans-serif;fill:#444}@media(prefers-color-scheme:dark){text{fill:#ccc}}</style>"
+)
 NAMES, BARS, LINE = 270, 430, 22  # widths of the two columns and the height of a row, in pixels
 
 
@@ -44,8 +47,8 @@ def ratios(section: str) -> list[Row]:
     return found
 
 
-def chart(rows: list[Row]) -> str:
-    """Return an SVG with a bar for each row, on a logarithmic axis that has 1 at a line."""
+def chart(rows: list[Row], one: str = "as the peer") -> str:
+    """Return an SVG with a bar for each row, on a logarithmic axis that has 1, described by ``one``, at a line."""
     low = math.floor(min(0.0, *(math.log10(ratio) for _, ratio in rows)))
     high = max(0.35, *(math.log10(ratio) for _, ratio in rows)) + 0.1
 
@@ -56,10 +59,9 @@ def chart(rows: list[Row]) -> str:
     same = place(1.0)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {NAMES + BARS + 60} {height}" role="img">',
-        "<style>text{font:12px system-ui,sans-serif;fill:#444}",
-        "@media(prefers-color-scheme:dark){text{fill:#ccc}}</style>",
+        STYLE,
         f'<line x1="{same:.1f}" y1="{LINE}" x2="{same:.1f}" y2="{height - 4}" stroke="#888"/>',
-        f'<text x="{same:.1f}" y="{LINE - 6}" text-anchor="middle">as the peer</text>',
+        f'<text x="{same:.1f}" y="{LINE - 6}" text-anchor="middle">{escape(one)}</text>',
     ]
     for number, (name, ratio) in enumerate(rows, start=1):
         top, end = number * LINE + 4, place(ratio)

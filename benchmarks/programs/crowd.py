@@ -26,7 +26,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from benchmarks.fixtures import CONTINUOUS, METRIC, config, distributions
-from lightsweep.agents.heartbeat import lease_share, pause
+from lightsweep.agents.heartbeat import Looks, lease_share, pause
 from lightsweep.controller import Outcome, Sweep
 from lightsweep.controller.claims import NoRun, RunClaimer
 from lightsweep.controller.reports import Reporter, Writer
@@ -52,13 +52,16 @@ def ours(url: str, name: str, _runs: int, _agents: int, seconds: float) -> Calla
     def work(sweep: Sweep, agent: str, samples: list[Sample]) -> None:
         writer = Writer(sweep.storage)
         claimer, reporter = RunClaimer(sweep, agent), Reporter(sweep, writer)
+        at_work: list[int] = []
+        looks = Looks(sweep, lambda: at_work)
         while True:
             began = time.monotonic()
             run = claimer.next_run()
             if isinstance(run, NoRun):
                 break
             waited = time.monotonic()
-            live(sweep, run.trial_id, waited + seconds)
+            at_work[:] = [run.trial_id]
+            live(sweep, looks, run.trial_id, waited + seconds)
             claimed = time.monotonic()
             for step in range(1, BAND):
                 reporter.report(run, {METRIC: 1.0 / step})
@@ -77,12 +80,12 @@ def ours(url: str, name: str, _runs: int, _agents: int, seconds: float) -> Calla
     return opened
 
 
-def live(sweep: Sweep, trial_id: int, until: float) -> None:
+def live(sweep: Sweep, looks: Looks, trial_id: int, until: float) -> None:
     """Do what the heartbeat of an agent does while a run trains."""
     beat = time.monotonic() + lease_share(sweep)
     while (left := until - time.monotonic()) > 0:
         time.sleep(min(left, pause(sweep)))
-        sweep.refresh()
+        looks.refresh()
         if time.monotonic() > beat:
             sweep.beat(trial_id)
             beat = time.monotonic() + lease_share(sweep)

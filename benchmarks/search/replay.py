@@ -124,6 +124,23 @@ class Pruner(Never):
         self._study.tell(self._trials[run], self._told[run])
 
 
+class Knowing(Never):
+    """Stops each run after its first epoch, but one."""
+
+    def __init__(self, kept: int) -> None:
+        self._kept = kept
+
+    def after(self, iteration: int) -> int | None:
+        return 1 if iteration == 0 else None
+
+    def stops(self, run: int, history: Sequence[float]) -> bool:
+        del history
+        return run != self._kept
+
+
+ORACLE = "oracle"
+"""Knows the run with which the fewest epochs are needed, and stops the others at once: no rule can do better."""
+
 RULES: dict[str, Callable[[int], Judge]] = {
     "none": lambda _: Never(),
     "wandb-hyperband": lambda _: Bands(Hyperband(min_iter=3, eta=3)),
@@ -161,8 +178,17 @@ class Replay:
 
 
 def replay(problem: str, rule: str, workers: int, order: int) -> Replay:
-    """Replay a rule."""
-    judge, losses = RULES[rule](table(problem).losses.shape[1]), table(problem).losses
+    """Replay a rule, or the `ORACLE`."""
+    losses = table(problem).losses
+    if rule != ORACLE:
+        return _replayed(Replay(problem, rule, workers, order, 0, 0, 0, False), RULES[rule](losses.shape[1]))
+    near = np.flatnonzero((losses <= _target(losses)).any(axis=1)).tolist()
+    found = [_replayed(Replay(problem, rule, workers, order, 0, 0, 0, False), Knowing(run)) for run in near]
+    return min(found, key=lambda each: each.reached)
+
+
+def _replayed(key: Replay, judge: Judge) -> Replay:
+    losses, order, workers = table(key.problem).losses, key.order, key.workers
     count, length = losses.shape
     random = np.random.default_rng(order)
     waiting = iter(random.permutation(count).tolist())
@@ -194,7 +220,12 @@ def replay(problem: str, rule: str, workers: int, order: int) -> Replay:
             begin(now)
         else:
             later(run, look)
-    return _measured(Replay(problem, rule, workers, order, 0, 0, 0, False), losses, starts, paces, done)
+    return _measured(key, losses, starts, paces, done)
+
+
+def _target(losses: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> float:
+    ends = losses.min(axis=1)
+    return float(ends.min() + NEAR * (np.median(ends) - ends.min()))
 
 
 def _measured(
@@ -205,8 +236,7 @@ def _measured(
     done: np.ndarray[tuple[int], np.dtype[np.int64]],
 ) -> Replay:
     ends = losses.min(axis=1)
-    target = ends.min() + NEAR * (np.median(ends) - ends.min())
-    near = losses <= target
+    near = losses <= _target(losses)
     first = np.where(near.any(axis=1), near.argmax(axis=1) + 1, losses.shape[1] + 1)
     hits = (starts + first * paces)[first <= done]
     reached = losses.size
@@ -230,7 +260,7 @@ def tables(replays: Sequence[Replay], workers: Sequence[int]) -> Iterator[str]:
     for at_once in workers:
         mine = [one for one in replays if one.workers == at_once]
         epochs: dict[str, dict[str, float]] = {}
-        for one, rule in product(problems, RULES):
+        for one, rule in product(problems, [*RULES, ORACLE]):
             found = [each for each in mine if (each.problem, each.rule) == (one, rule)]
             if found:
                 epochs.setdefault(rule, {})[one] = float(np.mean([each.reached for each in found]))
@@ -251,7 +281,9 @@ def main() -> None:
     parser.add_argument("--held-out", action="store_true", help="the problems that nothing was chosen on")
     parser.add_argument("--orders", type=int, default=20, help="random orders of each problem; 20 by default")
     parser.add_argument("--workers", default="1,4,16,64", help="numbers of workers, separated by commas")
-    parser.add_argument("--rules", default=",".join(RULES), help="names, separated by commas; all by default")
+    parser.add_argument(
+        "--rules", default=",".join([*RULES, ORACLE]), help="names, separated by commas; all by default"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder of the results")
     chosen = parser.parse_args()
     tasks = HELD_OUT if chosen.held_out else TUNED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from lightsweep.errors import StorageUnavailableError
 
 _POLL_SECONDS = 1.0
 _SEEN_EACH_SECOND = 100
+_READ_EACH_SECOND = 10
 _LONGEST_PAUSE = 15.0  # a user who stops or cancels the sweep waits so long
 _BEATS_PER_LEASE = 4
 _CLOSE_SECONDS = 5.0
@@ -46,7 +48,8 @@ class Heartbeat:
     looked: Callable[[], None]
 
     def __post_init__(self) -> None:
-        self._refresher = Refresher(self.sweep, patience=_PATIENCE_SECONDS)
+        looks = Looks(self.sweep, lambda: [active.run.trial_id for active in self.runs()])
+        self._refresher = Refresher(looks, patience=_PATIENCE_SECONDS)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="lightsweep-heartbeat", daemon=True)
 
@@ -100,6 +103,32 @@ class Heartbeat:
                 active.end("another agent took the run over", RunState.LOST)
 
 
+class Looks:
+    """The looks of an agent at its sweep while runs are at work: glances, and whole looks between them.
+
+    A whole look reads every running trial and each change of the other agents' runs, so beyond ten running runs it
+    comes less often, but with each heartbeat. A claim, and a run at a band, look on their own.
+
+    Args:
+        sweep: The sweep.
+        trials: Returns the trials that the agent works on.
+    """
+
+    def __init__(self, sweep: Sweep, trials: Callable[[], list[int]]) -> None:
+        self._sweep = sweep
+        self._trials = trials
+        self._looked = -math.inf
+
+    def refresh(self) -> None:
+        """Look at the sweep; raises as :meth:`Sweep.refresh`."""
+        now = time.monotonic()
+        if now - self._looked < min(len(self._sweep.running()) / _READ_EACH_SECOND, lease_share(self._sweep)):
+            self._sweep.glance(*self._trials())
+        else:
+            self._sweep.refresh()
+            self._looked = now
+
+
 def lease_share(sweep: Sweep) -> float:
     """Return the seconds between two heartbeats, by the sweep's present lease, which other agents apply."""
     return sweep.config.options.lease / _BEATS_PER_LEASE
@@ -108,7 +137,7 @@ def lease_share(sweep: Sweep) -> float:
 def pause(sweep: Sweep) -> float:
     """Return the seconds between two looks at the sweep.
 
-    A look reads every running trial, so the looks of N agents read N² rows. Beyond a hundred running runs agents look
+    The looks of N agents are N times as many, for the server too. Beyond a hundred running runs agents look
     less often, but twice between two heartbeats, and every 15 seconds.
     """
     between = lease_share(sweep)

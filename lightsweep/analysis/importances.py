@@ -70,11 +70,12 @@ class Importance:
     Attributes:
         metric: Its name.
         goal: ``minimize``, ``maximize``, or ``None`` for a metric that the sweep does not improve.
-        runs: The number of runs that count.
+        runs: The number of runs that count; of groups, if repeats count as one.
         fit: R² of the forest on runs that it has not seen (out of bag), at most 1; ``None`` without a forest.
         parameters: The searched parameters, the most important first.
         notes: Which runs were left out, and how runs count.
         warnings: Why the result is uncertain, if it is.
+        thing: What ``runs`` counts, ``run`` or ``group``.
     """
 
     metric: str
@@ -84,6 +85,7 @@ class Importance:
     parameters: tuple[ParameterImportance, ...]
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    thing: str = "run"
 
     def __getitem__(self, name: str) -> ParameterImportance:
         """Return the parameter of that name; ``KeyError`` if there is none."""
@@ -135,16 +137,23 @@ def importance(
         if not config.is_flat:
             notes.append("the runs of all stages count, and a stage does not vary the parameters of the others")
         if len(data.y) > MOST_RUNS:
-            notes.append(f"the forest has seen an even choice of {MOST_RUNS:,} of {counted(len(data.y), 'run')}")
+            notes.append(f"the forest has seen an even choice of {MOST_RUNS:,} of {counted(len(data.y), scored.thing)}")
         if data.clipped:
-            notes.append(f"outliers, whose values were clipped: {data.clipped} of {counted(len(data.y), 'run')}")
+            notes.append(f"outliers, whose values were clipped: {data.clipped} of {counted(len(data.y), scored.thing)}")
         total = float(drops.mean(axis=1).clip(0.0).sum())
         parameters = [
             _parameter(axis, drop, total, data.y, axis.name in unread) for axis, drop in zip(found, drops, strict=True)
         ]
         parameters.sort(key=lambda each: -(each.importance or 0.0))
     return Importance(
-        scored.metric, scored.goal, len(scored.runs), fit, tuple(parameters), tuple(notes), tuple(warnings)
+        scored.metric,
+        scored.goal,
+        len(scored.runs),
+        fit,
+        tuple(parameters),
+        tuple(notes),
+        tuple(warnings),
+        scored.thing,
     )
 
 
@@ -165,12 +174,12 @@ def _doubts(scored: Scores, parameters: int) -> list[str]:
     if not parameters:
         return ["the sweep searches no parameter"]
     if count < _LEAST_RUNS:
-        return [f"{counted(count, 'run')} with a value, fewer than {_LEAST_RUNS}: nothing is computed"]
+        return [f"{counted(count, scored.thing)} with a value, fewer than {_LEAST_RUNS}: nothing is computed"]
     if _is_constant(scored):
-        return [f"{scored.metric} is {scored.values[0]:g} in every run, so no parameter made a difference"]
+        return [f"{scored.metric} is {scored.values[0]:g} in every {scored.thing}, so no parameter made a difference"]
     enough = max(_ENOUGH_RUNS, _RUNS_PER_PARAMETER * parameters)
     if count < enough:
-        few = f"{count} runs are few for {counted(parameters, 'parameter')}"
+        few = f"{count} {scored.thing}s are few for {counted(parameters, 'parameter')}"
         return [f"{few}: take this as a hint, and look again at {enough}"]
     return []
 

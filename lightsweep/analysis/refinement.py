@@ -19,6 +19,7 @@ import yaml
 from lightsweep.analysis.run_scores import Scores, scores
 from lightsweep.controller import SweepRun
 from lightsweep.controller.changes import PriorRun, check_prior_runs
+from lightsweep.controller.pareto import costs, front, pareto_front
 from lightsweep.errors import LightsweepError, UsageError
 from lightsweep.schema import SweepConfig
 from lightsweep.space import Distribution, identity
@@ -76,8 +77,9 @@ def refine(
 ) -> Refinement:
     """Return a sweep file with method bayes that searches around the best runs.
 
-    Finished and pruned runs count, by their best value of the first metric. The best runs are the share ``top`` of
-    them, at least three; :func:`narrow` gives the range of each parameter. With fewer than ten runs nothing is
+    Finished and pruned runs count, by their best value of the metric. The best runs are the share ``top`` of them, at
+    least three; :func:`narrow` gives the range of each parameter. With several metrics they are those of the Pareto
+    front, then of the front without these, and so on; each front is whole. With fewer than ten runs nothing is
     narrowed, nor if all of the best runs are alike. The same runs give the same file.
 
     Args:
@@ -101,9 +103,10 @@ def refine(
     scored = scores(kept, config)
     if not scored.runs:
         raise LightsweepError(f"no run has ended with a finite {scored.metric!r}, so there is nothing to refine")
-    sign = -1 if scored.goal == "maximize" else 1
-    ranked = sorted(zip(scored.values, scored.runs, strict=True), key=lambda pair: (sign * pair[0], pair[1].id))
-    best = [run for _, run in ranked[: max(_LEAST_TOP, round(top * len(scored.runs)))]]
+    if len(config.metrics) > 1:
+        count, best, heading = _of_fronts(kept, config, top)
+    else:
+        count, best, heading = _of_best(scored, config, top)
     raw = _next(config, program, sweep_id)
     notes = [*scored.notes]
     if broken := len(runs) - len(kept):
@@ -115,8 +118,8 @@ def refine(
     for parent in sorted({parent for parents in config.space.when.values() for parent in parents} & blocks.keys()):
         blocks[parent] = Block({}, "as it was, since other parameters exist only beside some of its values")
     unchanged = None
-    if len(scored.runs) < LEAST_RUNS:
-        unchanged = f"{counted(len(scored.runs), 'run')}, fewer than {LEAST_RUNS}"
+    if count < LEAST_RUNS:
+        unchanged = f"{counted(count, scored.thing)}, fewer than {LEAST_RUNS}"
     elif blocks and all("value" in block.keys for block in blocks.values()):
         unchanged = "all of the best runs are alike"
     if unchanged:
@@ -141,7 +144,7 @@ def refine(
             raw = _next(SweepConfig.load(raw), program, None)
     if next_config.ends is None:
         notes.append("this sweep never ends: set run_cap, or give its agents a count")
-    heading = _heading(config, scored, best, sweep_id)
+    heading = [f"Refined from {f'sweep {sweep_id}' if sweep_id else 'a sweep'}: around {heading[0]}", *heading[1:]]
     return Refinement(commented(raw, [*heading, *(f"Note: {note}." for note in notes)], comments), raw, tuple(notes))
 
 
@@ -309,17 +312,64 @@ def _next(config: SweepConfig, program: str | None, sweep_id: str | None) -> dic
     return {**raw, "lightsweep": options} if options else raw
 
 
-def _heading(config: SweepConfig, scored: Scores, best: Sequence[SweepRun], sweep_id: str | None) -> list[str]:
-    whose = f"sweep {sweep_id}" if sweep_id else "a sweep"
-    value = scored.values[scored.runs.index(best[0])]
+def _of_best(scored: Scores, config: SweepConfig, top: float) -> tuple[int, list[SweepRun], list[str]]:
+    """Return the number of runs that count, the best of them, the best one first, and what the heading says."""
+    sign, count = -1 if scored.goal == "maximize" else 1, len(scored.runs)
+    ranked = sorted(zip(scored.values, scored.runs, strict=True), key=lambda pair: (sign * pair[0], pair[1].id))
+    best = [run for _, run in ranked[: max(_LEAST_TOP, round(top * count))]]
     thing = "group" if config.repeats > 1 else "run"
-    lines = [
-        f"Refined from {whose}: around the best {len(best)} of {counted(len(scored.runs), thing)} by {scored.metric}.",
-        f"The best, {thing} {best[0].id}: {scored.metric} {number(value)}.",
+    return (
+        count,
+        best,
+        [
+            f"the best {len(best)} of {counted(count, thing)} by {scored.metric}.",
+            f"The best, {thing} {best[0].id}: {scored.metric} {number(ranked[0][0])}.",
+        ],
+    )
+
+
+def _of_fronts(runs: Sequence[SweepRun], config: SweepConfig, top: float) -> tuple[int, list[SweepRun], list[str]]:
+    """Return the same for several metrics; the first of the best is the most balanced one of the Pareto front.
+
+    Raises:
+        LightsweepError: No run has a value of each metric.
+    """
+    names = " and ".join(metric.name for metric in config.metrics)
+    found = pareto_front(runs, config)
+    if not found.runs:
+        raise LightsweepError(f"no run has ended with a finite value of {names}, so there is nothing to refine")
+    points = _unit_scaled(costs(found.values, config))
+    # The nearest to the best value of each metric at once, on scales from the best run's to the worst run's.
+    first = sorted(found.members, key=lambda index: (math.hypot(*points[index]), found.runs[index].id))
+    best, left = list(first), [index for index in range(len(points)) if index not in set(first)]
+    while left and len(best) < max(_LEAST_TOP, round(top * len(points))):
+        following = [left[index] for index in front([points[index] for index in left])]
+        best += following
+        left = [index for index in left if index not in set(following)]
+    behind = f" and {counted(len(best) - len(first), 'run')} next to it" if len(best) > len(first) else ""
+    values = ", ".join(
+        f"{metric.name} {number(value)}" for metric, value in zip(config.metrics, found.values[best[0]], strict=True)
+    )
+    return (
+        len(points),
+        [found.runs[index] for index in best],
+        [
+            f"the Pareto front of {names}, {counted(len(first), 'run')}{behind}, of {counted(len(points), 'run')}.",
+            f"The most balanced one, run {found.runs[best[0]].id}: {values}.",
+        ],
+    )
+
+
+def _unit_scaled(rows: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
+    """Return the rows with each column scaled to [0, 1]; 0 in a column whose values are equal."""
+    lows, highs = (
+        [min(column) for column in zip(*rows, strict=True)],
+        [max(column) for column in zip(*rows, strict=True)],
+    )
+    return [
+        tuple((value - low) / ((high - low) or 1.0) for value, low, high in zip(row, lows, highs, strict=True))
+        for row in rows
     ]
-    if len(config.metrics) > 1:
-        lines.append("The sweep has several metrics; the runs were compared by the first.")
-    return lines
 
 
 def commented(raw: Mapping[str, Any], heading: Iterable[str], comments: Mapping[Path, str]) -> str:

@@ -37,6 +37,11 @@ class Scores:
     values: tuple[float, ...]
     notes: tuple[str, ...]
 
+    @property
+    def thing(self) -> str:
+        """The noun for one of ``runs``: ``group`` if repeats count as one."""
+        return "group" if any(run.repeat is not None for run in self.runs) else "run"
+
 
 def scores(runs: Sequence[SweepRun], config: SweepConfig, metric: str | None = None, at: int | None = None) -> Scores:
     """Return the finished and pruned runs with their values.

@@ -93,12 +93,27 @@ class Connection:
         """See `Handler`."""
         self.request("finish", **message)
 
-    def post(self, message: LogRequest) -> None:
-        """Send a log, and leave its reply to `settle`: one reply at most is left, so that of the log before is awaited.
+    def post(self, message: LogRequest) -> list[LogReply] | None:
+        """Send a log and leave its reply to the next call, or to `settle`: one reply at most is left.
 
-        Raises as `request`, but no error of an answer.
+        If the reply to the log before says something new, nothing is sent.
+
+        Returns:
+            ``None`` if the log was sent, else the replies, each once.
+
+        Raises as `request`; errors that the agent answers with are those of the log before.
         """
-        self._link.late.append(self._exchange(POST, message, waits=False))
+        link = self._of_this_process()
+        with link.lock:
+            if link.busy:  # in the handler of a signal
+                link.late.append(self._exchange(POST, message))
+                return None
+            with link as stream:
+                if not link.late:
+                    stream.send({"op": POST, **message})
+                    link.posted = True
+                    return None
+            return link.replies()
 
     def settle(self) -> list[LogReply]:
         """Return the replies to the logs that this process has posted, each once; wait for the last of them.
@@ -114,8 +129,7 @@ class Connection:
             if link.posted and not link.busy:
                 with link:
                     pass
-            answers, link.late = link.late, []
-        return [LogReply.read(_good(answer)) for answer in answers if answer]
+            return link.replies()
 
     def request(self, op: str, **message: Any) -> dict[str, Any]:
         """Send one message and wait for its answer; threads take turns.
@@ -129,19 +143,21 @@ class Connection:
         """
         return _good(self._exchange(op, message))
 
-    def _exchange(self, op: str, message: Mapping[str, Any], *, waits: bool = True) -> dict[str, Any]:
-        """Send one message; return its answer, or an empty one if the answer was left to `settle`."""
-        link = self._link
-        if link.pid != os.getpid():
-            link = self._link = _Link(self)
+    def _exchange(self, op: str, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Send one message; return its answer."""
+        link = self._of_this_process()
         with link.lock:
             if not link.busy:
                 with link as stream:
                     stream.send({"op": op, **message})
-                    link.posted = not waits
-                    return _answer(stream) if waits else {}
+                    return _answer(stream)
         with closing(Connection(self._address, self._run_id, self._token)) as other:
             return other._exchange(op, message)
+
+    def _of_this_process(self) -> _Link:
+        if self._link.pid != os.getpid():
+            self._link = _Link(self)
+        return self._link
 
     def open(self) -> FrameStream:
         """Open another connection, beside the one for requests.
@@ -217,7 +233,7 @@ class _Link:
     Attributes:
         busy: Whether the thread that holds the lock is in the midst of a message.
         posted: Whether the answer to the last message is still to be read.
-        late: Answers to posted messages, until `Connection.settle` returns them.
+        late: Answers to posted messages that say something new, until `replies` returns them.
     """
 
     def __init__(self, owner: Connection) -> None:
@@ -235,7 +251,8 @@ class _Link:
                 self.drop()
                 self.stream = self._owner.open()
             if self.posted:
-                self.late.append(_answer(self.stream))
+                if answer := _answer(self.stream):
+                    self.late.append(answer)
                 self.posted = False
         except BaseException as error:
             self.__exit__(None, error)
@@ -249,6 +266,11 @@ class _Link:
             self.drop()
             if isinstance(error, (OSError, ChannelError)):
                 raise self._owner.gone(error) from None
+
+    def replies(self) -> list[LogReply]:
+        """Return the answers to posted messages, each once. Raises ``LightsweepError`` for an error among them."""
+        answers, self.late = self.late, []
+        return [LogReply.read(_good(answer)) for answer in answers if answer]
 
     def drop(self) -> None:
         self.posted = False

@@ -52,7 +52,7 @@ def importance(
 
 def _text(found: Importance) -> str:
     goal = f" ({found.goal})" if found.goal else ""
-    lines = [f"importance for {printable(found.metric)}{goal}: {counted(found.runs, 'run')}"]
+    lines = [f"importance for {printable(found.metric)}{goal}: {counted(found.runs, found.thing)}"]
     lines += _wrapped(*(f"warning: {warning}" for warning in found.warnings), *found.notes)
     if found.parameters:
         lines += ["", *_table(found.parameters)]

@@ -15,6 +15,7 @@ import typer
 from lightsweep.cli.options import Storage, SweepId, read_sweep
 from lightsweep.cli.output import show_json, without_infinities
 from lightsweep.controller import Sweep, SweepRun
+from lightsweep.controller.forecast import forecast
 from lightsweep.controller.pareto import pareto_front
 from lightsweep.controller.summary import part_documents
 
@@ -78,13 +79,15 @@ def sweep_document(sweep: Sweep) -> dict[str, Any]:
     """Return the JSON document of a sweep; metrics that are not finite are null, such parameters text (``"inf"``).
 
     Only a sweep with several metrics has the keys ``metrics`` and ``front``, its Pareto front. Only a sweep with stages
-    has the keys ``stages`` and, in its runs, ``stage``; only a prior run has ``prior``.
+    has the keys ``stages`` and, in its runs, ``stage``; only a prior run has ``prior``. The key
+    ``forecast`` is there once enough runs have ended.
     """
     state = sweep.state
     metric, runs = sweep.config.metric, sweep.known_runs()
     several = len(sweep.config.metrics) > 1
     metrics = [{"name": each.name, "goal": each.goal} for each in sweep.config.metrics]
     front = pareto_front(runs, sweep.config).documents(sweep.config) if several else None
+    more = forecast(sweep)
     return {
         "id": sweep.id,
         "name": sweep.config.name,
@@ -95,6 +98,7 @@ def sweep_document(sweep: Sweep) -> dict[str, Any]:
         "storage": str(sweep.storage),
         **without_infinities(part_documents(sweep)),
         **({"metrics": metrics, "front": front} if front is not None else {}),
+        **({"forecast": more.document()} if more is not None else {}),
         "runs": [run_document(run) for run in runs],
     }
 

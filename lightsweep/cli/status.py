@@ -25,6 +25,7 @@ from lightsweep.cli.sweep import parameter_count
 from lightsweep.cli.watch import watch
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
 from lightsweep.controller.changes import sweep_and_run
+from lightsweep.controller.forecast import forecast
 from lightsweep.controller.repeats import Group
 from lightsweep.controller.runs import RunEntry, values_of
 from lightsweep.controller.summary import (
@@ -100,7 +101,7 @@ def status(
     every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Time between updates, with --watch.")] = 2.0,
     storage: Storage = None,
 ) -> None:
-    """Show a sweep: its state, and its running, best and failed runs.
+    """Show a sweep: its state, its running, best and failed runs, and what more runs may bring.
 
     With ID/RUN show one run: its parameters, numbers, history, parts and directory.
 
@@ -167,6 +168,8 @@ def _text(sweep: Sweep, top: int, *, launches: bool) -> list[str]:
     if seen.best_line:
         lines.append(paint(wrapped(f"{seen.best_line}: {seen.best_parameters}"), "green"))
     lines += map(wrapped, seen.remarks)
+    if (more := forecast(sweep)) is not None:
+        lines.append(more.text)
     option = sweep.storage.option
     if seen.without_result:
         lines.append(f"retry them with: lightsweep retry {sweep.id} --failed{option}")

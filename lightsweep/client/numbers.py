@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lightsweep.channel.messages import Numbers
-from lightsweep.errors import UsageError
+from lightsweep.errors import UsageError, closest
 
 _MOST_OTHERS = 20
 _LONGEST_NAME = 200
 _LONGEST_TEXT = 40
+_MISSPELT = 0.8
 
 
 def numbers(
@@ -41,18 +43,35 @@ def numbers(
             f"({type(metrics).__name__})"
         )
     found = Numbers()
-    for name, value in _flat(metrics):
-        number = value if type(value) is float else _number(value)
-        if number is not None:
-            found[name] = number
+    for name, value in metrics.items():
+        if type(value) is float and type(name) is str:
+            found[name] = value
             continue
-        if left is not None:
-            left[name] = value
-        if others is not None:
-            room = len(others) < _MOST_OTHERS and len(name) <= _LONGEST_NAME
-            if name not in others and (room or name == always):
-                others[name] = _described(value)
+        for flat, each in _flat({name: value}):
+            number = _number(each)
+            if number is not None:
+                found[flat] = number
+                continue
+            if left is not None:
+                left[flat] = each
+            if others is not None:
+                room = len(others) < _MOST_OTHERS and len(flat) <= _LONGEST_NAME
+                if flat not in others and (room or flat == always):
+                    others[flat] = _described(each)
     return found
+
+
+def warn_misspelt(metric: str, found: Mapping[str, float]) -> bool:
+    """Warn at once if the metric may have another name here, rather than after the whole training; tell whether."""
+    if not closest(metric, found, cutoff=_MISSPELT):
+        return False
+    names = ", ".join(map(repr, found)) + closest(metric, found)
+    print(
+        f"lightsweep: this log has no {metric!r}, the metric of the sweep; it has {names}\n"
+        f"lightsweep: a run that never logs {metric!r} fails",
+        file=sys.stderr,
+    )
+    return True
 
 
 def _flat(metrics: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -15,17 +15,16 @@ from lightsweep.channel.connection import Connection
 from lightsweep.channel.messages import FinishRequest, Handler, LogReply, LogRequest, Numbers, StartReply
 from lightsweep.client.history import FILE, History
 from lightsweep.client.loaders import are_cut, cut_loaders, restore_loaders
-from lightsweep.client.numbers import numbers
+from lightsweep.client.numbers import numbers, warn_misspelt
 from lightsweep.client.parts import PARTS
 from lightsweep.client.processes import described, from_child, several
 from lightsweep.client.processes import rank as current_rank
 from lightsweep.client.run_config import RunConfig
-from lightsweep.errors import AgentLostError, LightsweepError, RunPruned, UsageError, absent, closest
+from lightsweep.errors import AgentLostError, LightsweepError, RunPruned, UsageError, absent
 from lightsweep.hyperband import Verdict
 from lightsweep.wandb.run_names import RunNames
 
 _MOST_READ = 50
-_MISSPELT = 0.8
 _GO_ON = Verdict()
 
 _SHOWN = ("checkpoint", "config", "dir", "finish", "id", "log", "report", "resumed", "smoke", "summary", "verdict")
@@ -229,13 +228,24 @@ class Run(RunNames):
         """
         if self.ended:
             raise UsageError(f"run {self.number} has ended: log before finish(), inside of the with block")
-        self.settle()
         if self._cuts_loaders:
             cut_loaders(self.smoke_steps)  # torch may have been imported after init()
         left: dict[str, Any] = {}
-        found = numbers(metrics, self._no_numbers, self.metric, left)
-        self.reported = self.reported or (bool(found) if self.metric is None else self.metric in found)
+        found = told = numbers(metrics, self._no_numbers, self.metric, left)
+        if self._rules is None:
+            dict.update(self.summary, found)
+        else:
+            told = Numbers(self._summarized(found))
+        repeats = judged and self._repeats(told)
+        if not judged or repeats:
+            told = Numbers({name: value for name, value in told.items() if name != self.metric})
         rank = self.rank
+        sends = (told or repeats) and not rank and self._agent is not None and self._stopped is None
+        first = judged and not self._iterations and not self._warned
+        posted = sends and not (last or repeats) and self._post(told)
+        if not posted:
+            self.settle()
+        self.reported = self.reported or (bool(found) if self.metric is None else self.metric in found)
         if found and self._keeps_history and not rank and self._stopped is None:
             self._history = self._history or self._begin_history(counts=step is None)
         if step is not None:
@@ -246,25 +256,13 @@ class Run(RunNames):
             self._history.log(self._step, found, complete=commit if commit is not None else step is None)
         if commit is not False:
             self._step += step is None
-        if self._rules is None:
-            dict.update(self.summary, found)
-        else:
-            found = Numbers(self._summarized(found))
         if self._stopped is not None:
             return self._stopped
-        warns = judged and not self._iterations and not self._warned
-        repeats = judged and self._repeats(found)
-        if not judged or repeats:
-            found = Numbers({name: value for name, value in found.items() if name != self.metric})
-        if not (found or repeats) or self._agent is None or rank:
+        if sends and first and self.metric is not None and self.metric not in told:
+            self._warned = warn_misspelt(self.metric, told)
+        if posted or not sends or self._agent is None:
             return _GO_ON
-        if warns and self.metric is not None and self.metric not in found:
-            self._warn_misspelt(self.metric, found)
-        if last or repeats or self._posts is None or self.inherited or self._reaches_band(found):
-            return self._ask(self._agent, {"metrics": found, "last": True} if last else {"metrics": found})
-        self._posts.post({"metrics": found})
-        self._iterations += self._is_iteration(found)
-        return _GO_ON
+        return self._ask(self._agent, {"metrics": told, "last": True} if last else {"metrics": told})
 
     def verdict(self) -> Verdict:
         """Return the verdict without a report: another process of the run may have made the last one.
@@ -373,6 +371,23 @@ class Run(RunNames):
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
             raise AttributeError(absent("a run of lightsweep", name, dir(self), _SHOWN))
 
+    def _post(self, told: Numbers) -> bool:
+        """Send numbers without waiting for the answer; tell whether they were sent.
+
+        They are not if the run is judged by them at a band, or if it is to stop, which is known only now.
+        """
+        posts = self._posts
+        if posts is None or self.inherited:
+            return False
+        while self._stopped is None and not self._reaches_band(told):
+            replies = posts.post({"metrics": told})
+            if replies is None:
+                self._iterations += self._is_iteration(told)
+                return True
+            for reply in replies:
+                self._take(reply)
+        return False
+
     def _ask(self, agent: Handler, message: LogRequest) -> Verdict:
         if not self._first or self.inherited:
             message["process"] = os.getpid()
@@ -397,17 +412,6 @@ class Run(RunNames):
         if self._next_band is None:
             return False
         return self._next_band == 0 or (self._is_iteration(found) and self._iterations + 1 >= self._next_band)
-
-    def _warn_misspelt(self, metric: str, found: Mapping[str, float]) -> None:
-        """Warn at once that the metric may have another name here, rather than after the whole training."""
-        if closest(metric, found, cutoff=_MISSPELT):
-            self._warned = True
-            names = ", ".join(map(repr, found)) + closest(metric, found)
-            print(
-                f"lightsweep: this log has no {metric!r}, the metric of the sweep; it has {names}\n"
-                f"lightsweep: a run that never logs {metric!r} fails",
-                file=sys.stderr,
-            )
 
     def _begin_history(self, *, counts: bool) -> History | None:
         """Begin the history if the run has a directory; without one, none is kept.

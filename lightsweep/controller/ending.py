@@ -45,7 +45,7 @@ def ended_by(config: SweepConfig, entries: Iterable[RunEntry], now: datetime) ->
 
 def _no_better(own: Sequence[RunEntry], config: SweepConfig, metric: Metric, most: int) -> str:
     """Return why the sweep ends if so many runs have ended in turn without a new best; empty if not."""
-    ended = [entry for entry in own if entry.record.ended is not None and _counts(entry, config)]
+    ended = [entry for entry in own if entry.record.ended is not None and counts(entry, config)]
     ended.sort(key=lambda entry: (entry.record.ended, entry.ticket or 0))
     best, since = None, 0
     for entry in ended:
@@ -58,7 +58,7 @@ def _no_better(own: Sequence[RunEntry], config: SweepConfig, metric: Metric, mos
     return ""
 
 
-def _counts(entry: RunEntry, config: SweepConfig) -> bool:
+def counts(entry: RunEntry, config: SweepConfig) -> bool:
     """Return whether a run has ended for good; one that the user or its agent ended says nothing about its values."""
     ended = not entry.running and not wants_retry(entry, config)
     return ended and entry.state in {RunState.FINISHED, RunState.PRUNED, RunState.FAILED}

@@ -10,6 +10,7 @@ from lightsweep.controller.runs import ATTEMPT, RunEntry
 from lightsweep.controller.sweeps import Sweep
 
 _LOOKS_PER_LEASE = 8
+_CROWD = 64
 
 
 class Leases:
@@ -35,7 +36,7 @@ class Leases:
             StorageUnavailableError: The database does not answer.
         """
         sweep, lease, now = self._sweep, self._sweep.config.options.lease, self._sweep.ledger.clock()
-        if now - self._looked < lease / _LOOKS_PER_LEASE:
+        if now - self._looked < self._pause(lease):
             return []
         with sweep.contact.asking():
             stale = sweep.ledger.stale(lease)
@@ -46,6 +47,11 @@ class Leases:
         if now - sweep.contact.returned < lease:
             return []
         return [found.trial_id for found in stale if ATTEMPT in found.attributes and found.trial_id not in mine]
+
+    def _pause(self, lease: float) -> float:
+        """Return the seconds between two looks: of hundreds of agents each looks less often, since one finds it."""
+        crowd = 1.0 if self._asked else len(self._sweep.running()) / _CROWD
+        return lease / _LOOKS_PER_LEASE * min(max(1.0, crowd), _LOOKS_PER_LEASE / 2)
 
     def all_alive(self, entries: Iterable[RunEntry]) -> bool:
         """Return whether each of these running runs has had a heartbeat since the first call for it."""

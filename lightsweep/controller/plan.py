@@ -6,6 +6,7 @@ sequence of trials, so every agent decides the same.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -189,6 +190,17 @@ class Plan:
         what = "grid" if self.config.method == "grid" else "space"
         points = f"all {size} points of the {what}" if size != 1 else f"the one point of the {what}"
         return size * count, points
+
+    def left(self, tickets: int) -> float:
+        """Return how many runs of the current part may follow; infinity if nothing limits it.
+
+        A cap that has been reached does not count, since it can be raised.
+        """
+        if self.config.stages:
+            return math.inf if self.current.end is None else self.current.end - tickets
+        size, cap = self._size(), self.config.run_cap
+        left = math.inf if size is None else size * self.config.repeats - tickets
+        return left if cap is None or cap <= tickets else min(left, cap - tickets)
 
     def next_run(self, entries: Callable[[], Sequence[RunEntry]], tickets: int, *, pending: bool) -> NextRun:
         """Decide on the next fresh run, see `_next`; there is none once ``stop_when`` holds."""

@@ -273,6 +273,19 @@ class SweepReader:
                 comparison.exclude(run)
             return changed
 
+    def glance(self, *trial_ids: int) -> None:
+        """Read the requested state alone, and the rest only if it matters to an agent that works on these trials.
+
+        The rest is read as well if the searcher learns, or if the storage has nothing cheaper. Raises as
+        :meth:`refresh`.
+        """
+        with self.contact.asking():
+            found = self.ledger.glance(STATE, trial_ids)
+        if found is None or found[0] is None or found[1]:
+            self.refresh()
+        else:
+            self.requested = self._known(found[0])
+
     def _take_updates(self) -> bool:
         """Adopt the newest config; return whether there was a new one."""
         new = self.book.updates[self.plan.revision :]

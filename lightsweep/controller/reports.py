@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from lightsweep.controller.outcome import ClaimedRun, Outcome, summary, trial_end
 from lightsweep.controller.reader import storage_errors
@@ -107,6 +108,10 @@ class Reporter:
         return kept
 
 
+class Refreshable(Protocol):
+    def refresh(self) -> object: ...
+
+
 class Refresher:
     """Refreshes a sweep in a background thread; simultaneous requests share one read.
 
@@ -121,7 +126,7 @@ class Refresher:
         reason: Why the last refresh failed.
     """
 
-    def __init__(self, sweep: Sweep, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, sweep: Refreshable, patience: float = PATIENCE_SECONDS) -> None:
         self._sweep = sweep
         self._patience = patience
         self._changed = threading.Condition()

@@ -255,5 +255,5 @@ class CentreFirst:
     def suggest(self, ticket: int, history: Sequence[Observation] = ()) -> dict[str, Value] | None:
         """Return the point of a ticket; in a finite space the middle may come again."""
         if ticket == 0:
-            return self._space.at([0.5] * len(self._space.searched))
+            return self._space.middle()
         return self._later.suggest(ticket - 1, history)

@@ -132,7 +132,10 @@ def _read_own(value: Any, at: Spot) -> Rule | None:
     elif isinstance(name, str):
         at.error(f"stopping must be one of {names}; got {quoted(name)}{hint(name, STOPPING)}")
     else:
-        at.error(f"stopping must be one of {names}, or a mapping with type; got {quoted(value)}")
+        guess = (
+            next((found for key in block if (found := hint(key, ["type"]))), "") if isinstance(block, Mapping) else ""
+        )
+        at.error(f"stopping must be one of {names}, or a mapping with type; got {quoted(value)}{guess}")
     return None
 
 

@@ -190,6 +190,21 @@ class Space:
         values = self.all_at(unit)
         return self.existing(values) if self.when else values
 
+    def middle(self) -> dict[str, Value]:
+        """Return the point in the middle of all ranges.
+
+        Numbers that are round but for an error of the arithmetic are so exactly: 0.001, not 0.0010000000000000002.
+        """
+        values = self.at([0.5] * len(self.searched))
+        for parameter in self.searched:
+            value = values.get(parameter.name)
+            if parameter.distribution.size is None and isinstance(value, float):
+                short = float(f"{value:.9g}")
+                low, high = parameter.distribution.support
+                if short == float(f"{value:.14g}") and low <= short <= high:
+                    values[parameter.name] = short
+        return values
+
     def all_at(self, unit: Sequence[float]) -> dict[str, Value]:
         """Return the values at ``unit`` as ``at`` does, also those of parameters that do not exist in that point."""
         if len(unit) != len(self.searched):

@@ -7,6 +7,7 @@ import math
 import os
 import random
 import re
+import select
 import shlex
 import sqlite3
 import time
@@ -198,6 +199,7 @@ def follow(engine: sqlalchemy.Engine, file: Path) -> None:
 
 
 _IDLE_SECONDS = 1.0
+_FORGOTTEN_SECONDS = 30.0  # a firewall may have dropped the connection without a word
 _USED = "lightsweep_used"
 
 
@@ -211,8 +213,7 @@ SELECT set_config(name, 'force_generic_plan', FALSE) FROM pg_settings WHERE name
 def prepare_connections(engine: sqlalchemy.Engine) -> None:
     """Set the time zone of all later connections to a server, and test idle ones before they are used.
 
-    Heartbeats are in the time zone of the session that writes them and are compared with "now" in another one. The
-    server may have restarted meanwhile; testing every time would double the traffic of a busy agent.
+    Heartbeats have the time zone of the session that writes them. A test of busy connections would double the traffic.
     """
     statement = _PREPARING if engine.dialect.name == "postgresql" else "SET time_zone = '+00:00'"
 
@@ -225,7 +226,8 @@ def prepare_connections(engine: sqlalchemy.Engine) -> None:
         record.info[_USED] = time.monotonic()
 
     def test(connection: Any, record: Any, _proxy: Any) -> None:
-        if time.monotonic() - record.info.get(_USED, math.inf) < _IDLE_SECONDS:
+        idle = time.monotonic() - record.info.get(_USED, math.inf)
+        if idle < _IDLE_SECONDS or (idle < _FORGOTTEN_SECONDS and _is_silent(connection)):
             return
         try:
             engine.dialect.do_ping(connection)
@@ -235,6 +237,15 @@ def prepare_connections(engine: sqlalchemy.Engine) -> None:
     sqlalchemy.event.listen(engine, "connect", set_zone)
     sqlalchemy.event.listen(engine, "checkin", note)
     sqlalchemy.event.listen(engine, "checkout", test)
+
+
+def _is_silent(connection: Any) -> bool:
+    """Return whether the server has sent nothing, as it does when it closes a connection; False if unknown."""
+    with suppress(Exception):  # a driver without fileno, or a connection that is closed already
+        sockets = select.poll()
+        sockets.register(connection.fileno(), select.POLLIN)
+        return not sockets.poll(0)
+    return False
 
 
 # Programs that create the tables at the same moment disturb each other for milliseconds.
@@ -249,11 +260,10 @@ KNOWN_SCHEMAS = frozenset({"v3.2.0.a"})
 
 @cache
 def _warn_of_schema(name: str, version: str) -> None:
-    _logger.warning(
-        "storage %s: this lightsweep does not know version %s of Optuna's tables; it uses Optuna's API, which is slow",
-        name,
-        version,
+    text = (
+        "storage %s: this lightsweep does not know version %s of Optuna's tables; it uses Optuna's API, which is slow"
     )
+    _logger.warning(text, name, version)
 
 
 class Storage:

@@ -69,6 +69,11 @@ class OptunaTrials:
             found.append(row)
         return value, found
 
+    def glance(
+        self, study_id: int, key: str, last: TrialRow | None, trial_ids: Sequence[int]
+    ) -> tuple[Any, bool] | None:
+        """See :meth:`Trials.glance`; always ``None``."""
+
     def parameters(self, trial_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
         """See :meth:`Trials.parameters`; a look has read them with the trials."""
         found = {trial_id: dict(self._optuna.get_trial(trial_id).params) for trial_id in trial_ids}

@@ -131,6 +131,11 @@ class SqlTrials:
             row.last_step = step
         return json.loads(rows[0][3]), list(found.values())
 
+    def glance(
+        self, study_id: int, key: str, last: TrialRow | None, trial_ids: Sequence[int]
+    ) -> tuple[Any, bool] | None:
+        """See :meth:`Trials.glance`; always ``None`` here."""
+
     def parameters(self, trial_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
         """See :meth:`Trials.parameters`; in the order in which they were written."""
         found: dict[int, dict[str, Any]] = {}

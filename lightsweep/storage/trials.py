@@ -136,6 +136,15 @@ class Trials(Protocol):
             unsettled: Those of ``known`` that may have got attributes meanwhile, though they still run.
         """
 
+    def glance(
+        self, study_id: int, key: str, last: TrialRow | None, trial_ids: Sequence[int]
+    ) -> tuple[Any, bool] | None:
+        """Return a user attribute of the study, and whether an agent at work needs a whole look.
+
+        It does if one of its trials has ended, or if one after ``last`` has failed, as an update of the config does.
+        ``None`` if the storage has nothing that is cheaper than `changes`.
+        """
+
     def parameters(self, trial_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
         """Return the parameters of the trials that have some, see :attr:`TrialRow.parameters`."""
 
@@ -248,10 +257,14 @@ class TrialReader:
         unsettled = list(bare) if self.reads_values else []
         value, found = self.trials.changes(self._study_id, key, self.last, known, unsettled)
         if self.reads_values:
-            begun = [row for row in found if row.trial_id in known and not row.parameters]
+            begun = [row for row in found if row.state in OPEN and not row.parameters]
             self.complete(found)
             self._settling = {row.trial_id for row in begun if row.parameters}
         return value, found
+
+    def glance(self, key: str, trial_ids: Sequence[int]) -> tuple[Any, bool] | None:
+        """Return an attribute of the study, and whether something needs a :meth:`read`, see :meth:`Trials.glance`."""
+        return None if self.reads_values else self.trials.glance(self._study_id, key, self.last, trial_ids)
 
     def complete(self, records: Iterable[TrialRow]) -> None:
         """Read the parameters of those of the trials that lack them.

@@ -13,7 +13,7 @@ from sandboxes import Sandbox
 import lightsweep
 from lightsweep import RunPruned
 from lightsweep.agents import Agent, Display
-from lightsweep.agents.heartbeat import pause
+from lightsweep.agents.heartbeat import Looks, pause
 from lightsweep.agents.launchers.function import FunctionLauncher
 from lightsweep.controller import ClaimedRun, Sweep
 from lightsweep.controller.claims import NoRun, RunClaimer
@@ -145,3 +145,26 @@ def test_agents_look_less_often_if_there_are_many(runs: int, lease: float, secon
     """Each look reads every running trial."""
     crowded: Any = _Crowded(runs, lease)
     assert pause(crowded) == seconds
+
+
+class _Watched(_Crowded):
+    """Notes how it is looked at."""
+
+    def __init__(self, runs: int) -> None:
+        super().__init__(runs, 60.0)
+        self.seen: list[object] = []
+
+    def refresh(self) -> None:
+        self.seen.append("whole")
+
+    def glance(self, *trials: int) -> None:
+        self.seen.append(trials)
+
+
+@pytest.mark.parametrize(("runs", "seen"), [(0, ["whole", "whole"]), (256, ["whole", (7, 8)])])
+def test_whole_looks_are_rare_if_there_are_many_agents(runs: int, seen: list[object]) -> None:
+    watched: Any = _Watched(runs)
+    looks = Looks(watched, lambda: [7, 8])
+    for _ in range(2):
+        looks.refresh()
+    assert watched.seen == seen

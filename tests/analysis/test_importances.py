@@ -17,6 +17,8 @@ from sklearn.inspection import permutation_importance
 
 from lightsweep.analysis import importance
 from lightsweep.analysis.importances import REPEATS, axes, linear, matrix, model, rank
+from lightsweep.cli.analysis import _text
+from lightsweep.controller.scores import Repeat
 
 KNOWN: dict[str, Any] = {
     "lr": {"distribution": "log_uniform_values", "min": 1e-5, "max": 1e-1},
@@ -224,3 +226,22 @@ def test_parameters_that_only_some_runs_have() -> None:
     assert (found["k"].correlation or 0.0) > 0.9
     assert found["kind"].scale == "category"
     json.dumps(found.document(), allow_nan=False)
+
+
+def test_groups_of_repeats_are_counted_as_groups() -> None:
+    space = config({"x": {"min": 0.0, "max": 1.0}}, lightsweep={"repeats": 2})
+    repeated = [
+        made(
+            {"x": group / 7},
+            [float(group)],
+            2 * group + number,
+            repeat=Repeat(group, number, 7, f"{2 * group + 1:04d}"),
+        )
+        for group in range(7)
+        for number in (1, 2)
+    ]
+    found = importance(repeated, space)
+    assert (found.runs, found.thing) == (7, "group")
+    assert found.warnings[0].startswith("7 groups are few for 1 parameter")
+    assert _text(found).startswith("importance for loss (minimize): 7 groups\n")
+    assert importance(repeated[:4], space).warnings[0].startswith("2 groups with a value, fewer than 4")

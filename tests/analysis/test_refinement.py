@@ -18,6 +18,7 @@ from lightsweep import LightsweepError, SweepConfig, UsageError
 from lightsweep.analysis import Refinement, refine
 from lightsweep.controller import SweepRun
 from lightsweep.controller.changes import PriorRun, check_prior_runs
+from lightsweep.controller.pareto import pareto_front
 from lightsweep.controller.scores import Repeat
 
 SPACE: dict[str, Any] = {
@@ -137,9 +138,39 @@ def test_names_of_users_stay_inside_their_place() -> None:
 
 def test_a_sweep_of_several_metrics_and_a_program_elsewhere() -> None:
     several = config(SPACE, metric=None, metrics=[{"name": "loss"}, {"name": "time"}])
-    found = refine(runs(12), several, program="../train.py")
+    timed = [replace(run, metrics=run.metrics | {"time": {"min": 1.0, "max": 1.0, "last": 1.0}}) for run in runs(12)]
+    found = refine(timed, several, program="../train.py")
     assert found.config["program"] == "../train.py"
-    assert "compared by the first" in found.text
+    assert "prior_runs" not in found.text
+    with pytest.raises(LightsweepError, match="no run has ended with a finite value of loss and time"):
+        refine(runs(12), several)
+
+
+def test_several_metrics_are_refined_around_the_whole_front() -> None:
+    """The loss is best at x = 0.2 and the time at x = 0.8, so the front is between, and not around 0.2 alone."""
+    several = config(
+        {"x": {"min": 0.0, "max": 1.0}, "y": {"min": 0.0, "max": 1.0}},
+        metric=None,
+        metrics=[{"name": "loss"}, {"name": "speed", "goal": "maximize"}],
+    )
+    trained = []
+    for number in range(60):
+        x, y = number / 59, (7 * number % 60) / 59
+        loss, speed = (x - 0.2) ** 2 + y, -((x - 0.8) ** 2) - y
+        stats = {name: {"min": v, "max": v, "last": v} for name, v in (("loss", loss), ("speed", speed))}
+        trained.append(made({"x": x, "y": y}, [loss], number + 1, metrics=stats))
+    found = refine(trained, several, top=0.05)
+    members = pareto_front(trained, several).best
+    new = SweepConfig.load(found.config).space
+    low, high = {each.name: each for each in new.parameters}["x"].distribution.support
+    inside = [low <= run.values["x"] <= high for run in members]
+    assert all(inside)
+    assert 0.5 < high < 1.0
+    balanced = found.text.splitlines()[1]
+    assert f"around the Pareto front of loss and speed, {len(members)} runs, of 60 runs." in found.text
+    assert balanced.startswith("# The most balanced one, run ")
+    few = refine(trained[:12], several, top=1.0)
+    assert "next to it, of 12 runs." in few.text
 
 
 def test_a_sweep_without_an_end_says_so() -> None:

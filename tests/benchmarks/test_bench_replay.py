@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.search.curves import CURVES, table
-from benchmarks.search.replay import replay
+from benchmarks.search.replay import ORACLE, replay
 
 
 def test_recorded_curves_have_the_shape_of_their_problem() -> None:
@@ -22,3 +22,12 @@ def test_without_a_rule_all_is_trained_and_with_halving_most_is_not() -> None:
     assert none.reached < none.total
     assert halving.total < 0.2 * none.total
     assert replay("ratings-factors", "halving", workers=16, order=0) == halving
+
+
+def test_no_rule_needs_fewer_epochs_than_the_one_that_knows_the_best_run() -> None:
+    for workers in (1, 16):
+        oracle = replay("ratings-factors", ORACLE, workers=workers, order=0)
+        others = [replay("ratings-factors", rule, workers=workers, order=0) for rule in ("none", "expected", "halving")]
+        assert 0 < oracle.reached <= min(each.reached for each in others)
+        # Each configuration has an epoch, and one of them all.
+        assert oracle.total == 199 + 50

@@ -186,6 +186,17 @@ def test_a_band_that_an_update_adds_is_known_from_the_next_answer_on(begin: Any)
         run.log({"val_loss": 2.0})
 
 
+def test_a_log_that_learns_of_a_band_at_its_iteration_waits_for_the_verdict(begin: Any) -> None:
+    handler = Gated(stop_at=2)
+    run = begin(handler)
+    handler.bands = (2,)
+    run.log({"val_loss": 1.0})
+    with pytest.raises(RunPruned):
+        run.log({"val_loss": 2.0})
+    assert values(handler) == [1.0, 2.0]
+    assert [row["val_loss"] for row in read_history([run.dir])] == [1.0, 2.0]
+
+
 def test_with_an_agent_that_names_no_band_each_report_waits(begin: Any) -> None:
     handler = Gated(stop_at=1)
     handler.extra["next_band"] = 0

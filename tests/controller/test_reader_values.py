@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from lightsweep.controller import Outcome, RunState, Sweep
 from lightsweep.controller.claims import ParameterAssigner, RunClaimer, claim_lock
-from lightsweep.controller.runs import GAIN, SUMMARY
+from lightsweep.controller.runs import GAIN, SUMMARY, VALUES
 from lightsweep.controller.summary import summarize
 from lightsweep.storage import Storage
 from tests.controller.controller_helpers import claim, config, working
@@ -122,3 +122,31 @@ def test_what_an_agent_notes_of_its_run_during_a_look_is_known_at_the_next(
         other.refresh()
         gains.append([(entry.record.parameters, entry.gain) for entry in other.known_entries()])
     assert gains == [[({"x": 0.25}, None)], [({"x": 0.25}, 0.5)]]
+
+
+def test_what_a_new_run_gets_during_the_look_that_finds_it_is_known_at_the_next(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = Sweep.create(config(method="bayes"), storage=storage)
+    other = Sweep.load(sweep.id, storage=storage)
+    changes = other.ledger.trials.changes
+
+    def late(*args: Any) -> Any:
+        found = changes(*args)
+        storage.optuna.set_trial_user_attr(trial_id, VALUES, {"x": 0.25})
+        storage.optuna.set_trial_user_attr(trial_id, GAIN, 0.5)
+        sweep.ledger.trials.set_parameters(trial_id, {"x": (FloatDistribution(0.0, 1.0), 0.25)})
+        monkeypatch.undo()
+        return found
+
+    with claim_lock(sweep) as mine:
+        trial_id = mine.add(ParameterAssigner(sweep), {"kind": "fresh"}, None)
+    monkeypatch.setattr(other.ledger.trials, "changes", late)
+    seen = []
+    for _ in range(2):
+        other.refresh()
+        (entry,) = other.known_entries()
+        seen.append((entry.record.parameters, entry.gain, entry.record.attributes.get(VALUES)))
+    assert seen == [({"x": 0.25}, None, None), ({"x": 0.25}, 0.5, {"x": 0.25})]
+    other.refresh()
+    assert not other.ledger._settling

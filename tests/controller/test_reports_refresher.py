@@ -38,7 +38,7 @@ def sweep() -> FakeSweep:
 
 @pytest.fixture
 def made(sweep: FakeSweep) -> Iterator[Refresher]:
-    found = Refresher(sweep, patience=0.5)  # type: ignore[arg-type]  # a fake
+    found = Refresher(sweep, patience=0.5)
     yield found
     sweep.answers.set()
     found.close()
@@ -84,7 +84,7 @@ def test_a_storage_that_hangs_is_waited_for_once(sweep: FakeSweep, made: Refresh
 
 def test_closing_wakes_those_who_wait(sweep: FakeSweep) -> None:
     sweep.answers.clear()
-    made = Refresher(sweep, patience=60)  # type: ignore[arg-type]  # a fake
+    made = Refresher(sweep, patience=60)
     answers: list[bool] = []
     thread = threading.Thread(target=lambda: answers.append(made.refresh()))
     thread.start()

@@ -160,3 +160,8 @@ def test_every_rule_describes_its_keys(name: str) -> None:
     assert form["properties"]["type"]["enum"] == [name]
     assert all(about["description"] for about in form["properties"].values())
     assert name in forms[0]["enum"]
+
+
+def test_a_wrong_key_instead_of_type_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"got \{.typ.: .median.\}; did you mean 'type'\?"):
+        config({"typ": "median"})

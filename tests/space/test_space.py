@@ -159,3 +159,21 @@ def test_equal_spaces_are_equal(grid: Space) -> None:
 def test_a_name_that_is_not_its_path_is_refused() -> None:
     with pytest.raises(ValueError, match="its path with dots"):
         Parameter("a", ("a", "b"), Constant(1))
+
+
+def test_the_middle_of_a_range_is_a_round_number_if_it_is_nearly_one() -> None:
+    space = Space(
+        [
+            Parameter("lr", ("lr",), LogUniform.from_values(1e-5, 0.1)),
+            Parameter("odd", ("odd",), LogUniform.from_values(1e-5, 1.0)),
+            Parameter("width", ("width",), Uniform(0.1, 0.7)),
+            Parameter("list", ("list",), Categorical([0.1 + 0.2, 1.0])),
+        ]
+    )
+    exact = space.at([0.5] * 4)
+    assert exact["lr"] != 0.001
+    found = space.middle()
+    assert (found["lr"], found["width"]) == (0.001, 0.4)
+    assert found["odd"] == exact["odd"]  # 0.0031622776601683794 has no shorter form
+    assert found["list"] in (0.1 + 0.2, 1.0)  # a value of a list is never another one
+    assert space.unit(found) == pytest.approx([0.5] * 4, abs=0.3)

@@ -57,6 +57,22 @@ def test_connections_that_the_server_closed_are_replaced(
     two.close()
 
 
+def test_idle_connections_are_asked_only_if_the_server_may_have_closed_them(
+    postgresql: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "_IDLE_SECONDS", 0.0)
+    storage = open_storage(postgresql())
+    asked: list[object] = []
+    monkeypatch.setattr(storage.engine.dialect, "do_ping", asked.append)
+    for _ in range(2):  # the first call connects
+        assert storage.optuna.get_all_studies() == []
+    assert asked == []
+    monkeypatch.setattr(servers, "_FORGOTTEN_SECONDS", 0.0)
+    assert storage.optuna.get_all_studies() == []
+    assert len(asked) == 1
+    storage.close()
+
+
 @contextmanager
 def silent_port() -> Iterator[int]:
     """A port that accepts connections and never answers."""

@@ -283,6 +283,25 @@ def test_nothing_is_added_after_a_trial_that_is_no_fresh_run(storage: Storage, n
     assert len(storage.optuna.get_all_trials(study_id)) == 2
 
 
+def test_a_glance_tells_whether_an_agent_needs_a_whole_look(trials: Trials, storage: Storage) -> None:
+    study_id = study(storage)
+    mine, other = begin(trials, study_id), begin(trials, study_id)
+    last = after(other, 1)
+    if not isinstance(trials, PostgresqlTrials):
+        assert trials.glance(study_id, "state", last, [mine]) is None
+        return
+    assert trials.glance(study_id, "state", last, [mine]) == (None, False)
+    storage.optuna.set_study_user_attr(study_id, "state", "paused")
+    trials.report([(mine, 1, 0.5)])
+    trials.end(other, TrialState.FAIL, {})
+    begin(trials, study_id, last)
+    assert trials.glance(study_id, "state", last, [mine]) == ("paused", False)  # others go their way
+    assert trials.glance(study_id, "state", None, [mine]) == ("paused", True)  # one unknown so far has failed
+    assert trials.glance(study_id, "state", last, [mine, other]) == ("paused", True)  # one of the agent's is over
+    storage.optuna.create_new_trial(study_id, create_trial(state=TrialState.FAIL))  # as updates of a config are
+    assert trials.glance(study_id, "state", last, [mine]) == ("paused", True)
+
+
 def test_parameters_may_be_written_again(trials: Trials, storage: Storage) -> None:
     if not isinstance(trials, PostgresqlTrials):
         return

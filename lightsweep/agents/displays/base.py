@@ -119,7 +119,7 @@ class LineDisplay(Display):
     def _show(self, events: Iterable[Event]) -> None:
         for event in events:
             if not self._quiet or event.mark in {"failed", "warning"}:
-                new = " (new best)" if event.mark == "best" else ""
+                new = {"best": " (new best)", "front": " (on the Pareto front)"}.get(event.mark, "")
                 where = f"; {event.more}" if event.more else ""
                 line = f"{'run ' if event.run else ''}{event.text}{new}{where}"
                 self._line(line, STYLES.get(event.mark, ""))

@@ -10,13 +10,14 @@ from pathlib import Path
 from lightsweep.agents.active_run import RUNS
 from lightsweep.agents.launchers.process import OUTPUT
 from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep, SweepRun
+from lightsweep.controller.pareto import pareto_front
 from lightsweep.controller.runs import best_of, best_run, broken, with_breaks
 from lightsweep.controller.scores import scores
 from lightsweep.controller.summary import part_begins
 from lightsweep.hyperband import brief
 from lightsweep.text import counted, number, parameters, printable, span
 
-STYLES = {"best": "green", "failed": "red", "warning": "yellow"}
+STYLES = {"best": "green", "front": "green", "failed": "red", "warning": "yellow"}
 """The colours of events, by their mark."""
 
 _WITH_RESULT = {RunState.FINISHED, RunState.PRUNED}
@@ -29,7 +30,8 @@ class Event:
 
     Attributes:
         text: The line, without control characters.
-        mark: ``best`` for a new best run, ``failed``, ``warning``, or empty.
+        mark: ``best`` for a new best run, ``front`` for a new one of the Pareto front, ``failed``, ``warning``, or
+            empty.
         more: Where to look after a failure; empty otherwise.
         run: The run that it is about; empty for none.
     """
@@ -50,6 +52,7 @@ class EventLog:
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
         self._best: list[SweepRun] = []
+        self._known: set[str] = set()
         self._began: dict[str, datetime] = {}
         self._part: str | None = None
         self._unread: set[str] = set()
@@ -84,7 +87,8 @@ class EventLog:
             yield Event(printable(f"warning: {text}"), mark="warning")
 
     def _end(self, run: SweepRun) -> Event:
-        metric, new_best = self._sweep.config.metric, self._is_new_best(run)
+        metric, several = self._sweep.config.metric, len(self._sweep.config.metrics) > 1
+        new_best = self._joins_front(run) if several else self._is_new_best(run)
         text = f"{run.id} {run.state}"
         if run.state == RunState.PRUNED and (stopped := brief(run.reason)) != run.reason:
             # Its value at the band is not what makes it the best.
@@ -99,7 +103,7 @@ class EventLog:
             again = "an agent will retry it" if run.state == RunState.LOST else ""
             facts = [run.reason, again]
         text += f": {'; '.join(filter(None, facts))}" if any(facts) else ""
-        mark = "best" if new_best else "failed" if run.state in _FAILED else ""
+        mark = ("front" if several else "best") if new_best else "failed" if run.state in _FAILED else ""
         return Event(printable(text), mark, self._where(run) if run.state == RunState.FAILED else "", run.id)
 
     def _is_new_best(self, run: SweepRun) -> bool:
@@ -117,6 +121,20 @@ class EventLog:
         best = best_run([*before, run], sweep.config)  # an equal one before it stays the best
         self._best = [best] if best is not None else []
         return best is run and (bool(before) or run.state == RunState.FINISHED)
+
+    def _joins_front(self, run: SweepRun) -> bool:
+        """Return whether no run that ended before is as good in all metrics."""
+        sweep = self._sweep
+        if run.state not in _WITH_RESULT:
+            return False
+        with sweep.lock:
+            news = [
+                entry for entry in sweep.known_entries() if entry.state in _WITH_RESULT and entry.id not in self._known
+            ]
+        self._known.update([run.id, *(entry.id for entry in news)])
+        others = [each for each in map(sweep.view, news) if each.id != run.id]
+        self._best = pareto_front([*self._best, *others, run], sweep.config).best
+        return run in self._best
 
     def _group_score(self, run: SweepRun) -> str:
         """Return the score of the group whose last repeat a run is; empty if it is not."""
@@ -161,6 +179,7 @@ def seen(run: ClaimedRun, sweep: Sweep, *, began: datetime | None = None, outcom
         last=run.reports[-1] if run.reports else None,
         iterations=len(history),
         history=history,
+        metrics={name: dict(each) for name, each in run.metrics.items()},
         attempt=run.attempt,
         started=began,
         ended=None if outcome is None else datetime.now(timezone.utc),

@@ -72,7 +72,7 @@ class LiveView:
 
     def log(self, events: Iterable[Event]) -> None:
         """Print events above the sweep, each in one line; a failure has a second one, which says where to look."""
-        signs = {"best": self._marks.best, "failed": self._marks.failed}
+        signs = {"best": self._marks.best, "front": self._marks.best, "failed": self._marks.failed}
         for event in events:
             sign = f"{signs.get(event.mark, ' ')} " if event.run else ""
             for text in filter(None, [f"{sign}{event.text}", f"  {event.more}" if event.more else ""]):

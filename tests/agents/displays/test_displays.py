@@ -397,3 +397,16 @@ def test_closing_without_runs_and_with_a_storage_of_its_own(sweep: Sweep) -> Non
     assert closing(sweep, f"count 1 reached{EVIL}").splitlines() == [
         printable(f"agent of sweep {sweep.id} ended: count 1 reached{EVIL}")
     ]
+
+
+def test_a_run_on_the_pareto_front_has_a_mark_and_the_best_in_the_first_metric_alone_has_none(tmp_path: Path) -> None:
+    sweep = made(tmp_path, metric=None, metrics=[{"name": "loss"}, {"name": "time"}], early_terminate=None)
+    stream = io.StringIO()
+    display = LineDisplay(stream, sweep)
+    for number, (loss, time) in enumerate([(0.5, 3.0), (0.6, 4.0), (0.7, 1.0), (0.5, 3.0), (0.1, 9.0)], start=1):
+        run = live(number, (loss,))
+        run.note({"loss": loss, "time": time})
+        display.ended(run, Outcome("finished"))
+    ends = [line.partition("iteration")[2] for line in stream.getvalue().splitlines()]
+    front = " (on the Pareto front)"
+    assert ends == [front, "", front, "", front]
