@@ -507,7 +507,8 @@ def test_thousands_of_runs_open_and_a_long_table_is_shown_in_parts(browser: Brow
 IDLE = """
 const real = window.requestIdleCallback.bind(window);
 window.idled = [];
-const look = () => idled.push([Boolean(window.Plotly), document.querySelectorAll(".axes").length, document.querySelectorAll(".js-plotly-plot").length]);
+const count = (selector) => document.querySelectorAll(selector).length;
+const look = () => idled.push([Boolean(window.Plotly), count(".axes"), count(".js-plotly-plot")]);
 window.requestIdleCallback = (act, options) => real(() => { look(); act(); look(); }, options);
 """
 
