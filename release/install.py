@@ -26,6 +26,7 @@ BACKEND = ["torch"]
 
 LIGHT = ["analysis", "cmaes", "dashboard", "postgres", "server"]
 TESTS = ["tests/schema", "tests/space", "tests/sampler", "tests/controller", "tests/channel", "tests/client"]
+TESTS += ["tests/agents/warm"]
 WARNINGS = ["-W", "ignore::DeprecationWarning", "-W", "ignore::FutureWarning"]
 """Old versions of one package warn about new ones of another."""
 

@@ -104,9 +104,9 @@ def scores(runs: Sequence[SweepRun], config: SweepConfig, metric: str | None = N
     stopped = sum(run.state == RunState.PRUNED for run in counting)
     if stopped and at is None:
         way = "best" if goal else "last"
-        notes.append(f"{stopped} of {total} stopped early, counted with the {way} value until then")
+        notes.append(f"{stopped:,} of {total} stopped early, counted with the {way} value until then")
     if prior := sum(run.prior for run in counting):
-        notes.append(f"{prior} of {total} {'is a prior run' if prior == 1 else 'are prior runs'}")
+        notes.append(f"{prior:,} of {total} {'is a prior run' if prior == 1 else 'are prior runs'}")
     found = _grouped(counting, valued)
     if any(run.repeat is not None for run in counting):
         notes.append(f"repeats count as one, with their mean: {total} in {counted(len(found), 'group')}")

@@ -91,6 +91,8 @@ function unbrush() {
 }
 
 const waiting = new Map(); // element -> figure, of those that are not drawn yet
+// Safari knows no idle time.
+const whenIdle = (act) => (window.requestIdleCallback ? window.requestIdleCallback(act, { timeout: 1000 }) : setTimeout(act));
 const near = []; // elements near the window, in the order in which they are drawn
 const watcher = new IntersectionObserver(
   (entries) => {
@@ -102,10 +104,19 @@ const watcher = new IntersectionObserver(
 );
 
 // Draws one element. The others wait until the browser has shown it, so that the page can be read and scrolled meanwhile.
+// The library, which keeps the browser longest, has a task of its own, when there is nothing else to do.
 function next() {
   const later = () => requestAnimationFrame(() => setTimeout(next));
   if ([...drawn.keys()].some(({ parallel }) => parallel && parallel.busy)) {
     later();
+    return;
+  }
+  const first = waiting.get(near[0]);
+  if (first && first.name !== "parallel" && !window.Plotly) {
+    whenIdle(() => {
+      plotly();
+      later();
+    });
     return;
   }
   const element = near.shift();

@@ -504,6 +504,39 @@ def test_thousands_of_runs_open_and_a_long_table_is_shown_in_parts(browser: Brow
     visit.close()
 
 
+IDLE = """
+const real = window.requestIdleCallback.bind(window);
+window.idled = [];
+const count = (selector) => document.querySelectorAll(selector).length;
+const look = () => idled.push([Boolean(window.Plotly), count(".axes"), count(".js-plotly-plot")]);
+window.requestIdleCallback = (act, options) => real(() => { look(); act(); look(); }, options);
+"""
+
+
+class IdleVisit(Visit):
+    """Notes before and after an idle task whether the library is there, and what is drawn."""
+
+    def begin(self) -> None:
+        super().begin()
+        self.page.add_init_script(IDLE)
+
+
+def test_the_library_is_read_when_nothing_else_is_to_do_after_the_first_figure(browser: Browser, written: Path) -> None:
+    visit = IdleVisit(browser, written)
+    visit.draw_all()
+    assert visit.page.evaluate("idled") == [[False, 1, 0], [True, 1, 0]]
+    visit.close()
+
+    # Safari has no such tasks.
+    visit = Visit(browser, written)
+    visit.page.add_init_script("delete window.requestIdleCallback")
+    visit.requests.clear()
+    visit.page.reload()
+    assert not visit.page.evaluate("'requestIdleCallback' in window")
+    visit.draw_all()
+    visit.close()
+
+
 def test_the_stages_are_a_table(browser: Browser, tmp_path: Path) -> None:
     given = {"learning_rate": 1e-3, "batch_size": 16, "model.width": 16, "model.dropout": 0.1}
     stages = [

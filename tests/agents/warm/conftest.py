@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from warm_starter import Starter
+
+collect_ignore_glob = [] if sys.platform == "linux" else ["test_*.py"]
+"""Runs start warm on Linux only."""
 
 
 @pytest.fixture
