@@ -170,7 +170,7 @@ def test_no_file_is_shorter_than_100_lines_but_those_that_are_a_whole_concept() 
 MOST_LINES = {
     "pages in the browser": 560,
     "what W&B's scripts need": 3_000,
-    "clusters": 3_740,
+    "clusters": 3_770,
     "history": 900,
     "report": 1_650,
     "channel": 650,
@@ -178,7 +178,7 @@ MOST_LINES = {
     "terminals": 1_770,
     "sampler": 1_480,
     "stopping": 500,
-    "all else": 13_095,
+    "all else": 13_135,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 

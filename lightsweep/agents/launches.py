@@ -169,7 +169,7 @@ class Launched:
         owners: The engine of each agent, by the engine's name and the agent's id.
         hosts: Other hosts whose own agents were launched there; only commands there find them.
         storage: The job of the sweep's storage; ``None`` if there is none, or it has ended.
-        served: Whether a launch has started the storage as a job.
+        served: Where the storages that launches have started as jobs have their files.
     """
 
     engines: list[str] = field(default_factory=list)
@@ -178,7 +178,7 @@ class Launched:
     owners: dict[tuple[str, str], Engine] = field(default_factory=dict)
     hosts: list[str] = field(default_factory=list)
     storage: AgentJob | None = None
-    served: bool = False
+    served: list[Path] = field(default_factory=list)
 
     @property
     def line(self) -> str:
@@ -228,7 +228,7 @@ def launched(sweep: Sweep, only: str | None = None) -> Launched:
         launches = launches or {(only, ()): None}
         jobs[only] = {_ANY}
     found.engines = list(dict.fromkeys(name for name, _ in launches))
-    found.served = bool(storages)
+    found.served = [directory for _, directory in storages]
     for name, options in launches:
         try:
             engine = make_engine(name, sweep.id, options)

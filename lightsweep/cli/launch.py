@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from lightsweep.agents.engines import JobState, make_engine
-from lightsweep.agents.launches import launched, make_launch, submit, summary
+from lightsweep.agents.launches import Launched, launched, make_launch, submit, summary
 from lightsweep.agents.storage_job import start_storage, storage_plan
 from lightsweep.cli import options
 from lightsweep.cli.output import say
@@ -21,7 +21,7 @@ from lightsweep.errors import UsageError
 from lightsweep.schema import SweepConfig
 from lightsweep.schema.launching import SETTINGS_FILE, LaunchSettings, read_settings, seconds
 from lightsweep.storage import default_url
-from lightsweep.storage.server import url_file
+from lightsweep.storage.server import UNUSED_SECONDS, tell_to_end, url_file
 from lightsweep.storage.url import FILE_VARIABLE, SERVED, URL_VARIABLE
 from lightsweep.text import printable
 
@@ -178,8 +178,20 @@ def _stop(sweep: Sweep, only: str | None) -> None:
     if not working and not found.unasked:
         say(f"no launched agent of sweep {sweep.id} is left to end{' on this host' if found.hosts else ''}")
     if found.storage:
-        say(f"the storage stays for half an hour after the last agent: {printable(str(found.storage))}", error=True)
+        _stop_storage(found)
     if found.hosts:
         say(f"agents were launched on {' and '.join(found.hosts)} too; the same command ends them there", error=True)
     if found.unasked:
         raise typer.Exit(1)
+
+
+def _stop_storage(found: Launched) -> None:
+    """Let the job of the storage end once no agent of any sweep uses it; those that end give their runs back before."""
+    job = printable(str(found.storage))
+    try:
+        for directory in found.served:
+            tell_to_end(directory)
+    except OSError as error:
+        say(f"the storage stays for half an hour after the last agent: {job} ({error})", error=True)
+    else:
+        say(f"the storage ends {UNUSED_SECONDS:g} s after the last program that uses it: {job}", error=True)

@@ -22,7 +22,7 @@ from lightsweep.storage import Storage, default_url, open_storage, shown
 from lightsweep.storage.copying import copy_study, mark, missing
 from lightsweep.storage.damage import Damage, file_damage, table_damage, text_damage
 from lightsweep.storage.opening import network_file_system
-from lightsweep.storage.server import Server, is_loopback, url_file, url_of
+from lightsweep.storage.server import UNUSED_SECONDS, Server, is_loopback, told_to_end, url_file, url_of
 from lightsweep.storage.url import SERVED, read_url
 from lightsweep.text import counted, printable
 
@@ -111,14 +111,16 @@ def introduce(server: Server, directory: Path) -> None:
 
 
 def _wait(server: Server, idle: float | None) -> int:
-    """Wait for the end of the server, and end it after ``idle`` seconds without a connection."""
-    last = time.monotonic()
+    """Wait for the end of the server; end it after ``idle`` seconds without a connection, or fewer once told to."""
+    last, began = time.monotonic(), time.time()
     while (code := server.wait(None if idle is None else min(idle, 10.0) / 4)) is None:
         if server.connections():
             last = time.monotonic()
-        elif idle is not None and time.monotonic() - last > idle and not server.stopping:
-            say(f"no program has been connected for {idle:g} s")
-            server.stop()
+        elif idle is not None and not server.stopping:
+            limit = min(idle, UNUSED_SECONDS) if told_to_end(server.directory, began) else idle
+            if time.monotonic() - last > limit:
+                say(f"no program has been connected for {limit:g} s")
+                server.stop()
     return code
 
 

@@ -20,7 +20,18 @@ from lightsweep.controller.outcome import ClaimedRun, by_ticket, learns
 from lightsweep.controller.plan import SweepStatus
 from lightsweep.controller.reader import storage_errors
 from lightsweep.controller.repeats import observations
-from lightsweep.controller.runs import ATTEMPT, GAIN, SUMMARY, VALUES, RunEntry, attempt_of, nested, run_id, values_of
+from lightsweep.controller.runs import (
+    ATTEMPT,
+    GAIN,
+    STATE,
+    SUMMARY,
+    VALUES,
+    RunEntry,
+    attempt_of,
+    nested,
+    run_id,
+    values_of,
+)
 from lightsweep.controller.scores import Repeat, with_seed
 from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError
@@ -33,6 +44,7 @@ _TRIES = 10  # of an assignment: to find a point that no other agent has noted
 _LOOK_SECONDS = 0.05
 _PATIENCE_SECONDS = 2.0
 _LAST_RUNS = 50  # whose time is typical
+_MOMENT_SECONDS = 2.0  # after a look
 _ROOM = 1024  # tickets that other agents may claim between a look and a claim
 
 
@@ -137,6 +149,9 @@ class RunClaimer:
             InputError: The sampler cannot be made.
         """
         with self._turn:
+            with suppress(UpdateFinishedTrialError):
+                if (at_once := self._at_once()) is not None:
+                    return at_once
             while True:
                 state = self._sweep.state
                 if state.name == SweepStatus.PAUSED:
@@ -172,6 +187,26 @@ class RunClaimer:
 
     # --- fresh runs
 
+    def _at_once(self) -> ClaimedRun | None:
+        """Claim the next ticket without a look, if the last one was a moment ago; ``None`` if that does not do.
+
+        The storage checks that the sweep still runs, and that others have added fresh runs only.
+        """
+        sweep, points, config = self._sweep, self._points, self._sweep.config
+        if points is None or points.revision != sweep.plan.revision or not self._one_step(points):
+            return None
+        ends_by_results = config.options.stop_when is not None or (config.metric and config.metric.target is not None)
+        if ends_by_results or sweep.ledger.clock() - sweep.looked > _MOMENT_SECONDS:
+            return None
+        self._fail_stale()
+        step = sweep.next_fresh_run()
+        if step.wait or step.opens or sweep.known_state().name != SweepStatus.RUNNING or sweep.waiting():
+            return None
+        return self._next_of(points, sweep.book.next_ticket, step.limit)
+
+    def _one_step(self, points: ParameterAssigner) -> bool:
+        return points.by_ticket and not points.changeable and self._sweep.ledger.trials.one_step
+
     def _fresh(self, points: ParameterAssigner) -> ClaimedRun | NoRun | None:
         """Claim the next ticket; ``None`` if something has changed meanwhile, so the caller looks again."""
         step = self._sweep.next_fresh_run()
@@ -189,7 +224,7 @@ class RunClaimer:
         if repeat is not None and repeat.repeat > 1 and values is None:
             with self._sweep.lock:
                 values = values_of(self._sweep.book.entries[repeat.group], self._sweep.config)
-        if points.by_ticket and not (step.opens or points.changeable):
+        if not step.opens and self._one_step(points):
             run = self._next_of(points, ticket, limit)
             if run is not None:
                 return run
@@ -211,11 +246,11 @@ class RunClaimer:
         room = _ROOM if limit is None else min(limit - ticket, _ROOM)
         with self._sweep.lock:
             last, current = self._sweep.ledger.last, self._sweep.book.next_ticket == ticket
-        if not current or points.at(ticket + room - 1) is None:
+        if not current or room < 1 or points.at(ticket + room - 1) is None:
             return None
         with storage_errors():
-            attempt = {"kind": "fresh", **self._agent}
-            found = self._sweep.ledger.trials.add_next(self._sweep.study_id, ATTEMPT, last, attempt, room)
+            attempt, when = {"kind": "fresh", **self._agent}, (STATE, SweepStatus.RUNNING)
+            found = self._sweep.ledger.trials.add_next(self._sweep.study_id, ATTEMPT, last, attempt, room, when)
         if found is None:
             return None
         trial_id, added = found

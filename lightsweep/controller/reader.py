@@ -149,6 +149,7 @@ class SweepReader:
         created: The time of its creation, in UTC.
         requested: The state that the user requested last.
         directory: The directory of the sweep file; ``None`` for a config given as a dict.
+        looked: When the last :meth:`refresh` began, by the ledger's clock.
         contact: The outages of the storage, by the ledger's clock.
         lock: Guards the runs in memory. Never held during a call of the storage, so call no method that reads the
             storage, such as ``refresh``, while holding it.
@@ -168,6 +169,7 @@ class SweepReader:
         self.lock = threading.RLock()
         self._reading = threading.Lock()
         self._unsettled: dict[str, RunEntry] = {}
+        self.looked = -math.inf
         self._adopt(attributes, config)
         self.ledger = TrialReader(trials_of(storage), study_id)
         # Agents send four heartbeats per lease, so a shorter outage does not make a run look lost.
@@ -225,13 +227,14 @@ class SweepReader:
             NotFoundError: The sweep was deleted.
         """
         with self._reading:
+            now = self.ledger.clock()
             with self.contact.asking():
                 asked, found = self.ledger.read(STATE)
                 if asked is None:
                     raise KeyError(STATE)
             asked = self._known(asked)
             with self.lock:
-                self.requested = asked
+                self.requested, self.looked = asked, now
                 changed = self.book.take(self.ledger.take(found))
                 malformed, self.book.malformed = self.book.malformed, []
                 updated = self._take_updates()

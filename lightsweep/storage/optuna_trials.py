@@ -45,6 +45,8 @@ class OptunaTrials:
         storage: The storage.
     """
 
+    one_step = False
+
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._optuna = storage.optuna
@@ -122,7 +124,7 @@ class OptunaTrials:
         yield Claim(number, news, add)
 
     def add_next(
-        self, study_id: int, key: str, last: TrialRow | None, value: Mapping[str, Any], room: int
+        self, study_id: int, key: str, last: TrialRow | None, value: Mapping[str, Any], room: int, when: tuple[str, Any]
     ) -> tuple[int, int] | None:
         """See :meth:`Trials.add_next`; always ``None`` here."""
 

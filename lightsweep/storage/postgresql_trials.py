@@ -115,7 +115,8 @@ WITH news AS (
 ), trial AS (
   INSERT INTO trials (number, study_id, state, datetime_start)
     SELECT %(first)s + added, study_id, 'RUNNING', %(start)s FROM news, studies
-      WHERE study_id = %(study)s AND all_fresh AND added < %(room)s
+      WHERE study_id = %(study)s AND all_fresh AND added < %(room)s AND EXISTS (
+        SELECT FROM study_user_attributes WHERE study_id = %(study)s AND key = %(when)s AND value_json = %(is)s)
     RETURNING trial_id, number
 ), attribute AS (
   INSERT INTO trial_user_attributes (trial_id, key, value_json)
@@ -163,6 +164,8 @@ SELECT trial_id FROM ended
 
 class PostgresqlTrials(SqlTrials):
     """The trials of a PostgreSQL storage, see :class:`~lightsweep.storage.trials.Trials`."""
+
+    one_step = True
 
     def changes(
         self, study_id: int, key: str, last: TrialRow | None, known: OpenTrials, unsettled: Collection[int] = ()
@@ -247,7 +250,7 @@ class PostgresqlTrials(SqlTrials):
             yield Claim(number, [None if text is None else json.loads(text) for text in texts], add)
 
     def add_next(
-        self, study_id: int, key: str, last: TrialRow | None, value: Mapping[str, Any], room: int
+        self, study_id: int, key: str, last: TrialRow | None, value: Mapping[str, Any], room: int, when: tuple[str, Any]
     ) -> tuple[int, int] | None:
         """See :meth:`Trials.add_next`; four statements that are sent at once, so the lock waits for no agent."""
         given = {
@@ -256,6 +259,8 @@ class PostgresqlTrials(SqlTrials):
             "last": last.trial_id if last else -1,
             "first": last.number + 1 if last else 0,
             "room": room,
+            "when": when[0],
+            "is": json.dumps(when[1]),
             "start": utc_now(),
             "value": f'{json.dumps(value)[:-1]}, "number": ',
         }

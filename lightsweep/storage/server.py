@@ -40,6 +40,10 @@ _STOP_SECONDS = 60.0
 _SHOWN_LINES = 5
 _WAIT_SECONDS = 1.0
 _REFUSALS = 10
+_END_FILE = "end-when-unused"
+
+UNUSED_SECONDS = 60.0
+"""A server that was told to end does so once no program has been connected for this time."""
 
 # A connection per agent and thread; no parallel query, since containers have a small /dev/shm.
 _SETTINGS = """
@@ -58,6 +62,21 @@ _ACCESS = f"host {_DATABASE} {_ROLE} all scram-sha-256\n"
 def url_file(directory: Path) -> Path:
     """Return the file with the URL of the server in ``directory``."""
     return directory.absolute() / "url"
+
+
+def tell_to_end(directory: Path) -> None:
+    """Let the server in ``directory``, if it has an idle time, end soon after the last program; raises ``OSError``."""
+    file = os.open(directory / _END_FILE, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    os.utime(file)
+    os.close(file)
+
+
+def told_to_end(directory: Path, since: float) -> bool:
+    """Return whether the server in ``directory`` was told to end since this time."""
+    try:
+        return (directory / _END_FILE).stat().st_mtime >= since
+    except OSError:
+        return False
 
 
 def url_of(directory: Path) -> str:

@@ -72,6 +72,8 @@ class SqlTrials:
         storage: The storage; the version of its tables is known.
     """
 
+    one_step = False
+
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
@@ -198,7 +200,7 @@ class SqlTrials:
             yield Claim(number, news, add)
 
     def add_next(
-        self, study_id: int, key: str, last: TrialRow | None, value: Mapping[str, Any], room: int
+        self, study_id: int, key: str, last: TrialRow | None, value: Mapping[str, Any], room: int, when: tuple[str, Any]
     ) -> tuple[int, int] | None:
         """See :meth:`Trials.add_next`; always ``None`` here."""
 

@@ -120,7 +120,12 @@ class Trials(Protocol):
 
     Each method raises ``sqlalchemy.exc.SQLAlchemyError`` or ``optuna.exceptions.StorageInternalError`` if the database
     does not answer. It can be called again then, whether or not its commit succeeded.
+
+    Attributes:
+        one_step: Whether :meth:`add_next` can begin a trial.
     """
+
+    one_step: bool
 
     def changes(
         self, study_id: int, key: str, last: TrialRow | None, known: OpenTrials, unsettled: Collection[int] = ()
@@ -167,7 +172,7 @@ class Trials(Protocol):
         """
 
     def add_next(
-        self, study_id: int, key: str, last: TrialRow | None, value: Mapping[str, Any], room: int
+        self, study_id: int, key: str, last: TrialRow | None, value: Mapping[str, Any], room: int, when: tuple[str, Any]
     ) -> tuple[int, int] | None:
         """Begin the next trial in one step, since hundreds of agents would wait for one that holds the study's lock.
 
@@ -179,11 +184,12 @@ class Trials(Protocol):
             last: The last trial that is known.
             value: The value of the attribute, but for ``number``, the number of the trial, which is added.
             room: So many trials, with this one, may be added after ``last``.
+            when: An attribute of the study, and the value that it must have.
 
         Returns:
             Optuna's key of the trial, and the number of trials between ``last`` and it. ``None``, and nothing was
-            written, if there is no room, if one of the trials between is no fresh run, or if the storage has no such
-            step: `claim` works in any case.
+            written, if there is no room, if one of the trials between is no fresh run, if the attribute has another
+            value, or if the storage has no such step: `claim` works in any case.
         """
 
     def set_parameters(self, trial_id: int, parameters: Parameters) -> None:

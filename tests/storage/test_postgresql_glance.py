@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from lightsweep.controller import ClaimedRun, Outcome, Sweep
 from lightsweep.controller.changes import request, update_config
-from lightsweep.controller.claims import RunClaimer
+from lightsweep.controller.claims import NoRun, RunClaimer
 from lightsweep.controller.reports import Reporter, Writer
 from lightsweep.errors import NotFoundError
 
@@ -48,3 +48,60 @@ def test_a_glance_reads_what_an_agent_at_work_must_know(postgresql: Callable[[],
         mine.glance(run.trial_id)
     for sweep in (user, mine, other):
         sweep.storage.close()
+
+
+@pytest.fixture
+def sweep(postgresql: Callable[[], str]) -> Iterator[Sweep]:
+    made = Sweep.create(CONFIG, storage=postgresql())
+    yield made
+    made.storage.close()
+
+
+def test_a_claim_right_after_a_look_needs_none(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    claimer, other, now = RunClaimer(sweep, "me"), Sweep.load(sweep.id, storage=sweep.storage), [0.0]
+    looks: list[float] = []
+    monkeypatch.setattr(sweep.ledger, "clock", lambda: now[0])
+    look = sweep.refresh
+    monkeypatch.setattr(sweep, "refresh", lambda: (looks.append(now[0]), look())[1])
+
+    def ticket() -> int | None:
+        found = claimer.next_run()
+        assert isinstance(found, ClaimedRun)
+        return found.ticket
+
+    assert ticket() == 0
+    assert looks == [0.0]
+    assert claimed(other, "other").ticket == 1
+    assert [ticket(), ticket()] == [2, 3]
+    assert looks == [0.0]
+    now[0] = 2.5
+    assert ticket() == 4
+    assert looks == [0.0, 2.5]
+    request(other, "pause")
+    assert isinstance(claimer.next_run(), NoRun)
+    request(other, "resume")
+    update_config(other, {**CONFIG, "run_cap": 6})
+    looks.clear()
+    assert ticket() == 5
+    assert looks
+    assert isinstance(claimer.next_run(), NoRun)
+    assert len(sweep.runs) == 6
+
+
+def test_a_claim_looks_if_results_may_end_the_sweep(postgresql: Callable[[], str]) -> None:
+    url = postgresql()
+    sweep = Sweep.create({**CONFIG, "metric": {"name": "loss", "target": 0.5}}, storage=url)
+    claimer, other = RunClaimer(sweep, "me"), Sweep.load(sweep.id, storage=url)
+    assert isinstance(claimer.next_run(), ClaimedRun)
+    run = claimed(other, "other")
+    writer = Writer(other.storage)
+    reporter = Reporter(other, writer)
+    reporter.report(run, {"loss": 0.1})
+    reporter.finish(run, Outcome("finished"))
+    found = claimer.next_run()
+    assert isinstance(found, NoRun)
+    assert "target" in found.reason
+    reporter.close()
+    writer.close()
+    sweep.storage.close()
+    other.storage.close()

@@ -30,6 +30,7 @@ ATTRIBUTES = {"a": {"deep": [1, "ü", None, 0.1]}, "b": "text"}
 REPORTS = [0.5, math.nan, math.inf, -math.inf, -1e-300]
 VALUES = [1.5, math.inf]
 BEAT = "lightsweep:beat"
+RUNNING = ("state", "running")
 TABLES = (
     "trials",
     "trial_user_attributes",
@@ -43,7 +44,9 @@ TABLES = (
 
 def study(storage: Storage, directions: int = 1) -> int:
     directed = [optuna.study.StudyDirection.MINIMIZE] * directions
-    return int(storage.optuna.create_new_study(directed, f"study {directions}"))
+    made = int(storage.optuna.create_new_study(directed, f"study {directions}"))
+    storage.optuna.set_study_user_attr(made, *RUNNING)
+    return made
 
 
 @pytest.fixture(params=[sql_trials_of, OptunaTrials])
@@ -231,7 +234,7 @@ FRESH = {"kind": "fresh", "agent": "hüt'%s{}", "home": '/a\\b"c\udcff'}
 def test_the_next_trial_begins_in_one_step(trials: Trials, storage: Storage) -> None:
     """As by Optuna, but for its parameters; a storage that lacks the step says so, and writes nothing."""
     study_id = study(storage)
-    found = trials.add_next(study_id, "a", None, FRESH, 9)
+    found = trials.add_next(study_id, "a", None, FRESH, 9, RUNNING)
     if not isinstance(trials, PostgresqlTrials):
         assert found is None
         assert storage.optuna.get_all_trials(study_id) == []
@@ -256,17 +259,19 @@ def test_the_next_trial_counts_those_that_other_agents_have_added(storage: Stora
         return
     study_id = study(storage)
     other = study(storage, 2)
-    first = trials.add_next(study_id, "a", None, FRESH, 1)
+    first = trials.add_next(study_id, "a", None, FRESH, 1, RUNNING)
     assert first is not None
     last = after(first[0], 0)
-    assert trials.add_next(other, "a", None, FRESH, 1) is not None
-    found = [trials.add_next(study_id, "a", last, FRESH, room) for room in (0, 1, 1, 2, 3)]
+    assert trials.add_next(other, "a", None, FRESH, 1, RUNNING) is not None
+    found = [trials.add_next(study_id, "a", last, FRESH, room, RUNNING) for room in (0, 1, 1, 2, 3)]
     assert [None if each is None else each[1] for each in found] == [None, 0, None, 1, 2]
     numbers = [storage.optuna.get_trial(each[0]).user_attrs["a"]["number"] for each in found if each]
     assert numbers == [1, 2, 3]
+    storage.optuna.set_study_user_attr(study_id, "state", "paused")
+    assert trials.add_next(study_id, "a", last, FRESH, 9, RUNNING) is None
     assert len(storage.optuna.get_all_trials(study_id)) == 4
     storage.optuna.delete_study(study_id)
-    assert trials.add_next(study_id, "a", last, FRESH, 9) is None
+    assert trials.add_next(study_id, "a", last, FRESH, 9, RUNNING) is None
 
 
 @pytest.mark.parametrize("news", [None, "text", {"kind": "retry"}, {"kind": "fresh", "number": 7}, {"number": 1}, []])
@@ -275,11 +280,11 @@ def test_nothing_is_added_after_a_trial_that_is_no_fresh_run(storage: Storage, n
     if not isinstance(trials, PostgresqlTrials):
         return
     study_id = study(storage)
-    first = trials.add_next(study_id, "a", None, FRESH, 1)
+    first = trials.add_next(study_id, "a", None, FRESH, 1, RUNNING)
     assert first is not None
     attributes = {} if news is None else {"a": news}
     storage.optuna.create_new_trial(study_id, create_trial(state=TrialState.RUNNING, user_attrs=attributes))
-    assert trials.add_next(study_id, "a", after(first[0], 0), FRESH, 9) is None
+    assert trials.add_next(study_id, "a", after(first[0], 0), FRESH, 9, RUNNING) is None
     assert len(storage.optuna.get_all_trials(study_id)) == 2
 
 
@@ -290,7 +295,7 @@ def test_a_glance_tells_whether_an_agent_needs_a_whole_look(trials: Trials, stor
     if not isinstance(trials, PostgresqlTrials):
         assert trials.glance(study_id, "state", last, [mine]) is None
         return
-    assert trials.glance(study_id, "state", last, [mine]) == (None, False)
+    assert trials.glance(study_id, "state", last, [mine]) == ("running", False)
     storage.optuna.set_study_user_attr(study_id, "state", "paused")
     trials.report([(mine, 1, 0.5)])
     trials.end(other, TrialState.FAIL, {})
