@@ -346,7 +346,7 @@ def _of_fronts(runs: Sequence[SweepRun], config: SweepConfig, top: float) -> tup
         following = [left[index] for index in front([points[index] for index in left])]
         best += following
         left = [index for index in left if index not in set(following)]
-    behind = f" and {counted(len(best) - len(first), 'run')} next to it" if len(best) > len(first) else ""
+    behind = f", and the {counted(len(best) - len(first), 'run')} next to it" if len(best) > len(first) else ""
     values = ", ".join(
         f"{metric.name} {number(value)}" for metric, value in zip(config.metrics, found.values[best[0]], strict=True)
     )
@@ -354,7 +354,7 @@ def _of_fronts(runs: Sequence[SweepRun], config: SweepConfig, top: float) -> tup
         len(points),
         [found.runs[index] for index in best],
         [
-            f"the Pareto front of {names}, {counted(len(first), 'run')}{behind}, of {counted(len(points), 'run')}.",
+            f"the Pareto front of {names}, {len(first)} of {counted(len(points), 'run')}{behind}.",
             f"The most balanced one, run {found.runs[best[0]].id}: {values}.",
         ],
     )

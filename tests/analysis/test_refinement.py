@@ -167,10 +167,10 @@ def test_several_metrics_are_refined_around_the_whole_front() -> None:
     assert all(inside)
     assert 0.5 < high < 1.0
     balanced = found.text.splitlines()[1]
-    assert f"around the Pareto front of loss and speed, {len(members)} runs, of 60 runs." in found.text
+    assert f"around the Pareto front of loss and speed, {len(members)} of 60 runs." in found.text
     assert balanced.startswith("# The most balanced one, run ")
     few = refine(trained[:12], several, top=1.0)
-    assert "next to it, of 12 runs." in few.text
+    assert "of 12 runs, and the " in few.text
 
 
 def test_a_sweep_without_an_end_says_so() -> None:
