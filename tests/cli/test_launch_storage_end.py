@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def test_a_server_that_was_told_ends_once_nobody_uses_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: bool, used: bool
 ) -> None:
     monkeypatch.setattr(cli_storage, "UNUSED_SECONDS", -1.0)
-    monkeypatch.setattr(cli_storage.time, "time", lambda: 1000.0)
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
     tell_to_end(tmp_path)
     os.utime(tmp_path / "end-when-unused", (0, 2000.0 if told else 500.0))  # after its begin, or for one before
     server: Any = Served(tmp_path, 3, used)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from lightsweep.controller import ClaimedRun, Outcome, Sweep
+from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep
 from lightsweep.controller.changes import request, update_config
 from lightsweep.controller.claims import NoRun, RunClaimer
 from lightsweep.controller.reports import Reporter, Writer
@@ -38,7 +38,7 @@ def test_a_glance_reads_what_an_agent_at_work_must_know(postgresql: Callable[[],
     assert mine.config.run_cap == 7
     writer = Writer(other.storage)
     reporter = Reporter(other, writer)
-    reporter.finish(run, Outcome("lost", "taken by another"))
+    reporter.finish(run, Outcome(RunState.LOST, "taken by another"))
     mine.glance(run.trial_id)
     assert mine.lost(run.id, run.trial_id)
     reporter.close()
@@ -62,7 +62,12 @@ def test_a_claim_right_after_a_look_needs_none(sweep: Sweep, monkeypatch: pytest
     looks: list[float] = []
     monkeypatch.setattr(sweep.ledger, "clock", lambda: now[0])
     look = sweep.refresh
-    monkeypatch.setattr(sweep, "refresh", lambda: (looks.append(now[0]), look())[1])
+
+    def noted() -> object:
+        looks.append(now[0])
+        return look()
+
+    monkeypatch.setattr(sweep, "refresh", noted)
 
     def ticket() -> int | None:
         found = claimer.next_run()
@@ -97,7 +102,7 @@ def test_a_claim_looks_if_results_may_end_the_sweep(postgresql: Callable[[], str
     writer = Writer(other.storage)
     reporter = Reporter(other, writer)
     reporter.report(run, {"loss": 0.1})
-    reporter.finish(run, Outcome("finished"))
+    reporter.finish(run, Outcome(RunState.FINISHED))
     found = claimer.next_run()
     assert isinstance(found, NoRun)
     assert "target" in found.reason
