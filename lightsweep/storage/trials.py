@@ -43,11 +43,26 @@ class StoredAttributes(Mapping[str, Any]):
         pairs = (each.partition(self.NAME_ENDS) for each in self._listed.split(self.ATTRIBUTE_ENDS) if each)
         return {name: text for name, _, text in pairs}
 
+    def _text(self, name: object) -> str | None:
+        """Return the JSON of one attribute, found without a split into all; ``None`` without it."""
+        begin = f"{name}{self.NAME_ENDS}"
+        at = 0 if self._listed.startswith(begin) else self._listed.find(self.ATTRIBUTE_ENDS + begin) + 1 or -1
+        if at < 0:
+            return None
+        return self._listed[at + len(begin) :].partition(self.ATTRIBUTE_ENDS)[0]
+
     def __getitem__(self, name: str) -> Any:
-        return json.loads(self._texts()[name])
+        text = self._text(name)
+        if text is None:
+            raise KeyError(name)
+        return json.loads(text)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        text = self._text(name)  # an exception for each attribute that a trial lacks would cost more
+        return default if text is None else json.loads(text)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._texts()
+        return self._text(name) is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._texts())
