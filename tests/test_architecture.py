@@ -175,10 +175,10 @@ MOST_LINES = {
     "report": 1_650,
     "channel": 650,
     "warm runs": 820,
-    "terminals": 1_770,
+    "terminals": 1_775,
     "sampler": 1_480,
     "stopping": 500,
-    "all else": 13_135,
+    "all else": 13_230,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 

@@ -40,7 +40,7 @@ GROUPS = {
     },
     "Look": {
         "ls": ("status", "List the sweeps of a storage, the newest first."),
-        "status": ("status", "Show a sweep: its state, and its running, best and failed runs."),
+        "status": ("status", "Show a sweep: its state and runs, and what more runs may bring."),
         "logs": ("logs", "Show the output of a run, or of an agent that was launched."),
         "runs": ("runs", "Show the runs of a sweep with their parameters."),
         "show": ("runs", "Show one run: its parameters, numbers, parts and directory."),
@@ -260,17 +260,24 @@ def _run(arguments: list[str]) -> int:
 
 
 def _show_usage_error(error: Any) -> None:
-    """Print what is wrong with a command line, and the command that shows the right ones."""
-    text = str(error.format_message()).replace("Value error, ", "")
-    text = _LEAST.sub(r"must be \1 or more", text)
-    text = text.replace(
-        "Input should be a valid integer, unable to parse string as an integer", "must be a whole number"
-    )
-    _say_error(text)
-    path = error.ctx.command_path if error.ctx is not None else "lightsweep"
-    say(f"see: {path} -h", error=True)
+    """Print what is wrong with a command line, and an example or the command that shows the right ones."""
+    text, more = str(error.format_message()), f"see: {error.ctx.command_path if error.ctx else 'lightsweep'} -h"
+    if text.startswith("Usage: "):  # a group without a command
+        say(text, error=True)
+        return
+    if text.startswith("No such option"):
+        text = f"there is no option {error.option_name!r}{closest(error.option_name, error.possibilities or ())}"
+    elif missing := _MISSING.fullmatch(text):
+        text, example = f"{missing[1]} is missing", _EXAMPLE.search(str(error.ctx.command.help))
+        more = f"for example: {example[1]}" if example else more
+    text = _LEAST.sub(r"must be \1 or more", text.replace("Value error, ", ""))
+    wrong = "Input should be a valid integer, unable to parse string as an integer"
+    _say_error(text.replace(wrong, "must be a whole number"))
+    say(more, error=True)
 
 
+_MISSING = re.compile(r"Missing argument '(\S+)'\.")
+_EXAMPLE = re.compile(r"For example: ([^\n]+)")
 _LEAST = re.compile(r"(?:[Ii]nput should be greater than or equal to |\S+ is not in the range x>=)(\d+)\.?")
 
 

@@ -101,7 +101,7 @@ def status(
     every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Time between updates, with --watch.")] = 2.0,
     storage: Storage = None,
 ) -> None:
-    """Show a sweep: its state, its running, best and failed runs, and what more runs may bring.
+    """Show a sweep: its state and runs, and what more runs may bring.
 
     With ID/RUN show one run: its parameters, numbers, history, parts and directory.
 

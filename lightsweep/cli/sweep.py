@@ -117,6 +117,8 @@ def _request(action: str, sweep_id: str, storage: str | None) -> None:
     found = Sweep.load(sweep_id, storage=storage)
     changes.request(found, action)
     say(f"sweep {found.id}: {found.state}", error=True)
+    if action == "pause":
+        say(f"running runs go on; begin new ones with: lightsweep resume {found.id}{found.storage.option}", error=True)
 
 
 def retry(

@@ -312,7 +312,10 @@ def test_the_state_of_a_sweep(sandbox: Sandbox, capsys: Capture, word: str, form
     sweep_id = sandbox.sweep("")
     assert main([word, sweep_id] if form == "command" else ["sweep", f"--{word}", sweep_id]) == 0
     expected = {"pause": "paused", "resume": "running", "stop": "stopped", "cancel": "cancelled"}[word]
-    assert capsys.readouterr().err == f"sweep {sweep_id}: {expected}\n"
+    first, *more = capsys.readouterr().err.splitlines()
+    assert first == f"sweep {sweep_id}: {expected}"
+    how_to_go_on = f"running runs go on; begin new ones with: lightsweep resume {sweep_id}"
+    assert [line.removesuffix(f" --storage {sandbox.storage}") for line in more] == [how_to_go_on] * (word == "pause")
     assert Sweep.load(sweep_id, storage=sandbox.storage).state.name == expected
     if word == "cancel":
         assert main(["sweep", "--resume", sweep_id]) == 2
