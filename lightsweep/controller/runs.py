@@ -143,6 +143,9 @@ class SweepRun:
         return RunState.WAITING if self.waiting else self.state
 
 
+_NO_LASTS: dict[str, Any] = {}  # one for all runs; never changed
+
+
 @dataclass(slots=True)
 class RunEntry:
     """One run as the storage holds it: its latest attempt, and the number of its attempts.
@@ -161,7 +164,6 @@ class RunEntry:
         best: The best of them; ``None`` if there is none.
         seen: The run for users, and ``observation`` for a searcher; each is made when it is needed, and forgotten when
             the record or the config changes.
-        homes: The directories in which the agents of its attempts kept the runs of the sweep, the latest last.
         began: The start of its first attempt, once another one has replaced it.
     """
 
@@ -177,18 +179,17 @@ class RunEntry:
     best: float | None = None
     seen: SweepRun | None = None
     observation: Observation | None = None
-    homes: tuple[str, ...] = ()
     repeat: Repeat | None = None
     began: datetime | None = None
     _measured: int = 0
     _since: int = 0
     _gain: float | None = None
-    _lasts: dict[str, Any] = field(default_factory=dict)
+    _homes: tuple[str, ...] = ()
+    _lasts: dict[str, Any] = field(default_factory=lambda: _NO_LASTS)
 
     def __post_init__(self) -> None:
         attempt = self.record.attributes.get(ATTEMPT, {}) if self.record.mentions("point") else {}
         self.repeat = Repeat.of(attempt) if "point" in attempt else None
-        self._note_home()
 
     @property
     def point(self) -> int | None:
@@ -207,16 +208,16 @@ class RunEntry:
 
     def adopt(self, attempt: int, record: TrialRow) -> None:
         """Continue with the next attempt; its record holds the reports of those before."""
-        self._gain, self._lasts = self.gain, {**self._lasts, **self.summary.get("metrics", {})}
+        self._homes, self._gain, self._lasts = self.homes, self.gain, {**self._lasts, **self.summary.get("metrics", {})}
         self.began, self.attempt, self.record = self.began or self.record.started, attempt, record
         self.starts += not self.record.attributes.get(ATTEMPT, {}).get("asked", False)
         self.iterations, self.best, self._measured, self._since = 0, None, 0, 0
-        self._note_home()
 
-    def _note_home(self) -> None:
-        home = self.record.attributes.get(ATTEMPT, {}).get("home") if self.record.mentions("home") else None
-        if isinstance(home, str):
-            self.homes = (*(each for each in self.homes if each != home), home)
+    @property
+    def homes(self) -> tuple[str, ...]:
+        """The directories in which the agents of its attempts kept the runs of the sweep, the latest last."""
+        home = self.record.attributes.get(ATTEMPT, {}).get("home")
+        return (*(each for each in self._homes if each != home), *([home] if isinstance(home, str) else []))
 
     def measure(self, better: Callable[..., float]) -> None:
         """Update ``version``, ``iterations`` and ``best`` by the new reports; ``better`` is ``min`` or ``max``."""

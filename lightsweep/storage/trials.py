@@ -43,11 +43,26 @@ class StoredAttributes(Mapping[str, Any]):
         pairs = (each.partition(self.NAME_ENDS) for each in self._listed.split(self.ATTRIBUTE_ENDS) if each)
         return {name: text for name, _, text in pairs}
 
+    def _text(self, name: object) -> str | None:
+        """Return the JSON of one attribute, found without a split into all; ``None`` without it."""
+        begin = f"{name}{self.NAME_ENDS}"
+        at = 0 if self._listed.startswith(begin) else self._listed.find(self.ATTRIBUTE_ENDS + begin) + 1 or -1
+        if at < 0:
+            return None
+        return self._listed[at + len(begin) :].partition(self.ATTRIBUTE_ENDS)[0]
+
     def __getitem__(self, name: str) -> Any:
-        return json.loads(self._texts()[name])
+        text = self._text(name)
+        if text is None:
+            raise KeyError(name)
+        return json.loads(text)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        text = self._text(name)  # an exception for each attribute that a trial lacks would cost more
+        return default if text is None else json.loads(text)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._texts()
+        return self._text(name) is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._texts())
@@ -265,7 +280,9 @@ class TrialReader:
         if self.reads_values:
             begun = [row for row in found if row.state in OPEN and not row.parameters]
             self.complete(found)
-            self._settling = {row.trial_id for row in begun if row.parameters}
+            begun = [row for row in begun if row.parameters]
+            self._settling = {row.trial_id for row in begun if row.trial_id in known}
+            self._complete_attributes(key, {row.trial_id: row for row in begun if row.trial_id not in known})
         return value, found
 
     def glance(self, key: str, trial_ids: Sequence[int]) -> tuple[Any, bool] | None:
@@ -282,6 +299,14 @@ class TrialReader:
         if bare:
             for trial_id, parameters in self.trials.parameters(list(bare)).items():
                 bare[trial_id].parameters = parameters
+
+    def _complete_attributes(self, key: str, new: OpenTrials) -> None:
+        """Read the attributes of new trials again: some may be written after the look, and before the parameters."""
+        if new:
+            _, again = self.trials.changes(self._study_id, key, list(new.values())[-1], new, list(new))
+            for row in again:
+                if row.trial_id in new:
+                    new[row.trial_id].attributes = row.attributes
 
     def take(self, found: Iterable[TrialRow]) -> list[TrialRow]:
         """Take in what :meth:`read` found; return the records that are new, or were open at the last look."""

@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from lightsweep.storage import Storage, open_storage, postgresql_trials
 from lightsweep.storage.optuna_trials import OptunaTrials, sql_trials_of
 from lightsweep.storage.sql_trials import SqlTrials
-from lightsweep.storage.trials import TrialReader, TrialRow, Trials
+from lightsweep.storage.trials import StoredAttributes, TrialReader, TrialRow, Trials
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "float": FloatDistribution(-1.0, 1.0),
@@ -476,6 +476,7 @@ def test_at_a_band_one_statement_reads_what_is_new(tmp_path: Path) -> None:
         with trials.claim(study_id, "none", reader.last) as claim:
             claim.add({}, {"x": (FloatDistribution(0.0, 1.0), 0.5)}, [])
         reader.take(reader.read("state")[1])
+    reader.take(reader.read("state")[1])  # once more for what may have been noted during the look
     trials.report([(reader.records[1].trial_id, step, 0.5) for step in (1, 2, 3)])
     statements: list[str] = []
     with closing(storage.engine.raw_connection()) as pooled:
@@ -487,3 +488,18 @@ def test_at_a_band_one_statement_reads_what_is_new(tmp_path: Path) -> None:
     assert (state, [(row.number, list(row.reports)) for row in found]) == ("running", [(1, [0.5] * 3)])
     assert trials.changes(study_id, "none", reader.last, {}) == (None, [])
     storage.close()
+
+
+def test_attributes_are_found_in_the_text_of_the_storage() -> None:
+    texts = {"a": '{"b": "a"}', "ab": "1", "b": "null", "x:ab": '"ab"'}
+    stored = StoredAttributes("\1".join(f"{name}\2{text}" for name, text in texts.items()))
+    assert dict(stored) == {"a": {"b": "a"}, "ab": 1, "b": None, "x:ab": "ab"}
+    assert [stored.get(name, "none") for name in ("a", "ab", "b", "x:ab", "x", "")] == [
+        *({"b": "a"}, 1, None, "ab"),
+        *("none", "none"),
+    ]
+    assert [name in stored for name in ("ab", "x")] == [True, False]
+    with pytest.raises(KeyError, match="x"):
+        stored["x"]
+    assert list(StoredAttributes("")) == []
+    assert "a" not in StoredAttributes("")
