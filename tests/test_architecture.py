@@ -178,7 +178,7 @@ MOST_LINES = {
     "terminals": 1_775,
     "sampler": 1_480,
     "stopping": 500,
-    "all else": 13_145,
+    "all else": 13_150,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 

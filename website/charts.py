@@ -15,7 +15,7 @@ Row = tuple[str, float]
 STYLE = (
     "<style>text{font:12px system-ui,sans-serif;fill:#444}@media(prefers-color-scheme:dark){text{fill:#ccc}}</style>"
 )
-NAMES, BARS, LINE = 270, 430, 22  # widths of the two columns and the height of a row, in pixels
+BARS, LINE, LETTER = 430, 22, 6.6  # width of the bars, height of a row, mean width of a letter, in pixels
 
 
 def with_charts(page: str, folder: Path) -> str:
@@ -49,16 +49,17 @@ def ratios(section: str) -> list[Row]:
 
 def chart(rows: list[Row], one: str = "as the peer") -> str:
     """Return an SVG with a bar for each row, on a logarithmic axis that has 1, described by ``one``, at a line."""
+    names = 10 + LETTER * max(len(name) for name, _ in rows)
     low = math.floor(min(0.0, *(math.log10(ratio) for _, ratio in rows)))
     high = max(0.35, *(math.log10(ratio) for _, ratio in rows)) + 0.1
 
     def place(ratio: float) -> float:
-        return NAMES + BARS * (math.log10(ratio) - low) / (high - low)
+        return names + BARS * (math.log10(ratio) - low) / (high - low)
 
     height = LINE * (len(rows) + 2)
     same = place(1.0)
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {NAMES + BARS + 60} {height}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {names + BARS + 60:.0f} {height}" role="img">',
         STYLE,
         f'<line x1="{same:.1f}" y1="{LINE}" x2="{same:.1f}" y2="{height - 4}" stroke="#888"/>',
         f'<text x="{same:.1f}" y="{LINE - 6}" text-anchor="middle">{escape(one)}</text>',
@@ -68,7 +69,7 @@ def chart(rows: list[Row], one: str = "as the peer") -> str:
         begin, width = min(same, end), max(1.5, abs(same - end))
         colour = "#2a7f4f" if ratio <= 1 else "#c0603a"
         lines += [
-            f'<text x="{NAMES - 8}" y="{top + 12}" text-anchor="end">{escape(name)}</text>',
+            f'<text x="{names - 8:.1f}" y="{top + 12}" text-anchor="end">{escape(name)}</text>',
             f'<rect x="{begin:.1f}" y="{top}" width="{width:.1f}" height="{LINE - 8}" rx="2" fill="{colour}"/>',
             f'<text x="{max(same, end) + 6:.1f}" y="{top + 12}">{ratio:.2g} ×</text>',
         ]

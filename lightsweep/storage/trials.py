@@ -280,7 +280,9 @@ class TrialReader:
         if self.reads_values:
             begun = [row for row in found if row.state in OPEN and not row.parameters]
             self.complete(found)
-            self._settling = {row.trial_id for row in begun if row.parameters}
+            begun = [row for row in begun if row.parameters]
+            self._settling = {row.trial_id for row in begun if row.trial_id in known}
+            self._complete_attributes(key, {row.trial_id: row for row in begun if row.trial_id not in known})
         return value, found
 
     def glance(self, key: str, trial_ids: Sequence[int]) -> tuple[Any, bool] | None:
@@ -297,6 +299,14 @@ class TrialReader:
         if bare:
             for trial_id, parameters in self.trials.parameters(list(bare)).items():
                 bare[trial_id].parameters = parameters
+
+    def _complete_attributes(self, key: str, new: OpenTrials) -> None:
+        """Read the attributes of new trials again: some may be written after the look, and before the parameters."""
+        if new:
+            _, again = self.trials.changes(self._study_id, key, list(new.values())[-1], new, list(new))
+            for row in again:
+                if row.trial_id in new:
+                    new[row.trial_id].attributes = row.attributes
 
     def take(self, found: Iterable[TrialRow]) -> list[TrialRow]:
         """Take in what :meth:`read` found; return the records that are new, or were open at the last look."""

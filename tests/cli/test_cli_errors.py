@@ -355,7 +355,7 @@ def test_every_command_has_an_example_and_no_note_for_programmers() -> None:
             ["run", "--job", "2", "x"],
             "error: there is no option '--job'; did you mean '--jobs'?\nsee: lightsweep run -h\n",
         ),
-        (["run", "x", "--jobs"], "error: Option '--jobs' requires an argument.\nsee: lightsweep run -h\n"),
+        (["run", "x", "--jobs"], "error: Option '--jobs' requires an argument.\nsee: lightsweep -h\n"),
         (["run", "--qqq"], "error: there is no option '--qqq'\nsee: lightsweep run -h\n"),
         (["--qqq"], "error: there is no option '--qqq'\nsee: lightsweep -h\n"),
         (["storage"], "Usage: lightsweep storage [OPTIONS] COMMAND [ARGS]...\n\n  Start a database"),
