@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# xdist workers: one more than the two cores that the suite is sized for, since many tests wait for processes
-WORKERS ?= 3
+# xdist workers; the suite is sized for two cores
+WORKERS ?= 2
 
 # for `make fuzz`
 SECONDS ?= 600

@@ -225,6 +225,17 @@ def agents_of(sweep_id: str) -> list[psutil.Process]:
     return found
 
 
+def actors_on(nodes: Nodes) -> list[psutil.Process]:
+    """The actors on these nodes; tests in other processes have nodes of their own."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            raylet = process.parent() if "ray::AgentActor" in process.cmdline()[:1] else None
+            if raylet is not None and any(str(nodes.home) in each for each in raylet.cmdline()):
+                found.append(process)
+    return found
+
+
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Nodes]:
     """A head and two nodes with four cores and two GPUs each; it takes seven seconds on a quiet machine."""
@@ -363,16 +374,14 @@ def test_an_agent_ends_with_its_actor_and_is_started_again(on_ray: Sandbox, node
     wait_until(lambda: len(agents_of(sweep_id)) == 2, "the agent to run", 90.0)
     wait_until(lambda: list(on_ray.directory.glob("begun-*")), "a run to begin")
     before = agents_of(sweep_id)
-    actors = [
-        each for each in psutil.process_iter(["cmdline"]) if "ray::AgentActor" in (each.info["cmdline"] or [""])[0]
-    ]
-    assert len(actors) == 1
-    raylet = actors[0].parent()
+    wait_until(lambda: len(actors_on(nodes)) == 1, "the actors of other tests to end")
+    (actor,) = actors_on(nodes)
+    raylet = actor.parent()
     assert raylet is not None
-    (actors[0] if how == "the actor" else raylet).kill()
+    (actor if how == "the actor" else raylet).kill()
     nodes.lost += how == "the node"
     wait_until(lambda: not any(each.is_running() for each in before), "the agent to end")
-    wait_until(lambda: not actors[0].is_running(), "the actor to end")
+    wait_until(lambda: not actor.is_running(), "the actor to end")
     wait_until(lambda: len(agents_of(sweep_id)) == 2, "the agent to start again", 90.0)
     on_ray.call("launch", "--stop", sweep_id)
     wait_until(lambda: not agents_of(sweep_id), "the agents to end")
