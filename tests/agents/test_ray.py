@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -437,15 +438,21 @@ def test_the_recipe_of_the_guide_for_ray_jobs(on_ray: Sandbox, nodes: Nodes, dat
 
     def run(*commands: str, **environment: str) -> str:
         text = "\n".join(["set -e", *commands]).replace("postgresql://user:password@host/sweeps", database)
-        done = subprocess.run(
-            ["bash", "-c", text.replace("http://HOST:8265", nodes.dashboard).replace("--agents 8", "--agents 2")],
-            cwd=on_ray.directory,
-            env={**on_ray.environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **environment},
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
+        text = text.replace("http://HOST:8265", nodes.dashboard).replace("--agents 8", "--agents 2")
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        for _ in range(30):
+            done = subprocess.run(
+                ["bash", "-c", text],
+                cwd=on_ray.directory,
+                env={**on_ray.environment, "PATH": path, **environment},
+                capture_output=True,
+                text=True,
+                timeout=180,
+                check=False,
+            )
+            if "No available agent to submit job" not in done.stderr:
+                break
+            time.sleep(2)  # the nodes have begun a moment ago
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
