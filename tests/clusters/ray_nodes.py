@@ -24,6 +24,7 @@ def main() -> None:
             "object_store_memory": MEMORY,
             "include_dashboard": True,  # it lists the actors
             "dashboard_port": int(sys.argv[1]),
+            "dashboard_agent_listen_port": 0,  # the default one may belong to another cluster
         },
     )
 
