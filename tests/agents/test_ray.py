@@ -440,7 +440,7 @@ def test_the_recipe_of_the_guide_for_ray_jobs(on_ray: Sandbox, nodes: Nodes, dat
         text = "\n".join(["set -e", *commands]).replace("postgresql://user:password@host/sweeps", database)
         text = text.replace("http://HOST:8265", nodes.dashboard).replace("--agents 8", "--agents 2")
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        for _ in range(30):
+        for _ in range(10):
             done = subprocess.run(
                 ["bash", "-c", text],
                 cwd=on_ray.directory,
