@@ -25,7 +25,7 @@ from lightsweep.sampler import RunState
 from lightsweep.text import number
 
 LEAST, MOST = 10, 10_000
-"""There is no forecast from fewer runs, nor from more, which would take time and bring next to nothing."""
+"""The least and the most ended runs of a forecast. More would take time, and another run then brings little."""
 
 AHEAD = 10
 """A forecast is of so many more runs."""

@@ -203,7 +203,7 @@ class Trials(Protocol):
 
         Returns:
             Optuna's key of the trial, and the number of trials between ``last`` and it. ``None``, and nothing was
-            written, if there is no room, if one of the trials between is no fresh run, if the attribute has another
+            written, if there is no room, if one of the trials between is not a fresh run, if the attribute has another
             value, or if the storage has no such step: `claim` works in any case.
         """
 

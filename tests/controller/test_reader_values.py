@@ -98,25 +98,34 @@ def test_a_run_that_was_lost_is_retried_with_the_parameters_that_it_has(storage:
     assert (retried.id, retried.values) == (running.id, {"x": 0.125})
 
 
+def write_during_a_look(
+    monkeypatch: pytest.MonkeyPatch, sweep: Sweep, trial_id: int, attributes: dict[str, Any]
+) -> None:
+    """At the next look of ``sweep``, write attributes and parameters of a trial once its row has been read."""
+    trials = sweep.ledger.trials
+    changes = trials.changes
+
+    def late(*args: Any) -> Any:
+        found = changes(*args)
+        for name, value in attributes.items():
+            sweep.storage.optuna.set_trial_user_attr(trial_id, name, value)
+        trials.set_parameters(trial_id, {"x": (FloatDistribution(0.0, 1.0), 0.25)})
+        monkeypatch.undo()
+        return found
+
+    monkeypatch.setattr(trials, "changes", late)
+
+
 def test_what_an_agent_notes_of_its_run_during_a_look_is_known_at_the_next(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The parameters of a run are read after its attributes, and both are written between."""
     sweep = Sweep.create(config(method="bayes"), storage=storage)
     other = Sweep.load(sweep.id, storage=storage)
-    changes = other.ledger.trials.changes
-
-    def late(*args: Any) -> Any:
-        found = changes(*args)
-        storage.optuna.set_trial_user_attr(trial_id, GAIN, 0.5)
-        sweep.ledger.trials.set_parameters(trial_id, {"x": (FloatDistribution(0.0, 1.0), 0.25)})
-        monkeypatch.undo()
-        return found
-
     with claim_lock(sweep) as mine:
         trial_id = mine.add(ParameterAssigner(sweep), {"kind": "fresh"}, None)
     other.refresh()
-    monkeypatch.setattr(other.ledger.trials, "changes", late)
+    write_during_a_look(monkeypatch, other, trial_id, {GAIN: 0.5})
     gains = []
     for _ in range(2):
         other.refresh()
@@ -129,19 +138,9 @@ def test_what_a_new_run_gets_during_the_look_that_finds_it_is_known(
 ) -> None:
     sweep = Sweep.create(config(method="bayes"), storage=storage)
     other = Sweep.load(sweep.id, storage=storage)
-    changes = other.ledger.trials.changes
-
-    def late(*args: Any) -> Any:
-        found = changes(*args)
-        storage.optuna.set_trial_user_attr(trial_id, VALUES, {"x": 0.25})
-        storage.optuna.set_trial_user_attr(trial_id, GAIN, 0.5)
-        sweep.ledger.trials.set_parameters(trial_id, {"x": (FloatDistribution(0.0, 1.0), 0.25)})
-        monkeypatch.undo()
-        return found
-
     with claim_lock(sweep) as mine:
         trial_id = mine.add(ParameterAssigner(sweep), {"kind": "fresh"}, None)
-    monkeypatch.setattr(other.ledger.trials, "changes", late)
+    write_during_a_look(monkeypatch, other, trial_id, {VALUES: {"x": 0.25}, GAIN: 0.5})
     other.refresh()
     (entry,) = other.known_entries()
     assert (entry.record.parameters, entry.gain) == ({"x": 0.25}, 0.5)
