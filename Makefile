@@ -9,6 +9,9 @@ WORKERS ?= 2
 # for `make fuzz`
 SECONDS ?= 600
 
+# Python keeps what it has compiled: the tests start many processes, and each would compile the library again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-slow fuzz browser slurm site release-check lint check bench bench-search chaos warm ranks format clean
 
 $(STAMP): pyproject.toml constraints.txt

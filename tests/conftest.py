@@ -23,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # where sandboxes.py lies
 from sandboxes import Sandbox, wait_until
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # Keras reads it when it is imported
+# Threads of numpy and torch wait by spinning, and take the cores from the other worker and from the tests' processes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The time of an example depends on the load of the machine. The examples are the same each time, so that a test fails
 # because of a change and not by chance; tests/fuzz.py draws others.

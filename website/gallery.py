@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -125,9 +126,9 @@ def run_sweep(shown: Shown, config: str, folder: Path) -> None:
 
 
 def _lightsweep(arguments: Sequence[str], directory: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "lightsweep", *arguments], cwd=directory, capture_output=True, text=True
-    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # one thread for each job
+    command = [sys.executable, "-m", "lightsweep", *arguments]
+    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"lightsweep {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
 
