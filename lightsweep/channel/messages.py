@@ -15,6 +15,9 @@ from lightsweep.hyperband import Verdict
 encoded = json.JSONEncoder(separators=(",", ":")).encode
 """Return the JSON of a value, in the fewest characters; NaN and infinities as Python writes them."""
 
+POST = "post"
+"""The operation of a log whose reply is read later: an empty one, unless it has more to tell than the iterations."""
+
 
 class StartRequest(TypedDict, total=False):
     """A process of the run calls ``init``.

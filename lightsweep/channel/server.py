@@ -22,18 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightsweep.channel.connection import (
-    ENVIRONMENT,
-    HANDSHAKE_SECONDS,
-    POST,
-    TCP,
-    ChannelError,
-    FrameStream,
-    is_proof,
-    proof,
-    watch_peer,
-)
-from lightsweep.channel.messages import Guarded, Handler
+from lightsweep.channel.connection import ENVIRONMENT, TCP, watch_peer
+from lightsweep.channel.frames import HANDSHAKE_SECONDS, ChannelError, FrameStream, is_proof, proof
+from lightsweep.channel.messages import POST, Guarded, Handler
+from lightsweep.channel.slot import COLLECT, LOOK, SLOT, Mailbox, made_slot
 from lightsweep.errors import LightsweepError, UsageError
 
 OPERATIONS = ("start", "log", "finish")
@@ -229,21 +221,39 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
             if self._runs.get(run_id) is not served:  # another attempt has another token
                 raise ChannelError("the run was released meanwhile")
             served.streams.add(stream)
+        mailbox: Mailbox | None = None
+        answers = _Answers(served.handler)
         try:
             stream.send(welcome)
-            told: object = None
-            # over TCP, what has arrived is read in spite of SHUT_RD
-            while (message := stream.receive()) is not None and self._runs.get(run_id) is served:
-                reply = answer(served.handler, message)
-                before, told = told, reply.get("next_band", told)
-                if message.get("op") == POST and told == before and reply.keys() == _NOTHING_NEW:
-                    reply = {}  # training waits for it
+            while True:
+                if mailbox is not None:
+                    mailbox.wait()
+                # over TCP, what has arrived is read in spite of SHUT_RD
+                message = stream.receive()
+                if message is None or self._runs.get(run_id) is not served:
+                    break
+                operation = message.get("op")
+                if operation == SLOT and mailbox is None and (made := made_slot()) is not None:
+                    mailbox = Mailbox(made[0], stream, answers)
+                    stream.send_descriptor(made[1])
+                    os.close(made[1])
+                    continue
+                if mailbox is not None:
+                    mailbox.look()  # the report was left before the message
+                    if operation == LOOK:
+                        continue
+                reply = mailbox.collect() if mailbox is not None and operation == COLLECT else answers(message)
                 try:
                     stream.send(reply)
                 except (TypeError, ValueError, ChannelError) as error:
-                    _logger.error("the agent's answer to %r cannot be sent: %s", message.get("op"), error)
+                    _logger.error("the agent's answer to %r cannot be sent: %s", operation, error)
                     stream.send({"error": f"the agent's answer cannot be sent: {error}"})
         finally:
+            if mailbox is not None:
+                with suppress(ChannelError):
+                    if self._runs.get(run_id) is served:
+                        mailbox.look()  # what the process left before its end
+                mailbox.close()
             with self._left:
                 served.streams.discard(stream)
                 self._left.notify_all()
@@ -288,6 +298,24 @@ class _Served:
     handler: Handler
     token: str
     streams: set[FrameStream] = field(default_factory=set)
+
+
+class _Answers:
+    """The answers on one connection; empty for a posted message if there is nothing new to tell.
+
+    Args:
+        handler: The handler of the run.
+    """
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._band: object = None
+
+    def __call__(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        reply = answer(self._handler, message)
+        before, self._band = self._band, reply.get("next_band", self._band)
+        posted = message.get("op") == POST
+        return {} if posted and self._band == before and reply.keys() == _NOTHING_NEW else reply
 
 
 def answer(handler: Handler, message: Mapping[str, Any]) -> dict[str, Any]:

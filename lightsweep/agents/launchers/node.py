@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 if __name__ == "__main__":  # the folder of this package, in the place of the folder of this file
     sys.path[0] = str(Path(__file__).parents[3])
 
-from lightsweep.channel.connection import ENVIRONMENT, Connection, FrameStream
+from lightsweep.channel.connection import ENVIRONMENT, Connection
+from lightsweep.channel.frames import FrameStream
 from lightsweep.errors import AgentLostError, LightsweepError
 
 if TYPE_CHECKING:

@@ -1,0 +1,192 @@
+"""Reports in shared memory: a run leaves one there and trains on, and its agent takes it without being woken.
+
+To wake another process costs a training step more than all else of a report. So the agent looks by itself, twice in the
+time between two reports, and the run wakes it only if it has ceased to look. One report at most is there; the next
+waits until it is settled: answered, and the run has been told if there is anything to tell.
+
+Linux only: the memory has no name and needs no room on a disk, and it cannot become shorter under its reader.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from zlib import crc32
+
+from lightsweep.channel.frames import ChannelError, FrameStream, decoded
+
+SLOT, LOOK, COLLECT = "slot", "look", "collect"
+"""What a run asks for beside its messages: the memory; a look into it, without an answer; the answer to its report."""
+
+SIZE = 64 * 2**10
+_HEAD = 64
+_WRITTEN, _SETTLED, _ASLEEP, _CHECK = range(4)  # numbers of 8 bytes in the head
+
+_WATCH_SECONDS = 0.25
+_LONGEST_PAUSE = 0.05
+
+
+class Slot:
+    """The memory of one process of a run and its agent, as one of them has it. Not thread-safe.
+
+    The run writes a report, then its length and checksum, then the number of reports. Not every processor shows these
+    to the other side in this order, hence the checksum.
+
+    Args:
+        descriptor: Of the memory; it may be closed afterwards.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._memory = mmap.mmap(descriptor, SIZE)
+        self._head = memoryview(self._memory)[:_HEAD].cast("Q")
+        self._taken = 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether the agent has answered all reports, and has nothing to tell."""
+        return self._head[_WRITTEN] == self._head[_SETTLED]
+
+    @property
+    def asleep(self) -> bool:
+        """Whether the agent looks only when it is woken."""
+        return bool(self._head[_ASLEEP])
+
+    @asleep.setter
+    def asleep(self, value: bool) -> None:
+        self._head[_ASLEEP] = value
+
+    def put(self, body: bytes) -> bool:
+        """Leave a report, as JSON; False if it is too long. The one before must be settled."""
+        size = len(body)
+        if size > SIZE - _HEAD:
+            return False
+        self._memory[_HEAD : _HEAD + size] = body
+        self._head[_CHECK] = crc32(body) << 32 | size
+        self._head[_WRITTEN] += 1
+        return True
+
+    def take(self) -> bytes | None:
+        """Return a report that was not taken before, once it is there as a whole."""
+        written = self._head[_WRITTEN]
+        if written == self._taken:
+            return None
+        check = self._head[_CHECK]
+        body = self._memory[_HEAD : _HEAD + (check & 0xFFFFFFFF)]
+        if crc32(body) != check >> 32:
+            return None
+        self._taken = written
+        return body
+
+    def settle(self) -> None:
+        """Let the run leave its next report."""
+        self._head[_SETTLED] = self._taken
+
+    @property
+    def whole(self) -> bool:
+        """Whether every report that was left has been taken."""
+        return self._taken == self._head[_WRITTEN]
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._head.release()
+        self._memory.close()
+
+
+def made_slot() -> tuple[Slot, int] | None:
+    """Make a slot and return it with the descriptor of its memory; ``None`` where this system has no such memory."""
+    try:
+        import fcntl
+
+        descriptor = os.memfd_create("lightsweep", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    except (AttributeError, ImportError, OSError):  # not Linux, or forbidden in this container
+        return None
+    try:
+        os.ftruncate(descriptor, SIZE)
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+        return Slot(descriptor), descriptor
+    except OSError:
+        os.close(descriptor)
+        return None
+
+
+def received_slot(stream: FrameStream) -> Slot | None:
+    """Ask the agent for a slot; ``None`` if this system has none, or the agent.
+
+    Raises:
+        ChannelError, OSError: The connection ended.
+    """
+    if not hasattr(os, "memfd_create"):
+        return None
+    stream.send({"op": SLOT})
+    descriptor = stream.receive_descriptor()
+    if descriptor is None:
+        return None
+    try:
+        return Slot(descriptor)
+    except (OSError, ValueError):
+        return None
+    finally:
+        os.close(descriptor)
+
+
+class Mailbox:
+    """The agent's end: takes reports from a slot while it waits for messages on the connection beside it.
+
+    Args:
+        slot: The slot.
+        stream: The connection.
+        answer: Answers a message; an empty answer tells the run nothing.
+    """
+
+    def __init__(self, slot: Slot, stream: FrameStream, answer: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
+        self._slot = slot
+        self._stream = stream
+        self._answer = answer
+        self._held: dict[str, Any] = {}
+        self._last = time.monotonic()
+        self._pause = _LONGEST_PAUSE
+
+    def wait(self) -> None:
+        """Return when the connection has a message, or ends; answer reports meanwhile."""
+        while not self._stream.waits(self._pause):
+            self.look()
+            if time.monotonic() - self._last > _WATCH_SECONDS:
+                self._slot.asleep = True
+                # What the run left before it could know of this is there by now.
+                if not self._stream.waits(0.001) and not self.look():
+                    self._stream.waits(None)
+                self._slot.asleep = False
+                self._last = time.monotonic()
+                return
+
+    def look(self) -> bool:
+        """Answer a report, if one was left; tell whether. Raises ``ChannelError`` if it is no JSON object."""
+        body = self._slot.take()
+        if body is None:
+            return False
+        now = time.monotonic()
+        self._pause, self._last = min((now - self._last) / 2, _LONGEST_PAUSE), now
+        self._held = self._answer(decoded(body))
+        if not self._held:
+            self._slot.settle()
+        return True
+
+    def collect(self) -> dict[str, Any]:
+        """Return the answer to the last report, empty if it tells nothing new; the run may leave the next one.
+
+        Raises:
+            ChannelError: What was left is no report.
+        """
+        self.look()
+        if not self._slot.whole:
+            raise ChannelError("the report in shared memory is damaged")
+        held, self._held = self._held, {}
+        self._slot.settle()
+        return held
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._slot.close()

@@ -1,0 +1,368 @@
+"""Reports in shared memory: when the agent takes them, when it is woken, what is left at an end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightsweep.channel import connection as channel_connection
+from lightsweep.channel import slot as channel_slot
+from lightsweep.channel.connection import Connection
+from lightsweep.channel.frames import FrameStream
+from lightsweep.channel.messages import LogReply
+from lightsweep.channel.server import ChannelServer
+from lightsweep.channel.slot import SIZE, Slot, made_slot
+from lightsweep.errors import AgentLostError, LightsweepError
+from lightsweep.hyperband import Verdict
+from scripted import ScriptedHandler
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux only")
+WAIT = 20.0
+
+
+class Counting(ScriptedHandler):
+    """Counts what is logged; stops, refuses or waits when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[float] = []
+        self.stops = self.refuses = False
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def log(self, message: Mapping[str, Any]) -> LogReply:
+        assert self.gate.wait(WAIT)
+        if self.refuses:
+            raise LightsweepError("no room for this")
+        self.found += message["metrics"].values()
+        return LogReply(Verdict(self.stops, "worse" if self.stops else ""), len(self.found), None)
+
+
+@pytest.fixture
+def server() -> Iterator[ChannelServer]:
+    with ChannelServer() as found:
+        yield found
+
+
+@pytest.fixture
+def handler() -> Counting:
+    return Counting()
+
+
+@pytest.fixture
+def connection(server: ChannelServer, handler: Counting) -> Iterator[Connection]:
+    found = Connection(*server.register("0007", handler).values())
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What this process has sent over sockets, by its operation."""
+    found: list[Any] = []
+    send, send_body = FrameStream.send, FrameStream.send_body
+    here = threading.current_thread()
+
+    def noted(stream: FrameStream, message: Mapping[str, Any]) -> None:
+        if threading.current_thread() is here and "op" in message:
+            found.append(message["op"])
+        send(stream, message)
+
+    def noted_body(stream: FrameStream, body: bytes) -> None:
+        if threading.current_thread() is here and body.startswith(b'{"op":"post"'):
+            found.append("post")
+        send_body(stream, body)
+
+    monkeypatch.setattr(FrameStream, "send", noted)
+    monkeypatch.setattr(FrameStream, "send_body", noted_body)
+    return found
+
+
+def until(met: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT
+    while not met():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def post(connection: Connection, value: float, **others: float) -> list[LogReply] | None:
+    return connection.post({"metrics": {"loss": value, **others}})
+
+
+def slot_of(connection: Connection) -> Slot:
+    slot = connection._link._slot
+    assert slot is not None
+    return slot
+
+
+# --- the memory
+
+
+def test_a_report_is_taken_once_and_the_next_is_left_when_it_is_settled() -> None:
+    made = made_slot()
+    assert made is not None
+    ours, descriptor = made
+    theirs = Slot(descriptor)
+    os.close(descriptor)
+    assert theirs.settled
+    assert ours.take() is None
+    assert theirs.put(b'{"a":1}')
+    assert not theirs.settled
+    assert (ours.take(), ours.take()) == (b'{"a":1}', None)
+    assert not theirs.settled
+    ours.settle()
+    assert theirs.settled
+    assert theirs.put(b"")
+    assert ours.take() == b""
+    theirs.close()
+    ours.close()
+
+
+def test_a_report_that_is_not_there_as_a_whole_is_not_taken() -> None:
+    made = made_slot()
+    assert made is not None
+    ours, descriptor = made
+    theirs = Slot(descriptor)
+    os.close(descriptor)
+    theirs.put(b"first")
+    theirs._memory[64:65] = b"w"  # as if this write came late
+    assert ours.take() is None
+    assert not ours.whole
+    theirs._memory[64:65] = b"f"
+    assert ours.take() == b"first"
+    assert ours.whole
+    theirs.close()
+    ours.close()
+
+
+def test_too_long_a_report_is_refused_and_the_memory_cannot_be_cut() -> None:
+    made = made_slot()
+    assert made is not None
+    ours, descriptor = made
+    assert not ours.put(bytes(SIZE))
+    assert ours.settled
+    for size in (0, 2 * SIZE):
+        with pytest.raises(OSError, match="not permitted"):
+            os.ftruncate(descriptor, size)
+    os.close(descriptor)
+    ours.close()
+
+
+# --- between a run and its agent
+
+
+def test_reports_in_quick_succession_send_nothing_and_wake_nobody(
+    connection: Connection, handler: Counting, sent: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel_slot, "_WATCH_SECONDS", WAIT)
+    for value in range(20):
+        assert post(connection, float(value)) is None
+        until(lambda: slot_of(connection).settled)
+    assert handler.found == [float(value) for value in range(20)]
+    assert sent == ["slot"]
+
+
+def test_an_agent_that_has_ceased_to_look_is_woken(connection: Connection, handler: Counting, sent: list[Any]) -> None:
+    post(connection, 1.0)
+    until(lambda: slot_of(connection).settled and slot_of(connection).asleep)
+    post(connection, 2.0)
+    until(lambda: len(handler.found) == 2)
+    assert sent == ["slot", "look"]
+
+
+def test_a_report_before_the_agent_has_looked_waits_for_the_one_before(
+    connection: Connection, handler: Counting, sent: list[Any]
+) -> None:
+    handler.gate.clear()
+    post(connection, 1.0)
+    threading.Timer(0.1, handler.gate.set).start()
+    post(connection, 2.0)
+    assert handler.gate.is_set()
+    assert sent == ["slot", "collect"]
+    for value in range(3, 100):
+        assert post(connection, float(value)) is None
+    assert connection.settle() == []
+    assert handler.found == [float(value) for value in range(1, 100)]
+
+
+def test_a_message_comes_after_the_report_before_it(connection: Connection, handler: Counting) -> None:
+    for value in range(0, 100, 2):
+        assert post(connection, float(value)) is None
+        assert connection.log({"metrics": {"loss": value + 1.0}}).iterations == value + 2
+    assert handler.found == [float(value) for value in range(100)]
+
+
+def test_too_long_a_report_goes_over_the_socket_in_its_turn(connection: Connection, handler: Counting) -> None:
+    many = {f"other{number}": 0.0 for number in range(5_000)}
+    post(connection, 1.0)
+    post(connection, 2.0, **many)
+    post(connection, 3.0)
+    connection.settle()
+    assert [value for value in handler.found if value] == [1.0, 2.0, 3.0]
+
+
+def test_a_verdict_and_an_error_come_with_the_next_report_which_is_not_sent(
+    connection: Connection, handler: Counting
+) -> None:
+    post(connection, 1.0)
+    connection.settle()
+    handler.stops = True
+    post(connection, 2.0)
+    until(lambda: len(handler.found) == 2)
+    replies = post(connection, 3.0)
+    assert replies is not None
+    assert [reply.verdict.reason for reply in replies] == ["worse"]
+    handler.stops, handler.refuses = False, True
+    assert post(connection, 4.0) is None
+    with pytest.raises(LightsweepError, match="no room for this"):
+        post(connection, 5.0)
+    handler.refuses = False
+    assert post(connection, 6.0) is None
+    connection.settle()
+    assert handler.found == [1.0, 2.0, 6.0]
+
+
+def test_settle_waits_for_the_agent(connection: Connection, handler: Counting) -> None:
+    post(connection, 1.0)
+    connection.settle()
+    handler.gate.clear()
+    post(connection, 2.0)
+    threading.Timer(0.2, handler.gate.set).start()
+    connection.settle()
+    assert handler.found == [1.0, 2.0]
+
+
+def test_an_agent_that_is_gone_is_noticed_by_the_next_report(connection: Connection, server: ChannelServer) -> None:
+    post(connection, 1.0)
+    connection.settle()
+    server.unregister("0007")
+    with pytest.raises(AgentLostError):
+        for value in (2.0, 3.0):
+            post(connection, value)
+
+
+def test_what_is_no_report_ends_its_own_connection_only(connection: Connection, handler: Counting) -> None:
+    post(connection, 1.0)
+    connection.settle()
+    slot_of(connection).put(b"[1]")
+    with pytest.raises(AgentLostError, match=r"closed the connection|Broken pipe"):
+        post(connection, 2.0)
+    assert post(connection, 3.0) is None
+    connection.settle()
+    assert handler.found == [1.0, 3.0]
+
+
+def test_damage_is_told_by_whoever_waits_for_it(connection: Connection, handler: Counting) -> None:
+    post(connection, 1.0)
+    connection.settle()
+    slot = slot_of(connection)
+    slot._head[channel_slot._CHECK] = 7
+    slot._head[channel_slot._WRITTEN] += 1
+    with pytest.raises(AgentLostError):
+        connection.settle()
+    assert post(connection, 2.0) is None
+    connection.settle()
+    assert handler.found == [1.0, 2.0]
+
+
+def test_a_script_that_has_closed_its_descriptors_loses_no_report(
+    connection: Connection, handler: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    abandoned: list[Slot] = []
+    monkeypatch.setattr(channel_connection, "_ABANDONED", abandoned)
+    for value in range(3):
+        post(connection, float(value))
+        stream = connection._link.stream
+        assert stream is not None
+        os.close(stream._sock.fileno())
+    post(connection, 3.0)
+    until(lambda: len(handler.found) == 4)
+    assert sorted(handler.found) == [0.0, 1.0, 2.0, 3.0]
+    assert len(abandoned) == 3
+    for slot in abandoned:
+        slot.close()
+
+
+def test_where_there_is_no_such_memory_the_socket_serves(
+    connection: Connection, handler: Counting, sent: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "memfd_create", forbidden)
+    post(connection, 1.0)
+    post(connection, 2.0)
+    connection.settle()
+    assert handler.found == [1.0, 2.0]
+    assert sent == ["slot", "post", "post"]
+
+
+def test_over_tcp_there_is_none(handler: Counting, sent: list[Any]) -> None:
+    with ChannelServer(host="localhost") as server:
+        connection = Connection(*server.register("0007", handler).values())
+        post(connection, 1.0)
+        connection.settle()
+        connection.close()
+    assert sent == ["post"]
+    assert handler.found == [1.0]
+
+
+@pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), 9)"])
+def test_what_a_process_leaves_before_its_end_is_taken(server: ChannelServer, handler: Counting, end: str) -> None:
+    script = textwrap.dedent(
+        f"""
+        import os
+        from lightsweep.channel.connection import Connection
+        connection = Connection.from_environment()
+        for value in (1.0, 2.0, 3.0):
+            connection.post({{"metrics": {{"loss": value}}}})
+        {end}
+        """
+    )
+    environment = {**os.environ, **server.register("0007", handler)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, check=False)
+    assert done.returncode in (0, -signal.SIGKILL)
+    server.drain("0007")
+    assert handler.found == [1.0, 2.0, 3.0]
+
+
+def test_what_is_left_after_the_run_was_given_up_is_not_taken(
+    connection: Connection, handler: Counting, server: ChannelServer
+) -> None:
+    post(connection, 1.0)
+    connection.settle()
+    until(lambda: slot_of(connection).asleep)
+    slot_of(connection).put(b'{"op":"post","metrics":{"loss":2.0}}')
+    server.unregister("0007")
+    connection.close()
+    server.close()
+    assert handler.found == [1.0]
+
+
+def test_no_descriptor_and_no_memory_is_left(server: ChannelServer, handler: Counting) -> None:
+    def held() -> tuple[int, int]:
+        maps = Path("/proc/self/maps").read_text().count("memfd:lightsweep")
+        return maps, len(list(Path("/proc/self/fd").iterdir()))
+
+    def talk() -> None:
+        connection = Connection(*server.register("0007", handler).values())
+        post(connection, 1.0)
+        connection.close()
+        server.drain("0007")
+        server.unregister("0007")
+
+    talk()
+    before = held()
+    for _ in range(5):
+        talk()
+    until(lambda: held() <= before)
