@@ -173,7 +173,7 @@ MOST_LINES = {
     "clusters": 3_770,
     "history": 900,
     "report": 1_650,
-    "channel": 810,
+    "channel": 820,
     "warm runs": 820,
     "terminals": 1_775,
     "sampler": 1_480,

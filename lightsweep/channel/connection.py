@@ -132,6 +132,7 @@ class Connection:
 
     def _of_this_process(self) -> _Link:
         if self._link.pid != os.getpid():
+            self._link.drop()
             self._link = _Link(self)
         return self._link
 

@@ -235,13 +235,14 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
                 operation = message.get("op")
                 if operation == SLOT and mailbox is None and (made := made_slot()) is not None:
                     mailbox = Mailbox(made[0], stream, answers)
+                    served.mailboxes.add(mailbox)
                     stream.send_descriptor(made[1])
                     os.close(made[1])
                     continue
-                if mailbox is not None:
-                    mailbox.look()  # the report was left before the message
-                    if operation == LOOK:
-                        continue
+                for each in list(served.mailboxes):  # what any process of the run left before the message
+                    each.look()
+                if operation == LOOK:
+                    continue
                 reply = mailbox.collect() if mailbox is not None and operation == COLLECT else answers(message)
                 try:
                     stream.send(reply)
@@ -250,9 +251,9 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
                     stream.send({"error": f"the agent's answer cannot be sent: {error}"})
         finally:
             if mailbox is not None:
-                with suppress(ChannelError):
-                    if self._runs.get(run_id) is served:
-                        mailbox.look()  # what the process left before its end
+                if self._runs.get(run_id) is served:
+                    mailbox.look()  # what the process left before its end
+                served.mailboxes.discard(mailbox)
                 mailbox.close()
             with self._left:
                 served.streams.discard(stream)
@@ -293,11 +294,12 @@ def _tcp_listener() -> socket.socket:
 
 @dataclass(frozen=True)
 class _Served:
-    """A registered run: its handler, its secret and the connections of its processes."""
+    """A registered run: its handler, its secret, and the connections and mailboxes of its processes."""
 
     handler: Handler
     token: str
     streams: set[FrameStream] = field(default_factory=set)
+    mailboxes: set[Mailbox] = field(default_factory=set)
 
 
 class _Answers:

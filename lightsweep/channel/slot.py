@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -80,14 +81,11 @@ class Slot:
         self._taken = written
         return body
 
-    def settle(self) -> None:
-        """Let the run leave its next report."""
+    def settle(self) -> bool:
+        """Let the run leave its next report; tell whether every report that was left has been taken."""
+        taken, self._taken = self._taken, self._head[_WRITTEN]
         self._head[_SETTLED] = self._taken
-
-    @property
-    def whole(self) -> bool:
-        """Whether every report that was left has been taken."""
-        return self._taken == self._head[_WRITTEN]
+        return taken == self._taken
 
     def close(self) -> None:
         """Give the memory back."""
@@ -135,6 +133,8 @@ def received_slot(stream: FrameStream) -> Slot | None:
 class Mailbox:
     """The agent's end: takes reports from a slot while it waits for messages on the connection beside it.
 
+    Only `wait` and `close` belong to the thread of that connection.
+
     Args:
         slot: The slot.
         stream: The connection.
@@ -145,6 +145,8 @@ class Mailbox:
         self._slot = slot
         self._stream = stream
         self._answer = answer
+        self._lock = threading.Lock()
+        self._closed = False
         self._held: dict[str, Any] = {}
         self._last = time.monotonic()
         self._pause = _LONGEST_PAUSE
@@ -163,30 +165,31 @@ class Mailbox:
                 return
 
     def look(self) -> bool:
-        """Answer a report, if one was left; tell whether. Raises ``ChannelError`` if it is no JSON object."""
-        body = self._slot.take()
-        if body is None:
-            return False
-        now = time.monotonic()
-        self._pause, self._last = min((now - self._last) / 2, _LONGEST_PAUSE), now
-        self._held = self._answer(decoded(body))
-        if not self._held:
-            self._slot.settle()
-        return True
+        """Answer a report, if one was left; tell whether."""
+        with self._lock:
+            body = None if self._closed else self._slot.take()
+            if body is None:
+                return False
+            now = time.monotonic()
+            self._pause, self._last = min((now - self._last) / 2, _LONGEST_PAUSE), now
+            try:
+                self._held = self._answer(decoded(body))
+            except ChannelError as error:
+                self._held = {"error": str(error)}
+            if not self._held:
+                self._slot.settle()
+            return True
 
     def collect(self) -> dict[str, Any]:
-        """Return the answer to the last report, empty if it tells nothing new; the run may leave the next one.
-
-        Raises:
-            ChannelError: What was left is no report.
-        """
+        """Return the answer to the last report, empty if it tells nothing new; the run may leave the next one."""
         self.look()
-        if not self._slot.whole:
-            raise ChannelError("the report in shared memory is damaged")
         held, self._held = self._held, {}
-        self._slot.settle()
+        if not self._slot.settle():
+            return {"error": "the report in shared memory is damaged"}
         return held
 
     def close(self) -> None:
         """Give the memory back."""
-        self._slot.close()
+        with self._lock:
+            self._closed = True
+            self._slot.close()

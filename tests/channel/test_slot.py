@@ -34,7 +34,7 @@ class Counting(ScriptedHandler):
     """Counts what is logged; stops, refuses or waits when it is told to."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(next_band=None)
         self.found: list[float] = []
         self.stops = self.refuses = False
         self.gate = threading.Event()
@@ -137,10 +137,9 @@ def test_a_report_that_is_not_there_as_a_whole_is_not_taken() -> None:
     theirs.put(b"first")
     theirs._memory[64:65] = b"w"  # as if this write came late
     assert ours.take() is None
-    assert not ours.whole
     theirs._memory[64:65] = b"f"
     assert ours.take() == b"first"
-    assert ours.whole
+    assert ours.settle()
     theirs.close()
     ours.close()
 
@@ -251,24 +250,27 @@ def test_an_agent_that_is_gone_is_noticed_by_the_next_report(connection: Connect
             post(connection, value)
 
 
-def test_what_is_no_report_ends_its_own_connection_only(connection: Connection, handler: Counting) -> None:
-    post(connection, 1.0)
-    connection.settle()
-    slot_of(connection).put(b"[1]")
-    with pytest.raises(AgentLostError, match=r"closed the connection|Broken pipe"):
-        post(connection, 2.0)
-    assert post(connection, 3.0) is None
-    connection.settle()
-    assert handler.found == [1.0, 3.0]
-
-
-def test_damage_is_told_by_whoever_waits_for_it(connection: Connection, handler: Counting) -> None:
+@pytest.mark.parametrize(
+    ("body", "changes", "why"),
+    [
+        (b"[1]", {}, "must hold a JSON object, this one holds a list"),
+        (b'{"op":"post","metrics":{"loss":', {}, "must hold a JSON object"),
+        (b"{}", {channel_slot._CHECK: 7}, "the report in shared memory is damaged"),
+    ],
+)
+def test_what_is_no_report_is_told_to_the_run_which_goes_on(
+    connection: Connection, handler: Counting, body: bytes, changes: Mapping[int, int], why: str
+) -> None:
     post(connection, 1.0)
     connection.settle()
     slot = slot_of(connection)
-    slot._head[channel_slot._CHECK] = 7
-    slot._head[channel_slot._WRITTEN] += 1
-    with pytest.raises(AgentLostError):
+    for number, value in changes.items():
+        slot._head[number] = value
+    if changes:
+        slot._head[channel_slot._WRITTEN] += 1
+    else:
+        slot.put(body)
+    with pytest.raises(LightsweepError, match=why):
         connection.settle()
     assert post(connection, 2.0) is None
     connection.settle()
@@ -366,3 +368,35 @@ def test_no_descriptor_and_no_memory_is_left(server: ChannelServer, handler: Cou
     for _ in range(5):
         talk()
     until(lambda: held() <= before)
+
+
+def test_a_child_that_has_closed_all_descriptors_closes_no_file_that_it_opened_then(
+    server: ChannelServer, handler: Counting, tmp_path: Path
+) -> None:
+    """As a daemon does: the numbers of its parent's connection and memory belong to other files by then."""
+    source = """
+        import os, lightsweep
+        run = lightsweep.init()
+        run.log({"val_loss": 1.0})
+        child = os.fork()
+        if child == 0:
+            os.closerange(3, 100)
+            mine = [os.open("mine", os.O_CREAT | os.O_RDWR) for _ in range(9)]
+            run.log({"val_loss": 0.5})
+            here = os.stat("mine").st_ino
+            print([os.fstat(number).st_ino == here for number in mine].count(True), os.path.getsize("mine"), flush=True)
+            os._exit(0)
+        os.waitpid(child, 0)
+        run.finish()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(source)],
+        cwd=tmp_path,
+        env={**os.environ, **server.register("0007", handler)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("9 0\n", "")
+    assert handler.found == [1.0, 0.5]
