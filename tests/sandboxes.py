@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -11,9 +12,10 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 __all__ = ["Followed", "Lateness", "Sandbox", "powerless", "wait_until"]
 
@@ -160,6 +162,16 @@ class Sandbox:
         log = self.directory / f"said-{len(self._started)}.log"
         with log.open("wb") as sink:
             return Followed(self.start(*arguments, stdout=sink), log)
+
+    def ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in this process, where one that only shows or changes something takes no second to start."""
+        from lightsweep.cli import main
+
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+        with patch.dict(os.environ, self.environment, clear=True), redirect_stdout(out), redirect_stderr(err):
+            code = main(arguments)
+        said = [stream.detach().getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
+        return subprocess.CompletedProcess(["lightsweep", *arguments], code, *said)
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command as a process, and wait for its end."""

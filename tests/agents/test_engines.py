@@ -177,11 +177,11 @@ def test_agents_of_another_host_are_named_with_their_host(sandbox: Sandbox) -> N
     sweep = Sweep.load(sweep_id, storage=sandbox.storage)
     with patch.dict(os.environ, SLURMD_NODENAME="alice"):
         record(sweep, LaunchSettings(on="local"), ["agent-abc"])
-    shown = sandbox.call("status", sweep_id).stdout
+    shown = sandbox.ask("status", sweep_id).stdout
     assert "agents were launched on alice; `lightsweep status` there shows them\n" in shown
     assert "have ended" not in shown
-    assert json.loads(sandbox.call("status", sweep_id, "--json").stdout)["launched_on_hosts"] == ["alice"]
-    done = sandbox.call("launch", "--stop", sweep_id)
+    assert json.loads(sandbox.ask("status", sweep_id, "--json").stdout)["launched_on_hosts"] == ["alice"]
+    done = sandbox.ask("launch", "--stop", sweep_id)
     assert f"no launched agent of sweep {sweep_id} is left to end on this host\n" in done.stdout
     assert "agents were launched on alice too; the same command ends them there" in done.stderr
 
@@ -197,18 +197,18 @@ def test_local_agents_outlive_the_command_and_give_their_runs_back(sandbox: Sand
     sweep_id = sandbox.sweep(SLOW)
     other = sandbox.sweep()
     copy = f"sqlite:///{sandbox.directory}/copy.db"
-    assert sandbox.call("storage", "copy", sandbox.storage, copy).returncode == 0
+    assert sandbox.ask("storage", "copy", sandbox.storage, copy).returncode == 0
     try:
         done = sandbox.call("launch", sweep_id, "--on", "local", "--agents", "2", "--storage", sandbox.storage)
         assert done.returncode == 0, done.stderr
-        assert "no launched agent" in sandbox.call("launch", "--stop", other).stdout
+        assert "no launched agent" in sandbox.ask("launch", "--stop", other).stdout
         wait_until(lambda: len(list(sandbox.directory.glob("begun-*"))) == 2, "both agents to have a run")
-        seen = json.loads(sandbox.call("status", sweep_id, "--json").stdout)["agents"]
+        seen = json.loads(sandbox.ask("status", sweep_id, "--json").stdout)["agents"]
         assert [agent["state"] for agent in seen] == ["running"] * 2
-        assert "agents: 2 running\n" in sandbox.call("status", sweep_id).stdout
-        none = sandbox.call("launch", "--stop", sweep_id, "--on", "local", "--storage", copy).stdout
+        assert "agents: 2 running\n" in sandbox.ask("status", sweep_id).stdout
+        none = sandbox.ask("launch", "--stop", sweep_id, "--on", "local", "--storage", copy).stdout
         assert none == f"no launched agent of sweep {sweep_id} is left to end\n", "they work on the other storage"
-        assert sandbox.call("launch", "--stop", sweep_id).stdout.count("told to end: local agent-") == 2
+        assert sandbox.ask("launch", "--stop", sweep_id).stdout.count("told to end: local agent-") == 2
         wait_until(lambda: LocalEngine(sweep_id).jobs() == [], "the agents to end")
     finally:
         for _, process in list(LocalEngine(sweep_id)._processes()):

@@ -52,13 +52,13 @@ def test_the_runs_are_compared_by_what_the_parents_log(sandbox: Sandbox, method:
         ("finished", 4.0, 1),
     ]
     assert "never read" not in done.stdout
-    shown = sandbox.call("status", f"{sweep}/0002", "--storage", sandbox.storage)
+    shown = sandbox.ask("status", f"{sweep}/0002", "--storage", sandbox.storage)
     assert shown.returncode == 0, shown.stderr
     for number in range(3):
         assert f"fold-{number}" in shown.stdout
     assert "history.jsonl: 1 step of loss (1)" in shown.stdout
     assert "parts, which the sweep does not compare:" in shown.stdout
-    document = json.loads(sandbox.call("status", f"{sweep}-0002", "--json", "--storage", sandbox.storage).stdout)
+    document = json.loads(sandbox.ask("status", f"{sweep}-0002", "--json", "--storage", sandbox.storage).stdout)
     assert document["history"] == {"steps": 1, "metrics": {"loss": 1}}
     assert sorted(part["metrics"]["loss"]["last"] for part in document["parts"]) == [2, 3, 4]
     assert [part["state"] for part in document["parts"]] == ["finished"] * 3
@@ -169,10 +169,10 @@ def test_of_folds_without_a_parent_the_last_one_counts(sandbox: Sandbox) -> None
     assert [(run.best, run.last, run.iterations) for run in runs] == [(1, 1.75, 4), (2, 2.75, 4), (3, 3.75, 4)]
     assert runs[0].history == (1.0, 1.25, 1.5, 1.75)
 
-    shown = sandbox.call("status", f"{sweep}/0002", "--storage", sandbox.storage).stdout
+    shown = sandbox.ask("status", f"{sweep}/0002", "--storage", sandbox.storage).stdout
     assert "4 iterations, best loss 2" in shown
     assert "fold-2" in shown
     assert "parts, of which the sweep compares part 2 only, as the values of the run:" in shown
-    document = json.loads(sandbox.call("status", f"{sweep}/0002", "--json", "--storage", sandbox.storage).stdout)
+    document = json.loads(sandbox.ask("status", f"{sweep}/0002", "--json", "--storage", sandbox.storage).stdout)
     assert document["metrics"]["loss"] == {"min": 2, "max": 2.75, "last": 2.75}
     assert [part.get("counts") for part in document["parts"]] == [None, True]

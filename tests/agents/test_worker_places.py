@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from sandboxes import Sandbox
 
 SAYS = """
@@ -53,24 +52,25 @@ def test_a_parameter_of_that_name_goes_first(sandbox: Sandbox) -> None:
     assert [found["arguments"] for found in said(sandbox)] == [["mine"]]
 
 
-@pytest.mark.parametrize("form", ["{sweep}-0002", "{sweep}/0002", "0002"])
-def test_a_run_is_named_by_its_number_or_by_its_id(sandbox: Sandbox, form: str) -> None:
+def test_a_run_is_named_by_its_number_or_by_its_id(sandbox: Sandbox) -> None:
     sweep = sandbox.sweep(SAYS, command=COMMAND)
     assert sandbox.call("agent", sweep, "--storage", sandbox.storage).returncode == 0
-    run = form.format(sweep=sweep)
-    done = sandbox.call("apply", sweep, "--run", run, "--storage", sandbox.storage)
-    assert done.returncode == 0, done.stderr
-    assert "run 0002 (finished): loss 2" in done.stderr
-    applied = next(found for found in said(sandbox) if "applied" in str(found["id"]))
-    assert applied["id"] == f"{sweep}-0002-applied"
-    assert applied["arguments"] == [f"--out={applied['RUN_DIR']}/out", applied["id"], sweep]
-    assert Path(str(applied["RUN_DIR"])).is_dir()
-    refused = sandbox.call("retry", sweep, run, "--storage", sandbox.storage)
-    assert (refused.returncode, refused.stderr) == (
-        2,
-        "error: run 0002 is finished; only failed and killed runs can be retried\n",
-    )
-    other = sandbox.call("retry", sweep, "abcd1234-0002", "--storage", sandbox.storage)
+    trained = said(sandbox)
+    for run in (f"{sweep}-0002", f"{sweep}/0002", "0002"):
+        done = sandbox.call("apply", sweep, "--run", run, "--storage", sandbox.storage)
+        assert done.returncode == 0, done.stderr
+        assert "run 0002 (finished): loss 2" in done.stderr
+        (applied,) = (found for found in said(sandbox) if found not in trained)
+        assert applied["id"] == f"{sweep}-0002-applied"
+        assert applied["arguments"] == [f"--out={applied['RUN_DIR']}/out", applied["id"], sweep]
+        assert Path(str(applied["RUN_DIR"])).is_dir()
+        (sandbox.directory / f"said-{applied['id']}.json").unlink()
+        refused = sandbox.ask("retry", sweep, run, "--storage", sandbox.storage)
+        assert (refused.returncode, refused.stderr) == (
+            2,
+            "error: run 0002 is finished; only failed and killed runs can be retried\n",
+        )
+    other = sandbox.ask("retry", sweep, "abcd1234-0002", "--storage", sandbox.storage)
     assert f"error: sweep {sweep} has no run 'abcd1234-0002'" in other.stderr
 
 

@@ -91,7 +91,7 @@ def test_cancel_ends_what_runs(sandbox: Sandbox) -> None:
     sweep_id = sandbox.sweep(SLOW)
     agent = sandbox.start("agent", sweep_id, "--jobs", "2")
     pids = [pid_of(sandbox, run) for run in ("0001", "0002")]
-    assert sandbox.call("sweep", "--cancel", sweep_id).returncode == 0
+    assert sandbox.ask("sweep", "--cancel", sweep_id).returncode == 0
     with Lateness() as late:
         began = time.monotonic()
         wait_until(lambda: not any(map(alive, pids)), "the runs to end")

@@ -104,7 +104,7 @@ def test_a_running_run_is_refused_with_what_to_do(sandbox: Sandbox, rm) -> None:
             in said
         )
     assert home(sandbox, sweep).exists()
-    assert sandbox.call("sweep", "--cancel", sweep, "--storage", sandbox.storage).returncode == 0
+    assert sandbox.ask("sweep", "--cancel", sweep, "--storage", sandbox.storage).returncode == 0
     agent.end()
     assert rm(sweep, "--yes")[0] == 0
     assert not home(sandbox, sweep).exists()
@@ -150,7 +150,7 @@ def test_a_storage_cannot_name_a_directory_of_something_else(sandbox: Sandbox, s
 
 def test_a_sweep_that_was_copied_leaves_its_files_to_the_copy(sandbox: Sandbox, sweep: str, rm) -> None:
     copy = f"sqlite:///{sandbox.directory}/copy.db"
-    assert sandbox.call("storage", "copy", sandbox.storage, copy).returncode == 0
+    assert sandbox.ask("storage", "copy", sandbox.storage, copy).returncode == 0
     code, said = rm(f"{sweep}/0001", "--yes")
     assert code == 2
     assert f"sweep {sweep} was copied to {copy}, and the copy uses the files of run 0001\n" in said

@@ -37,14 +37,14 @@ SECRET = "postgresql://me:s3cret@db.example/sweeps"
 
 
 def plan(sandbox: Sandbox, *arguments: str) -> list[str]:
-    done = sandbox.call("launch", *arguments, "--dry-run")
+    done = sandbox.ask("launch", *arguments, "--dry-run")
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
 def test_options_win_over_the_sweep_file_and_that_over_the_file_beside_it(sandbox: Sandbox) -> None:
     sandbox.write("sweep.yaml", FILE)
-    done = sandbox.call("launch", "sweep.yaml")
+    done = sandbox.ask("launch", "sweep.yaml")
     assert done.returncode == 2
     assert "name the engine that runs the agents: --on local" in done.stderr
     sandbox.write(SETTINGS_FILE, "on: local\nagents: 5\nagent_options: --stay --count 3\n")
@@ -53,7 +53,7 @@ def test_options_win_over_the_sweep_file_and_that_over_the_file_beside_it(sandbo
     assert commands[0].endswith("-m lightsweep agent ID --jobs 3 --stay --count 3")
     assert len(plan(sandbox, "sweep.yaml", "--agents", "4")) == 4
     assert plan(sandbox, "sweep.yaml", "--agent-options", "")[0].endswith("agent ID --jobs 3")
-    said = sandbox.call("launch", "sweep.yaml", "--dry-run").stderr
+    said = sandbox.ask("launch", "sweep.yaml", "--dry-run").stderr
     assert said == (
         "dry run: ID is a placeholder; the launch creates the sweep and fills in its id\n"
         "to submit this by hand, create the sweep first: lightsweep sweep sweep.yaml\n"
@@ -80,8 +80,8 @@ def test_from_the_file_to_a_finished_sweep_in_one_command(sandbox: Sandbox) -> N
     assert kept["engine"] == "local"
     assert kept["options"] == {"jobs_per_agent": 3}
     assert len(kept["jobs"]) == kept["agents"] == 2
-    assert "agents: all that were launched have ended" in sandbox.call("status", sweep_id).stdout
-    assert json.loads(sandbox.call("status", sweep_id, "--json").stdout)["agents"] == []
+    assert "agents: all that were launched have ended" in sandbox.ask("status", sweep_id).stdout
+    assert json.loads(sandbox.ask("status", sweep_id, "--json").stdout)["agents"] == []
 
 
 def test_an_engine_that_is_not_known_here_is_one_line_of_status(sandbox: Sandbox) -> None:
@@ -89,11 +89,11 @@ def test_an_engine_that_is_not_known_here_is_one_line_of_status(sandbox: Sandbox
     sweep = Sweep.load(sweep_id, storage=sandbox.storage)
     study_id = sweep.storage.optuna.get_study_id_from_name(sweep_id)
     sweep.storage.optuna.set_study_user_attr(study_id, f"{LAUNCH}1", {"engine": "moon", "agents": 1})
-    assert "agents on moon cannot be listed: no engine 'moon'" in sandbox.call("status", sweep_id).stdout
+    assert "agents on moon cannot be listed: no engine 'moon'" in sandbox.ask("status", sweep_id).stdout
     assert (
-        "no engine 'moon'" in json.loads(sandbox.call("status", sweep_id, "--json").stdout)["engines_not_asked"]["moon"]
+        "no engine 'moon'" in json.loads(sandbox.ask("status", sweep_id, "--json").stdout)["engines_not_asked"]["moon"]
     )
-    done = sandbox.call("launch", "--stop", sweep_id)
+    done = sandbox.ask("launch", "--stop", sweep_id)
     assert done.returncode == 1
     assert "agents on moon were not asked to end" in done.stderr
 

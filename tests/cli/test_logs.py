@@ -27,13 +27,13 @@ def ended(sandbox: Sandbox) -> str:
 
 def test_the_output_of_a_run(sandbox: Sandbox, ended: str) -> None:
     for name in ("0002", "2", f"{ended}/0002", f"{ended}-0002"):
-        done = sandbox.call("logs", ended, name)
+        done = sandbox.ask("logs", ended, name)
         assert (done.returncode, done.stdout, done.stderr) == (0, "hello from 0002 x 2\n", "")
-    assert sandbox.call("logs", ended, "0002", "-f").stdout == "hello from 0002 x 2\n"
+    assert sandbox.ask("logs", ended, "0002", "-f").stdout == "hello from 0002 x 2\n"
 
 
 def test_a_run_that_does_not_exist(sandbox: Sandbox, ended: str) -> None:
-    done = sandbox.call("logs", ended, "0020")
+    done = sandbox.ask("logs", ended, "0020")
     assert (done.returncode, done.stdout) == (2, "")
     assert f"error: sweep {ended} has no run '0020'; its runs are 0001 to 00" in done.stderr
 
@@ -41,17 +41,17 @@ def test_a_run_that_does_not_exist(sandbox: Sandbox, ended: str) -> None:
 def test_a_run_that_printed_nothing_says_so(sandbox: Sandbox, ended: str) -> None:
     path = sandbox.directory / "lightsweep_runs" / ended / "0001" / "output.log"
     path.write_bytes(b"")
-    assert sandbox.call("logs", ended, "1").stderr == f"{path} is empty: nothing was printed\n"
+    assert sandbox.ask("logs", ended, "1").stderr == f"{path} is empty: nothing was printed\n"
 
 
 def test_a_run_without_output_says_why(sandbox: Sandbox, ended: str) -> None:
     directory = sandbox.directory / "lightsweep_runs" / ended / "0001"
     (directory / "output.log").unlink()
-    done = sandbox.call("logs", ended, "0001")
+    done = sandbox.ask("logs", ended, "0001")
     assert done.returncode == 2
     assert f"run 0001 has no output.log in {directory}" in done.stderr
     shutil.rmtree(directory)
-    told = sandbox.call("logs", ended, "0001").stderr
+    told = sandbox.ask("logs", ended, "0001").stderr
     assert "the output of run 0001 is not on this host; it is in " in told
     assert f":{directory}/output.log" in told
 
@@ -81,9 +81,9 @@ def test_the_output_of_an_agent(sandbox: Sandbox, ended: str) -> None:
     home: Path = sandbox.directory / "lightsweep_runs" / ended
     (home / "slurm-12_0.out").write_text("run 0001 started\n")
     (home / "agent-3fa2b1.log").write_text("the other agent\n")
-    assert sandbox.call("logs", ended, "12_0").stdout == "run 0001 started\n"
-    assert sandbox.call("logs", ended, "agent-3fa2b1").stdout == "the other agent\n"
-    assert sandbox.call("logs", ended, "12_0", "-f").returncode == 0  # it has ended
+    assert sandbox.ask("logs", ended, "12_0").stdout == "run 0001 started\n"
+    assert sandbox.ask("logs", ended, "agent-3fa2b1").stdout == "the other agent\n"
+    assert sandbox.ask("logs", ended, "12_0", "-f").returncode == 0  # it has ended
 
 
 def test_the_reader_of_a_pipe_may_leave(sandbox: Sandbox, ended: str) -> None:

@@ -77,7 +77,7 @@ def test_the_key_is_for_options_that_the_script_computes(sandbox: Sandbox) -> No
 def test_best_and_apply_pass_what_the_agent_passed(sandbox: Sandbox) -> None:
     sweep_id = sandbox.sweep(AS_JSON, parameters=PARAMETERS)
     losses(sandbox, sweep_id)
-    done = sandbox.call("best", sweep_id, "--format", "args")
+    done = sandbox.ask("best", sweep_id, "--format", "args")
     assert done.stdout == """'--model={"head": {"dim": 3}, "hidden": 64}'\n"""
     assert sandbox.call("apply", sweep_id).returncode == 0
     assert sandbox.call("apply", sweep_id, "--", sys.executable, "train.py").returncode == 0
