@@ -73,7 +73,7 @@ def swept(sandbox: Sandbox, train: Train, count: int, **keys: Any) -> Sweep:
         (good, 1, PARAMETERS),
         (good, 2, PARAMETERS),
         (good, 25, PARAMETERS),
-        (good, 12, {**PARAMETERS, **{f"p{number}": {"min": 0, "max": 9} for number in range(40)}}),
+        (good, 12, {**PARAMETERS, **{f"p{number}": {"min": 0, "max": 9} for number in range(15)}}),  # more than runs
         (fail, 3, PARAMETERS),
         (prune, 12, PARAMETERS),
         (constant, 12, PARAMETERS),
