@@ -36,7 +36,9 @@ def main() -> None:
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument("--small", action="store_true", help="small sizes, to see that everything works")
     sizes.add_argument("--whole", action="store_true", help="scale: 10,000 runs, which takes some minutes more")
-    sizes.add_argument("--crowds", action="store_true", help="scale: 256 and 1,000 agents with runs of 4 s, no others")
+    sizes.add_argument(
+        "--crowds", action="store_true", help="scale: 256 and 1,000 agents whose runs take time, no others"
+    )
     chosen = parser.parse_args()
     unknown = sorted(set(chosen.names) - set(NAMES))
     if unknown:

@@ -8,7 +8,8 @@ agent's first claim, which reads the whole sweep, has a separate line. Memory is
 agents began, for each of its agents.
 
 1,000 runs by default; 10,000 more with ``--whole``. Both take minutes. ``--crowds`` measures instead 256 and 1,000
-agents whose runs take 4 s: three runs each, and during a run the looks and heartbeats of a real agent.
+agents whose runs take time, with the looks and heartbeats of a real agent meanwhile. The clock starts once all agents
+have opened the storage, which takes minutes for 1,000 of them, and 12 GB of memory.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import sqlalchemy
 from benchmarks.fixtures import CONTINUOUS, config
 from benchmarks.postgresql import processor_seconds, server
 from benchmarks.processes import PROGRAMS, running
-from benchmarks.sizes import Scale
+from benchmarks.sizes import Crowd, Scale
 from benchmarks.tables import Figure, Row, Table, comparison
 from lightsweep.controller import Sweep
 from lightsweep.storage.url import parse
@@ -70,10 +71,10 @@ class _Crowd:
 
 def tables(scale: Scale, directory: Path) -> Iterator[Table]:
     """Measure claims and reports as the sweep grows, and the throughput beside Optuna's."""
-    most = max([scale.agents, *(agents for agents, _ in scale.crowds)])
+    most = max([scale.agents, *(crowd.agents for crowd in scale.crowds)])
     with server(_CONNECTIONS_PER_AGENT * most + 20) as database:
-        for agents, seconds in scale.crowds:
-            yield _crowded(directory, database(), agents, seconds)
+        for crowd in scale.crowds:
+            yield _crowded(directory, database(), crowd)
         if not scale.compared:
             return
         at = scale.compared
@@ -97,13 +98,11 @@ def tables(scale: Scale, directory: Path) -> Iterator[Table]:
     yield _growth(grown, scale)
 
 
-_RUNS_EACH = 3
-
-
-def _crowded(directory: Path, url: str, agents: int, seconds: float) -> Table:
-    """Agents whose runs take so many seconds: their claims, without the first of each, and what the server does."""
+def _crowded(directory: Path, url: str, given: Crowd) -> Table:
+    """Agents whose runs take time: their claims, without the first of each, and what the server does."""
+    agents, seconds = given.agents, given.seconds
     with _Watch(url) as watch:
-        crowd = _sweep(directory, url, _RUNS_EACH * agents, agents, seconds)
+        crowd = _sweep(directory, url, given.runs * agents, agents, seconds, early=given.early)
     first = {sample[0] for sample in sorted(crowd.samples, key=lambda sample: sample[1])[:agents]}
     claims = Figure.of([sample[2] for sample in crowd.samples if sample[0] not in first])
     opening = Figure.of([sample[2] for sample in crowd.samples if sample[0] in first])
@@ -117,7 +116,7 @@ def _crowded(directory: Path, url: str, agents: int, seconds: float) -> Table:
         ["transactions per run", f"{watch.transactions / len(crowd.samples):.1f}", ""],
         ["connections at once", f"{watch.connections}", f"{watch.connections / agents:.1f} for each agent"],
     ]
-    return Table(f"{agents:,} agents, runs of {seconds:g} s", ["", "median", "p95"], rows)
+    return Table(given.name, ["", "median", "p95"], rows)
 
 
 class _Watch:
@@ -183,8 +182,11 @@ def _growth(crowd: _Crowd, scale: Scale) -> Table:
     return Table(f"{scale.agents} agents, as the sweep grows to {scale.agent_runs:,} runs", header, rows)
 
 
-def _sweep(directory: Path, url: str, runs: int, agents: int, seconds: float = 0.0) -> _Crowd:
-    sweep = Sweep.create({**config("random", CONTINUOUS), "run_cap": runs}, storage=url)
+def _sweep(directory: Path, url: str, runs: int, agents: int, seconds: float = 0.0, *, early: bool = True) -> _Crowd:
+    raw = {**config("random", CONTINUOUS), "run_cap": runs}
+    if not early:
+        del raw["early_terminate"]
+    sweep = Sweep.create(raw, storage=url)
     found = _crowd(directory, "ours", url, sweep.id, runs, agents, seconds)
     assert sorted(sample[0] for sample in found.samples) == list(range(runs)), "a run is missing, or ran twice"
     assert {run.state for run in sweep.runs} == {"finished"}
@@ -202,7 +204,7 @@ def _study(directory: Path, url: str, runs: int, agents: int) -> _Crowd:
 
 def _crowd(directory: Path, side: str, url: str, name: str, runs: int, agents: int, seconds: float = 0.0) -> _Crowd:
     """Start the processes, let them begin together, and gather what they measured."""
-    place = directory / f"{side}-{agents}-{runs}"
+    place = directory / f"{side}-{name}-{agents}-{runs}"
     place.mkdir()
     processes = math.ceil(agents / _AGENTS_PER_PROCESS)
     what = (place, side, url, name, agents, runs, processes, seconds)

@@ -4,7 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-__all__ = ["CROWDS", "FULL", "SMALL", "WHOLE", "Scale"]
+__all__ = ["CROWDS", "FULL", "SMALL", "WHOLE", "Crowd", "Scale"]
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Agents whose runs take time.
+
+    Attributes:
+        agents: How many agents.
+        seconds: Of a run.
+        runs: Of each agent.
+        early: Whether runs are stopped early, so that each looks at all others at a band, just before its end.
+    """
+
+    agents: int
+    seconds: float
+    runs: int
+    early: bool = True
+
+    @property
+    def name(self) -> str:
+        """What it is, in words."""
+        return f"{self.agents:,} agents, runs of {self.seconds:g} s{'' if self.early else ', none stopped early'}"
 
 
 @dataclass(frozen=True)
@@ -21,7 +43,7 @@ class Scale:
         agents: How many agents work on one sweep.
         compared: Runs of such a sweep, and of the study beside it.
         agent_runs: Runs that such a sweep grows to.
-        crowds: Numbers of agents whose runs take time, and the seconds of a run; each needs about a minute.
+        crowds: Crowds of agents; one needs about a minute, or several with 1,000 agents.
     """
 
     runs: tuple[int, ...]
@@ -33,7 +55,7 @@ class Scale:
     agents: int
     compared: int
     agent_runs: int
-    crowds: tuple[tuple[int, float], ...] = ()
+    crowds: tuple[Crowd, ...] = ()
 
 
 FULL = Scale(
@@ -57,9 +79,9 @@ SMALL = Scale(
     agents=8,
     compared=60,
     agent_runs=60,
-    crowds=((6, 0.5),),
+    crowds=(Crowd(6, 0.5, 3), Crowd(6, 0.5, 3, early=False)),
 )
 WHOLE = replace(FULL, agent_runs=10_000)
 """As :data:`FULL`, with the sweep of many agents grown as far as the others."""
-CROWDS = replace(FULL, compared=0, crowds=((256, 4.0), (1_000, 4.0)))
+CROWDS = replace(FULL, compared=0, crowds=(Crowd(256, 4.0, 4, early=False), Crowd(256, 8.0, 3), Crowd(1_000, 60.0, 2)))
 """For ``scale``: only agents whose runs take time, more of them than one machine has."""

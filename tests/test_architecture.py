@@ -170,7 +170,7 @@ def test_no_file_is_shorter_than_100_lines_but_those_that_are_a_whole_concept() 
 MOST_LINES = {
     "pages in the browser": 560,
     "what W&B's scripts need": 3_000,
-    "clusters": 3_770,
+    "clusters": 3_780,
     "history": 900,
     "report": 1_650,
     "channel": 820,

@@ -26,9 +26,10 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from benchmarks.fixtures import CONTINUOUS, METRIC, config, distributions
-from lightsweep.agents.heartbeat import Looks, lease_share, pause
+from lightsweep.agents.heartbeat import Looks, pause
 from lightsweep.controller import Outcome, Sweep
 from lightsweep.controller.claims import NoRun, RunClaimer
+from lightsweep.controller.leases import lease_share
 from lightsweep.controller.reports import Reporter, Writer
 from lightsweep.schema import SweepConfig
 

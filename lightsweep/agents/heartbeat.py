@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -11,14 +10,13 @@ from dataclasses import dataclass
 from lightsweep.agents.active_run import ActiveRun
 from lightsweep.agents.displays.base import Display
 from lightsweep.controller import RunState, Sweep, SweepStatus
+from lightsweep.controller.leases import lease_share, look_pause
 from lightsweep.controller.reports import Refresher
 from lightsweep.errors import StorageUnavailableError
 
 _POLL_SECONDS = 1.0
 _SEEN_EACH_SECOND = 100
-_READ_EACH_SECOND = 10
 _LONGEST_PAUSE = 15.0  # a user who stops or cancels the sweep waits so long
-_BEATS_PER_LEASE = 4
 _CLOSE_SECONDS = 5.0
 _PATIENCE_SECONDS = 4.0  # on a busy machine, a message that the storage is away would be noise
 
@@ -117,21 +115,13 @@ class Looks:
     def __init__(self, sweep: Sweep, trials: Callable[[], list[int]]) -> None:
         self._sweep = sweep
         self._trials = trials
-        self._looked = -math.inf
 
     def refresh(self) -> None:
         """Look at the sweep; raises as :meth:`Sweep.refresh`."""
-        now = time.monotonic()
-        if now - self._looked < min(len(self._sweep.running()) / _READ_EACH_SECOND, lease_share(self._sweep)):
+        if self._sweep.ledger.clock() - self._sweep.looked < look_pause(self._sweep):
             self._sweep.glance(*self._trials())
         else:
             self._sweep.refresh()
-            self._looked = now
-
-
-def lease_share(sweep: Sweep) -> float:
-    """Return the seconds between two heartbeats, by the sweep's present lease, which other agents apply."""
-    return sweep.config.options.lease / _BEATS_PER_LEASE
 
 
 def pause(sweep: Sweep) -> float:

@@ -15,7 +15,7 @@ from typing import Any
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from lightsweep.controller.leases import Leases
+from lightsweep.controller.leases import Leases, look_pause
 from lightsweep.controller.outcome import ClaimedRun, by_ticket, learns
 from lightsweep.controller.plan import SweepStatus
 from lightsweep.controller.reader import storage_errors
@@ -188,7 +188,7 @@ class RunClaimer:
     # --- fresh runs
 
     def _at_once(self) -> ClaimedRun | None:
-        """Claim the next ticket without a look, if the last one was a moment ago; ``None`` if that does not do.
+        """Claim the next ticket without a look, if there was one of late; ``None`` if that does not do.
 
         The storage checks that the sweep still runs, and that others have added fresh runs only.
         """
@@ -196,7 +196,7 @@ class RunClaimer:
         if points is None or points.revision != sweep.plan.revision or not self._one_step(points):
             return None
         ends_by_results = config.options.stop_when is not None or (config.metric and config.metric.target is not None)
-        if ends_by_results or sweep.ledger.clock() - sweep.looked > _MOMENT_SECONDS:
+        if ends_by_results or sweep.ledger.clock() - sweep.looked > max(_MOMENT_SECONDS, look_pause(sweep)):
             return None
         self._fail_stale()
         step = sweep.next_fresh_run()
@@ -243,21 +243,21 @@ class RunClaimer:
 
     def _next_of(self, points: ParameterAssigner, ticket: int, limit: int | None) -> ClaimedRun | None:
         """Claim the next ticket without a wait under the lock, see `Trials.add_next`; ``None`` if that does not do."""
-        room = _ROOM if limit is None else min(limit - ticket, _ROOM)
+        end = ticket + _ROOM if limit is None else min(limit, ticket + _ROOM)
         with self._sweep.lock:
             last, current = self._sweep.ledger.last, self._sweep.book.next_ticket == ticket
-        if not current or room < 1 or points.at(ticket + room - 1) is None:
+        if not current or end <= ticket or points.at(end - 1) is None:
             return None
         with storage_errors():
-            attempt, when = {"kind": "fresh", **self._agent}, (STATE, SweepStatus.RUNNING)
-            found = self._sweep.ledger.trials.add_next(self._sweep.study_id, ATTEMPT, last, attempt, room, when)
+            study, attempt, when = self._sweep.study_id, {"kind": "fresh", **self._agent}, (STATE, SweepStatus.RUNNING)
+            found = self._sweep.ledger.trials.add_next(study, ATTEMPT, last, attempt, range(ticket, end), when)
         if found is None:
             return None
-        trial_id, added = found
-        values = points.at(ticket + added)
+        trial_id, ticket = found
+        values = points.at(ticket)
         assert values is not None
         points.write(trial_id, values)
-        return self._started(points, trial_id, run_id(ticket + added), ticket + added, 1, values, repeat=None)
+        return self._started(points, trial_id, run_id(ticket), ticket, 1, values, repeat=None)
 
     def _exhausted(self, reason: str) -> NoRun:
         """Return the answer if no fresh run is left: stay as long as a running run may be lost and need a retry."""

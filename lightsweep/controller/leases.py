@@ -9,8 +9,23 @@ from datetime import datetime
 from lightsweep.controller.runs import ATTEMPT, RunEntry
 from lightsweep.controller.sweeps import Sweep
 
+_BEATS_PER_LEASE = 4
 _LOOKS_PER_LEASE = 8
+_READ_EACH_SECOND = 10
 _CROWD = 64
+
+
+def lease_share(sweep: Sweep) -> float:
+    """Return the seconds between two heartbeats, by the sweep's present lease, which other agents apply."""
+    return sweep.config.options.lease / _BEATS_PER_LEASE
+
+
+def look_pause(sweep: Sweep) -> float:
+    """Return the seconds between two whole looks of an agent at work, in which it finds runs that wait for a retry.
+
+    A look reads every running trial, so of hundreds of agents each looks less often: one finds such a run.
+    """
+    return min(len(sweep.running()) / _READ_EACH_SECOND, lease_share(sweep))
 
 
 class Leases:

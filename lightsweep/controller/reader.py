@@ -53,6 +53,7 @@ _MAY_PASS = (
 _FOR_GOOD = re.compile(r"no such (table|column)|readonly database|denied (to|for) user")
 
 _WITH_RESULT = {RunState.FINISHED, RunState.PRUNED}
+_EXCLUDED = {RunState.FAILED, RunState.KILLED}
 _BEATS_PER_LEASE = 4
 _LATE_SECONDS = 2.0
 
@@ -244,20 +245,7 @@ class SweepReader:
                         self._unsettled[entry.id] = entry
                     else:
                         self._unsettled.pop(entry.id, None)
-                compared = [(each, entry) for entry in entries if (each := self._comparison(entry))]
-                histories = [
-                    (each, entry.id, entry.history)
-                    for each, entry in compared
-                    if each.behind(entry.id, entry.iterations)
-                ]
-                anew = [pair for pair in compared if len(pair[1].reports) < len(pair[1].record.reports)]
-                last = [(each, entry.id, entry.history) for each, entry in anew]
-                ended = [(each, entry.id) for each, entry in compared if entry.state == RunState.FINISHED]
-                excluded = [
-                    (each, entry.id)
-                    for each, entry in compared
-                    if entry.state in {RunState.FAILED, RunState.KILLED} or breaks(entry, self.config)
-                ]
+                news = list(self._compared(entries)) if self._bands else []
             for record in malformed:
                 _logger.warning(
                     "sweep %s: trial %d counts for nothing, since its attribute %s was written by another program: %r",
@@ -266,14 +254,8 @@ class SweepReader:
                     ATTEMPT,
                     record.attributes[ATTEMPT],
                 )
-            for comparison, run, history in histories:
-                comparison.note(run, history)
-            for comparison, run, history in last:
-                comparison.replace(run, history)
-            for comparison, run in ended:
-                comparison.end(run)
-            for comparison, run in excluded:
-                comparison.exclude(run)
+            for tell, *facts in news:
+                tell(*facts)
             return changed
 
     def glance(self, *trial_ids: int) -> None:
@@ -300,9 +282,21 @@ class SweepReader:
                 entry.forget()
         return bool(new)
 
-    def _comparison(self, entry: RunEntry) -> Comparison | None:
-        """Return what compares the run with others; ``None`` for a prior run, or if no run is stopped early."""
-        return None if entry.prior else self.bands_of(entry.ticket)
+    def _compared(self, entries: Iterable[RunEntry]) -> Iterator[tuple[Any, ...]]:
+        """Yield what comparisons are to be told of these runs: a method of one, and its arguments."""
+        for entry in entries:
+            each = None if entry.prior else self.bands_of(entry.ticket)
+            if each is None:
+                continue
+            if each.behind(entry.id, entry.iterations):
+                yield each.note, entry.id, entry.history
+            if len(entry.reports) < len(entry.record.reports):
+                yield each.replace, entry.id, entry.history
+            state = entry.state
+            if state == RunState.FINISHED:
+                yield each.end, entry.id
+            if state in _EXCLUDED or breaks(entry, self.config):
+                yield each.exclude, entry.id
 
     @property
     def state(self) -> SweepState:

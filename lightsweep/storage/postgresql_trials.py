@@ -29,20 +29,17 @@ from lightsweep.storage.sql_trials import (
 )
 from lightsweep.storage.trials import Claim, OpenTrials, Parameters, StoredAttributes, TrialRow
 
-_LOOK = """
+_NEW = "study_id + 0 = %(study)s AND trial_id BETWEEN %(last)s + 1 AND 2147483647"
+"""New trials of the study, found by their key: the index by study has a line for each trial, old ones too."""
+
+_LOOK = f"""
 WITH seen AS (
   SELECT trials.*, CAST(-2147483648 AS integer) AS step, TRUE AS whole
-    FROM trials WHERE study_id = %(study)s AND trial_id > %(last)s
+    FROM trials WHERE {_NEW}
   UNION ALL
-  SELECT trials.*, step, unsettled OR state NOT IN ('RUNNING', 'WAITING')
+  SELECT found.*, step, unsettled OR state NOT IN ('RUNNING', 'WAITING')
     FROM unnest(CAST(%(ids)s AS integer[]), CAST(%(steps)s AS integer[]), CAST(%(unsettled)s AS boolean[]))
-      AS known (trial_id, step, unsettled) JOIN trials USING (trial_id)
-), news AS (
-  SELECT seen.trial_id, max(each.step) AS last_step, string_agg(CASE intermediate_value_type
-      WHEN 'NAN' THEN 'nan' WHEN 'INF_POS' THEN 'inf' WHEN 'INF_NEG' THEN '-inf'
-      ELSE CAST(intermediate_value AS text) END, ' ' ORDER BY each.step) AS reports
-    FROM seen JOIN trial_intermediate_values AS each ON each.trial_id = seen.trial_id AND each.step > seen.step
-    GROUP BY seen.trial_id
+      AS known (id, step, unsettled) CROSS JOIN LATERAL (SELECT * FROM trials WHERE trial_id = id OFFSET 0) AS found
 )
 SELECT NULL AS trial_id, NULL AS number, NULL AS state, NULL AS started, NULL AS ended, value_json AS attributes,
     NULL AS last_step, NULL AS reports
@@ -52,17 +49,25 @@ SELECT trial_id, number, CAST(state AS text), datetime_start, datetime_complete,
       SELECT string_agg(key || chr(2) || value_json, chr(1)) FROM trial_user_attributes AS each
         WHERE each.trial_id = seen.trial_id) END,
     last_step, reports
-  FROM seen LEFT JOIN news USING (trial_id) WHERE whole OR last_step IS NOT NULL
+  FROM seen CROSS JOIN LATERAL (
+    SELECT max(each.step) AS last_step, string_agg(CASE intermediate_value_type
+        WHEN 'NAN' THEN 'nan' WHEN 'INF_POS' THEN 'inf' WHEN 'INF_NEG' THEN '-inf'
+        ELSE CAST(intermediate_value AS text) END, ' ' ORDER BY each.step) AS reports
+      FROM trial_intermediate_values AS each WHERE each.trial_id = seen.trial_id AND each.step > seen.step
+  ) AS news WHERE whole OR last_step IS NOT NULL
 """
 """The attribute of the study, and a row for each trial that is new, has ended or has new reports.
 
 Lists are texts, which the server makes in a third of the time of arrays, and which are decoded when they are needed.
+A connection may plan the statement while the tables are empty, so it leaves the planner no other way than by keys.
 """
 
-_GLANCE = """
+_FIRST_LOOK = _LOOK.replace("study_id + 0", "study_id")
+
+_GLANCE = f"""
 SELECT (SELECT value_json FROM study_user_attributes WHERE study_id = %(study)s AND key = %(key)s),
   EXISTS (SELECT FROM trials WHERE trial_id = ANY (CAST(%(ids)s AS integer[])) AND state <> 'RUNNING')
-  OR EXISTS (SELECT FROM trials WHERE study_id = %(study)s AND trial_id > %(last)s AND state = 'FAIL')
+  OR EXISTS (SELECT FROM trials WHERE {_NEW} AND state = 'FAIL')
 """
 
 _BEATS = """
@@ -105,28 +110,34 @@ WITH trial AS (
 INSERT INTO trial_heartbeats (trial_id, heartbeat) SELECT trial_id, CURRENT_TIMESTAMP FROM trial RETURNING trial_id
 """
 
-_ADD_NEXT = """
-WITH news AS (
-  SELECT count(*) AS added, coalesce(bool_and(coalesce(left(value_json, 16) = '{"kind": "fresh"'
-      AND right(value_json, length(text)) = text, FALSE)), TRUE) AS all_fresh
-  FROM trials CROSS JOIN LATERAL concat(', "number": ', number, '}') AS text
-    LEFT JOIN trial_user_attributes AS a ON a.trial_id = trials.trial_id AND key = %(key)s
-  WHERE study_id = %(study)s AND trials.trial_id > %(last)s
+_ADD_NEXT = f"""
+WITH newest AS (
+  SELECT trial_id, number, concat(', "number": ', number, '}}') AS ending
+    FROM trials WHERE {_NEW} ORDER BY trial_id DESC LIMIT 1
+), place AS (
+  SELECT number + 1 AS number, CASE WHEN left(value_json, 16) = '{{"kind": "fresh"'
+      AND right(value_json, length(ending)) = ending
+      THEN CAST(substring(value_json FROM ', "ticket": ([0-9]+), "number": [0-9]+}}$') AS integer) + 1 END AS ticket
+    FROM newest LEFT JOIN trial_user_attributes AS a ON a.trial_id = newest.trial_id AND key = %(key)s
+  UNION ALL
+  SELECT %(number)s, %(ticket)s WHERE NOT EXISTS (SELECT FROM newest)
 ), trial AS (
   INSERT INTO trials (number, study_id, state, datetime_start)
-    SELECT %(first)s + added, study_id, 'RUNNING', %(start)s FROM news, studies
-      WHERE study_id = %(study)s AND all_fresh AND added < %(room)s AND EXISTS (
+    SELECT place.number, study_id, 'RUNNING', %(start)s FROM place, studies
+      WHERE study_id = %(study)s AND ticket < %(end)s AND EXISTS (
         SELECT FROM study_user_attributes WHERE study_id = %(study)s AND key = %(when)s AND value_json = %(is)s)
     RETURNING trial_id, number
 ), attribute AS (
   INSERT INTO trial_user_attributes (trial_id, key, value_json)
-    SELECT trial_id, %(key)s, concat(CAST(%(value)s AS text), number, '}') FROM trial
+    SELECT trial_id, %(key)s, concat(CAST(%(value)s AS text), ticket, ', "number": ', trial.number, '}}')
+      FROM trial, place
 )
 INSERT INTO trial_heartbeats (trial_id, heartbeat) SELECT trial_id, CURRENT_TIMESTAMP FROM trial
-  RETURNING trial_id, (SELECT added FROM news)
+  RETURNING trial_id, (SELECT ticket FROM place)
 """
 """Follows `_LOCK` in a transaction, since a statement sees what was committed before it began, not before its lock.
 
+Of the trials that others have added only the last one is read: it was added in the same way, so it tells its ticket.
 The attributes are compared as texts, since PostgreSQL reads no JSON with half a surrogate, as a path may have.
 """
 
@@ -181,7 +192,7 @@ class PostgresqlTrials(SqlTrials):
             "unsettled": _listed("t" if trial_id in again else "f" for trial_id in known),
         }
         value, found = None, []
-        for row in self._rows(_LOOK, given):
+        for row in self._rows(_LOOK if last else _FIRST_LOOK, given):
             if row[0] is None:
                 value = json.loads(row[5])
             else:
@@ -250,19 +261,20 @@ class PostgresqlTrials(SqlTrials):
             yield Claim(number, [None if text is None else json.loads(text) for text in texts], add)
 
     def add_next(
-        self, study_id: int, key: str, last: TrialRow | None, value: Mapping[str, Any], room: int, when: tuple[str, Any]
+        self, study_id: int, key: str, last: TrialRow | None, value: dict[str, Any], room: range, when: tuple[str, str]
     ) -> tuple[int, int] | None:
         """See :meth:`Trials.add_next`; four statements that are sent at once, so the lock waits for no agent."""
         given = {
             "study": study_id,
             "key": key,
             "last": last.trial_id if last else -1,
-            "first": last.number + 1 if last else 0,
-            "room": room,
+            "number": last.number + 1 if last else 0,
+            "ticket": room.start,
+            "end": room.stop,
             "when": when[0],
             "is": json.dumps(when[1]),
             "start": utc_now(),
-            "value": f'{json.dumps(value)[:-1]}, "number": ',
+            "value": f'{json.dumps(value)[:-1]}, "ticket": ',
         }
         with self._driver(alone=True) as connection, getattr(connection, "pipeline", nullcontext)():
             _, _, added, _ = [_send(connection, each, given) for each in ("BEGIN", _LOCK, _ADD_NEXT, "COMMIT")]
@@ -309,8 +321,9 @@ class PostgresqlTrials(SqlTrials):
 
 
 def _send(connection: Any, statement: str, given: Mapping[str, Any]) -> Any:
+    """Execute a statement; psycopg prepares it at once, not at its sixth use, unless the URL forbids it."""
     cursor = connection.cursor()
-    cursor.execute(statement, given)
+    cursor.execute(statement, given, **({"prepare": True} if hasattr(connection, "prepare_threshold") else {}))
     return cursor
 
 

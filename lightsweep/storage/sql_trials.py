@@ -200,7 +200,7 @@ class SqlTrials:
             yield Claim(number, news, add)
 
     def add_next(
-        self, study_id: int, key: str, last: TrialRow | None, value: Mapping[str, Any], room: int, when: tuple[str, Any]
+        self, study_id: int, key: str, last: TrialRow | None, value: dict[str, Any], room: range, when: tuple[str, str]
     ) -> tuple[int, int] | None:
         """See :meth:`Trials.add_next`; always ``None`` here."""
 

@@ -187,7 +187,7 @@ class Trials(Protocol):
         """
 
     def add_next(
-        self, study_id: int, key: str, last: TrialRow | None, value: Mapping[str, Any], room: int, when: tuple[str, Any]
+        self, study_id: int, key: str, last: TrialRow | None, value: dict[str, Any], room: range, when: tuple[str, str]
     ) -> tuple[int, int] | None:
         """Begin the next trial in one step, since hundreds of agents would wait for one that holds the study's lock.
 
@@ -197,14 +197,14 @@ class Trials(Protocol):
             study_id: Optuna's key of the study.
             key: Name of the attribute that tells the kind of a trial.
             last: The last trial that is known.
-            value: The value of the attribute, but for ``number``, the number of the trial, which is added.
-            room: So many trials, with this one, may be added after ``last``.
+            value: The value of the attribute, but for ``ticket`` and ``number``, of the trial, which are added.
+            room: The tickets that may be given out: the first one if there is no trial after ``last``.
             when: An attribute of the study, and the value that it must have.
 
         Returns:
-            Optuna's key of the trial, and the number of trials between ``last`` and it. ``None``, and nothing was
-            written, if there is no room, if one of the trials between is not a fresh run, if the attribute has another
-            value, or if the storage has no such step: `claim` works in any case.
+            Optuna's key of the trial, and its ticket: the one after that of the trial before. ``None``, and nothing was
+            written, if that is not in ``room``, if the trial before was not added in this way, if the attribute
+            has another value, or if the storage has no such step: `claim` works in any case.
         """
 
     def set_parameters(self, trial_id: int, parameters: Parameters) -> None:

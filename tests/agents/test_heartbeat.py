@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -153,18 +154,38 @@ class _Watched(_Crowded):
     def __init__(self, runs: int) -> None:
         super().__init__(runs, 60.0)
         self.seen: list[object] = []
+        self.now, self.looked = 0.0, -math.inf
+        self.ledger = SimpleNamespace(clock=lambda: self.now)
 
     def refresh(self) -> None:
         self.seen.append("whole")
+        self.looked = self.now
 
     def glance(self, *trials: int) -> None:
         self.seen.append(trials)
 
 
-@pytest.mark.parametrize(("runs", "seen"), [(0, ["whole", "whole"]), (256, ["whole", (7, 8)])])
+@pytest.mark.parametrize(
+    ("runs", "seen"),
+    [
+        (0, ["whole", "whole", "whole"]),
+        (20, ["whole", (7, 8), "whole"]),
+        (256, ["whole", (7, 8), (7, 8)]),
+        (100, ["whole", (7, 8), (7, 8)]),
+    ],
+)
 def test_whole_looks_are_rare_if_there_are_many_agents(runs: int, seen: list[object]) -> None:
     watched: Any = _Watched(runs)
     looks = Looks(watched, lambda: [7, 8])
-    for _ in range(2):
+    for watched.now in (0.0, 1.9, 9.9):
         looks.refresh()
     assert watched.seen == seen
+
+
+def test_a_look_for_a_claim_or_at_a_band_counts_too() -> None:
+    watched: Any = _Watched(256)
+    watched.refresh()
+    Looks(watched, lambda: [7, 8]).refresh()
+    watched.now = 15.0  # with the next heartbeat
+    Looks(watched, lambda: [7, 8]).refresh()
+    assert watched.seen == ["whole", (7, 8), "whole"]

@@ -93,6 +93,16 @@ def test_a_claim_right_after_a_look_needs_none(sweep: Sweep, monkeypatch: pytest
     assert len(sweep.runs) == 6
 
 
+def test_with_many_agents_claims_need_no_look_for_longer(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    claimer, now = RunClaimer(sweep, "me"), [0.0]
+    monkeypatch.setattr(sweep.ledger, "clock", lambda: now[0])
+    assert isinstance(claimer.next_run(), ClaimedRun)
+    monkeypatch.setattr(sweep, "running", lambda: [None] * 100)
+    for now[0], looked in ((9.5, 0.0), (10.5, 10.5)):
+        assert isinstance(claimer.next_run(), ClaimedRun)
+        assert sweep.looked == looked
+
+
 def test_a_claim_looks_if_results_may_end_the_sweep(postgresql: Callable[[], str]) -> None:
     url = postgresql()
     sweep = Sweep.create({**CONFIG, "metric": {"name": "loss", "target": 0.5}}, storage=url)

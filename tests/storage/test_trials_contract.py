@@ -234,57 +234,71 @@ FRESH = {"kind": "fresh", "agent": "hüt'%s{}", "home": '/a\\b"c\udcff'}
 def test_the_next_trial_begins_in_one_step(trials: Trials, storage: Storage) -> None:
     """As by Optuna, but for its parameters; a storage that lacks the step says so, and writes nothing."""
     study_id = study(storage)
-    found = trials.add_next(study_id, "a", None, FRESH, 9, RUNNING)
+    found = trials.add_next(study_id, "a", None, FRESH, range(9), RUNNING)
     if not isinstance(trials, PostgresqlTrials):
         assert found is None
         assert storage.optuna.get_all_trials(study_id) == []
         return
     assert found is not None
-    trial_id, added = found
-    assert added == 0
-    template = create_trial(state=TrialState.RUNNING, user_attrs={"a": {**FRESH, "number": 0}})
+    trial_id, ticket = found
+    assert ticket == 0
+    attempt = {**FRESH, "ticket": 0, "number": 0}
+    template = create_trial(state=TrialState.RUNNING, user_attrs={"a": attempt})
     peer = storage.optuna.create_new_trial(study_id, template)
     storage.optuna.record_heartbeat(peer)
     ours, theirs = rows(storage, trial_id), rows(storage, peer)
     texts = [each.pop("trial_user_attributes")[0] for each in (ours, theirs)]
     assert ours == theirs
-    assert [json.loads(each["value_json"]) for each in texts] == [{**FRESH, "number": 0}] * 2
+    assert [json.loads(each["value_json"]) for each in texts] == [attempt] * 2
     assert [each["key"] for each in texts] == ["a", "a"]
     assert storage.optuna.get_trial_number_from_id(trial_id) == 0
 
 
-def test_the_next_trial_counts_those_that_other_agents_have_added(storage: Storage) -> None:
+def test_the_next_trial_gets_the_ticket_after_those_of_other_agents(storage: Storage) -> None:
     trials = sql_trials_of(storage)
     if not isinstance(trials, PostgresqlTrials):
         return
     study_id = study(storage)
     other = study(storage, 2)
-    first = trials.add_next(study_id, "a", None, FRESH, 1, RUNNING)
+    first = trials.add_next(study_id, "a", None, FRESH, range(5, 6), RUNNING)
     assert first is not None
+    assert first[1] == 5  # there were other trials before
     last = after(first[0], 0)
-    assert trials.add_next(other, "a", None, FRESH, 1, RUNNING) is not None
-    found = [trials.add_next(study_id, "a", last, FRESH, room, RUNNING) for room in (0, 1, 1, 2, 3)]
-    assert [None if each is None else each[1] for each in found] == [None, 0, None, 1, 2]
+    assert trials.add_next(other, "a", None, FRESH, range(1), RUNNING) is not None
+    found = [trials.add_next(study_id, "a", last, FRESH, range(6, end), RUNNING) for end in (6, 7, 7, 8, 9)]
+    assert [None if each is None else each[1] for each in found] == [None, 6, None, 7, 8]
     numbers = [storage.optuna.get_trial(each[0]).user_attrs["a"]["number"] for each in found if each]
     assert numbers == [1, 2, 3]
     storage.optuna.set_study_user_attr(study_id, "state", "paused")
-    assert trials.add_next(study_id, "a", last, FRESH, 9, RUNNING) is None
+    assert trials.add_next(study_id, "a", last, FRESH, range(6, 99), RUNNING) is None
     assert len(storage.optuna.get_all_trials(study_id)) == 4
     storage.optuna.delete_study(study_id)
-    assert trials.add_next(study_id, "a", last, FRESH, 9, RUNNING) is None
+    assert trials.add_next(study_id, "a", last, FRESH, range(6, 99), RUNNING) is None
 
 
-@pytest.mark.parametrize("news", [None, "text", {"kind": "retry"}, {"kind": "fresh", "number": 7}, {"number": 1}, []])
-def test_nothing_is_added_after_a_trial_that_is_no_fresh_run(storage: Storage, news: Any) -> None:
+@pytest.mark.parametrize(
+    "news",
+    [
+        None,
+        "text",
+        [],
+        {"ticket": 0, "number": 1},
+        {"kind": "retry", "ticket": 0, "number": 1},
+        {"kind": "fresh", "ticket": 0, "number": 7},
+        {"kind": "fresh", "number": 1},
+        {"kind": "fresh", "more": {"ticket": 0, "number": 1}},
+    ],
+)
+def test_nothing_is_added_after_a_trial_that_tells_no_ticket(storage: Storage, news: Any) -> None:
     trials = sql_trials_of(storage)
     if not isinstance(trials, PostgresqlTrials):
         return
     study_id = study(storage)
-    first = trials.add_next(study_id, "a", None, FRESH, 1, RUNNING)
+    first = trials.add_next(study_id, "a", None, FRESH, range(1), RUNNING)
     assert first is not None
     attributes = {} if news is None else {"a": news}
     storage.optuna.create_new_trial(study_id, create_trial(state=TrialState.RUNNING, user_attrs=attributes))
-    assert trials.add_next(study_id, "a", after(first[0], 0), FRESH, 9, RUNNING) is None
+    assert trials.add_next(study_id, "a", after(first[0], 0), FRESH, range(1, 9), RUNNING) is None
     assert len(storage.optuna.get_all_trials(study_id)) == 2
 
 
