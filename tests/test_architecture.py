@@ -175,10 +175,10 @@ MOST_LINES = {
     "report": 1_650,
     "channel": 820,
     "warm runs": 820,
-    "terminals": 1_775,
+    "terminals": 1_785,
     "sampler": 1_480,
     "stopping": 500,
-    "all else": 13_150,
+    "all else": 13_230,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 

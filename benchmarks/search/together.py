@@ -12,7 +12,7 @@ import argparse
 import heapq
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -28,7 +28,7 @@ from benchmarks.search.replay import NEAR
 from lightsweep.hyperband import BandValues, Hyperband
 from lightsweep.sampler import Observation, RunState, make_searcher
 from lightsweep.schema import SweepConfig
-from lightsweep.stopping import Curves, Expected
+from lightsweep.stopping import Curves, Expected, Progress, ended_curve, stopped_ends
 from lightsweep.text import aligned
 
 RESULTS = Path(__file__).parent / "results" / "together"
@@ -54,10 +54,12 @@ class Ours:
         self._searcher = make_searcher(SweepConfig.load(sweep_file(task, "bayes")), seed)
         self._curves = Curves(Expected(), "minimize")
         self._known: list[Observation] = []
+        self._ended: dict[str, Progress] = {}
 
     def start(self) -> Mapping[str, Any]:
-        number = len(self._known)
-        values = self._searcher.suggest(number, self._known)
+        number, ends = len(self._known), stopped_ends("minimize", self._ended)
+        known = [replace(one, end=ends.get(one.key)) for one in self._known]
+        values = self._searcher.suggest(number, known)
         assert values is not None
         self._known.append(Observation(str(number), number, values, RunState.RUNNING))
         return values
@@ -71,6 +73,9 @@ class Ours:
         self._curves.note(str(run), history)
         if not stopped:
             self._curves.end(str(run))
+        curve = ended_curve("minimize", history, finished=not stopped)
+        assert curve is not None
+        self._ended[str(run)] = curve
 
 
 class Optuna:

@@ -16,7 +16,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from lightsweep.controller.leases import Leases, look_pause
-from lightsweep.controller.outcome import ClaimedRun, by_ticket, learns
+from lightsweep.controller.outcome import ClaimedRun, EndPredictor, by_ticket, learns
 from lightsweep.controller.plan import SweepStatus
 from lightsweep.controller.reader import storage_errors
 from lightsweep.controller.repeats import observations
@@ -46,6 +46,7 @@ _PATIENCE_SECONDS = 2.0
 _LAST_RUNS = 50  # whose time is typical
 _MOMENT_SECONDS = 2.0  # after a look
 _ROOM = 1024  # tickets that other agents may claim between a look and a claim
+_SPACE_TAKEN = "all points of the space are taken"
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,6 @@ def claim_lock(sweep: Sweep) -> Iterator[ClaimTransaction]:
         attempts = [attempt for number, each in numbered if (attempt := attempt_of(each, number)) is not None]
         kinds = [attempt["kind"] for attempt in attempts]
         yield ClaimTransaction(ticket + kinds.count("fresh"), "update" in kinds, attempts, claim)
-
-
-_SPACE_TAKEN = "all points of the space are taken"
 
 
 @dataclass(frozen=True)
@@ -365,6 +363,7 @@ class ParameterAssigner:
         self.by_ticket = by_ticket(sweep.config)
         self._searcher: Searcher = sweep.plan.searcher()
         config = sweep.config
+        self._ends = EndPredictor(config, lambda ticket: sweep.plan.part_of(ticket).name)
         # With a seed of its own a sweep follows from its results, not from the time that proposals took.
         ahead = learns(config) and not config.defined_by_run and config.options.seed is None
         stop = config.options.stop_when
@@ -424,8 +423,9 @@ class ParameterAssigner:
 
     def _others(self, entry: RunEntry | None = None) -> list[Observation]:
         with self._sweep.lock:
-            others = (each for each in self._sweep.book.entries.values() if each is not entry)
-            return observations(others, self._sweep.config)
+            others = [each for each in self._sweep.book.entries.values() if each is not entry]
+            seen, curves = observations(others, self._sweep.config), self._ends.curves(others)
+        return self._ends.added(seen, curves)
 
     def _claimed(self, entry: RunEntry) -> dict[str, Any] | None:
         """Find a point that no other agent takes: note it in the trial, then compare it with the notes of others."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import threading
 from array import array
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optuna.trial import TrialState
 
-from lightsweep.controller.runs import RunEntry, best_of, values_of
+from lightsweep.controller.runs import RunEntry, best_of, breaks, values_of
 from lightsweep.controller.scores import Repeat
 from lightsweep.sampler import Observation, RunState
 from lightsweep.schema import Metric, SweepConfig
+from lightsweep.stopping import Progress, StoppedEnd, ended_curve, stopped_ends
 
 
 @dataclass(slots=True, eq=False)
@@ -194,3 +195,54 @@ def observation(entry: RunEntry, config: SweepConfig) -> Observation | None:
             excess=_excess(entry, config),
         )
     return entry.observation
+
+
+Ended = dict[str | None, dict[str, Progress]]
+"""The curves of runs that have ended: for each part of the sweep by the run's id."""
+
+
+class EndPredictor:
+    """Predict how the runs that were stopped early would have ended, for a searcher; for one thread at a time.
+
+    Only runs that finished or were stopped count, each beside those of its part: so the same ended runs give the same
+    searcher the same numbers, however far other runs have trained.
+
+    Args:
+        config: The config. Without a rule that stops runs early, without method bayes, and with several metrics nothing
+            is predicted.
+        part_name: Returns the name of the part that a ticket belongs to; ``None`` in a flat sweep.
+    """
+
+    def __init__(self, config: SweepConfig, part_name: Callable[[int | None], str | None]) -> None:
+        learning = (part for part in config.parts if part.rule is not None and part.method == "bayes")
+        predicts = len(config.metrics) == 1 and not config.defined_by_run
+        self._parts = {part.name or None for part in learning} if predicts else set()
+        self._config, self._part_name = config, part_name
+        self._curves: dict[str, tuple[int, Progress | None]] = {}
+        self._last: tuple[Ended, dict[str, StoppedEnd]] = {}, {}
+
+    def curves(self, entries: Iterable[RunEntry]) -> Ended:
+        """Return the curves of the runs that count; call it while holding the sweep's lock."""
+        found: Ended = {}
+        for entry in entries:
+            part, finished = self._part_name(entry.ticket), entry.state == RunState.FINISHED
+            if entry.prior or part not in self._parts or not (finished or entry.state == RunState.PRUNED):
+                continue
+            version, curve = self._curves.get(entry.id, (None, None))
+            if version != entry.version:
+                goal, excluded = self._config.metrics[0].goal, bool(breaks(entry, self._config))
+                curve = ended_curve(goal, entry.history, finished=finished, excluded=excluded)
+                self._curves[entry.id] = entry.version, curve
+            if curve is not None:
+                found.setdefault(part, {})[entry.id] = curve
+        return found
+
+    def added(self, seen: Sequence[Observation], curves: Ended) -> list[Observation]:
+        """Return the observations, those of stopped runs with their predicted end."""
+        if curves != self._last[0]:
+            goal, ends = self._config.metrics[0].goal, dict[str, StoppedEnd]()
+            for runs in curves.values():
+                ends.update(stopped_ends(goal, runs))
+            self._last = curves, ends
+        stopped = {each.key for each in seen if each.state == RunState.PRUNED} & self._last[1].keys()
+        return [replace(each, end=self._last[1][each.key]) if each.key in stopped else each for each in seen]

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from lightsweep.schema import Metric
 from lightsweep.space import Space, Value, identity
+from lightsweep.stopping import StoppedEnd
 
 # The first tickets are drawn by ticket, so that agents that start together get different points.
 STARTUP = 10
@@ -47,6 +48,8 @@ class Observation:
         version: Changes with ``state`` or ``objectives``, so that cached work for the run is redone.
         excess: How far the run is beyond the bound of each constraint: 0 or less if it keeps it, infinite if it has
             finished without the number, ``None`` if that is not known.
+        end: How a run that was stopped early would have ended; ``None`` of other runs, and if that is not predicted.
+            The Gaussian process for one metric takes it in place of ``objectives``.
     """
 
     key: str
@@ -57,6 +60,7 @@ class Observation:
     last: tuple[float, ...] | None = None
     version: int = 0
     excess: tuple[float | None, ...] = ()
+    end: StoppedEnd | None = None
 
 
 @dataclass(frozen=True)

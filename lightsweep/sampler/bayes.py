@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -130,7 +130,7 @@ class CmaEsTrials:
     def __init__(self, distributions: Mapping[str, BaseDistribution], direction: Goal) -> None:
         self._distributions = dict(distributions)
         self._direction = direction
-        self._told: list[FrozenTrial] = []
+        self._told: list[tuple[dict[str, Any], list[float]]] = []
         self._study: optuna.Study | None = None
 
     def trials(self, trials: Sequence[FrozenTrial], make: Callable[[], BaseSampler]) -> list[FrozenTrial]:
@@ -142,7 +142,8 @@ class CmaEsTrials:
         """
         completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         with quiet():
-            if self._study is None or completed[: len(self._told)] != self._told:
+            told = [(trial.params, trial.values) for trial in completed]
+            if self._study is None or told[: len(self._told)] != self._told:
                 self._study = optuna.create_study(sampler=make(), direction=self._direction)
                 self._told = []
             for trial in completed[len(self._told) :]:
@@ -150,7 +151,7 @@ class CmaEsTrials:
                 asked = self._study.ask(self._distributions)
                 _ = asked.relative_params  # CMA-ES notes its generation when these are drawn
                 self._study.tell(asked, trial.values)
-        self._told = completed
+        self._told = told
         return self._study.get_trials(deepcopy=False)
 
 

@@ -96,15 +96,17 @@ class GaussianProcess:
         kernel: The kernel.
         points: Shape ``(n, d)``.
         outcomes: What was seen at the points, shape ``(n,)``, with mean 0 and variance 1.
+        doubts: The variance of each outcome beside the kernel's noise, shape ``(n,)``; 0 by default.
     """
 
-    def __init__(self, kernel: Kernel, points: Floats, outcomes: Floats) -> None:
+    def __init__(self, kernel: Kernel, points: Floats, outcomes: Floats, doubts: Floats | None = None) -> None:
         self.kernel = kernel
         self._raw = points
         self._outcomes = outcomes
+        self._doubts = np.zeros(len(points)) if doubts is None else doubts
         self._points = kernel.warped(points)
         covariance = kernel.covariance(self._points, self._points)
-        covariance[np.diag_indices_from(covariance)] += kernel.noise + _JITTER
+        covariance[np.diag_indices_from(covariance)] += kernel.noise + _JITTER + self._doubts
         self._factor = linalg.cholesky(covariance, lower=True)
         self._weights = linalg.cho_solve((self._factor, True), outcomes)
 
@@ -128,7 +130,8 @@ class GaussianProcess:
         spread[np.diag_indices_from(spread)] += _BLUR
         drawn = cross @ self._weights + linalg.cholesky(spread, lower=True) @ random.normal(size=len(points))
         outcomes = np.concatenate([self._outcomes, drawn])
-        return GaussianProcess(self.kernel, np.vstack([self._raw, points]), outcomes), float(drawn.min())
+        doubts = np.concatenate([self._doubts, np.zeros(len(points))])
+        return GaussianProcess(self.kernel, np.vstack([self._raw, points]), outcomes, doubts), float(drawn.min())
 
 
 def fit(
@@ -138,6 +141,7 @@ def fit(
     settings: Settings,
     random: np.random.Generator,
     samples: int = 1,
+    doubts: Floats | None = None,
 ) -> list[GaussianProcess]:
     """Return processes with probable kernels: with the most probable one, then with others drawn by chance.
 
@@ -151,10 +155,12 @@ def fit(
         settings: What is assumed before.
         random: Draws the kernels.
         samples: The number of processes, at least 1.
+        doubts: See :class:`GaussianProcess`.
     """
+    doubts = np.zeros(len(points)) if doubts is None else doubts
     order = np.argsort(outcomes, kind="stable")
     chosen = order[np.linspace(0, len(order) - 1, min(FITTED, len(order))).round().astype(int)]
-    posterior = _Posterior(points[chosen], outcomes[chosen], choices, settings)
+    posterior = _Posterior(points[chosen], outcomes[chosen], choices, settings, doubts[chosen])
     fits = [
         optimize.minimize(
             posterior.loss, start, jac=True, bounds=posterior.bounds, method="L-BFGS-B", options={"maxiter": _STEPS}
@@ -164,14 +170,14 @@ def fit(
     thetas = [min(fits, key=lambda each: float(each.fun)).x]
     if samples > 1:
         thetas += posterior.chain(thetas[0], samples - 1, random)
-    return [GaussianProcess(posterior.kernel(theta), points, outcomes) for theta in thetas]
+    return [GaussianProcess(posterior.kernel(theta), points, outcomes, doubts) for theta in thetas]
 
 
 class _Posterior:
     """The posterior of the logarithms of a kernel's parameters: lengths, scale, noise, exponents."""
 
-    def __init__(self, points: Floats, outcomes: Floats, choices: Booleans, settings: Settings) -> None:
-        self._raw, self._outcomes, self._choices = points, outcomes, choices
+    def __init__(self, points: Floats, outcomes: Floats, choices: Booleans, settings: Settings, doubts: Floats) -> None:
+        self._raw, self._outcomes, self._choices, self._doubts = points, outcomes, choices, doubts
         self._dimensions = points.shape[1]
         numbers = int((~choices).sum())
         exponents = 2 * numbers if settings.warp else 0
@@ -201,7 +207,7 @@ class _Posterior:
         decay = kernel.scale * np.exp(-root)
         signal = decay * (1 + root + 5 / 3 * squared)
         covariance = signal.copy()
-        covariance[np.diag_indices(count)] += kernel.noise + _JITTER
+        covariance[np.diag_indices(count)] += kernel.noise + _JITTER + self._doubts
         try:
             factor = linalg.cholesky(covariance, lower=True)
         except linalg.LinAlgError:

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy import special, stats
 
 from lightsweep.sampler.gaussian_process import Floats, Settings, fit
-from lightsweep.sampler.unit_cube import gp_trials
+from lightsweep.sampler.unit_cube import gp_trials, stopped_end
 
 # The point is sought among uniform draws and around the best runs, then by mutation of what promises most.
 DRAWN = 1024
@@ -32,13 +32,16 @@ FEW_RUNS = 15
 MANY_POINTS = 200
 # With fewer outcomes than this, no power transform is fitted to them.
 BENT = 6
+# A loss is as good as unknown if it is as uncertain as so many standard deviations of all losses.
+UNKNOWN = 10.0
 
 
 class ModelSampler(BaseSampler):
     """Propose the point with the greatest expected improvement over the best run.
 
     Trials have the parameters of :class:`~lightsweep.sampler.unit_cube.Axes`, all of them the same. At least one is
-    COMPLETE; outcomes of RUNNING ones are imagined, other ones for each kernel.
+    COMPLETE; outcomes of RUNNING ones are imagined, other ones for each kernel. A run that was stopped early has the
+    end that is expected of it, and its variance as noise of its own; it is not the best run.
 
     With constraints (`optuna.trial.FrozenTrial.constraints`) it is multiplied by the probability that the point keeps
     them, of which each has a process of its own; only points that keep them are improved on. Source: Gardner et al.,
@@ -78,13 +81,17 @@ class ModelSampler(BaseSampler):
         completed = [one for one in trials if one.state == TrialState.COMPLETE]
         sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
         raw = np.array([sign * float(one.value or 0.0) for one in completed])
-        losses = normalized(raw)
+        deviations = np.array([0.0 if (end := stopped_end(one)) is None else end.deviation for one in completed])
+        losses, doubts = normalized(raw, deviations)
         known = columns.points(completed)
         random = np.random.default_rng(self._seed)
         pending = columns.points([one for one in trials if one.state == TrialState.RUNNING])
-        processes = fit(known, losses, columns.choices, self._settings, random, kernels(len(known), len(pending)))
+        count = kernels(len(known), len(pending))
+        processes = fit(known, losses, columns.choices, self._settings, random, count, doubts)
         bounds = Bounds(completed, known, columns.choices, self._settings, random)
         kept = bounds.kept if bounds.kept.any() else np.ones(len(known), dtype=bool)
+        if (kept & (deviations == 0)).any():
+            kept &= deviations == 0
         models = [(process, float(process.predict(known)[0][kept].min())) for process in processes]
         if len(pending):
             imagined = [process.imagining(pending, random) for process in processes]
@@ -252,22 +259,34 @@ def _top(distribution: BaseDistribution) -> int:
     return int(distribution.high) if isinstance(distribution, IntDistribution) else 0
 
 
-def normalized(losses: Floats) -> Floats:
+def normalized(losses: Floats, deviations: Floats) -> tuple[Floats, Floats]:
     """Return losses with mean 0 and variance 1, in the same order, and shaped more like a normal distribution.
 
     The power transform of Yeo and Johnson (2000) takes in the long tail of bad runs. All are 0 if they do not differ.
+
+    Args:
+        losses: Shape ``(n,)``.
+        deviations: The standard deviation of each; the variances that these become are returned as well.
     """
-    scaled = _standardized(losses)
-    if len(losses) < BENT or not scaled.any():
-        return scaled
-    bent, _ = stats.yeojohnson(scaled)
-    return _standardized(bent) if np.isfinite(bent).all() else scaled
+    deviations = np.minimum(deviations, UNKNOWN * losses.std())
+    both = np.concatenate([losses, losses - deviations, losses + deviations])
+    count = len(losses)
+    scaled = _standardized(both, count)
+    found = scaled
+    if count >= BENT and scaled[:count].any():
+        _, power = stats.yeojohnson(scaled[:count])
+        bent = stats.yeojohnson(scaled, power)
+        found = _standardized(bent, count) if np.isfinite(bent).all() else scaled
+    low, high = np.split(found[count:], 2)
+    return found[:count], (0.5 * (high - low)) ** 2
 
 
-def _standardized(values: Floats) -> Floats:
-    deviation = float(values.std())
-    differ = values.min() < values.max() and deviation > 0  # equal ones may be rounded to a mean beside them
-    return (values - values.mean()) / deviation if differ else np.zeros_like(values)
+def _standardized(values: Floats, count: int) -> Floats:
+    """Return values scaled so that the first ``count`` have mean 0 and variance 1; all 0 if these do not differ."""
+    first = values[:count]
+    deviation = float(first.std())
+    differ = first.min() < first.max() and deviation > 0  # equal ones may be rounded to a mean beside them
+    return (values - first.mean()) / deviation if differ else np.zeros_like(values)
 
 
 def kernels(known: int, pending: int) -> int:

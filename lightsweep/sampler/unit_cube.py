@@ -20,6 +20,7 @@ from lightsweep.sampler.base import Observation, RunState
 from lightsweep.sampler.fixed_order import BLOCK, Lattice
 from lightsweep.schema import Metric
 from lightsweep.space import Distribution, Parameter, Space, Value
+from lightsweep.stopping import StoppedEnd
 
 Objectives = tuple[float, ...]
 Shown = tuple[dict[str, Any], dict[str, BaseDistribution]]
@@ -35,6 +36,7 @@ _MOST_RANKS = 256
 GP_RUNS = 300
 # Values this many times as far from the best as the median are clipped.
 REACH = 3.0
+_END = "end"
 # Samplers do not read the times of a trial.
 MOMENT = datetime(2000, 1, 1, tzinfo=timezone.utc)
 
@@ -88,10 +90,12 @@ class RunTrials:
                 continue
             number = len(trials) + 1
             excess = None if objectives is None else beyond.get(observation.key)
-            stamp = (number, observation.version, objectives, excess)
+            end = None if objectives is None else observation.end
+            stamp = (number, observation.version, objectives, excess, end)
             kept = self._trials.get(observation.key)
             if kept is None or kept[0] != stamp:
-                kept = self._trials[observation.key] = (stamp, frozen_trial(number, *shown, objectives, excess or ()))
+                trial = frozen_trial(number, *shown, objectives, excess or (), end)
+                kept = self._trials[observation.key] = (stamp, trial)
             trials.append(kept[1])
         return trials
 
@@ -102,8 +106,12 @@ def frozen_trial(
     distributions: dict[str, BaseDistribution],
     objectives: Sequence[float] | None,
     excess: Sequence[float] = (),
+    end: StoppedEnd | None = None,
 ) -> FrozenTrial:
-    """Return a COMPLETE trial with ``objectives`` and the ``excess`` of each constraint, or a RUNNING one without."""
+    """Return a COMPLETE trial with ``objectives`` and the ``excess`` of each constraint, or a RUNNING one without.
+
+    ``end`` of a run that was stopped early is an attribute, see :func:`stopped_end`.
+    """
     trial = FrozenTrial(
         number=number,
         trial_id=number,
@@ -114,13 +122,18 @@ def frozen_trial(
         datetime_complete=None if objectives is None else MOMENT,
         params=params,
         distributions=distributions,
-        user_attrs={},
+        user_attrs={} if end is None else {_END: end},
         system_attrs={},
         intermediate_values={},
     )
     for place, each in enumerate(excess):
         trial.set_constraint(str(place), each)
     return trial
+
+
+def stopped_end(trial: FrozenTrial) -> StoppedEnd | None:
+    """Return how the run of a trial would have ended; ``None`` if it was not stopped early, or that is not known."""
+    return trial.user_attrs.get(_END)
 
 
 def _known_excess(history: Sequence[Observation]) -> dict[str, tuple[float, ...]]:
@@ -149,7 +162,7 @@ def gp_trials(trials: Sequence[FrozenTrial], goals: Sequence[str]) -> list[Froze
     At most ``GP_RUNS`` completed trials are kept: the better half of that number, and as many of the others, evenly
     over their order. A Gaussian process standardizes the values, so a single diverged run (a loss of 1e9) would make
     all others look the same: values further from the best than 3 times the distance of the median, on the bad side,
-    are set to that distance.
+    are set to that distance. A run that was stopped early has the value that is expected of its end.
 
     Args:
         trials: COMPLETE trials with finite values, and RUNNING ones, which are all kept.
@@ -159,7 +172,9 @@ def gp_trials(trials: Sequence[FrozenTrial], goals: Sequence[str]) -> list[Froze
     if not completed:
         return list(trials)
     signs = np.array([-1.0 if goal == "maximize" else 1.0 for goal in goals])
-    losses = np.array([trial.values for trial in completed]) * signs
+    ends = [stopped_end(trial) for trial in completed]
+    values_of = ((one.values if end is None else [end.value]) for one, end in zip(completed, ends, strict=True))
+    losses = np.clip(np.array(list(values_of)), -LARGEST, LARGEST) * signs
     best = losses.min(axis=0)
     reach = REACH * (np.median(losses, axis=0) - best)
     clipped = np.minimum(losses, np.where(reach > 0, best + reach, np.inf)) * signs
@@ -168,7 +183,8 @@ def gp_trials(trials: Sequence[FrozenTrial], goals: Sequence[str]) -> list[Froze
         trial, values = completed[place], clipped[place].tolist()
         same = values == trial.values
         excess = list(trial.constraints.values())
-        shown.append(trial if same else frozen_trial(trial.number, trial.params, trial.distributions, values, excess))
+        made = (trial.number, trial.params, trial.distributions, values, excess, ends[place])
+        shown.append(trial if same else frozen_trial(*made))
     return sorted(shown, key=lambda trial: trial.number)
 
 

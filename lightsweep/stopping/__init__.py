@@ -5,7 +5,17 @@ counts with its best value so far, since that is what it ends with. `Curves` kee
 """
 
 from lightsweep.stopping.curves import Curves, Progress
-from lightsweep.stopping.expected import Expected
+from lightsweep.stopping.expected import Expected, StoppedEnd, ended_curve, stopped_ends
 from lightsweep.stopping.rules import Halving, Median, Rule
 
-__all__ = ["Curves", "Expected", "Halving", "Median", "Progress", "Rule"]
+__all__ = [
+    "Curves",
+    "Expected",
+    "Halving",
+    "Median",
+    "Progress",
+    "Rule",
+    "StoppedEnd",
+    "ended_curve",
+    "stopped_ends",
+]

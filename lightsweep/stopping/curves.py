@@ -106,6 +106,11 @@ class Curves(Bands):
             if run in self._runs:
                 self._runs[run].excluded = True
 
+    def progress(self, run: str) -> Progress | None:
+        """Return what is known of a run; ``None`` without a value. It changes as values are noted."""
+        with self._lock:
+            return self._runs.get(run)
+
     def behind(self, run: str, iterations: int) -> bool:
         """Return whether some of the run's first ``iterations`` values have not been noted."""
         known = self._runs.get(run)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightsweep.hyperband import Verdict, bands_text, distinct
-from lightsweep.stopping.curves import Progress
+from lightsweep.stopping.curves import Curves, Progress
 from lightsweep.stopping.rules import Rule
 
 Floats = npt.NDArray[np.float64]
@@ -45,13 +45,15 @@ RISE = 1 / math.sqrt(math.pi)
 CAUTION = 1.7
 # The scale is linear up to this quantile of the gaps.
 LINEAR = 0.2
+# How a run that was stopped would have ended is predicted once so many others have trained to their end.
+LEAST_FINISHED = 3
 
 
 class End(NamedTuple):
     """How a run is expected to end, as a loss.
 
     Attributes:
-        low, mean, high: The loss, and one standard deviation beside it.
+        low, mean, high: The loss, and one standard deviation beside it; no worse than it is.
         chance: The chance that it is better than the best so far.
     """
 
@@ -93,7 +95,7 @@ class Expected(Rule):
         model = Model(goal, others)
         end = model.end(run)
         stop = end.chance < self.miss
-        low, high = sorted((sign * end.low, sign * min(end.high, sign * value)))  # no worse than it is
+        low, high = sorted((sign * end.low, sign * end.high))
         shown, best = distinct(value, sign * model.best)
         reason = (
             f"{'stopped at' if stop else 'passed'} band {band}: best so far {shown}, chance of {100 * end.chance:.2g} %"
@@ -141,9 +143,9 @@ class Model:
     def _loss(self, scaled: float) -> float:
         return self.best + self._unit * math.sinh(max(-500.0, min(scaled, 500.0)))
 
-    def end(self, run: Progress) -> End:
-        """Predict the end of a run."""
-        own = self._scaled(np.array(run.at[-2:]))
+    def end(self, run: Progress, *, luck: bool = True) -> End:
+        """Predict the end of a run; with ``luck`` as low as noise may still lift it, which is right for a chance."""
+        own = self._scaled(np.array([*run.at[-2:-1], run.best]))
         loss, step = float(own[-1]), float(own[-1] - own[0])
         looks = np.arange(len(run.at) - 1, max(self._furthest - 1, len(run.at)))
         variance = by_step = both = 0.0  # of the loss, of the last step, and of the two together
@@ -154,9 +156,10 @@ class Model:
             both = persistence * both + persistence**2 * by_step + noise
             by_step = persistence**2 * by_step + noise
         deviation = math.sqrt(variance)
-        middle = min(loss, float(own[-1])) - self._luck
+        middle = min(loss, float(own[-1])) - luck * self._luck
         chance = (0.5 * math.erfc(middle / deviation / math.sqrt(2))) ** CAUTION
-        return End(self._loss(middle - deviation), self._loss(middle), self._loss(middle + deviation), chance)
+        high = min(self._loss(middle + deviation), self._sign * run.best)
+        return End(self._loss(middle - deviation), self._loss(middle), high, chance)
 
     def _predicted(self, looks: npt.NDArray[np.int64], loss: float) -> list[tuple[float, float, float]]:
         """Return for the step after each look: level, share of the step before that goes on, variance."""
@@ -174,3 +177,56 @@ class Model:
         level = (y - persistence * p) / n
         squares = yy + level**2 * n + persistence**2 * pp + 2 * (level * persistence * p - level * y - persistence * py)
         return list(zip(level.tolist(), persistence.tolist(), np.maximum(squares / n, 1e-12).tolist(), strict=True))
+
+
+class StoppedEnd(NamedTuple):
+    """How a run that was stopped early would have ended.
+
+    Attributes:
+        value: The best value that is expected of it, in units of the metric; no better than the best of the sweep.
+        deviation: The standard deviation of that.
+    """
+
+    value: float
+    deviation: float
+
+
+def ended_curve(goal: str, history: Sequence[float], *, finished: bool, excluded: bool = False) -> Progress | None:
+    """Return the curve of a run that has ended, at the bands of `Expected`; ``None`` without a finite value.
+
+    Args:
+        goal: ``"minimize"`` or ``"maximize"``.
+        history: The finite values of the run, in order.
+        finished: Whether it trained to its end, and was not stopped early.
+        excluded: Whether it breaks a constraint, so that it is never the best.
+    """
+    curves = Curves(Expected(), goal)
+    curves.note("", history)
+    if finished:
+        curves.end("")
+    if excluded:
+        curves.exclude("")
+    return curves.progress("")
+
+
+def stopped_ends(goal: str, runs: Mapping[str, Progress]) -> dict[str, StoppedEnd]:
+    """Return how those of some runs that were stopped early would have ended, by the curves of all of them.
+
+    The rule that stopped them may be any. Empty while fewer than three of the runs have trained to their end and may
+    be the best. A run whose numbers are too large to calculate with is left out.
+
+    Args:
+        goal: ``"minimize"`` or ``"maximize"``.
+        runs: The curves of runs that have ended, see :func:`ended_curve`, by id.
+    """
+    stopped = {name: run for name, run in runs.items() if not run.ended}
+    if not stopped or sum(run.ended and not run.excluded for run in runs.values()) < LEAST_FINISHED:
+        return {}
+    model, sign = Model(goal, list(runs.values())), 1.0 if goal == "minimize" else -1.0
+    ends: dict[str, StoppedEnd] = {}
+    for name, run in stopped.items():
+        end = model.end(run, luck=False)
+        loss, deviation = max(end.mean, min(model.best, sign * run.best)), 0.5 * (end.high - end.low)
+        if not math.isnan(loss + deviation):
+            ends[name] = StoppedEnd(sign * loss, deviation)
+    return ends

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from optuna.distributions import FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from lightsweep.sampler.unit_cube import GP_RUNS, frozen_trial, gp_trials
+from lightsweep.sampler.unit_cube import GP_RUNS, LARGEST, frozen_trial, gp_trials, stopped_end
+from lightsweep.stopping import StoppedEnd
 
 
 def trials(values: Sequence[Sequence[float] | None]) -> list[FrozenTrial]:
@@ -30,6 +31,17 @@ def test_outliers_on_the_bad_side_are_drawn_in() -> None:
     assert high[3].values == [-1e9]
     equal = gp_trials(trials([[1.0], [1.0], [1.0], [9.0]]), ["minimize"])
     assert equal[-1].values == [9.0]
+
+
+def test_a_stopped_run_has_the_value_of_its_end_and_keeps_its_deviation() -> None:
+    space: dict[str, BaseDistribution] = {"x": FloatDistribution(0, 1)}
+    ends = [StoppedEnd(2.5, 0.3), StoppedEnd(50.0, 9.0)]
+    stopped = [frozen_trial(5 + place, {"x": 0.1}, space, [99.0], end=end) for place, end in enumerate(ends)]
+    found = gp_trials([*trials([[0.0], [1.0], [2.0], [4.0]]), *stopped], ["minimize"])
+    assert [trial.values for trial in found] == [[0.0], [1.0], [2.0], [4.0], [2.5], [6.75]]  # 3 times the median
+    assert [stopped_end(trial) for trial in found] == [None] * 4 + ends
+    endless = frozen_trial(5, {"x": 0.1}, space, [3.0], end=StoppedEnd(-1e300, 1.0))
+    assert gp_trials([*trials([[0.0], [1.0], [2.0]]), endless], ["minimize"])[-1].values == [-LARGEST]
 
 
 def test_of_many_runs_the_best_and_a_spread_of_the_others_stay() -> None:

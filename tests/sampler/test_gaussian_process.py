@@ -26,7 +26,7 @@ NUMBERS = np.zeros(4, dtype=bool)
 
 @pytest.mark.parametrize("warp", [0.0, 0.5])
 def test_the_gradient_is_that_of_the_loss(warp: float) -> None:
-    posterior = _Posterior(POINTS, OUTCOMES, CHOICES, Settings(warp=warp))
+    posterior = _Posterior(POINTS, OUTCOMES, CHOICES, Settings(warp=warp), np.linspace(0, 2, 15))
     size = len(posterior.bounds)
     assert size == 6 + (6 if warp else 0)
     for seed in range(3):
@@ -46,6 +46,31 @@ def test_the_posterior_is_that_of_scikit_learn() -> None:
     found = GaussianProcess(kernel, points, OUTCOMES).predict(others)
     assert found[0] == pytest.approx(mean, abs=1e-5)
     assert found[1] == pytest.approx(deviation, abs=1e-5)
+
+
+def test_an_outcome_with_a_huge_variance_hardly_pulls_the_mean() -> None:
+    doubts, odd = np.zeros(15), OUTCOMES.copy()
+    doubts[4], odd[4] = 1e6, 50.0
+    without = np.arange(15) != 4
+    kernel = fit(POINTS[without], OUTCOMES[without], CHOICES, Settings(), RANDOM)[0].kernel
+    expected = GaussianProcess(kernel, POINTS[without], OUTCOMES[without])
+    found = GaussianProcess(kernel, POINTS, odd, doubts)
+    for one, other in zip(found.predict(POINTS), expected.predict(POINTS), strict=True):
+        assert one == pytest.approx(other, abs=1e-3)
+    assert abs(GaussianProcess(kernel, POINTS, odd).predict(POINTS)[0][4]) > 10
+    imagined, _ = found.imagining(POINTS[:1] + 0.01, np.random.default_rng(0))
+    assert abs(imagined.predict(POINTS)[0][4]) < 3
+
+
+def test_the_kernel_is_fitted_with_the_variance_of_each_outcome() -> None:
+    points = np.linspace(0, 1, 40)[:, None]
+    outcomes, doubts, numbers = np.sin(3 * points[:, 0]), np.zeros(40), np.zeros(1, dtype=bool)
+    outcomes[::4] += np.random.default_rng(0).normal(0, 1, 10)
+    doubts[::4] = 1.0
+    (told,) = fit(points, outcomes, numbers, Settings(), RANDOM, doubts=doubts)
+    (untold,) = fit(points, outcomes, numbers, Settings(), RANDOM)
+    assert told.kernel.noise < 0.01 < untold.kernel.noise
+    assert told.predict(points)[0] == pytest.approx(np.sin(3 * points[:, 0]), abs=0.05)
 
 
 def test_imagined_outcomes_come_from_the_posterior_and_take_the_doubt_away() -> None:
@@ -87,7 +112,7 @@ def test_drawn_kernels_differ_and_are_as_doubtful_as_the_outcomes_are_few() -> N
 
 def test_the_chain_draws_from_the_posterior() -> None:
     """With one outcome the exponents may be anything that the prior allows, which is a normal distribution."""
-    posterior = _Posterior(np.array([[0.3, 0.6]]), np.zeros(1), np.zeros(2, dtype=bool), Settings())
+    posterior = _Posterior(np.array([[0.3, 0.6]]), np.zeros(1), np.zeros(2, dtype=bool), Settings(), np.zeros(1))
     drawn = np.array(posterior.chain(posterior.starts[0], 800, np.random.default_rng(1)))
     exponents = drawn[80:, 4:]
     assert np.abs(exponents.mean(axis=0)).max() < 0.15

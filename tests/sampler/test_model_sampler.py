@@ -24,6 +24,7 @@ from lightsweep.sampler.model_sampler import (
     normalized,
 )
 from lightsweep.sampler.unit_cube import SnapshotStorage, frozen_trial
+from lightsweep.stopping import StoppedEnd
 
 SPACE: dict[str, BaseDistribution] = {
     "x": FloatDistribution(0, 1),
@@ -56,14 +57,29 @@ def test_the_improvement_falls_without_a_jump_and_stays_finite() -> None:
 
 def test_losses_become_normal_and_keep_their_order() -> None:
     losses = np.exp(np.random.default_rng(0).normal(0, 1.5, 200))
-    found = normalized(losses)
+    found, variances = normalized(losses, np.zeros(200))
+    assert not variances.any()
     assert found.mean() == pytest.approx(0, abs=1e-9)
     assert found.std() == pytest.approx(1)
     assert abs(stats.skew(found)) < 0.6 < 2.0 < abs(stats.skew(losses))
     assert (np.argsort(found) == np.argsort(losses)).all()
     for equal in (np.full(8, 3.0), np.full(7, 0.1)):  # the mean of the second is not exactly 0.1
-        assert not normalized(equal).any()
-    assert not normalized(np.array([3.0])).any()
+        assert not normalized(equal, np.ones(len(equal)))[0].any()
+    assert not normalized(np.array([3.0]), np.ones(1))[0].any()
+
+
+def test_deviations_go_through_the_same_transform_as_losses() -> None:
+    losses = np.exp(np.random.default_rng(0).normal(0, 1.5, 200))
+    step, place = 1e-3, int(np.argmax(losses))
+    moved = losses.copy()
+    moved[:2] = losses[place] - step, losses[place] + step  # what these two become tells the slope there
+    found, _ = normalized(moved, np.zeros(200))
+    deviations = np.zeros(200)
+    deviations[place] = step
+    variance = normalized(moved, deviations)[1][place]
+    assert variance**0.5 == pytest.approx(abs(found[1] - found[0]) / 2, rel=0.01)
+    for hopeless in (1e9, math.inf):
+        assert 0 < normalized(losses, np.full(200, hopeless))[1].max() < 1e6
 
 
 def test_columns_give_points_that_exist_and_back() -> None:
@@ -109,8 +125,9 @@ def proposed(losses: list[float], seed: int = 1, direction: str = "minimize", **
     params = [
         {"x": x, "n": int(random.integers(5)), "kind": int(random.integers(3))} for x in random.random(len(losses))
     ]
+    ends = more.get("ends", {})
     trials = [
-        frozen_trial(number + 1, one, SPACE, [loss])
+        frozen_trial(number + 1, one, SPACE, [loss], end=ends.get(number))
         for number, (one, loss) in enumerate(zip(params, losses, strict=True))
     ]
     with quiet():
@@ -135,6 +152,19 @@ def test_a_running_point_is_not_proposed_again() -> None:
     first = proposed(losses)
     second = proposed(losses, running=[frozen_trial(50, first, SPACE, None)])
     assert first != second
+
+
+def test_a_stopped_run_counts_with_its_end_as_far_as_that_is_sure() -> None:
+    losses = np.random.default_rng(9).normal(size=12).tolist()
+    place = int(np.argsort(losses)[3])
+    sure = proposed(losses, ends={place: StoppedEnd(losses[0], 1e-12)})
+    assert sure == proposed([losses[0] if number == place else loss for number, loss in enumerate(losses)])
+    assert sure != proposed(losses, ends={place: StoppedEnd(losses[0], 1.0)})
+    best = int(np.argmin(losses))
+    beaten = [-5.0 if number == best else loss for number, loss in enumerate(losses)]
+    assert proposed(losses, ends={best: StoppedEnd(-5.0, 1e-12)}) != proposed(beaten)  # a stopped run is not the best
+    unknown = [proposed(losses, ends={place: StoppedEnd(losses[0], deviation)}) for deviation in (1e3, 1e9, math.inf)]
+    assert unknown[0] == unknown[1] == unknown[2] != sure
 
 
 def test_equal_outcomes_give_a_point_nonetheless() -> None:
