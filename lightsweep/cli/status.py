@@ -25,7 +25,7 @@ from lightsweep.cli.sweep import parameter_count
 from lightsweep.cli.watch import watch
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
 from lightsweep.controller.changes import sweep_and_run
-from lightsweep.controller.forecast import forecast
+from lightsweep.controller.forecast import forecast_text
 from lightsweep.controller.repeats import Group
 from lightsweep.controller.runs import RunEntry, values_of
 from lightsweep.controller.summary import (
@@ -168,8 +168,8 @@ def _text(sweep: Sweep, top: int, *, launches: bool) -> list[str]:
     if seen.best_line:
         lines.append(paint(wrapped(f"{seen.best_line}: {seen.best_parameters}"), "green"))
     lines += map(wrapped, seen.remarks)
-    if (more := forecast(sweep)) is not None:
-        lines.append(more.text)
+    if more := forecast_text(sweep):
+        lines.append(more)
     option = sweep.storage.option
     if seen.without_result:
         lines.append(f"retry them with: lightsweep retry {sweep.id} --failed{option}")

@@ -12,6 +12,7 @@ from lightsweep.agents.displays.events import EventLog
 from lightsweep.agents.displays.frame import Frame
 from lightsweep.agents.displays.live_view import LiveView
 from lightsweep.controller import RunState, Sweep, SweepStatus
+from lightsweep.controller.forecast import forecast_text
 from lightsweep.controller.summary import part_views, summarize
 from lightsweep.errors import StorageUnavailableError
 
@@ -63,7 +64,8 @@ def watch(
                 else:
                     summary = summarize(sweep)
                     standing = summary.standing(silent)
-                    frame = Frame(summary, running, clock(), part_views(sweep), standing=standing, silent=silent)
+                    parts, more = part_views(sweep), forecast_text(sweep)
+                    frame = Frame(summary, running, clock(), parts, standing=standing, silent=silent, forecast=more)
                     line = frame.line()
                 told = True
                 state = frame.summary.state.name

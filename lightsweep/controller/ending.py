@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from lightsweep.controller.pareto import costs, joins, values_on_front
 from lightsweep.controller.runs import RunEntry, breaks
 from lightsweep.sampler import RunState
 from lightsweep.schema import Metric, SweepConfig
@@ -44,16 +45,28 @@ def ended_by(config: SweepConfig, entries: Iterable[RunEntry], now: datetime) ->
 
 
 def _no_better(own: Sequence[RunEntry], config: SweepConfig, metric: Metric, most: int) -> str:
-    """Return why the sweep ends if so many runs have ended in turn without a new best; empty if not."""
+    """Return why the sweep ends if so many runs have ended in turn without a new best; empty if not.
+
+    With several metrics a run that enters the Pareto front is a new best.
+    """
     ended = [entry for entry in own if entry.record.ended is not None and counts(entry, config)]
     ended.sort(key=lambda entry: (entry.record.ended, entry.ticket or 0))
+    runs = f"the last {most:,} runs" if most > 1 else "the last run"
+    if len(config.metrics) > 1:
+        scores = [values_on_front(entry, config) for entry in ended]
+        points = (None if each is None else costs([each], config)[0] for each in scores)
+        since = 0
+        for joined in joins(points):
+            since = 0 if joined else since + 1
+            if since >= most:
+                return f"no run has entered the Pareto front in {runs}"
+        return ""
     best, since = None, 0
     for entry in ended:
         value = entry.best if entry.state != RunState.FAILED and not breaks(entry, config) else None
         better = value is not None and (best is None or (value < best if metric.goal == "minimize" else value > best))
         best, since = (value, 0) if better else (best, since + 1)
         if since >= most:
-            runs = f"the last {most:,} runs" if most > 1 else "the last run"
             return f"no better than {number(best)} in {runs}" if best is not None else f"no value in {runs}"
     return ""
 

@@ -89,6 +89,12 @@ def forecast(sweep: SweepReader) -> Forecast | None:
     return Forecast(runs, gain, sign * min(losses), len(losses) - len(losses) // 2, thing)
 
 
+def forecast_text(sweep: SweepReader) -> str:
+    """Return the forecast in words, see :func:`forecast`; empty if there is none."""
+    found = forecast(sweep)
+    return found.text if found is not None else ""
+
+
 def expected_gain(losses: Sequence[float], runs: int, *, in_order: bool) -> float | None:
     """Return by how much the least of some losses may fall with so many more; ``None`` if too few are finite.
 

@@ -17,7 +17,7 @@ Source:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -47,6 +47,19 @@ def front(points: Sequence[Point]) -> list[int]:
         elif not any(_covers(points[other], point) for other in kept):
             kept.append(index)
     return sorted(kept)
+
+
+def joins(points: Iterable[Point | None]) -> Iterator[bool]:
+    """Yield for each point whether it is on the front of those so far; of equal points the first is.
+
+    Smaller is better on each axis. ``None`` never is. A point stays one that was on the front, whatever follows.
+    """
+    kept: list[Point] = []
+    for point in points:
+        joined = point is not None and not any(_covers(other, point) for other in kept)
+        if joined and point is not None:
+            kept = [*(other for other in kept if not _covers(point, other)), point]
+        yield joined
 
 
 def hypervolume(points: Iterable[Point], reference: Point) -> float:
@@ -112,15 +125,21 @@ def pareto_front(runs: Iterable[_R], config: SweepConfig) -> Front[_R]:
     """
     chosen, values = list[_R](), list[tuple[float, ...]]()
     for run in runs:
-        if run.prior or run.state not in {RunState.FINISHED, RunState.PRUNED} or breaks(run, config):
-            continue
-        stats = run.metrics if isinstance(run, SweepRun) else run.summary.get("metrics", {})
-        if scores := objectives(config.metrics, run.history, stats):
+        if not run.prior and (scores := values_on_front(run, config)):
             chosen.append(run)
-            values.append(tuple(scores))
+            values.append(scores)
     points = costs(values, config)
     members = sorted(front(points), key=lambda index: points[index])
     return Front(tuple(chosen), tuple(values), tuple(members))
+
+
+def values_on_front(run: RunEntry | SweepRun, config: SweepConfig) -> tuple[float, ...] | None:
+    """Return the values by which a run is compared with the front; ``None`` if it does not count, see above."""
+    if run.state not in {RunState.FINISHED, RunState.PRUNED} or breaks(run, config):
+        return None
+    stats = run.metrics if isinstance(run, SweepRun) else run.summary.get("metrics", {})
+    scores = objectives(config.metrics, run.history, stats)
+    return tuple(scores) if scores else None
 
 
 def costs(values: Iterable[Point], config: SweepConfig) -> list[tuple[float, ...]]:

@@ -183,6 +183,11 @@ class SweepSummary:
         return f"best {self.best_value} (run {self.best.id}){counted}"
 
     @property
+    def front_line(self) -> str:
+        """``Pareto front: 5 of 30 runs``; empty with a single metric, and before a run counts."""
+        return self.front.text if self.front is not None else ""
+
+    @property
     def best_parameters(self) -> str:
         """The searched parameters of the best run in one line; empty before a run has a value."""
         return parameters(self.best.values, self.config.searched([self.best.values])) if self.best is not None else ""
@@ -207,8 +212,7 @@ class SweepSummary:
         names = printable(", ".join(map(repr, self.unread)))
         unread = f"no run reads {names}, although the sweep varies {'it' if len(self.unread) == 1 else 'them'}"
         saved = str(self.savings) if self.config.stops_early and self.total else ""
-        front = self.front.text if self.front is not None else ""
-        return [line for line in (front, saved, broken, self.without_result, unread if names else "") if line]
+        return [line for line in (self.front_line, saved, broken, self.without_result, unread if names else "") if line]
 
 
 def prior_suffix(count: int) -> str:

@@ -21,7 +21,8 @@ class StopWhen:
     """The sweep starts no further run once one of these holds; running runs end normally.
 
     Attributes:
-        no_better_in: This many runs have ended since the last new best.
+        no_better_in: This many runs have ended since the last new best, or with several metrics since the last one that
+            entered the Pareto front.
         expected_gain: The model expects less improvement from a further run, in units of the metric; bayes only.
         hours: This many hours have passed since the first run started; pauses count.
         epochs: All runs together have this many iterations.
@@ -64,8 +65,6 @@ def read_stop_when(value: Any, raw: Mapping[str, Any], sampler: str, searched: i
     for key in {"no_better_in", "expected_gain"} & given.keys():
         if raw.get("metric") is None and raw.get("metrics") is None:
             at[key].key_error(f"{key} needs the key 'metric' with the name that the training script logs")
-        elif raw.get("metric") is None and key == "no_better_in":
-            at[key].key_warning("no_better_in looks at the first metric only")
     runs, cap = block.no_better_in, raw.get("run_cap")
     if runs is not None and isinstance(cap, int) and cap <= runs:
         at["no_better_in"].key_warning(f"run_cap {cap} ends the sweep before {counted(runs, 'run')} without a new best")

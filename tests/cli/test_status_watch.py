@@ -22,6 +22,7 @@ from lightsweep.cli import main
 from lightsweep.cli.watch import watch
 from lightsweep.controller import Sweep, SweepRun, SweepState, best_run
 from lightsweep.controller.changes import request
+from lightsweep.controller.pareto import pareto_front
 from lightsweep.controller.summary import SweepSummary, savings
 from lightsweep.errors import StorageUnavailableError
 from lightsweep.schema import SweepConfig
@@ -80,6 +81,23 @@ def test_a_frame_says_where_the_sweep_stands() -> None:
     assert lines[3] == "sweep k3v9x2ab (digits): running; 1 running, 1 finished, 1 pruned"
     # Two ended in half an hour: four an hour, so the eight that are still to end take two hours.
     assert re.fullmatch("━{6}─{26}  2 of 10, 4 runs per hour, about 2 h 0 min left", lines[-1]) is not None
+
+
+def test_a_frame_says_what_more_runs_may_bring_and_how_many_are_on_the_front() -> None:
+    more = "10 more runs: about 0.003 better (now 1)"
+    found = replace(frame(), forecast=more)
+    assert more in plain(found)
+    assert f"; {more}; " in found.line()
+    assert not any("Pareto" in line for line in plain(found))
+    config = sweep_config(metric=None, metrics=[{"name": "val_loss"}, {"name": "time"}], early_terminate=None)
+    runs = [
+        sweep_run(config, number, history=[loss], metrics={"val_loss": {"last": loss}, "time": {"last": time}})
+        for number, (loss, time) in enumerate([(0.1, 9.0), (0.2, 3.0), (0.3, 4.0)])
+    ]
+    several = frame(config, runs)
+    several = replace(several, summary=replace(several.summary, front=pareto_front(runs, config)))  # type: ignore[arg-type]
+    assert "Pareto front: 2 of 3 runs" in plain(several)
+    assert "; Pareto front: 2 of 3 runs" in several.line()
 
 
 def test_the_length_of_a_whole_run_is_beside_its_iteration() -> None:

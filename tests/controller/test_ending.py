@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -88,6 +89,24 @@ def test_failed_runs_count_and_killed_and_running_ones_do_not() -> None:
     waits = entries(("failed", None, 1))
     again = SweepConfig.load(config(lightsweep={"stop_when": {"no_better_in": 1}, "max_retries": 1}))
     assert ending.ended_by(again, waits, START) == ""
+
+
+def test_with_several_metrics_a_run_on_the_pareto_front_is_better(storage: Storage) -> None:
+    made = Sweep.create(
+        stopping({"no_better_in": 2}, metric=None, metrics=[{"name": "loss"}, {"name": "score", "goal": "maximize"}]),
+        storage=storage,
+    )
+    points = [(1.0, 1.0), (2.0, 1.0), (3.0, 5.0), (4.0, 2.0), (5.0, 6.0), (1.0, 1.0), (0.5, math.nan), (0.1, 9.0)]
+
+    def train(run: ClaimedRun, reporter: Reporter) -> Outcome:
+        loss, score = points[run.ticket or 0]
+        reporter.report(run, {"loss": loss, "score": score})
+        return Outcome("finished")
+
+    # The third and the fifth are behind the first in the first metric, but on the front; one that equals a run before
+    # it, or lacks a metric, is not.
+    assert len(work(made, train)) == 7
+    assert str(made.state) == "finished (stop_when: no run has entered the Pareto front in the last 2 runs)"
 
 
 def test_the_goal_decides_on_better() -> None:

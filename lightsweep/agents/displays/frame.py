@@ -51,6 +51,7 @@ class Frame:
         standing: Its state, and whether agents work on it; by default the state alone.
         silent: See `SweepReader.silences`.
         printing: The last line, without its end, that the one running run has printed, such as a progress bar.
+        forecast: What more runs may bring, in words; empty if that is unknown.
     """
 
     summary: SweepSummary
@@ -61,6 +62,7 @@ class Frame:
     standing: str = ""
     silent: Mapping[str, timedelta] = field(default_factory=dict)
     printing: str = ""
+    forecast: str = ""
 
     @property
     def ended(self) -> int:
@@ -100,6 +102,8 @@ class Frame:
             summary.counts,
             part_line(self.parts),
             summary.best_line,
+            summary.front_line,
+            self.forecast,
             saved if summary.config.stops_early and summary.savings.stopped else "",
             self._pace(),
         ]
@@ -119,7 +123,8 @@ class Frame:
                 if view.best is not None and view.best.best is not None
             ]
         saved = str(summary.savings) if summary.savings.stopped else ""
-        return [Text(printable(line)) for line in (*lines, saved, summary.without_result) if line]
+        lines += [summary.front_line, saved, summary.without_result, self.forecast]
+        return [Text(printable(line)) for line in lines if line]
 
     def _best(self) -> list[Text]:
         """Return the lines about the best run, and about a running run that is better."""

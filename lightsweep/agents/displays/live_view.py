@@ -14,6 +14,7 @@ from lightsweep.agents.displays.base import Display
 from lightsweep.agents.displays.events import STYLES, Event, EventLog, seen
 from lightsweep.agents.displays.frame import ASCII, MARKS, Frame
 from lightsweep.controller import ClaimedRun, Outcome, Sweep, SweepRun
+from lightsweep.controller.forecast import forecast_text
 from lightsweep.controller.summary import part_views, summarize
 from lightsweep.text import printable
 
@@ -59,9 +60,8 @@ class LiveView:
         """
         summary = summarize(self._sweep)
         standing = summary.standing(silent or {}) if alone else str(summary.state)
-        frame = Frame(
-            summary, running, now, part_views(self._sweep), self._marks, standing, silent or {}, printable(printing)
-        )
+        parts, more = part_views(self._sweep), forecast_text(self._sweep)
+        frame = Frame(summary, running, now, parts, self._marks, standing, silent or {}, printable(printing), more)
         self._last = frame.lines(self.console.width, self.console.height)
         self._draw(self._last)
         return frame
