@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Figure", "Row", "Table", "comparison", "interleaved", "timed"]
+__all__ = ["Figure", "Row", "Table", "comparison", "interleaved", "judged", "timed"]
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,11 @@ def comparison(title: str, rows: Sequence[Row], peer: str) -> Table:
             for row in rows
         ],
     )
+
+
+def judged(figure: float, goal: float, *, least: bool = False) -> str:
+    """``met`` or ``missed``: whether a figure is at most the goal, or with ``least`` at least."""
+    return "met" if (figure >= goal if least else figure <= goal) else "missed"
 
 
 def timed(action: Callable[[], object]) -> float:

@@ -12,7 +12,7 @@ import argparse
 import heapq
 import json
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -23,6 +23,7 @@ import numpy as np
 import optuna
 
 from benchmarks.search.curves import HELD_OUT, TUNED, table
+from benchmarks.tables import judged
 from lightsweep.hyperband import BandValues, Hyperband
 from lightsweep.stopping import Expected, Halving, Median, Rule
 from lightsweep.text import aligned
@@ -31,6 +32,10 @@ __all__ = ["RULES", "Replay", "replay"]
 
 RESULTS = Path(__file__).parent / "results" / "stopping"
 NEAR = 0.01
+OURS, PEER = "expected", "wandb-hyperband"
+FEWER, OF_PEER, STOPPED = 12.0, 0.5, 0.02
+"""Our goals: so many times fewer epochs than without a rule, at most this part of those of W&B's hyperband, both on the
+median problem, and the best run stopped in at most this part of the replays."""
 
 
 class Judge(Protocol):
@@ -272,7 +277,23 @@ def tables(replays: Sequence[Replay], workers: Sequence[int]) -> Iterator[str]:
             missed = np.mean([each.missed for each in found])
             cells = [f"{by_problem[one]:.0f}" if one in by_problem else "" for one in problems]
             rows.append([rule, *cells, f"{fewer:.1f}", f"{100 * total:.1f} %", f"{100 * missed:.1f} %"])
-        yield f"{at_once} at once:\n" + "\n".join(aligned(rows, right=range(1, len(rows[0]))))
+        yield f"{at_once} at once:\n" + "\n".join([*aligned(rows, right=range(1, len(rows[0]))), *_goals(epochs, mine)])
+
+
+def _goals(epochs: Mapping[str, Mapping[str, float]], replays: Sequence[Replay]) -> list[str]:
+    """Say of each goal whether `OURS` meets it, in a line; nothing without the replays that this needs."""
+    if not {"none", OURS, PEER} <= epochs.keys():
+        return []
+    ours = epochs[OURS]
+    fewer = median(epochs["none"][one] / each for one, each in ours.items())
+    part = median(each / epochs[PEER][one] for one, each in ours.items())
+    missed = float(np.mean([each.missed for each in replays if each.rule == OURS]))
+    return [
+        f"{OURS}: {fewer:.1f} times fewer epochs than without a rule (our goal >= {FEWER:g}: "
+        f"{judged(fewer, FEWER, least=True)}); {part:.2f} of those of {PEER} (our goal <= {OF_PEER:g}: "
+        f"{judged(part, OF_PEER)}); best stopped in {100 * missed:.1f} % (our goal <= {100 * STOPPED:g} %: "
+        f"{judged(missed, STOPPED)})"
+    ]
 
 
 def main() -> None:

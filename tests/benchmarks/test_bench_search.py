@@ -79,4 +79,10 @@ def test_the_tables_rank_and_count_runs_exactly() -> None:
     assert ranks.rows[0][0] == "lightsweep"
     assert {row[0]: row[1] for row in ranks.rows} == {"lightsweep": "1.00", "optuna-tpe": "2.00", "random": "3.00"}
     assert {row[0]: row[-1] for row in regrets.rows}["random"] == "1.000 ± 0.000"
-    assert {row[0]: row[1] for row in needed.rows} == {"lightsweep": "0.04", "optuna-tpe": "0.08", "random": "inf"}
+    found = {row[0]: row[1] for row in needed.rows}
+    assert found.pop("our goal") == "<= 0.4: met"
+    assert found == {"lightsweep": "0.04", "optuna-tpe": "0.08", "random": "inf"}
+    late = [9.0] * 25 + [1.0] * 25
+    results[0] = Result(Search("hartmann-6", "lightsweep", 0, 1, 50), tuple(late), 0.5)
+    *_, needed = standings(results)
+    assert needed.rows[-1] == ["our goal", "<= 0.4: missed", "", "", ""]
