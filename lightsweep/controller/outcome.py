@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -197,6 +197,9 @@ def observation(entry: RunEntry, config: SweepConfig) -> Observation | None:
     return entry.observation
 
 
+MOST_ENDS = 1000
+"""In a sweep with more runs no end is predicted: it would take longer, and few searchers look at so many runs."""
+
 Ended = dict[str | None, dict[str, Progress]]
 """The curves of runs that have ended: for each part of the sweep by the run's id."""
 
@@ -221,10 +224,10 @@ class EndPredictor:
         self._curves: dict[str, tuple[int, Progress | None]] = {}
         self._last: tuple[Ended, dict[str, StoppedEnd]] = {}, {}
 
-    def curves(self, entries: Iterable[RunEntry]) -> Ended:
+    def curves(self, entries: Sequence[RunEntry]) -> Ended:
         """Return the curves of the runs that count; call it while holding the sweep's lock."""
         found: Ended = {}
-        for entry in entries:
+        for entry in entries if len(entries) <= MOST_ENDS else ():
             part, finished = self._part_name(entry.ticket), entry.state == RunState.FINISHED
             if entry.prior or part not in self._parts or not (finished or entry.state == RunState.PRUNED):
                 continue

@@ -176,3 +176,5 @@ def test_ends_are_predicted_once_for_the_same_runs(monkeypatch: pytest.MonkeyPat
         assert sum(each.end is not None for each in searcher.told.values()) == 1
     assert asked == sorted(set(asked))
     assert asked[-1] == 4
+    monkeypatch.setattr("lightsweep.controller.outcome.MOST_ENDS", 5)
+    assert not any(each.end for each in claimer._points._others())  # type: ignore[union-attr]
