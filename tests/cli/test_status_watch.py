@@ -260,6 +260,21 @@ def test_runs_that_end_meanwhile_are_one_line_each_above_the_view(sweep: Sweep) 
     assert [line.split(",")[0] for line in ended] == ["★ 0001 finished: 1", "0002 finished: 2", "0003 finished: 3"]
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_watch_says_what_more_runs_may_bring_as_status_does(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str], terminal: bool
+) -> None:
+    config = {"method": "random", "metric": {"name": "loss"}, "parameters": {"x": {"min": 0.0, "max": 1.0}}}
+    sweep = Sweep.create(config, storage=sandbox.storage)
+    lightsweep.agent(sweep, function=train, count=12)
+    request(sweep, "stop")
+    text = follow(sweep, lambda _: pytest.fail("there was nothing to wait for"), terminal=terminal)
+    capsys.readouterr()
+    assert main(["status", sweep.id]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("10 more runs: about ")]
+    assert line in text
+
+
 def test_a_stopped_sweep_is_watched_until_nothing_runs(sweep: Sweep) -> None:
     request(sweep, "stop")
     assert follow(sweep, lambda _: pytest.fail("there was nothing to wait for")).count("\n") == 1
