@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# xdist workers; the suite is sized for two cores
+# Workers of xdist and mypy; the suite is sized for two cores.
 WORKERS ?= 2
 
 # for `make fuzz`
@@ -60,7 +60,7 @@ release-check: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/python tests/typed.py
+	$(BIN)/python tests/typed.py --num-workers $(WORKERS)
 
 check: lint test test-slow site
 
