@@ -160,18 +160,23 @@ def test_a_signal_ends_a_training_of_one_process(tmp_path: Path, number: int, ex
     assert [finish["state"] for finish in launch.handler.finishes] == ["failed"]
 
 
-def test_a_validation_may_take_longer_than_the_epoch(tmp_path: Path) -> None:
-    with Launch(tmp_path / "run", "lightning-fork", stop_at=2, LONG_VALIDATION="30") as launch:
+@pytest.fixture(scope="module")
+def stopped_and_tested(tmp_path_factory: pytest.TempPathFactory) -> Launch:
+    """A training with long validations that was stopped at the second, and then tested."""
+    directory = tmp_path_factory.mktemp("stopped") / "run"
+    with Launch(directory, "lightning-fork", stop_at=2, LONG_VALIDATION="30", AFTER="test") as launch:
         assert launch.wait() == 0, launch.text
-    assert len(launch.reported) == 2
-    assert launch.notes()[0] == launch.notes()[1]
+    return launch
 
 
-def test_a_test_after_a_fit_that_was_stopped(tmp_path: Path) -> None:
-    with Launch(tmp_path / "run", "lightning-fork", stop_at=2, AFTER="test") as launch:
-        assert launch.wait() == 0, launch.text
-    assert launch.text.count("tested") == 1
-    assert len(launch.reported) == 2
+def test_a_validation_may_take_longer_than_the_epoch(stopped_and_tested: Launch) -> None:
+    assert len(stopped_and_tested.reported) == 2
+    assert stopped_and_tested.notes()[0] == stopped_and_tested.notes()[1]
+
+
+def test_a_test_after_a_fit_that_was_stopped(stopped_and_tested: Launch) -> None:
+    assert stopped_and_tested.text.count("tested") == 1
+    assert len(stopped_and_tested.reported) == 2
 
 
 def test_the_trainers_own_flag_ends_every_rank(tmp_path: Path) -> None:

@@ -56,9 +56,13 @@ def swept(sandbox: Sandbox, metric: str, *command: str) -> tuple[list[Any], str]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("package", ["lightning.pytorch", "pytorch_lightning"])
-def test_lightnings_logger_reports_and_ends_the_fit(sandbox: Sandbox, package: str) -> None:
-    runs, text = swept(sandbox, "val_loss", LIGHTNING, package)
+@pytest.mark.parametrize(
+    ("package", "more", "kept"), [("lightning.pytorch", ["--log-model"], True), ("pytorch_lightning", [], False)]
+)
+def test_lightnings_logger_reports_and_ends_the_fit_and_keeps_its_model_if_asked(
+    sandbox: Sandbox, package: str, more: list[str], kept: bool
+) -> None:
+    runs, text = swept(sandbox, "val_loss", LIGHTNING, package, *more)
     assert runs[0].history == pytest.approx([1 / (1 + epoch) for epoch in range(EPOCHS)])
     assert {"train_loss", "val_loss", "epoch", "trainer/global_step"} <= set(runs[0].metrics)
     assert text.count("end of the script") == 1
@@ -66,12 +70,7 @@ def test_lightnings_logger_reports_and_ends_the_fit(sandbox: Sandbox, package: s
     (images,) = sandbox.directory.glob("lightsweep_runs/*/0001/media/samples*")
     assert list(images.glob("*.png")) if images.is_dir() else images.suffix == ".png"
     assert list(sandbox.directory.glob("lightsweep_runs/*/0001/media/**/*.csv"))
-
-
-@pytest.mark.slow
-def test_lightnings_logger_keeps_its_model_as_an_artifact(sandbox: Sandbox) -> None:
-    swept(sandbox, "val_loss", LIGHTNING, "lightning.pytorch", "--log-model")
-    assert [path for path in sandbox.directory.rglob("model.ckpt") if "artifacts" in str(path)]
+    assert kept == any("artifacts" in str(path) for path in sandbox.directory.rglob("model.ckpt"))
 
 
 @pytest.mark.slow
