@@ -18,9 +18,11 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	@# torch first and alone: the pinned version, from the CPU index when the machine has no other source for it
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch || \
-		$(BIN)/python -m pip install --quiet -c constraints.txt torch --index-url https://download.pytorch.org/whl/cpu
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt torch || \
+		$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt torch --index-url https://download.pytorch.org/whl/cpu
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[dev]'
+	@# pip compiles with one core. The packages have some files for other Pythons, which do not compile.
+	$(BIN)/python -m compileall -q -j $(WORKERS) -x '/tests?/' $(CURDIR)/$(VENV)/lib >/dev/null || true
 	touch $(STAMP)
 
 demo: $(STAMP)
