@@ -53,6 +53,7 @@ class _Crowd:
         memory: MB for each agent, of each process.
         bare: MB of a process before its agents began.
         processor: Seconds of processor time of all agents, and of the server, meanwhile.
+        unanswered: Why each call failed that the storage did not answer; the agent tried again.
     """
 
     samples: list[tuple[float, ...]]
@@ -60,6 +61,7 @@ class _Crowd:
     memory: list[float]
     bare: float
     processor: tuple[float, float]
+    unanswered: list[str]
 
     def each(self, side: int) -> Figure:
         """Return the processor time that a run needs of its agent (0) or of the server (1)."""
@@ -114,6 +116,7 @@ def _crowded(directory: Path, url: str, given: Crowd) -> Table:
         ["processor time of agents for a run", f"{1000 * crowd.each(0).median:.3g} ms", ""],
         ["and of the server", f"{1000 * crowd.each(1).median:.3g} ms", ""],
         ["transactions per run", f"{watch.transactions / len(crowd.samples):.1f}", ""],
+        ["calls that the storage did not answer", f"{len(crowd.unanswered)}", ""],
         ["connections at once", f"{watch.connections}", f"{watch.connections / agents:.1f} for each agent"],
     ]
     return Table(given.name, ["", "median", "p95"], rows)
@@ -223,4 +226,5 @@ def _crowd(directory: Path, side: str, url: str, name: str, runs: int, agents: i
         memory=[(part["peak"] - part["bare"]) / part["agents"] for part in found],
         bare=max(part["bare"] for part in found),
         processor=(sum(part["processor"] for part in found), server_seconds),
+        unanswered=[why for part in found for why in part["unanswered"]],
     )

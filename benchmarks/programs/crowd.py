@@ -15,12 +15,17 @@ import gc
 import itertools
 import json
 import os
+import random
+import signal
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -29,9 +34,12 @@ from benchmarks.fixtures import CONTINUOUS, METRIC, config, distributions
 from lightsweep.agents.heartbeat import Looks, pause
 from lightsweep.controller import Outcome, Sweep
 from lightsweep.controller.claims import NoRun, RunClaimer
-from lightsweep.controller.leases import lease_share
 from lightsweep.controller.reports import Reporter, Writer
+from lightsweep.errors import StorageUnavailableError
 from lightsweep.schema import SweepConfig
+
+_OPENING = 4
+"""So many processes open the storage at once: of hundreds many would wait for a connection longer than they may."""
 
 BAND = 3
 """Each run reports so often: the last report is at the first band of the sweep."""
@@ -41,6 +49,10 @@ Sample = tuple[int, float, float, float, float, float]
 
 
 Work = Callable[[list[Sample]], None]
+R = TypeVar("R")
+
+unanswered: list[str] = []
+"""Why each call failed that the storage did not answer."""
 
 
 def ours(url: str, name: str, _runs: int, _agents: int, seconds: float) -> Callable[[str], Work]:
@@ -54,26 +66,33 @@ def ours(url: str, name: str, _runs: int, _agents: int, seconds: float) -> Calla
         writer = Writer(sweep.storage)
         claimer, reporter = RunClaimer(sweep, agent), Reporter(sweep, writer)
         at_work: list[int] = []
-        looks = Looks(sweep, lambda: at_work)
+        over = threading.Event()
+        alive = threading.Thread(target=live, args=(sweep, Looks(sweep, lambda: at_work), over))
+        if seconds:
+            alive.start()
         while True:
             began = time.monotonic()
-            run = claimer.next_run()
+            run = patient(claimer.next_run)
             if isinstance(run, NoRun):
                 break
             waited = time.monotonic()
             at_work[:] = [run.trial_id]
-            live(sweep, looks, run.trial_id, waited + seconds)
+            time.sleep(seconds)
             claimed = time.monotonic()
             for step in range(1, BAND):
                 reporter.report(run, {METRIC: 1.0 / step})
             below = time.monotonic()
             reporter.report(run, {METRIC: 1.0 / BAND})
             at_band = time.monotonic()
-            assert reporter.finish(run, Outcome("finished"))
+            assert patient(partial(reporter.finish, run, Outcome("finished")))
             assert run.ticket is not None
-            over = time.monotonic()
-            spent = (waited - began, (below - claimed) / (BAND - 1), at_band - below, over - at_band)
+            ended = time.monotonic()
+            at_work.clear()
+            spent = (waited - began, (below - claimed) / (BAND - 1), at_band - below, ended - at_band)
             samples.append((run.ticket, began, *spent))
+        over.set()
+        if seconds:
+            alive.join()
         reporter.close()
         writer.close()
         sweep.storage.close()
@@ -81,15 +100,20 @@ def ours(url: str, name: str, _runs: int, _agents: int, seconds: float) -> Calla
     return opened
 
 
-def live(sweep: Sweep, looks: Looks, trial_id: int, until: float) -> None:
-    """Do what the heartbeat of an agent does while a run trains."""
-    beat = time.monotonic() + lease_share(sweep)
-    while (left := until - time.monotonic()) > 0:
-        time.sleep(min(left, pause(sweep)))
-        looks.refresh()
-        if time.monotonic() > beat:
-            sweep.beat(trial_id)
-            beat = time.monotonic() + lease_share(sweep)
+def patient(act: Callable[[], R]) -> R:
+    """Try again if the storage does not answer, as an agent does."""
+    while True:
+        try:
+            return act()
+        except StorageUnavailableError as error:  # noqa: PERF203 - a call takes milliseconds
+            unanswered.append(str(error))
+            time.sleep(random.uniform(0.5, 1.5))
+
+
+def live(sweep: Sweep, looks: Looks, over: threading.Event) -> None:
+    """Do what the heartbeat of an agent does while runs train."""
+    while not over.wait(pause(sweep)):
+        patient(looks.refresh)
 
 
 def plain(url: str, name: str, runs: int, agents: int, _seconds: float) -> Callable[[str], Work]:
@@ -149,8 +173,15 @@ def main() -> None:
     sys.setswitchinterval(0.0005)
     gc.collect()
     gc.freeze()
-    children = []
+    children: list[int] = []
     for number in range(processes):
+        while number - len(list(directory.glob("ready-*"))) >= _OPENING:
+            if os.waitpid(-1, os.WNOHANG)[0]:
+                for child in children:
+                    with suppress(ProcessLookupError):
+                        os.kill(child, signal.SIGKILL)
+                sys.exit("a process failed before all had opened the storage")
+            time.sleep(0.02)
         child = os.fork()
         if not child:
             mine, share = (len(range(number, whole, processes)) for whole in (agents, runs))
@@ -201,6 +232,7 @@ def crowd(directory: Path, number: int, opened: Callable[[str], Work], agents: i
         "peak": memory("VmHWM"),
         "processor": time.process_time() - processor,
         "agents": agents,
+        "unanswered": unanswered,
     }
     (directory / f"result-{number}.json").write_text(json.dumps(found))
 

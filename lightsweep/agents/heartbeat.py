@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from lightsweep.agents.active_run import ActiveRun
@@ -69,25 +70,14 @@ class Heartbeat:
             self.failed(error)
 
     def _keep(self) -> None:
-        last_beat = time.monotonic()
         while not self._over.wait(pause(self.sweep)):
             if self._refresher.refresh():
                 self.outage.note("looks", "")
-                now = time.monotonic()
-                if now >= last_beat + lease_share(self.sweep) and self._beat():
-                    last_beat = now
                 self._listen()
                 self.looked()
             else:
                 self.outage.note("looks", self._refresher.reason)
             self.display.tick([active.run for active in self.runs()], self.sweep)
-
-    def _beat(self) -> bool:
-        try:
-            self.sweep.beat(*(active.run.trial_id for active in self.runs()))
-        except StorageUnavailableError:
-            return False  # the next round tries again
-        return True
 
     def _listen(self) -> None:
         state = self.sweep.known_state()
@@ -104,6 +94,9 @@ class Heartbeat:
 class Looks:
     """The looks of an agent at its sweep while runs are at work: glances, and whole looks between them.
 
+    The heartbeats of its runs come before a look, which a busy server may answer late, since other agents take runs
+    without heartbeats.
+
     A whole look reads every running trial and each change of the other agents' runs, so beyond ten running runs it
     comes less often, but with each heartbeat. A claim, and a run at a band, look on their own.
 
@@ -115,11 +108,17 @@ class Looks:
     def __init__(self, sweep: Sweep, trials: Callable[[], list[int]]) -> None:
         self._sweep = sweep
         self._trials = trials
+        self._beaten = time.monotonic()
 
     def refresh(self) -> None:
-        """Look at the sweep; raises as :meth:`Sweep.refresh`."""
+        """Write heartbeats if they are due, and look at the sweep; raises as :meth:`Sweep.refresh`."""
+        trials, now = self._trials(), time.monotonic()
+        if now >= self._beaten + lease_share(self._sweep):
+            with suppress(StorageUnavailableError):  # the next look tries again
+                self._sweep.beat(*trials)
+                self._beaten = now
         if self._sweep.ledger.clock() - self._sweep.looked < look_pause(self._sweep):
-            self._sweep.glance(*self._trials())
+            self._sweep.glance(*trials)
         else:
             self._sweep.refresh()
 

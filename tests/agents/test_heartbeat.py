@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,7 @@ from lightsweep.agents.launchers.function import FunctionLauncher
 from lightsweep.controller import ClaimedRun, Sweep
 from lightsweep.controller.claims import NoRun, RunClaimer
 from lightsweep.controller.runs import ATTEMPT, CONFIG
+from lightsweep.errors import StorageUnavailableError
 
 
 class Notes(Display):
@@ -151,8 +153,8 @@ def test_agents_look_less_often_if_there_are_many(runs: int, lease: float, secon
 class _Watched(_Crowded):
     """Notes how it is looked at."""
 
-    def __init__(self, runs: int) -> None:
-        super().__init__(runs, 60.0)
+    def __init__(self, runs: int, lease: float = 60.0) -> None:
+        super().__init__(runs, lease)
         self.seen: list[object] = []
         self.now, self.looked = 0.0, -math.inf
         self.ledger = SimpleNamespace(clock=lambda: self.now)
@@ -163,6 +165,9 @@ class _Watched(_Crowded):
 
     def glance(self, *trials: int) -> None:
         self.seen.append(trials)
+
+    def beat(self, *trials: int) -> None:
+        self.seen.append(["beat", *trials])
 
 
 @pytest.mark.parametrize(
@@ -178,6 +183,28 @@ def test_whole_looks_are_rare_if_there_are_many_agents(runs: int, seen: list[obj
     watched: Any = _Watched(runs)
     looks = Looks(watched, lambda: [7, 8])
     for watched.now in (0.0, 1.9, 9.9):
+        looks.refresh()
+    assert watched.seen == seen
+
+
+@pytest.mark.parametrize(
+    ("lease", "away", "seen"),
+    [
+        (0.0, "", [["beat", 7, 8], "whole"]),
+        (0.0, "refresh", [["beat", 7, 8]]),
+        (0.0, "beat", ["whole"]),  # as on a full disk
+        (600.0, "", ["whole"]),
+    ],
+)
+def test_heartbeats_do_not_wait_for_a_look(lease: float, away: str, seen: list[object]) -> None:
+    def fail(*_: int) -> None:
+        raise StorageUnavailableError("away")
+
+    watched: Any = _Watched(0, lease)
+    looks = Looks(watched, lambda: [7, 8])
+    if away:
+        setattr(watched, away, fail)
+    with nullcontext() if away != "refresh" else pytest.raises(StorageUnavailableError):
         looks.refresh()
     assert watched.seen == seen
 
