@@ -332,7 +332,7 @@ def test_random_numbers_are_those_of_a_fresh_process(starter: Starter) -> None:
 
 def test_own_modules_are_those_of_the_moment(starter: Starter) -> None:
     """Also those that an own module imports, and what is in the script itself."""
-    for value in (1, 2, 3):
+    for value in (1, 22, 333):  # of other lengths, since Python goes by time and length
         starter.write("helper/__init__.py", "from .below import value\n")
         starter.write("helper/below.py", f"import json\nvalue = {value}\n")
         code, output = starter.both(f"import os\nfrom helper import value\nprint(value, {value})\n")
