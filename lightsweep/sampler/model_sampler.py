@@ -34,6 +34,8 @@ MANY_POINTS = 200
 BENT = 6
 # A loss is as good as unknown if it is as uncertain as so many standard deviations of all losses.
 UNKNOWN = 10.0
+# No deviation is greater once it is transformed, so that its square stays finite.
+LARGEST_DEVIATION = 1e6
 
 
 class ModelSampler(BaseSampler):
@@ -271,14 +273,13 @@ def normalized(losses: Floats, deviations: Floats) -> tuple[Floats, Floats]:
     deviations = np.minimum(deviations, UNKNOWN * losses.std())
     both = np.concatenate([losses, losses - deviations, losses + deviations])
     count = len(losses)
-    scaled = _standardized(both, count)
-    found = scaled
+    scaled = found = _standardized(both, count)
     if count >= BENT and scaled[:count].any():
         _, power = stats.yeojohnson(scaled[:count])
         bent = stats.yeojohnson(scaled, power)
         found = _standardized(bent, count) if np.isfinite(bent).all() else scaled
     low, high = np.split(found[count:], 2)
-    return found[:count], (0.5 * (high - low)) ** 2
+    return found[:count], np.minimum(0.5 * (high - low), LARGEST_DEVIATION) ** 2
 
 
 def _standardized(values: Floats, count: int) -> Floats:

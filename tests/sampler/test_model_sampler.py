@@ -78,6 +78,8 @@ def test_deviations_go_through_the_same_transform_as_losses() -> None:
     deviations[place] = step
     variance = normalized(moved, deviations)[1][place]
     assert variance**0.5 == pytest.approx(abs(found[1] - found[0]) / 2, rel=0.01)
+    one_low = np.append(1e-6 * np.random.default_rng(0).normal(size=299), -1.0)  # bends hard, by a power of 58
+    assert normalized(one_low, np.full(300, 9.0))[1].max() <= 1e12
     for hopeless in (1e9, math.inf):
         assert 0 < normalized(losses, np.full(200, hopeless))[1].max() < 1e6
 
