@@ -39,6 +39,8 @@ def test_two_agents_judge_by_all_that_both_know_in_any_order(storage: Storage, s
     with ExitStack() as stack:
         stack.callback(other.close)
         agents = [stack.enter_context(working(sweep, str(number))) for number, sweep in enumerate(sweeps)]
+        for _, reporter, _ in agents:
+            reporter._refresher._patience = 60.0  # else a busy machine judges by what one agent knows alone
         going = [(claim(agents[number % 2][0]), number % 2, curve(random)) for number in range(6)]
         while going:
             place = random.randrange(len(going))
