@@ -9,11 +9,16 @@ Great in High Dimensions*, 2024 (length scales whose prior grows with the number
 from __future__ import annotations
 
 import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 from scipy import linalg, optimize
+from threadpoolctl import ThreadpoolController
 
 Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
@@ -31,6 +36,24 @@ _LENGTHS = (math.log(0.02), math.log(1000.0))
 _SCALES = (math.log(0.05), math.log(20.0))
 _NOISES = (math.log(1e-6), math.log(1.0))
 _WARPS = (math.log(0.2), math.log(5.0))
+
+
+_one_at_a_time = threading.Lock()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let the linear algebra of the block use one thread; also a decorator.
+
+    The matrices are small: more threads save no time, and would wait busily on cores that belong to the training.
+    """
+    with _one_at_a_time, _pools().limit(limits=1, user_api="blas"):
+        yield
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from scipy import special, stats
 
-from lightsweep.sampler.gaussian_process import Floats, Settings, fit
+from lightsweep.sampler.gaussian_process import Floats, Settings, fit, one_thread
 from lightsweep.sampler.unit_cube import gp_trials, stopped_end
 
 # The point is sought among uniform draws and around the best runs, then by mutation of what promises most.
@@ -72,6 +72,7 @@ class ModelSampler(BaseSampler):
         del trial
         return next(one.distributions for one in study.get_trials(deepcopy=False) if one.distributions)
 
+    @one_thread()
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
     ) -> dict[str, Any]:

@@ -11,9 +11,11 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from sampler_helpers import best, play, run, sweep
 from scipy import integrate, stats
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from lightsweep.sampler import make_searcher
+from lightsweep.sampler import make_searcher, model_sampler
 from lightsweep.sampler.bayes import quiet
+from lightsweep.sampler.gaussian_process import fit
 from lightsweep.sampler.model_sampler import (
     FEW_RUNS,
     MANY_POINTS,
@@ -139,6 +141,29 @@ def proposed(losses: list[float], seed: int = 1, direction: str = "minimize", **
             direction=direction,
         )
         return study.ask(SPACE).params
+
+
+def threads() -> set[int]:
+    return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+
+def test_a_proposal_uses_one_thread_and_leaves_the_others_to_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[set[int]] = []
+
+    def fitted(*arguments: Any) -> Any:
+        seen.append(threads())
+        if len(seen) == 2:
+            raise FloatingPointError
+        return fit(*arguments)
+
+    monkeypatch.setattr(model_sampler, "fit", fitted)
+    with threadpool_limits(2, "blas"):
+        assert threads() == {2}
+        proposed([0.3, 0.1, 0.2])
+        with pytest.raises(FloatingPointError):
+            proposed([0.3, 0.1, 0.2])
+        assert threads() == {2}
+    assert seen == [{1}, {1}]
 
 
 def test_a_proposal_follows_from_its_seed_and_turns_with_the_goal() -> None:
