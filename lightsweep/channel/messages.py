@@ -6,7 +6,9 @@ A new field has its place here alone.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring_ascii
 from typing import Any, NamedTuple, Protocol, TypedDict
 
 from lightsweep.errors import LightsweepError
@@ -17,6 +19,8 @@ encoded = json.JSONEncoder(separators=(",", ":")).encode
 
 POST = "post"
 """The operation of a log whose reply is read later: an empty one, unless it has more to tell than the iterations."""
+
+_FEW = 8
 
 
 class StartRequest(TypedDict, total=False):
@@ -95,8 +99,17 @@ class Numbers(dict[str, float]):
     def text(self) -> str:
         """The JSON object; see `encoded`."""
         if not hasattr(self, "_text"):
-            self._text: str = encoded(self)
+            self._text: str = self._short() if len(self) <= _FEW else encoded(self)
         return self._text
+
+    def _short(self) -> str:
+        """Return the same: for few numbers this takes half the time."""
+        parts = []
+        for name, value in self.items():
+            if not math.isfinite(value):
+                return encoded(self)
+            parts.append(f"{encode_basestring_ascii(name)}:{value!r}")
+        return "{" + ",".join(parts) + "}"
 
 
 class LogRequest(TypedDict, total=False):

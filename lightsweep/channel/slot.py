@@ -1,8 +1,8 @@
 """Reports in shared memory: a run leaves one there and trains on, and its agent takes it without being woken.
 
-To wake another process costs a training step more than all else of a report. So the agent looks by itself, twice in the
-time between two reports, and the run wakes it only if it has ceased to look. One report at most is there; the next
-waits until it is settled: answered, and the run has been told if there is anything to tell.
+To wake another process costs a training step more than all else of a report. So the agent looks by itself, four times
+in the time between two reports, and the run wakes it only if it has ceased to look. One report at most is there; the
+next waits until it is settled: answered, and the run has been told if there is anything to tell.
 
 Linux only: the memory has no name and needs no room on a disk, and it cannot become shorter under its reader.
 """
@@ -28,6 +28,8 @@ _WRITTEN, _SETTLED, _ASLEEP, _CHECK = range(4)  # numbers of 8 bytes in the head
 
 _WATCH_SECONDS = 0.25
 _LONGEST_PAUSE = 0.05
+_SHORT_PAUSE = 0.002
+_SHORTEST_PAUSE = 0.0002
 
 
 class Slot:
@@ -153,7 +155,7 @@ class Mailbox:
 
     def wait(self) -> None:
         """Return when the connection has a message, or ends; answer reports meanwhile."""
-        while not self._stream.waits(self._pause):
+        while not self._stream.waits(self._rested()):
             self.look()
             if time.monotonic() - self._last > _WATCH_SECONDS:
                 self._slot.asleep = True
@@ -164,6 +166,13 @@ class Mailbox:
                 self._last = time.monotonic()
                 return
 
+    def _rested(self) -> float:
+        """Return how long to wait; a wait for a message has milliseconds, so sleep first if that is too long."""
+        if self._pause >= _SHORT_PAUSE:
+            return self._pause
+        time.sleep(self._pause)
+        return 0.0
+
     def look(self) -> bool:
         """Answer a report, if one was left; tell whether."""
         with self._lock:
@@ -171,7 +180,7 @@ class Mailbox:
             if body is None:
                 return False
             now = time.monotonic()
-            self._pause, self._last = min((now - self._last) / 2, _LONGEST_PAUSE), now
+            self._pause, self._last = min(max((now - self._last) / 4, _SHORTEST_PAUSE), _LONGEST_PAUSE), now
             try:
                 self._held = self._answer(decoded(body))
             except ChannelError as error:

@@ -37,7 +37,7 @@ def numbers(
     Raises:
         UsageError: ``metrics`` is not a mapping, or a name is neither text nor a whole number.
     """
-    if not isinstance(metrics, Mapping):
+    if type(metrics) is not dict and not isinstance(metrics, Mapping):
         raise UsageError(
             f'log takes a dict of names and numbers such as {{"val_loss": 0.3}}, got {metrics!r} '
             f"({type(metrics).__name__})"

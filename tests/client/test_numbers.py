@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import pytest
 
+from lightsweep.channel.messages import Numbers, encoded
 from lightsweep.client.numbers import numbers
 from lightsweep.errors import UsageError
 
@@ -121,3 +122,17 @@ def test_a_name_that_is_neither_text_nor_a_whole_number_is_refused():
     for name in (0.5, True, None, ("val", 3)):
         with pytest.raises(UsageError, match=r"must be text, got "):
             numbers({"val": {name: 1}})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"a": 1.0, 'b"\u00e9\n\ud800': 1e-300, "c": 1e22, "d": -0.0, "e": 0.1},
+        {"a": 1.0, "b": math.nan},
+        {"x": -math.inf},
+        {},
+        {f"n{number}": number / 7 for number in range(30)},
+    ],
+)
+def test_the_text_of_few_numbers_is_that_of_many(given: dict[str, float]) -> None:
+    assert Numbers(given).text == encoded(given)
