@@ -236,8 +236,10 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
                 if operation == SLOT and mailbox is None and (made := made_slot()) is not None:
                     mailbox = Mailbox(made[0], stream, answers)
                     served.mailboxes.add(mailbox)
-                    stream.send_descriptor(made[1])
-                    os.close(made[1])
+                    try:
+                        stream.send_descriptor(made[1])
+                    finally:
+                        os.close(made[1])
                     continue
                 for each in list(served.mailboxes):  # what any process of the run left before the message
                     each.look()

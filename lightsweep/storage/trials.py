@@ -198,7 +198,7 @@ class Trials(Protocol):
             key: Name of the attribute that tells the kind of a trial.
             last: The last trial that is known.
             value: The value of the attribute, but for ``ticket`` and ``number``, of the trial, which are added.
-            room: The tickets that may be given out: the first one if there is no trial after ``last``.
+            room: The tickets that are free: without a newer trial than ``last`` the run gets the first of them.
             when: An attribute of the study, and the value that it must have.
 
         Returns:

@@ -108,12 +108,21 @@ def slot_of(connection: Connection) -> Slot:
 # --- the memory
 
 
-def test_a_report_is_taken_once_and_the_next_is_left_when_it_is_settled() -> None:
+@pytest.fixture
+def pair() -> Iterator[tuple[Slot, Slot]]:
+    """A slot as its agent and as its run has it."""
     made = made_slot()
     assert made is not None
     ours, descriptor = made
     theirs = Slot(descriptor)
     os.close(descriptor)
+    yield ours, theirs
+    theirs.close()
+    ours.close()
+
+
+def test_a_report_is_taken_once_and_the_next_is_left_when_it_is_settled(pair: tuple[Slot, Slot]) -> None:
+    ours, theirs = pair
     assert theirs.settled
     assert ours.take() is None
     assert theirs.put(b'{"a":1}')
@@ -124,24 +133,16 @@ def test_a_report_is_taken_once_and_the_next_is_left_when_it_is_settled() -> Non
     assert theirs.settled
     assert theirs.put(b"")
     assert ours.take() == b""
-    theirs.close()
-    ours.close()
 
 
-def test_a_report_that_is_not_there_as_a_whole_is_not_taken() -> None:
-    made = made_slot()
-    assert made is not None
-    ours, descriptor = made
-    theirs = Slot(descriptor)
-    os.close(descriptor)
+def test_a_report_that_is_not_there_as_a_whole_is_not_taken(pair: tuple[Slot, Slot]) -> None:
+    ours, theirs = pair
     theirs.put(b"first")
     theirs._memory[64:65] = b"w"  # as if this write came late
     assert ours.take() is None
     theirs._memory[64:65] = b"f"
     assert ours.take() == b"first"
     assert ours.settle()
-    theirs.close()
-    ours.close()
 
 
 def test_too_long_a_report_is_refused_and_the_memory_cannot_be_cut() -> None:
