@@ -98,6 +98,8 @@ def forecast_text(sweep: SweepReader) -> str:
 def expected_gain(losses: Sequence[float], runs: int, *, in_order: bool) -> float | None:
     """Return by how much the least of some losses may fall with so many more; ``None`` if too few are finite.
 
+    If none is below 0, as of most losses and errors, it does not fall below 0.
+
     Args:
         losses: At least two, in the order of their runs; infinity for a run without a value.
         runs: The number of further ones.
@@ -108,7 +110,8 @@ def expected_gain(losses: Sequence[float], runs: int, *, in_order: bool) -> floa
     before = min(losses[:half]) if in_order else mean_least(losses, half)
     if not math.isfinite(before):
         return None
-    return (before - best) * (1 - math.sqrt(count / (count + runs))) / (math.sqrt(2) - 1)
+    gain = (before - best) * (1 - math.sqrt(count / (count + runs))) / (math.sqrt(2) - 1)
+    return min(gain, best) if best >= 0 else gain
 
 
 def mean_least(losses: Sequence[float], count: int) -> float:

@@ -55,6 +55,14 @@ def test_the_gain_follows_from_the_later_half_and_falls_with_the_number_of_runs(
     assert expected_gain([math.inf] * 6 + [1.0] * 6, 10, in_order=True) is None
 
 
+def test_a_loss_that_was_never_below_0_is_not_expected_there() -> None:
+    falling = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.001]
+    assert expected_gain(falling, 10, in_order=True) == 0.001
+    below = expected_gain([loss - 1.0 for loss in falling], 10, in_order=True)
+    assert below is not None
+    assert below > 0.1
+
+
 @pytest.mark.parametrize("method", ["random", "bayes", "grid"])
 def test_status_tells_what_ten_more_runs_may_bring(storage: Storage, method: str) -> None:
     space = {"x": {"values": list(range(40))}}
