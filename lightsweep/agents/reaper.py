@@ -93,9 +93,10 @@ class Processes:
                 _sent(group, signal.SIGCONT)  # a stopped process does not act on SIGTERM
 
     def kill(self) -> None:
-        """Send SIGKILL to all of them."""
-        self.signal(signal.SIGKILL)
-        self._signal_outside(signal.SIGKILL)
+        """Send SIGKILL to all of them; stopped before, none goes on without another that has gone, and complains."""
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            self.signal(number)
+            self._signal_outside(number)
 
     def wait(self, seconds: float) -> bool:
         """Wait until none is left; False if some are left after so many seconds."""
@@ -132,7 +133,8 @@ class Processes:
             with suppress(psutil.Error, OSError):
                 if os.getpgid(process.pid) not in self._groups:
                     process.send_signal(number)
-                    process.send_signal(signal.SIGCONT)
+                    if number == signal.SIGTERM:
+                        process.send_signal(signal.SIGCONT)
 
 
 def _sent(group: int, number: int) -> bool:

@@ -36,6 +36,7 @@ def _template(paper: str, ink: str, soft: str, grid: str, unselected: str) -> go
         "zerolinecolor": grid,
         "zerolinewidth": 1,
         "automargin": True,
+        "ticklabeloverflow": "allow",  # room is made by automargin; without a visible label the title has no place
         "title": {"standoff": 8, "font": {"size": 12, "color": soft}},
         "tickfont": {"size": 11, "color": soft},
     }

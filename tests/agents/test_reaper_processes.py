@@ -7,6 +7,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,18 @@ worker = "import os, signal, sys, time; {worker}; os.write(1, b'%d\\\\n' % os.ge
 for _ in range(2):
     subprocess.Popen([sys.executable, "-c", worker], start_new_session=True)
 {then}
+"""
+PAIR = """
+import os, socket, subprocess, sys, time
+ends = socket.socketpair()
+for end in ends:
+    tell = "os.write(1, b'%d\\\\n' % os.getpid())"
+    wait = f"socket.socket(fileno={end.fileno()}).recv(1); os.write(1, b'alone\\\\n')"
+    source = f"import os, socket; {tell}; {wait}"
+    subprocess.Popen([sys.executable, "-c", source], start_new_session=True, pass_fds=[end.fileno()])
+for end in ends:
+    end.close()
+time.sleep(180)
 """
 WAIT = "time.sleep(180)"
 DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
@@ -49,8 +62,12 @@ def found(tokens: set[str]) -> list[int]:
 
 def launch(directory: Path, token: str, worker: str = "0", then: str = WAIT) -> tuple[RunProcess, list[int]]:
     """A run whose main process has started two workers in sessions of their own; their numbers."""
+    return begin(directory, token, LAUNCHER.format(worker=worker, then=then))
+
+
+def begin(directory: Path, token: str, source: str) -> tuple[RunProcess, list[int]]:
+    """A run whose two workers write their numbers; those."""
     output = directory / "output.log"
-    source = LAUNCHER.format(worker=worker, then=then)
     process = RunProcess([sys.executable, "-c", source], {**os.environ, MARK: token}, output)
     wait_until(lambda: output.read_text().count("\n") == 2, "two workers")
     return process, [int(line) for line in output.read_text().split()]
@@ -95,6 +112,21 @@ def test_they_are_killed_with_their_run(tmp_path: Path, token: str) -> None:
     process.kill()
     wait_until(lambda: not found({token}), "all to end")
     assert process.wait().exit_code == -signal.SIGKILL
+
+
+def test_none_goes_on_after_another_was_killed(tmp_path: Path, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    send = psutil.Process.send_signal
+
+    def slowly(process: psutil.Process, number: int) -> None:
+        send(process, number)
+        if number == signal.SIGKILL:
+            time.sleep(0.3)
+
+    monkeypatch.setattr(psutil.Process, "send_signal", slowly)
+    process, workers = begin(tmp_path, token, PAIR)
+    process.kill()
+    process.wait()
+    assert (tmp_path / "output.log").read_text().split() == [str(worker) for worker in workers]
 
 
 def test_they_are_killed_once_the_grace_is_over(tmp_path: Path, token: str) -> None:

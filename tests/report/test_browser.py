@@ -203,6 +203,17 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(browser: Browser, wr
     visit.close()
 
 
+def test_an_axis_whose_only_label_is_at_the_edge_keeps_it_and_its_title(browser: Browser, written: Path) -> None:
+    visit = Visit(browser, written)
+    visit.draw_all()
+    edge = {"xaxis.range": [0, 1], "xaxis.tickvals": [1], "xaxis.ticktext": ["wider than what is left beside it"]}
+    visit.page.evaluate("edge => Plotly.relayout('figure-history', edge)", edge)
+    drawn = visit.page.locator("#figure-history .xaxislayer-above .xtick text, #figure-history .g-xtitle text")
+    assert drawn.count() == 2
+    assert all(text.is_visible() for text in drawn.all())
+    visit.close()
+
+
 def test_the_page_follows_the_system_from_light_to_dark_and_keeps_its_brush(browser: Browser, written: Path) -> None:
     visit = Visit(browser, written, color_scheme="light")
     visit.brush("batch_size", 0.2, -0.05)

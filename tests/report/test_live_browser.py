@@ -179,7 +179,7 @@ def test_details_of_a_running_run_by_the_keyboard(browser: Browser, served: Serv
     shown.wait_for_function("document.querySelector('#details-title').textContent === 'Run 0001'")
     shown.keyboard.press("Escape")
     dialog.wait_for(state="hidden")
-    shown.wait_for_function("document.activeElement.tagName === 'BUTTON'")
+    shown.wait_for_function("document.activeElement.matches('#runs tr button.opener')")  # soon after it is closed
     assert visit.focused() in ("0001", "0002")
     assert shown.evaluate("[...drawn.keys(), ...waiting.keys()].every(element => element.isConnected)")
 

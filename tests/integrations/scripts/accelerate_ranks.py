@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import torch
 from accelerate import Accelerator
@@ -30,3 +31,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    time.sleep(0.5)  # torch may abort a process whose last collective is not put away when Python ends

@@ -110,3 +110,4 @@ def main() -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     main()
+    time.sleep(0.5)  # torch may abort a process whose last collective is not put away when Python ends

@@ -35,3 +35,4 @@ def main() -> None:
 if __name__ == "__main__":
     main()
     dist.destroy_process_group()
+    time.sleep(0.5)  # torch may abort a process whose last collective is not put away when Python ends

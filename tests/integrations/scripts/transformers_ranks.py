@@ -92,3 +92,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    time.sleep(0.5)  # torch may abort a process whose last collective is not put away when Python ends

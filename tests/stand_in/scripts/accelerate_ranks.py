@@ -1,6 +1,7 @@
 """A loop with accelerate's tracker of W&B, for several processes."""
 
 import argparse
+import time
 
 import torch
 from accelerate import Accelerator
@@ -22,3 +23,4 @@ for epoch in range(5):
     accelerator.log({"val_loss": accelerator.reduce(loss.detach(), "mean"), "epoch": epoch}, step=epoch)
 print("printed at the end")
 accelerator.end_training()
+time.sleep(0.5)  # torch may abort a process whose last collective is not put away when Python ends
