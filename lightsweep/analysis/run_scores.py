@@ -128,13 +128,14 @@ def _grouped(runs: Sequence[SweepRun], valued: Mapping[str, float]) -> list[tupl
 def never_read(runs: Iterable[SweepRun]) -> frozenset[str]:
     """Return the searched parameters that no run read: they cannot have an effect, whatever the numbers say.
 
-    The finished runs decide; without one, those that were stopped early. A run that ended without a word about what it
-    read counts as one that read everything.
+    Of the runs that had the parameter the finished ones decide; without one, those that were stopped early. A run that
+    ended without a word about what it read counts as one that read everything.
     """
     own = [run for run in runs if not run.prior]
     for state in COUNTED:
         if ended := [run for run in own if run.state == state]:
-            return frozenset.intersection(*(frozenset(run.unread) for run in ended))
+            read = {name for run in ended for name in run.values if name not in run.unread}
+            return frozenset(name for run in ended for name in run.unread) - read
     return frozenset()
 
 

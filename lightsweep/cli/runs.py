@@ -56,7 +56,7 @@ def runs(
     """
     states = [str(each) for each in RunState]
     if state is not None and state not in states:
-        raise UsageError(f"no run is {state!r}{closest(state, states)}; the states are {', '.join(states)}")
+        raise UsageError(f"no run is {state!r}{closest(state, states) or '.'} The states are {', '.join(states)}")
     sweep = read_sweep(sweep_id, storage)
     now = datetime.now(timezone.utc)
     found = sorted(

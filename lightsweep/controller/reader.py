@@ -353,11 +353,12 @@ class SweepReader:
     def read_few_values(self) -> None:
         """Leave the parameters out of a look, for a program that needs those of few runs; see :meth:`complete`.
 
-        It reads them nevertheless if the state of the sweep depends on them: with stages, repeats, or a space that a
-        function defines run by run.
+        It reads them nevertheless if the state of the sweep depends on them: with stages, repeats, or parameters that
+        not every run has.
         """
         config = self.config
-        self.ledger.reads_values = not config.is_flat or config.defined_by_run or config.options.repeats is not None
+        varies = config.defined_by_run or bool(config.space.when)
+        self.ledger.reads_values = not config.is_flat or varies or config.options.repeats is not None
 
     def complete(self, entries: Iterable[RunEntry]) -> None:
         """Read the parameters of these runs, unless each look does.

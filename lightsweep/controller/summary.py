@@ -241,7 +241,7 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
             savings(entries, sweep.config),
             best_seen,
             searched=sweep.config.searched(values if sweep.config.defined_by_run else ()),
-            unread=sorted(_unread(entries)),
+            unread=sorted(_unread(entries, sweep.config)),
             last=shown,
             broken=sum(bool(breaks(entry, sweep.config)) for entry in entries),
             priors=len(known) - len(entries),
@@ -254,7 +254,15 @@ def summarize(sweep: SweepReader, last: int = 0) -> SweepSummary:
         )
 
 
-def _unread(entries: Iterable[RunEntry]) -> set[str]:
+def _unread(entries: Iterable[RunEntry], config: SweepConfig) -> set[str]:
+    if config.defined_by_run or config.space.when:  # not every run has every parameter
+        named, read = set[str](), set[str]()
+        for entry in entries:
+            if entry.state in _WITH_RESULT:
+                unread = set(entry.summary.get("unread", ()))
+                named |= unread
+                read |= (values_of(entry, config) or {}).keys() - unread
+        return named - read
     found: set[str] | None = None
     for entry in entries:
         if entry.state in _WITH_RESULT:
@@ -334,15 +342,20 @@ def part_documents(sweep: SweepReader) -> dict[str, Any]:
 
 
 def group_views(sweep: SweepReader) -> list[Group]:
-    """Return the groups of repeats as of the last look, the best first; none without repeats."""
+    """Return the groups of repeats as of the last look, the best first; none without repeats.
+
+    Groups that break a constraint come after those that do not, and groups without a score last.
+    """
     config = sweep.config
     with sweep.lock:
         found = groups(sweep.known_entries(), config) if config.repeats > 1 else []
     sign = -1 if config.metric is not None and config.metric.goal == "maximize" else 1
 
-    def key(group: Group) -> tuple[bool, bool, float]:
+    def key(group: Group) -> tuple[bool, bool, bool, float]:
         score = group.score
-        return (score is None, score is None or not score.complete, sign * score.mean if score is not None else 0.0)
+        if score is None:
+            return (True, False, False, 0.0)
+        return (False, any(breaks(run, config) for run in group.runs), not score.complete, sign * score.mean)
 
     return sorted(found, key=key)
 

@@ -145,7 +145,7 @@ class SweepConfig:
         if self.metric is not None and self.metric.target is not None:
             sign = "<=" if self.metric.goal == "minimize" else ">="
             parts.append(f"{self.metric.name} {sign} {self.metric.target:g}")
-        parts += self.options.stop_when.texts if self.options.stop_when else []
+        parts += self.options.stop_when.texts(several=len(self.metrics) > 1) if self.options.stop_when else []
         return " or ".join(parts) or None
 
     @property

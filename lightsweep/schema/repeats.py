@@ -46,7 +46,7 @@ def read_repeats(value: Any, raw: Mapping[str, Any], names: Iterable[str], fault
         try:
             found = Repeats(count=fields.keys_of(Repeats)["count"].rule.read(value))
         except ValueError as error:
-            at.error(f"repeats {error}, or a mapping such as {{count: 3, seed: seed}}")
+            at.error(f"repeats {error}; or write a mapping such as {{count: 3, seed: seed}}")
     if found is None or found.count == 1:
         return None
     if raw.get("metric") is None:

@@ -33,16 +33,19 @@ class StopWhen:
     hours: _Positive | None = None
     epochs: fields.Natural | None = None
 
-    @property
-    def texts(self) -> list[str]:
-        """The conditions in words: ``30 runs without a new best``."""
+    def texts(self, *, several: bool = False) -> list[str]:
+        """Return the conditions in words: ``30 runs without a new best``; ``several`` metrics have a Pareto front."""
         found = [
-            f"{counted(self.no_better_in, 'run')} without a new best" if self.no_better_in is not None else "",
+            _no_better(self.no_better_in, several) if self.no_better_in is not None else "",
             f"an expected gain below {number(self.expected_gain)}" if self.expected_gain is not None else "",
             f"{number(self.hours)} hour{'' if self.hours == 1 else 's'}" if self.hours is not None else "",
             f"{counted(self.epochs, 'iteration')} of all runs" if self.epochs is not None else "",
         ]
         return [text for text in found if text]
+
+
+def _no_better(runs: int, several: bool) -> str:
+    return f"{counted(runs, 'run')} without a new {'one on the Pareto front' if several else 'best'}"
 
 
 def read_stop_when(value: Any, raw: Mapping[str, Any], sampler: str, searched: int, faults: Faults) -> StopWhen | None:
@@ -67,7 +70,8 @@ def read_stop_when(value: Any, raw: Mapping[str, Any], sampler: str, searched: i
             at[key].key_error(f"{key} needs the key 'metric' with the name that the training script logs")
     runs, cap = block.no_better_in, raw.get("run_cap")
     if runs is not None and isinstance(cap, int) and cap <= runs:
-        at["no_better_in"].key_warning(f"run_cap {cap} ends the sweep before {counted(runs, 'run')} without a new best")
+        several = raw.get("metrics") is not None
+        at["no_better_in"].key_warning(f"run_cap {cap} ends the sweep before {_no_better(runs, several)}")
     if "expected_gain" in given:
         if raw.get("method") != "bayes" or raw.get("metric") is None or sampler not in ("auto", "gp"):
             at["expected_gain"].key_error(

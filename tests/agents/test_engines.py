@@ -188,7 +188,7 @@ def test_agents_of_another_host_are_named_with_their_host(sandbox: Sandbox) -> N
 
 @pytest.mark.usefixtures("notes")
 def test_an_unknown_engine_is_refused_with_those_that_there_are(sandbox: Sandbox) -> None:
-    with pytest.raises(UsageError, match=r"no engine 'note'; did you mean 'notes'\?; there are: local, .*notes"):
+    with pytest.raises(UsageError, match=r"no engine 'note'; did you mean 'notes'\? There are: local, .*notes"):
         make_engine("note", sandbox.sweep())
 
 

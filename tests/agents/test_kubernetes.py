@@ -455,7 +455,7 @@ def test_a_missing_or_broken_kubeconfig_is_named(
 
 
 def test_an_unknown_context_is_refused_with_those_that_there_are(cluster: Cluster, launch: Launch) -> None:
-    with pytest.raises(UsageError, match=r"--context 'othr'.*; did you mean 'other'\?; there are: tests, other"):
+    with pytest.raises(UsageError, match=r"--context 'othr'.*; did you mean 'other'\? There are: tests, other"):
         submitted(changed(launch, options=(*IMAGE, "--context", "othr")))
 
 

@@ -139,7 +139,7 @@ def test_no_runs() -> None:
 
 def test_never_read_is_what_no_finished_run_read() -> None:
     def run(number: int, state: str, *unread: str, **keys: bool) -> SweepRun:
-        return made({"x": 0.1}, [1.0], number, state=state, unread=unread, **keys)
+        return made({"x": 0.1, "y": 0.2}, [1.0], number, state=state, unread=unread, **keys)
 
     assert never_read([]) == frozenset()
     assert never_read([run(1, "failed", "x")]) == frozenset()
@@ -147,3 +147,9 @@ def test_never_read_is_what_no_finished_run_read() -> None:
     # A run that was killed at a band has said nothing, so finished runs decide; a prior run read other code.
     assert never_read([run(1, "pruned"), run(2, "finished", "x"), run(3, "finished", prior=True)]) == {"x"}
     assert never_read([run(1, "finished", "x"), run(2, "finished")]) == frozenset()
+
+
+def test_a_parameter_that_not_every_run_has_is_never_read_if_no_run_with_it_read_it() -> None:
+    has, lacks = made({"x": 0.1, "y": 0.2}, [1.0], 1, unread=("y",)), made({"x": 0.3}, [1.0], 2)
+    assert never_read([has, lacks]) == {"y"}
+    assert never_read([has, lacks, made({"x": 0.1, "y": 0.4}, [1.0], 3)]) == frozenset()

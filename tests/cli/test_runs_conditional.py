@@ -36,12 +36,14 @@ BLOCK = {
     "constraints": ["latency_ms <= 20", "size_mb < 50"],
 }
 
+COMMAND = ["${interpreter}", "${program}"]
+
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sandbox, str]:
     """The six points of the grid; of them three have too large a width."""
     sandbox = Sandbox(tmp_path_factory.mktemp("conditional"))
-    command = ["${interpreter}", "${program}", "${args}"]
+    command = [*COMMAND, "${args}"]
     sweep_id = sandbox.sweep(TRAIN, method="grid", parameters=PARAMETERS, command=command, lightsweep=BLOCK)
     sandbox.call("agent", sweep_id, "--storage", sandbox.storage)
     return sandbox, sweep_id
@@ -71,6 +73,20 @@ def test_status_and_runs_name_what_is_broken(done: tuple[Sandbox, str], capsys: 
     assert [("latency_ms <= 20: 25.6" in line, line.split()[-1]) for line in lines[:6]] == (
         [(False, "16")] * 3 + [(True, "256")] * 3
     )
+
+
+def test_a_parameter_that_no_run_with_it_reads_is_named(sandbox: Sandbox, capsys: Capture) -> None:
+    train = """
+        import lightsweep
+        with lightsweep.init() as run:
+            run.log({"loss": len(run.config.optimizer)})
+    """
+    parameters = {name: PARAMETERS[name] for name in ("optimizer", "momentum")}
+    block = {"when": BLOCK["when"]}
+    sweep_id = sandbox.sweep(train, method="grid", parameters=parameters, command=COMMAND, lightsweep=block)
+    sandbox.call("agent", sweep_id, "--storage", sandbox.storage)
+    assert main(["status", sweep_id, "--storage", sandbox.storage]) == 0
+    assert "no run reads 'momentum', although the sweep varies it\n" in capsys.readouterr().out
 
 
 def test_an_export_leaves_absent_parameters_empty(done: tuple[Sandbox, str], capsys: Capture) -> None:

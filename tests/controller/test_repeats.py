@@ -13,7 +13,7 @@ from lightsweep.controller import ClaimedRun, Outcome, Sweep, best_run
 from lightsweep.controller.changes import retry_runs, update_config
 from lightsweep.controller.repeats import Group, groups, observations, repeat_seed
 from lightsweep.controller.reports import Reporter
-from lightsweep.controller.summary import part_documents, summarize
+from lightsweep.controller.summary import group_views, part_documents, summarize
 from lightsweep.errors import UsageError
 from lightsweep.storage import Storage
 
@@ -209,6 +209,20 @@ def test_a_run_that_breaks_a_constraint_ends_its_group(storage: Storage) -> None
     best = best_run(sweep.runs, sweep.config)
     assert best is not None
     assert best.group == "0005"
+    assert [group.id for group in group_views(sweep)] == ["0005", "0002", "0001"]
+
+
+def test_a_group_without_all_repeats_is_listed_before_one_that_breaks_a_constraint(storage: Storage) -> None:
+    block = {"repeats": 2, "seed": 5, "constraints": ["size <= 3"]}
+    sweep = made(storage, {"a": {"values": [4, 3]}}, lightsweep=block)
+
+    def train(run: ClaimedRun, reporter: Reporter) -> Outcome:
+        assert run.repeat is not None
+        reporter.report(run, {"loss": 5 - run.values["a"], "size": run.values["a"]})
+        return Outcome("finished" if run.repeat.repeat == 1 else "pruned")
+
+    work(sweep, train)
+    assert [group.id for group in group_views(sweep)] == ["0002", "0001"]
 
 
 def test_a_searcher_sees_one_observation_for_each_group(storage: Storage) -> None:

@@ -57,7 +57,7 @@ def test_the_seed_may_be_used_in_a_command(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("0", ["repeats must be a whole number between 1 and 1,000, got 0"]),
+        ("0", ["repeats must be a whole number between 1 and 1,000, got 0; or write a mapping such as {count: 3,"]),
         ("2.5", ["must be a whole number"]),
         ("'3'", ["write it without quotes"]),
         ("[3]", ["{count: 3, seed: seed}"]),

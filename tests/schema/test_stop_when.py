@@ -37,6 +37,14 @@ def test_a_cap_that_is_reached_earlier_is_warned_of(tmp_path: Path) -> None:
     assert load(tmp_path, f"run_cap: 10\n{block('{no_better_in: 9}')}").warnings == ()
 
 
+def test_several_metrics_have_a_front(tmp_path: Path) -> None:
+    head = HEAD.replace("metric: {name: loss}", "metrics: [{name: loss}, {name: ms}]")
+    found = load(tmp_path, f"run_cap: 9\n{block('{no_better_in: 9}', head)}")
+    (warning,) = found.warnings
+    assert warning.message == "run_cap 9 ends the sweep before 9 runs without a new one on the Pareto front"
+    assert found.ends == "run_cap 9 or 9 runs without a new one on the Pareto front"
+
+
 @pytest.mark.parametrize(
     ("text", "place", "words"),
     [

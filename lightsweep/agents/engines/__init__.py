@@ -193,6 +193,6 @@ def make_engine(name: str, sweep_id: str, options: Sequence[str] = ()) -> Engine
     found = EntryPoint(name, _OWN[name], _GROUP) if name in _OWN else next(iter(others.select(name=name)), None)
     if found is None:
         names = [*_OWN, *sorted(others.names)]
-        raise UsageError(f"no engine {name!r}{closest(name, names)}; there are: {', '.join(names)}")
+        raise UsageError(f"no engine {name!r}{closest(name, names) or '.'} There are: {', '.join(names)}")
     make: Callable[[str, Sequence[str]], Engine] = found.load()
     return make(sweep_id, options)

@@ -349,8 +349,8 @@ class _Cluster:
             names = [each["name"] for each in contexts]
             if context and context not in names:
                 raise UsageError(
-                    f"--context {context!r}: the kubeconfig file has no such context{closest(context, names)}; "
-                    f"there are: {', '.join(names)}"
+                    f"--context {context!r}: the kubeconfig file has no such context{closest(context, names) or '.'} "
+                    f"There are: {', '.join(names)}"
                 )
             config.load_kube_config(file, context=context or None, client_configuration=configuration)
             chosen = next((each for each in contexts if each["name"] == context), active)
