@@ -173,7 +173,7 @@ MOST_LINES = {
     "clusters": 3_780,
     "history": 900,
     "report": 1_650,
-    "channel": 840,
+    "channel": 900,
     "warm runs": 820,
     "terminals": 1_785,
     "sampler": 1_500,

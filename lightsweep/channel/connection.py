@@ -17,6 +17,7 @@ from lightsweep.channel.messages import (
     Handler,
     LogReply,
     LogRequest,
+    Numbers,
     StartReply,
     StartRequest,
 )
@@ -67,8 +68,8 @@ class Connection:
         """See `Handler`."""
         self.request("finish", **message)
 
-    def post(self, message: LogRequest) -> list[LogReply] | None:
-        """Send a log and leave its reply to the next call, or to `settle`: one reply at most is left.
+    def post(self, metrics: Numbers) -> list[LogReply] | None:
+        """Send the numbers of a log, and leave its reply to the next call, or to `settle`: one reply at most is left.
 
         If the reply to the log before says something new, nothing is sent.
 
@@ -80,13 +81,14 @@ class Connection:
         link = self._of_this_process()
         with link.lock:
             if link.busy:  # in the handler of a signal
-                link.late.append(self._exchange(POST, message))
+                link.late.append(self._exchange(POST, {"metrics": metrics}))
+                return None
+            if link.puts(metrics):
                 return None
             with link:
-                if not link.is_at_rest():
-                    link.ready()
+                link.ready()
                 if not link.late:
-                    link.leave({"op": POST, **message})
+                    link.send(metrics)
                     return None
             return link.replies()
 
@@ -125,7 +127,7 @@ class Connection:
             if not link.busy:
                 with link:
                     stream = link.ready()
-                    stream.send({"op": op, **message})
+                    stream.send_body(body_of(message, op))
                     return _answer(stream)
         with closing(Connection(self._address, self._run_id, self._token)) as other:
             return other._exchange(op, message)
@@ -244,15 +246,30 @@ class _Link:
         """Whether the answer to a posted message is still to be read."""
         return self.posted or (self._slot is not None and not self._slot.settled)
 
-    def is_at_rest(self) -> bool:
-        """Return whether a report may be left in the slot at once."""
-        return self._slot is not None and not self.unsettled and self.stream is not None and self.stream.is_open()
+    def puts(self, metrics: Numbers) -> bool:
+        """Leave a report in the slot if it may be left there at once; tell whether."""
+        slot = self._slot
+        if slot is None or self.posted or self.late:
+            return False
+        self.busy = True
+        try:
+            found = slot.put(metrics)
+        finally:
+            self.busy = False
+        if found and slot.asleep:
+            with self:
+                self._wake()
+        return found
 
     def ready(self) -> FrameStream:
         """Return a stream that is open and has no answer left in it."""
         if self.stream is None or not self.stream.is_open():
+            slot = self._slot
             self.drop()
             self.stream = self._owner.open()
+            # The script has closed all descriptors, so that the agent has left.
+            if slot is not None and (metrics := slot.untaken()) is not None:
+                self._post(metrics)
         if self.unsettled:
             if not self.posted:
                 self.stream.send({"op": COLLECT})
@@ -261,18 +278,28 @@ class _Link:
             self.posted = False
         return self.stream
 
-    def leave(self, message: Mapping[str, Any]) -> None:
-        """Post a message: into the slot if there is one with room, else over the connection, which is ready."""
+    def send(self, metrics: Numbers) -> None:
+        """Leave a report in the slot if there is one with room, else send it over the connection, which is ready."""
         assert self.stream is not None
         if not self._asked:
             self._asked = True
             self._slot = received_slot(self.stream) if self._owner.is_local else None
-        body = body_of(message)
-        if self._slot is None or not self._slot.put(body):
-            self.stream.send_body(body)
-            self.posted = True
+        if self._slot is None or not self._slot.put(metrics):
+            self._post(metrics)
         elif self._slot.asleep:
+            self._wake()
+
+    def _post(self, metrics: Mapping[str, float]) -> None:
+        assert self.stream is not None
+        self.stream.send_body(body_of({"metrics": metrics}, POST))
+        self.posted = True
+
+    def _wake(self) -> None:
+        """Let the agent look; if the script has closed all descriptors, the report goes to it over a new connection."""
+        if self.stream is not None and self.stream.is_open():
             self.stream.send({"op": LOOK})
+        else:
+            self.ready()
 
     def replies(self) -> list[LogReply]:
         """Return the answers to posted messages, each once. Raises ``LightsweepError`` for an error among them."""

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from lightsweep.channel.messages import POST, Numbers, encoded
+from lightsweep.channel.messages import Numbers, encoded
 from lightsweep.errors import LightsweepError
 
 MESSAGE_LIMIT = 16 * 2**20
@@ -57,7 +57,7 @@ class FrameStream:
             TypeError, ValueError: Not representable in JSON.
             OSError: The other end is gone.
         """
-        self.send_body(body_of(message))
+        self.send_body(encoded(message).encode())
 
     def send_body(self, body: bytes) -> None:
         """Send the JSON of one object, as `send` does."""
@@ -157,14 +157,14 @@ class FrameStream:
         return True
 
 
-def body_of(message: Mapping[str, Any]) -> bytes:
-    """Return the JSON of a message; that of `Numbers` is made no second time."""
+def body_of(message: Mapping[str, Any], operation: str) -> bytes:
+    """Return the JSON of a message that asks for an operation; that of `Numbers` is made no second time."""
     metrics = message.get("metrics")
     if type(metrics) is not Numbers:
-        return encoded(message).encode()
-    if len(message) == 2 and message.get("op") in ("log", POST):
-        return f'{{"op":"{message["op"]}","metrics":{metrics.text}}}'.encode()
-    rest = encoded({name: value for name, value in message.items() if name != "metrics"})
+        return encoded({"op": operation, **message}).encode()
+    if len(message) == 1:
+        return f'{{"op":"{operation}","metrics":{metrics.text}}}'.encode()
+    rest = encoded({"op": operation, **{name: value for name, value in message.items() if name != "metrics"}})
     return f'{rest[:-1]},"metrics":{metrics.text}}}'.encode()
 
 

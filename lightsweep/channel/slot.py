@@ -9,23 +9,28 @@ Linux only: the memory has no name and needs no room on a disk, and it cannot be
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
 import threading
 import time
+from array import array
 from collections.abc import Callable, Mapping
 from typing import Any
 from zlib import crc32
 
-from lightsweep.channel.frames import ChannelError, FrameStream, decoded
+from lightsweep.channel.frames import AGENT_SECONDS, ChannelError, FrameStream
+from lightsweep.channel.messages import POST, encoded
 
 SLOT, LOOK, COLLECT = "slot", "look", "collect"
 """What a run asks for beside its messages: the memory; a look into it, without an answer; the answer to its report."""
 
 SIZE = 64 * 2**10
 _HEAD = 64
+_END = b"\n"  # of the names of a report, which are JSON; 8 bytes for each number follow
 _WRITTEN, _SETTLED, _ASLEEP, _CHECK = range(4)  # numbers of 8 bytes in the head
 
+_LOOKS, _SLEEPS, _LEFT = range(3)  # what the agent does, at _ASLEEP
 _WATCH_SECONDS = 0.25
 _LONGEST_PAUSE = 0.05
 _SHORT_PAUSE = 0.002
@@ -36,7 +41,8 @@ class Slot:
     """The memory of one process of a run and its agent, as one of them has it. Not thread-safe.
 
     The run writes a report, then its length and checksum, then the number of reports. Not every processor shows these
-    to the other side in this order, hence the checksum.
+    to the other side in this order, hence the checksum. A report is the JSON of its names, and 8 bytes for each number:
+    to write numbers as text would take a third of a report's time.
 
     Args:
         descriptor: Of the memory; it may be closed afterwards.
@@ -46,6 +52,8 @@ class Slot:
         self._memory = mmap.mmap(descriptor, SIZE)
         self._head = memoryview(self._memory)[:_HEAD].cast("Q")
         self._taken = 0
+        self._names: tuple[str, ...] = ()
+        self._listed = b""
 
     @property
     def settled(self) -> bool:
@@ -54,25 +62,50 @@ class Slot:
 
     @property
     def asleep(self) -> bool:
-        """Whether the agent looks only when it is woken."""
-        return bool(self._head[_ASLEEP])
+        """Whether the agent looks only when it is woken, or no more."""
+        return self._head[_ASLEEP] != _LOOKS
 
     @asleep.setter
     def asleep(self, value: bool) -> None:
-        self._head[_ASLEEP] = value
+        self._head[_ASLEEP] = _SLEEPS if value else _LOOKS
 
-    def put(self, body: bytes) -> bool:
-        """Leave a report, as JSON; False if it is too long. The one before must be settled."""
+    def put(self, metrics: Mapping[str, float]) -> bool:
+        """Leave a report; False if it is too long, or the one before is not settled."""
+        head = self._head
+        written = head[_WRITTEN]
+        if written != head[_SETTLED]:
+            return False
+        if (names := tuple(metrics)) != self._names:
+            self._names, self._listed = names, encoded(names).encode() + _END
+        body = self._listed + array("d", metrics.values()).tobytes()
         size = len(body)
         if size > SIZE - _HEAD:
             return False
         self._memory[_HEAD : _HEAD + size] = body
-        self._head[_CHECK] = crc32(body) << 32 | size
-        self._head[_WRITTEN] += 1
+        head[_CHECK] = crc32(body) << 32 | size
+        head[_WRITTEN] = written + 1
         return True
 
-    def take(self) -> bytes | None:
-        """Return a report that was not taken before, once it is there as a whole."""
+    def leave(self) -> None:
+        """Take nothing any more; what was taken is settled."""
+        self._head[_SETTLED] = self._taken
+        self._head[_ASLEEP] = _LEFT
+
+    def untaken(self) -> dict[str, float] | None:
+        """Wait until the agent has left, for a minute at most; return the report that it has not taken, if any."""
+        until = time.monotonic() + AGENT_SECONDS
+        while self._head[_ASLEEP] != _LEFT:
+            if time.monotonic() >= until:
+                return None
+            time.sleep(_SHORT_PAUSE)
+        return None if self.settled else _numbers(self._memory[_HEAD : _HEAD + (self._head[_CHECK] & 0xFFFFFFFF)])
+
+    def take(self) -> dict[str, float] | None:
+        """Return a report that was not taken before, once it is there as a whole.
+
+        Raises:
+            ChannelError: What is there is none; it is taken.
+        """
         written = self._head[_WRITTEN]
         if written == self._taken:
             return None
@@ -81,7 +114,7 @@ class Slot:
         if crc32(body) != check >> 32:
             return None
         self._taken = written
-        return body
+        return _numbers(body)
 
     def settle(self) -> bool:
         """Let the run leave its next report; tell whether every report that was left has been taken."""
@@ -93,6 +126,16 @@ class Slot:
         """Give the memory back."""
         self._head.release()
         self._memory.close()
+
+
+def _numbers(body: bytes) -> dict[str, float]:
+    listed, _, packed = body.partition(_END)
+    values = array("d")
+    try:
+        values.frombytes(packed)
+        return dict(zip(json.loads(listed), values, strict=True))
+    except (TypeError, ValueError) as error:
+        raise ChannelError(f"there is no report in shared memory: {error}") from None
 
 
 def made_slot() -> tuple[Slot, int] | None:
@@ -176,15 +219,16 @@ class Mailbox:
     def look(self) -> bool:
         """Answer a report, if one was left; tell whether."""
         with self._lock:
-            body = None if self._closed else self._slot.take()
-            if body is None:
+            try:
+                metrics = None if self._closed else self._slot.take()
+            except ChannelError as error:
+                self._held = {"error": str(error)}
+                return True
+            if metrics is None:
                 return False
             now = time.monotonic()
             self._pause, self._last = min(max((now - self._last) / 4, _SHORTEST_PAUSE), _LONGEST_PAUSE), now
-            try:
-                self._held = self._answer(decoded(body))
-            except ChannelError as error:
-                self._held = {"error": str(error)}
+            self._held = self._answer({"op": POST, "metrics": metrics})
             if not self._held:
                 self._slot.settle()
             return True
@@ -198,7 +242,8 @@ class Mailbox:
         return held
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Leave, and give the memory back."""
         with self._lock:
             self._closed = True
+            self._slot.leave()
             self._slot.close()

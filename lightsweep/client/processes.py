@@ -33,14 +33,22 @@ def rank(environ: Mapping[str, str] = os.environ) -> int:
     torch is asked only if the script has imported it. SLURM_PROCID does not count: several agents under one ``srun``
     have different ones, and each serves its own runs.
     """
-    distributed = sys.modules.get("torch.distributed")
-    if distributed is not None and distributed.is_available() and distributed.is_initialized():
-        return int(distributed.get_rank())
+    found = rank_of_torch()
+    if found is not None:
+        return found
     for name in ("RANK", "LOCAL_RANK"):
         value = environ.get(name, "")
         if value.isdecimal():
             return int(value)
     return 0
+
+
+def rank_of_torch() -> int | None:
+    """Return the global rank by torch.distributed, or ``None`` if it does not run."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        return int(distributed.get_rank())
+    return None
 
 
 def several(environ: Mapping[str, str] = os.environ) -> bool:

@@ -17,7 +17,7 @@ from lightsweep.client.history import FILE, History
 from lightsweep.client.loaders import are_cut, cut_loaders, restore_loaders
 from lightsweep.client.numbers import numbers, warn_misspelt
 from lightsweep.client.parts import PARTS
-from lightsweep.client.processes import described, from_child, several
+from lightsweep.client.processes import described, from_child, rank_of_torch, several
 from lightsweep.client.processes import rank as current_rank
 from lightsweep.client.run_config import RunConfig
 from lightsweep.errors import AgentLostError, LightsweepError, RunPruned, UsageError, absent
@@ -163,11 +163,11 @@ class Run(RunNames):
 
     @property
     def rank(self) -> int:
-        """The rank of this process, also if it became one of several only after ``init()``.
+        """The rank of this process, also if torch.distributed or a fork has made it one of several after ``init()``.
 
         Of ranks above 0 nothing is recorded, except that they failed.
         """
-        return self._rank or current_rank()
+        return self._rank or (current_rank() if self.inherited else rank_of_torch() or 0)
 
     def log(
         self,
@@ -236,7 +236,7 @@ class Run(RunNames):
             dict.update(self.summary, found)
         else:
             told = Numbers(self._summarized(found))
-        repeats = judged and self._repeats(told)
+        repeats = judged and self._repeated < self.counted and self._repeats(told)
         if not judged or repeats:
             told = Numbers({name: value for name, value in told.items() if name != self.metric})
         rank = self.rank
@@ -379,10 +379,11 @@ class Run(RunNames):
         posts = self._posts
         if posts is None or self.inherited:
             return False
-        while self._stopped is None and not self._reaches_band(told):
-            replies = posts.post({"metrics": told})
+        counts = self._is_iteration(told)
+        while self._stopped is None and not self._reaches_band(counts):
+            replies = posts.post(told)
             if replies is None:
-                self._iterations += self._is_iteration(told)
+                self._iterations += counts
                 return True
             for reply in replies:
                 self._take(reply)
@@ -407,11 +408,10 @@ class Run(RunNames):
     def _is_iteration(self, found: Mapping[str, float]) -> bool:
         return self.metric is not None and math.isfinite(found.get(self.metric, math.nan))
 
-    def _reaches_band(self, found: Mapping[str, float]) -> bool:
-        """Tell whether the run is judged by these numbers at a band, as far as is known here."""
-        if self._next_band is None:
-            return False
-        return self._next_band == 0 or (self._is_iteration(found) and self._iterations + 1 >= self._next_band)
+    def _reaches_band(self, counts: bool) -> bool:
+        """Tell whether the run is judged at a band by a report, which counts as an iteration or not."""
+        band = self._next_band
+        return band is not None and (band == 0 or (counts and self._iterations + 1 >= band))
 
     def _begin_history(self, *, counts: bool) -> History | None:
         """Begin the history if the run has a directory; without one, none is kept.
@@ -428,7 +428,7 @@ class Run(RunNames):
 
     def _repeats(self, found: Mapping[str, float]) -> bool:
         """Tell whether the metric is among the numbers, and repeats an iteration of an earlier attempt."""
-        if self._resumes_counting or self._repeated >= self.counted or self.metric is None or self.metric not in found:
+        if self._resumes_counting or self.metric is None or self.metric not in found:
             return False
         self._repeated += math.isfinite(found[self.metric])
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -19,7 +21,7 @@ from lightsweep.channel import connection as channel_connection
 from lightsweep.channel import slot as channel_slot
 from lightsweep.channel.connection import Connection
 from lightsweep.channel.frames import FrameStream
-from lightsweep.channel.messages import LogReply
+from lightsweep.channel.messages import LogReply, Numbers
 from lightsweep.channel.server import ChannelServer
 from lightsweep.channel.slot import SIZE, Slot, made_slot
 from lightsweep.errors import AgentLostError, LightsweepError
@@ -96,7 +98,7 @@ def until(met: Callable[[], bool]) -> None:
 
 
 def post(connection: Connection, value: float, **others: float) -> list[LogReply] | None:
-    return connection.post({"metrics": {"loss": value, **others}})
+    return connection.post(Numbers({"loss": value, **others}))
 
 
 def slot_of(connection: Connection) -> Slot:
@@ -125,23 +127,27 @@ def test_a_report_is_taken_once_and_the_next_is_left_when_it_is_settled(pair: tu
     ours, theirs = pair
     assert theirs.settled
     assert ours.take() is None
-    assert theirs.put(b'{"a":1}')
+    numbers = {"a": 1.0, "\n\0ä": math.inf, "b": 0.1, "c": -0.0}
+    assert theirs.put(numbers)
     assert not theirs.settled
-    assert (ours.take(), ours.take()) == (b'{"a":1}', None)
+    assert not theirs.put({"a": 2.0})
+    assert (ours.take(), ours.take()) == (numbers, None)
     assert not theirs.settled
     ours.settle()
     assert theirs.settled
-    assert theirs.put(b"")
-    assert ours.take() == b""
+    for others in ({"a": 2.0}, {}, {"a": 3.0, "b": 4.0}):
+        assert theirs.put(others)
+        assert ours.take() == others
+        ours.settle()
 
 
 def test_a_report_that_is_not_there_as_a_whole_is_not_taken(pair: tuple[Slot, Slot]) -> None:
     ours, theirs = pair
-    theirs.put(b"first")
+    theirs.put({"a": 1.0})
     theirs._memory[64:65] = b"w"  # as if this write came late
     assert ours.take() is None
-    theirs._memory[64:65] = b"f"
-    assert ours.take() == b"first"
+    theirs._memory[64:65] = b"["
+    assert ours.take() == {"a": 1.0}
     assert ours.settle()
 
 
@@ -149,7 +155,7 @@ def test_too_long_a_report_is_refused_and_the_memory_cannot_be_cut() -> None:
     made = made_slot()
     assert made is not None
     ours, descriptor = made
-    assert not ours.put(bytes(SIZE))
+    assert not ours.put({str(number): 0.0 for number in range(SIZE // 8)})
     assert ours.settled
     for size in (0, 2 * SIZE):
         with pytest.raises(OSError, match="not permitted"):
@@ -252,25 +258,24 @@ def test_an_agent_that_is_gone_is_noticed_by_the_next_report(connection: Connect
 
 
 @pytest.mark.parametrize(
-    ("body", "changes", "why"),
+    ("body", "check", "why"),
     [
-        (b"[1]", {}, "must hold a JSON object, this one holds a list"),
-        (b'{"op":"post","metrics":{"loss":', {}, "must hold a JSON object"),
-        (b"{}", {channel_slot._CHECK: 7}, "the report in shared memory is damaged"),
+        (b'["a"]\n1234567', None, "there is no report in shared memory"),
+        (b'["a"]\n', None, "there is no report in shared memory"),
+        (b"7\n", None, "there is no report in shared memory"),
+        (b"\xff", None, "there is no report in shared memory"),
+        (b"[]\n", 7, "the report in shared memory is damaged"),
     ],
 )
 def test_what_is_no_report_is_told_to_the_run_which_goes_on(
-    connection: Connection, handler: Counting, body: bytes, changes: Mapping[int, int], why: str
+    connection: Connection, handler: Counting, body: bytes, check: int | None, why: str
 ) -> None:
     post(connection, 1.0)
     connection.settle()
     slot = slot_of(connection)
-    for number, value in changes.items():
-        slot._head[number] = value
-    if changes:
-        slot._head[channel_slot._WRITTEN] += 1
-    else:
-        slot.put(body)
+    slot._memory[64 : 64 + len(body)] = body
+    slot._head[channel_slot._CHECK] = check or crc32(body) << 32 | len(body)
+    slot._head[channel_slot._WRITTEN] += 1
     with pytest.raises(LightsweepError, match=why):
         connection.settle()
     assert post(connection, 2.0) is None
@@ -278,22 +283,66 @@ def test_what_is_no_report_is_told_to_the_run_which_goes_on(
     assert handler.found == [1.0, 2.0]
 
 
-def test_a_script_that_has_closed_its_descriptors_loses_no_report(
-    connection: Connection, handler: Counting, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    abandoned: list[Slot] = []
-    monkeypatch.setattr(channel_connection, "_ABANDONED", abandoned)
-    for value in range(3):
-        post(connection, float(value))
-        stream = connection._link.stream
-        assert stream is not None
-        os.close(stream._sock.fileno())
-    post(connection, 3.0)
-    until(lambda: len(handler.found) == 4)
-    assert sorted(handler.found) == [0.0, 1.0, 2.0, 3.0]
-    assert len(abandoned) == 3
-    for slot in abandoned:
+@pytest.fixture
+def abandoned(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Slot]]:
+    """Slots that are not closed, since the script has closed all of its descriptors."""
+    found: list[Slot] = []
+    monkeypatch.setattr(channel_connection, "_ABANDONED", found)
+    yield found
+    for slot in found:
         slot.close()
+
+
+def close_descriptor(connection: Connection) -> None:
+    """Close the connection behind its back, as a script does that closes all descriptors."""
+    stream = connection._link.stream
+    assert stream is not None
+    os.close(stream._sock.fileno())
+
+
+def test_a_script_that_closes_its_descriptors_again_and_again_loses_no_report(
+    connection: Connection, handler: Counting, abandoned: list[Slot]
+) -> None:
+    for value in range(50):
+        post(connection, float(value))
+        close_descriptor(connection)
+    assert connection.settle() == []
+    assert handler.found == [float(value) for value in range(50)]
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_a_report_after_the_agent_has_left_goes_over_a_new_connection(
+    connection: Connection, handler: Counting, abandoned: list[Slot], monkeypatch: pytest.MonkeyPatch, left: bool
+) -> None:
+    """Whether the run knows already that the agent has left, or finds that out before its next report."""
+    post(connection, 0.0)
+    connection.settle()
+    slot = slot_of(connection)
+    close_descriptor(connection)
+    until(lambda: slot._head[channel_slot._ASLEEP] == channel_slot._LEFT)
+    with monkeypatch.context() as patch:
+        if not left:
+            patch.setattr(Slot, "asleep", False)
+        post(connection, 1.0)
+    assert len(abandoned) == left
+    post(connection, 2.0)
+    assert connection.settle() == []
+    assert handler.found == [0.0, 1.0, 2.0]
+    assert abandoned == [slot]
+
+
+def test_what_the_agent_took_while_it_left_is_not_sent_again(
+    connection: Connection, handler: Counting, abandoned: list[Slot]
+) -> None:
+    post(connection, 0.0)
+    connection.settle()
+    handler.gate.clear()
+    post(connection, 1.0)
+    close_descriptor(connection)
+    threading.Timer(0.2, handler.gate.set).start()
+    post(connection, 2.0)
+    assert connection.settle() == []
+    assert handler.found == [0.0, 1.0, 2.0]
 
 
 def test_where_there_is_no_such_memory_the_socket_serves(
@@ -326,9 +375,10 @@ def test_what_a_process_leaves_before_its_end_is_taken(server: ChannelServer, ha
         f"""
         import os
         from lightsweep.channel.connection import Connection
+        from lightsweep.channel.messages import Numbers
         connection = Connection.from_environment()
         for value in (1.0, 2.0, 3.0):
-            connection.post({{"metrics": {{"loss": value}}}})
+            connection.post(Numbers(loss=value))
         {end}
         """
     )
@@ -345,7 +395,7 @@ def test_what_is_left_after_the_run_was_given_up_is_not_taken(
     post(connection, 1.0)
     connection.settle()
     until(lambda: slot_of(connection).asleep)
-    slot_of(connection).put(b'{"op":"post","metrics":{"loss":2.0}}')
+    slot_of(connection).put({"loss": 2.0})
     server.unregister("0007")
     connection.close()
     server.close()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lightsweep.channel.connection import Connection
-from lightsweep.channel.messages import LogReply, StartRequest
+from lightsweep.channel.messages import LogReply, Numbers, StartRequest
 from lightsweep.channel.server import ChannelServer
 from lightsweep.client.history import read_history
 from lightsweep.client.run import Run
@@ -249,7 +249,7 @@ def test_an_answer_with_nothing_new_is_empty(server: ChannelServer, tmp_path: Pa
     connection = Connection(*server.register("0007", handler).values())
     found = []
     for value in (1.0, 2.0, 3.0, 4.0):
-        connection.post({"metrics": {"val_loss": value}})
+        connection.post(Numbers(val_loss=value))
         found.append([(reply.iterations, reply.next_band) for reply in connection.settle()])
     assert found == [[(1, 3)], [], [(3, None)], []]
     connection.close()
@@ -294,7 +294,7 @@ def test_the_last_report_of_a_process_that_dies_is_taken_in(server: ChannelServe
     handler.extra["dir"] = str(tmp_path)
     connection.start(StartRequest(defaults={}))
     handler.gate.clear()
-    connection.post({"metrics": {"val_loss": 1.0}})
+    connection.post(Numbers(val_loss=1.0))
     connection.close()  # as the system does with those of a killed process
     threading.Timer(0.3, handler.gate.set).start()
     server.drain("0007")

@@ -80,7 +80,8 @@ class Posting(ProcessLauncher):
         source = """
             import os
             from lightsweep.channel.connection import Connection
-            Connection.from_environment().post({"metrics": {"loss": 1.0}})
+            from lightsweep.channel.messages import Numbers
+            Connection.from_environment().post(Numbers(loss=1.0))
             os._exit(0)
             """
         return [sys.executable, "-c", textwrap.dedent(source)]
