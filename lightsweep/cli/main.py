@@ -270,15 +270,22 @@ def _show_usage_error(error: Any) -> None:
     elif missing := _MISSING.fullmatch(text):
         text, example = f"{missing[1]} is missing", _EXAMPLE.search(str(error.ctx.command.help))
         more = f"for example: {example[1]}" if example else more
-    text = _LEAST.sub(r"must be \1 or more", text.replace("Value error, ", ""))
-    wrong = "Input should be a valid integer, unable to parse string as an integer"
-    _say_error(text.replace(wrong, "must be a whole number"))
+    for jargon, plain in _PLAIN.items():
+        text = re.sub(jargon, plain, text)
+    _say_error(text)
     say(more, error=True)
 
 
 _MISSING = re.compile(r"Missing argument '(\S+)'\.")
 _EXAMPLE = re.compile(r"For example: ([^\n]+)")
-_LEAST = re.compile(r"(?:[Ii]nput should be greater than or equal to |\S+ is not in the range x>=)(\d+)\.?")
+_PLAIN = {
+    r"Value error, ": "",
+    r"(?:[Ii]nput should be greater than or equal to |\S+ is not in the range x>=)([\d.]*\d)\.?": r"must be \1 or more",
+    r"Input should be less than or equal to ([\d.]*\d)": r"must be \1 or less",
+    r"Input should be a valid integer, unable to parse string as an integer": "must be a whole number",
+    r"Input should be a valid number, unable to parse string as a number": "must be a number",
+    r"Got unexpected extra argument\(?s?\)? \((.*)\)": r"too many arguments: \1",
+}
 
 
 def _say_error(text: str) -> None:

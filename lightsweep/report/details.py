@@ -143,7 +143,7 @@ def _numbers(run: SweepRun, metric: str | None, series: Series) -> Mapping[str, 
 
 
 def _finite(value: float | None) -> float | None:
-    return float(f"{value:.6g}") if value is not None and math.isfinite(value) else None
+    return float(f"{value:.8g}") if value is not None and math.isfinite(value) else None
 
 
 def _time(moment: datetime | None) -> str:

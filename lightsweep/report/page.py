@@ -66,7 +66,7 @@ def _doubt(data: ReportData, name: str, kind: str) -> str:
 
 
 def _number(value: float | None) -> float | None:
-    return float(f"{value:.6g}") if value is not None and math.isfinite(value) else None
+    return float(f"{value:.8g}") if value is not None and math.isfinite(value) else None
 
 
 def _value(name: str, run: SweepRun) -> Any:

@@ -19,6 +19,7 @@ from lightsweep.controller import SweepState
 from lightsweep.controller.scores import Repeat
 from lightsweep.report import page, report_data
 from lightsweep.report.page import page_data
+from lightsweep.text import number
 
 STATE = SweepState("finished", "run_cap 30")
 
@@ -162,6 +163,15 @@ def test_the_table_keeps_numbers_as_numbers_and_has_text_for_what_json_lacks() -
     data = page_data("k3v9x2ab", STATE, report_data(config, runs, now=NOW))
     assert data["rows"][0][4:10] == ["inf", str(2**60), '[1, "x"]', "True", 0.25, "None"]
     assert data["rows"][1][4:10] == [None] * 6
+
+
+def test_numbers_of_the_table_round_as_those_of_commands_do() -> None:
+    lr, loss = 0.03278645110715576, 0.9053249
+    config = sweep_config({"lr": {"min": 0.0, "max": 0.1}})
+    run = sweep_run(config, 0, values={"lr": lr}, history=[loss])
+    (row,) = page_data("k3v9x2ab", STATE, report_data(config, [run], now=NOW))["rows"]
+    # Rounded to 6 digits first, and then to 5, they would be 0.032787 and 0.90533.
+    assert (number(row[2]), number(row[4])) == (number(loss), number(lr)) == ("0.90532", "0.032786")
 
 
 def test_five_thousand_runs_stay_far_below_fifteen_megabytes() -> None:
