@@ -153,7 +153,7 @@ def copy(
 
     For example: lightsweep storage copy lightsweep.db postgresql://me@host/sweeps
     """
-    source, target = _from_file(source), _from_file(target)
+    given, source, target = source, _from_file(source), _from_file(target)
     opened = open_storage(source, create=False, look=True)
     named = [Sweep.load(name, storage=opened) for name in ids] if ids else Sweep.all(storage=opened)
     sweeps = list({sweep.id: sweep for sweep in named}.values())
@@ -173,9 +173,11 @@ def copy(
             copied = copy_study(opened, into, sweep.id, sweep.config.options.lease)
             _mark(source, sweep.id, into)
         say(f"copied sweep {sweep.id}: {counted(copied.trials, 'trial')}, {counted(copied.rows, 'row')} compared")
-    where = f"--storage {shlex.quote(str(opened))}"
+    stop = f"lightsweep stop ID --storage {shlex.quote(str(opened))}"
+    if given != source:  # the URL may have a password, which is not shown
+        stop = f"LIGHTSWEEP_STORAGE= LIGHTSWEEP_STORAGE_FILE={shlex.quote(given)} lightsweep stop ID"
     say(f"the old storage has {_named(names)} too; let agents work in one of the two storages only", error=True)
-    say(f"(to stop a sweep in the old one: lightsweep stop ID {where})", error=True)
+    say(f"(to stop a sweep in the old one: {stop})", error=True)
     say(
         "files of runs (logs, checkpoints, media) were not copied; both sweeps use those in lightsweep_runs", error=True
     )

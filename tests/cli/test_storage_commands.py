@@ -37,6 +37,18 @@ def test_copy_all_and_then_name_what_is_left(sweeps: list[str], capsys: pytest.C
     assert [sweep.id for sweep in Sweep.all(storage="other.db")] == sweeps
 
 
+@pytest.mark.usefixtures("sweeps")
+def test_a_storage_that_was_named_by_a_file_is_named_so_again(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["storage", "copy", "lightsweep.db", "other.db"]) == 0
+    assert "(to stop a sweep in the old one: lightsweep stop ID --storage lightsweep.db)\n" in (capsys.readouterr().err)
+    Path("url").write_text("sqlite:///lightsweep.db", encoding="utf-8")
+    Path("url").chmod(0o600)
+    assert main(["storage", "copy", "url", "third.db"]) == 0
+    assert "(to stop a sweep in the old one: LIGHTSWEEP_STORAGE= LIGHTSWEEP_STORAGE_FILE=url lightsweep stop ID)\n" in (
+        capsys.readouterr().err
+    )
+
+
 def test_a_sweep_that_does_not_exist_makes_no_storage(sweeps: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["storage", "copy", "lightsweep.db", "other.db", "nothing"]) == 2
     assert f"no sweep 'nothing' in lightsweep.db; the latest is {sweeps[-1]}" in capsys.readouterr().err.replace(
