@@ -101,16 +101,17 @@ def refine(
         raise UsageError("the parameters of this sweep are defined by a function, so change that function instead")
     kept = [run for run in runs if not run.breaks]
     scored = scores(kept, config)
+    broken = len(runs) - len(kept)
+    left = f"left out: {counted(broken, 'run')} that {'breaks' if broken == 1 else 'break'} a constraint"
     if not scored.runs:
-        raise LightsweepError(f"no run has ended with a finite {scored.metric!r}, so there is nothing to refine")
+        also = f"; {left}" if broken else ""
+        raise LightsweepError(f"no run has ended with a finite {scored.metric!r}, so there is nothing to refine{also}")
     if len(config.metrics) > 1:
         count, best, heading = _of_fronts(kept, config, top)
     else:
         count, best, heading = _of_best(scored, config, top)
     raw = _next(config, program, sweep_id)
-    notes = [*scored.notes]
-    if broken := len(runs) - len(kept):
-        notes.append(f"left out: {counted(broken, 'run')} that {'breaks' if broken == 1 else 'break'} a constraint")
+    notes = [*scored.notes, *([left] if broken else [])]
     blocks = {
         each.name: narrow(each.distribution, [run.values[each.name] for run in best if each.name in run.values])
         for each in config.space.searched

@@ -94,7 +94,10 @@ def test_few_runs_narrow_nothing(count: int) -> None:
 
 @pytest.mark.parametrize("state", ["failed", "killed", "running"])
 def test_nothing_to_refine(state: str) -> None:
-    with pytest.raises(LightsweepError, match="no run has ended with a finite 'loss'"):
+    broken = [replace(run, breaks=("ms <= 3: 4",)) for run in runs(5)]
+    with pytest.raises(LightsweepError, match="nothing to refine; left out: 5 runs that break a constraint"):
+        refine(broken, config(SPACE))
+    with pytest.raises(LightsweepError, match=r"no run has ended with a finite 'loss'.*nothing to refine$"):
         refine([made({"x": 0.5}, [1.0], state=state)], config({"x": {"min": 0.0, "max": 1.0}}))
     with pytest.raises(LightsweepError, match="no run has ended"):
         refine([], config(SPACE))
