@@ -104,7 +104,7 @@ def _crowded(directory: Path, url: str, given: Crowd) -> Table:
     """Agents whose runs take time: their claims, without the first of each, and what the server does."""
     agents, seconds = given.agents, given.seconds
     with _Watch(url) as watch:
-        crowd = _sweep(directory, url, given.runs * agents, agents, seconds, early=given.early)
+        crowd = _sweep(directory, url, given.runs * agents, agents, seconds, early=given.early, begin=given.begin)
     first = {sample[0] for sample in sorted(crowd.samples, key=lambda sample: sample[1])[:agents]}
     claims = Figure.of([sample[2] for sample in crowd.samples if sample[0] not in first])
     opening = Figure.of([sample[2] for sample in crowd.samples if sample[0] in first])
@@ -185,12 +185,14 @@ def _growth(crowd: _Crowd, scale: Scale) -> Table:
     return Table(f"{scale.agents} agents, as the sweep grows to {scale.agent_runs:,} runs", header, rows)
 
 
-def _sweep(directory: Path, url: str, runs: int, agents: int, seconds: float = 0.0, *, early: bool = True) -> _Crowd:
+def _sweep(
+    directory: Path, url: str, runs: int, agents: int, seconds: float = 0.0, *, early: bool = True, begin: float = 0.0
+) -> _Crowd:
     raw = {**config("random", CONTINUOUS), "run_cap": runs}
     if not early:
         del raw["early_terminate"]
     sweep = Sweep.create(raw, storage=url)
-    found = _crowd(directory, "ours", url, sweep.id, runs, agents, seconds)
+    found = _crowd(directory, "ours", url, sweep.id, runs, agents, seconds, begin)
     assert sorted(sample[0] for sample in found.samples) == list(range(runs)), "a run is missing, or ran twice"
     assert {run.state for run in sweep.runs} == {"finished"}
     sweep.storage.close()
@@ -205,12 +207,14 @@ def _study(directory: Path, url: str, runs: int, agents: int) -> _Crowd:
     return _crowd(directory, "optuna", url, "study", runs, agents)
 
 
-def _crowd(directory: Path, side: str, url: str, name: str, runs: int, agents: int, seconds: float = 0.0) -> _Crowd:
-    """Start the processes, let them begin together, and gather what they measured."""
+def _crowd(
+    directory: Path, side: str, url: str, name: str, runs: int, agents: int, seconds: float = 0.0, begin: float = 0.0
+) -> _Crowd:
+    """Start the processes, let them begin within so many seconds, and gather what they measured."""
     place = directory / f"{side}-{name}-{agents}-{runs}"
     place.mkdir()
     processes = math.ceil(agents / _AGENTS_PER_PROCESS)
-    what = (place, side, url, name, agents, runs, processes, seconds)
+    what = (place, side, url, name, agents, runs, processes, seconds, begin)
     variables = {"PYTHONPATH": str(PROGRAMS.parent.parent), "OMP_NUM_THREADS": "1"}
     with running([sys.executable, str(PROGRAMS / "crowd.py"), *map(str, what)], place, variables) as started:
         while len(list(place.glob("ready-*"))) < processes and started.poll() is None:

@@ -16,12 +16,14 @@ class Crowd:
         seconds: Of a run.
         runs: Of each agent.
         early: Whether runs are stopped early, so that each looks at all others at a band, just before its end.
+        begin: Seconds within which the agents begin, as when a cluster starts them; with 0 all claim at once.
     """
 
     agents: int
     seconds: float
     runs: int
     early: bool = True
+    begin: float = 0.0
 
     @property
     def name(self) -> str:
@@ -83,5 +85,9 @@ SMALL = Scale(
 )
 WHOLE = replace(FULL, agent_runs=10_000)
 """As :data:`FULL`, with the sweep of many agents grown as far as the others."""
-CROWDS = replace(FULL, compared=0, crowds=(Crowd(256, 4.0, 4, early=False), Crowd(256, 8.0, 3), Crowd(1_000, 60.0, 2)))
+CROWDS = replace(
+    FULL,
+    compared=0,
+    crowds=(Crowd(256, 4.0, 4, early=False), Crowd(256, 8.0, 3), Crowd(1_000, 120.0, 2, early=False, begin=120.0)),
+)
 """For ``scale``: only agents whose runs take time, more of them than one machine has."""

@@ -1,8 +1,9 @@
 """Agents of one sweep as threads of forked processes, on our side or on Optuna's; what each run took goes into files.
 
 Arguments: a directory for the files, ``ours`` or ``optuna``, the storage's URL, the name of the sweep or study, how
-many agents, how many runs (Optuna's side), how many processes, and how many seconds a run takes (ours). During them an
-agent looks at the sweep and writes heartbeats as a real one does.
+many agents, how many runs (Optuna's side), how many processes, how many seconds a run takes (ours), and within how many
+seconds the processes begin, one after the other. During a run an agent looks at the sweep and writes heartbeats as a
+real one does.
 
 Agents open the storage before their process makes its file ``ready-N``, and begin when there is a file ``go``. What
 they measured is in ``result-N.json``. The processes are forks, so they share the memory of what they import. Threads of
@@ -52,8 +53,10 @@ Work = Callable[[list[Sample]], None]
 R = TypeVar("R")
 
 unanswered: list[str] = []
-PARENT = os.getppid()
 """Why each call failed that the storage did not answer."""
+
+PARENT = os.getpid()
+"""The process that forks those of the agents."""
 
 
 def ours(url: str, name: str, _runs: int, _agents: int, seconds: float) -> Callable[[str], Work]:
@@ -170,7 +173,7 @@ def memory(key: str) -> float:
 
 
 def main() -> None:
-    directory, side, url, name, *counts, seconds = Path(sys.argv[1]), *sys.argv[2:]
+    directory, side, url, name, *counts, seconds, begin = Path(sys.argv[1]), *sys.argv[2:]
     agents, runs, processes = map(int, counts)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sys.setswitchinterval(0.0005)
@@ -189,15 +192,15 @@ def main() -> None:
         if not child:
             mine, share = (len(range(number, whole, processes)) for whole in (agents, runs))
             opened = {"ours": ours, "optuna": plain}[side](url, name, share, mine, float(seconds))
-            crowd(directory, number, opened, mine)
+            crowd(directory, number, opened, mine, float(begin) * number / processes)
             os._exit(0)
         children.append(child)
     failed = [child for child in children if os.waitpid(child, 0)[1]]
     sys.exit(f"{len(failed)} processes failed" if failed else 0)
 
 
-def crowd(directory: Path, number: int, opened: Callable[[str], Work], agents: int) -> None:
-    """Let the agents of one process work; end the process if one of them fails."""
+def crowd(directory: Path, number: int, opened: Callable[[str], Work], agents: int, pause: float) -> None:
+    """Let the agents of one process work, after a pause; end the process if one of them fails."""
     bare = memory("VmRSS")
     samples: list[list[Sample]] = [[] for _ in range(agents)]
     open_ones, go = threading.Semaphore(0), threading.Event()
@@ -223,6 +226,7 @@ def crowd(directory: Path, number: int, opened: Callable[[str], Work], agents: i
     (directory / f"ready-{number}").touch()
     while not (directory / "go").exists():
         time.sleep(0.02)
+    time.sleep(pause)
     began, processor = time.monotonic(), time.process_time()
     go.set()
     for thread in threads:

@@ -207,7 +207,6 @@ class Mailbox:
                     self._stream.waits(None)
                 self._slot.asleep = False
                 self._last = time.monotonic()
-                return
 
     def _rested(self) -> float:
         """Return how long to wait; a wait for a message has milliseconds, so sleep first if that is too long."""

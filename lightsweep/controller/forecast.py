@@ -98,7 +98,8 @@ def forecast_text(sweep: SweepReader) -> str:
 def expected_gain(losses: Sequence[float], runs: int, *, in_order: bool) -> float | None:
     """Return by how much the least of some losses may fall with so many more; ``None`` if too few are finite.
 
-    If none is below 0, as of most losses and errors, it does not fall below 0.
+    If none is below 0, as of most losses and errors, it does not fall below 0; if all are from -1 to 0, as of an
+    accuracy or a score that is to be large, not below -1.
 
     Args:
         losses: At least two, in the order of their runs; infinity for a run without a value.
@@ -111,7 +112,10 @@ def expected_gain(losses: Sequence[float], runs: int, *, in_order: bool) -> floa
     if not math.isfinite(before):
         return None
     gain = (before - best) * (1 - math.sqrt(count / (count + runs))) / (math.sqrt(2) - 1)
-    return min(gain, best) if best >= 0 else gain
+    if best >= 0:
+        return min(gain, best)
+    scores = best >= -1 and all(loss <= 0 for loss in losses if math.isfinite(loss))
+    return min(gain, best + 1) if scores else gain
 
 
 def mean_least(losses: Sequence[float], count: int) -> float:

@@ -23,7 +23,7 @@ from lightsweep.channel.connection import Connection
 from lightsweep.channel.frames import FrameStream
 from lightsweep.channel.messages import LogReply, Numbers
 from lightsweep.channel.server import ChannelServer
-from lightsweep.channel.slot import SIZE, Slot, made_slot
+from lightsweep.channel.slot import SIZE, Mailbox, Slot, made_slot
 from lightsweep.errors import AgentLostError, LightsweepError
 from lightsweep.hyperband import Verdict
 from scripted import ScriptedHandler
@@ -184,6 +184,33 @@ def test_an_agent_that_has_ceased_to_look_is_woken(connection: Connection, handl
     post(connection, 2.0)
     until(lambda: len(handler.found) == 2)
     assert sent == ["slot", "look"]
+
+
+def test_a_report_just_before_the_agent_ceases_to_look_wakes_nobody(pair: tuple[Slot, Slot]) -> None:
+    """The agent looks once more, and then again by itself: there is no message for its thread to read."""
+    ours, theirs = pair
+    taken: list[Any] = []
+    waits: list[float | None] = []
+
+    class Quiet:
+        """A connection; its message comes when the agent sleeps until it is woken."""
+
+        def waits(self, seconds: float | None) -> bool:
+            waits.append(seconds)
+            if seconds == 0.001 and not taken:
+                assert theirs.asleep
+                assert theirs.put({"loss": 1.0})
+            return seconds is None or None in waits
+
+    def answer(message: Mapping[str, Any]) -> dict[str, Any]:
+        taken.append(message["metrics"])
+        return {}
+
+    Mailbox(ours, Quiet(), answer).wait()  # type: ignore[arg-type]
+    assert taken == [{"loss": 1.0}]
+    assert waits.count(0.001) == 2
+    assert None in waits
+    assert theirs.settled
 
 
 def test_a_report_before_the_agent_has_looked_waits_for_the_one_before(

@@ -58,7 +58,15 @@ def test_the_gain_follows_from_the_later_half_and_falls_with_the_number_of_runs(
 def test_a_loss_that_was_never_below_0_is_not_expected_there() -> None:
     falling = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.001]
     assert expected_gain(falling, 10, in_order=True) == 0.001
-    below = expected_gain([loss - 1.0 for loss in falling], 10, in_order=True)
+    below = expected_gain([loss - 2.0 for loss in falling], 10, in_order=True)
+    assert below is not None
+    assert below > 0.1
+
+
+def test_a_score_that_was_always_from_0_to_1_is_not_expected_above_1() -> None:
+    rising = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99]
+    assert expected_gain([-score for score in rising], 10, in_order=True) == pytest.approx(0.01)
+    below = expected_gain([0.5, *(-score for score in rising)], 10, in_order=True)
     assert below is not None
     assert below > 0.1
 
