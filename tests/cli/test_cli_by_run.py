@@ -90,7 +90,7 @@ def test_status_and_export_show_the_parameters_and_what_no_run_read(define_by_ru
     assert f"custom over {len(names)} parameters, minimize loss" in text
     assert "best loss " in text
     assert "kind=" in next(line for line in text.splitlines() if line.startswith("best loss "))
-    assert "no run reads 'kind', although the sweep varies it" in text
+    assert "no run reads 'kind', 'model.layers', although the sweep varies them" in text
     table = list(csv.DictReader(io.StringIO(said(capsys, "export", sweep_id))))
     assert [column for column in table[0] if column.startswith("config.")] == [
         f"config.{name}" for name in ["epochs", *sorted(names)]
