@@ -114,9 +114,7 @@ def test_a_running_sweep_is_followed_without_a_reload(browser: Browser, served: 
     served.stop()
     shown.locator("#live.gone", has_text="the server is gone").wait_for()
     assert "ago" in shown.locator("#live .age").inner_text()
-    assert all("ERR_CONNECTION" in trouble for trouble in visit.troubles)
-    visit.troubles.clear()
-    visit.close()
+    visit.close("ERR_CONNECTION")
 
 
 def test_a_hidden_page_and_a_hand_that_drags_are_left_alone(browser: Browser, served: Served) -> None:
@@ -141,9 +139,7 @@ def test_a_hidden_page_and_a_hand_that_drags_are_left_alone(browser: Browser, se
 def test_a_page_without_its_token_shows_nothing(browser: Browser, served: Served) -> None:
     visit = Visit(browser, served.server.url.partition("?")[0])
     assert "open the address that lightsweep has printed" in visit.page.content()
-    assert all("403" in trouble for trouble in visit.troubles)
-    visit.troubles.clear()
-    visit.close()
+    visit.close("403")
 
 
 def test_details_of_a_running_run_by_the_keyboard(browser: Browser, served: Served) -> None:
