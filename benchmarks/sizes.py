@@ -88,6 +88,6 @@ WHOLE = replace(FULL, agent_runs=10_000)
 CROWDS = replace(
     FULL,
     compared=0,
-    crowds=(Crowd(256, 4.0, 4, early=False), Crowd(256, 8.0, 3), Crowd(1_000, 120.0, 2, early=False, begin=120.0)),
+    crowds=(Crowd(256, 4.0, 4), Crowd(1_000, 120.0, 2, early=False, begin=120.0)),
 )
 """For ``scale``: only agents whose runs take time, more of them than one machine has."""

@@ -7,8 +7,8 @@ real one does.
 
 Agents open the storage before their process makes its file ``ready-N``, and begin when there is a file ``go``. What
 they measured is in ``result-N.json``. The processes are forks, so they share the memory of what they import. Threads of
-a process take turns ten times as often as Python's own, since agents do not wait for each other's Python; those of more
-than 300 agents a tenth as often.
+a process take turns a tenth as often as Python's own: each that waits for its turn wakes as often to ask for it, which
+with hundreds of agents takes most of the processors' time, and agents of their own do not wait for each other's Python.
 """
 
 from __future__ import annotations
@@ -42,9 +42,6 @@ from lightsweep.schema import SweepConfig
 
 _OPENING = 4
 """So many processes open the storage at once: of hundreds many would wait for a connection longer than they may."""
-
-_MOST_IN_TURN = 300
-"""With more agents, whose threads wait for a processor anyway, turns that are so short would take most of its time."""
 
 BAND = 3
 """Each run reports so often: the last report is at the first band of the sweep."""
@@ -180,7 +177,7 @@ def main() -> None:
     directory, side, url, name, *counts, seconds, begin = Path(sys.argv[1]), *sys.argv[2:]
     agents, runs, processes = map(int, counts)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sys.setswitchinterval(0.0005 if agents <= _MOST_IN_TURN else 0.05)
+    sys.setswitchinterval(0.05)
     gc.collect()
     gc.freeze()
     children: list[int] = []
