@@ -93,7 +93,7 @@ class Processes:
                 _sent(group, signal.SIGCONT)  # a stopped process does not act on SIGTERM
 
     def kill(self) -> None:
-        """Send SIGKILL to all of them; stopped before, none goes on without another that has gone, and complains."""
+        """Send SIGKILL to all of them, stopped ones by then: none sees that another is gone, and prints an error."""
         for number in (signal.SIGSTOP, signal.SIGKILL):
             self.signal(number)
             self._signal_outside(number)

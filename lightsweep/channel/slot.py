@@ -135,7 +135,7 @@ def _numbers(body: bytes) -> dict[str, float]:
         values.frombytes(packed)
         return dict(zip(json.loads(listed), values, strict=True))
     except (TypeError, ValueError) as error:
-        raise ChannelError(f"there is no report in shared memory: {error}") from None
+        raise ChannelError(f"the report in shared memory cannot be read: {error}") from None
 
 
 def made_slot() -> tuple[Slot, int] | None:

@@ -195,7 +195,7 @@ def _start(here: Scope, defaults: dict[Any, Any], keywords: dict[str, Any]) -> R
         begin_attempt(Path(reply.dir))
     config = merged(defaults, reply.config)
     argued = connection is not None and len(sys.argv) > 1
-    run = Run(agent, reply, config, rank=mine, first=reply.first, arguments_matter=argued)
+    run = Run(agent, reply, config, first=reply.first, arguments_matter=argued)
     if here.run is not None:
         run.follow(here.run)
     if run.smoke:

@@ -68,7 +68,6 @@ class Run(RunNames):
         start: StartReply,
         config: Mapping[str, Any],
         *,
-        rank: int = 0,
         first: bool = True,
         arguments_matter: bool = False,
         keeps_history: bool = True,
@@ -88,7 +87,7 @@ class Run(RunNames):
         self.reported = self.led = self.logs_for_wandb = False
         self.stopped_alone = self.ends_all = False
         self._at_end: list[Callable[[], None]] = []
-        self._rank = rank or current_rank()
+        self._rank = current_rank()
         self._first = first
         self.id: str = start.id or stamp
         self.number: str = start.number or self.id

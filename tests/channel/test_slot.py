@@ -206,7 +206,8 @@ def test_a_report_just_before_the_agent_ceases_to_look_wakes_nobody(pair: tuple[
         taken.append(message["metrics"])
         return {}
 
-    Mailbox(ours, Quiet(), answer).wait()  # type: ignore[arg-type]
+    stream: Any = Quiet()
+    Mailbox(ours, stream, answer).wait()
     assert taken == [{"loss": 1.0}]
     assert waits.count(0.001) == 2
     assert None in waits
@@ -287,10 +288,10 @@ def test_an_agent_that_is_gone_is_noticed_by_the_next_report(connection: Connect
 @pytest.mark.parametrize(
     ("body", "check", "why"),
     [
-        (b'["a"]\n1234567', None, "there is no report in shared memory"),
-        (b'["a"]\n', None, "there is no report in shared memory"),
-        (b"7\n", None, "there is no report in shared memory"),
-        (b"\xff", None, "there is no report in shared memory"),
+        (b'["a"]\n1234567', None, "the report in shared memory cannot be read"),
+        (b'["a"]\n', None, "the report in shared memory cannot be read"),
+        (b"7\n", None, "the report in shared memory cannot be read"),
+        (b"\xff", None, "the report in shared memory cannot be read"),
         (b"[]\n", 7, "the report in shared memory is damaged"),
     ],
 )
