@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sandboxes import wait_until
+from sandboxes import SLOW_KILL, wait_until
 
 from lightsweep.agents.engines import JobState, Launch, LostAnswerError, slurm
 from lightsweep.agents.engines.slurm import SlurmEngine, agent_job
@@ -236,6 +236,7 @@ elif os.environ["QUICK"] != "1":
         (signal.SIGUSR1, {"SECONDS": "11"}, 0, True),
         (signal.SIGUSR1, {"SECONDS": "0"}, 138, False),  # its time limit is too short
         (signal.SIGUSR1, {"SECONDS": "11", "CODE": "0"}, 0, False),  # it had ended by itself
+        (signal.SIGUSR1, {"SECONDS": "11", "CODE": "0", **SLOW_KILL}, 0, False),
         (signal.SIGTERM, {}, 143, False),
         (None, {"QUICK": "1"}, 0, False),
         (None, {"QUICK": "85", "SECONDS": "31"}, 0, True),  # drained, with points left

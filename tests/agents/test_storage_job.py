@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from sandboxes import SLOW_KILL
 
 from lightsweep.agents import storage_job
 from lightsweep.agents.engines import AgentJob, JobState, RunsStorage
@@ -175,7 +176,7 @@ def test_launch_refuses_before_anything_is_made(
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+def job(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts a job script as Slurm does, with commands of Slurm that note how they are called."""
     (tmp_path / "scontrol").write_text('#!/bin/sh\necho scontrol "$@"\n')
     (tmp_path / "squeue").write_text(f"#!/bin/sh\ncat {tmp_path}/queue; : > {tmp_path}/queue\n")
@@ -184,9 +185,9 @@ def job(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
     (tmp_path / "queue").touch()
     started: list[subprocess.Popen[str]] = []
 
-    def run(server: str) -> subprocess.Popen[str]:
+    def run(server: str, **variables: str) -> subprocess.Popen[str]:
         script = storage_script(tmp_path / "storage", ["bash", "-c", server], ())
-        environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
+        environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7", **variables}
         started.append(subprocess.Popen(["bash", "-c", script], stdout=subprocess.PIPE, text=True, env=environment))
         return started[-1]
 
@@ -196,7 +197,7 @@ def job(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
         process.communicate()
 
 
-SERVER = "trap 'kill $!; echo stopped; exit 0' TERM; echo ready; sleep 60 & wait"
+SERVER = "trap 'builtin kill $!; echo stopped; exit 0' TERM; echo ready; sleep 60 & wait"
 
 
 @pytest.mark.parametrize(
@@ -210,7 +211,7 @@ SERVER = "trap 'kill $!; echo stopped; exit 0' TERM; echo ready; sleep 60 & wait
     ],
 )
 def test_its_job_ends_the_server_and_is_queued_again_at_the_time_limit(
-    job: Callable[[str], subprocess.Popen[str]], tmp_path: Path, sent: int, last: list[str]
+    job: Callable[..., subprocess.Popen[str]], tmp_path: Path, sent: int, last: list[str]
 ) -> None:
     (tmp_path / "queue").write_text("lightsweep-abc\n")
     process = job(SERVER)
@@ -221,8 +222,19 @@ def test_its_job_ends_the_server_and_is_queued_again_at_the_time_limit(
     assert (process.returncode, output.splitlines()) == (0, last)
 
 
+def test_the_code_of_a_server_that_ends_while_the_shell_handles_the_signal_counts(
+    job: Callable[..., subprocess.Popen[str]],
+) -> None:
+    process = job(SERVER, **SLOW_KILL)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=20)[0] == "stopped\n"
+    assert process.returncode == 0
+
+
 def test_its_server_starts_again_while_agents_are_in_the_queue(
-    job: Callable[[str], subprocess.Popen[str]], tmp_path: Path
+    job: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     (tmp_path / "queue").write_text("another-job\nlightsweep-abc\n")
     process = job("echo idle")
@@ -236,7 +248,7 @@ def test_its_server_starts_again_while_agents_are_in_the_queue(
 
 @pytest.mark.parametrize(("sent", "again"), [("TERM", False), ("USR1", True)])
 def test_its_server_does_not_start_again_if_the_job_is_told_to_end_while_it_looks_at_the_queue(
-    job: Callable[[str], subprocess.Popen[str]], tmp_path: Path, sent: str, again: bool
+    job: Callable[..., subprocess.Popen[str]], tmp_path: Path, sent: str, again: bool
 ) -> None:
     (tmp_path / "squeue").write_text(f"#!/bin/sh\nkill -{sent} $PPID\necho lightsweep-abc\n")
     output, _ = job("echo idle").communicate(timeout=20)

@@ -85,11 +85,11 @@ trap 'ended=yes; kill -TERM "$agent" 2>/dev/null' TERM
 {command} &
 agent=$!
 if [ -n "$warned" ]; then kill -USR1 "$agent"; fi
-while :; do
-    wait "$agent"
-    code=$?
-    kill -0 "$agent" 2>/dev/null || break
+while kill -0 "$agent" 2>/dev/null; do
+    wait "$agent"  # until it ends or a signal comes
 done
+wait "$agent"  # bash still knows its code
+code=$?
 if [ -n "$warned" ] && [ "$code" -eq $((128 + $(kill -l USR1))) ]; then
     least={least}
     short="Slurm warned of the time limit at the start of this job"

@@ -26,11 +26,11 @@ while :; do
     {command} &
     server=$!
     [ -z "$again$ended" ] || kill -TERM "$server" 2>/dev/null
-    while :; do
-        wait "$server"
-        code=$?
-        kill -0 "$server" 2>/dev/null || break
+    while kill -0 "$server" 2>/dev/null; do
+        wait "$server"  # until it ends or a signal comes
     done
+    wait "$server"  # bash still knows its code
+    code=$?
     [ "$code" -eq 0 ] && [ -z "$again$ended" ] || break
     squeue --noheader --user="$(id -un)" --format=%j | grep -q '^lightsweep-' || break
     [ -z "$again$ended" ] || break  # told to end meanwhile
