@@ -11,7 +11,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -143,11 +143,13 @@ class Sandbox:
 
         return Sweep.load(sweep_id, storage=self.storage).runs
 
-    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        """Start a command as a process."""
+    def start(
+        self, *arguments: str, python: Sequence[str] = ("-m", "lightsweep"), **options: Any
+    ) -> subprocess.Popen[str]:
+        """Start a command as a process; ``python``: what Python runs."""
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options}
         process = subprocess.Popen(
-            [sys.executable, "-m", "lightsweep", *arguments],
+            [sys.executable, *python, *arguments],
             cwd=self.directory,
             env=self.environment,
             stdin=subprocess.DEVNULL,

@@ -12,8 +12,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -34,6 +34,7 @@ TERM_SECONDS = 5.0
 """From there to SIGKILL."""
 
 _POLL_SECONDS = 0.05
+_START_SECONDS = 1.0
 _KILL_SECONDS = 2.0
 _CLOSE_SECONDS = 2.0
 
@@ -69,11 +70,12 @@ class Processes:
     Args:
         runs: The token of each run by the id of its main process; an empty token marks nothing.
         mark: The variable that holds the token.
+        others: The tokens of runs whose main processes are not known.
     """
 
-    def __init__(self, runs: Mapping[int, str], mark: str = MARK) -> None:
+    def __init__(self, runs: Mapping[int, str], mark: str = MARK, others: Collection[str] = ()) -> None:
         self._groups = set(runs)
-        self._tokens = frozenset(runs.values()) - {""}
+        self._tokens = frozenset([*runs.values(), *others]) - {""}
         self._mark = mark
         self._marked: list[Any] = []
 
@@ -148,7 +150,7 @@ def _sent(group: int, number: int) -> bool:
 class Reaper:
     """A small process that outlives the agent, and ends the runs that the agent leaves behind.
 
-    It waits for the end of a pipe that only the agent holds. It starts after the first run has begun.
+    It waits for the end of a pipe that only the agent holds. It starts with the first run.
 
     Args:
         grace: Seconds from the agent's end to SIGTERM.
@@ -159,8 +161,28 @@ class Reaper:
         self._seconds = (str(grace), str(term))
         self._lock = threading.Lock()
         self._runs: dict[int, str] = {}
+        self._starting: set[str] = set()
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
+
+    @contextmanager
+    def starting(self, token: str) -> Iterator[None]:
+        """Take care of a run that starts inside of the block: the agent may be killed before it can :meth:`add` it.
+
+        Args:
+            token: See :meth:`add`.
+        """
+        with self._lock:
+            if token and not self._closed:
+                self._starting.add(token)
+                self._tell()
+        try:
+            yield
+        finally:
+            with self._lock:
+                if token in self._starting:  # it did not start
+                    self._starting.remove(token)
+                    self._tell()
 
     def add(self, pid: int, token: str) -> None:
         """Take care of a run.
@@ -173,8 +195,7 @@ class Reaper:
             if self._closed:
                 return
             self._runs[pid] = token
-            if self._process is None or self._process.poll() is not None:
-                self._start()
+            self._starting.discard(token)
             self._tell()
 
     def remove(self, pid: int) -> None:
@@ -216,7 +237,11 @@ class Reaper:
             self._process = None  # too many processes: runs go on without a reaper
 
     def _tell(self) -> None:
-        runs = " ".join(f"{pid}:{token}" for pid, token in self._runs.items())
+        if self._process is None or self._process.poll() is not None:
+            self._start()
+        runs = " ".join(
+            [f"{pid}:{token}" for pid, token in self._runs.items()] + [f":{each}" for each in self._starting]
+        )
         if self._process is not None and self._process.stdin is not None:
             with suppress(OSError):  # it was killed; the next run starts another one
                 self._process.stdin.write(f"{runs}\n".encode())
@@ -225,17 +250,20 @@ class Reaper:
 def main() -> None:
     """Read the runs of an agent from standard input, and end those that are left when it closes.
 
-    Each line holds all runs of that moment as ``PID:TOKEN``; a line without its end, as the agent was killed, does not
-    count. An agent that ends normally leaves none. The arguments are the seconds until SIGTERM, and from there until
-    SIGKILL.
+    Each line holds all runs of that moment as ``PID:TOKEN``, and as ``:TOKEN`` those that were about to start; a line
+    without its end, as the agent was killed, does not count. An agent that ends normally leaves none. The arguments are
+    the seconds until SIGTERM, and from there until SIGKILL.
     """
     grace, term = map(float, sys.argv[1:3])
-    runs: dict[int, str] = {}
+    last: list[tuple[str, str]] = []
     for line in sys.stdin:
         if not line.endswith("\n"):
             break
-        runs = {int(pid): token for pid, _, token in (item.partition(":") for item in line.split())}
-    left = Processes(runs)
+        last = [(pid, token) for pid, _, token in (item.partition(":") for item in line.split())]
+    starting = [token for pid, token in last if not pid]
+    if starting:
+        time.sleep(_START_SECONDS)  # a process that has just been started does not show its token yet
+    left = Processes({int(pid): token for pid, token in last if pid}, others=starting)
     if not left.wait(grace):
         left.end(term)
 

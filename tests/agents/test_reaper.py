@@ -51,10 +51,10 @@ def alive(pid: int) -> bool:
         return False
 
 
-def agent(directory: Path, *sources: str) -> tuple[subprocess.Popen[str], list[int]]:
+def agent(directory: Path, *sources: str, program: str = AGENT) -> tuple[subprocess.Popen[str], list[int]]:
     """An agent with runs that have begun; their processes, and the reaper's."""
     process = subprocess.Popen(
-        [sys.executable, "-c", AGENT, secrets.token_hex(32), *sources],
+        [sys.executable, "-c", program, secrets.token_hex(32), *sources],
         cwd=directory,
         stdout=subprocess.PIPE,
         text=True,
@@ -117,6 +117,28 @@ def test_it_starts_with_the_first_run_and_ends_with_the_agent(reaper: Reaper, tm
     reaper.remove(run.pid)
     reaper.close()
     assert pid_of(reaper) == pid
+
+
+def test_a_run_in_whose_start_the_agent_was_killed_ends_too(tmp_path: Path) -> None:
+    told = AGENT.replace(
+        "    process = RunProcess(", "    (start := reaper.starting(token)).__enter__()\n    process = RunProcess("
+    )
+    process, pids = agent(tmp_path, DEAF, program=told.replace("reaper.add(process.pid, process.token)", "pass"))
+    with process:
+        process.kill()
+        wait_until(lambda: not any(map(alive, pids)), "the run and the reaper to end")
+
+
+def test_a_run_that_did_not_start_is_forgotten(reaper: Reaper) -> None:
+    token = secrets.token_hex(32)
+    with pytest.raises(OSError, match="no such program"), reaper.starting(token):
+        raise OSError("no such program")
+    with subprocess.Popen(["sleep", "180"], env={MARK: token}, start_new_session=True) as other:
+        wait_until(lambda: marked({token}), "its token")
+        reaper.close()
+        wait_until(lambda: not alive(pid_of(reaper)), "the reaper to end")
+        assert other.poll() is None
+        other.kill()
 
 
 def test_what_was_removed_is_left_alone(reaper: Reaper, tmp_path: Path) -> None:

@@ -28,7 +28,17 @@ def test_a_killed_agent_takes_its_runs_with_it_and_another_starts_them_again(san
     assert (run.id, run.state, run.attempt) == ("0001", "finished", 2)
 
 
-def test_so_does_one_whose_script_has_not_called_init(sandbox: Sandbox) -> None:
+PAUSE = """
+import sys, time
+from lightsweep.agents.reaper import Reaper
+from lightsweep.cli import main
+Reaper.add = lambda *_: time.sleep(180)
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("options", [["-m", "lightsweep"], ["-c", PAUSE]], ids=["started", "in its start"])
+def test_so_does_one_whose_script_has_not_called_init(sandbox: Sandbox, options: list[str]) -> None:
     sweep_id = sandbox.sweep(
         """
         import os, time
@@ -38,7 +48,7 @@ def test_so_does_one_whose_script_has_not_called_init(sandbox: Sandbox) -> None:
         """,
         parameters={"x": {"values": [1]}},
     )
-    agent = sandbox.start("agent", sweep_id)
+    agent = sandbox.start("agent", sweep_id, "--cold", python=options)
     pid = pid_of(sandbox, "0001")
     agent.kill()
     end(agent)

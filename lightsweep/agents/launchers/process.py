@@ -75,8 +75,9 @@ class ProcessLauncher(ABC):
             release.callback(self._server.unregister, run.id)
             release.callback(self._server.drain, run.id)
             given = {**self._environment, **environment, **address}
-            process = self._process(run, command, given, output, emit, release)
-            self._reaper.add(process.pid, process.token)
+            with self._reaper.starting(own_token(given)):
+                process = self._process(run, command, given, output, emit, release)
+                self._reaper.add(process.pid, process.token)
             release.callback(self._reaper.remove, process.pid)
             process.at_end = release.pop_all().close
         return process
@@ -163,6 +164,12 @@ def start_command(command: Sequence[str], environment: Variables, output: Binary
         raise CommandError(f"cannot start {command[0]!r}: {error.strerror or error}") from None
 
 
+def own_token(environment: Variables) -> str:
+    """Return the token of processes with an environment; empty if it marks this process too."""
+    token = environment.get(MARK, "")
+    return "" if token == os.environ.get(MARK) else token
+
+
 class RunProcess:
     """A started command in a process group of its own; its output goes to a file.
 
@@ -196,8 +203,7 @@ class RunProcess:
             start = sink.tell()
             self._process = starting(command, environment, sink)
         self.pid = self._process.pid
-        token = environment.get(MARK, "")
-        self.token = "" if token == os.environ.get(MARK) else token  # ours marks this process too
+        self.token = own_token(environment)
         self.at_end: Callable[[], None] = lambda: None
         self._output = output
         self._follower = Follower(output, emit, start) if emit else None
