@@ -22,7 +22,7 @@ from lightsweep.agents.signals import handled
 from lightsweep.agents.smoke import smoke_run
 from lightsweep.cli.options import Config, Json, StandIn
 from lightsweep.cli.output import columns, say, show_json, without_infinities
-from lightsweep.cli.wandb_names import LABELS, imports_wandb, uses_of_wandb
+from lightsweep.cli.wandb_names import LABELS, reports_to_wandb_only, uses_of_wandb
 from lightsweep.client.loaders import SMOKE_STEPS
 from lightsweep.controller.changes import check_takes_prior_runs
 from lightsweep.controller.plan import sample_runs
@@ -39,7 +39,6 @@ from lightsweep.text import counted, paint, parameters, printable
 _MARKS = {True: ("ok", "green"), False: ("WRONG", "red"), None: ("-", "")}
 _BANDS = 12
 _SAMPLES = 3
-STAND_IN = "write `import lightsweep as wandb`, or let lightsweep stand in for it: `lightsweep: {stand_in: wandb}`"
 _JSON_FILE = "lightsweep_runs/SWEEP/RUN/parameters.json"
 
 
@@ -147,7 +146,7 @@ def _groups(groups: list[Group]) -> list[str]:
 
 def _names(config: SweepConfig, program: str | None) -> list[str]:
     """Return the lines on names of W&B in the program's source that do not work as in W&B; one for equal remarks."""
-    start = program_file(program, config.command) if program is not None or config.command is not None else None
+    start = program_file(program, config.command)
     if start is None:
         return []
     modules, stand_in = read_modules(*start), config.options.stand_in == "wandb"
@@ -155,10 +154,8 @@ def _names(config: SweepConfig, program: str | None) -> list[str]:
     for use in uses_of_wandb(modules, stand_in=stand_in):
         alike.setdefault((LABELS[use.kind], use.says), []).append(f"{use.name} ({use.file}:{use.line})")
     lines = [line for (label, says), uses in alike.items() for line in entry(label, f"{', '.join(uses)}: {says}")]
-    if not stand_in and (place := imports_wandb(modules)):
-        file, line = place
-        text = f"{file}:{line} imports W&B itself, which reports nothing to the sweep"
-        lines += entry("warning", f"{text}; {STAND_IN}")
+    if not stand_in and (warning := reports_to_wandb_only(modules)):
+        lines += entry("warning", warning)
     return lines
 
 

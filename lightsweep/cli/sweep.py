@@ -10,14 +10,16 @@ from typing import Annotated
 import typer
 
 from lightsweep.agents.active_run import RUNS, make_directory
-from lightsweep.agents.launchers.process import check_command
+from lightsweep.agents.launchers.process import check_command, find_program
 from lightsweep.cli.options import Entity, Name, PriorRuns, Project, StandIn, Storage, SweepId
 from lightsweep.cli.output import say, warn
+from lightsweep.cli.wandb_names import reports_to_wandb_only
 from lightsweep.controller import Sweep, changes
 from lightsweep.errors import ConfigError, NotFoundError, UsageError
 from lightsweep.hyperband import bands_text
 from lightsweep.sampler import make_searcher
 from lightsweep.schema import SweepConfig
+from lightsweep.schema.source import program_file, read_modules
 from lightsweep.text import counted
 
 _ID = re.compile(r"latest|[a-z0-9]{8}")
@@ -181,6 +183,9 @@ def create(
     if prior_runs or loaded.options.prior_runs:
         say(f"begins with {counted(len(made.runs), 'prior run')}", error=True)
     say(_describe(loaded), error=True)
+    start = program_file(find_program(loaded, str(Path(config).resolve().parent)), loaded.command)
+    if start and loaded.options.stand_in is None and (warning := reports_to_wandb_only(read_modules(*start))):
+        warn(warning)
     if not launching:
         agents = "more agents" if runnable else "start agents with"
         say(f"{agents}: lightsweep agent {made.id}{made.storage.option}", error=True)

@@ -20,6 +20,9 @@ LABELS = {REFUSED: "not found", NOTHING: "no effect", FILE: "as files"}
 """The kinds of names that are listed, the most important first, each with its label."""
 
 _PACKAGES = ("wandb", "lightsweep")
+_STAND_IN = (
+    "give `--stand-in wandb` (in the file: `lightsweep: {stand_in: wandb}`), or write `import lightsweep as wandb`"
+)
 _HERE = Path(lightsweep.__file__).parent.parent
 
 
@@ -66,8 +69,8 @@ def uses_of_wandb(modules: Iterable[Module], *, stand_in: bool) -> list[Use]:
     return sorted(listed, key=lambda use: order.index(use.kind))
 
 
-def imports_wandb(modules: Iterable[Module]) -> tuple[str, int] | None:
-    """Return file and line of the first ``import wandb`` if no module imports lightsweep; ``None`` otherwise."""
+def reports_to_wandb_only(modules: Iterable[Module]) -> str:
+    """Return a warning if a program imports W&B itself and nothing of lightsweep; empty otherwise."""
     place = None
     for module in modules:
         for node in ast.walk(module.tree):
@@ -75,10 +78,10 @@ def imports_wandb(modules: Iterable[Module]) -> tuple[str, int] | None:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             packages = {name.partition(".")[0] for name in names}
             if "lightsweep" in packages:
-                return None
+                return ""
             if "wandb" in packages and place is None and isinstance(node, ast.stmt):
-                place = (module.file, node.lineno)
-    return place
+                place = f"{module.file}:{node.lineno}"
+    return f"{place} imports W&B itself, which reports nothing to the sweep; {_STAND_IN}" if place else ""
 
 
 def _judged(dotted: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ import pytest
 from sandboxes import Sandbox
 
 from lightsweep.cli import main
-from lightsweep.cli.wandb_names import imports_wandb, uses_of_wandb
+from lightsweep.cli.wandb_names import reports_to_wandb_only, uses_of_wandb
 from lightsweep.schema.source import Module
 from lightsweep.wandb import FILE, NOTHING, REFUSED
 
@@ -151,14 +151,27 @@ api.sweep("x").runs
 
 
 def test_the_place_of_an_import_of_wandb_itself() -> None:
-    def place(*texts: str) -> tuple[str, int] | None:
-        return imports_wandb(Module(f"m{index}.py", ast.parse(text)) for index, text in enumerate(texts))
+    def said(*texts: str) -> str:
+        return reports_to_wandb_only(Module(f"m{index}.py", ast.parse(text)) for index, text in enumerate(texts))
 
-    assert place("import os\nimport wandb") == ("m0.py", 2)
-    assert place("import other", "from wandb.sdk import x") == ("m1.py", 1)
-    assert place("import wandb", "import lightsweep") is None
-    assert place("from lightsweep.integrations.lightning import SweepCallback\nimport wandb") is None
-    assert place("from . import wandb") is None
+    assert said("import os\nimport wandb").startswith(
+        "m0.py:2 imports W&B itself, which reports nothing to the sweep; "
+    )
+    assert said("import other", "from wandb.sdk import x").startswith("m1.py:1 imports")
+    assert said("import wandb", "import lightsweep") == ""
+    assert said("from lightsweep.integrations.lightning import SweepCallback\nimport wandb") == ""
+    assert said("from . import wandb") == ""
+
+
+@pytest.mark.parametrize(("options", "warned"), [([], 1), (["--stand-in", "wandb"], 0)])
+def test_a_new_sweep_of_a_script_that_reports_to_wandb_only_is_warned_of(
+    sandbox: Sandbox, options: list[str], warned: int
+) -> None:
+    sandbox.write("train.py", "import wandb\n")
+    sandbox.write("sweep.yaml", "program: train.py\nmethod: grid\nparameters: {x: {values: [1]}}\n")
+    said = sandbox.ask("sweep", "sweep.yaml", *options).stderr
+    assert said.count("warning: train.py:1 imports W&B itself") == warned
+    assert said.count("`--stand-in wandb`") == warned
 
 
 def test_check_lists_the_names_before_the_sample_commands(
@@ -196,7 +209,7 @@ def test_check_warns_of_a_script_that_reports_to_wandb_only(
     )
     assert main(["check", "sweep.yaml"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "warning train.py:1 imports W&B itself, which reports nothing to the sweep; write `import lightsweep" in text
+    assert "warning train.py:1 imports W&B itself, which reports nothing to the sweep; give `--stand-in wandb`" in text
 
 
 @pytest.mark.parametrize(
