@@ -67,7 +67,8 @@ def _no_better(own: Sequence[RunEntry], config: SweepConfig, metric: Metric, mos
         better = value is not None and (best is None or (value < best if metric.goal == "minimize" else value > best))
         best, since = (value, 0) if better else (best, since + 1)
         if since >= most:
-            return f"no better than {number(best)} in {runs}" if best is not None else f"no value in {runs}"
+            none = "no run within the constraints" if config.options.constraints else "no value"
+            return f"{none if best is None else f'no better than {number(best)}'} in {runs}"
     return ""
 
 

@@ -91,6 +91,13 @@ def test_failed_runs_count_and_killed_and_running_ones_do_not() -> None:
     assert ending.ended_by(again, waits, START) == ""
 
 
+def test_if_all_runs_break_a_constraint_the_reason_says_so() -> None:
+    bounded = SweepConfig.load(config(lightsweep={"stop_when": {"no_better_in": 2}, "constraints": ["ms <= 20"]}))
+    runs = entries(("finished", 1.0, 1), ("finished", 2.0, 2))  # without the metric that is bounded
+    found = ending.ended_by(bounded, runs, START)
+    assert found == "stop_when: no run within the constraints in the last 2 runs"
+
+
 def test_with_several_metrics_a_run_on_the_pareto_front_is_better(storage: Storage) -> None:
     made = Sweep.create(
         stopping({"no_better_in": 2}, metric=None, metrics=[{"name": "loss"}, {"name": "score", "goal": "maximize"}]),
