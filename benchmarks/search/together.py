@@ -185,14 +185,14 @@ def kept() -> list[Result]:
 
 
 def tables(results: Sequence[Result]) -> Iterator[str]:
-    """A table for each number of workers: mean epochs, and ours in parts of each side's on the median problem."""
+    """A table for each number of workers: median epochs, and ours in parts of each side's on the median problem."""
     problems = list(dict.fromkeys(one.problem for one in results))
     for workers in sorted({one.workers for one in results}):
         epochs: dict[str, list[float]] = {}
         rows = [["side", *problems, "ours in parts of it (median)", "reached"]]
         for side in SIDES:
             mine = [one for one in results if (one.side, one.workers) == (side, workers)]
-            epochs[side] = [float(np.mean([one.epochs for one in mine if one.problem == each])) for each in problems]
+            epochs[side] = [median(one.epochs for one in mine if one.problem == each) for each in problems]
             ratio = median(ours / each for ours, each in zip(epochs["lightsweep"], epochs[side], strict=True))
             share = f"{sum(one.reached for one in mine)} of {len(mine)}"
             rows.append([side, *(f"{each:.0f}" for each in epochs[side]), f"{ratio:.2f}", share])
