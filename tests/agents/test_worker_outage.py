@@ -112,7 +112,7 @@ def test_a_claim_waits_for_the_storage(sweep: Sweep) -> None:
     Agent(sweep, FunctionLauncher(train), display=display).run()
     back_again.join()
     assert [run.state for run in sweep.runs] == ["finished"] * 2
-    away, back = display.notes
+    away, *_, back = display.notes  # a thread whose statement was refused may note it after another was answered
     assert away.startswith("the storage does not answer")
     assert away.endswith("; runs continue; reports and new runs wait until it is back")
     assert back == "the storage is back"
