@@ -178,7 +178,7 @@ MOST_LINES = {
     "terminals": 1_795,
     "sampler": 1_500,
     "stopping": 500,
-    "all else": 13_260,
+    "all else": 13_270,
 }
 """Lines of code, at most: a feature pays for its lines, and this says how many it may cost."""
 

@@ -68,6 +68,19 @@ def guard(run: Run) -> None:
     run.on_end(at_end)
 
 
+def _hook_lost() -> None:
+    """Make one line of an uncaught ``AgentLostError``, also of a script whose agent was gone before its run began."""
+    before = sys.excepthook
+
+    def at_exception(kind: type[BaseException], raised: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(raised, AgentLostError):
+            _print_line(f"lightsweep: {raised}")
+        else:
+            before(kind, raised, trace)
+
+    sys.excepthook = at_exception
+
+
 def _end_at_exit(run: Run, then: Callable[[], None] = lambda: None) -> None:
     def at_exit() -> None:
         if run.ends_all:
@@ -188,7 +201,11 @@ def _start(here: Scope, defaults: dict[Any, Any], keywords: dict[str, Any]) -> R
     mine = rank()
     if connection is not None and mine == 0:
         message["process"] = os.getpid()
-    here.answer = reply = agent.start(message)
+    try:
+        here.answer = reply = agent.start(message)
+    except AgentLostError:
+        _hook_lost()
+        raise
     if not reply.first and mine == 0 and set_apart(keywords) and not several():
         return _begin_part(here, reply, defaults, keywords)
     if reply.resumed and reply.first and mine == 0:

@@ -168,6 +168,16 @@ def test_a_script_that_logs_ends_by_the_error_with_one_line(agent, block):
     assert errors.count("\n") == 1
 
 
+def test_so_does_one_whose_agent_was_gone_before_init(agent):
+    agent.kill()
+    agent.wait()
+    with start("import lightsweep\nlightsweep.init()\n", agent.variables) as run:
+        _, errors = run.communicate(timeout=120)
+    assert run.returncode == 1
+    assert errors.startswith("lightsweep: the agent that serves run '0007' is gone")
+    assert errors.count("\n") == 1
+
+
 def test_a_script_that_ends_after_its_agent_does_not_hang(agent):
     with start(
         PATIENT + "import lightsweep\nlightsweep.init()\nprint('ready', flush=True)\ninput()\n",
