@@ -173,7 +173,7 @@ class Reaper:
             token: See :meth:`add`.
         """
         with self._lock:
-            if token and not self._closed:
+            if token:
                 self._starting.add(token)
                 self._tell()
         try:
@@ -192,8 +192,6 @@ class Reaper:
             token: The token in the environment of its processes; empty if they have none of their own.
         """
         with self._lock:
-            if self._closed:
-                return
             self._runs[pid] = token
             self._starting.discard(token)
             self._tell()
@@ -201,7 +199,7 @@ class Reaper:
     def remove(self, pid: int) -> None:
         """Forget a run that has ended with all that it had started."""
         with self._lock:
-            if self._runs.pop(pid, None) is not None and not self._closed:
+            if self._runs.pop(pid, None) is not None:
                 self._tell()
 
     def close(self) -> None:
@@ -237,6 +235,8 @@ class Reaper:
             self._process = None  # too many processes: runs go on without a reaper
 
     def _tell(self) -> None:
+        if self._closed:
+            return
         if self._process is None or self._process.poll() is not None:
             self._start()
         runs = " ".join(

@@ -115,6 +115,8 @@ def test_it_starts_with_the_first_run_and_ends_with_the_agent(reaper: Reaper, tm
     assert not Path(f"/proc/{pid}").exists()  # nor is a zombie left
     reaper.add(run.pid, run.token)
     reaper.remove(run.pid)
+    with pytest.raises(OSError, match="late"), reaper.starting("token"):
+        raise OSError("late")
     reaper.close()
     assert pid_of(reaper) == pid
 
