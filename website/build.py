@@ -22,7 +22,7 @@ sys.path[:0] = [str(HERE), str(ROOT)]
 BUILD = ROOT / "build" / "website"
 SOURCE = BUILD / "pages"
 SITE = BUILD / "site"
-PAGES = ("*.md", "docs/**/*.md", "benchmarks/*.md", "examples/**/*.md", "website/*.md")
+PAGES = ("*.md", "docs/**/*.md", "benchmarks/**/*.md", "examples/**/*.md", "website/*.md")
 FILES = ("docs/pictures/*", "docs/pictures/**/*", "website/*.css", "examples/**/*.ipynb")
 
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)#\s]+)(#[^)\s]+)?\)")

@@ -1,4 +1,4 @@
-"""Pictures of the tables of docs/search.md, kept in docs/pictures: ``python website/search_pictures.py``."""
+"""Pictures of the tables of benchmarks/search/README.md, kept in docs/pictures: ``python website/search_pictures.py``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from charts import STYLE, chart
 __all__ = ["pictures"]
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "search.md"
+PAGE = ROOT / "benchmarks" / "search" / "README.md"
 COLOURS = {
     "lightsweep": "#1f6fb2",
     "wandb": "#d08a00",
@@ -123,4 +123,4 @@ def _points(places: list[tuple[float, float]]) -> str:
 
 if __name__ == "__main__":
     for name, content in pictures(PAGE.read_text(encoding="utf-8")).items():
-        (PAGE.parent / "pictures" / name).write_text(content, encoding="utf-8")
+        (ROOT / "docs" / "pictures" / name).write_text(content, encoding="utf-8")

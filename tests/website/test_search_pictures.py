@@ -1,4 +1,4 @@
-"""The pictures of docs/search.md show its tables."""
+"""The pictures of benchmarks/search/README.md show its tables."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def website(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_pictures_are_those_of_the_tables() -> None:
     from search_pictures import pictures
 
-    page = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
+    page = (ROOT / "benchmarks" / "search" / "README.md").read_text(encoding="utf-8")
     made = pictures(page)
     kept = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "pictures").glob("search-*.svg")}
     assert made == kept, "run `python website/search_pictures.py`"
-    assert all(f"](pictures/{name})" in page for name in made)
+    assert all(f"](../../docs/pictures/{name})" in page for name in made)
 
 
 def test_a_curve_has_the_figures_of_its_row() -> None:
