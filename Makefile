@@ -20,6 +20,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[dev]'
 	@# pip compiles with one core. The packages have some files for other Pythons, which do not compile.
 	$(BIN)/python -m compileall -q -j $(WORKERS) -x '/tests?/' $(CURDIR)/$(VENV)/lib >/dev/null || true
+	@# Without it, reports are larger.
+	$(BIN)/python release/plotly.py || echo "the npm registry does not answer: run release/plotly.py later"
 	touch $(STAMP)
 
 # Where PYTHONDONTWRITEBYTECODE is set, each of the many processes of tests would compile the library again. Python takes
@@ -58,6 +60,7 @@ site: compiled browser
 # Source distribution and wheel in dist/, checked and then installed: on each Python of this machine, with each extra, with
 # the lowest versions of the dependencies. Takes the network and half an hour; by hand, before a release.
 release-check: $(STAMP)
+	$(BIN)/python release/plotly.py
 	$(BIN)/python release/make.py
 	$(BIN)/python release/install.py dist/*.whl
 

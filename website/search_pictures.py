@@ -1,4 +1,4 @@
-"""Pictures of the tables of benchmarks/search/README.md, kept in docs/pictures: ``python website/search_pictures.py``."""
+"""Pictures of the tables of benchmarks/search/README.md, kept in docs/pictures."""
 
 from __future__ import annotations
 

@@ -38,6 +38,7 @@ _MOST_POINTS = 80  # of the best run's small curve
 _REASON_WIDTH = 160
 _VALUE_WIDTH = 80
 _VALUES_WIDTH = 400
+_SMALL = {"scatter", "bar", "parcoords"}  # what the small bundle draws, and parallel.js
 
 
 def columns(data: ReportData) -> list[tuple[str, str, Callable[[SweepRun], Any]]]:
@@ -129,7 +130,7 @@ def html_page(content: Mapping[str, Any], details: Mapping[str, Any]) -> str:
     assets = files("lightsweep.report")
     names = ("table", "page", "hover", "parallel", "figures", "curves", "media", "details", "compare", "live")
     scripts = {name: (assets / f"{name}.js").read_text("utf-8") for name in names}
-    scripts["plotly"] = get_plotlyjs()
+    scripts["plotly"] = _library(content)
     parts = {
         "policy": _policy(list(scripts.values()), live="live" in content),
         "title": html.escape(f"{content['headline']['title']} – lightsweep"),
@@ -142,6 +143,17 @@ def html_page(content: Mapping[str, Any], details: Mapping[str, Any]) -> str:
     # Split before inserting, so that inserted text is never searched for placeholders.
     pieces = (assets / "page.html").read_text("utf-8").split("@@")
     return "".join(parts[piece] if place % 2 else piece for place, piece in enumerate(pieces))
+
+
+def _library(content: Mapping[str, Any]) -> str:
+    """Return the small bundle of plotly.js if it draws all figures of this page, else the whole library."""
+    small = files("lightsweep.report") / "plotly-basic.min.js"
+    # A live page gets figures later that nobody knows yet.
+    if "live" in content or not small.is_file():
+        return get_plotlyjs()
+    charts = [item["figure"] for run in content["media"] for item in run["items"] if "figure" in item]
+    kinds = {trace["type"] for figure in [*content["figures"], *charts] for trace in figure["data"]}
+    return small.read_text("utf-8") if kinds <= _SMALL else get_plotlyjs()
 
 
 def _embedded(content: Mapping[str, Any]) -> str:

@@ -38,7 +38,7 @@ logger = logging.getLogger("lightsweep")
 
 # With more parameters than this, and GP_RUNS runs, a point of the Gaussian process takes a second.
 GP_PARAMETERS = MODEL_PARAMETERS
-# The Gaussian process for one metric takes over after this many draws; benchmarks/search/README.md compares numbers of them.
+# The Gaussian process for one metric takes over after this many draws, see benchmarks/search/README.md.
 MODEL_STARTUP = 3
 
 

@@ -179,3 +179,12 @@ def test_five_thousand_runs_stay_far_below_fifteen_megabytes() -> None:
     data = page_data("k3v9x2ab", STATE, report_data(config, many_runs(config, 5000), now=NOW))
     assert len(data["rows"]) == 5000
     assert len(json.dumps(data)) < 4_000_000  # plotly.js takes five more
+
+
+def test_a_report_of_twenty_runs_is_small_and_one_with_a_matrix_has_the_whole_library() -> None:
+    config = sweep_config()
+    data = report_data(config, many_runs(config, 20), now=NOW)
+    assert len(page("abc", STATE, data)) < 1_500_000
+    matrix = {"figure": {"data": [{"type": "heatmap", "z": [[1]]}], "layout": {}}}
+    media = [{"run": 1, "items": [matrix]}]
+    assert len(page("abc", STATE, data, media)) > 3_000_000
