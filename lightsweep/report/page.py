@@ -148,12 +148,13 @@ def html_page(content: Mapping[str, Any], details: Mapping[str, Any]) -> str:
 def _library(content: Mapping[str, Any]) -> str:
     """Return the small bundle of plotly.js if it draws all figures of this page, else the whole library."""
     small = files("lightsweep.report") / "plotly-basic.min.js"
+    whole: str = get_plotlyjs()
     # A live page gets figures later that nobody knows yet.
     if "live" in content or not small.is_file():
-        return get_plotlyjs()
+        return whole
     charts = [item["figure"] for run in content["media"] for item in run["items"] if "figure" in item]
     kinds = {trace["type"] for figure in [*content["figures"], *charts] for trace in figure["data"]}
-    return small.read_text("utf-8") if kinds <= _SMALL else get_plotlyjs()
+    return small.read_text("utf-8") if kinds <= _SMALL else whole
 
 
 def _embedded(content: Mapping[str, Any]) -> str:
