@@ -4,10 +4,9 @@ The functions take runs and a config instead of a storage. pandas and scikit-lea
 are imported when they are needed.
 """
 
-from lightsweep.analysis.frame import dataframe, required
+from lightsweep.analysis.frame import dataframe, never_read, required
 from lightsweep.analysis.importances import Importance, ParameterImportance, importance
 from lightsweep.analysis.refinement import Refinement, refine
-from lightsweep.analysis.run_scores import never_read
 
 __all__ = [
     "Importance",

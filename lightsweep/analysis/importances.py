@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightsweep.analysis.frame import required
-from lightsweep.analysis.run_scores import Goal, Scores, never_read, scores
+from lightsweep.analysis.frame import Goal, Scores, never_read, required, scores
 from lightsweep.controller import SweepRun
 from lightsweep.schema import SweepConfig
 from lightsweep.space import Distribution, Scale, identity

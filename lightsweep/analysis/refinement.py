@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from lightsweep.analysis.run_scores import Scores, scores
+from lightsweep.analysis.frame import Scores, scores
 from lightsweep.controller import SweepRun
 from lightsweep.controller.changes import PriorRun, check_prior_runs
 from lightsweep.controller.pareto import costs, front, pareto_front

@@ -4,13 +4,11 @@ The report is made from runs and a config, without a storage. plotly comes with 
 """
 
 from lightsweep.report.data import ReportData, report_data, sweep_data
-from lightsweep.report.details import all_details
 from lightsweep.report.figures import FIGURES, FigureKind, figures, write_images
-from lightsweep.report.live import LivePage
-from lightsweep.report.logged import logged_curves, run_parts
+from lightsweep.report.live import LivePage, PageServer
+from lightsweep.report.logged import all_details, logged_curves, run_parts
 from lightsweep.report.media import run_media
 from lightsweep.report.page import page
-from lightsweep.report.server import PageServer
 
 __all__ = [
     "FIGURES",

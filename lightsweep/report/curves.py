@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from lightsweep.report.axis import metric_axis
+from lightsweep.report.axis import ACCENT, MUTED, STATES, finish, label, metric_axis, nothing
 from lightsweep.report.data import ReportData, spread
-from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, label, nothing
 
 _MOST_CURVES = 240
 _MOST_BEST = 40

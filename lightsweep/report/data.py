@@ -15,8 +15,7 @@ from lightsweep.analysis import Importance, importance, never_read
 from lightsweep.controller import Sweep, SweepRun, best_run
 from lightsweep.controller.summary import PartView, part_views
 from lightsweep.errors import CommandError, UsageError
-from lightsweep.report.axis import Axis, clamped, make_axis
-from lightsweep.report.theme import STATES, label
+from lightsweep.report.axis import STATES, Axis, clamped, label, make_axis
 from lightsweep.schema import SweepConfig
 from lightsweep.space import identity
 

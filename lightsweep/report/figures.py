@@ -18,10 +18,9 @@ from lightsweep.analysis import required
 from lightsweep.errors import InputError, LightsweepError
 from lightsweep.report.curves import curves_figure
 from lightsweep.report.data import ReportData
-from lightsweep.report.front import front_figures, hypervolume_figure
 from lightsweep.report.importance import importance_figure
 from lightsweep.report.parallel import parallel_figure, with_few_ticks
-from lightsweep.report.points import history_figure, slice_figures
+from lightsweep.report.points import front_figures, history_figure, hypervolume_figure, slice_figures
 from lightsweep.report.timeline import timeline_figure
 
 _WIDTH = 900

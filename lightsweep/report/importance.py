@@ -7,8 +7,8 @@ import math
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from lightsweep.report.axis import ACCENT, MUTED, STATES, finish, nothing
 from lightsweep.report.data import ReportData, sentence
-from lightsweep.report.theme import ACCENT, MUTED, STATES, finish, nothing
 
 
 def importance_figure(data: ReportData) -> go.Figure:

@@ -15,8 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from lightsweep.report.axis import ACCENT, label
 from lightsweep.report.data import ReportData, directories_of
-from lightsweep.report.theme import ACCENT, label
 from lightsweep.text import one_line
 
 RUNS = 3

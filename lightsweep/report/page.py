@@ -28,9 +28,9 @@ from lightsweep.controller import SweepRun, SweepState
 from lightsweep.controller.pareto import pareto_front
 from lightsweep.controller.scores import scores
 from lightsweep.controller.summary import PartView, savings
+from lightsweep.report.axis import ACCENT, DARK, LIGHT, STATES
 from lightsweep.report.data import ReportData, spread
 from lightsweep.report.figures import figures
-from lightsweep.report.theme import ACCENT, DARK, LIGHT, STATES
 from lightsweep.text import number, one_line, value_text
 
 _MOST_METRICS = 8

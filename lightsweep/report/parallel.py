@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from lightsweep.report.axis import Axis, log_places, number_axis, quantile
+from lightsweep.report.axis import GOOD_TO_BAD, Axis, finish, label, log_places, nothing, number_axis, quantile
 from lightsweep.report.data import ReportData
-from lightsweep.report.theme import GOOD_TO_BAD, finish, label, nothing
 from lightsweep.text import counted, one_line
 
 # The distance below an axis of the runs that lack its parameter, as a share of its length.

@@ -7,8 +7,8 @@ from datetime import datetime
 
 import plotly.graph_objects as go
 
+from lightsweep.report.axis import STATES, finish, label, nothing
 from lightsweep.report.data import ReportData, spread
-from lightsweep.report.theme import STATES, finish, label, nothing
 
 _MOST_LANES = 200
 _MOST_BARS = 1_500

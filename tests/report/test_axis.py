@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_helpers import sweep_config
 
-from lightsweep.report.axis import Axis, make_axis, metric_axis
-from lightsweep.report.theme import label
+from lightsweep.report.axis import Axis, label, make_axis, metric_axis
 from lightsweep.text import one_line, value_text
 
 

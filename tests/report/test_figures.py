@@ -15,11 +15,11 @@ from report_helpers import EVIL, NOW, PARAMETERS, START, many_runs, sweep_config
 from lightsweep.analysis import importance
 from lightsweep.controller import SweepRun, SweepState
 from lightsweep.report import FIGURES, FigureKind, ReportData, figures, page, report_data
+from lightsweep.report.axis import MUTED, finish
 from lightsweep.report.curves import curves_figure
 from lightsweep.report.importance import importance_figure
 from lightsweep.report.parallel import parallel_figure, with_few_ticks
 from lightsweep.report.points import history_figure, slice_figures
-from lightsweep.report.theme import MUTED, finish
 from lightsweep.report.timeline import lanes, timeline_figure
 from lightsweep.schema import SweepConfig
 

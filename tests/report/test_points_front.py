@@ -11,7 +11,7 @@ from report_helpers import NOW, sweep_config, sweep_run
 
 from lightsweep.controller import SweepRun, SweepState
 from lightsweep.report import figures, page, report_data
-from lightsweep.report.front import front_figures, hypervolume_figure
+from lightsweep.report.points import front_figures, hypervolume_figure
 from lightsweep.schema import SweepConfig
 
 VALUES = [(4.0, 0.9), (2.0, 0.7), (3.0, 0.6), (1.0, 0.5)]  # the third one is behind the second

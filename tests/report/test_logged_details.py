@@ -13,7 +13,7 @@ from report_helpers import EVIL, NOW, START, many_runs, sweep_config, sweep_run
 
 from lightsweep.controller import RunState
 from lightsweep.report import all_details, report_data
-from lightsweep.report.details import live_details, log_tail
+from lightsweep.report.logged import live_details, log_tail
 
 
 def details(home: Path | None = None, **keys: Any) -> dict[str, Any]:

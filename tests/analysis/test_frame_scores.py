@@ -9,7 +9,7 @@ import pytest
 from made_runs import EVIL, config, made
 
 from lightsweep import UsageError
-from lightsweep.analysis.run_scores import never_read, scores
+from lightsweep.analysis.frame import never_read, scores
 from lightsweep.controller import SweepRun
 from lightsweep.controller.scores import Repeat
 
