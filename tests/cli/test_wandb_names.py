@@ -124,12 +124,6 @@ def test_a_name_is_listed_once_where_it_is_used_first() -> None:
     }
 
 
-def test_without_a_stand_in_only_lightsweep_counts() -> None:
-    """A script may log by W&B itself, and report to the sweep by lightsweep."""
-    text = "import wandb, lightsweep\nwandb.JoinedTable\nlightsweep.Image\n"
-    assert found(text, stand_in=False) == {"wandb.Image": (FILE, 3)}
-
-
 def test_the_names_of_the_api() -> None:
     text = """
 import wandb
@@ -230,14 +224,3 @@ def test_check_warns_of_a_script_that_reports_to_wandb_only(
 )
 def test_names_of_modules_are_followed(text: str, expected: dict[str, tuple[str, int]]) -> None:
     assert found(text) == expected
-
-
-def test_names_with_the_same_remark_are_one_entry(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
-    sandbox.write("train.py", "import wandb\nwandb.plot.line(1)\nwandb.plot.bar(1)\n")
-    sandbox.write(
-        "sweep.yaml", "program: train.py\nmethod: random\nparameters: {x: {min: 0.0, max: 1.0}}\nrun_cap: 1\n"
-    )
-    assert main(["check", "sweep.yaml", "--stand-in", "wandb"]) == 0
-    text = " ".join(capsys.readouterr().out.split())
-    assert "as files wandb.plot.line (train.py:2), wandb.plot.bar (train.py:3): " in text
-    assert "imports W&B itself" not in text

@@ -41,7 +41,6 @@ LAUNCHERS: Mapping[str, list[str]] = {
     "lightning-ddp": _python("lightning_ranks.py", "ddp"),
     "lightning-spawn": _python("lightning_ranks.py", "ddp_spawn"),
     "lightning-fork": _python("lightning_ranks.py", "ddp_fork"),
-    "lightning-torchrun": torchrun("lightning_ranks.py", "ddp"),
     "transformers-torchrun": torchrun("transformers_ranks.py"),
     "transformers-accelerate": [*_ACCELERATE, str(SCRIPTS / "transformers_ranks.py")],
     "accelerate-torchrun": torchrun("accelerate_ranks.py"),

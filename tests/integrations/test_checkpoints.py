@@ -78,17 +78,6 @@ def test_a_place_that_runs_share_is_copied_from_and_another_run_does_not_go_on_f
         train(tmp_path, "0008", shared / "checkpoint-4", output_dir=str(shared))
 
 
-def test_what_is_made_in_a_place_that_runs_share_does_not_pile_up(tmp_path: Path) -> None:
-    shared = tmp_path / "shared"
-    train(tmp_path, output_dir=str(shared), save_strategy="no")
-    assert steps(shared) == set()
-    assert steps(tmp_path / "0007" / "resume-trainer") == {10}
-    train(tmp_path, "0008", output_dir=str(shared), save_strategy="steps", save_steps=4)
-    assert steps(shared) == {4, 8, 10}
-    assert (tmp_path / "0008" / "resume" / "trainer_state.json").exists()
-    assert len(list((tmp_path / "0008").glob("resume-*"))) == 1
-
-
 def test_the_link_leads_to_a_whole_checkpoint_while_the_next_is_copied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

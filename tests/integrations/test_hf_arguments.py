@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import transformers
-from transformers import Seq2SeqTrainingArguments, TrainingArguments
+from transformers import TrainingArguments
 
 import lightsweep
 from lightsweep import client
@@ -71,23 +71,9 @@ def test_a_misspelt_field_is_an_error(name: str, meant: str) -> None:
         arguments({name: 1})
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["dropout", "hidden_size", "num_layers", "n_layers", "model_name", "dataset", "max_length", "optimizer", "width",
-     "depth", "activation", "temperature", "lora_r", "lora_alpha", "warmup", "momentum", "num_heads", "embedding_dim"],
-)  # fmt: skip
-def test_usual_names_of_models_resemble_no_field(name: str) -> None:
-    arguments({name: 1})
-
-
 def test_two_parameters_for_one_field_are_an_error() -> None:
     with pytest.raises(UsageError, match=r"'lr' and 'optim.learning_rate' both mean the field 'learning_rate'"):
         arguments({"lr": 1, "optim": {"learning_rate": 2}})
-
-
-def test_an_override_that_hides_a_parameter_is_an_error() -> None:
-    with pytest.raises(UsageError, match=r"learning_rate=0.5\) would hide the parameter 'lr'"):
-        arguments({"lr": 1}, learning_rate=0.5)
 
 
 def test_overrides_go_over_a_base(tmp_path: Path) -> None:
@@ -103,19 +89,6 @@ def test_the_output_goes_to_the_directory_of_the_run(tmp_path: Path) -> None:
         base = TrainingArguments(output_dir="elsewhere", **CPU)
         assert training_arguments(run, base).output_dir == str(tmp_path / "0007")
         assert training_arguments(run, output_dir="here", **CPU).output_dir == "here"
-
-
-def test_subclasses_work_by_type_and_by_instance(tmp_path: Path) -> None:
-    made = arguments({"lr": 0.2, "generation_max_length": 9}, Seq2SeqTrainingArguments)
-    assert isinstance(made, Seq2SeqTrainingArguments)
-    assert made.generation_max_length == 9
-    base = Seq2SeqTrainingArguments(output_dir=str(tmp_path), predict_with_generate=True, **CPU)
-    assert arguments({"lr": 0.2}, base).predict_with_generate is True
-
-
-def test_something_else_as_base_is_an_error() -> None:
-    with pytest.raises(UsageError, match="a subclass or a dict"):
-        arguments({}, 3)
 
 
 def test_an_evaluated_metric_is_evaluated_after_each_epoch_unless_said_otherwise() -> None:
@@ -151,15 +124,3 @@ def test_only_what_goes_into_a_field_counts_as_read() -> None:
     with client.serving(handler), lightsweep.init() as run:
         training_arguments(run, **CPU)
     assert handler.finishes[0]["unread"] == ["dropout", "model.width"]
-
-
-def test_a_parameter_whose_value_is_a_dict_counts_as_read() -> None:
-    handler = ScriptedHandler({"opt": {"learning_rate": 0.1}}, swept=("opt",), metric=None)
-    with client.serving(handler), lightsweep.init() as run:
-        assert training_arguments(run, **CPU).learning_rate == 0.1
-    assert handler.finishes[0]["unread"] == []
-
-
-def test_a_share_of_the_steps_to_warm_up() -> None:
-    made = arguments({"warmup_ratio": 0.1})
-    assert made.get_warmup_steps(200) == 20

@@ -14,7 +14,6 @@ from lightsweep.agents.findings import findings
 from lightsweep.agents.smoke import SmokeHandler
 from lightsweep.client import serving
 from lightsweep.client.loaders import SMOKE_STEPS, STEP_LOSS
-from lightsweep.errors import UsageError
 from lightsweep.integrations.keras import MetricMissingError, SweepCallback, initial_epoch
 from lightsweep.schema import SweepConfig
 from scripted import ScriptedHandler
@@ -76,24 +75,6 @@ def test_a_missing_metric_names_what_there_is(metric: str, options: dict[str, An
     assert [finish["state"] for finish in handler.finishes] == ["failed"]
 
 
-def test_early_stopping_of_keras_itself_ends_with_a_last_report() -> None:
-    handler = ScriptedHandler(metric="val_loss", stop_at=2)
-    stopping = keras.callbacks.EarlyStopping(patience=1, min_delta=1e6)
-    with serving(handler), lightsweep.init():
-        fit(9, callbacks=[stopping, SweepCallback()])
-    assert [log.get("last", False) for log in handler.logs] == [False, True]
-    assert [finish["state"] for finish in handler.finishes] == ["finished"]
-
-
-def test_two_callbacks_are_an_error_but_two_trainings_are_none() -> None:
-    with serving(ScriptedHandler(metric="val_loss")), lightsweep.init():
-        same = model()
-        fit(1, same)
-        fit(1, same)
-        with pytest.raises(UsageError, match="two SweepCallbacks, so each epoch"):
-            fit(1, same, [SweepCallback(), SweepCallback()])
-
-
 def test_a_training_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
     first = ScriptedHandler(metric="val_loss", dir=str(tmp_path), keep_checkpoint=True)
     with serving(first), lightsweep.init() as run:
@@ -108,17 +89,6 @@ def test_a_training_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
         fit(6, keras.saving.load_model(run.checkpoint), initial_epoch=begun)
     values = reported(first, "val_loss") + reported(second, "val_loss")
     assert values == pytest.approx(fit(6, callbacks=[]).history["val_loss"], rel=1e-4)
-
-
-def test_training_from_the_start_repeats_no_report(tmp_path: Path) -> None:
-    first = ScriptedHandler(metric="val_loss", dir=str(tmp_path), keep_checkpoint=True)
-    with serving(first), lightsweep.init():
-        fit(3)
-    before = {"resumed": True, "counted": 3, "iterations": 3, "checkpoint": str((tmp_path / "resume").resolve())}
-    second = ScriptedHandler(metric="val_loss", dir=str(tmp_path), **before)
-    with serving(second), lightsweep.init():
-        fit(5)
-    assert len(reported(second, "val_loss")) == 2
 
 
 @pytest.mark.parametrize("batch", [1, 16])
@@ -144,13 +114,3 @@ def test_a_smoke_run_takes_few_steps(tmp_path: Path, batch: int) -> None:
     assert len(seen.logged[STEP_LOSS]) == SMOKE_STEPS
     assert len(seen.logged["val_loss"]) == len(evaluated) == (1 if batch == 1 else 5)
     assert [finding.text for finding in findings(config, seen, 1) if finding.right is False] == []
-
-
-def test_after_training_evaluations_report_nothing() -> None:
-    handler = ScriptedHandler(metric="val_loss")
-    with serving(handler), lightsweep.init():
-        callback, trained = SweepCallback(), model()
-        fit(2, trained, [callback])
-        trained.evaluate(X, Y, verbose=0, callbacks=[callback])
-        trained.predict(X, verbose=0, callbacks=[callback])
-    assert len(handler.logs) == 2

@@ -13,7 +13,7 @@ import lightsweep
 from lightsweep.agents.findings import findings
 from lightsweep.agents.smoke import SmokeHandler
 from lightsweep.client import serving
-from lightsweep.errors import RunPruned, UsageError
+from lightsweep.errors import RunPruned
 from lightsweep.integrations.lightgbm import MetricMissingError, SweepCallback
 from lightsweep.schema import SweepConfig
 from scripted import ScriptedHandler
@@ -90,14 +90,6 @@ def test_a_missing_metric_names_what_there_is() -> None:
         lightsweep.init(),
     ):
         lightgbm.train(QUIET, lightgbm.Dataset(X, Y), 1, callbacks=[SweepCallback()])
-
-
-def test_two_callbacks_are_an_error_but_two_trainings_are_none() -> None:
-    with serving(ScriptedHandler(metric="valid_0_l2")), lightsweep.init():
-        train(1)
-        train(1)
-        with pytest.raises(UsageError, match="two SweepCallbacks"):
-            train(callbacks=[SweepCallback(), SweepCallback()])
 
 
 def test_a_training_goes_on_from_the_checkpoint(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -176,21 +175,6 @@ def test_each_validation_is_one_report_and_the_sanity_check_none(serve: Any, pac
     assert len(agent.starts) == 1
 
 
-@pytest.mark.parametrize("package", PACKAGES.values(), ids=PACKAGES.keys())
-def test_a_stop_raises_inside_the_training_loop(serve: Any, package: Any) -> None:
-    agent = serve(stop_at=2)
-    model = make_model(package)
-    with pytest.raises(RunPruned, match="worse at band 3"):
-        make_trainer(SweepCallback(), package).fit(model, data(), data())
-    assert agent.reported == [0.0, 1.0]
-    assert model.batches == 8
-
-
-def test_the_callback_is_one_of_either_package() -> None:
-    assert isinstance(SweepCallback(), lightning.pytorch.Callback)
-    assert isinstance(SweepCallback(), pytorch_lightning.Callback)
-
-
 def test_a_package_that_the_script_has_not_imported_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """``lightning`` installs ``pytorch_lightning`` too, and a second import takes a second of each run."""
     monkeypatch.delitem(sys.modules, "pytorch_lightning")
@@ -202,12 +186,6 @@ def test_a_package_that_the_script_has_not_imported_is_left_alone(monkeypatch: p
     assert issubclass(again.SweepCallback, lightning.pytorch.Callback)
     assert not issubclass(again.SweepCallback, pytorch_lightning.Callback)
     assert "pytorch_lightning" not in sys.modules
-
-
-def test_a_single_callback_needs_no_list(serve: Any) -> None:
-    agent = serve()
-    make_trainer(None, callbacks=SweepCallback(), max_epochs=1).fit(make_model(lightning.pytorch), data(), data())
-    assert agent.reported == [0.0]
 
 
 def test_several_validations_in_an_epoch_each_count(serve: Any) -> None:
@@ -233,20 +211,6 @@ def test_without_validation_each_training_epoch_is_one_report(serve: Any, late: 
     assert agent.reported == [0.0, 1.0, 2.0]
 
 
-def test_validation_switched_off_is_no_validation(serve: Any) -> None:
-    agent = serve(metric="train_loss")
-    trainer = make_trainer(SweepCallback(), limit_val_batches=0, max_epochs=2)
-    trainer.fit(make_model(lightning.pytorch), data(), data())
-    assert len(agent.reported) == 2
-
-
-@pytest.mark.filterwarnings("ignore:Total length of .DataLoader. across ranks is zero")
-def test_a_validation_set_with_nothing_in_it_is_no_validation(serve: Any) -> None:
-    agent = serve(metric="train_loss")
-    make_trainer(SweepCallback(), max_epochs=2).fit(make_model(lightning.pytorch), data(), data(0))
-    assert len(agent.reported) == 2
-
-
 @pytest.mark.parametrize("late", [False, True])
 def test_without_validation_a_stop_ends_the_loop(serve: Any, late: bool) -> None:
     agent = serve(metric="epoch_loss", stop_at=2)
@@ -255,18 +219,6 @@ def test_without_validation_a_stop_ends_the_loop(serve: Any, late: bool) -> None
         make_trainer(SweepCallback()).fit(model, data())
     assert agent.reported == [0.0, 1.0]
     assert model.batches == 8
-
-
-@pytest.mark.parametrize(("validation", "late", "batches"), [(True, False, 8), (False, False, 8), (False, True, 9)])
-def test_on_prune_stop_lets_fit_return(serve: Any, validation: bool, late: bool, batches: int) -> None:
-    agent = serve(stop_at=2, metric="val_loss" if validation else "epoch_loss")
-    model = make_model(lightning.pytorch, validation=validation, late=late)
-    trainer = make_trainer(SweepCallback(on_prune="stop"))
-    trainer.fit(model, data(), data() if validation else None)
-    assert agent.reported == [0.0, 1.0]
-    assert model.batches == batches
-    lightsweep.finish()
-    assert [finish["state"] for finish in agent.finishes] == ["pruned"]
 
 
 def test_on_prune_stop_keeps_the_last_checkpoint(serve: Any, tmp_path: Path) -> None:
@@ -297,16 +249,6 @@ def test_a_missing_metric_is_an_error_at_the_first_validation_with_what_exists(s
     assert agent.logs == []
 
 
-def test_a_missing_metric_where_nothing_is_logged(serve: Any) -> None:
-    serve(metric="val_loss")
-
-    class Silent(BoringModel):
-        val_dataloader = None
-
-    with pytest.raises(MetricMissingError, match="no metric at all"):
-        make_trainer(SweepCallback(), limit_val_batches=0, limit_train_batches=1).fit(Silent())
-
-
 def test_the_metric_may_have_another_name_in_the_trainer(serve: Any) -> None:
     agent = serve(metric="eval/loss")
     trainer = make_trainer(SweepCallback(metric="val_loss"), max_epochs=2)
@@ -325,14 +267,6 @@ def test_a_sweep_without_a_metric_logs_what_there_is(serve: Any) -> None:
     agent = serve(metric=None)
     make_trainer(SweepCallback(), max_epochs=1).fit(make_model(lightning.pytorch), data(), data())
     assert set(agent.logs[0]["metrics"]) == {"val_loss", "val_acc", "train_loss"}
-
-
-@pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_values_that_are_not_finite_are_reported_as_they_are(serve: Any, bad: float) -> None:
-    agent = serve()
-    trainer = make_trainer(SweepCallback(), max_epochs=1)
-    trainer.fit(make_model(lightning.pytorch, value=lambda _: bad), data(), data())
-    assert repr(float(agent.reported[0])) == repr(bad)
 
 
 def test_validate_and_test_alone_report_nothing(serve: Any) -> None:
@@ -360,17 +294,6 @@ def test_a_test_after_a_pruned_fit(serve: Any) -> None:
         trainer.fit(model)
     trainer.test(model, verbose=False)
     assert len(agent.logs) == 1
-
-
-def test_a_trainer_may_fit_twice(serve: Any) -> None:
-    agent = serve()
-    trainer = make_trainer(SweepCallback(), max_epochs=2)
-    model = make_model(lightning.pytorch)
-    trainer.fit(model, data(), data())
-    trainer.fit_loop.max_epochs = 3
-    trainer.fit(model, data(), data())
-    assert agent.reported == [0.0, 1.0, 2.0]
-    assert len(agent.starts) == 1
 
 
 def test_two_callbacks_are_an_error(serve: Any) -> None:
@@ -406,15 +329,6 @@ def test_without_an_agent_it_trains_and_says_so_once(
     assert lightsweep.run is None
 
 
-def test_the_run_of_the_script_is_used_where_it_has_one(serve: Any) -> None:
-    agent = serve()
-    with lightsweep.init(config={"epochs": 2}) as run:
-        make_trainer(SweepCallback(), max_epochs=2).fit(make_model(lightning.pytorch), data(), data())
-        assert run.iterations == 2
-    assert len(agent.starts) == 1
-    assert [finish["state"] for finish in agent.finishes] == ["finished"]
-
-
 def test_a_run_may_be_passed(serve: Any) -> None:
     agent = serve()
     run = lightsweep.init()
@@ -429,14 +343,6 @@ def test_the_config_is_logged_as_hyperparameters(serve: Any, tmp_path: Path) -> 
     (file,) = (tmp_path / "logs").rglob("hparams.yaml")
     assert "lr: 0.1" in file.read_text()
     assert "hidden: 4" in file.read_text()
-
-
-def test_logging_the_config_is_not_reading_it(serve: Any, tmp_path: Path) -> None:
-    agent = serve()
-    logger = lightning.pytorch.loggers.CSVLogger(str(tmp_path / "logs"))
-    make_trainer(SweepCallback(), max_epochs=1, logger=logger).fit(make_model(lightning.pytorch), data(), data())
-    lightsweep.finish()
-    assert agent.finishes[0]["unread"] == ["lr", "model.hidden"]
 
 
 def test_checkpoints_go_below_the_directory_of_the_run(serve: Any, tmp_path: Path) -> None:
@@ -461,14 +367,6 @@ def test_the_default_logger_goes_below_the_directory_of_the_run(
     assert list(Path.cwd().iterdir()) == []
     assert all((tmp_path / "run") in path.parents for path in tmp_path.rglob("*.ckpt"))
     assert bool(list(tmp_path.rglob("*.ckpt"))) == (stop_at is None)
-
-
-def test_a_root_directory_that_the_user_gave_is_kept(serve: Any, tmp_path: Path) -> None:
-    serve()
-    mine = tmp_path / "mine"
-    trainer = make_trainer(SweepCallback(), max_epochs=1, enable_checkpointing=True, default_root_dir=mine)
-    trainer.fit(make_model(lightning.pytorch), data(), data())
-    assert [path.parent for path in tmp_path.rglob("*.ckpt")] == [mine / "checkpoints"]
 
 
 def test_the_callback_travels_to_another_process_without_its_run(serve: Any) -> None:
@@ -529,13 +427,6 @@ def test_every_rank_acts_on_the_verdict_of_rank_zero(serve: Any, on_prune: Any) 
     assert ends[0] == ends[1] == ((False, "worse at band 3", 2) if on_prune == "raise" else (True, None, 2))
 
 
-def test_after_the_verdict_nothing_more_is_broadcast(serve: Any) -> None:
-    serve(stop_at=1)
-    rank = Rank(SweepCallback(on_prune="stop"), [], zero=True)
-    assert rank.validate(times=3) is None
-    assert rank.broadcasts == 1
-
-
 @pytest.mark.parametrize("agent_class", [ScriptedAgent, LostAgent])
 def test_every_rank_raises_the_error_of_rank_zero(serve: Any, agent_class: Any) -> None:
     serve(agent_class, metric="val_acc")
@@ -544,11 +435,3 @@ def test_every_rank_raises_the_error_of_rank_zero(serve: Any, agent_class: Any) 
     assert type(errors[0]) is type(errors[1])
     assert isinstance(errors[0], LightsweepError)
     assert str(errors[0]) == str(errors[1])
-
-
-def test_without_an_agent_the_ranks_agree_once_and_then_leave_each_other_alone() -> None:
-    wire: list[bytes] = []
-    for zero in (True, False):
-        rank = Rank(SweepCallback(), wire, zero=zero)
-        assert rank.validate(times=3) is None
-        assert rank.broadcasts == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 import lightsweep
 from lightsweep import client
-from lightsweep.channel.messages import LogReply
-from lightsweep.errors import InputError, LightsweepError, RunPruned, UsageError
+from lightsweep.errors import InputError, UsageError
 from lightsweep.integrations.transformers import MetricMissingError, SweepCallback
 from scripted import ScriptedHandler
 
@@ -81,27 +79,6 @@ def test_a_metric_of_the_training_loop_is_reported_when_it_is_logged(make_traine
     assert reported(handler, metric) == losses
 
 
-def test_the_verdict_is_raised_inside_of_train(make_trainer: MakeTrainer) -> None:
-    handler = ScriptedHandler(metric="eval_loss", stop_at=2)
-    with client.serving(handler), lightsweep.init():
-        trainer = make_trainer(SweepCallback())
-        with pytest.raises(RunPruned, match="band 3"):
-            trainer.train()
-        assert trainer.state.global_step == 4
-        trainer.evaluate()  # reports nothing, and does not raise again
-    assert len(handler.logs) == 2
-
-
-def test_stop_ends_through_the_trainers_own_flag(make_trainer: MakeTrainer) -> None:
-    handler = ScriptedHandler(metric="eval_loss", stop_at=2)
-    with client.serving(handler), lightsweep.init():
-        trainer = make_trainer(SweepCallback(on_prune="stop"))
-        trainer.train()
-        assert trainer.state.global_step == 4
-    assert len(handler.logs) == 2
-    assert handler.finishes[0]["state"] == "pruned"
-
-
 def test_an_evaluation_outside_of_training_reports_nothing(make_trainer: MakeTrainer) -> None:
     handler = ScriptedHandler(metric="eval_loss")
     with client.serving(handler), lightsweep.init():
@@ -112,28 +89,6 @@ def test_an_evaluation_outside_of_training_reports_nothing(make_trainer: MakeTra
         assert len(handler.logs) == 5
         trainer.evaluate()
         assert len(handler.logs) == 5
-
-
-def test_a_trainer_may_be_used_for_two_trainings(make_trainer: MakeTrainer) -> None:
-    handler = ScriptedHandler(metric="eval_loss")
-    with client.serving(handler), lightsweep.init():
-        trainer = make_trainer(SweepCallback())
-        trainer.train()
-        trainer.train()
-    assert len(handler.logs) == 10
-
-
-def test_a_missing_metric_is_an_error_at_the_first_evaluation(make_trainer: MakeTrainer) -> None:
-    handler = ScriptedHandler(metric="eval/accuracy")
-    with (
-        client.serving(handler),
-        pytest.raises(MetricMissingError, match=r"'eval/accuracy'.*'eval_loss'"),
-        lightsweep.init(),
-    ):
-        trainer = make_trainer(SweepCallback())
-        trainer.train()
-    assert trainer.state.global_step == 2
-    assert "eval_loss" in handler.finishes[0]["error"]
 
 
 def test_a_metric_without_its_prefix_is_an_error_that_names_it(make_trainer: MakeTrainer) -> None:
@@ -190,22 +145,6 @@ def test_arguments_that_never_give_the_metric_are_an_error_before_training(
     assert trainer.state.global_step == 0
 
 
-def test_an_evaluation_at_the_last_step_alone_counts_where_the_trainer_makes_one(make_trainer: MakeTrainer) -> None:
-    arguments = {"eval_strategy": "steps", "eval_steps": 50, "max_steps": 9}
-    plain = make_trainer(**arguments)
-    plain.train()
-    evaluates = any("eval_loss" in log for log in plain.state.log_history)
-    handler = ScriptedHandler(metric="eval_loss")
-    with client.serving(handler):
-        if evaluates:
-            with lightsweep.init():
-                make_trainer(SweepCallback(), **arguments).train()
-        else:
-            with pytest.raises(InputError, match="eval_steps to 9 or less"), lightsweep.init():
-                make_trainer(SweepCallback(), **arguments).train()
-    assert len(reported(handler, "eval_loss")) == evaluates
-
-
 def test_a_misspelt_metric_of_an_evaluation_is_an_error_at_the_first_one(make_trainer: MakeTrainer) -> None:
     handler = ScriptedHandler(metric="val_loss")
     with (
@@ -236,47 +175,3 @@ def test_two_callbacks_are_an_error(make_trainer: MakeTrainer) -> None:
     with client.serving(handler), pytest.raises(UsageError, match="two SweepCallbacks"), lightsweep.init():
         make_trainer(SweepCallback(), SweepCallback()).train()
     assert not handler.logs
-
-
-def test_nan_is_reported_as_it_is(make_trainer: MakeTrainer) -> None:
-    handler = ScriptedHandler(metric="eval_score")
-    with client.serving(handler), lightsweep.init():
-        make_trainer(SweepCallback(), compute_metrics=lambda _: {"score": math.nan}).train()
-    assert len(handler.logs) == 5
-    assert all(math.isnan(value) for value in reported(handler, "eval_score"))
-
-
-def test_an_error_of_a_user_callback_fails_the_run(make_trainer: MakeTrainer) -> None:
-    class Broken(TrainerCallback):  # type: ignore[misc, unused-ignore]
-        def on_epoch_end(self, *_: Any, **__: Any) -> None:
-            raise ValueError("broken")
-
-    handler = ScriptedHandler(metric="eval_loss")
-    with client.serving(handler), pytest.raises(ValueError, match="broken"), lightsweep.init():
-        make_trainer(SweepCallback(), Broken()).train()
-    assert handler.finishes[0]["state"] == "failed"
-
-
-def test_without_an_agent_it_trains_as_if_it_were_not_there(
-    make_trainer: MakeTrainer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    trainer = make_trainer(SweepCallback(), eval_strategy="no")
-    trainer.train()
-    assert trainer.state.global_step == 10
-    assert lightsweep.run is None or not lightsweep.run.active
-    del capsys
-
-
-def test_a_wrong_on_prune_is_an_error() -> None:
-    with pytest.raises(UsageError, match="did you mean 'stop'"):
-        SweepCallback(on_prune="stopp")  # type: ignore[arg-type]
-
-
-def test_an_agent_that_is_gone_ends_training(make_trainer: MakeTrainer) -> None:
-    class Gone(ScriptedHandler):
-        def log(self, message: Any) -> LogReply:
-            raise LightsweepError("gone")
-
-    with client.serving(Gone(metric="eval_loss")), pytest.raises(LightsweepError, match="gone"), lightsweep.init():
-        make_trainer(SweepCallback()).train()

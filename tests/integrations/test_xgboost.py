@@ -71,15 +71,6 @@ def test_cross_validation_reports_means() -> None:
     assert len(reported(handler, "test-rmse-mean")) == len(reported(handler, "test-rmse-std")) == 3
 
 
-def test_early_stopping_of_xgboost_itself_ends_with_a_last_report() -> None:
-    handler = ScriptedHandler(metric="eval-rmse")
-    stopping = xgboost.callback.EarlyStopping(rounds=1, data_name="eval", min_delta=1e6, save_best=True)
-    with serving(handler), lightsweep.init():
-        model = train(9, callbacks=[stopping, SweepCallback()])
-    assert model.num_boosted_rounds() == 1
-    assert [log.get("last", False) for log in handler.logs] == [False, True]
-
-
 def test_a_missing_metric_names_what_there_is() -> None:
     handler = ScriptedHandler(metric="eval-rmsle")
     with (

@@ -168,13 +168,10 @@ def test_an_agent_may_stand_in_for_a_sweep_that_does_not_say_so(alone: Sandbox) 
     assert Sweep.load(sweep_id, storage=alone.storage).config.options.stand_in is None
 
 
-@pytest.mark.parametrize("key", [True, False])
-def test_a_smoke_run_does_the_same(alone: Sandbox, key: bool) -> None:
+def test_a_smoke_run_does_the_same(alone: Sandbox) -> None:
     alone.write("train.py", TRAIN)
-    path = alone.write("sweep.yaml", FILE)
-    if key:
-        path.write_text(path.read_text() + "\nlightsweep: {stand_in: wandb}\n")
-    done = alone.call("check", "sweep.yaml", "--smoke", *([] if key else ["--stand-in", "wandb"]))
+    alone.write("sweep.yaml", FILE + "    lightsweep: {stand_in: wandb}\n")
+    done = alone.call("check", "sweep.yaml", "--smoke")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ok    it logged the metric 'loss', 4 times" in done.stdout
     assert "stand-in  runs that import wandb find lightsweep\n" in done.stdout
@@ -230,18 +227,3 @@ def test_words_that_are_not_known(alone: Sandbox) -> None:
     assert (done.returncode, "lightsweep can stand in for wandb only, not for 'mlflow'" in done.stderr) == (2, True)
     done = alone.call("sweep", "abc", "--stop", "--stand-in", "wandb")
     assert "--stand-in needs the file of a new sweep" in done.stderr
-
-
-def test_without_any_network_at_all(alone: Sandbox) -> None:
-    """In a namespace of its own, which has no interface but its own loopback, which is down."""
-    unshare = ["unshare", "--map-root-user", "--net"]
-    if sys.platform != "linux" or subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this machine makes no network namespaces")
-    alone.write("train.py", TRAIN)
-    alone.write("sweep.yaml", FILE)
-    command = [*unshare, sys.executable, "-m", "lightsweep", "run", "sweep.yaml", "--stand-in", "wandb"]
-    done = subprocess.run(
-        command, cwd=alone.directory, env=alone.environment, capture_output=True, text=True, timeout=600, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert outcomes(alone) == STOPPED

@@ -142,14 +142,6 @@ class Counting(ScriptedHandler):
     ("metric", "command"),
     [
         pytest.param("val_loss", [LIGHTNING, "lightning.pytorch", "--devices=2", "--strategy=ddp"], id="lightning-ddp"),
-        pytest.param(
-            *("val_loss", [*TORCHRUN, LIGHTNING, "lightning.pytorch", "--devices=2", "--strategy=ddp"]),
-            id="lightning-torchrun",
-        ),
-        pytest.param(
-            *("val_loss", [LIGHTNING, "lightning.pytorch", "--devices=2", "--strategy=ddp_spawn"]),
-            id="lightning-spawn",
-        ),
         pytest.param("eval/loss", [*TORCHRUN, HUGGING_FACE, *ARGUMENTS], id="transformers-torchrun"),
     ],
 )

@@ -162,18 +162,6 @@ def test_a_path_becomes_an_artifact_and_a_model_is_found_by_its_name(tmp_path):
             run.use_model("data")
 
 
-def test_a_version_whose_run_was_removed_is_not_found():
-    with wandb.init() as run:
-        run.log_artifact(artifact("a"))
-        home = run.dir / "artifacts" / "data-v0"
-    with wandb.init() as run:
-        run.log_artifact(artifact("b"))
-        shutil.rmtree(home)
-        assert run.use_artifact("data").version == "v1"
-        with pytest.raises(NotFoundError, match="has no version or alias 'v0'; it has: v1, latest"):
-            run.use_artifact("data:v0")
-
-
 def test_an_artifact_without_a_run_is_saved_in_the_current_directory():
     made = artifact("alone")
     made.save()

@@ -87,15 +87,6 @@ def test_curves_are_those_of_scikit_learn():
     assert np.allclose(found, np.stack([precision, recall], axis=1)[:-1][::-1], atol=1e-5)
 
 
-def test_curves_of_many_points_are_thinned_and_take_one_score_for_two_classes():
-    truth = [0, 1] * 5000
-    made = wandb.plot.roc_curve(truth, np.linspace(0, 1, 10_000))
-    assert {row[0] for row in made.data} == {"0", "1"}
-    assert len(made.data) <= 2 * 2002
-    with pytest.raises(UsageError, match="as many scores as true classes, got 1 and 2"):
-        wandb.plot.roc_curve([0, 1], [0.5])
-
-
 def test_a_chart_of_the_users_own_is_a_table():
     made = wandb.plot_table("me/spec", TABLE, {"x": "epoch", "y": "loss"}, {"title": "mine"})
     assert made.chart == {"kind": "scatter", "title": "mine", "x": "epoch", "y": "loss"}

@@ -13,7 +13,6 @@ from sandboxes import Sandbox
 import lightsweep as wandb
 from lightsweep import Sweep
 from lightsweep.errors import NotFoundError, UsageError
-from lightsweep.wandb import past
 
 TRAIN = """
     import lightsweep
@@ -90,19 +89,6 @@ def test_a_run_is_found_by_its_id_or_its_number(sweep: str) -> None:
         api.run("9999")
 
 
-def test_a_number_that_two_sweeps_have_needs_its_sweep(sandbox: Sandbox) -> None:
-    def train() -> None:
-        with wandb.init() as run:
-            run.log({"loss": run.config.x})
-
-    ids = [sandbox.sweep() for _ in range(2)]
-    for sweep_id in ids:
-        wandb.agent(sweep_id, function=train, count=1, storage=sandbox.storage)
-    with pytest.raises(UsageError, match=f"several sweeps have a run '0001'; name one of {ids[0]}-0001, {ids[1]}-0001"):
-        wandb.Api().run("me/digits/0001")
-    assert wandb.Api().run(f"{ids[1]}/0001").sweep.id == ids[1]
-
-
 def test_what_a_run_has(sweep: str) -> None:
     run = wandb.Api().run(f"{sweep}-0002")
     assert (run.name, run.display_name, run.project, run.tags) == ("tiny-0002", "tiny-0002", "digits", [])
@@ -153,17 +139,6 @@ def test_without_its_files_a_run_has_the_history_of_the_metric(
     rows = run.history(pandas=False)
     assert rows[0] == {"_step": 0, "loss": 1}
     assert rows[-1] == {"_step": 3, "loss": 0.25, "acc": 13, "epoch": 3}
-
-
-def test_without_pandas_the_history_is_a_list(
-    sweep: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    past._say_once.cache_clear()
-    for _ in range(2):  # said once
-        rows = wandb.Api().run(f"{sweep}-0001").history()
-        assert [row["loss"] for row in rows] == [1, 1 / 2, 1 / 3, 1 / 4]
-    assert capsys.readouterr().err == "lightsweep: pandas is not installed, so history() returns a list of dicts\n"
 
 
 FOLDS = """
@@ -350,15 +325,6 @@ def test_what_the_script_has_kept_of_itself(sweep: str, done: tuple[Path, str]) 
         (home / "summary.json").unlink()
 
 
-def test_the_directory_is_found_from_elsewhere(
-    done: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """The files lie beside the database if they are not below the working directory."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("LIGHTSWEEP_STORAGE", f"sqlite:///{done[0]}/lightsweep.db")
-    assert wandb.Api().run(f"{done[1]}-0001").file("out/model.txt").size == 12
-
-
 def test_the_states_are_the_words_of_wandb(sandbox: Sandbox) -> None:
     """A run that was stopped early, one that a user may retry, and a sweep that waits."""
     early = {"type": "hyperband", "min_iter": 1}
@@ -376,20 +342,6 @@ def test_the_states_are_the_words_of_wandb(sandbox: Sandbox) -> None:
     assert [str(run.state) for run in Sweep.load(sweep_id).runs] == ["finished", "pruned", "pruned"]
     Sweep.load(sweep_id).cancel()
     assert found.state == "CANCELED"
-
-
-@pytest.mark.parametrize(
-    ("keys", "expected"),
-    [
-        ({"method": "random", "parameters": {"x": {"min": 0.0, "max": 1.0}}}, None),
-        ({"method": "random", "parameters": {"x": {"min": 0.0, "max": 1.0}}, "run_cap": 7}, 7),
-        ({"method": "grid", "run_cap": 2}, 2),
-        ({"method": "grid"}, 3),
-    ],
-)
-def test_the_expected_number_of_runs(sandbox: Sandbox, keys: dict[str, Any], expected: int | None) -> None:
-    found = wandb.Api().sweep(sandbox.sweep(**keys))
-    assert (found.expected_run_count, found.best_run(), len(found.runs)) == (expected, None, 0)
 
 
 def test_an_empty_storage_says_so(sandbox: Sandbox) -> None:

@@ -106,21 +106,6 @@ def test_the_metrics_logger_logs_epochs_and_the_learning_rate() -> None:
     assert [log.get("last", False) for log in handler.logs] == [False, False, True]
 
 
-@pytest.mark.parametrize(("frequency", "batches"), [("batch", 4), (2, 2)])
-def test_the_metrics_logger_logs_batches(frequency: Any, batches: int) -> None:
-    handler = ScriptedHandler(metric="epoch/val_loss")
-    with serving(handler), wandb.init():
-        fit(wandb.keras.WandbMetricsLogger(log_freq=frequency), epochs=1, batch_size=16)
-    batch = {"batch/loss", "batch/batch_step", "batch/learning_rate"}
-    assert names(handler)[:-1] == [batch] * batches
-    assert "epoch/val_loss" in names(handler)[-1]
-
-
-def test_a_wrong_frequency_is_an_error() -> None:
-    with wandb.init(), pytest.raises(UsageError, match="is 'epoch', 'batch' or a number, not 'step'"):
-        wandb.keras.WandbMetricsLogger(log_freq="step")
-
-
 @pytest.mark.parametrize("make", [wandb.keras.WandbMetricsLogger, wandb.keras.WandbCallback], ids=["new", "old"])
 def test_a_stopped_fit_ends_inside_of_the_loop(make: Any) -> None:
     metric = "val_loss" if make is wandb.keras.WandbCallback else "epoch/val_loss"
@@ -196,24 +181,6 @@ def test_a_stopped_xgboost_ends_inside_of_the_loop() -> None:
     assert states(handler) == ["pruned"]
 
 
-def test_the_best_score_may_be_the_metric() -> None:
-    handler = ScriptedHandler(metric="best_score")
-    with serving(handler), wandb.init():
-        boost(wandb.xgboost.WandbCallback(), early_stopping_rounds=3)
-    assert [log["metrics"]["best_score"] for log in handler.logs if "best_score" in log["metrics"]]
-    assert states(handler) == ["finished"]
-
-
-def test_the_function_for_old_versions_logs_what_it_gets() -> None:
-    class Round:
-        evaluation_result_list = (("eval-rmse", 0.5),)
-
-    handler = ScriptedHandler(metric="eval-rmse", stop_at=1)
-    with serving(handler), wandb.init(), pytest.raises(RunPruned):
-        wandb.xgboost.wandb_callback()(Round)
-    assert handler.logs[0]["metrics"] == {"eval-rmse": 0.5}
-
-
 # LightGBM.
 
 
@@ -235,14 +202,6 @@ def test_lightgbms_callback_logs_rounds_and_the_parameters(tmp_path: Path) -> No
     assert rounds == [{"valid_0_l2", "valid_0_l2.min", "iteration"}] * 4
     assert "best_iteration" in end
     assert [log.get("last", False) for log in handler.logs[:4]] == [False, False, False, True]
-
-
-def test_a_stopped_lightgbm_ends_inside_of_the_loop() -> None:
-    handler = ScriptedHandler(metric="valid_0_l2", stop_at=2)
-    with serving(handler), wandb.init():
-        light(wandb.lightgbm.wandb_callback(), rounds=9)
-    assert len(handler.logs) == 2
-    assert states(handler) == ["pruned"]
 
 
 # Both a SweepCallback and W&B's callback: the sweep counts each report once.
