@@ -13,8 +13,7 @@ import lightsweep
 from lightsweep.channel.messages import StartReply
 from lightsweep.errors import LightsweepError, closest
 from lightsweep.schema.source import Module
-from lightsweep.stand_in import folders
-from lightsweep.wandb import FILE, INTEGRATIONS, NAMES, NOTHING, REFUSED, RUN_NAMES, WORKS, Name, find
+from lightsweep.wandb import FILE, INTEGRATIONS, MODULES, NAMES, NOTHING, REFUSED, RUN_NAMES, WORKS, Name, find
 
 LABELS = {REFUSED: "not found", NOTHING: "no effect", FILE: "as files"}
 """The kinds of names that are listed, the most important first, each with its label."""
@@ -109,8 +108,8 @@ def _judged(dotted: str) -> tuple[str, str]:
             return REFUSED, _unknown(name_of_it, INTEGRATIONS)
         if known.kind == REFUSED:
             return REFUSED, known.says
-    names = _names_of_file(dotted) if rest else None
-    if names is not None and "__getattr__" not in names:
+    names = _names_of_module(dotted) if rest else None
+    if names is not None:
         if name not in names:
             return REFUSED, _unknown(name, names)
         return (known.kind, _said(known)) if known else (WORKS, "")
@@ -119,7 +118,7 @@ def _judged(dotted: str) -> tuple[str, str]:
             head in lightsweep.__all__
             or head.startswith("__")
             or find_spec(f"lightsweep.{head}") is not None
-            or _file_of(head) is not None
+            or head in MODULES
         )
         return (WORKS, "") if ours else (REFUSED, _unknown(head, NAMES))
     if rest and known.kind != REFUSED and (missing := _missing(head, rest)):
@@ -155,27 +154,21 @@ def _missing(head: str, rest: str) -> str:
     return ""
 
 
-def _file_of(dotted: str) -> Path | None:
-    """Return the file of a module of the stand-in, such as ``integration.keras``."""
-    base = Path(*folders("wandb"), "wandb", *dotted.split("."))
-    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
-
-
-def _names_of_file(dotted: str) -> set[str] | None:
-    """Return the names of the module of the stand-in in which a name is looked up; ``None`` if there is none."""
-    if _file_of(dotted) is not None:
+def _names_of_module(dotted: str) -> set[str] | None:
+    """Return the names of the module of callbacks in which a name is looked up; ``None`` for all other names."""
+    if dotted in MODULES:
         return {dotted.rpartition(".")[2]}
-    path = _file_of(dotted.rpartition(".")[0])
-    return None if path is None else _names_in(path)
+    home = MODULES.get(dotted.rpartition(".")[0], "")
+    if not home.startswith("lightsweep.wandb.integration."):
+        return None
+    return _names_in(_HERE.joinpath(*home.split(".")).with_suffix(".py"))
 
 
 def _names_in(path: Path) -> set[str]:
     """Return the names of a module of lightsweep by its source, since an import may load a trainer's library."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.names[0].name == "*":
-            names |= _names_in(_HERE.joinpath(*node.module.split(".")).with_suffix(".py"))
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
             names |= {alias.asname or alias.name for alias in node.names}
         elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             names.add(node.name)

@@ -258,6 +258,36 @@ INTEGRATIONS: dict[str, Name] = {
 """The modules of ``wandb.integration``, with W&B's callbacks for trainers first."""
 
 
+_CALLBACKS = {name: f"{_TRAINERS}.{name}" for name in ("catboost", "keras", "lightgbm", "xgboost")}
+
+MODULES: dict[str, str] = {
+    "apis": f"{_PARTS}:apis",
+    "apis.public": "lightsweep.wandb.api",
+    "data_types": f"{_PARTS}:data_types",
+    "env": f"{_PARTS}:env",
+    "errors": _ERRORS,
+    "integration": _TRAINERS,
+    "integration.keras.callbacks": f"{_TRAINERS}.keras",
+    "integration.sb3": f"{_TRAINERS}.sb3",
+    "integration.sklearn": f"{_PARTS}:sklearn",
+    "plot": "lightsweep.wandb.plot",
+    "sdk": _PARTS,
+    "sklearn": f"{_PARTS}:sklearn",
+    "util": f"{_PARTS}:util",
+    "wandb_run": f"{_PARTS}:wandb_run",
+    **_CALLBACKS,
+    **{f"integration.{name}": home for name, home in _CALLBACKS.items()},
+}
+"""The modules that ``import`` finds below ``wandb``, each with the module that has its names, or ``MODULE:NAME``."""
+
+
+def module_behind(name: str) -> Any:
+    """Return the module that has the names of a module of `MODULES`."""
+    home, _, part = MODULES[name].partition(":")
+    module = importlib.import_module(home)
+    return getattr(module, part) if part else module
+
+
 def missing_module(name: str) -> str:
     """Return the message for a module that the stand-in lacks, such as ``wandb.integration.fastai``."""
     below = name.removeprefix("wandb.").removeprefix("integration.")

@@ -126,7 +126,15 @@ util = _module(
     json_friendly_val=as_json,
     to_json=as_json,
 )
-env = _module("env", API_KEY="WANDB_API_KEY", PROJECT="WANDB_PROJECT", ENTITY="WANDB_ENTITY", MODE="WANDB_MODE")
+env = _module(
+    "env",
+    API_KEY="WANDB_API_KEY",
+    PROJECT="WANDB_PROJECT",
+    ENTITY="WANDB_ENTITY",
+    MODE="WANDB_MODE",
+    set_entity=_nothing,
+    set_project=_nothing,
+)
 _NAMES: dict[str, dict[str, Any]] = {
     "wandb_run": {"Run": Run},
     "wandb_config": {"Config": Config},

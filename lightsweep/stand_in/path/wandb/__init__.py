@@ -4,7 +4,9 @@ Nothing is sent anywhere. `lightsweep.stand_in` puts this folder in front of the
 """
 
 import sys
+from functools import partial
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 
 try:
     import lightsweep
@@ -35,14 +37,35 @@ def __dir__():
     return sorted({"__version__", *_MODULES, *dir(lightsweep)})
 
 
+class _Loader:
+    """Makes a module whose names are those of lightsweep's."""
+
+    @staticmethod
+    def create_module(_):
+        """Leave it to Python."""
+
+    @staticmethod
+    def exec_module(module):
+        """Find each name at its use."""
+        ours = import_module("lightsweep.wandb").module_behind(module.__name__.removeprefix("wandb."))
+        module.__getattr__ = partial(getattr, ours)
+        module.__doc__ = ours.__doc__
+        if module.__name__ == "wandb.sdk":
+            sys.modules.update({f"wandb.sdk.{name}": below for name, below in ours.MODULES.items()})
+
+
 class _Finder:
-    """Says of a module of W&B that is not found here what to do; the last one that Python asks."""
+    """Finds the modules below this one, which have no files; the last one that Python asks."""
 
     @staticmethod
     def find_spec(name, *_):
-        """Refuse a module below this one."""
-        if name.startswith("wandb.") and name.rpartition(".")[0] in sys.modules:
-            raise ModuleNotFoundError(import_module("lightsweep.wandb").missing_module(name), name=name)
+        """Return the specification of a module, or say what to do without it."""
+        if not name.startswith("wandb.") or name.rpartition(".")[0] not in sys.modules:
+            return None
+        names = import_module("lightsweep.wandb")
+        if name.removeprefix("wandb.") in names.MODULES:
+            return ModuleSpec(name, _Loader, origin=__file__, is_package=True)
+        raise ModuleNotFoundError(names.missing_module(name), name=name)
 
 
 sys.meta_path.append(_Finder)

@@ -1,1 +1,0 @@
-"""The access to sweeps and runs, in ``public``."""
