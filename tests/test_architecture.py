@@ -147,8 +147,6 @@ SHORT = {
     "lightsweep/schema/repeats.py",
     "lightsweep/schema/stop_when.py",
     "lightsweep/text.py",
-    "lightsweep/wandb/artifact_files.py",
-    "lightsweep/wandb/calls.py",
     "lightsweep/wandb/integration/catboost.py",
     "lightsweep/wandb/integration/lightgbm.py",
     "lightsweep/wandb/integration/sb3.py",

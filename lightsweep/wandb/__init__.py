@@ -36,7 +36,6 @@ _OWN = "lightsweep"
 _MEDIA = "lightsweep.wandb.media"
 _SCENES = "lightsweep.wandb.scenes"
 _ART = "lightsweep.wandb.artifacts"
-_CALLS = "lightsweep.wandb.calls"
 _PARTS = "lightsweep.wandb.sdk"
 _TRAINERS = "lightsweep.wandb.integration"
 _ERRORS = "lightsweep.errors"
@@ -57,9 +56,9 @@ NAMES: dict[str, Name] = {
     ),
     "config": Name(WORKS, "holds the sweep's values over the script's defaults", _OWN),
     "run": Name(WORKS, "is the current run, or `None`", _OWN),
-    "summary": Name(WORKS, "is the summary of the current run", _CALLS),
+    "summary": Name(WORKS, "is the summary of the current run", _PARTS),
     "finish": Name(WORKS, "ends the run", _OWN),
-    "join": Name(WORKS, "ends the run, as `finish`", _CALLS),
+    "join": Name(WORKS, "ends the run, as `finish`", _PARTS),
     "sweep": Name(WORKS, "creates a sweep", _OWN),
     "agent": Name(WORKS, "runs a function or the program of a sweep", _OWN),
     "Api": Name(WORKS, "reads sweeps and runs from the storage", "lightsweep.wandb.api"),
@@ -67,7 +66,7 @@ NAMES: dict[str, Name] = {
         WORKS, "chooses what the summary keeps of a metric: its last, smallest, largest, mean or first value", _OWN
     ),
     "mark_preempting": Name(
-        WORKS, "gives the run back if its process then fails or is killed: an agent retries it", _CALLS
+        WORKS, "gives the run back if its process then fails or is killed: an agent retries it", _PARTS
     ),
     "Config": Name(WORKS, "is the class of `config`", _PARTS),
     "Run": Name(WORKS, "is the class of runs", _OWN),
@@ -101,27 +100,27 @@ NAMES: dict[str, Name] = {
     "plot_table": Name(FILE, "the table of a chart of your own", "lightsweep.wandb.plot"),
     # artifacts
     "Artifact": Name(FILE, "files and references under a name, with versions and aliases", _ART),
-    "log_artifact": Name(FILE, "copies the files to the directory of the sweep's runs", _CALLS),
-    "use_artifact": Name(WORKS, "finds an artifact that a run has logged here", _CALLS),
-    "link_artifact": Name(FILE, "logs the artifact under a second name", _CALLS),
-    "log_model": Name(FILE, "logs a file or a folder as an artifact of type `model`", _CALLS),
-    "use_model": Name(WORKS, "returns the path of the files of a model that a run has logged", _CALLS),
-    "link_model": Name(FILE, "logs the model under a second name", _CALLS),
+    "log_artifact": Name(FILE, "copies the files to the directory of the sweep's runs", _PARTS),
+    "use_artifact": Name(WORKS, "finds an artifact that a run has logged here", _PARTS),
+    "link_artifact": Name(FILE, "logs the artifact under a second name", _PARTS),
+    "log_model": Name(FILE, "logs a file or a folder as an artifact of type `model`", _PARTS),
+    "use_model": Name(WORKS, "returns the path of the files of a model that a run has logged", _PARTS),
+    "link_model": Name(FILE, "logs the model under a second name", _PARTS),
     "save": Name(FILE, "copies the files that match to the run's directory", _OWN),
-    "restore": Name(WORKS, "opens a file of the run's directory, or of another run's", _CALLS),
-    "log_code": Name(FILE, "copies the program's source files to the run's directory", _CALLS),
+    "restore": Name(WORKS, "opens a file of the run's directory, or of another run's", _PARTS),
+    "log_code": Name(FILE, "copies the program's source files to the run's directory", _PARTS),
     # people and the terminal
-    "termlog": Name(WORKS, "prints a line on stderr", _CALLS),
-    "termwarn": Name(WORKS, "prints a warning on stderr", _CALLS),
-    "termerror": Name(WORKS, "prints an error on stderr", _CALLS),
+    "termlog": Name(WORKS, "prints a line on stderr", _PARTS),
+    "termwarn": Name(WORKS, "prints a warning on stderr", _PARTS),
+    "termerror": Name(WORKS, "prints an error on stderr", _PARTS),
     "alert": Name(WORKS, "prints the alert on stderr; no mail is sent", _OWN),
     "AlertLevel": Name(WORKS, "has `INFO`, `WARN` and `ERROR`", _PARTS),
     # account and service
     "login": Name(NOTHING, "returns `True`: a sweep needs no account", _OWN),
-    "setup": Name(NOTHING, "needs no set-up", _CALLS),
-    "teardown": Name(NOTHING, "ends the run; there is no service to end", _CALLS),
-    "require": Name(NOTHING, "every feature that exists is on", _CALLS),
-    "ensure_configured": Name(NOTHING, "needs no set-up", _CALLS),
+    "setup": Name(NOTHING, "needs no set-up", _PARTS),
+    "teardown": Name(NOTHING, "ends the run; there is no service to end", _PARTS),
+    "require": Name(NOTHING, "every feature that exists is on", _PARTS),
+    "ensure_configured": Name(NOTHING, "needs no set-up", _PARTS),
     "watch": Name(NOTHING, "gradients and parameters are not kept", _OWN),
     "unwatch": Name(NOTHING, "see `watch`", _OWN),
     "sklearn": Name(

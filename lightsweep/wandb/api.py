@@ -21,8 +21,7 @@ from lightsweep.errors import NotFoundError, UsageError, closest
 from lightsweep.results import Sweep as StoredSweep
 from lightsweep.schema import SweepConfig
 from lightsweep.wandb.artifacts import Artifact, find_artifact
-from lightsweep.wandb.filters import ABSENT, in_order, matches
-from lightsweep.wandb.kept import Plain, Summary, filled, read_json, time_text, user
+from lightsweep.wandb.kept import ABSENT, Plain, Summary, filled, in_order, matches, read_json, time_text, user
 from lightsweep.wandb.past import Part, RunView
 from lightsweep.wandb.summary import FILE as SUMMARY
 
@@ -107,9 +106,9 @@ class Api(Plain):
 
         Args:
             path: ``entity/project``: only sweeps with this project as their label, or without a label.
-            filters: See :func:`lightsweep.wandb.filters.matches`; keys as in W&B: ``config.lr``,
+            filters: See :func:`lightsweep.wandb.kept.matches`; keys as in W&B: ``config.lr``,
                 ``summary_metrics.loss``, ``state``, ``sweep``, ``display_name``, ``created_at``, ``tags``.
-            order: See :func:`lightsweep.wandb.filters.in_order`.
+            order: See :func:`lightsweep.wandb.kept.in_order`.
             per_page: Accepted and ignored, as are the others.
 
         Raises:

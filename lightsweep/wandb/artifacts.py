@@ -22,8 +22,7 @@ from typing import IO, Any
 from urllib.parse import urlparse
 
 from lightsweep.errors import NotFoundError, UsageError, closest
-from lightsweep.wandb.artifact_files import Entry, Manifest, digest_of, local_file, paths
-from lightsweep.wandb.files import existing_file, safe_name
+from lightsweep.wandb.files import Entry, Manifest, digest_of, existing_file, local_file, paths, safe_name
 from lightsweep.wandb.media import Media
 from lightsweep.wandb.table import Table
 

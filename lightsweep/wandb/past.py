@@ -13,8 +13,19 @@ from typing import TYPE_CHECKING, Any
 from lightsweep.client.parts import PARTS, part_history
 from lightsweep.errors import NotFoundError, UsageError, closest
 from lightsweep.wandb.artifacts import Artifact
-from lightsweep.wandb.filters import ABSENT, below
-from lightsweep.wandb.kept import File, Plain, Summary, artifacts_below, files_below, filled, read_json, time_text, user
+from lightsweep.wandb.kept import (
+    ABSENT,
+    File,
+    Plain,
+    Summary,
+    artifacts_below,
+    below,
+    files_below,
+    filled,
+    read_json,
+    time_text,
+    user,
+)
 from lightsweep.wandb.summary import FILE as SUMMARY
 from lightsweep.wandb.summary import LABELS
 
