@@ -105,7 +105,7 @@ def apply(sweep: Sweep, run: SweepRun, command: Sequence[str] = ()) -> int:
     Raises:
         CommandError: There is nothing to run, a macro is wrong, or the command cannot be started.
     """
-    directory = Path("lightsweep_runs", sweep.id, f"{run.id}-applied-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
+    directory = _fresh_directory(Path("lightsweep_runs", sweep.id).absolute(), run.id)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LIGHTSWEEP_")}
     environment |= variables(sweep.config.options.stand_in)
     here = places(sweep.id, f"{run.id}-applied", directory)
@@ -126,6 +126,16 @@ def apply(sweep: Sweep, run: SweepRun, command: Sequence[str] = ()) -> int:
         address = server.register(run.id, AppliedHandler(sweep, run, directory))
         code = _run(argv, {**environment, **address})
     return code if code >= 0 else 128 - code
+
+
+def _fresh_directory(sweep_directory: Path, run_id: str) -> Path:
+    name = f"{run_id}-applied-{time.strftime('%Y%m%d-%H%M%S')}"
+    directory = sweep_directory / name
+    others = 1  # applied in the same second
+    while directory.exists():
+        others += 1
+        directory = sweep_directory / f"{name}-{others}"
+    return directory
 
 
 def _template(sweep: Sweep, command: Sequence[str]) -> list[str] | None:
