@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -35,21 +34,22 @@ def refused(capsys: Capture, *arguments: str, code: int = 2) -> str:
 
 
 @pytest.mark.parametrize("command", ["sweep", "run", "check"])
-def test_a_missing_file(sandbox: Sandbox, capsys: Capture, command: str) -> None:
-    sandbox.write("sweep.yaml", GOOD_FILE)
+def test_a_file_that_is_no_sweep(sandbox: Sandbox, capsys: Capture, command: str) -> None:
+    sandbox.write("sweep.yaml", "method: gird\nparameters: {x: {valuse: [1]}}\n")
+    first, second = refused(capsys, command, "sweep.yaml").splitlines()
+    assert first.startswith("error: sweep.yaml:1:")
+    assert "'grid'" in first
+    assert second.startswith("error: sweep.yaml:2:")
     err = refused(capsys, command, "swep.yaml")
     assert err.count("\n") == 1
     assert err.startswith("error: swep.yaml: ")
     assert not (sandbox.directory / "lightsweep.db").exists()
 
 
-@pytest.mark.parametrize("command", ["sweep", "run", "check"])
-@pytest.mark.parametrize("text", ["method: [grid", "method: gird\nparameters: {x: {valuse: [1]}}\n", "", "\0", "- 1"])
-def test_a_file_that_is_no_sweep(sandbox: Sandbox, capsys: Capture, command: str, text: str) -> None:
+@pytest.mark.parametrize("text", ["method: [grid", "", "\0", "- 1"])
+def test_a_file_that_is_no_mapping(sandbox: Sandbox, capsys: Capture, text: str) -> None:
     sandbox.write("sweep.yaml", text)
-    err = refused(capsys, command, "sweep.yaml")
-    assert all(line.startswith("error: sweep.yaml") for line in err.splitlines())
-    assert not (sandbox.directory / "lightsweep.db").exists()
+    assert all(line.startswith("error: sweep.yaml") for line in refused(capsys, "check", "sweep.yaml").splitlines())
 
 
 @pytest.mark.parametrize("command", ["run", "check"])
@@ -69,24 +69,7 @@ def test_a_program_that_does_not_exist_is_refused_with_the_closest_file(
     assert not (sandbox.directory / "lightsweep.db").exists()
 
 
-def test_check_finds_a_program_beside_the_sweep_file(sandbox: Sandbox) -> None:
-    folder = sandbox.directory / "below"
-    folder.mkdir()
-    (folder / "train.py").touch()
-    (folder / "sweep.yaml").write_text(GOOD_FILE)
-    assert main(["check", "below/sweep.yaml"]) == 0
-
-
-def test_all_faults_each_on_its_line(sandbox: Sandbox, capsys: Capture) -> None:
-    sandbox.write("sweep.yaml", "method: gird\nparameters: {x: {valuse: [1]}}\n")
-    lines = refused(capsys, "sweep", "sweep.yaml").splitlines()
-    assert len(lines) >= 2
-    assert "'grid'" in lines[0]
-
-
-@pytest.mark.parametrize(
-    "command", [["agent"], ["status"], ["status", "--json"], ["best"], ["export"], ["sweep", "--stop"]]
-)
+@pytest.mark.parametrize("command", [["agent"], ["status", "--json"], ["sweep", "--stop"]])
 def test_an_unknown_id_names_the_closest(sandbox: Sandbox, capsys: Capture, command: list[str]) -> None:
     sweep_id = sandbox.sweep("")
     near = ("x" if sweep_id[0] != "x" else "y") + sweep_id[1:]
@@ -96,7 +79,7 @@ def test_an_unknown_id_names_the_closest(sandbox: Sandbox, capsys: Capture, comm
     assert f"did you mean {sweep_id!r}?" in err
 
 
-@pytest.mark.parametrize("command", [["agent", "abc"], ["status", "abc"], ["ls"], ["sweep", "--stop", "abc"]])
+@pytest.mark.parametrize("command", [["agent", "abc"], ["ls"], ["sweep", "--stop", "abc"]])
 def test_looking_makes_no_storage(sandbox: Sandbox, capsys: Capture, command: list[str]) -> None:
     assert "there is no storage" in refused(capsys, *command)
     assert list(sandbox.directory.iterdir()) == []
@@ -105,7 +88,6 @@ def test_looking_makes_no_storage(sandbox: Sandbox, capsys: Capture, command: li
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"program": "trian.py"}, "program 'trian.py' is neither in"),
         ({"command": ["no-such-program", "${args}"]}, "cannot start 'no-such-program'"),
         ({"command": ["${interpreter}", "${envvar:NO_SUCH}"]}, "'NO_SUCH' is not set"),
         ({"program": None}, "does not say what to run"),
@@ -124,61 +106,23 @@ def test_what_cannot_be_started_claims_no_run(
     assert not (sandbox.directory / "lightsweep_runs").exists()
 
 
-@pytest.mark.parametrize(
-    "keys",
-    [
-        {
-            "method": "bayes",
-            "metrics": [{"name": "loss"}, {"name": "time"}],
-            "lightsweep": {"sampler": "cmaes"},
-            "parameters": {"x": {"min": 0.0, "max": 1.0}},
-        },
-        {"method": "custom", "scheduler": {"source": "missing.py", "optimizer": "sampler"}},
-    ],
-)
-def test_a_sampler_that_cannot_be_made_stores_no_sweep(
-    sandbox: Sandbox, capsys: Capture, keys: dict[str, object]
-) -> None:
+def test_a_sampler_that_cannot_be_made_stores_no_sweep(sandbox: Sandbox, capsys: Capture) -> None:
     sandbox.write("train.py", "")
-    config = {"program": "train.py", "metric": {"name": "loss"}, "parameters": {"x": {"values": [1, 2]}}, **keys}
-    if "metrics" in keys:
-        del config["metric"]
-    sandbox.write("sweep.yaml", yaml.safe_dump(config))
+    keys = "method: custom\nscheduler: {source: missing.py, optimizer: sampler}\nmetric: {name: loss}"
+    sandbox.write("sweep.yaml", f"{keys}\nprogram: train.py\nparameters: {{x: {{values: [1]}}}}\n")
     refused(capsys, "run", "sweep.yaml")
     assert not (sandbox.directory / "lightsweep.db").exists()
 
 
-@pytest.mark.parametrize(
-    ("url", "words"),
-    [
-        ("sqlite:////no/such/directory/x.db", "check that its directory exists"),
-        ("nonsense", "is not a database URL"),
-        ("oracle://host/x", "'oracle' is not supported"),
-        ("sqlite://", "memory of one process"),
-        ("other.db", "another kind of file"),
-        ("postgresql+psycopg://me:secret@127.0.0.1:1/x", "cannot be opened"),
-    ],
-)
 @pytest.mark.parametrize("command", [["sweep", "sweep.yaml"], ["run", "sweep.yaml"], ["ls"], ["agent", "abc"]])
-def test_a_storage_that_cannot_be_opened(
-    sandbox: Sandbox, capsys: Capture, url: str, words: str, command: list[str]
-) -> None:
+def test_a_storage_that_cannot_be_opened(sandbox: Sandbox, capsys: Capture, command: list[str]) -> None:
     sandbox.write("sweep.yaml", GOOD_FILE)
     sandbox.write("train.py", "")
-    sandbox.write("other.db", "this is text and no database" * 100)
-    err = refused(capsys, *command, "--storage", url)
-    assert err.startswith("error: storage") or "there is no storage" in err
-    assert words in err or "there is no storage" in err
+    err = refused(capsys, *command, "--storage", "postgresql+psycopg://me:secret@127.0.0.1:1/x")
+    assert err.startswith("error: storage")
+    assert "cannot be opened" in err
     assert "secret" not in err
     assert err.count("\n") == 1
-
-
-def test_tables_of_another_program(sandbox: Sandbox, capsys: Capture) -> None:
-    with sqlite3.connect(sandbox.directory / "lightsweep.db") as connection:
-        connection.execute("create table version_info (a int)")
-    connection.close()
-    sandbox.write("sweep.yaml", GOOD_FILE)
-    refused(capsys, "sweep", "sweep.yaml")
 
 
 def test_a_directory_that_cannot_be_written_to(sandbox: Sandbox, capsys: Capture) -> None:
@@ -212,32 +156,13 @@ def test_a_directory_that_vanishes_gives_the_run_back(sandbox: Sandbox, capsys: 
     assert second.reason.startswith("the agent failed: ")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["statsu", "x"], "status"),
-        (["status", "x", "--jsn"], "--json"),
-        (["agent", "x", "--jobs", "0"], "--jobs"),
-        (["agent", "x", "--count", "two"], "--count"),
-        (["best", "x", "--format", "xml"], "yaml"),
-        (["sweep", "x", "--stop", "--pause"], "exclude each other"),
-        (["sweep"], "CONFIG|ID"),
-        ([], "Usage: lightsweep"),
-    ],
-)
-def test_misspelt_command_lines(sandbox: Sandbox, capsys: Capture, arguments: list[str], words: str) -> None:
-    assert main(arguments) == 2
-    out, err = capsys.readouterr()
-    assert words in out + err
-    assert "Traceback" not in err
-
-
-@pytest.mark.parametrize("arguments", [["--debug", "status", "x"], ["status", "x", "--debug"]])
-def test_debug_shows_the_traceback(sandbox: Sandbox, capsys: Capture, arguments: list[str]) -> None:
-    assert main(arguments) == 2
-    err = capsys.readouterr().err
-    assert err.startswith("Traceback (most recent call last)")
-    assert err.splitlines()[-1].startswith("error: there is no storage")
+@pytest.mark.usefixtures("sandbox")
+def test_debug_shows_the_traceback(capsys: Capture) -> None:
+    for arguments in (["--debug", "status", "x"], ["status", "x", "--debug"]):
+        assert main(arguments) == 2
+        err = capsys.readouterr().err
+        assert err.startswith("Traceback (most recent call last)")
+        assert err.splitlines()[-1].startswith("error: there is no storage")
 
 
 @pytest.mark.parametrize(
@@ -250,12 +175,7 @@ def test_debug_shows_the_traceback(sandbox: Sandbox, capsys: Capture, arguments:
     ],
 )
 def test_whatever_is_raised_is_one_message(
-    sandbox: Sandbox,
-    capsys: Capture,
-    monkeypatch: pytest.MonkeyPatch,
-    error: BaseException,
-    code: int,
-    words: str,
+    sandbox: Sandbox, capsys: Capture, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, words: str
 ) -> None:
     sandbox.sweep("")
 
@@ -266,17 +186,16 @@ def test_whatever_is_raised_is_one_message(
     assert words in refused(capsys, "ls", code=code)
 
 
-@pytest.mark.parametrize("module", ["typer", "lightsweep.cli.main"])
-def test_ctrl_c_while_the_command_is_loaded(sandbox: Sandbox, module: str) -> None:
+def test_ctrl_c_while_the_command_is_loaded(sandbox: Sandbox) -> None:
     sandbox.write(
         "interrupted.py",
-        f"""
+        """
         import sys
         from lightsweep.__main__ import main
 
         class Interrupt:
             def find_spec(self, name, path, target=None):
-                if name == {module!r}:
+                if name == "typer":
                     raise KeyboardInterrupt
 
         sys.meta_path.insert(0, Interrupt())
@@ -294,15 +213,6 @@ def test_the_command_begins_where_ctrl_c_is_caught() -> None:
     assert command.value == "lightsweep.__main__:main"
 
 
-def test_the_reader_of_a_pipe_may_leave(sandbox: Sandbox) -> None:
-    command = f"{sys.executable} -m lightsweep schema | head -1; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, check=True, env=sandbox.environment, timeout=60
-    )
-    assert done.stdout.splitlines()[0] == "{"
-    assert done.stderr == ""
-
-
 def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys, lightsweep.cli\n"
@@ -313,8 +223,7 @@ def test_help_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
-    for name in ("sweep", "agent", "run", "check", "schema", "ls", "status", "best", "export"):
-        assert f"\n  {name} " in done.stdout
+    assert all(f"\n  {name} " in done.stdout for name in COMMANDS)
 
 
 def test_the_list_of_commands_says_what_each_command_says() -> None:
@@ -324,11 +233,6 @@ def test_the_list_of_commands_says_what_each_command_says() -> None:
     assert {name: text.splitlines()[0] for name, text in helps.items()} == {
         name: text for name, (_, text) in COMMANDS.items()
     }
-
-
-def test_the_version(capsys: Capture) -> None:
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out.startswith("lightsweep ")
 
 
 def test_every_command_has_an_example_and_no_note_for_programmers() -> None:
@@ -351,19 +255,15 @@ def test_every_command_has_an_example_and_no_note_for_programmers() -> None:
         (["statsu"], "there is no command 'statsu'; did you mean 'status'?"),
         (["qqq"], "there is no command 'qqq'; all commands: lightsweep -h"),
         (["best", "x", "--format", "toml"], "'--format': 'toml' is not one of"),
-        (
-            ["run", "--job", "2", "x"],
-            "error: there is no option '--job'; did you mean '--jobs'?\nsee: lightsweep run -h\n",
-        ),
+        (["sweep", "x", "--stop", "--pause"], "exclude each other"),
+        (["run", "--job", "2", "x"], "there is no option '--job'; did you mean '--jobs'?\nsee: lightsweep run -h\n"),
         (["run", "x", "--jobs"], "error: Option '--jobs' requires an argument.\nsee: lightsweep -h\n"),
-        (["run", "--qqq"], "error: there is no option '--qqq'\nsee: lightsweep run -h\n"),
         (["--qqq"], "error: there is no option '--qqq'\nsee: lightsweep -h\n"),
         (["storage"], "Usage: lightsweep storage [OPTIONS] COMMAND [ARGS]...\n\n  Start a database"),
         (["run"], "error: CONFIG is missing\nfor example: lightsweep run sweep.yaml"),
         (["logs", "latest"], "error: RUN|AGENT is missing\nfor example: lightsweep logs"),
         (["agent", "x", "--jobs", "0"], "must be 1 or more\nsee: lightsweep agent -h\n"),
         (["agent", "x", "--jobs", "two"], "must be a whole number\nsee: lightsweep agent -h\n"),
-        (["status", "x", "--every", "0"], "must be 0.1 or more\nsee: lightsweep status -h\n"),
         (["status", "x", "--every", "often"], "must be a number\nsee: lightsweep status -h\n"),
         (["report", "x", "--port", "65536"], "must be 65535 or less\nsee: lightsweep report -h\n"),
         (["show", "x", "1", "2", "3"], "error: too many arguments: 2 3\nsee: lightsweep show -h\n"),
@@ -380,13 +280,12 @@ def test_a_wrong_command_line_is_answered_with_the_right_one(
     assert words in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["help", "best"], ["best", "-h"]])
-def test_help_is_also_a_command(capsys: Capture, words: list[str]) -> None:
-    assert main(words) == 0
-    assert capsys.readouterr().out.startswith("Usage: lightsweep best [OPTIONS] ID\n")
-
-
-def test_help_answers_questions(capsys: Capture) -> None:
+def test_help_is_also_a_command_and_answers_questions(capsys: Capture) -> None:
+    for words in (["help", "best"], ["best", "-h"]):
+        assert main(words) == 0
+        assert capsys.readouterr().out.startswith("Usage: lightsweep best [OPTIONS] ID\n")
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("lightsweep ")
     assert main(["help", "Network"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("SQLite on a network file system\n\nSQLite relies on locks")
@@ -418,11 +317,7 @@ def test_what_messages_name_has_an_answer() -> None:
     [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],
 )
 def test_colours_are_everywhere_or_nowhere(
-    sandbox: Sandbox,
-    capsys: Capture,
-    monkeypatch: pytest.MonkeyPatch,
-    variables: dict[str, str],
-    coloured: bool,
+    sandbox: Sandbox, capsys: Capture, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], coloured: bool
 ) -> None:
     for name in ("NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)

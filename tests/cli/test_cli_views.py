@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shlex
 import sqlite3
 import tempfile
 from collections.abc import Callable
@@ -98,6 +99,7 @@ def test_the_json_document(sandbox: Sandbox, done: Sweep, show: Show) -> None:
     assert all(run["started"] <= run["ended"] for run in runs)
     assert runs[0]["started"].endswith("+00:00")
     assert runs[3]["reason"] == "interrupted"
+    assert json.loads(show("export", done.id, "--format", "json")) == {**document, "runs": runs}
 
 
 def test_a_sweep_that_has_not_begun(sandbox: Sandbox, show: Show) -> None:
@@ -107,27 +109,20 @@ def test_a_sweep_that_has_not_begun(sandbox: Sandbox, show: Show) -> None:
     assert "no runs yet" in show("status", sweep_id)
 
 
-def test_parameters_that_json_lacks_are_text(sandbox: Sandbox, show: Show) -> None:
-    parameters = {"x": {"values": [float("inf")]}, "y": {"value": [1.5, {"z": -float("inf")}]}}
-    sweep_id = sandbox.sweep("", parameters=parameters, metric=None)
-    show("agent", sweep_id)
-    (run,) = json.loads(show("status", sweep_id, "--json"))["runs"]
-    assert run["config"] == {"x": "inf", "y": [1.5, {"z": "-inf"}]}
-
-
-def test_numbers_that_json_lacks_are_null(sandbox: Sandbox, show: Show) -> None:
-    sweep = Sweep.create(
-        {"method": "grid", "metric": {"name": "loss"}, "parameters": {"x": {"values": [1]}}}, storage=sandbox.storage
-    )
+def test_parameters_that_json_lacks_are_text_and_values_null(sandbox: Sandbox, show: Show) -> None:
+    parameters = {"x": {"values": [float("inf")]}, "y": {"value": [1.5, {"z": -float("inf")}]}, "z": {"values": [1, 2]}}
+    sweep_id = sandbox.sweep("", parameters=parameters)
 
     def train() -> None:
         with lightsweep.init() as run:
             run.log({"loss": float("nan"), "x": run.config.x})
 
-    lightsweep.agent(sweep, function=train)
-    (run,) = json.loads(show("status", sweep.id, "--json"))["runs"]
-    assert (run["state"], run["best"], run["last"], run["iterations"]) == ("finished", None, None, 0)
-    assert show("export", sweep.id).splitlines()[1].startswith("0001,finished,,nan,0,")
+    lightsweep.agent(sweep_id, function=train, count=1)
+    (run,) = json.loads(show("status", sweep_id, "--json"))["runs"]
+    assert run["config"] == {"x": "inf", "y": [1.5, {"z": "-inf"}], "z": 1}
+    assert (run["best"], run["last"], run["iterations"], run["unread"]) == (None, None, 0, ["z"])
+    assert "no run reads 'z', although the sweep varies it\n" in show("status", sweep_id)
+    assert show("export", sweep_id).splitlines()[1].startswith("0001,finished,,nan,0,")
 
 
 def test_the_text(done: Sweep, show: Show) -> None:
@@ -145,36 +140,36 @@ def test_the_text(done: Sweep, show: Show) -> None:
 def test_a_long_reason_is_whole_and_fits_the_terminal(
     sandbox: Sandbox, show: Show, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweep = Sweep.create({"method": "grid", "parameters": {"x": {"values": [1]}}}, storage=sandbox.storage)
+    sweep_id = sandbox.sweep("", parameters={"x": {"values": [1]}})
 
     def train() -> None:
         raise ValueError("long " * 40)
 
-    lightsweep.agent(sweep, function=train)
-    assert "long " * 39 + "long" in show("status", sweep.id)
-    for width in (60, 100):
-        monkeypatch.setattr("lightsweep.cli.status.columns", lambda width=width: width)
-        monkeypatch.setattr("lightsweep.cli.output.columns", lambda width=width: width)
-        text = show("status", sweep.id)
-        reason = [line for line in text.splitlines() if "long" in line]
-        assert sum(line.count("long") for line in reason) == 40
-        assert width - 20 < max(map(len, reason)) <= width
+    lightsweep.agent(sweep_id, function=train)
+    assert "long " * 39 + "long" in show("status", sweep_id)
+    monkeypatch.setattr("lightsweep.cli.status.columns", lambda: 60)
+    monkeypatch.setattr("lightsweep.cli.output.columns", lambda: 60)
+    reason = [line for line in show("status", sweep_id).splitlines() if "long" in line]
+    assert sum(line.count("long") for line in reason) == 40
+    assert 40 < max(map(len, reason)) <= 60
 
 
 def test_the_best_runs_are_shown_first_and_the_failed_ones_apart(sandbox: Sandbox, show: Show) -> None:
-    config = {"method": "grid", "metric": {"name": "loss"}, "parameters": {"x": {"values": [4, 9, 1, 3, 2]}}}
-    sweep = Sweep.create(config, storage=sandbox.storage)
+    sweep_id = sandbox.sweep("", parameters={"x": {"values": [4, 0, 1, 3, 2]}})
 
     def train() -> None:
         with lightsweep.init() as run:
             run.log({"loss": run.config.x})
-            if run.config.x == 9:
-                raise ValueError("too large")
+            if run.config.x == 0:
+                raise ValueError("better, but without a result")
 
-    lightsweep.agent(sweep, function=train)
-    text = show("status", sweep.id, "--top", "2")
-    assert f"the best 2 of 4 runs; all: lightsweep runs {sweep.id}\n" in text
+    lightsweep.agent(sweep_id, function=train)
+    text = show("status", sweep_id, "--top", "2")
+    assert f"the best 2 of 4 runs; all: lightsweep runs {sweep_id}\n" in text
     assert [line.split()[0] for line in text.splitlines() if line.startswith("000")] == ["0003", "0005", "0002"]
+    assert "best loss 1 (run 0003): x=1" in text
+    assert yaml.safe_load(show("best", sweep_id)) == {"x": 1}
+    assert "loss 1 " in show("ls")
 
 
 def test_who_works_on_a_sweep_is_seen(sandbox: Sandbox, show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,25 +186,15 @@ def test_who_works_on_a_sweep_is_seen(sandbox: Sandbox, show: Show, monkeypatch:
     assert f"let it continue with: lightsweep resume {sweep_id}\n" in show("status", sweep_id)
 
 
-def test_unread_parameters_are_in_status(sandbox: Sandbox, show: Show) -> None:
-    sweep = Sweep.create(
-        {"method": "grid", "parameters": {"x": {"values": [1, 2]}, "y": {"values": [1, 2]}}}, storage=sandbox.storage
-    )
-
-    def train() -> None:
-        with lightsweep.init() as run:
-            run.log({"loss": run.config.x})
-
-    lightsweep.agent(sweep, function=train, count=1)
-    assert "no run reads 'y', although the sweep varies it\n" in show("status", sweep.id)
-    assert json.loads(show("status", sweep.id, "--json"))["runs"][0]["unread"] == ["y"]
-
-
 def test_best_in_each_format(done: Sweep, show: Show) -> None:
     config = {"model": {"text": EVIL, "width": 8}, "x": 1}
     assert yaml.safe_load(show("best", done.id)) == config
     assert json.loads(show("best", done.id, "--format", "json")) == config
-    assert show("best", done.id, "--format", "args").startswith("'--model.text=")
+    assert shlex.split(show("best", done.id, "--format", "args")) == [
+        f"--model.text={EVIL}",
+        "--model.width=8",
+        "--x=1",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -235,35 +220,15 @@ def test_export_hands_no_formula_and_no_escape_to_whoever_opens_the_table(sandbo
 
     texts = ["=1+1", "+cmd", "-x", "@sum", "-5", "+1e3", "a\x1b[2Jb"]
     parameters = {"text": {"values": texts}, "=name": {"value": -1}, "list": {"value": ["=1"]}}
-    sweep = Sweep.load(sandbox.sweep("", method="grid", parameters=parameters), storage=sandbox.storage)
-    lightsweep.agent(sweep.id, function=train)
-    text = show("export", sweep.id)
+    sweep_id = sandbox.sweep("", parameters=parameters)
+    lightsweep.agent(sweep_id, function=train)
+    text = show("export", sweep_id)
     assert "\x1b" not in text
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert [row["config.text"] for row in rows] == ["'=1+1", "'+cmd", "'-x", "'@sum", "-5", "+1e3", "a\\x1b[2Jb"]
     assert {row["config.=name"] for row in rows} == {"-1"}
     assert {row["config.list"] for row in rows} == {'["=1"]'}
     assert [float(row["best"]) for row in rows] == [-float(len(each)) for each in texts]
-
-
-def test_export_as_json_is_the_status(done: Sweep, show: Show) -> None:
-    assert json.loads(show("export", done.id, "--format", "json")) == json.loads(show("status", done.id, "--json"))
-
-
-def test_every_command_has_the_same_best_run(sandbox: Sandbox, show: Show) -> None:
-    config = {"method": "grid", "metric": {"name": "loss"}, "parameters": {"x": {"values": [1, 2]}}}
-    sweep = Sweep.create(config, storage=sandbox.storage)
-
-    def train() -> None:
-        with lightsweep.init() as run:
-            run.log({"loss": run.config.x})
-            if run.config.x == 1:
-                raise ValueError("better, but without a result")
-
-    lightsweep.agent(sweep, function=train)
-    assert "best loss 2 (run 0002): x=2" in show("status", sweep.id)
-    assert yaml.safe_load(show("best", sweep.id)) == {"x": 2}
-    assert "loss 2 " in show("ls")
 
 
 def test_ls(sandbox: Sandbox, done: Sweep, show: Show) -> None:
@@ -299,35 +264,19 @@ def test_a_storage_that_is_read_only_is_looked_at(done: Sweep, show: Show, capsy
     ] == before
 
 
-def test_the_password_is_shown_nowhere(sandbox: Sandbox, capsys: Capture) -> None:
-    main(["ls", "--storage", "postgresql+psycopg://me:secret@127.0.0.1:1/x?password=secret"])
-    out, err = capsys.readouterr()
-    assert "127.0.0.1" in err
-    assert "secret" not in out + err
-
-
-@pytest.mark.parametrize("form", ["command", "option"])
-@pytest.mark.parametrize("word", ["pause", "resume", "stop", "cancel"])
-def test_the_state_of_a_sweep(sandbox: Sandbox, capsys: Capture, word: str, form: str) -> None:
+def test_the_state_of_a_sweep(sandbox: Sandbox, capsys: Capture) -> None:
     sweep_id = sandbox.sweep("")
-    assert main([word, sweep_id] if form == "command" else ["sweep", f"--{word}", sweep_id]) == 0
-    expected = {"pause": "paused", "resume": "running", "stop": "stopped", "cancel": "cancelled"}[word]
-    first, *more = capsys.readouterr().err.splitlines()
-    assert first == f"sweep {sweep_id}: {expected}"
-    how_to_go_on = f"running runs go on; begin new ones with: lightsweep resume {sweep_id}"
-    assert [line.removesuffix(f" --storage {sandbox.storage}") for line in more] == [how_to_go_on] * (word == "pause")
-    assert Sweep.load(sweep_id, storage=sandbox.storage).state.name == expected
-    if word == "cancel":
-        assert main(["sweep", "--resume", sweep_id]) == 2
-        assert "final" in capsys.readouterr().err
-
-
-def test_a_finished_sweep_has_nothing_to_change(done: Sweep, capsys: Capture) -> None:
-    for word in ("pause", "resume", "stop", "cancel"):
-        assert main([word, done.id]) == 2
-        expected = f"nothing to {word}: sweep {done.id} is finished already (all 4 points of the grid)"
-        assert expected in capsys.readouterr().err
-        assert str(done.state) == "finished (all 4 points of the grid)"
+    states = {"pause": "paused", "resume": "running", "stop": "stopped", "cancel": "cancelled"}
+    for word, expected in states.items():
+        for words in ([word, sweep_id], ["sweep", f"--{word}", sweep_id]):
+            assert main(words) == 0
+            first, *more = capsys.readouterr().err.splitlines()
+            assert first == f"sweep {sweep_id}: {expected}"
+            goes_on = f"running runs go on; begin new ones with: lightsweep resume {sweep_id}"
+            assert more == ([goes_on] if word == "pause" else [])
+            assert Sweep.load(sweep_id, storage=sandbox.storage).state.name == expected
+    assert main(["sweep", "--resume", sweep_id]) == 2
+    assert "final" in capsys.readouterr().err
 
 
 def test_a_sweep_is_found_by_the_beginning_of_its_id_or_as_the_latest(
@@ -351,22 +300,18 @@ def test_a_sweep_is_found_by_the_beginning_of_its_id_or_as_the_latest(
 
 def test_a_shell_completes_commands_and_ids(sandbox: Sandbox) -> None:
     sweep_id = sandbox.sweep("")
-    for words, expected in [
-        ("lightsweep stat", "status"),
-        ("lightsweep status ", sweep_id),
-        ("lightsweep best ", sweep_id),
-    ]:
+    for words, expected in [("lightsweep stat", "status"), ("lightsweep best ", sweep_id)]:
         asked = {"_LIGHTSWEEP_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
         sandbox.environment.update(asked)
         done = sandbox.call()
         assert done.stdout.split() == [expected], done.stderr
 
 
-@pytest.mark.parametrize(("word", "code"), [("stop", 0), ("cancel", 0)])
-def test_an_agent_of_a_sweep_that_is_over_leaves(sandbox: Sandbox, capsys: Capture, word: str, code: int) -> None:
+@pytest.mark.parametrize("word", ["stop", "cancel"])
+def test_an_agent_of_a_sweep_that_is_over_leaves(sandbox: Sandbox, capsys: Capture, word: str) -> None:
     sweep_id = sandbox.sweep("")
-    main(["sweep", f"--{word}", sweep_id])
-    assert main(["agent", sweep_id]) == code
+    main([word, sweep_id])
+    assert main(["agent", sweep_id]) == 0
     assert f"agent of sweep {sweep_id} ended: the sweep is" in capsys.readouterr().out
 
 
@@ -395,60 +340,18 @@ def test_sweep_prints_the_id_and_how_to_go_on(sandbox: Sandbox, capsys: Capture)
     ]
 
 
-def test_the_samples_of_check_differ_as_the_runs_of_an_agent_do(sandbox: Sandbox, show: Show) -> None:
-    sandbox.write(
-        "sweep.yaml",
-        """
-        method: bayes
-        metric: {name: loss}
-        parameters: {a: {values: [1, 2]}}
-        """,
-    )
-    samples = show("check", "sweep.yaml").split("sample parameters (for a function):\n")[1].split("\n")
-    assert sorted(line.strip() for line in samples if line) == ["a=1", "a=2"]
-
-
-@pytest.mark.parametrize(
-    ("early", "bands"),
-    [
-        ({"min_iter": 1, "eta": 1.5}, "1, 2, 3, 5, 7, ..."),
-        ({"min_iter": 3}, "3, 9, 27, 81, 243, ..."),
-        ({"max_iter": 27, "s": 2}, "3, 9"),
-        ({"max_iter": 2**10, "s": 9, "eta": 2}, "2, 4, 8, 16, 32, ..."),
-    ],
-)
-def test_sweep_and_check_name_the_same_bands(
-    sandbox: Sandbox, capsys: pytest.CaptureFixture[str], early: dict[str, Any], bands: str
-) -> None:
+def test_sweep_and_check_name_the_same_bands(sandbox: Sandbox, capsys: Capture) -> None:
     config = {
         "method": "random",
         "metric": {"name": "loss"},
-        "early_terminate": {"type": "hyperband", **early},
+        "early_terminate": {"type": "hyperband", "max_iter": 2**10, "s": 9, "eta": 2},
         "parameters": {"lr": {"min": 0.1, "max": 1.0}},
     }
     sandbox.write("sweep.yaml", json.dumps(config))
     assert main(["check", "sweep.yaml"]) == 0
-    assert f"hyperband after {bands} reports" in capsys.readouterr().out.replace("\n          ", " ")
+    assert "hyperband after 2, 4, 8, 16, 32, ... reports" in capsys.readouterr().out.replace("\n          ", " ")
     assert main(["sweep", "sweep.yaml"]) == 0
-    assert f"bands (iterations of the metric): {bands}\n" in capsys.readouterr().err
-
-
-def test_check_shows_what_would_happen(sandbox: Sandbox, show: Show) -> None:
-    sandbox.write("train.py", "")
-    sandbox.write(
-        "sweep.yaml",
-        """
-        program: train.py
-        method: grid
-        metric: {name: loss}
-        parameters: {x: {values: [1, 2, 3, 4]}, name: {value: "a b"}}
-        """,
-    )
-    text = show("check", "sweep.yaml")
-    lines = text[text.index("sample commands:") :].splitlines()
-    assert len(lines) == 4
-    assert lines[1].endswith(" train.py '--name=a b' --x=1")
-    assert not (sandbox.directory / "lightsweep.db").exists()
+    assert "bands (iterations of the metric): 2, 4, 8, 16, 32, ...\n" in capsys.readouterr().err
 
 
 def test_check_shows_the_file_that_a_command_names(sandbox: Sandbox, show: Show) -> None:
@@ -504,48 +407,27 @@ def test_check_of_a_command_without_parameters_shows_what_init_gives(sandbox: Sa
         assert "init()" not in show("check", "sweep.yaml")
 
 
-def test_check_says_that_it_executed_the_file_of_the_scheduler(sandbox: Sandbox, show: Show) -> None:
-    sandbox.write("space.py", "def space(trial):\n    trial.suggest_float('x', 0, 1)\n")
-    scheduler = {"engine": "optuna", "source": "space.py", "search_space": "space"}
-    raw = {"method": "custom", "metric": {"name": "loss"}, "scheduler": scheduler}
-    sandbox.write("sweep.yaml", json.dumps(raw))
-    assert "check executed the Python file space.py" in show("check", "sweep.yaml")
-    sandbox.write(
-        "sweep.yaml", json.dumps({**raw, "scheduler": None, "method": "grid", "parameters": {"x": {"value": 1}}})
-    )
-    assert "executed" not in show("check", "sweep.yaml")
-
-
 def test_the_schema_is_json(show: Show) -> None:
     assert "method" in json.loads(show("schema"))["properties"]
 
 
-@pytest.mark.parametrize(
-    ("values", "said"),
-    [
-        ([0.5, 0.4, 0.3, "nan", "nan", "nan"], "NaN since iteration 4 of 6"),
-        (["nan", "nan"], "NaN since iteration 1 of 2"),
-        ([1.0, "inf"], "inf since iteration 2 of 2"),
-        (["nan", 0.3], ""),
-    ],
-)
-def test_a_metric_that_is_not_finite_at_the_end_is_said(
-    sandbox: Sandbox, show: Show, capsys: Capture, values: list[float | str], said: str
-) -> None:
-    config = {"method": "grid", "metric": {"name": "loss"}, "parameters": {"x": {"values": [1]}}}
-    sweep = Sweep.create(config, storage=sandbox.storage)
+def test_a_metric_that_is_not_finite_at_the_end_is_said(sandbox: Sandbox, show: Show, capsys: Capture) -> None:
+    logged = ["0.5 0.4 0.3 nan nan nan", "nan nan", "1.0 inf", "nan 0.3"]
+    sweep_id = sandbox.sweep("", parameters={"values": {"values": logged}})
 
     def train() -> None:
         with lightsweep.init() as run:
-            for value in values:
+            for value in run.config["values"].split():
                 run.log({"loss": float(value)})
 
-    lightsweep.agent(sweep, function=train)
-    ended = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("run 0001 finished"))
-    assert ended.removesuffix(" (new best)").endswith(said)
-    assert sweep.runs[0].state == "finished"
-    assert sweep.runs[0].reason == said
-    if said:
-        assert said in show("status", sweep.id)
-        show("report", sweep.id, "-o", "report.html")
-        assert said in Path("report.html").read_text()
+    lightsweep.agent(sweep_id, function=train)
+    lines = [line for line in capsys.readouterr().out.splitlines() if re.match(r"run \d+ finished", line)]
+    reasons = ["NaN since iteration 4 of 6", "NaN since iteration 1 of 2", "inf since iteration 2 of 2", ""]
+    assert [run.reason for run in sandbox.runs(sweep_id)] == reasons
+    shown = show("status", sweep_id)
+    show("report", sweep_id, "-o", "report.html")
+    page = Path("report.html").read_text()
+    for line, reason in zip(lines, reasons, strict=True):
+        assert line.removesuffix(" (new best)").endswith(reason)
+        assert reason in shown
+        assert reason in page
