@@ -33,7 +33,7 @@ _OURS = "lightsweep"
 
 _KINDS = ("below a band", "at a band", f"{_METRICS} metrics")
 _PEERS: dict[str, tuple[float | None, float | None]] = {
-    "SQLite": (0.02, 0.25),
+    "SQLite": (0.1, 0.25),
     "SQLite, WAL": (None, None),
     "journal file": (0.2, 1.0),
     "memory": (None, None),
@@ -53,7 +53,7 @@ def tables(scale: Scale, directory: Path) -> Iterator[Table]:
                 f"{kind}, {runs:,} runs",
                 Figure.of(samples[kind][_OURS]),
                 Figure.of(samples[kind][peer]),
-                most=0.05e-3 if kind == _KINDS[0] and peer == "SQLite" else None,
+                most=0.1e-3 if kind == _KINDS[0] and peer == "SQLite" else None,
                 most_ratio=at_band if kind == _KINDS[1] else below,
             )
             for runs, samples in found.items()

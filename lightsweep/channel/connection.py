@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
-from lightsweep.channel.frames import HANDSHAKE_SECONDS, ChannelError, FrameStream, body_of, introduce
 from lightsweep.channel.messages import (
+    HANDSHAKE_SECONDS,
     POST,
+    ChannelError,
     FinishRequest,
+    FrameStream,
     Guarded,
     Handler,
     LogReply,
@@ -20,8 +22,9 @@ from lightsweep.channel.messages import (
     Numbers,
     StartReply,
     StartRequest,
+    body_of,
+    introduce,
 )
-from lightsweep.channel.slot import COLLECT, LOOK, Slot, received_slot
 from lightsweep.errors import AgentLostError, LightsweepError, UsageError
 
 ENVIRONMENT = ("LIGHTSWEEP_CHANNEL", "LIGHTSWEEP_RUN", "LIGHTSWEEP_TOKEN")
@@ -83,12 +86,11 @@ class Connection:
             if link.busy:  # in the handler of a signal
                 link.late.append(self._exchange(POST, {"metrics": metrics}))
                 return None
-            if link.puts(metrics):
-                return None
             with link:
-                link.ready()
+                stream = link.ready()
                 if not link.late:
-                    link.send(metrics)
+                    stream.send_body(body_of({"metrics": metrics}, POST))
+                    link.posted = True
                     return None
             return link.replies()
 
@@ -100,10 +102,10 @@ class Connection:
         Raises as `request`.
         """
         link = self._link
-        if not (link.unsettled or link.late) or link.pid != os.getpid():
+        if not (link.posted or link.late) or link.pid != os.getpid():
             return []
         with link.lock:
-            if link.unsettled and not link.busy:
+            if link.posted and not link.busy:
                 with link:
                     link.ready()
             return link.replies()
@@ -227,8 +229,6 @@ class _Link:
         self.late: list[dict[str, Any]] = []
         self._owner = owner
         self.stream: FrameStream | None = None
-        self._slot: Slot | None = None
-        self._asked = False
 
     def __enter__(self) -> None:
         self.busy = True
@@ -241,65 +241,16 @@ class _Link:
             if isinstance(error, (OSError, ChannelError)):
                 raise self._owner.gone(error) from None
 
-    @property
-    def unsettled(self) -> bool:
-        """Whether the answer to a posted message is still to be read."""
-        return self.posted or (self._slot is not None and not self._slot.settled)
-
-    def puts(self, metrics: Numbers) -> bool:
-        """Leave a report in the slot if it may be left there at once; tell whether."""
-        slot = self._slot
-        if slot is None or self.posted or self.late:
-            return False
-        self.busy = True
-        try:
-            found = slot.put(metrics)
-        finally:
-            self.busy = False
-        if found and slot.asleep:
-            with self:
-                self._wake()
-        return found
-
     def ready(self) -> FrameStream:
         """Return a stream that is open and has no answer left in it."""
         if self.stream is None or not self.stream.is_open():
-            slot = self._slot
             self.drop()
             self.stream = self._owner.open()
-            # The script has closed all descriptors, so that the agent has left.
-            if slot is not None and (metrics := slot.untaken()) is not None:
-                self._post(metrics)
-        if self.unsettled:
-            if not self.posted:
-                self.stream.send({"op": COLLECT})
+        if self.posted:
             if answer := _answer(self.stream):
                 self.late.append(answer)
             self.posted = False
         return self.stream
-
-    def send(self, metrics: Numbers) -> None:
-        """Leave a report in the slot if there is one with room, else send it over the connection, which is ready."""
-        assert self.stream is not None
-        if not self._asked:
-            self._asked = True
-            self._slot = received_slot(self.stream) if self._owner.is_local else None
-        if self._slot is None or not self._slot.put(metrics):
-            self._post(metrics)
-        elif self._slot.asleep:
-            self._wake()
-
-    def _post(self, metrics: Mapping[str, float]) -> None:
-        assert self.stream is not None
-        self.stream.send_body(body_of({"metrics": metrics}, POST))
-        self.posted = True
-
-    def _wake(self) -> None:
-        """Let the agent look; if the script has closed all descriptors, the report goes to it over a new connection."""
-        if self.stream is not None and self.stream.is_open():
-            self.stream.send({"op": LOOK})
-        else:
-            self.ready()
 
     def replies(self) -> list[LogReply]:
         """Return the answers to posted messages, each once. Raises ``LightsweepError`` for an error among them."""
@@ -307,20 +258,10 @@ class _Link:
         return [LogReply.read(_good(answer)) for answer in answers if answer]
 
     def drop(self) -> None:
-        self.posted = self._asked = False
-        slot, self._slot = self._slot, None
-        if slot is not None and self.stream is not None:
-            if self.stream.is_open():
-                slot.close()
-            else:
-                _ABANDONED.append(slot)
+        self.posted = False
         if self.stream is not None:
             self.stream.close()
             self.stream = None
-
-
-_ABANDONED: list[Slot] = []
-"""Slots of a script that has closed all descriptors: theirs may be of other files by now, which `close` would close."""
 
 
 def _answer(stream: FrameStream) -> dict[str, Any]:

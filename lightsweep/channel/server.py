@@ -23,9 +23,16 @@ from pathlib import Path
 from typing import Any
 
 from lightsweep.channel.connection import ENVIRONMENT, TCP, watch_peer
-from lightsweep.channel.frames import HANDSHAKE_SECONDS, ChannelError, FrameStream, is_proof, proof
-from lightsweep.channel.messages import POST, Guarded, Handler
-from lightsweep.channel.slot import COLLECT, LOOK, SLOT, Mailbox, made_slot
+from lightsweep.channel.messages import (
+    HANDSHAKE_SECONDS,
+    POST,
+    ChannelError,
+    FrameStream,
+    Guarded,
+    Handler,
+    is_proof,
+    proof,
+)
 from lightsweep.errors import LightsweepError, UsageError
 
 OPERATIONS = ("start", "log", "finish")
@@ -221,42 +228,21 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
             if self._runs.get(run_id) is not served:  # another attempt has another token
                 raise ChannelError("the run was released meanwhile")
             served.streams.add(stream)
-        mailbox: Mailbox | None = None
         answers = _Answers(served.handler)
         try:
             stream.send(welcome)
             while True:
-                if mailbox is not None:
-                    mailbox.wait()
                 # over TCP, what has arrived is read in spite of SHUT_RD
                 message = stream.receive()
                 if message is None or self._runs.get(run_id) is not served:
                     break
-                operation = message.get("op")
-                if operation == SLOT and mailbox is None and (made := made_slot()) is not None:
-                    mailbox = Mailbox(made[0], stream, answers)
-                    served.mailboxes.add(mailbox)
-                    try:
-                        stream.send_descriptor(made[1])
-                    finally:
-                        os.close(made[1])
-                    continue
-                for each in list(served.mailboxes):  # what any process of the run left before the message
-                    each.look()
-                if operation == LOOK:
-                    continue
-                reply = mailbox.collect() if mailbox is not None and operation == COLLECT else answers(message)
+                reply = answers(message)
                 try:
                     stream.send(reply)
                 except (TypeError, ValueError, ChannelError) as error:
-                    _logger.error("the agent's answer to %r cannot be sent: %s", operation, error)
+                    _logger.error("the agent's answer to %r cannot be sent: %s", message.get("op"), error)
                     stream.send({"error": f"the agent's answer cannot be sent: {error}"})
         finally:
-            if mailbox is not None:
-                if self._runs.get(run_id) is served:
-                    mailbox.look()  # what the process left before its end
-                served.mailboxes.discard(mailbox)
-                mailbox.close()
             with self._left:
                 served.streams.discard(stream)
                 self._left.notify_all()
@@ -296,12 +282,11 @@ def _tcp_listener() -> socket.socket:
 
 @dataclass(frozen=True)
 class _Served:
-    """A registered run: its handler, its secret, and the connections and mailboxes of its processes."""
+    """A registered run: its handler, its secret, and the connections of its processes."""
 
     handler: Handler
     token: str
     streams: set[FrameStream] = field(default_factory=set)
-    mailboxes: set[Mailbox] = field(default_factory=set)
 
 
 class _Answers:

@@ -27,11 +27,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sandboxes import wait_until
 
-from lightsweep.channel import frames as channel_frames
+from lightsweep.channel import messages as channel_messages
 from lightsweep.channel import server as channel_server
 from lightsweep.channel.connection import Connection
-from lightsweep.channel.frames import HANDSHAKE_LIMIT, MESSAGE_LIMIT, ChannelError, FrameStream, is_proof, proof
-from lightsweep.channel.messages import LogReply
+from lightsweep.channel.messages import (
+    HANDSHAKE_LIMIT,
+    MESSAGE_LIMIT,
+    ChannelError,
+    FrameStream,
+    LogReply,
+    is_proof,
+    proof,
+)
 from lightsweep.channel.server import ChannelServer
 from lightsweep.errors import AgentLostError, LightsweepError, UsageError
 from lightsweep.hyperband import Verdict
@@ -621,8 +628,8 @@ def test_who_says_nothing_or_dribbles_is_dropped_and_holds_up_nobody(raw, connec
 
 
 def test_a_run_waits_longer_for_its_own_agent_than_the_agent_for_a_stranger(server, connect, monkeypatch):
-    assert channel_frames.AGENT_SECONDS >= 60 > channel_frames.HANDSHAKE_SECONDS
-    monkeypatch.setattr(channel_frames, "HANDSHAKE_SECONDS", 0.05)
+    assert channel_messages.AGENT_SECONDS >= 60 > channel_messages.HANDSHAKE_SECONDS
+    monkeypatch.setattr(channel_messages, "HANDSHAKE_SECONDS", 0.05)
     identify = server._identify
 
     def late(stream: FrameStream) -> Any:

@@ -84,18 +84,6 @@ def test_a_report_below_a_band_does_not_wait_and_one_at_a_band_does(begin: Any) 
     assert [message["state"] for message in handler.finishes] == ["pruned"]
 
 
-def test_only_one_answer_is_left_behind(begin: Any) -> None:
-    handler = Gated()
-    run = begin(handler)
-    handler.gate.clear()
-    run.log({"val_loss": 1.0})
-    threading.Timer(0.3, handler.gate.set).start()
-    run.log({"val_loss": 2.0})
-    assert handler.gate.is_set()
-    run.finish()
-    assert values(handler) == [1.0, 2.0]
-
-
 def test_a_verdict_between_bands_comes_with_the_next_log_which_is_not_sent(begin: Any) -> None:
     handler = Gated(stop_at=2)
     run = begin(handler)

@@ -23,7 +23,7 @@ if __name__ == "__main__":  # the folder of this package, in the place of the fo
     sys.path[0] = str(Path(__file__).parents[3])
 
 from lightsweep.channel.connection import ENVIRONMENT, Connection
-from lightsweep.channel.frames import FrameStream
+from lightsweep.channel.messages import FrameStream
 from lightsweep.errors import AgentLostError, LightsweepError
 
 if TYPE_CHECKING:
