@@ -140,10 +140,7 @@ def test_a_threshold_exists_for_any_eta_above_one() -> None:
 def test_no_values_and_unknown_goals_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one run"):
         threshold([], 3, "minimize")
-    for call in (
-        lambda: threshold([1], 3, "minimise"),
-        lambda: judge(Hyperband(3), "minimise", [1.0], []),
-    ):
+    for call in (lambda: threshold([1], 3, "minimise"), lambda: judge(Hyperband(3), "minimise", [1.0], [])):
         with pytest.raises(ValueError, match="not 'minimise'"):
             call()
 
@@ -178,13 +175,7 @@ def test_a_stop_says_band_value_threshold_and_company() -> None:
     [
         (True, [], [], "minimize", "no band reached after 0 iterations"),
         (True, [1.0], [], "minimize", "no band reached after 1 iteration"),
-        (
-            True,
-            [1.0, 0.5],
-            [0.5],
-            "minimize",
-            "passed band 2: 0.5000 <= cut-off 0.5000 (the best of 1 run)",
-        ),
+        (True, [1.0, 0.5], [0.5], "minimize", "passed band 2: 0.5000 <= cut-off 0.5000 (the best of 1 run)"),
         (
             False,
             [0.25, 0.125],

@@ -79,12 +79,7 @@ def test_of_many_runs_the_outermost_do_not_count() -> None:
         (bounds(0.0, 4.0), 0.0, (0.0, 0.4), "the best runs lie between 0 and 0"),
         (bounds(0.5, 0.99), 0.985, (0.936, 0.995), "the upper edge, 0.99, so it moved to 0.995"),
         (bounds(0.0, 0.5), 0.5, (0.45, 0.625), "the upper edge, 0.5, so it moved to 0.625"),
-        (
-            bounds(1.0, 1e4, "log_uniform_values"),
-            1e4,
-            (3981.0, 2e4),
-            "to 20000 (at most the old width further)",
-        ),
+        (bounds(1.0, 1e4, "log_uniform_values"), 1e4, (3981.0, 2e4), "to 20000 (at most the old width further)"),
         (bounds(1e-4, 0.1, "log_uniform_values"), 0.1, (0.0501, 0.2), "to 0.1999 (at most the old width further)"),
         (bounds(1e-4, 0.1, "log_uniform_values"), 1e-4, (5e-5, 0.0002), "so it moved to 5e-05 (at most halved)"),
         (bounds(1.0, 1e300, "log_uniform_values"), 1e300, (1e270, 2e300), "(at most the old width further)"),

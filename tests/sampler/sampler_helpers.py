@@ -16,11 +16,7 @@ MIXED = {
     "epochs": {"value": 27},
     "layers": {"min": 1, "max": 4},
 }
-FINITE = {
-    "a": {"values": ["x", "y", "z"]},
-    "b": {"values": [1, 2, 4, 8]},
-    "c": {"value": [1, 2]},
-}
+FINITE = {"a": {"values": ["x", "y", "z"]}, "b": {"values": [1, 2, 4, 8]}, "c": {"value": [1, 2]}}
 QUADRATIC = {name: {"min": 0.0, "max": 1.0} for name in ("x", "y")}
 
 

@@ -18,14 +18,7 @@ from lightsweep.schema import SweepConfig
 from lightsweep.schema.command import build_command
 
 VALUES: dict[str, Any] = {"lr": 0.001, "name": "a b", "amp": True, "bias": False, "model.hidden": 64, "drop": None}
-NESTED: dict[str, Any] = {
-    "lr": 0.001,
-    "name": "a b",
-    "amp": True,
-    "bias": False,
-    "model": {"hidden": 64},
-    "drop": None,
-}
+NESTED: dict[str, Any] = {"lr": 0.001, "name": "a b", "amp": True, "bias": False, "model": {"hidden": 64}, "drop": None}
 NOWHERE = Path("/nonexistent/never-written.json")
 
 ECHO = "import json, sys; sys.stdout.write(json.dumps(sys.argv[1:]))"
@@ -40,85 +33,51 @@ def build(command: list[str] | None, values: dict[str, Any] | None = None, **opt
 
 
 def test_the_default_command_is_env_interpreter_program_args_in_the_order_of_the_values() -> None:
-    assert build(None) == [
-        "/usr/bin/env",
-        sys.executable,
-        "train.py",
-        "--lr=0.001",
-        "--name=a b",
-        "--amp=True",
-        "--bias=False",
-        "--model.hidden=64",
-        "--drop=None",
-    ]
+    arguments = ["--lr=0.001", "--name=a b", "--amp=True", "--bias=False", "--model.hidden=64", "--drop=None"]
+    assert build(None) == ["/usr/bin/env", sys.executable, "train.py", *arguments]
 
 
 @pytest.mark.parametrize(
     ("macro", "expected"),
     [
-        ("${args}", ["--lr=0.001", "--amp=True", "--off=False", "--drop=None"]),
-        ("${args_no_hyphens}", ["lr=0.001", "amp=True", "off=False", "drop=None"]),
-        ("${args_no_equals}", ["--lr", "0.001", "--amp", "True", "--off", "False", "--drop", "None"]),
-        ("${args_no_boolean_flags}", ["--lr=0.001", "--amp", "--drop=None"]),
-        ("${args_append_hydra}", ["+lr=0.001", "+amp=True", "+off=False", "+drop=null"]),
-        ("${args_override_hydra}", ["++lr=0.001", "++amp=True", "++off=False", "++drop=null"]),
+        ("${args}", ["--n=1", "--amp=True", "--off=False", "--drop=None"]),
+        ("${args_no_hyphens}", ["n=1", "amp=True", "off=False", "drop=None"]),
+        ("${args_no_equals}", ["--n", "1", "--amp", "True", "--off", "False", "--drop", "None"]),
+        ("${args_no_boolean_flags}", ["--n=1", "--amp", "--drop=None"]),
+        ("${args_append_hydra}", ["+n=1", "+amp=True", "+off=False", "+drop=null"]),
+        ("${args_override_hydra}", ["++n=1", "++amp=True", "++off=False", "++drop=null"]),
     ],
 )
 def test_a_macro_of_several_arguments_replaces_its_item(macro: str, expected: list[str]) -> None:
-    values = {"lr": 0.001, "amp": True, "off": False, "drop": None}
+    values = {"n": 1, "amp": True, "off": False, "drop": None}
     assert build(["run", macro, "end"], values) == ["run", *expected, "end"]
 
 
-def test_boolean_flags_keep_integers_as_values() -> None:
-    assert build(["${args_no_boolean_flags}"], {"a": 1, "b": 0}) == ["--a=1", "--b=0"]
-
-
-@pytest.mark.parametrize("macro", ["${args}", "${args_no_equals}", "${args_append_hydra}"])
-def test_a_macro_of_several_arguments_inside_an_item_is_refused(macro: str) -> None:
+def test_a_macro_of_several_arguments_inside_an_item_is_refused() -> None:
     with pytest.raises(CommandError, match="a separate item"):
-        build(["bash", "-c", f"python train.py {macro}"])
-
-
-def test_no_parameters_give_no_arguments() -> None:
-    assert build(["run", "${args}"], {}) == ["run"]
+        build(["bash", "-c", "python train.py ${args}"])
 
 
 def test_macros_inside_items() -> None:
-    command = ["${env}", "--python=${interpreter}", "--script=${program}", "--bs=${model.hidden}/${lr}", "${name}"]
-    assert build(command) == [
-        "/usr/bin/env",
-        f"--python={sys.executable}",
-        "--script=train.py",
-        "--bs=64/0.001",
-        "a b",
-    ]
-
-
-def test_a_group_of_parameters_inside_an_item_is_json() -> None:
-    assert build(["--model=${model}"]) == ['--model={"hidden": 64}']
+    command = ["${env}", "--python=${interpreter}", "--script=${program}", "${model.hidden}/${lr}", "--model=${model}"]
+    expected = ["/usr/bin/env", f"--python={sys.executable}", "--script=train.py", "64/0.001", '--model={"hidden": 64}']
+    assert build(command) == expected
 
 
 def test_args_json_is_one_argument_with_the_nested_config() -> None:
     (whole, part) = build(["${args_json}", "--config=${args_json}"])
     assert json.loads(whole) == NESTED
     assert json.loads(part.removeprefix("--config=")) == NESTED
-
-
-def test_args_json_takes_what_json_of_python_takes() -> None:
     (argument,) = build(["${args_json}"], {"x": math.inf, "y": "\0"})
     assert json.loads(argument) == {"x": math.inf, "y": "\0"}
 
 
 def test_args_json_file_writes_the_nested_config_and_gives_its_path(tmp_path: Path) -> None:
     path = tmp_path / "run" / "args.json"
-    assert build(["${args_json_file}", "--config=${args_json_file}"], json_path=path) == [str(path), f"--config={path}"]
-    assert json.loads(path.read_text()) == NESTED
-
-
-def test_the_json_file_is_written_only_when_it_is_used(tmp_path: Path) -> None:
-    path = tmp_path / "args.json"
     build(["run", "${args_json}"], json_path=path)
     assert not path.exists()
+    assert build(["${args_json_file}", "--config=${args_json_file}"], json_path=path) == [str(path), f"--config={path}"]
+    assert json.loads(path.read_text()) == NESTED
 
 
 def test_a_json_file_that_cannot_be_written_is_a_command_error(tmp_path: Path) -> None:
@@ -127,14 +86,11 @@ def test_a_json_file_that_cannot_be_written_is_a_command_error(tmp_path: Path) -
         build(["${args_json_file}"], json_path=tmp_path / "file" / "args.json")
 
 
-def test_environment_variables() -> None:
-    environ = {"DATA": "/data/${lr}", "EMPTY": ""}
-    assert build(["${envvar:DATA}/x", "${envvar:EMPTY}"], environ=environ) == ["/data/${lr}/x", ""]
-
-
-def test_the_environment_of_the_process_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWEEP_DATA_DIR", "/data")
     assert build(["${envvar:SWEEP_DATA_DIR}"]) == ["/data"]
+    environ = {"DATA": "/data/${lr}", "EMPTY": ""}
+    assert build(["${envvar:DATA}/x", "${envvar:EMPTY}"], environ=environ) == ["/data/${lr}/x", ""]
 
 
 def test_an_unset_environment_variable_is_an_error_with_the_closest_name() -> None:
@@ -146,9 +102,6 @@ def test_an_unset_environment_variable_is_an_error_with_the_closest_name() -> No
     ("item", "match"),
     [
         ("${arg}", "args"),
-        ("${agrs}", "args"),
-        ("${Program}", "program"),
-        ("${args_no_hyphen}", "args_no_hyphens"),
         ("--name=${nmae}", "name"),
         ("--h=${model.hiden}", "model.hidden"),
         ("${env_var:HOME}", "envvar:HOME"),
@@ -161,57 +114,41 @@ def test_a_misspelt_macro_is_an_error_with_the_closest_match(item: str, match: s
     assert item in str(caught.value)
 
 
-@pytest.mark.parametrize("item", ["${now}", "${lrs}", "${names_of_all}", "${hydra:runtime.cwd}", "$${x}", "${}"])
+@pytest.mark.parametrize("item", ["${lrs}", "${names_of_all}", "${hydra:runtime.cwd}/x", "$${x}", "${}", "{lr}", "${a"])
 def test_what_resembles_nothing_is_left_to_the_program(item: str) -> None:
     assert build(["run", item]) == ["run", item]
     config = {"method": "random", "parameters": {name: {"value": 1} for name in VALUES}, "command": ["run", item]}
     assert SweepConfig.load(config).command == ("run", item)  # the sweep file goes by the same rule
 
 
-@pytest.mark.parametrize("item", ["${hydra:runtime.cwd}/x", "${oc.env:HOME}", "${XYZZY}", "$lr", "${}", "{lr}", "${a"])
-def test_what_is_no_macro_is_left_to_the_program(item: str) -> None:
-    assert build([item]) == [item]
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (None, "set `program` .* or `command`"),
+        (["${program}"], "no `program`"),
+        ([], "empty command line"),
+        (["${args}"], "empty command line"),
+    ],
+)
+def test_nothing_to_execute(command: list[str] | None, message: str) -> None:
+    with pytest.raises(CommandError, match=message):
+        build(command, {}, program=None)
 
 
-def test_neither_program_nor_command() -> None:
-    with pytest.raises(CommandError, match=r"set `program` .* or `command`"):
-        build(None, program=None)
-
-
-def test_the_program_macro_without_a_program() -> None:
-    with pytest.raises(CommandError, match="no `program`"):
-        build(["${program}"], program=None)
-
-
-@pytest.mark.parametrize("command", [[], ["${args}"]])
-def test_nothing_to_execute(command: list[str]) -> None:
-    with pytest.raises(CommandError, match="empty command line"):
-        build(command, {})
-
-
-@pytest.mark.parametrize("bad", ["a\0b", "\ud800"])
-@pytest.mark.parametrize("item", ["${args}", "${args_no_equals}", "${args_no_boolean_flags}", "--x=${token}"])
-def test_a_value_that_no_command_line_can_carry_names_the_parameter(bad: str, item: str) -> None:
-    with pytest.raises(CommandError, match="parameter 'token'"):
-        build(["run", item], {"token": bad})
-
-
-def test_a_name_that_no_command_line_can_carry() -> None:
+@pytest.mark.parametrize("item", ["${args}", "${args_no_equals}", "--x=${token}"])
+def test_what_no_command_line_can_carry_names_the_parameter(item: str) -> None:
+    for bad in ("a\0b", "\ud800"):
+        with pytest.raises(CommandError, match="parameter 'token'"):
+            build(["run", item], {"token": bad})
     with pytest.raises(CommandError, match="parameter name"):
         build(["run", "${args}"], {"a\0": 1})
 
 
 def test_replacements_are_not_searched_for_macros_again() -> None:
     values = {"a": "${b}", "b": "${args}", "c": r"\1 \g<0>"}
-    command = ["${a}", "--c=${c}", "${program}", "${args}"]
-    assert build(command, values, program="${b}.py") == [
-        "${b}",
-        r"--c=\1 \g<0>",
-        "${b}.py",
-        "--a=${b}",
-        "--b=${args}",
-        r"--c=\1 \g<0>",
-    ]
+    command = ["${a}", "${program}", "${args}"]
+    expected = ["${b}", "${b}.py", "--a=${b}", "--b=${args}", r"--c=\1 \g<0>"]
+    assert build(command, values, program="${b}.py") == expected
 
 
 @given(st.floats(allow_nan=False))
@@ -240,23 +177,7 @@ TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 @settings(max_examples=15, deadline=None)
 @given(st.lists(TEXT, min_size=1, max_size=8))
 def test_a_program_receives_arbitrary_strings_as_they_are(texts: list[str]) -> None:
-    nasty = [
-        "",
-        " ",
-        "a b",
-        '"',
-        "'",
-        "a\nb",
-        "$(touch x)",
-        "`id`",
-        "--help",
-        "-",
-        "*",
-        "~",
-        "${args}",
-        "%s",
-        "é\u2028",
-    ]
+    nasty = ["", " ", "a b", '"', "'", "a\nb", "$(touch x)", "`id`", "--help", "*", "~", "${args}", "%s", "é\u2028"]
     texts = [*texts, *nasty]
     values = {f"p{number}": text for number, text in enumerate(texts)}
     command = ["${interpreter}", "-c", ECHO, "${args_no_equals}", "${p0}", "${args}"]

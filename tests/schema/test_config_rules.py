@@ -13,6 +13,7 @@ from lightsweep.schema import SweepConfig
 RANDOM = "method: random\n"
 ONE = "parameters: {x: {value: 1}}\n"
 LOSS = "metric: {name: loss}\n"
+EARLY = "early_terminate: {type: hyperband, min_iter:"
 
 
 def load(tmp_path: Path, text: str) -> SweepConfig:
@@ -47,8 +48,6 @@ def refused(tmp_path: Path, text: str, where: str, line: int, *words: str) -> No
         (f"{RANDOM}parameters:\n  '': {{value: 1}}\n", "parameters.", 3, ["empty"]),
         (f"{RANDOM}{ONE}metirc: {{name: x}}\n", "metirc", 3, ["did you mean 'metric'?"]),
         (f"{RANDOM}paramters: {{x: {{value: 1}}}}\n", "paramters", 2, ["did you mean 'parameters'?"]),
-        (f"{RANDOM}{ONE}early-terminate: {{}}\n", "early-terminate", 3, ["did you mean 'early_terminate'?"]),
-        (f"{RANDOM}{ONE}Program: x.py\n", "Program", 3, ["did you mean 'program'?"]),
         (f"{RANDOM}{ONE}run_cap: 0\n", "run_cap", 3, ["at least 1", "0"]),
         (f"{RANDOM}{ONE}run_cap: '10'\n", "run_cap", 3, ["without quotes"]),
         (f"{RANDOM}{ONE}run_cap: true\n", "run_cap", 3, ["must be a number", "True"]),
@@ -74,7 +73,6 @@ def test_top_level(tmp_path: Path, text: str, where: str, line: int, words: list
         ("metric:\n  name: x\n  target: .inf", "metric.target", 5, ["finite"]),
         ("metric:\n  name: x\n  impute: wurst", "metric.impute", 5, ["did you mean 'worst'?"]),
         ("metric:\n  name: x\n  impute_while_running: 1", "metric.impute_while_running", 5, ["true or false", "worst"]),
-        ("metric:\n  name: x\n  impute_while_running: lates", "metric.impute_while_running", 5, ["mean 'latest'?"]),
         ("metric:\n  name: x\n  gaol: minimize", "metric.gaol", 5, ["did you mean 'goal'?"]),
         ("metrics: [{name: x}]", "metrics", 3, ["two"]),
         ("metrics:\n- name: x\n- name: y\n  goal: no way", "metrics[1].goal", 6, ["goal"]),
@@ -91,13 +89,11 @@ def test_metric(tmp_path: Path, metric: str, where: str, line: int, words: list[
     [
         ("type: hyperband", "", 4, ["min_iter", "max_iter and s"]),
         ("type: hyperband\n  max_iter: 27", "", 4, ["s is missing"]),
-        ("type: hyperband\n  s: 2", "", 4, ["max_iter is missing"]),
         ("min_iter: 3", "", 4, ["'type'"]),
         ("type: envelope", ".type", 5, ["hyperband", "envelope"]),
         ("type: hyperband\n  min_iter: 0", ".min_iter", 6, ["a whole number between 1 and"]),
         ("type: hyperband\n  min_iter: 2.5", ".min_iter", 6, ["whole number"]),
         ("type: hyperband\n  min_iter: 3\n  eta: 1", ".eta", 7, ["greater than 1"]),
-        ("type: hyperband\n  min_iter: 3\n  eta: '3'", ".eta", 7, ["without quotes"]),
         ("type: hyperband\n  min_iter: 3\n  strict: maybe", ".strict", 7, ["true or false"]),
         ("type: hyperband\n  min_iter: 3\n  etta: 3", ".etta", 7, ["did you mean 'eta'?"]),
         ("type: hyperband\n  max_iter: 27\n  s: 100000", ".s", 7, ["between 1 and 1,000"]),
@@ -115,13 +111,9 @@ def test_early_terminate(tmp_path: Path, keys: str, where: str, line: int, words
         ("lightsweep: {sampler: tpee}", "lightsweep.sampler", ["did you mean 'tpe'?"]),
         ("lightsweep: {seed: -1}", "lightsweep.seed", ["at least 0"]),
         ("lightsweep: {max_retries: 1.5}", "lightsweep.max_retries", ["whole number"]),
-        ("lightsweep: {lease: 0}", "lightsweep.lease", ["a number between 0.1 and"]),
         ("lightsweep: {lease: 1e-9}", "lightsweep.lease", ["between 0.1 and 604,800", "1e-09"]),
-        ("lightsweep: {lease: 1e9}", "lightsweep.lease", ["between 0.1 and 604,800"]),
-        ("lightsweep: {max_retries: 1e15}", "lightsweep.max_retries", ["between 0 and 1,000,000"]),
         ("lightsweep: {max_preemptions: 1000001}", "lightsweep.max_preemptions", ["between 0 and 1,000,000"]),
         ("lightsweep: {seed: 1e21}", "lightsweep.seed", ["from -2^53 to 2^53"]),
-        ("run_cap: 1e21", "run_cap", ["from -2^53 to 2^53"]),
         ("lightsweep: {prior_runs: 3}", "lightsweep.prior_runs", ["a list of texts", "3"]),
         ("lightsweep: {prior_runs: [k3v9x2ab, 7]}", "lightsweep.prior_runs", ["a list of texts"]),
         ("lightsweep: {samplr: tpe}", "lightsweep.samplr", ["did you mean 'sampler'?"]),
@@ -134,11 +126,8 @@ def test_early_terminate(tmp_path: Path, keys: str, where: str, line: int, words
         ("command: [python, null]", "command[1]", ["None"]),
         ("command: [python, {--a: 1}]", "command[1]", ["'--a: 1'"]),
         ("command: ['${progam}']", "command[0]", ["did you mean '${program}'?"]),
-        ("command: ['--a=${arg}']", "command[0]", ["did you mean '${args}'?"]),
         ("command: ['--a=${args}']", "command[0]", ["'--a=${args}'", "a separate item"]),
-        ("command: [run, '${args_no_hyphens} ']", "command[1]", ["a separate item"]),
         ("command: [run, '${program}']", "command[1]", ["the key 'program'", "add it"]),
-        ("command: [run, '--x=${X}']", "command[1]", ["did you mean '${x}'?"]),
         ("command: [run, '${env_var:HOME}']", "command[1]", ["did you mean '${envvar:HOME}'?"]),
     ],
 )
@@ -179,11 +168,7 @@ def test_every_item_of_a_command_that_cannot_run_is_named(tmp_path: Path) -> Non
         load(tmp_path, RANDOM + parameters + command)
     faults = caught.value.faults
     assert [(fault.line, fault.where) for fault in faults] == [
-        (4, "command[0]"),
-        (5, "command[1]"),
-        (6, "command[2]"),
-        (6, "command[2]"),
-        (7, "command[3]"),
+        (line, f"command[{line - 4}]") for line in (4, 5, 6, 6, 7)
     ]
     for fault, meant in zip(faults[1:4], ("batch_size", "model.hidden", "model"), strict=True):
         assert f"did you mean '${{{meant}}}'?" in fault.message
@@ -203,48 +188,34 @@ def test_a_program_that_is_wrong_itself_is_one_fault(tmp_path: Path) -> None:
         ("[1, 2]", "", ["values: [1, 2]"]),
         ("{}", "", ["value, values, or min and max"]),
         ("{distributon: uniform, min: 0, max: 1}", ".distributon", ["did you mean 'distribution'?"]),
-        ("{distributon: normal, mu: 0}", ".distributon", ["did you mean 'distribution'?"]),
         ("{distribution: unifrom, min: 0, max: 1}", ".distribution", ["did you mean 'uniform'?"]),
         ("{distribution: 3}", ".distribution", ["int_uniform"]),
         ("{valuse: [1]}", ".valuse", ["did you mean 'values'?"]),
-        ("{'values:': [1]}", ".values:", ["did you mean 'values'?"]),
-        ("{Values: [1]}", ".Values", ["did you mean 'values'?"]),
         ("{values: 1.0}", ".values", ["list", "value: 1.0"]),
         ("{values: []}", ".values", ["at least one"]),
         ("{values: {0.1, 0.2}}", ".values", ["brackets, not braces: write [0.1, 0.2]"]),
-        ("{values: {adam, sgd}}", ".values", ["write ['adam', 'sgd']"]),
         ("{values: [1, 2], probabilities: {0.4, 0.6}}", ".probabilities", ["write [0.4, 0.6]"]),
         (f"{{values: {list(range(10_001))}}}", ".values", ["at most 10,000 values, got 10,001", "min and max"]),
         ("{distribution: loguniform, min: 1e-5, max: 0.1}", ".distribution", ["did you mean 'log_uniform_values'?"]),
-        ("{distribution: loguniform, min: -9, max: -2}", ".distribution", ["did you mean 'log_uniform'?"]),
-        ("{distribution: q_loguniform, min: 8, max: 64}", ".distribution", ["mean 'q_log_uniform_values'?"]),
         ("{distribution: q_uniform, min: 0, max: 1e20, q: 1e-10}", "", ["q 1e-10 is too small", "2^53 steps"]),
         ("{min: 0, max: 9007199254740993}", ".max", ["from -2^53 to 2^53"]),
         ("{value: 1, values: [1]}", ".value", ["values"]),
         ("{value: 1, min: 0}", ".min", ["constant"]),
         ("{distribution: categorical, value: a}", ".value", ["values: ['a']"]),
         ("{distribution: constant, values: [a]}", ".values", ["categorical"]),
-        (
-            "{distribution: categorical, values: [1, 2], probabilities: [0.5, 0.5]}",
-            ".probabilities",
-            ["categorical_w_probabilities"],
-        ),
+        ("{distribution: categorical, values: [1], probabilities: [1]}", ".probabilities", ["ical_w_probabilities"]),
         ("{values: [1, 2], probabilities: [0.5]}", "", ["2 values"]),
         ("{values: [1, 2], probabilities: [0.5, 0.6]}", "", ["1.1"]),
-        ("{values: [1, 2], probabilities: [1.5, -0.5]}", "", ["negative"]),
         ("{values: [1], probabilities: 1}", ".probabilities", ["list"]),
         ("{probabilities: [1]}", "", ["'values'"]),
         ("{min: 1}", "", ["'max'"]),
-        ("{max: 1.5}", "", ["'min'"]),
         ("{min: 1, max: 0}", ".min", ["min 1", "max 0"]),
         ("{min: 1, max: 1}", ".min", ["value: 1"]),
         ("{min: '0.1', max: 1}", ".min", ["'0.1'", "quotes"]),
-        ("{min: low, max: 1}", ".min", ["'low'"]),
         ("{min: true, max: 2}", ".min", ["True"]),
         ("{min: 0.0, max: .inf}", ".max", ["finite"]),
         ("{min: 0, max: 1, q: 0.1}", ".q", ["q_uniform"]),
         ("{mu: 0, sigma: 1}", "", ["normal"]),
-        ("{a: 1, b: 2}", "", ["beta"]),
         ("{distribution: uniform, min: 0, max: 1, q: 0.1}", ".q", ["q_uniform"]),
         ("{distribution: int_uniform, min: 0.5, max: 2}", ".min", ["whole"]),
         ("{distribution: normal, min: 0}", ".min", ["mu, sigma"]),
@@ -254,11 +225,9 @@ def test_a_program_that_is_wrong_itself_is_one_fault(tmp_path: Path) -> None:
         ("{distribution: q_uniform, min: 0.1, max: 0.2, q: 1}", "", ["no multiple"]),
         ("{distribution: log_uniform_values, min: 0, max: 1}", ".min", ["greater than 0"]),
         ("{distribution: log_uniform, min: 1, max: 1000}", ".max", ["log_uniform_values"]),
-        ("{distribution: q_log_uniform, min: 1, max: 1000}", ".max", ["q_log_uniform_values"]),
         ("{distribution: log_uniform, min: -800, max: 0}", ".min", ["log_uniform_values"]),
         ("{distribution: log_normal, mu: 5000}", "", ["mu"]),
         ("{hidden: {value: 3}}", ".hidden", ["parameters:"]),
-        ("{a: {value: 3}}", ".a", ["parameters:"]),
         ("{values: {hidden: {value: 3}}}", ".values", ["parameters:"]),
         ("{parameters: {}}", ".parameters", ["parameters is empty"]),
         ("{parameters: [a]}", ".parameters", ["mapping"]),
@@ -289,28 +258,19 @@ def test_a_flat_name_that_is_also_a_nested_one(tmp_path: Path) -> None:
 
 
 def test_all_faults_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
-    text = "method: randm\nmetric: {goal: up}\nparameters:\n  a: {valuse: [1]}\n  b: {min: 2, max: 1}\nrun_cap: x\n"
+    text = "method: randm\nmetric: {goal: up}\nparameters:\n  a: {valuse: [1]}\nrun_cap: x\n"
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, text)
-    assert [(fault.line, fault.where) for fault in caught.value.faults] == [
-        (1, "method"),
-        (2, "metric"),
-        (2, "metric.goal"),
-        (4, "parameters.a.valuse"),
-        (5, "parameters.b.min"),
-        (6, "run_cap"),
-    ]
+    places = [f"{fault.line} {fault.where}" for fault in caught.value.faults]
+    assert places == ["1 method", "2 metric", "2 metric.goal", "4 parameters.a.valuse", "5 run_cap"]
 
 
 def test_a_wrong_key_of_the_block_hides_no_other_fault(tmp_path: Path) -> None:
     block = "lightsweep: {sampelr: gp, repeats: 0, stop_when: {hours: -1}}\n"
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, RANDOM + ONE + LOSS + block)
-    assert [fault.where.removeprefix("lightsweep.") for fault in caught.value.faults] == [
-        "sampelr",
-        "repeats",
-        "stop_when.hours",
-    ]
+    places = [fault.where.removeprefix("lightsweep.") for fault in caught.value.faults]
+    assert places == ["sampelr", "repeats", "stop_when.hours"]
 
 
 def test_the_same_faults_in_a_dict_have_no_lines() -> None:
@@ -325,30 +285,10 @@ def test_the_same_faults_in_a_dict_have_no_lines() -> None:
     [
         ("notes: hi\n", "notes", 3, ["'notes'", "ignored"]),
         ("job: x\ncontroller: {type: local}\n", "job", 3, ["job, controller", "ignored"]),
-        (
-            f"{LOSS}early_terminate:\n  type: hyperband\n  min_iter: 3\n  max_iter: 27\n",
-            "early_terminate.max_iter",
-            7,
-            ["without s"],
-        ),
-        (
-            f"{LOSS}early_terminate:\n  type: hyperband\n  min_iter: 3\n  s: 2\n",
-            "early_terminate.s",
-            7,
-            ["without max_iter"],
-        ),
-        (
-            f"{LOSS}early_terminate: {{type: hyperband, min_iter: 3, max_iter: 9, s: 1}}\n",
-            "early_terminate.min_iter",
-            4,
-            ["max_iter and s"],
-        ),
-        (
-            "metrics: [{name: x}, {name: y}]\nearly_terminate: {type: hyperband, min_iter: 3}\n",
-            "early_terminate",
-            4,
-            ["'x'"],
-        ),
+        (f"{LOSS}{EARLY} 3, max_iter: 27}}\n", "early_terminate.max_iter", 4, ["without s"]),
+        (f"{LOSS}{EARLY} 3, s: 2}}\n", "early_terminate.s", 4, ["without max_iter"]),
+        (f"{LOSS}{EARLY} 3, max_iter: 9, s: 1}}\n", "early_terminate.min_iter", 4, ["max_iter and s"]),
+        (f"metrics: [{{name: x}}, {{name: y}}]\n{EARLY} 3}}\n", "early_terminate", 4, ["'x'"]),
         ("metrics:\n- {name: x, target: 1}\n- name: y\n  target: 2\n", "metrics[1].target", 6, ["first", "'x'"]),
     ],
 )
@@ -362,13 +302,8 @@ def test_what_is_accepted_with_a_warning(tmp_path: Path, text: str, where: str, 
 @pytest.mark.parametrize(
     ("parameter", "key", "words"),
     [
-        (
-            "{distribution: q_uniform, min: 1, max: 9, q: 2}",
-            "min",
-            "min 1 is not a multiple of q 2, so the grid starts at 2",
-        ),
+        ("{distribution: q_uniform, min: 1, max: 9, q: 2}", "min", "not a multiple of q 2, so the grid starts at 2"),
         ("{values: [1, 2, 1.0, a, a, a]}", "values", "1.0, 'a' are repeated in values: the grid tries each value once"),
-        ("{values: [1, 2, 1, true]}", "values", "1 is repeated"),
     ],
 )
 def test_what_a_grid_does_not_take_as_written(tmp_path: Path, parameter: str, key: str, words: str) -> None:
@@ -450,9 +385,9 @@ def test_exponents_that_look_like_values_warn(tmp_path: Path) -> None:
     assert load(tmp_path, text.replace("0.0001", "-9.2").replace("0.1}", "-2.3}")).warnings == ()
 
 
-@pytest.mark.parametrize("text", ["entity:\nnotes:\nlightsweep:\nmetric:\nearly_terminate:\nrun_cap: ~\nmetirc:\n"])
-def test_null_counts_as_not_given(tmp_path: Path, text: str) -> None:
-    config = load(tmp_path, f"{RANDOM}{ONE}{text}")
+def test_null_counts_as_not_given(tmp_path: Path) -> None:
+    nulls = "entity:\nnotes:\nlightsweep:\nmetric:\nearly_terminate:\nrun_cap: ~\nmetirc:\n"
+    config = load(tmp_path, f"{RANDOM}{ONE}{nulls}")
     assert config.warnings == ()
     assert (config.entity, config.metric, config.run_cap) == (None, None, None)
 

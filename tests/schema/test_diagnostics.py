@@ -12,27 +12,18 @@ KNOWN = ["metric", "metrics", "parameters", "early_terminate", "value", "values"
 @pytest.mark.parametrize(
     ("word", "meant"),
     [
-        ("metric", "metric"),
         ("metirc", "metric"),
         ("emtric", "metric"),
         ("metic", "metric"),
         ("meetric", "metric"),
-        ("metrix", "metric"),
         ("METRIC", "metric"),
         ("paramters", "parameters"),
-        ("parameter", "parameters"),
         ("early-terminate", "early_terminate"),
-        ("early-treminate", "early_terminate"),
         ("Early Terminate", "early_terminate"),
         ("early_terminate:", "early_terminate"),
         ("valuse", "values"),
-        ("valeus", "values"),
-        ("values:", "values"),
-        ("mertci", None),
         ("group", None),
-        ("parms", None),
         ("earlyterminates", None),
-        ("", "s"),
     ],
 )
 def test_one_edit(word: str, meant: str | None) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from test_config_rules import load, refused
 
-from lightsweep.schema import SweepConfig, explain, json_schema
+from lightsweep.schema import SweepConfig, explain
 from lightsweep.schema.stop_when import StopWhen
 
 HEAD = "method: bayes\nmetric: {name: loss}\nparameters: {x: {min: 0.0, max: 1.0}}\n"
@@ -49,32 +48,22 @@ def test_several_metrics_have_a_front(tmp_path: Path) -> None:
     ("text", "place", "words"),
     [
         ("{}", "", ["no condition; give one of no_better_in, expected_gain, hours, epochs"]),
-        ("5", "", ["must be a mapping"]),
         ("{no_beter_in: 5}", ".no_beter_in", ["did you mean 'no_better_in'?"]),
         ("{no_better_in: 0}", ".no_better_in", ["at least 1"]),
-        ("{no_better_in: 2.5}", ".no_better_in", ["whole number"]),
         ("{hours: -1}", ".hours", ["greater than 0", "-1"]),
         ("{hours: 12h}", ".hours", ["must be a number"]),
-        ("{epochs: 0}", ".epochs", ["at least 1"]),
-        ("{expected_gain: 0}", ".expected_gain", ["greater than 0"]),
     ],
 )
 def test_wrong_values(tmp_path: Path, text: str, place: str, words: list[str]) -> None:
     refused(tmp_path, block(text), f"lightsweep.stop_when{place}", 5, *words)
 
 
-@pytest.mark.parametrize(
-    ("head", "key", "words"),
-    [
-        (HEAD.replace("bayes", "random"), "expected_gain", ["needs the Gaussian process", "use no_better_in"]),
-        (HEAD.replace("metric: {name: loss}", "# none").replace("bayes", "random"), "no_better_in", ["'metric'"]),
-    ],
-)
-def test_what_a_condition_needs(tmp_path: Path, head: str, key: str, words: list[str]) -> None:
-    refused(tmp_path, block(f"{{{key}: 1}}", head), f"lightsweep.stop_when.{key}", 5, *words)
-
-
-def test_the_model_is_needed(tmp_path: Path) -> None:
+def test_what_a_condition_needs(tmp_path: Path) -> None:
+    place = "lightsweep.stop_when"
+    head = HEAD.replace("bayes", "random")
+    refused(tmp_path, block("{expected_gain: 1}", head), f"{place}.expected_gain", 5, "Gaussian", "no_better_in")
+    head = head.replace("metric: {name: loss}", "# none")
+    refused(tmp_path, block("{no_better_in: 1}", head), f"{place}.no_better_in", 5, "'metric'")
     text = block("{expected_gain: 1}") + "  sampler: tpe\n"
     refused(tmp_path, text, "lightsweep.stop_when.expected_gain", 5, "sampler auto or gp")
     wide = {f"x{number}": {"min": 0.0, "max": 1.0} for number in range(21)}
@@ -87,14 +76,3 @@ def test_stages_have_caps_of_their_own(tmp_path: Path) -> None:
     text = block("{no_better_in: 3}") + "  stages: [{parameters: [x]}]\n"
     refused(tmp_path, text, "lightsweep.stop_when.no_better_in", 5, "give each stage a run_cap")
     load(tmp_path, block("{hours: 3}") + "  stages: [{parameters: [x]}]\n")
-
-
-def test_several_metrics_may_end_a_sweep_too(tmp_path: Path) -> None:
-    head = HEAD.replace("metric: {name: loss}", "metrics: [{name: loss}, {name: size}]")
-    assert load(tmp_path, block("{no_better_in: 3}", head)).warnings == ()
-
-
-def test_the_json_schema_has_it() -> None:
-    found: dict[str, Any] = json_schema()["$defs"]["stop_when"]
-    assert found["properties"].keys() == {"no_better_in", "expected_gain", "hours", "epochs"}
-    assert all(each["description"] for each in found["properties"].values())

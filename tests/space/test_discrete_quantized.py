@@ -54,10 +54,7 @@ def test_20000_samples_follow_the_closed_form(key: str) -> None:
 
 @pytest.mark.parametrize(
     ("distribution", "law", "q"),
-    [
-        (ENDLESS["q_normal"], stats.norm(2, 5), 1),
-        (ENDLESS["q_log_normal"], stats.lognorm(1, scale=math.exp(1)), 0.5),
-    ],
+    [(ENDLESS["q_normal"], stats.norm(2, 5), 1), (ENDLESS["q_log_normal"], stats.lognorm(1, scale=math.exp(1)), 0.5)],
 )
 def test_20000_samples_of_the_endless_ones(distribution: Quantized, law: Any, q: float) -> None:
     counts = Counter(distribution.quantile(u) for u in np.random.default_rng(6).random(20_000))

@@ -13,12 +13,7 @@ from lightsweep.storage import open_storage
 from lightsweep.storage import opening as network
 from lightsweep.storage.opening import network_file_system
 
-MOUNTS = {
-    "/": "ext4",
-    "/home": "nfs4",
-    "/home/fast disk": "xfs",
-    "/scratch": "lustre",
-}
+MOUNTS = {"/": "ext4", "/home": "nfs4", "/home/fast disk": "xfs", "/scratch": "lustre"}
 
 
 @pytest.mark.parametrize(
