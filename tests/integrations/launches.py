@@ -41,17 +41,13 @@ LAUNCHERS: Mapping[str, list[str]] = {
     "lightning-ddp": _python("lightning_ranks.py", "ddp"),
     "lightning-spawn": _python("lightning_ranks.py", "ddp_spawn"),
     "lightning-fork": _python("lightning_ranks.py", "ddp_fork"),
+    "lightning-single": _python("lightning_ranks.py", "auto", "1"),
     "transformers-torchrun": torchrun("transformers_ranks.py"),
     "transformers-accelerate": [*_ACCELERATE, str(SCRIPTS / "transformers_ranks.py")],
     "accelerate-torchrun": torchrun("accelerate_ranks.py"),
     "plain-torchrun": torchrun("plain_ranks.py"),
 }
-"""The command that starts each kind of training on two processes."""
-
-_SINGLE = {
-    "lightning-single": _python("lightning_ranks.py", "auto", "1"),
-    "transformers-single": _python("transformers_ranks.py"),
-}
+"""The command that starts each kind of training, on two processes unless it is called single."""
 
 
 def processes_of(run_id: str) -> dict[int, str]:
@@ -69,13 +65,7 @@ def processes_of(run_id: str) -> dict[int, str]:
 class Launch:
     """One training with its channel; a context manager that leaves no process behind.
 
-    Args:
-        directory: The run's directory.
-        launcher: A key of `LAUNCHERS`.
-        stop_at: The report that is answered with stop.
-        run_id: The run's id, where that matters.
-        answer: Further keys of the agent's answer to ``start``.
-        asks: What the environment asks the script for.
+    ``answer`` has further keys of the agent's answer to ``start``, ``asks`` what the environment asks the script for.
     """
 
     def __init__(
@@ -86,6 +76,7 @@ class Launch:
         stop_at: int | None = None,
         run_id: str = "",
         answer: Mapping[str, Any] | None = None,
+        handler_class: type[ScriptedHandler] = ScriptedHandler,
         **asks: str,
     ) -> None:
         self.directory = directory
@@ -93,7 +84,7 @@ class Launch:
         metric = "eval_score" if launcher.startswith("transformers") else "val_loss"
         self.metric = metric
         answer = {"metric": metric, "dir": str(directory), "id": self.run_id, **(answer or {})}
-        self.handler = ScriptedHandler(stop_at=stop_at, **answer)
+        self.handler = handler_class(stop_at=stop_at, **answer)
         self.server = ChannelServer()
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("LIGHTSWEEP")},
@@ -107,7 +98,7 @@ class Launch:
         self.output = directory / "output.log"
         with self.output.open("wb") as sink:
             self.process = subprocess.Popen(
-                {**LAUNCHERS, **_SINGLE}[launcher],
+                LAUNCHERS[launcher],
                 cwd=directory,
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import hf_line
 import lightning.pytorch
 import pytest
 import pytorch_lightning
@@ -13,9 +14,9 @@ import torch
 import torch.distributed as dist
 import transformers
 from contract import CASES, Integration, play
-from more_trainers import Accelerate, Keras, LightGBM, XGBoost
-from own_trainer import Callback, Model, SweepCallback
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from more_trainers import Accelerate, Keras, LightGBM, OwnTrainer, XGBoost
+from own_trainer import Model, SweepCallback
+from torch.utils.data import DataLoader, TensorDataset
 
 import lightsweep
 from lightsweep import client
@@ -76,24 +77,6 @@ class Lightning:
         trainer.fit(Model(), data, data)
 
 
-class Point(Dataset[dict[str, torch.Tensor]]):
-    def __len__(self) -> int:
-        return 2
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        return {"x": torch.ones(1), "labels": torch.ones(1)}
-
-
-class Line(torch.nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = torch.nn.Linear(1, 1)
-
-    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        predicted = self.layer(x)
-        return {"loss": (predicted - labels).square().mean(), "logits": predicted}
-
-
 class HuggingFace:
     """A Hugging Face Trainer."""
 
@@ -123,28 +106,13 @@ class HuggingFace:
             use_cpu=True,
         )
         transformers.Trainer(
-            model=Line(),
+            model=hf_line.Model(),
             args=arguments,
-            train_dataset=Point(),
-            eval_dataset=Point(),
+            train_dataset=hf_line.Line(),
+            eval_dataset=hf_line.Line(),
             compute_metrics=compute_metrics,
             callbacks=[Hook(), transformers_integration.SweepCallback(on_prune=on_prune)],
         ).train()
-
-
-class OwnTrainer:
-    """A trainer that the package does not know, with one class on public helpers."""
-
-    metric = "val_loss"
-
-    def train(self, values: Sequence[float], *, hook: Callable[[int], None], on_prune: Any, log: bool) -> None:
-        class Hook(Callback):
-            def on_epoch_begin(self, model: Model, epoch: int) -> None:
-                del model
-                hook(epoch)
-
-        model = Model(lambda epoch: {"val_loss" if log else "other": values[epoch]})
-        model.fit(len(values), [Hook(), SweepCallback(on_prune=on_prune)])
 
 
 class Plain:

@@ -95,9 +95,6 @@ def test_an_evaluated_metric_is_evaluated_after_each_epoch_unless_said_otherwise
     assert arguments({}, metric="eval/loss").eval_strategy == "epoch"
     assert arguments({}, metric="loss").eval_strategy == "no"
     assert arguments({}, metric="eval_loss", eval_strategy="steps", eval_steps=5).eval_strategy == "steps"
-
-
-def test_strategies_that_never_give_the_metric_are_an_error() -> None:
     with pytest.raises(InputError, match="never is evaluated with eval_strategy='no'"):
         arguments({}, metric="eval/loss", eval_strategy="no")
 

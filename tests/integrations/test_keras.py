@@ -1,4 +1,4 @@
-"""Keras' callback: names, epochs without validation, ends, checkpoints and smoke runs."""
+"""Keras' callback: names, epochs without validation, ends and checkpoints."""
 
 from __future__ import annotations
 
@@ -10,12 +10,8 @@ import numpy as np
 import pytest
 
 import lightsweep
-from lightsweep.agents.findings import findings
-from lightsweep.agents.smoke import SmokeHandler
 from lightsweep.client import serving
-from lightsweep.client.loaders import SMOKE_STEPS, STEP_LOSS
 from lightsweep.integrations.keras import MetricMissingError, SweepCallback, initial_epoch
-from lightsweep.schema import SweepConfig
 from scripted import ScriptedHandler
 
 # Keras with torch reads tensors into NumPy 2 in the old way.
@@ -89,28 +85,3 @@ def test_a_training_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
         fit(6, keras.saving.load_model(run.checkpoint), initial_epoch=begun)
     values = reported(first, "val_loss") + reported(second, "val_loss")
     assert values == pytest.approx(fit(6, callbacks=[]).history["val_loss"], rel=1e-4)
-
-
-@pytest.mark.parametrize("batch", [1, 16])
-def test_a_smoke_run_takes_few_steps(tmp_path: Path, batch: int) -> None:
-    raw = {
-        "program": "train.py",
-        "method": "random",
-        "metric": {"name": "val_loss", "goal": "minimize"},
-        "parameters": {"lr": {"values": [0.1, 0.2]}},
-    }
-    config = SweepConfig.load(raw)
-    handler = SmokeHandler(config, {"lr": 0.1}, tmp_path)
-    evaluated: list[int] = []
-
-    class Count(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
-        def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-            evaluated.append(batch)
-
-    with serving(handler), lightsweep.init() as run:
-        assert run.config.lr
-        fit(1000, callbacks=[SweepCallback(), Count()], batch_size=batch)
-    seen = handler.observed
-    assert len(seen.logged[STEP_LOSS]) == SMOKE_STEPS
-    assert len(seen.logged["val_loss"]) == len(evaluated) == (1 if batch == 1 else 5)
-    assert [finding.text for finding in findings(config, seen, 1) if finding.right is False] == []

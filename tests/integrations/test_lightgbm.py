@@ -1,4 +1,4 @@
-"""LightGBM's callback: names, ends, checkpoints and smoke runs."""
+"""LightGBM's callback: names, ends and checkpoints."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ import numpy as np
 import pytest
 
 import lightsweep
-from lightsweep.agents.findings import findings
-from lightsweep.agents.smoke import SmokeHandler
 from lightsweep.client import serving
 from lightsweep.errors import RunPruned
 from lightsweep.integrations.lightgbm import MetricMissingError, SweepCallback
-from lightsweep.schema import SweepConfig
 from scripted import ScriptedHandler
 
 X = np.linspace(-1, 1, 64).reshape(-1, 1)
@@ -108,19 +105,3 @@ def test_a_training_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
     train(6, callbacks=[lightgbm.record_evaluation(undisturbed)])
     values = reported(first, "valid_0_l2") + reported(second, "valid_0_l2")
     assert values == pytest.approx(undisturbed["valid_0"]["l2"], rel=1e-5)
-
-
-def test_a_smoke_run_takes_few_rounds(tmp_path: Path) -> None:
-    raw = {
-        "program": "train.py",
-        "method": "random",
-        "metric": {"name": "valid_0_l2", "goal": "minimize"},
-        "parameters": {"eta": {"values": [0.1, 0.2]}},
-    }
-    config = SweepConfig.load(raw)
-    handler = SmokeHandler(config, {"eta": 0.1}, tmp_path)
-    with serving(handler), lightsweep.init() as run:
-        assert run.config.eta
-        train(1000)
-    assert [finding.text for finding in findings(config, handler.observed, 1) if finding.right is False] == []
-    assert len(handler.observed.logged["valid_0_l2"]) == 5

@@ -1,4 +1,4 @@
-"""Real Trainers on a tiny model, with an agent whose answers are scripted."""
+"""Real Lightning Trainers on a tiny model; what all trainers have in common is in test_contract.py."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ import lightning.pytorch
 import pytest
 import pytorch_lightning
 import torch
-from lightning.pytorch.demos.boring_classes import BoringModel
 from torch.utils.data import DataLoader, TensorDataset
 
 import lightsweep
 from lightsweep import client
-from lightsweep.channel.messages import LogReply, StartReply
+from lightsweep.channel.messages import LogReply
 from lightsweep.errors import AgentLostError, InputError, LightsweepError, RunPruned, UsageError
-from lightsweep.hyperband import Verdict
 from lightsweep.integrations import base as current
 from lightsweep.integrations.lightning import MetricMissingError, SweepCallback
+from scripted import ScriptedHandler
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -34,128 +33,84 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
 ]
 
-PACKAGES = {"lightning.pytorch": lightning.pytorch, "pytorch_lightning": pytorch_lightning}
 
-
-class ScriptedAgent:
-    """Answers stop at the n-th report of the metric; keeps everything that it was told."""
-
-    def __init__(self, directory: Path, *, stop_at: int | None = None, metric: str | None = "val_loss") -> None:
-        self.directory = directory
-        self.stop_at = stop_at
-        self.metric = metric
-        self.starts: list[Mapping[str, Any]] = []
-        self.logs: list[Mapping[str, Any]] = []
-        self.finishes: list[Mapping[str, Any]] = []
-
-    def start(self, message: Mapping[str, Any]) -> StartReply:
-        self.starts.append(message)
-        return StartReply(
-            id="run1",
-            sweep="sweep1",
-            name="run 1",
-            config={"lr": 0.1, "model": {"hidden": 4}},
-            swept=["lr", "model.hidden"],
-            dir=str(self.directory),
-            resumed=False,
-            iterations=0,
-            metric=self.metric,
-            goal="minimize",
-            early_terminate=True,
-            checkpoint=None,
-            smoke=False,
-        )
-
-    def log(self, message: Mapping[str, Any]) -> LogReply:
-        self.logs.append(message)
-        stop = self.stop_at is not None and len(self.logs) >= self.stop_at
-        return LogReply(Verdict(stop, "worse at band 3" if stop else ""), len(self.logs))
-
-    def finish(self, message: Mapping[str, Any]) -> None:
-        self.finishes.append(message)
-
-    @property
-    def reported(self) -> list[float]:
-        return [log["metrics"][self.metric] for log in self.logs]
-
-
-class LostAgent(ScriptedAgent):
+class Lost(ScriptedHandler):
     def log(self, _: Mapping[str, Any]) -> LogReply:
         raise AgentLostError("the agent is gone")
 
 
-def make_model(
-    package: Any, *, validation: bool = True, late: bool = False, value: Callable[[int], float] = float
-) -> Any:
-    """A module whose n-th validation (or training epoch, without validation) logs ``value(n)``."""
+class Model(lightning.pytorch.LightningModule):  # type: ignore[misc, unused-ignore]
+    """Its n-th validation logs n, and so does its n-th training epoch, in its steps or ``late``."""
 
-    class Model(package.LightningModule):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = torch.nn.Linear(2, 1)
-            self.rounds = 0
-            self.batches = 0
+    def __init__(self, *, late: bool = False) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 1)
+        self.late = late
+        self.rounds = 0
+        self.batches = 0
 
-        def configure_optimizers(self) -> Any:
-            return torch.optim.SGD(self.parameters(), lr=0.01)
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.parameters(), lr=0.01)
 
-        def training_step(self, batch: Any, *_: Any) -> Any:
-            self.batches += 1
-            loss = self.layer(batch[0]).square().mean()
-            self.log("train_loss", loss)
-            if not validation and not late:
-                self.log("epoch_loss", value(self.current_epoch), on_step=False, on_epoch=True)
-            return loss
+    def training_step(self, batch: Any, *_: Any) -> Any:
+        self.batches += 1
+        self.log("train_loss", 0.25)
+        if not self.late:
+            self.log("epoch_loss", float(self.current_epoch), on_step=False, on_epoch=True)
+        return self.layer(batch[0]).square().mean()
 
-    if validation:
+    def validation_step(self, *_: Any) -> None:
+        self.log("val_acc", 0.5)
 
-        def validation_step(self: Any, *_: Any) -> None:
-            self.log("val_acc", 0.5)
+    def test_step(self, *_: Any) -> None: ...
 
-        def on_validation_epoch_end(self: Any) -> None:
-            if not self.trainer.sanity_checking:
-                self.log("val_loss", value(self.rounds))
-                self.rounds += 1
+    def on_validation_epoch_end(self) -> None:
+        if not self.trainer.sanity_checking:
+            self.log("val_loss", float(self.rounds))
+            self.rounds += 1
 
-        Model.validation_step = validation_step
-        Model.on_validation_epoch_end = on_validation_epoch_end
-    if late:
-
-        def on_train_epoch_end(self: Any) -> None:
-            self.log("epoch_loss", value(self.current_epoch))
-
-        Model.on_train_epoch_end = on_train_epoch_end
-    return Model()
+    def on_train_epoch_end(self) -> None:
+        if self.late:
+            self.log("epoch_loss", float(self.current_epoch))
 
 
-def data(samples: int = 8) -> Any:
-    return DataLoader(TensorDataset(torch.ones(samples, 2)), batch_size=2)
+def data() -> Any:
+    return DataLoader(TensorDataset(torch.ones(8, 2)), batch_size=2)
 
 
-def make_trainer(callback: Any, package: Any = lightning.pytorch, **options: Any) -> Any:
+def make_trainer(*callbacks: Any, **options: Any) -> Any:
     defaults = {
         "accelerator": "cpu",
-        "callbacks": [callback],
         "enable_checkpointing": False,
         "enable_model_summary": False,
         "enable_progress_bar": False,
         "logger": False,
         "max_epochs": 5,
     }
-    return package.Trainer(**{**defaults, **options})
+    return lightning.pytorch.Trainer(callbacks=list(callbacks), **{**defaults, **options})
+
+
+def fit(callback: SweepCallback | None = None, model: Model | None = None, **options: Any) -> Any:
+    trainer = make_trainer(callback or SweepCallback(), **options)
+    trainer.fit(model or Model(), data(), data())
+    return trainer
+
+
+def reported(agent: ScriptedHandler, metric: str = "val_loss") -> list[float]:
+    return [log["metrics"][metric] for log in agent.logs]
 
 
 @pytest.fixture
-def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ScriptedHandler]]:
     """Begin a run served by a scripted agent, in a fresh working directory."""
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
     contexts = []
 
-    def begin(agent_class: type[ScriptedAgent] = ScriptedAgent, **options: Any) -> ScriptedAgent:
-        agent = agent_class(tmp_path / "run", **options)
-        agent.directory.mkdir()
+    def begin(agent_class: type[ScriptedHandler] = ScriptedHandler, **options: Any) -> ScriptedHandler:
+        values = {"lr": 0.1, "model": {"hidden": 4}}
+        agent = agent_class(values, dir=str(tmp_path / "run"), **options)
         context = client.serving(agent)
         context.__enter__()
         contexts.append(context)
@@ -165,14 +120,6 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     for context in reversed(contexts):
         lightsweep.finish()
         context.__exit__(None, None, None)
-
-
-@pytest.mark.parametrize("package", PACKAGES.values(), ids=PACKAGES.keys())
-def test_each_validation_is_one_report_and_the_sanity_check_none(serve: Any, package: Any) -> None:
-    agent = serve()
-    make_trainer(SweepCallback(), package, max_epochs=3).fit(make_model(package), data(), data())
-    assert agent.reported == [0.0, 1.0, 2.0]
-    assert len(agent.starts) == 1
 
 
 def test_a_package_that_the_script_has_not_imported_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,57 +137,48 @@ def test_a_package_that_the_script_has_not_imported_is_left_alone(monkeypatch: p
 
 def test_several_validations_in_an_epoch_each_count(serve: Any) -> None:
     agent = serve(stop_at=3)
-    model = make_model(lightning.pytorch)
+    model = Model()
     with pytest.raises(RunPruned):
-        make_trainer(SweepCallback(), val_check_interval=2).fit(model, data(), data())
-    assert agent.reported == [0.0, 1.0, 2.0]
+        fit(model=model, val_check_interval=2)
+    assert reported(agent) == [0.0, 1.0, 2.0]
     assert model.batches == 6
 
 
 def test_epochs_without_a_validation_do_not_count(serve: Any) -> None:
     agent = serve()
-    trainer = make_trainer(SweepCallback(), check_val_every_n_epoch=2, max_epochs=4)
-    trainer.fit(make_model(lightning.pytorch), data(), data())
-    assert agent.reported == [0.0, 1.0]
+    fit(check_val_every_n_epoch=2, max_epochs=4)
+    assert reported(agent) == [0.0, 1.0]
 
 
 @pytest.mark.parametrize("late", [False, True])
 def test_without_validation_each_training_epoch_is_one_report(serve: Any, late: bool) -> None:
-    agent = serve(metric="epoch_loss")
-    make_trainer(SweepCallback(), max_epochs=3).fit(make_model(lightning.pytorch, validation=False, late=late), data())
-    assert agent.reported == [0.0, 1.0, 2.0]
-
-
-@pytest.mark.parametrize("late", [False, True])
-def test_without_validation_a_stop_ends_the_loop(serve: Any, late: bool) -> None:
     agent = serve(metric="epoch_loss", stop_at=2)
-    model = make_model(lightning.pytorch, validation=False, late=late)
+    model = Model(late=late)
     with pytest.raises(RunPruned):
         make_trainer(SweepCallback()).fit(model, data())
-    assert agent.reported == [0.0, 1.0]
+    assert reported(agent, "epoch_loss") == [0.0, 1.0]
     assert model.batches == 8
 
 
 def test_on_prune_stop_keeps_the_last_checkpoint(serve: Any, tmp_path: Path) -> None:
     serve(stop_at=2)
-    trainer = make_trainer(SweepCallback(on_prune="stop"), enable_checkpointing=True)
-    trainer.fit(make_model(lightning.pytorch), data(), data())
+    fit(SweepCallback(on_prune="stop"), enable_checkpointing=True)
     assert [path.name for path in tmp_path.rglob("*.ckpt")] == ["epoch=1-step=8.ckpt"]
 
 
 def test_on_prune_stop_honours_min_epochs_and_reports_no_more(serve: Any) -> None:
     agent = serve(stop_at=1)
-    model = make_model(lightning.pytorch)
-    make_trainer(SweepCallback(on_prune="stop"), min_epochs=3).fit(model, data(), data())
-    assert agent.reported == [0.0]
+    model = Model()
+    fit(SweepCallback(on_prune="stop"), model, min_epochs=3)
+    assert reported(agent) == [0.0]
     assert model.batches == 12
 
 
 def test_a_missing_metric_is_an_error_at_the_first_validation_with_what_exists(serve: Any) -> None:
     agent = serve(metric="val_los")
-    model = make_model(lightning.pytorch)
+    model = Model()
     with pytest.raises(MetricMissingError) as caught:
-        make_trainer(SweepCallback()).fit(model, data(), data())
+        fit(model=model)
     message = str(caught.value)
     assert "'val_los'; did you mean 'val_loss'?" in message
     assert "'train_loss', 'val_acc', 'val_loss'" in message
@@ -251,67 +189,39 @@ def test_a_missing_metric_is_an_error_at_the_first_validation_with_what_exists(s
 
 def test_the_metric_may_have_another_name_in_the_trainer(serve: Any) -> None:
     agent = serve(metric="eval/loss")
-    trainer = make_trainer(SweepCallback(metric="val_loss"), max_epochs=2)
-    trainer.fit(make_model(lightning.pytorch), data(), data())
-    assert agent.reported == [0.0, 1.0]
+    fit(SweepCallback(metric="val_loss"), max_epochs=2)
+    assert reported(agent, "eval/loss") == [0.0, 1.0]
 
 
-def test_all_numbers_are_logged_along(serve: Any) -> None:
-    agent = serve()
-    make_trainer(SweepCallback(), max_epochs=1).fit(make_model(lightning.pytorch), data(), data())
-    assert set(agent.logs[0]["metrics"]) == {"val_loss", "val_acc", "train_loss"}
-    assert agent.logs[0]["metrics"]["val_acc"] == 0.5
-
-
-def test_a_sweep_without_a_metric_logs_what_there_is(serve: Any) -> None:
-    agent = serve(metric=None)
-    make_trainer(SweepCallback(), max_epochs=1).fit(make_model(lightning.pytorch), data(), data())
-    assert set(agent.logs[0]["metrics"]) == {"val_loss", "val_acc", "train_loss"}
+@pytest.mark.parametrize("metric", ["val_loss", None])
+def test_all_numbers_are_logged_along_and_a_run_may_be_passed(serve: Any, metric: str | None) -> None:
+    agent = serve(metric=metric)
+    fit(SweepCallback(run=lightsweep.init()), max_epochs=1)
+    assert agent.logs == [{"metrics": {"val_loss": 0.0, "val_acc": 0.5, "train_loss": 0.25}, "last": True}]
 
 
 def test_validate_and_test_alone_report_nothing(serve: Any) -> None:
     agent = serve(stop_at=1)
-    model = make_model(lightning.pytorch)
+    model = Model()
     trainer = make_trainer(SweepCallback())
     trainer.validate(model, data(), verbose=False)
     assert agent.logs == []
     with pytest.raises(RunPruned):
         trainer.fit(model, data(), data())
     trainer.validate(model, data(), verbose=False)
-    assert len(agent.logs) == 1
-
-
-def test_a_test_after_a_pruned_fit(serve: Any) -> None:
-    agent = serve(stop_at=1)
-
-    class Model(BoringModel):
-        def on_validation_epoch_end(self) -> None:
-            self.log("val_loss", 1.0)
-
-    model = Model()
-    trainer = make_trainer(SweepCallback(), limit_train_batches=1, limit_val_batches=1, limit_test_batches=1)
-    with pytest.raises(RunPruned):
-        trainer.fit(model)
-    trainer.test(model, verbose=False)
+    trainer.test(model, data(), verbose=False)
     assert len(agent.logs) == 1
 
 
 def test_two_callbacks_are_an_error(serve: Any) -> None:
     serve()
-    trainer = make_trainer(None, callbacks=[SweepCallback(), SweepCallback()])
     with pytest.raises(UsageError, match="two SweepCallbacks"):
-        trainer.fit(make_model(lightning.pytorch), data(), data())
+        make_trainer(SweepCallback(), SweepCallback()).fit(Model(), data(), data())
 
 
 def test_on_prune_is_raise_or_stop() -> None:
     with pytest.raises(UsageError, match=r"not 'stopp'; did you mean 'stop'\?"):
         SweepCallback(on_prune="stopp")  # type: ignore[arg-type]
-
-
-def test_a_lost_agent_ends_the_fit(serve: Any) -> None:
-    serve(LostAgent)
-    with pytest.raises(LightsweepError, match="the agent is gone"):
-        make_trainer(SweepCallback()).fit(make_model(lightning.pytorch), data(), data())
 
 
 def test_without_an_agent_it_trains_and_says_so_once(
@@ -321,51 +231,37 @@ def test_without_an_agent_it_trains_and_says_so_once(
     monkeypatch.chdir(tmp_path)
     current.say_once.cache_clear()
     for _ in range(2):
-        model = make_model(lightning.pytorch)
-        make_trainer(SweepCallback(), max_epochs=2).fit(model, data(), data())
+        model = Model()
+        fit(model=model, max_epochs=2)
         assert model.batches == 8
     assert capsys.readouterr().err.count("no agent") == 1
     assert list(tmp_path.iterdir()) == []
     assert lightsweep.run is None
 
 
-def test_a_run_may_be_passed(serve: Any) -> None:
-    agent = serve()
-    run = lightsweep.init()
-    make_trainer(SweepCallback(run=run), max_epochs=1).fit(make_model(lightning.pytorch), data(), data())
-    assert agent.reported == [0.0]
-
-
 def test_the_config_is_logged_as_hyperparameters(serve: Any, tmp_path: Path) -> None:
     serve()
-    logger = lightning.pytorch.loggers.CSVLogger(str(tmp_path / "logs"))
-    make_trainer(SweepCallback(), max_epochs=1, logger=logger).fit(make_model(lightning.pytorch), data(), data())
+    fit(max_epochs=1, logger=lightning.pytorch.loggers.CSVLogger(str(tmp_path / "logs")))
     (file,) = (tmp_path / "logs").rglob("hparams.yaml")
     assert "lr: 0.1" in file.read_text()
     assert "hidden: 4" in file.read_text()
 
 
-def test_checkpoints_go_below_the_directory_of_the_run(serve: Any, tmp_path: Path) -> None:
-    serve()
-    trainer = make_trainer(SweepCallback(), max_epochs=1, enable_checkpointing=True)
-    trainer.fit(make_model(lightning.pytorch), data(), data())
-    assert [path.parent for path in tmp_path.rglob("*.ckpt")] == [tmp_path / "run" / "checkpoints"]
-    assert trainer.default_root_dir == str(tmp_path / "run")
-
-
 @pytest.mark.parametrize("stop_at", [None, 1])
-def test_the_default_logger_goes_below_the_directory_of_the_run(
+def test_logs_and_checkpoints_go_below_the_directory_of_the_run(
     serve: Any, tmp_path: Path, stop_at: int | None
 ) -> None:
     serve(stop_at=stop_at)
     trainer = make_trainer(SweepCallback(), max_epochs=2, enable_checkpointing=True, logger=None)
     with suppress(RunPruned):
-        trainer.fit(make_model(lightning.pytorch), data(), data())
+        trainer.fit(Model(), data(), data())
+    run = tmp_path / "run"
     assert type(trainer.logger).__name__ == "TensorBoardLogger"  # or what a CSVLogger leaves would be all that is seen
-    assert Path(trainer.logger.log_dir).parent == tmp_path / "run" / "lightning_logs"
-    assert list(tmp_path.glob("run/lightning_logs/version_0/events.out.tfevents*"))
+    assert Path(trainer.logger.log_dir).parent == run / "lightning_logs"
+    assert trainer.default_root_dir == str(run)
+    assert list(run.glob("lightning_logs/version_0/events.out.tfevents*"))
     assert list(Path.cwd().iterdir()) == []
-    assert all((tmp_path / "run") in path.parents for path in tmp_path.rglob("*.ckpt"))
+    assert all(run in path.parents for path in tmp_path.rglob("*.ckpt"))
     assert bool(list(tmp_path.rglob("*.ckpt"))) == (stop_at is None)
 
 
@@ -423,11 +319,15 @@ def test_every_rank_acts_on_the_verdict_of_rank_zero(serve: Any, on_prune: Any) 
         rank = Rank(SweepCallback(on_prune=on_prune), wire, zero=zero)
         error = rank.validate(times=2)
         ends.append((rank.should_stop, getattr(error, "reason", None), rank.broadcasts))
-    assert agent.reported == [1.0, 1.0]
-    assert ends[0] == ends[1] == ((False, "worse at band 3", 2) if on_prune == "raise" else (True, None, 2))
+    assert reported(agent) == [1.0, 1.0]
+    assert (
+        ends[0]
+        == ends[1]
+        == ((False, "0.9 is worse than 0.5 at band 3", 2) if on_prune == "raise" else (True, None, 2))
+    )
 
 
-@pytest.mark.parametrize("agent_class", [ScriptedAgent, LostAgent])
+@pytest.mark.parametrize("agent_class", [ScriptedHandler, Lost])
 def test_every_rank_raises_the_error_of_rank_zero(serve: Any, agent_class: Any) -> None:
     serve(agent_class, metric="val_acc")
     wire: list[bytes] = []

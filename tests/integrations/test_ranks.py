@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from launches import SCRIPTS, Launch, torchrun
+from launches import LAUNCHERS, Launch, torchrun
 from sandboxes import Sandbox
 
 import lightsweep
@@ -68,10 +68,9 @@ def test_a_process_leaves_its_group_when_it_exits(tmp_path: Path) -> None:
     assert done.stdout.count("still in it: False") == 2, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("kind", ["lightning", "plain"])
-def test_one_training_after_the_other_in_the_same_ranks(tmp_path: Path, kind: str) -> None:
+def test_one_training_after_the_other_in_the_same_ranks(tmp_path: Path) -> None:
     done = subprocess.run(
-        torchrun("many_fits.py", kind, str(FITS)),
+        torchrun("many_fits.py", str(FITS)),
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
@@ -83,16 +82,7 @@ def test_one_training_after_the_other_in_the_same_ranks(tmp_path: Path, kind: st
     assert done.stdout.count(f": {FITS} trainings") == 2
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        pytest.param(torchrun("plain_ranks.py"), id="plain"),
-        pytest.param([sys.executable, str(SCRIPTS / "lightning_ranks.py"), "ddp"], id="lightning"),
-    ],
-)
-def test_two_ranks_get_the_verdict_that_one_process_gets_on_the_same_values(
-    sandbox: Sandbox, command: list[str]
-) -> None:
+def test_two_ranks_get_the_verdict_that_one_process_gets_on_the_same_values(sandbox: Sandbox) -> None:
     """Under a real agent: run 0 logs 0.5, 1.5, ...; run 1 logs 2 more and is stopped at the band."""
     config = {
         "method": "grid",
@@ -100,8 +90,7 @@ def test_two_ranks_get_the_verdict_that_one_process_gets_on_the_same_values(
         "early_terminate": {"type": "hyperband", "min_iter": 3},
         "parameters": {"x": {"values": [0, 2]}},
     }
-    (sandbox.directory / "lightsweep_runs").mkdir()
-    several = lightsweep.Sweep.create({**config, "command": command}, storage=sandbox.storage)
+    several = lightsweep.Sweep.create({**config, "command": LAUNCHERS["lightning-ddp"]}, storage=sandbox.storage)
     done = sandbox.call("agent", several.id, "--storage", sandbox.storage)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -121,7 +110,7 @@ def test_two_ranks_get_the_verdict_that_one_process_gets_on_the_same_values(
     assert notes[0] == notes[1]
 
 
-@pytest.mark.parametrize("launcher", ["lightning-ddp", "lightning-fork", "transformers-torchrun"])
+@pytest.mark.parametrize("launcher", ["lightning-ddp", "transformers-torchrun"])
 def test_without_their_agent_all_ranks_end_within_seconds(tmp_path: Path, launcher: str) -> None:
     with Launch(tmp_path / "run", launcher, **FOR_LONG) as launch:
         launch.until(logs=2)
@@ -133,9 +122,8 @@ def test_without_their_agent_all_ranks_end_within_seconds(tmp_path: Path, launch
     assert "AgentLostError" not in launch.text
 
 
-@pytest.mark.parametrize("launcher", ["lightning-ddp", "plain-torchrun"])
-def test_an_exception_on_one_rank_ends_the_others(tmp_path: Path, launcher: str) -> None:
-    with Launch(tmp_path / "run", launcher, **FOR_LONG, BREAK="1:2:ValueError") as launch:
+def test_an_exception_on_one_rank_ends_the_others(tmp_path: Path) -> None:
+    with Launch(tmp_path / "run", "lightning-ddp", **FOR_LONG, BREAK="1:2") as launch:
         assert launch.wait() == 1, launch.text
         launch.all_gone(45)
     first = launch.handler.finishes[0]

@@ -1,25 +1,29 @@
-"""A callback shortens a real Trainer in a smoke run."""
+"""A callback shortens a real trainer in a smoke run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import hf_line
+import keras
 import lightning.pytorch
 import lightning.pytorch.loggers
-import own_trainer
+import numpy as np
 import pytest
 import pytorch_lightning
 import torch
+from more_trainers import LightGBM, OwnTrainer, XGBoost
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 from transformers import Trainer, TrainingArguments
 
 import lightsweep
 from lightsweep.agents.findings import findings
 from lightsweep.agents.smoke import Observed, SmokeHandler
 from lightsweep.client import serving
-from lightsweep.client.loaders import BATCH_LOSS, SMOKE_STEPS
+from lightsweep.client.loaders import BATCH_LOSS, SMOKE_STEPS, STEP_LOSS
+from lightsweep.integrations import keras as for_keras
 from lightsweep.integrations import lightning as for_lightning
 from lightsweep.integrations import transformers as for_transformers
 from lightsweep.schema import SweepConfig
@@ -27,24 +31,27 @@ from lightsweep.schema import SweepConfig
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
     pytest.mark.filterwarnings("ignore:.*pin_memory.*"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec.. is deprecated:FutureWarning"),
     pytest.mark.filterwarnings("ignore:You requested to overfit but enabled train dataloader shuffling"),
 ]
 
 
+QUIET = {
+    "accelerator": "cpu",
+    "enable_checkpointing": False,
+    "enable_model_summary": False,
+    "enable_progress_bar": False,
+    "logger": False,
+    "max_epochs": 1000,
+}
+
+
 def sweep(metric: str) -> SweepConfig:
+    parameters = {"lr": {"values": [0.1, 0.2]}}
     return SweepConfig.load(
-        {
-            "program": "train.py",
-            "method": "random",
-            "metric": metric_of(metric),
-            "parameters": {"lr": {"values": [0.1, 0.2]}},
-        }
+        {"program": "train.py", "method": "random", "metric": {"name": metric}, "parameters": parameters}
     )
-
-
-def metric_of(name: str) -> dict[str, str]:
-    return {"name": name, "goal": "minimize"}
 
 
 def wrong(config: SweepConfig, seen: Observed) -> list[str]:
@@ -87,15 +94,10 @@ def test_lightning_overfits_one_batch(tmp_path: Path, package: Any, validates: b
     with serving(handler), lightsweep.init() as run:
         assert run.smoke
         trainer = package.Trainer(
-            max_epochs=1000,
-            accelerator="cpu",
             val_check_interval=4 if validates else 1.0,
             accumulate_grad_batches=2,
             callbacks=[for_lightning.SweepCallback()],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
+            **QUIET,
         )
         trainer.fit(module_of(package, batches, validates=validates), *loaders)
     seen = handler.observed
@@ -148,29 +150,20 @@ def test_lightning_writes_nowhere_but_in_the_directory_of_the_run(
     assert list(run.rglob("events.out.tfevents*"))
 
 
-def test_lightning_with_a_metric_of_another_name(tmp_path: Path) -> None:
+def test_a_metric_of_another_name_is_named(tmp_path: Path) -> None:
     config = sweep("val_acc")
     handler = SmokeHandler(config, {"lr": 0.1}, tmp_path)
-    points = torch.arange(64.0)[:, None]
-    data = DataLoader(TensorDataset(points, 2 * points / 64), batch_size=4)
+    data = DataLoader(TensorDataset(torch.arange(8.0)[:, None], torch.arange(8.0)[:, None]), batch_size=4)
     with pytest.raises(for_lightning.MetricMissingError), serving(handler), lightsweep.init():
-        trainer = lightning.pytorch.Trainer(
-            max_epochs=1000,
-            accelerator="cpu",
-            callbacks=[for_lightning.SweepCallback()],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
+        trainer = lightning.pytorch.Trainer(callbacks=[for_lightning.SweepCallback()], **QUIET)
         trainer.fit(module_of(lightning.pytorch, [], validates=True), data, data)
     (end,) = wrong(config, handler.observed)
     assert "has not logged the metric 'val_acc'" in end
     assert "'val_loss'" in end
 
 
-class Line(Dataset[dict[str, torch.Tensor]]):
-    """Points of a line."""
+class Line(hf_line.Line):
+    """So many points of a line."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -183,17 +176,15 @@ class Line(Dataset[dict[str, torch.Tensor]]):
         return {"x": x, "labels": 2 * x}
 
 
-class Model(nn.Module):
+class Model(hf_line.Model):
     def __init__(self) -> None:
         super().__init__()
-        self.layer = nn.Linear(1, 1)
         self.batches: set[tuple[float, ...]] = set()
 
     def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
         if self.training:
             self.batches.add(tuple(sorted(x.flatten().tolist())))
-        predicted = self.layer(x)
-        return {"loss": nn.functional.mse_loss(predicted, labels), "logits": predicted}
+        return super().forward(x, labels)
 
 
 @pytest.mark.parametrize(
@@ -276,12 +267,36 @@ def test_hugging_face_writes_nowhere_but_in_the_directory_of_the_run(
         assert list(run.rglob("events.out.tfevents*"))
 
 
-def test_a_trainer_that_the_package_does_not_know_is_shortened_by_its_own_callback(tmp_path: Path) -> None:
+@pytest.mark.parametrize("batch", [1, 16])
+def test_keras_takes_few_steps(tmp_path: Path, batch: int) -> None:
     config = sweep("val_loss")
+    handler = SmokeHandler(config, {"lr": 0.1}, tmp_path)
+    evaluated: list[int] = []
+
+    class Count(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
+        def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+            evaluated.append(batch)
+
+    x = np.linspace(-1, 1, 64, dtype="float32").reshape(-1, 1)
+    with serving(handler), lightsweep.init() as run:
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+        model.compile(keras.optimizers.SGD(run.config.lr), "mse")
+        callbacks = [for_keras.SweepCallback(), Count()]
+        model.fit(x, 3 * x, validation_data=(x, x), batch_size=batch, epochs=1000, verbose=0, callbacks=callbacks)
+    seen = handler.observed
+    assert len(seen.logged[STEP_LOSS]) == SMOKE_STEPS
+    assert len(seen.logged["val_loss"]) == len(evaluated) == (1 if batch == 1 else 5)
+    assert wrong(config, seen) == []
+
+
+@pytest.mark.parametrize(("trainer", "rounds"), [(XGBoost, 5), (LightGBM, 5), (OwnTrainer, SMOKE_STEPS)])
+def test_rounds_and_epochs_of_other_trainers_are_few(tmp_path: Path, trainer: Any, rounds: int) -> None:
+    config = sweep(trainer.metric)
     handler = SmokeHandler(config, {"lr": 0.1}, tmp_path)
     with serving(handler), lightsweep.init() as run:
         assert run.config.lr
-        own_trainer.Model(lambda epoch: {"val_loss": 1 / (1 + epoch)}).fit(1000, [own_trainer.SweepCallback()])
-    seen = handler.observed
-    assert len(seen.logged[BATCH_LOSS]) == len(seen.logged["val_loss"]) == SMOKE_STEPS
-    assert wrong(config, seen) == []
+        values = [1 / (1 + number) for number in range(1000)]
+        trainer().train(values, hook=lambda _: None, on_prune="raise", log=True)
+    assert len(handler.observed.logged[trainer.metric]) == rounds
+    assert wrong(config, handler.observed) == []

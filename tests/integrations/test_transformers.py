@@ -55,28 +55,27 @@ def reported(handler: ScriptedHandler, metric: str) -> list[float]:
     return [log["metrics"][metric] for log in handler.logs if metric in log["metrics"]]
 
 
-@pytest.mark.parametrize("metric", ["eval_loss", "eval/loss"])
-def test_each_evaluation_is_reported_under_the_name_of_the_sweep(make_trainer: MakeTrainer, metric: str) -> None:
+@pytest.mark.parametrize(
+    ("metric", "name", "callback"),
+    [
+        ("eval_loss", "eval_loss", {}),
+        ("eval/loss", "eval_loss", {}),
+        ("loss", "loss", {}),
+        ("train/loss", "loss", {}),
+        ("score", "eval_loss", {"metric": "eval_loss"}),
+    ],
+)
+def test_each_value_is_reported_under_the_name_of_the_sweep(
+    make_trainer: MakeTrainer, metric: str, name: str, callback: dict[str, str]
+) -> None:
     handler = ScriptedHandler(metric=metric)
     with client.serving(handler), lightsweep.init():
-        trainer = make_trainer(SweepCallback())
+        trainer = make_trainer(SweepCallback(**callback), eval_strategy="no" if name == "loss" else "epoch")
         trainer.train()
-    losses = [log["eval_loss"] for log in trainer.state.log_history if "eval_loss" in log]
-    assert len(losses) == 5
-    assert reported(handler, metric) == losses
-    assert [log["step"] for log in trainer.state.log_history if "eval_loss" in log] == [2, 4, 6, 8, 10]
+    logged = [log for log in trainer.state.log_history if name in log]
+    assert [log["step"] for log in logged] == [2, 4, 6, 8, 10]
+    assert reported(handler, metric) == [log[name] for log in logged]
     assert handler.finishes[0]["state"] == "finished"
-
-
-@pytest.mark.parametrize("metric", ["loss", "train/loss"])
-def test_a_metric_of_the_training_loop_is_reported_when_it_is_logged(make_trainer: MakeTrainer, metric: str) -> None:
-    handler = ScriptedHandler(metric=metric)
-    with client.serving(handler), lightsweep.init():
-        trainer = make_trainer(SweepCallback(), eval_strategy="no")
-        trainer.train()
-    losses = [log["loss"] for log in trainer.state.log_history if "loss" in log]
-    assert len(losses) == 5
-    assert reported(handler, metric) == losses
 
 
 def test_an_evaluation_outside_of_training_reports_nothing(make_trainer: MakeTrainer) -> None:
@@ -91,20 +90,25 @@ def test_an_evaluation_outside_of_training_reports_nothing(make_trainer: MakeTra
         assert len(handler.logs) == 5
 
 
-def test_a_metric_without_its_prefix_is_an_error_that_names_it(make_trainer: MakeTrainer) -> None:
-    handler = ScriptedHandler(metric="accuracy")
+@pytest.mark.parametrize(
+    ("metric", "arguments", "words", "step"),
+    [
+        ("accuracy", {"compute_metrics": lambda _: {"accuracy": 0.5}}, "did you mean 'eval_accuracy'", 2),
+        ("val_loss", {}, "did you mean 'eval_loss'", 2),
+        ("perplexity", {"eval_strategy": "no"}, r"'perplexity'.*'loss'", 10),
+    ],
+)
+def test_a_missing_metric_is_an_error_at_the_first_evaluation_or_at_the_end(
+    make_trainer: MakeTrainer, metric: str, arguments: dict[str, Any], words: str, step: int
+) -> None:
     with (
-        client.serving(handler),
-        pytest.raises(MetricMissingError, match="did you mean 'eval_accuracy'"),
+        client.serving(ScriptedHandler(metric=metric)),
+        pytest.raises(MetricMissingError, match=words),
         lightsweep.init(),
     ):
-        make_trainer(SweepCallback(), compute_metrics=lambda _: {"accuracy": 0.5}).train()
-
-
-def test_a_metric_that_never_comes_is_an_error_at_the_end(make_trainer: MakeTrainer) -> None:
-    handler = ScriptedHandler(metric="perplexity")
-    with client.serving(handler), pytest.raises(MetricMissingError, match=r"'perplexity'.*'loss'"), lightsweep.init():
-        make_trainer(SweepCallback(), eval_strategy="no").train()
+        trainer = make_trainer(SweepCallback(), **arguments)
+        trainer.train()
+    assert trainer.state.global_step == step
 
 
 def test_with_several_datasets_the_one_with_the_metric_counts(make_trainer: MakeTrainer) -> None:
@@ -112,13 +116,6 @@ def test_with_several_datasets_the_one_with_the_metric_counts(make_trainer: Make
     with client.serving(handler), lightsweep.init():
         make_trainer(SweepCallback(), datasets={"a": Line(), "b": Line(), "c": Line()}).train()
     assert len(reported(handler, "eval_b_loss")) == 5
-
-
-def test_another_name_of_the_metric(make_trainer: MakeTrainer) -> None:
-    handler = ScriptedHandler(metric="score")
-    with client.serving(handler), lightsweep.init():
-        make_trainer(SweepCallback(metric="eval_loss")).train()
-    assert len(reported(handler, "score")) == 5
 
 
 @pytest.mark.parametrize(
@@ -143,18 +140,6 @@ def test_arguments_that_never_give_the_metric_are_an_error_before_training(
         trainer = make_trainer(SweepCallback(), **arguments)
         trainer.train()
     assert trainer.state.global_step == 0
-
-
-def test_a_misspelt_metric_of_an_evaluation_is_an_error_at_the_first_one(make_trainer: MakeTrainer) -> None:
-    handler = ScriptedHandler(metric="val_loss")
-    with (
-        client.serving(handler),
-        pytest.raises(MetricMissingError, match="did you mean 'eval_loss'"),
-        lightsweep.init(),
-    ):
-        trainer = make_trainer(SweepCallback())
-        trainer.train()
-    assert trainer.state.global_step == 2
 
 
 def test_what_the_user_logs_may_come_late(make_trainer: MakeTrainer) -> None:

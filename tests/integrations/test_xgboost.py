@@ -1,4 +1,4 @@
-"""XGBoost's callback: names, ends, checkpoints, smoke runs and several workers."""
+"""XGBoost's callback: names, ends, checkpoints and several workers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ import xgboost
 import xgboost.tracker
 
 import lightsweep
-from lightsweep.agents.findings import findings
-from lightsweep.agents.smoke import SmokeHandler
 from lightsweep.client import serving
 from lightsweep.errors import RunPruned, UsageError
 from lightsweep.integrations.xgboost import MetricMissingError, SweepCallback
-from lightsweep.schema import SweepConfig
 from scripted import ScriptedHandler
 
 X = np.linspace(-1, 1, 64).reshape(-1, 1)
@@ -124,22 +121,6 @@ class Killed(xgboost.callback.TrainingCallback):  # type: ignore[misc, unused-ig
 
     def before_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
         return epoch >= self.rounds
-
-
-def test_a_smoke_run_takes_few_rounds(tmp_path: Path) -> None:
-    raw = {
-        "program": "train.py",
-        "method": "random",
-        "metric": {"name": "eval-rmse", "goal": "minimize"},
-        "parameters": {"eta": {"values": [0.1, 0.2]}},
-    }
-    config = SweepConfig.load(raw)
-    handler = SmokeHandler(config, {"eta": 0.1}, tmp_path)
-    with serving(handler), lightsweep.init() as run:
-        assert run.config.eta
-        train(1000)
-    assert [finding.text for finding in findings(config, handler.observed, 1) if finding.right is False] == []
-    assert len(handler.observed.logged["eval-rmse"]) == 5
 
 
 WORKER = """

@@ -1,28 +1,26 @@
 """A tiny Lightning training in which every rank sees another value: ``lightning_ranks.py STRATEGY [DEVICES]``.
 
 The n-th validation logs n + rank + x of the config, averaged over the ranks. Each rank notes in ``run.dir`` where it
-has come to. What the environment may ask for: PACKAGE, EPOCHS, SLEEP (seconds a step), BREAK (rank:epoch:exception),
-LONG_VALIDATION (batches), ON_PRUNE, AFTER=test, RESUME, CHECKPOINT, and NO_WITH, a script without a ``with`` block.
+has come to. What the environment may ask for: EPOCHS, SLEEP (seconds a step), BREAK (rank:epoch), ON_PRUNE, RESUME
+and CHECKPOINT.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 import lightsweep
 from lightsweep.integrations.lightning import SweepCallback
 
-pl: Any = importlib.import_module(os.environ.get("PACKAGE", "lightning.pytorch"))
-RANK, EPOCH, ERROR = (os.environ.get("BREAK") or "-1:-1:").split(":")
+RANK, EPOCH = (os.environ.get("BREAK") or "-1:-1").split(":")
 
 
 def data(samples: int = 8) -> Any:
@@ -60,12 +58,7 @@ class Model(pl.LightningModule):
         time.sleep(float(os.environ.get("SLEEP", "0")))
         return self.layer(batch[0]).square().mean()
 
-    def validation_step(self, *_: Any) -> None:
-        if "LONG_VALIDATION" in os.environ:
-            time.sleep(0.01)
-
-    def test_step(self, batch: Any, *_: Any) -> None:
-        self.log("test_loss", self.layer(batch[0]).square().mean(), sync_dist=True)
+    def validation_step(self, *_: Any) -> None: ...
 
     def on_validation_epoch_end(self) -> None:
         if not self.trainer.sanity_checking:
@@ -75,14 +68,13 @@ class Model(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         if self.global_rank == int(RANK) and self.current_epoch == int(EPOCH):
-            raise {"ValueError": ValueError, "KeyboardInterrupt": KeyboardInterrupt}[ERROR]("broken on one rank")
+            raise ValueError("broken on one rank")
 
 
 def main() -> None:
     strategy = sys.argv[1]
     devices = int(sys.argv[2]) if len(sys.argv) > 2 else 2
-    run = lightsweep.init()
-    with nullcontext() if "NO_WITH" in os.environ else run:
+    with lightsweep.init() as run:
         checkpoint = {"0": False, "1": True}.get(os.environ.get("CHECKPOINT", ""))
         callback: Any = SweepCallback(on_prune=os.environ.get("ON_PRUNE", "raise"), checkpoint=checkpoint)  # type: ignore[arg-type]
         trainer = pl.Trainer(
@@ -96,14 +88,7 @@ def main() -> None:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        model = Model()
-        validation = data(int(os.environ.get("LONG_VALIDATION", "4")) * 2)
-        try:
-            trainer.fit(model, data(), validation, ckpt_path=run.checkpoint if "RESUME" in os.environ else None)
-        finally:
-            if os.environ.get("AFTER") == "test":
-                trainer.test(model, data(), verbose=False)
-                print("tested", flush=True)
+        trainer.fit(Model(), data(), data(), ckpt_path=run.checkpoint if "RESUME" in os.environ else None)
     print("end of the script", flush=True)
 
 

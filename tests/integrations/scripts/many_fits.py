@@ -1,4 +1,4 @@
-"""Many trainings one after the other in the same ranks, each stopped at another report: ``many_fits.py KIND COUNT``.
+"""Many trainings one after the other in the same ranks, each stopped at another report: ``many_fits.py COUNT``.
 
 To be launched by torchrun. Each rank has a scripted agent of its own in its process; that of rank 0 alone is asked. It
 stops the n-th training at a report that follows from n; the script fails where a rank had not come to the same place.
@@ -25,16 +25,15 @@ from scripted import ScriptedHandler  # noqa: E402 - found by the line above
 
 
 def main() -> None:
-    kind, count = sys.argv[1], int(sys.argv[2])
-    metric = "eval_score" if kind == "transformers" else "val_loss"
+    count = int(sys.argv[1])
     rank = int(os.environ["RANK"])
-    script = runpy.run_path(str(HERE / f"{kind}_ranks.py"), run_name="script")
+    script = runpy.run_path(str(HERE / "lightning_ranks.py"), run_name="script")
     sys.argv = [sys.argv[0], "ddp"]
     for number in range(count):
         stop_at = random.Random(number).randint(1, 5)
         with tempfile.TemporaryDirectory() as directory:
             # Another rank's agent would stop the training elsewhere, if it were asked.
-            handler = ScriptedHandler(stop_at=stop_at if rank == 0 else 1, metric=metric, dir=directory)
+            handler = ScriptedHandler(stop_at=stop_at if rank == 0 else 1, metric="val_loss", dir=directory)
             try:
                 with client.serving(handler):
                     script["main"]()

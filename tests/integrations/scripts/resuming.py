@@ -1,7 +1,7 @@
 """A regression that continues from its checkpoint: ``resuming.py --trainer=lightning --every=EPOCHS``.
 
-``--every=0.5`` validates twice an epoch. It prints how many steps of training it did itself; a boosting round counts
-as an epoch of four. Where a file ``halt`` names a number of iterations, it trains no further and waits to be killed.
+``--every=0.5`` validates twice an epoch. It prints how many steps of training it did itself. Where a file ``halt``
+names a number of iterations, it trains no further and waits to be killed.
 """
 
 from __future__ import annotations
@@ -125,91 +125,9 @@ def with_transformers(run: Any, every: float) -> int:
     return model.steps
 
 
-def with_keras(run: Any, _: float) -> int:
-    import keras
-
-    from lightsweep.integrations.keras import SweepCallback, initial_epoch
-
-    class Halting(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
-        steps = 0
-
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            halt(run)
-            self.steps += 1
-
-    keras.utils.set_random_seed(0)
-    if run.checkpoint:
-        model = keras.saving.load_model(run.checkpoint)
-    else:
-        model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
-        model.compile(keras.optimizers.SGD(0.02, momentum=0.9), "mse")
-    halting = Halting()
-    model.fit(
-        X.numpy(),
-        Y.numpy(),
-        batch_size=4,
-        epochs=EPOCHS,
-        initial_epoch=initial_epoch(run),
-        validation_data=(X.numpy(), Y.numpy()),
-        shuffle=False,
-        verbose=0,
-        callbacks=[SweepCallback(metric="val_loss"), halting],
-    )
-    return halting.steps
-
-
-def with_xgboost(run: Any, _: float) -> int:
-    import xgboost
-
-    from lightsweep.integrations.xgboost import SweepCallback
-
-    class Halting(xgboost.callback.TrainingCallback):  # type: ignore[misc, unused-ignore]
-        def before_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-            halt(run)
-            return False
-
-    done = xgboost.Booster(model_file=run.checkpoint).num_boosted_rounds() if run.checkpoint else 0
-    data = xgboost.DMatrix(X.numpy(), Y.numpy())
-    xgboost.train(
-        {"nthread": 1, "max_depth": 2},
-        data,
-        EPOCHS - done,
-        evals=[(data, "eval")],
-        xgb_model=run.checkpoint,
-        callbacks=[SweepCallback(metric="eval-rmse"), Halting()],
-    )
-    return 4 * (EPOCHS - done)
-
-
-def with_lightgbm(run: Any, _: float) -> int:
-    import lightgbm
-
-    from lightsweep.integrations.lightgbm import SweepCallback
-
-    def halting(_: Any) -> None:
-        halt(run)
-
-    halting.order = 100  # type: ignore[attr-defined]
-    done = lightgbm.Booster(model_file=run.checkpoint).current_iteration() if run.checkpoint else 0
-    data = lightgbm.Dataset(X.numpy(), Y.numpy().ravel())
-    lightgbm.train(
-        {"num_threads": 1, "verbose": -1, "min_data_in_leaf": 2, "min_data_in_bin": 1},
-        data,
-        EPOCHS - done,
-        valid_sets=[data],
-        valid_names=["eval"],
-        init_model=run.checkpoint,
-        callbacks=[SweepCallback(metric="eval_l2"), halting],
-    )
-    return 4 * (EPOCHS - done)
-
-
 TRAINERS: Mapping[str, Callable[[Any, float], int]] = {
-    "keras": with_keras,
-    "lightgbm": with_lightgbm,
     "lightning": with_lightning,
     "transformers": with_transformers,
-    "xgboost": with_xgboost,
 }
 
 

@@ -1,44 +1,32 @@
 """A tiny Hugging Face training in which every rank sees another value: to be launched by torchrun or accelerate.
 
 The n-th evaluation has the score n + rank + x of the config. Each rank notes in ``run.dir`` where it has come to. What
-the environment may ask for: EPOCHS, SLEEP (seconds a step), BREAK (rank:epoch:exception), RESUME, CHECKPOINT.
+the environment may ask for: EPOCHS, SLEEP (seconds a step), CHECKPOINT.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback
 
 import lightsweep
 from lightsweep.integrations.transformers import SweepCallback, training_arguments
 
-RANK, EPOCH, ERROR = (os.environ.get("BREAK") or "-1:-1:").split(":")
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from hf_line import Line, Model
 
 
-class Line(Dataset[dict[str, torch.Tensor]]):
-    def __len__(self) -> int:
-        return 8
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        x = torch.tensor([float(index)])
-        return {"x": x, "labels": 2 * x}
-
-
-class Model(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(1, 1)
-
+class Slow(Model):
     def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
         time.sleep(float(os.environ.get("SLEEP", "0")))
-        predicted = self.layer(x)
-        return {"loss": nn.functional.mse_loss(predicted, labels), "logits": predicted}
+        return super().forward(x, labels)
 
 
 class Note(TrainerCallback):
@@ -50,10 +38,6 @@ class Note(TrainerCallback):
     def note(self, what: str, state: Any) -> None:
         with (self.run.dir / f"rank{self.run.rank}.txt").open("a") as file:
             file.write(f"{what} {state.global_step}\n")
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self.run.rank == int(RANK) and round(state.epoch) == int(EPOCH):
-            raise ValueError("broken on one rank")
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.note("batch", state)
@@ -80,7 +64,7 @@ def main() -> None:
         )
         checkpoint = {"0": False, "1": True}.get(os.environ.get("CHECKPOINT", ""))
         trainer = Trainer(
-            model=Model(),
+            model=Slow(),
             args=arguments,
             train_dataset=Line(),
             eval_dataset=Line(),
