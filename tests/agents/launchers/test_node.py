@@ -126,12 +126,6 @@ def test_a_script_finds_the_other_nodes_and_its_agent(played: Played) -> None:
     assert node.TOKEN not in seen
 
 
-def test_the_first_node_is_the_host_of_torchrun() -> None:
-    given = {node.ADDRESSES: "a,b", "SLURM_NODEID": "0", "SLURM_PROCID": "0", "SLURM_NTASKS": "4"}
-    assert node.ranks(given)["PET_RDZV_CONF"] == "is_host=1"
-    assert (node.ranks(given)["PET_LOCAL_ADDR"], node.ranks(given)["WORLD_SIZE"]) == ("a", "4")
-
-
 @pytest.mark.parametrize(("ending", "code"), [("sys.exit(3)", 3), ("os.kill(os.getpid(), 9)", -9), ("1 / 0", 1)])
 def test_the_agent_gets_the_exit_code(played: Played, ending: str, code: int) -> None:
     failed: list[int] = []
@@ -148,21 +142,6 @@ def test_without_an_agent_nothing_begins(played: Played) -> None:
     )
     assert process.returncode == node.UNREACHABLE
     assert not (played.directory / "begun").exists()
-
-
-def test_a_guess_of_the_secret_is_refused(played: Played) -> None:
-    process = played.start(LONG, **{node.TOKEN: "guess"})
-    assert "the secret of this run is wrong" in process.communicate(timeout=60)[0]
-
-
-def test_the_agent_ends_the_run_on_this_node(played: Played) -> None:
-    process = played.start(LONG)
-    pid = played.begun()
-    began = time.monotonic()
-    played.server.unregister(node.nodes_id("0007"))
-    assert process.wait(60) == 128 + signal.SIGTERM  # the agent listens no more, so that srun tells it
-    assert time.monotonic() - began < 20
-    assert gone(pid)
 
 
 @pytest.mark.slow
@@ -217,14 +196,3 @@ def test_a_signal_right_after_the_command_began_ends_the_command_too(played: Pla
     assert process.wait(60) == 0
     assert played.ends.code == node.PREEMPTED
     assert gone(played.begun())
-
-
-def test_signals_of_users_do_not_end_it(played: Played) -> None:
-    process = played.start(LONG)
-    played.begun()
-    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGINT):
-        process.send_signal(number)
-    time.sleep(0.5)
-    assert process.poll() is None
-    played.server.close()
-    process.wait(60)

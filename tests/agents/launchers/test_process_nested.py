@@ -49,11 +49,6 @@ def losses(sandbox: Sandbox, sweep_id: str, *options: str) -> list[float | None]
     return [run.best for run in Sweep.load(sweep_id, storage=sandbox.storage).runs]
 
 
-def test_each_script_gets_the_form_that_its_parser_takes(sandbox: Sandbox) -> None:
-    assert losses(sandbox, sandbox.sweep(AS_JSON, parameters=PARAMETERS)) == [67, 131]
-    assert losses(sandbox, sandbox.sweep(DOTTED, parameters=PARAMETERS)) == [67, 131]
-
-
 def test_the_form_follows_a_script_that_is_edited_between_two_runs(sandbox: Sandbox) -> None:
     sweep_id = sandbox.sweep(AS_JSON, parameters=PARAMETERS)
     assert losses(sandbox, sweep_id, "--count", "1") == [67]
