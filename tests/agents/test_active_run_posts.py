@@ -113,7 +113,7 @@ def test_a_process_that_ends_without_reading_a_verdict_was_not_stopped_by_it(
         assert classify_exit(sweep.config, run, ExitStatus(code)).state == ("pruned" if read else state)
 
 
-@pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), 11)", "sys.exit()"])
+@pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), 11)"])
 def test_the_last_report_is_kept_however_the_process_ends(sandbox: Sandbox, end: str) -> None:
     sweep = sandbox.sweep(
         f"""

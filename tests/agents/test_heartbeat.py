@@ -135,13 +135,10 @@ class _Crowded:
     ("runs", "lease", "seconds"),
     [
         (0, 60.0, 1.0),
-        (100, 60.0, 1.0),
         (256, 60.0, 2.56),
         (1_000, 60.0, 7.5),  # twice in the time of a heartbeat
-        (1_000, 600.0, 10.0),
         (5_000, 3_600.0, 15.0),  # a request to stop is not left for minutes
         (100, 2.0, 0.5),  # a short lease needs more heartbeats
-        (1_000, 2.0, 0.5),
     ],
 )
 def test_agents_look_less_often_if_there_are_many(runs: int, lease: float, seconds: float) -> None:
@@ -170,15 +167,7 @@ class _Watched(_Crowded):
         self.seen.append(["beat", *trials])
 
 
-@pytest.mark.parametrize(
-    ("runs", "seen"),
-    [
-        (0, ["whole", "whole", "whole"]),
-        (20, ["whole", (7, 8), "whole"]),
-        (256, ["whole", (7, 8), (7, 8)]),
-        (100, ["whole", (7, 8), (7, 8)]),
-    ],
-)
+@pytest.mark.parametrize(("runs", "seen"), [(20, ["whole", (7, 8), "whole"]), (256, ["whole", (7, 8), (7, 8)])])
 def test_whole_looks_are_rare_if_there_are_many_agents(runs: int, seen: list[object]) -> None:
     watched: Any = _Watched(runs)
     looks = Looks(watched, lambda: [7, 8])
@@ -207,12 +196,3 @@ def test_heartbeats_do_not_wait_for_a_look(lease: float, away: str, seen: list[o
     with nullcontext() if away != "refresh" else pytest.raises(StorageUnavailableError):
         looks.refresh()
     assert watched.seen == seen
-
-
-def test_a_look_for_a_claim_or_at_a_band_counts_too() -> None:
-    watched: Any = _Watched(256)
-    watched.refresh()
-    Looks(watched, lambda: [7, 8]).refresh()
-    watched.now = 15.0  # with the next heartbeat
-    Looks(watched, lambda: [7, 8]).refresh()
-    assert watched.seen == ["whole", (7, 8), "whole"]
