@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sampler_helpers import FINITE, MIXED, QUADRATIC, play, quadratic, run, sweep
 
-from lightsweep.sampler import Observation, RunState, make_searcher
+from lightsweep.sampler import Observation, make_searcher
 from lightsweep.sampler.first_points import FirstPoints
 from lightsweep.sampler.unit_cube import Axes, RunTrials
 from lightsweep.schema import SweepConfig
@@ -31,7 +31,7 @@ def config(parameters: Mapping[str, Any], method: str, sampler: str = "auto", **
 
 @pytest.mark.parametrize(
     ("method", "sampler"),
-    [("random", "auto"), ("random", "qmc"), ("bayes", "auto"), ("bayes", "tpe"), ("bayes", "random")],
+    [("random", "qmc"), ("bayes", "auto"), ("bayes", "random")],
 )
 def test_the_first_runs_have_the_given_values(method: str, sampler: str) -> None:
     first = [{"lr": 0.001, "width": 64}, {"dropout": 0.5}]
@@ -43,13 +43,9 @@ def test_the_first_runs_have_the_given_values(method: str, sampler: str) -> None
 
 @pytest.mark.parametrize("sampler", ["auto", "qmc"])
 def test_other_draws_of_random_stay(sampler: str) -> None:
-    plain, begun = config(MIXED, "random", sampler), config(MIXED, "random", sampler, first=[{"lr": 0.001}, {}, {}][:1])
-    without, with_ = make_searcher(plain, 1), make_searcher(begun, 1)
-    drawn = without.suggest(0, ()) or {}
-    assert with_.suggest(0, ()) == {**drawn, "lr": 0.001}
-    assert [with_.suggest(ticket, ()) for ticket in range(1, 9)] == [
-        without.suggest(ticket, ()) for ticket in range(1, 9)
-    ]
+    plain, begun = config(MIXED, "random", sampler), config(MIXED, "random", sampler, first=[{"lr": 0.001}])
+    first, *others = [make_searcher(plain, 1).suggest(ticket, ()) or {} for ticket in range(9)]
+    assert [make_searcher(begun, 1).suggest(ticket, ()) for ticket in range(9)] == [{**first, "lr": 0.001}, *others]
 
 
 def test_bayes_begins_with_them_instead_of_the_middle() -> None:
@@ -78,17 +74,11 @@ def test_each_point_of_a_finite_space_comes_once(method: str) -> None:
     found = config(FINITE, method, first=first)
     runs = play(make_searcher(found, 1), found.space.size or 0, lambda values: values["b"])
     assert [each.values["b"] for each in runs[:3]] == [4, 8, 4]
+    if method == "grid":
+        assert [each.values["a"] for each in runs[3:]] == sorted(each.values["a"] for each in runs[3:])
     assert runs[1].values == first[1]
     assert len({found.space.key(each.values) for each in runs}) == found.space.size == 12
     assert make_searcher(found, 1).suggest(12, runs) is None
-
-
-def test_a_grid_keeps_its_order_after_them() -> None:
-    found = config(FINITE, "grid", first=[{"a": "y", "b": 2}])
-    searcher = make_searcher(found, 1)
-    points = [searcher.suggest(ticket, ()) for ticket in range(12)]
-    begun = {"a": "y", "b": 2, "c": [1, 2]}
-    assert points == [begun, *(each for each in map(found.space.point, range(12)) if each != begun)]
 
 
 def test_more_configurations_than_points_end_with_the_points() -> None:
@@ -99,7 +89,7 @@ def test_more_configurations_than_points_end_with_the_points() -> None:
 
 @pytest.mark.parametrize(
     ("method", "sampler"),
-    [("random", "auto"), ("random", "qmc"), ("bayes", "auto"), ("bayes", "tpe"), ("bayes", "cmaes")],
+    [("random", "qmc"), ("bayes", "auto"), ("bayes", "tpe"), ("bayes", "cmaes")],
 )
 def test_runs_have_the_parameters_that_exist(method: str, sampler: str) -> None:
     found = config(CONDITIONAL, method, sampler, when=WHEN)
@@ -170,14 +160,6 @@ def test_candidates_are_moved_to_what_exists() -> None:
         params, _ = axes.show(point) or ({}, {})
         ranks = [params[name] / getattr(axes.distributions[name], "high", 1) for name in names]
         assert after.tolist() == pytest.approx(ranks)
-
-
-def test_pending_runs_are_points_to_keep_away_from() -> None:
-    found = config(CONDITIONAL, "bayes", when=WHEN)
-    searcher = make_searcher(found, 1)
-    runs = play(searcher, 8, lambda values: math.log10(values["lr"]) ** 2)
-    again = [*runs, run(8, searcher.suggest(8, runs) or {}, state=RunState.RUNNING)]
-    assert searcher.suggest(9, again) != again[-1].values
 
 
 class Gaining:

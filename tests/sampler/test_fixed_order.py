@@ -10,7 +10,7 @@ import pytest
 from sampler_helpers import FINITE, MIXED, sweep
 
 from lightsweep.sampler import make_searcher
-from lightsweep.sampler.fixed_order import BLOCK, ORDERED, DistinctPoints, SobolSearcher, seed_for
+from lightsweep.sampler.fixed_order import BLOCK, ORDERED, DistinctPoints, SobolSearcher
 
 TICKETS = [("grid", "auto"), ("random", "auto"), ("random", "qmc")]
 # More points than are put in order at once.
@@ -42,18 +42,6 @@ def test_eight_agents_give_the_runs_of_one(parameters: dict[str, object], method
     expected = [alone.suggest(ticket, []) for ticket in range(12)]
     assert [together[ticket] for ticket in range(12)] == expected
     assert expected != [make_searcher(config, 8).suggest(ticket, []) for ticket in range(12)]
-
-
-@pytest.mark.parametrize(("method", "sampler"), TICKETS)
-def test_a_finite_space_is_gone_through_once(method: str, sampler: str) -> None:
-    rare = {} if method == "grid" else {"d": {"values": [0, 1], "probabilities": [0.999, 0.001]}}
-    config = sweep({**FINITE, **rare}, method, sampler)
-    searcher, size = make_searcher(config, 3), config.space.size
-    assert size is not None
-    points = [searcher.suggest(ticket, []) for ticket in range(size)]
-    assert {config.space.index(point) for point in points if point} == set(range(size))
-    assert searcher.suggest(size, []) is None
-    assert searcher.suggest(size + 100, []) is None
 
 
 @pytest.mark.parametrize("parameters", [LARGE, WIDE], ids=["large", "wide"])
@@ -96,17 +84,3 @@ def test_sobol_points_fill_the_space_evenly() -> None:
     points = [searcher.suggest(ticket) for ticket in range(64)]
     for axis in ("x", "y"):
         assert sorted(int(point[axis] * 64) for point in points if point) == list(range(64))
-
-
-def test_constants_alone_are_one_point() -> None:
-    for method, sampler in TICKETS:
-        searcher = make_searcher(sweep({"a": {"value": 1}, "b": {"values": [2]}}, method, sampler), 1)
-        assert searcher.suggest(0, []) == {"a": 1, "b": 2}
-        assert searcher.suggest(1, []) is None
-
-
-def test_seeds_differ_by_every_part() -> None:
-    seeds = [seed_for(*parts) for parts in product((-1, 0, 1, 2**40), (0, 1), (0, 1))]
-    seeds += [seed_for(seed) for seed in (-1, 0, 1, 2**40)] + [seed_for(0, 0, 0, 0)]
-    assert len(set(seeds)) == len(seeds)
-    assert all(0 <= seed < 2**32 for seed in seeds)

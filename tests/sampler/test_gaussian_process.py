@@ -145,14 +145,6 @@ def test_a_fit_tells_the_column_that_matters_from_the_others() -> None:
     assert kernel.noise < 0.01
 
 
-def test_noise_is_found() -> None:
-    random = np.random.default_rng(2)
-    points = random.random((80, 1))
-    outcomes = np.sin(4 * points[:, 0]) + random.normal(0, 0.7, 80)
-    outcomes = (outcomes - outcomes.mean()) / outcomes.std()
-    assert 0.2 < fit(points, outcomes, np.zeros(1, dtype=bool), Settings(), RANDOM)[0].kernel.noise < 0.9
-
-
 @pytest.mark.parametrize("count", [1, 2, FITTED + 30])
 def test_any_number_of_points_and_equal_outcomes_are_fitted(count: int) -> None:
     points = np.repeat(np.random.default_rng(0).random((1, 2)), count, axis=0)

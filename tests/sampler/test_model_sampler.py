@@ -17,11 +17,8 @@ from lightsweep.sampler import make_searcher, model_sampler
 from lightsweep.sampler.bayes import quiet
 from lightsweep.sampler.gaussian_process import fit
 from lightsweep.sampler.model_sampler import (
-    FEW_RUNS,
-    MANY_POINTS,
     Columns,
     ModelSampler,
-    kernels,
     log_improvement,
     normalized,
 )
@@ -84,22 +81,6 @@ def test_deviations_go_through_the_same_transform_as_losses() -> None:
     assert normalized(one_low, np.full(300, 9.0))[1].max() <= 1e12
     for hopeless in (1e9, math.inf):
         assert 0 < normalized(losses, np.full(200, hopeless))[1].max() < 1e6
-
-
-def test_columns_give_points_that_exist_and_back() -> None:
-    columns = Columns(SPACE)
-    random = np.random.default_rng(0)
-    points = columns.spread(random.random((200, 3)))
-    for scale in (0.001, 0.1, 3.0):
-        points = columns.mutated(points, scale, random)
-        for point in points:
-            params = columns.params(point)
-            assert 0 <= params["x"] <= 1
-            assert params["n"] in range(5)
-            assert params["kind"] in range(3)
-            assert columns.points([frozen_trial(1, params, SPACE, [0.0])])[0] == pytest.approx(point)
-    assert {columns.params(point)["n"] for point in points} == set(range(5))
-    assert {columns.params(point)["kind"] for point in points} == set(range(3))
 
 
 def test_agents_at_the_same_end_of_a_range_are_a_little_apart() -> None:
@@ -194,10 +175,6 @@ def test_a_stopped_run_counts_with_its_end_as_far_as_that_is_sure() -> None:
     assert unknown[0] == unknown[1] == unknown[2] != sure
 
 
-def test_equal_outcomes_give_a_point_nonetheless() -> None:
-    assert 0 <= proposed([1.0] * 8)["x"] <= 1
-
-
 def test_the_first_point_is_the_middle_and_few_draws_follow() -> None:
     config = sweep({"lr": {"distribution": "log_uniform_values", "min": 1e-4, "max": 1.0}, "n": {"min": 0, "max": 10}})
     searcher = make_searcher(config, 3)
@@ -216,8 +193,3 @@ def test_agents_whose_points_nobody_knows_yet_get_those_that_follow_one_another(
     told = make_searcher(config, 1).suggest(10, [*known, run(9, first, state="running")])
     assert alone == told
     assert alone != first
-
-
-def test_several_kernels_are_asked_while_runs_are_few_or_at_work() -> None:
-    assert kernels(FEW_RUNS - 1, 0) > 1 == kernels(FEW_RUNS, 0)
-    assert kernels(FEW_RUNS, 1) > 1 == kernels(FEW_RUNS, MANY_POINTS)

@@ -24,10 +24,8 @@ from lightsweep.space.discrete import Categorical, IntUniform, Quantized
 SHOWN: list[tuple[Distribution, BaseDistribution]] = [
     (Constant(3), CategoricalDistribution([3])),
     (Constant({"a": [1]}), CategoricalDistribution(['{"a": [1]}'])),
-    (Categorical([16, 32, 64]), CategoricalDistribution([16, 32, 64])),
     (Categorical(["adam", None, True, 0.5]), CategoricalDistribution(["adam", None, True, 0.5])),
     (Categorical([1, True, "1"]), CategoricalDistribution(["1", "true", '"1"'])),
-    (Categorical([[1], {"b": 2}, "x"]), CategoricalDistribution(["[1]", '{"b": 2}', '"x"'])),
     (Categorical(["a", "b"], [0.25, 0.75]), CategoricalDistribution(["a", "b"])),
     (IntUniform(1, 5), IntDistribution(1, 5)),
     (IntUniform(-(2**53), 2**53), IntDistribution(-(2**53), 2**53)),
@@ -36,17 +34,13 @@ SHOWN: list[tuple[Distribution, BaseDistribution]] = [
     (Beta(2.0, 3.0), FloatDistribution(0.0, 1.0)),
     (Quantized(Uniform(0.0, 1.0), 0.1), FloatDistribution(0.0, 1.0, step=0.1)),
     (Quantized(Uniform(10.0, 100.0), 25), IntDistribution(25, 100, step=25)),
-    (Quantized(LogUniform(0.0, 5.0), 1), IntDistribution(1, 148, log=True)),
     (Quantized(LogUniform(0.0, 5.0), 2), IntDistribution(2, 148, log=True)),
     (Quantized(LogUniform(1.0, 5.0), 0.25), FloatDistribution(2.75, 148.25, log=True)),
 ]
 UNBOUNDED: list[Distribution] = [
     Normal(0.5, 0.1),
-    Normal(2.0, 0.0),
-    LogNormal(0.0, 2.0),
     LogNormal(300.0, 100.0),
     InvLogUniform(1.0, 4.0),
-    Quantized(Normal(0.0, 1.0), 0.5),
     Quantized(Normal(0.0, 5.0), 2),
     Quantized(LogNormal(1.0, 1.0), 3),
 ]

@@ -34,27 +34,6 @@ def test_numbers_are_axes_and_names_are_categories() -> None:
     assert back == {name: value for name, value in values.items() if name != "lr"}
 
 
-def test_values_of_unequal_probability_keep_their_place_in_the_unit_interval() -> None:
-    parameters = {"x": {"distribution": "q_log_uniform_values", "min": 1, "max": 64, "q": 8}}
-    axes = Axes(sweep(parameters).space)
-    assert axes.distributions == {"x": FloatDistribution(0, 1)}
-
-
-def test_samplers_that_know_numbers_only_see_numbers_only() -> None:
-    axes = Axes(sweep(MIXED).space, unordered=False)
-    assert not any(isinstance(one, CategoricalDistribution) for one in axes.distributions.values())
-    shown = axes.show({"dropout": 0.125, "layers": 3, "lr": 1e-3, "optimizer": "lion", "width": 32})
-    assert shown is not None
-    assert axes.values(shown[0])["optimizer"] == "lion"
-
-
-def test_points_outside_the_space_are_no_trials() -> None:
-    axes = Axes(sweep(QUADRATIC).space)
-    assert axes.show({"x": 0.5}) is None
-    assert axes.show({"x": 0.5, "y": 2.0}) is None
-    assert axes.show({"x": 0.5, "y": "high"}) is None
-
-
 def test_a_trial_is_rebuilt_only_when_its_run_or_its_imputed_value_changes() -> None:
     config = sweep(QUADRATIC)
     shadow = RunTrials(config.metrics, Axes(config.space).show)
@@ -75,13 +54,6 @@ def test_a_pending_run_that_moved_is_shown_where_it_is() -> None:
     moved = [run(0, {"x": x, "y": 0.5}, state="running") for x in (0.25, 0.75)]
     before, after = (shadow.trials([replace(one, version=version)]) for version, one in enumerate(moved))
     assert before[0].params != after[0].params
-
-
-def test_a_run_that_does_not_count_is_left_out() -> None:
-    config = sweep(QUADRATIC)
-    known = [run(0, {"x": 0.5, "y": 0.5}, state="failed"), run(1, {"x": 0.5, "y": 0.5}, state="running")]
-    trials = RunTrials(config.metrics, Axes(config.space).show).trials(known)
-    assert [(trial.number, trial.state) for trial in trials] == [(1, TrialState.RUNNING)]
 
 
 def test_the_storage_shows_its_trials_beside_the_one_that_is_asked_for() -> None:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from sampler_helpers import FINITE, QUADRATIC, run, sweep
+from sampler_helpers import FINITE, run, sweep
 
 from lightsweep.sampler.unit_cube import LISTED, UnseenPoints
 
 LINE = {"x": {"min": 0, "max": 9}, "kind": {"values": ["a", "b"]}}
 HUGE = {f"p{axis}": {"min": 0, "max": 99} for axis in range(4)}
-
-
-def test_a_free_point_stays() -> None:
-    space = sweep(LINE).space
-    assert UnseenPoints(space).nearest({"x": 4, "kind": "a"}, {0, 1}, 0) == {"x": 4, "kind": "a"}
 
 
 def test_the_nearest_neighbour_takes_the_place_of_a_taken_point() -> None:
@@ -36,13 +31,6 @@ def test_unordered_values_are_all_equally_far() -> None:
     assert free.nearest({"kind": "a", "x": 1}, taken, 0) == {"kind": "e", "x": 1}
 
 
-def test_nothing_is_left_when_all_are_taken() -> None:
-    space = sweep(FINITE).space
-    free = UnseenPoints(space)
-    assert free.nearest(space.point(3), set(range(11)), 0) == space.point(11)
-    assert free.nearest(space.point(3), set(range(12)), 0) is None
-
-
 def test_a_huge_space_is_searched_nearby() -> None:
     space = sweep(HUGE).space
     assert space.size is not None
@@ -61,13 +49,6 @@ def test_a_huge_space_whose_neighbourhood_is_taken_gives_its_first_free_point(mo
     monkeypatch.setattr("lightsweep.sampler.unit_cube.LISTED", 0)
     space = sweep(FINITE).space
     assert UnseenPoints(space).nearest(space.point(3), set(range(11)), 0) == space.point(11)
-
-
-def test_taken_points_are_those_of_all_runs_inside_the_space() -> None:
-    space = sweep(FINITE).space
-    known = [run(0, space.point(4), 1.0), run(1, space.point(7), state="running"), run(2, {"a": "x"}, 1.0)]
-    assert UnseenPoints(space).taken(known) == {4, 7}
-    assert UnseenPoints(sweep(QUADRATIC).space).taken([run(0, {"x": 0.1, "y": 0.1}, 1.0)]) == set()
 
 
 def test_a_run_that_moved_to_another_point_takes_that_one_alone() -> None:

@@ -61,11 +61,8 @@ def test_by_a_text_of_wandb_a_running_run_counts_with_its_own_best(text: str) ->
 
 @pytest.mark.parametrize(("impute", "expected"), [("best", [8, 6, 1]), ("latest", [10, 10, 1]), ("worst", [8, 8, 1])])
 def test_a_failed_run_counts_as_in_wandb(impute: str, expected: list[float]) -> None:
-    known = [
-        replace(run(0, {}, 8.0, state="failed"), last=(10.0,)),
-        replace(run(1, {}, 6.0, state="failed"), last=(10.0,)),
-        replace(run(2, {}, 1.0), last=(10.0,)),
-    ]
+    runs = [run(0, {}, 8.0, state="failed"), run(1, {}, 6.0, state="failed"), run(2, {}, 1.0)]
+    known = [replace(each, last=(10.0,)) for each in runs]
     assert counted_objectives(known, metrics(impute=impute)) == [(value,) for value in expected]
 
 
@@ -82,13 +79,8 @@ def test_values_that_are_not_finite_never_enter() -> None:
 
 
 def test_several_metrics_are_imputed_each_by_its_own_rule() -> None:
-    both = sweep(
-        QUADRATIC, metrics=[{"name": "loss"}, {"name": "accuracy", "goal": "maximize", "impute": "best"}]
-    ).metrics
-    known = [
-        run(0, {}, 1.0, 0.2),
-        run(1, {}, 3.0, 0.9),
-        run(2, {}, 2.0, 0.5, state="failed"),
-        run(3, {}, 2.0, math.nan),
-    ]
+    accuracy = {"name": "accuracy", "goal": "maximize", "impute": "best"}
+    both = sweep(QUADRATIC, metrics=[{"name": "loss"}, accuracy]).metrics
+    ended = [run(0, {}, 1.0, 0.2), run(1, {}, 3.0, 0.9), run(3, {}, 2.0, math.nan)]
+    known = [*ended[:2], run(2, {}, 2.0, 0.5, state="failed"), ended[2]]
     assert counted_objectives(known, both) == [(1.0, 0.2), (3.0, 0.9), (3.0, 0.5), (2.0, 0.2)]

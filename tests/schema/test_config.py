@@ -83,7 +83,7 @@ def test_the_fields_of_a_small_config() -> None:
     assert found.warnings == ()
     assert SweepConfig.load(found) is found
     (metric,) = config(metric={"name": "loss"}).metrics
-    assert metric == Metric("loss", goal="minimize", target=None, impute="worst", impute_while_running=False)
+    assert metric == Metric(name="loss", goal="minimize", target=None, impute="worst", impute_while_running=False)
 
 
 def test_the_fields_of_a_large_config() -> None:
