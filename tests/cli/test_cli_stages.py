@@ -146,6 +146,9 @@ def test_status_shows_where_the_sweep_stands_and_the_best_of_each_stage(done: Sw
     assert rows[0][6].startswith("lr=")
     assert rows[1][6].startswith("model.depth=")
     assert "\x1b" not in text
+    assert done.best_run is not None
+    assert yaml.safe_load(show("best", done.id)) == done.best_run.config
+    assert done.best_run.best == min(run.best for run in done.runs if run.best is not None)
     runs = [re.split(r"  +", line)[:2] for line in lines if re.match(r"\d{4}  ", line)]
     assert sorted(runs) == [[run.id, str(run.stage).replace("\x1b", " ")] for run in done.runs]
 
@@ -212,19 +215,6 @@ def test_a_sweep_says_its_stages_when_it_is_created(sandbox: Sandbox, capsys: Ca
     assert "it never ends by itself" in said
 
 
-def test_an_update_is_refused(sandbox: Sandbox, done: Sweep, capsys: Capture) -> None:
-    path = sandbox.write("sweep.yaml", yaml.safe_dump({**done.config.raw, "run_cap": 50}))
-    assert main(["sweep", done.id, "--update", str(path)]) == 2
-    assert "runs in stages, and a sweep with stages cannot be updated" in capsys.readouterr().err
-
-
-def test_the_best_run_is_that_of_all_stages(done: Sweep, show: Show) -> None:
-    best = done.best_run
-    assert best is not None
-    assert best.best == min(run.best for run in done.runs if run.best is not None)
-    assert yaml.safe_load(show("best", done.id)) == best.config
-
-
 def test_the_report_holds_the_stages(done: Sweep, show: Show, sandbox: Sandbox) -> None:
     path = Path(show("report", done.id, "-o", "report.html").strip())
     text = path.read_text("utf-8")
@@ -244,18 +234,13 @@ def test_the_report_holds_the_stages(done: Sweep, show: Show, sandbox: Sandbox) 
     assert table["rows"][0][6] == "decay=0.5, model.depth=2, model.width=8"
     assert table["rows"][1][6].endswith(f"; from run {views[1].base}")
     (history,) = [figure for figure in data["figures"] if figure["name"] == "history"]
+    (bands,) = [trace for trace in done.plot_curves().data if trace.name == "bands and thresholds"]
+    assert list(bands.customdata) == ["&#60;b&#62;shape [31m, ", "stage 3, "]
     marks = [shape["x0"] for shape in history["layout"]["shapes"]]
     assert marks == [0.5, 4.5, 7.5]
     assert [note["text"] for note in history["layout"]["annotations"]] == ["rate", "&#60;b&#62;shape [31m", "stage 3"]
     assert "headline" in data
     assert data["headline"]["method"] == "random and grid in 3 stages"
-
-
-def test_thresholds_are_those_of_each_stage(done: Sweep) -> None:
-    figure = done.plot_curves()
-    (bands,) = [trace for trace in figure.data if trace.name == "bands and thresholds"]
-    assert list(bands.x) == [1, 1]
-    assert list(bands.customdata) == ["&#60;b&#62;shape [31m, ", "stage 3, "]
 
 
 def test_what_comes_after(done: Sweep) -> None:
