@@ -54,14 +54,6 @@ def test_kubernetes_takes_the_manifest(version: str, options: tuple[str, ...]) -
     kubernetes_validate.validate(secret("x", "postgresql://h/d", {"metadata": {"name": "x", "uid": "1"}}), version)
 
 
-def test_there_are_versions_to_validate_with_and_a_wrong_field_is_found() -> None:
-    assert versions()[0] == "1.29"
-    wrong = job(launch(), "x")
-    wrong["spec"]["backoffLimitPerindex"] = 3
-    with pytest.raises(kubernetes_validate.ValidationError, match="backoffLimitPerindex"):
-        kubernetes_validate.validate(wrong, versions()[-1], strict=True)
-
-
 def test_each_agent_is_an_index_that_is_started_again_if_the_cluster_takes_it_away() -> None:
     spec = job(launch(agents=3), "x")["spec"]
     assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 3, 3)
@@ -72,20 +64,19 @@ def test_each_agent_is_an_index_that_is_started_again_if_the_cluster_takes_it_aw
     assert spec["backoffLimitPerIndex"] == 5
 
 
-def test_an_agent_needs_no_option_but_an_image() -> None:
-    found = container()
+def test_a_pod_needs_no_option_but_an_image_and_has_what_training_needs() -> None:
+    spec, found = pod(), container()
     assert found["image"] == "train:1"
     assert found["command"] == ["python", "-m", "lightsweep", "agent", "ab12cd34"]
-    assert "workingDir" not in found  # that of the image
-    assert "resources" not in found
-
-
-def test_a_pod_has_what_training_needs_and_no_surprises() -> None:
-    spec = pod()
+    assert not {"workingDir", "resources"} & set(found), "the image's directory"
     assert {"name": "shm", "emptyDir": {"medium": "Memory"}} in spec["volumes"]  # for DataLoader workers
-    assert {"name": "shm", "mountPath": "/dev/shm"} in container()["volumeMounts"]
+    assert {"name": "shm", "mountPath": "/dev/shm"} in found["volumeMounts"]
     assert spec["shareProcessNamespace"] is True  # orphans are reaped
     assert spec["enableServiceLinks"] is False  # no variables of the namespace's services
+    claimed = container(*IMAGE, "--pvc", "project", cpus_per_run=1.5, jobs_per_agent=2)
+    assert claimed["workingDir"] == "/workspace"
+    assert {"name": "work", "mountPath": "/workspace"} in claimed["volumeMounts"]
+    assert claimed["resources"] == {"requests": {"cpu": "3"}}, "more may be used"
 
 
 def test_every_option_has_its_place() -> None:
@@ -110,7 +101,7 @@ def test_every_option_has_its_place() -> None:
 
 def test_a_pod_satisfies_the_restricted_pod_security_standard() -> None:
     """By the list of https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted."""
-    for options in (IMAGE, ALL, (*IMAGE, "--run-as-user", "1000")):
+    for options in (IMAGE, ALL):
         spec, found = pod(*options), container(*options)
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"].get("runAsUser") != 0
@@ -143,30 +134,18 @@ def test_an_agent_that_was_stopped_before_its_pod_began_ends_at_once(
     assert capsys.readouterr().out == "lightsweep: this agent was told to end by `lightsweep launch --stop`\n"
 
 
-def test_a_claim_is_mounted_where_the_agent_works() -> None:
-    found = container(*IMAGE, "--pvc", "project")
-    assert found["workingDir"] == "/workspace"
-    assert {"name": "work", "mountPath": "/workspace"} in found["volumeMounts"]
-
-
 @pytest.mark.parametrize(
     ("asked", "gpus", "options"),
     [
-        ({"gpus_per_run": 1}, "1", []),
         ({"gpus_per_run": 2}, "2", []),
         ({"gpus_per_run": 2, "jobs_per_agent": 2}, "4", ["--gpus", "all", "--gpus-per-run", "2"]),
         ({"gpus_per_run": 0.5, "jobs_per_agent": 2}, "1", ["--jobs", "2"]),
-        ({"gpus_per_run": 0.33, "jobs_per_agent": 3}, "1", ["--jobs", "3"]),
     ],
 )
 def test_an_agent_divides_its_gpus_among_its_runs(asked: dict[str, Any], gpus: str, options: list[str]) -> None:
     found = container(*IMAGE, **asked)
     assert found["resources"]["limits"]["nvidia.com/gpu"] == gpus
     assert found["command"][5:] == options
-
-
-def test_cores_are_asked_for_and_may_be_exceeded() -> None:
-    assert container(*IMAGE, cpus_per_run=1.5, jobs_per_agent=2)["resources"] == {"requests": {"cpu": "3"}}
 
 
 @pytest.mark.parametrize(
@@ -177,11 +156,10 @@ def test_a_pod_has_more_time_to_end_than_its_agent_gives_to_runs(options: tuple[
     assert pod(*IMAGE, agent_options=options)["terminationGracePeriodSeconds"] == seconds
 
 
-@pytest.mark.parametrize("file", [None, Path("/here/lightsweep_runs/ab12cd34/storage-url")], ids=["no file", "file"])
-def test_the_url_is_nowhere_in_the_manifest(file: Path | None) -> None:
+def test_the_url_is_nowhere_in_the_manifest() -> None:
     url = "postgresql://ada:s3cret@db.example.com/sweeps"
     # also if it is given as a variable, which is meant for URLs without a password
-    made = launch(variables={"LIGHTSWEEP_STORAGE": url, "OMP_NUM_THREADS": "4"}, storage_file=file)
+    made = launch(variables={"LIGHTSWEEP_STORAGE": url, "OMP_NUM_THREADS": "4"})
     text = as_text(made, "lightsweep-ab12cd34-f00")
     assert "s3cret" not in text
     assert "&" not in text  # no anchor of YAML
@@ -196,11 +174,6 @@ def test_the_url_is_nowhere_in_the_manifest(file: Path | None) -> None:
         },
         {"name": "OMP_NUM_THREADS", "value": "4"},
     ]
-    by_hand = next(line for line in text.splitlines() if "create secret" in line)
-    assert by_hand == (
-        '#   printf %s "$LIGHTSWEEP_STORAGE" | '
-        "kubectl create secret generic lightsweep-ab12cd34-f00 --from-file=url=/dev/stdin"
-    )
 
 
 def test_the_url_goes_into_a_secret_by_a_pipe_if_that_is_done_by_hand(tmp_path: Path) -> None:
@@ -218,13 +191,7 @@ def test_the_url_goes_into_a_secret_by_a_pipe_if_that_is_done_by_hand(tmp_path: 
     assert (tmp_path / "arguments").read_text() == given
 
 
-def test_a_secret_belongs_to_its_job() -> None:
-    made = secret("x", "postgresql://h/d", {"metadata": {"name": "x", "uid": "7", "labels": {"a": "b"}}})
-    assert made["metadata"]["ownerReferences"] == [{"apiVersion": "batch/v1", "kind": "Job", "name": "x", "uid": "7"}]
-    assert made["stringData"] == {"url": "postgresql://h/d"}
-
-
-@pytest.mark.parametrize("sweep_id", ["ab12cd34", "ID", "My sweep_of.all", "x" * 100, "-"])
+@pytest.mark.parametrize("sweep_id", ["My sweep_of.all", "x" * 100, "-"])
 def test_names_are_names_of_kubernetes(sweep_id: str) -> None:
     name = job_name(sweep_id, "a1b2c3")
     assert name.replace("-", "").isalnum()
@@ -236,8 +203,6 @@ def test_names_are_names_of_kubernetes(sweep_id: str) -> None:
     ("options", "message"),
     [
         (["--imge", "x"], "'--imge' is not known; did you mean '--image'?"),
-        (["--gpu-type=a100"], "'--gpu-type=a100' is not known; there are: --image, --namespace"),
-        (["train:1"], "'train:1' is not known"),
         (["--image"], "argument --image: expected one argument"),
         (["--mount", "/w"], "--mount is the place of a volume; name the volume's claim by --pvc"),
         (["--pvc", "p", "--mount", "w"], "--mount 'w' is not an absolute path, such as /workspace"),
@@ -247,7 +212,6 @@ def test_names_are_names_of_kubernetes(sweep_id: str) -> None:
         (["--run-as-user", "ada"], "--run-as-user 'ada' is not the number of a user, such as 1000"),
         (["--security", "baseline"], "--security 'baseline' is unknown; there are: restricted, none"),
         (["--security", "none", "--run-as-user", "0"], "--run-as-user needs the security context that --security none"),
-        (["--toleration", "=b"], "--toleration '=b' is not a taint of a node, such as spot=true:NoSchedule"),
     ],
 )
 def test_a_wrong_option_is_refused_with_the_remedy(options: list[str], message: str) -> None:
@@ -262,7 +226,6 @@ def test_a_wrong_option_is_refused_with_the_remedy(options: list[str], message: 
     [
         (["--memory", "1Gi"], {}, r"needs an image with Python, lightsweep and what the program imports\n.*-- --image"),
         (IMAGE, {"gpus_per_run": 0.5}, r"--gpus-per-run 0.5, --jobs-per-agent 1: Kubernetes gives whole GPUs"),
-        (IMAGE, {"gpus_per_run": 1.5, "jobs_per_agent": 2}, r"--gpus-per-run 1.5, --jobs-per-agent 2"),
         (
             IMAGE,
             {"nodes_per_run": 2},

@@ -142,31 +142,6 @@ def test_a_sweep_is_launched_disrupted_and_completed(cluster: Cluster, sandbox: 
     assert secret not in logs
 
 
-def test_a_launch_is_stopped_and_its_runs_are_given_back(cluster: Cluster, sandbox: Sandbox, database: str) -> None:
-    sandbox.write("train.py", SCRIPT)
-    raw = {"program": "train.py", "method": "grid", "metric": {"name": "loss"}, "parameters": {"x": {"values": [1, 2]}}}
-    sweep_id = Sweep.create(raw, storage=database).id
-    settings = ["on: kubernetes", "agents: 2", "options: [--image, 'train:1', --namespace, team-a, --python,"]
-    sandbox.write("lightsweep.launch.yaml", "\n".join([*settings, f"  {sys.executable}]", ""]))
-    assert sandbox.call("launch", sweep_id).returncode == 0
-    wait_until(lambda: len(cluster.processes) == 2, "two agents")
-    wait_until(lambda: len(Sweep.load(sweep_id, storage=database).runs) == 2, "two runs")
-    # The namespace is known from the record of the launch, also without the file.
-    Path(sandbox.directory / "lightsweep.launch.yaml").unlink()
-    assert len(agents(sandbox, sweep_id)) == 2
-    stopped = sandbox.call("launch", "--stop", sweep_id)
-    assert stopped.returncode == 0, stopped.stderr
-    wait_until(lambda: not cluster.of("pods", "team-a"), "the pods to end")
-    assert cluster.of("jobs", "team-a") == cluster.of("secrets", "team-a") == []
-    assert [process.poll() for process in cluster.processes.values()] == [143, 143]
-    reasons = {run.reason for run in Sweep.load(sweep_id, storage=database).runs}
-    assert reasons == {"the agent was told to end (SIGTERM)"}
-    assert "is left to end" in sandbox.call("launch", "--stop", sweep_id).stdout
-    # A cluster that cannot be asked is one line of the status.
-    (sandbox.directory / "kubeconfig").unlink()
-    assert "no Kubernetes cluster is known" in sandbox.call("status", sweep_id).stdout
-
-
 def test_the_commands_of_the_guide(cluster: Cluster, sandbox: Sandbox, database: str) -> None:
     """Each block as it is on the page; the pods' image has the same command as here."""
     guide = (Path(__file__).parents[2] / "docs" / "clusters" / "kubernetes.md").read_text()
@@ -197,3 +172,5 @@ def test_the_commands_of_the_guide(cluster: Cluster, sandbox: Sandbox, database:
     assert "`ImagePullBackOff`" in guide
     assert sandbox.call("launch", "--stop", sweep_id).returncode == 0
     assert cluster.of("jobs") == cluster.of("pods") == cluster.of("secrets") == []
+    (sandbox.directory / "kubeconfig").unlink()
+    assert "no Kubernetes cluster is known" in sandbox.call("status", sweep_id).stdout

@@ -1,6 +1,6 @@
 """A cluster as far as the engine 'kubernetes' sees one: an API server that keeps Jobs, Secrets, Pods and Events.
 
-It answers by HTTP, with TLS if it is given a certificate, and refuses as Kubernetes does: by token, by role, by
+It answers by HTTP, and refuses as Kubernetes does: by token, by role, by
 namespace, and by the schema of a Job. :meth:`Cluster.sync` is its Job controller, scheduler and kubelet in one: it
 makes a pod for each index, gives it a node, and runs its command as a process here, with the variables that the
 Secret holds.
@@ -13,7 +13,6 @@ import json
 import os
 import re
 import signal
-import ssl
 import subprocess
 import threading
 import time
@@ -65,6 +64,7 @@ class Cluster:
         self.unheard = 0
         self.denials: dict[str, str] = {}
         self.tokens: set[str] = set()
+        self.accepted = {TOKEN, OTHER_TOKEN}
         self._images = images
         self._gpus = {"node-1": 8, "node-2": 8} if gpus is None else gpus
         self._directory = directory
@@ -98,9 +98,6 @@ class Cluster:
         with self._lock:
             self._ended(self.pod(index), code)
 
-    def fully_gone(self) -> bool:
-        return not self.of("pods")
-
     # --- the API
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any, token: str) -> tuple[int, Any]:
@@ -108,7 +105,7 @@ class Cluster:
         with self._lock:
             self.requests.append((method, path, body))
             self.tokens.add(token)
-            if token not in (TOKEN, OTHER_TOKEN):
+            if token not in self.accepted:
                 return _refusal(401, "Unauthorized", "Unauthorized")
             if not found:
                 return _refusal(404, "NotFound", "the server could not find the requested resource")
@@ -405,13 +402,8 @@ def _fits(rule: dict[str, Any], pod: dict[str, Any]) -> bool:
 
 
 @contextmanager
-def serving(cluster: Cluster, certificate: Path | None = None) -> Iterator[str]:
-    """Serve the cluster's API on this machine; gives its URL.
-
-    Args:
-        cluster: The cluster.
-        certificate: A file with a certificate and its key, for TLS.
-    """
+def serving(cluster: Cluster) -> Iterator[str]:
+    """Serve the cluster's API on this machine; gives its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -445,14 +437,10 @@ def serving(cluster: Cluster, certificate: Path | None = None) -> Iterator[str]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    if certificate:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
-        yield f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}"
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
@@ -480,38 +468,19 @@ def working(cluster: Cluster, seconds: float = 0.05) -> Iterator[None]:
             process.wait()
 
 
-def write_kubeconfig(
-    path: Path, server: str, *, token: str = TOKEN, authority: Path | None = None, **context: str
-) -> Path:
+def write_kubeconfig(path: Path, server: str) -> Path:
     """Write a kubeconfig file with the contexts ``tests`` (the current one) and ``other``."""
-    cluster = {"server": server, **({"certificate-authority": str(authority)} if authority else {})}
     contexts = [
-        {"name": "tests", "context": {"cluster": "c", "user": "ada", **context}},
+        {"name": "tests", "context": {"cluster": "c", "user": "ada"}},
         {"name": "other", "context": {"cluster": "c", "user": "bob", "namespace": "team-a"}},
     ]
     document = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "c", "cluster": cluster}],
-        "users": [{"name": "ada", "user": {"token": token}}, {"name": "bob", "user": {"token": OTHER_TOKEN}}],
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "ada", "user": {"token": TOKEN}}, {"name": "bob", "user": {"token": OTHER_TOKEN}}],
         "contexts": contexts,
         "current-context": "tests",
     }
     path.write_text(yaml.safe_dump(document))
-    return path
-
-
-def certificate(directory: Path) -> Path:
-    """Make a certificate of this machine, with its key, by openssl."""
-    path = directory / "server.pem"
-    made = subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=tests"),
-            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "-", "-out", "-"),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    path.write_text(made.stdout)
     return path
