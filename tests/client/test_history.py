@@ -8,6 +8,7 @@ import json
 import math
 import multiprocessing
 import os
+import textwrap
 import threading
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,14 @@ def plain(directory: Path = HOME) -> list[dict[str, Any]]:
 def test_every_number_of_every_step_is_kept() -> None:
     with serving(ScriptedHandler()):
         run = lightsweep.init()
-        for epoch in range(3):
+        for epoch in (0, 1, math.inf):
             run.log({"val_loss": epoch / 10, "train": {"loss": epoch}, "text": "x", "flag": True})
-    assert plain() == [{"_step": step, "val_loss": step / 10, "train.loss": step} for step in range(3)]
+        run.log({"val_loss": math.nan})
+    *steps, last = plain()
+    assert steps == [
+        {"_step": step, "val_loss": epoch / 10, "train.loss": epoch} for step, epoch in enumerate((0, 1, math.inf))
+    ]
+    assert math.isnan(last["val_loss"])
     assert all(step["_timestamp"] > 1.6e9 for step in read_history([HOME]))
 
 
@@ -63,14 +69,6 @@ def test_a_step_is_one_line_however_often_it_is_logged() -> None:
         {"_step": 7, "a": 6, "c": 7},
         {"_step": 8, "c": 8},
     ]
-
-
-def test_values_that_are_not_finite_stay() -> None:
-    with serving(ScriptedHandler()):
-        lightsweep.init().log({"val_loss": math.nan, "b": math.inf})
-    (step,) = read_history([HOME])
-    assert math.isnan(step["val_loss"])
-    assert step["b"] == math.inf
 
 
 def test_few_writes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,8 +109,6 @@ def test_the_end_of_a_run_writes_what_waits(script: Any, tmp_path: Path, how: st
     if {how!r}.startswith("raise"):
         {how if how.startswith("raise") else "pass"}
     """
-    import textwrap
-
     handler = ScriptedHandler(stop_at=20 if how == "pruned" else None, dir=str(HOME.absolute()))
     script(handler, textwrap.dedent(code))
     assert [step["val_loss"] for step in plain()] == list(range(20))
@@ -151,20 +147,7 @@ def test_a_retry_that_starts_over_repeats_steps_and_continues_after_them() -> No
     assert [step["of"] for step in plain()] == [1, 1, 1, 2, 2]  # as the storage, which keeps the first values
 
 
-def test_a_retry_that_resumes_counts_on() -> None:
-    with serving(ScriptedHandler()):
-        run = lightsweep.init()
-        for epoch in range(3):
-            run.log({"val_loss": epoch})
-    with serving(ScriptedHandler(resumed=True, counted=3, iterations=3)):
-        run = lightsweep.init()
-        for epoch in range(run.iterations, 5):
-            run.log({"val_loss": epoch})
-        assert run.step == 5
-    assert [(step["_step"], step["val_loss"]) for step in plain()] == [(n, n) for n in range(5)]
-
-
-def test_a_retry_with_steps_of_its_own_repeats_some_of_them() -> None:
+def test_a_retry_that_resumes_counts_on_and_repeats_no_step_of_its_own() -> None:
     with serving(ScriptedHandler()):
         run = lightsweep.init()
         for step in (10, 20, 30):
@@ -174,13 +157,14 @@ def test_a_retry_with_steps_of_its_own_repeats_some_of_them() -> None:
         assert run.checkpoint
         for step in (20, 30, 40):
             run.log({"a": step, "of": 2}, step=step)
+        assert run.step == 40
     assert [(step["_step"], step["of"]) for step in plain()] == [(10, 1), (20, 1), (30, 1), (40, 2)]
 
 
 def test_a_retry_elsewhere_has_its_own_file() -> None:
     for place, steps in (("one", range(3)), ("two", range(1, 5))):
         Path(place).mkdir()
-        Path(place, FILE).write_text("".join(f'{{"a": "{place}", "b": {step}, "_step": {step}}}\n' for step in steps))
+        Path(place, FILE).write_text("".join(f'{{"b": {step}, "_step": {step}}}\n' for step in steps))
     assert [step["b"] for step in read_history(["one", "gone", "two"])] == [0, 1, 2, 3, 4]
 
 
@@ -215,7 +199,7 @@ def test_what_a_forked_child_logs_follows_after_its_parent() -> None:
     found = plain()
     assert sorted(step["parent"] for step in found if "parent" in step) == [0, 1, 2]
     assert sorted(step["child"] for step in found if "child" in step) == [2, 3, 4]
-    assert [step["_step"] for step in found] == list(range(6)) or len(found) == 6
+    assert len(found) == 6
 
 
 # --- size
@@ -232,21 +216,21 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_of_very_many_steps_the_frequent_ones_are_thinned_out(capsys: pytest.CaptureFixture[str]) -> None:
     with serving(ScriptedHandler()):
         run = lightsweep.init()
-        for step in range(20_000):
+        for step in range(10_000):
             run.log({"loss": step / 7})
             if step % 1000 == 999:
                 run.log({"val_loss": step / 9})
     found = plain()
     assert (HOME / FILE).stat().st_size < 60_000
-    assert len([step for step in found if "val_loss" in step]) == 20
+    assert len([step for step in found if "val_loss" in step]) == 10
     train = [step["_step"] for step in found if "loss" in step]
     assert train[:200] == list(range(200))
-    assert train[-1] == 20_018  # the last one is there
+    assert train[-1] == 10_008  # the last one is there
     gaps = [two - one for one, two in itertools.pairwise(train)]
     assert max(gaps[:-1]) <= 2**12
     said = capsys.readouterr().err
     assert said.count("lightsweep: history.jsonl keeps") == 1
-    assert "of 20,020 steps" in said
+    assert "of 10,010 steps" in said
     summary = json.loads((HOME / "summary.json").read_text())
     assert summary["_history"].startswith("history.jsonl keeps")
 

@@ -6,6 +6,8 @@ import pytest
 
 from scripted import ScriptedHandler
 
+HOOK = "sys.excepthook = lambda kind, *_: print('hook:', kind.__name__)"
+
 
 def the_finish(handler: ScriptedHandler) -> dict[str, object]:
     (finish,) = handler.finishes
@@ -129,39 +131,11 @@ def test_a_script_that_ends_without_a_word_has_finished(script, handler):
     assert the_finish(handler) == {"state": "finished", "error": None, "unread": []}
 
 
-@pytest.mark.parametrize("block", ["with lightsweep.init():\n    ", "lightsweep.init()\n"])
-def test_an_exception_is_a_failure_with_its_message_and_line(script, handler, block):
-    result = script(handler, f"import lightsweep\n{block}raise ValueError('no data')\n")
-    assert result.returncode == 1
-    assert "Traceback" in result.stderr
-    assert the_finish(handler)["state"] == "failed"
-    assert the_finish(handler)["error"] == "ValueError: no data (train.py:3)"
-
-
-def test_an_exception_counts_where_another_library_took_the_hook(script, handler):
-    script(
-        handler,
-        """
-        import sys, lightsweep
-        lightsweep.init()
-        sys.excepthook = lambda *_: None
-        raise ValueError("no data")
-        """,
-    )
-    assert the_finish(handler)["state"] == "failed"
-
-
-def test_a_hook_that_was_there_before_is_called(script, handler):
-    result = script(
-        handler,
-        """
-        import sys, lightsweep
-        sys.excepthook = lambda kind, *_: print("hook:", kind.__name__)
-        lightsweep.init()
-        raise ValueError("no data")
-        """,
-    )
+@pytest.mark.parametrize("order", [("lightsweep.init()", HOOK), (HOOK, "lightsweep.init()")])
+def test_an_exception_counts_beside_the_hook_of_another_library(script, handler, order):
+    result = script(handler, "import sys, lightsweep\n" + "\n".join([*order, "raise ValueError('no data')"]))
     assert result.stdout == "hook: ValueError\n"
+    assert the_finish(handler)["state"] == "failed"
 
 
 @pytest.mark.parametrize(
@@ -180,21 +154,6 @@ def test_nothing_is_said_about_a_keyboard_interrupt(script, handler, block):
     assert result.returncode != 0
     assert len(handler.starts) == 1
     assert handler.finishes == []
-
-
-def test_a_verdict_that_was_only_reported_still_counts(script):
-    handler = ScriptedHandler(stop_at=1)
-    result = script(
-        handler,
-        """
-        import lightsweep
-        with lightsweep.init() as run:
-            verdict = run.report({"val_loss": 1})
-            print(verdict.stop, verdict.reason)
-        """,
-    )
-    assert result.stdout == "True 0.9 is worse than 0.5 at band 3\n"
-    assert the_finish(handler)["state"] == "pruned"
 
 
 def test_finish_with_an_exit_code_is_a_failure_and_the_first_word_counts(script, handler):
@@ -249,56 +208,37 @@ def test_a_script_that_catches_sigterm_by_itself_is_left_alone(script, handler):
     assert result.stdout == "True\n"
 
 
-def test_swept_parameters_that_are_never_read_are_named(script):
-    handler = ScriptedHandler(
-        {"lr": 0.1, "model": {"hidden": 8, "depth": 2}}, swept=("lr", "model.depth", "model.hidden")
-    )
-    script(handler, "import lightsweep\nwith lightsweep.init() as run:\n    run.config.model.hidden\n")
-    assert the_finish(handler)["unread"] == ["lr", "model.depth"]
-
-
-def test_a_script_with_arguments_that_never_looks_at_its_config_may_have_read_them_there(script):
-    handler = ScriptedHandler({"lr": 0.1}, swept=("lr",))
-    source = "import lightsweep\nwith lightsweep.init() as run:\n    pass\n"
-    script(handler, source, "--lr=0.1")
-    assert the_finish(handler)["unread"] is None
-    handler.finishes.clear()
-    script(handler, source)
-    assert the_finish(handler)["unread"] == ["lr"]
-    handler.finishes.clear()
-    script(handler, "import lightsweep\nwith lightsweep.init() as run:\n    run.config.get('epochs')\n", "--lr=0.1")
-    assert the_finish(handler)["unread"] == ["lr"]
-
-
-def test_a_fork_that_becomes_another_rank_is_not_recorded(script, handler):
-    script(
-        handler,
-        """
-        import os, lightsweep
-        run = lightsweep.init()
-        run.log({"val_loss": 1})
-        child = os.fork()
-        os.environ["RANK"] = "1" if child == 0 else "0"
-        run.log({"val_loss": 1})
-        if child:
-            os.waitpid(child, 0)
-        """,
-    )
-    assert len(handler.logs) == 2
-    assert the_finish(handler)["state"] == "finished"
+@pytest.mark.parametrize(
+    ("line", "arguments", "unread"),
+    [
+        ("run.config.model.hidden", [], ["lr", "model.depth"]),
+        ("pass", [], ["lr", "model.depth", "model.hidden"]),
+        ("pass", ["--lr=0.1"], None),  # it may have read them there
+        ("run.config.get('epochs')", ["--lr=0.1"], ["lr", "model.depth", "model.hidden"]),
+    ],
+)
+def test_swept_parameters_that_are_never_read_are_named(script, line, arguments, unread):
+    values = {"lr": 0.1, "model": {"hidden": 8, "depth": 2}}
+    handler = ScriptedHandler(values, swept=("lr", "model.depth", "model.hidden"))
+    script(handler, f"import lightsweep\nwith lightsweep.init() as run:\n    {line}\n", *arguments)
+    assert the_finish(handler)["unread"] == unread
 
 
 @pytest.mark.parametrize("block", ["with lightsweep.init():", "if lightsweep.init():"])
-def test_the_line_of_a_failure_is_the_last_of_the_users_own_code(script, handler, block):
-    for line, error in (
-        ("lightsweep.config.learning_rate", "AttributeError: the config has no 'learning_rate'. It has: nothing"),
-        (
-            "json.loads('{')",
-            "JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
-        ),
-    ):
-        script(handler, f"import json, lightsweep\n{block}\n    {line}\n")
-        assert handler.finishes[-1]["error"] == f"{error} (train.py:3)"
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("raise ValueError('no data')", "ValueError: no data"),
+        ("lightsweep.config.rate", "AttributeError: the config has no 'rate'. It has: nothing"),
+        ("json.loads('')", "JSONDecodeError: Expecting value: line 1 column 1 (char 0)"),
+    ],
+)
+def test_an_exception_is_a_failure_with_the_last_line_of_the_users_own_code(script, handler, block, line, error):
+    result = script(handler, f"import json, lightsweep\n{block}\n    {line}\n")
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+    assert the_finish(handler)["state"] == "failed"
+    assert the_finish(handler)["error"] == f"{error} (train.py:3)"
 
 
 def test_other_ranks_get_the_config_and_only_tell_of_their_failures(script):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lightsweep.channel.connection import Connection
-from lightsweep.channel.messages import LogReply, Numbers, StartRequest
+from lightsweep.channel.messages import LogReply, StartRequest
 from lightsweep.channel.server import ChannelServer
 from lightsweep.client.history import read_history
 from lightsweep.client.run import Run
@@ -99,79 +99,42 @@ def test_a_verdict_between_bands_comes_with_the_next_log_which_is_not_sent(begin
     assert [message["state"] for message in handler.finishes] == ["pruned"]
 
 
-def test_a_verdict_first_read_at_the_end_leaves_the_run_finished(begin: Any) -> None:
+@pytest.mark.parametrize("error", [None, ValueError("bad")])
+def test_a_verdict_first_read_at_the_end_changes_nothing_of_it(begin: Any, error: Exception | None) -> None:
     handler = Gated(stop_at=2)
     run = begin(handler)
     run.log({"val_loss": 1.0})
     run.log({"val_loss": 2.0})
     run.summary["accuracy"] = 0.9
-    run.finish()
-    assert [(message["state"], message["error"]) for message in handler.finishes] == [("finished", None)]
-    assert handler.logs[2:] == [{"metrics": {}, "late": True}, {"metrics": {"accuracy": 0.9}, "last": True}]
+    run.close(error)
+    assert [message["state"] for message in handler.finishes] == ["failed" if error else "finished"]
+    late = {"metrics": {}, "late": True}
+    assert handler.logs[2:] == ([late] if error else [late, {"metrics": {"accuracy": 0.9}, "last": True}])
 
 
-def test_a_verdict_first_read_when_the_script_fails_leaves_the_run_failed(begin: Any) -> None:
-    handler = Gated(stop_at=2)
-    run = begin(handler)
-    run.log({"val_loss": 1.0})
-    run.log({"val_loss": 2.0})
-    run.close(ValueError("bad"))
-    assert [message["state"] for message in handler.finishes] == ["failed"]
-    assert handler.logs[2:] == [{"metrics": {}, "late": True}]
-
-
-def test_whoever_asks_for_the_verdict_is_told_at_once(begin: Any) -> None:
-    handler = Gated(stop_at=1)
-    run = begin(handler)
-    run.log({"val_loss": 1.0})
-    assert run.known_verdict.stop
-    assert run.verdict().stop
-
-
-def test_an_error_comes_with_the_next_log(begin: Any) -> None:
+def test_an_error_comes_with_the_next_log_or_fails_the_run_at_its_end(begin: Any, capsys: Any) -> None:
     handler = Gated()
     run = begin(handler)
     handler.fails = True
     run.log({"val_loss": 1.0})
     with pytest.raises(LightsweepError, match="no room for this"):
         run.log({"val_loss": 2.0})
-    handler.fails = False
     run.log({"val_loss": 3.0})
-    run.finish()
-    assert values(handler) == [1.0, 3.0]
-    assert [message["state"] for message in handler.finishes] == ["finished"]
-
-
-def test_an_error_that_is_first_read_at_the_end_fails_the_run(begin: Any, capsys: Any) -> None:
-    handler = Gated()
-    run = begin(handler)
-    handler.fails = True
-    run.log({"val_loss": 1.0})
     run.close(None)
+    assert values(handler) == [1.0, 3.0]
     assert [(message["state"], message["error"]) for message in handler.finishes] == [("failed", "no room for this")]
     assert capsys.readouterr().err == "lightsweep: no room for this\n"
 
 
-def test_values_that_are_no_iteration_do_not_wait(begin: Any) -> None:
+@pytest.mark.parametrize("metrics", [{"other": 1.0}, {"val_loss": float("nan")}])
+def test_values_that_are_no_iteration_do_not_wait(begin: Any, metrics: dict[str, float]) -> None:
     handler = Gated((1,))
     run = begin(handler)
-    for metrics in ({"other": 1.0}, {"val_loss": float("nan")}):
-        handler.gate.clear()
-        run.log(metrics)
-        handler.gate.set()
-        run.settle()
-    assert len(handler.logs) == 2
-
-
-def test_a_band_that_an_update_adds_is_known_from_the_next_answer_on(begin: Any) -> None:
-    handler = Gated()
-    run = begin(handler)
-    handler.bands = (2,)
-    run.log({"val_loss": 1.0})
+    handler.gate.clear()
+    run.log(metrics)
+    handler.gate.set()
     run.settle()
-    handler.stops_at = 2
-    with pytest.raises(RunPruned):
-        run.log({"val_loss": 2.0})
+    assert len(handler.logs) == 1
 
 
 def test_a_log_that_learns_of_a_band_at_its_iteration_waits_for_the_verdict(begin: Any) -> None:
@@ -190,18 +153,6 @@ def test_with_an_agent_that_names_no_band_each_report_waits(begin: Any) -> None:
     handler.extra["next_band"] = 0
     with pytest.raises(RunPruned):
         begin(handler).log({"val_loss": 1.0})
-
-
-def test_an_agent_that_is_gone_is_noticed_by_the_next_log(begin: Any, server: ChannelServer) -> None:
-    handler = Gated()
-    run = begin(handler)
-    handler.gate.clear()
-    run.log({"val_loss": 1.0})
-    server.unregister("0007")
-    handler.gate.set()
-    with pytest.raises(AgentLostError):
-        for value in (2.0, 3.0):  # the answer to the first was under way
-            run.log({"val_loss": value})
 
 
 def test_a_checkpoint_is_kept_once_the_agent_has_the_reports(begin: Any, server: ChannelServer) -> None:
@@ -232,17 +183,6 @@ def test_a_forked_child_leaves_the_answer_to_its_parent(begin: Any) -> None:
     assert run.known_verdict.stop
 
 
-def test_an_answer_with_nothing_new_is_empty(server: ChannelServer, tmp_path: Path) -> None:
-    handler = Gated((3,), dir=str(tmp_path))
-    connection = Connection(*server.register("0007", handler).values())
-    found = []
-    for value in (1.0, 2.0, 3.0, 4.0):
-        connection.post(Numbers(val_loss=value))
-        found.append([(reply.iterations, reply.next_band) for reply in connection.settle()])
-    assert found == [[(1, 3)], [], [(3, None)], []]
-    connection.close()
-
-
 def test_threads_take_turns_and_no_answer_is_lost(begin: Any) -> None:
     handler = Gated()
     run = begin(handler)
@@ -262,29 +202,3 @@ def test_threads_take_turns_and_no_answer_is_lost(begin: Any) -> None:
     assert [[value for value in found if value // 100 == number] for number in range(4)] == [
         [100.0 * number + step for step in range(50)] for number in range(4)
     ]
-
-
-def test_a_script_that_has_closed_its_descriptors_goes_on(begin: Any) -> None:
-    handler = Gated()
-    run = begin(handler)
-    run.log({"val_loss": 1.0})
-    stream = run._agent._link.stream
-    os.close(stream._sock.fileno())
-    run.log({"val_loss": 2.0})
-    run.finish()
-    assert values(handler) == [1.0, 2.0]
-    assert handler.finishes[0]["state"] == "finished"
-
-
-def test_the_last_report_of_a_process_that_dies_is_taken_in(server: ChannelServer, tmp_path: Path) -> None:
-    handler = Gated()
-    connection = Connection(*server.register("0007", handler).values())
-    handler.extra["dir"] = str(tmp_path)
-    connection.start(StartRequest(defaults={}))
-    handler.gate.clear()
-    connection.post(Numbers(val_loss=1.0))
-    connection.close()  # as the system does with those of a killed process
-    threading.Timer(0.3, handler.gate.set).start()
-    server.drain("0007")
-    server.unregister("0007")
-    assert handler.iterations == 1

@@ -53,10 +53,3 @@ def test_a_checkpoint_that_is_not_there_cannot_be_gone_on_from() -> None:
         for value in (5.0, 4.0, 3.0):
             run.log({"val_loss": value})
     assert reported(handler) == [3.0]
-
-
-def test_a_first_attempt_repeats_nothing() -> None:
-    handler = ScriptedHandler()
-    with client.serving(handler), lightsweep.init() as run:
-        run.log({"val_loss": 3.0})
-    assert reported(handler) == [3.0]
