@@ -82,11 +82,12 @@ def write_made_pages(with_gallery: bool) -> None:
     """Write the pages that are made, and the pictures of the benchmarks."""
     from charts import with_charts
     from gallery import write_gallery
-    from reference import commands_page, glossary_page, python_page
+    from reference import commands_page, glossary_page, python_page, wandb_page
 
     _write(Path("reference/commands.md"), commands_page().encode())
     _write(Path("reference/python.md"), python_page().encode())
     _write(Path("reference/glossary.md"), glossary_page().encode())
+    _write(Path("reference/wandb.md"), wandb_page().encode())
     benchmarks = SOURCE / "benchmarks" / "README.md"
     benchmarks.write_text(with_charts(benchmarks.read_text(encoding="utf-8"), benchmarks.parent), encoding="utf-8")
     write_gallery(SOURCE / "gallery", reports=with_gallery)

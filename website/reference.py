@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["commands_page", "glossary_page", "python_page"]
+__all__ = ["commands_page", "glossary_page", "python_page", "wandb_page"]
 
 ROOT = Path(__file__).resolve().parent.parent
 Definition = ast.ClassDef | ast.FunctionDef
@@ -93,7 +93,7 @@ def python_page() -> str:
         "# Python",
         "",
         "The names that may be imported; all others are private and change without notice. The names of W&B, which",
-        "`import lightsweep as wandb` has too, are [in a table](../docs/moving-from-wandb.md#every-name).",
+        "`import lightsweep as wandb` has too, are [in a table](wandb.md).",
         "",
     ]
     for module, text in MODULES.items():
@@ -209,4 +209,16 @@ def glossary_page() -> str:
     lines = ["# Glossary", ""]
     for word, meaning in words:
         lines += [f"## {word}", "", meaning[0].upper() + meaning[1:] + ".", ""]
+    return "\n".join(lines)
+
+
+def wandb_page() -> str:
+    """Return what each name of W&B does here, from the table that lightsweep itself uses."""
+    from lightsweep.wandb import INTEGRATIONS, NAMES, RUN_NAMES
+
+    lines = ["# Names of W&B", ""]
+    for owner, names in {"wandb": NAMES, "run": RUN_NAMES, "wandb.integration": INTEGRATIONS}.items():
+        lines += [f"## {owner}", "", f"| `{owner}.NAME` | here | |", "|---|---|---|"]
+        lines += [f"| `{name}` | {known.kind} | {known.says} |" for name, known in names.items()]
+        lines += [""]
     return "\n".join(lines)

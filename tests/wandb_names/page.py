@@ -1,4 +1,6 @@
-"""Write the tables of names in docs/moving-from-wandb.md from the table of the code.
+"""Write the lists of names in docs/moving-from-wandb.md from the table of the code.
+
+The page of the site, ``wandb_page`` of website/reference.py, says of each name what it does.
 
 Usage: ``python tests/wandb_names/page.py``
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from lightsweep.wandb import INTEGRATIONS, NAMES, RUN_NAMES, Name
+from lightsweep.wandb import INTEGRATIONS, KINDS, NAMES, RUN_NAMES, Name
 
 __all__ = ["PAGE", "with_tables"]
 
@@ -21,14 +23,18 @@ def with_tables(page: str) -> str:
     before, _, rest = page.partition(_BEGIN)
     _, found, after = rest.partition(_END)
     assert found, f"the page lacks {_BEGIN} or {_END}"
-    tables = f"{_table('`wandb.NAME`', NAMES)}\n\nOf a run:\n\n{_table('`run.NAME`', RUN_NAMES)}"
-    tables += f"\n\nOf `wandb.integration`:\n\n{_table('`wandb.integration.NAME`', INTEGRATIONS)}"
-    return f"{before}{_BEGIN}\n{tables}\n{_END}{after}"
+    rows = [*_rows("wandb", NAMES), *_rows("run", RUN_NAMES), *_rows("wandb.integration", INTEGRATIONS)]
+    table = "\n".join(["| of | here | names |", "|---|---|---|", *rows])
+    return f"{before}{_BEGIN}\n{table}\n{_END}{after}"
 
 
-def _table(heading: str, names: Mapping[str, Name]) -> str:
-    rows = [f"| `{name}` | {known.kind} | {known.says} |" for name, known in names.items()]
-    return "\n".join([f"| {heading} | here | |", "|---|---|---|", *rows])
+def _rows(owner: str, names: Mapping[str, Name]) -> list[str]:
+    rows = []
+    for kind in KINDS:
+        found = [f"`{name}`" for name, known in names.items() if known.kind == kind]
+        if found:
+            rows.append(f"| `{owner}` | {kind} | {', '.join(found)} |")
+    return rows
 
 
 if __name__ == "__main__":

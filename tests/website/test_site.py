@@ -45,6 +45,15 @@ def test_the_reference_has_every_public_name() -> None:
         assert text in page
 
 
+def test_the_reference_says_of_each_name_of_wandb_what_it_does() -> None:
+    from reference import wandb_page
+
+    page = wandb_page()
+    assert "| `Image` | kept as a file | PNG of an array" in page
+    assert "## run\n" in page
+    assert "## wandb.integration\n" in page
+
+
 def test_the_glossary_has_every_word_of_architecture() -> None:
     from reference import glossary_page
 
