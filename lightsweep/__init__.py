@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lightsweep.agents import agent
+    from lightsweep.agents.api import agent
     from lightsweep.client import Run, RunConfig, finish, init, log
     from lightsweep.client.current import alert, define_metric, login, save, unwatch, watch
     from lightsweep.controller import sweep
@@ -66,7 +66,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "lightsweep.agents": ("agent",),
+    "lightsweep.agents.api": ("agent",),
     "lightsweep.client": ("Run", "RunConfig", "finish", "init", "log"),
     "lightsweep.client.current": ("alert", "define_metric", "login", "save", "unwatch", "watch"),
     "lightsweep.controller": ("sweep",),

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from lightsweep.agents import Display, LineDisplay, closing, work
+from lightsweep.agents.api import work
+from lightsweep.agents.displays.base import Display, LineDisplay, closing
 from lightsweep.agents.displays.live_view import LiveDisplay
 from lightsweep.agents.drain import Drain, duration, job_end
 from lightsweep.agents.engines.kubernetes_manifest import was_stopped

@@ -22,7 +22,6 @@ from lightsweep.cli.options import Json, Storage, ids, open_read_only, read_swee
 from lightsweep.cli.output import columns, cut, say, show_json, wrapped
 from lightsweep.cli.runs import STATE_STYLES, by_value, front_table, show_run, time_of
 from lightsweep.cli.sweep import parameter_count
-from lightsweep.cli.watch import watch
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
 from lightsweep.controller.changes import sweep_and_run
 from lightsweep.controller.forecast import forecast_text
@@ -117,6 +116,8 @@ def status(
         show_run(sweep, run_of(sweep, run_id), as_json)
         return
     if watching:
+        from lightsweep.cli.watch import watch
+
         terminal = on_terminal(sys.stdout)
         watch(sweep, Console(highlight=False, no_color=not in_colour(sys.stdout)), every, on_terminal=terminal)
         return

@@ -10,9 +10,10 @@ import pytest
 from sandboxes import Sandbox, wait_until
 
 from lightsweep import InputError
-from lightsweep.agents import Agent, Display
+from lightsweep.agents.displays.base import Display
 from lightsweep.agents.drain import DRAINED, Drain, duration, extended_end, job_end
 from lightsweep.agents.launchers.process import CommandLauncher
+from lightsweep.agents.worker import Agent
 from lightsweep.controller import Sweep
 
 LOCAL = datetime(2026, 11, 28, 3, 0).timestamp()

@@ -14,9 +14,10 @@ from sandboxes import Sandbox
 
 import lightsweep
 from lightsweep import RunPruned
-from lightsweep.agents import Agent, Display
+from lightsweep.agents.displays.base import Display
 from lightsweep.agents.heartbeat import Looks, pause
 from lightsweep.agents.launchers.function import FunctionLauncher
+from lightsweep.agents.worker import Agent
 from lightsweep.controller import ClaimedRun, Sweep
 from lightsweep.controller.claims import NoRun, RunClaimer
 from lightsweep.controller.runs import ATTEMPT, CONFIG

@@ -12,9 +12,10 @@ import sqlalchemy
 from sandboxes import Sandbox, wait_until
 
 import lightsweep
-from lightsweep.agents import Agent, Display
+from lightsweep.agents.displays.base import Display
 from lightsweep.agents.launchers.function import FunctionLauncher
 from lightsweep.agents.launchers.process import CommandLauncher
+from lightsweep.agents.worker import Agent
 from lightsweep.controller import ClaimedRun, Outcome, Sweep
 from lightsweep.errors import StorageError
 

@@ -13,8 +13,8 @@ import pytest
 from sandboxes import Sandbox
 
 import lightsweep
-from lightsweep.agents import Agent
 from lightsweep.agents.launchers.function import FunctionLauncher
+from lightsweep.agents.worker import Agent
 from lightsweep.controller import ClaimedRun, Outcome, Sweep
 from lightsweep.controller.claims import NoRun, RunClaimer
 from lightsweep.controller.reports import Reporter, Writer

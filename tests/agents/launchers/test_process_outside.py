@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from sandboxes import Sandbox
 
-from lightsweep.agents import Agent
 from lightsweep.agents.launchers import ExitStatus, Job, Launcher
+from lightsweep.agents.worker import Agent
 from lightsweep.channel.messages import Handler
 from lightsweep.controller import ClaimedRun, Sweep
 from lightsweep.controller.changes import request
