@@ -127,8 +127,6 @@ SHORT = {
     "lightsweep/client/rounds.py",
     "lightsweep/client/loaders.py",
     "lightsweep/cli/output.py",
-    "lightsweep/cli/questions.py",
-    "lightsweep/cli/serve.py",
     "lightsweep/cli/starters.py",
     "lightsweep/cli/storage.py",
     "lightsweep/cli/watch.py",

@@ -1,4 +1,4 @@
-"""The entry point: the commands, loaded when they are called, the form of their errors, and ``lightsweep schema``."""
+"""The entry point: the commands, loaded when they are called, the form of their errors, ``schema`` and ``help``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -20,7 +21,7 @@ from typer.main import get_command
 
 import lightsweep
 from lightsweep.cli.output import discard, flush, say
-from lightsweep.errors import LightsweepError, UsageError, closest
+from lightsweep.errors import LightsweepError, NotFoundError, UsageError, closest
 from lightsweep.text import in_colour, paint, printable
 
 GROUPS = {
@@ -29,7 +30,7 @@ GROUPS = {
         "init": ("starters", "Write train.py and sweep.yaml to begin with."),
         "check": ("check", "Validate a sweep file and show what the sweep would do."),
         "schema": ("main", "Print the JSON Schema of sweep files, for editors."),
-        "help": ("questions", "Answer a question about sweeps, or show the help of a command."),
+        "help": ("main", "Answer a question about sweeps, or show the help of a command."),
     },
     "Run": {
         "run": ("agent", "Create a sweep and run it: `sweep` and `agent` in one."),
@@ -74,6 +75,8 @@ COMMANDS = {name: found for commands in GROUPS.values() for name, found in comma
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 _WIDEST = max(map(len, COMMANDS))
+_PAGE = Path("docs", "faq.md")
+_LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 _COMPLETE = "_LIGHTSWEEP_COMPLETE"
 """The variable by which a shell asks for completions."""
 
@@ -173,6 +176,40 @@ def schema() -> None:
     from lightsweep.schema import json_schema
 
     print(json.dumps(json_schema(), indent=2))
+
+
+def help(  # noqa: A001 - the name of the command
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="WORD ...", help="Words of a question, or a command.")
+    ] = None,
+) -> None:
+    """Answer a question about sweeps, or show the help of a command.
+
+    It prints what the page of questions and answers has about the words. No network is needed.
+
+    For example: lightsweep help pruned
+    """
+    found = answers(words or ())
+    if not found:
+        say("\n".join(["questions:", *(f"  {question}" for question in questions())]), error=True)
+        raise NotFoundError(f"no question has {' '.join(words or ())!r}; take a word of one of these")
+    say("\n\n".join(found))
+
+
+def questions() -> dict[str, str]:
+    """Return the answer to each question, as text for a terminal."""
+    package = Path(lightsweep.__file__).parent  # in a checkout, docs is beside it
+    page = next(path for path in (package / _PAGE, package.parent / _PAGE) if path.exists()).read_text(encoding="utf-8")
+    sections = (section.partition("\n") for section in re.split(r"^## ", page, flags=re.MULTILINE)[1:])
+    return {question: _LINK.sub(r"\1", answer).strip() for question, _, answer in sections}
+
+
+def answers(words: Sequence[str]) -> list[str]:
+    """Return the questions that have all words, with their answers; if none has, those whose answers have them."""
+    wanted = [word.lower() for word in words]
+    texts = {question: f"{question}\n\n{answer}" for question, answer in questions().items()}
+    asked = [text for question, text in texts.items() if all(word in question.lower() for word in wanted)]
+    return asked or [text for text in texts.values() if all(word in text.lower() for word in wanted)]
 
 
 app = typer.Typer(

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import ipaddress
+import os
 import re
+import socket
 import sys
+import webbrowser
 from collections.abc import Callable, Iterable
 from enum import Enum
 from pathlib import Path
@@ -16,8 +21,8 @@ import typer
 from lightsweep.agents.active_run import RUNS
 from lightsweep.analysis import required
 from lightsweep.cli.options import Storage, SweepId, read_sweep
-from lightsweep.cli.output import check_folder, write_whole
-from lightsweep.cli.serve import browse_to, serve_page
+from lightsweep.cli.output import check_folder, say, write_whole
+from lightsweep.controller import Sweep
 from lightsweep.errors import UsageError
 from lightsweep.storage import default_url, open_storage
 
@@ -89,7 +94,7 @@ def report(
     if serve:
         if output is not None or format_ is not Format.html:
             raise UsageError("--serve shows the page in a browser and writes no file; leave out --output and --format")
-        serve_page(sweep, home, host, port, browse=open_)
+        _serve_page(sweep, home, host, port, browse=open_)
         return
     state = sweep.state
     data = sweep_data(sweep)
@@ -110,7 +115,62 @@ def report(
     if write_whole(path, text):
         print(path)
         if open_:
-            browse_to(path.absolute().as_uri())
+            _browse_to(path.absolute().as_uri())
+
+
+def _serve_page(sweep: Sweep, home: Path, host: str, port: int, *, browse: bool) -> None:
+    """Serve the page of a sweep until Ctrl-C.
+
+    Args:
+        sweep: The sweep.
+        home: The folder that has the runs' directories if a run names none.
+        host: The address to listen on.
+        port: The port; 0 for any free one.
+        browse: Whether to open the page in a browser.
+
+    Raises:
+        UsageError: The address or the port cannot be used.
+    """
+    from lightsweep.report import LivePage, PageServer
+
+    page = LivePage(sweep, home)
+    try:
+        server = PageServer(page, host, port)
+    except (OSError, UnicodeError) as error:
+        raise UsageError(_refused(host, port, error)) from None
+    with server:
+        say(server.url)
+        say(f"showing sweep {sweep.id} of {sweep.storage} live; Ctrl-C ends it", error=True)
+        if not _only_here(host):
+            say(f"all who can reach {host} and have this address see the sweep; nothing is encrypted", error=True)
+        elif "SSH_CONNECTION" in os.environ:
+            name, port = socket.gethostname(), server.server_port
+            say(f"to see it from your machine, run there: ssh -N -L {port}:localhost:{port} {name}", error=True)
+        try:
+            if browse:
+                _browse_to(server.url)
+            server.serve_forever()
+        except KeyboardInterrupt:
+            say("ended; the sweep goes on", error=True)
+
+
+def _browse_to(url: str) -> None:
+    """Open an address in a browser, or say that there is none."""
+    if not webbrowser.open(url):
+        say("no browser was found on this machine; open the address in one", error=True)
+
+
+def _only_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _refused(host: str, port: int, error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
+        return f"port {port} cannot be used: {error.strerror}\nchoose another one with --port; 0 takes any free one"
+    return f"--host {host!r} is not an address of this machine\nleave it out to be seen on this machine only"
 
 
 def dashboard(
@@ -137,7 +197,7 @@ def dashboard(
         print(address, flush=True)
         print(f"showing {opened}; Ctrl-C ends it", file=sys.stderr, flush=True)
         if open_:
-            browse_to(address)
+            _browse_to(address)
         try:
             server.serve_forever()
         except KeyboardInterrupt:

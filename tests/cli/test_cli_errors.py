@@ -17,8 +17,7 @@ from typer.main import get_command
 
 import lightsweep
 from lightsweep.cli import main
-from lightsweep.cli.main import COMMANDS, app
-from lightsweep.cli.questions import questions
+from lightsweep.cli.main import COMMANDS, app, questions
 from lightsweep.controller import Sweep
 
 GOOD_FILE = "{program: train.py, method: grid, metric: {name: loss}, parameters: {x: {values: [1, 2]}}}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sandboxes import PATIENCE_SECONDS, Sandbox
 
-from lightsweep.cli import main, serve
+from lightsweep.cli import main, report
 
 
 def test_it_shows_the_sweep_and_ends_with_ctrl_c(sandbox: Sandbox) -> None:
@@ -79,8 +79,6 @@ def test_it_says_who_can_see_the_page(
     ssh: bool,
     words: str | None,
 ) -> None:
-    from lightsweep import report
-
     class Server:
         url = "http://x/?token=y"
         server_port = 8765
@@ -98,8 +96,8 @@ def test_it_says_who_can_see_the_page(
             raise KeyboardInterrupt
 
     opened: list[str] = []
-    monkeypatch.setattr(report, "PageServer", Server)
-    monkeypatch.setattr(serve.webbrowser, "open", opened.append)
+    monkeypatch.setattr("lightsweep.report.PageServer", Server)
+    monkeypatch.setattr(report.webbrowser, "open", opened.append)
     monkeypatch.setattr("socket.gethostname", lambda: "workstation")
     monkeypatch.setenv("SSH_CONNECTION", "x") if ssh else monkeypatch.delenv("SSH_CONNECTION", raising=False)
     sandbox.sweep("")
@@ -115,7 +113,7 @@ def test_a_written_page_is_opened_too(
     sandbox: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(serve.webbrowser, "open", lambda url: opened.append(url) or True)
+    monkeypatch.setattr(report.webbrowser, "open", lambda url: opened.append(url) or True)
     sweep_id = sandbox.sweep("")
     assert main(["report", "latest", "--open"]) == 0
     assert opened == [Path(f"report-{sweep_id}.html").absolute().as_uri()]
