@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lightsweep.agents.active_run import ActiveRun
 from lightsweep.agents.displays.base import Display
 from lightsweep.controller import RunState, Sweep, SweepStatus
-from lightsweep.controller.leases import lease_share, look_pause
+from lightsweep.controller.leases import lease_share
 from lightsweep.controller.reports import Refresher
 from lightsweep.errors import StorageUnavailableError
 
@@ -92,13 +92,10 @@ class Heartbeat:
 
 
 class Looks:
-    """The looks of an agent at its sweep while runs are at work: glances, and whole looks between them.
+    """The looks of an agent at its sweep while runs are at work.
 
     The heartbeats of its runs come before a look, which a busy server may answer late, since other agents take runs
     without heartbeats.
-
-    A whole look reads every running trial and each change of the other agents' runs, so beyond ten running runs it
-    comes less often, but with each heartbeat. A claim, and a run at a band, look on their own.
 
     Args:
         sweep: The sweep.
@@ -117,10 +114,7 @@ class Looks:
             with suppress(StorageUnavailableError):  # the next look tries again
                 self._sweep.beat(*trials)
                 self._beaten = now
-        if self._sweep.ledger.clock() - self._sweep.looked < look_pause(self._sweep):
-            self._sweep.glance(*trials)
-        else:
-            self._sweep.refresh()
+        self._sweep.refresh()
 
 
 def pause(sweep: Sweep) -> float:

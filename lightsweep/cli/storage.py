@@ -222,8 +222,7 @@ def check(
         _end(shown(named), found)
     opened = open_storage(named, create=False, look=True)
     with storage_errors():
-        found = table_damage(opened)
-        found += text_damage(opened) if opened.schema_known else []
+        found = [*table_damage(opened), *text_damage(opened)]
     if found:
         _end(str(opened), found)
     count, found = sweep_damage(opened)

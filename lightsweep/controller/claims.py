@@ -94,8 +94,7 @@ def claim_lock(sweep: Sweep) -> Iterator[ClaimTransaction]:
     with sweep.lock:
         last, ticket = sweep.ledger.last, sweep.book.next_ticket
     with storage_errors(), sweep.ledger.trials.claim(sweep.study_id, ATTEMPT, last) as claim:
-        numbered = enumerate(claim.news, start=claim.number - len(claim.news))
-        attempts = [attempt for number, each in numbered if (attempt := attempt_of(each, number)) is not None]
+        attempts = [attempt for attempt in map(attempt_of, claim.news) if attempt is not None]
         kinds = [attempt["kind"] for attempt in attempts]
         yield ClaimTransaction(ticket + kinds.count("fresh"), "update" in kinds, attempts, claim)
 
@@ -295,7 +294,7 @@ class RunClaimer:
         with self._sweep.lock:
             entry = self._sweep.book.of_trial(trial_id)
         if entry is None:
-            raise UpdateFinishedTrialError(f"trial {trial_id} is void, since another agent was faster")
+            raise UpdateFinishedTrialError(f"trial {trial_id} counts for nothing")
         try:
             values = points.give(entry)
         except (UpdateFinishedTrialError, StorageUnavailableError, NotFoundError):

@@ -68,7 +68,7 @@ def _of_trials(place: str, sweep: Sweep) -> Iterator[Damage]:
     for record in sweep.ledger.records:
         if ATTEMPT not in record.attributes:
             foreign.append(record)
-        elif attempt_of(record.attributes[ATTEMPT], record.number) is None:
+        elif attempt_of(record.attributes[ATTEMPT]) is None:
             malformed.append(record)
     if malformed:
         value = quoted(malformed[0].attributes[ATTEMPT])

@@ -35,7 +35,7 @@ from lightsweep.hyperband import Comparison
 from lightsweep.sampler import RunState
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Storage, mask, trials_of
-from lightsweep.storage.trials import TrialReader
+from lightsweep.storage.trial_reader import TrialReader
 
 _RESOLUTION_SECONDS = 1.0  # of SQLite's clock
 
@@ -257,19 +257,6 @@ class SweepReader:
             for tell, *facts in news:
                 tell(*facts)
             return changed
-
-    def glance(self, *trial_ids: int) -> None:
-        """Read the requested state alone, and the rest only if it matters to an agent that works on these trials.
-
-        The rest is read as well if the searcher learns, or if the storage has nothing cheaper. Raises as
-        :meth:`refresh`.
-        """
-        with self.contact.asking():
-            found = self.ledger.glance(STATE, trial_ids)
-        if found is None or found[0] is None or found[1]:
-            self.refresh()
-        else:
-            self.requested = self._known(found[0])
 
     def _take_updates(self) -> bool:
         """Adopt the newest config; return whether there was a new one."""

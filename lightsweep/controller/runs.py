@@ -28,7 +28,7 @@ ATTEMPT = "lightsweep:attempt"
 """Trial attribute, from the trial's first moment: kind, agent, the directory of its runs, and of a retry its run.
 
 Kinds: ``fresh``, ``retry``; ``update``, from which on another config holds; ``prior``, a run of another sweep. An agent
-adds the number that it expects for the trial: with another number the trial is void, since another agent was faster.
+adds the trial's number.
 """
 
 CONFIG = "lightsweep:config"
@@ -50,17 +50,10 @@ FORMAT = 1
 """Version of the attributes' content."""
 
 
-def attempt_of(found: Any, number: int) -> dict[str, Any] | None:
-    """Return the value of ``ATTEMPT`` if it is valid; ``None`` without one, or if another program wrote it.
-
-    Args:
-        found: The attribute of a trial.
-        number: The trial's number. If the attempt was claimed as another one, its kind is ``void``.
-    """
+def attempt_of(found: Any) -> dict[str, Any] | None:
+    """Return the value of ``ATTEMPT`` if it is valid; ``None`` without one, or if another program wrote it."""
     if not isinstance(found, dict):
         return None
-    if found.get("number", number) != number:
-        return {"kind": "void"}
     kind = found.get("kind")
     if kind == "retry":
         proper = isinstance(found.get("run"), str) and isinstance(found.get("attempt"), int)
@@ -326,11 +319,9 @@ class RunTable:
         return list(changed.values())
 
     def _add(self, record: TrialRow) -> RunEntry | None:
-        attempt = attempt_of(record.attributes[ATTEMPT], record.number)
+        attempt = attempt_of(record.attributes[ATTEMPT])
         if attempt is None:
             self.malformed.append(record)
-            return None
-        if attempt["kind"] == "void":
             return None
         if attempt["kind"] == "update":
             self.updates.append((self.next_point, record.attributes[CONFIG]))

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from lightsweep.errors import LightsweepError, NotFoundError, StorageError, UsageError
 from lightsweep.storage.opening import Storage
-from lightsweep.storage.optuna_trials import trials_of
+from lightsweep.storage.postgresql_trials import trials_of
 from lightsweep.text import counted, quoted
 
 _OF_STUDY = ("study_directions", "study_user_attributes", "study_system_attributes", "trials")
@@ -69,11 +69,8 @@ def copy_study(
     Raises:
         NotFoundError: The source has no such study.
         UsageError: The target has a study of that name, or agents are working on this one; nothing was written.
-        StorageError: The tables of a storage are of an unknown version; nothing was written.
         LightsweepError: A row was read back as another one; nothing was written.
     """
-    for each in (source, target):
-        check_known(each)
     with source.reading() as reading:
         tables = _Tables(reading)
         study = tables.study(name)
@@ -111,19 +108,6 @@ def copies(storage: Storage, study: int) -> list[str]:
     """Return the storages to which a study was copied."""
     found = storage.optuna.get_study_user_attrs(study).get(_COPIES)
     return [str(place) for place in found] if isinstance(found, list) else []
-
-
-def check_known(storage: Storage) -> None:
-    """Check that SQL of ours may read and write the storage's tables.
-
-    Raises:
-        StorageError: Their version is unknown.
-    """
-    if not storage.schema_known:
-        raise StorageError(
-            f"storage {storage}: this lightsweep does not know the version of Optuna's tables there; "
-            "use the version of lightsweep that fits the installed Optuna"
-        )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from lightsweep.storage.copying import OF_OPTUNA, owner_of
-from lightsweep.storage.opening import KNOWN_SCHEMAS, Storage
+from lightsweep.storage.opening import Storage
 from lightsweep.storage.url import parse
 from lightsweep.text import counted, quoted
 
@@ -65,14 +65,10 @@ def file_damage(url: str) -> list[Damage]:
 
 
 def table_damage(storage: Storage) -> list[Damage]:
-    """Return what is wrong with Optuna's tables: their version, rows without an owner, numbers of trials.
+    """Return what is wrong with Optuna's tables: rows without an owner, numbers of trials.
 
     The check of owners is that of SQLite's ``foreign_key_check``, for every kind of database.
     """
-    version = storage.optuna.get_current_version()
-    if version not in KNOWN_SCHEMAS:
-        what = f"the tables have version {version}, and this lightsweep knows {', '.join(sorted(KNOWN_SCHEMAS))}"
-        return [Damage(str(storage), what, "use the version of lightsweep that fits the installed Optuna")]
     with storage.reading() as connection:
         known = sa.MetaData()
         known.reflect(connection, only=OF_OPTUNA)

@@ -258,14 +258,6 @@ KNOWN_SCHEMAS = frozenset({"v3.2.0.a"})
 """Versions of Optuna's tables, as Optuna numbers them, that SQL of ours reads and writes."""
 
 
-@cache
-def _warn_of_schema(name: str, version: str) -> None:
-    text = (
-        "storage %s: this lightsweep does not know version %s of Optuna's tables; it uses Optuna's API, which is slow"
-    )
-    _logger.warning(text, name, version)
-
-
 class Storage:
     """An open storage: Optuna's own object, and its engine for SQL.
 
@@ -275,14 +267,12 @@ class Storage:
         optuna: Optuna's storage; ``optuna.load_study(storage=...)`` accepts it.
         engine: SQLAlchemy's engine of it.
         url: The given URL, with its password; show ``str(storage)`` instead.
-        schema_known: Whether SQL of ours may read and write Optuna's tables, since their version is known.
     """
 
-    def __init__(self, url: str, storage: RDBStorage, file: File | None = None, *, schema_known: bool = True) -> None:
+    def __init__(self, url: str, storage: RDBStorage, file: File | None = None) -> None:
         self.url = url
         self.optuna = storage
         self.engine: sqlalchemy.Engine = storage.engine
-        self.schema_known = schema_known
         self._file = file
         # SQLAlchemy does not close the pool's connections, nor does a user of Sweep.load(...) in a notebook.
         weakref.finalize(storage, _release, storage.engine, os.getpid())
@@ -387,8 +377,12 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
         if named := named_by_file(url):
             follow(storage.engine, named)
     if version not in KNOWN_SCHEMAS:
-        _warn_of_schema(name, version)
-    return Storage(url, storage, file, schema_known=version in KNOWN_SCHEMAS)
+        known = ", ".join(sorted(KNOWN_SCHEMAS))
+        raise StorageError(
+            f"storage {name}: its tables have version {version} of Optuna, and this lightsweep knows {known}; "
+            "use a version of lightsweep that fits the Optuna that made them"
+        )
+    return Storage(url, storage, file)
 
 
 def _release(engine: sqlalchemy.Engine, owner: int) -> None:

@@ -2,8 +2,8 @@
 
 Optuna's own API reads a whole study at once, about a second for each thousand trials, and commits each parameter,
 attribute and report on its own: some fifty statements for a short run. So this module works on the tables of Optuna's
-storage directly. Tests compare each row with what Optuna writes. If the version of the tables is unknown,
-:mod:`lightsweep.storage.optuna_trials` takes its place.
+storage directly. Tests compare each row with what Optuna writes. A storage whose tables have an unknown version is not
+opened.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import lru_cache
 from sys import intern
@@ -23,7 +22,7 @@ import sqlalchemy as sa
 from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
 from lightsweep.storage.opening import Storage
 from lightsweep.storage.trials import OPEN, Claim, OpenTrials, Parameters, StoredAttributes, TrialRow
@@ -62,14 +61,19 @@ distribution_of = lru_cache(maxsize=4096)(json_to_distribution)
 
 _FETCHED = 5_000
 _CHUNK = 450  # trials per statement, each with up to two bound variables; SQLite allows 999 in old builds
-_FEW = 300  # trials with three
 
 
 class SqlTrials:
-    """The trials of a storage by SQL, see :class:`Trials`.
+    """The trials of a storage by SQL; safe from several threads.
+
+    Each method raises ``sqlalchemy.exc.SQLAlchemyError`` or ``optuna.exceptions.StorageInternalError`` if the database
+    does not answer. It can be called again then, whether or not its commit succeeded.
 
     Args:
-        storage: The storage; the version of its tables is known.
+        storage: The storage.
+
+    Attributes:
+        one_step: Whether :meth:`add_next` can begin a trial.
     """
 
     one_step = False
@@ -80,9 +84,18 @@ class SqlTrials:
     def changes(
         self, study_id: int, key: str, last: TrialRow | None, known: OpenTrials, unsettled: Collection[int] = ()
     ) -> tuple[Any, list[TrialRow]]:
-        """See :meth:`Trials.changes`; all is read in one snapshot."""
-        if not unsettled and (quick := self._new_reports_only(study_id, key, last, known)) is not None:
-            return quick
+        """Return a user attribute of the study, and the trials that may have changed, by number, without parameters.
+
+        All is read in one snapshot.
+
+        Args:
+            study_id: Optuna's key of the study.
+            key: Name of the attribute; its value is ``None`` if the study lacks it or was deleted.
+            last: The last trial that is known: every later one is returned.
+            known: Trials to read again. Of them only the new reports are returned, and none without a change need be.
+                One that still runs keeps its attributes and parameters.
+            unsettled: Those of ``known`` that may have got attributes meanwhile, though they still run.
+        """
         with self._storage.reading() as connection:
             value = connection.execute(_STUDY_ATTRIBUTE, {"study": study_id, "key": key}).scalar_one_or_none()
             found: dict[int, TrialRow] = {}
@@ -103,43 +116,8 @@ class SqlTrials:
                 found[trial_id].last_step = step
         return None if value is None else json.loads(value), list(found.values())
 
-    def _new_reports_only(
-        self, study_id: int, key: str, last: TrialRow | None, known: OpenTrials
-    ) -> tuple[Any, list[TrialRow]] | None:
-        """Return the changes if there are none but reports, as at most looks of a run at a band; else ``None``.
-
-        SQLite's driver reads them by one statement; SQLAlchemy takes five times as long.
-        """
-        running = all(row.state == "RUNNING" for row in known.values())
-        if last is None or len(known) > _FEW or not running or self._storage.engine.dialect.name != "sqlite":
-            return None
-        self._storage.check()
-        steps = itertools.chain.from_iterable((row.trial_id, row.last_step) for row in known.values())
-        values = (study_id, key, study_id, last.trial_id, *known, *steps)
-        try:
-            with closing(self._storage.engine.raw_connection()) as connection:
-                rows = connection.cursor().execute(_new_reports_of(len(known)), values).fetchall()
-        except (sqlite3.Error, SQLAlchemyError):
-            return None  # the other way meets it again, and explains it
-        if not rows or rows[0][0] != _STATE or rows[-1][0] == _TRIAL:
-            return None
-        found: dict[int, TrialRow] = {}
-        for _, trial_id, step, number, kind in rows[1:]:
-            if (row := found.get(trial_id)) is None:
-                before = known[trial_id]
-                row = found[trial_id] = TrialRow(trial_id, before.number, before.state, started=before.started)
-                row.parameters, row.attributes = before.parameters, before.attributes
-            row.reports.append(_NOT_FINITE.get(kind, number))
-            row.last_step = step
-        return json.loads(rows[0][3]), list(found.values())
-
-    def glance(
-        self, study_id: int, key: str, last: TrialRow | None, trial_ids: Sequence[int]
-    ) -> tuple[Any, bool] | None:
-        """See :meth:`Trials.glance`; always ``None`` here."""
-
     def parameters(self, trial_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """See :meth:`Trials.parameters`; in the order in which they were written."""
+        """Return the parameters of the trials that have some, in the order in which they were written."""
         found: dict[int, dict[str, Any]] = {}
         with self._storage.reading() as connection:
             for trial_id, name, kind, value in _rows_of(connection, _PARAMETER_ROWS, trial_ids):
@@ -147,7 +125,7 @@ class SqlTrials:
         return found
 
     def heartbeats(self, study_id: int) -> tuple[datetime, dict[int, datetime]]:
-        """See :meth:`Trials.heartbeats`; the clock is the database's."""
+        """Return the time now and that of the last heartbeat of each running trial, by the database's clock."""
         with self._storage.reading() as connection:
             now = connection.execute(sa.select(sa.func.now())).scalar_one()
             query = (
@@ -159,7 +137,7 @@ class SqlTrials:
         return now.replace(tzinfo=timezone.utc), beats
 
     def beat(self, trial_ids: Sequence[int]) -> None:
-        """See :meth:`Trials.beat`; one statement, since a claim has written the rows."""
+        """Write a heartbeat of each of the trials: one statement, since a claim has written the rows."""
         beating = _HEARTBEATS.update().where(_HEARTBEATS.c.trial_id.in_(trial_ids))
         with self._storage.engine.begin() as connection:
             written = connection.execute(beating.values(heartbeat=sa.func.current_timestamp())).rowcount
@@ -169,7 +147,18 @@ class SqlTrials:
 
     @contextmanager
     def claim(self, study_id: int, key: str, last: TrialRow | None) -> Iterator[Claim]:
-        """See :meth:`Trials.claim`; the lock is the one under which Optuna numbers a study's trials."""
+        """Lock the study to add a trial; what is added is committed at the end of the block.
+
+        The lock is the one under which Optuna numbers a study's trials.
+
+        Args:
+            study_id: Optuna's key of the study.
+            key: Name of the attribute in ``Claim.news``.
+            last: The last trial that is known.
+
+        Raises:
+            KeyError: The study was deleted.
+        """
         with self._storage.engine.begin() as connection:
             locking = sa.select(_STUDIES.c.study_id).where(_STUDIES.c.study_id == study_id).with_for_update()
             if connection.execute(locking).scalar_one_or_none() is None:
@@ -202,17 +191,40 @@ class SqlTrials:
     def add_next(
         self, study_id: int, key: str, last: TrialRow | None, value: dict[str, Any], room: range, when: tuple[str, str]
     ) -> tuple[int, int] | None:
-        """See :meth:`Trials.add_next`; always ``None`` here."""
+        """Begin the next trial in one step, since hundreds of agents would wait for one that holds the study's lock.
+
+        It has one attribute, a heartbeat and no parameters.
+
+        Args:
+            study_id: Optuna's key of the study.
+            key: Name of the attribute that tells the kind of a trial.
+            last: The last trial that is known.
+            value: The value of the attribute, but for ``ticket`` and ``number``, of the trial, which are added.
+            room: The tickets that are free: without a newer trial than ``last`` the run gets the first of them.
+            when: An attribute of the study, and the value that it must have.
+
+        Returns:
+            Optuna's key of the trial, and its ticket: the one after that of the trial before. ``None``, and nothing was
+            written, if that is not in ``room``, if the trial before was not added in this way, if the attribute
+            has another value, or if the storage has no such step, as here: `claim` works in any case.
+        """
 
     def set_parameters(self, trial_id: int, parameters: Parameters) -> None:
-        """See :meth:`Trials.set_parameters`."""
+        """Give a running trial its parameters.
+
+        Raises:
+            optuna.exceptions.UpdateFinishedTrialError: It has ended.
+        """
         with self._storage.engine.begin() as connection:
             if not _running(connection, [trial_id]):
                 raise UpdateFinishedTrialError(f"trial {trial_id} has ended")
             _insert(connection, _PARAMETERS, parameter_rows(trial_id, parameters))
 
     def report(self, reports: Iterable[tuple[int, int, float]]) -> set[int]:
-        """See :meth:`Trials.report`; one transaction for all of them."""
+        """Write intermediate values, each as trial, step and value; return the trials that are not running any more.
+
+        A step that was written before keeps the later value. All of them are one transaction.
+        """
         given = {(trial_id, step): value for trial_id, step, value in reports}
         try:
             return self._report(given, again=False)
@@ -222,7 +234,10 @@ class SqlTrials:
     def end(
         self, trial_id: int, state: TrialState, attributes: Mapping[str, Any], values: Sequence[float] | None = None
     ) -> bool:
-        """See :meth:`Trials.end`; one transaction."""
+        """End a running trial with its attributes and objective values; return False if it was not running any more.
+
+        Called again after a commit whose answer was lost, it returns True once more.
+        """
         with self._storage.engine.begin() as connection:
             ending = _TRIALS.update().where(_TRIALS.c.trial_id == trial_id, _TRIALS.c.state == TrialState.RUNNING)
             if connection.execute(ending.values(state=state, datetime_complete=utc_now())).rowcount == 1:
@@ -252,26 +267,6 @@ class SqlTrials:
             if written == len(given):
                 return set()
             return trial_ids - _running(connection, sorted(trial_ids))
-
-
-_STATE, _REPORT, _TRIAL = range(3)
-
-
-@lru_cache(maxsize=_FEW)
-def _new_reports_of(count: int) -> str:
-    """Return SQLite's statement for an attribute of a study, and for what is new of so many running trials.
-
-    Its rows are in order: the attribute, then reports by trial and step, then trials that are new or have ended.
-    """
-    value, kind = "intermediate_value", "intermediate_value_type"
-    marks, steps = ", ".join("?" * count), " OR ".join(["trial_id = ? AND step > ?"] * count)
-    parts = [
-        f"SELECT {_STATE}, 0, 0, value_json, '' FROM {_STUDY_ATTRIBUTES.name} WHERE study_id = ? AND key = ?",
-        f"SELECT {_TRIAL}, 0, 0, 0, '' FROM {_TRIALS.name} WHERE study_id = ? AND trial_id > ?",
-        f"SELECT {_TRIAL}, 0, 0, 0, '' FROM {_TRIALS.name} WHERE trial_id IN ({marks}) AND state <> 'RUNNING'",
-        f"SELECT {_REPORT}, trial_id, step, {value}, {kind} FROM {_REPORTS.name} WHERE {steps or 0}",
-    ]
-    return f"{' UNION ALL '.join(parts)} ORDER BY 1, 2, 3"
 
 
 _STUDY_ATTRIBUTE = sa.select(_STUDY_ATTRIBUTES.c.value_json).where(

@@ -161,20 +161,8 @@ class _Watched(_Crowded):
         self.seen.append("whole")
         self.looked = self.now
 
-    def glance(self, *trials: int) -> None:
-        self.seen.append(trials)
-
     def beat(self, *trials: int) -> None:
         self.seen.append(["beat", *trials])
-
-
-@pytest.mark.parametrize(("runs", "seen"), [(20, ["whole", (7, 8), "whole"]), (256, ["whole", (7, 8), (7, 8)])])
-def test_whole_looks_are_rare_if_there_are_many_agents(runs: int, seen: list[object]) -> None:
-    watched: Any = _Watched(runs)
-    looks = Looks(watched, lambda: [7, 8])
-    for watched.now in (0.0, 1.9, 9.9):
-        looks.refresh()
-    assert watched.seen == seen
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import sqlalchemy
 from optuna.exceptions import StorageInternalError
 
 from lightsweep.errors import NotFoundError, StorageError
-from lightsweep.storage import Storage, default_url, mask, open_storage, quiet
+from lightsweep.storage import Storage, default_url, mask, open_storage, opening, quiet
 from lightsweep.storage.url import parse
 
 SECRET = "pa:ss/w0rd"
@@ -75,6 +75,13 @@ def test_a_storage_that_does_not_open_leaves_no_connection(tmp_path: Path, close
     sqlalchemy.event.remove(sqlalchemy.Pool, "connect", note)
     assert opened
     assert len(closed) == len(opened)
+
+
+def test_tables_of_a_version_that_is_not_known_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_storage(f"sqlite:///{tmp_path}/sweeps.db").close()
+    monkeypatch.setattr(opening, "KNOWN_SCHEMAS", frozenset({"v9.9.9.a"}))
+    with pytest.raises(StorageError, match=r"version v3\.2\.0\.a of Optuna, .* knows v9\.9\.9\.a"):
+        open_storage(f"sqlite:///{tmp_path}/sweeps.db")
 
 
 FORKING = """

@@ -13,7 +13,7 @@ import pytest
 from lightsweep.errors import StorageError
 from lightsweep.storage import open_storage, trials_of
 from lightsweep.storage import opening as servers
-from lightsweep.storage.trials import TrialReader
+from lightsweep.storage.trial_reader import TrialReader
 from lightsweep.storage.url import parse
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -17,13 +16,11 @@ import sqlalchemy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from lightsweep.storage import Storage, open_storage, postgresql_trials
-from lightsweep.storage.optuna_trials import OptunaTrials, sql_trials_of
-from lightsweep.storage.sql_trials import SqlTrials
-from lightsweep.storage.trials import StoredAttributes, TrialReader, TrialRow, Trials
+from lightsweep.storage import Storage, open_storage, trials_of
+from lightsweep.storage.trial_reader import TrialReader
+from lightsweep.storage.trials import StoredAttributes, TrialRow
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "float": FloatDistribution(-1.0, 1.0),
@@ -46,18 +43,8 @@ def study(storage: Storage) -> optuna.Study:
     return optuna.create_study(storage=storage.optuna, study_name="s")
 
 
-Way = Callable[[Storage], Trials]
-
-
-@pytest.fixture(params=[sql_trials_of, OptunaTrials])
-def way(request: pytest.FixtureRequest) -> Way:
-    """Both ways to the trials, which keep the same contract."""
-    made: Way = request.param
-    return made
-
-
-def ledger_of(storage: Storage, study: optuna.Study, way: Way = sql_trials_of, **options: Any) -> TrialReader:
-    return TrialReader(way(storage), storage.optuna.get_study_id_from_name(study.study_name), **options)
+def ledger_of(storage: Storage, study: optuna.Study, **options: Any) -> TrialReader:
+    return TrialReader(trials_of(storage), storage.optuna.get_study_id_from_name(study.study_name), **options)
 
 
 def look(ledger: TrialReader) -> list[TrialRow]:
@@ -85,7 +72,7 @@ def assert_same(records: list[TrialRow], trials: list[FrozenTrial]) -> None:
             assert mine == (None if theirs is None else theirs.astimezone(timezone.utc))
 
 
-def test_every_field_is_what_optuna_reads(way: Way, storage: Storage, study: optuna.Study) -> None:
+def test_every_field_is_what_optuna_reads(storage: Storage, study: optuna.Study) -> None:
     for state in TrialState:
         for params in PARAMS:
             study.add_trial(
@@ -99,7 +86,7 @@ def test_every_field_is_what_optuna_reads(way: Way, storage: Storage, study: opt
                 )
             )
         study.add_trial(create_trial(state=state, value=1.0 if state == TrialState.COMPLETE else None))
-    ledger = ledger_of(storage, study, way)
+    ledger = ledger_of(storage, study)
     assert look(ledger) == ledger.records
     assert_same(ledger.records, optuna.load_study(storage=storage.optuna, study_name="s").trials)
 
@@ -121,10 +108,8 @@ def test_times_are_utc_whatever_the_time_zone(storage: Storage, monkeypatch: pyt
     assert all(moment and abs(datetime.now(timezone.utc) - moment) < timedelta(minutes=2) for moment in started)
 
 
-def test_it_follows_what_another_storage_object_writes(
-    way: Way, url: str, storage: Storage, study: optuna.Study
-) -> None:
-    ledger = ledger_of(storage, study, way)
+def test_it_follows_what_another_storage_object_writes(url: str, storage: Storage, study: optuna.Study) -> None:
+    ledger = ledger_of(storage, study)
     other = open_storage(url)
     writing = optuna.load_study(storage=other.optuna, study_name="s")
     assert look(ledger) == []
@@ -161,15 +146,14 @@ STEPS = st.lists(st.sampled_from(["ask", "report", "complete", "prune", "fail", 
 )
 def test_many_looks_see_what_optuna_reads(storage: Storage, steps: list[str], random: Random) -> None:
     study = optuna.create_study(storage=storage.optuna)
-    ledgers = [ledger_of(storage, study, way) for way in (sql_trials_of, OptunaTrials)]
+    ledger = ledger_of(storage, study)
     running: list[optuna.Trial] = []
     for step in steps:
         if step == "ask":
             running.append(study.ask({"x": FloatDistribution(0.0, 1.0), "y": IntDistribution(1, 3)}))
             running[-1].set_user_attr("from the start", random.random())
         elif step == "look":
-            for ledger in ledgers:
-                look(ledger)
+            look(ledger)
         elif running:
             trial = running[random.randrange(len(running))]
             if step == "report":
@@ -180,10 +164,9 @@ def test_many_looks_see_what_optuna_reads(storage: Storage, steps: list[str], ra
                 trial.set_user_attr("at the end", step)
                 state = {"complete": TrialState.COMPLETE, "prune": TrialState.PRUNED, "fail": TrialState.FAIL}[step]
                 study.tell(trial, 1.0 if step == "complete" else None, state=state)
-    for ledger in ledgers:
-        look(ledger)
-        assert_same(ledger.records, study.trials)
-        assert not [record for record in look(ledger) if record.state != "RUNNING"]
+    look(ledger)
+    assert_same(ledger.records, study.trials)
+    assert not [record for record in look(ledger) if record.state != "RUNNING"]
 
 
 def test_parameters_of_a_running_trial_are_read_once(storage: Storage, study: optuna.Study) -> None:
@@ -195,12 +178,12 @@ def test_parameters_of_a_running_trial_are_read_once(storage: Storage, study: op
     assert ledger.records[0].parameters is before
 
 
-def test_other_studies_are_left_out(way: Way, storage: Storage, study: optuna.Study) -> None:
+def test_other_studies_are_left_out(storage: Storage, study: optuna.Study) -> None:
     elsewhere = optuna.create_study(storage=storage.optuna, study_name="other")
     elsewhere.add_trial(create_trial(value=1.0))
     study.add_trial(create_trial(value=2.0))
     elsewhere.ask()
-    ledger = ledger_of(storage, study, way)
+    ledger = ledger_of(storage, study)
     assert [record.number for record in look(ledger)] == [0]
     assert look(ledger) == []
 
@@ -235,9 +218,8 @@ def test_many_open_trials_need_few_statements(storage: Storage, study: optuna.St
 
 @contextmanager
 def listening(storage: Storage, hear: Callable[[str], Any] | None = None) -> Iterator[list[str]]:
-    """Collect the statements, those of SQLAlchemy and those that PostgreSQL's driver gets from us, before each."""
+    """Collect the statements, before each."""
     found: list[str] = []
-    send = postgresql_trials._send
 
     def note(text: str) -> None:
         (hear or found.append)(text)
@@ -245,14 +227,8 @@ def listening(storage: Storage, hear: Callable[[str], Any] | None = None) -> Ite
     def by_alchemy(_connection: Any, _cursor: Any, text: str, *_rest: Any) -> None:
         note(text)
 
-    def by_driver(connection: Any, text: str, values: Any) -> Any:
-        note(text)
-        return send(connection, text, values)
-
     sqlalchemy.event.listen(storage.engine, "before_cursor_execute", by_alchemy)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(postgresql_trials, "_send", by_driver)
-        yield found
+    yield found
     sqlalchemy.event.remove(storage.engine, "before_cursor_execute", by_alchemy)
 
 
@@ -263,7 +239,7 @@ def of_a_look(storage: Storage) -> int:
 
 def test_what_an_agent_does_for_a_run_needs_few_statements(storage: Storage) -> None:
     study_id = int(storage.optuna.create_new_study([optuna.study.StudyDirection.MINIMIZE], "s"))
-    trials, of_postgresql = sql_trials_of(storage), storage.engine.dialect.name == "postgresql"
+    trials, of_postgresql = trials_of(storage), storage.engine.dialect.name == "postgresql"
     begun = []
     with listening(storage) as statements:
 
@@ -275,7 +251,7 @@ def test_what_an_agent_does_for_a_run_needs_few_statements(storage: Storage) -> 
         for _ in range(2):
             with trials.claim(study_id, "none", None) as claim:
                 begun.append(claim.add({"k": 1}, {"x": (FloatDistribution(0.0, 1.0), 0.5)}, [1.0]))
-            assert count() == (3 if of_postgresql else 7)
+            assert count() == 7
         trials.beat(begun)
         assert count() == 1
         trials.report([(begun[0], 2, 0.5), (begun[1], 2, 0.5)])
@@ -354,33 +330,11 @@ def test_a_trial_without_heartbeats_is_stale_a_lease_after_it_was_seen(storage: 
     assert ledger.stale(60.0) == []
 
 
-def test_attributes_of_the_study(way: Way, storage: Storage, study: optuna.Study) -> None:
-    ledger = ledger_of(storage, study, way)
+def test_attributes_of_the_study(storage: Storage, study: optuna.Study) -> None:
+    ledger = ledger_of(storage, study)
     assert ledger.read("state") == (None, [])
     study.set_user_attr("state", {"deep": [1, "ü"]})
     assert ledger.read("state") == ({"deep": [1, "ü"]}, [])
-
-
-def test_without_sql_a_trial_is_stale_when_its_heartbeat_has_not_changed_for_a_lease(
-    storage: Storage, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 1000.0
-    monkeypatch.setattr("lightsweep.storage.optuna_trials.time.monotonic", lambda: now)
-    ledger, other = ledger_of(storage, study, OptunaTrials, clock=lambda: now), OptunaTrials(storage)
-    for _ in range(2):
-        other.beat([study.ask()._trial_id])
-    look(ledger)
-    assert ledger.stale(60.0) == []
-    now += 50
-    other.beat([number_of(study, storage, 0)])
-    assert ledger.stale(60.0) == []
-    now += 20
-    assert [record.number for record in ledger.stale(60.0)] == [1]
-    assert ledger.beats[number_of(study, storage, 0)] > ledger.beats[number_of(study, storage, 1)]
-    study.tell(1, state=TrialState.FAIL)
-    other.beat([number_of(study, storage, 1)])  # as an agent does that has not noticed
-    look(ledger)
-    assert ledger.stale(60.0) == []
 
 
 def test_optuna_has_the_tables_that_the_ledger_reads(storage: Storage) -> None:
@@ -407,87 +361,6 @@ def age(storage: Storage, trial_id: int, seconds: int) -> None:
         shown = older.strftime("%Y-%m-%d %H:%M:%S") if isinstance(beat, str) else older
         update = sqlalchemy.text("UPDATE trial_heartbeats SET heartbeat = :beat WHERE trial_id = :trial")
         connection.execute(update, {"beat": shown, "trial": trial_id})
-
-
-def test_the_quick_look_finds_what_the_whole_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Random work on a study, followed by two readers, one of which never takes the quick way."""
-    storage = open_storage(f"sqlite:///{tmp_path}/a.db")
-    study_id = storage.optuna.create_new_study([StudyDirection.MINIMIZE], "study")
-    storage.optuna.set_study_user_attr(study_id, "state", "running")
-    trials, whole = SqlTrials(storage), SqlTrials(storage)
-    monkeypatch.setattr(whole, "_new_reports_only", lambda *_: None)
-    quick = []
-    look = trials._new_reports_only
-
-    def counted(*arguments: Any) -> Any:
-        quick.append((found := look(*arguments)) is not None)
-        return found
-
-    monkeypatch.setattr(trials, "_new_reports_only", counted)
-    readers = [TrialReader(each, study_id) for each in (trials, whole)]
-    parameters = {"x": (FloatDistribution(0.0, 1.0), 0.5)}
-    draw = Random(1)
-    running: dict[int, int] = {}
-    bare: list[int] = []  # as those whose suggestion takes a while
-    ended = 0
-    for _ in range(400):
-        action = draw.choice(["begin", "late", "late", "end", "state", *["report"] * 12])
-        if action == "late" and bare:
-            trials.set_parameters(bare.pop(), parameters)
-        elif action in ("begin", "late") and len(running) < 5:
-            with trials.claim(study_id, "none", readers[0].last) as claim:
-                trial_id = claim.add({"kind": "fresh"}, parameters if action == "begin" else {}, [0.1, math.nan])
-            running[trial_id] = 2
-            if action == "late":
-                bare.append(trial_id)
-        elif action == "end" and running:
-            over = draw.choice(list(running))
-            assert trials.end(over, draw.choice([TrialState.COMPLETE, TrialState.FAIL]), {"end": 1}, None)
-            del running[over]
-            bare = [each for each in bare if each != over]
-            ended += 1
-        elif action == "report" and running:
-            chosen = draw.choice(list(running))
-            running[chosen] += 1
-            trials.report([(chosen, running[chosen], draw.choice([1.0, 2, -0.5, math.nan, math.inf, -math.inf]))])
-        elif action == "state":
-            storage.optuna.set_study_user_attr(study_id, "state", draw.choice(["running", "paused"]))
-        if draw.random() < 0.7:
-            states = []
-            for reader in readers:
-                state, found = reader.read("state")
-                states.append(state)
-                reader.take(found)
-            assert states[0] == states[1]
-            assert repr(readers[0].records) == repr(readers[1].records)
-    assert ended > 5
-    assert sum(quick) > 50
-    assert quick.count(False) > 20
-    storage.close()
-
-
-def test_at_a_band_one_statement_reads_what_is_new(tmp_path: Path) -> None:
-    storage = open_storage(f"sqlite:///{tmp_path}/a.db")
-    study_id = storage.optuna.create_new_study([StudyDirection.MINIMIZE], "study")
-    storage.optuna.set_study_user_attr(study_id, "state", "running")
-    trials = SqlTrials(storage)
-    reader = TrialReader(trials, study_id)
-    for _ in range(3):
-        with trials.claim(study_id, "none", reader.last) as claim:
-            claim.add({}, {"x": (FloatDistribution(0.0, 1.0), 0.5)}, [])
-        reader.take(reader.read("state")[1])
-    reader.take(reader.read("state")[1])  # once more for what may have been noted during the look
-    trials.report([(reader.records[1].trial_id, step, 0.5) for step in (1, 2, 3)])
-    statements: list[str] = []
-    with closing(storage.engine.raw_connection()) as pooled:
-        pooled.driver_connection.set_trace_callback(statements.append)
-    state, found = reader.read("state")
-    with closing(storage.engine.raw_connection()) as pooled:
-        pooled.driver_connection.set_trace_callback(None)
-    assert len(statements) == 1
-    assert (state, [(row.number, list(row.reports)) for row in found]) == ("running", [(1, [0.5] * 3)])
-    assert trials.changes(study_id, "none", reader.last, {}) == (None, [])
-    storage.close()
 
 
 def test_attributes_are_found_in_the_text_of_the_storage() -> None:

@@ -16,10 +16,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState, create_trial
 
-from lightsweep.storage import Storage
-from lightsweep.storage.optuna_trials import OptunaTrials, sql_trials_of
+from lightsweep.storage import Storage, trials_of
 from lightsweep.storage.postgresql_trials import PostgresqlTrials
-from lightsweep.storage.trials import TrialRow, Trials
+from lightsweep.storage.sql_trials import SqlTrials
+from lightsweep.storage.trials import TrialRow
 
 PARAMETERS = {
     "lr": (FloatDistribution(1e-5, 1.0, log=True), 1e-3),
@@ -29,7 +29,6 @@ PARAMETERS = {
 ATTRIBUTES = {"a": {"deep": [1, "ü", None, 0.1]}, "b": "text"}
 REPORTS = [0.5, math.nan, math.inf, -math.inf, -1e-300]
 VALUES = [1.5, math.inf]
-BEAT = "lightsweep:beat"
 RUNNING = ("state", "running")
 TABLES = (
     "trials",
@@ -49,23 +48,21 @@ def study(storage: Storage, directions: int = 1) -> int:
     return made
 
 
-@pytest.fixture(params=[sql_trials_of, OptunaTrials])
-def trials(request: pytest.FixtureRequest, storage: Storage) -> Trials:
-    """Both ways to the trials, which keep the same contract."""
-    made: Trials = request.param(storage)
-    return made
+@pytest.fixture
+def trials(storage: Storage) -> SqlTrials:
+    return trials_of(storage)
 
 
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "pg8000"])
 def test_only_drivers_that_are_known_are_used_directly(driver: str) -> None:
     """Others write the parameters of a statement in another way."""
     dialect = SimpleNamespace(name="postgresql", driver=driver)
-    found = sql_trials_of(cast(Storage, SimpleNamespace(engine=SimpleNamespace(dialect=dialect))))
+    found = trials_of(cast(Storage, SimpleNamespace(engine=SimpleNamespace(dialect=dialect))))
     assert isinstance(found, PostgresqlTrials) == (driver != "pg8000")
 
 
 def begin(
-    trials: Trials, study_id: int, last: TrialRow | None = None, parameters: Any = None, reports: Any = ()
+    trials: SqlTrials, study_id: int, last: TrialRow | None = None, parameters: Any = None, reports: Any = ()
 ) -> int:
     with trials.claim(study_id, "none", last) as claim:
         return claim.add(ATTRIBUTES, parameters or {}, reports)
@@ -83,7 +80,6 @@ def rows(storage: Storage, trial_id: int) -> dict[str, list[dict[str, Any]]]:
         for table in TABLES:
             query = sqlalchemy.text(f"SELECT * FROM {table} WHERE trial_id = :trial")
             all_rows = [dict(row._mapping) for row in connection.execute(query, {"trial": trial_id})]
-            all_rows = [row for row in all_rows if row.get("key") != BEAT]  # the heartbeat where SQL reads none
             keys = {name for name in (all_rows[0] if all_rows else ()) if name.endswith("_id") and name != "study_id"}
             for row in all_rows:
                 for name in (*keys, "number"):
@@ -102,7 +98,7 @@ def near(moment: Any) -> bool:
     return abs(parsed - now) < timedelta(minutes=5)
 
 
-def test_a_trial_is_begun_as_by_optuna(trials: Trials, storage: Storage) -> None:
+def test_a_trial_is_begun_as_by_optuna(trials: SqlTrials, storage: Storage) -> None:
     study_id = study(storage)
     template = create_trial(
         state=TrialState.RUNNING,
@@ -117,7 +113,6 @@ def test_a_trial_is_begun_as_by_optuna(trials: Trials, storage: Storage) -> None
     assert rows(storage, ours) == rows(storage, peer)
     first, second = storage.optuna.get_all_trials(study_id)
     assert (first.number, second.number) == (0, 1)
-    second.user_attrs.pop(BEAT, None)
     assert (second.params, second.distributions, second.user_attrs) == (
         first.params,
         first.distributions,
@@ -129,7 +124,7 @@ def test_a_trial_is_begun_as_by_optuna(trials: Trials, storage: Storage) -> None
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_what_comes_later_is_written_as_by_optuna(trials: Trials, storage: Storage, number: int) -> None:
+def test_what_comes_later_is_written_as_by_optuna(trials: SqlTrials, storage: Storage, number: int) -> None:
     study_id = study(storage, 2)
     peer, ours = begin(trials, study_id), begin(trials, study_id)
     for name, (distribution, value) in PARAMETERS.items():
@@ -146,7 +141,7 @@ def test_what_comes_later_is_written_as_by_optuna(trials: Trials, storage: Stora
 
 
 @pytest.mark.parametrize("state", [TrialState.PRUNED, TrialState.FAIL])
-def test_an_end_without_values(trials: Trials, storage: Storage, state: TrialState) -> None:
+def test_an_end_without_values(trials: SqlTrials, storage: Storage, state: TrialState) -> None:
     study_id = study(storage)
     peer, ours = begin(trials, study_id), begin(trials, study_id)
     storage.optuna.set_trial_user_attr(peer, "end", 1)
@@ -155,7 +150,7 @@ def test_an_end_without_values(trials: Trials, storage: Storage, state: TrialSta
     assert rows(storage, ours) == rows(storage, peer)
 
 
-def test_a_trial_that_is_over_takes_nothing(trials: Trials, storage: Storage) -> None:
+def test_a_trial_that_is_over_takes_nothing(trials: SqlTrials, storage: Storage) -> None:
     study_id = study(storage)
     over, running = begin(trials, study_id), begin(trials, study_id)
     assert trials.end(over, TrialState.FAIL, {"end": "lost"})
@@ -169,7 +164,7 @@ def test_a_trial_that_is_over_takes_nothing(trials: Trials, storage: Storage) ->
     assert storage.optuna.get_trial(running).intermediate_values == {1: 0.5}
 
 
-def test_what_was_committed_can_be_written_again(trials: Trials, storage: Storage) -> None:
+def test_what_was_committed_can_be_written_again(trials: SqlTrials, storage: Storage) -> None:
     trial_id = begin(trials, study(storage))
     assert trials.report([(trial_id, 1, 0.5), (trial_id, 2, 0.25)]) == set()
     assert trials.report([(trial_id, 2, 9.0), (trial_id, 2, 0.125), (trial_id, 3, math.nan)]) == set()
@@ -179,7 +174,7 @@ def test_what_was_committed_can_be_written_again(trials: Trials, storage: Storag
     assert storage.optuna.get_trial(trial_id).value == 0.125
 
 
-def test_writing_again_keeps_the_reports_of_a_trial_that_has_ended_meanwhile(trials: Trials, storage: Storage) -> None:
+def test_writing_again_keeps_the_reports_of_a_trial_that_has_ended(trials: SqlTrials, storage: Storage) -> None:
     study_id = study(storage)
     running, over = begin(trials, study_id), begin(trials, study_id)
     both = [(running, 1, 0.5), (over, 1, 0.25)]
@@ -190,7 +185,7 @@ def test_writing_again_keeps_the_reports_of_a_trial_that_has_ended_meanwhile(tri
 
 
 def test_a_report_waits_for_an_end_that_is_being_written(storage: Storage) -> None:
-    trials = sql_trials_of(storage)
+    trials = trials_of(storage)
     trial_id = begin(trials, study(storage))
     found: list[set[int]] = []
     reporter = threading.Thread(target=lambda: found.append(trials.report([(trial_id, 1, 0.5)])))
@@ -206,13 +201,13 @@ def test_a_report_waits_for_an_end_that_is_being_written(storage: Storage) -> No
 
 def test_a_claim_that_fails_writes_nothing(storage: Storage) -> None:
     study_id = study(storage)
-    with pytest.raises(RuntimeError), sql_trials_of(storage).claim(study_id, "b", None) as claim:
+    with pytest.raises(RuntimeError), trials_of(storage).claim(study_id, "b", None) as claim:
         claim.add(ATTRIBUTES, {}, ())
         raise RuntimeError
     assert storage.optuna.get_all_trials(study_id) == []
 
 
-def test_a_claim_tells_what_was_added_since(trials: Trials, storage: Storage) -> None:
+def test_a_claim_tells_what_was_added_since(trials: SqlTrials, storage: Storage) -> None:
     study_id = study(storage)
     other = study(storage, 2)
     first = begin(trials, study_id)
@@ -231,7 +226,7 @@ def test_a_claim_tells_what_was_added_since(trials: Trials, storage: Storage) ->
 FRESH = {"kind": "fresh", "agent": "hüt'%s{}", "home": '/a\\b"c\udcff'}
 
 
-def test_the_next_trial_begins_in_one_step(trials: Trials, storage: Storage) -> None:
+def test_the_next_trial_begins_in_one_step(trials: SqlTrials, storage: Storage) -> None:
     """As by Optuna, but for its parameters; a storage that lacks the step says so, and writes nothing."""
     study_id = study(storage)
     found = trials.add_next(study_id, "a", None, FRESH, range(9), RUNNING)
@@ -255,7 +250,7 @@ def test_the_next_trial_begins_in_one_step(trials: Trials, storage: Storage) -> 
 
 
 def test_the_next_trial_gets_the_ticket_after_those_of_other_agents(storage: Storage) -> None:
-    trials = sql_trials_of(storage)
+    trials = trials_of(storage)
     if not isinstance(trials, PostgresqlTrials):
         return
     study_id = study(storage)
@@ -290,7 +285,7 @@ def test_the_next_trial_gets_the_ticket_after_those_of_other_agents(storage: Sto
     ],
 )
 def test_nothing_is_added_after_a_trial_that_tells_no_ticket(storage: Storage, news: Any) -> None:
-    trials = sql_trials_of(storage)
+    trials = trials_of(storage)
     if not isinstance(trials, PostgresqlTrials):
         return
     study_id = study(storage)
@@ -302,26 +297,7 @@ def test_nothing_is_added_after_a_trial_that_tells_no_ticket(storage: Storage, n
     assert len(storage.optuna.get_all_trials(study_id)) == 2
 
 
-def test_a_glance_tells_whether_an_agent_needs_a_whole_look(trials: Trials, storage: Storage) -> None:
-    study_id = study(storage)
-    mine, other = begin(trials, study_id), begin(trials, study_id)
-    last = after(other, 1)
-    if not isinstance(trials, PostgresqlTrials):
-        assert trials.glance(study_id, "state", last, [mine]) is None
-        return
-    assert trials.glance(study_id, "state", last, [mine]) == ("running", False)
-    storage.optuna.set_study_user_attr(study_id, "state", "paused")
-    trials.report([(mine, 1, 0.5)])
-    trials.end(other, TrialState.FAIL, {})
-    begin(trials, study_id, last)
-    assert trials.glance(study_id, "state", last, [mine]) == ("paused", False)  # others go their way
-    assert trials.glance(study_id, "state", None, [mine]) == ("paused", True)  # one unknown so far has failed
-    assert trials.glance(study_id, "state", last, [mine, other]) == ("paused", True)  # one of the agent's is over
-    storage.optuna.create_new_trial(study_id, create_trial(state=TrialState.FAIL))  # as updates of a config are
-    assert trials.glance(study_id, "state", last, [mine]) == ("paused", True)
-
-
-def test_parameters_may_be_written_again(trials: Trials, storage: Storage) -> None:
+def test_parameters_may_be_written_again(trials: SqlTrials, storage: Storage) -> None:
     if not isinstance(trials, PostgresqlTrials):
         return
     study_id = study(storage)
@@ -331,17 +307,7 @@ def test_parameters_may_be_written_again(trials: Trials, storage: Storage) -> No
     assert storage.optuna.get_trial(trial_id).params == {name: value for name, (_, value) in PARAMETERS.items()}
 
 
-def test_a_claim_through_the_api_counts_only_if_nothing_was_added_meanwhile(storage: Storage) -> None:
-    study_id = study(storage)
-    trials = OptunaTrials(storage)
-    with trials.claim(study_id, "b", None) as claim:
-        begin(trials, study_id)
-        with pytest.raises(UpdateFinishedTrialError, match="another trial was added"):
-            claim.add(ATTRIBUTES, {}, ())
-    assert [trial.state for trial in storage.optuna.get_all_trials(study_id)] == [TrialState.RUNNING, TrialState.FAIL]
-
-
-def test_a_study_that_was_deleted(trials: Trials, storage: Storage) -> None:
+def test_a_study_that_was_deleted(trials: SqlTrials, storage: Storage) -> None:
     study_id = study(storage)
     storage.optuna.delete_study(study_id)
     with pytest.raises(KeyError), trials.claim(study_id, "b", None):
