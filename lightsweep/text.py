@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -101,6 +102,27 @@ def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[st
         ).rstrip()
         for row in rows
     ]
+
+
+CURVE = "▁▂▃▄▅▆▇█"
+"""The marks of a curve, from low to high."""
+
+
+def sparkline(values: Sequence[float], width: int, marks: str = CURVE) -> str:
+    """Return the values as a row of at most ``width`` marks: of more values the last of each stretch.
+
+    The lowest value has the first mark and the highest the last; equal ones are in the middle. Values that are not
+    finite are left out; empty for none.
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    count = min(width, len(finite))
+    chosen = [finite[(place + 1) * len(finite) // count - 1] for place in range(count)]
+    if not chosen:
+        return ""
+    # Halves, since the whole span of two large numbers may be too large for a float.
+    low, reach = min(chosen), max(chosen) / 2 - min(chosen) / 2
+    top = len(marks) - 1
+    return "".join(marks[round(top * ((value / 2 - low / 2) / reach)) if reach > 0 else top // 2] for value in chosen)
 
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}

@@ -10,12 +10,15 @@ import shutil
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from lightsweep.errors import InputError, NotFoundError
-from lightsweep.text import paint, shortened
+from lightsweep.text import counted, paint, shortened
+
+if TYPE_CHECKING:
+    from lightsweep.schema import SweepConfig
 
 
 def say(text: str, *, error: bool = False, style: str = "") -> None:
@@ -53,6 +56,13 @@ def wrapped(text: str) -> str:
         return text
     indent = " " * (len(text) - len(text.lstrip()) + 2)
     return textwrap.fill(text, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+
+
+def parameter_count(config: SweepConfig, searched: Collection[str]) -> str:
+    """Return how many parameters are searched, or before the first run the function that defines them."""
+    if config.scheduler is not None and config.defined_by_run and not searched:
+        return f"the parameters that {config.scheduler.search_space}() in {config.scheduler.source} defines"
+    return counted(len(searched), "parameter")
 
 
 def show_json(document: Any) -> None:

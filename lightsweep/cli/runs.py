@@ -14,8 +14,6 @@ import typer
 from lightsweep.cli.export import run_document
 from lightsweep.cli.options import Json, Storage, SweepId, read_sweep, run_of
 from lightsweep.cli.output import cut, say, show_json, without_infinities
-from lightsweep.client.history import read_history
-from lightsweep.client.parts import read_parts
 from lightsweep.controller import RunState, Sweep, SweepRun
 from lightsweep.controller.pareto import Front
 from lightsweep.controller.runs import RunEntry, breaks
@@ -193,6 +191,8 @@ def _run_parts(run: SweepRun) -> list[dict[str, Any]]:
 
     The state of a part without an end is ``running`` while the run is, else ``cut off``.
     """
+    from lightsweep.client.parts import read_parts
+
     parts: list[dict[str, Any]] = []
     for directory in run.directories:
         parts += read_parts(Path(directory))
@@ -203,6 +203,8 @@ def _run_parts(run: SweepRun) -> list[dict[str, Any]]:
 
 def _run_history(run: SweepRun) -> dict[str, Any]:
     """Return the number of steps in the history of a run, and of those with each name; 0 without its directory."""
+    from lightsweep.client.history import read_history
+
     rows = read_history(run.directories)
     names = Counter(name for row in rows for name in row if name not in ("_step", "_timestamp"))
     return {"steps": len(rows), "metrics": dict(sorted(names.items()))}

@@ -12,16 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from lightsweep.agents.displays.frame import sparkline
 from lightsweep.agents.engines import AgentJob, JobState
 from lightsweep.agents.launches import Launched, launched
 from lightsweep.cli.export import sweep_document
 from lightsweep.cli.options import Json, Storage, ids, open_read_only, read_sweep, run_of
-from lightsweep.cli.output import columns, cut, say, show_json, wrapped
+from lightsweep.cli.output import columns, cut, parameter_count, say, show_json, wrapped
 from lightsweep.cli.runs import STATE_STYLES, by_value, front_table, show_run, time_of
-from lightsweep.cli.sweep import parameter_count
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
 from lightsweep.controller.changes import sweep_and_run
 from lightsweep.controller.forecast import forecast_text
@@ -48,6 +45,7 @@ from lightsweep.text import (
     printable,
     shortened,
     span,
+    sparkline,
 )
 
 _SHOWN = 20
@@ -116,6 +114,8 @@ def status(
         show_run(sweep, run_of(sweep, run_id), as_json)
         return
     if watching:
+        from rich.console import Console  # here, since other looks need no terminal
+
         from lightsweep.cli.watch import watch
 
         terminal = on_terminal(sys.stdout)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +12,7 @@ import typer
 from lightsweep.agents.active_run import RUNS, make_directory
 from lightsweep.agents.launchers.process import check_command, find_program
 from lightsweep.cli.options import Entity, Name, PriorRuns, Project, StandIn, Storage, SweepId
-from lightsweep.cli.output import say, warn
+from lightsweep.cli.output import parameter_count, say, warn
 from lightsweep.cli.wandb_names import reports_to_wandb_only
 from lightsweep.controller import Sweep, changes
 from lightsweep.errors import ConfigError, NotFoundError, UsageError
@@ -220,10 +220,3 @@ def _describe(config: SweepConfig) -> str:
         else "it never ends by itself: set run_cap, or give agents --count"
     )
     return "\n".join(lines)
-
-
-def parameter_count(config: SweepConfig, searched: Collection[str]) -> str:
-    """Return how many parameters are searched, or before the first run the function that defines them."""
-    if config.scheduler is not None and config.defined_by_run and not searched:
-        return f"the parameters that {config.scheduler.search_space}() in {config.scheduler.source} defines"
-    return counted(len(searched), "parameter")

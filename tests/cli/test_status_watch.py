@@ -17,7 +17,7 @@ from rich.console import Console
 from sandboxes import Sandbox
 
 import lightsweep
-from lightsweep.agents.displays.frame import ASCII, Frame, sparkline
+from lightsweep.agents.displays.frame import ASCII, Frame
 from lightsweep.cli import main
 from lightsweep.cli.watch import watch
 from lightsweep.controller import Sweep, SweepRun, SweepState, best_run
@@ -26,6 +26,7 @@ from lightsweep.controller.pareto import pareto_front
 from lightsweep.controller.summary import SweepSummary, savings
 from lightsweep.errors import StorageUnavailableError
 from lightsweep.schema import SweepConfig
+from lightsweep.text import sparkline
 
 RUNNING = SweepState("running")
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from lightsweep.controller import RunState, SweepRun, SweepStatus
 from lightsweep.controller.summary import PartView, SweepSummary, part_line
-from lightsweep.text import aligned, number, parameters, printable, span
+from lightsweep.text import CURVE, aligned, number, parameters, printable, span, sparkline
 
 _WINDOW = timedelta(hours=1)
 _SPARK = 12
@@ -33,7 +33,7 @@ class Marks:
     failed: str
 
 
-MARKS = Marks("▁▂▃▄▅▆▇█", "━", "─", "★", "✗")
+MARKS = Marks(CURVE, "━", "─", "★", "✗")
 ASCII = Marks("_.-=*#", "#", "-", "*", "!")
 """For a terminal that shows ASCII only."""
 
@@ -211,20 +211,3 @@ def _seconds(length: timedelta) -> str:
 def _cut(line: Text, width: int) -> Text:
     line.truncate(width, overflow="ellipsis")
     return line
-
-
-def sparkline(values: Sequence[float], width: int, marks: str = MARKS.curve) -> str:
-    """Return the values as a row of at most ``width`` marks: of more values the last of each stretch.
-
-    The lowest value has the first mark and the highest the last; equal ones are in the middle. Values that are not
-    finite are left out; empty for none.
-    """
-    finite = [value for value in values if math.isfinite(value)]
-    count = min(width, len(finite))
-    chosen = [finite[(place + 1) * len(finite) // count - 1] for place in range(count)]
-    if not chosen:
-        return ""
-    # Halves, since the whole span of two large numbers may be too large for a float.
-    low, reach = min(chosen), max(chosen) / 2 - min(chosen) / 2
-    top = len(marks) - 1
-    return "".join(marks[round(top * ((value / 2 - low / 2) / reach)) if reach > 0 else top // 2] for value in chosen)
