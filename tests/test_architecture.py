@@ -204,7 +204,6 @@ SCENARIOS = {
     "integrations/test_resume.py",
     "integrations/test_smoke_trainers.py",
     "integrations/test_trainers_page.py",
-    "integrations/test_types.py",
     "report/test_browser.py",
     "stand_in/test_folder.py",
     "stand_in/test_patterns.py",

@@ -1,5 +1,7 @@
 """Run strict mypy over the library as it is installed: ``integrations/`` is the package ``lightsweep.integrations``.
 
+So are the snippets of what users write; a mistake in them that mypy no longer finds is an unused ``type: ignore``.
+
 Usage: ``python tests/typed.py``, or ``make lint``. mypy does not follow the mapping in ``pyproject.toml``, so it
 reads a temporary directory of links with the layout of a wheel.
 """
@@ -29,6 +31,7 @@ def installed() -> Iterator[Path]:
             if entry.name != "__pycache__":
                 (package / entry.name).symlink_to(entry)
         (package / "integrations").symlink_to(ROOT / "integrations")
+        Path(name, "snippets").symlink_to(ROOT / "tests" / "integrations" / "snippets")
         yield Path(name)
 
 

@@ -177,17 +177,6 @@ def test_so_does_one_whose_agent_was_gone_before_init(agent):
     assert_gone(errors)
 
 
-def test_a_script_that_ends_after_its_agent_does_not_hang(agent):
-    source = PATIENT + "import lightsweep\nlightsweep.init()\nprint('ready', flush=True)\ninput()\n"
-    with start(source, agent.variables) as run:
-        run.stdout.readline()
-        agent.kill()
-        agent.wait()
-        _, errors = run.communicate("\n", timeout=120)
-    assert run.returncode == 0
-    assert_gone(errors)
-
-
 def test_a_run_that_was_finished_outlives_its_release(server):
     with start(
         """

@@ -71,19 +71,6 @@ def test_a_step_is_one_line_however_often_it_is_logged() -> None:
     ]
 
 
-def test_few_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first log is written at once, later ones together: a training step does not wait for a disk."""
-    sizes: list[int] = []
-    write = os.write
-    monkeypatch.setattr(history.os, "write", lambda file, text: sizes.append(len(text)) or write(file, text))
-    with serving(ScriptedHandler()):
-        run = lightsweep.init()
-        for step in range(2000):
-            run.log({"a": step, "b": 1})
-        assert len(sizes) < 6
-    assert len(plain()) == 2000
-
-
 def test_what_waits_is_written_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = History(HOME / FILE)
     kept.log(0, numbers({"a": 0}), complete=True)
@@ -159,13 +146,6 @@ def test_a_retry_that_resumes_counts_on_and_repeats_no_step_of_its_own() -> None
             run.log({"a": step, "of": 2}, step=step)
         assert run.step == 40
     assert [(step["_step"], step["of"]) for step in plain()] == [(10, 1), (20, 1), (30, 1), (40, 2)]
-
-
-def test_a_retry_elsewhere_has_its_own_file() -> None:
-    for place, steps in (("one", range(3)), ("two", range(1, 5))):
-        Path(place).mkdir()
-        Path(place, FILE).write_text("".join(f'{{"b": {step}, "_step": {step}}}\n' for step in steps))
-    assert [step["b"] for step in read_history(["one", "gone", "two"])] == [0, 1, 2, 3, 4]
 
 
 def test_lines_that_are_cut_off_or_strange_are_left_out() -> None:

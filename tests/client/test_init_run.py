@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import threading
@@ -14,7 +13,7 @@ import pytest
 
 import lightsweep
 from lightsweep.client import rank, serving
-from lightsweep.client.current import ConfigProxy, Scope, current_run
+from lightsweep.client.current import ConfigProxy, Scope
 from lightsweep.client.init_run import WANDB_KEYWORDS
 from lightsweep.errors import LightsweepError, RunPruned, UsageError
 from lightsweep.hyperband import Verdict
@@ -38,13 +37,6 @@ def test_a_plain_run_has_its_defaults_and_keeps_its_numbers():
         assert (run.active, run.sweep_id, run.metric, run.goal, run.checkpoint) == (False, None, None, None, None)
         assert (run.resumed, run.smoke, run.iterations, run.swept) == (False, False, 0, ())
     assert lightsweep.run is None
-
-
-def test_the_directory_of_a_plain_run_appears_when_it_is_asked_for(tmp_path):
-    run = lightsweep.init()
-    assert list(tmp_path.iterdir()) == []
-    assert run.dir == tmp_path / "lightsweep_runs" / "local" / run.id
-    assert run.dir.is_dir()
 
 
 def test_a_second_plain_run_finishes_the_first():
@@ -85,13 +77,6 @@ def test_a_config_that_was_imported_early_is_that_of_the_run():
     assert repr(early) == repr(run.config)
 
 
-def test_log_after_the_end_is_refused():
-    run = lightsweep.init()
-    run.finish()
-    with pytest.raises(UsageError, match="has ended"):
-        run.log({"a": 1})
-
-
 def test_in_function_mode_the_handler_answers():
     handler = ScriptedHandler(
         {"lr": 0.5, "model": {"hidden": 16}}, swept=("lr", "model.hidden"), resumed=True, checkpoint="/c/last.ckpt"
@@ -113,14 +98,6 @@ def test_in_function_mode_the_handler_answers():
         {"state": "finished", "error": None, "unread": ["model.hidden"], "no_numbers": {"image": "an object"}}
     ]
     assert lightsweep.run is None
-
-
-def test_in_function_mode_the_arguments_of_the_process_are_not_the_runs(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["notebook", "--lr=1"])
-    handler = ScriptedHandler({"lr": 0.5}, swept=("lr",))
-    with serving(handler):
-        lightsweep.init()
-    assert handler.finishes[0]["unread"] == ["lr"]
 
 
 def test_a_pruned_function_goes_on_after_its_block_and_raises_without_one():
@@ -165,17 +142,6 @@ def test_a_function_that_fails_is_a_failed_run():
         train()
     assert handler.finishes[0]["state"] == "failed"
     assert handler.finishes[0]["error"].startswith("ValueError: no data (test_init_run.py:")
-
-
-def test_within_one_call_there_is_one_run():
-    handler = ScriptedHandler({"lr": 0.5})
-    with serving(handler):
-        first = lightsweep.init()
-        assert lightsweep.init(config={"lr": 1, "late": 2}) is first
-        assert first.config == {"lr": 0.5, "late": 2}
-        first.finish()
-        assert lightsweep.init().id == first.id  # it goes on, as it has not logged its metric
-    assert (len(handler.starts), len(handler.finishes)) == (2, 2)
 
 
 def test_calls_in_several_threads_do_not_disturb_each_other():
@@ -227,16 +193,6 @@ def test_a_metric_under_another_name_is_told_at_its_first_log(capsys):
 )
 def test_other_names_are_no_mistake_beside_the_metric_or_without_one(logs, answer, capsys):
     assert warned(logs, capsys, **answer) == ""
-
-
-def test_a_thread_that_a_function_starts_belongs_to_its_run():
-    handler = ScriptedHandler()
-    with serving(handler):
-        lightsweep.init()
-        thread = threading.Thread(target=lightsweep.log, args=({"a": 1},))
-        thread.start()
-        thread.join()
-    assert handler.logs == [{"metrics": {"a": 1.0}}]
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # from Python 3.12 on
@@ -305,11 +261,3 @@ def test_the_rank_comes_from_torch_distributed_before_the_environment(monkeypatc
     assert rank({"RANK": "3"}) == 5
     fake.is_initialized = lambda: False
     assert rank({"RANK": "3"}) == 3
-
-
-def test_leaving_twice_is_harmless():
-    with contextlib.ExitStack() as stack:
-        run = stack.enter_context(lightsweep.init())
-        lightsweep.finish()
-        run.finish()
-    assert current_run() is None

@@ -67,17 +67,6 @@ def test_what_is_no_number_is_left_out_and_described():
         assert numbers({"loss": 1, "junk": value}) == {"loss": 1.0}
 
 
-def test_few_of_those_that_are_no_number_are_kept_but_always_the_metric():
-    others = {}
-    for index in range(100):
-        numbers({f"image{index}": "x", "x" * 10**6: "y"}, others, "loss")
-    numbers({"loss": "0.5"}, others, "loss")
-    assert len(others) == 21
-    assert others["loss"] == "text ('0.5')"
-    numbers({"loss": "0.6"}, others, "loss")
-    assert others["loss"] == "text ('0.5')"
-
-
 def test_nested_metrics_are_joined_with_a_dot():
     assert numbers({"val": {"loss": 1, "by": {"class": 2}}, "val/f1": 3}) == {
         "val.loss": 1.0,

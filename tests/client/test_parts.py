@@ -100,18 +100,6 @@ def test_a_part_that_logs_no_metric_or_fails_counts_for_nothing():
     assert [log["metrics"] for log in handler.logs] == [{"val_loss": 1.0}]
 
 
-def test_of_a_very_long_part_the_best_and_the_last_logs_count():
-    handler = ScriptedHandler()
-    with serving(handler):
-        with lightsweep.init() as run:
-            run.log({"val_loss": 1})
-        with lightsweep.init() as part:
-            for step in range(1500):
-                part.log({"val_loss": abs(step - 7)})
-    sent = [log["metrics"]["val_loss"] for log in handler.logs[1:]]
-    assert sent == [0, *range(1500 - 7 - 999, 1500 - 7)]
-
-
 @pytest.mark.parametrize("end", ["", "raise ValueError('x')"])
 def test_the_last_fold_of_a_script_counts_at_its_end(script, end):
     code = f"""
@@ -129,19 +117,6 @@ for fold in range(3):
         ({"val_loss": 0.0}, None),
         ({"val_loss": 2.0}, True),
     ]
-
-
-def test_a_run_that_ended_without_its_metric_goes_on():
-    """As where a first ``init`` only reads the config."""
-    handler = ScriptedHandler({"x": 10})
-    with serving(handler):
-        with lightsweep.init() as run:
-            assert run.config.x == 10
-        with lightsweep.init() as again:
-            again.log({"val_loss": 1})
-    assert again.id == run.id
-    assert [log["metrics"] for log in handler.logs] == [{"val_loss": 1.0}]
-    assert not Path("run-0007", "parts").exists()
 
 
 def test_a_run_goes_on_by_its_id_after_its_end():
@@ -214,15 +189,6 @@ def test_a_worker_of_a_function_keeps_its_part():
         run.log({"val_loss": 1})
     assert len(handler.logs) == 1
     assert [logged(part) for part in parts(Path("run-0007"))] == [[{"val_loss": 5.0}]]
-
-
-def test_a_group_in_another_rank_is_no_part(script, tmp_path):
-    handler = Scripted()
-    code = "import lightsweep\nlightsweep.init(group='ddp').log({'val_loss': 1})\n"
-    script(handler, code, RANK="1")
-    script(handler, code, RANK="0")
-    assert len(handler.logs) == 1
-    assert not (tmp_path / "run-0007" / "parts").exists()
 
 
 @pytest.mark.parametrize(

@@ -126,17 +126,6 @@ def test_an_error_comes_with_the_next_log_or_fails_the_run_at_its_end(begin: Any
     assert capsys.readouterr().err == "lightsweep: no room for this\n"
 
 
-@pytest.mark.parametrize("metrics", [{"other": 1.0}, {"val_loss": float("nan")}])
-def test_values_that_are_no_iteration_do_not_wait(begin: Any, metrics: dict[str, float]) -> None:
-    handler = Gated((1,))
-    run = begin(handler)
-    handler.gate.clear()
-    run.log(metrics)
-    handler.gate.set()
-    run.settle()
-    assert len(handler.logs) == 1
-
-
 def test_a_log_that_learns_of_a_band_at_its_iteration_waits_for_the_verdict(begin: Any) -> None:
     handler = Gated(stop_at=2)
     run = begin(handler)
@@ -146,13 +135,6 @@ def test_a_log_that_learns_of_a_band_at_its_iteration_waits_for_the_verdict(begi
         run.log({"val_loss": 2.0})
     assert values(handler) == [1.0, 2.0]
     assert [row["val_loss"] for row in read_history([run.dir])] == [1.0, 2.0]
-
-
-def test_with_an_agent_that_names_no_band_each_report_waits(begin: Any) -> None:
-    handler = Gated(stop_at=1)
-    handler.extra["next_band"] = 0
-    with pytest.raises(RunPruned):
-        begin(handler).log({"val_loss": 1.0})
 
 
 def test_a_checkpoint_is_kept_once_the_agent_has_the_reports(begin: Any, server: ChannelServer) -> None:

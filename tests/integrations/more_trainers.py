@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import own_trainer
 
-__all__ = ["Accelerate", "Keras", "LightGBM", "OwnTrainer", "XGBoost"]
+__all__ = ["Accelerate", "Keras", "LightGBM", "XGBoost"]
 
 X = np.arange(8.0).reshape(8, 1)
 Y = 2 * X[:, 0]
@@ -120,18 +119,3 @@ class Accelerate:
             hook(epoch)
             accelerator.log({"val_loss" if log else "other": value}, step=epoch)
         accelerator.end_training()
-
-
-class OwnTrainer:
-    """A trainer that the package does not know, with one class on public helpers."""
-
-    metric = "val_loss"
-
-    def train(self, values: Sequence[float], *, hook: Callable[[int], None], on_prune: Any, log: bool) -> None:
-        class Hook(own_trainer.Callback):
-            def on_epoch_begin(self, model: own_trainer.Model, epoch: int) -> None:
-                del model
-                hook(epoch)
-
-        model = own_trainer.Model(lambda epoch: {"val_loss" if log else "other": values[epoch]})
-        model.fit(len(values), [Hook(), own_trainer.SweepCallback(on_prune=on_prune)])

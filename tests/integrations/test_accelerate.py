@@ -14,20 +14,6 @@ from lightsweep.integrations.accelerate import SweepTracker
 from scripted import ScriptedHandler
 
 
-def test_numbers_are_reported_and_the_rest_is_left_out() -> None:
-    handler = ScriptedHandler(metric="val/loss")
-    with serving(handler), lightsweep.init() as run:
-        accelerator = Accelerator(cpu=True, log_with=SweepTracker(metric="loss"))
-        accelerator.init_trackers("project")
-        accelerator.log({"lr": 0.1, "note": "text"}, step=1)
-        accelerator.log({"loss": 0.5}, step=2)
-        assert accelerator.get_tracker("lightsweep", unwrap=True) is run
-        accelerator.end_training()
-        assert not run.ended
-    assert [log["metrics"] for log in handler.logs] == [{"lr": 0.1}, {"loss": 0.5, "val/loss": 0.5}]
-    assert [finish["state"] for finish in handler.finishes] == ["finished"]
-
-
 def test_the_config_of_the_project_keeps_the_values_of_the_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     handler = ScriptedHandler({"lr": 0.1}, swept=("lr",))
     with serving(handler), lightsweep.init() as run:

@@ -50,12 +50,6 @@ def test_the_last_evaluation_is_kept_where_the_trainer_saves_rarely(tmp_path: Pa
     assert (found / "trainer_state.json").exists()
 
 
-def test_what_the_trainer_saves_by_itself_stays(tmp_path: Path) -> None:
-    train(tmp_path, output_dir=str(tmp_path / "0007"), save_strategy="steps", save_steps=4)
-    assert steps(tmp_path / "0007") == {4, 8, 10}
-    assert (tmp_path / "0007" / "resume").resolve().name == "checkpoint-10"
-
-
 def test_the_best_model_is_loaded_from_what_the_trainer_saves(tmp_path: Path) -> None:
     options = {"save_strategy": "epoch", "load_best_model_at_end": True, "save_total_limit": 2}
     trainer = train(tmp_path, output_dir=str(tmp_path / "0007"), **options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,14 @@ import lightning.pytorch
 import pytest
 import pytorch_lightning
 import torch
-import torch.distributed as dist
 import transformers
 from contract import CASES, Integration, play
-from more_trainers import Accelerate, Keras, LightGBM, OwnTrainer, XGBoost
-from own_trainer import Model, SweepCallback
+from more_trainers import Accelerate, Keras, LightGBM, XGBoost
 from torch.utils.data import DataLoader, TensorDataset
 
 import lightsweep
-from lightsweep import client
 from lightsweep.integrations import lightning as lightning_integration
 from lightsweep.integrations import transformers as transformers_integration
-from lightsweep.integrations.distributed import on_every_rank
-from lightsweep.integrations.transformers import MetricMissingError
-from scripted import ScriptedHandler
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -121,7 +115,7 @@ class Plain:
     metric = "val_loss"
 
     def train(self, values: Sequence[float], *, hook: Callable[[int], None], on_prune: Any, log: bool) -> None:
-        run = self.run()
+        run = lightsweep.init()
         for epoch, value in enumerate(values):
             hook(epoch)
             metrics = {"val_loss" if log else "other": value}
@@ -129,23 +123,6 @@ class Plain:
                 run.log(metrics)
             elif run.report(metrics).stop:
                 break
-
-    def run(self) -> Any:
-        return lightsweep.init()
-
-
-class EveryRank(Plain):
-    """The same with ``on_every_rank``, in a process group of one."""
-
-    def run(self) -> Any:
-        return on_every_rank(lightsweep.init())
-
-
-@pytest.fixture
-def group(tmp_path: Path) -> Iterator[None]:
-    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
 
 
 INTEGRATIONS: Mapping[str, Callable[[Path], Integration]] = {
@@ -156,13 +133,11 @@ INTEGRATIONS: Mapping[str, Callable[[Path], Integration]] = {
     "keras": lambda _: Keras(),
     "xgboost": lambda _: XGBoost(),
     "lightgbm": lambda _: LightGBM(),
-    "a trainer of its own": lambda _: OwnTrainer(),
     "plain": lambda _: Plain(),
-    "every rank": lambda _: EveryRank(),
 }
 # A loop of the user's own says itself what it logs, where it begins and where it ends: a metric that is missing is for
 # the agent to find at the end, and only its author knows what it has reported before and which report is the last.
-OWN_LOOPS = {"accelerate", "plain", "every rank"}
+OWN_LOOPS = {"accelerate", "plain"}
 PAIRS = [
     (name, case)
     for name in INTEGRATIONS
@@ -174,11 +149,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("name", "case"), PAIRS)
-def test_contract(
-    name: str, case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
-    if name == "every rank":
-        request.getfixturevalue("group")
+def test_contract(name: str, case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     expected = CASES[case]
     ended = play(INTEGRATIONS[name](tmp_path / "trainer"), expected, tmp_path / "run")
@@ -186,13 +157,3 @@ def test_contract(
     assert (ended.state, ended.raised) == (expected.state, expected.raises)
     assert ended.epochs == list(expected.epochs)
     assert ended.exit_code == (1 if expected.state == "failed" else 0)
-
-
-def test_a_metric_that_is_logged_as_text_is_called_that() -> None:
-    handler = ScriptedHandler({}, metric="val_loss")
-    with (
-        client.serving(handler),
-        pytest.raises(MetricMissingError, match="the metric 'val_loss' as a number; it has logged 'acc'"),
-        lightsweep.init(),
-    ):
-        Model(lambda _: {"val_loss": "0.5", "acc": 0.9}).fit(2, [SweepCallback()])

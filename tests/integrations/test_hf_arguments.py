@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import transformers
 from transformers import TrainingArguments
 
 import lightsweep
 from lightsweep import client
 from lightsweep.errors import InputError, UsageError
-from lightsweep.integrations.transformers import ALIASES, training_arguments
+from lightsweep.integrations.transformers import training_arguments
 from scripted import ScriptedHandler
 
-NEWEST = int(transformers.__version__.partition(".")[0]) >= 5
 """Before, some of the aliases were fields, which come first."""
 CPU = {"use_cpu": True, "report_to": "none"}
 
@@ -31,13 +29,6 @@ def test_exact_names_aliases_and_nested_names_go_into_their_fields() -> None:
     assert made.per_device_train_batch_size == 16
     assert made.num_train_epochs == 3
     assert made.weight_decay == 0.1
-
-
-def test_every_alias_leads_to_a_field() -> None:
-    for alias, field in ALIASES.items():
-        assert field in TrainingArguments.__dataclass_fields__, alias
-        if NEWEST:
-            assert alias not in TrainingArguments.__dataclass_fields__, alias
 
 
 def test_values_take_the_type_of_the_field() -> None:
@@ -99,25 +90,7 @@ def test_an_evaluated_metric_is_evaluated_after_each_epoch_unless_said_otherwise
         arguments({}, metric="eval/loss", eval_strategy="no")
 
 
-def test_a_number_of_steps_between_evaluations_is_kept() -> None:
-    made = arguments({"eval_steps": 2}, metric="eval/loss")
-    assert (made.eval_strategy, made.eval_steps) == ("steps", 2)
-    with pytest.raises(InputError, match="every 20 steps, from step eval_delay=30 on, but training ends after 10"):
-        arguments({"eval_steps": 20, "max_steps": 10}, metric="eval/loss", eval_delay=30)
-
-
 def test_a_dict_goes_into_its_field_as_a_whole() -> None:
     made = arguments({"lr_scheduler_kwargs": {"num_cycles": 2}, "lr_scheduler": "cosine_with_restarts"})
     assert made.lr_scheduler_kwargs == {"num_cycles": 2}
     assert type(made.lr_scheduler_kwargs) is dict
-
-
-def test_only_what_goes_into_a_field_counts_as_read() -> None:
-    handler = ScriptedHandler(
-        {"lr": 0.1, "dropout": 0.5, "lr_scheduler_kwargs": {"a": 1}, "model": {"wd": 0.1, "width": 8}},
-        swept=("lr", "dropout", "lr_scheduler_kwargs.a", "model.wd", "model.width"),
-        metric=None,
-    )
-    with client.serving(handler), lightsweep.init() as run:
-        training_arguments(run, **CPU)
-    assert handler.finishes[0]["unread"] == ["dropout", "model.width"]

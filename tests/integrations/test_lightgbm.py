@@ -12,7 +12,7 @@ import pytest
 import lightsweep
 from lightsweep.client import serving
 from lightsweep.errors import RunPruned
-from lightsweep.integrations.lightgbm import MetricMissingError, SweepCallback
+from lightsweep.integrations.lightgbm import SweepCallback
 from scripted import ScriptedHandler
 
 X = np.linspace(-1, 1, 64).reshape(-1, 1)
@@ -47,46 +47,12 @@ def test_every_number_of_a_round_is_logged_by_the_name_that_wandb_shows() -> Non
     assert [log.get("last", False) for log in handler.logs] == [False, False, False, True]
 
 
-def test_an_estimator_stops() -> None:
-    handler = ScriptedHandler(metric="valid_0_l2", stop_at=3)
-    model = lightgbm.LGBMRegressor(n_estimators=9, n_jobs=1, verbose=-1, min_child_samples=2)
-    with serving(handler), lightsweep.init():
-        model.fit(X, Y, eval_X=X[::2], eval_y=Y[::2], callbacks=[SweepCallback(on_prune="stop")])
-    assert model.booster_.best_iteration == 3
-    assert len(handler.logs) == 3
-    assert [finish["state"] for finish in handler.finishes] == ["pruned"]
-
-
 def test_cross_validation_reports_means() -> None:
     handler = ScriptedHandler(metric="valid_l2-mean", stop_at=3)
     with serving(handler), lightsweep.init(), pytest.raises(RunPruned):
         data = lightgbm.Dataset(X, Y, free_raw_data=False)
         lightgbm.cv(QUIET, data, 9, nfold=2, stratified=False, callbacks=[SweepCallback()])
     assert len(reported(handler, "valid_l2-mean")) == len(reported(handler, "valid_l2-stdv")) == 3
-
-
-def test_early_stopping_of_lightgbm_itself_goes_on_working() -> None:
-    handler = ScriptedHandler(metric="valid_0_l2")
-    with serving(handler), lightsweep.init():
-        model = train(9, callbacks=[lightgbm.early_stopping(2, min_delta=1e6, verbose=False), SweepCallback()])
-    assert model.best_iteration == 1
-    assert len(handler.logs) == 3
-    assert [finish["state"] for finish in handler.finishes] == ["finished"]
-
-
-def test_a_missing_metric_names_what_there_is() -> None:
-    with (
-        serving(ScriptedHandler(metric="valid_0-l2")),
-        pytest.raises(MetricMissingError, match="did you mean 'valid_0_l2'"),
-        lightsweep.init(),
-    ):
-        train()
-    with (
-        serving(ScriptedHandler(metric="valid_0_l2")),
-        pytest.raises(MetricMissingError, match=r"no metric at all\. Name its data in valid_sets="),
-        lightsweep.init(),
-    ):
-        lightgbm.train(QUIET, lightgbm.Dataset(X, Y), 1, callbacks=[SweepCallback()])
 
 
 def test_a_training_goes_on_from_the_checkpoint(tmp_path: Path) -> None:

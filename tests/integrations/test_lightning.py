@@ -20,7 +20,6 @@ import lightsweep
 from lightsweep import client
 from lightsweep.channel.messages import LogReply
 from lightsweep.errors import AgentLostError, InputError, LightsweepError, RunPruned, UsageError
-from lightsweep.integrations import base as current
 from lightsweep.integrations.lightning import MetricMissingError, SweepCallback
 from scripted import ScriptedHandler
 
@@ -144,12 +143,6 @@ def test_several_validations_in_an_epoch_each_count(serve: Any) -> None:
     assert model.batches == 6
 
 
-def test_epochs_without_a_validation_do_not_count(serve: Any) -> None:
-    agent = serve()
-    fit(check_val_every_n_epoch=2, max_epochs=4)
-    assert reported(agent) == [0.0, 1.0]
-
-
 @pytest.mark.parametrize("late", [False, True])
 def test_without_validation_each_training_epoch_is_one_report(serve: Any, late: bool) -> None:
     agent = serve(metric="epoch_loss", stop_at=2)
@@ -187,32 +180,6 @@ def test_a_missing_metric_is_an_error_at_the_first_validation_with_what_exists(s
     assert agent.logs == []
 
 
-def test_the_metric_may_have_another_name_in_the_trainer(serve: Any) -> None:
-    agent = serve(metric="eval/loss")
-    fit(SweepCallback(metric="val_loss"), max_epochs=2)
-    assert reported(agent, "eval/loss") == [0.0, 1.0]
-
-
-@pytest.mark.parametrize("metric", ["val_loss", None])
-def test_all_numbers_are_logged_along_and_a_run_may_be_passed(serve: Any, metric: str | None) -> None:
-    agent = serve(metric=metric)
-    fit(SweepCallback(run=lightsweep.init()), max_epochs=1)
-    assert agent.logs == [{"metrics": {"val_loss": 0.0, "val_acc": 0.5, "train_loss": 0.25}, "last": True}]
-
-
-def test_validate_and_test_alone_report_nothing(serve: Any) -> None:
-    agent = serve(stop_at=1)
-    model = Model()
-    trainer = make_trainer(SweepCallback())
-    trainer.validate(model, data(), verbose=False)
-    assert agent.logs == []
-    with pytest.raises(RunPruned):
-        trainer.fit(model, data(), data())
-    trainer.validate(model, data(), verbose=False)
-    trainer.test(model, data(), verbose=False)
-    assert len(agent.logs) == 1
-
-
 def test_two_callbacks_are_an_error(serve: Any) -> None:
     serve()
     with pytest.raises(UsageError, match="two SweepCallbacks"):
@@ -222,21 +189,6 @@ def test_two_callbacks_are_an_error(serve: Any) -> None:
 def test_on_prune_is_raise_or_stop() -> None:
     with pytest.raises(UsageError, match=r"not 'stopp'; did you mean 'stop'\?"):
         SweepCallback(on_prune="stopp")  # type: ignore[arg-type]
-
-
-def test_without_an_agent_it_trains_and_says_so_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    lightsweep.finish()  # a plain run that another test has left open
-    monkeypatch.chdir(tmp_path)
-    current.say_once.cache_clear()
-    for _ in range(2):
-        model = Model()
-        fit(model=model, max_epochs=2)
-        assert model.batches == 8
-    assert capsys.readouterr().err.count("no agent") == 1
-    assert list(tmp_path.iterdir()) == []
-    assert lightsweep.run is None
 
 
 def test_the_config_is_logged_as_hyperparameters(serve: Any, tmp_path: Path) -> None:

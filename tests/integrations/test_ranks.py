@@ -26,7 +26,6 @@ pytestmark = [
 ]
 
 REPETITIONS = int(os.environ.get("LIGHTSWEEP_REPETITIONS", "1"))
-FITS = int(os.environ.get("LIGHTSWEEP_FITS", "5"))
 FOR_LONG = {"EPOCHS": "400", "SLEEP": "0.05"}
 
 
@@ -66,20 +65,6 @@ def test_a_process_leaves_its_group_when_it_exits(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("still in it: False") == 2, done.stdout + done.stderr
-
-
-def test_one_training_after_the_other_in_the_same_ranks(tmp_path: Path) -> None:
-    done = subprocess.run(
-        torchrun("many_fits.py", str(FITS)),
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        timeout=240 + 10 * FITS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count(f": {FITS} trainings") == 2
 
 
 def test_two_ranks_get_the_verdict_that_one_process_gets_on_the_same_values(sandbox: Sandbox) -> None:
@@ -139,13 +124,6 @@ def test_a_signal_ends_a_training_of_one_process(tmp_path: Path, number: int, ex
         assert launch.wait() == exit_code, launch.text
         launch.all_gone(45)
     assert [finish["state"] for finish in launch.handler.finishes] == ["failed"]
-
-
-def test_the_trainers_own_flag_ends_every_rank(tmp_path: Path) -> None:
-    with Launch(tmp_path / "run", "lightning-fork", stop_at=2, ON_PRUNE="stop") as launch:
-        assert launch.wait() == 0, launch.text
-    assert len(launch.reported) == 2
-    assert launch.notes()[0] == launch.notes()[1]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import re
 import signal
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,13 +82,3 @@ def test_a_run_that_was_killed_goes_on_where_it_was(sandbox: Sandbox, trainer: s
     assert steps < STEPS, "it began anew"
     home = sandbox.directory / "lightsweep_runs" / sweep_id / run.id
     assert not [path.name for path in home.iterdir() if path.name.startswith(("resume", "checkpoint"))]
-
-
-def test_without_retries_nothing_is_kept_and_a_run_begins_anew_without_counting_twice(sandbox: Sandbox) -> None:
-    sweep_id = sweep(sandbox, "lightning", 1, retries=0)
-    killed_after(sandbox, sweep_id, 3)
-    assert not list(Path(sandbox.directory, "lightsweep_runs").rglob("resume*"))
-    time.sleep(2.5)
-    assert sandbox.call("agent", sweep_id, "--storage", sandbox.storage).returncode == 0
-    run = run_of(sandbox, sweep_id)
-    assert (run.state, run.attempt, run.iterations) == ("finished", 2, STEPS / 4)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import pytorch_lightning
 import torch
-from more_trainers import LightGBM, OwnTrainer, XGBoost
+from more_trainers import LightGBM, XGBoost
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from transformers import Trainer, TrainingArguments
@@ -150,18 +150,6 @@ def test_lightning_writes_nowhere_but_in_the_directory_of_the_run(
     assert list(run.rglob("events.out.tfevents*"))
 
 
-def test_a_metric_of_another_name_is_named(tmp_path: Path) -> None:
-    config = sweep("val_acc")
-    handler = SmokeHandler(config, {"lr": 0.1}, tmp_path)
-    data = DataLoader(TensorDataset(torch.arange(8.0)[:, None], torch.arange(8.0)[:, None]), batch_size=4)
-    with pytest.raises(for_lightning.MetricMissingError), serving(handler), lightsweep.init():
-        trainer = lightning.pytorch.Trainer(callbacks=[for_lightning.SweepCallback()], **QUIET)
-        trainer.fit(module_of(lightning.pytorch, [], validates=True), data, data)
-    (end,) = wrong(config, handler.observed)
-    assert "has not logged the metric 'val_acc'" in end
-    assert "'val_loss'" in end
-
-
 class Line(hf_line.Line):
     """So many points of a line."""
 
@@ -290,7 +278,7 @@ def test_keras_takes_few_steps(tmp_path: Path, batch: int) -> None:
     assert wrong(config, seen) == []
 
 
-@pytest.mark.parametrize(("trainer", "rounds"), [(XGBoost, 5), (LightGBM, 5), (OwnTrainer, SMOKE_STEPS)])
+@pytest.mark.parametrize(("trainer", "rounds"), [(XGBoost, 5), (LightGBM, 5)])
 def test_rounds_and_epochs_of_other_trainers_are_few(tmp_path: Path, trainer: Any, rounds: int) -> None:
     config = sweep(trainer.metric)
     handler = SmokeHandler(config, {"lr": 0.1}, tmp_path)

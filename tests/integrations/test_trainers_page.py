@@ -14,11 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 from sandboxes import Sandbox
 
 import lightsweep
-from lightsweep import Sweep
 from lightsweep.channel.server import ChannelServer
 from lightsweep.client import serving
 from lightsweep.integrations.transformers import ALIASES
@@ -178,38 +176,3 @@ with lightsweep.init(config={{"epochs": 5}}) as run:
     (run,) = sandbox.runs(sweep_id)
     assert run.state == "finished", done.stdout + done.stderr
     assert list(run.history) == [10.0, 9.0, 8.0, 7.0, 6.0]
-
-
-@pytest.mark.slow
-def test_torchrun_by_the_command_of_the_page(sandbox: Sandbox) -> None:
-    sandbox.write(
-        "train.py",
-        """
-        import torch.distributed
-        import lightsweep
-        from lightsweep.integrations.distributed import on_every_rank
-
-        torch.distributed.init_process_group("gloo")
-        rank = torch.distributed.get_rank()
-        with lightsweep.init() as run:
-            shared = on_every_rank(run)
-            for epoch in range(9):
-                shared.log({"loss": run.config.x + 100 * rank})
-        (run.dir / f"rank-{rank}").write_text(str(epoch))
-        torch.distributed.destroy_process_group()
-        """,
-    )
-    sweep_id = sandbox.sweep(
-        None,
-        command=yaml.safe_load(block("yaml", "torch.distributed.run"))["command"],
-        parameters={"x": {"values": [1, 2]}},
-        early_terminate={"type": "hyperband", "min_iter": 3},
-    )
-    done = sandbox.call("agent", sweep_id)
-    first, second = sandbox.runs(sweep_id)
-    assert (first.state, second.state) == ("finished", "pruned"), done.stdout + done.stderr
-    assert list(second.history) == [2.0] * 3
-    homes = [sandbox.directory / "lightsweep_runs" / sweep_id / name for name in ("0001", "0002")]
-    left = [[(home / f"rank-{rank}").read_text() for rank in (0, 1)] for home in homes]
-    assert left == [["8", "8"], ["2", "2"]]
-    assert not Sweep.load(sweep_id, storage=sandbox.storage).runs[0].unread

@@ -78,18 +78,6 @@ def test_each_value_is_reported_under_the_name_of_the_sweep(
     assert handler.finishes[0]["state"] == "finished"
 
 
-def test_an_evaluation_outside_of_training_reports_nothing(make_trainer: MakeTrainer) -> None:
-    handler = ScriptedHandler(metric="eval_loss")
-    with client.serving(handler), lightsweep.init():
-        trainer = make_trainer(SweepCallback(), eval_on_start=True)
-        trainer.evaluate()
-        assert not handler.logs
-        trainer.train()
-        assert len(handler.logs) == 5
-        trainer.evaluate()
-        assert len(handler.logs) == 5
-
-
 @pytest.mark.parametrize(
     ("metric", "arguments", "words", "step"),
     [
@@ -140,19 +128,6 @@ def test_arguments_that_never_give_the_metric_are_an_error_before_training(
         trainer = make_trainer(SweepCallback(), **arguments)
         trainer.train()
     assert trainer.state.global_step == 0
-
-
-def test_what_the_user_logs_may_come_late(make_trainer: MakeTrainer) -> None:
-    class Translates(TrainerCallback):  # type: ignore[misc, unused-ignore]
-        def on_epoch_end(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
-            if state.epoch >= 3:
-                trainer.log({"bleu": state.epoch})
-
-    handler = ScriptedHandler(metric="bleu")
-    with client.serving(handler), lightsweep.init():
-        trainer = make_trainer(SweepCallback(), Translates(), logging_strategy="steps")
-        trainer.train()
-    assert reported(handler, "bleu") == [3, 4, 5]
 
 
 def test_two_callbacks_are_an_error(make_trainer: MakeTrainer) -> None:

@@ -14,8 +14,8 @@ import xgboost.tracker
 
 import lightsweep
 from lightsweep.client import serving
-from lightsweep.errors import RunPruned, UsageError
-from lightsweep.integrations.xgboost import MetricMissingError, SweepCallback
+from lightsweep.errors import RunPruned
+from lightsweep.integrations.xgboost import SweepCallback
 from scripted import ScriptedHandler
 
 X = np.linspace(-1, 1, 64).reshape(-1, 1)
@@ -50,46 +50,11 @@ def test_every_number_of_a_round_is_logged_by_xgboosts_name() -> None:
     assert [log.get("last", False) for log in handler.logs] == [False, False, False, True]
 
 
-def test_an_estimator_stops_and_its_name_is_validation_0() -> None:
-    handler = ScriptedHandler(metric="validation_0-rmse", stop_at=3)
-    model = xgboost.XGBRegressor(n_estimators=9, n_jobs=1, callbacks=[SweepCallback(on_prune="stop")])
-    with serving(handler), lightsweep.init() as run:
-        model.fit(X, Y, eval_set=[(X, Y)], verbose=False)
-        assert not run.ended
-    assert model.get_booster().num_boosted_rounds() == 3
-    assert len(handler.logs) == 3
-    assert [finish["state"] for finish in handler.finishes] == ["pruned"]
-
-
 def test_cross_validation_reports_means() -> None:
     handler = ScriptedHandler(metric="test-rmse-mean", stop_at=3)
     with serving(handler), lightsweep.init(), pytest.raises(RunPruned):
         xgboost.cv(QUIET, xgboost.DMatrix(X, Y), 9, nfold=2, callbacks=[SweepCallback()])
     assert len(reported(handler, "test-rmse-mean")) == len(reported(handler, "test-rmse-std")) == 3
-
-
-def test_a_missing_metric_names_what_there_is() -> None:
-    handler = ScriptedHandler(metric="eval-rmsle")
-    with (
-        serving(handler),
-        pytest.raises(MetricMissingError, match=r"'eval-rmse'\?.*'eval-rmse', 'train-rmse'\. Name its data in evals="),
-        lightsweep.init(),
-    ):
-        train()
-    with (
-        serving(ScriptedHandler(metric="eval-rmse")),
-        pytest.raises(MetricMissingError, match="no metric at all"),
-        lightsweep.init(),
-    ):
-        xgboost.train(QUIET, xgboost.DMatrix(X, Y), 1, callbacks=[SweepCallback()])
-
-
-def test_two_callbacks_are_an_error_but_two_trainings_are_none() -> None:
-    with serving(ScriptedHandler(metric="eval-rmse")), lightsweep.init():
-        train(1)
-        train(1)
-        with pytest.raises(UsageError, match="two SweepCallbacks"):
-            train(callbacks=[SweepCallback(), SweepCallback()])
 
 
 def test_a_training_goes_on_from_the_checkpoint(tmp_path: Path) -> None:

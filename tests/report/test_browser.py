@@ -13,7 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsers import chromium
 from playwright.sync_api import Browser, Page, Route
-from report_helpers import EVIL, NOW, many_runs, sweep_config, sweep_run
+from report_helpers import EVIL, NOW, many_runs, sweep_config
 
 from lightsweep.controller import SweepRun, SweepState
 from lightsweep.controller.summary import PartView
@@ -200,17 +200,6 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(browser: Browser, wr
     rgb = tuple(int(paper[place : place + 2], 16) for place in (1, 3, 5))
     assert card == f"rgb{rgb}"
     assert (sum(rgb) > 600) == (scheme == "light")
-    visit.close()
-
-
-def test_an_axis_whose_only_label_is_at_the_edge_keeps_it_and_its_title(browser: Browser, written: Path) -> None:
-    visit = Visit(browser, written)
-    visit.draw_all()
-    edge = {"xaxis.range": [0, 1], "xaxis.tickvals": [1], "xaxis.ticktext": ["wider than what is left beside it"]}
-    visit.page.evaluate("edge => Plotly.relayout('figure-history', edge)", edge)
-    drawn = visit.page.locator("#figure-history .xaxislayer-above .xtick text, #figure-history .g-xtitle text")
-    assert drawn.count() == 2
-    assert all(text.is_visible() for text in drawn.all())
     visit.close()
 
 
@@ -450,20 +439,6 @@ def test_hostile_names_do_nothing(browser: Browser, tmp_path: Path) -> None:
     visit.close()
 
 
-def test_a_sweep_without_runs_is_one_sentence(browser: Browser, tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
-    path.write_text(page("k3v9x2ab", SweepState("running"), report_data(sweep_config(), [], now=NOW)), "utf-8")
-    visit = Visit(browser, path)
-    # One sentence, and what to do next, in place of empty cards and tables.
-    text = visit.page.locator("main").inner_text()
-    assert text.count("No run has started yet.") == 2  # also in the headline
-    assert "lightsweep agent k3v9x2ab" in text
-    assert visit.page.locator("#figures .card:visible").count() == 0
-    assert not visit.page.locator("#runs").is_visible()
-    assert visit.page.locator(".js-plotly-plot").count() == 0
-    visit.close()
-
-
 def test_thousands_of_runs_open_and_a_long_table_is_shown_in_parts(browser: Browser, tmp_path: Path) -> None:
     config = sweep_config()
     view = report_data(config, many_runs(config, 2500))
@@ -524,30 +499,6 @@ window.requestIdleCallback = (act, options) => real(() => { look(); act(); look(
 """
 
 
-class IdleVisit(Visit):
-    """Notes before and after an idle task whether the library is there, and what is drawn."""
-
-    def begin(self) -> None:
-        super().begin()
-        self.page.add_init_script(IDLE)
-
-
-def test_the_library_is_read_when_nothing_else_is_to_do_after_the_first_figure(browser: Browser, written: Path) -> None:
-    visit = IdleVisit(browser, written)
-    visit.draw_all()
-    assert visit.page.evaluate("idled") == [[False, 1, 0], [True, 1, 0]]
-    visit.close()
-
-    # Safari has no such tasks.
-    visit = Visit(browser, written)
-    visit.page.add_init_script("delete window.requestIdleCallback")
-    visit.requests.clear()
-    visit.page.reload()
-    assert not visit.page.evaluate("'requestIdleCallback' in window")
-    visit.draw_all()
-    visit.close()
-
-
 def test_the_stages_are_a_table(browser: Browser, tmp_path: Path) -> None:
     given = {"learning_rate": 1e-3, "batch_size": 16, "model.width": 16, "model.dropout": 0.1}
     stages = [
@@ -571,35 +522,6 @@ def test_the_stages_are_a_table(browser: Browser, tmp_path: Path) -> None:
     assert table.locator("tbody th").all_inner_texts()[1] == "rest"
     assert visit.page.locator("#runs thead th").all_inner_texts()[3] == "stage"
     visit.draw_all()
-    visit.close()
-
-
-def test_what_is_absent_goes_where_the_numbers_are(browser: Browser, tmp_path: Path) -> None:
-    config = sweep_config({"x": {"min": 0.0, "max": 1.0}, "y": {"min": 0.0, "max": 1.0}})
-    runs = [
-        replace(run, values=dict(list(run.values.items())[: 1 + number % 2]))
-        for number, run in enumerate(many_runs(config, 9))
-    ]
-    path = tmp_path / "report.html"
-    path.write_text(page("k3v9x2ab", SweepState("finished", ""), report_data(config, runs, now=NOW)), "utf-8")
-    visit = Visit(browser, path)
-    place = [each.inner_text() for each in visit.page.locator("#runs thead th").all()].index("y")
-    cells = [each.locator("th, td").nth(place) for each in visit.page.locator("#runs tbody tr").all()]
-    assert {"–"} < {each.inner_text() for each in cells}
-    heading = visit.page.locator("#runs thead th").nth(place)
-    assert all("right" in (each.get_attribute("class") or "") for each in [heading, *cells])
-    assert "absent" in visit.page.locator("#figure-parallel").text_content()
-    visit.close()
-
-
-def test_a_sweep_without_stages_shows_none(
-    browser: Browser, tmp_path: Path, sweep: tuple[SweepConfig, list[SweepRun]]
-) -> None:
-    path = tmp_path / "report.html"
-    path.write_text(page("k3v9x2ab", SweepState("running"), report_data(*sweep, now=NOW)), "utf-8")
-    visit = Visit(browser, path)
-    assert visit.page.locator("#runs tbody tr").count() == RUNS
-    assert not visit.page.locator("#stages").is_visible()
     visit.close()
 
 
@@ -704,19 +626,4 @@ def test_any_logged_number_is_chosen_for_the_curves(browser: Browser, tmp_path: 
     section = visit.page.locator("#parts")
     assert section.locator("tbody tr").count() == 12
     assert section.locator("td").nth(1).inner_text() == EVIL
-    visit.close()
-
-
-def test_numbers_are_shown_of_a_sweep_whose_metric_has_no_value(browser: Browser, tmp_path: Path) -> None:
-    from lightsweep.report import logged_curves
-
-    config = sweep_config()
-    data = report_data(config, [sweep_run(config, 0)], now=NOW)
-    (tmp_path / "0001").mkdir()
-    (tmp_path / "0001" / "history.jsonl").write_text('{"loss": 1.0, "_step": 0}\n{"loss": 0.5, "_step": 1}\n')
-    path = tmp_path / "report.html"
-    path.write_text(page("k3v9x2ab", SweepState("running"), data, logged=logged_curves(data, tmp_path)), "utf-8")
-    visit = Visit(browser, path)
-    visit.page.locator("#figure-curves .main-svg").first.wait_for(state="attached")
-    assert visit.page.evaluate("document.querySelector('#figure-curves').data[0].y") == [1, 0.5, None]
     visit.close()

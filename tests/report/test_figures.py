@@ -12,7 +12,6 @@ import plotly.graph_objects as go
 import pytest
 from report_helpers import EVIL, NOW, PARAMETERS, START, many_runs, sweep_config, sweep_run
 
-from lightsweep.analysis import importance
 from lightsweep.controller import SweepRun, SweepState
 from lightsweep.report import FIGURES, FigureKind, ReportData, figures, page, report_data
 from lightsweep.report.axis import MUTED, finish
@@ -126,21 +125,6 @@ def test_parallel_coordinates_stand_in_the_scale_of_their_parameters() -> None:
     assert trace.line.reversescale is False
 
 
-@pytest.mark.parametrize(("factor", "expected"), [(1e300, "~e"), (1e-200, "~e"), (1.0, None), (1e9, None)])
-def test_numbers_of_any_magnitude_are_plain_text_at_the_axis(factor: float, expected: str | None) -> None:
-    config = sweep_config({"x": {"min": 0.0, "max": 1.0}})
-    runs = [replace(run, best=(index + 1) * factor) for index, run in enumerate(many_runs(config, 30))]
-    (trace,) = parallel_figure(report_data(config, runs)).data
-    assert [dimension.tickformat for dimension in trace.dimensions] == [None, expected]
-
-
-def test_the_best_end_of_the_colours_is_the_highest_value_when_maximizing() -> None:
-    config, runs = ODD["maximize"]
-    (trace,) = parallel_figure(report_data(config, runs)).data
-    assert trace.line.reversescale is True
-    assert trace.line.cmax == pytest.approx(max(run.best or 0 for run in runs))
-
-
 def test_a_run_without_a_parameter_passes_below_its_axis() -> None:
     (trace,) = parallel_figure(report_data(*ODD["by run"])).data
     axis = next(dimension for dimension in trace.dimensions if dimension.label == "z1")
@@ -183,24 +167,6 @@ def test_the_page_knows_each_axis_and_the_best_line() -> None:
     assert axes["val_loss"]["kind"] == "linear"
 
 
-def test_long_headings_of_many_axes_are_broken_so_that_they_do_not_meet() -> None:
-    names = [f"optimizer.group_{place}.weight_decay" for place in range(9)]
-    config = sweep_config({name: {"min": 0.0, "max": 1.0} for name in names})
-    (trace,) = parallel_figure(report_data(config, many_runs(config, 5))).data
-    lines = [line for dimension in trace.dimensions for line in dimension.label.split("<br>")]
-    assert len(lines) == 2 * 9 + 1
-    assert max(map(len, lines[:-1])) <= 13
-
-
-def test_runs_without_a_value_are_left_out_of_the_lines_and_counted() -> None:
-    config = sweep_config()
-    runs = many_runs(config, 10)
-    runs[3] = replace(runs[3], best=None, history=())
-    figure = parallel_figure(report_data(config, runs))
-    assert figure.data[0].meta["runs"] == [0, 1, 2, 4, 5, 6, 7, 8, 9]
-    assert figure.layout.meta["note"] == "Left out: 1 run without a finite value of the metric."
-
-
 @pytest.mark.parametrize(("goal", "corners"), [("minimize", [5, 3, 2, 2]), ("maximize", [5, 7, 7])])
 def test_the_history_has_the_best_so_far(goal: str, corners: list[float]) -> None:
     config = sweep_config(metric={"name": "loss", "goal": goal, "target": 1})
@@ -223,23 +189,6 @@ def test_curves_show_bands_thresholds_and_where_runs_stopped() -> None:
     assert list(found["best run"].y) == [5, 4, 3, 2, None]
     # Band 3 of two runs: index int(2 / 3) of [3, 6].
     assert (found["bands and thresholds"].x, found["bands and thresholds"].y) == ((3,), (3,))
-
-
-@pytest.mark.parametrize(
-    ("stopping", "bands", "limits"),
-    [
-        ("halving", (1, 3), (1, 1)),
-        ({"type": "median", "min_runs": 1}, (1, 2, 3), (3, 3, 1.5)),
-        ("expected", None, None),
-    ],
-)
-def test_curves_show_the_thresholds_of_a_rule_if_it_has_some(stopping: Any, bands: Any, limits: Any) -> None:
-    config = sweep_config(early_terminate=None, lightsweep={"stopping": stopping})
-    histories = [(5.0, 5.0), (3.0, 4.0, 2.0), (1.0, 1.0, 1.0)]
-    runs = [sweep_run(config, place, history=history) for place, history in enumerate(histories)]
-    found = traces(curves_figure(report_data(config, runs)))
-    drawn = found.get("bands and thresholds")
-    assert (drawn and drawn.x, drawn and drawn.y) == (bands, limits)
 
 
 def test_many_curves_and_long_ones_are_thinned_but_the_best_stay() -> None:
@@ -312,19 +261,6 @@ def test_what_no_run_read_is_marked_in_every_figure() -> None:
     assert "no run read 'model.width'" in bars.layout.meta["note"].lower()
     assert mark in [dimension.label for dimension in parallel_figure(view).data[0].dimensions]
     assert mark in [figure.layout.xaxis.title.text for figure in slice_figures(view)]
-
-
-def test_the_fit_on_unseen_runs_stands_beside_importance() -> None:
-    config = sweep_config()
-    view = report_data(config, many_runs(config, 60))
-    found = importance(view.runs, config)
-    assert importance_figure(view).layout.annotations[0].text == f"importance<br>R² = {found.fit:.2f} on unseen runs"
-
-
-def test_too_few_runs_for_importance_are_a_sentence() -> None:
-    config = sweep_config()
-    assert "fewer than 4" in empty(importance_figure(report_data(config, many_runs(config, 2))))
-    assert "no metric" in empty(importance_figure(report_data(*ODD["no metric"])))
 
 
 def durations_figure(data: ReportData) -> go.Figure:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 
 import pytest
-from report_helpers import NOW, START, many_runs, sweep_config, sweep_run
+from report_helpers import NOW, many_runs, sweep_config
 
 from lightsweep.report import parallel, points
 from lightsweep.report.data import report_data
 from lightsweep.report.page import columns
-from lightsweep.report.timeline import lanes, timeline_figure
 
 
 def test_the_figures_take_the_best_and_say_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,42 +32,6 @@ def test_the_figures_take_the_best_and_say_how_many(monkeypatch: pytest.MonkeyPa
     assert history.layout.meta["note"].startswith(said)
     (line,) = [trace for trace in history.data if trace.name == "best so far"]
     assert line.y[-1] == min(data.best_of(index) for index in data.valued)  # of all runs
-
-
-def test_few_runs_have_no_sentence_about_a_choice() -> None:
-    config = sweep_config()
-    data = report_data(config, many_runs(config, 30), now=NOW)
-    for figure in (parallel.parallel_figure(data), points.history_figure(data), timeline_figure(data)):
-        assert "choice" not in str((figure.layout.meta or {}).get("note"))
-
-
-def test_the_timeline_draws_an_even_choice_of_bars() -> None:
-    config = sweep_config()
-    second = timedelta(seconds=1)
-    runs = [
-        sweep_run(
-            config, place, started=START + place * second, ended=START + (place + 1) * second, values={}, agent="a"
-        )
-        for place in range(5_000)
-    ]
-    figure = timeline_figure(report_data(config, runs, now=NOW))
-    drawn = [run for trace in figure.data for run in trace.meta["runs"]]
-    assert (len(drawn), drawn[0], drawn[-1]) == (1_500, 0, 4_999)
-    assert figure.layout.meta["note"] == "An even choice of the runs: 1,500 of 5,000."
-
-
-def test_runs_that_all_overlap_have_a_lane_each() -> None:
-    """Each takes the lowest lane that is free."""
-    config = sweep_config()
-    ends = [9, 2, 4, 9, 9]
-    starts = [0, 1, 1, 2, 4]
-    runs = [
-        sweep_run(
-            config, place, started=START + timedelta(seconds=start), ended=START + timedelta(seconds=end), agent="a"
-        )
-        for place, (start, end) in enumerate(zip(starts, ends, strict=True))
-    ]
-    assert lanes(report_data(config, runs, now=NOW)) == {("a", 0): [0], ("a", 1): [1, 3], ("a", 2): [2, 4]}
 
 
 def test_a_run_adds_few_bytes_to_the_page() -> None:

@@ -14,7 +14,6 @@ from report_helpers import EVIL, LiveSweep
 from lightsweep.controller.changes import request
 from lightsweep.errors import NotFoundError
 from lightsweep.report import LivePage
-from lightsweep.report.live import EVERY
 
 READING = {"BEGIN", "SELECT", "WITH", "ROLLBACK", "COMMIT"}  # the first words of statements that write nothing
 NEVER = 10**9  # a version that no page has
@@ -122,15 +121,6 @@ def test_browsers_share_one_read_and_an_unchanged_sweep_costs_a_few_selects(live
     assert live.statements != []
 
 
-def test_a_look_follows_the_last_one_after_two_seconds(live: Live) -> None:
-    live.news(NEVER, after=60.0)
-    live.statements.clear()
-    assert live.news(NEVER, after=EVERY - 0.5)["age"] == 1.5
-    assert live.statements == []
-    assert live.news(NEVER, after=60.0)["age"] == 0.0
-    assert live.statements != []
-
-
 def test_after_much_work_a_look_waits_but_not_for_ever(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lightsweep.report.live._REST", 1e12)
     live.news(NEVER, after=60.0)
@@ -213,12 +203,3 @@ def test_only_runs_of_the_sweep_are_shown(live: Live, name: str) -> None:
     live.changed()
     with pytest.raises(NotFoundError, match="has no run"):
         live.page.run(name)
-
-
-def test_the_page_begins_with_what_there_is(live: Live) -> None:
-    live.worker.log(live.worker.claim(), 0.5)
-    live.clock.now += 60.0
-    text = live.page.html()
-    assert "connect-src 'self'" in text
-    assert '"live":{"version":' in text
-    assert "<img src=x" not in text

@@ -60,24 +60,12 @@ def test_the_page_is_shown_at_its_address_with_the_token(server: PageServer) -> 
     assert gzip.decompress(content).startswith(b"<!DOCTYPE html>")
 
 
-def test_tokens_are_long_and_each_server_has_its_own(server: PageServer) -> None:
-    with PageServer(server.page, "127.0.0.1", 0) as other:
-        assert other.token != server.token
-    assert len(server.token) >= 32
-
-
 @pytest.mark.parametrize("path", ["/", "/news?since=0", "/run/0001", "/elsewhere"])
 @pytest.mark.parametrize("token", ["", "?token=", "?token=wrong", "?token=%ff", "&token=wrong"])
 def test_without_the_token_nothing_is_told(server: PageServer, path: str, token: str) -> None:
     answer, content = ask(server, path + token)
     assert answer.status == 403
     assert content == b"The token is missing or wrong: open the address that lightsweep has printed.\n"
-
-
-def test_a_wrong_token_in_a_header_is_refused(server: PageServer) -> None:
-    for value in ("Bearer wrong", "Bearer ", f"Basic {server.token}", f"Bearer {server.token}x"):
-        assert ask(server, "/news", Authorization=value)[0].status == 403
-    assert ask(server, "/news", Authorization=bearer(server))[0].status == 200
 
 
 def test_news_and_runs_are_json(server: PageServer) -> None:
@@ -139,11 +127,3 @@ def test_a_server_for_all_addresses_answers_to_the_name_of_its_machine(
         assert everywhere.knows("workstation:8765")
         assert not everywhere.knows("attacker.example")
     assert not server.knows("workstation")
-
-
-def test_a_client_that_leaves_is_no_error(server: PageServer, capfd: pytest.CaptureFixture[str]) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)
-    connection.request("GET", f"/?token={server.token}")
-    connection.close()
-    assert ask(server, "/news", Authorization=bearer(server))[0].status == 200
-    assert capfd.readouterr().err == ""

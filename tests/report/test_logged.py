@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from report_helpers import EVIL, NOW, sweep_config, sweep_run
 
-from lightsweep.controller import SweepState
-from lightsweep.report import logged, logged_curves, page, report_data, run_parts
+from lightsweep.report import logged, logged_curves, report_data, run_parts
 from lightsweep.report.data import ReportData
 
 
@@ -35,12 +34,6 @@ def shown(home: Path, data: ReportData | None = None) -> dict[str, Any]:
     assert found is not None
     json.dumps(found, allow_nan=False)
     return found
-
-
-def test_nothing_without_files(tmp_path: Path) -> None:
-    assert logged_curves(data_of(), tmp_path / "gone") is None
-    assert logged_curves(data_of(0), tmp_path) is None
-    assert run_parts(data_of(), tmp_path / "gone") is None
 
 
 def test_every_number_is_a_curve_over_the_steps(tmp_path: Path) -> None:
@@ -123,12 +116,3 @@ def test_parts_are_rows_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     found = run_parts(data_of(), tmp_path)
     assert found is not None
     assert (len(found["rows"]), found["note"]) == (3, "3 of 4 parts, those of the best runs.")
-
-
-def test_the_page_holds_them_as_data(tmp_path: Path) -> None:
-    write(tmp_path, 0, [{EVIL: 1.0, "val_loss": 2.0}])
-    found = shown(tmp_path)
-    assert "<" not in found["names"][1]["label"]
-    assert "%{x}" not in found["names"][1]["label"]
-    text = page("k3v9x2ab", SweepState("running"), data_of(), logged=found)
-    assert "<img src=x" not in text

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import plotly.graph_objects as go
 import pytest
 from report_helpers import NOW, sweep_config, sweep_run
 
-from lightsweep.controller import SweepRun, SweepState
-from lightsweep.report import figures, page, report_data
+from lightsweep.controller import SweepRun
+from lightsweep.report import report_data
 from lightsweep.report.points import front_figures, hypervolume_figure
 from lightsweep.schema import SweepConfig
 
@@ -56,24 +53,3 @@ def test_the_hypervolume_grows_by_the_runs_of_the_front() -> None:
     line = only(hypervolume_figure(report_data(*several(), now=NOW))).data[0]
     assert list(line.x) == [1, 2, 4]
     assert list(line.y) == pytest.approx([0, 1 / 3, 1 / 3])  # the box is 3 wide and 0.4 high
-
-
-def test_one_metric_has_neither() -> None:
-    config = sweep_config()
-    data = report_data(config, [sweep_run(config, 0, history=[1.0])], now=NOW)
-    assert front_figures(data) == hypervolume_figure(data) == []
-    assert not {"front", "hypervolume"} & {each.name.partition("-")[0] for each in figures(data)}
-
-
-def test_before_a_run_has_ended() -> None:
-    config, _ = several()
-    data = report_data(config, [], now=NOW)
-    for figure in (only(front_figures(data)), only(hypervolume_figure(data))):
-        assert figure.layout.meta["empty"] == "No run has ended with a finite value of each metric yet."
-
-
-def test_the_page_says_how_many_there_are() -> None:
-    content: dict[str, Any] = {}
-    text = page("k3v9x2ab", SweepState("finished"), report_data(*several(), now=NOW))
-    content = json.loads(text.split('<script type="application/json" id="data">')[1].split("</script>")[0])
-    assert content["headline"]["front"] == {"members": 3, "runs": 4, "metrics": "minimize val_loss, maximize acc"}

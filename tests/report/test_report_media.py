@@ -11,8 +11,7 @@ import pytest
 from report_helpers import EVIL, NOW, sweep_config, sweep_run
 
 import lightsweep as wandb
-from lightsweep.controller import SweepState
-from lightsweep.report import media, page, report_data, run_media
+from lightsweep.report import media, report_data, run_media
 from lightsweep.report.data import ReportData
 from lightsweep.wandb.files import MediaStore
 
@@ -38,11 +37,6 @@ def shown(home: Path, **values: Any) -> dict[str, dict[str, Any]]:
 
 def image(value: int = 0) -> Any:
     return wandb.Image(np.full((2, 2), value, dtype=np.uint8))
-
-
-def test_nothing_is_shown_without_files(tmp_path: Path) -> None:
-    assert run_media(tmp_path / "gone", data_of()) == []
-    assert run_media(tmp_path, data_of(0)) == []
 
 
 def test_the_three_best_runs_with_media_are_shown(tmp_path: Path) -> None:
@@ -144,22 +138,3 @@ def test_files_outside_of_the_folder_are_not_read(tmp_path: Path) -> None:
         (home / "index.json").write_text(json.dumps({"files": [entry]}))
         (found,) = run_media(tmp_path, data_of())
         assert "images" not in found["items"][0]
-
-
-def test_broken_tables_are_named_as_files(tmp_path: Path) -> None:
-    store(tmp_path).keep("t", [wandb.plot.bar(TABLE, "x", "y")], 3)
-    for text in (
-        "{",
-        "[]",
-        '{"columns": 3, "data": []}',
-        '{"columns": ["x"], "data": [[1]], "chart": {"kind": "bar", "x": "q"}}',
-    ):
-        (tmp_path / "0001" / "media" / "t" / "3_0.json").write_text(text)
-        assert shown(tmp_path)["t"]["file"] == "media/t/3_0.csv"
-
-
-def test_the_page_holds_them_as_data(tmp_path: Path) -> None:
-    store(tmp_path).keep(EVIL, [wandb.Image(np.zeros((2, 2)), caption=EVIL)], 3)
-    text = page("k3v9x2ab", SweepState("running"), data_of(), run_media(tmp_path, data_of()))
-    assert "<img src=x" not in text
-    assert "data:image/png;base64," in text
