@@ -14,7 +14,7 @@ from lightsweep.errors import InputError
 from lightsweep.sampler import Observation, RunState
 from lightsweep.sampler.optuna_params import from_optuna
 from lightsweep.schema import SweepConfig
-from lightsweep.schema.constraints import Constraint
+from lightsweep.schema.results import Constraint
 from lightsweep.space import Constant, Parameter, Space
 from lightsweep.storage.trials import TrialRow
 

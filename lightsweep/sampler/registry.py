@@ -31,7 +31,7 @@ from lightsweep.sampler.first_points import FirstPoints
 from lightsweep.sampler.fixed_order import CentreFirst, GridSearcher, RandomSearcher, SobolSearcher, seed_for
 from lightsweep.sampler.unit_cube import GP_RUNS, Axes
 from lightsweep.schema import SweepConfig, find_sampler
-from lightsweep.schema.stop_when import MODEL_PARAMETERS
+from lightsweep.schema.results import MODEL_PARAMETERS
 from lightsweep.space import Value
 
 logger = logging.getLogger("lightsweep")

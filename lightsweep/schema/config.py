@@ -13,19 +13,16 @@ from lightsweep.errors import ConfigError, Fault
 from lightsweep.hyperband import Rule
 from lightsweep.schema import sections
 from lightsweep.schema.command import read_command
-from lightsweep.schema.constraints import read_constraints
 from lightsweep.schema.diagnostics import Faults, plain
 from lightsweep.schema.distributions import count, spelt
 from lightsweep.schema.fields import check, given, keys_of
-from lightsweep.schema.first import read_first
 from lightsweep.schema.launching import check_settings
 from lightsweep.schema.parameters import Parameters, read_parameters
-from lightsweep.schema.repeats import read_repeats
+from lightsweep.schema.points import check_command, read_first, read_when
+from lightsweep.schema.results import read_constraints, read_repeats, read_stop_when
 from lightsweep.schema.sections import Metric, Options, Scheduler, TopLevel
 from lightsweep.schema.stages import Stage, most_runs, read_stages, written_stages
-from lightsweep.schema.stop_when import read_stop_when
 from lightsweep.schema.stopping import read_rule, warn_of_last_bands
-from lightsweep.schema.when import check_command, read_when
 from lightsweep.schema.yaml_file import read_file
 from lightsweep.space import Space
 from lightsweep.text import quoted

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from lightsweep.schema.config import SweepConfig
 from lightsweep.schema.distributions import count, spelt
-from lightsweep.schema.when import condition_text
+from lightsweep.schema.points import condition_text
 from lightsweep.space import Space
 from lightsweep.text import counted, one_line, parameters, printable, shortened
 

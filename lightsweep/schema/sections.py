@@ -11,9 +11,7 @@ from typing import Annotated, Any, Literal
 from lightsweep.schema import fields
 from lightsweep.schema.diagnostics import Faults, hint, one_edit_away
 from lightsweep.schema.launching import LaunchSettings
-from lightsweep.schema.repeats import SCHEMA as REPEATS
-from lightsweep.schema.repeats import Repeats
-from lightsweep.schema.stop_when import StopWhen
+from lightsweep.schema.results import REPEATS, Repeats, StopWhen
 from lightsweep.schema.stopping import EarlyTerminate
 from lightsweep.space import Space
 from lightsweep.stand_in import STAND_INS

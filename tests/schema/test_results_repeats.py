@@ -9,7 +9,7 @@ import pytest
 from test_config_rules import load, refused
 
 from lightsweep.schema import SweepConfig, explain
-from lightsweep.schema.repeats import Repeats
+from lightsweep.schema.results import Repeats
 
 HEAD = "method: random\nmetric: {name: loss}\nparameters: {x: {values: [1, 2]}, y: {value: 3}}\n"
 

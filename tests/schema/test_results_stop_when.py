@@ -9,7 +9,7 @@ import pytest
 from test_config_rules import load, refused
 
 from lightsweep.schema import SweepConfig, explain
-from lightsweep.schema.stop_when import StopWhen
+from lightsweep.schema.results import StopWhen
 
 HEAD = "method: bayes\nmetric: {name: loss}\nparameters: {x: {min: 0.0, max: 1.0}}\n"
 

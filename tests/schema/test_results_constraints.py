@@ -9,7 +9,7 @@ import pytest
 
 from lightsweep.errors import ConfigError
 from lightsweep.schema import SweepConfig, explain
-from lightsweep.schema.constraints import Constraint
+from lightsweep.schema.results import Constraint
 
 
 def config(constraints: Any, **keys: Any) -> SweepConfig:
