@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from lightgbm import Booster
 from lightgbm.callback import CallbackEnv, EarlyStopException
 
+from lightsweep.client.numbers import results
 from lightsweep.client.processes import rank
-from lightsweep.client.rounds import results
 from lightsweep.integrations._checkpoints import PREFIX, Pace, keep, position_of
 from lightsweep.integrations.base import MetricMissingError, OnPrune, SweepCallbackBase
 

@@ -16,7 +16,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 import lightsweep
 from lightsweep.errors import LightsweepError, UsageError
-from lightsweep.integrations import hf_metrics
+from lightsweep.integrations import hf_arguments
 from lightsweep.integrations._checkpoints import PREFIX, keep, position_of, remove_empty
 from lightsweep.integrations.base import MetricMissingError, SweepCallbackBase, active_run, say_once, two_callbacks
 from lightsweep.integrations.hf_arguments import ALIASES, training_arguments
@@ -131,7 +131,7 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
         self._makes_checkpoints = self._keeps_checkpoints and not args.load_best_model_at_end
         if self._metric is not None:
             # A smoke run takes fewer steps, but logs and evaluates all the same.
-            hf_metrics.check_training(args, None if run.smoke else state, self._metric)
+            hf_arguments.check_training(args, None if run.smoke else state, self._metric)
 
     def on_step_begin(self, args: Arguments, state: State, control: Control, **kwargs: Any) -> None:
         """Raise if the metric is missing, once every dataset of the evaluation before has been evaluated."""
@@ -145,7 +145,7 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
             return
         steps = self._run.smoke_steps
         control.should_log = True
-        if hf_metrics.strategy(args, "eval") != "no" and state.global_step % max(1, steps // _SMOKE_EVALUATIONS) == 0:
+        if hf_arguments.strategy(args, "eval") != "no" and state.global_step % max(1, steps // _SMOKE_EVALUATIONS) == 0:
             control.should_evaluate = True
         if state.global_step >= steps:
             control.should_training_stop = True
@@ -158,7 +158,7 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
         self._seen |= set(logs)
         self._report_loss(logs, one_batch=self._one_batch)
         # An evaluation is logged too, before on_evaluate.
-        if self._metric is not None and not hf_metrics.is_evaluated(self._metric, logs) and self._in(logs):
+        if self._metric is not None and not hf_arguments.is_evaluated(self._metric, logs) and self._in(logs):
             self._report_logs(logs, args, state, control)
 
     def on_evaluate(self, args: Arguments, state: State, control: Control, **kwargs: Any) -> None:
@@ -172,7 +172,7 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
             self._report_logs(metrics, args, state, control)
         elif self._reported_at != state.global_step:
             # One of several datasets may still bring it.
-            self._missed |= hf_metrics.means_evaluated(self._metric, metrics)
+            self._missed |= hf_arguments.means_evaluated(self._metric, metrics)
 
     def on_save(self, args: Arguments, state: State, control: Control, **kwargs: Any) -> None:
         """Point the next attempt at the checkpoint, which is now complete."""
@@ -190,10 +190,10 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
     # Reports and checkpoints.
 
     def _names(self) -> tuple[str, ...]:
-        return hf_metrics.candidates(self._metric) if self._metric else ()
+        return hf_arguments.candidates(self._metric) if self._metric else ()
 
     def _remedy(self) -> str:
-        return hf_metrics.remedy(self._metric or "")
+        return hf_arguments.remedy(self._metric or "")
 
     def _in(self, metrics: Mapping[str, Any]) -> bool:
         return any(name in metrics for name in self._names())

@@ -12,7 +12,7 @@ from typing import Any
 from xgboost import Booster, collective
 from xgboost.callback import TrainingCallback
 
-from lightsweep.client.rounds import Evaluated, latest, rounds_of
+from lightsweep.client.numbers import Evaluated, latest, rounds_of
 from lightsweep.integrations._checkpoints import PREFIX, Pace, keep, position_of
 from lightsweep.integrations.base import MetricMissingError, SweepCallbackBase
 from lightsweep.integrations.distributed import broadcast

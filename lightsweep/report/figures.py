@@ -16,12 +16,11 @@ import plotly.graph_objects as go
 
 from lightsweep.analysis import required
 from lightsweep.errors import InputError, LightsweepError
-from lightsweep.report.curves import curves_figure
+from lightsweep.report.curves import curves_figure, timeline_figure
 from lightsweep.report.data import ReportData
 from lightsweep.report.importance import importance_figure
-from lightsweep.report.parallel import parallel_figure, with_few_ticks
+from lightsweep.report.parallel import parallel_figure
 from lightsweep.report.points import front_figures, history_figure, hypervolume_figure, slice_figures
-from lightsweep.report.timeline import timeline_figure
 
 _WIDTH = 900
 _SMALL_WIDTH = 420
@@ -156,8 +155,7 @@ def write_images(named: Sequence[NamedFigure], directory: Path, format_: Literal
         work = []
         for one, draft in zip(wanted, drafts, strict=True):
             size = {"width": _SMALL_WIDTH if one.small else _WIDTH, "height": one.figure.layout.height}
-            figure = with_few_ticks(one.figure) if one.name == "parallel" else one.figure
-            work.append({"fig": figure, "path": draft, "opts": {**shared, **size}})
+            work.append({"fig": one.figure, "path": draft, "opts": {**shared, **size}})
         try:
             # Without MathJax, which would be fetched from the network.
             kaleido.write_fig_from_object_sync(work, kopts={"page_generator": kaleido.PageGenerator(mathjax=False)})

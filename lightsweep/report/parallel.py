@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from lightsweep.report.axis import GOOD_TO_BAD, Axis, finish, label, log_places, nothing, number_axis, quantile
+from lightsweep.report.axis import GOOD_TO_BAD, Axis, finish, label, nothing, number_axis, quantile
 from lightsweep.report.data import ReportData
 from lightsweep.text import counted, one_line
 
@@ -17,7 +17,6 @@ _ABSENT = "absent"
 # The page draws still fewer, but its brushes choose from all of these.
 _MOST_RUNS = 20_000
 _MOST_BEST = 5_000
-_FINE = 100
 # Characters of a heading at most, and of all headings together.
 _LONGEST = 22
 _ALL_HEADINGS = 120
@@ -60,17 +59,6 @@ def parallel_figure(data: ReportData) -> go.Figure:
     return finish(figure, 400, f"{sampled} {note}".strip())
 
 
-def with_few_ticks(figure: go.Figure) -> go.Figure:
-    """Return the figure for an image, where no brush needs the ticks without a text."""
-    plain = go.Figure(figure)
-    for dimension in plain.data[0].dimensions if plain.data else ():
-        if dimension.ticktext:
-            ticks = zip(dimension.tickvals, dimension.ticktext, strict=True)
-            kept = [(place, text) for place, text in ticks if text.strip(_UNSEEN)]
-            dimension.update(tickvals=[place for place, _ in kept], ticktext=[text for _, text in kept])
-    return plain
-
-
 def _broken(name: str, axes: int) -> str:
     """Return the heading of an axis, in two lines if it is long, so that the headings of neighbours do not meet."""
     room = max(9, min(_LONGEST, _ALL_HEADINGS // axes))
@@ -109,23 +97,12 @@ def _dimension(axis: Axis, places: Sequence[float | None], name: str) -> dict[st
 
 
 def _ticks(axis: Axis, more: list[tuple[float, str]]) -> dict[str, object]:
-    """Return the ticks of an axis and some below it.
-
-    In plotly, brushes snap to given ticks. So a linear axis gets none, unless it needs some below it, and every axis
-    except an ordinal one gets many, few of which have a text.
-    """
+    """Return the ticks of an axis and some below it; a linear axis without any below has plotly's own ticks."""
     if axis.kind == "linear" and not more:
         # plotly writes very large and very small numbers as powers, with tags that these axes do not read.
         largest = max(abs(axis.low), abs(axis.high))
         return {"tickformat": "~e"} if largest >= 1e15 or 0 < largest < 1e-15 else {}
-    named = [*more, *axis.ticks]
-    if axis.kind != "ordinal":
-        known = {place for place, _ in named}
-        fine = [axis.low + part * (axis.high - axis.low) / _FINE for part in range(_FINE + 1)]
-        if axis.kind == "log":
-            fine = log_places(axis.low, axis.high, [step / 2 for step in range(2, 20)])
-        named += [(place, "") for place in fine if place not in known]
-    named.sort()
+    named = sorted([*more, *axis.ticks])
     return {"tickvals": [place for place, _ in named], "ticktext": _distinct([text for _, text in named])}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from catboost import CatBoostClassifier, CatBoostRegressor
 
-from lightsweep.client.rounds import latest, rounds_of
+from lightsweep.client.numbers import latest, rounds_of
 from lightsweep.errors import RunPruned, UsageError
 from lightsweep.wandb.integration import keep_model, log, log_importance, run_for
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightgbm import Booster
 
-from lightsweep.client.rounds import Value, results
+from lightsweep.client.numbers import Value, results
 from lightsweep.errors import UsageError
 from lightsweep.wandb.integration import define_best, keep_model, log, log_importance, run_for
 

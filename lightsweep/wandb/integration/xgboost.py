@@ -9,7 +9,7 @@ from typing import Any
 
 from xgboost.callback import TrainingCallback
 
-from lightsweep.client.rounds import Evaluated, latest, rounds_of
+from lightsweep.client.numbers import Evaluated, latest, rounds_of
 from lightsweep.wandb.integration import define_best, keep_model, log, log_importance, run_for
 
 __all__ = ["WandbCallback", "wandb_callback"]
