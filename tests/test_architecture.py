@@ -138,6 +138,7 @@ SHORT = {
     "lightsweep/stopping/curves.py",
     "lightsweep/controller/leases.py",
     "lightsweep/schema/launching.py",
+    "lightsweep/storage/sqlite_file.py",
     "lightsweep/text.py",
     "lightsweep/wandb/integration/catboost.py",
     "lightsweep/wandb/integration/lightgbm.py",

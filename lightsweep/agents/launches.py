@@ -26,8 +26,8 @@ from lightsweep.controller.reader import storage_errors
 from lightsweep.errors import InputError, UsageError
 from lightsweep.schema.fields import given
 from lightsweep.schema.launching import LaunchSettings
-from lightsweep.storage.opening import network_file_system
 from lightsweep.storage.server import url_file
+from lightsweep.storage.sqlite_file import network_file_system
 from lightsweep.storage.url import SERVED, URL_VARIABLE, has_secret, mask, parse, server_here, shown, write_url
 from lightsweep.text import counted
 
@@ -153,8 +153,10 @@ def _without_secrets(value: Any) -> Any:
 def recorded(sweep: Sweep) -> list[dict[str, Any]]:
     """Return what the storage keeps of the launches of a sweep, the oldest first."""
     with storage_errors():
-        attributes = sweep.storage.optuna.get_study_user_attrs(sweep.study_id)
-    found = [kept for name, kept in attributes.items() if name.startswith(LAUNCH) and isinstance(kept, dict)]
+        attributes = [study.attributes for study in sweep.storage.studies(sweep.id)]
+    found = [
+        kept for each in attributes for name, kept in each.items() if name.startswith(LAUNCH) and isinstance(kept, dict)
+    ]
     return sorted((kept for kept in found if kept.get("engine")), key=lambda kept: str(kept.get("time")))
 
 

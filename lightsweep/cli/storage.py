@@ -21,8 +21,8 @@ from lightsweep.schema.launching import seconds
 from lightsweep.storage import Storage, default_url, open_storage, shown
 from lightsweep.storage.copying import copy_study, mark, missing
 from lightsweep.storage.damage import Damage, file_damage, table_damage, text_damage
-from lightsweep.storage.opening import network_file_system
 from lightsweep.storage.server import UNUSED_SECONDS, Server, is_loopback, told_to_end, url_file, url_of
+from lightsweep.storage.sqlite_file import network_file_system
 from lightsweep.storage.url import SERVED, read_url
 from lightsweep.text import counted, printable
 

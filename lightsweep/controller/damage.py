@@ -26,12 +26,8 @@ def sweep_damage(storage: Storage) -> tuple[int, list[Damage]]:
         The number of sweeps, damaged ones included, and what was found.
     """
     with storage_errors():
-        studies = [
-            (storage.optuna.get_study_id_from_name(study.study_name), study.study_name, study.user_attrs)
-            for study in storage.optuna.get_all_studies()
-        ]
-    ours = [each for each in studies if {SWEEP, STATE} & each[2].keys()]
-    found = [damage for study_id, name, attributes in ours for damage in _of_sweep(storage, study_id, name, attributes)]
+        ours = [study for study in storage.studies() if {SWEEP, STATE} & study.attributes.keys()]
+    found = [damage for study in ours for damage in _of_sweep(storage, *study)]
     return len(ours), found
 
 

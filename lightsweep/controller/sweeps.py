@@ -105,15 +105,11 @@ class Sweep(SweepReader):
         """
         opened = _opened(storage, create=False)
         with storage_errors():
-            try:
-                study_id = opened.optuna.get_study_id_from_name(sweep_id)
-                attributes = opened.optuna.get_study_user_attrs(study_id)
-            except KeyError:  # no such study
-                attributes = {}
-        if SWEEP in attributes:
-            return cls(opened, study_id, sweep_id, attributes)
+            found = [study for study in opened.studies(sweep_id) if SWEEP in study.attributes]
+        if found:
+            return cls(opened, found[0].id, sweep_id, found[0].attributes)
         with storage_errors():
-            known = [study.study_name for study in opened.optuna.get_all_studies() if SWEEP in study.user_attrs]
+            known = [study.name for study in opened.studies() if SWEEP in study.attributes]
         meant = known[-1:] if sweep_id == LATEST else [each for each in known if sweep_id and each.startswith(sweep_id)]
         if len(meant) == 1:
             return cls.load(meant[0], storage=opened)
@@ -135,13 +131,11 @@ class Sweep(SweepReader):
         """
         opened = _opened(storage, create=False)
         with storage_errors():
-            studies = opened.optuna.get_all_studies()
-            ours = [study for study in studies if SWEEP in study.user_attrs]
-            ids = [opened.optuna.get_study_id_from_name(study.study_name) for study in ours]
+            ours = [study for study in opened.studies() if SWEEP in study.attributes]
         made = []
-        for study_id, study in zip(ids, ours, strict=True):
+        for study in ours:
             try:
-                made.append(cls(opened, study_id, study.study_name, study.user_attrs))
+                made.append(cls(opened, study.id, study.name, study.attributes))
             except StorageError as error:  # noqa: PERF203 - one sweep must not hide the others
                 _logger.warning("%s; it is left out", error)
         return made

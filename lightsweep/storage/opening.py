@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import json
 import math
 import os
 import random
@@ -12,20 +12,20 @@ import shlex
 import sqlite3
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from functools import cache
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
-import psutil
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import DatabaseError, InvalidatePoolError, SQLAlchemyError
 
 from lightsweep.errors import NotFoundError, StorageError
+from lightsweep.storage.sqlite_file import connect, connect_to_look, may_write, warn_of_network
 from lightsweep.storage.url import (
     conceal,
     default_url,
@@ -37,45 +37,8 @@ from lightsweep.storage.url import (
     shown,
 )
 
-_KINDS = {
-    "9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4",
-    "orangefs", "panfs", "smb3", "smbfs",
-}  # fmt: skip
-_logger = logging.getLogger("lightsweep")
-
-
-def network_file_system(path: Path) -> str | None:
-    """Return the kind of network file system that holds ``path``, such as ``nfs4``; ``None`` for a local one.
-
-    If the system does not list its mounts, every path counts as local.
-    """
-    place = path.resolve()
-    with suppress(OSError):
-        holding = [each for each in psutil.disk_partitions(all=True) if place.is_relative_to(each.mountpoint)]
-        # Of several mounts at one place the last one is visible.
-        for deepest in sorted(holding, key=lambda each: len(each.mountpoint))[-1:]:
-            return deepest.fstype if deepest.fstype in _KINDS else None
-    return None
-
-
-@cache
-def warn_of_network(path: Path) -> None:
-    """Warn once that an SQLite file on a network file system may be corrupted."""
-    kind = network_file_system(path)
-    if kind is not None:
-        _logger.warning(
-            "%s lies on a network file system (%s), where SQLite's locks do not work reliably: "
-            "keep it on a local disk, and for several machines use PostgreSQL, as postgresql://user@host/database; "
-            "more: lightsweep help network",
-            path,
-            kind,
-        )
-
-
 READ = "lightsweep_read"
 """Execution option of a connection that only reads: its transactions take no write lock."""
-
-_LOCK_TIMEOUT_SECONDS = 60.0
 
 
 class File:
@@ -117,45 +80,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
         found = path.stat()
         return found.st_dev, found.st_ino
     return None
-
-
-def may_write(path: Path) -> bool:
-    """Return whether this user may write to the file and create files beside it, which SQLite needs even to read."""
-    effective = os.access in os.supports_effective_ids
-    return all(os.access(each, os.W_OK, effective_ids=effective) for each in (path, path.absolute().parent))
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Connect to an SQLite file in WAL mode; the connection waits for locks."""
-    # isolation_level=None: Python's own implicit BEGIN would come after the first read.
-    connection = sqlite3.connect(path, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def connect_to_look(path: Path) -> sqlite3.Connection:
-    """Connect to an SQLite file without writing to it or beside it; close the connection after each look.
-
-    SQLite reads the file together with its write-ahead log. If the log is missing or empty, the file holds everything,
-    and SQLite reads it only as ``immutable``, which holds for the time of one look.
-
-    Raises:
-        StorageError: The index of the log is missing, and SQLite would have to write one.
-    """
-    log, index = (path.with_name(path.name + ending) for ending in ("-wal", "-shm"))
-    logged = log.exists() and log.stat().st_size > 0
-    if logged and not index.exists():
-        raise StorageError(
-            f"the storage {path} may not be written to, and its last commits are in {log.name}, which SQLite cannot "
-            "read without writing; copy both files to a directory of your own and open that copy"
-        )
-    uri = f"{path.absolute().as_uri()}?{'mode=ro' if logged else 'immutable=1'}"
-    return sqlite3.connect(uri, uri=True, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
 
 
 def begin(connection: sqlalchemy.Connection) -> None:
@@ -258,24 +182,42 @@ KNOWN_SCHEMAS = frozenset({"v3.2.0.a"})
 """Versions of Optuna's tables, as Optuna numbers them, that SQL of ours reads and writes."""
 
 
+_STUDIES = """
+SELECT studies.study_id, study_name, attributes.key, value_json
+FROM studies LEFT JOIN study_user_attributes attributes ON attributes.study_id = studies.study_id
+"""
+
+
+class Study(NamedTuple):
+    """A study of a storage, which may be a sweep."""
+
+    id: int
+    name: str
+    attributes: dict[str, Any]
+
+
 class Storage:
     """An open storage: Optuna's own object, and its engine for SQL.
 
-    Its connections close by :meth:`close`, or when ``optuna`` is garbage-collected.
+    Its connections close by :meth:`close`, or when it and ``optuna`` are garbage-collected.
 
     Attributes:
-        optuna: Optuna's storage; ``optuna.load_study(storage=...)`` accepts it.
-        engine: SQLAlchemy's engine of it.
+        engine: SQLAlchemy's engine.
         url: The given URL, with its password; show ``str(storage)`` instead.
     """
 
-    def __init__(self, url: str, storage: RDBStorage, file: File | None = None) -> None:
+    def __init__(
+        self, url: str, engine: sqlalchemy.Engine, make: Callable[[], RDBStorage], file: File | None = None
+    ) -> None:
         self.url = url
-        self.optuna = storage
-        self.engine: sqlalchemy.Engine = storage.engine
+        self.engine = engine
+        self._make = make
         self._file = file
-        # SQLAlchemy does not close the pool's connections, nor does a user of Sweep.load(...) in a notebook.
-        weakref.finalize(storage, _release, storage.engine, os.getpid())
+
+    @cached_property
+    def optuna(self) -> RDBStorage:
+        """Optuna's storage; ``optuna.load_study(storage=...)`` accepts it."""
+        return self._make()
 
     def __str__(self) -> str:
         return shown(self.url)
@@ -306,6 +248,18 @@ class Storage:
             options["isolation_level"] = "REPEATABLE READ"  # what SQLite and MySQL give by themselves
         return self.engine.connect().execution_options(**options)
 
+    def studies(self, name: str | None = None) -> list[Study]:
+        """Return all studies, the oldest first, or only the one of this name."""
+        where = "" if name is None else "WHERE studies.study_name = :name"
+        statement = sqlalchemy.text(f"{_STUDIES} {where} ORDER BY studies.study_id")
+        found: dict[int, Study] = {}
+        with self.reading() as connection:
+            for study_id, study_name, key, value in connection.execute(statement, {"name": name} if name else {}):
+                study = found.setdefault(study_id, Study(study_id, study_name, {}))
+                if key is not None:
+                    study.attributes[key] = json.loads(value)
+        return list(found.values())
+
     def rescue(self) -> Path | None:
         """Copy an SQLite file that was removed or replaced while open; return the copy's path, ``None`` if it was not.
 
@@ -325,7 +279,9 @@ class Storage:
 
     def close(self) -> None:
         """Close every connection."""
-        self.optuna.remove_session()
+        if "optuna" in vars(self):
+            self.optuna.remove_session()
+            self.optuna.engine.dispose()
         self.engine.dispose()
 
 
@@ -364,25 +320,66 @@ def open_storage(url: str, *, create: bool = True, look: bool = False) -> Storag
         else:
             file = File(path)
             options = {"creator": file.connect}
+    make = partial(_with_optuna, url, options, tables)
+    if look and (engine := _known(url, options)):
+        opened = Storage(url, engine, make, file)
+        weakref.finalize(opened, _release, engine, os.getpid())
+        return opened
+    storage = make()
+    opened = Storage(url, storage.engine, make, file)
+    opened.optuna = storage
+    return opened
+
+
+def _known(url: str, options: dict[str, Any]) -> sqlalchemy.Engine | None:
+    """Return the engine of a storage that has tables of a known version; ``None`` if Optuna has to look at them.
+
+    It takes a quarter of a second to load what Optuna needs: SQLAlchemy's classes for tables, and Alembic.
+    """
+    try:
+        engine = sqlalchemy.create_engine(parse(url), **options)
+        try:
+            with engine.connect() as connection:
+                version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        finally:
+            engine.dispose()
+    except (ImportError, SQLAlchemyError) as error:
+        text = str(_cause(error))
+        if _NO_TABLE.search(text) or _FULL.search(text):
+            return None
+        raise StorageError(f"storage {shown(url)}: {_explain(error, url)}") from None
+    _listen(engine, url)
+    return engine if version in KNOWN_SCHEMAS else None
+
+
+def _with_optuna(url: str, options: dict[str, Any], tables: bool) -> RDBStorage:
+    """Return Optuna's storage, with tables of a known version."""
     name = shown(url)
     try:
-        storage, version = _with_version(parsed.render_as_string(hide_password=False), options, tables)
+        storage, version = _with_version(parse(url).render_as_string(hide_password=False), options, tables)
     except (ImportError, RuntimeError, SQLAlchemyError, StorageInternalError) as error:
         raise StorageError(f"storage {name}: {_explain(error, url)}") from None
-    storage.engine.dispose()  # its connections began without the listener
-    if parsed.drivername.startswith("sqlite"):
-        sqlalchemy.event.listen(storage.engine, "begin", begin)
-    else:
-        prepare_connections(storage.engine)
-        if named := named_by_file(url):
-            follow(storage.engine, named)
+    # SQLAlchemy does not close the pool's connections, nor does a user of Sweep.load(...) in a notebook.
+    weakref.finalize(storage, _release, storage.engine, os.getpid())
+    _listen(storage.engine, url)
     if version not in KNOWN_SCHEMAS:
         known = ", ".join(sorted(KNOWN_SCHEMAS))
         raise StorageError(
             f"storage {name}: its tables have version {version} of Optuna, and this lightsweep knows {known}; "
             "use a version of lightsweep that fits the Optuna that made them"
         )
-    return Storage(url, storage, file)
+    return storage
+
+
+def _listen(engine: sqlalchemy.Engine, url: str) -> None:
+    """Prepare all later connections of an engine."""
+    engine.dispose()  # its connections began without the listener
+    if engine.dialect.name == "sqlite":
+        sqlalchemy.event.listen(engine, "begin", begin)
+    else:
+        prepare_connections(engine)
+        if named := named_by_file(url):
+            follow(engine, named)
 
 
 def _release(engine: sqlalchemy.Engine, owner: int) -> None:

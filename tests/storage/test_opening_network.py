@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from lightsweep.storage import open_storage
-from lightsweep.storage import opening as network
-from lightsweep.storage.opening import network_file_system
+from lightsweep.storage import sqlite_file as network
+from lightsweep.storage.sqlite_file import network_file_system
 
 MOUNTS = {"/": "ext4", "/home": "nfs4", "/home/fast disk": "xfs", "/scratch": "lustre"}
 
