@@ -119,7 +119,6 @@ def test_no_file_is_longer_than_500_lines() -> None:
 SHORT = {
     "lightsweep/agents/warm/hook/sitecustomize.py",
     "lightsweep/agents/engines/local.py",
-    "lightsweep/agents/engines/slurm_storage.py",
     "lightsweep/agents/gpus.py",
     "lightsweep/agents/storage_job.py",
     "lightsweep/agents/launchers/call.py",

@@ -10,16 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lightsweep.agents.active_run import RUNS, make_directory
-from lightsweep.agents.engines import (
-    AgentJob,
-    Engine,
-    JobState,
-    KnowsHosts,
-    Launch,
-    LostAnswerError,
-    RunsStorage,
-    make_engine,
-)
+from lightsweep.agents.engines import AgentJob, Engine, JobState, Launch, LostAnswerError, make_engine
 from lightsweep.channel.server import host_name
 from lightsweep.controller import Sweep
 from lightsweep.controller.reader import storage_errors
@@ -52,7 +43,8 @@ def make_launch(settings: LaunchSettings, sweep_id: str, url: str, engine: Engin
         engine: The engine.
 
     Raises:
-        UsageError: The agents would share an SQLite file over several hosts, or the settings contradict each other.
+        UsageError: The engine cannot do what is asked, the agents would share an SQLite file over several hosts, or the
+            settings contradict each other.
     """
     served = url_file(SERVED) if settings.with_storage else None
     if served is None and (url.startswith("sqlite") or "://" not in url):
@@ -61,7 +53,7 @@ def make_launch(settings: LaunchSettings, sweep_id: str, url: str, engine: Engin
         raise UsageError("--nodes-per-run: an agent on several nodes has one run at a time; leave out --jobs-per-agent")
     secret = served or has_secret(url)
     wait = ("--wait-for-storage",) if served else ()
-    return Launch(
+    launch = Launch(
         sweep_id,
         settings.agents or 1,
         Path.cwd(),
@@ -75,11 +67,15 @@ def make_launch(settings: LaunchSettings, sweep_id: str, url: str, engine: Engin
         variables={} if secret else {URL_VARIABLE: url},
         storage_file=served or (RUNS.absolute() / sweep_id / URL_FILE if secret else None),
     )
+    for name, refusal in engine.cannot.items():
+        if getattr(launch, name) != getattr(Launch, name):  # which is the default of the field
+            raise UsageError(refusal)
+    return launch
 
 
 def _check_file(url: str, name: str, engine: Engine) -> None:
     """Refuse an SQLite file for agents on several hosts, and for those of a cluster one on a network file system."""
-    one_host = isinstance(engine, KnowsHosts) and engine.on_one_host()
+    one_host = engine.on_one_host()
     path = Path(str(parse(url).database))
     kind = network_file_system(path.absolute()) if name != ON_THIS_HOST else None
     if one_host and kind is None:
@@ -91,7 +87,7 @@ def _check_file(url: str, name: str, engine: Engine) -> None:
             server_here()
             or "\nstart a database with `lightsweep storage serve --host 0.0.0.0`, which says how to use it"
         )
-        + ("; or add --with-storage, which starts it as a job" if isinstance(engine, RunsStorage) else "")
+        + ("; or add --with-storage, which starts it as a job" if engine.runs_storage else "")
     )
 
 
@@ -236,7 +232,7 @@ def launched(sweep: Sweep, only: str | None = None) -> Launched:
             engine = make_engine(name, sweep.id, options)
             agents = [job for job in engine.jobs() if _ANY in jobs[name] or job.id in jobs[name]]
             for place, directory in storages:
-                if place == name and isinstance(engine, RunsStorage):
+                if place == name:
                     found.storage = found.storage or engine.storage_job(directory)
         except InputError as error:
             found.unasked[name] = str(error)

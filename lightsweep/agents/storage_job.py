@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from lightsweep.agents.engines import Engine, RunsStorage
+from lightsweep.agents.engines import Engine
 from lightsweep.errors import LightsweepError, StorageError, UsageError
 from lightsweep.storage import open_storage
 from lightsweep.storage.postgresql import account_for, check_access, make_directory
@@ -27,30 +27,33 @@ def storage_command(directory: Path) -> list[str]:
     return [*command, "--host", "0.0.0.0", "--port", "0", "--idle", _IDLE]
 
 
-def storage_plan(engine: Engine, name: str, options: Sequence[str]) -> str:
+def storage_plan(engine: Engine, name: str) -> str:
     """Return exactly what would be submitted for the storage. Raises ``UsageError`` if the engine cannot run one."""
+    if not engine.runs_storage:
+        raise UsageError(
+            f"--with-storage: {name} runs no storage as a job\n"
+            "start one with `lightsweep storage serve` where the agents reach it, and name its URL by --storage"
+        )
     directory = SERVED.absolute()
-    return _capable(engine, name).plan_storage(directory, storage_command(directory), options)
+    return engine.plan_storage(directory, storage_command(directory))
 
 
-def start_storage(engine: Engine, name: str, options: Sequence[str], tell: Callable[[str], None]) -> None:
+def start_storage(engine: Engine, name: str, tell: Callable[[str], None]) -> None:
     """Wait until the storage of this directory answers, and start its job if there is none; then it is the default.
 
     Args:
         engine: Runs the job.
         name: The name of the engine.
-        options: The engine's own options.
         tell: Gets a line about each change.
 
     Raises:
-        UsageError: The engine cannot run a storage.
         LightsweepError: The job has ended before the storage was ready.
     """
-    able, directory = _capable(engine, name), SERVED.absolute()
+    directory = SERVED.absolute()
     file = url_file(directory)
     submitted = told = ""
     while not _answers(file):
-        job = able.storage_job(directory)
+        job = engine.storage_job(directory)
         if job is None and submitted:
             raise LightsweepError(
                 f"job {submitted} of the storage has ended before it was ready; its output is in "
@@ -60,7 +63,7 @@ def start_storage(engine: Engine, name: str, options: Sequence[str], tell: Calla
             account = account_for(directory)
             check_access(directory, directory / "data", account)
             make_directory(directory, account)
-            submitted = able.submit_storage(directory, storage_command(directory), options)
+            submitted = engine.submit_storage(directory, storage_command(directory))
             tell(f"submitted the storage as job {submitted} on {name}; Ctrl-C ends this wait, not the job")
             continue
         line = f"waiting for the storage: {job}"
@@ -72,15 +75,6 @@ def start_storage(engine: Engine, name: str, options: Sequence[str], tell: Calla
         tell("the storage is ready")
     os.environ[FILE_VARIABLE] = str(file)
     os.environ.pop(URL_VARIABLE, None)
-
-
-def _capable(engine: Engine, name: str) -> RunsStorage:
-    if isinstance(engine, RunsStorage):
-        return engine
-    raise UsageError(
-        f"--with-storage: {name} runs no storage as a job\n"
-        "start one with `lightsweep storage serve` where the agents reach it, and name its URL by --storage"
-    )
 
 
 def _answers(file: Path) -> bool:

@@ -13,7 +13,6 @@ from lightsweep.agents.api import work
 from lightsweep.agents.displays.base import Display, LineDisplay, closing
 from lightsweep.agents.displays.live_view import LiveDisplay
 from lightsweep.agents.drain import Drain, duration, job_end
-from lightsweep.agents.engines.kubernetes_manifest import was_stopped
 from lightsweep.agents.gpus import VARIABLE, gpu_slots
 from lightsweep.cli import options
 from lightsweep.cli.output import say, wrapped
@@ -58,9 +57,6 @@ def agent(
             "--nodes-per-run takes the whole Slurm job for one run at a time, with the GPUs that Slurm gives; "
             "leave out --jobs and --gpus"
         )
-    if was_stopped(os.environ):
-        say("lightsweep: this agent was told to end by `lightsweep launch --stop`")
-        return
     more = {**_slots(jobs, gpus, gpus_per_run), "stay": stay, "cold": cold}
     more |= {"stand_in": stand_in, "nodes_per_run": nodes_per_run}
     if drain is not None:

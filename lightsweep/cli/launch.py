@@ -116,7 +116,7 @@ def launch(
             )
         if served:
             say("dry run: first the job of the storage, then that of the agents", error=True)
-            print(storage_plan(engine, settings.on, settings.options or ()))
+            print(storage_plan(engine, settings.on))
         print(plan)
         return
     if sweep is None:
@@ -139,9 +139,9 @@ def _serve(settings: LaunchSettings, storage: str | None) -> None:
         raise UsageError("--with-storage: name the engine that runs the storage, such as --on slurm")
     engine = make_engine(settings.on, _NO_ID, settings.options or ())
     # What cannot be submitted is refused before a server is started for it.
-    storage_plan(engine, settings.on, settings.options or ())
+    storage_plan(engine, settings.on)
     engine.plan(make_launch(settings, _NO_ID, "", engine))
-    start_storage(engine, settings.on, settings.options or (), lambda line: say(line, error=True))
+    start_storage(engine, settings.on, lambda line: say(line, error=True))
 
 
 def _settings(given: LaunchSettings, config: SweepConfig | None) -> LaunchSettings:

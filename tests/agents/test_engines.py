@@ -33,13 +33,14 @@ SLOW = """
     """
 
 
-class NoteEngine:
+class NoteEngine(Engine):
     """An engine of another package: it keeps its jobs in a list, and starts nothing."""
 
     jobs_of: ClassVar[dict[str, list[AgentJob]]] = {}
     commands: ClassVar[list[list[str]]] = []
 
     def __init__(self, sweep_id: str, options: Sequence[str] = ()) -> None:
+        super().__init__(sweep_id, options)
         self._jobs = self.jobs_of.setdefault(sweep_id, [])
 
     def plan(self, launch: Launch) -> str:

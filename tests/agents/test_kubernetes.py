@@ -94,23 +94,17 @@ def test_the_namespace_is_that_of_the_option_or_of_the_context(
         assert KubernetesEngine(SWEEP).jobs() == []
         assert cluster.of("jobs") == []
         (job,) = cluster.of("jobs", "team-a")
-        engine.stop(job["metadata"]["name"])
+        engine.stop(f"{job['metadata']['name']}-0")
         assert cluster.of("secrets", "team-a") == []
     assert cluster.tokens == {TOKEN, OTHER_TOKEN}  # each context has its own user
     with pytest.raises(UsageError, match=r"--context 'othr'.*; did you mean 'other'\? There are: tests, other"):
         submitted(changed(launch, options=(*IMAGE, "--context", "othr")))
 
 
-@pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("sqlite:////home/ada/lightsweep.db", r"SQLite serves one host only.*\n.*`lightsweep storage serve`"),
-        ("postgresql://ada@localhost/sweeps", r"the host 'localhost' of its URL is the pod itself"),
-    ],
-)
-def test_a_storage_that_no_pod_can_reach_is_refused(cluster: Cluster, launch: Launch, url: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        KubernetesEngine(SWEEP).submit(changed(launch, storage_file=None, variables={"LIGHTSWEEP_STORAGE": url}))
+def test_a_storage_that_no_pod_can_reach_is_refused(cluster: Cluster, launch: Launch) -> None:
+    variables = {"LIGHTSWEEP_STORAGE": "postgresql://ada@localhost/sweeps"}
+    with pytest.raises(UsageError, match=r"the host 'localhost' of its URL is the pod itself"):
+        KubernetesEngine(SWEEP).submit(changed(launch, storage_file=None, variables=variables))
     assert cluster.requests == []
 
 
@@ -122,15 +116,6 @@ def test_a_job_without_its_secret_is_taken_back_or_named(cluster: Cluster, launc
         KubernetesEngine(SWEEP).submit(launch)
     assert [job["metadata"]["name"] in str(raised.value) for job in cluster.of("jobs")] == [True] * left
     assert "s3cret" not in str(raised.value)
-
-
-@pytest.mark.parametrize("lost", [True, False], ids=["the answer", "the request"])
-def test_a_job_whose_answer_is_lost_is_created_once(cluster: Cluster, launch: Launch, lost: bool) -> None:
-    cluster.lost, cluster.unheard = int(lost), int(not lost)
-    ids = KubernetesEngine(SWEEP).submit(launch)
-    (job,), (secret,) = cluster.of("jobs"), cluster.of("secrets")
-    assert ids[0] == f"{job['metadata']['name']}-0"
-    assert secret["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]
 
 
 def test_a_cluster_that_never_answers_may_have_created_the_job(cluster: Cluster, launch: Launch) -> None:
@@ -197,8 +182,6 @@ def test_disruptions_never_use_up_the_retries_of_an_agent_and_failures_do(cluste
     assert (first.state, second.state, third.state) == (JobState.RUNNING, JobState.RUNNING, JobState.FAILED)
     assert third.reason == "given up after 6 failures, the last: Error, exit code 2"
     assert third.output == f"kubectl logs --namespace default {cluster.pod(2)['metadata']['name']}"
-    engine.stop(third.id)
-    assert states(engine) == ["running", "running", "failed"], "there is nothing to stop"
     cluster._remove(cluster.pod(2))
     assert engine.jobs()[2].reason.startswith(("given up after", "given up; its pods were deleted"))
 
@@ -233,50 +216,18 @@ def test_a_quota_is_the_reason_why_there_is_no_pod(cluster: Cluster, launch: Lau
 # --- stop
 
 
-def test_one_agent_is_stopped_and_not_started_again(cluster: Cluster, launch: Launch) -> None:
+def test_a_launch_is_stopped_by_any_of_its_agents(cluster: Cluster, launch: Launch) -> None:
     engine = submitted(launch)
     cluster.sync()
-    engine.stop(engine.jobs()[1].id)
-    assert states(engine) == ["running", "ending", "running"]
-    for _ in range(3):
-        cluster.sync()
-    assert [job.id[-2:] for job in engine.jobs()] == ["-0", "-2"]
-    engine.stop(engine.jobs()[0].id)
+    other = engine.submit(launch)
+    first = engine.jobs()[1].id
+    engine.stop(first)
+    assert states(engine) == ["queued"] * 3 + ["ending"] * 3
+    assert len(cluster.of("jobs")) == len(cluster.of("secrets")) == 1
+    cluster.sync()
+    engine.stop(first)  # which has ended
+    assert [job.id for job in engine.jobs()] == other
     engine.stop("no such job")
-    for _ in range(3):
-        cluster.sync()
-    assert [job.id[-2:] for job in engine.jobs()] == ["-2"]
-    name = cluster.of("jobs")[0]["metadata"]["name"]
-    engine.stop(engine.jobs()[0].id)
-    assert states(engine) == ["ending"]
-    assert cluster.of("jobs") == cluster.of("secrets") == []
-    engine.stop(name)  # the job itself, which is gone
-    cluster.sync()
-    assert engine.jobs() == []
-
-
-def test_an_agent_that_was_stopped_does_not_work_when_another_one_has_ended(cluster: Cluster, launch: Launch) -> None:
-    """Kubernetes then starts a pod for its index: a Job wants every index to succeed."""
-    engine = submitted(launch)
-    cluster.sync()
-    engine.stop(engine.jobs()[1].id)
-    engine.stop(f"{cluster.of('jobs')[0]['metadata']['name']}-1")  # again
-    cluster.sync()
-    cluster.sync()
-    cluster.end(0, 0)
-    cluster.sync()
-    seen = []
-    for _ in range(4):
-        seen.append([(job.id[-2:], str(job.state)) for job in engine.jobs()])
-        cluster.sync()
-    assert cluster.pod(1)["status"]["phase"] == "Succeeded", "a second pod, whose agent has ended at once"
-    assert all(("-2", "running") in each for each in seen)
-    assert all(state == "ending" for each in seen for name, state in each if name == "-1")
-    assert [job.id[-2:] for job in engine.jobs()] == ["-2"]
-    cluster.end(2, 0)
-    cluster.sync()
-    assert engine.jobs() == []
-    assert cluster.of("jobs")[0]["status"]["conditions"] == [{"type": "Complete", "status": "True"}]
 
 
 # --- what can go wrong

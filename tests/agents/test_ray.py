@@ -30,7 +30,6 @@ from lightsweep.agents.engines.ray import (
     _shipped,
     _unstarted,
     actor_options,
-    agent_command,
     read_options,
     waiting,
 )
@@ -62,10 +61,10 @@ def test_an_agent_asks_for_what_its_runs_need_together() -> None:
     )
     found = actor_options(launch, read_options(["--resources", '{"fast": 0.5}']))
     assert (found["num_cpus"], found["num_gpus"], found["resources"]) == (6, 4, {"fast": 0.5})
-    assert " ".join(agent_command(launch)) == "python -m lightsweep agent abc --gpus all --gpus-per-run 2 --stay"
+    assert " ".join(launch.command("python")) == "python -m lightsweep agent abc --gpus all --gpus-per-run 2 --stay"
     shared = Launch("abc", 2, Path("/work"), jobs_per_agent=3, gpus_per_run=1 / 3)
     assert actor_options(shared, read_options([]))["num_gpus"] == 1
-    assert " ".join(agent_command(shared)) == "python -m lightsweep agent abc --jobs 3"
+    assert " ".join(shared.command("python")) == "python -m lightsweep agent abc --jobs 3"
 
 
 @pytest.mark.parametrize(
@@ -73,8 +72,6 @@ def test_an_agent_asks_for_what_its_runs_need_together() -> None:
     [
         ({"gpus_per_run": 1.5}, "Ray gives whole GPUs, or a fraction of one"),
         ({"gpus_per_run": 0.5, "jobs_per_agent": 4}, "the 4 runs of an agent share one GPU, which holds 2 of them"),
-        ({"nodes_per_run": 2}, "an actor of Ray is on one node"),
-        ({"drain": 60.0}, "a job of Ray has no end that is known before"),
     ],
 )
 def test_what_ray_cannot_give_is_refused(fields: dict[str, Any], message: str) -> None:

@@ -13,10 +13,9 @@ import pytest
 from sandboxes import SLOW_KILL
 
 from lightsweep.agents import storage_job
-from lightsweep.agents.engines import AgentJob, JobState, RunsStorage
+from lightsweep.agents.engines import AgentJob, JobState
 from lightsweep.agents.engines.local import LocalEngine
-from lightsweep.agents.engines.slurm import SlurmEngine
-from lightsweep.agents.engines.slurm_storage import storage_script
+from lightsweep.agents.engines.slurm import SlurmEngine, storage_script
 from lightsweep.agents.storage_job import start_storage, storage_command, storage_plan
 from lightsweep.cli.main import main
 from lightsweep.errors import LightsweepError, StorageError, UsageError
@@ -31,10 +30,7 @@ class Scripted:
         self._ready = ready
         self.submitted: list[Sequence[str]] = []
 
-    def plan_storage(self, directory: Path, command: Sequence[str], options: Sequence[str]) -> str:
-        return f"{directory.name}: {' '.join(options)}"
-
-    def submit_storage(self, directory: Path, command: Sequence[str], options: Sequence[str]) -> str:
+    def submit_storage(self, directory: Path, command: Sequence[str]) -> str:
         (directory / "job-7.out").write_text("no room\n")
         self.submitted.append(command)
         return "7"
@@ -79,7 +75,7 @@ RUNNING = AgentJob("7", JobState.RUNNING, node="n3")
 def test_it_is_submitted_and_waited_for_and_is_the_default_then(place: Path) -> None:
     engine = Scripted([QUEUED, QUEUED, RUNNING, RUNNING], "later")
     told: list[str] = []
-    start_storage(engine, "far", (), told.append)  # type: ignore[arg-type]
+    start_storage(engine, "far", told.append)  # type: ignore[arg-type]
     assert told == [
         "submitted the storage as job 7 on far; Ctrl-C ends this wait, not the job",
         "waiting for the storage: job 7 is queued (Priority)",
@@ -95,7 +91,7 @@ def test_one_that_answers_is_used_as_it_is(place: Path) -> None:
     (place / "lightsweep_storage").mkdir()
     write_url(place / "lightsweep_storage" / "url", os.environ["TEST_URL"])
     engine = Scripted([])
-    start_storage(engine, "far", (), pytest.fail)  # type: ignore[arg-type]
+    start_storage(engine, "far", pytest.fail)  # type: ignore[arg-type]
     assert engine.submitted == []
     assert default_url() == os.environ["TEST_URL"]
 
@@ -104,7 +100,7 @@ def test_another_program_on_its_port_is_not_taken_for_it(place: Path) -> None:
     (place / "lightsweep_storage").mkdir()
     write_url(place / "lightsweep_storage" / "url", os.environ["TEST_URL"].replace("secret", "old"))
     engine = Scripted([QUEUED, RUNNING], "later")
-    start_storage(engine, "far", (), [].append)  # type: ignore[arg-type]
+    start_storage(engine, "far", [].append)  # type: ignore[arg-type]
     assert len(engine.submitted) == 1
     assert default_url() == os.environ["TEST_URL"]
 
@@ -114,20 +110,20 @@ def test_a_job_from_before_is_waited_for(place: Path) -> None:
     (place / "lightsweep_storage").mkdir()
     engine = Scripted([QUEUED, RUNNING], "runs")
     told: list[str] = []
-    start_storage(engine, "far", (), told.append)  # type: ignore[arg-type]
+    start_storage(engine, "far", told.append)  # type: ignore[arg-type]
     assert engine.submitted == []
     assert told[0] == "waiting for the storage: job 7 is queued (Priority)"
 
 
 def test_a_job_that_fails_is_told_with_its_last_words(place: Path) -> None:
     with pytest.raises(LightsweepError, match=r"(?s)^job 7 of the storage has ended before it was ready.*\nno room$"):
-        start_storage(Scripted([QUEUED]), "far", (), [].append)  # type: ignore[arg-type]
+        start_storage(Scripted([QUEUED]), "far", [].append)  # type: ignore[arg-type]
 
 
 def test_not_every_engine_runs_one(place: Path) -> None:
-    assert isinstance(SlurmEngine("abc"), RunsStorage)
+    assert SlurmEngine("abc").runs_storage
     with pytest.raises(UsageError, match=r"--with-storage: local runs no storage as a job\n.*lightsweep storage serve"):
-        storage_plan(LocalEngine("abc"), "local", ())
+        storage_plan(LocalEngine("abc"), "local")
     assert not (place / "lightsweep_storage").exists()
 
 

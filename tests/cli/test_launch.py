@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sandboxes import Sandbox, wait_until
 
-from lightsweep.agents.engines import Launch, make_engine
+from lightsweep.agents.engines import AgentJob, Engine, Launch, make_engine
 from lightsweep.agents.engines.local import LocalEngine
 from lightsweep.agents.launches import LAUNCH, URL_FILE, make_launch, recorded
 from lightsweep.cli import main
@@ -114,6 +114,8 @@ def test_an_engine_that_is_not_known_here_is_one_line_of_status(sandbox: Sandbox
         (["--on", "local", "--agent-options", "'"], "quote it as for a shell"),
         (["--stop", "--agents", "2"], "--stop takes no option but --on and --storage"),
         (["--on", "local", "--nodes-per-run", "2", "--jobs-per-agent", "2"], "one run at a time"),
+        (["--on", "local", "--nodes-per-run", "2", "--jobs-per-agent", "1"], "--on local takes no --nodes-per-run"),
+        (["--on", "ray", "--storage", "postgresql://db/x", "--drain", "9m"], "a job of Ray has no end that is known"),
     ],
 )
 def test_what_cannot_be_is_refused_and_leaves_no_sweep(
@@ -157,7 +159,7 @@ def test_durations() -> None:
 # --- the storage's URL
 
 
-class FarEngine:
+class FarEngine(Engine):
     """An engine of several hosts."""
 
     def plan(self, launch: Launch) -> str:
@@ -166,7 +168,7 @@ class FarEngine:
     def submit(self, launch: Launch) -> list[str]:
         return []
 
-    def jobs(self) -> list[object]:
+    def jobs(self) -> list[AgentJob]:
         return []
 
     def stop(self, job: str) -> None: ...
@@ -174,22 +176,22 @@ class FarEngine:
 
 @pytest.mark.parametrize("url", ["sqlite:///sweeps.db", "sweeps.db"])
 def test_sqlite_on_several_hosts_is_refused_with_the_remedy(url: str) -> None:
-    far = FarEngine()
+    far = FarEngine("abc")
     with pytest.raises(
         UsageError, match=r"SQLite serves one host only, and agents on far run on several\n.*storage serve"
     ):
-        make_launch(LaunchSettings(on="far"), "abc", url, far)  # type: ignore[arg-type]
+        make_launch(LaunchSettings(on="far"), "abc", url, far)
     assert make_launch(LaunchSettings(on="local"), "abc", url, make_engine("local", "abc"))
 
 
 def test_a_password_is_in_a_file_and_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    launch = make_launch(LaunchSettings(on="far"), "abc", SECRET, FarEngine())  # type: ignore[arg-type]
+    launch = make_launch(LaunchSettings(on="far"), "abc", SECRET, FarEngine("abc"))
     file = tmp_path / "lightsweep_runs" / "abc" / URL_FILE
     assert launch.environment() == {FILE_VARIABLE: str(file)}
     assert "s3cret" not in repr(launch)
     open_url = SECRET.replace(":s3cret", "")
-    assert make_launch(LaunchSettings(on="far"), "abc", open_url, FarEngine()).environment() == {  # type: ignore[arg-type]
+    assert make_launch(LaunchSettings(on="far"), "abc", open_url, FarEngine("abc")).environment() == {
         URL_VARIABLE: open_url
     }
 

@@ -27,12 +27,10 @@ from urllib.parse import parse_qs, urlsplit
 import kubernetes_validate
 import yaml
 
-from lightsweep.agents.engines.kubernetes_manifest import was_stopped
-
 TOKEN, OTHER_TOKEN = "token-of-the-tests", "token-of-the-other-context"
 BATCH = "batch.kubernetes.io/"
 KINDS = {"jobs": "Job", "pods": "Pod", "secrets": "Secret", "events": "Event"}
-VERBS = {"GET": "get", "POST": "create", "PATCH": "patch", "DELETE": "delete"}
+VERBS = {"POST": "create", "DELETE": "delete"}
 _PATH = re.compile(r"/(?:api/v1|apis/batch/v1)/namespaces/([^/]+)/(\w+)(?:/([^/]+))?")
 
 
@@ -61,7 +59,6 @@ class Cluster:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.quota: int | None = None
         self.lost = 0
-        self.unheard = 0
         self.denials: dict[str, str] = {}
         self.tokens: set[str] = set()
         self.accepted = {TOKEN, OTHER_TOKEN}
@@ -128,18 +125,8 @@ class Cluster:
             thing = self.objects.get((namespace, kind, name))
             if thing is None:
                 return _refusal(404, "NotFound", f'{kind} "{name}" not found', kind)
-            if method == "PATCH":
-                thing.get("spec", {}).update(body.get("spec", {}))
-                thing["metadata"].setdefault("annotations", {}).update(body.get("metadata", {}).get("annotations", {}))
-                thing.get("data", {}).update(_encoded(body.get("stringData", {})))
-            if method in ("PATCH", "GET"):
-                return 200, thing
-            if kind == "pods":
-                self._delete_pod(thing)
-            else:
-                self._delete_job(
-                    namespace, thing, (body or {}).get("propagationPolicy") or query.get("propagationPolicy")
-                )
+            policy = (body or {}).get("propagationPolicy") or query.get("propagationPolicy")
+            self._delete_job(namespace, thing, policy)
             return 200, thing
 
     def _list(self, namespace: str, kind: str, query: dict[str, str]) -> list[dict[str, Any]]:
@@ -340,8 +327,6 @@ class Cluster:
             status["containerStatuses"] = [{"name": "agent", "state": {"waiting": waiting}}]
             return
         status.update(phase="Running", containerStatuses=[{"name": "agent", "state": {"running": {}}}])
-        if not self._runs and was_stopped(environment):
-            self._ended(pod, 0)
         if self._runs:
             assert self._directory is not None
             with open(self._directory / f"{pod['metadata']['name']}.log", "ab") as log:  # noqa: PTH123
@@ -354,15 +339,10 @@ class Cluster:
         given = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         given["JOB_COMPLETION_INDEX"] = str(_index(pod))
         for variable in pod["spec"]["containers"][0]["env"]:
-            if "value" in variable:
-                given[variable["name"]] = variable["value"]
-                continue
             reference = variable["valueFrom"]["secretKeyRef"]
             secret = self.objects.get((pod["metadata"]["namespace"], "secrets", reference["name"]))
             if secret is None:
                 return None
-            if reference.get("optional") and reference["key"] not in secret["data"]:
-                continue
             given[variable["name"]] = base64.b64decode(secret["data"][reference["key"]]).decode()
         return given
 
@@ -414,10 +394,6 @@ def serving(cluster: Cluster) -> Iterator[str]:
             url = urlsplit(self.path)
             query = {key: values[-1] for key, values in parse_qs(url.query).items()}
             token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-            if self.command == "POST" and cluster.unheard:
-                cluster.unheard -= 1
-                self.close_connection = True
-                return
             code, body = cluster.answer(self.command, url.path, query, json.loads(raw) if raw else None, token)
             if self.command == "POST" and cluster.lost:
                 cluster.lost -= 1
@@ -430,7 +406,7 @@ def serving(cluster: Cluster) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815
+        do_GET = do_POST = do_DELETE = _handle  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass

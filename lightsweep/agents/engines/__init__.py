@@ -1,23 +1,25 @@
 """Run agents as jobs: of a cluster, or in the background of this machine.
 
-An engine is one file: a class that follows the protocol `Engine`, found by its name in the group ``lightsweep.engines``
-of the entry points of installed packages. It places agents; when and where they run is the decision of the cluster.
+An engine is one file: a subclass of `Engine`, found by its name in the group ``lightsweep.engines`` of the entry points
+of installed packages. It places agents; when and where they run is the decision of the cluster.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, NoReturn
 
 from lightsweep.errors import UsageError, closest
 from lightsweep.storage.url import FILE_VARIABLE
 
-__all__ = ["AgentJob", "Engine", "JobState", "KnowsHosts", "Launch", "LostAnswerError", "RunsStorage", "make_engine"]
+__all__ = ["AgentJob", "Engine", "EngineOptions", "JobState", "Launch", "LostAnswerError", "make_engine"]
 
 _GROUP = "lightsweep.engines"
 _OWN = {
@@ -106,12 +108,14 @@ class Launch:
         return {**self.variables, **file}
 
     def command(self, python: str = sys.executable) -> list[str]:
-        """Return the command of one agent, without any engine's part.
+        """Return the command of one agent; several runs with whole GPUs divide those that its job is given.
 
         Args:
             python: The interpreter on the hosts of the agents.
         """
         jobs = ["--jobs", str(self.jobs_per_agent)] if self.jobs_per_agent > 1 else []
+        if self.gpus_per_run >= 1 and self.jobs_per_agent > 1:  # the GPUs then say how many runs there are at once
+            jobs = ["--gpus", "all", "--gpus-per-run", f"{self.gpus_per_run:g}"]
         nodes = ["--nodes-per-run", str(self.nodes_per_run)] if self.nodes_per_run > 1 else []
         drain = ["--drain", f"{self.drain:g}s"] if self.drain else []
         return [python, "-m", "lightsweep", "agent", self.sweep_id, *jobs, *nodes, *drain, *self.agent_options]
@@ -121,9 +125,25 @@ class LostAnswerError(UsageError):
     """The answer to a submission was lost, so agents may have been submitted or not."""
 
 
-class Engine(Protocol):
-    """Submits, lists and stops the agents of one sweep; made with the sweep's id and the engine's own options."""
+class Engine(ABC):
+    """Submits, lists and stops the agents of one sweep.
 
+    Args:
+        sweep_id: The sweep.
+        options: The engine's own options of a launch, which may say where the cluster is.
+    """
+
+    cannot: ClassVar[Mapping[str, str]] = {}
+    """Fields of a `Launch` that the engine cannot do, each with the message of the refusal."""
+
+    runs_storage: ClassVar[bool] = False
+    """Whether it can run the server of a storage as a job of its own, by the three methods at the end."""
+
+    def __init__(self, sweep_id: str, options: Sequence[str] = ()) -> None:
+        self.sweep_id = sweep_id
+        self.options = tuple(options)
+
+    @abstractmethod
     def plan(self, launch: Launch) -> str:
         """Return exactly what :meth:`submit` would submit, as text to read or to submit by hand; submits nothing.
 
@@ -131,6 +151,7 @@ class Engine(Protocol):
             UsageError: The engine cannot do what is asked, such as a fraction of a GPU.
         """
 
+    @abstractmethod
     def submit(self, launch: Launch) -> list[str]:
         """Submit the agents, and return the ids of their jobs.
 
@@ -139,6 +160,7 @@ class Engine(Protocol):
             UsageError: They were not submitted.
         """
 
+    @abstractmethod
     def jobs(self) -> list[AgentJob]:
         """Return the agents of the sweep that run or wait to run, and those that have failed if they are still listed.
 
@@ -146,36 +168,56 @@ class Engine(Protocol):
             UsageError: The engine cannot be asked from this machine; the message says what is missing.
         """
 
+    @abstractmethod
     def stop(self, job: str) -> None:
-        """Tell an agent to end by SIGTERM, so that it gives its runs back; does nothing if it has ended."""
+        """Tell an agent to end by SIGTERM, so that it gives its runs back; does nothing if it has ended.
 
-
-@runtime_checkable
-class KnowsHosts(Protocol):
-    """An engine of a cluster that may be a single host; the agents of every other engine may be on several."""
+        An engine may end all agents of the launch with it, since ``launch --stop`` ends all of them.
+        """
 
     def on_one_host(self) -> bool:
         """Return whether all agents run on this host, so that they may share an SQLite file."""
+        return False
 
-
-@runtime_checkable
-class RunsStorage(Protocol):
-    """An engine that can run the server of a storage as a separate job."""
-
-    def plan_storage(self, directory: Path, command: Sequence[str], options: Sequence[str]) -> str:
+    def plan_storage(self, directory: Path, command: Sequence[str]) -> str:
         """Return exactly what :meth:`submit_storage` would submit.
 
         Args:
             directory: Where the server has its files, on a file system that all hosts share.
             command: Starts the server.
-            options: The engine's own options for agents, of which those about the place hold for the server too.
         """
+        raise NotImplementedError
 
-    def submit_storage(self, directory: Path, command: Sequence[str], options: Sequence[str]) -> str:
+    def submit_storage(self, directory: Path, command: Sequence[str]) -> str:
         """Submit the job, and return its id; its output goes to ``job-ID.out`` in ``directory``."""
+        raise NotImplementedError
 
     def storage_job(self, directory: Path) -> AgentJob | None:
         """Return the job whose server has its files in ``directory``; ``None`` if there is none."""
+        raise NotImplementedError
+
+
+class EngineOptions(argparse.ArgumentParser):
+    """Parses an engine's own options.
+
+    Args:
+        engine: The name of the engine, for messages.
+    """
+
+    def __init__(self, engine: str) -> None:
+        super().__init__(engine, add_help=False, allow_abbrev=False)
+
+    def read(self, words: Sequence[str]) -> argparse.Namespace:
+        """Return the options that ``words`` give. Raises ``UsageError`` if one is unknown or has a wrong value."""
+        found, more = self.parse_known_args(list(words))
+        if more:
+            known = [action.option_strings[0] for action in self._actions]
+            hint = closest(more[0].partition("=")[0], known)
+            self.error(f"{more[0]!r} is unknown{hint}\nthere are {', '.join(known)}")
+        return found
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"options of the engine {self.prog!r}: {message.removeprefix('argument ')}")
 
 
 def make_engine(name: str, sweep_id: str, options: Sequence[str] = ()) -> Engine:

@@ -17,16 +17,15 @@ import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar
 
 import yaml
 
 from lightsweep.agents.active_run import RUNS
-from lightsweep.agents.engines import AgentJob, JobState, Launch, ray_actor
+from lightsweep.agents.engines import AgentJob, Engine, EngineOptions, JobState, Launch, ray_actor
 from lightsweep.agents.engines.ray_actor import PYTHON, AgentActor, Secret
-from lightsweep.errors import UsageError, closest
+from lightsweep.errors import UsageError
 from lightsweep.storage.url import read_url
 from lightsweep.text import number, one_line, quoted
 
@@ -51,52 +50,28 @@ _INSTALL = "pip install 'lightsweep[ray]'"
 # --- the options
 
 
-@dataclass(frozen=True)
-class RayOptions:
-    """The engine's own options.
+def read_options(words: Sequence[str]) -> argparse.Namespace:
+    """Return the engine's own options by name.
 
-    Attributes:
-        address: The address of the cluster, as ``ray.init`` takes it.
-        working_dir: The directory to ship to the nodes; ``None`` if they share the file system.
-        runs_dir: Where a node keeps the directories of runs if the working directory was shipped.
-        resources: Custom resources of an agent.
-        runtime_env: Ray's runtime environment, as its file has it.
-    """
-
-    address: str
-    working_dir: Path | None
-    runs_dir: Path
-    resources: Mapping[str, float]
-    runtime_env: Mapping[str, Any]
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"options of the engine 'ray': {message.removeprefix('argument ')}")
-
-
-def read_options(words: Sequence[str]) -> RayOptions:
-    """Return the options that ``words`` give.
+    Without ``working_dir`` the nodes share the file system of the launch; with it, the directory is shipped to each
+    node, which keeps the directories of runs in ``runs_dir``.
 
     Raises:
         UsageError: An option is unknown or has a wrong value.
     """
-    parser = _Parser("ray", add_help=False, allow_abbrev=False)
+    parser = EngineOptions("ray")
     parser.add_argument("--address", default=os.environ.get("RAY_ADDRESS") or "auto")
     parser.add_argument("--working-dir", type=Path)
     parser.add_argument("--runs-dir", type=Path, default=Path("~/lightsweep_runs"))
     parser.add_argument("--resources", type=_resources, default={})
     parser.add_argument("--runtime-env", type=_runtime_env, default={})
-    found, more = parser.parse_known_args(words)
-    if more:
-        known = [action.option_strings[0] for action in parser._actions]
-        parser.error(f"{more[0]!r} is unknown{closest(more[0], known)}\nthere are {', '.join(known)}")
+    found = parser.read(words)
     if found.address.partition("://")[0] in {"ray", "http", "https"} and "://" in found.address:
         raise UsageError(
             f"--address {found.address}: agents are started from inside of the cluster's network, at HOST:6379\n"
             "from elsewhere start them by `ray job submit --address http://HOST:8265`; see docs/clusters/ray.md"
         )
-    return RayOptions(**vars(found))
+    return found
 
 
 def _resources(text: str) -> dict[str, float]:
@@ -125,7 +100,7 @@ def _runtime_env(text: str) -> dict[str, Any]:
 # --- the engine
 
 
-class RayEngine:
+class RayEngine(Engine):
     """Starts, lists and stops agents as actors.
 
     Args:
@@ -136,8 +111,13 @@ class RayEngine:
         UsageError: An option is unknown or has a wrong value.
     """
 
+    cannot: ClassVar[Mapping[str, str]] = {
+        "nodes_per_run": "--nodes-per-run: an actor of Ray is on one node; use an engine such as slurm",
+        "drain": "--drain: a job of Ray has no end that is known before; leave it out",
+    }
+
     def __init__(self, sweep_id: str, options: Sequence[str] = ()) -> None:
-        self._sweep_id = sweep_id
+        super().__init__(sweep_id, options)
         self._options = read_options(options)
 
     def plan(self, launch: Launch) -> str:
@@ -153,7 +133,7 @@ from lightsweep.agents.engines.ray_actor import AgentActor{", Secret" if secret 
 
 ray.init({_written(init)})
 for number in range({launch.agents}):
-    name = f"{self._sweep_id}/agent-{{number}}"
+    name = f"{self.sweep_id}/agent-{{number}}"
     actor = ray.remote(AgentActor).options(name=name, {_written(made)})
     actor.remote(name=name, {_written(given)})"""
 
@@ -176,7 +156,7 @@ for number in range({launch.agents}):
             with _by_value(ray):
                 kind = ray.remote(AgentActor)
                 for each in names:
-                    name = f"{self._sweep_id}/{each}"
+                    name = f"{self.sweep_id}/{each}"
                     actors.append(kind.options(name=name, **made).remote(name=name, **given))
             _raise_if_dead(ray, actors)
         except BaseException:  # Ctrl-C too: half of a launch is of no use, and it is recorded nowhere
@@ -188,7 +168,7 @@ for number in range({launch.agents}):
     def _arguments(self, launch: Launch, shipped: bool) -> dict[str, Any]:
         """Return the arguments of each `AgentActor` but for its name and the secret."""
         return {
-            "command": agent_command(launch),
+            "command": launch.command(PYTHON),
             "place": str(self._options.runs_dir if shipped else launch.directory),
             "shipped": shipped,
             "variables": agent_variables(launch, shipped),
@@ -205,7 +185,7 @@ for number in range({launch.agents}):
         """Let an actor send SIGTERM to its agent; one that waits for a node is removed."""
         ray = self._connect()
         try:
-            actor = ray.get_actor(f"{self._sweep_id}/{job}", namespace=NAMESPACE)
+            actor = ray.get_actor(f"{self.sweep_id}/{job}", namespace=NAMESPACE)
         except ValueError:  # it has ended
             return
         running = any(each.name.endswith(f"/{job}") and each.state == "ALIVE" for each in self._actors())
@@ -235,7 +215,7 @@ for number in range({launch.agents}):
                 f"the Ray cluster at {self._options.address} does not list its actors: {one_line(str(error), 120)}\n"
                 "its dashboard answers that; its head node needs pip install 'ray[default]'"
             ) from None
-        mine = [each for each in found if (each.name or "").startswith(f"{self._sweep_id}/")]
+        mine = [each for each in found if (each.name or "").startswith(f"{self.sweep_id}/")]
         return sorted(mine, key=lambda each: (each.name.rpartition("-")[0], int(each.name.rpartition("-")[2])))
 
     def _job(self, actor: Any, nodes: Mapping[str, Any], free: Mapping[str, float]) -> AgentJob:
@@ -243,7 +223,7 @@ for number in range({launch.agents}):
         state = _STATES.get(actor.state, JobState.QUEUED)
         node = nodes.get(actor.node_id or "", {}).get("NodeManagerHostname", "") if state == JobState.RUNNING else ""
         shipped = "working_dir" in (actor.serialized_runtime_env or "")
-        log = f"ray logs actor --id {actor.actor_id}" if shipped else str(_output(self._sweep_id, name))
+        log = f"ray logs actor --id {actor.actor_id}" if shipped else str(_output(self.sweep_id, name))
         reason = ""
         if state != JobState.RUNNING:
             reason = "starts" if actor.pid else waiting(actor.required_resources or {}, nodes.values(), free)
@@ -300,7 +280,7 @@ def _has_shipped(ray: Any) -> bool:
     return bool(ray.get_runtime_context().runtime_env.get("working_dir"))
 
 
-def _shipped(options: RayOptions) -> dict[str, Any]:
+def _shipped(options: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments of ``ray.init`` that ship the working directory: Ray does it for a whole program only."""
     if options.working_dir is None:
         return {}
@@ -354,18 +334,14 @@ def _unstarted(why: str) -> str:
 # --- what an agent needs
 
 
-def actor_options(launch: Launch, options: RayOptions) -> dict[str, Any]:
+def actor_options(launch: Launch, options: argparse.Namespace) -> dict[str, Any]:
     """Return Ray's options for the actors of a launch.
 
     Raises:
         UsageError: Ray cannot give what is asked.
     """
-    if launch.nodes_per_run > 1:
-        raise UsageError("--nodes-per-run: an actor of Ray is on one node; use an engine such as slurm")
     if options.working_dir is not None and not options.working_dir.is_dir():
         raise UsageError(f"--working-dir {options.working_dir} is not a directory")
-    if launch.drain:
-        raise UsageError("--drain: a job of Ray has no end that is known before; leave it out")
     per_run, jobs = launch.gpus_per_run, launch.jobs_per_agent
     gpus = round(per_run * jobs, 4)
     if per_run > 1 and per_run % 1:
@@ -384,14 +360,6 @@ def actor_options(launch: Launch, options: RayOptions) -> dict[str, Any]:
         "resources": dict(options.resources),
         "runtime_env": dict(options.runtime_env),
     }
-
-
-def agent_command(launch: Launch) -> list[str]:
-    """Return the command of an agent; several runs with whole GPUs divide those that Ray gives to the actor."""
-    if launch.gpus_per_run >= 1 and launch.jobs_per_agent > 1:
-        divided = ("--gpus", "all", "--gpus-per-run", f"{launch.gpus_per_run:g}")
-        launch = replace(launch, jobs_per_agent=1, agent_options=(*divided, *launch.agent_options))
-    return launch.command(PYTHON)
 
 
 def agent_variables(launch: Launch, shipped: bool) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
@@ -10,12 +11,13 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
+from typing import ClassVar
 
 from lightsweep.agents.active_run import RUNS
 from lightsweep.agents.drain import DRAINED
-from lightsweep.agents.engines import AgentJob, JobState, Launch, LostAnswerError
-from lightsweep.agents.engines.slurm_storage import directive, storage_name, storage_script
+from lightsweep.agents.engines import AgentJob, Engine, JobState, Launch, LostAnswerError
 from lightsweep.errors import UsageError
 from lightsweep.storage.url import URL_VARIABLE, VARIABLES
 from lightsweep.text import number
@@ -112,19 +114,41 @@ echo "lightsweep: Slurm did not queue the job again; the other agents go on with
 exit "$code"
 """
 
+# Options of sbatch that say where and for whom a job runs; the others are for the agents, such as GPUs.
+_PLACE = {"account": "A", "partition": "p", "qos": "q", "reservation": ""}
 
-class SlurmEngine:
-    """Submits agents as one array of jobs, which is queued again after a preemption and at the time limit.
+# The shell has to outlive the server. At the time limit the job is queued again, and agents follow it to another node.
+# A server without a connection is needed all the same while agents wait in the queue.
+_STORAGE_BODY = """\
+again=
+ended=
+trap 'again=yes; kill -TERM "$!" 2>/dev/null' USR1
+trap 'ended=yes; kill -TERM "$!" 2>/dev/null' TERM
+while :; do
+    {command} &
+    server=$!
+    [ -z "$again$ended" ] || kill -TERM "$server" 2>/dev/null
+    while kill -0 "$server" 2>/dev/null; do
+        wait "$server"  # until it ends or a signal comes
+    done
+    wait "$server"  # bash still knows its code
+    code=$?
+    [ "$code" -eq 0 ] && [ -z "$again$ended" ] || break
+    squeue --noheader --user="$(id -un)" --format=%j | grep -q '^lightsweep-' || break
+    [ -z "$again$ended" ] || break  # told to end meanwhile
+done
+if [ -n "$again" ]; then
+    echo "lightsweep: the time of this job is nearly over; it is queued again"
+    scontrol requeue "$SLURM_JOB_ID" && exit 0
+fi
+exit "$code"
+"""
 
-    Args:
-        sweep_id: The sweep.
-        options: Options of sbatch; they do not matter here, since those of a launch count.
-    """
 
-    def __init__(self, sweep_id: str, options: Sequence[str] = ()) -> None:
-        del options
-        self._sweep_id = sweep_id
-        self._name = f"lightsweep-{sweep_id}"
+class SlurmEngine(Engine):
+    """Submits agents as one array of jobs, which is queued again after a preemption and at the time limit."""
+
+    runs_storage: ClassVar[bool] = True
 
     def plan(self, launch: Launch) -> str:
         """Return the job script. If this machine has sbatch, Slurm checks the script, and submits nothing.
@@ -145,7 +169,7 @@ class SlurmEngine:
 
     def jobs(self) -> list[AgentJob]:
         """Return the agents in the queue, of all users."""
-        return self._queued(self._name)
+        return self._queued(f"lightsweep-{self.sweep_id}")
 
     def stop(self, job: str) -> None:
         """Cancel an agent's job: Slurm sends SIGTERM, and SIGKILL after KillWait."""
@@ -155,13 +179,13 @@ class SlurmEngine:
             if not re.search(r"Invalid job id|already complet", str(error)):
                 raise
 
-    def plan_storage(self, directory: Path, command: Sequence[str], options: Sequence[str]) -> str:
+    def plan_storage(self, directory: Path, command: Sequence[str]) -> str:
         """Return the job script of a storage."""
-        return storage_script(directory, command, options)
+        return storage_script(directory, command, self.options)
 
-    def submit_storage(self, directory: Path, command: Sequence[str], options: Sequence[str]) -> str:
+    def submit_storage(self, directory: Path, command: Sequence[str]) -> str:
         """Submit the job of a storage; raises as :meth:`plan`, and if Slurm is not installed here."""
-        answer = self._call(["sbatch", "--parsable"], storage_script(directory, command, options))
+        answer = self._call(["sbatch", "--parsable"], self.plan_storage(directory, command))
         return answer.strip().partition(";")[0]
 
     def storage_job(self, directory: Path) -> AgentJob | None:
@@ -180,9 +204,9 @@ class SlurmEngine:
     def script(self, launch: Launch, kill_wait: int) -> str:
         """Return the job script for a cluster with this KillWait in seconds; raises as :meth:`plan`."""
         _check(launch)
-        output = f"{launch.directory / RUNS / self._sweep_id}".replace("%", "%%") + "/slurm-%A_%a.out"
+        output = f"{launch.directory / RUNS / self.sweep_id}".replace("%", "%%") + "/slurm-%A_%a.out"
         directives = [
-            f"--job-name={self._name}",
+            f"--job-name=lightsweep-{self.sweep_id}",
             f"--array=0-{launch.agents - 1}",
             f"--chdir={launch.directory}",
             f"--output={output}",
@@ -191,9 +215,9 @@ class SlurmEngine:
             f"--signal=B:USR1@{_WARNING_SECONDS}",
             *_resources(launch),
         ]
-        header = [f"#SBATCH {directive(text)}" for text in directives]
+        header = [f"#SBATCH {_directive(text)}" for text in directives]
         if launch.options:  # on one line, as `-p gpu` is two words; of an option that is given twice the last counts
-            header.append(f"#SBATCH {' '.join(map(directive, launch.options))}")
+            header.append(f"#SBATCH {' '.join(map(_directive, launch.options))}")
         # What sbatch finds in the environment goes into the job's, where the URL of another storage would count first.
         unset = [f"unset {URL_VARIABLE}"] if launch.storage_file else []
         exports = [f"export {name}={shlex.quote(value)}" for name, value in launch.environment().items()]
@@ -260,13 +284,9 @@ def agent_job(line: str) -> AgentJob:
 
 
 def _agent(launch: Launch, kill_wait: int) -> list[str]:
-    """Return the command of an agent that ends its runs within KillWait, and divides the GPUs of its job among them."""
+    """Return the command of an agent that ends its runs within KillWait."""
     limit = ("--term-timeout", number(max(1.0, _SHARE_FOR_RUNS * kill_wait)))
-    gpus: tuple[str, ...] = ()
-    if launch.gpus_per_run and launch.jobs_per_agent > 1:  # which is then the number of slots
-        gpus = ("--gpus", "all", "--gpus-per-run", f"{launch.gpus_per_run:g}")
-        launch = replace(launch, jobs_per_agent=1)
-    return replace(launch, agent_options=(*limit, *gpus, *launch.agent_options)).command()
+    return replace(launch, agent_options=(*limit, *launch.agent_options)).command()
 
 
 def _resources(launch: Launch) -> Iterator[str]:
@@ -304,3 +324,56 @@ def _name_of(option: str) -> str:
     if len(name) < 2 or "partition".startswith(name):  # which begins as parsable
         return ""
     return next((each for each in _REFUSED if each.startswith(name)), "")
+
+
+# --- the job of a storage
+
+
+def storage_name(directory: Path) -> str:
+    """Return the name of the job whose server has its files in ``directory``."""
+    return f"storage-of-lightsweep-{hashlib.sha256(str(directory).encode()).hexdigest()[:8]}"
+
+
+def storage_script(directory: Path, command: Sequence[str], options: Sequence[str]) -> str:
+    """Return the job script of a server.
+
+    Args:
+        directory: Where the server has its files.
+        command: Starts the server.
+        options: The options of sbatch for agents; the server takes its account and partition from them.
+    """
+    directives = [
+        f"--job-name={storage_name(directory)}",
+        f"--chdir={directory.parent}",
+        f"--output={str(directory).replace('%', '%%')}/job-%j.out",
+        "--open-mode=append",
+        "--requeue",
+        "--ntasks=1",
+        "--cpus-per-task=1",
+        f"--signal=B:USR1@{_WARNING_SECONDS}",
+        *_places(options),
+    ]
+    header = ["#!/bin/bash", *(f"#SBATCH {_directive(each)}" for each in directives), ""]
+    return "\n".join([*header, f"unset {' '.join(VARIABLES)}", _STORAGE_BODY.format(command=shlex.join(command))])
+
+
+def _directive(text: str) -> str:
+    """Return an option as sbatch reads it in a script."""
+    if re.fullmatch(r"[\w./:=,%@+~\[\]-]+", text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _places(options: Sequence[str]) -> list[str]:
+    """Return the options that say where a job runs, each with its value."""
+    found = []
+    for option, after in zip_longest(options, options[1:], fillvalue=""):
+        for name, letter in _PLACE.items():
+            if option.startswith(f"--{name}="):
+                found.append(option)
+            elif option == f"--{name}" or (letter and option == f"-{letter}"):
+                found.append(f"--{name}={after}")
+            elif letter and option.startswith(f"-{letter}"):
+                found.append(f"--{name}={option[2:]}")
+    return found
