@@ -1,7 +1,7 @@
 """The agent's end of the channel: a socket in a private directory and one thread per connection.
 
-For runs on several hosts it listens on TCP too. There the proof of the secret is the same, and nothing is encrypted.
-Of the connections that have proved nothing yet it keeps a bounded number, so that a port scanner uses up no threads.
+For runs on several hosts it listens on TCP too. There the proof of the secret is the same, and nothing is encrypted. A
+connection that proves nothing ends after a few seconds.
 """
 
 from __future__ import annotations
@@ -52,7 +52,6 @@ _LONGEST_PATH = 95  # bytes; macOS allows 103, Linux 107, and the socket has a l
 _CLOSE_SECONDS = 10.0
 _DRAIN_SECONDS = 5.0
 _BACKLOG = 128
-_MOST_UNPROVEN = 256  # over TCP, where anyone may connect; the processes of a large run begin all at once
 
 
 class ChannelServer(AbstractContextManager["ChannelServer"]):
@@ -75,7 +74,6 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
         self._left = threading.Condition(self._lock)
         self._runs: dict[str, _Served] = {}
         self._peers: dict[threading.Thread, FrameStream] = {}
-        self._unproven: dict[FrameStream, None] = {}  # over TCP; the oldest first
         self._closed = False
         self._directory = _private_directory()
         self.path = self.address = str(self._directory / _SOCKET)
@@ -193,12 +191,6 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
                     stream.close()
                     return
                 self._peers[thread] = stream
-                if listener.family != socket.AF_UNIX:
-                    self._unproven[stream] = None
-                    if len(self._unproven) > _MOST_UNPROVEN:  # a process of a run proves itself at once
-                        oldest = next(iter(self._unproven))
-                        del self._unproven[oldest]
-                        oldest.end()
             try:
                 thread.start()
             except RuntimeError as error:
@@ -217,14 +209,12 @@ class ChannelServer(AbstractContextManager["ChannelServer"]):
     def _forget(self, thread: threading.Thread, stream: FrameStream) -> None:
         with self._lock:
             self._peers.pop(thread, None)
-            self._unproven.pop(stream, None)
             stream.close()
 
     def _converse(self, stream: FrameStream) -> None:
         """Shake hands, then send one answer per message until the other end closes."""
         run_id, served, welcome = self._identify(stream)
         with self._lock:
-            self._unproven.pop(stream, None)
             if self._runs.get(run_id) is not served:  # another attempt has another token
                 raise ChannelError("the run was released meanwhile")
             served.streams.add(stream)
