@@ -73,14 +73,6 @@ def test_a_wrong_name_and_an_unread_parameter(sandbox: Sandbox, capsys: Capture)
     assert report.endswith("2 things to correct before a sweep")
 
 
-def test_a_script_that_never_connects(sandbox: Sandbox, capsys: Capture) -> None:
-    code, report = smoke(sandbox, capsys, "print('trained all the same')")
-    assert code == 1
-    assert "WRONG it never connected: call lightsweep.init()" in report
-    assert "| trained all the same" in report
-    assert report.endswith("1 thing to correct before a sweep")
-
-
 def test_a_script_that_crashes(sandbox: Sandbox, capsys: Capture) -> None:
     code, report = smoke(
         sandbox,
@@ -96,33 +88,6 @@ def test_a_script_that_crashes(sandbox: Sandbox, capsys: Capture) -> None:
     assert "WRONG it failed (exit code 1): ValueError: no such file: data.csv [2J (train.py:5)" in report
     assert "| Traceback (most recent call last):" in report
     assert "\x1b" not in report
-
-
-@pytest.mark.slow
-def test_a_script_that_hangs(sandbox: Sandbox, capsys: Capture) -> None:
-    code, report = smoke(
-        sandbox,
-        capsys,
-        """
-        import time
-        import lightsweep
-        run = lightsweep.init()
-        run.log({"loss": 1.0})
-        time.sleep(600)
-        """,
-        "--smoke-timeout",
-        "10",
-    )
-    assert code == 1
-    assert "WRONG it did not end within 10 s and was ended; raise the smoke timeout" in report
-    assert "ok it connected" in report
-    assert "WRONG it had not logged the metric 'val_loss'; it logged 'loss'; did you mean 'loss'?" in report
-
-
-def test_a_program_that_does_not_exist(sandbox: Sandbox, capsys: Capture) -> None:
-    sandbox.write("sweep.yaml", SWEEP)
-    assert main(["check", "sweep.yaml", "--smoke"]) == 2
-    assert "error: program 'train.py' is neither in" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -48,11 +48,6 @@ def endless(run: Any) -> None:
     run.log({"loss": float("nan"), "time": float("inf")})
 
 
-def prune(run: Any) -> None:
-    run.log({"loss": run.config.x})
-    raise lightsweep.RunPruned("by hand")
-
-
 def swept(sandbox: Sandbox, train: Train, count: int, **keys: Any) -> Sweep:
     """A sweep whose runs were done in this process."""
     raw = {"method": "random", "metric": {"name": "loss"}, "parameters": PARAMETERS, "lightsweep": {"seed": 1}, **keys}
@@ -70,13 +65,10 @@ def swept(sandbox: Sandbox, train: Train, count: int, **keys: Any) -> Sweep:
 @pytest.mark.parametrize(
     ("train", "count", "parameters"),
     [
-        (good, 0, PARAMETERS),
         (good, 1, PARAMETERS),
         (good, 25, PARAMETERS),
         (good, 12, {**PARAMETERS, **{f"p{number}": {"min": 0, "max": 9} for number in range(15)}}),  # more than runs
         (fail, 3, PARAMETERS),
-        (prune, 12, PARAMETERS),
-        (constant, 12, {"x": {"min": 0, "max": 10**6}}),
         (constant, 1, {"x": {"value": 3}}),
         (endless, 4, PARAMETERS),
     ],

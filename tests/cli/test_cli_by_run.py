@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from pathlib import Path
 
 import pytest
 from sandboxes import Sandbox
 
-import lightsweep
 from lightsweep import Sweep
 from lightsweep.cli import main
 
@@ -100,16 +98,3 @@ def test_status_and_export_show_the_parameters_and_what_no_run_read(define_by_ru
         str(run.values.get("model.layers", "")) for run in sweep.runs
     ]
     assert "kind" in sweep._repr_html_()
-
-
-def test_a_function_of_the_sweep_reads_what_was_defined(define_by_run: Sandbox, tmp_path: Path) -> None:
-    sweep = Sweep.create("sweep.yaml", storage=define_by_run.storage)
-
-    def train() -> None:
-        with lightsweep.init() as run:
-            run.log({"loss": run.config.lr, "unused": len(run.config.kind)})
-
-    lightsweep.agent(sweep, function=train, count=1)
-    (run,) = sweep.runs
-    assert run.state == "finished"
-    assert run.unread == tuple(name for name in ("model.layers",) if name in run.values)

@@ -176,20 +176,3 @@ def test_gpus_that_cannot_be_given(sandbox: Sandbox, capsys: Capture, options: l
     assert main(["agent", sweep_id, *options]) == 2
     assert words in capsys.readouterr().err
     assert sandbox.runs(sweep_id) == []
-
-
-def test_the_status_of_prior_runs_is_json(sandbox: Sandbox, capsys: Capture) -> None:
-    sweep_id = sandbox.sweep("import lightsweep\nwith lightsweep.init() as run: run.log({'loss': run.config.x})")
-    assert main(["agent", sweep_id]) == 0
-    made = Sweep.create(
-        {"method": "bayes", "metric": {"name": "loss"}, "parameters": {"x": {"min": 0, "max": 9}}},
-        prior_runs=[sweep_id],
-    )
-    capsys.readouterr()
-    assert main(["status", made.id, "--json"]) == 0
-    runs = json.loads(capsys.readouterr().out)["runs"]
-    assert [(run["id"], run["state"], run["config"], run["prior"]) for run in runs] == [
-        ("p0001", "finished", {"x": 1}, True),
-        ("p0002", "finished", {"x": 2}, True),
-        ("p0003", "finished", {"x": 3}, True),
-    ]

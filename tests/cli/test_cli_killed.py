@@ -116,21 +116,6 @@ def test_the_next_attempt_begins_once_the_workers_of_a_killed_launcher_are_gone(
     assert (run.state, run.attempt, run.best) == ("finished", 2, 1.0)
 
 
-def test_one_that_has_nothing_to_do_waits_for_a_dead_agents_run(sandbox: Sandbox) -> None:
-    sweep_id = sandbox.sweep(SLOW, parameters={"x": {"values": [1]}}, lightsweep={"lease": 4})
-    agent = sandbox.start("agent", sweep_id)
-    pid = pid_of(sandbox, "0001")
-    agent.kill()
-    end(agent)
-    other = sandbox.start("agent", sweep_id)  # at once: the dead one's last sign of life is fresh
-    pid_of(sandbox, "0001", resumed=1)
-    wait_until(lambda: not alive(pid), "the dead agent's process to end by itself")
-    sandbox.write("go", "")
-    code, out = end(other)
-    assert code == 0
-    assert "run 0001 started (attempt 2)\n" in out
-
-
 def test_one_that_has_nothing_to_do_leaves_when_the_other_is_alive(sandbox: Sandbox) -> None:
     sweep_id = sandbox.sweep(SLOW, parameters={"x": {"values": [1]}}, lightsweep={"lease": 10})
     agent = sandbox.start("agent", sweep_id)

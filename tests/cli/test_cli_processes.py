@@ -102,19 +102,6 @@ def test_cancel_ends_what_runs(sandbox: Sandbox) -> None:
     assert states(sandbox, sweep_id) == [("killed", "the sweep was cancelled")] * 2
 
 
-def test_stop_lets_running_runs_finish(sandbox: Sandbox) -> None:
-    sweep_id = sandbox.sweep(SLOW)
-    agent = sandbox.start("agent", sweep_id)
-    pid_of(sandbox, "0001")
-    Sweep.load(sweep_id, storage=sandbox.storage).stop()
-    time.sleep(1.5)
-    sandbox.write("go", "")
-    code, out = end(agent)
-    assert code == 0
-    assert f"agent of sweep {sweep_id} ended: the sweep is stopped" in out
-    assert states(sandbox, sweep_id) == [("finished", "")]
-
-
 def test_pause_and_resume(sandbox: Sandbox) -> None:
     sweep_id = sandbox.sweep(SLOW, parameters={"x": {"values": [1, 2]}})
     agent = sandbox.start("agent", sweep_id)

@@ -151,15 +151,6 @@ def test_a_crash_before_init_gives_its_last_line(sandbox: Sandbox, capsys: Captu
     assert "(max_consecutive_failed_runs: 1)" in capsys.readouterr().out
 
 
-def test_a_script_that_never_calls_init(sandbox: Sandbox) -> None:
-    _, sweep = agent(sandbox, "print('hello')", "--count", "1")
-    assert sweep.runs[0].state == "failed"
-    assert "without a call of lightsweep.init()" in sweep.runs[0].reason
-    code, sweep = agent(sandbox, "print('hello')", metric=None)
-    assert code == 0
-    assert [run.state for run in sweep.runs] == ["finished"] * 3
-
-
 def test_any_value_arrives_as_it_is(sandbox: Sandbox) -> None:
     values = ["a b", 'say "hi"', "it's", "line\nbreak", "$(touch hacked)", "${x}", "`id`", "--x=1", "*", "größe", ""]
     code, sweep = agent(
@@ -204,16 +195,6 @@ def test_the_program_is_found_beside_the_sweep_file(sandbox: Sandbox) -> None:
     sandbox.write("deep/sweep.yaml", keys)
     assert main(["check", "deep/sweep.yaml"]) == 0
     assert main(["run", "deep/sweep.yaml"]) == 0
-
-
-def test_a_module_needs_no_file(sandbox: Sandbox) -> None:
-    (sandbox.directory / "pkg").mkdir()
-    sandbox.write("pkg/__init__.py", "")
-    sandbox.write("pkg/work.py", GOOD)
-    command = ["${interpreter}", "-m", "${program}", "${args}"]
-    code, sweep = agent(sandbox, GOOD, program="pkg.work", command=command)
-    assert code == 0
-    assert [run.state for run in sweep.runs] == ["finished"] * 3
 
 
 def test_a_failed_run_is_tried_again_under_its_id(sandbox: Sandbox) -> None:

@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from typing import Any
 
 import pytest
-from process_scripts import QUICK, states
+from process_scripts import QUICK
 from sandboxes import PATIENCE_SECONDS, Sandbox
 
 from lightsweep import Sweep
 from lightsweep.cli import main
-
-
-def test_the_reader_of_the_agents_lines_may_leave(sandbox: Sandbox) -> None:
-    sweep_id = sandbox.sweep(QUICK)
-    command = f"{sys.executable} -m lightsweep agent {sweep_id} | head -1"
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=sandbox.directory,
-        env=sandbox.environment,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
-    assert done.stdout == "run 0001 started: x=1\n"
-    assert done.stderr == ""
-    assert states(sandbox, sweep_id) == [("finished", "")] * 3
 
 
 def unread(sandbox: Sandbox, *arguments: str) -> int:
@@ -117,10 +98,3 @@ def test_eight_agents_on_a_grid(sandbox: Sandbox) -> None:
     assert [run.state for run in runs] == ["finished"] * 60
     assert len({(run.config["x"], run.config["y"]) for run in runs}) == 60
     assert len({run.agent for run in runs}) > 1
-
-
-@pytest.mark.slow
-def test_eight_agents_and_a_cap(sandbox: Sandbox) -> None:
-    runs = work_together(sandbox, 8, method="random", run_cap=25, parameters={"x": {"min": 0.0, "max": 1.0}})
-    assert [run.state for run in runs] == ["finished"] * 25
-    assert [run.id for run in runs] == [f"{number:04d}" for number in range(1, 26)]

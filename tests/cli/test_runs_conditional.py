@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from sandboxes import Sandbox
@@ -97,15 +96,3 @@ def test_an_export_leaves_absent_parameters_empty(done: tuple[Sandbox, str], cap
         next(place for place, each in enumerate(heading) if name in each) for name in ("momentum", "optimizer")
     )
     assert {(row[optimizer], row[momentum]) for row in rows} == {("adam", ""), ("sgd", "0.0"), ("sgd", "0.9")}
-
-
-def test_check_explains_all_three(tmp_path: Path, capsys: Capture) -> None:
-    sweep = {"method": "grid", "program": "train.py", "metric": {"name": "loss"}, "parameters": PARAMETERS}
-    (tmp_path / "train.py").touch()
-    (tmp_path / "sweep.yaml").write_text(json.dumps({**sweep, "lightsweep": BLOCK}), encoding="utf-8")
-    assert main(["check", str(tmp_path / "sweep.yaml")]) == 0
-    text = " ".join(capsys.readouterr().out.split())
-    assert "6 grid points" in text
-    assert "when optimizer is sgd: momentum" in text
-    assert "run 1 optimizer=sgd, momentum=0.9, width=256" in text
-    assert "must keep latency_ms <= 20 must keep size_mb < 50" in text
