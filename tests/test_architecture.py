@@ -195,7 +195,6 @@ SCENARIOS = {
     "integrations/test_contract.py",
     "integrations/test_plain_loops.py",
     "integrations/test_ranks.py",
-    "integrations/test_resume.py",
     "integrations/test_smoke_trainers.py",
     "integrations/test_trainers_page.py",
     "report/test_browser.py",

@@ -196,21 +196,3 @@ def test_a_run_that_was_finished_outlives_its_release(server):
         server.unregister("0007")
         run.communicate("\n", timeout=120)
     assert run.returncode == 0
-
-
-def test_a_server_that_ends_its_service_ends_the_run(server):
-    with start(
-        """
-        import time, lightsweep
-        from lightsweep.client import processes
-        processes.GRACE_SECONDS = 0.1
-        lightsweep.init()
-        print("ready", flush=True)
-        time.sleep(60)
-        """,
-        server.register("0007", ScriptedHandler()),
-    ) as run:
-        assert run.stdout.readline() == "ready\n"
-        server.unregister("0007")
-        run.communicate(timeout=120)
-    assert run.returncode == -signal.SIGTERM

@@ -215,15 +215,6 @@ def test_of_very_many_steps_the_frequent_ones_are_thinned_out(capsys: pytest.Cap
     assert summary["_history"].startswith("history.jsonl keeps")
 
 
-@pytest.mark.usefixtures("small")
-def test_the_size_is_bounded_whatever_is_logged() -> None:
-    kept = History(HOME / FILE)
-    for step in range(3000):
-        kept.log(step, numbers({f"name {step % 100} {place}": step for place in range(20)}), complete=True)
-    assert "keeps" in kept.end()
-    assert (HOME / FILE).stat().st_size < 62_000
-
-
 def test_a_script_that_closes_its_descriptors_finds_no_lines_in_its_own_files() -> None:
     kept = History(HOME / FILE)
     kept.log(0, numbers({"a": 0}), complete=True)

@@ -153,14 +153,6 @@ def test_defaults_are_added_at_every_depth_and_count_as_no_read():
     assert "model.head.bias" in reads
 
 
-def test_values_that_have_no_single_truth_are_different(config):
-    numpy = pytest.importorskip("numpy")
-    config.array = numpy.zeros(3)
-    config.array = config.array
-    with pytest.raises(UsageError):
-        config.array = numpy.zeros(3)
-
-
 @pytest.mark.parametrize(
     ("read", "names"),
     [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,7 +10,7 @@ import pytest
 
 import lightsweep
 from lightsweep.client import serving
-from lightsweep.integrations.keras import MetricMissingError, SweepCallback, initial_epoch
+from lightsweep.integrations.keras import MetricMissingError, SweepCallback
 from scripted import ScriptedHandler
 
 # Keras with torch reads tensors into NumPy 2 in the old way.
@@ -69,19 +68,3 @@ def test_a_missing_metric_names_what_there_is(metric: str, options: dict[str, An
     with serving(handler), pytest.raises(MetricMissingError, match=says), lightsweep.init():
         fit(**options)
     assert [finish["state"] for finish in handler.finishes] == ["failed"]
-
-
-def test_a_training_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
-    first = ScriptedHandler(metric="val_loss", dir=str(tmp_path), keep_checkpoint=True)
-    with serving(first), lightsweep.init() as run:
-        assert initial_epoch(run) == 0
-        fit(3)
-    kept = (tmp_path / "resume").resolve()
-    before = {"resumed": True, "counted": 3, "iterations": 3, "checkpoint": str(kept), "keep_checkpoint": True}
-    second = ScriptedHandler(metric="val_loss", dir=str(tmp_path), **before)
-    with serving(second), lightsweep.init() as run:
-        begun = initial_epoch(run)
-        assert 1 <= begun <= 3
-        fit(6, keras.saving.load_model(run.checkpoint), initial_epoch=begun)
-    values = reported(first, "val_loss") + reported(second, "val_loss")
-    assert values == pytest.approx(fit(6, callbacks=[]).history["val_loss"], rel=1e-4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import lightgbm
@@ -53,21 +52,3 @@ def test_cross_validation_reports_means() -> None:
         data = lightgbm.Dataset(X, Y, free_raw_data=False)
         lightgbm.cv(QUIET, data, 9, nfold=2, stratified=False, callbacks=[SweepCallback()])
     assert len(reported(handler, "valid_l2-mean")) == len(reported(handler, "valid_l2-stdv")) == 3
-
-
-def test_a_training_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
-    first = ScriptedHandler(metric="valid_0_l2", dir=str(tmp_path), keep_checkpoint=True)
-    with serving(first), lightsweep.init():
-        train(4)
-    kept = (tmp_path / "resume").resolve()
-    done = lightgbm.Booster(model_file=kept).current_iteration()
-    assert 1 <= done <= 4
-    before = {"resumed": True, "counted": 4, "iterations": 4, "checkpoint": str(kept), "keep_checkpoint": True}
-    second = ScriptedHandler(metric="valid_0_l2", dir=str(tmp_path), **before)
-    with serving(second), lightsweep.init() as run:
-        model = train(6 - done, init_model=run.checkpoint)
-    assert model.current_iteration() == 6
-    undisturbed: dict[str, Any] = {}
-    train(6, callbacks=[lightgbm.record_evaluation(undisturbed)])
-    values = reported(first, "valid_0_l2") + reported(second, "valid_0_l2")
-    assert values == pytest.approx(undisturbed["valid_0"]["l2"], rel=1e-5)

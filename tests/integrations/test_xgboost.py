@@ -57,26 +57,6 @@ def test_cross_validation_reports_means() -> None:
     assert len(reported(handler, "test-rmse-mean")) == len(reported(handler, "test-rmse-std")) == 3
 
 
-def test_a_training_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
-    first = ScriptedHandler(metric="eval-rmse", dir=str(tmp_path), keep_checkpoint=True)
-    with serving(first), lightsweep.init():
-        whole = train(6, callbacks=[SweepCallback(), Killed(4)])
-    kept = (tmp_path / "resume").resolve()
-    done = xgboost.Booster(model_file=kept).num_boosted_rounds()
-    assert 1 <= done <= 4
-    assert whole.attr("lightsweep") is None
-    before = {"resumed": True, "counted": 4, "iterations": 4, "checkpoint": str(kept), "keep_checkpoint": True}
-    second = ScriptedHandler(metric="eval-rmse", dir=str(tmp_path), **before)
-    with serving(second), lightsweep.init() as run:
-        model = train(6 - done, xgb_model=run.checkpoint)
-    assert model.num_boosted_rounds() == 6
-    undisturbed: dict[str, Any] = {}
-    train(6, callbacks=[], evals_result=undisturbed)
-    values = reported(first, "eval-rmse") + reported(second, "eval-rmse")
-    assert values == pytest.approx(undisturbed["eval"]["rmse"], rel=1e-5)
-    assert model.attr("lightsweep") is None
-
-
 class Killed(xgboost.callback.TrainingCallback):  # type: ignore[misc, unused-ignore]
     """Ends the training after some rounds, without the report of the last one."""
 

@@ -35,15 +35,6 @@ def test_numbers_from_a_list_are_in_order_and_evenly_apart() -> None:
     assert [found.position(value) for value in (16, 64.0, 128)] == [0.0, 1.0, 2.0]
 
 
-def test_values_of_any_type_have_places_of_their_own() -> None:
-    values = [1, True, None, "1", [1, 2], {"a": 1}, math.inf]
-    found = axis(values, values=values)
-    places = [found.position(value) for value in values]
-    assert len(set(places)) == len(values)
-    assert found.position(1.0) == found.position(1)
-    assert found.position("unknown") is None
-
-
 def test_the_scale_of_a_parameter_that_is_defined_by_run_is_guessed() -> None:
     assert make_axis("x", [10.0**place for place in range(-6, 6)]).kind == "log"
     assert make_axis("x", list(range(20))).kind == "linear"

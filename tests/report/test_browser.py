@@ -16,7 +16,6 @@ from playwright.sync_api import Browser, Page, Route
 from report_helpers import EVIL, NOW, many_runs, sweep_config
 
 from lightsweep.controller import SweepRun, SweepState
-from lightsweep.controller.summary import PartView
 from lightsweep.report import all_details, page, report_data
 from lightsweep.schema import SweepConfig
 
@@ -497,32 +496,6 @@ const count = (selector) => document.querySelectorAll(selector).length;
 const look = () => idled.push([Boolean(window.Plotly), count(".axes"), count(".js-plotly-plot")]);
 window.requestIdleCallback = (act, options) => real(() => { look(); act(); look(); }, options);
 """
-
-
-def test_the_stages_are_a_table(browser: Browser, tmp_path: Path) -> None:
-    given = {"learning_rate": 1e-3, "batch_size": 16, "model.width": 16, "model.dropout": 0.1}
-    stages = [
-        {"name": EVIL, "parameters": ["optimizer"], "defaults": given},
-        {"name": "rest", "parameters": ["learning_rate", "model"], "run_cap": 5},
-    ]
-    config = sweep_config(lightsweep={"stages": stages})
-    runs = [replace(run, stage=EVIL if place < 3 else "rest") for place, run in enumerate(many_runs(config, 6))]
-    one, two = config.stages
-    views = [
-        PartView(one, "over", 3, 3, 3, runs[0], None, one.fixed(None)),
-        PartView(two, "running", 3, 2, 5, runs[4], runs[0].id, two.fixed(runs[0].values)),
-    ]
-    path = tmp_path / "report.html"
-    path.write_text(page("k3v9x2ab", SweepState("running"), report_data(config, runs, views, now=NOW)), "utf-8")
-    visit = Visit(browser, path)
-    table = visit.page.locator("#stages table")
-    assert table.locator("thead th").all_inner_texts()[:3] == ["stage", "state", "method"]
-    assert table.locator("tbody tr").count() == 2
-    assert table.locator("tbody tr").nth(1).locator("td").all_inner_texts()[:3] == ["running", "bayes", "3 of 5"]
-    assert table.locator("tbody th").all_inner_texts()[1] == "rest"
-    assert visit.page.locator("#runs thead th").all_inner_texts()[3] == "stage"
-    visit.draw_all()
-    visit.close()
 
 
 def test_media_of_the_best_runs(browser: Browser, tmp_path: Path) -> None:

@@ -84,19 +84,6 @@ def odd_sweeps() -> dict[str, tuple[SweepConfig, list[SweepRun]]]:
 ODD = odd_sweeps()
 
 
-@pytest.mark.parametrize("kind", ODD)
-def test_every_odd_sweep_has_every_figure(kind: str) -> None:
-    config, runs = ODD[kind]
-    found = figures(report_data(config, runs, now=NOW))
-    assert {named.name for named in found} >= {"parallel", "importance", "history", "curves", "timeline"}
-    for named in found:
-        text = json.dumps(named.figure.to_plotly_json(), allow_nan=False)
-        assert "nan" not in text.lower()
-        assert (named.figure.layout.meta or {}).get("empty") or named.figure.data
-        for trace in named.figure.data:
-            assert all(run in range(len(runs)) for run in (trace.meta or {}).get("runs", ()))
-
-
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [

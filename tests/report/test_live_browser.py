@@ -7,17 +7,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsers import Visit, chromium
 from playwright.sync_api import Browser, Page
 from report_helpers import EVIL, NOW, LiveSweep, many_runs, sweep_config
 
-import lightsweep as wandb
 from lightsweep.controller import RunState, SweepState
 from lightsweep.report import LivePage, PageServer, all_details, page, report_data
-from lightsweep.wandb.files import MediaStore
 
 pytestmark = pytest.mark.slow
 
@@ -132,51 +129,6 @@ def test_a_hidden_page_and_a_hand_that_drags_are_left_alone(browser: Browser, se
     asked.clear()
     visit.page.wait_for_timeout(3_000)
     assert asked == []
-    visit.close()
-
-
-def test_details_of_a_running_run_by_the_keyboard(browser: Browser, served: Served) -> None:
-    MediaStore(served.home / "0002").keep("samples", [wandb.Image(np.zeros((4, 4), dtype=np.uint8))], 1)
-    visit = Visit(browser, served.server.url)
-    shown, dialog = visit.page, visit.page.locator("#details")
-    shown.locator('tr[data-run="0002"] button.opener').focus()
-    shown.keyboard.press("Enter")
-    dialog.get_by_text("directory").wait_for()
-    assert dialog.locator("h2").inner_text() == "Run 0002"
-    assert visit.focused() == "Close"
-    assert dialog.locator("dd").first.inner_text() == "running"
-    assert dialog.get_by_role("region", name="Parameters").locator("tbody tr").count() == 5
-    assert dialog.get_by_role("region", name="Numbers").locator("tbody td").all_inner_texts() == ["0.4", "0.4", "0.9"]
-    assert shown.evaluate("document.querySelector('#figure-details-curves').data[0].y") == [0.9, 0.4]
-    dialog.locator("img").scroll_into_view_if_needed()
-    shown.wait_for_function("document.querySelector('#details img').naturalWidth === 4")
-    assert dialog.locator("pre.log").inner_text() == "begin"
-
-    # It follows the run.
-    served.write("0002", f"{EVIL}\n")
-    served.worker.log(served.runs[1], 0.3)
-    shown.wait_for_function("document.querySelector('#details pre.log').textContent.split('\\n').length === 2")
-    assert dialog.locator("pre.log").inner_text().splitlines()[1] == EVIL
-    shown.wait_for_function("document.querySelector('#figure-details-curves').data[0].y.length === 3")
-
-    # Tab stays within it, Next shows the run below, Escape closes it and gives the focus back.
-    for _ in range(12):
-        shown.keyboard.press("Tab")
-        assert not shown.evaluate("document.querySelector('main').contains(document.activeElement)")
-    dialog.get_by_role("button", name="Next").focus()
-    shown.keyboard.press("Enter")
-    shown.wait_for_function("document.querySelector('#details-title').textContent === 'Run 0001'")
-    shown.keyboard.press("Escape")
-    dialog.wait_for(state="hidden")
-    shown.wait_for_function("document.activeElement.matches('#runs tr button.opener')")  # soon after it is closed
-    assert visit.focused() in ("0001", "0002")
-    assert shown.evaluate("[...drawn.keys(), ...waiting.keys()].every(element => element.isConnected)")
-
-    # A reason of hostile text, in the details of a run that was stopped.
-    shown.locator('tr[data-run="0003"] button.opener').click()
-    dialog.get_by_text("reason").wait_for()
-    assert dialog.locator("dd").nth(1).inner_text() == EVIL
-    assert dialog.locator("img").count() == 0
     visit.close()
 
 
