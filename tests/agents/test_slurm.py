@@ -101,37 +101,14 @@ def test_the_time_of_runs_to_end_follows_from_kill_wait(commands: Commands) -> N
         ({"gpus_per_run": 3, "nodes_per_run": 2}, "3 GPUs of a run cannot be divided among 2 nodes"),
         ({"options": ("--array=0-9",)}, "'--array=0-9' is set by lightsweep: the number of agents is --agents"),
         ({"options": ("--time=1", "-Jmine")}, "'-Jmine' is set by lightsweep: status finds the agents by it"),
-        ({"options": ("--arra=1-3",)}, "'--arra=1-3' is set by lightsweep: the number of agents is --agents"),
-        ({"options": ("--job", "mine")}, "'--job' is set by lightsweep: status finds the agents by it"),
-        ({"options": ("--wra=true",)}, "'--wra=true' is set by lightsweep: the job runs an agent"),
-        ({"options": ("--pars",)}, "'--pars' is set by lightsweep: its output is read"),
-        ({"options": ("-Ha0-9",)}, "'-Ha0-9' is set by lightsweep: the number of agents is --agents"),
         ({"options": ("--clusters=far",)}, "'--clusters=far' names another cluster, whose agents status would not"),
-        ({"options": ("-Mfar",)}, "'-Mfar' names another cluster"),
-        ({"options": ("--clust", "far")}, r"'--clust' names another cluster.*\nlaunch on a login node of that"),
+        ({"options": ("-Mfar",)}, r"'-Mfar' names another cluster.*\nlaunch on a login node of that"),
         ({"options": ("--comment=a\n#SBATCH -x",)}, "has a line break"),
     ],
 )
 def test_what_slurm_cannot_do_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         SlurmEngine("abc").script(replace(LAUNCH, **change), 30)  # type: ignore[arg-type]
-
-
-def test_options_that_only_begin_alike_are_passed_on() -> None:
-    options = (
-        "--pa=gpu",
-        "-A",
-        "me",
-        "--acc=me",
-        "--wait",
-        "-Hpgpu",
-        "--comment",
-        "array",
-        "--mem=1G",
-        "--cluster-c=x",
-    )
-    script = SlurmEngine("abc").script(replace(LAUNCH, options=options), 30)
-    assert f"#SBATCH {' '.join(options)}" in lines(script)
 
 
 def test_variables_of_sbatch_do_not_change_what_lightsweep_sets(

@@ -36,19 +36,15 @@ _LEAST_SECONDS = 10
 _LEAST_DRAINED_SECONDS = 30
 """The same for a job whose agent has left by its drain, which takes the time of a start."""
 
-_OURS = {
-    "array": "the number of agents is --agents",
-    "job-name": "status finds the agents by it",
-    "wrap": "the job runs an agent",
-    "parsable": "its output is read",
-}
 _REFUSED = {
-    **{name: f"is set by lightsweep: {why}" for name, why in _OURS.items()},
-    "clusters": "names another cluster, whose agents status would not find\nlaunch on a login node of that cluster",
+    ("--array", "-a"): "is set by lightsweep: the number of agents is --agents",
+    ("--job-name", "-J"): "is set by lightsweep: status finds the agents by it",
+    ("--wrap",): "is set by lightsweep: the job runs an agent",
+    ("--parsable",): "is set by lightsweep: its output is read",
+    ("--clusters", "-M"): "names another cluster, whose agents status would not find\n"
+    "launch on a login node of that cluster",
 }
-_SHORT = {"a": "array", "J": "job-name", "M": "clusters"}
-_FLAGS = "HkOQsvWIhV"
-"""The short options of sbatch without a value; another one may follow in the same word, such as ``-Ha1-3``."""
+"""Options of sbatch that a launch may not have, by their names."""
 
 _UNREAD = {"SBATCH_ARRAY_INX", "SBATCH_JOB_NAME", "SBATCH_CLUSTERS"}
 """Variables that sbatch would take before the options of the job script."""
@@ -310,20 +306,11 @@ def _check(launch: Launch) -> None:
             f"slurm: {launch.gpus_per_run:g} GPUs of a run cannot be divided among {launch.nodes_per_run} nodes"
         )
     for option in launch.options:
-        if why := _REFUSED.get(_name_of(option)):
-            raise UsageError(f"slurm: the option {option!r} {why}")
+        for names, why in _REFUSED.items():
+            if option.partition("=")[0] in names or (len(names) > 1 and option.startswith(names[1])):
+                raise UsageError(f"slurm: the option {option!r} {why}")
         if "\n" in option:
             raise UsageError(f"slurm: the option {option!r} has a line break, which a job script cannot hold")
-
-
-def _name_of(option: str) -> str:
-    """Return the name of an option that lightsweep refuses; empty for others. sbatch also takes its beginning."""
-    if short := re.match(rf"-[{_FLAGS}]*([{''.join(_SHORT)}])", option):
-        return _SHORT[short[1]]
-    name = option.partition("=")[0].removeprefix("--") if option.startswith("--") else ""
-    if len(name) < 2 or "partition".startswith(name):  # which begins as parsable
-        return ""
-    return next((each for each in _REFUSED if each.startswith(name)), "")
 
 
 # --- the job of a storage
