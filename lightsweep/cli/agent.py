@@ -13,6 +13,7 @@ from lightsweep.agents.api import work
 from lightsweep.agents.displays.base import Display, LineDisplay, closing
 from lightsweep.agents.displays.live_view import LiveDisplay
 from lightsweep.agents.drain import Drain, duration, job_end
+from lightsweep.agents.engines.ray_actor import tie_to_stdin
 from lightsweep.agents.gpus import VARIABLE, gpu_slots
 from lightsweep.cli import options
 from lightsweep.cli.output import say, wrapped
@@ -57,6 +58,7 @@ def agent(
             "--nodes-per-run takes the whole Slurm job for one run at a time, with the GPUs that Slurm gives; "
             "leave out --jobs and --gpus"
         )
+    tie_to_stdin()
     more = {**_slots(jobs, gpus, gpus_per_run), "stay": stay, "cold": cold}
     more |= {"stand_in": stand_in, "nodes_per_run": nodes_per_run}
     if drain is not None:

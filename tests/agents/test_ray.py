@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 import warnings
 from collections import Counter
@@ -33,6 +34,7 @@ from lightsweep.agents.engines.ray import (
     read_options,
     waiting,
 )
+from lightsweep.agents.engines.ray_actor import TIED, started
 
 PASSWORD = "hunter2hunter2"
 NODES = Path(__file__).parent.parent / "clusters" / "ray_nodes.py"
@@ -166,6 +168,29 @@ def test_other_versions_and_a_missing_package_are_told() -> None:
     assert "have no lightsweep\ninstall it there" in _unstarted("RuntimeError: No module named 'lightsweep'")
 
 
+def test_an_agent_gets_sigterm_when_its_actor_closes_the_line_and_its_end_closes_the_line(tmp_path: Path) -> None:
+    program = """
+        import signal, sys, time
+        from lightsweep.agents.engines.ray_actor import tie_to_stdin
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))
+        tie_to_stdin()
+        print("began", flush=True)
+        time.sleep(60)
+        """
+    path = tmp_path / "agent.py"
+    path.write_text(textwrap.dedent(program))
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        line, pid = started([sys.executable, str(path)], tmp_path, {**os.environ, TIED: "1"}, output)
+    with line:
+        line.settimeout(30)
+        wait_until(lambda: "began" in log.read_text(), "the agent to begin")
+        assert psutil.Process(pid).ppid() != os.getpid(), "Ray would kill a child with the actor"
+        line.shutdown(socket.SHUT_WR)
+        assert line.recv(1) == b""
+    assert log.read_text() == "began\ntold to end\n"
+
+
 # --- on a cluster
 
 
@@ -214,7 +239,7 @@ def command_lines() -> Iterator[list[str]]:
 
 
 def agents_of(sweep_id: str) -> list[psutil.Process]:
-    """The agents of a sweep, and the programs between them and their actors."""
+    """The agents of a sweep."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
@@ -356,7 +381,7 @@ def test_actors_that_wait_are_queued_with_the_reason_and_all_are_ended(on_ray: S
     assert reasons == {"waits for CPU 1, GPU 1; free: GPU 0", "no node of the cluster has CPU 1, GPU 8"}
     assert {each["node"] for each in agents if each["state"] == "running"} == {socket.gethostname()}
     wait_until(lambda: len(list(on_ray.directory.glob("begun-*"))) == 4, "four runs to begin")
-    assert len(agents_of(sweep_id)) == 8
+    assert len(agents_of(sweep_id)) == 4
     assert on_ray.call("launch", "--stop", sweep_id).stdout.count("told to end: ray agent-") == 6
     wait_until(lambda: not agents_of(sweep_id), "the agents to end")
     wait_until(lambda: states(on_ray, sweep_id) == {}, "the actors to end")
@@ -369,7 +394,7 @@ def test_an_agent_ends_with_its_actor_and_is_started_again(on_ray: Sandbox, node
     """By SIGKILL; of a node only its raylet is killed, whose parent does not notice."""
     sweep_id = on_ray.sweep(LONG, method="random", parameters={"x": {"min": 0.0, "max": 1.0}})
     launch(on_ray, sweep_id, "--on", "ray")
-    wait_until(lambda: len(agents_of(sweep_id)) == 2, "the agent to run", 90.0)
+    wait_until(lambda: len(agents_of(sweep_id)) == 1, "the agent to run", 90.0)
     wait_until(lambda: list(on_ray.directory.glob("begun-*")), "a run to begin")
     before = agents_of(sweep_id)
     wait_until(lambda: len(actors_on(nodes)) == 1, "the actors of other tests to end")
@@ -380,7 +405,7 @@ def test_an_agent_ends_with_its_actor_and_is_started_again(on_ray: Sandbox, node
     nodes.lost += how == "the node"
     wait_until(lambda: not any(each.is_running() for each in before), "the agent to end")
     wait_until(lambda: not actor.is_running(), "the actor to end")
-    wait_until(lambda: len(agents_of(sweep_id)) == 2, "the agent to start again", 90.0)
+    wait_until(lambda: len(agents_of(sweep_id)) == 1, "the agent to start again", 90.0)
     on_ray.call("launch", "--stop", sweep_id)
     wait_until(lambda: not agents_of(sweep_id), "the agents to end")
     assert {run.reason for run in on_ray.runs(sweep_id)} == {"the agent was told to end (SIGTERM)"}

@@ -1,13 +1,14 @@
-"""An agent on a node of Ray: the actor, and the program between the actor and its agent.
+"""An agent on a node of Ray: the actor, and what ties the agent to it.
 
-Ray gets this module by value, and its file is run by its path. It imports nothing of the package, so that an actor
-costs little beside its agent.
+Ray gets this module by value. It imports nothing of the package, so that an actor costs little beside its agent.
+
+The agent is not a child of its actor: Ray sends SIGKILL to all children of an actor that is killed, and an agent could
+not give its runs back then. Each of them holds an end of one socket, so each notices the end of the other.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import secrets
 import select
@@ -22,20 +23,30 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any
 
-GRACE_SECONDS = 120.0
-"""From SIGTERM to SIGKILL; an agent needs its ``--term-timeout``, 30 s by default, and the time to record the ends."""
+TIED = "LIGHTSWEEP_ENDS_WITH_STDIN"
+"""Set for an agent that is to end when the other end of its standard input closes."""
 
 PYTHON = "python"
 """The interpreter of the node, as the first word of a command."""
 
 _RUNS = "lightsweep_runs"
 _URL = "LIGHTSWEEP_STORAGE"
-_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 # A storage of the node is not that of the launch; the others are what Ray sets for its own processes.
 _NOT_INHERITED = {_URL, "LIGHTSWEEP_STORAGE_FILE", "PYTHONBREAKPOINT", "OMP_NUM_THREADS"}
-_START_SECONDS = 60.0
 _POLL_SECONDS = 1.0
 _LEAVE_SECONDS = 5.0
+
+# Starts a command in a process that is no child of the caller, and prints its id.
+_START = """
+import os, signal, sys
+child = os.fork()
+if child:
+    os.write(1, f"{child}".encode())
+    os._exit(0)
+signal.pthread_sigmask(signal.SIG_SETMASK, [])
+os.dup2(2, 1)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 class Secret:
@@ -85,8 +96,8 @@ class AgentActor:
             for each in [] if shipped else [log.parent.parent, log.parent]:
                 each.mkdir(exist_ok=True)
             with nullcontext() if shipped else log.open("ab") as output:
-                environment = {**inherited, **variables, **secret}
-                self._guard = Guard([sys.executable, *command[1:]], home, environment, output)
+                environment = {**inherited, **variables, **secret, TIED: "1"}
+                self._line, self._pid = started([sys.executable, *command[1:]], home, environment, output)
         except OSError as error:
             raise RuntimeError(
                 f"host {socket.gethostname()}: {error.filename or home}: {error.strerror or error}; all nodes need "
@@ -99,11 +110,12 @@ class AgentActor:
 
     def pid(self) -> int:
         """Return the process of the agent."""
-        return self._guard.pid
+        return self._pid
 
     def stop(self) -> None:
         """Tell the agent to end by SIGTERM."""
-        self._guard.terminate()
+        with suppress(OSError):  # it has ended
+            self._line.shutdown(socket.SHUT_WR)
 
     def leave(self) -> None:
         """End the actor; Ray does not start it again."""
@@ -111,11 +123,10 @@ class AgentActor:
 
     def _watch(self) -> None:
         parent = os.getppid()  # Ray's process for the node; its death does not always end this one
-        while not self._guard.has_ended(_POLL_SECONDS):
+        while not select.select([self._line], [], [], _POLL_SECONDS)[0]:
             if os.getppid() != parent:
-                self._guard.terminate()
-        code = self._guard.wait()
-        print(f"the agent has ended with exit code {'unknown' if code is None else code}", flush=True)
+                self.stop()
+        print("the agent has ended", flush=True)
         if os.getppid() != parent:
             os._exit(1)
         ray: Any = importlib.import_module("ray")
@@ -135,11 +146,10 @@ def _lead_runs_to(home: Path) -> None:
             runs.symlink_to(home)
 
 
-class Guard:
-    """An agent that gets SIGTERM when this process ends, however it ends.
-
-    The program in between is not a child of this process: Ray sends SIGKILL to all children of an actor that is killed,
-    and an agent could not give its runs back then.
+def started(
+    command: Sequence[str], directory: Path, environment: Mapping[str, str], output: IO[bytes] | None
+) -> tuple[socket.socket, int]:
+    """Start an agent; return the end of the socket that is its standard input, and the id of its process.
 
     Args:
         command: The command of the agent.
@@ -147,104 +157,39 @@ class Guard:
         environment: Its environment.
         output: The file for what it prints; ``None`` for where this process prints.
 
-    Attributes:
-        pid: The agent.
-
     Raises:
         OSError: The agent cannot be started.
+        RuntimeError: This node has no lightsweep.
     """
-
-    def __init__(
-        self, command: Sequence[str], directory: Path, environment: Mapping[str, str], output: IO[bytes] | None = None
-    ) -> None:
-        package = importlib.util.find_spec("lightsweep")
-        if package is None or package.origin is None:
-            raise RuntimeError("No module named 'lightsweep'")
-        program = Path(package.origin).parent / "agents" / "engines" / "ray_actor.py"
-        self._line, other = socket.socketpair()
-        with other:
-            starter = subprocess.Popen(
-                [sys.executable, "-I", str(program), str(GRACE_SECONDS), *command],
-                stdin=other.fileno(),
-                stdout=output,
-                stderr=subprocess.STDOUT if output else None,
-                cwd=directory,
-                env=environment,
-                start_new_session=True,
-            )
-        starter.wait()  # it leaves the program behind
-        self._line.settimeout(_START_SECONDS)
-        self._answers = self._line.makefile("r", encoding="utf-8")
-        first: dict[str, Any] = json.loads(self._answers.readline() or '{"error": "it was killed"}')
-        self._line.settimeout(None)
-        if "error" in first:
-            raise OSError(first["error"])
-        self.pid: int = first["pid"]
-
-    def has_ended(self, seconds: float) -> bool:
-        """Wait for the agent's end, and return whether it has ended after so many seconds."""
-        return bool(select.select([self._line], [], [], seconds)[0])
-
-    def wait(self) -> int | None:
-        """Return the exit code of the agent when it has ended, negative for a signal; ``None`` if it is not known."""
-        last = self._answers.readline()
-        self._line.close()
-        if not last:  # the program in between was killed
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGTERM)
-            return None
-        code: int = json.loads(last)["exit_code"]
-        return code
-
-    def terminate(self) -> None:
-        """Send SIGTERM to the agent, and SIGKILL after `GRACE_SECONDS`; returns at once."""
-        with suppress(OSError):
-            self._line.shutdown(socket.SHUT_WR)
-
-
-def main() -> None:
-    """Start the command that follows the seconds of grace, and end it when the other side of standard input closes.
-
-    One line of JSON is written there at its start, and one at its end.
-    """
-    if os.fork():
-        os._exit(0)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
-    line = socket.socket(fileno=os.dup(0))
-    try:
-        agent = subprocess.Popen(
-            sys.argv[2:], stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_usual_signals
+    if importlib.util.find_spec("lightsweep") is None:
+        raise RuntimeError("No module named 'lightsweep'")
+    line, other = socket.socketpair()
+    with other:
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", _START, *command],
+            stdin=other.fileno(),
+            stdout=subprocess.PIPE,
+            stderr=output,
+            cwd=directory,
+            env=environment,
+            start_new_session=True,
+            check=True,
         )
-    except OSError as error:
-        _tell(line, error=f"cannot start {sys.argv[2]!r}: {error.strerror or error}")
+    return line, int(done.stdout)
+
+
+def tie_to_stdin() -> None:
+    """Let this process, if it is an agent in an actor, get SIGTERM when its standard input closes."""
+    if os.environ.pop(TIED, None) is None:
         return
-    _tell(line, pid=agent.pid)
-    ended = threading.Event()
+    line = os.dup(0)  # which no process inherits that the agent starts
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
 
     def watch() -> None:
         with suppress(OSError):
-            line.recv(1)
-        agent.terminate()
-        if not ended.wait(float(sys.argv[1])):
-            agent.kill()  # its own helper ends its runs
+            os.read(line, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=watch, daemon=True).start()
-    code = agent.wait()
-    ended.set()
-    _tell(line, exit_code=code)
-
-
-def _usual_signals() -> None:
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_DFL)
-
-
-def _tell(line: socket.socket, **message: Any) -> None:
-    with suppress(OSError):  # nobody listens any more
-        line.sendall(f"{json.dumps(message)}\n".encode())
-
-
-if __name__ == "__main__":
-    main()
+    threading.Thread(target=watch, name="lightsweep-actor", daemon=True).start()
