@@ -127,7 +127,7 @@ class Position:
 
     def restore(self, run: Run, state: Mapping[str, Any]) -> None:
         """Resume at the position of a checkpoint; one of another run is ignored."""
-        if state.get("run") in (run.id, run.number):  # the number alone in checkpoints of older versions
+        if state.get("run") == run.id:
             self.iterations = int(state.get("iterations") or 0)
             self.step = self._resumed_at = state.get("step")
 

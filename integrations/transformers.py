@@ -120,7 +120,7 @@ class SweepCallback(SweepCallbackBase, TrainerCallback):
         self._reporting_for[id(state)] = self
         _write_below(run, args)
         before = _states(state).get(_STATE) or {}
-        if before.get("run", run.id) not in (run.id, run.number):  # older versions wrote the number alone
+        if before.get("run", run.id) != run.id:
             raise UsageError(
                 f"training would resume from a checkpoint of run {before['run']}, but this is run {run.id}: "
                 f"the runs share output_dir {args.output_dir!r}. Use output_dir=run.dir in the script, or "
