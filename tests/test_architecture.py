@@ -127,7 +127,6 @@ SHORT = {
     "lightsweep/cli/output.py",
     "lightsweep/cli/starters.py",
     "lightsweep/cli/storage.py",
-    "lightsweep/cli/watch.py",
     "lightsweep/controller/damage.py",
     "lightsweep/controller/ending.py",
     "lightsweep/report/importance.py",

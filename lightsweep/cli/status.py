@@ -116,7 +116,7 @@ def status(
     if watching:
         from rich.console import Console  # here, since other looks need no terminal
 
-        from lightsweep.cli.watch import watch
+        from lightsweep.agents.displays.live_view import watch
 
         terminal = on_terminal(sys.stdout)
         watch(sweep, Console(highlight=False, no_color=not in_colour(sys.stdout)), every, on_terminal=terminal)

@@ -18,8 +18,8 @@ from sandboxes import Sandbox
 
 import lightsweep
 from lightsweep.agents.displays.frame import ASCII, Frame
+from lightsweep.agents.displays.live_view import watch
 from lightsweep.cli import main
-from lightsweep.cli.watch import watch
 from lightsweep.controller import Sweep, SweepRun, SweepState, best_run
 from lightsweep.controller.changes import request
 from lightsweep.controller.pareto import pareto_front

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from rich.cells import cell_len
 from rich.text import Text
 
-from lightsweep.controller import RunState, SweepRun, SweepStatus
-from lightsweep.controller.summary import PartView, SweepSummary, part_line
+from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
+from lightsweep.controller.forecast import forecast_text
+from lightsweep.controller.summary import PartView, SweepSummary, part_line, part_views, summarize
 from lightsweep.text import CURVE, aligned, number, parameters, printable, span, sparkline
 
 _WINDOW = timedelta(hours=1)
@@ -63,6 +64,24 @@ class Frame:
     silent: Mapping[str, timedelta] = field(default_factory=dict)
     printing: str = ""
     forecast: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        sweep: Sweep,
+        running: Sequence[SweepRun],
+        now: datetime,
+        marks: Marks = MARKS,
+        silent: Mapping[str, timedelta] | None = None,
+        *,
+        alone: bool = True,
+        printing: str = "",
+    ) -> Frame:
+        """Return the frame of a sweep as of the last look at it; ``alone`` if nobody else says that agents work."""
+        summary, silent = summarize(sweep), silent or {}
+        standing = summary.standing(silent) if alone else str(summary.state)
+        parts, more = part_views(sweep), forecast_text(sweep)
+        return cls(summary, running, now, parts, marks, standing, silent, printable(printing), more)
 
     @property
     def ended(self) -> int:

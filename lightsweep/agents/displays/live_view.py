@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timezone
 
 from rich.console import Console
 from rich.live import Live
@@ -13,9 +14,8 @@ from rich.text import Text
 from lightsweep.agents.displays.base import Display
 from lightsweep.agents.displays.events import STYLES, Event, EventLog, seen
 from lightsweep.agents.displays.frame import ASCII, MARKS, Frame
-from lightsweep.controller import ClaimedRun, Outcome, Sweep, SweepRun
-from lightsweep.controller.forecast import forecast_text
-from lightsweep.controller.summary import part_views, summarize
+from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep, SweepStatus
+from lightsweep.errors import StorageUnavailableError
 from lightsweep.text import printable
 
 _LONGEST_LINE = 2**16  # bytes of an unfinished line that are kept, such as of a progress bar
@@ -26,45 +26,22 @@ class LiveView:
 
     Args:
         console: The terminal.
-        sweep: The sweep.
         redirect: Write what is printed elsewhere in this process above it.
     """
 
-    def __init__(self, console: Console, sweep: Sweep, *, redirect: bool) -> None:
+    def __init__(self, console: Console, *, redirect: bool) -> None:
         self.console = console
-        self._sweep = sweep
-        self._marks = MARKS if "utf" in console.encoding.lower() else ASCII
+        self.marks = MARKS if "utf" in console.encoding.lower() else ASCII
         self._live = Live(
             console=console, auto_refresh=False, transient=True, redirect_stdout=redirect, redirect_stderr=redirect
         )
         self._live.start()
         self._last: list[Text] = []
 
-    def show(
-        self,
-        running: Sequence[SweepRun],
-        now: datetime,
-        *,
-        silent: Mapping[str, timedelta] | None = None,
-        alone: bool = True,
-        printing: str = "",
-    ) -> Frame:
-        """Show the sweep as of the last look at it, and return what is shown.
-
-        Args:
-            running: The runs to show one by one.
-            now: The time.
-            silent: See `SweepReader.silences`.
-            alone: Whether nobody else tells that agents work on the sweep.
-            printing: See `Frame`.
-        """
-        summary = summarize(self._sweep)
-        standing = summary.standing(silent or {}) if alone else str(summary.state)
-        parts, more = part_views(self._sweep), forecast_text(self._sweep)
-        frame = Frame(summary, running, now, parts, self._marks, standing, silent or {}, printable(printing), more)
+    def show(self, frame: Frame) -> None:
+        """Show the sweep at a moment."""
         self._last = frame.lines(self.console.width, self.console.height)
         self._draw(self._last)
-        return frame
 
     def show_beside(self, text: str) -> None:
         """Show a message below what was shown last."""
@@ -72,7 +49,7 @@ class LiveView:
 
     def log(self, events: Iterable[Event]) -> None:
         """Print events above the sweep, each in one line; a failure has a second one, which says where to look."""
-        signs = {"best": self._marks.best, "front": self._marks.best, "failed": self._marks.failed}
+        signs = {"best": self.marks.best, "front": self.marks.best, "failed": self.marks.failed}
         for event in events:
             sign = f"{signs.get(event.mark, ' ')} " if event.run else ""
             for text in filter(None, [f"{sign}{event.text}", f"  {event.more}" if event.more else ""]):
@@ -110,7 +87,7 @@ class LiveDisplay(Display):
         self._partial = b""
         self._running: list[ClaimedRun] = []
         self._log = EventLog(sweep)
-        self._view = LiveView(console, sweep, redirect=True)
+        self._view = LiveView(console, redirect=True)
 
     def started(self, run: ClaimedRun) -> None:
         with self._lock:
@@ -157,7 +134,8 @@ class LiveDisplay(Display):
     def _update(self) -> None:
         running = [seen(run, self._sweep) for run in self._running]
         printing = _shown(self._partial).plain if self._partial else ""
-        self._view.show(running, datetime.now(timezone.utc), alone=False, printing=printing)
+        now, marks = datetime.now(timezone.utc), self._view.marks
+        self._view.show(Frame.of(self._sweep, running, now, marks, alone=False, printing=printing))
 
 
 def _shown(line: bytes) -> Text:
@@ -166,3 +144,65 @@ def _shown(line: bytes) -> Text:
     shown = Text.from_ansi(line.rstrip(b"\r").rsplit(b"\r", 1)[-1].decode(errors="replace"))
     shown.plain = printable(shown.plain)
     return shown
+
+
+def watch(
+    sweep: Sweep,
+    console: Console,
+    every: float,
+    *,
+    on_terminal: bool,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+) -> None:
+    """Show a sweep until it has ended or the user presses Ctrl-C: on a terminal in place, else one line per update.
+
+    A stopped sweep has ended when all of its runs have ended. While the database does not answer, a message says so.
+
+    Args:
+        sweep: The sweep.
+        console: Where to show it.
+        every: Seconds between two updates.
+        on_terminal: Whether the console is a terminal.
+        sleep: Waits.
+        clock: Tells the time.
+
+    Raises:
+        NotFoundError: The sweep was deleted.
+    """
+    view = LiveView(console, redirect=False) if on_terminal else None
+    log, told = EventLog(sweep), False
+    try:
+        while True:
+            ended = False
+            try:
+                changed = sweep.refresh()
+                silent = sweep.silences()
+            except StorageUnavailableError as error:
+                line = f"{error}; trying again"
+                if view:
+                    view.show_beside(line)
+            else:
+                running = [run for run in sweep.known_runs() if run.state == RunState.RUNNING]
+                if view and told:  # not of all that ended before
+                    for entry in sorted(changed, key=lambda entry: entry.record.ended or clock()):
+                        if not entry.running and not entry.prior:
+                            view.log(log.ended(sweep.view(entry)))
+                frame = Frame.of(sweep, running, clock(), view.marks if view else MARKS, silent)
+                if view:
+                    view.show(frame)
+                line = frame.line()
+                told = True
+                state = frame.summary.state.name
+                ended = state in (SweepStatus.FINISHED, SweepStatus.CANCELLED)
+                ended |= state == SweepStatus.STOPPED and not running
+            if not view:
+                print(line, file=console.file, flush=True)
+            if ended:
+                return
+            sleep(every)
+    except KeyboardInterrupt:
+        return
+    finally:
+        if view:
+            view.close(keep=True)
