@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lightsweep import controller
 from lightsweep.analysis import Importance, dataframe, importance, required
 from lightsweep.controller import SweepRun, SweepState, changes
-from lightsweep.controller.pareto import pareto_front
+from lightsweep.controller.ranking import pareto_front
 from lightsweep.controller.summary import summarize
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Storage

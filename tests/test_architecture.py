@@ -127,8 +127,6 @@ SHORT = {
     "lightsweep/cli/output.py",
     "lightsweep/cli/starters.py",
     "lightsweep/cli/storage.py",
-    "lightsweep/controller/damage.py",
-    "lightsweep/controller/ending.py",
     "lightsweep/report/importance.py",
     "lightsweep/report/axis.py",
     "lightsweep/sampler/base.py",
@@ -250,7 +248,7 @@ def test_few_files_know_stages() -> None:
                 node.body = [each for each in node.body if not _is_text(each)]
         if re.search("stage", ast.unparse(tree), re.IGNORECASE):
             knowing.append(str(path.relative_to(ROOT)))
-    assert 4 < len(knowing) <= 10, knowing
+    assert 4 < len(knowing) <= 11, knowing
 
 
 def _is_text(node: ast.stmt) -> bool:
@@ -280,7 +278,7 @@ def test_files_on_the_page_are_there() -> None:
 
 @pytest.mark.parametrize(
     ("way", "most"),
-    [("Claim a run", 5), ("Report a value and get the verdict", 10), ("From the file to run.config", 25)],
+    [("Claim a run", 5), ("Report a value and get the verdict", 9), ("From the file to run.config", 25)],
 )
 def test_each_way_is_short_and_true(way: str, most: int) -> None:
     """As many files as the page says at most, and each has the names that the page gives it."""

@@ -100,8 +100,7 @@ class ActiveRun:
     def log(self, message: LogRequest) -> LogReply:
         """Report the numbers, and return the verdict."""
         self.preempting = self.preempting or bool(message.get("preempting"))
-        metric = self.sweep.config.metric
-        if metric is not None and metric.name in message["metrics"]:
+        if self.reporter.metric in message["metrics"]:
             self.reporters.add(message.get("process"))
         if message.get("anew"):
             self.run.begin_anew()

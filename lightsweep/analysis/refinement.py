@@ -19,7 +19,7 @@ import yaml
 from lightsweep.analysis.frame import Scores, scores
 from lightsweep.controller import SweepRun
 from lightsweep.controller.changes import PriorRun, check_prior_runs
-from lightsweep.controller.pareto import costs, front, pareto_front
+from lightsweep.controller.ranking import costs, front, pareto_front
 from lightsweep.errors import LightsweepError, UsageError
 from lightsweep.schema import SweepConfig
 from lightsweep.space import Distribution, identity

@@ -17,8 +17,7 @@ from lightsweep.cli.options import Storage, SweepId, read_sweep, run_of
 from lightsweep.cli.output import say, show_json, without_infinities
 from lightsweep.cli.runs import front_table, without_best
 from lightsweep.controller import Sweep, SweepRun
-from lightsweep.controller.pareto import Front, costs, pareto_front
-from lightsweep.controller.scores import scores
+from lightsweep.controller.ranking import Front, costs, pareto_front, scores
 from lightsweep.errors import LightsweepError, UsageError, closest
 from lightsweep.text import number
 

@@ -15,9 +15,8 @@ import typer
 from lightsweep.cli.options import Storage, SweepId, read_sweep
 from lightsweep.cli.output import show_json, without_infinities
 from lightsweep.controller import Sweep, SweepRun
-from lightsweep.controller.forecast import forecast
-from lightsweep.controller.pareto import pareto_front
-from lightsweep.controller.summary import part_documents
+from lightsweep.controller.ranking import pareto_front
+from lightsweep.controller.summary import forecast, part_documents
 
 _FORMULA = re.compile(r"[=@\t]|[+-](?!(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\Z|inf\Z)", re.IGNORECASE)
 """The beginning of a text that a spreadsheet takes for a formula; a signed number is none."""

@@ -15,9 +15,8 @@ from lightsweep.cli.export import run_document
 from lightsweep.cli.options import Json, Storage, SweepId, read_sweep, run_of
 from lightsweep.cli.output import cut, say, show_json, without_infinities
 from lightsweep.controller import RunState, Sweep, SweepRun
-from lightsweep.controller.pareto import Front
+from lightsweep.controller.ranking import Front, scores
 from lightsweep.controller.runs import RunEntry, breaks
-from lightsweep.controller.scores import scores
 from lightsweep.errors import NotFoundError, UsageError, closest
 from lightsweep.text import aligned, counted, number, paint, parameters, printable, shortened, span, value_text
 

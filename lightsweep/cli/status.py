@@ -21,12 +21,12 @@ from lightsweep.cli.output import columns, cut, parameter_count, say, show_json,
 from lightsweep.cli.runs import STATE_STYLES, by_value, front_table, show_run, time_of
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
 from lightsweep.controller.changes import sweep_and_run
-from lightsweep.controller.forecast import forecast_text
 from lightsweep.controller.repeats import Group
 from lightsweep.controller.runs import RunEntry, values_of
 from lightsweep.controller.summary import (
     PartView,
     SweepSummary,
+    forecast_text,
     group_views,
     part_line,
     part_views,

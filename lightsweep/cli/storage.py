@@ -14,8 +14,8 @@ import typer
 
 from lightsweep.cli.output import say
 from lightsweep.controller import Sweep
-from lightsweep.controller.damage import sweep_damage
 from lightsweep.controller.reader import storage_errors
+from lightsweep.controller.sweeps import sweep_damage
 from lightsweep.errors import LightsweepError, StorageError, UsageError
 from lightsweep.schema.launching import seconds
 from lightsweep.storage import Storage, default_url, open_storage, shown

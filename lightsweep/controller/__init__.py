@@ -1,8 +1,9 @@
 """The controller: a sweep in its storage, the runs it hands out, their reports and ends."""
 
-from lightsweep.controller.outcome import ClaimedRun, Outcome
 from lightsweep.controller.plan import SweepState, SweepStatus
-from lightsweep.controller.runs import SweepRun, best_run
+from lightsweep.controller.ranking import best_run
+from lightsweep.controller.reports import ClaimedRun, Outcome
+from lightsweep.controller.runs import SweepRun
 from lightsweep.controller.sweeps import Sweep, sweep
 from lightsweep.sampler import RunState
 

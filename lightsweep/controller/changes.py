@@ -14,9 +14,9 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from lightsweep.controller.ending import wants_retry
-from lightsweep.controller.outcome import learns, plain_metrics
+from lightsweep.controller.observations import learns
 from lightsweep.controller.plan import REQUESTS, SweepState, SweepStatus, check_update
+from lightsweep.controller.ranking import best_of
 from lightsweep.controller.reader import SweepReader, storage_errors
 from lightsweep.controller.runs import (
     ATTEMPT,
@@ -26,8 +26,9 @@ from lightsweep.controller.runs import (
     VALUES,
     RunEntry,
     SweepRun,
-    best_of,
+    plain_metrics,
     values_of,
+    wants_retry,
 )
 from lightsweep.errors import NotFoundError, UsageError, closest
 from lightsweep.sampler import RunState

@@ -16,23 +16,24 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from lightsweep.controller.leases import Leases, look_pause
-from lightsweep.controller.outcome import ClaimedRun, EndPredictor, by_ticket, learns
+from lightsweep.controller.observations import EndPredictor, by_ticket, learns, observations
 from lightsweep.controller.plan import SweepStatus
 from lightsweep.controller.reader import storage_errors
-from lightsweep.controller.repeats import observations
+from lightsweep.controller.reports import ClaimedRun
 from lightsweep.controller.runs import (
     ATTEMPT,
     GAIN,
     STATE,
     SUMMARY,
     VALUES,
+    Repeat,
     RunEntry,
     attempt_of,
     nested,
     run_id,
     values_of,
+    with_seed,
 )
-from lightsweep.controller.scores import Repeat, with_seed
 from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import InputError, NotFoundError, StorageUnavailableError
 from lightsweep.sampler import Observation, RunState, Searcher

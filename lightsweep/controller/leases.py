@@ -10,9 +10,7 @@ from lightsweep.controller.runs import ATTEMPT, RunEntry
 from lightsweep.controller.sweeps import Sweep
 
 _BEATS_PER_LEASE = 4
-_LOOKS_PER_LEASE = 8
 _READ_EACH_SECOND = 10
-_CROWD = 64
 
 
 def lease_share(sweep: Sweep) -> float:
@@ -51,7 +49,7 @@ class Leases:
             StorageUnavailableError: The database does not answer.
         """
         sweep, lease, now = self._sweep, self._sweep.config.options.lease, self._sweep.ledger.clock()
-        if now - self._looked < self._pause(lease):
+        if now - self._looked < lease_share(sweep):
             return []
         with sweep.contact.asking():
             stale = sweep.ledger.stale(lease)
@@ -63,11 +61,6 @@ class Leases:
             return []
         return [found.trial_id for found in stale if ATTEMPT in found.attributes and found.trial_id not in mine]
 
-    def _pause(self, lease: float) -> float:
-        """Return the seconds between two looks: of hundreds of agents each looks less often, since one finds it."""
-        crowd = 1.0 if self._asked else len(self._sweep.running()) / _CROWD
-        return lease / _LOOKS_PER_LEASE * min(max(1.0, crowd), _LOOKS_PER_LEASE / 2)
-
     def all_alive(self, entries: Iterable[RunEntry]) -> bool:
         """Return whether each of these running runs has had a heartbeat since the first call for it."""
         asked = {entry.record.trial_id for entry in entries}
@@ -76,14 +69,10 @@ class Leases:
             self._asked |= asked
             self._looked = -math.inf
             return False
-        beats, before = self._sweep.ledger.beats, self._before
-        return all(trial_id in before and _newer(beats.get(trial_id), before[trial_id]) for trial_id in asked)
+        beats = self._sweep.ledger.beats
+        return all(each in self._before and beats.get(each) not in (None, self._before[each]) for each in asked)
 
     def forget(self) -> None:
         """Wait for new heartbeats of all runs again."""
         self._asked.clear()
         self._before.clear()
-
-
-def _newer(beat: datetime | None, before: datetime | None) -> bool:
-    return beat is not None and (before is None or beat > before)

@@ -1,4 +1,4 @@
-"""Decide what comes next in a sweep: the config in force, its parts, the next fresh run, and the state.
+"""Decide what comes next in a sweep: the config in force, its parts, the next fresh run, the end, and the state.
 
 A flat sweep is one part. A sweep with stages has one part for each stage that has begun. All of it follows from the
 sequence of trials, so every agent decides the same.
@@ -7,23 +7,24 @@ sequence of trials, so every agent decides the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import Any
 
-from lightsweep.controller.ending import ended_by
+from lightsweep.controller.ranking import Point, best_run, costs, joined, values_on_front
 from lightsweep.controller.repeats import next_repeat, repeat_seed
-from lightsweep.controller.runs import RunEntry, best_run, values_of
+from lightsweep.controller.runs import RunEntry, in_order_of_ends, values_of
 from lightsweep.errors import UsageError
 from lightsweep.sampler import Observation, RunState, Searcher, make_searcher
 from lightsweep.sampler.base import taken_before
 from lightsweep.sampler.fixed_order import ExtendedGrid, seed_for
 from lightsweep.sampler.registry import make_subspace_searcher
-from lightsweep.schema import SweepConfig
+from lightsweep.schema import Metric, SweepConfig
 from lightsweep.schema.stages import Stage, least, most_runs
 from lightsweep.space import Value
+from lightsweep.text import counted, number
 
 
 @dataclass(frozen=True)
@@ -377,3 +378,70 @@ class SweepState:
 
     def __str__(self) -> str:
         return f"{self.name} ({self.reason})" if self.reason else self.name
+
+
+PROPOSALS = 3
+"""So many proposals one after the other must promise too little, since the model may err once."""
+
+
+def ended_by(config: SweepConfig, entries: Iterable[RunEntry], now: datetime) -> str:
+    """Return the condition of ``stop_when`` that holds, with its numbers; empty if none does.
+
+    A condition that has held once holds from then on, whatever runs that were running find later. So agents can leave.
+
+    Args:
+        config: The config in force.
+        entries: Every run, by id.
+        now: The time, with its zone.
+    """
+    stop = config.options.stop_when
+    if stop is None:
+        return ""
+    own = [entry for entry in entries if not entry.prior]
+    first = min((begun for entry in own if (begun := entry.began or entry.record.started)), default=None)
+    if stop.hours is not None and first is not None and now - first >= timedelta(hours=stop.hours):
+        return f"stop_when: {number(stop.hours)} hours have passed since the first run started"
+    # All reports, for the trainings that count no more were paid for, too.
+    iterations = sum(len(entry.record.reports) for entry in own) if stop.epochs is not None else 0
+    if stop.epochs is not None and iterations >= stop.epochs:
+        return f"stop_when: all runs together have {counted(iterations, 'iteration')}, of {stop.epochs:,} allowed"
+    stuck = _no_better(own, config, config.metric, stop.no_better_in) if config.metric and stop.no_better_in else ""
+    if stuck:
+        return f"stop_when: {stuck}"
+    if stop.expected_gain is not None and (gain := _gain_below(own, stop.expected_gain)) is not None:
+        return f"stop_when: a further run is expected to gain {number(gain)}, less than {number(stop.expected_gain)}"
+    return ""
+
+
+def _no_better(own: Sequence[RunEntry], config: SweepConfig, metric: Metric, most: int) -> str:
+    """Return why the sweep ends if so many runs have ended in turn without a new best; empty if not.
+
+    With several metrics a run that enters the Pareto front is a new best.
+    """
+    front: list[Point] = []
+    since = 0
+    for entry in in_order_of_ends(own, config):
+        values = values_on_front(entry, config)
+        following = None if values is None else joined(front, costs([values], config)[0])
+        front, since = (front, since + 1) if following is None else (following, 0)
+        if since >= most:
+            runs = f"the last {most:,} runs" if most > 1 else "the last run"
+            if len(config.metrics) > 1:
+                return f"no run has entered the Pareto front in {runs}"
+            if front:
+                best = front[0][0] if metric.goal == "minimize" else -front[0][0]
+                return f"no better than {number(best)} in {runs}"
+            return f"{'no run within the constraints' if config.options.constraints else 'no value'} in {runs}"
+    return ""
+
+
+def _gain_below(own: Sequence[RunEntry], least: float) -> float | None:
+    """Return the expected gain of the proposal that ends the sweep; ``None`` if none does."""
+    low = 0
+    for entry in own:
+        gain = entry.gain
+        if gain is not None:
+            low = low + 1 if gain < least else 0
+            if low == PROPOSALS:
+                return gain
+    return None

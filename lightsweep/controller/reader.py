@@ -16,8 +16,8 @@ from typing import Any
 from optuna.exceptions import StorageInternalError
 from sqlalchemy import exc
 
-from lightsweep.controller.ending import wants_retry
 from lightsweep.controller.plan import REQUESTS, NextRun, Plan, SweepState, SweepStatus
+from lightsweep.controller.ranking import best_run
 from lightsweep.controller.runs import (
     ATTEMPT,
     FORMAT,
@@ -26,9 +26,12 @@ from lightsweep.controller.runs import (
     RunEntry,
     RunTable,
     SweepRun,
-    best_run,
     breaks,
-    view,
+    nested,
+    values_of,
+    wants_retry,
+    with_breaks,
+    with_seed,
 )
 from lightsweep.errors import ConfigError, NotFoundError, StorageError, StorageUnavailableError
 from lightsweep.hyperband import Comparison
@@ -439,3 +442,42 @@ def _comparisons(config: SweepConfig) -> dict[str | None, Comparison]:
     """Return what compares the runs of each part of the sweep that stops runs early, by its name."""
     metric, found = config.metric, {part.name or None: part.rule for part in config.parts}
     return {name: each.comparison(metric.goal) for name, each in found.items() if each and metric}
+
+
+def view(entry: RunEntry, config: SweepConfig, *, waiting: bool) -> SweepRun:
+    """Return the run for users."""
+    # The trial of a prior run has a value for every parameter of the sweep, so the run's own values are kept beside it.
+    kept = entry.record.attributes.get(ATTEMPT, {}).get("values") if entry.prior else None
+    values = dict(kept) if isinstance(kept, dict) else values_of(entry, config) or {}
+    values = with_seed(values, entry.repeat, config)
+    reports, summary = entry.reports, entry.summary
+    reason = str(summary.get("reason", ""))
+    if entry.waiting:
+        reason = reason or "lost with its agent"
+    broken = breaks(entry, config)
+    return SweepRun(
+        id=entry.id,
+        state=entry.state,
+        config=nested(values, config),
+        values=values,
+        best=entry.best if config.metric else None,
+        last=reports[-1] if reports else None,
+        iterations=entry.iterations,
+        history=tuple(entry.history),
+        started=entry.record.started,
+        ended=None if entry.running else entry.record.ended,
+        reason=with_breaks(reason, broken),
+        metrics={
+            name: {key: float(value) for key, value in stats.items()}
+            for name, stats in summary.get("metrics", {}).items()
+        },
+        unread=tuple(summary.get("unread", ())),
+        attempt=entry.starts,
+        agent=str(entry.record.attributes.get(ATTEMPT, {}).get("agent", "")),
+        directories=tuple(f"{home}/{entry.id}" for home in entry.homes),
+        stage=entry.stage,
+        breaks=broken,
+        prior=entry.prior,
+        waiting=waiting,
+        repeat=entry.repeat,
+    )

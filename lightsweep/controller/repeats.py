@@ -12,11 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lightsweep.controller.ending import wants_retry
-from lightsweep.controller.outcome import observation
-from lightsweep.controller.runs import RunEntry, breaks, run_id, values_of
-from lightsweep.controller.scores import GroupScore, Repeat, scores
-from lightsweep.sampler import Observation, RunState
+from lightsweep.controller.ranking import GroupScore, scores
+from lightsweep.controller.runs import Repeat, RunEntry, breaks, run_id, values_of, wants_retry
+from lightsweep.sampler import RunState
 from lightsweep.sampler.fixed_order import seed_for
 from lightsweep.schema import SweepConfig
 from lightsweep.text import counted, number
@@ -182,30 +180,3 @@ def repeat_seed(seed: int, number: int) -> int:
         A whole number from 0 to 2^31 - 1, which all libraries take.
     """
     return seed_for(seed, 7, number) % 2**31
-
-
-def observations(entries: Iterable[RunEntry], config: SweepConfig) -> list[Observation]:
-    """Return what a searcher learns from: of each group one observation, with its mean.
-
-    Runs outside of groups, such as prior runs, are observations of their own.
-    """
-    found: dict[str, list[RunEntry]] = {}
-    for entry in entries:
-        found.setdefault(entry.repeat.group if entry.repeat is not None else entry.id, []).append(entry)
-    scored = scores([entry for runs in found.values() for entry in runs if entry.repeat is not None], config)
-    seen = ((scored.get(name), [observation(entry, config) for entry in runs]) for name, runs in found.items())
-    return [each for score, runs in seen if (each := _together(score, [run for run in runs if run])) is not None]
-
-
-def _together(score: GroupScore | None, runs: Sequence[Observation]) -> Observation | None:
-    if len(runs) < 2 or score is None:
-        return runs[0] if runs else None
-    excesses = zip(*(run.excess for run in runs), strict=True)
-    return replace(
-        runs[0],
-        state=RunState.FINISHED,
-        objectives=(score.mean,),
-        excess=tuple(max((each for each in known if each is not None), default=None) for known in excesses),
-        last=None,
-        version=sum(run.version for run in runs),
-    )

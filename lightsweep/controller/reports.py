@@ -1,4 +1,4 @@
-"""Take in the reports of runs, give verdicts, write the reports in the background, and record how runs end."""
+"""The runs that an agent holds: their reports, the verdicts, the delivery to the storage, and how they end."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ import math
 import queue
 import threading
 import time
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
-from lightsweep.controller.outcome import ClaimedRun, Outcome, summary, trial_end
+from optuna.trial import TrialState
+
+from lightsweep.controller.ranking import objectives
 from lightsweep.controller.reader import storage_errors
-from lightsweep.controller.runs import SUMMARY
+from lightsweep.controller.runs import SUMMARY, Repeat, plain_metrics
 from lightsweep.controller.sweeps import Sweep
 from lightsweep.errors import InputError, StorageUnavailableError
 from lightsweep.hyperband import Comparison, Verdict
+from lightsweep.sampler import RunState
+from lightsweep.schema import Metric
 from lightsweep.storage import Storage, trials_of
 
 PATIENCE_SECONDS = 2.0
@@ -27,6 +32,127 @@ _GATHER_SECONDS = 0.02
 _BATCH = 500
 _CLOSE_SECONDS = 10.0  # for a database that hangs
 
+
+@dataclass(slots=True, eq=False)
+class ClaimedRun:
+    """One attempt of a run, held by the agent that claimed it.
+
+    Attributes:
+        id: Run id.
+        ticket: Position among the fresh runs.
+        attempt: 1 for the first.
+        trial_id: Optuna's key of the attempt's trial.
+        values: Parameters under their dotted names.
+        config: The same, nested as the script sees them.
+        reports: Every value of the metric so far, in order.
+        history: Those that count and are finite: the iterations.
+        since: The number of reports that count no more, see `begin_anew`.
+        metrics: For each number logged ``{"min", "max", "last"}``, of the reports that count.
+        stop_reason: The reason to stop; empty if the run is to continue.
+        pruned: Whether early termination stopped the run.
+        repeat: Its place among the repeats of its values; ``None`` without repeats.
+        taken: Whether another agent holds the run now, or it was deleted, so that nothing more of it is written.
+    """
+
+    id: str
+    ticket: int | None
+    attempt: int
+    trial_id: int
+    values: dict[str, Any]
+    config: dict[str, Any]
+    reports: array[float] = field(default_factory=lambda: array("d"))
+    history: list[float] = field(default_factory=list)
+    since: int = 0
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    stop_reason: str = ""
+    pruned: bool = False
+    repeat: Repeat | None = None
+    taken: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, numbers: Mapping[str, float]) -> None:
+        """Keep the least, greatest and last value of each number; NaN and infinities count as last values only."""
+        for name, value in numbers.items():
+            stats = self.metrics.setdefault(name, {})
+            stats["last"] = value
+            if math.isfinite(value):
+                stats["min"] = min(stats.get("min", value), value)
+                stats["max"] = max(stats.get("max", value), value)
+
+    @property
+    def not_finite(self) -> str:
+        """``NaN since iteration 4 of 6`` if the last values of the metric are not finite; empty if they are."""
+        total = len(self.reports)
+        first = next((place for place in range(total, 0, -1) if math.isfinite(self.reports[place - 1])), 0) + 1
+        if first > total:
+            return ""
+        last = self.reports[-1]
+        return f"{'NaN' if math.isnan(last) else f'{last:g}'} since iteration {first} of {total}"
+
+    def begin_anew(self) -> None:
+        """Let all numbers so far count no more, as those of the first of several trainings in one run."""
+        with self.lock:
+            self.since = len(self.reports)
+            self.history.clear()
+            self.metrics = {}
+
+    def go_on(self) -> None:
+        """Withdraw the verdict of early termination."""
+        with self.lock:
+            if self.pruned:
+                self.pruned = False
+                self.stop_reason = ""
+
+    def report(self, value: float) -> int:
+        """Add a value of the sweep's metric and return the number of values."""
+        self.reports.append(value)
+        if math.isfinite(value):
+            self.history.append(value)
+        return len(self.reports)
+
+
+_TRIAL_STATE = {RunState.FINISHED: TrialState.COMPLETE, RunState.PRUNED: TrialState.PRUNED}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of an attempt at a run.
+
+    Attributes:
+        state: ``finished``, ``pruned``, ``failed``, ``killed`` (by the user), or ``lost`` (to be retried).
+        reason: Why, in words and numbers.
+        unread: Swept parameters that the run never read.
+    """
+
+    state: RunState
+    reason: str = ""
+    unread: Sequence[str] = ()
+
+
+def trial_end(metrics: Sequence[Metric], run: ClaimedRun, outcome: Outcome) -> tuple[TrialState, list[float] | None]:
+    """Return the state and the values of the run's trial in Optuna.
+
+    A finished run without a finite value gets infinity on the bad side. In a sweep without a metric finished runs get
+    the value 0.
+    """
+    state = _TRIAL_STATE.get(outcome.state, TrialState.FAIL)
+    values = None if state == TrialState.FAIL else objectives(metrics, run.history, run.metrics)
+    if values is None and state == TrialState.COMPLETE:
+        values = [math.inf if metric.goal == "minimize" else -math.inf for metric in metrics] or [0.0]
+    return state, values
+
+
+def summary(run: ClaimedRun, outcome: Outcome) -> dict[str, Any]:
+    """Return the content of ``SUMMARY``; JSON without NaN, which some databases refuse."""
+    return {
+        "state": outcome.state,
+        "reason": outcome.reason,
+        "metrics": plain_metrics(run.metrics),
+        "unread": list(outcome.unread),
+        **({"since": run.since} if run.since else {}),
+    }
+
+
 _Report = tuple[ClaimedRun, int, float]
 
 
@@ -36,12 +162,16 @@ class Reporter:
     Args:
         sweep: The sweep.
         writer: Delivers the reports.
+
+    Attributes:
+        metric: The name of the sweep's metric, which no update changes; ``None`` without one.
     """
 
     def __init__(self, sweep: Sweep, writer: Writer) -> None:
         self._sweep = sweep
         self._writer = writer
         self._trials = sweep.ledger.trials
+        self.metric = sweep.config.metric.name if sweep.config.metric else None
         self._refresher = Refresher(sweep)
 
     def report(self, run: ClaimedRun, numbers: Mapping[str, float], *, last: bool = False) -> Verdict:
@@ -55,10 +185,9 @@ class Reporter:
             if run.stop_reason:
                 return Verdict(stop=True, reason=run.stop_reason)
             run.note(numbers)
-            metric = self._sweep.config.metric
-            if metric is None or metric.name not in numbers:
+            if self.metric is None or self.metric not in numbers:
                 return Verdict()
-            value = numbers[metric.name]
+            value = numbers[self.metric]
             known = len(run.history)
             step = run.report(value)
             self._writer.put(run, step, value)

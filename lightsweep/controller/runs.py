@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from lightsweep.controller.scores import Repeat, best_group, with_seed
 from lightsweep.errors import InputError
 from lightsweep.sampler import Observation, RunState
 from lightsweep.sampler.optuna_params import from_optuna
@@ -66,6 +65,35 @@ def attempt_of(found: Any) -> dict[str, Any] | None:
 
 _STATES: dict[str, RunState] = dict.fromkeys(["RUNNING", "WAITING"], RunState.RUNNING)
 _STATES.update(COMPLETE=RunState.FINISHED, PRUNED=RunState.PRUNED)
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """The place of a run among its repeats; kept in the trial.
+
+    Attributes:
+        point: The position of its values in the sequence of points, from 0.
+        repeat: Which repeat it is, from 1.
+        seed: The seed that its script gets.
+        group: The id of the first run with these values.
+    """
+
+    point: int
+    repeat: int
+    seed: int
+    group: str
+
+    @classmethod
+    def of(cls, attempt: Mapping[str, Any]) -> Repeat | None:
+        """Return the repeat that a trial's ``ATTEMPT`` holds; ``None`` if it holds none."""
+        point, repeat, seed, group = (attempt.get(name) for name in ("point", "repeat", "seed", "group"))
+        if isinstance(point, int) and isinstance(repeat, int) and isinstance(seed, int) and isinstance(group, str):
+            return cls(point, repeat, seed, group)
+        return None
+
+    def document(self) -> dict[str, Any]:
+        """Return the content of ``ATTEMPT``."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -136,9 +164,6 @@ class SweepRun:
         return RunState.WAITING if self.waiting else self.state
 
 
-_NO_LASTS: dict[str, Any] = {}  # one for all runs; never changed
-
-
 @dataclass(slots=True)
 class RunEntry:
     """One run as the storage holds it: its latest attempt, and the number of its attempts.
@@ -178,7 +203,7 @@ class RunEntry:
     _since: int = 0
     _gain: float | None = None
     _homes: tuple[str, ...] = ()
-    _lasts: dict[str, Any] = field(default_factory=lambda: _NO_LASTS)
+    _lasts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         attempt = self.record.attributes.get(ATTEMPT, {}) if self.record.mentions("point") else {}
@@ -359,14 +384,6 @@ def finite(reports: array[float] | Iterable[float]) -> list[float]:
     return [value for value in reports if math.isfinite(value)]
 
 
-def best_of(values: Iterable[float], goal: str) -> float | None:
-    """Return the best finite value; ``None`` if there is none."""
-    counted = finite(values)
-    if not counted:
-        return None
-    return min(counted) if goal == "minimize" else max(counted)
-
-
 def values_of(entry: RunEntry, config: SweepConfig) -> dict[str, Any] | None:
     """Return the parameters of a run under their dotted names; ``None`` before they are written.
 
@@ -414,45 +431,6 @@ def _path(name: str) -> tuple[str, ...]:
     return parts if all(parts) else (name,)
 
 
-def view(entry: RunEntry, config: SweepConfig, *, waiting: bool) -> SweepRun:
-    """Return the run for users."""
-    # The trial of a prior run has a value for every parameter of the sweep, so the run's own values are kept beside it.
-    kept = entry.record.attributes.get(ATTEMPT, {}).get("values") if entry.prior else None
-    values = dict(kept) if isinstance(kept, dict) else values_of(entry, config) or {}
-    values = with_seed(values, entry.repeat, config)
-    reports, summary = entry.reports, entry.summary
-    reason = str(summary.get("reason", ""))
-    if entry.waiting:
-        reason = reason or "lost with its agent"
-    broken = breaks(entry, config)
-    return SweepRun(
-        id=entry.id,
-        state=entry.state,
-        config=nested(values, config),
-        values=values,
-        best=entry.best if config.metric else None,
-        last=reports[-1] if reports else None,
-        iterations=entry.iterations,
-        history=tuple(entry.history),
-        started=entry.record.started,
-        ended=None if entry.running else entry.record.ended,
-        reason=with_breaks(reason, broken),
-        metrics={
-            name: {key: float(value) for key, value in stats.items()}
-            for name, stats in summary.get("metrics", {}).items()
-        },
-        unread=tuple(summary.get("unread", ())),
-        attempt=entry.starts,
-        agent=str(entry.record.attributes.get(ATTEMPT, {}).get("agent", "")),
-        directories=tuple(f"{home}/{entry.id}" for home in entry.homes),
-        stage=entry.stage,
-        breaks=broken,
-        prior=entry.prior,
-        waiting=waiting,
-        repeat=entry.repeat,
-    )
-
-
 def breaks(run: SweepRun | RunEntry, config: SweepConfig) -> tuple[str, ...]:
     """Return the constraints that a run breaks, each with its value.
 
@@ -477,15 +455,35 @@ def with_breaks(reason: str, found: Sequence[str]) -> str:
     return "; ".join(filter(None, [reason, f"breaks {' and '.join(found)}" if found else ""]))
 
 
-_R = TypeVar("_R", SweepRun, RunEntry)
+def with_seed(values: Mapping[str, Any], repeat: Repeat | None, config: SweepConfig) -> dict[str, Any]:
+    """Return the values of a run with its seed; unchanged for a run without repeats."""
+    repeats = config.options.repeats
+    return dict(values) if repeat is None or repeats is None else {**values, repeats.seed: repeat.seed}
 
 
-def best_run(runs: Iterable[_R], config: SweepConfig) -> _R | None:
-    """Return the best run, by the rule of :attr:`~lightsweep.controller.sweeps.Sweep.best_run`."""
-    if config.metric is None:
-        return None
-    sign = 1 if config.metric.goal == "minimize" else -1
-    own = [run for run in runs if run.best is not None and not run.prior and not breaks(run, config)]
-    valued = [(sign * (run.best or 0.0), run) for run in best_group(own, config) or own]
-    ended = [each for each in valued if each[1].state in {RunState.FINISHED, RunState.PRUNED}]
-    return min(ended or valued, key=lambda each: each[0], default=(0.0, None))[1]
+def plain_metrics(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | str]]:
+    """Return the statistics of each number for ``SUMMARY``; values that are not finite become text."""
+    return {
+        name: {key: value if math.isfinite(value) else str(value) for key, value in stats.items()}
+        for name, stats in metrics.items()
+    }
+
+
+def wants_retry(entry: RunEntry, config: SweepConfig) -> bool:
+    """Return whether the run waits for an agent to retry it."""
+    if entry.running:
+        return False
+    if entry.waiting:
+        return entry.asked or entry.starts <= config.options.max_preemptions
+    return entry.state == RunState.FAILED and entry.starts <= config.options.max_retries
+
+
+def in_order_of_ends(entries: Iterable[RunEntry], config: SweepConfig) -> list[RunEntry]:
+    """Return the runs that have ended for good, and not because the user or an agent ended them."""
+    counted = {RunState.FINISHED, RunState.PRUNED, RunState.FAILED}
+    found = [
+        (entry.record.ended, entry.ticket or 0, entry)
+        for entry in entries
+        if entry.record.ended is not None and entry.state in counted and not wants_retry(entry, config)
+    ]
+    return [entry for *_, entry in sorted(found, key=lambda each: each[:2])]

@@ -1,4 +1,4 @@
-"""Create and find sweeps in a storage; ``sweep()`` is the counterpart of W&B's function."""
+"""Create, find and check sweeps in a storage; ``sweep()`` is the counterpart of W&B's function."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import secrets
 import string
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
@@ -19,11 +19,15 @@ from optuna.study import StudyDirection
 
 from lightsweep.controller.changes import add_prior_runs, check_prior_runs, named_runs
 from lightsweep.controller.plan import SweepStatus
-from lightsweep.controller.reader import SweepReader, storage_errors
-from lightsweep.controller.runs import FORMAT, STATE, SWEEP, SweepRun, best_run, view
-from lightsweep.errors import NotFoundError, StorageError, closest
+from lightsweep.controller.ranking import best_run
+from lightsweep.controller.reader import SweepReader, storage_errors, view
+from lightsweep.controller.runs import ATTEMPT, FORMAT, STATE, SWEEP, SweepRun, attempt_of, values_of
+from lightsweep.errors import LightsweepError, NotFoundError, StorageError, StorageUnavailableError, closest
 from lightsweep.schema import SweepConfig
 from lightsweep.storage import Storage, default_url, open_storage, quiet
+from lightsweep.storage.damage import Damage
+from lightsweep.storage.trials import OPEN, TrialRow
+from lightsweep.text import counted, quoted
 
 LATEST = "latest"
 """The name of the newest sweep of a storage."""
@@ -220,3 +224,86 @@ def sweep(
     """
     config = SweepConfig.load(sweep).labelled(entity=entity, project=project)
     return Sweep.create(config, prior_runs=prior_runs or (), storage=storage).id
+
+
+_SHOWN = 5
+_RESTORE = "restore the storage from a copy; agents and commands cannot read the sweep"
+
+
+def sweep_damage(storage: Storage) -> tuple[int, list[Damage]]:
+    """Check every sweep of a storage; studies of other programs are left alone.
+
+    Returns:
+        The number of sweeps, damaged ones included, and what was found.
+    """
+    with storage_errors():
+        ours = [study for study in storage.studies() if {SWEEP, STATE} & study.attributes.keys()]
+    found = [damage for study in ours for damage in _of_sweep(storage, *study)]
+    return len(ours), found
+
+
+def _of_sweep(storage: Storage, study_id: int, name: str, attributes: dict[str, Any]) -> Iterator[Damage]:
+    place = f"sweep {name}"
+    if SWEEP not in attributes:
+        # The attribute is the last that is written when a sweep is created.
+        remedy = f"if it has no runs, remove it: optuna --storage URL delete-study --study-name {name}; else {_RESTORE}"
+        yield Damage(place, f"its attribute {SWEEP} is missing; perhaps its creation was interrupted", remedy)
+        return
+    if STATE not in attributes:
+        wanted = f"--key {STATE} --value {SweepStatus.RUNNING}"
+        remedy = f"write it: optuna --storage URL study set-user-attr --study-name {name} {wanted}"
+        yield Damage(place, f"its attribute {STATE} is missing, so agents take the sweep for deleted", remedy)
+        return
+    try:
+        sweep = Sweep(storage, study_id, name, attributes)
+        sweep.refresh()
+    except StorageUnavailableError:
+        raise
+    except LightsweepError as error:
+        yield Damage(place, str(error), _RESTORE)
+        return
+    yield from _of_trials(place, sweep)
+
+
+def _of_trials(place: str, sweep: Sweep) -> Iterator[Damage]:
+    """Find trials that count for nothing, and finished runs without parameters.
+
+    A trial counts if its attribute says that it is a run, a retry, an update or a prior run.
+    """
+    malformed, foreign = [], []
+    for record in sweep.ledger.records:
+        if ATTEMPT not in record.attributes:
+            foreign.append(record)
+        elif attempt_of(record.attributes[ATTEMPT]) is None:
+            malformed.append(record)
+    if malformed:
+        value = quoted(malformed[0].attributes[ATTEMPT])
+        yield Damage(
+            place,
+            f"{_trials(malformed)}: the attribute {ATTEMPT} is malformed, such as {value}, so they count for nothing",
+            "if they were runs, restore the storage from a copy; else leave them",
+        )
+    ended = [record for record in foreign if record.state not in OPEN]
+    if ended:
+        yield Damage(
+            place,
+            f"{_trials(ended)}: the attribute {ATTEMPT} is missing, so they count for nothing",
+            "if another program added them, leave them; else restore the storage from a copy",
+        )
+    bare = [
+        entry.record
+        for entry in sweep.known_entries()
+        if entry.record.state == "COMPLETE" and values_of(entry, sweep.config) is None
+    ]
+    if bare:
+        yield Damage(
+            place,
+            f"{_trials(bare)}: runs have finished, but some of their parameters are missing",
+            "restore the storage from a copy; until then the runs are compared without parameters",
+        )
+
+
+def _trials(records: list[TrialRow]) -> str:
+    shown = ", ".join(str(record.number) for record in records[:_SHOWN])
+    more = f" and {len(records) - _SHOWN} more" if len(records) > _SHOWN else ""
+    return f"{counted(len(records), 'trial')} ({shown}{more})"

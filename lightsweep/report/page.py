@@ -25,8 +25,7 @@ import yaml
 from plotly.offline import get_plotlyjs
 
 from lightsweep.controller import SweepRun, SweepState
-from lightsweep.controller.pareto import pareto_front
-from lightsweep.controller.scores import scores
+from lightsweep.controller.ranking import pareto_front, scores
 from lightsweep.controller.summary import PartView, savings
 from lightsweep.report.axis import ACCENT, DARK, LIGHT, STATES
 from lightsweep.report.data import ReportData, spread

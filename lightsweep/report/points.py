@@ -8,7 +8,7 @@ from itertools import combinations
 
 import plotly.graph_objects as go
 
-from lightsweep.controller.pareto import Front, costs, hypervolumes, pareto_front
+from lightsweep.controller.ranking import Front, costs, hypervolumes, pareto_front
 from lightsweep.controller.runs import SweepRun
 from lightsweep.report.axis import ACCENT, MUTED, STATES, Axis, finish, label, metric_axis, nothing
 from lightsweep.report.data import ReportData, spread

@@ -11,7 +11,7 @@ from made_runs import EVIL, config, made
 from lightsweep import UsageError
 from lightsweep.analysis.frame import never_read, scores
 from lightsweep.controller import SweepRun
-from lightsweep.controller.scores import Repeat
+from lightsweep.controller.runs import Repeat
 
 X = {"x": {"min": 0.0, "max": 1.0}}
 INF = float("inf")

@@ -18,7 +18,7 @@ from sklearn.inspection import permutation_importance
 from lightsweep.analysis import importance
 from lightsweep.analysis.importances import REPEATS, axes, linear, matrix, model, rank
 from lightsweep.cli.analysis import _text
-from lightsweep.controller.scores import Repeat
+from lightsweep.controller.runs import Repeat
 
 KNOWN: dict[str, Any] = {
     "lr": {"distribution": "log_uniform_values", "min": 1e-5, "max": 1e-1},

@@ -18,8 +18,8 @@ from lightsweep import LightsweepError, SweepConfig, UsageError
 from lightsweep.analysis import Refinement, refine
 from lightsweep.controller import SweepRun
 from lightsweep.controller.changes import PriorRun, check_prior_runs
-from lightsweep.controller.pareto import pareto_front
-from lightsweep.controller.scores import Repeat
+from lightsweep.controller.ranking import pareto_front
+from lightsweep.controller.runs import Repeat
 
 SPACE: dict[str, Any] = {
     "lr": {"distribution": "log_uniform_values", "min": 1e-5, "max": 1.0},

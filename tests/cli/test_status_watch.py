@@ -22,7 +22,7 @@ from lightsweep.agents.displays.live_view import watch
 from lightsweep.cli import main
 from lightsweep.controller import Sweep, SweepRun, SweepState, best_run
 from lightsweep.controller.changes import request
-from lightsweep.controller.pareto import pareto_front
+from lightsweep.controller.ranking import pareto_front
 from lightsweep.controller.summary import SweepSummary, savings
 from lightsweep.errors import StorageUnavailableError
 from lightsweep.schema import SweepConfig

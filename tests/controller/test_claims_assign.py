@@ -11,7 +11,7 @@ from optuna.trial import TrialState, create_trial
 from lightsweep.controller import ClaimedRun, Outcome, Sweep
 from lightsweep.controller import claims as points
 from lightsweep.controller.claims import ParameterAssigner
-from lightsweep.controller.outcome import observation
+from lightsweep.controller.observations import observation
 from lightsweep.controller.reports import Reporter
 from lightsweep.controller.runs import ATTEMPT, VALUES
 from lightsweep.storage import Storage

@@ -15,8 +15,7 @@ from optuna.distributions import IntDistribution, distribution_to_json
 from lightsweep.cli.main import main
 from lightsweep.controller import Outcome, RunState, Sweep
 from lightsweep.controller.claims import RunClaimer
-from lightsweep.controller.outcome import ClaimedRun
-from lightsweep.controller.reports import Reporter, Writer
+from lightsweep.controller.reports import ClaimedRun, Reporter, Writer
 from lightsweep.controller.runs import ATTEMPT, SUMMARY
 from lightsweep.controller.summary import summarize
 

@@ -11,7 +11,8 @@ from controller_helpers import claim, config, loss_of, work, working
 
 from lightsweep.controller import ClaimedRun, Outcome, Sweep, best_run
 from lightsweep.controller.changes import retry_runs, update_config
-from lightsweep.controller.repeats import Group, groups, observations, repeat_seed
+from lightsweep.controller.observations import observations
+from lightsweep.controller.repeats import Group, groups, repeat_seed
 from lightsweep.controller.reports import Reporter
 from lightsweep.controller.summary import group_views, part_documents, summarize
 from lightsweep.errors import UsageError

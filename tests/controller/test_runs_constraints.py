@@ -11,8 +11,8 @@ from controller_helpers import claim, config, work, working
 
 from lightsweep.controller import ClaimedRun, Outcome, Sweep
 from lightsweep.controller.changes import update_config
-from lightsweep.controller.outcome import observation
-from lightsweep.controller.pareto import pareto_front
+from lightsweep.controller.observations import observation
+from lightsweep.controller.ranking import pareto_front
 from lightsweep.controller.reports import Reporter
 from lightsweep.controller.summary import summarize
 from lightsweep.report.data import report_data

@@ -16,7 +16,7 @@ from report_helpers import EVIL, NOW, many_runs, sweep_config, sweep_run
 from test_figures import ODD
 
 from lightsweep.controller import SweepState
-from lightsweep.controller.scores import Repeat
+from lightsweep.controller.runs import Repeat
 from lightsweep.report import page, report_data
 from lightsweep.report.page import page_data
 

@@ -20,8 +20,7 @@ import pytest
 from lightsweep import Sweep
 from lightsweep.controller import Sweep as Controlled
 from lightsweep.controller.claims import RunClaimer
-from lightsweep.controller.outcome import ClaimedRun, Outcome
-from lightsweep.controller.reports import Reporter, Writer
+from lightsweep.controller.reports import ClaimedRun, Outcome, Reporter, Writer
 from lightsweep.errors import LightsweepError, NotFoundError, UsageError
 from lightsweep.sampler import RunState
 from lightsweep.storage import Storage, open_storage

@@ -14,9 +14,8 @@ from lightsweep import Sweep
 from lightsweep.controller import Outcome, RunState
 from lightsweep.controller import Sweep as Controlled
 from lightsweep.controller.claims import RunClaimer
-from lightsweep.controller.damage import sweep_damage
-from lightsweep.controller.outcome import ClaimedRun
-from lightsweep.controller.reports import Reporter, Writer
+from lightsweep.controller.reports import ClaimedRun, Reporter, Writer
+from lightsweep.controller.sweeps import sweep_damage
 from lightsweep.storage import Storage, open_storage
 from lightsweep.storage.damage import file_damage, table_damage, text_damage
 

@@ -10,9 +10,8 @@ from pathlib import Path
 from lightsweep.agents.active_run import RUNS
 from lightsweep.agents.launchers.process import OUTPUT
 from lightsweep.controller import ClaimedRun, Outcome, RunState, Sweep, SweepRun
-from lightsweep.controller.pareto import pareto_front
-from lightsweep.controller.runs import best_of, best_run, broken, with_breaks
-from lightsweep.controller.scores import scores
+from lightsweep.controller.ranking import best_of, best_run, pareto_front, scores
+from lightsweep.controller.runs import broken, with_breaks
 from lightsweep.controller.summary import part_begins
 from lightsweep.hyperband import brief
 from lightsweep.text import counted, number, parameters, printable, span

@@ -11,8 +11,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from lightsweep.controller import RunState, Sweep, SweepRun, SweepStatus
-from lightsweep.controller.forecast import forecast_text
-from lightsweep.controller.summary import PartView, SweepSummary, part_line, part_views, summarize
+from lightsweep.controller.summary import PartView, SweepSummary, forecast_text, part_line, part_views, summarize
 from lightsweep.text import CURVE, aligned, number, parameters, printable, span, sparkline
 
 _WINDOW = timedelta(hours=1)

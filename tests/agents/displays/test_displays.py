@@ -15,7 +15,7 @@ import lightsweep
 from lightsweep.agents.displays.base import Display, GuardedDisplay, LineDisplay, closing
 from lightsweep.agents.displays.live_view import LiveDisplay
 from lightsweep.controller import ClaimedRun, Outcome, Sweep
-from lightsweep.controller.scores import Repeat
+from lightsweep.controller.runs import Repeat
 from lightsweep.text import printable
 
 EVIL = "\x1b[31mred\x1b]0;title\x07 [bold]x[/bold]\r\n\u202e"

@@ -12,8 +12,8 @@ from controller_helpers import claim, config, work, working
 from lightsweep.cli.export import sweep_document
 from lightsweep.cli.status import _text
 from lightsweep.controller import ClaimedRun, Outcome, Sweep
-from lightsweep.controller.forecast import LEAST, Forecast, expected_gain, forecast, mean_least
 from lightsweep.controller.reports import Reporter
+from lightsweep.controller.summary import LEAST, Forecast, expected_gain, forecast, mean_least
 from lightsweep.storage import Storage
 
 FALLING = [1 / (number + 1) for number in range(16)]

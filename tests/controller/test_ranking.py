@@ -9,7 +9,7 @@ from math import prod
 import optuna
 import pytest
 
-from lightsweep.controller.pareto import Point, costs, front, hypervolume, hypervolumes, joins, pareto_front
+from lightsweep.controller.ranking import Point, costs, front, hypervolume, hypervolumes, pareto_front
 from lightsweep.controller.runs import SweepRun
 from lightsweep.sampler import RunState
 from lightsweep.schema import SweepConfig
@@ -31,18 +31,6 @@ def test_the_front_is_what_nothing_dominates(axes: int, seed: int) -> None:
     given = points(seed, axes)
     expected = [i for i, point in enumerate(given) if not dominated(point, given) and point not in given[:i]]
     assert front(given) == expected
-
-
-@pytest.mark.parametrize("axes", [1, 2, 3])
-def test_a_point_joins_if_it_is_on_the_front_of_those_so_far(axes: int) -> None:
-    given: list[Point | None] = [*points(3, axes)]
-    given.insert(5, None)
-    expected = []
-    for place, point in enumerate(given):
-        known = [each for each in given[: place + 1] if each is not None]
-        expected.append(point is not None and front(known)[-1] == len(known) - 1)
-    assert list(joins(given)) == expected
-    assert sum(expected) > 1
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])

@@ -9,7 +9,7 @@ from typing import Any
 
 from controller_helpers import claim, config, work, working
 
-from lightsweep.controller import ClaimedRun, Outcome, Sweep, ending
+from lightsweep.controller import ClaimedRun, Outcome, Sweep, plan
 from lightsweep.controller.changes import update_config
 from lightsweep.controller.claims import NoRun, RunClaimer
 from lightsweep.controller.reports import Reporter
@@ -58,7 +58,7 @@ def entries(*rows: tuple[str, float | None, int], gains: tuple[float | None, ...
 
 
 def ended(when: dict[str, Any], runs: list[RunEntry], now: datetime = START, **keys: Any) -> str:
-    return ending.ended_by(SweepConfig.load(stopping(when, **keys)), runs, now)
+    return plan.ended_by(SweepConfig.load(stopping(when, **keys)), runs, now)
 
 
 def test_no_better_in_so_many_runs(storage: Storage) -> None:
@@ -88,13 +88,13 @@ def test_failed_runs_count_and_killed_and_running_ones_do_not() -> None:
     )
     waits = entries(("failed", None, 1))
     again = SweepConfig.load(config(lightsweep={"stop_when": {"no_better_in": 1}, "max_retries": 1}))
-    assert ending.ended_by(again, waits, START) == ""
+    assert plan.ended_by(again, waits, START) == ""
 
 
 def test_if_all_runs_break_a_constraint_the_reason_says_so() -> None:
     bounded = SweepConfig.load(config(lightsweep={"stop_when": {"no_better_in": 2}, "constraints": ["ms <= 20"]}))
     runs = entries(("finished", 1.0, 1), ("finished", 2.0, 2))  # without the metric that is bounded
-    found = ending.ended_by(bounded, runs, START)
+    found = plan.ended_by(bounded, runs, START)
     assert found == "stop_when: no run within the constraints in the last 2 runs"
 
 

@@ -145,7 +145,7 @@ def test_nothing_is_predicted_without_a_rule_or_a_model(
     monkeypatch: pytest.MonkeyPatch, storage: Storage, keys: Mapping[str, Any]
 ) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr("lightsweep.controller.outcome.stopped_ends", lambda *each: asked.append(each) or {})
+    monkeypatch.setattr("lightsweep.controller.observations.stopped_ends", lambda *each: asked.append(each) or {})
     sweep = Sweep.create(config(**keys), storage=storage)
     with working(sweep) as (claimer, reporter, writer):
         for end in (0.2, 0.1, 0.0):
@@ -165,7 +165,7 @@ def test_ends_are_predicted_once_for_the_same_runs(monkeypatch: pytest.MonkeyPat
         asked.append(len(runs))
         return stopped_ends(goal, runs)
 
-    monkeypatch.setattr("lightsweep.controller.outcome.stopped_ends", counted)
+    monkeypatch.setattr("lightsweep.controller.observations.stopped_ends", counted)
     sweep, searcher = watched(monkeypatch, storage, {"type": "median", "min_runs": 3})
     with working(sweep) as (claimer, reporter, writer):
         for end in (0.2, 0.1, 0.0, 8.0):
@@ -176,5 +176,5 @@ def test_ends_are_predicted_once_for_the_same_runs(monkeypatch: pytest.MonkeyPat
         assert sum(each.end is not None for each in searcher.told.values()) == 1
     assert asked == sorted(set(asked))
     assert asked[-1] == 4
-    monkeypatch.setattr("lightsweep.controller.outcome.MOST_ENDS", 5)
+    monkeypatch.setattr("lightsweep.controller.observations.MOST_ENDS", 5)
     assert not any(each.end for each in claimer._points._others())  # type: ignore[union-attr]
