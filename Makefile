@@ -32,7 +32,7 @@ compiled: $(STAMP)
 demo: $(STAMP)
 	$(BIN)/python examples/lightning_digits/demo.py
 
-# All but the slow tests, under nine minutes on two quiet cores; the same examples each time.
+# All but the slow tests, under seven minutes on two cores; the same examples each time.
 test: compiled
 	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal --durations=15
 

@@ -150,8 +150,8 @@ def test_no_file_is_shorter_than_100_lines_but_those_that_are_a_whole_concept() 
 
 
 # A feature pays for its lines: a new one takes something old away.
-MOST_FILES = 213
-MOST_LINES = 28_000
+MOST_FILES = 195
+MOST_LINES = 27_300
 
 
 def test_lines_of_code_and_files_are_bounded() -> None:
@@ -192,6 +192,7 @@ SCENARIOS = {
     "integrations/test_contract.py",
     "integrations/test_plain_loops.py",
     "integrations/test_ranks.py",
+    "integrations/test_resume.py",
     "integrations/test_smoke_trainers.py",
     "integrations/test_trainers_page.py",
     "report/test_browser.py",
