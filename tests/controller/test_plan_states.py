@@ -179,20 +179,21 @@ def test_creating_a_sweep_reads_its_config_once(storage: Storage, monkeypatch: p
     assert made.config == Sweep.load(made.id, storage=storage).config
 
 
-def test_the_best_run(storage: Storage) -> None:
-    made = Sweep.create(config(run_cap=4), storage=storage)
+@pytest.mark.parametrize(("goal", "sign"), [("minimize", 1), ("maximize", -1)])
+def test_the_best_run(storage: Storage, goal: str, sign: int) -> None:
+    made = Sweep.create(config(run_cap=4, metric={"name": "loss", "goal": goal}), storage=storage)
     ends = iter([("finished", 2.0), ("failed", 0.0), ("pruned", 1.0), ("finished", 1.0)])
 
     def train(run: Any, reporter: Any) -> Outcome:
         state, value = next(ends)
-        reporter.report(run, {"loss": value})
+        reporter.report(run, {"loss": sign * value})
         return Outcome(state)
 
     assert made.best_run is None
     work(made, train)
     best = made.best_run
     assert best is not None
-    assert (best.id, best.best) == ("0003", 1.0)
+    assert (best.id, best.best) == ("0003", sign * 1.0)
     assert made.book.best == 0.0  # what the target is compared with
     failed = [run for run in made.runs if run.state == "failed"]
     assert best_run(failed, made.config) == failed[0]

@@ -199,6 +199,26 @@ def test_a_report_waits_for_an_end_that_is_being_written(storage: Storage) -> No
     assert storage.optuna.get_trial(trial_id).intermediate_values == {}
 
 
+def test_a_claim_waits_for_another_one_and_sees_what_it_added(storage: Storage) -> None:
+    study_id = study(storage)
+    numbers: list[int] = []
+
+    def second() -> None:
+        with trials_of(storage).claim(study_id, "b", None) as claim:
+            numbers.append(claim.number)
+            claim.add(ATTRIBUTES, {}, ())
+
+    other = threading.Thread(target=second)
+    with trials_of(storage).claim(study_id, "b", None) as first:
+        other.start()
+        other.join(0.3)
+        assert other.is_alive()
+        first.add(ATTRIBUTES, {}, ())
+    other.join()
+    assert numbers == [1]
+    assert [trial.number for trial in storage.optuna.get_all_trials(study_id)] == [0, 1]
+
+
 def test_a_claim_that_fails_writes_nothing(storage: Storage) -> None:
     study_id = study(storage)
     with pytest.raises(RuntimeError), trials_of(storage).claim(study_id, "b", None) as claim:
