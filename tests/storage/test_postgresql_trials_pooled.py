@@ -102,6 +102,6 @@ def test_without_the_word_in_the_url_the_message_has_it(pooled: str) -> None:
     with pytest.raises(StorageError, match="prepare_threshold=none"), storage_errors():
         for _ in range(50):  # the driver prepares what it has sent five times, by the same name on either side
             first.changes(study_id, "none", None, {})
-            second.heartbeats(study_id)
+            second.changes(study_id, "none", None, {})
     for each in (first, second):
         each._storage.close()
